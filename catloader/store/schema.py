@@ -1,0 +1,198 @@
+"""The tables. Alembic's migrations must produce exactly these (a test compares the two)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class Status(StrEnum):
+    """Where a photo stands. The last five are ends; the first two make the queue."""
+
+    PENDING = "pending"
+    CHECKING = "checking"
+    CAT = "cat"
+    UNSURE = "unsure"
+    NOT_CAT = "not_cat"
+    UNREADABLE = "unreadable"
+    FAILED = "failed"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on every database (SQLite keeps no time zone of its own)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime would be ambiguous")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),  # lower case
+    Column("password_hash", String(255), nullable=False),  # Argon2id, PHC format
+    Column("is_admin", Boolean, nullable=False, server_default=text("false")),
+    # Part of every session cookie: a new password ends all other sessions.
+    Column("session_version", Integer, nullable=False, server_default=text("1")),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("owner_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("caption", String(500), nullable=False, server_default=text("''")),
+    Column("photo_key", String(64), nullable=False, unique=True),
+    Column("thumbnail_key", String(64), nullable=False, unique=True),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("thumbnail_px", Integer, nullable=False),
+    # The thumbnail's square, in pixels of the stored photo.
+    Column("crop_left_px", Integer, nullable=False),
+    Column("crop_top_px", Integer, nullable=False),
+    Column("crop_side_px", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),  # of the stored photo's bytes
+    Column("thumbnail_sha256", String(64), nullable=False),
+    Column("status", String(10), nullable=False, server_default=text("'pending'")),
+    Column("score", Float),
+    Column("wild_feline", Boolean, nullable=False, server_default=text("false")),
+    Column("calibrated", Boolean, nullable=False, server_default=text("false")),
+    Column("check_error", Text),  # the last attempt's, in one sentence
+    Column("claim_token", String(32)),
+    Column("lease_until", UtcDateTime),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("checked_at", UtcDateTime),
+    # A person's decision; no machine overwrites a status that rests on it.
+    Column("human_verdict", String(10)),
+    Column("human_verdict_at", UtcDateTime),
+    Column("on_air", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", UtcDateTime, nullable=False),
+    CheckConstraint(
+        "status IN ('pending','checking','cat','unsure','not_cat','unreadable','failed')",
+        name="status",
+    ),
+    CheckConstraint("human_verdict IN ('cat','not_cat')", name="human_verdict"),
+    Index("ix_images_owner_id_id", "owner_id", "id"),
+    # Partial: the queue stays as small as the backlog, however many photos are done.
+    Index(
+        "ix_images_waiting",
+        "next_attempt_at",
+        "id",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index(
+        "ix_images_leased",
+        "lease_until",
+        sqlite_where=text("status = 'checking'"),
+        postgresql_where=text("status = 'checking'"),
+    ),
+)
+
+likes = Table(
+    "likes",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_likes_image_id", "image_id"),
+)
+
+check_log = Table(
+    "check_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("finished_at", UtcDateTime, nullable=False),
+    Column("verdict", String(10)),  # NULL: the attempt ended in an error
+    Column("score", Float),
+    Column("cat_at", Float),
+    Column("not_cat_below", Float),
+    Column("subject", String(64)),
+    Column("wild_feline", Boolean),
+    Column("profile_id", String(128)),
+    Column("model", String(64)),
+    Column("weights_sha256", String(64)),
+    Column("runtime", String(32)),
+    Column("precision", String(8)),
+    Column("device", String(64)),
+    Column("versions", JSON(none_as_null=True)),
+    Column("batch_size", Integer),
+    Column("labels", JSON(none_as_null=True)),  # {"photo": [[index, name, confidence], ...], "thumbnail": ...}
+    Column("subject_scores", JSON(none_as_null=True)),  # {"photo": {name: mass}, "thumbnail": ...}
+    Column("photo_sha256", String(64)),
+    Column("thumbnail_sha256", String(64)),
+    Column("ms", JSON(none_as_null=True)),  # {"fetch": ..., "decode": ..., "classify": ..., "total": ...}
+    Column("error", Text),
+    Index("ix_check_log_image_id", "image_id"),
+    Index("ix_check_log_finished_at", "finished_at"),
+)
+
+deletions = Table(
+    "deletions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("bucket", String(63), nullable=False),
+    Column("key", String(64), nullable=False),
+    # An upload books its keys here first and strikes them out when its row commits, so that a
+    # process that dies between S3 and SQL leaves nothing behind.
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("last_error", Text),
+    Index("ix_deletions_not_before", "not_before"),
+    Index("uq_deletions_bucket_key", "bucket", "key", unique=True),
+)
+
+webhook_ids = Table(
+    "webhook_ids",
+    metadata,
+    Column("id", String(64), primary_key=True),  # a wake-up's id: a second one is a replay
+    Column("seen_at", UtcDateTime, nullable=False),
+    Index("ix_webhook_ids_seen_at", "seen_at"),
+)

@@ -1,0 +1,177 @@
+"""The values that travel through the checker, and the three seams it is plugged in by.
+
+A *claim* goes in, exactly one *outcome* comes out. Everything here is immutable and safe to share
+between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+class View(StrEnum):
+    """Which of a photo's two stored pictures."""
+
+    PHOTO = "photo"
+    THUMBNAIL = "thumbnail"
+
+
+class Verdict(StrEnum):
+    """What the checker says of one photo. ``unsure`` goes to people; it is never "not a cat"."""
+
+    CAT = "cat"
+    UNSURE = "unsure"
+    NOT_CAT = "not_cat"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to check one photo until the lease ends; ``token`` proves it when writing back."""
+
+    image_id: int
+    token: str
+    photo_key: str
+    thumbnail_key: str
+    attempt: int
+    """1 for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One ImageNet class and its softmax confidence, 0..1."""
+
+    index: int
+    name: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """What a network says of a batch of N pictures, in the batch's order."""
+
+    logits: Floats
+    """float32 ``(N, 1000)``, ImageNet-1k class order, before the softmax."""
+    features: Floats
+    """float32 ``(N, D)``: the pooled penultimate features."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStamp:
+    """Which network really ran: enough to replay a decision."""
+
+    model: str
+    weights_sha256: str
+    runtime: str
+    """``torch`` or ``openvino``."""
+    precision: str
+    """``fp32``, ``bf16``, ``fp16`` or ``int8``."""
+    device: str
+    """The device that really ran, as the runtime names it: ``cpu``, ``cuda:0 NVIDIA H200``."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Library name -> version, of those that touch the numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One calibrated decision over both views."""
+
+    verdict: Verdict
+    score: float
+    """0..1; at or above ``cat_at`` it is a cat, below ``not_cat_below`` it is not."""
+    cat_at: float
+    not_cat_below: float
+    subject: str
+    profile_id: str
+    """``uncalibrated`` where no profile was measured for this network."""
+    wild_feline: bool
+    """Looks like a lynx, lion, tiger, ...: a feline, but no house cat."""
+    labels: Mapping[View, tuple[Label, ...]]
+    """The five most likely classes of each view, best first."""
+    subject_scores: Mapping[View, Mapping[str, float]]
+    """For each view: softmax mass of the subject's classes, by class name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one attempt: a decision, or the reason why there is none."""
+
+    claim: Claim
+    decision: Decision | None = None
+    stamp: ModelStamp | None = None
+    error: str | None = None
+    """One plain sentence; None exactly when ``decision`` is set."""
+    unreadable: bool = False
+    """The picture can't be decoded: final, verdict ``unreadable``."""
+    retryable: bool = False
+    photo_sha256: str | None = None
+    thumbnail_sha256: str | None = None
+    batch_size: int = 0
+    """Pictures (not photos) in the forward pass that decided."""
+    ms: Mapping[str, float] = field(default_factory=dict)
+    """Stage -> milliseconds: ``fetch``, ``decode``, ``classify``, ``total``."""
+
+
+class ImageSource(Protocol):
+    """Where the pictures are. Thread-safe."""
+
+    def get(self, claim: Claim, view: View) -> bytes:
+        """The encoded picture.
+
+        Raises:
+            StoreUnavailable: no answer from the store.
+            ObjectMissing: the store has no such object.
+        """
+        ...
+
+
+class CheckQueue(Protocol):
+    """The table of photos, seen as a queue. Thread-safe and process-safe."""
+
+    def claim(self, limit: int) -> Sequence[Claim]:
+        """Take up to ``limit`` waiting photos; nobody else gets them while the lease runs."""
+        ...
+
+    def finish(self, outcome: Outcome) -> bool:
+        """Write verdict and log row in one transaction; False when the claim was no longer ours."""
+        ...
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Give claims back untouched (a stop): no attempt is counted."""
+        ...
+
+
+class Classifier(Protocol):
+    """A network on a device. ``run`` may be called from several threads at once."""
+
+    @property
+    def stamp(self) -> ModelStamp: ...
+
+    @property
+    def input_px(self) -> int:
+        """Side of the square input."""
+        ...
+
+    @property
+    def preprocessing(self) -> Any:
+        """The catalogue's ``Preprocessing``: what ``checker.decode.decode`` needs."""
+        ...
+
+    def run(self, batch: Pixels) -> Activations:
+        """Normalise and classify uint8 ``(N, H, W, 3)`` RGB, H = W = ``input_px``.
+
+        Raises:
+            ClassifierFailed: the device could not do it (retryable).
+        """
+        ...
+
+    def close(self) -> None: ...
