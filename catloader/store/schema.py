@@ -164,7 +164,9 @@ check_log = Table(
     Column("device", String(64)),
     Column("versions", JSON(none_as_null=True)),
     Column("batch_size", Integer),
-    Column("labels", JSON(none_as_null=True)),  # {"photo": [[index, name, confidence], ...], "thumbnail": ...}
+    Column(
+        "labels", JSON(none_as_null=True)
+    ),  # {"photo": [[index, name, confidence], ...], "thumbnail": ...}
     Column("subject_scores", JSON(none_as_null=True)),  # {"photo": {name: mass}, "thumbnail": ...}
     Column("photo_sha256", String(64)),
     Column("thumbnail_sha256", String(64)),

@@ -1,0 +1,111 @@
+"""Step 4, dispatch: fire the check and forget it.
+
+The table of photos is the queue; a wake-up only says "look now". So a lost one costs time, never a
+photo: the checker's own sweep takes what is left. ``wake`` is called after the commit, never
+blocks and never raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import requests
+
+from catloader.signatures import Signer
+
+logger = logging.getLogger(__name__)
+
+ENDPOINT = "/checkcatimages-api"
+_BODY = '{"type":"photos.waiting"}'
+_TIMEOUT_S = (3.05, 10)  # connect, read
+
+
+class Dispatcher(Protocol):
+    """One way to fire."""
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Off:
+    """Fires nothing: a worker of its own sweeps the table."""
+
+    def wake(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class InProcess:
+    """``thread``: wakes the checker of this process."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+
+    def close(self) -> None:
+        pass
+
+
+class HttpPost:
+    """``internal`` and ``external``: one thread POSTs a signed wake-up.
+
+    A burst of wakes while a POST is under way makes one more POST, not many. A POST that fails is
+    repeated every ``retry_s`` until one gets through.
+    """
+
+    def __init__(self, url: str, signer: Signer, *, retry_s: float) -> None:
+        self._url, self._signer, self._retry_s = url, signer, retry_s
+        self._wanted, self._closing = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        self._wanted.set()
+        # Started late: a thread made before gunicorn forks would not exist in the worker.
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        with requests.Session() as session:
+            # A wake-up goes to the address that was set, whatever proxy the environment names.
+            session.trust_env = False
+            while True:
+                self._wanted.wait()
+                if self._closing.is_set():
+                    return
+                self._wanted.clear()
+                if not self._post(session):
+                    self._wanted.set()
+                    self._closing.wait(self._retry_s)
+
+    def _post(self, session: requests.Session) -> bool:
+        try:
+            answer = session.post(
+                self._url,
+                data=_BODY,
+                headers={"content-type": "application/json", **self._signer.sign(_BODY)},
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            logger.warning(
+                "The Cat Checker at %s does not answer (%s); photos wait.", self._url, type(error).__name__
+            )
+            return False
+        if answer.status_code != requests.codes.accepted:
+            logger.warning("The Cat Checker at %s refused a wake-up: HTTP %d.", self._url, answer.status_code)
+            return False
+        return True

@@ -1,0 +1,108 @@
+"""Firing over HTTP, against a real Cat Checker endpoint on loopback."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+import requests
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from catloader.dispatch import ENDPOINT, HttpPost
+from catloader.signatures import Signer, new_secret
+from checker.http import MAX_BODY_BYTES, create_checker_app
+
+
+class Endpoint:
+    """A Cat Checker that counts how often it is woken."""
+
+    def __init__(self) -> None:
+        self.secret = new_secret()
+        self.seen: set[str] = set()
+        self.woken = threading.Semaphore(0)
+        self.wakes = 0
+        self.signer = Signer(self.secret, self.first_time)
+        self.state = {"state": "loading"}
+        self.server: BaseWSGIServer | None = None
+
+    def first_time(self, message_id: str, _now: datetime) -> bool:
+        new = message_id not in self.seen
+        self.seen.add(message_id)
+        return new
+
+    def wake(self) -> None:
+        self.wakes += 1
+        self.woken.release()
+
+    def start(self, port: int = 0) -> str:
+        app = create_checker_app(self.wake, lambda: self.state, self.signer.refusal)
+        self.server = make_server("127.0.0.1", port, app, threaded=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def stop(self) -> None:
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.stop()
+
+
+def test_a_signed_wake_up_arrives(endpoint: Endpoint) -> None:
+    dispatcher = HttpPost(endpoint.start() + ENDPOINT, endpoint.signer, retry_s=0.05)
+    dispatcher.wake()
+    assert endpoint.woken.acquire(timeout=5)
+    dispatcher.close()
+
+
+def test_a_burst_makes_few_posts(endpoint: Endpoint) -> None:
+    dispatcher = HttpPost(endpoint.start() + ENDPOINT, endpoint.signer, retry_s=0.05)
+    started = time.perf_counter()
+    for _ in range(1000):
+        dispatcher.wake()
+    assert time.perf_counter() - started < 0.5, "wake() must not wait for the POST"
+    assert endpoint.woken.acquire(timeout=5)
+    dispatcher.close()
+    assert endpoint.wakes < 100
+
+
+def test_a_checker_that_comes_later_is_woken_then(endpoint: Endpoint) -> None:
+    url = endpoint.start()
+    port = int(url.rpartition(":")[2])
+    endpoint.stop()
+    dispatcher = HttpPost(url + ENDPOINT, endpoint.signer, retry_s=0.05)
+    dispatcher.wake()
+    assert not endpoint.woken.acquire(timeout=0.3)
+    endpoint.start(port)
+    assert endpoint.woken.acquire(timeout=5)
+    dispatcher.close()
+
+
+def test_unsigned_and_replayed_wake_ups_do_no_work(endpoint: Endpoint) -> None:
+    url = endpoint.start() + ENDPOINT
+    assert requests.post(url, data="{}", timeout=5).status_code == 401
+    assert requests.post(url, data=b"x" * (MAX_BODY_BYTES + 1), timeout=5).status_code == 413
+    assert requests.get(url, timeout=5).status_code == 405
+    headers = endpoint.signer.sign("{}")
+    first = requests.post(url, data="{}", headers=headers, timeout=5)
+    assert (first.status_code, first.json()) == (202, {"state": "woken"})
+    second = requests.post(url, data="{}", headers=headers, timeout=5)
+    assert second.status_code == 401
+    assert "used before" in second.json()["error"]
+    assert endpoint.wakes == 1
+
+
+def test_ready_says_whether_the_model_is(endpoint: Endpoint) -> None:
+    url = endpoint.start()
+    assert requests.get(url + "/healthz", timeout=5).status_code == 200
+    assert requests.get(url + "/readyz", timeout=5).status_code == 503
+    endpoint.state = {"state": "ready"}
+    assert requests.get(url + "/readyz", timeout=5).status_code == 200
