@@ -1,0 +1,90 @@
+"""From what the network says of both views to one score."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from checker.errors import ModelRefused
+from checker.ports import Floats
+from checker.subject import Subject
+
+Doubles = npt.NDArray[np.float64]
+
+CLIP = 30.0
+"""Log-odds beyond e**30 carry no information; the bound keeps a lone class from outweighing everything."""
+
+
+def log_sum_exp(values: npt.NDArray[np.floating[Any]]) -> Doubles:
+    """Over the last axis, in float64."""
+    top = values.max(axis=-1, keepdims=True).astype(np.float64)
+    total: Doubles = np.log(np.exp(values - top).sum(axis=-1)) + top[..., 0]
+    return total
+
+
+def log_odds(logits: Floats, subject: Subject) -> Doubles:
+    """ln(p / (1 - p)) of the subject's softmax mass p, for logits ``(..., 1000)``."""
+    wanted = np.zeros(logits.shape[-1], dtype=bool)
+    wanted[list(subject.classes)] = True
+    odds: Doubles = np.clip(log_sum_exp(logits[..., wanted]) - log_sum_exp(logits[..., ~wanted]), -CLIP, CLIP)
+    return odds
+
+
+def sigmoid(z: Doubles) -> Doubles:
+    """1 / (1 + e**-z) without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """A logistic regression over both views; ``calibrate.py`` fits it.
+
+    Score = sigmoid(bias + mass . (log-odds of photo, thumbnail) + features . mean of both views' features).
+    """
+
+    bias: float = 0.0
+    mass: tuple[float, float] = (0.5, 0.5)
+    features: Doubles | None = None
+    """float64 ``(D,)``; None: the softmax mass alone decides."""
+
+    def scores(
+        self,
+        subject: Subject,
+        photo_logits: Floats,
+        photo_features: Floats,
+        thumbnail_logits: Floats,
+        thumbnail_features: Floats,
+    ) -> Doubles:
+        """float64 ``(...)``, 0..1, for logits ``(..., 1000)`` and features ``(..., D)``.
+
+        A photo's score does not depend on the others of its batch.
+        """
+        z = self.bias + self.mass[0] * log_odds(photo_logits, subject)
+        z = z + self.mass[1] * log_odds(thumbnail_logits, subject)
+        if self.features is not None:
+            if photo_features.shape[-1] != self.features.shape[0]:
+                had, wanted = photo_features.shape[-1], self.features.shape[0]
+                raise ModelRefused(f"the profile's head takes {wanted} features, the network gives {had}")
+            pooled = 0.5 * (photo_features.astype(np.float64) + thumbnail_features.astype(np.float64))
+            z = z + (pooled * self.features).sum(axis=-1)
+        return sigmoid(np.asarray(z))
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"bias": self.bias, "mass": list(self.mass)}
+        if self.features is not None:
+            data["features_float32"] = base64.b64encode(self.features.astype("<f4").tobytes()).decode("ascii")
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Head:
+        photo, thumbnail = data["mass"]
+        packed = data.get("features_float32")
+        features = None
+        if packed is not None:
+            features = np.frombuffer(base64.b64decode(packed, validate=True), dtype="<f4").astype(np.float64)
+        return cls(float(data["bias"]), (float(photo), float(thumbnail)), features)

@@ -1,0 +1,172 @@
+"""The last part of step 9: from activations to ``cat``, ``unsure`` or ``not_cat``.
+
+The administrator asks for rates ("at most 1 % of other photos may be called cat"), never for a threshold: the
+thresholds come from the profile that was measured for exactly this network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from checker.errors import ModelRefused
+from checker.head import Head, log_sum_exp
+from checker.ports import Decision, Floats, Label, ModelStamp, Verdict, View
+from checker.profile import OperatingPoint, Profile, ProfileKey, find_profile
+from checker.subject import CLASSES, Subject
+
+UNCALIBRATED = "uncalibrated"
+SHIPPED_PROFILES = Path(__file__).resolve().parent.parent / "models" / "profiles"
+TOP = 5
+
+WILD_MASS = 0.5
+"""Mean softmax mass of the wild classes, over both views, from which a photo is reported as a wild feline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """A score at or above ``cat_at`` is ``cat``, below ``not_cat_below`` ``not_cat``, else ``unsure``."""
+
+    cat_at: float
+    not_cat_below: float
+
+    def verdict(self, score: float) -> Verdict:
+        if score >= self.cat_at:
+            return Verdict.CAT
+        return Verdict.NOT_CAT if score < self.not_cat_below else Verdict.UNSURE
+
+
+DEFAULT_THRESHOLDS = Thresholds(cat_at=0.5, not_cat_below=0.02)
+"""For networks without a profile: wide on purpose, people see what lies between."""
+
+
+def choose(profile: Profile, max_fpr: float, max_fnr: float) -> Thresholds:
+    """The thresholds whose measured targets keep both rates.
+
+    There is no interpolation: 0.015 takes the point measured for 0.01. The band closes (``not_cat_below``
+    equals ``cat_at``) where the two classes are far enough apart.
+
+    Raises:
+        ModelRefused: a rate is asked for that is stricter than the strictest one measured.
+    """
+    cat_at = _strictest(profile, profile.cat, max_fpr, "false positive").threshold
+    not_cat_below = _strictest(profile, profile.not_cat, max_fnr, "false negative").threshold
+    return Thresholds(cat_at, min(not_cat_below, cat_at))
+
+
+def _strictest(profile: Profile, points: Sequence[OperatingPoint], rate: float, what: str) -> OperatingPoint:
+    fitting = [point for point in points if point.target <= rate]
+    if not fitting:
+        measured = ", ".join(f"{point.target:g}" for point in points) or "none"
+        raise ModelRefused(
+            f"a maximum {what} rate of {rate:g} is stricter than any measured for {profile.profile_id} "
+            f"({measured}): calibrate on more photos, or ask for one of these"
+        )
+    return max(fitting, key=lambda point: point.target)
+
+
+class Decider:
+    """Subject + head + thresholds, bound to one network. Immutable: share it between threads."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        class_names: Sequence[str],
+        *,
+        profile: Profile | None = None,
+        max_fpr: float = 0.01,
+        max_fnr: float = 0.01,
+    ) -> None:
+        if len(class_names) != CLASSES:
+            raise ModelRefused(f"{len(class_names)} class names for {CLASSES} classes")
+        self.subject = subject
+        self.profile = profile
+        self.profile_id = profile.profile_id if profile else UNCALIBRATED
+        self.thresholds = choose(profile, max_fpr, max_fnr) if profile else DEFAULT_THRESHOLDS
+        self._head = profile.head if profile else Head()
+        self._class_names = tuple(class_names)
+
+    @classmethod
+    def for_network(
+        cls,
+        stamp: ModelStamp,
+        preprocessing: Any,
+        subject: Subject,
+        class_names: Sequence[str],
+        *,
+        max_fpr: float,
+        max_fnr: float,
+        profile_folders: Iterable[Path] = (SHIPPED_PROFILES,),
+    ) -> Decider:
+        """With the profile measured for this network, or uncalibrated where the folders have none.
+
+        Args:
+            profile_folders: searched in this order; your own before ``SHIPPED_PROFILES``.
+
+        Raises:
+            ModelRefused: a broken profile, or rates stricter than any measured.
+        """
+        profile = find_profile(ProfileKey.of(stamp, preprocessing, subject), profile_folders)
+        return cls(subject, class_names, profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
+
+    def decide(
+        self,
+        photo_logits: Floats,
+        photo_features: Floats,
+        thumbnail_logits: Floats,
+        thumbnail_features: Floats,
+    ) -> Decision:
+        """One photo's decision, from float32 logits ``(1000,)`` and features ``(D,)`` of both views.
+
+        Raises:
+            ModelRefused: the head was fitted for features of another size.
+        """
+        score = float(
+            self._head.scores(
+                self.subject, photo_logits, photo_features, thumbnail_logits, thumbnail_features
+            )
+        )
+        confidences = {View.PHOTO: softmax(photo_logits), View.THUMBNAIL: softmax(thumbnail_logits)}
+        wild = self._is_wild(*confidences.values())
+        verdict = self.thresholds.verdict(score)
+        if wild and verdict is Verdict.CAT:
+            verdict = Verdict.UNSURE  # the two kinds of evidence disagree: a person looks
+        return Decision(
+            verdict=verdict,
+            score=score,
+            cat_at=self.thresholds.cat_at,
+            not_cat_below=self.thresholds.not_cat_below,
+            subject=self.subject.name,
+            profile_id=self.profile_id,
+            wild_feline=wild,
+            labels={view: self._top(values) for view, values in confidences.items()},
+            subject_scores={view: self._masses(values) for view, values in confidences.items()},
+        )
+
+    def _is_wild(self, *views: Floats) -> bool:
+        if not self.subject.wild:
+            return False
+        mean = np.mean(views, axis=0)
+        wild = float(mean[list(self.subject.wild)].sum())
+        return wild >= WILD_MASS and wild > float(mean[list(self.subject.classes)].sum())
+
+    def _top(self, confidences: Floats) -> tuple[Label, ...]:
+        best = np.argsort(-confidences, kind="stable")[:TOP]
+        return tuple(Label(int(i), self._class_names[i], float(confidences[i])) for i in best)
+
+    def _masses(self, confidences: Floats) -> dict[str, float]:
+        masses: dict[str, float] = {}
+        for i in self.subject.classes:
+            name = self._class_names[i]  # "crane" and "maillot" are the name of two classes each
+            masses[name] = masses.get(name, 0.0) + float(confidences[i])
+        return masses
+
+
+def softmax(logits: Floats) -> Floats:
+    """float32 ``(1000,)``, summing to 1."""
+    result: Floats = np.exp(logits.astype(np.float64) - log_sum_exp(logits)).astype(np.float32)
+    return result

@@ -1,0 +1,167 @@
+"""Profiles: what was measured for one network + preprocessing + runtime + precision + subject.
+
+A profile is a JSON file made by ``scripts/calibrate.py``: the head that turns activations into a score, and
+the *operating points*, thresholds with the error rates they had on photos that chose neither.
+Shipped ones lie in ``models/profiles``, your own in ``DATA_DIR/profiles`` and win.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checker.errors import ModelRefused
+from checker.head import Head
+from checker.ports import ModelStamp
+from checker.subject import Subject
+
+FORMAT = 1
+
+
+def digest(value: Any) -> str:
+    """sha256 of a dataclass or of plain data, in canonical JSON."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileKey:
+    """All that the numbers depend on; a profile holds only where every part is the same."""
+
+    weights_sha256: str
+    preprocessing_sha256: str
+    runtime: str
+    precision: str
+    subject: Subject
+
+    @classmethod
+    def of(cls, stamp: ModelStamp, preprocessing: Any, subject: Subject) -> ProfileKey:
+        """``preprocessing`` is the catalogue's dataclass."""
+        return cls(stamp.weights_sha256, digest(preprocessing), stamp.runtime, stamp.precision, subject)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ProfileKey:
+        subject = data["subject"]
+        group = Subject(subject["name"], tuple(subject["classes"]), tuple(subject["wild"]))
+        return cls(
+            data["weights_sha256"], data["preprocessing_sha256"], data["runtime"], data["precision"], group
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share that was counted, with its Wilson 95 % interval."""
+
+    errors: int
+    n: int
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold and what it was measured to do on photos that had no part in choosing it."""
+
+    target: float
+    """The rate it was chosen to keep: false positives at ``cat_at``, false negatives at ``not_cat_below``."""
+    threshold: float
+    realised: Rate
+    """The rate that ``target`` bounds."""
+    recall: Rate
+    """Cats at or above ``threshold``; ``errors`` counts the missed ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One measured network. Compare by ``profile_id``, which is made from the content."""
+
+    key: ProfileKey
+    model: str
+    head: Head
+    cat: tuple[OperatingPoint, ...]
+    """By rising target (maximum false positive rate)."""
+    not_cat: tuple[OperatingPoint, ...]
+    """By rising target (maximum false negative rate)."""
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """Provenance: date, command, commit, machine, data (counts and digest), how they were judged."""
+    golden: Mapping[str, Any] = field(default_factory=dict)
+    """Self-test: file and sha256 of a photo beside the profile, its expected scores and the tolerance."""
+    folder: Path = Path()
+    """Where the file lies; ``golden["file"]`` is beside it."""
+
+    @property
+    def profile_id(self) -> str:
+        key = self.key
+        return f"{self.model}-{key.runtime}-{key.precision}-{key.subject.name}-{digest(self.to_json())[:8]}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "key": self.key.to_json(),
+            "cat": [dataclasses.asdict(point) for point in self.cat],
+            "not_cat": [dataclasses.asdict(point) for point in self.not_cat],
+            "made": dict(self.made),
+            "golden": dict(self.golden),
+            "head": self.head.to_json(),
+        }
+
+    def save(self, path: Path) -> None:
+        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+        part = path.with_suffix(".part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+
+
+def load_profile(path: Path) -> Profile:
+    """Raises ModelRefused where the file is no profile: a broken one must not pass for none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise ModelRefused(f"profile {path}: format {data['format']}, this program reads {FORMAT}")
+        return Profile(
+            key=ProfileKey.from_json(data["key"]),
+            model=data["model"],
+            head=Head.from_json(data["head"]),
+            cat=_points(data["cat"]),
+            not_cat=_points(data["not_cat"]),
+            made=data["made"],
+            golden=data["golden"],
+            folder=path.parent,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelRefused(f"profile {path} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _points(rows: Iterable[Mapping[str, Any]]) -> tuple[OperatingPoint, ...]:
+    points = [
+        OperatingPoint(
+            float(row["target"]), float(row["threshold"]), Rate(**row["realised"]), Rate(**row["recall"])
+        )
+        for row in rows
+    ]
+    return tuple(sorted(points, key=lambda point: point.target))
+
+
+def find_profile(key: ProfileKey, folders: Iterable[Path]) -> Profile | None:
+    """The profile measured for exactly this key; the first folder that has one wins, then the newest date.
+
+    Raises:
+        ModelRefused: a file in one of the folders is broken.
+    """
+    for folder in folders:
+        fitting = [p for p in map(load_profile, sorted(folder.glob("*.json"))) if p.key == key]
+        if fitting:
+            return max(fitting, key=lambda profile: str(profile.made.get("date", "")))
+    return None

@@ -1,0 +1,101 @@
+"""What is looked for: a set of ImageNet classes, as data.
+
+Three subjects are built in; any other is a TOML file::
+
+    name = "big_cat"
+    classes = ["lion", "tiger", 290]   # ImageNet-1k names or indices
+    wild = []                          # optional: look-alikes that must not count
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checker.errors import ModelRefused
+
+CLASSES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Indices are ImageNet-1k's, sorted, without duplicates."""
+
+    name: str
+    classes: tuple[int, ...]
+    wild: tuple[int, ...] = ()
+    """Felines that are no house cats: reported as such, never counted as the subject."""
+
+    def __post_init__(self) -> None:
+        for group in (self.classes, self.wild):
+            if any(not 0 <= index < CLASSES for index in group):
+                raise ModelRefused(f"subject {self.name}: ImageNet classes are numbered 0 to {CLASSES - 1}")
+        if not self.classes:
+            raise ModelRefused(f"subject {self.name}: names no classes")
+        if set(self.classes) & set(self.wild):
+            raise ModelRefused(f"subject {self.name}: a class is both wanted and wild")
+        if len(set(self.classes)) == CLASSES:
+            raise ModelRefused(f"subject {self.name}: every class is wanted, nothing could be anything else")
+        object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
+        object.__setattr__(self, "wild", tuple(sorted(set(self.wild))))
+
+
+SUBJECTS = {
+    subject.name: subject
+    for subject in (
+        Subject("house_cat", tuple(range(281, 286)), tuple(range(286, 294))),
+        Subject("feline", tuple(range(281, 294))),
+        Subject("dog", tuple(range(151, 269))),
+    )
+}
+"""ImageNet-1k keeps families together: 281-285 tabby .. Egyptian cat, 286-293 cougar .. cheetah, 151-268 dogs."""
+
+
+def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) -> Subject:
+    """A built-in subject by name, or one from a TOML file.
+
+    Args:
+        class_names: all 1000 in order; needed only where the file says a class by its name.
+
+    Raises:
+        ModelRefused: no such subject, or the file does not say one.
+    """
+    if name_or_path in SUBJECTS:
+        return SUBJECTS[name_or_path]
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise ModelRefused(f"no subject {name_or_path!r}: take one of {', '.join(SUBJECTS)}, or a .toml file")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelRefused(f"subject file {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelRefused(f"subject file {path}: {error}") from error
+    extra = set(data) - {"name", "classes", "wild"}
+    if extra:
+        raise ModelRefused(f"subject file {path}: unknown key {sorted(extra)[0]!r}")
+    name = data.get("name", path.stem)
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ModelRefused(f"subject file {path}: name must be letters, digits and underscores")
+    groups = [_indices(data.get(group, []), class_names, path) for group in ("classes", "wild")]
+    return Subject(name, *groups)
+
+
+def _indices(entries: Any, class_names: Sequence[str] | None, path: Path) -> tuple[int, ...]:
+    if not isinstance(entries, list):
+        raise ModelRefused(f"subject file {path}: classes and wild are lists")
+    found: list[int] = []
+    for entry in entries:
+        if isinstance(entry, int) and not isinstance(entry, bool):
+            found.append(entry)
+        elif isinstance(entry, str) and class_names is not None:
+            same = [index for index, name in enumerate(class_names) if name.casefold() == entry.casefold()]
+            if not same:
+                raise ModelRefused(f"subject file {path}: {entry!r} is no ImageNet-1k class")
+            found.extend(same)  # two pairs of classes share a name: "crane" and "maillot"
+        else:
+            raise ModelRefused(f"subject file {path}: {entry!r} is neither a class name nor an index")
+    return tuple(found)
