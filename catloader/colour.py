@@ -1,0 +1,69 @@
+"""Every colour model a file may come in, to 8-bit sRGB on white."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+
+
+def resizable(image: Image.Image) -> Image.Image:
+    """The same picture in a mode whose pixels may be averaged: L, LA, RGB, RGBA, CMYK or LAB."""
+    if image.mode.startswith(("I", "F")):
+        return _eight_bit(image)
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode in {"L", "RGB", "CMYK", "LAB"}:
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    alpha = image.getchannel("A") if image.mode in {"LA", "RGBA"} else None
+    flat = image if alpha is None else image.convert("RGB")
+    converted = _convert(flat, profile)
+    if alpha is None:
+        return converted
+    white = Image.new("RGB", image.size, "white")
+    white.paste(converted, mask=alpha)
+    return white
+
+
+def _convert(image: Image.Image, profile: bytes | None) -> Image.Image:
+    source = _LAB if image.mode == "LAB" else None
+    if profile and source is None:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        except OSError:
+            source = None
+    if source is not None:
+        try:
+            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
+        except ImageCms.PyCMSError:
+            pass  # a profile of another colour model than the pixels'
+        else:
+            assert converted is not None
+            return converted
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits.
+
+    PNG's 16 bits span the whole range by definition. No field of a TIFF says what its white is: data that
+    leaves the top two bits unused (a sensor's 10, 12 or 14) and floats are stretched to the brightest pixel.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+    top = float(values.max())
+    if image.format != "TIFF" or 2**14 <= top < 2**16:
+        white = 65535.0
+    elif image.mode == "F" and top <= 1:
+        white = 1.0
+    else:
+        white = max(255.0, top)
+    return Image.fromarray(np.clip(values * (255 / white) + 0.5, 0, 255).astype(np.uint8), "L")
