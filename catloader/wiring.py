@@ -1,0 +1,173 @@
+"""The composition root: the only place that makes engines, S3 clients, pools and networks."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from checker.service import CheckerService, Loaded
+from sqlalchemy import Engine
+
+from catloader.deletion import DeletionWorker
+from catloader.dispatch import ENDPOINT, Dispatcher, HttpPost, InProcess, Off
+from catloader.errors import StartupError
+from catloader.settings import Settings, kept_secret
+from catloader.signatures import Signer, new_secret
+from catloader.store.engine import make_engine
+from catloader.store.images import Images
+from catloader.store.ledger import Deletions
+from catloader.store.objects import ObjectStore, S3ImageSource
+from catloader.store.queue import SqlCheckQueue
+from catloader.store.replays import WebhookIds
+from catloader.store.users import Users
+from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.subject import load_subject
+from models.catalogue import class_names, resolve
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that a process works with; ``close`` ends the threads in the order that loses nothing."""
+
+    settings: Settings
+    secret_key: str
+    engine: Engine
+    users: Users
+    images: Images
+    queue: SqlCheckQueue
+    ledger: Deletions
+    objects: ObjectStore
+    signer: Signer
+    dispatcher: Dispatcher
+    deletion: DeletionWorker
+    checker: CheckerService | None
+
+    def start(self) -> None:
+        """Start the threads: not before a fork, which would lose them."""
+        self.deletion.start()
+        if self.checker is not None:
+            self.checker.start()
+
+    def close(self) -> None:
+        self.dispatcher.close()
+        if self.checker is not None:
+            self.checker.close(timeout_s=3.0)
+        self.deletion.close()
+        self.engine.dispose()
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+def build(settings: Settings, *, checker: bool | None = None) -> Services:
+    """Make everything, start nothing.
+
+    Args:
+        checker: whether this process checks photos; None: as ``settings.dispatch`` says.
+
+    Raises:
+        StartupError: no S3 server is known (the embedded one is started by ``catloader serve``).
+    """
+    if settings.embedded_s3:
+        raise StartupError(
+            "No S3 server is running: `catloader serve` starts the embedded one, or set AWS_ENDPOINT_URL_S3."
+        )
+    if checker is None:
+        checker = settings.dispatch in ("thread", "internal")
+    engine = make_engine(settings.sqlalchemy_url)
+    buckets = (settings.s3_photos_bucket, settings.s3_thumbnails_bucket)
+    objects = ObjectStore(
+        endpoint_url=settings.s3_endpoint_url,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key,
+        region=settings.s3_region,
+        photos_bucket=buckets[0],
+        thumbnails_bucket=buckets[1],
+        # Every request thread and every checker thread may hold one, and fetches overlap.
+        max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
+    )
+    queue = SqlCheckQueue(
+        engine,
+        lease_s=settings.lease_s,
+        max_attempts=settings.max_attempts,
+        backoff_s=settings.backoff_s,
+        now=utcnow,
+    )
+    secret = settings.webhook_secret or kept_secret(settings.data_dir / "webhook-secret", new_secret())
+    signer = Signer(secret, WebhookIds(engine).first_time)
+    ledger = Deletions(engine)
+    service = _checker_service(settings, queue, objects) if checker else None
+    return Services(
+        settings=settings,
+        secret_key=settings.secret_key or kept_secret(settings.data_dir / "secret-key"),
+        engine=engine,
+        users=Users(engine),
+        images=Images(engine, *buckets),
+        queue=queue,
+        ledger=ledger,
+        objects=objects,
+        signer=signer,
+        dispatcher=_dispatcher(settings, service, signer),
+        deletion=DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow),
+        checker=service,
+    )
+
+
+def _dispatcher(settings: Settings, service: CheckerService | None, signer: Signer) -> Dispatcher:
+    if settings.dispatch == "thread" and service is not None:
+        return InProcess(service.wake)
+    if settings.dispatch == "internal":
+        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - a comparison
+        return HttpPost(f"http://{host}:{settings.port}{ENDPOINT}", signer, retry_s=settings.sweep_s)
+    if settings.dispatch == "external":
+        return HttpPost(settings.checker_url.rstrip("/") + ENDPOINT, signer, retry_s=settings.sweep_s)
+    return Off()
+
+
+def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectStore) -> CheckerService:
+    return CheckerService(
+        queue,
+        S3ImageSource(objects),
+        lambda: load_network(settings),
+        workers=settings.workers,
+        batch_photos=settings.batch_photos,
+        sweep_s=settings.sweep_s,
+    )
+
+
+def load_network(settings: Settings) -> Loaded:
+    """The network, the subject and the profile that the settings ask for.
+
+    Takes seconds: torch is imported here, not before.
+    """
+    from checker.classifier import load_classifier
+
+    entry, path = resolve(settings.model, settings.weights_dir)
+    classifier = load_classifier(
+        entry,
+        path,
+        device=settings.device,
+        runtime=settings.runtime,
+        precision=settings.precision,
+        threads=1,
+    )
+    decider = Decider.for_network(
+        classifier.stamp,
+        classifier.preprocessing,
+        load_subject(settings.subject),
+        class_names(),
+        max_fpr=settings.max_false_positive_rate,
+        max_fnr=settings.max_false_negative_rate,
+        profile_folders=profile_folders(settings),
+    )
+    return Loaded(classifier, decider)
+
+
+def profile_folders(settings: Settings) -> tuple[Path, ...]:
+    """Your own profiles before the shipped ones."""
+    return (settings.data_dir / "profiles", SHIPPED_PROFILES)
