@@ -1,0 +1,3 @@
+from catloader.cli import main
+
+main(prog_name="catloader")

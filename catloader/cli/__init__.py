@@ -1,0 +1,44 @@
+"""``catloader ...`` or ``python -m catloader ...``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from catloader.cli import checks, networks, site, users
+from catloader.errors import CatLoaderError
+from checker.errors import CheckerError
+from models.errors import ModelsError
+
+
+class _OneLine(click.Group):
+    """What we know to go wrong is told in one line, with exit code 1; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (CatLoaderError, CheckerError, ModelsError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """A photo-upload site, and the Cat Checker that looks at every photo.
+
+    Settings are environment variables; `catloader settings` shows them.
+    """
+
+
+for command in (
+    site.serve,
+    site.demo,
+    site.db,
+    site.settings,
+    users.user,
+    checks.check,
+    checks.worker,
+    checks.checker,
+    networks.models,
+):
+    main.add_command(command)

@@ -1,0 +1,69 @@
+"""The networks: which there are, fetch one, check the files."""
+
+from __future__ import annotations
+
+import click
+
+from catloader.settings import Settings
+from models.catalogue import Entry, entry_named, load_catalogue, resolve, weights_path
+from models.errors import ModelsError, WeightsMissing
+
+
+@click.group()
+def models() -> None:
+    """The networks that can decide."""
+
+
+@models.command()
+def ls() -> None:
+    """List them; `*` marks the one in force."""
+    settings = Settings.from_environment()
+    try:
+        in_force = resolve(settings.model, settings.weights_dir)[0].name
+    except ModelsError:
+        in_force = ""
+    click.echo(f"  {'name':<20} {'acc@1':>6} {'MB':>5}  {'on disk':<8} licence")
+    for entry in load_catalogue().values():
+        mark = "*" if entry.name == in_force else " "
+        there = "yes" if weights_path(entry, settings.weights_dir) else "no"
+        size = round(entry.bytes / 1e6)
+        click.echo(f"{mark} {entry.name:<20} {entry.acc1:>6.2f} {size:>5}  {there:<8} {entry.licence}")
+
+
+@models.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Bring the weights of NAME, digest checked, resuming what is half there."""
+    from models.fetch import fetch as run
+
+    settings = Settings.from_environment()
+    entry = entry_named(name)
+    with click.progressbar(length=entry.bytes, label=f"Fetching {name}", show_pos=False) as bar:
+        path = run(entry, settings.weights_dir, bar.update)
+    click.echo(f"{name} is in {path}.")
+
+
+@models.command()
+@click.argument("names", nargs=-1)
+def verify(names: tuple[str, ...]) -> None:
+    """Compare the digests of what is on disk (or of NAMES) with the catalogue."""
+    from models.build import verify as digest_of
+
+    settings = Settings.from_environment()
+    wanted: list[Entry] = [entry_named(name) for name in names] or list(load_catalogue().values())
+    refused = 0
+    for entry in wanted:
+        path = weights_path(entry, settings.weights_dir)
+        if path is None:
+            if names:
+                raise WeightsMissing(f"The weights of {entry.name} are not on disk.")
+            continue
+        try:
+            click.echo(f"{entry.name:<20} ok       sha256 {digest_of(entry, path)[:16]}")
+        except ModelsError as error:
+            refused += 1
+            click.echo(f"{entry.name:<20} refused  {error}")
+    if refused:
+        raise click.ClickException(
+            f"{refused} file{'s are' if refused > 1 else ' is'} not what the catalogue says."
+        )

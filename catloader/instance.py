@@ -1,0 +1,145 @@
+"""What a site stands on: its data folder (looked over, locked), its database and its object store."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from alembic.util import CommandError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
+
+from catloader.errors import StartupError, StoreUnavailable
+from catloader.settings import Settings
+from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.engine import make_engine, migrate
+from catloader.store.objects import ObjectStore
+
+_RELEASE_S = 1.5
+"""A site that was killed may need this long until the kernel has taken its lock away."""
+
+
+def usable_data_folder(settings: Settings) -> None:
+    """Make it, try it, look at its disk.
+
+    Raises:
+        StartupError: what is wrong with it.
+    """
+    folder = settings.data_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+        free_bytes = shutil.disk_usage(folder).free
+    except (FileExistsError, NotADirectoryError):
+        raise StartupError(f"The data folder {folder} is a file, or lies below one.") from None
+    except OSError as error:
+        raise StartupError(f"The data folder {folder} cannot be written to: {error.strerror}.") from error
+    if free_bytes < settings.min_free_bytes:
+        raise StartupError(
+            f"The disk of the data folder {folder} has {free_bytes // 2**20} MiB free; at least "
+            f"{settings.min_free_bytes // 2**20} MiB are needed (CATLOADER_MIN_FREE_BYTES)."
+        )
+
+
+@contextlib.contextmanager
+def only_site(settings: Settings) -> Iterator[None]:
+    """Lock the data folder, so that one site serves it; commands and workers may run beside it.
+
+    Raises:
+        StartupError: another site has it.
+    """
+    # The kernel drops the lock with the process, however that ends.
+    with (settings.data_dir / "lock").open("a") as file:
+        deadline = time.monotonic() + _RELEASE_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StartupError(
+                        f"Another CatLoader serves the data folder {settings.data_dir}; "
+                        "stop it, or set CATLOADER_DATA_DIR to another folder."
+                    ) from None
+                time.sleep(0.1)
+        yield
+
+
+@contextlib.contextmanager
+def database(settings: Settings) -> Iterator[Engine]:
+    """The database, its tables up to date.
+
+    Raises:
+        StartupError: it does not answer, is broken, or belongs to a newer version.
+    """
+    engine = make_engine(settings.sqlalchemy_url)
+    try:
+        _migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextlib.contextmanager
+def object_store(settings: Settings) -> Iterator[Settings]:
+    """Settings that name an S3 server with its buckets: their own one, or the embedded one.
+
+    The embedded one is started here, unless another process of this data folder runs it already.
+
+    Raises:
+        StartupError, StoreUnavailable: it cannot start, or does not answer.
+    """
+    if not settings.embedded_s3:
+        _make_buckets(settings)
+        yield settings
+        return
+    server = EmbeddedS3(settings.data_dir)
+    try:
+        server.start()
+        with_s3 = replace(
+            settings,
+            s3_endpoint_url=server.endpoint_url,
+            s3_access_key_id=server.access_key_id,
+            s3_secret_access_key=server.secret_access_key,
+        )
+        _make_buckets(with_s3)
+        yield with_s3
+    finally:
+        server.stop()
+
+
+def _migrate(engine: Engine) -> None:
+    name = engine.url.render_as_string(hide_password=True)
+    try:
+        migrate(engine)
+    except StoreUnavailable as error:
+        raise StartupError(f"The database {name} does not answer: {_root(error)}.") from error
+    except DatabaseError as error:
+        raise StartupError(f"The database {name} is broken: {_root(error)}.") from error
+    except CommandError as error:
+        raise StartupError(f"The database {name} was made by another version: {error}.") from error
+
+
+def _root(error: BaseException) -> str:
+    """The driver's own words, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _make_buckets(settings: Settings) -> None:
+    ObjectStore(
+        endpoint_url=settings.s3_endpoint_url,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key,
+        region=settings.s3_region,
+        photos_bucket=settings.s3_photos_bucket,
+        thumbnails_bucket=settings.s3_thumbnails_bucket,
+    ).ensure_buckets()

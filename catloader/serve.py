@@ -1,0 +1,137 @@
+"""The long-running commands: ``catloader serve``, ``catloader checker serve``, ``catloader worker``.
+
+Cheap refusals come before anything is started; what is started is stopped in the opposite order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+import click
+from flask import Flask
+
+from catloader import create_app
+from catloader.instance import database, object_store, only_site, usable_data_folder
+from catloader.server import Server, listening
+from catloader.settings import Settings
+from catloader.wiring import Services, build
+from checker.http import create_checker_app
+from models.catalogue import resolve
+
+_CHECKER_THREADS = 4
+
+
+def serve(settings: Settings) -> None:
+    """The site, until SIGINT or SIGTERM.
+
+    Raises:
+        StartupError: why it cannot start.
+    """
+    log_to_stderr()
+    # Before anything starts: a network that is not there is the commonest reason not to.
+    checks_here = settings.dispatch in ("thread", "internal")
+    ready = f"CatLoader is ready: {{url}} ({_describe(settings, checks_here=checks_here)})"
+
+    usable_data_folder(settings)
+    with (
+        only_site(settings),
+        listening(settings.host, settings.port, "CATLOADER_HOST", "CATLOADER_PORT") as listener,
+        _migrated(settings),
+        object_store(settings) as with_s3,
+    ):
+
+        def make() -> tuple[Flask, Services]:
+            services = build(with_s3, checker=checks_here)
+            return create_app(with_s3, services), services
+
+        Server(listener, make, ready, processes=settings.web_processes, threads=settings.web_threads).run()
+
+
+def serve_checker(settings: Settings) -> None:
+    """The stand-alone Cat Checker: what ``CATCHECK_DISPATCH=external`` POSTs to."""
+    log_to_stderr()
+    ready = f"Cat Checker is listening: {{url}} ({_describe(settings, checks_here=True)})"
+    usable_data_folder(settings)
+    with (
+        listening(settings.host, settings.checker_port, "CATLOADER_HOST", "CATCHECKER_PORT") as listener,
+        object_store(settings) as with_s3,
+        _migrated(settings),
+    ):
+
+        def make() -> tuple[Flask, Services]:
+            services = build(with_s3, checker=True)
+            checker = services.checker
+            assert checker is not None
+            return create_checker_app(checker.wake, checker.state, services.signer.refusal), services
+
+        Server(listener, make, ready, processes=1, threads=_CHECKER_THREADS).run()
+
+
+def check_once(settings: Settings) -> int:
+    """Check all that waits; returns how many photos got their verdict.
+
+    Raises:
+        ModelRefused: the network cannot be used.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    usable_data_folder(settings)
+    with object_store(settings) as with_s3, _migrated(settings), running(with_s3) as services:
+        assert services.checker is not None
+        return services.checker.drain()
+
+
+def work(settings: Settings) -> None:
+    """``catloader worker``: check photos as they come, in a process of its own.
+
+    Raises:
+        ModelRefused: the network cannot be used.
+    """
+    log_to_stderr()
+    click.echo(f"Cat Checker is starting ({_describe(settings, checks_here=True)})")
+    usable_data_folder(settings)
+    with object_store(settings) as with_s3, _migrated(settings), running(with_s3) as services:
+        services.start()
+        threading.Event().wait()
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[Services]:
+    """Services with a checker, closed at the end, also by Ctrl-C."""
+    services = build(settings, checker=True)
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+def log_to_stderr() -> None:
+    """Also: a SIGTERM from here on runs the clean-up, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("alembic", "botocore", "boto3", "werkzeug", "PIL"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def _migrated(settings: Settings) -> Iterator[None]:
+    # Closed again at once: no connection may cross the fork.
+    with database(settings):
+        pass
+    yield
+
+
+def _describe(settings: Settings, *, checks_here: bool) -> str:
+    if checks_here:
+        checks = f"checks run here on {resolve(settings.model, settings.weights_dir)[0].name}"
+    elif settings.dispatch == "external":
+        checks = f"checks run at {settings.checker_url}"
+    else:
+        checks = "checks run in catloader worker"
+    s3 = "embedded SeaweedFS" if settings.embedded_s3 else f"S3 at {settings.s3_endpoint_url}"
+    postgres = settings.sqlalchemy_url.startswith("postgresql")
+    return f"{checks}; {s3}; {'PostgreSQL' if postgres else f'SQLite in {settings.data_dir}/'}"
