@@ -51,7 +51,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Any) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -77,6 +77,8 @@ users = Table(
     # Part of every session cookie: a new password ends all other sessions.
     Column("session_version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", UtcDateTime, nullable=False),
+    # Or SQLite would give the id of a deleted account to the next one, and its open sessions with it.
+    sqlite_autoincrement=True,
 )
 
 images = Table(
@@ -132,6 +134,7 @@ images = Table(
         sqlite_where=text("status = 'checking'"),
         postgresql_where=text("status = 'checking'"),
     ),
+    sqlite_autoincrement=True,  # a deleted photo's address must not lead to another photo
 )
 
 likes = Table(

@@ -1,0 +1,185 @@
+"""Step 3, record: the photos' rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Select, delete, func, insert, literal_column, select, tuple_
+from sqlalchemy.exc import IntegrityError
+
+from catloader.errors import NotFound, StoreUnavailable
+from catloader.store.engine import reading, writing
+from catloader.store.schema import Status, check_log, deletions, images
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """What an upload knows of a photo; sizes are those of the stored, re-encoded one."""
+
+    owner_id: int
+    caption: str
+    photo_key: str
+    thumbnail_key: str
+    width_px: int
+    height_px: int
+    size_bytes: int
+    thumbnail_px: int
+    crop_left_px: int
+    crop_top_px: int
+    crop_side_px: int
+    sha256: str
+    thumbnail_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image(NewImage):
+    id: int
+    status: str
+    score: float | None
+    wild_feline: bool
+    calibrated: bool
+    check_error: str | None
+    claim_token: str | None
+    lease_until: datetime | None
+    attempts: int
+    next_attempt_at: datetime
+    checked_at: datetime | None
+    human_verdict: str | None
+    human_verdict_at: datetime | None
+    on_air: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """One finished attempt, as ``check_log`` keeps it."""
+
+    id: int
+    image_id: int
+    attempt: int
+    finished_at: datetime
+    verdict: str | None
+    score: float | None
+    cat_at: float | None
+    not_cat_below: float | None
+    subject: str | None
+    wild_feline: bool | None
+    profile_id: str | None
+    model: str | None
+    weights_sha256: str | None
+    runtime: str | None
+    precision: str | None
+    device: str | None
+    versions: Mapping[str, str] | None
+    batch_size: int | None
+    labels: Mapping[str, Sequence[tuple[int, str, float]]] | None
+    """View -> (ImageNet class, its name, confidence), best first."""
+    subject_scores: Mapping[str, Mapping[str, float]] | None
+    photo_sha256: str | None
+    thumbnail_sha256: str | None
+    ms: Mapping[str, float] | None
+    error: str | None
+
+
+class Images:
+    def __init__(self, engine: Engine, photos_bucket: str, thumbnails_bucket: str) -> None:
+        self._engine = engine
+        self._buckets = (photos_bucket, thumbnails_bucket)
+
+    def book(self, photo_key: str, thumbnail_key: str, not_before: datetime) -> None:
+        """Enter both keys in the deletion ledger, before anything is put under them.
+
+        ``add`` strikes them out again. Whatever stops the upload in between, the objects are swept
+        away at ``not_before``; so that must lie well behind the end of any upload.
+        """
+        with writing(self._engine) as connection:
+            connection.execute(insert(deletions), self._ledger_rows(photo_key, thumbnail_key, not_before))
+
+    def add(self, new: NewImage, now: datetime) -> int:
+        """Insert the `pending` row and strike the two booked keys out, in one transaction.
+
+        Raises:
+            NotFound: the account is gone.
+            StoreUnavailable: the booking ran out, so the objects may be deleted already.
+        """
+        values = {**asdict(new), "status": Status.PENDING, "next_attempt_at": now, "created_at": now}
+        keys = list(zip(self._buckets, (new.photo_key, new.thumbnail_key), strict=True))
+        booked = tuple_(deletions.c.bucket, deletions.c.key).in_(keys)
+        untouched = (deletions.c.not_before > now) & (deletions.c.attempts == 0)
+        try:
+            with writing(self._engine) as connection:
+                if connection.execute(delete(deletions).where(booked, untouched)).rowcount != len(keys):
+                    raise StoreUnavailable("The upload took too long. Please try again.")
+                row = connection.execute(insert(images).values(values).returning(images.c.id))
+                return int(row.scalar_one())
+        except IntegrityError as error:
+            raise NotFound("This account does not exist any more.") from error
+
+    def by_id(self, id: int) -> Image | None:
+        found = self._all(select(images).where(images.c.id == id))
+        return found[0] if found else None
+
+    def of_owner(self, owner_id: int, before_id: int | None, limit: int) -> list[Image]:
+        """Newest first; ``before_id`` is the last id of the page before."""
+        query = select(images).where(images.c.owner_id == owner_id).order_by(images.c.id.desc()).limit(limit)
+        return self._all(query if before_id is None else query.where(images.c.id < before_id))
+
+    def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Image]:
+        """Those of ``ids`` that are this owner's."""
+        return self._all(select(images).where(images.c.owner_id == owner_id, images.c.id.in_(ids)))
+
+    def waiting(self, limit: int) -> list[Image]:
+        """The head of the queue: photos being checked, then those that wait, first come first."""
+        checking = self._all(_in_queue("checking").order_by(images.c.lease_until, images.c.id).limit(limit))
+        pending = _in_queue("pending").order_by(images.c.next_attempt_at, images.c.id)
+        return checking + self._all(pending.limit(limit - len(checking)))
+
+    def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
+        """Every status is there, with 0 where there is none."""
+        query = select(images.c.status, func.count().label("photos")).group_by(images.c.status)
+        if owner_id is not None:
+            query = query.where(images.c.owner_id == owner_id)
+        with reading(self._engine) as connection:
+            counted = {row.status: row.photos for row in connection.execute(query)}
+        return {str(status): counted.get(status, 0) for status in Status}
+
+    def delete(self, id: int, owner_id: int, now: datetime) -> bool:
+        """Take the row and book its objects for deletion, in one transaction; False: not theirs."""
+        gone = delete(images).where(images.c.id == id, images.c.owner_id == owner_id)
+        with writing(self._engine) as connection:
+            row = connection.execute(gone.returning(images.c.photo_key, images.c.thumbnail_key)).one_or_none()
+            if row is not None:
+                connection.execute(
+                    insert(deletions), self._ledger_rows(row.photo_key, row.thumbnail_key, now)
+                )
+        return row is not None
+
+    def latest_log(self, image_id: int) -> CheckRecord | None:
+        newest = (
+            select(check_log).where(check_log.c.image_id == image_id).order_by(check_log.c.id.desc()).limit(1)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(newest).one_or_none()
+        return CheckRecord(**row._mapping) if row else None
+
+    def _all(self, query: Select[Any]) -> list[Image]:
+        with reading(self._engine) as connection:
+            return [Image(**row._mapping) for row in connection.execute(query)]
+
+    def _ledger_rows(self, photo_key: str, thumbnail_key: str, not_before: datetime) -> list[dict[str, Any]]:
+        return [
+            {"bucket": bucket, "key": key, "not_before": not_before}
+            for bucket, key in zip(self._buckets, (photo_key, thumbnail_key), strict=True)
+        ]
+
+
+def _in_queue(status: str) -> Select[Any]:
+    return select(images).where(status_is(status))
+
+
+def status_is(status: str) -> ColumnElement[bool]:
+    """The status spelt out in the SQL: with a parameter instead, the partial indexes stay unused."""
+    return images.c.status == literal_column(f"'{Status(status)}'")

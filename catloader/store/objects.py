@@ -1,0 +1,164 @@
+"""Step 2, store: photos and thumbnails in S3, and the way back (step 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from catloader.errors import NotFound, StoreUnavailable
+from checker import errors as checker_errors
+from checker.ports import Claim, View
+
+_CHUNK_BYTES = 256 * 1024
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class ObjectStore:
+    """One S3 server with two private buckets. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str,
+        access_key_id: str,
+        secret_access_key: str,
+        region: str,
+        photos_bucket: str,
+        thumbnails_bucket: str,
+        max_connections: int = 32,
+    ) -> None:
+        self.photos_bucket, self.thumbnails_bucket = photos_bucket, thumbnails_bucket
+        self._region = region
+        config = Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            connect_timeout=2,
+            read_timeout=20,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            max_pool_connections=max_connections,
+            # Servers other than Amazon's know the classic form of a request best.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            # A proxy from the environment is for the internet, not for a server on this machine.
+            proxies={} if urlsplit(endpoint_url).hostname in _LOOPBACK else None,
+        )
+        self._client: Any = boto3.session.Session().client(
+            "s3",
+            endpoint_url=endpoint_url,
+            aws_access_key_id=access_key_id,
+            aws_secret_access_key=secret_access_key,
+            region_name=region,
+            config=config,
+        )
+
+    def ensure_buckets(self) -> None:
+        """Make what is missing; several processes may do so at once.
+
+        Raises:
+            StoreUnavailable: no answer, or no right to make one.
+        """
+        for bucket in (self.photos_bucket, self.thumbnails_bucket):
+            with _translated(f"S3 bucket {bucket}"):
+                try:
+                    self._client.head_bucket(Bucket=bucket)
+                except ClientError as error:
+                    if _code(error) not in _MISSING:
+                        raise
+                    self._make_bucket(bucket)
+
+    def _make_bucket(self, bucket: str) -> None:
+        # Amazon wants the region named, except its first one, which it wants unnamed.
+        where = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
+        try:
+            self._client.create_bucket(
+                Bucket=bucket, **({"CreateBucketConfiguration": where} if where else {})
+            )
+        except ClientError as error:
+            if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+
+    def put(self, bucket: str, key: str, data: bytes, content_type: str = "image/jpeg") -> None:
+        with _translated(key):
+            self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+
+    def get(self, bucket: str, key: str) -> bytes:
+        with _translated(key):
+            body = self._client.get_object(Bucket=bucket, Key=key)["Body"]
+            with body:
+                data: bytes = body.read()
+                return data
+
+    def open(self, bucket: str, key: str) -> tuple[Iterator[bytes], int]:
+        """The object in chunks, and its size in bytes. Close the iterator when you leave it early."""
+        with _translated(key):
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+        return _chunks(answer["Body"], key), int(answer["ContentLength"])
+
+    def exists(self, bucket: str, key: str) -> bool:
+        try:
+            with _translated(key):
+                self._client.head_object(Bucket=bucket, Key=key)
+        except NotFound:
+            return False
+        return True
+
+    def delete(self, bucket: str, key: str) -> None:
+        """An object that is gone already is fine."""
+        try:
+            with _translated(key):
+                self._client.delete_object(Bucket=bucket, Key=key)
+        except NotFound:
+            return
+
+    def url(self, bucket: str, key: str, ttl_s: int) -> str:
+        """A signed link that works for everybody who has it, for ``ttl_s``; needs no round trip."""
+        target = {"Bucket": bucket, "Key": key}
+        return str(self._client.generate_presigned_url("get_object", Params=target, ExpiresIn=ttl_s))
+
+
+class S3ImageSource:
+    """Implements ``checker.ports.ImageSource``."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def get(self, claim: Claim, view: View) -> bytes:
+        objects = self._objects
+        try:
+            if view is View.PHOTO:
+                return objects.get(objects.photos_bucket, claim.photo_key)
+            return objects.get(objects.thumbnails_bucket, claim.thumbnail_key)
+        except NotFound as error:
+            raise checker_errors.ObjectMissing(f"The {view} is not in the store.") from error
+        except StoreUnavailable as error:
+            raise checker_errors.StoreUnavailable(str(error)) from error
+
+
+_MISSING = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _chunks(body: Any, key: str) -> Iterator[bytes]:
+    with _translated(key), body:
+        yield from body.iter_chunks(_CHUNK_BYTES)
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if _code(error) in ("NoSuchKey", "NotFound", "404"):
+            raise NotFound(f"{what} is not in the store.") from error
+        raise StoreUnavailable(f"The object store refused {what} ({_code(error)}).") from error
+    except BotoCoreError as error:
+        raise StoreUnavailable("The object store did not answer. Please try again in a moment.") from error

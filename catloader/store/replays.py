@@ -1,0 +1,30 @@
+"""The ids of the wake-ups seen lately: a signed wake-up is good for one use."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Engine, delete, insert
+from sqlalchemy.exc import IntegrityError
+
+from catloader.store.engine import writing
+from catloader.store.schema import webhook_ids
+
+
+class WebhookIds:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def first_time(self, id: str, now: datetime) -> bool:
+        """True for exactly one caller, in whatever process."""
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(webhook_ids).values(id=id, seen_at=now))
+        except IntegrityError:
+            return False
+        return True
+
+    def forget_before(self, time: datetime) -> None:
+        """Forget ids whose timestamp would be refused anyway."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(webhook_ids).where(webhook_ids.c.seen_at < time))

