@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from PIL import (
 from pillow_heif import HeifImageFile
 
 from catloader import colour, errors
+from catloader.screen import takes_too_long
 from catloader.sniff import sniff
 
 # The decoders' own classes and not Image.open: it would try every plugin of the process, follow the
@@ -37,6 +40,7 @@ _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
+_DECODER_MODULES = re.compile(r"PIL\.|pillow_heif")
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -99,6 +103,11 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
         raise errors.NotAnImage(
             "This file is not a picture we can read; we take JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF and BMP."
         )
+    if takes_too_long(data, source_format):
+        raise errors.BrokenImage(
+            f"This {source_format} picture is built so oddly that it takes too long to open; save it as JPEG."
+        )
+    _hush_decoders()
     with _plain_errors(source_format):
         image = _decode(data, source_format, limits)
         photo = _bounded(image, limits.max_edge_px)
@@ -107,7 +116,7 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
     crop = _centre(photo.size)
     side_px = min(limits.thumbnail_px, crop.side)
     box = (crop.left, crop.top, crop.left + crop.side, crop.top + crop.side)
-    thumbnail = photo.resize((side_px, side_px), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+    thumbnail = photo.resize((side_px, side_px), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
     photo_jpeg, thumbnail_jpeg = (_jpeg(picture, limits.jpeg_quality) for picture in (photo, thumbnail))
     return Prepared(
         photo=photo_jpeg,
@@ -122,12 +131,23 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
     )
 
 
+def _hush_decoders() -> None:
+    """Let no warning about broken metadata or big pictures out: they say nothing about the upload.
+
+    Process-wide, since all threads share one list of filters; again and again, since it may be swapped.
+    """
+    if ("ignore", None, Warning, _DECODER_MODULES, 0) not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_DECODER_MODULES.pattern)
+
+
 @contextmanager
 def _plain_errors(source_format: str) -> Iterator[None]:
     try:
         yield
     except errors.BadImage:
         raise
+    except Image.DecompressionBombError as error:  # a GIF whose first frame is far larger than its screen
+        raise errors.TooManyPixels("This picture has more pixels than we take.") from error
     # Everything: on hostile bytes the decoders raise whatever their parsing ran into (OSError, SyntaxError,
     # struct.error, RuntimeError, MemoryError, ...), and each of them means the same to a person.
     except Exception as error:
@@ -165,8 +185,9 @@ def _bounded_size(size: tuple[int, int], max_edge_px: int) -> tuple[int, int]:
 
 def _bounded(image: Image.Image, max_edge_px: int) -> Image.Image:
     image = colour.resizable(image)
+    # HAMMING: half of Lanczos' time (12 to 5 megapixels: 109 ms against 210), no softer to the eye.
     size = _bounded_size(image.size, max_edge_px)
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return image if size == image.size else image.resize(size, Image.Resampling.HAMMING)
 
 
 def _upright(photo: Image.Image, source: Image.Image) -> Image.Image:
@@ -186,5 +207,7 @@ def _centre(size: tuple[int, int]) -> Crop:
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
     picture.info.clear()  # Pillow would carry a comment over
     out = io.BytesIO()
+    # Baseline with standard tables: progressive saves 7 % of the bytes for 60 ms here and twice the time
+    # of every later decoding; optimised tables save 2 % for 17 ms.
     picture.save(out, "JPEG", quality=quality)
     return out.getvalue()
