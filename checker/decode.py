@@ -6,7 +6,6 @@ cropping then, at a fraction of the work.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
 import struct
@@ -21,7 +20,9 @@ from models.catalogue import Preprocessing
 MAX_PIXELS = 89_478_485
 """Pillow's own warning limit, read from the header before anything is decoded: 358 MB of pixels."""
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP", "DIB")
+# Only names that are registered: Pillow answers an unknown one with a KeyError, whatever the file is.
+# An MPO's first picture is opened as the JPEG it is.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB")
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 # Below twice the target the cheap DCT scaling shows: differences beyond 8/255.
 _DRAFT_FACTOR = 2
@@ -67,10 +68,9 @@ def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
     Raises:
         UnreadableImage: not a picture, truncated, or above ``MAX_PIXELS``.
     """
-    if data[4:8] == b"ftyp":
-        _register_heif()
+    formats = _ftyp_formats() if data[4:8] == b"ftyp" else _FORMATS
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             return _decoded(image, preprocessing)
     except _UNREADABLE as error:
         why = str(error) or type(error).__name__
@@ -78,11 +78,13 @@ def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
 
 
 @functools.cache
-def _register_heif() -> None:
-    with contextlib.suppress(ImportError):  # HEIC is unreadable where pillow-heif is not installed
+def _ftyp_formats() -> tuple[str, ...]:
+    try:
         import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    except ImportError:  # it is optional: HEIC is unreadable then
+        return ("AVIF",)
+    pillow_heif.register_heif_opener()
+    return ("AVIF", "HEIF")
 
 
 def _decoded(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
