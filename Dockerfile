@@ -1,0 +1,47 @@
+# docker build --target cpu  -t catloader .          [--build-arg TORCH_INDEX=URL of CPU-only wheels]
+# docker build --target cuda -t catloader:cuda .     (run it with --gpus all)
+# --build-arg MODEL=resnet50 puts those weights in; the EfficientNet-Lite networks are always there.
+
+FROM python:3.11-slim AS packages-cuda
+WORKDIR /build
+COPY requirements.txt .
+RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir -r requirements.txt
+
+FROM python:3.11-slim AS packages-cpu
+ARG TORCH_INDEX=""
+WORKDIR /build
+COPY requirements.txt .
+RUN python -m venv /opt/venv \
+ && if [ -n "$TORCH_INDEX" ]; then \
+      /opt/venv/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" $(grep -E '^torch(vision)?==' requirements.txt); \
+    fi \
+ && /opt/venv/bin/pip install --no-cache-dir -r requirements.txt
+
+FROM python:3.11-slim AS app
+RUN useradd --system --uid 10001 --home-dir /data catloader \
+ && install -d -o catloader -g catloader -m 700 /data
+WORKDIR /app
+COPY catloader catloader
+COPY checker checker
+COPY models models
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
+    CATLOADER_DATA_DIR=/data CATLOADER_HOST=0.0.0.0 CATCHECK_WEIGHTS_DIR=/app/models/weights
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --start-period=20s --interval=15s --timeout=5s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+ENTRYPOINT ["python", "-m", "catloader"]
+CMD ["serve"]
+
+FROM app AS cuda
+COPY --from=packages-cuda /opt/venv /opt/venv
+ARG MODEL=""
+RUN if [ -n "$MODEL" ]; then CATLOADER_DATA_DIR=/tmp python -m catloader models fetch "$MODEL"; fi
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER catloader
+
+FROM app AS cpu
+COPY --from=packages-cpu /opt/venv /opt/venv
+ARG MODEL=""
+RUN if [ -n "$MODEL" ]; then CATLOADER_DATA_DIR=/tmp python -m catloader models fetch "$MODEL"; fi
+USER catloader

@@ -1,0 +1,154 @@
+"""What the documents say is so: the ten steps, the settings, the commands, the links."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from catloader.cli import main
+from catloader.settings import Settings, as_markdown
+from catloader.store.schema import Status
+
+_ROOT = Path(__file__).resolve().parents[1]
+_DOCUMENTS = sorted(
+    [*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md"), *(_ROOT / "scripts").rglob("*.md")]
+)
+_ARCHITECTURE = (_ROOT / "docs/architecture.md").read_text("utf-8")
+_DEPLOYMENT = [
+    _ROOT / name for name in ("Dockerfile", "compose.yaml", "Makefile", "scripts/install", ".ci/run")
+]
+
+# Where the table names a seam instead of a file.
+_SEAMS = {"ImageSource.get": "store/objects.py"}
+
+
+def _named(path: Path) -> str:
+    return str(path.relative_to(_ROOT))
+
+
+def _steps() -> dict[tuple[int, str], list[str]]:
+    """(number, name) -> the modules that do it, as the table at the head of architecture.md tells."""
+    table = _ARCHITECTURE.split("```")[1]
+    steps = {}
+    for line in table.strip("\n").splitlines():
+        row = re.fullmatch(r" ?(\d+) (\w+) +(.+?) {2,}.*", line)
+        assert row, line
+        place = _SEAMS.get(row[3], row[3])
+        steps[int(row[1]), row[2]] = re.findall(r"[\w/]+\.py", place)
+    return steps
+
+
+def _file(module: str) -> Path:
+    return next(path for path in (_ROOT / module, _ROOT / "catloader" / module) if path.is_file())
+
+
+def _docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+
+
+def _told_steps(docstring: str) -> set[tuple[int, str]]:
+    """``Step 7, decode: ...`` and ``Steps 5 and 10, claim and log: ...``, anywhere in a first paragraph."""
+    told = set()
+    for numbers, names in re.findall(
+        r"\b[Ss]teps? (\d+(?:,? (?:and )?\d+)*), ([a-z]+(?:,? (?:and )?[a-z]+)*):", docstring
+    ):
+        both = re.findall(r"\d+", numbers), re.findall(r"[a-z]+", names.replace(" and ", " "))
+        told |= {(int(number), name) for number, name in zip(*both, strict=True)}
+    return told
+
+
+def test_the_ten_steps_are_ten() -> None:
+    assert [number for number, _ in _steps()] == list(range(1, 11))
+    assert all(_steps().values())
+
+
+@pytest.mark.parametrize("step", _steps(), ids=lambda step: f"{step[0]}-{step[1]}")
+def test_a_module_names_the_steps_it_does(step: tuple[int, str]) -> None:
+    number, name = step
+    for module in _steps()[step]:
+        docstring = _docstring(_file(module))
+        by_number = re.search(rf"\bsteps? [\d, and]*\b{number}\b", docstring, re.IGNORECASE)
+        assert step in _told_steps(docstring) or by_number, f"{module} does not say: step {number}, {name}"
+
+
+def test_no_module_claims_a_step_that_is_another_one() -> None:
+    known = set(_steps())
+    for folder in ("catloader", "checker", "models"):
+        for path in (_ROOT / folder).rglob("*.py"):
+            told = _told_steps(_docstring(path).partition("\n\n")[0])
+            assert told <= known, _named(path)
+
+
+def test_the_diagram_has_every_status() -> None:
+    diagram = _ARCHITECTURE.split("```")[3]
+    assert [status for status in Status if not re.search(rf"\b{status}\b", diagram)] == []
+
+
+def test_the_settings_page_is_up_to_date() -> None:
+    written = (_ROOT / "docs/settings.md").read_text("utf-8")
+    assert written == as_markdown(), "run: python -m catloader.settings"
+
+
+@pytest.mark.parametrize("document", [*_DOCUMENTS, *_DEPLOYMENT], ids=_named)
+def test_every_setting_that_is_named_exists(document: Path) -> None:
+    known = {knob.metadata["env"] for knob in fields(Settings)}
+    named = re.findall(
+        r"\b(?:CATLOADER|CATCHECK|CATCHECKER|AWS|DATABASE)_[A-Z0-9_]*[A-Z0-9]\b", document.read_text("utf-8")
+    )
+    assert set(named) - known == set()
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=_named)
+def test_every_command_that_is_named_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (_ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    text = document.read_text("utf-8")
+    code = "\n".join([*re.findall(r"```\n(.*?)```", text, re.DOTALL), *re.findall(r"`([^`\n]+)`", text)])
+    for target in re.findall(r"\bmake ([a-z]+)\b", code):
+        assert target in targets, f"make {target}"
+    for words in re.findall(r"(?:^|[\s/])catloader((?: [a-z][a-z-]*)+)", code, re.MULTILINE):
+        _assert_command(words.split())
+    # "`user promote`" beside "`catloader user create`": the name is left out the second time.
+    for group, word in re.findall(r"^(user|check|checker|models|db) ([a-z-]+)\b", code, re.MULTILINE):
+        _assert_command([group, word])
+    for script in re.findall(r"python (scripts/[\w/]+\.py)", code):
+        assert (_ROOT / script).is_file(), script
+
+
+def _assert_command(words: list[str]) -> None:
+    command: click.Command = main
+    for word in words:
+        if not isinstance(command, click.Group):
+            return  # an argument
+        assert word in command.commands, "catloader " + " ".join(words)
+        command = command.commands[word]
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=_named)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (document.parent / name).resolve() if name else document
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {_anchor(heading) for heading in headings}, target
+
+
+def test_the_quick_start_is_three_lines() -> None:
+    quick_start = (_ROOT / "README.md").read_text("utf-8").partition("## Quick start")[2].split("```")[1]
+    assert [line.split()[:2] for line in quick_start.strip().splitlines()] == [
+        ["make", "run"],
+        ["make", "demo"],
+        ["make", "test"],
+    ]
