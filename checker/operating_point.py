@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from checker.head import Head, log_sum_exp
 from checker.ports import Decision, Floats, Label, ModelStamp, Verdict, View
 from checker.profile import OperatingPoint, Profile, ProfileKey, find_profile
 from checker.subject import CLASSES, Subject
+from models.catalogue import Preprocessing
 
 UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parent.parent / "models" / "profiles"
@@ -94,7 +94,7 @@ class Decider:
     def for_network(
         cls,
         stamp: ModelStamp,
-        preprocessing: Any,
+        preprocessing: Preprocessing,
         subject: Subject,
         class_names: Sequence[str],
         *,

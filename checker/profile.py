@@ -19,15 +19,14 @@ from checker.errors import ModelRefused
 from checker.head import Head
 from checker.ports import ModelStamp
 from checker.subject import Subject
+from models.catalogue import Preprocessing
 
 FORMAT = 1
 
 
 def digest(value: Any) -> str:
-    """sha256 of a dataclass or of plain data, in canonical JSON."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    """sha256 of plain data, in canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -36,15 +35,15 @@ class ProfileKey:
     """All that the numbers depend on; a profile holds only where every part is the same."""
 
     weights_sha256: str
-    preprocessing_sha256: str
+    preprocessing: str
+    """``Preprocessing.key``: the same text for the same numbers."""
     runtime: str
     precision: str
     subject: Subject
 
     @classmethod
-    def of(cls, stamp: ModelStamp, preprocessing: Any, subject: Subject) -> ProfileKey:
-        """``preprocessing`` is the catalogue's dataclass."""
-        return cls(stamp.weights_sha256, digest(preprocessing), stamp.runtime, stamp.precision, subject)
+    def of(cls, stamp: ModelStamp, preprocessing: Preprocessing, subject: Subject) -> ProfileKey:
+        return cls(stamp.weights_sha256, preprocessing.key, stamp.runtime, stamp.precision, subject)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -53,9 +52,7 @@ class ProfileKey:
     def from_json(cls, data: Mapping[str, Any]) -> ProfileKey:
         subject = data["subject"]
         group = Subject(subject["name"], tuple(subject["classes"]), tuple(subject["wild"]))
-        return cls(
-            data["weights_sha256"], data["preprocessing_sha256"], data["runtime"], data["precision"], group
-        )
+        return cls(data["weights_sha256"], data["preprocessing"], data["runtime"], data["precision"], group)
 
 
 @dataclass(frozen=True, slots=True)
