@@ -51,7 +51,7 @@ SUBJECTS = {
         Subject("dog", tuple(range(151, 269))),
     )
 }
-"""ImageNet-1k keeps families together: 151-268 dogs, 281-285 tabby .. Egyptian cat, 286-293 cougar .. cheetah."""
+"""ImageNet-1k keeps families together: 151-268 dogs, 281-285 tabby to Egyptian, 286-293 cougar to cheetah."""
 
 
 def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) -> Subject:
