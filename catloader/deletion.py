@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
+from catloader.errors import CatLoaderError
 from catloader.store.ledger import Deletions
 from catloader.store.objects import ObjectStore
-
-from catloader.errors import CatLoaderError
 
 logger = logging.getLogger(__name__)
 
@@ -48,20 +47,27 @@ class DeletionWorker:
             self._thread.join(timeout=2.0)
 
     def work_off(self) -> int:
-        """Delete all that is due; returns how many objects are gone."""
+        """Delete all that is due; returns how many objects are gone.
+
+        The first failure ends the pass: a store that is away would make every other key wait for
+        its time-out too. The failing key goes to the back, so that it can't hold up the others.
+        """
         gone = 0
         while not self._closing.is_set() and (due := self._ledger.due(self._now(), _BATCH)):
-            done = []
-            for entry in due:
-                try:
+            done: list[int] = []
+            try:
+                for entry in due:
+                    if self._closing.is_set():
+                        break
                     self._objects.delete(entry.bucket, entry.key)
                     done.append(entry.id)
-                except CatLoaderError as error:
-                    retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
-                    self._ledger.failed(entry.id, str(error), self._now(), retry_s)
-                if self._closing.is_set():
-                    break
-            self._ledger.done(done)
+            except CatLoaderError as error:
+                retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
+                self._ledger.failed(entry.id, str(error), self._now(), retry_s)
+                logger.warning("S3 objects wait to be deleted: %s", error)
+                return gone + len(done)
+            finally:
+                self._ledger.done(done)
             gone += len(done)
         return gone
 

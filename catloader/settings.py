@@ -62,7 +62,13 @@ class Settings:
         high=10,
     )
     login_rate: str = _knob(
-        "CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Site", "Log-in attempts allowed per address."
+        "CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Site", "Log-in attempts allowed per address; counts questions for the password again, too."
+    )
+    register_rate: str = _knob(
+        "CATLOADER_REGISTER_RATE",
+        "20 per minute; 200 per hour",
+        "Site",
+        "Registrations allowed per address (each costs a password hash).",
     )
     rate_limit_storage_url: str = _knob(
         "CATLOADER_RATE_LIMIT_STORAGE_URL",
@@ -316,7 +322,8 @@ class Settings:
 
 
 def _parse(knob: Field[Any], raw: str) -> Any:
-    kind, meta = type(knob.default), knob.metadata
+    kind: type[Any] = type(knob.default)
+    meta = knob.metadata
     shown = "(hidden)" if meta.get("secret") else repr(raw)
     try:
         value = kind(raw)

@@ -24,7 +24,7 @@ def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
     def wake_up() -> tuple[Response, int]:
         # Read no more than a wake-up can be: the sender is not known yet.
         request.max_content_length = MAX_BODY_BYTES
-        reason = refusal(request.headers, request.get_data())
+        reason = refusal(dict(request.headers), request.get_data())
         if reason is not None:
             logger.warning("%s (from %s)", reason, request.remote_addr)
             return jsonify(error=reason), 401

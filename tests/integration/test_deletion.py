@@ -1,0 +1,101 @@
+"""What was deleted from the tables goes from S3 too, whatever happens in between."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, insert
+
+from catloader.deletion import DeletionWorker
+from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.engine import writing
+from catloader.store.ledger import Deletions
+from catloader.store.objects import ObjectStore
+from catloader.store.schema import deletions
+
+
+@pytest.fixture
+def ledger(engine: Engine) -> Deletions:
+    return Deletions(engine)
+
+
+def book(engine: Engine, objects: ObjectStore, keys: list[str], due: datetime) -> None:
+    with writing(engine) as connection:
+        connection.execute(
+            insert(deletions),
+            [{"bucket": objects.photos_bucket, "key": key, "not_before": due} for key in keys],
+        )
+
+
+def worker(
+    ledger: Deletions,
+    objects: ObjectStore,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sweep_s: float = 0.05,
+) -> DeletionWorker:
+    return DeletionWorker(ledger, objects, sweep_s=sweep_s, now=now)
+
+
+def away(s3: EmbeddedS3, objects: ObjectStore) -> ObjectStore:
+    """The same buckets behind a port where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return ObjectStore(
+        endpoint_url=f"http://127.0.0.1:{port}",
+        access_key_id=s3.access_key_id,
+        secret_access_key=s3.secret_access_key,
+        region="us-east-1",
+        photos_bucket=objects.photos_bucket,
+        thumbnails_bucket=objects.thumbnails_bucket,
+    )
+
+
+def test_due_objects_go_and_the_ledger_forgets_them(
+    engine: Engine, ledger: Deletions, objects: ObjectStore
+) -> None:
+    now = datetime.now(UTC)
+    for key in ("a.jpg", "b.jpg", "later.jpg"):
+        objects.put(objects.photos_bucket, key, b"x")
+    book(engine, objects, ["a.jpg", "b.jpg", "never-stored.jpg"], now)
+    book(engine, objects, ["later.jpg"], now + timedelta(hours=1))
+    assert worker(ledger, objects).work_off() == 3
+    assert not objects.exists(objects.photos_bucket, "a.jpg")
+    assert not objects.exists(objects.photos_bucket, "b.jpg")
+    assert objects.exists(objects.photos_bucket, "later.jpg")
+    assert ledger.count() == 1
+
+
+def test_a_store_that_is_away_keeps_the_keys_until_it_is_back(
+    engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
+) -> None:
+    objects.put(objects.photos_bucket, "a.jpg", b"x")
+    start = datetime.now(UTC)
+    book(engine, objects, ["a.jpg"], start)
+    assert worker(ledger, away(s3_server, objects), lambda: start, sweep_s=10).work_off() == 0
+    assert ledger.count() == 1
+    assert ledger.due(start + timedelta(seconds=9), 10) == []
+    assert [entry.attempts for entry in ledger.due(start + timedelta(seconds=10), 10)] == [1]
+    assert worker(ledger, objects, lambda: start + timedelta(seconds=10)).work_off() == 1
+    assert not objects.exists(objects.photos_bucket, "a.jpg")
+
+
+def test_the_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:
+    deleting = worker(ledger, objects, sweep_s=3600)
+    deleting.start()
+    objects.put(objects.photos_bucket, "a.jpg", b"x")
+    book(engine, objects, ["a.jpg"], datetime.now(UTC))
+    deleting.wake()
+    gone = threading.Event()
+    for _ in range(200):
+        if not objects.exists(objects.photos_bucket, "a.jpg"):
+            gone.set()
+            break
+        gone.wait(0.02)
+    assert gone.is_set()
+    deleting.close()
+    assert "deletion" not in {thread.name for thread in threading.enumerate()}
