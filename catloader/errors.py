@@ -23,6 +23,12 @@ class StoreUnavailable(CatLoaderError):
     status = 503
 
 
+class StoreFull(CatLoaderError):
+    """The disk is nearly full; what is left keeps the site alive."""
+
+    status = 507
+
+
 class BadImage(CatLoaderError):
     """The upload is refused."""
 
@@ -53,6 +59,12 @@ class TooManyBytes(BadImage):
 
 class TooManyPixels(BadImage):
     """The picture is above the limit of pixels; seen in its header, before decoding."""
+
+    status = 413
+
+
+class TooManyFiles(CatLoaderError):
+    """More files than one request may bring; those within the limit are taken."""
 
     status = 413
 

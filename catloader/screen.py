@@ -26,7 +26,7 @@ _TIFF_STRIP_TAGS = {273, 279, 324, 325}
 
 
 def takes_too_long(data: bytes, source_format: str) -> bool:
-    """Whether no honest encoder builds files like this one. Merely broken ones pass: the decoder refuses them."""
+    """Whether no honest encoder builds files like this one. Broken ones pass: the decoder refuses them."""
     match source_format:
         case "JPEG":
             return _jpeg(data)

@@ -1,0 +1,156 @@
+"""Step 1, upload: bytes in; each photo is prepared, stored (2), recorded (3), and the checker woken (4)."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import threading
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import BinaryIO
+
+from catloader.dispatch import Dispatcher
+from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
+from catloader.images import Limits, Prepared, prepare
+from catloader.settings import Settings
+from catloader.store.images import Images, NewImage
+from catloader.store.objects import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+_MAX_CAPTION = 500  # characters; the column's
+# From booking to commit an upload makes two S3 requests of 66 s at the very most; then it is swept away.
+_BOOKED_FOR = timedelta(hours=1)
+_STORE_AWAY = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    name: str
+    """The client's name for the file, as it came: for showing, escaped, and nothing else."""
+    image_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    name: str
+    error: str
+    """One plain sentence."""
+    status: int
+    """The HTTP status that says the same."""
+
+
+def upload(
+    files: Iterable[tuple[str, BinaryIO | bytes]],
+    captions: Sequence[str],
+    owner_id: int,
+    *,
+    settings: Settings,
+    images: Images,
+    objects: ObjectStore,
+    dispatcher: Dispatcher,
+    now: Callable[[], datetime],
+) -> list[Uploaded | Refused]:
+    """Take every file that can be taken; one outcome per file, in their order.
+
+    Args:
+        files: name and content of each; of a stream no more than ``max_file_bytes`` + 1 are read.
+        captions: of the file at the same place; missing ones are empty.
+    """
+    outcomes: list[Uploaded | Refused] = []
+    store_away = False
+    try:
+        for place, (name, content) in enumerate(files):
+            try:
+                if place >= settings.max_files:
+                    raise TooManyFiles(f"We take up to {settings.max_files} photos at once.")
+                # The store's client has tried three times by now; the next file need not wait for it again.
+                if store_away:
+                    raise StoreUnavailable(_STORE_AWAY)
+                _refuse_full_disk(settings)
+                caption = _clean(captions[place] if place < len(captions) else "")
+                prepared = _prepare(content, settings)
+                image_id = _keep(prepared, caption, owner_id, images=images, objects=objects, now=now)
+            except StoreUnavailable:
+                store_away = True
+                logger.warning("An upload was refused: no answer from the store.", exc_info=True)
+                outcomes.append(Refused(name, _STORE_AWAY, StoreUnavailable.status))
+            except CatLoaderError as error:
+                outcomes.append(Refused(name, str(error), error.status))
+            else:
+                outcomes.append(Uploaded(name, image_id))
+    finally:
+        if any(isinstance(outcome, Uploaded) for outcome in outcomes):
+            dispatcher.wake()
+    return outcomes
+
+
+def limits(settings: Settings) -> Limits:
+    return Limits(
+        max_bytes=settings.max_file_bytes,
+        max_pixels=settings.max_pixels,
+        max_edge_px=settings.max_edge_px,
+        thumbnail_px=settings.thumbnail_px,
+        jpeg_quality=settings.jpeg_quality,
+    )
+
+
+def _prepare(content: BinaryIO | bytes, settings: Settings) -> Prepared:
+    data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
+    with _decode_slots(settings.decode_slots):
+        return prepare(data, limits=limits(settings))
+
+
+@cache
+def _decode_slots(slots: int) -> threading.BoundedSemaphore:
+    """The process's: it bounds the memory that decoding takes, whoever asks for it."""
+    return threading.BoundedSemaphore(slots)
+
+
+def _keep(
+    prepared: Prepared,
+    caption: str,
+    owner_id: int,
+    *,
+    images: Images,
+    objects: ObjectStore,
+    now: Callable[[], datetime],
+) -> int:
+    """Book, put, record, in this order: a process that dies in between leaves only what the ledger knows."""
+    photo_key, thumbnail_key = (f"{secrets.token_hex(16)}.jpg" for _ in range(2))
+    images.book(photo_key, thumbnail_key, now() + _BOOKED_FOR)
+    objects.put(objects.photos_bucket, photo_key, prepared.photo)
+    objects.put(objects.thumbnails_bucket, thumbnail_key, prepared.thumbnail)
+    new = NewImage(
+        owner_id=owner_id,
+        caption=caption,
+        photo_key=photo_key,
+        thumbnail_key=thumbnail_key,
+        width_px=prepared.width_px,
+        height_px=prepared.height_px,
+        size_bytes=len(prepared.photo),
+        thumbnail_px=prepared.thumbnail_px,
+        crop_left_px=prepared.crop.left,
+        crop_top_px=prepared.crop.top,
+        crop_side_px=prepared.crop.side,
+        sha256=prepared.sha256,
+        thumbnail_sha256=prepared.thumbnail_sha256,
+    )
+    return images.add(new, now())
+
+
+def _clean(caption: str) -> str:
+    """Without what no caption needs and PostgreSQL refuses: control characters, lone surrogates."""
+    text = "".join(c for c in caption if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"}).strip()
+    if len(text) > _MAX_CAPTION:
+        raise InvalidInput(f"The caption is longer than {_MAX_CAPTION} characters.")
+    return text
+
+
+def _refuse_full_disk(settings: Settings) -> None:
+    if settings.data_dir.exists() and shutil.disk_usage(settings.data_dir).free < settings.min_free_bytes:
+        raise StoreFull("The disk of this site is nearly full, so it takes no photos at the moment.")
