@@ -60,10 +60,7 @@ class Head:
         thumbnail_logits: Floats,
         thumbnail_features: Floats,
     ) -> Doubles:
-        """float64 ``(...)``, 0..1, for logits ``(..., 1000)`` and features ``(..., D)``.
-
-        A photo's score does not depend on the others of its batch.
-        """
+        """float64 ``(...)``, 0..1, for logits ``(..., 1000)`` and features ``(..., D)``."""
         z = self.bias + self.mass[0] * log_odds(photo_logits, subject)
         z = z + self.mass[1] * log_odds(thumbnail_logits, subject)
         if self.features is not None:

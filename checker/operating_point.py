@@ -159,11 +159,7 @@ class Decider:
         return tuple(Label(int(i), self._class_names[i], float(confidences[i])) for i in best)
 
     def _masses(self, confidences: Floats) -> dict[str, float]:
-        masses: dict[str, float] = {}
-        for i in self.subject.classes:
-            name = self._class_names[i]  # "crane" and "maillot" are the name of two classes each
-            masses[name] = masses.get(name, 0.0) + float(confidences[i])
-        return masses
+        return {self._class_names[i]: float(confidences[i]) for i in self.subject.classes}
 
 
 def softmax(logits: Floats) -> Floats:

@@ -92,10 +92,10 @@ def _indices(entries: Any, class_names: Sequence[str] | None, path: Path) -> tup
         if isinstance(entry, int) and not isinstance(entry, bool):
             found.append(entry)
         elif isinstance(entry, str) and class_names is not None:
-            same = [index for index, name in enumerate(class_names) if name.casefold() == entry.casefold()]
-            if not same:
+            folded = [name.casefold() for name in class_names]
+            if entry.casefold() not in folded:
                 raise ModelRefused(f"subject file {path}: {entry!r} is no ImageNet-1k class")
-            found.extend(same)  # two pairs of classes share a name: "crane" and "maillot"
+            found.append(folded.index(entry.casefold()))
         else:
             raise ModelRefused(f"subject file {path}: {entry!r} is neither a class name nor an index")
     return tuple(found)

@@ -1,0 +1,234 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checker.errors import ModelRefused
+from checker.head import Head, log_odds
+from checker.operating_point import DEFAULT_THRESHOLDS, UNCALIBRATED, Decider, Thresholds, choose, softmax
+from checker.ports import Floats, ModelStamp, Verdict, View
+from checker.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
+from checker.subject import SUBJECTS, Subject
+from models.catalogue import class_names, entry_named
+
+HOUSE_CAT = SUBJECTS["house_cat"]
+TABBY, LYNX, CUP = 281, 287, 968
+FEATURES = 8
+STAMP = ModelStamp("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu")
+PREPROCESSING = entry_named("efficientnet_lite0").preprocessing
+
+
+def point(target: float, threshold: float) -> OperatingPoint:
+    rate = Rate(1, 100, 0.01, 0.002, 0.05)
+    return OperatingPoint(target, threshold, rate, rate)
+
+
+def profile(head: Head | None = None) -> Profile:
+    return Profile(
+        key=ProfileKey.of(STAMP, PREPROCESSING, HOUSE_CAT),
+        model="efficientnet_lite0",
+        head=head or Head(),
+        cat=(point(0.005, 0.9), point(0.01, 0.8), point(0.02, 0.6), point(0.05, 0.3)),
+        not_cat=(point(0.005, 0.05), point(0.01, 0.1), point(0.05, 0.4)),
+        made={"date": "2025-01-01"},
+    )
+
+
+def logits(**mass: float) -> Floats:
+    """Softmax confidences by class index (``c281=0.7``); the others share the rest."""
+    confidences = np.full(1000, (1 - sum(mass.values())) / (1000 - len(mass)))
+    for name, value in mass.items():
+        confidences[int(name[1:])] = value
+    logits: Floats = np.log(confidences).astype(np.float32)
+    return logits
+
+
+def decider(of: Profile | None = None) -> Decider:
+    return Decider(HOUSE_CAT, class_names(), profile=of)
+
+
+NO_FEATURES = np.zeros(FEATURES, np.float32)
+
+
+def test_the_mass_of_all_classes_counts_not_the_best_one() -> None:
+    spread = logits(c281=0.2, c282=0.2, c283=0.2, c284=0.1, c285=0.1)
+    assert log_odds(spread, HOUSE_CAT) == pytest.approx(math.log(0.8 / 0.2), rel=1e-4)
+    decision = decider().decide(spread, NO_FEATURES, spread, NO_FEATURES)
+    assert decision.verdict is Verdict.CAT
+    assert decision.score == pytest.approx(0.8, rel=1e-4)
+    assert sum(decision.subject_scores[View.PHOTO].values()) == pytest.approx(0.8, rel=1e-4)
+
+
+def test_both_views_count() -> None:
+    cat, cup = logits(c281=0.9), logits(c968=0.9)
+    both = decider().decide(cat, NO_FEATURES, cat, NO_FEATURES).score
+    first = decider().decide(cat, NO_FEATURES, cup, NO_FEATURES).score
+    second = decider().decide(cup, NO_FEATURES, cat, NO_FEATURES).score
+    none = decider().decide(cup, NO_FEATURES, cup, NO_FEATURES).score
+    assert first == pytest.approx(second)
+    assert both > first > none
+
+
+def test_without_a_profile_the_decision_says_so() -> None:
+    decision = decider().decide(logits(c281=0.2), NO_FEATURES, logits(c281=0.2), NO_FEATURES)
+    assert decision.profile_id == UNCALIBRATED
+    assert (decision.cat_at, decision.not_cat_below) == (
+        DEFAULT_THRESHOLDS.cat_at,
+        DEFAULT_THRESHOLDS.not_cat_below,
+    )
+    assert decision.verdict is Verdict.UNSURE
+
+
+def test_a_wild_feline_is_reported_and_never_called_a_cat() -> None:
+    lynx = logits(c287=0.9)
+    decision = decider().decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    assert decision.wild_feline
+    assert decision.verdict is Verdict.NOT_CAT
+    fooled = profile(Head(bias=20.0))
+    decision = decider(fooled).decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    assert (decision.wild_feline, decision.verdict) == (True, Verdict.UNSURE)
+    tabby = logits(c281=0.5, c287=0.4)
+    assert not decider().decide(tabby, NO_FEATURES, tabby, NO_FEATURES).wild_feline
+    as_feline = Decider(SUBJECTS["feline"], class_names()).decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    assert (as_feline.wild_feline, as_feline.verdict) == (False, Verdict.CAT)
+
+
+def test_labels_are_the_five_best_of_each_view() -> None:
+    decision = decider().decide(logits(c281=0.6, c282=0.3), NO_FEATURES, logits(c968=0.9), NO_FEATURES)
+    photo = decision.labels[View.PHOTO]
+    assert [label.name for label in photo[:2]] == ["tabby", "tiger cat"]
+    assert len(photo) == 5
+    assert photo[0].confidence == pytest.approx(0.6, rel=1e-4)
+    assert decision.labels[View.THUMBNAIL][0].index == CUP
+
+
+def test_the_three_bands() -> None:
+    bands = Thresholds(cat_at=0.8, not_cat_below=0.1)
+    assert [bands.verdict(score) for score in (0.8, 0.79, 0.1, 0.0999)] == [
+        Verdict.CAT,
+        Verdict.UNSURE,
+        Verdict.UNSURE,
+        Verdict.NOT_CAT,
+    ]
+
+
+def test_the_strictest_measured_point_within_the_target_is_taken() -> None:
+    assert choose(profile(), 0.01, 0.01) == Thresholds(0.8, 0.1)
+    assert choose(profile(), 0.0199, 0.04) == Thresholds(0.8, 0.1)
+    assert choose(profile(), 0.5, 0.005) == Thresholds(0.3, 0.05)
+
+
+def test_the_band_closes_where_the_thresholds_would_cross() -> None:
+    assert choose(profile(), 0.05, 0.05) == Thresholds(0.3, 0.3)
+
+
+def test_a_target_stricter_than_any_measured_is_refused_and_says_what_there_is() -> None:
+    with pytest.raises(ModelRefused, match=r"false positive rate of 0\.001.*0\.005, 0\.01, 0\.02, 0\.05"):
+        choose(profile(), 0.001, 0.01)
+    with pytest.raises(ModelRefused, match=r"false negative rate of 0\.001"):
+        choose(profile(), 0.01, 0.001)
+
+
+def test_a_head_for_other_features_is_refused() -> None:
+    fitted = profile(Head(features=np.ones(4)))
+    with pytest.raises(ModelRefused, match="takes 4 features, the network gives 8"):
+        decider(fitted).decide(logits(), NO_FEATURES, logits(), NO_FEATURES)
+
+
+def test_many_photos_at_once_get_the_scores_they_get_alone() -> None:
+    rng = np.random.default_rng(3)
+    head = Head(0.1, (0.4, 0.3), rng.normal(size=1280))
+    many = [rng.normal(size=(64, size)).astype(np.float32) for size in (1000, 1280, 1000, 1280)]
+    together = head.scores(HOUSE_CAT, *many)
+    alone = [float(head.scores(HOUSE_CAT, *(part[i] for part in many))) for i in range(64)]
+    assert alone == pytest.approx(together.tolist(), rel=1e-12)
+
+
+def test_extreme_logits_give_a_score_and_no_warning() -> None:
+    sure = np.full(1000, -500, np.float32)
+    sure[TABBY] = 500
+    assert decider().decide(sure, NO_FEATURES, sure, NO_FEATURES).score == pytest.approx(1.0)
+    sure[TABBY], sure[CUP] = -500, 500
+    assert decider().decide(sure, NO_FEATURES, sure, NO_FEATURES).score == pytest.approx(0.0, abs=1e-9)
+    assert softmax(sure).sum() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_profile_survives_its_file(tmp_path: Path) -> None:
+    made = profile(Head(0.25, (0.5, 0.125), np.arange(FEATURES) / 4))
+    made.save(tmp_path / "own.json")
+    again = load_profile(tmp_path / "own.json")
+    assert again.profile_id == made.profile_id
+    assert again.to_json() == made.to_json()
+    assert again.head.features is not None
+    assert again.head.features.tolist() == (np.arange(FEATURES) / 4).tolist()
+
+
+def test_another_threshold_is_another_profile_id() -> None:
+    made = profile()
+    moved = dataclasses.replace(made, cat=(point(0.01, 0.81),))
+    assert made.profile_id.startswith("efficientnet_lite0-torch-fp32-house_cat-")
+    assert made.profile_id != moved.profile_id
+
+
+def test_your_own_profile_wins_and_the_newest_of_one_folder(tmp_path: Path) -> None:
+    own, shipped = tmp_path / "own", tmp_path / "shipped"
+    for folder in (own, shipped):
+        folder.mkdir()
+    old = profile()
+    new = dataclasses.replace(old, made={"date": "2025-02-01"})
+    old.save(own / "b.json")
+    new.save(own / "a.json")
+    dataclasses.replace(old, made={"date": "2026-01-01"}).save(shipped / "c.json")
+    found = find_profile(old.key, [own, shipped])
+    assert found is not None
+    assert found.made["date"] == "2025-02-01"
+    assert find_profile(old.key, [tmp_path / "none"]) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"weights_sha256": "cd" * 32},
+        {"preprocessing": "resized otherwise"},
+        {"runtime": "openvino"},
+        {"precision": "int8"},
+        {"subject": SUBJECTS["feline"]},
+        {"subject": Subject("house_cat", (281, 282))},
+    ],
+)
+def test_a_profile_holds_for_exactly_what_was_measured(tmp_path: Path, other: dict[str, object]) -> None:
+    profile().save(tmp_path / "p.json")
+    key = profile().key
+    assert find_profile(key, [tmp_path]) is not None
+    assert find_profile(dataclasses.replace(key, **other), [tmp_path]) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"format": 99}', "cut", "head"])
+def test_a_broken_profile_is_refused_and_never_passes_for_none(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "p.json"
+    profile().save(path)
+    data = json.loads(path.read_text())
+    if damage == "cut":
+        del data["cat"]
+    if damage == "head":
+        data["head"]["features_float32"] = "not base64!"
+    path.write_text(json.dumps(data) if damage in ("cut", "head") else damage)
+    with pytest.raises(ModelRefused, match=r"p\.json"):
+        find_profile(profile().key, [tmp_path])
+
+
+def test_for_network_takes_the_profile_of_exactly_this_network(tmp_path: Path) -> None:
+    profile().save(tmp_path / "p.json")
+    found = Decider.for_network(
+        STAMP, PREPROCESSING, HOUSE_CAT, class_names(), max_fpr=0.02, max_fnr=0.01, profile_folders=[tmp_path]
+    )
+    assert found.profile_id == profile().profile_id
+    assert found.thresholds == Thresholds(0.6, 0.1)
+    other = dataclasses.replace(STAMP, weights_sha256="cd" * 32)
+    found = Decider.for_network(
+        other, PREPROCESSING, HOUSE_CAT, class_names(), max_fpr=0.02, max_fnr=0.01, profile_folders=[tmp_path]
+    )
+    assert found.profile_id == UNCALIBRATED
