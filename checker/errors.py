@@ -33,3 +33,9 @@ class ClassifierFailed(CheckerError):
 
 class ModelRefused(CheckerError):
     """The weights, the profile or the self-test do not hold: nothing is served, photos wait."""
+
+
+class Unexpected(CheckerError):
+    """A fault of ours that one photo brought out; logged with its traceback."""
+
+    retryable = True

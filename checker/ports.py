@@ -63,6 +63,8 @@ class Activations:
     """float32 ``(N, 1000)``, ImageNet-1k class order, before the softmax."""
     features: Floats
     """float32 ``(N, D)``: the pooled penultimate features."""
+    pictures_per_forward: int = 0
+    """Pictures in each forward pass, the last one filled up; 0: all N in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Outcome:
     unreadable: bool = False
     """The picture can't be decoded: final, verdict ``unreadable``."""
     retryable: bool = False
+    blames_machine: bool = False
+    """The store or the network failed, and the photo has no part in it."""
     photo_sha256: str | None = None
     thumbnail_sha256: str | None = None
     batch_size: int = 0

@@ -1,0 +1,208 @@
+"""Steps 6 to 9, batch: a micro-batch of claims goes in, exactly one outcome per claim comes out.
+
+Fetch and the rest are two functions, so that the fetch of the next batch can run beside the forward
+pass of this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from checker.decode import decode
+from checker.errors import (
+    CheckerError,
+    ClassifierFailed,
+    ModelRefused,
+    StoreUnavailable,
+    Unexpected,
+    UnreadableImage,
+)
+from checker.ports import (
+    Activations,
+    Claim,
+    Classifier,
+    Decision,
+    Floats,
+    ImageSource,
+    Outcome,
+    Pixels,
+    View,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Decider(Protocol):
+    """From what the network says of both views to one decision. Thread-safe."""
+
+    def decide(
+        self,
+        photo_logits: Floats,
+        photo_features: Floats,
+        thumbnail_logits: Floats,
+        thumbnail_features: Floats,
+    ) -> Decision: ...
+
+
+class Loaded(NamedTuple):
+    """A network that is ready to serve, and how its numbers are read."""
+
+    classifier: Classifier
+    decider: Decider
+
+
+@dataclass(slots=True)
+class Fetched:
+    """One claim on its way: first the bytes, or why there are none."""
+
+    claim: Claim
+    pictures: dict[View, bytes] = field(default_factory=dict)
+    error: CheckerError | None = None
+    sha256: dict[View, str] = field(default_factory=dict)
+    ms: dict[str, float] = field(default_factory=dict)
+    started_s: float = field(default_factory=time.perf_counter)
+
+
+def check_batch(
+    claims: Sequence[Claim], source: ImageSource, classifier: Classifier, decider: Decider
+) -> list[Outcome]:
+    """Check some photos; one outcome per claim, in their order. Raises nothing."""
+    return judge(fetch(claims, source), classifier, decider)
+
+
+def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
+    """Step 6: both pictures of each claim, one after the other."""
+    return [_fetch_one(claim, source) for claim in claims]
+
+
+def judge(batch: Sequence[Fetched], classifier: Classifier, decider: Decider) -> list[Outcome]:
+    """Steps 7 to 9 for what was fetched; one outcome per claim, in their order."""
+    outcomes: dict[int, Outcome] = {}
+    readable: list[tuple[int, Pixels]] = []
+    for place, item in enumerate(batch):
+        pixels = _decode_one(item, classifier)
+        if isinstance(pixels, Outcome):
+            outcomes[place] = pixels
+        else:
+            readable.append((place, pixels))
+    if readable:
+        items = [batch[place] for place, _ in readable]
+        verdicts = _classify(items, np.concatenate([pixels for _, pixels in readable]), classifier, decider)
+        outcomes.update(zip((place for place, _ in readable), verdicts, strict=True))
+    return [outcomes[place] for place in range(len(batch))]
+
+
+def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
+    item = Fetched(claim)
+    try:
+        for view in View:
+            data = source.get(claim, view)
+            item.pictures[view] = data
+            item.sha256[view] = hashlib.sha256(data).hexdigest()
+    except CheckerError as error:
+        item.error = error
+    except Exception as error:  # one photo's own boundary: whatever it is, the others go on
+        item.error = _unexpected(item, error)
+    item.ms["fetch"] = _ms_since(item.started_s)
+    return item
+
+
+def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
+    """uint8 ``(2, H, W, 3)``: photo, thumbnail."""
+    started_s = time.perf_counter()
+    try:
+        if item.error is not None:
+            raise item.error
+        pixels = np.stack([decode(item.pictures[view], classifier.preprocessing) for view in View])
+    except CheckerError as error:
+        return _failed(item, error)
+    except MemoryError:
+        return _failed(item, ClassifierFailed("There was not enough memory to decode the photo."))
+    except Exception as error:  # as above
+        return _failed(item, _unexpected(item, error))
+    finally:
+        item.pictures.clear()  # megabytes that nobody needs any more
+        item.ms["decode"] = _ms_since(started_s)
+    return pixels
+
+
+def _classify(
+    items: Sequence[Fetched], pixels: Pixels, classifier: Classifier, decider: Decider
+) -> list[Outcome]:
+    """``pixels``: ``(2 N, H, W, 3)``, photo and thumbnail of each item in turn."""
+    started_s = time.perf_counter()
+    try:
+        said = classifier.run(pixels)
+    except ClassifierFailed as error:
+        if len(items) == 1:
+            return [_failed(items[0], error)]
+        half = len(items) // 2
+        logger.warning("%s; trying again with %d photos at a time", error, half)
+        return [
+            *_classify(items[:half], pixels[: 2 * half], classifier, decider),
+            *_classify(items[half:], pixels[2 * half :], classifier, decider),
+        ]
+    except Exception as error:  # as above
+        return [_failed(item, _unexpected(item, error)) for item in items]
+    forward_ms = _ms_since(started_s)
+    outcomes = []
+    for place, item in enumerate(items):
+        item.ms["classify"] = forward_ms
+        outcomes.append(_decided(item, said, 2 * place, classifier, decider))
+    return outcomes
+
+
+def _decided(item: Fetched, said: Activations, row: int, classifier: Classifier, decider: Decider) -> Outcome:
+    try:
+        decision = decider.decide(
+            said.logits[row], said.features[row], said.logits[row + 1], said.features[row + 1]
+        )
+    except CheckerError as error:
+        return _failed(item, error)
+    except Exception as error:  # as above
+        return _failed(item, _unexpected(item, error))
+    item.ms["total"] = _ms_since(item.started_s)
+    return Outcome(
+        claim=item.claim,
+        decision=decision,
+        stamp=classifier.stamp,
+        photo_sha256=item.sha256[View.PHOTO],
+        thumbnail_sha256=item.sha256[View.THUMBNAIL],
+        batch_size=said.pictures_per_forward or len(said.logits),
+        ms=_rounded(item.ms),
+    )
+
+
+def _failed(item: Fetched, error: CheckerError) -> Outcome:
+    item.ms["total"] = _ms_since(item.started_s)
+    return Outcome(
+        claim=item.claim,
+        error=str(error) or type(error).__name__,
+        unreadable=isinstance(error, UnreadableImage),
+        # A network that refuses says nothing about the photo, which waits for a better one.
+        retryable=error.retryable or isinstance(error, ModelRefused),
+        blames_machine=isinstance(error, StoreUnavailable | ClassifierFailed | ModelRefused),
+        photo_sha256=item.sha256.get(View.PHOTO),
+        thumbnail_sha256=item.sha256.get(View.THUMBNAIL),
+        ms=_rounded(item.ms),
+    )
+
+
+def _unexpected(item: Fetched, error: Exception) -> Unexpected:
+    logger.error("photo %d: %s", item.claim.image_id, error, exc_info=error)
+    return Unexpected(f"The checker failed on this photo ({type(error).__name__}).")
+
+
+def _ms_since(started_s: float) -> float:
+    return (time.perf_counter() - started_s) * 1000
+
+
+def _rounded(ms: dict[str, float]) -> dict[str, float]:
+    return {stage: round(value, 1) for stage, value in ms.items()}
