@@ -6,9 +6,11 @@ cropping then, at a fraction of the work.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -27,7 +29,7 @@ _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamplin
 # Below twice the target the cheap DCT scaling shows: differences beyond 8/255.
 _DRAFT_FACTOR = 2
 _ORIENTATION = 0x0112  # EXIF
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -68,10 +70,24 @@ def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
     Raises:
         UnreadableImage: not a picture, truncated, or above ``MAX_PIXELS``.
     """
+    with opened(data) as image:
+        return _decoded(image, preprocessing)
+
+
+@contextlib.contextmanager
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """The picture by its header, not loaded yet; what goes wrong with it inside the block is translated.
+
+    Raises:
+        UnreadableImage: as ``decode`` does.
+    """
     formats = _ftyp_formats() if data[4:8] == b"ftyp" else _FORMATS
     try:
         with Image.open(io.BytesIO(data), formats=formats) as image:
-            return _decoded(image, preprocessing)
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableImage(f"{width} x {height} pixels are more than {MAX_PIXELS}")
+            yield image
     except _UNREADABLE as error:
         why = str(error) or type(error).__name__
         raise UnreadableImage(f"The picture can't be decoded: {why.rstrip('.')}.") from error
@@ -89,8 +105,6 @@ def _ftyp_formats() -> tuple[str, ...]:
 
 def _decoded(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnreadableImage(f"{width} x {height} pixels are more than {MAX_PIXELS}")
     if image.format in ("JPEG", "MPO"):
         # Both sides are asked to stay above the target of the shorter one, so that one decides.
         enough = _DRAFT_FACTOR * preprocessing.resize_px
@@ -99,9 +113,9 @@ def _decoded(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     drafted_by = max(round(width / image.width), 1)
     if drafted_by == 1:
         width, height = image.size  # a TIFF turns itself upright while it loads
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     swapped = orientation in _SWAPPED
-    left, top, right, bottom = _crop_box(*((height, width) if swapped else (width, height)), preprocessing)
+    left, top, right, bottom = crop_box(*((height, width) if swapped else (width, height)), preprocessing)
     if swapped:
         left, top, right, bottom = top, left, bottom, right
     if orientation in _FLIPPED_X:
@@ -111,13 +125,13 @@ def _decoded(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     # In the drafted picture's own pixels; its last row or column may stand for less than a whole one.
     box = (left / drafted_by, top / drafted_by, right / drafted_by, bottom / drafted_by)
     side = preprocessing.input_px
-    crop = _rgb(image).resize((side, side), _RESAMPLING[preprocessing.interpolation], box=box)
-    if orientation in _UPRIGHT:
-        crop = crop.transpose(_UPRIGHT[orientation])
+    crop = rgb(image).resize((side, side), _RESAMPLING[preprocessing.interpolation], box=box)
+    if orientation in UPRIGHT:
+        crop = crop.transpose(UPRIGHT[orientation])
     return np.array(crop, dtype=np.uint8)
 
 
-def _crop_box(width: int, height: int, preprocessing: Preprocessing) -> Box:
+def crop_box(width: int, height: int, preprocessing: Preprocessing) -> Box:
     """The part of the upright picture that the network sees, in its pixels: torchvision's rounding."""
     short = preprocessing.resize_px
     resized_width = short if width <= height else int(short * width / height)
@@ -129,14 +143,16 @@ def _crop_box(width: int, height: int, preprocessing: Preprocessing) -> Box:
     return left * across, top * down, min((left + side) * across, width), min((top + side) * down, height)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation; what to do about it stands in ``UPRIGHT``."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except (*_UNREADABLE, Warning):
         return 1  # broken metadata is no reason to refuse good pixels
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def rgb(image: Image.Image) -> Image.Image:
+    """8 bits of each colour, whatever the loaded picture's mode; transparency lies on white."""
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith(("I", "F")):
