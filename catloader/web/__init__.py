@@ -1,0 +1,63 @@
+"""The pages and the small JSON API: one blueprint per file, put together here."""
+
+from __future__ import annotations
+
+import atexit
+from datetime import timedelta
+
+from flask import Flask
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from catloader.settings import Settings
+from catloader.web import api, auth, errors, gallery, health, limits, security, sessions, uploads, words
+from catloader.web.drain import Drained
+from catloader.wiring import Services, build
+
+SESSION_DAYS = 30
+_FORM_BYTES = 64 * 1024
+"""What a form without files may hold, and what one with files may hold beside them, per file at most 4 kB."""
+
+
+def make_app(services: Services) -> Flask:
+    settings = services.settings
+    upload_bytes = settings.max_files * (settings.max_file_bytes + 4096) + _FORM_BYTES
+    app = Flask(__name__)
+    app.extensions["catloader"] = services
+    app.config.update(
+        SECRET_KEY=services.secret_key,
+        SESSION_COOKIE_NAME="catloader_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(days=SESSION_DAYS),
+        MAX_CONTENT_LENGTH=_FORM_BYTES,
+        MAX_FORM_MEMORY_SIZE=_FORM_BYTES + settings.max_files * 4096,
+        MAX_FORM_PARTS=2 * settings.max_files + 16,  # each file and its caption
+        # A form that lay open over lunch must still work: the token lives as long as the session.
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    app.session_interface = sessions.Sessions()
+    words.init_app(app)
+    security.init_app(app)
+    # Who asks is settled before the form is read: strangers can't make the site spool their uploads.
+    sessions.init_app(app)
+    uploads.init_app(app, upload_bytes)
+    csrf = CSRFProtect(app)
+    limits.init_app(app, settings)
+    errors.init_app(app)
+    for room in (auth, uploads, gallery, api, health):
+        app.register_blueprint(room.blueprint)
+    health.mount_wake_up(app, csrf)
+    app.wsgi_app = Drained(app.wsgi_app, most_bytes=upload_bytes)  # type: ignore[method-assign]
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=hops, x_prefix=hops
+        )
+    return app
+
+
+def own_services(settings: Settings | None) -> Services:
+    services = build(settings or Settings.from_environment())
+    services.start()
+    atexit.register(services.close)
+    return services

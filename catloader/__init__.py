@@ -1,0 +1,22 @@
+"""CatLoader: people upload photos, the Cat Checker says which of them show a cat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from catloader.settings import Settings
+    from catloader.wiring import Services
+
+
+def create_app(settings: Settings | None = None, services: Services | None = None) -> Flask:
+    """One web process.
+
+    Without ``services`` they are built from ``settings`` (or the environment) and closed at exit.
+    """
+    # Imported here: `import catloader.errors` should not cost Flask.
+    from catloader.web import make_app, own_services
+
+    return make_app(services if services is not None else own_services(settings))

@@ -1,0 +1,129 @@
+"""Accounts: register, log in, change the password, leave. Plain functions, no web framework.
+
+Passwords are kept as Argon2id in PHC format, with OWASP's smallest parameters for it (19 MiB, two
+passes, one lane): about 60 ms, and a process of 8 request threads needs at most 8 x 19 MiB for it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from catloader.errors import InvalidInput, WrongCredentials
+from catloader.store.users import User, Users
+
+MIN_PASSWORD_CHARS = 10
+MAX_PASSWORD_CHARS = 1000
+MAX_EMAIL_CHARS = 254
+
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+# Of a random text that nobody knows, with the parameters above: what an unknown e-mail's password
+# is compared with, so that the answer takes as long as for a known one.
+_NOBODYS_HASH = (
+    "$argon2id$v=19$m=19456,t=2,p=1$vKNce/PR1uV7GdRuqfJOGA$FwxyXyOBgrr4/3tWVeH2HzlMv7YSPxkdYoYdUd0gEBY"
+)
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
+
+
+def register(users: Users, email: str, password: str, now: datetime, *, is_admin: bool = False) -> User:
+    """Make an account.
+
+    Raises:
+        InvalidInput: no e-mail address, or a password that is too short or too long.
+        EmailTaken: somebody has it.
+    """
+    email = normal_email(email)
+    if not _is_email(email):
+        raise InvalidInput("That does not look like an e-mail address.")
+    return users.create(email, hash_password(password), now, is_admin=is_admin)
+
+
+def authenticate(users: Users, email: str, password: str) -> User:
+    """The account of this e-mail and password.
+
+    Raises:
+        WrongCredentials: one answer, after one verification, for a wrong password and an unknown e-mail.
+    """
+    email = normal_email(email)
+    user = users.by_email(email) if _is_email(email) else None
+    known = _matches(user.password_hash if user else _NOBODYS_HASH, password)
+    if user is None or not known:
+        raise WrongCredentials("E-mail or password is wrong.")
+    return user
+
+
+def change_password(users: Users, user: User, old: str, new: str) -> User:
+    """Set a new password; every other session of the account ends with it.
+
+    Raises:
+        WrongCredentials: ``old`` is not the password.
+        InvalidInput: ``new`` is too short or too long.
+    """
+    confirm(user, old)
+    users.set_password(user.id, hash_password(new))
+    changed = users.by_id(user.id)
+    if changed is None:
+        raise WrongCredentials("This account is gone.")
+    return changed
+
+
+def delete_account(
+    users: Users, user: User, password: str, now: datetime, *, photos_bucket: str, thumbnails_bucket: str
+) -> int:
+    """Take the account, its photos and their records; returns how many photos it had.
+
+    The files go to the deletion ledger in the same transaction: wake the deletion worker afterwards.
+
+    Raises:
+        WrongCredentials: that is not the password.
+    """
+    confirm(user, password)
+    return users.delete(user.id, now, photos_bucket, thumbnails_bucket)
+
+
+def confirm(user: User, password: str) -> None:
+    """Ask for the password once more.
+
+    Raises:
+        WrongCredentials: that is not it.
+    """
+    if not _matches(user.password_hash, password):
+        raise WrongCredentials("The password is wrong.")
+
+
+def hash_password(password: str) -> str:
+    """Argon2id, PHC format.
+
+    Raises:
+        InvalidInput: too short or too long.
+    """
+    if len(password) < MIN_PASSWORD_CHARS:
+        raise InvalidInput(f"The password needs at least {MIN_PASSWORD_CHARS} characters.")
+    if len(password) > MAX_PASSWORD_CHARS:
+        raise InvalidInput(f"The password may have at most {MAX_PASSWORD_CHARS} characters.")
+    return _hasher.hash(_typed(password))
+
+
+def normal_email(email: str) -> str:
+    """The form in which e-mails are kept and looked up."""
+    return unicodedata.normalize("NFC", email).strip().lower()
+
+
+def _is_email(email: str) -> bool:
+    return len(email) <= MAX_EMAIL_CHARS and email.isprintable() and _EMAIL.fullmatch(email) is not None
+
+
+def _matches(password_hash: str, password: str) -> bool:
+    try:
+        return _hasher.verify(password_hash, _typed(password[:MAX_PASSWORD_CHARS]))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _typed(password: str) -> bytes:
+    # The same letters are typed as different code points on different systems (u + umlaut dots).
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

@@ -1,0 +1,52 @@
+"""Headers that tell browsers what these pages never do."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask
+from werkzeug.wrappers import Response
+
+from catloader.wiring import Services
+
+
+def init_app(app: Flask) -> None:
+    services: Services = app.extensions["catloader"]
+    headers = {
+        "Content-Security-Policy": _policy(_picture_origins(services)),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        # Not `no-referrer`: over https the CSRF check compares the referrer with the host.
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "geolocation=(), microphone=()",
+    }
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        # What is shown belongs to one person; views and static files that know better have said so.
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def _policy(picture_origins: list[str]) -> str:
+    pictures = " ".join(["img-src 'self' data: blob:", *picture_origins])
+    return (
+        f"default-src 'self'; {pictures}; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _picture_origins(services: Services) -> list[str]:
+    """Where signed URLs point to; the bucket may be part of the host name."""
+    settings = services.settings
+    if settings.delivery != "url":
+        return []
+    urls = [
+        urlsplit(services.objects.url(bucket, "x", settings.url_ttl_s))
+        for bucket in (settings.s3_photos_bucket, settings.s3_thumbnails_bucket)
+    ]
+    return sorted({f"{url.scheme}://{url.netloc}" for url in urls})

@@ -1,0 +1,73 @@
+// Badges that turn from "being checked" to the result. Asks every second while something happens,
+// less often while nothing does, and not at all while the page is hidden.
+
+const FIRST_MS = 1000;
+const MOST_MS = 10000;
+const news = document.getElementById("news");
+let waitMs = FIRST_MS;
+let timer = 0;
+
+const waiting = () => [...document.querySelectorAll("[data-waiting]")];
+
+function show(badge, photo) {
+  if (badge.dataset.status === photo.status && badge.textContent === photo.label) return false;
+  badge.dataset.status = photo.status;
+  badge.textContent = photo.label;
+  badge.className = `badge ${photo.tone} changed`;
+  if (photo.final) delete badge.dataset.waiting;
+  return true;
+}
+
+// On a photo's own page the verdict brings more than a badge: its sentence, the meter, the labels.
+async function refresh() {
+  const article = document.querySelector("article.photo .side");
+  if (!article) return;
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".side");
+  if (fresh) article.replaceWith(fresh);
+  localTimes();
+}
+
+async function ask() {
+  const badges = new Map(waiting().map((badge) => [badge.dataset.photo, badge]));
+  if (!badges.size) return;
+  let changed = 0;
+  try {
+    const answer = await fetch(`/api/photos/status?ids=${[...badges.keys()].join(",")}`);
+    if (answer.status === 401) return; // logged out elsewhere: stop asking
+    const ends = [];
+    if (answer.ok) {
+      for (const photo of (await answer.json()).photos) {
+        if (show(badges.get(String(photo.id)), photo)) changed += 1;
+        if (photo.final) ends.push(photo.label);
+      }
+    }
+    if (ends.length) {
+      news.textContent = ends.length === 1 ? `A photo is checked: ${ends[0]}.` : `${ends.length} photos are checked: ${ends.join(", ")}.`;
+      await refresh();
+    }
+  } catch {
+    // no network: the next round may find one
+  }
+  waitMs = changed ? FIRST_MS : Math.min(waitMs * 1.5, MOST_MS);
+  plan();
+}
+
+function plan() {
+  clearTimeout(timer);
+  if (waiting().length && !document.hidden) timer = setTimeout(ask, waitMs);
+}
+
+function localTimes() {
+  for (const time of document.querySelectorAll("time")) {
+    time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "long", timeStyle: "short" });
+  }
+}
+
+document.addEventListener("visibilitychange", () => {
+  waitMs = FIRST_MS;
+  plan();
+});
+localTimes();
+plan();

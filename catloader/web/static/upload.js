@@ -1,0 +1,176 @@
+// Upload, better than the plain form: drag and drop, previews, a caption and a progress bar per file.
+// Each file is a request of its own, two at a time, so that one that is refused spoils nothing.
+
+const TOGETHER = 2;
+const form = document.getElementById("upload");
+const list = document.getElementById("queue");
+const button = document.getElementById("send-button");
+const doneLink = document.getElementById("done-link");
+const news = document.getElementById("progress-news");
+const dropZone = document.getElementById("drop");
+const maxBytes = Number(form.dataset.maxBytes);
+const token = form.elements.csrf_token.value;
+
+let rows = []; // { file, item, state: "waiting" | "sending" | "stored" | "refused" | "failed" }
+let running = 0;
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1024))} kB`);
+const photos = (n) => (n === 1 ? "1 photo" : `${n} photos`);
+
+function preview(file) {
+  const none = element("span", { className: "preview none" });
+  const picture = element("img", { className: "preview", alt: "" });
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  picture.onerror = () => {
+    URL.revokeObjectURL(picture.src);
+    picture.replaceWith(none); // HEIC and TIFF: the site knows them, most browsers don't
+  };
+  picture.src = URL.createObjectURL(file);
+  return picture;
+}
+
+function add(files) {
+  for (const file of files) {
+    const row = { file, state: "waiting" };
+    row.caption = element("input", { className: "caption-field", type: "text", maxLength: 500, placeholder: "Caption", autocomplete: "off" });
+    row.caption.setAttribute("aria-label", `Caption of ${file.name}`);
+    row.status = element("p", { className: "state", hidden: true });
+    row.bar = element("progress", { max: 1, value: 0, hidden: true });
+    row.bar.setAttribute("aria-label", `Upload of ${file.name}`);
+    row.remove = element("button", { className: "remove", type: "button" });
+    row.remove.setAttribute("aria-label", `Remove ${file.name}`);
+    row.remove.onclick = () => {
+      rows = rows.filter((other) => other !== row);
+      row.item.remove();
+      settle();
+    };
+    const line = element("div", { className: "line" }, element("bdi", { className: "name", textContent: file.name }), element("span", { className: "size", textContent: size(file.size) }));
+    const what = element("div", { className: "what" }, line, row.caption, row.bar, row.status);
+    row.item = element("li", {}, preview(file), what, row.remove);
+    rows.push(row);
+    list.append(row.item);
+    if (file.size > maxBytes) end(row, "refused", `This file is larger than ${size(maxBytes)}.`);
+  }
+  settle();
+}
+
+function end(row, state, sentence) {
+  row.state = state;
+  row.bar.hidden = true;
+  row.status.hidden = false;
+  row.status.textContent = sentence;
+  row.caption.hidden = state !== "failed";
+  row.remove.hidden = state === "stored";
+  row.item.classList.toggle("stored", state === "stored");
+  row.item.classList.toggle("refused-file", state === "refused" || state === "failed");
+}
+
+function settle() {
+  const of = (...states) => rows.filter((row) => states.includes(row.state)).length;
+  const open = of("waiting", "failed");
+  button.disabled = running > 0 || open === 0;
+  button.hidden = rows.length > 0 && open === 0 && running === 0;
+  button.textContent = running ? "Uploading…" : of("failed") ? `Try ${photos(open)} again` : open ? `Upload ${photos(open)}` : "Upload";
+  doneLink.hidden = running > 0 || of("stored") === 0;
+  return { open, stored: of("stored"), refused: of("refused"), sending: of("sending") };
+}
+
+function parsed(request) {
+  try {
+    return JSON.parse(request.responseText);
+  } catch {
+    return {};
+  }
+}
+
+function send(row) {
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "application/json");
+    request.setRequestHeader("X-CSRFToken", token);
+    request.upload.onprogress = (event) => {
+      if (event.lengthComputable) row.bar.value = event.loaded / event.total;
+    };
+    request.onload = () => {
+      const answer = parsed(request);
+      const result = answer.files?.[0];
+      if (request.status === 401) location.assign(`${form.dataset.login}?next=${encodeURIComponent(location.pathname)}`);
+      else if (result && result.id !== null) end(row, "stored", "Stored.");
+      else {
+        const again = request.status >= 500 || request.status === 429;
+        end(row, again ? "failed" : "refused", result?.error ?? answer.error ?? "That did not work. Please try again.");
+      }
+      resolve();
+    };
+    request.onerror = () => {
+      end(row, "failed", "The connection was lost before the photo was through.");
+      resolve();
+    };
+    const body = new FormData();
+    body.append("photos", row.file, row.file.name);
+    body.append("caption", row.caption.value);
+    row.state = "sending";
+    row.bar.hidden = false;
+    row.caption.hidden = row.status.hidden = row.remove.hidden = true;
+    row.item.classList.remove("refused-file");
+    request.send(body);
+  });
+}
+
+async function lane(todo) {
+  for (let row = todo.shift(); row; row = todo.shift()) {
+    if (rows.includes(row)) await send(row);
+  }
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const todo = rows.filter((row) => row.state === "waiting" || row.state === "failed");
+  if (!todo.length || running) return;
+  running = todo.length;
+  news.textContent = `Uploading ${photos(todo.length)}.`;
+  settle();
+  await Promise.all(Array.from({ length: TOGETHER }, () => lane(todo)));
+  running = 0;
+  const { stored, refused, open } = settle();
+  news.textContent = `${photos(stored)} stored, ${refused + open} not.`;
+  if (stored && !refused && !open) location.assign(form.dataset.photos);
+});
+
+for (const input of form.querySelectorAll("input[type=file]")) {
+  input.addEventListener("change", () => {
+    add(input.files);
+    input.value = ""; // the same photo may be taken back and chosen again
+  });
+  if (input.files.length) { // kept by the browser over a reload
+    add(input.files);
+    input.value = "";
+  }
+}
+
+for (const name of ["dragenter", "dragover"]) {
+  dropZone.addEventListener(name, (event) => {
+    event.preventDefault();
+    dropZone.classList.add("over");
+  });
+}
+for (const name of ["dragleave", "drop"]) {
+  dropZone.addEventListener(name, () => dropZone.classList.remove("over"));
+}
+// Beside the box, too: the browser would leave the page and show the picture.
+window.addEventListener("dragover", (event) => event.preventDefault());
+window.addEventListener("drop", (event) => {
+  event.preventDefault();
+  add([...event.dataTransfer.files]);
+});
+window.addEventListener("beforeunload", (event) => {
+  if (running) event.preventDefault();
+});
+settle();
