@@ -76,5 +76,5 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     grey = np.empty(values.shape, np.uint8)
     for row in range(0, len(values), _ROWS):  # in bands: the floats would take four times the picture
         band = np.nan_to_num(values[row : row + _ROWS].astype(np.float32), posinf=white)
-        grey[row : row + _ROWS] = np.clip(band * (255 / white) + 0.5, 0, 255)
+        grey[row : row + _ROWS] = np.clip(band, 0, white) * (255 / white) + 0.5
     return Image.fromarray(grey, "L")

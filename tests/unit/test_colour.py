@@ -1,0 +1,128 @@
+"""Colour models: all of them end as 8-bit sRGB on white."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from catloader.images import Limits, prepare
+
+LIMITS = Limits(max_bytes=2**20, max_pixels=10**6, max_edge_px=256, thumbnail_px=64, jpeg_quality=95)
+SRGB = ImageCms.createProfile("sRGB")
+
+
+def colour_of(picture: Image.Image, format: str, **options: object) -> tuple[int, ...]:
+    """The colour in the middle of what is stored."""
+    out = io.BytesIO()
+    picture.save(out, format, **options)
+    photo = Image.open(io.BytesIO(prepare(out.getvalue(), limits=LIMITS).photo), formats=["JPEG"])
+    with photo:
+        assert photo.mode == "RGB"
+        found = photo.getpixel((photo.width // 2, photo.height // 2))
+    assert isinstance(found, tuple)
+    return tuple(int(channel) for channel in found)
+
+
+def flat(mode: str, value: float | tuple[int, ...]) -> Image.Image:
+    return Image.new(mode, (32, 32), value)
+
+
+@pytest.mark.parametrize(
+    ("picture", "format", "expected"),
+    [
+        (flat("1", 1), "PNG", (255, 255, 255)),
+        (flat("L", 90), "JPEG", (90, 90, 90)),
+        (flat("LA", (0, 128)), "PNG", (127, 127, 127)),
+        (flat("RGBA", (200, 0, 0, 0)), "PNG", (255, 255, 255)),
+        (flat("RGBA", (200, 0, 0, 128)), "WebP", (227, 127, 127)),
+        (flat("RGB", (10, 120, 230)).quantize(8), "GIF", (10, 120, 230)),
+        (flat("I;16", 256 * 100), "PNG", (100, 100, 100)),
+        (flat("CMYK", (255, 0, 0, 0)), "JPEG", (0, 255, 255)),  # Pillow writes Adobe's inverted form
+        (flat("CMYK", (0, 0, 255, 51)), "TIFF", (204, 204, 0)),
+        (flat("LAB", (137, 128, 128)), "TIFF", (128, 128, 128)),
+        (flat("YCbCr", (100, 128, 128)), "JPEG", (100, 100, 100)),
+    ],
+    ids=lambda value: value.mode if isinstance(value, Image.Image) else None,
+)
+def test_modes(picture: Image.Image, format: str, expected: tuple[int, ...]) -> None:
+    assert np.abs(np.subtract(colour_of(picture, format), expected)).max() <= 4
+
+
+def test_palette_with_a_transparent_entry() -> None:
+    picture = flat("RGB", (10, 120, 230)).quantize(8)
+    index = picture.getpixel((0, 0))
+    assert colour_of(picture, "GIF", transparency=index) == (255, 255, 255)
+    assert colour_of(picture, "PNG", transparency=index) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("brightest", "value", "expected"),
+    [
+        (255, 128, 128),  # 8 bits in a wide field
+        (4095, 2048, 128),  # a sensor's 12
+        (65535, 32768, 128),
+        (40000, 32768, 128),  # dark, but plainly 16 bits
+    ],
+)
+def test_16_bit_tiff_is_stretched_only_when_its_top_bits_are_unused(
+    brightest: int, value: int, expected: int
+) -> None:
+    values = np.full((32, 32), value, np.uint16)
+    values[0, 0] = brightest
+    assert abs(colour_of(Image.fromarray(values), "TIFF")[0] - expected) <= 4
+
+
+@pytest.mark.parametrize(
+    ("brightest", "value", "expected"), [(1.0, 0.5, 128), (200.0, 64.0, 64), (1e6, 5e5, 128)]
+)
+def test_float_tiff(brightest: float, value: float, expected: int) -> None:
+    values = np.full((200, 32), value, np.float32)
+    values[0, :3] = brightest, np.nan, -np.inf
+    assert abs(colour_of(Image.fromarray(values), "TIFF")[0] - expected) <= 4
+
+
+def test_all_black_and_all_nan() -> None:
+    for value in (0.0, np.nan, -5.0):
+        assert colour_of(Image.fromarray(np.full((32, 32), value, np.float32)), "TIFF") == (0, 0, 0)
+
+
+def swapped_profile(name: bytes) -> bytes:
+    """A profile whose red is sRGB's green, and the other way round."""
+    profile = ImageCms.ImageCmsProfile(SRGB).tobytes()
+    places = {}
+    for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12):
+        places[profile[at : at + 4]] = profile[at + 4 : at + 12]
+        places[profile[at : at + 4] + b"?"] = at.to_bytes(4, "big")
+    swapped = bytearray(profile)
+    for tag, other in ((b"rXYZ", b"gXYZ"), (b"gXYZ", b"rXYZ")):
+        at = int.from_bytes(places[tag + b"?"], "big")
+        swapped[at + 4 : at + 12] = places[other]
+    return bytes(swapped).replace("sRGB".encode("utf-16-be"), name.decode().encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WebP", "AVIF"])
+def test_profiles_are_converted_and_dropped(format: str) -> None:
+    red = flat("RGB", (220, 0, 0))
+    assert colour_of(red, format, icc_profile=swapped_profile(b"Wide"))[1] > 200
+    assert colour_of(red, format, icc_profile=ImageCms.ImageCmsProfile(SRGB).tobytes())[0] > 200
+
+
+def test_profile_under_transparency() -> None:
+    half = flat("RGBA", (255, 0, 0, 128))
+    red, green, blue = colour_of(half, "PNG", icc_profile=swapped_profile(b"Wide"))
+    assert green > 250
+    assert abs(red - 127) < 5
+    assert abs(blue - 127) < 5
+
+
+@pytest.mark.parametrize("profile", [b"", b"nonsense", b"\0" * 4096, swapped_profile(b"Wide")[:300]])
+def test_unreadable_profiles_do_not_matter(profile: bytes) -> None:
+    assert colour_of(flat("RGB", (220, 0, 0)), "JPEG", icc_profile=profile)[0] > 200
+
+
+def test_profile_of_another_colour_model_does_not_matter() -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    assert colour_of(flat("RGB", (220, 0, 0)), "JPEG", icc_profile=lab)[0] > 200

@@ -1,0 +1,225 @@
+"""What is refused, with what sentence, and how soon."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import pillow_heif
+import pytest
+from PIL import Image
+
+from catloader import errors
+from catloader.images import Limits, prepare
+from catloader.screen import takes_too_long
+from catloader.sniff import sniff
+
+LIMITS = Limits(max_bytes=25 * 2**20, max_pixels=10**8, max_edge_px=2560, thumbnail_px=320, jpeg_quality=88)
+FORMATS = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP")
+
+
+def encoded(format: str, size: tuple[int, int] = (320, 240), **options: object) -> bytes:
+    noise = Image.effect_noise(size, 60).convert("RGB")
+    out = io.BytesIO()
+    if format == "HEIC":
+        pillow_heif.from_pillow(noise).save(out, **options)
+    else:
+        noise.save(out, format, **options)
+    return out.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def refusal(data: bytes, limits: Limits = LIMITS) -> errors.BadImage:
+    with pytest.raises(errors.BadImage) as caught:
+        prepare(data, limits=limits)
+    sentence = str(caught.value)
+    assert sentence[0].isupper()
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello",
+        b"\0" * 4096,
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        b"RIFF\4\0\0\0WAVE",
+        b"\xff\xd8",
+    ],
+)
+def test_no_picture(data: bytes) -> None:
+    error = refusal(data)
+    assert type(error) is errors.NotAnImage
+    assert "JPEG" in str(error)
+
+
+@pytest.mark.parametrize("brand", [b"jxl ", b"isom", b"qt  ", b"crx "])
+def test_films_and_other_boxes_are_no_pictures(brand: bytes) -> None:
+    assert sniff(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + brand + b"mp42") is None
+
+
+@pytest.mark.parametrize(("compatible", "format"), [(b"avif", "AVIF"), (b"heic", "HEIC")])
+def test_neutral_major_brand(compatible: bytes, format: str) -> None:
+    assert sniff(b"\0\0\0\x18ftypmif1\0\0\0\0miaf" + compatible + b"avif") == format
+
+
+def test_empty() -> None:
+    assert type(refusal(b"")) is errors.EmptyFile
+
+
+def test_too_many_bytes() -> None:
+    data = encoded("JPEG")
+    limits = Limits(len(data), 10**8, 2560, 320, 88)
+    prepare(data, limits=limits)
+    assert type(refusal(data + b"\0", limits)) is errors.TooManyBytes
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_too_many_pixels(format: str) -> None:
+    data = encoded(format)
+    prepare(data, limits=Limits(2**20, 320 * 240, 2560, 320, 88))
+    error = refusal(data, Limits(2**20, 320 * 240 - 1, 2560, 320, 88))
+    assert type(error) is errors.TooManyPixels
+    assert "320 x 240" in str(error)
+
+
+def test_pixels_are_counted_before_decoding() -> None:
+    """30 000 x 30 000 in a few kilobytes: 2.7 GB decoded."""
+    pixels = zlib.compress(bytes(3 * 30_000 + 1)) * 20
+    assert type(refusal(png(30_000, 30_000, chunk(b"IDAT", pixels)))) is errors.TooManyPixels
+
+
+def test_first_frame_larger_than_the_screen() -> None:
+    data = bytearray(encoded("GIF", (8, 8)))
+    frame = data.index(b",\0\0\0\0")
+    data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
+    assert type(refusal(bytes(data))) is errors.TooManyPixels
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("format", FORMATS)
+def test_cut_short(format: str, share: float) -> None:
+    data = encoded(format)
+    prepare(data, limits=LIMITS)
+    error = refusal(data[: int(len(data) * share)])
+    assert type(error) is errors.BrokenImage
+    assert format in str(error)
+
+
+def test_png_without_its_end_or_with_a_wrong_checksum() -> None:
+    data = encoded("PNG")
+    assert type(refusal(data[:-12])) is errors.BrokenImage
+    assert type(refusal(data[:-20] + b"\0" + data[-19:])) is errors.BrokenImage
+
+
+def test_text_bomb() -> None:
+    """Text that unpacks to 60 MB: more than Pillow's bound, and no reason to unpack it at all."""
+    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30 * 2**20)))
+    assert type(refusal(png(1, 1, text, text, chunk(b"IDAT", zlib.compress(bytes(4)))))) is errors.BrokenImage
+
+
+# Files whose decoding keeps a processor busy; the seconds were measured with the screen taken out.
+
+
+def jpeg_of_markers() -> bytes:  # 8 s
+    data = encoded("JPEG")
+    return data[:2] + b"\xff\xfe\0\2" * 5_000_000 + data[2:]
+
+
+def jpeg_of_junk() -> bytes:  # 2 s
+    data = encoded("JPEG")
+    return data[:2] + b"\xff\xfe\0\2" + bytes(20_000_000) + data[2:]
+
+
+def jpeg_of_scans() -> bytes:  # more than a minute, from 0.6 MB
+    out = io.BytesIO()
+    Image.new("L", (8000, 8000)).save(out, "JPEG", progressive=True)
+    data = out.getvalue()
+    last_scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last_scan * 3000 + data[-2:]
+
+
+def png_of_chunks() -> bytes:  # 14 s
+    return png(1, 1, chunk(b"teSt", b"") * 2_000_000, chunk(b"IDAT", zlib.compress(bytes(4))))
+
+
+def gif_of_blocks() -> bytes:  # 3 s and a gigabyte
+    data = encoded("GIF", (8, 8))
+    frame = data.index(b",\0\0\0\0")
+    return data[:frame] + b"!\xfe" + b"\1a" * 12_000_000 + b"\0" + data[frame:]
+
+
+def tiff_of_strips(order: str = "<", big: bool = False) -> bytes:  # 25 s
+    strips = 3_000_000
+    fields = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, strips, 1000)]
+    fields += [(278, 3, 1, 1), (279, 4, strips, 1000)]
+    if big:
+        head = struct.pack(order + "HHHQQ", 43, 8, 0, 16, len(fields))
+        entry = "HHQQ"
+    else:
+        head = struct.pack(order + "HIH", 42, 8, len(fields))
+        entry = "HHII"
+    directory = b"".join(struct.pack(order + entry, *field) for field in fields)
+    start = (b"II" if order == "<" else b"MM") + head + directory
+    return start.ljust(1000, b"\0") + struct.pack(order + "I", 64) * strips
+
+
+def bmp_of_runs() -> bytes:  # 13 s, from 40 kB
+    side = 10_000
+    runs = b"\1\1\0\0" * side + b"\0\1"
+    header = struct.pack("<IiiHHIIiiII", 40, side, -side, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(runs), 0, 0, 1078) + header + bytes(1024) + runs
+
+
+SLOW = (
+    jpeg_of_markers,
+    jpeg_of_junk,
+    jpeg_of_scans,
+    png_of_chunks,
+    gif_of_blocks,
+    tiff_of_strips,
+    bmp_of_runs,
+)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("build", SLOW, ids=lambda build: build.__name__)
+def test_what_would_take_too_long(build: Callable[[], bytes]) -> None:
+    error = refusal(build())
+    assert type(error) is errors.BrokenImage
+    assert "too long" in str(error)
+
+
+@pytest.mark.parametrize(("order", "big"), [(">", False), ("<", True), (">", True)])
+def test_every_kind_of_tiff_is_screened(order: str, big: bool) -> None:
+    assert takes_too_long(tiff_of_strips(order, big), "TIFF")
+
+
+def test_what_honest_encoders_write_passes() -> None:
+    assert not takes_too_long(encoded("JPEG", (1500, 1000), progressive=True), "JPEG")
+    phone = (
+        encoded("JPEG") + encoded("JPEG") + bytes(range(256)) * 40_000
+    )  # a second picture and a film behind
+    assert not takes_too_long(phone, "JPEG")
+    for format in FORMATS:
+        assert not takes_too_long(encoded(format), format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_screen_bears_any_bytes(format: str) -> None:
+    data = encoded(format, (16, 16))
+    for end in range(len(data)):
+        assert not takes_too_long(data[:end], format)
