@@ -1,0 +1,65 @@
+"""The demo's photos, made from the pictures that scikit-image ships: no network, no files of our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import pillow_heif
+from PIL import Image
+
+_GPS_IFD = 0x8825
+# North 52 deg 31' 12", east 13 deg 24' 18", as EXIF writes it: a position that must not come out again.
+_SOMEWHERE = {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)}
+_TWELVE_MEGAPIXELS = (4000, 3000)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPhoto:
+    name: str
+    path: Path
+    expected: Literal["cat", "not_cat"]
+
+
+def demo_photos(folder: Path) -> list[DemoPhoto]:
+    """Write the photos into ``folder``: as they ship, and as a phone or a web site would hand them in."""
+    shipped = _shipped_folder()
+    photos = []
+
+    def add(name: str, expected: Literal["cat", "not_cat"]) -> Path:
+        photos.append(DemoPhoto(name, folder / name, expected))
+        return folder / name
+
+    for name in ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg"):
+        path = add(name, "cat" if name.startswith("chelsea") else "not_cat")
+        path.write_bytes((shipped / name).read_bytes())
+    with Image.open(shipped / "chelsea.png") as picture:
+        chelsea = picture.convert("RGB")
+    with Image.open(shipped / "motorcycle_left.png") as picture:
+        motorcycle = picture.convert("RGB")
+    exif = Image.Exif()
+    exif.get_ifd(_GPS_IFD).update(_SOMEWHERE)
+    _filling(chelsea, _TWELVE_MEGAPIXELS).save(
+        add("chelsea-12-megapixels-gps.jpg", "cat"), quality=90, exif=exif
+    )
+    pillow_heif.from_pillow(chelsea).save(add("chelsea.heic", "cat"), quality=80)
+    motorcycle.save(add("motorcycle.webp", "not_cat"), quality=85)
+    return photos
+
+
+def _shipped_folder() -> Path:
+    """scikit-image's data folder, without the seconds that importing it takes."""
+    spec = find_spec("skimage")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("scikit-image is not installed")
+    return Path(spec.origin).parent / "data"
+
+
+def _filling(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Cropped about its centre to the shape of ``size``, then scaled to it."""
+    width = min(picture.width, picture.height * size[0] / size[1])
+    height = width * size[1] / size[0]
+    left, top = (picture.width - width) / 2, (picture.height - height) / 2
+    return picture.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
