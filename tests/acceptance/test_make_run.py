@@ -1,0 +1,321 @@
+"""The site as its owner meets it: started for real, stopped, started again, killed, refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import requests
+from PIL import Image
+from sqlalchemy import func, select
+
+from catloader.settings import Settings
+from catloader.store.engine import make_engine, migrate, reading
+from catloader.store.schema import check_log, images
+
+_PASSWORD = "correct horse battery"
+_BACKLOG = 120
+_KNOBS = {knob.metadata["env"] for knob in fields(Settings)}
+
+
+@dataclass
+class Site:
+    """One ``catloader serve`` and what it said."""
+
+    process: subprocess.Popen[str]
+    url: str
+    started_s: float
+    browser: requests.Session
+
+    def get(self, path: str) -> requests.Response:
+        return self.browser.get(self.url + path, timeout=30)
+
+    def post(self, path: str, form: str, **what: Any) -> requests.Response:
+        """Fill in the form that is served at ``form``."""
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self.get(form).text)
+        assert token
+        data = {"csrf_token": token[1], **what.pop("data", {})}
+        return self.browser.post(
+            self.url + path, data=data, headers={"Accept": "application/json"}, timeout=60, **what
+        )
+
+    def first_answer_s(self) -> float:
+        """From the start of the process."""
+        self.until(lambda: _answers(self.url))
+        return time.monotonic() - self.started_s
+
+    def until(self, holds: Callable[[], bool], seconds: float = 60) -> None:
+        end_s = time.monotonic() + seconds
+        while not holds():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+
+    def family(self) -> list[psutil.Process]:
+        me = psutil.Process(self.process.pid)
+        return [me, *me.children(recursive=True)]
+
+    def stop(self, sig: signal.Signals = signal.SIGINT) -> tuple[str, str]:
+        """As Ctrl-C does: the signal goes to the whole group."""
+        os.killpg(self.process.pid, sig)
+        return self.process.communicate(timeout=20)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=30).ok
+    except requests.ConnectionError:
+        return False
+
+
+def _alive(family: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment(folder: Path, **knobs: object) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in _KNOBS}
+    ours = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0", **knobs}
+    return inherited | {name: str(value) for name, value in ours.items()}
+
+
+@contextmanager
+def _serving(folder: Path, **knobs: object) -> Iterator[Site]:
+    knobs = {"CATLOADER_PORT": _free_port(), **knobs}
+    started_s = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "catloader", "serve"],
+        env=_environment(folder, **knobs),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    try:
+        with process, requests.Session() as browser:
+            browser.trust_env = False
+            yield Site(process, f"http://127.0.0.1:{knobs['CATLOADER_PORT']}", started_s, browser)
+    finally:
+        # The embedded S3 has a session of its own; the kernel ends it with its parent.
+        if process.poll() is None:
+            process.kill()
+
+
+def _jpegs(count: int) -> list[tuple[str, tuple[str, bytes]]]:
+    rng = np.random.default_rng(7)
+    files = []
+    for number in range(count):
+        picture = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((320, 240))
+        file = io.BytesIO()
+        picture.save(file, "JPEG")
+        files.append(("photos", (f"{number}.jpg", file.getvalue())))
+    return files
+
+
+def test_start_stop_and_start_again(tmp_path: Path) -> None:
+    with _serving(tmp_path) as site:
+        assert site.first_answer_s() < 5
+        who = {"email": "ann@example.org", "password": _PASSWORD}
+        assert site.post("/register", "/register", data=who).ok
+        # The network is still being loaded, or has just been: uploads are taken meanwhile.
+        assert site.post("/upload", "/upload", files=_jpegs(1)).ok
+        site.until(lambda: site.get("/readyz").json()["checker"]["state"] == "ready")
+        site.until(lambda: site.get("/api/photos/status?ids=1").json()["photos"][0]["final"])
+        family = site.family()
+        assert len(family) >= 3, "supervisor, worker, object store"
+        stopped_s = time.monotonic()
+        out, err = site.stop()
+        assert time.monotonic() - stopped_s < 5
+        assert site.process.returncode == 0
+        assert _alive(family) == []
+    made_of = "checks run here on efficientnet_lite0; embedded SeaweedFS; SQLite in"
+    assert out.splitlines() == [f"CatLoader is ready: {site.url} ({made_of} {tmp_path}/)"]
+    assert "Traceback" not in out + err
+
+    with _serving(tmp_path) as again:
+        again.first_answer_s()
+        assert again.post("/login", "/login", data=who).ok
+        (photo,) = again.get("/api/photos/status?ids=1").json()["photos"]
+        assert photo["final"]
+        picture = again.get("/photos/1/photo.jpg")
+        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/jpeg")
+        again.stop()
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sig: sig.name)
+def test_a_stop_during_the_start_leaves_nothing(tmp_path: Path, sig: signal.Signals) -> None:
+    with _serving(tmp_path) as site:
+        # The object store's process is there, the workers are not.
+        site.until(lambda: len(site.family()) >= 2)
+        family = site.family()
+        os.kill(site.process.pid, sig)
+        site.process.communicate(timeout=5)
+        psutil.wait_procs(family, timeout=2)
+        assert _alive(family) == []
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGHUP], ids=lambda sig: sig.name)
+def test_a_service_manager_and_a_closed_terminal_stop_it_too(tmp_path: Path, sig: signal.Signals) -> None:
+    with _serving(tmp_path) as site:
+        site.first_answer_s()
+        family = site.family()
+        stopped_s = time.monotonic()
+        os.kill(site.process.pid, sig)
+        _, err = site.process.communicate(timeout=10)
+        assert time.monotonic() - stopped_s < 5
+        assert _alive(family) == []
+        assert "Traceback" not in err
+
+
+def test_killed_in_the_middle_of_a_backlog(tmp_path: Path) -> None:
+    with _serving(tmp_path, CATCHECK_DISPATCH="off") as site:
+        site.first_answer_s()
+        who = {"email": "ann@example.org", "password": _PASSWORD}
+        assert site.post("/register", "/register", data=who).ok
+        for _ in range(_BACKLOG // 60):
+            assert site.post("/upload", "/upload", files=_jpegs(60)).ok
+        site.stop()
+
+    engine = make_engine(Settings(data_dir=tmp_path).sqlalchemy_url)
+
+    def verdicts() -> int:
+        with reading(engine) as connection:
+            return int(connection.execute(select(func.count(check_log.c.verdict))).scalar_one())
+
+    assert verdicts() == 0
+    with _serving(tmp_path) as site:
+        site.until(lambda: verdicts() > 0)
+        family = site.family()
+        site.process.kill()
+        psutil.wait_procs(family, timeout=5)
+        assert _alive(family) == []
+    assert 0 < verdicts() < _BACKLOG, "it was not killed in the middle"
+
+    # What was claimed when it was killed comes back when its lease runs out; nobody need wait for that.
+    with closing(sqlite3.connect(tmp_path / "catloader.sqlite3")) as connection, connection:
+        connection.execute(
+            "UPDATE images SET lease_until = '2000-01-01 00:00:00.000000' WHERE status = 'checking'"
+        )
+    with _serving(tmp_path, CATCHECK_SWEEP_S=0.2) as site:
+        site.until(lambda: verdicts() == _BACKLOG)
+        site.stop()
+    with reading(engine) as connection:
+        checked = select(check_log.c.image_id).where(check_log.c.verdict.is_not(None))
+        assert len(set(connection.execute(checked).scalars())) == _BACKLOG
+        left = select(func.count()).where(images.c.status.in_(["pending", "checking"]))
+        assert connection.execute(left).scalar_one() == 0
+    engine.dispose()
+
+
+def _a_file(folder: Path) -> dict[str, object]:
+    (folder / "file").write_text("not a folder")
+    return {"CATLOADER_DATA_DIR": folder / "file"}
+
+
+def _below_a_file(folder: Path) -> dict[str, object]:
+    return {"CATLOADER_DATA_DIR": _a_file(folder)["CATLOADER_DATA_DIR"] / Path("data")}  # type: ignore[operator]
+
+
+def _unwritable(folder: Path) -> dict[str, object]:
+    if os.geteuid() == 0:  # whom no mode keeps out
+        return {"CATLOADER_DATA_DIR": "/sys/catloader"}
+    folder.chmod(0o500)
+    return {}
+
+
+def _garbage(folder: Path) -> dict[str, object]:
+    (folder / "catloader.sqlite3").write_bytes(b"this is no database " * 500)
+    return {}
+
+
+def _truncated(folder: Path) -> dict[str, object]:
+    engine = make_engine(Settings(data_dir=folder).sqlalchemy_url)
+    migrate(engine)
+    engine.dispose()
+    with (folder / "catloader.sqlite3").open("r+b") as file:
+        file.truncate(8192)
+    return {}
+
+
+def _no_disk(_folder: Path) -> dict[str, object]:
+    return {"CATLOADER_MIN_FREE_BYTES": 2**60}
+
+
+def _no_weights(_folder: Path) -> dict[str, object]:
+    return {"CATCHECK_MODEL": "resnet50", "CATCHECK_WEIGHTS_DIR": "/nowhere"}
+
+
+def _nonsense(_folder: Path) -> dict[str, object]:
+    return {"CATLOADER_WEB_THREADS": "many"}
+
+
+def _no_postgresql(_folder: Path) -> dict[str, object]:
+    return {"DATABASE_URL": f"postgresql://u:hush@127.0.0.1:{_free_port()}/cats"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (_a_file, "is a file"),
+        (_below_a_file, "is a file, or lies below one"),
+        (_unwritable, "cannot be written to"),
+        (_garbage, "is broken: file is not a database"),
+        (_truncated, "is broken: database disk image is malformed"),
+        (_no_disk, "CATLOADER_MIN_FREE_BYTES"),
+        (_no_weights, "CATCHECK_MODEL=auto"),
+        (_nonsense, "it takes a whole number"),
+        (_no_postgresql, "does not answer"),
+    ],
+    ids=lambda value: value.__name__.strip("_") if callable(value) else None,
+)
+def test_what_it_cannot_start_with_is_one_line(
+    tmp_path: Path, broken: Callable[[Path], dict[str, object]], told: str
+) -> None:
+    with _serving(tmp_path, **broken(tmp_path)) as site:
+        _assert_one_line(site, told)
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with _serving(tmp_path / "data", CATLOADER_PORT=port) as site:
+            _assert_one_line(site, f"Port {port} of 127.0.0.1 is in use")
+
+
+def test_a_second_site_on_the_same_folder_is_one_line_and_harms_nothing(tmp_path: Path) -> None:
+    with _serving(tmp_path) as first:
+        first.first_answer_s()
+        with _serving(tmp_path) as second:
+            _assert_one_line(second, "Another CatLoader serves the data folder")
+        assert first.get("/readyz").json()["object_store"] == "ok"
+        first.stop()
+
+
+def _assert_one_line(site: Site, told: str) -> None:
+    out, err = site.process.communicate(timeout=20)
+    assert site.process.returncode == 1
+    assert out == ""
+    assert re.fullmatch(rf"Error: .*{re.escape(told)}.*\n", err), err
+    assert "hush" not in err
