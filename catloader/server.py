@@ -123,7 +123,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def _post_fork(self, _arbiter: Arbiter, _worker: Worker) -> None:
         die_with_parent()
 
-    def _post_worker_init(self, _arbiter: Arbiter, worker: Worker) -> None:
+    def _post_worker_init(self, worker: Worker) -> None:
         signal.signal(signal.SIGHUP, worker.handle_quit)
         if worker.age == 1:
             threading.Thread(target=self._announce, name="announce", daemon=True).start()

@@ -32,14 +32,17 @@ def ls() -> None:
 
 @models.command()
 @click.argument("name")
-def fetch(name: str) -> None:
+@click.option("--mirror", metavar="URL", help="Fetch URL/FILE instead of the publisher's address.")
+def fetch(name: str, mirror: str | None) -> None:
     """Bring the weights of NAME, digest checked, resuming what is half there."""
     from models.fetch import fetch as run
 
     settings = Settings.from_environment()
     entry = entry_named(name)
-    with click.progressbar(length=entry.bytes, label=f"Fetching {name}", show_pos=False) as bar:
-        path = run(entry, settings.weights_dir, bar.update)
+    path = weights_path(entry, settings.weights_dir) if entry.package else None
+    if path is None:
+        with click.progressbar(length=entry.bytes, label=f"Fetching {name}") as bar:
+            path = run(entry, settings.weights_dir, bar.update, base_url=mirror)
     click.echo(f"{name} is in {path}.")
 
 
@@ -47,7 +50,7 @@ def fetch(name: str) -> None:
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
     """Compare the digests of what is on disk (or of NAMES) with the catalogue."""
-    from models.build import verify as digest_of
+    from models.digest import verify as digest_of
 
     settings = Settings.from_environment()
     wanted: list[Entry] = [entry_named(name) for name in names] or list(load_catalogue().values())
