@@ -75,9 +75,10 @@ def upload(
                 caption = _clean(captions[place] if place < len(captions) else "")
                 prepared = _prepare(content, settings)
                 image_id = _keep(prepared, caption, owner_id, images=images, objects=objects, now=now)
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                if not store_away:
+                    logger.warning("Uploads are refused: %s", error)
                 store_away = True
-                logger.warning("An upload was refused: no answer from the store.", exc_info=True)
                 outcomes.append(Refused(name, _STORE_AWAY, StoreUnavailable.status))
             except CatLoaderError as error:
                 outcomes.append(Refused(name, str(error), error.status))

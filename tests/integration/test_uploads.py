@@ -1,0 +1,188 @@
+"""The upload use case on real databases and a real S3 server."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import socket
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from PIL import Image
+from sqlalchemy import Engine
+
+from catloader.settings import Settings
+from catloader.store.engine import utcnow
+from catloader.store.images import Images
+from catloader.store.ledger import Deletions
+from catloader.store.objects import ObjectStore
+from catloader.store.users import Users
+from catloader.uploads import Refused, Uploaded, upload
+
+
+class CountingDispatcher:
+    """Implements ``Dispatcher``: remembers how many photos were in the table at each wake-up."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+        self.wakes: list[int] = []
+
+    def wake(self) -> None:
+        self.wakes.append(self._images.count_by_status()["pending"])
+
+    def close(self) -> None:
+        pass
+
+
+class Site:
+    def __init__(self, engine: Engine, objects: ObjectStore, settings: Settings) -> None:
+        self.engine, self.objects, self.settings = engine, objects, settings
+        self.images = Images(engine, objects.photos_bucket, objects.thumbnails_bucket)
+        self.dispatcher = CountingDispatcher(self.images)
+        self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
+
+    def upload(
+        self, *files: tuple[str, BinaryIO | bytes], captions: Sequence[str] = ()
+    ) -> list[Uploaded | Refused]:
+        return upload(
+            files,
+            captions,
+            self.owner_id,
+            settings=self.settings,
+            images=self.images,
+            objects=self.objects,
+            dispatcher=self.dispatcher,
+            now=utcnow,
+        )
+
+    def booked(self) -> int:
+        """Objects that will be swept away, now or later."""
+        return len(Deletions(self.engine).due(utcnow() + timedelta(days=365), 1000))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, max_file_bytes=2**20, max_files=6, min_free_bytes=0)
+
+
+@pytest.fixture
+def site(engine: Engine, objects: ObjectStore, settings: Settings) -> Site:
+    return Site(engine, objects, settings)
+
+
+@pytest.fixture
+def away(engine: Engine, settings: Settings) -> Site:
+    """A site whose S3 server does not answer: the port is taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        objects = ObjectStore(
+            endpoint_url=f"http://127.0.0.1:{taken.getsockname()[1]}",
+            access_key_id="key",
+            secret_access_key="secret",
+            region="us-east-1",
+            photos_bucket="photos",
+            thumbnails_bucket="thumbnails",
+        )
+        return Site(engine, objects, settings)
+
+
+def photo(colour: str = "red", size: tuple[int, int] = (60, 40), format: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, format)
+    return out.getvalue()
+
+
+def test_one_outcome_per_file_and_no_bad_one_spoils_others(site: Site) -> None:
+    good = photo()
+    files = [("a.png", good), ("b.jpg", b"text"), ("", good), ("d.gif", b""), ("e.png", good[:-30])]
+    outcomes = site.upload(*files, captions=["first", "", "third"])
+    assert [outcome.name for outcome in outcomes] == [name for name, _ in files]
+    assert [getattr(outcome, "status", 201) for outcome in outcomes] == [201, 415, 201, 400, 422]
+    rows = site.images.of_owner(site.owner_id, None, 10)
+    assert [row.id for row in reversed(rows)] == [
+        outcome.image_id for outcome in outcomes if isinstance(outcome, Uploaded)
+    ]
+    assert [row.caption for row in rows] == ["third", "first"]
+    assert site.dispatcher.wakes == [2]  # once, when both were committed
+    assert site.booked() == 0
+
+
+def test_what_is_stored_is_what_is_recorded(site: Site) -> None:
+    site.upload(("tall.png", photo(size=(40, 60))))
+    (row,) = site.images.of_owner(site.owner_id, None, 10)
+    stored = site.objects.get(site.objects.photos_bucket, row.photo_key)
+    thumbnail = site.objects.get(site.objects.thumbnails_bucket, row.thumbnail_key)
+    assert row.sha256 == hashlib.sha256(stored).hexdigest()
+    assert row.thumbnail_sha256 == hashlib.sha256(thumbnail).hexdigest()
+    assert row.size_bytes == len(stored)
+    assert (row.width_px, row.height_px, row.thumbnail_px) == (40, 60, 40)
+    assert (row.crop_left_px, row.crop_top_px, row.crop_side_px) == (0, 10, 40)
+    assert row.status == "pending"
+
+
+def test_keys_say_nothing(site: Site) -> None:
+    site.upload(*[(f"../../{place}.png", photo()) for place in range(3)])
+    rows = site.images.of_owner(site.owner_id, None, 10)
+    keys = [key for row in rows for key in (row.photo_key, row.thumbnail_key)]
+    assert len(set(keys)) == 6
+    for key in keys:
+        stem, suffix = key.split(".")
+        assert (len(bytes.fromhex(stem)), suffix) == (16, "jpg")
+
+
+def test_never_reads_more_than_it_takes(site: Site) -> None:
+    endless = io.BytesIO(b"\xff\xd8\xff" + bytes(10 * 2**20))
+    (outcome,) = site.upload(("huge.jpg", endless))
+    assert isinstance(outcome, Refused)
+    assert outcome.status == 413
+    assert endless.tell() == site.settings.max_file_bytes + 1
+
+
+def test_more_files_than_taken_at_once(site: Site) -> None:
+    outcomes = site.upload(*[(f"{place}.png", photo()) for place in range(8)])
+    assert [type(outcome) for outcome in outcomes] == [Uploaded] * 6 + [Refused] * 2
+    assert outcomes[-1] == Refused("7.png", "We take up to 6 photos at once.", 413)
+
+
+def test_captions_are_cleaned(site: Site) -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    nasty = f"  Mia\x00\x1b[31m\r\nand {family}\ud83d <b>  "
+    outcomes = site.upload(
+        ("a", photo()), ("b", photo()), ("c", photo()), captions=[nasty, "x" * 501, "x" * 500]
+    )
+    assert outcomes[1] == Refused("b", "The caption is longer than 500 characters.", 400)
+    captions = [row.caption for row in site.images.of_owner(site.owner_id, None, 10)]
+    assert captions == ["x" * 500, f"Mia[31m\nand {family} <b>"]
+
+
+def test_store_away(away: Site, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.CRITICAL, "catloader.uploads"):
+        outcomes = away.upload(("a.png", photo()), ("b.png", photo()))
+    sentence = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
+    assert outcomes == [Refused("a.png", sentence, 503), Refused("b.png", sentence, 503)]
+    assert away.images.of_owner(away.owner_id, None, 10) == []
+    assert away.booked() == 2  # of the first file: perhaps one of its puts did arrive
+    assert away.dispatcher.wakes == []
+
+
+def test_account_deleted_meanwhile(site: Site) -> None:
+    Users(site.engine).delete(
+        site.owner_id, utcnow(), site.objects.photos_bucket, site.objects.thumbnails_bucket
+    )
+    (outcome,) = site.upload(("a.png", photo()))
+    assert isinstance(outcome, Refused)
+    assert outcome.status == 404
+    assert site.booked() == 2
+    assert site.dispatcher.wakes == []
+
+
+def test_disk_nearly_full(engine: Engine, objects: ObjectStore, tmp_path: Path) -> None:
+    site = Site(engine, objects, Settings(data_dir=tmp_path, min_free_bytes=2**60))
+    (outcome,) = site.upload(("a.png", photo()))
+    assert isinstance(outcome, Refused)
+    assert outcome.status == 507
+    assert site.booked() == 0
