@@ -71,8 +71,12 @@ def sentence(image: Image, record: CheckRecord | None) -> str:
     return "Waiting for the Cat Checker. You need not stay on this page."
 
 
+def shown_date(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"
+
+
 def shown_time(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+    return f"{shown_date(moment)}, {moment:%H:%M} UTC"
 
 
 def shown_bytes(size_bytes: int) -> str:
@@ -83,6 +87,7 @@ def init_app(app: Flask) -> None:
     found: Services = app.extensions["catloader"]
     settings = found.settings
     app.add_template_filter(badge)
+    app.add_template_filter(shown_date)
     app.add_template_filter(shown_time)
     app.add_template_filter(shown_bytes)
     app.context_processor(

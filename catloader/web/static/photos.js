@@ -20,12 +20,14 @@ function show(badge, photo) {
 
 // On a photo's own page the verdict brings more than a badge: its sentence, the meter, the labels.
 async function refresh() {
-  const article = document.querySelector("article.photo .side");
-  if (!article) return;
+  if (!document.querySelector("article.photo")) return;
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".side");
-  if (fresh) article.replaceWith(fresh);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const id of ["verdict", "labels", "details"]) {
+    const part = fresh.getElementById(id);
+    if (part) document.getElementById(id).replaceWith(part);
+  }
   localTimes();
 }
 
@@ -61,7 +63,7 @@ function plan() {
 
 function localTimes() {
   for (const time of document.querySelectorAll("time")) {
-    time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "long", timeStyle: "short" });
+    time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   }
 }
 

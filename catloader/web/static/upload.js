@@ -1,6 +1,8 @@
 // Upload, better than the plain form: drag and drop, previews, a caption and a progress bar per file.
 // Each file is a request of its own, two at a time, so that one that is refused spoils nothing.
 
+import { offerCamera } from "./camera.js";
+
 const TOGETHER = 2;
 const form = document.getElementById("upload");
 const list = document.getElementById("queue");
@@ -174,3 +176,4 @@ window.addEventListener("beforeunload", (event) => {
   if (running) event.preventDefault();
 });
 settle();
+offerCamera(document.getElementById("camera"), (photo) => add([photo]));

@@ -1,0 +1,52 @@
+// A phone's file field opens its camera. A computer's only opens the file chooser, so where there is
+// a mouse and a camera, the button opens a small dialog with the camera's picture instead.
+
+export function offerCamera(input, take) {
+  const dialog = document.getElementById("camera-dialog");
+  const video = document.getElementById("camera-picture");
+  const problem = document.getElementById("camera-problem");
+  const shutter = document.getElementById("camera-take");
+  let stream = null;
+
+  function stop() {
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    stream = video.srcObject = null;
+  }
+
+  function tell(sentence) {
+    problem.textContent = sentence;
+    problem.hidden = !sentence;
+    video.hidden = Boolean(sentence);
+    shutter.hidden = Boolean(sentence);
+  }
+
+  input.addEventListener("click", async (event) => {
+    if (!navigator.mediaDevices?.getUserMedia || matchMedia("(pointer: coarse)").matches) return;
+    event.preventDefault();
+    tell("");
+    shutter.disabled = true;
+    dialog.showModal();
+    try {
+      const found = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 }, height: { ideal: 1440 } } });
+      stream = found;
+      if (!dialog.open) return stop(); // cancelled while the browser asked for permission
+      video.srcObject = found;
+      await video.play();
+      shutter.disabled = false;
+    } catch (error) {
+      if (!dialog.open) return;
+      tell(error.name === "NotAllowedError" ? "The browser may not use the camera. Allow it, or choose a photo." : "No camera was found. Choose a photo instead.");
+    }
+  });
+
+  shutter.addEventListener("click", () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    canvas.toBlob((blob) => take(new File([blob], "camera.jpg", { type: "image/jpeg" })), "image/jpeg", 0.92);
+    dialog.close();
+  });
+  document.getElementById("camera-close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", stop);
+}
