@@ -30,8 +30,8 @@ def site_views(data: bytes) -> dict[View, bytes]:
     """Both JPEGs, upright, sRGB, without metadata.
 
     The same bytes as an upload gives where the shorter side is below 1280 px and the longer one within
-    ``MAX_EDGE_PX``; larger photos are reduced further than the site does, which costs a sixth of the
-    time and moves a score by less than its digits show.
+    ``MAX_EDGE_PX``. Larger photos are reduced further than the site does, for a sixth of the time: the
+    log-odds of 12-megapixel ones move by 0.04 in the median and by 0.2 at most.
 
     Raises:
         UnreadableImage: as ``decode`` does.
