@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from pathlib import Path
 from typing import IO, Any
@@ -12,27 +11,17 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.catalogue import Entry
+from models.digest import checked_digest, open_weights, verify
 from models.efficientnet_lite import EfficientNetLite
-from models.errors import WeightsMissing, WeightsRefused
+from models.errors import WeightsRefused
 from models.resnet import ResNet
 
-_CHUNK_BYTES = 1 << 20
+__all__ = ["architecture", "build", "fold_batch_norms", "verify"]
 
 
 def architecture(name: str) -> nn.Module:
     """The bare network, random weights. ``forward`` gives ``(features, logits)``."""
     return EfficientNetLite(name) if name.startswith("efficientnet_lite") else ResNet(name)
-
-
-def verify(entry: Entry, path: Path) -> str:
-    """The file's sha256, 64 hex digits.
-
-    Raises:
-        WeightsMissing: no such file.
-        WeightsRefused: another digest than the catalogue's.
-    """
-    with _open(path) as file:
-        return _checked_digest(entry, path, file)
 
 
 def build(entry: Entry, path: Path) -> nn.Module:
@@ -46,8 +35,8 @@ def build(entry: Entry, path: Path) -> nn.Module:
     """
     network = architecture(entry.architecture)
     # One open file for both: nobody can swap it between the check and the loading.
-    with _open(path) as file:
-        _checked_digest(entry, path, file)
+    with open_weights(path) as file:
+        checked_digest(entry, path.name, file)
         file.seek(0)
         state = _tensors(path, file)
     try:
@@ -70,28 +59,6 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
                 setattr(parent, name, nn.Identity())
             previous_name, previous = name, child
     return network
-
-
-def _open(path: Path) -> IO[bytes]:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise WeightsMissing(f"There is no file {path}.") from None
-    except OSError as error:
-        raise WeightsRefused(f"{path} can't be read: {error.strerror}.") from error
-
-
-def _checked_digest(entry: Entry, path: Path, file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    found = digest.hexdigest()
-    if not found.startswith(entry.sha256):
-        raise WeightsRefused(
-            f"{path.name} is not the {entry.name} of the catalogue: its sha256 begins with {found[:12]}, "
-            f"not with {entry.sha256[:12]} (truncated, altered, or another file)."
-        )
-    return found
 
 
 def _tensors(path: Path, file: IO[bytes]) -> dict[str, Any]:
