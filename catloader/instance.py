@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from alembic.util import CommandError
 from sqlalchemy import Engine
@@ -22,6 +24,10 @@ from catloader.store.objects import ObjectStore
 
 _RELEASE_S = 1.5
 """A site that was killed may need this long until the kernel has taken its lock away."""
+_STARTING_S = 15.0
+"""How long a command waits for a site that is still starting its object store."""
+_S3_STOP_S = 1.5
+"""It usually takes a third of that; with the workers' grace a stop stays below 5 s."""
 
 
 def usable_data_folder(settings: Settings) -> None:
@@ -49,26 +55,21 @@ def usable_data_folder(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def only_site(settings: Settings) -> Iterator[None]:
-    """Lock the data folder, so that one site serves it; commands and workers may run beside it.
+def alone(settings: Settings) -> Iterator[None]:
+    """Lock the data folder: what runs the embedded S3, a site above all, has it for itself.
 
     Raises:
-        StartupError: another site has it.
+        StartupError: another process has it.
     """
-    # The kernel drops the lock with the process, however that ends.
-    with (settings.data_dir / "lock").open("a") as file:
-        deadline = time.monotonic() + _RELEASE_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise StartupError(
-                        f"Another CatLoader serves the data folder {settings.data_dir}; "
-                        "stop it, or set CATLOADER_DATA_DIR to another folder."
-                    ) from None
-                time.sleep(0.1)
+    with contextlib.ExitStack() as stack:
+        deadline_s = time.monotonic() + _RELEASE_S
+        while not _locked(settings, stack):
+            if time.monotonic() > deadline_s:
+                raise StartupError(
+                    f"Another CatLoader runs on the data folder {settings.data_dir}; "
+                    "stop it, or set CATLOADER_DATA_DIR to another folder."
+                )
+            time.sleep(0.1)
         yield
 
 
@@ -91,7 +92,7 @@ def database(settings: Settings) -> Iterator[Engine]:
 def object_store(settings: Settings) -> Iterator[Settings]:
     """Settings that name an S3 server with its buckets: their own one, or the embedded one.
 
-    The embedded one is started here, unless another process of this data folder runs it already.
+    The embedded one runs as long as this does; the caller is ``alone`` with the data folder.
 
     Raises:
         StartupError, StoreUnavailable: it cannot start, or does not answer.
@@ -100,19 +101,70 @@ def object_store(settings: Settings) -> Iterator[Settings]:
         _make_buckets(settings)
         yield settings
         return
+    note = _note(settings)
+    note.unlink(missing_ok=True)
     server = EmbeddedS3(settings.data_dir)
     try:
         server.start()
-        with_s3 = replace(
-            settings,
-            s3_endpoint_url=server.endpoint_url,
-            s3_access_key_id=server.access_key_id,
-            s3_secret_access_key=server.secret_access_key,
-        )
+        where = {
+            "s3_endpoint_url": server.endpoint_url,
+            "s3_access_key_id": server.access_key_id,
+            "s3_secret_access_key": server.secret_access_key,
+        }
+        with_s3 = replace(settings, **where)
         _make_buckets(with_s3)
+        _write_private(note, json.dumps(where))
         yield with_s3
     finally:
-        server.stop()
+        note.unlink(missing_ok=True)
+        server.stop(_S3_STOP_S)
+
+
+@contextlib.contextmanager
+def beside(settings: Settings) -> Iterator[Settings]:
+    """What ``object_store`` gives, for a command that may run beside a site or without one."""
+    with contextlib.ExitStack() as stack:
+        if not settings.embedded_s3 or _locked(settings, stack):
+            yield stack.enter_context(object_store(settings))
+        else:
+            yield replace(settings, **_others_object_store(settings))
+
+
+def _others_object_store(settings: Settings) -> dict[str, str]:
+    deadline_s = time.monotonic() + _STARTING_S
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            where: dict[str, str] = json.loads(_note(settings).read_text())
+            return where
+        if time.monotonic() > deadline_s:
+            raise StartupError(
+                f"Another CatLoader runs on the data folder {settings.data_dir}, "
+                "and does not say where its object store is."
+            )
+        time.sleep(0.1)
+
+
+def _note(settings: Settings) -> Path:
+    """Where the process that is ``alone`` tells those beside it how to reach its object store."""
+    return settings.data_dir / "object-store.json"
+
+
+def _write_private(path: Path, text: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _locked(settings: Settings, stack: contextlib.ExitStack) -> bool:
+    """Take the lock while ``stack`` is open; the kernel drops it with the process, however that ends."""
+    file = stack.enter_context((settings.data_dir / "lock").open("a"))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _migrate(engine: Engine) -> None:

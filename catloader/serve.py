@@ -16,7 +16,7 @@ import click
 from flask import Flask
 
 from catloader import create_app
-from catloader.instance import database, object_store, only_site, usable_data_folder
+from catloader.instance import alone, beside, database, object_store, usable_data_folder
 from catloader.server import Server, listening
 from catloader.settings import Settings
 from catloader.wiring import Services, build
@@ -39,7 +39,7 @@ def serve(settings: Settings) -> None:
 
     usable_data_folder(settings)
     with (
-        only_site(settings),
+        alone(settings),
         listening(settings.host, settings.port, "CATLOADER_HOST", "CATLOADER_PORT") as listener,
         _migrated(settings),
         object_store(settings) as with_s3,
@@ -59,7 +59,7 @@ def serve_checker(settings: Settings) -> None:
     usable_data_folder(settings)
     with (
         listening(settings.host, settings.checker_port, "CATLOADER_HOST", "CATCHECKER_PORT") as listener,
-        object_store(settings) as with_s3,
+        beside(settings) as with_s3,
         _migrated(settings),
     ):
 
@@ -80,7 +80,7 @@ def check_once(settings: Settings) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     usable_data_folder(settings)
-    with object_store(settings) as with_s3, _migrated(settings), running(with_s3) as services:
+    with beside(settings) as with_s3, _migrated(settings), running(with_s3) as services:
         assert services.checker is not None
         return services.checker.drain()
 
@@ -94,7 +94,7 @@ def work(settings: Settings) -> None:
     log_to_stderr()
     click.echo(f"Cat Checker is starting ({_describe(settings, checks_here=True)})")
     usable_data_folder(settings)
-    with object_store(settings) as with_s3, _migrated(settings), running(with_s3) as services:
+    with beside(settings) as with_s3, _migrated(settings), running(with_s3) as services:
         services.start()
         threading.Event().wait()
 

@@ -28,7 +28,7 @@ from catloader.errors import CatLoaderError, StartupError
 from catloader.processes import die_with_parent
 from catloader.wiring import Services
 
-_GRACE_S = 3
+_GRACE_S = 2
 """What a stop leaves the requests under way; with the embedded S3's stop it must stay below 5 s."""
 _HEARTBEAT_S = 60
 """A worker whose main loop is silent that long is killed. Slow uploads do not count: they sit in threads."""

@@ -55,7 +55,7 @@ class Services:
     def close(self) -> None:
         self.dispatcher.close()
         if self.checker is not None:
-            self.checker.close(timeout_s=3.0)
+            self.checker.close(timeout_s=1.5)
         self.deletion.close()
         self.engine.dispose()
 

@@ -308,7 +308,7 @@ def test_a_second_site_on_the_same_folder_is_one_line_and_harms_nothing(tmp_path
     with _serving(tmp_path) as first:
         first.first_answer_s()
         with _serving(tmp_path) as second:
-            _assert_one_line(second, "Another CatLoader serves the data folder")
+            _assert_one_line(second, "Another CatLoader runs on the data folder")
         assert first.get("/readyz").json()["object_store"] == "ok"
         first.stop()
 
