@@ -5,12 +5,13 @@ Cheap refusals come before anything is started; what is started is stopped in th
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import click
 from flask import Flask
@@ -40,7 +41,7 @@ def serve(settings: Settings) -> None:
     usable_data_folder(settings)
     with (
         alone(settings),
-        listening(settings.host, settings.port, "CATLOADER_HOST", "CATLOADER_PORT") as listener,
+        _listening(settings, settings.port, "CATLOADER_PORT") as listener,
         _migrated(settings),
         object_store(settings) as with_s3,
     ):
@@ -58,7 +59,7 @@ def serve_checker(settings: Settings) -> None:
     ready = f"Cat Checker is listening: {{url}} ({_describe(settings, checks_here=True)})"
     usable_data_folder(settings)
     with (
-        listening(settings.host, settings.checker_port, "CATLOADER_HOST", "CATCHECKER_PORT") as listener,
+        _listening(settings, settings.checker_port, "CATCHECKER_PORT") as listener,
         beside(settings) as with_s3,
         _migrated(settings),
     ):
@@ -99,7 +100,7 @@ def work(settings: Settings) -> None:
         threading.Event().wait()
 
 
-@contextlib.contextmanager
+@contextmanager
 def running(settings: Settings) -> Iterator[Services]:
     """Services with a checker, closed at the end, also by Ctrl-C."""
     services = build(settings, checker=True)
@@ -117,7 +118,11 @@ def log_to_stderr() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-@contextlib.contextmanager
+def _listening(settings: Settings, port: int, knob: str) -> AbstractContextManager[socket.socket]:
+    return listening(settings.host, port, "CATLOADER_HOST", knob, stalled_s=settings.stalled_s)
+
+
+@contextmanager
 def _migrated(settings: Settings) -> Iterator[None]:
     # Closed again at once: no connection may cross the fork.
     with database(settings):

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -38,8 +39,13 @@ Make = Callable[[], tuple[Flask, Services]]
 
 
 @contextlib.contextmanager
-def listening(host: str, port: int, host_knob: str, port_knob: str) -> Iterator[socket.socket]:
+def listening(
+    host: str, port: int, host_knob: str, port_knob: str, *, stalled_s: float
+) -> Iterator[socket.socket]:
     """The port, held from the first moment: whoever comes early waits instead of being refused.
+
+    Connections inherit the kernel's own timeouts: gunicorn's read and write without any, and a peer
+    that falls silent in the middle of a request would keep a thread for good.
 
     Raises:
         StartupError: why it cannot be had, and which setting names another.
@@ -58,6 +64,9 @@ def listening(host: str, port: int, host_knob: str, port_knob: str) -> Iterator[
         }
         usual = f"{where} cannot be opened: {error.strerror}."
         raise StartupError(reasons.get(error.errno or 0, usual)) from error
+    for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        whole, rest = divmod(round(stalled_s * 1e6), 1_000_000)
+        listener.setsockopt(socket.SOL_SOCKET, timeout, struct.pack("@ll", whole, rest))  # struct timeval
     with listener:
         yield listener
 

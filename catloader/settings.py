@@ -46,6 +46,13 @@ class Settings:
     web_threads: int = _knob(
         "CATLOADER_WEB_THREADS", 8, "Site", "Request threads of each process.", low=1, high=256
     )
+    stalled_s: float = _knob(
+        "CATLOADER_STALLED_S",
+        60.0,
+        "Site",
+        "A request that moves no byte for so long is dropped: it would keep its thread. Slow ones may take their time.",
+        low=0.1,
+    )
     secret_key: str = _knob(
         "CATLOADER_SECRET_KEY",
         "",

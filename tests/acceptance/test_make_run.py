@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,21 @@ def test_a_service_manager_and_a_closed_terminal_stop_it_too(tmp_path: Path, sig
         assert time.monotonic() - stopped_s < 5
         assert _alive(family) == []
         assert "Traceback" not in err
+
+
+def test_silent_visitors_do_not_keep_the_threads(tmp_path: Path) -> None:
+    with _serving(tmp_path, CATLOADER_WEB_THREADS=2, CATLOADER_STALLED_S=1) as site, ExitStack() as open_:
+        site.first_answer_s()
+        host, port = site.url.removeprefix("http://").split(":")
+        head = f"POST /login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        silent = [open_.enter_context(socket.create_connection((host, int(port)))) for _ in range(4)]
+        for one in silent:
+            one.sendall(f"{head}Content-Length: 100\r\n\r\nemail=".encode())
+        assert site.browser.get(site.url, timeout=10).ok
+        for one in silent:
+            one.settimeout(10)
+            assert b" 400 " in one.recv(4096)
+        site.stop()
 
 
 def test_killed_in_the_middle_of_a_backlog(tmp_path: Path) -> None:
