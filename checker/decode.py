@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from checker.errors import UnreadableImage
 from checker.ports import Pixels
@@ -88,6 +88,8 @@ def opened(data: bytes) -> Iterator[Image.Image]:
             if width * height > MAX_PIXELS:
                 raise UnreadableImage(f"{width} x {height} pixels are more than {MAX_PIXELS}")
             yield image
+    except UnidentifiedImageError as error:  # its own words tell a memory address
+        raise UnreadableImage("This is no picture, or none of a kind that can be decoded.") from error
     except _UNREADABLE as error:
         why = str(error) or type(error).__name__
         raise UnreadableImage(f"The picture can't be decoded: {why.rstrip('.')}.") from error
