@@ -40,7 +40,7 @@ Make = Callable[[], tuple[Flask, Services]]
 
 @contextlib.contextmanager
 def listening(
-    host: str, port: int, host_knob: str, port_knob: str, *, stalled_s: float
+    host: str, port: int, host_knob: str, port_knob: str, *, stalled_s: float = 60.0
 ) -> Iterator[socket.socket]:
     """The port, held from the first moment: whoever comes early waits instead of being refused.
 
