@@ -26,10 +26,18 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-def make_engine(url: str) -> Engine:
-    """An engine for ``sqlite:///...`` or ``postgresql+psycopg://...``; connects at first use."""
-    # 8 + 24 connections: more than one process's request threads and checker workers together.
-    pool: dict[str, Any] = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 10}
+def make_engine(url: str, *, connections: int = 24, wait_s: float = 10.0) -> Engine:
+    """An engine for ``sqlite:///...`` or ``postgresql+psycopg://...``; connects at first use.
+
+    At most ``connections`` at once in this process (a PostgreSQL server takes 100 from all processes);
+    who finds none free within ``wait_s`` gets ``StoreUnavailable``.
+    """
+    kept = min(8, connections)
+    pool: dict[str, Any] = {
+        "pool_size": kept,
+        "max_overflow": connections - kept,
+        "pool_timeout": wait_s,
+    }
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **pool)
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **pool)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, insert, select, text, update
+from sqlalchemy.exc import StatementError
+
+from catloader.errors import StoreUnavailable
+from catloader.store.engine import make_engine, migrate, reading, writing
+from catloader.store.schema import users, webhook_ids
+
+
+def _add_user(engine: Engine) -> None:
+    with writing(engine) as connection:
+        row = {"email": "a@b.c", "password_hash": "", "session_version": 0, "created_at": datetime.now(UTC)}
+        connection.execute(insert(users).values(row))
+
+
+def test_transactions_that_read_before_they_write_take_turns(engine: Engine) -> None:
+    _add_user(engine)
+    start = threading.Barrier(8)
+
+    def count_up(_: int) -> None:
+        start.wait()
+        for _ in range(10):
+            with writing(engine) as connection:
+                query = select(users.c.session_version).with_for_update()
+                seen = connection.execute(query).scalar_one()
+                connection.execute(update(users).values(session_version=seen + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count_up, range(8)))
+    with reading(engine) as connection:
+        assert connection.execute(select(users.c.session_version)).scalar_one() == 80
+
+
+def test_readers_do_not_wait_for_a_writer(engine: Engine) -> None:
+    _add_user(engine)
+    with writing(engine) as writer:
+        writer.execute(update(users).values(email="new@b.c"))
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(_email, engine).result(timeout=5) == "a@b.c"
+    assert _email(engine) == "new@b.c"
+
+
+def _email(engine: Engine) -> str:
+    with reading(engine) as connection:
+        return str(connection.execute(select(users.c.email)).scalar_one())
+
+
+def test_a_block_that_fails_writes_nothing(engine: Engine) -> None:
+    with pytest.raises(ZeroDivisionError), writing(engine) as connection:
+        connection.execute(insert(webhook_ids).values(id="x", seen_at=datetime.now(UTC)))
+        raise ZeroDivisionError
+    with reading(engine) as connection:
+        assert connection.execute(select(webhook_ids)).all() == []
+
+
+def test_times_come_back_aware_and_in_utc_and_naive_ones_are_refused(engine: Engine) -> None:
+    noon = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
+    with writing(engine) as connection:
+        connection.execute(insert(webhook_ids).values(id="x", seen_at=noon))
+    with reading(engine) as connection:
+        kept = connection.execute(select(webhook_ids.c.seen_at)).scalar_one()
+    assert (kept, kept.tzinfo) == (noon, UTC)
+    naive = insert(webhook_ids).values(id="y", seen_at=datetime(2026, 7, 1))
+    with pytest.raises(StatementError, match="naive"), writing(engine) as connection:
+        connection.execute(naive)
+
+
+def test_sqlite_is_set_up_for_many_processes(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'new.sqlite3'}")
+    with reading(engine) as connection:
+        pragmas = [
+            connection.execute(text(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "foreign_keys", "busy_timeout")
+        ]
+    assert pragmas == ["wal", 1, 30_000]
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql+psycopg://nobody@127.0.0.1:1/none", "sqlite:////nowhere/at/all.sqlite3"],
+)
+def test_a_database_that_is_away_is_one_plain_error(url: str) -> None:
+    engine = make_engine(url)
+    for use in (lambda: _email(engine), lambda: _add_user(engine), lambda: migrate(engine)):
+        with pytest.raises(StoreUnavailable, match="database"):
+            use()
+    engine.dispose()
+
+
+def test_a_lost_connection_is_one_plain_error_and_the_next_use_works(postgres_url: str) -> None:
+    engine = make_engine(postgres_url)
+    with pytest.raises(StoreUnavailable), reading(engine) as connection:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with reading(engine) as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        connection.execute(text("SELECT 1"))
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    engine.dispose()
+
+
+def test_a_full_pool_is_one_plain_error(tmp_path: Path) -> None:
+    full = make_engine(f"sqlite:///{tmp_path / 'new.sqlite3'}", connections=1, wait_s=0.05)
+    with reading(full), pytest.raises(StoreUnavailable), reading(full):
+        pass
+    full.dispose()

@@ -1,0 +1,118 @@
+"""Migrations make what schema.py says, from anywhere, however many processes start at once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, inspect, text
+
+import catloader.store
+from catloader.store.engine import make_engine, migrate, reading, writing
+from catloader.store.schema import metadata
+
+_ROOT = Path(catloader.store.__file__).parents[2]
+_MIGRATE = """
+import sys
+from catloader.store.engine import make_engine, migrate
+engine = make_engine(sys.argv[1])
+migrate(engine)
+engine.dispose()
+"""
+
+
+@pytest.fixture
+def empty_url(engine: Engine, tmp_path: Path) -> Iterator[str]:
+    """A database with nothing in it, of the same kind as ``engine``."""
+    if engine.dialect.name == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new.sqlite3'}"
+        return
+    name = f"t_{secrets.token_hex(6)}"
+    server = create_engine(engine.url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield engine.url.set(database=name).render_as_string(hide_password=False)
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+def test_migrations_and_tables_agree(engine: Engine) -> None:
+    options = {"compare_type": True, "compare_server_default": True}
+    with reading(engine) as connection:
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+
+
+def test_migrations_make_the_rules_alembic_does_not_compare(engine: Engine, empty_url: str) -> None:
+    direct = make_engine(empty_url)
+    with writing(direct) as connection:
+        metadata.create_all(connection)
+    for table in metadata.tables:
+        assert _rules(engine, table) == _rules(direct, table)
+    assert any("status" in rule for rule in _rules(engine, "images"))
+    direct.dispose()
+
+
+def _rules(engine: Engine, table: str) -> list[str]:
+    look = inspect(engine)
+    checks = [f"{check['name']}: {check['sqltext']}" for check in look.get_check_constraints(table)]
+    links = [f"{link['name']}: {link['options']}" for link in look.get_foreign_keys(table)]
+    partial = [
+        f"{index['name']}: {kind} {condition}"
+        for index in look.get_indexes(table)
+        for kind, condition in index.get("dialect_options", {}).items()
+    ]
+    return sorted(checks + links + partial)
+
+
+def test_down_and_up_again(empty_url: str) -> None:
+    engine = make_engine(empty_url)
+    migrate(engine)
+    config = Config()
+    config.set_main_option("script_location", str(Path(catloader.store.__file__).parent / "migrations"))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert inspect(engine).get_table_names() in (["alembic_version"], ["alembic_version", "sqlite_sequence"])
+    migrate(engine)
+    assert set(metadata.tables) < set(inspect(engine).get_table_names())
+    engine.dispose()
+
+
+def test_many_processes_migrate_at_once_from_any_folder_and_say_nothing(
+    empty_url: str, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", _MIGRATE, empty_url],
+            cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=60)[0].decode() for process in started]
+    assert said == [""] * 4
+    assert [process.returncode for process in started] == [0] * 4
+    engine = make_engine(empty_url)
+    with reading(engine) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_an_id_is_never_given_twice(engine: Engine) -> None:
+    """A session or a link of a deleted account must not open the next one's."""
+    with writing(engine) as connection:
+        insert = text(
+            "INSERT INTO users (email, password_hash, created_at) VALUES (:e, '', '2026-01-01') RETURNING id"
+        )
+        first = connection.execute(insert, {"e": "a"}).scalar_one()
+        connection.execute(text("DELETE FROM users"))
+        assert connection.execute(insert, {"e": "b"}).scalar_one() > first

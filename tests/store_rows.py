@@ -1,0 +1,48 @@
+"""Rows for tests of the store."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from catloader.store.engine import utcnow
+from catloader.store.images import Images, NewImage
+from catloader.store.users import User, Users
+
+PHOTOS, THUMBNAILS = "photos", "thumbnails"
+
+
+def some_user(engine: Engine) -> User:
+    return Users(engine).create(f"{secrets.token_hex(6)}@example.org", "hash", utcnow())
+
+
+def new_image(owner_id: int, caption: str = "") -> NewImage:
+    return NewImage(
+        owner_id=owner_id,
+        caption=caption,
+        photo_key=secrets.token_hex(16),
+        thumbnail_key=secrets.token_hex(16),
+        width_px=640,
+        height_px=480,
+        size_bytes=90_000,
+        thumbnail_px=320,
+        crop_left_px=80,
+        crop_top_px=0,
+        crop_side_px=480,
+        sha256=64 * "a",
+        thumbnail_sha256=64 * "b",
+    )
+
+
+def add_image(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
+    """As an upload does it: booked, then added; due at ``now``."""
+    images, new, now = Images(engine, PHOTOS, THUMBNAILS), new_image(owner_id), now or utcnow()
+    images.book(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
+    return images.add(new, now)
+
+
+def add_images(engine: Engine, count: int, now: datetime | None = None) -> list[int]:
+    owner = some_user(engine)
+    return [add_image(engine, owner.id, now) for _ in range(count)]
