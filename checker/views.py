@@ -1,19 +1,17 @@
 """What the site would have stored for a photo that was never uploaded.
 
-Verdicts rest on two JPEGs, the stored photo and its thumbnail. The folder tool and ``calibrate.py`` make
-both with ``site_views``, so that thresholds, the site's verdicts and the tool's speak of the same pixels.
+Verdicts rest on two JPEGs, the stored photo and its thumbnail, and so do the measured thresholds. The folder
+tool makes the same two, so that it says of a photo what the site would say of it.
 """
 
 from __future__ import annotations
 
 import io
 
-import numpy as np
 from PIL import Image, ImageCms
 
-from checker.decode import UPRIGHT, decode, opened, orientation_of, rgb
-from checker.ports import Pixels, View
-from models.catalogue import Preprocessing
+from checker.decode import UPRIGHT, opened, orientation_of, rgb
+from checker.ports import View
 
 # The site's defaults (CATLOADER_MAX_EDGE_PX, _THUMBNAIL_PX, _JPEG_QUALITY); a test compares the three.
 MAX_EDGE_PX = 2560
@@ -45,12 +43,6 @@ def site_views(data: bytes) -> dict[View, bytes]:
         if turn is not None:
             photo = photo.transpose(turn)
         return {View.PHOTO: _jpeg(photo), View.THUMBNAIL: _jpeg(_thumbnail(photo))}
-
-
-def site_pixels(data: bytes, preprocessing: Preprocessing) -> Pixels:
-    """uint8 ``(2, input_px, input_px, 3)``: what the network gets to see of photo and thumbnail."""
-    views = site_views(data)
-    return np.stack([decode(views[view], preprocessing) for view in View])
 
 
 def _bounded(image: Image.Image) -> Image.Image:

@@ -1,0 +1,81 @@
+"""The folder tool's arguments. Imports nothing that takes long: ``--help`` must not load a network."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+OK, SOME_UNREADABLE, USAGE, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
+
+_CODES = """exit codes: 0 every file was read; 1 some were not; 2 wrong arguments, no such path, no usable
+network, or the output can't be written; 130 stopped by Ctrl-C; 141 the reader of the output went away"""
+_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "weights"
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """``explains`` says which of the two commands it is. Raises SystemExit where argparse has spoken."""
+    explains = list(argv[:1]) == ["explain"]
+    options = (_explain_parser() if explains else _check_parser()).parse_args(argv[explains:])
+    options.explains = explains
+    return options
+
+
+def _check_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m checker",
+        description="Say of every picture in files and folders whether it shows a cat.",
+        epilog=f"`python -m checker explain PHOTO -o OUT.png` shows why. {_CODES}",
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder with all below it")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a line")
+    form.add_argument("--csv", action="store_true", help="comma-separated values, with a header line")
+    _common(parser)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--runtime", default="auto", choices=("auto", "torch", "openvino"))
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16", "int8"))
+    for rate, what in (("positive", "others that may be called cat"), ("negative", "cats called not_cat")):
+        parser.add_argument(
+            f"--max-false-{rate}-rate", type=_rate, default=0.01, metavar="RATE",
+            help=f"share of {what}, 0.01 if not given; picks the measured threshold",
+        )  # fmt: skip
+    parser.add_argument("--workers", type=_workers, default=0, metavar="N", help="threads; 0: one per core")
+    return parser
+
+
+def _explain_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m checker explain",
+        description="Show where in a photo the evidence for the subject lies, as heat over it.",
+        epilog=_CODES,
+    )
+    parser.add_argument("photo", metavar="PHOTO")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
+    _common(parser)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="auto", help="a network of the catalogue; auto: the best on disk")
+    parser.add_argument("--subject", default="house_cat", help="house_cat, feline, dog, or a .toml file")
+    parser.add_argument("--weights-dir", type=Path, default=_WEIGHTS, metavar="DIR")
+    parser.add_argument(
+        "--profiles", type=Path, action="append", default=[], metavar="DIR",
+        help="look here for measured profiles first, then among the shipped ones",
+    )  # fmt: skip
+    parser.add_argument("-v", "--verbose", action="store_true", help="log lines and warnings on stderr")
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0.0001 <= rate <= 0.5:  # NaN as well
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.0001 and 0.5")
+    return rate
+
+
+def _workers(text: str) -> int:
+    workers = int(text)
+    if not 0 <= workers <= 256:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 256")
+    return workers

@@ -1,0 +1,164 @@
+"""What the folder tool does once its arguments are good: its root, as ``catloader.wiring`` is the site's."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from checker import report
+from checker.arguments import INTERRUPTED, OK, SOME_UNREADABLE, USAGE
+from checker.classifier import load_classifier
+from checker.errors import UnreadableImage
+from checker.files import Checked, check_files, read, walk
+from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.pipeline import Loaded
+from checker.ports import ModelStamp, View
+from checker.profile import ProfileKey, find_profile
+from checker.service import available_cores
+from checker.subject import Subject, load_subject
+from checker.views import site_views
+from models.catalogue import Entry, class_names, resolve
+
+
+def refuse(why: str) -> int:
+    sys.stderr.write(f"checker: {report.printable(why)}\n")
+    return USAGE
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check files and folders; returns the exit code.
+
+    Raises:
+        ModelRefused, models.errors.ModelsError: no network, subject or threshold as asked for.
+        OSError: the output can't be written.
+    """
+    if (path := _missing(options.paths)) is not None:
+        return refuse(f"There is no {path}.")
+    entry, weights, subject = _chosen(options)
+    progress = report.Progress(sys.stderr, _counting(options.paths))
+    progress.note("loading the network ...")
+    try:
+        loaded, decider = _load(entry, weights, subject, options)
+    finally:
+        progress.clear()
+    stamp = loaded.classifier.stamp
+    checks = check_files(
+        walk(options.paths),
+        loaded,
+        workers=options.workers or available_cores(),
+        # On a GPU a forward pass has its price, whatever its size.
+        batch_photos=4 if stamp.device == "cpu" else 32,
+    )
+    with contextlib.closing(checks):
+        code = _tell(checks, stamp, decider, progress, options)
+    loaded.classifier.close()
+    return code
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Write the heat map of one photo; returns the exit code. Raises what ``check`` does."""
+    if (path := _missing([options.photo])) is not None:
+        return refuse(f"There is no {path}.")
+    entry, weights, subject = _chosen(options)
+    try:
+        photo = site_views(read(options.photo))[View.PHOTO]
+    except UnreadableImage as error:
+        refuse(str(error))
+        return SOME_UNREADABLE
+
+    from checker.explain import explain as heat_over
+    from models.build import verify
+
+    key = ProfileKey(verify(entry, weights), entry.preprocessing.key, "torch", "fp32", subject)
+    profile = find_profile(key, (*options.profiles, SHIPPED_PROFILES))
+    png = heat_over(entry, weights, photo, subject, profile.head if profile else None)
+    options.output.write_bytes(png)
+    return OK
+
+
+def _tell(
+    checks: Iterable[Checked],
+    stamp: ModelStamp,
+    decider: Decider,
+    progress: report.Progress,
+    options: argparse.Namespace,
+) -> int:
+    out, verdicts, code = sys.stdout, Counter[str](), OK
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(encoding="utf-8", errors="replace")  # whatever the locale: JSON is UTF-8
+    to_terminal = out.isatty()
+    as_line = report.json_line if options.json else report.csv_line if options.csv else report.table_line
+    if not options.json:
+        out.write(report.csv_header() if options.csv else report.table_header(stamp, decider))
+    started_s = time.monotonic()
+    try:
+        for checked in checks:
+            fields = report.row(checked, stamp, decider)
+            verdicts[fields["verdict"]] += 1
+            if to_terminal:
+                progress.clear()
+            out.write(as_line(fields))
+            out.flush()
+            progress.show(verdicts.total())
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
+        progress.clear()
+    out.flush()
+    sys.stderr.write(report.summary(verdicts, time.monotonic() - started_s, decider))
+    return code or (SOME_UNREADABLE if verdicts["unreadable"] else OK)
+
+
+def _counting(paths: Sequence[str]) -> Callable[[], int | None]:
+    """How many files there are, once a thread has counted them; only a terminal's progress bar asks."""
+    counted: list[int] = []
+    if sys.stderr.isatty():
+        threading.Thread(target=lambda: counted.append(sum(1 for _ in walk(paths))), daemon=True).start()
+    return lambda: counted[0] if counted else None
+
+
+def _missing(paths: Sequence[str]) -> str | None:
+    for path in paths:
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        except OSError:
+            continue  # it is there, or may be: its row will tell
+    return None
+
+
+def _chosen(options: argparse.Namespace) -> tuple[Entry, Path, Subject]:
+    subject = load_subject(options.subject, class_names())
+    return *resolve(options.model, options.weights_dir), subject
+
+
+def _load(
+    entry: Entry, weights: Path, subject: Subject, options: argparse.Namespace
+) -> tuple[Loaded, Decider]:
+    classifier = load_classifier(
+        entry,
+        weights,
+        device=options.device,
+        runtime=options.runtime,
+        precision=options.precision,
+        threads=1,
+    )
+    decider = Decider.for_network(
+        classifier.stamp,
+        classifier.preprocessing,
+        subject,
+        class_names(),
+        max_fpr=options.max_false_positive_rate,
+        max_fnr=options.max_false_negative_rate,
+        profile_folders=(*options.profiles, SHIPPED_PROFILES),
+    )
+    return Loaded(classifier, decider), decider
