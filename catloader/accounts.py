@@ -23,7 +23,7 @@ MAX_EMAIL_CHARS = 254
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 # Of a random text that nobody knows, with the parameters above: what an unknown e-mail's password
 # is compared with, so that the answer takes as long as for a known one.
-_NOBODYS_HASH = (
+NOBODYS_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$vKNce/PR1uV7GdRuqfJOGA$FwxyXyOBgrr4/3tWVeH2HzlMv7YSPxkdYoYdUd0gEBY"
 )
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
@@ -50,7 +50,7 @@ def authenticate(users: Users, email: str, password: str) -> User:
     """
     email = normal_email(email)
     user = users.by_email(email) if _is_email(email) else None
-    known = _matches(user.password_hash if user else _NOBODYS_HASH, password)
+    known = _matches(user.password_hash if user else NOBODYS_HASH, password)
     if user is None or not known:
         raise WrongCredentials("E-mail or password is wrong.")
     return user

@@ -37,6 +37,7 @@ def make_app(services: Services) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
     )
     app.session_interface = sessions.Sessions()
+    app.json = security.HtmlSafeJson(app)
     words.init_app(app)
     security.init_app(app)
     # Who asks is settled before the form is read: strangers can't make the site spool their uploads.

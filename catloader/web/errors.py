@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 _SENTENCES = {
     400: ("That did not come through", "The site could not make sense of this request."),
-    401: ("Please log in", "This page is for people who are logged in."),
+    401: ("Please log in", "You are not logged in, or no longer."),
     403: ("Not for you", "You may not do this."),
     404: ("Nothing here", "There is no such page or photo, or it is not yours to see."),
     405: ("Not like this", "This address does not take that kind of request."),

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.wrappers import Response
 
 from catloader.wiring import Services
+
+
+class HtmlSafeJson(DefaultJSONProvider):
+    """File names come back in answers: even read as a page by mistake, one is only text."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        text = super().dumps(obj, **kwargs)
+        return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def init_app(app: Flask) -> None:

@@ -6,10 +6,21 @@ import logging
 from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
-from flask import Blueprint, Flask, flash, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    after_this_request,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
+from catloader.dispatch import Dispatcher
 from catloader.uploads import Refused, Uploaded
 from catloader.uploads import upload as store
 from catloader.web.context import for_log, now, services, wants_json
@@ -19,6 +30,25 @@ logger = logging.getLogger(__name__)
 blueprint = Blueprint("uploads", __name__)
 
 Answer = Response | str | tuple[str | Response, int]
+
+
+class AfterTheAnswer:
+    """Fires when the answer is on its way: the check would else compete with it for the processor.
+
+    A process that dies in between loses nothing: the sweep finds the photo.
+    """
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    def wake(self) -> None:
+        @after_this_request
+        def fire(response: Response) -> Response:
+            response.call_on_close(self._dispatcher.wake)
+            return response
+
+    def close(self) -> None:
+        pass
 
 
 def init_app(app: Flask, upload_bytes: int) -> None:
@@ -50,7 +80,7 @@ def upload() -> Answer:
         settings=found.settings,
         images=found.images,
         objects=found.objects,
-        dispatcher=found.dispatcher,
+        dispatcher=AfterTheAnswer(found.dispatcher),
         now=now,
     )
     _log(user.id, outcomes)

@@ -1,0 +1,136 @@
+"""The whole site for a test: real database, real S3, CSRF on; and people who use its forms."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from PIL import Image
+from sqlalchemy import Engine
+from werkzeug.test import TestResponse
+
+from catloader import create_app
+from catloader.settings import Settings
+from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.objects import ObjectStore
+from catloader.wiring import Services, build
+from checker.ports import Decision, Label, ModelStamp, Outcome, Verdict, View
+
+PASSWORD = "correct horse battery"
+
+
+@contextmanager
+def running_site(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, folder: Path, **settings: Any
+) -> Iterator[Flask]:
+    """``settings`` win over: no checker in this process, limits that no test meets by chance."""
+    values = {
+        "data_dir": folder,
+        "database_url": engine.url.render_as_string(hide_password=False),
+        "s3_endpoint_url": s3_server.endpoint_url,
+        "s3_access_key_id": s3_server.access_key_id,
+        "s3_secret_access_key": s3_server.secret_access_key,
+        "s3_photos_bucket": objects.photos_bucket,
+        "s3_thumbnails_bucket": objects.thumbnails_bucket,
+        "min_free_bytes": 0,
+        "dispatch": "off",
+        "login_rate": "1000 per minute",
+        "register_rate": "1000 per minute",
+    }
+    services = build(Settings(**{**values, **settings}))
+    try:
+        yield create_app(services.settings, services)
+    finally:
+        services.close()
+
+
+def services_of(app: Flask) -> Services:
+    found: Services = app.extensions["catloader"]
+    return found
+
+
+class Person:
+    """Somebody with a browser of their own, who fills in forms."""
+
+    def __init__(self, app: Flask, email: str = "", **environ: str) -> None:
+        self.app, self.email = app, email
+        self.client = app.test_client()
+        self._environ = environ
+        if email:
+            answer = self.post("/register", {"email": email, "password": PASSWORD})
+            assert answer.status_code == 303, answer.text
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        return self.client.get(path, headers=headers, environ_overrides=self._environ)
+
+    def token(self, page: str) -> str:
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page).text)
+        assert found, f"{page} has no form"
+        return found[1]
+
+    def post(
+        self, path: str, data: dict[str, Any] | None = None, page: str | None = None, **headers: str
+    ) -> TestResponse:
+        """Fill in the form of ``page`` (where none is named: the one at ``path``)."""
+        fields = {"csrf_token": self.token(page or path), **(data or {})}
+        return self.client.post(path, data=fields, headers=headers, environ_overrides=self._environ)
+
+    def log_in(self, password: str = PASSWORD) -> TestResponse:
+        return self.post("/login", {"email": self.email, "password": password})
+
+    def log_out(self) -> TestResponse:
+        return self.post("/logout", page="/account")
+
+    def upload(self, *files: tuple[str, bytes], caption: str = "", **headers: str) -> TestResponse:
+        parts = [(io.BytesIO(data), name) for name, data in files]
+        return self.post("/upload", {"photos": parts, "caption": caption}, **headers)
+
+    def upload_one(self, data: bytes | None = None, caption: str = "") -> int:
+        """Its id."""
+        answer = self.upload(("photo.jpg", data or jpeg()), caption=caption, Accept="application/json")
+        assert answer.status_code == 201, answer.text
+        return int(answer.json["files"][0]["id"])  # type: ignore[index]
+
+    @property
+    def id(self) -> int:
+        user = services_of(self.app).users.by_email(self.email)
+        assert user
+        return user.id
+
+
+def jpeg(colour: tuple[int, int, int] = (200, 120, 40), size: tuple[int, int] = (96, 64)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+def check(app: Flask, verdict: Verdict, *, score: float = 0.97, profile_id: str = "uncalibrated") -> int:
+    """Do what a checker does with the photo that waits longest; returns the photo's id."""
+    queue = services_of(app).queue
+    (claim,) = queue.claim(1)
+    labels = (Label(281, "tabby", 0.71), Label(282, "tiger cat", 0.26))
+    decision = Decision(
+        verdict=verdict,
+        score=score,
+        cat_at=0.5,
+        not_cat_below=0.02,
+        subject="house_cat",
+        profile_id=profile_id,
+        wild_feline=False,
+        labels={View.PHOTO: labels, View.THUMBNAIL: labels},
+        subject_scores={View.PHOTO: {"tabby": 0.71}, View.THUMBNAIL: {"tabby": 0.71}},
+    )
+    stamp = ModelStamp(
+        model="efficientnet_lite0",
+        weights_sha256="0" * 64,
+        runtime="torch",
+        precision="fp32",
+        device="cpu",
+    )
+    assert queue.finish(Outcome(claim, decision, stamp, batch_size=2, ms={"total": 12.5}))
+    return claim.image_id
