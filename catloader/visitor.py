@@ -1,0 +1,100 @@
+"""A visitor of the site who fills in its forms as they are served: for the demo and the benchmarks."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import Any
+
+import requests
+
+from catloader.errors import CatLoaderError, StartupError
+
+_READY_S = 120.0
+_VERDICT_S = 60.0
+_POLL_S = 0.02
+
+
+class Visitor:
+    """One person with one browser.
+
+    Args:
+        must_run: raises when the site has ended; asked while waiting for it.
+    """
+
+    def __init__(self, url: str, must_run: Callable[[], None] = lambda: None) -> None:
+        self._url, self._must_run = url, must_run
+        self._http = requests.Session()
+        self._http.trust_env = False  # a proxy of the environment is not for loopback
+
+    def wait_until_ready(self) -> None:
+        """Until the site answers and, if it checks photos itself, its network is loaded.
+
+        Raises:
+            StartupError: the site ended, or its network was refused.
+        """
+        for _ in until(_READY_S, "The site was not ready"):
+            self._must_run()
+            try:
+                checker = self._http.get(self._url + "/readyz", timeout=10).json()["checker"]
+            except (requests.ConnectionError, requests.Timeout):
+                continue
+            if checker["state"] in ("ready", "elsewhere"):
+                return
+            if checker["state"] == "refused":
+                raise StartupError(checker["reason"])
+
+    def register(self) -> None:
+        form = self.form("/register")
+        form |= {"email": "demo@example.org", "password": secrets.token_urlsafe(16)}
+        self._post("/register", data=form)
+
+    def upload(self, name: str, data: bytes, form: dict[str, str] | None = None) -> int:
+        """The new photo's id; ``form`` saves fetching the page."""
+        answer = self._post("/upload", data=form or self.form("/upload"), files={"photos": (name, data)})
+        return int(answer["files"][0]["id"])
+
+    def wait_for_verdict(self, image_id: int) -> dict[str, Any]:
+        for _ in until(_VERDICT_S, f"Photo {image_id} got no verdict"):
+            url = f"{self._url}/api/photos/status?ids={image_id}"
+            (photo,) = self._http.get(url, timeout=10).json()["photos"]
+            if photo["final"]:
+                found: dict[str, Any] = photo
+                return found
+        raise AssertionError("unreachable: until raises")
+
+    def form(self, path: str) -> dict[str, str]:
+        """The page's form as served: its hidden token."""
+        page = self._http.get(self._url + path, timeout=10).text
+        found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+        if found is None:
+            raise CatLoaderError(f"{path} shows no form.")
+        return {"csrf_token": unescape(found[1])}
+
+    def _post(self, path: str, **what: Any) -> dict[str, Any]:
+        answer = self._http.post(
+            self._url + path, headers={"Accept": "application/json"}, timeout=_VERDICT_S, **what
+        )
+        if not answer.ok:
+            raise CatLoaderError(f"{path} answered HTTP {answer.status_code}: {answer.text[:300]}")
+        is_json = answer.headers["content-type"].startswith("application/json")
+        return dict(answer.json()) if is_json else {}
+
+
+def until(seconds: float, complaint: str) -> Iterator[None]:
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        yield
+        time.sleep(_POLL_S)
+    raise CatLoaderError(f"{complaint} in {seconds:.0f} s.")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
