@@ -126,16 +126,20 @@ def read(path: str | Path) -> bytes:
         UnreadableImage: there is no file, or no permission, or it is empty or larger than ``MAX_BYTES``.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - as above
+        facts = os.stat(path)  # noqa: PTH116 - as above
+        if not stat.S_ISREG(facts.st_mode):
             raise UnreadableImage("This is not a regular file.")
-        with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - the only way to give the flags
-            data = file.read(MAX_BYTES + 1)
+        too_large = facts.st_size > MAX_BYTES
+        if not too_large:
+            with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - the only way to give the flags
+                data = file.read(MAX_BYTES + 1)
+            too_large = len(data) > MAX_BYTES  # some say 0, some grow
     except OSError as error:
         raise UnreadableImage(f"The file can't be read: {error.strerror or error}.") from error
+    if too_large:
+        raise UnreadableImage(f"The file is larger than {MAX_BYTES // 2**20} MB.")
     if not data:
         raise UnreadableImage("The file is empty.")
-    if len(data) > MAX_BYTES:
-        raise UnreadableImage(f"The file is larger than {MAX_BYTES // 2**20} MB.")
     return data
 
 
