@@ -9,7 +9,6 @@ from PIL import Image, ImageCms
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _ROWS = 64
-_LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 
 
 def resizable(image: Image.Image) -> Image.Image:
@@ -36,10 +35,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _convert(image: Image.Image, profile: bytes | None) -> Image.Image:
-    source = _LAB if image.mode == "LAB" else None
-    if profile and source is None:
-        source = _wide_profile(profile)
-    if source is not None:
+    if profile and (source := _wide_profile(profile)):
         try:
             converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
         except ImageCms.PyCMSError:

@@ -40,9 +40,11 @@ def flat(mode: str, value: float | tuple[int, ...]) -> Image.Image:
         (flat("RGBA", (200, 0, 0, 128)), "WebP", (227, 127, 127)),
         (flat("RGB", (10, 120, 230)).quantize(8), "GIF", (10, 120, 230)),
         (flat("I;16", 256 * 100), "PNG", (100, 100, 100)),
+        (flat("I;16", 256 * 10), "PNG", (10, 10, 10)),
         (flat("CMYK", (255, 0, 0, 0)), "JPEG", (0, 255, 255)),  # Pillow writes Adobe's inverted form
         (flat("CMYK", (0, 0, 255, 51)), "TIFF", (204, 204, 0)),
         (flat("LAB", (137, 128, 128)), "TIFF", (128, 128, 128)),
+        (flat("LAB", (137, 208, 195)), "TIFF", (250, 5, 12)),
         (flat("YCbCr", (100, 128, 128)), "JPEG", (100, 100, 100)),
     ],
     ids=lambda value: value.mode if isinstance(value, Image.Image) else None,

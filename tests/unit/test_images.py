@@ -170,9 +170,18 @@ def test_nothing_is_scaled_up() -> None:
     assert decoded(prepared.thumbnail).shape == (30, 30, 3)
 
 
-def test_broken_metadata_of_a_good_picture_is_no_matter() -> None:
-    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0\xff\xff\xff\xff\xff\xff\xff\xff" * 3
-    assert prepare(encoded(quarters(), "JPEG", exif=exif), limits=LIMITS).width_px == 120
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
+        + b"\x12\x01\x03\0"
+        + b"\xff" * 8,  # one entry of 65 535, and absurd
+        b"Exif\0\0XXXXXXXXXXXX",
+    ],
+)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WebP"])
+def test_broken_metadata_of_a_good_picture_is_no_matter(exif: bytes, format: str) -> None:
+    assert prepare(encoded(quarters(), format, exif=exif), limits=LIMITS).width_px == 120
 
 
 def test_only_the_decoders_are_hushed() -> None:

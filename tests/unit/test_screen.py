@@ -97,9 +97,10 @@ def test_too_many_pixels(format: str) -> None:
 
 
 def test_pixels_are_counted_before_decoding() -> None:
-    """30 000 x 30 000 in a few kilobytes: 2.7 GB decoded."""
-    pixels = zlib.compress(bytes(3 * 30_000 + 1)) * 20
-    assert type(refusal(png(30_000, 30_000, chunk(b"IDAT", pixels)))) is errors.TooManyPixels
+    """30 000 x 30 000 from a few bytes: 2.7 GB decoded. That the pixels are broken is not even found out."""
+    error = refusal(png(30_000, 30_000, chunk(b"IDAT", b"broken")))
+    assert type(error) is errors.TooManyPixels
+    assert "30000 x 30000" in str(error)
 
 
 def test_first_frame_larger_than_the_screen() -> None:
@@ -210,9 +211,8 @@ def test_every_kind_of_tiff_is_screened(order: str, big: bool) -> None:
 
 def test_what_honest_encoders_write_passes() -> None:
     assert not takes_too_long(encoded("JPEG", (1500, 1000), progressive=True), "JPEG")
-    phone = (
-        encoded("JPEG") + encoded("JPEG") + bytes(range(256)) * 40_000
-    )  # a second picture and a film behind
+    film = b"\xff\xda\0\2" * 30_000  # whose bytes may look like scans
+    phone = encoded("JPEG") + encoded("JPEG") + film
     assert not takes_too_long(phone, "JPEG")
     for format in FORMATS:
         assert not takes_too_long(encoded(format), format)
