@@ -1,0 +1,199 @@
+"""The main job with a person's eyes: Chromium, the real site, the real Cat Checker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+from conftest import require
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from skimage import data
+
+from catloader.settings import Settings
+
+PASSWORD = "correct horse battery"
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+)
+_START_S = 60
+
+
+class Site:
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        knobs = {knob.metadata["env"] for knob in fields(Settings)}
+        self._environ = {name: value for name, value in os.environ.items() if name not in knobs} | {
+            "CATLOADER_DATA_DIR": str(folder / "data"),
+            "CATLOADER_PORT": str(port),
+            "CATCHECK_MODEL": "efficientnet_lite0",
+            # Photos wait until the test says `check run`, so "being checked" is surely seen.
+            "CATCHECK_DISPATCH": "off",
+        }
+        self._log = folder / "log"
+
+    @contextmanager
+    def running(self) -> Iterator[Site]:
+        with self._log.open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "catloader", "serve"],
+                env=self._environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                process_group=0,
+            )
+        with process:
+            assert process.stdout
+            try:
+                assert "ready" in process.stdout.readline(), self._log.read_text()
+                yield self
+            finally:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(20)
+
+    def check(self) -> None:
+        """All that waits, by the real network."""
+        command = [sys.executable, "-m", "catloader", "check", "run"]
+        subprocess.run(command, env=self._environ, check=True, capture_output=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("site")).running() as site:
+        with build_opener(ProxyHandler({})).open(site.url + "/healthz", timeout=_START_S) as answer:
+            assert answer.status == 200
+        yield site
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CATLOADER_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    require(found, "no Chromium: install Debian's chromium, or set CATLOADER_TEST_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=_FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A fresh browser window; whatever the content policy blocks or a script throws fails the test."""
+    context = browser.new_context(base_url=site.url, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    wrong: list[str] = []
+
+    def read(message: ConsoleMessage) -> None:
+        if "Policy" in message.text:
+            wrong.append(message.text)
+
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", read)
+    yield page
+    context.close()
+    assert not wrong
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("chelsea.jpg", "coffee.png"):
+        Image.fromarray(getattr(data, Path(name).stem)()).save(folder / name)
+    (folder / "notes.jpg").write_text("no picture")
+    return folder
+
+
+def _register(page: Page, email: str) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="Make an account").click()
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+
+
+def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> None:
+    _register(page, "anna@example.org")
+    page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "coffee.png"])
+    page.get_by_label("Caption of chelsea.jpg").fill("Chelsea")
+    page.get_by_role("button", name="Upload 2 photos").click()
+
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    badges = page.locator(".grid .badge")
+    expect(badges).to_have_text(["Being checked", "Being checked"])
+    expect(page.get_by_text("Chelsea", exact=True)).to_be_visible()
+    page.wait_for_function("[...document.querySelectorAll('.grid img')].every(one => one.naturalWidth > 0)")
+    page.evaluate("window.notReloaded = true")
+    on_its_page = page.context.new_page()
+    on_its_page.goto(page.locator(".grid a", has_text="Chelsea").get_attribute("href") or "")
+    expect(on_its_page.get_by_text("Waiting for the Cat Checker")).to_be_visible()
+
+    site.check()
+    page.bring_to_front()
+    with_caption = page.locator(".grid li", has_text="Chelsea")
+    without = page.locator(".grid li", has_not_text="Chelsea")
+    expect(with_caption.locator(".badge")).to_contain_text("Cat", timeout=20_000)
+    expect(without.locator(".badge")).to_contain_text("No cat", timeout=20_000)
+    assert page.evaluate("window.notReloaded")
+    on_its_page.bring_to_front()
+    expect(on_its_page.get_by_role("heading", name="There is a cat in this photo.")).to_be_visible(
+        timeout=20_000
+    )
+    expect(on_its_page.get_by_role("heading", name="What the network sees")).to_be_visible()
+    on_its_page.close()
+
+    page.get_by_role("link", name="Account").click()
+    form = page.locator("form", has_text="Delete the account")
+    form.get_by_label("Password").fill(PASSWORD)
+    form.get_by_role("button", name="Delete my account").click()
+    expect(page.get_by_text("Your account is deleted")).to_be_visible()
+    page.goto("/photos")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_what_is_refused_is_told_beside_its_file(page: Page, photos: Path) -> None:
+    _register(page, "bert@example.org")
+    page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
+    page.get_by_role("button", name="Upload 2 photos").click()
+    rows = page.locator("#queue li")
+    expect(rows.nth(0)).to_contain_text("not a picture")
+    expect(rows.nth(1)).to_contain_text("Stored.")
+    page.get_by_role("link", name="See my photos").click()
+    expect(page.locator(".grid .badge")).to_have_count(1)
+
+
+def test_the_computers_camera(page: Page) -> None:
+    _register(page, "carl@example.org")
+    page.locator("label[for=camera]").click()
+    page.get_by_role("button", name="Take the photo").click()
+    expect(page.locator("#queue li")).to_contain_text("camera.jpg")
+    page.get_by_role("button", name="Upload 1 photo").click()
+    expect(page.locator(".grid .badge")).to_have_text("Being checked")
+
+
+def test_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
+    context = browser.new_context(base_url=site.url, java_script_enabled=False)
+    page = context.new_page()
+    _register(page, "dora@example.org")
+    page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
+    page.get_by_label("Caption").fill("A cup")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("heading", name="1 of 2 photos stored")).to_be_visible()
+    page.get_by_role("link", name="My photos").first.click()
+    expect(page.get_by_text("A cup")).to_be_visible()
+    context.close()
