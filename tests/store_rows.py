@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
-from catloader.store.engine import utcnow
+from catloader.store.engine import utcnow, writing
 from catloader.store.images import Images, NewImage
+from catloader.store.schema import images
 from catloader.store.users import User, Users
 
 PHOTOS, THUMBNAILS = "photos", "thumbnails"
@@ -43,6 +46,13 @@ def add_image(engine: Engine, owner_id: int, now: datetime | None = None) -> int
     return images.add(new, now)
 
 
-def add_images(engine: Engine, count: int, now: datetime | None = None) -> list[int]:
-    owner = some_user(engine)
-    return [add_image(engine, owner.id, now) for _ in range(count)]
+def add_images(engine: Engine, count: int, now: datetime | None = None, **columns: Any) -> list[int]:
+    """Many at once, without the steps of an upload."""
+    owner, now = some_user(engine), now or utcnow()
+    rows = [
+        {**asdict(new_image(owner.id)), "next_attempt_at": now, "created_at": now, **columns}
+        for _ in range(count)
+    ]
+    with writing(engine) as connection:
+        query = insert(images).returning(images.c.id, sort_by_parameter_order=True)
+        return list(connection.execute(query, rows).scalars())

@@ -20,6 +20,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x0CA7_10AD
 _BUSY_TIMEOUT_S = 30.0
 _READS = "catloader_reads"
+_AWAY = "The database can't be used just now. Please try again in a moment."
 
 
 def utcnow() -> datetime:
@@ -95,12 +96,15 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise StoreUnavailable("The database did not answer. Please try again in a moment.") from error
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        # SQLite files a mistake in the SQL under the same class as a full disk or a lock held too long.
+        ours = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+        away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+        if ours or not away:
             raise
-        raise StoreUnavailable("The database connection was lost. Please try again.") from error
+        raise StoreUnavailable(_AWAY) from error
+    except PoolTimeout as error:
+        raise StoreUnavailable(_AWAY) from error
 
 
 def migrate(engine: Engine) -> None:

@@ -163,7 +163,12 @@ class Images:
         )
         with reading(self._engine) as connection:
             row = connection.execute(newest).one_or_none()
-        return CheckRecord(**row._mapping) if row else None
+        if row is None:
+            return None
+        labels = row.labels and {
+            view: [tuple(label) for label in found] for view, found in row.labels.items()
+        }
+        return CheckRecord(**{**row._mapping, "labels": labels})
 
     def _all(self, query: Select[Any]) -> list[Image]:
         with reading(self._engine) as connection:

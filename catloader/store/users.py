@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, delete, insert, literal, select, update
+from sqlalchemy import ColumnElement, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken
 from catloader.store.engine import reading, writing
-from catloader.store.schema import UtcDateTime, deletions, images, users
+from catloader.store.schema import deletions, images, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,17 @@ class Users:
         with writing(self._engine) as connection:
             # The lock keeps an upload that is about to add its row waiting; it then finds no owner.
             connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
-            owned = images.c.owner_id == id
-            due = literal(now, UtcDateTime)
-            for bucket, key in (
-                (photos_bucket, images.c.photo_key),
-                (thumbnails_bucket, images.c.thumbnail_key),
-            ):
-                keys = select(literal(bucket), key, due).where(owned)
-                connection.execute(insert(deletions).from_select(["bucket", "key", "not_before"], keys))
-            photos = connection.execute(delete(images).where(owned)).rowcount
+            gone = delete(images).where(images.c.owner_id == id)
+            keys = connection.execute(gone.returning(images.c.photo_key, images.c.thumbnail_key)).all()
+            rows = [
+                {"bucket": bucket, "key": key, "not_before": now}
+                for pair in keys
+                for bucket, key in zip((photos_bucket, thumbnails_bucket), pair, strict=True)
+            ]
+            if rows:
+                connection.execute(insert(deletions), rows)
             connection.execute(delete(users).where(users.c.id == id))
-        return photos
+        return len(keys)
 
 
 def _normal(email: str) -> str:

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import requests
+
+from catloader.errors import NotFound, StoreUnavailable
+from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.objects import ObjectStore, S3ImageSource
+from checker import errors as checker_errors
+from checker.ports import Claim, View
+
+_PHOTO = bytes(range(256)) * 4000  # 1 MB: several chunks
+
+
+def _store(endpoint_url: str, **changes: Any) -> ObjectStore:
+    values: dict[str, Any] = {
+        "endpoint_url": endpoint_url,
+        "access_key_id": "nobody",
+        "secret_access_key": "nothing",
+        "region": "us-east-1",
+        "photos_bucket": "photos",
+        "thumbnails_bucket": "thumbnails",
+        "max_connections": 4,
+    }
+    return ObjectStore(**{**values, **changes})
+
+
+def test_bytes_come_back_as_they_were_put(objects: ObjectStore) -> None:
+    objects.put(objects.photos_bucket, "a.jpg", _PHOTO)
+    assert objects.get(objects.photos_bucket, "a.jpg") == _PHOTO
+    chunks, size_bytes = objects.open(objects.photos_bucket, "a.jpg")
+    assert (b"".join(chunks), size_bytes) == (_PHOTO, len(_PHOTO))
+    assert objects.exists(objects.photos_bucket, "a.jpg")
+    assert not objects.exists(objects.thumbnails_bucket, "a.jpg")
+
+
+def test_a_stream_left_early_gives_its_connection_back(objects: ObjectStore) -> None:
+    objects.put(objects.photos_bucket, "a.jpg", _PHOTO)
+    for _ in range(40):  # more than there are connections
+        chunks, _ = objects.open(objects.photos_bucket, "a.jpg")
+        next(chunks)
+        chunks.close()  # type: ignore[attr-defined]  # a generator
+    assert objects.exists(objects.photos_bucket, "a.jpg")
+
+
+def test_what_is_not_there(objects: ObjectStore) -> None:
+    bucket = objects.photos_bucket
+    for read in (objects.get, objects.open):
+        with pytest.raises(NotFound):
+            read(bucket, "none.jpg")
+    assert objects.exists(bucket, "none.jpg") is False
+    objects.delete(bucket, "none.jpg")
+
+
+def test_deleted_is_gone(objects: ObjectStore) -> None:
+    objects.put(objects.photos_bucket, "a.jpg", b"1")
+    for _ in range(2):
+        objects.delete(objects.photos_bucket, "a.jpg")
+        assert not objects.exists(objects.photos_bucket, "a.jpg")
+
+
+def test_strangers_get_nothing_and_a_signed_link_everything_for_a_while(objects: ObjectStore) -> None:
+    objects.put(objects.photos_bucket, "a.jpg", b"bytes")
+    link = objects.url(objects.photos_bucket, "a.jpg", 60)
+    assert requests.get(link.partition("?")[0], timeout=5).status_code == HTTPStatus.FORBIDDEN
+    assert requests.get(link.replace("a.jpg", "b.jpg"), timeout=5).status_code == HTTPStatus.FORBIDDEN
+    answer = requests.get(link, timeout=5)
+    assert (answer.content, answer.headers["Content-Type"]) == (b"bytes", "image/jpeg")
+    bucket = link.partition("/a.jpg")[0]
+    assert requests.get(bucket, timeout=5).status_code == HTTPStatus.FORBIDDEN
+    assert requests.put(bucket + "/c.jpg", data=b"x", timeout=5).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_a_signed_link_runs_out(objects: ObjectStore) -> None:
+    objects.put(objects.photos_bucket, "a.jpg", b"bytes")
+    link, waiting = objects.url(objects.photos_bucket, "a.jpg", 1), threading.Event()
+    for _ in range(30):
+        if (status := requests.get(link, timeout=5).status_code) == HTTPStatus.FORBIDDEN:
+            break
+        waiting.wait(0.1)
+    assert status == HTTPStatus.FORBIDDEN
+
+
+def test_buckets_are_made_by_many_at_once(s3_server: EmbeddedS3) -> None:
+    keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
+    stores = [_store(s3_server.endpoint_url, photos_bucket="race-photos", **keys) for _ in range(6)]
+    start = threading.Barrier(6)
+
+    def ensure(store: ObjectStore) -> None:
+        start.wait()
+        store.ensure_buckets()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ensure, stores))
+    stores[0].put("race-photos", "a", b"1")
+
+
+def test_another_region_is_named_when_a_bucket_is_made(s3_server: EmbeddedS3) -> None:
+    keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
+    store = _store(s3_server.endpoint_url, photos_bucket="frankfurt", region="eu-central-1", **keys)
+    store.ensure_buckets()
+    store.put("frankfurt", "a", b"1")
+
+
+def test_wrong_keys_are_the_stores_fault_not_a_missing_photo(s3_server: EmbeddedS3) -> None:
+    store = _store(s3_server.endpoint_url)
+    for use in _every_use(store):
+        with pytest.raises(StoreUnavailable, match="refused"):
+            use()
+
+
+def test_a_missing_bucket_is_the_stores_fault_too(s3_server: EmbeddedS3) -> None:
+    keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
+    with pytest.raises(StoreUnavailable, match="NoSuchBucket"):
+        _store(s3_server.endpoint_url, photos_bucket="never-made", **keys).get("never-made", "a")
+
+
+def _every_use(store: ObjectStore) -> list[Callable[[], object]]:
+    return [
+        store.ensure_buckets,
+        lambda: store.put("photos", "a", b"1"),
+        lambda: store.get("photos", "a"),
+        lambda: store.open("photos", "a"),
+        lambda: store.exists("photos", "a"),
+        lambda: store.delete("photos", "a"),
+    ]
+
+
+def test_a_server_that_is_away_is_one_plain_error() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        store = _store(f"http://127.0.0.1:{free.getsockname()[1]}")
+    for use in _every_use(store):
+        with pytest.raises(StoreUnavailable, match="did not answer"):
+            use()
+
+
+class _Broken(BaseHTTPRequestHandler):
+    """A full disk for those who write, and half an object for those who read."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b"<Error><Code>InternalError</Code><Message>no space left on device</Message></Error>"
+        self.send_response(HTTPStatus.INTERNAL_SERVER_ERROR)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        self.wfile.write(b"half")
+        self.close_connection = True
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+def test_a_full_disk_and_an_answer_cut_short_are_one_plain_error() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = _store(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(StoreUnavailable, match="InternalError"):
+            store.put("photos", "a", b"1")
+        with pytest.raises(StoreUnavailable, match="did not answer"):
+            store.get("photos", "a")
+        chunks, _ = store.open("photos", "a")
+        with pytest.raises(StoreUnavailable, match="did not answer"):
+            list(chunks)
+        server.shutdown()
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    s3_server: EmbeddedS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
+    _store(s3_server.endpoint_url, **keys).ensure_buckets()
+
+
+def test_the_checker_fetches_both_views(objects: ObjectStore) -> None:
+    objects.put(objects.photos_bucket, "p", b"photo")
+    objects.put(objects.thumbnails_bucket, "t", b"thumbnail")
+    source, claim = S3ImageSource(objects), Claim(1, "token", "p", "t", 1)
+    assert [source.get(claim, view) for view in (View.PHOTO, View.THUMBNAIL)] == [b"photo", b"thumbnail"]
+
+
+def test_the_checker_learns_whether_the_photo_or_the_store_is_missing(objects: ObjectStore) -> None:
+    claim = Claim(1, "token", "none", "none", 1)
+    with pytest.raises(checker_errors.ObjectMissing):
+        S3ImageSource(objects).get(claim, View.PHOTO)
+    with pytest.raises(checker_errors.StoreUnavailable):
+        S3ImageSource(_store("http://127.0.0.1:1")).get(claim, View.THUMBNAIL)
