@@ -8,8 +8,13 @@ from pathlib import Path
 
 OK, SOME_UNREADABLE, USAGE, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
 
-_CODES = """exit codes: 0 every file was read; 1 some were not; 2 wrong arguments, no such path, no usable
-network, or the output can't be written; 130 stopped by Ctrl-C; 141 the reader of the output went away"""
+_CODES = """exit codes:
+  0    every file was read
+  1    some were not (explain: the photo was not)
+  2    wrong arguments, no such path, no usable network, or the output can't be written
+  130  stopped by Ctrl-C
+  141  the reader of the output went away
+"""
 _WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "weights"
 
 
@@ -25,7 +30,8 @@ def _check_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m checker",
         description="Say of every picture in files and folders whether it shows a cat.",
-        epilog=f"`python -m checker explain PHOTO -o OUT.png` shows why. {_CODES}",
+        epilog=f"`python -m checker explain PHOTO -o OUT.png` shows why.\n\n{_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder with all below it")
     form = parser.add_mutually_exclusive_group()
@@ -49,6 +55,7 @@ def _explain_parser() -> argparse.ArgumentParser:
         prog="python -m checker explain",
         description="Show where in a photo the evidence for the subject lies, as heat over it.",
         epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("photo", metavar="PHOTO")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")

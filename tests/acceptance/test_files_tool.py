@@ -1,0 +1,227 @@
+"""``python -m checker`` as a person runs it: a process with arguments, streams, signals and an exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skimage
+from PIL import Image
+
+PICTURES = Path(skimage.__file__).parent / "data"
+ROOT = Path(__file__).resolve().parents[2]
+CAT, COFFEE = str(PICTURES / "chelsea.png"), str(PICTURES / "coffee.png")
+LITE = ("--model", "efficientnet_lite0", "--device", "cpu")
+
+
+def _run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 120, **options}
+    return subprocess.run([sys.executable, "-m", "checker", *arguments], check=False, **options)
+
+
+def _start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "checker", *arguments],
+        **{"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
+    )
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """More photos than are checked in the time a test waits."""
+    for number in range(3000):
+        (tmp_path / f"{number:04}.png").symlink_to(CAT)
+    return tmp_path
+
+
+def test_json_in_another_locale(tmp_path: Path) -> None:
+    (tmp_path / "chat-é.png").symlink_to(CAT)
+    done = _run(
+        "--json", *LITE, CAT, COFFEE, str(tmp_path), env={**os.environ, "LC_ALL": "C"}, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["verdict"] for row in rows] == ["cat", "not_cat", "cat"]
+    assert [row["path"] for row in rows] == [CAT, COFFEE, str(tmp_path / "chat-é.png")]
+    assert rows[0]["score"] == rows[2]["score"]
+    assert done.stderr.startswith("3 files: 2 cat, 1 not_cat")
+
+
+def test_table_and_csv_and_what_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(CAT)
+    (tmp_path / "b.jpg").write_text("no picture")
+    table = _run(*LITE, str(tmp_path))
+    assert table.returncode == 1
+    comment, header, *lines = table.stdout.splitlines()
+    assert comment.startswith("# efficientnet_lite0, torch fp32 on cpu; subject house_cat, ")
+    assert header.split() == ["VERDICT", "SCORE", "LOOKS", "LIKE", "PATH"]
+    assert [line.split()[0] for line in lines] == ["cat", "unreadable"]
+    assert lines[1].endswith("b.jpg: This is no picture, or none of a kind that can be decoded.")
+    assert "\x1b" not in table.stdout + table.stderr, "progress is for terminals"
+
+    listed = _run("--csv", *LITE, str(tmp_path))
+    assert listed.returncode == 1
+    rows = list(csv.DictReader(io.StringIO(listed.stdout)))
+    assert [(Path(row["path"]).name, row["verdict"]) for row in rows] == [
+        ("a.png", "cat"),
+        ("b.jpg", "unreadable"),
+    ]
+
+
+def test_another_subject_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "coffee.toml").write_text('classes = ["espresso", "cup", "coffee mug"]\n')
+    done = _run("--json", *LITE, "--subject", str(tmp_path / "coffee.toml"), COFFEE, CAT)
+    assert [json.loads(line)["verdict"] for line in done.stdout.splitlines()] == ["cat", "not_cat"], (
+        done.stderr
+    )
+    assert [json.loads(line)["subject"] for line in done.stdout.splitlines()] == ["coffee", "coffee"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["/no/such/folder"], "There is no /no/such/folder."),
+        (["--model", "resnet9000", CAT], "There is no network called 'resnet9000'"),
+        (["--model", "resnet50", "--weights-dir", "/no/such/folder", CAT], "resnet50 are not on disk"),
+        (["--subject", "unicorn", CAT], "no subject 'unicorn'"),
+        (["--json", "--csv", CAT], "not allowed with"),
+        ([], "the following arguments are required: PATH"),
+        (["explain", CAT], "-o/--output"),
+        (["explain", "/no/such/photo", "-o", "x.png"], "There is no /no/such/photo."),
+    ],
+)  # fmt: skip
+def test_refusals_come_before_torch(arguments: list[str], said: str) -> None:
+    done = _without(["torch"], *arguments)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_help_needs_nothing_but_python() -> None:
+    done = _without(["torch", "numpy", "PIL"], "--help")
+    assert done.returncode == 0, done.stderr
+    assert "  1    some were not" in done.stdout
+
+
+def test_torch_numpy_and_pillow_are_enough(tmp_path: Path) -> None:
+    """Whatever else is installed can't be imported; pillow-heif may be missing."""
+    (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    refused = [
+        "flask", "boto3", "botocore", "sqlalchemy", "click", "requests", "catloader", "skimage", "scipy",
+        "torchvision", "pillow_heif", "standardwebhooks", "alembic", "openvino",
+    ]  # fmt: skip
+    done = _without(refused, "--json", *LITE, CAT, COFFEE, str(tmp_path))
+    assert done.returncode == 1, done.stderr
+    assert [json.loads(line)["verdict"] for line in done.stdout.splitlines()] == [
+        "cat",
+        "not_cat",
+        "unreadable",
+    ]
+
+
+def _without(packages: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The tool in a process where these packages can't be imported."""
+    code = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {packages!r}:\n"
+        "            raise ModuleNotFoundError(f'{name} is not for this test')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from checker.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
+    with _start("--json", *LITE, str(many)) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        said = process.stderr.read()
+        assert process.wait(20) == 130
+    assert "Traceback" not in said
+    assert said.split(" files: ")[0] == str(1 + rest.count("\n"))
+    assert all(json.loads(line) for line in rest.splitlines())
+
+
+def test_a_reader_that_goes_away_is_no_error(many: Path) -> None:
+    with _start(*LITE, str(many)) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(20) == 141
+
+
+def test_a_full_disk_is_told(many: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = _run(*LITE, str(many), capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr == "checker: The output can't be written: No space left on device.\n"
+
+
+def test_a_terminal_shows_progress(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}.png").symlink_to(CAT)
+    ours, theirs = pty.openpty()
+    with _start("--csv", *LITE, str(tmp_path), stderr=theirs) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        rows = process.stdout.read()
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+        assert process.wait(20) == 0
+    os.close(ours)
+    assert rows.count("\n") == 13
+    assert b"loading the network" in shown
+    assert b"/12, " in shown
+    assert shown.rstrip().split(b"\x1b[K")[-1].startswith(b"12 files: 12 cat"), "the bar is wiped away"
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # how Linux says that the other end is closed
+        return b""
+
+
+def test_explain_writes_a_picture(tmp_path: Path) -> None:
+    done = _run("explain", CAT, "-o", str(tmp_path / "why.png"), "--model", "efficientnet_lite0")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with Image.open(tmp_path / "why.png") as shown, Image.open(CAT) as photo:
+        assert (shown.format, shown.size) == ("PNG", photo.size)
+
+
+def test_explain_says_why_not(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    unreadable = _run("explain", str(tmp_path / "text.jpg"), "-o", str(tmp_path / "why.png"))
+    assert unreadable.returncode == 1
+    assert "This is no picture" in unreadable.stderr
+    nowhere = _run("explain", CAT, "-o", str(tmp_path / "no" / "why.png"), "--model", "efficientnet_lite0")
+    assert nowhere.returncode == 2
+    assert nowhere.stderr == "checker: The output can't be written: No such file or directory.\n"
+
+
+def test_a_folder_named_like_the_command(tmp_path: Path) -> None:
+    (tmp_path / "explain").mkdir()
+    done = _run(*LITE, "./explain", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stderr) == (0, "No pictures found.\n")
