@@ -1,0 +1,201 @@
+"""The hostile corpus through the real upload form of a real site: gunicorn, SQLite, the embedded S3."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+import requests
+from sqlalchemy import select
+
+from catloader.instance import beside
+from catloader.settings import Settings
+from catloader.store.engine import make_engine, reading
+from catloader.store.schema import deletions, images
+from catloader.visitor import Visitor, free_port
+
+MIN_SHARE = 0.97
+_STOP_S = 20
+_KNOBS = {knob.metadata["env"] for knob in fields(Settings)}
+
+
+class Site:
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, url: str) -> None:
+        self.process, self.folder, self.url = process, folder, url
+        self.settings = Settings(data_dir=folder)
+        self.browser = requests.Session()
+        self.browser.trust_env = False
+        self.browser.headers["Accept"] = "application/json"
+
+    def token(self, page: str) -> str:
+        html = self.browser.get(self.url + page, headers={"Accept": "text/html"}, timeout=30).text
+        found = re.search(r'name="csrf_token" value="([^"]+)"', html)
+        assert found
+        return unescape(found[1])
+
+    def register(self) -> None:
+        data = {
+            "csrf_token": self.token("/register"),
+            "email": "eve@example.org",
+            "password": "correct horse",
+        }
+        assert self.browser.post(self.url + "/register", data=data, timeout=30).ok
+
+    def post(self, files: list[tuple[str, tuple[str, bytes, str]]], token: str) -> requests.Response:
+        return self.browser.post(self.url + "/upload", data={"csrf_token": token}, files=files, timeout=60)
+
+    def keys(self) -> dict[str, set[str]]:
+        """What the table knows of, and what lies in the two buckets."""
+        engine = make_engine(self.settings.sqlalchemy_url)
+        with reading(engine) as connection:
+            rows = connection.execute(select(images.c.photo_key, images.c.thumbnail_key)).all()
+            assert not connection.execute(select(deletions)).all()
+        engine.dispose()
+        with beside(self.settings) as settings:
+            client: Any = boto3.client(
+                "s3",
+                endpoint_url=settings.s3_endpoint_url,
+                aws_access_key_id=settings.s3_access_key_id,
+                aws_secret_access_key=settings.s3_secret_access_key,
+                region_name=settings.s3_region,
+            )
+            stored = set()
+            for bucket in (settings.s3_photos_bucket, settings.s3_thumbnails_bucket):
+                for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                    stored |= {entry["Key"] for entry in page.get("Contents", ())}
+            client.close()
+        return {"rows": {key for row in rows for key in row}, "objects": stored}
+
+    def processes(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.process.pid).children(recursive=True)}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder, port = tmp_path_factory.mktemp("hostile"), free_port()
+    environment = {name: value for name, value in os.environ.items() if name not in _KNOBS}
+    environment |= {
+        "CATLOADER_DATA_DIR": str(folder),
+        "CATLOADER_PORT": str(port),
+        "CATCHECK_DISPATCH": "off",
+    }
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "catloader", "serve"], env=environment, stdout=log, stderr=log
+        )
+    try:
+        found = Site(process, folder, f"http://127.0.0.1:{port}")
+        Visitor(found.url, lambda: _must_run(found)).wait_until_ready()
+        found.register()
+        yield found
+        found.browser.close()
+    finally:
+        process.terminate()
+        process.wait(_STOP_S)
+
+
+def _must_run(site: Site) -> None:
+    assert site.process.poll() is None, (site.folder / "log").read_text()
+
+
+def corpus(hostile_dir: Path) -> list[tuple[dict[str, str], tuple[str, bytes, str]]]:
+    with (hostile_dir / "manifest.csv").open(newline="") as manifest:
+        return [
+            (row, (Path(row["file"]).name, (hostile_dir / row["file"]).read_bytes(), row["claimed_type"]))
+            for row in csv.DictReader(manifest)
+        ]
+
+
+def test_one_file_a_request(site: Site, hostile_dir: Path) -> None:
+    token, workers, wrong = site.token("/upload"), site.processes(), []
+    cases = corpus(hostile_dir)
+    for row, file in cases:
+        answer = site.post([("photos", file)], token)
+        assert answer.status_code == 201 or 400 <= answer.status_code < 500, (row["file"], answer.text)
+        (outcome,) = answer.json()["files"]
+        if (answer.status_code == 201) != (row["expected"] == "accept"):
+            wrong.append(row["file"])
+        elif answer.status_code != 201:
+            assert outcome["error"].endswith("."), row["file"]
+        else:
+            for picture in ("photo.jpg", "thumbnail.jpg"):
+                served = site.browser.get(f"{site.url}/photos/{outcome['id']}/{picture}", timeout=30)
+                assert served.headers["content-type"] == "image/jpeg"
+                assert served.headers["x-content-type-options"] == "nosniff"
+                assert served.content.startswith(b"\xff\xd8\xff\xe0")
+                for forbidden in (b"CATMARK", b"Exif", b"http://ns.adobe.com", b"ICC_PROFILE", b"Photoshop"):
+                    assert forbidden not in served.content, row["file"]
+    assert len(wrong) <= (1 - MIN_SHARE) * len(cases), f"{len(wrong)} of {len(cases)}: {wrong}"
+    assert site.processes() == workers, "no process was lost"
+    keys = site.keys()
+    assert keys["objects"] == keys["rows"]
+    log = (site.folder / "log").read_text()
+    assert "Traceback" not in log
+    assert "Warning" not in log
+    assert "CATMARK" not in log
+
+
+def test_forty_files_in_one_request(site: Site, hostile_dir: Path) -> None:
+    cases = corpus(hostile_dir)[::5][:40]
+    assert len({row["expected"] for row, _ in cases}) == 2
+    answer = site.post([("photos", file) for _, file in cases], site.token("/upload"))
+    assert 400 <= answer.status_code < 500
+    outcomes = answer.json()["files"]
+    assert [outcome["name"] for outcome in outcomes] == [file[0] for _, file in cases]
+    wrong = [
+        row["file"]
+        for (row, _), outcome in zip(cases, outcomes, strict=True)
+        if (outcome["status"] == 201) != (row["expected"] == "accept")
+    ]
+    assert len(wrong) <= (1 - MIN_SHARE) * len(cases), wrong
+    keys = site.keys()
+    assert keys["objects"] == keys["rows"]
+
+
+@pytest.mark.parametrize("escaped", [True, False], ids=["as browsers escape it", "raw"])
+def test_file_names(site: Site, hostile_dir: Path, escaped: bool) -> None:
+    token = site.token("/upload")
+    picture = next(file for row, file in corpus(hostile_dir) if row["expected"] == "accept")[1]
+    with (hostile_dir / "hostile_filenames.csv").open(newline="", encoding="utf-8") as file:
+        names = [base64.b64decode(row["name_utf8_base64"]) for row in csv.DictReader(file)]
+    for name in names:
+        sent = name
+        if escaped:
+            sent = name.replace(b'"', b"%22").replace(b"\r", b"%0D").replace(b"\n", b"%0A")
+        for content, status in ((picture, 201), (b"no picture", 415)):
+            for accept in ("application/json", "text/html"):
+                answer = site.browser.post(
+                    site.url + "/upload",
+                    data=_multipart(sent, content),
+                    headers={
+                        "Content-Type": "multipart/form-data; boundary=frontier",
+                        "X-CSRFToken": token,
+                        "Accept": accept,
+                    },
+                    allow_redirects=False,
+                    timeout=30,
+                )
+                assert answer.status_code < 500, name
+                if escaped:
+                    assert answer.status_code in ({status} if "json" in accept else {status, 303}), name
+                for forbidden in (b"<img src=x", b"<b>CATMARK", b"<script>alert"):
+                    assert forbidden not in answer.content, name
+                assert "CATMARK" not in str(answer.headers)
+    assert "\n<b>CATMARK" not in (site.folder / "log").read_text()
+
+
+def _multipart(name: bytes, content: bytes) -> bytes:
+    head = b'--frontier\r\nContent-Disposition: form-data; name="photos"; filename="' + name + b'"\r\n'
+    return head + b"Content-Type: image/jpeg\r\n\r\n" + content + b"\r\n--frontier--\r\n"
