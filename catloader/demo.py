@@ -56,6 +56,7 @@ def demo() -> int:
     Raises:
         CatLoaderError: it could not be run.
     """
+    click.echo("Starting a site of its own in a temporary folder ...")
     with tempfile.TemporaryDirectory(prefix="catloader-demo-") as name, _site(Path(name)) as site:
         browser = Visitor(site.url, site.must_run)
         browser.wait_until_ready()
@@ -73,27 +74,28 @@ def demo() -> int:
             found = browser.wait_for_verdict(image_id)
             ms = (time.monotonic() - started_s) * 1000
             rows.append(Row(photo, found["status"], found["score"], ms, images.latest_log(image_id)))
-            click.echo(_line(rows[-1]))
+            click.echo(_lines(rows[-1]))
         engine.dispose()
     return _summary(rows)
 
 
-_COLUMNS = "{:<30} {:<10} {:>5} {:>5}  {:<57} {}"
-_HEAD = _COLUMNS.format("photo", "verdict", "score", "ms", "photo: top 3 labels", "thumbnail: top 3 labels")
+_COLUMNS = "{:<30} {:<10} {:>5} {:>5}  {:<10} {}"
+_HEAD = _COLUMNS.format("photo", "verdict", "score", "ms", "view", f"top {_TOP} labels")
 
 
-def _line(row: Row) -> str:
+def _lines(row: Row) -> str:
     labels = row.record.labels if row.record and row.record.labels else {}
-    views = [_top(labels.get(view, ())) for view in ("photo", "thumbnail")]
     score = "" if row.score is None else f"{row.score:.3f}"
-    wrong = "" if row.right else f"   <- expected {row.photo.expected}"
-    return (
-        f"{row.photo.name:<28} {row.status:<10} {score:>5} {row.ms:>5.0f}  {views[0]:<58} {views[1]}{wrong}"
-    )
+    facts = (row.photo.name, row.status, score, f"{row.ms:.0f}")
+    lines = [_COLUMNS.format(*facts, "photo", _top(labels.get("photo", ())))]
+    lines += [_COLUMNS.format("", "", "", "", "thumbnail", _top(labels.get("thumbnail", ())))]
+    if not row.right:
+        lines += [f"  wrong: {row.photo.expected} was expected"]
+    return "\n".join(lines)
 
 
 def _top(labels: Sequence[tuple[int, str, float]]) -> str:
-    return ", ".join(f"{name[:14]} {100 * confidence:.0f}%" for _, name, confidence in labels[:_TOP])
+    return ", ".join(f"{name} {confidence:.0%}" for _, name, confidence in labels[:_TOP])
 
 
 def _summary(rows: Sequence[Row]) -> int:

@@ -106,12 +106,8 @@ def object_store(settings: Settings) -> Iterator[Settings]:
     server = EmbeddedS3(settings.data_dir)
     try:
         server.start()
-        where = {
-            "s3_endpoint_url": server.endpoint_url,
-            "s3_access_key_id": server.access_key_id,
-            "s3_secret_access_key": server.secret_access_key,
-        }
-        with_s3 = replace(settings, **where)
+        where = (server.endpoint_url, server.access_key_id, server.secret_access_key)
+        with_s3 = _pointed_at(settings, *where)
         _make_buckets(with_s3)
         _write_private(note, json.dumps(where))
         yield with_s3
@@ -127,15 +123,26 @@ def beside(settings: Settings) -> Iterator[Settings]:
         if not settings.embedded_s3 or _locked(settings, stack):
             yield stack.enter_context(object_store(settings))
         else:
-            yield replace(settings, **_others_object_store(settings))
+            yield _pointed_at(settings, *_others_object_store(settings))
 
 
-def _others_object_store(settings: Settings) -> dict[str, str]:
+def _pointed_at(
+    settings: Settings, endpoint_url: str, access_key_id: str, secret_access_key: str
+) -> Settings:
+    return replace(
+        settings,
+        s3_endpoint_url=endpoint_url,
+        s3_access_key_id=access_key_id,
+        s3_secret_access_key=secret_access_key,
+    )
+
+
+def _others_object_store(settings: Settings) -> tuple[str, str, str]:
     deadline_s = time.monotonic() + _STARTING_S
     while True:
         with contextlib.suppress(FileNotFoundError):
-            where: dict[str, str] = json.loads(_note(settings).read_text())
-            return where
+            endpoint_url, access_key_id, secret_access_key = json.loads(_note(settings).read_text())
+            return endpoint_url, access_key_id, secret_access_key
         if time.monotonic() > deadline_s:
             raise StartupError(
                 f"Another CatLoader runs on the data folder {settings.data_dir}, "

@@ -87,7 +87,7 @@ def test_a_module_names_the_steps_it_does(step: tuple[int, str]) -> None:
 
 
 def test_no_module_names_a_step_that_is_another_one() -> None:
-    names = dict(_steps())
+    names = dict(iter(_steps()))
     for folder in ("catloader", "checker", "models"):
         for path in (_ROOT / folder).rglob("*.py"):
             docstring = _docstring(path).partition("\n\n")[0]

@@ -229,10 +229,8 @@ def test_killed_in_the_middle_of_a_backlog(tmp_path: Path) -> None:
     assert 0 < verdicts() < _BACKLOG, "it was not killed in the middle"
 
     # What was claimed when it was killed comes back when its lease runs out; nobody need wait for that.
-    with closing(sqlite3.connect(tmp_path / "catloader.sqlite3")) as connection, connection:
-        connection.execute(
-            "UPDATE images SET lease_until = '2000-01-01 00:00:00.000000' WHERE status = 'checking'"
-        )
+    with closing(sqlite3.connect(tmp_path / "catloader.sqlite3")) as raw, raw:
+        raw.execute("UPDATE images SET lease_until = '2000-01-01 00:00:00.000000' WHERE status = 'checking'")
     with _serving(tmp_path, CATCHECK_SWEEP_S=0.2) as site:
         site.until(lambda: verdicts() == _BACKLOG)
         site.stop()
