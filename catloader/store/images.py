@@ -186,5 +186,5 @@ def _in_queue(status: str) -> Select[Any]:
 
 
 def status_is(status: str) -> ColumnElement[bool]:
-    """The status spelt out in the SQL: with a parameter instead, the partial indexes stay unused."""
+    """The status spelt out in the SQL: a plan made for any parameter can't use the partial indexes."""
     return images.c.status == literal_column(f"'{Status(status)}'")

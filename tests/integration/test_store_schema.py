@@ -70,7 +70,16 @@ def _rules(engine: Engine, table: str) -> list[str]:
         for index in look.get_indexes(table)
         for kind, condition in index.get("dialect_options", {}).items()
     ]
-    return sorted(checks + links + partial)
+    return sorted(checks + links + partial) + _sqlite_words(engine, table)
+
+
+def _sqlite_words(engine: Engine, table: str) -> list[str]:
+    if engine.dialect.name != "sqlite":
+        return []
+    with reading(engine) as connection:
+        query = text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name")
+        sql = connection.execute(query, {"name": table}).scalar_one()
+    return [word for word in ("AUTOINCREMENT", "WITHOUT ROWID", "STRICT") if word in sql]
 
 
 def test_down_and_up_again(empty_url: str) -> None:

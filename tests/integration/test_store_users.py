@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, event, func, insert, select
 from store_rows import PHOTOS, THUMBNAILS, add_image, new_image, some_user
 
 from catloader.errors import EmailTaken, NotFound
@@ -91,28 +93,27 @@ def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engin
     assert Users(engine).delete(user.id, _NOW, PHOTOS, THUMBNAILS) == 0
 
 
-@pytest.mark.parametrize("_round", range(5))
-def test_an_upload_that_meets_the_deletion_of_its_account_leaves_nothing(engine: Engine, _round: int) -> None:
-    """Whichever of the two comes first: the row is gone, and both objects are booked."""
-    user, start = some_user(engine), threading.Barrier(2)
+def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine: Engine) -> None:
+    user = some_user(engine)
     store, new = Images(engine, PHOTOS, THUMBNAILS), new_image(user.id)
     store.book(new.photo_key, new.thumbnail_key, utcnow() + timedelta(hours=1))
 
-    def upload() -> None:
-        start.wait()
+    with ThreadPoolExecutor(1) as pool:
+        uploads: list[Future[int]] = []
+
+        def upload_now(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            if statement.startswith("DELETE FROM images"):  # no photo was found; the account is next
+                uploads.append(pool.submit(store.add, new, utcnow()))
+                with contextlib.suppress(TimeoutError):
+                    uploads[0].exception(timeout=0.5)  # it waits for the account, or is done
+
+        event.listen(engine, "after_cursor_execute", upload_now)
         try:
-            store.add(new, utcnow())
-        except NotFound:
-            return
-
-    def leave() -> None:
-        start.wait()
-        Users(engine).delete(user.id, utcnow(), PHOTOS, THUMBNAILS)
-
-    with ThreadPoolExecutor(2) as pool:
-        for future in [pool.submit(upload), pool.submit(leave)]:
-            future.result()
-    assert store.of_owner(user.id, None, 9) == []
+            Users(engine).delete(user.id, utcnow(), PHOTOS, THUMBNAILS)
+        finally:
+            event.remove(engine, "after_cursor_execute", upload_now)
+        with pytest.raises(NotFound):
+            uploads[0].result(timeout=10)
     booked = {row.key for row in Deletions(engine).due(utcnow() + timedelta(hours=2), 999)}
     assert booked == {new.photo_key, new.thumbnail_key}
 
