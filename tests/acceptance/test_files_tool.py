@@ -43,10 +43,16 @@ def many(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_json_in_another_locale(tmp_path: Path) -> None:
+def test_json_is_utf_8_whatever_the_terminal_is(tmp_path: Path) -> None:
     (tmp_path / "chat-é.png").symlink_to(CAT)
     done = _run(
-        "--json", *LITE, CAT, COFFEE, str(tmp_path), env={**os.environ, "LC_ALL": "C"}, encoding="utf-8"
+        "--json",
+        *LITE,
+        CAT,
+        COFFEE,
+        str(tmp_path),
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
