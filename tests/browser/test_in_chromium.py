@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
@@ -43,6 +44,8 @@ class Site:
             "CATCHECK_MODEL": "efficientnet_lite0",
             # Photos wait until the test says `check run`, so "being checked" is surely seen.
             "CATCHECK_DISPATCH": "off",
+            "CATLOADER_MAX_FILE_BYTES": "1000000",
+            "CATLOADER_MAX_FILES": "4",
         }
         self._log = folder / "log"
 
@@ -197,3 +200,22 @@ def test_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
     page.get_by_role("link", name="My photos").first.click()
     expect(page.get_by_text("A cup")).to_be_visible()
     context.close()
+
+
+def test_too_large_a_request_is_answered_with_a_page(browser: Browser, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "huge.jpg").write_bytes(bytes(40_000_000))
+    context = browser.new_context(base_url=site.url, java_script_enabled=False)
+    page = context.new_page()
+    _register(page, "emil@example.org")
+    page.set_input_files("#photos", [tmp_path / "huge.jpg"])
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("heading", name="That is too much")).to_be_visible()
+    expect(page.get_by_text("at most 4 photos")).to_be_visible()
+    context.close()
+
+
+def test_clients_that_send_before_they_read_get_the_answer_too(site: Site) -> None:
+    """Chromium would look for an answer on a connection that was reset; most others would not."""
+    with closing(http.client.HTTPConnection(site.url.removeprefix("http://"), timeout=60)) as connection:
+        connection.request("POST", "/login", body=bytes(40_000_000), headers={"Accept": "application/json"})
+        assert connection.getresponse().status == 413

@@ -93,6 +93,7 @@ def test_log_in_leads_to_no_other_site(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     for target in (
         "//evil.example",
+        "///evil.example",
         "https://evil.example/",
         "/\\evil.example",
         "javascript:alert(1)",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 from web_site import Person, check, jpeg, running_site, services_of
-from werkzeug.serving import make_server
 
 from catloader.dispatch import ENDPOINT
 from catloader.store.embedded_s3 import EmbeddedS3
@@ -143,33 +140,6 @@ def test_the_wake_up_endpoint_is_there_only_for_internal_dispatch(
         signed = services.signer.sign(body)
         assert internal.test_client().post(ENDPOINT, data=body, headers=signed).status_code == 202
         assert internal.test_client().post(ENDPOINT, data=body, headers=signed).status_code == 401
-
-
-def test_a_browser_sees_the_page_about_too_large_a_request(app: Flask, anna: Person) -> None:
-    """Over a real socket: without the drain the connection is reset while the browser still sends."""
-    token = anna.token("/upload")
-    cookie = anna.client.get_cookie("catloader_session")
-    assert cookie
-    body = bytes(40_000_000)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    try:
-        connection.putrequest("POST", "/upload")
-        connection.putheader("Cookie", f"catloader_session={cookie.value}")
-        connection.putheader("X-CSRFToken", token)
-        connection.putheader("Content-Type", "multipart/form-data; boundary=x")
-        connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders()
-        connection.send(body)
-        answer = connection.getresponse()
-        assert (answer.status, b"at most 4 photos" in answer.read()) == (413, True)
-    finally:
-        connection.close()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_the_site_answers_before_torch_is_loaded() -> None:
