@@ -18,6 +18,8 @@ SESSION_DAYS = 30
 _FORM_BYTES = 64 * 1024
 """What a form without files may hold, and what one with files may hold beside them, per file at most 4 kB."""
 
+_DRAIN_BYTES = 64 * 2**20
+
 
 def make_app(services: Services) -> Flask:
     settings = services.settings
@@ -49,7 +51,7 @@ def make_app(services: Services) -> Flask:
     for room in (auth, uploads, gallery, api, health):
         app.register_blueprint(room.blueprint)
     health.mount_wake_up(app, csrf)
-    app.wsgi_app = Drained(app.wsgi_app, most_bytes=upload_bytes)  # type: ignore[method-assign]
+    app.wsgi_app = Drained(app.wsgi_app, most_bytes=2 * upload_bytes + _DRAIN_BYTES)  # type: ignore[method-assign]
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=hops, x_prefix=hops
