@@ -24,6 +24,7 @@ from checker.errors import (
     Unexpected,
     UnreadableImage,
 )
+from checker.framing import preprocessing_of
 from checker.ports import (
     Activations,
     Claim,
@@ -120,7 +121,9 @@ def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
     try:
         if item.error is not None:
             raise item.error
-        pixels = np.stack([decode(item.pictures[view], classifier.preprocessing) for view in View])
+        pixels = np.stack(
+            [decode(item.pictures[view], preprocessing_of(view, classifier.preprocessing)) for view in View]
+        )
     except CheckerError as error:
         return _failed(item, error)
     except MemoryError:
