@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw
 
 from checker.decode import UPRIGHT, crop_box, decode, opened, orientation_of, rgb
 from checker.errors import ModelRefused
+from checker.framing import preprocessing_of
 from checker.head import Head
-from checker.ports import Floats, Pixels
+from checker.ports import Floats, Pixels, View
 from checker.subject import Subject
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
@@ -101,9 +102,11 @@ def explain(entry: Entry, path: Path, data: bytes, subject: Subject, head: Head 
         UnreadableImage: as ``decode`` does.
         ModelRefused: the weights do not hold.
     """
-    heat = heat_map(entry, path, decode(data, entry.preprocessing), subject, head)
+    # The thumbnail's framing, the centre square to its edges: all that either view shows the network.
+    framing = preprocessing_of(View.THUMBNAIL, entry.preprocessing)
+    heat = heat_map(entry, path, decode(data, framing), subject, head)
     out = io.BytesIO()
-    overlay(upright(data), heat, entry.preprocessing).save(out, "PNG")
+    overlay(upright(data), heat, framing).save(out, "PNG")
     return out.getvalue()
 
 

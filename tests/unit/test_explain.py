@@ -162,6 +162,8 @@ def test_explain_gives_a_png_of_the_upright_photo(lite0: tuple[Entry, Path]) -> 
         pixels = np.asarray(shown).astype(int)
     corner = np.asarray(CHELSEA)[5:20, 5:20].astype(int)
     assert np.abs(pixels[5:20, 5:20] - corner * 0.4).mean() < 4
+    seen = np.asarray(CHELSEA)[285:295, 80:370].astype(int)  # the lower edge: only the thumbnail shows it
+    assert pixels[285:295, 80:370].mean() > 0.7 * seen.mean()
 
 
 def test_what_cannot_be_explained_is_refused_plainly(lite0: tuple[Entry, Path], tmp_path: Path) -> None:
