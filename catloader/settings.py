@@ -69,7 +69,10 @@ class Settings:
         high=10,
     )
     login_rate: str = _knob(
-        "CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Site", "Log-in attempts allowed per address; counts questions for the password again, too."
+        "CATLOADER_LOGIN_RATE",
+        "10 per minute; 100 per hour",
+        "Site",
+        "Log-in attempts allowed per address; counts questions for the password again, too.",
     )
     register_rate: str = _knob(
         "CATLOADER_REGISTER_RATE",
@@ -81,7 +84,7 @@ class Settings:
         "CATLOADER_RATE_LIMIT_STORAGE_URL",
         "memory://",
         "Site",
-        "Where attempts are counted; `redis://...` makes several processes count together.",
+        "Where attempts are counted; `redis://...` (with `pip install redis`) makes several processes count together.",
         secret=True,
     )
     min_free_bytes: int = _knob(

@@ -46,10 +46,10 @@ def make_app(services: Services) -> Flask:
     sessions.init_app(app)
     uploads.init_app(app, upload_bytes)
     csrf = CSRFProtect(app)
-    limits.init_app(app, settings)
     errors.init_app(app)
     for room in (auth, uploads, gallery, api, health):
         app.register_blueprint(room.blueprint)
+    limits.init_app(app, settings)
     health.mount_wake_up(app, csrf)
     app.wsgi_app = Drained(app.wsgi_app, most_bytes=2 * upload_bytes + _DRAIN_BYTES)  # type: ignore[method-assign]
     if hops := settings.trusted_proxies:

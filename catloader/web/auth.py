@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 
 from catloader import accounts
 from catloader.errors import CatLoaderError, InvalidInput, WrongCredentials
-from catloader.web import limits
 from catloader.web.context import now, services
 from catloader.web.sessions import current_user, public, sign_in, sign_out
 
@@ -29,11 +28,10 @@ def register() -> Answer:
 @blueprint.post("/register")
 @public
 def do_register() -> Answer:
-    with limits.attempt(services().settings.register_rate, "register"):
-        try:
-            user = accounts.register(services().users, _field("email"), _field("password"), now())
-        except InvalidInput as error:
-            return _form("register.html", error)
+    try:
+        user = accounts.register(services().users, _field("email"), _field("password"), now())
+    except InvalidInput as error:
+        return _form("register.html", error)
     logger.info("user %d registered", user.id)
     sign_in(user)
     flash("Welcome! Your account is ready.")
@@ -49,12 +47,11 @@ def login() -> Answer:
 @blueprint.post("/login")
 @public
 def do_login() -> Answer:
-    with limits.attempt(services().settings.login_rate, "login"):
-        try:
-            user = accounts.authenticate(services().users, _field("email"), _field("password"))
-        except WrongCredentials as error:
-            logger.info("a log-in from %s failed", request.remote_addr)
-            return _form("login.html", error)
+    try:
+        user = accounts.authenticate(services().users, _field("email"), _field("password"))
+    except WrongCredentials as error:
+        logger.info("a log-in from %s failed", request.remote_addr)
+        return _form("login.html", error)
     logger.info("user %d logged in", user.id)
     sign_in(user)
     return redirect(_inside(request.values.get("next")), 303)
@@ -76,13 +73,12 @@ def account() -> Answer:
 @blueprint.post("/account/password")
 def change_password() -> Answer:
     user = current_user()
-    with limits.attempt(services().settings.login_rate, f"password of {user.id}"):
-        try:
-            changed = accounts.change_password(
-                services().users, user, _field("old_password"), _field("new_password")
-            )
-        except (WrongCredentials, InvalidInput) as error:
-            return _account(error, at="password")
+    try:
+        changed = accounts.change_password(
+            services().users, user, _field("old_password"), _field("new_password")
+        )
+    except (WrongCredentials, InvalidInput) as error:
+        return _account(error, at="password")
     logger.info("user %d changed the password", user.id)
     sign_in(changed)
     flash("Your password is changed. Everywhere else you are logged out.")
@@ -92,18 +88,17 @@ def change_password() -> Answer:
 @blueprint.post("/account/delete")
 def delete_account() -> Answer:
     user, settings = current_user(), services().settings
-    with limits.attempt(settings.login_rate, f"password of {user.id}"):
-        try:
-            photos = accounts.delete_account(
-                services().users,
-                user,
-                _field("password"),
-                now(),
-                photos_bucket=settings.s3_photos_bucket,
-                thumbnails_bucket=settings.s3_thumbnails_bucket,
-            )
-        except WrongCredentials as error:
-            return _account(error, at="delete")
+    try:
+        photos = accounts.delete_account(
+            services().users,
+            user,
+            _field("password"),
+            now(),
+            photos_bucket=settings.s3_photos_bucket,
+            thumbnails_bucket=settings.s3_thumbnails_bucket,
+        )
+    except WrongCredentials as error:
+        return _account(error, at="delete")
     services().deletion.wake()
     logger.info("user %d deleted the account and its %d photos", user.id, photos)
     sign_out()

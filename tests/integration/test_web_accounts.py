@@ -12,7 +12,9 @@ from flask import Flask
 from sqlalchemy import Engine
 from web_site import PASSWORD, Person, running_site, services_of
 
+from catloader.errors import SettingError
 from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.engine import make_engine
 from catloader.store.objects import ObjectStore
 
 
@@ -235,10 +237,26 @@ def test_passwords_cannot_be_guessed_through_the_account_page_either(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, login_rate="2 per minute") as app:
-        anna = Person(app, "anna@example.org")
-        guess = {"password": "a first guess"}
-        statuses = [anna.post("/account/delete", guess, page="/account").status_code for _ in range(3)]
-        assert statuses == [403, 403, 429]
+        anna, bert = Person(app, "anna@example.org"), Person(app, "bert@example.org")
+        guess = {"password": "a guess", "old_password": "a guess", "new_password": PASSWORD}
+        for person in (anna, bert):
+            statuses = [
+                person.post(path, guess, page="/account").status_code
+                for path in ("/account/delete", "/account/password", "/account/delete")
+            ]
+            assert statuses == [403, 403, 429]
+
+
+@pytest.mark.parametrize("setting", ["login_rate", "register_rate", "rate_limit_storage_url"])
+def test_a_limit_that_makes_no_sense_stops_the_start(
+    s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, setting: str
+) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path}/never-made.sqlite3")
+    with (
+        pytest.raises(SettingError, match=f"CATLOADER_{setting.upper()}"),
+        running_site(engine, s3_server, objects, tmp_path, **{setting: "nonsense"}),
+    ):
+        pass
 
 
 def test_cookies(app: Flask) -> None:
