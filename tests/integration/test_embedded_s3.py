@@ -18,7 +18,7 @@ import psutil
 import pytest
 import requests
 
-from catloader.errors import StartupError
+from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.embedded_s3 import EmbeddedS3
 from catloader.store.objects import ObjectStore
 
@@ -248,6 +248,39 @@ def test_damaged_ports_are_made_anew(tmp_path: Path, started: Callable[[], Embed
     (tmp_path / "s3").mkdir()
     (tmp_path / "s3" / "ports.json").write_text("{")
     store_of(started()).put("photos", "a", b"1")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 100 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=100m", "none", disk], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("only root may make a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_small_disk_is_used_to_the_end_and_a_full_one_is_refused(small_disk: Path) -> None:
+    server = EmbeddedS3(small_disk)
+    server.start()
+    try:
+        store = store_of(server)
+        store.put("thumbnails", "first", b"1")
+        count, megabyte = 0, os.urandom(1_000_000)
+        with pytest.raises(StoreUnavailable):
+            while True:
+                store.put("photos", str(count), megabyte)
+                count += 1
+        assert count > 85
+        assert store.get("photos", "0") == megabyte
+        assert store.get("thumbnails", "first") == b"1"
+    finally:
+        server.stop()
+    assert "over 99 % full" in _refusal(small_disk)
 
 
 def test_stop_without_start(tmp_path: Path) -> None:

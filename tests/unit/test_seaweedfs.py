@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from catloader.store import seaweedfs
+
+
+def test_each_part_gets_two_free_ports_of_its_own() -> None:
+    ports = seaweedfs.choose_ports()
+    assert set(ports) == set(seaweedfs.PARTS)
+    pairs = {number for port in ports.values() for number in (port, port + 10_000)}
+    assert len(pairs) == 2 * len(ports)
+    assert all(1024 < number < 32_768 for number in pairs)
+
+
+@pytest.mark.parametrize("offset", [0, 10_000])
+def test_a_port_is_free_when_its_pair_is(offset: int) -> None:
+    port = next(iter(seaweedfs.choose_ports().values()))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port + offset))
+        taken.listen()
+        assert not seaweedfs.is_free(port)
+    assert seaweedfs.is_free(port)
+
+
+def test_it_hears_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "HTTPS_PROXY", "S3_BUCKET"):
+        monkeypatch.setenv(name, "ours")
+    assert "ours" not in seaweedfs.environment(Path("/data/s3")).values()
+
+
+def test_every_start_has_tokens_of_its_own() -> None:
+    first, second = (seaweedfs.environment(Path("/data/s3")) for _ in range(2))
+    tokens = [name for name in first if "JWT" in name]
+    assert len({first[name] for name in tokens} | {second[name] for name in tokens}) == 2 * len(tokens) == 8
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("", "it said nothing."),
+        ("Starting ...\n\nlast line\n", "last line"),
+        ("F1123 20:29:38.463000 configuration.go:26 disk full: /data\n  Volume ready\n", "disk full: /data"),
+    ],
+)
+def test_why_it_ended(tmp_path: Path, said: str, why: str) -> None:
+    (tmp_path / "weed.log").write_text(said)
+    assert seaweedfs.last_words(tmp_path / "weed.log") == why
