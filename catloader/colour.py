@@ -12,9 +12,11 @@ _ROWS = 64
 
 
 def resizable(image: Image.Image) -> Image.Image:
-    """The same picture in a mode whose pixels may be averaged: L, LA, RGB, RGBA, CMYK or LAB."""
+    """The same picture in a mode whose pixels may be averaged: L, RGB, RGBA, CMYK or LAB."""
     if image.mode.startswith(("I", "F")):
         return _eight_bit(image)
+    if image.mode == "RGBA":
+        return image  # convert() would copy it: 4 more bytes a pixel
     if image.has_transparency_data:
         return image.convert("RGBA")
     if image.mode in {"L", "RGB", "CMYK", "LAB"}:
@@ -24,7 +26,7 @@ def resizable(image: Image.Image) -> Image.Image:
 
 def to_srgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
-    alpha = image.getchannel("A") if image.mode in {"LA", "RGBA"} else None
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
     flat = image if alpha is None else image.convert("RGB")
     converted = _convert(flat, profile)
     if alpha is None:
