@@ -1,0 +1,40 @@
+"""The self-test's expectation: what this network says of one photo that everybody has."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from checker.decode import decode
+from checker.framing import preprocessing_of
+from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.ports import Classifier, View
+from checker.profile import Profile
+
+PHOTO = SHIPPED_PROFILES / "golden.jpg"
+"""Chelsea the cat, from scikit-image (CC0, by Stefan van der Walt)."""
+SCORE_TOLERANCE = 0.02
+"""Another processor or a GPU moves a score by far less; a swapped channel or class order by far more."""
+
+
+def golden_test(profile: Profile, classifier: Classifier, folder: Path, decider: Decider) -> Profile:
+    """``profile`` with its self-test filled in; the photo is put beside it."""
+    data = PHOTO.read_bytes()
+    (folder / PHOTO.name).write_bytes(data)
+    pixels = np.stack([decode(data, preprocessing_of(view, classifier.preprocessing)) for view in View])
+    said = classifier.run(pixels)
+    decision = decider.decide(said.logits[0], said.features[0], said.logits[1], said.features[1])
+    golden = {
+        "file": PHOTO.name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "score": round(decision.score, 6),
+        "score_tolerance": SCORE_TOLERANCE,
+        "labels": {
+            view.value: {label.name: round(label.confidence, 6) for label in labels}
+            for view, labels in decision.labels.items()
+        },
+    }
+    return dataclasses.replace(profile, golden=golden)

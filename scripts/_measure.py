@@ -1,0 +1,95 @@
+"""What a network says of labelled photos, measured once and kept in arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from checker.decode import decode
+from checker.framing import preprocessing_of
+from checker.ports import Classifier, Floats, Pixels, View
+from scripts._photos import CAT, WILD_FELINE, LabelledPhoto, describe
+
+BATCH_PHOTOS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Row i of every array is photo i."""
+
+    names: tuple[str, ...]
+    labels: npt.NDArray[np.str_]
+    photo_logits: Floats
+    photo_features: Floats
+    thumbnail_logits: Floats
+    thumbnail_features: Floats
+    data: dict[str, Any]
+    """Counts and digest."""
+    photos_per_s: float
+    """Decode and forward of both views, one thread; files are read before."""
+    peak_bytes: int
+    """Resident memory of this process so far."""
+
+    @property
+    def positive(self) -> npt.NDArray[np.bool_]:
+        """Shape ``(n,)``."""
+        return np.asarray(self.labels == CAT)
+
+    @property
+    def wild(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.labels == WILD_FELINE)
+
+    def views(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """In the order that ``Head.scores`` and ``Decider.decide`` take."""
+        return self.photo_logits, self.photo_features, self.thumbnail_logits, self.thumbnail_features
+
+    def rows(self, chosen: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats, Floats]:
+        first, second, third, fourth = (part[chosen] for part in self.views())
+        return first, second, third, fourth
+
+
+def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, quiet: bool = False) -> Measured:
+    """Raises what ``catloader.images.prepare`` and ``decode`` raise: labelled photos must be readable."""
+    sha256: list[str] = []
+    busy_s = 0.0
+    parts: list[tuple[Floats, Floats]] = []
+    for start, batch in _batches(photos):
+        pictures = [photo.read() for photo in batch]
+        sha256 += [hashlib.sha256(both.photo + both.thumbnail).hexdigest() for both in pictures]
+        started_s = time.perf_counter()
+        pixels: list[Pixels] = []
+        for both in pictures:
+            for view, data in ((View.PHOTO, both.photo), (View.THUMBNAIL, both.thumbnail)):
+                pixels.append(decode(data, preprocessing_of(view, classifier.preprocessing)))
+        activations = classifier.run(np.stack(pixels))
+        busy_s += time.perf_counter() - started_s
+        parts.append((activations.logits, activations.features))
+        if not quiet and sys.stderr.isatty():
+            print(f"\r{classifier.stamp.model}: {start + len(batch)}/{len(photos)}", end="", file=sys.stderr)
+    if not quiet and sys.stderr.isatty():
+        print(file=sys.stderr)
+    logits, features = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    return Measured(
+        names=tuple(photo.name for photo in photos),
+        labels=np.array([photo.label for photo in photos]),
+        photo_logits=logits[0::2],
+        photo_features=features[0::2],
+        thumbnail_logits=logits[1::2],
+        thumbnail_features=features[1::2],
+        data=describe(photos, sha256),
+        photos_per_s=len(photos) / busy_s,
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def _batches(photos: Sequence[LabelledPhoto]) -> Iterator[tuple[int, Sequence[LabelledPhoto]]]:
+    for start in range(0, len(photos), BATCH_PHOTOS):
+        yield start, photos[start : start + BATCH_PHOTOS]

@@ -1,0 +1,130 @@
+"""Labelled photos, from a folder or from the reviewed photos of the site's own database."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catloader.images import Limits, prepare
+from catloader.settings import Settings
+
+CAT, NOT_CAT, WILD_FELINE = "cat", "not_cat", "wild_feline"
+"""The labels. Wild felines are reported apart: they choose no threshold."""
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif", ".tiff", ".bmp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Both views as the site stores them: JPEGs."""
+
+    photo: bytes
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPhoto:
+    name: str
+    label: str
+    read: Callable[[], Pictures]
+
+
+class NoData(Exception):
+    """The data is not there, or not labelled."""
+
+
+def labelled_photos(data: str) -> list[LabelledPhoto]:
+    """By name.
+
+    Args:
+        data: a folder with ``labels.csv`` (columns ``file`` and ``label``), such a file, a folder with
+            ``cat/``, ``not_cat/`` and perhaps ``wild_feline/``, or ``database``.
+    """
+    if data == "database":
+        photos = list(_reviewed_photos())
+    else:
+        path = Path(data)
+        table = path / "labels.csv" if path.is_dir() else path
+        if table.is_file():
+            photos = list(_from_table(table))
+        elif path.is_dir():
+            photos = list(_from_folders(path))
+        else:
+            raise NoData(f"{data}: no such folder or labels.csv")
+    counts = Counter(photo.label for photo in photos)
+    if not (counts[CAT] and counts[NOT_CAT]):
+        raise NoData(f"{data}: needs photos of both labels, cat and not_cat; found {dict(counts)}")
+    return sorted(photos, key=lambda photo: photo.name)
+
+
+def describe(photos: Sequence[LabelledPhoto], content: Iterable[str]) -> dict[str, Any]:
+    """Counts and a digest over names, labels and content (a sha256 for each photo)."""
+    lines = "".join(
+        f"{photo.name}\t{photo.label}\t{sha256}\n" for photo, sha256 in zip(photos, content, strict=True)
+    )
+    return {
+        "counts": dict(sorted(Counter(photo.label for photo in photos).items())),
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+    }
+
+
+def _from_table(table: Path) -> Iterable[LabelledPhoto]:
+    with table.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            label = row.get("label") or ""
+            if label not in (CAT, NOT_CAT, WILD_FELINE):
+                raise NoData(f"{table}: {label!r} is no label; there are cat, not_cat and wild_feline")
+            yield _file(table.parent / row["file"], row["file"], label)
+
+
+def _from_folders(folder: Path) -> Iterable[LabelledPhoto]:
+    for label in (CAT, NOT_CAT, WILD_FELINE):
+        for path in (folder / label).rglob("*"):
+            if path.suffix.lower() in SUFFIXES:
+                yield _file(path, str(path.relative_to(folder)), label)
+
+
+def _file(path: Path, name: str, label: str) -> LabelledPhoto:
+    return LabelledPhoto(name, label, lambda: as_stored(path.read_bytes()))
+
+
+def as_stored(data: bytes) -> Pictures:
+    """What an upload of this file leaves in the store, with the site's own settings."""
+    site = Settings()
+    prepared = prepare(
+        data,
+        limits=Limits(
+            max_bytes=2**62,
+            max_pixels=site.max_pixels,
+            max_edge_px=site.max_edge_px,
+            thumbnail_px=site.thumbnail_px,
+            jpeg_quality=site.jpeg_quality,
+        ),
+    )
+    return Pictures(prepared.photo, prepared.thumbnail)
+
+
+def _reviewed_photos() -> Iterable[LabelledPhoto]:
+    from sqlalchemy import select
+
+    from catloader.store.schema import images
+    from catloader.wiring import build
+
+    services = build(Settings.from_environment(os.environ), checker=False)
+    objects = services.objects
+    chosen = select(images.c.id, images.c.photo_key, images.c.thumbnail_key, images.c.human_verdict)
+    with services.engine.connect() as connection:
+        rows = connection.execute(chosen.where(images.c.human_verdict.is_not(None))).all()
+    for row in rows:
+
+        def read(photo: str = row.photo_key, thumbnail: str = row.thumbnail_key) -> Pictures:
+            return Pictures(
+                objects.get(objects.photos_bucket, photo), objects.get(objects.thumbnails_bucket, thumbnail)
+            )
+
+        yield LabelledPhoto(f"image-{row.id:012d}", row.human_verdict, read)

@@ -1,0 +1,180 @@
+"""Measure the operating points of one network + runtime + precision + subject; write them as a profile.
+
+    python scripts/calibrate.py DATA [--fit-head] [--model efficientnet_lite0] [--subject house_cat] ...
+
+DATA: a folder with cat/ and not_cat/ (perhaps wild_feline/), a labels.csv or a folder with one, or
+``database`` for the photos that people reviewed on your site (its settings are read from the environment).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from checker.classifier import load_classifier
+from checker.head import Head, sigmoid
+from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.ports import Classifier
+from checker.profile import OperatingPoint, Profile, ProfileKey
+from checker.subject import Subject, load_subject
+from models.catalogue import class_names, resolve
+from scripts._fit import FEATURE_PENALTY, Flags, Inputs, cross_fitted, fit, platt, scaled
+from scripts._golden import golden_test
+from scripts._measure import Measured, measure
+from scripts._photos import NoData, labelled_photos
+from scripts._provenance import provenance
+from scripts._statistics import auc, expected_calibration_error
+from scripts._thresholds import FOLDS, chosen_thresholds, judge
+
+SEED = 20
+FEWEST = 50
+"""Photos of either label below which no rate worth the name can be measured."""
+
+
+def calibrate(
+    measured: Measured,
+    classifier: Classifier,
+    subject: Subject,
+    *,
+    fit_head: bool,
+    penalty: float = FEATURE_PENALTY,
+    seed: int = SEED,
+) -> Profile:
+    """The profile, without a golden test.
+
+    Raises:
+        NoData: too few photos.
+    """
+    known = ~measured.wild
+    positive: Flags = measured.positive[known]
+    if min(int(positive.sum()), int((~positive).sum())) < FEWEST:
+        raise NoData(
+            f"at least {FEWEST} photos of either label are needed; there are {measured.data['counts']}"
+        )
+    inputs = Inputs.of(subject, measured.rows(known))
+    judged = judge(inputs, positive, features=fit_head, penalty=penalty, seed=seed)
+    held_out = cross_fitted(inputs, positive, features=fit_head, penalty=penalty, folds=FOLDS, seed=seed)
+    slope, shift = platt(held_out, positive)
+    head = scaled(fit(inputs, positive, features=fit_head, penalty=penalty), slope, shift)
+    cat, not_cat = (
+        {target: float(sigmoid(np.array(logit))) for target, logit in chosen.items()}
+        for chosen in chosen_thresholds(slope * held_out + shift, positive)
+    )
+    scores = sigmoid(judged.held_out)
+    return Profile(
+        key=ProfileKey.of(classifier.stamp, classifier.preprocessing, subject),
+        model=classifier.stamp.model,
+        head=head,
+        cat=_with_thresholds(judged.cat, cat),
+        not_cat=_with_thresholds(judged.not_cat, not_cat),
+        made={
+            **provenance(),
+            "data": measured.data,
+            "versions": dict(classifier.stamp.versions),
+            "device": classifier.stamp.device,
+            "fit": {
+                "head": "linear probe" if fit_head else "softmax mass",
+                "penalty": penalty if fit_head else None,
+                "seed": seed,
+            },
+            "judged": {
+                "how": f"nested {FOLDS}-fold cross-validation: each photo is judged once, by a head, a scale "
+                "and thresholds made without it",
+                "auc": round(auc(scores, positive), 5),
+                "ece": round(expected_calibration_error(scores, positive), 4),
+            },
+            "wild_felines": _wild(measured, subject, head, cat),
+        },
+    )
+
+
+def _with_thresholds(
+    points: tuple[OperatingPoint, ...], thresholds: dict[float, float]
+) -> tuple[OperatingPoint, ...]:
+    return tuple(
+        OperatingPoint(point.target, thresholds[point.target], point.realised, point.recall)
+        for point in points
+    )
+
+
+def _wild(measured: Measured, subject: Subject, head: Head, cat: dict[float, float]) -> dict[str, Any]:
+    if not measured.wild.any():
+        return {"n": 0}
+    scores = head.scores(subject, *measured.rows(measured.wild))
+    reached = {f"{target:g}": int((scores >= threshold).sum()) for target, threshold in cat.items()}
+    return {"n": int(measured.wild.sum()), "at_or_above_cat_threshold": reached}
+
+
+def table(profile: Profile) -> str:
+    lines = [
+        profile.profile_id,
+        "target        threshold  realised  95 % interval        n   recall   95 % interval",
+    ]
+    for side, points in (("FPR", profile.cat), ("FNR", profile.not_cat)):
+        for point in points:
+            got, found = (
+                f"{share.rate:7.2%}  {share.low:6.2%} - {share.high:7.2%}"
+                for share in (point.realised, point.recall)
+            )
+            n = point.realised.n
+            lines.append(f"{side} <= {point.target:6.2%}  {point.threshold:8.4f}  {got}  {n:6d}  {found}")
+    return "\n".join(lines)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", help="folder, labels.csv, or 'database'")
+    parser.add_argument("--model", default="auto")
+    parser.add_argument("--weights-dir", type=Path, default=Path("models/weights"))
+    parser.add_argument("--subject", default="house_cat")
+    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--runtime", default="torch", choices=("torch", "openvino"))
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--fit-head", action="store_true", help="fit a linear probe too; needs photos like yours"
+    )
+    parser.add_argument("--penalty", type=float, default=FEATURE_PENALTY, help="of the probe's weights")
+    parser.add_argument("--out", type=Path, default=Path("data/profiles"), help="folder of the profile")
+    parser.add_argument("--shipped", action="store_true", help="write into models/profiles instead")
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = _arguments()
+    try:
+        photos = labelled_photos(asked.data)
+        entry, path = resolve(asked.model, asked.weights_dir)
+        subject = load_subject(asked.subject, class_names())
+        classifier = load_classifier(
+            entry,
+            path,
+            device=asked.device,
+            runtime=asked.runtime,
+            precision=asked.precision,
+            threads=asked.threads,
+        )
+        measured = measure(photos, classifier)
+        profile = calibrate(measured, classifier, subject, fit_head=asked.fit_head, penalty=asked.penalty)
+    except NoData as error:
+        print(f"calibrate: {error}", file=sys.stderr)
+        return 2
+    folder = SHIPPED_PROFILES if asked.shipped else asked.out
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = golden_test(profile, classifier, folder, Decider(subject, class_names(), profile=profile))
+    stamp = classifier.stamp
+    file = folder / f"{stamp.model}-{stamp.runtime}-{stamp.precision}-{subject.name}.json"
+    profile.save(file)
+    print(table(profile))
+    print(f"written to {file}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
