@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+_CODE = ("checker", "models", "scripts", "catloader/images.py", "catloader/colour.py")
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -35,10 +36,10 @@ def _relative(argument: str) -> str:
 
 
 def _commit() -> str:
-    """With ``+changes`` where tracked files differ from it."""
+    """With ``+changes`` where tracked files that touch the numbers differ from it."""
     try:
         commit = _git("rev-parse", "HEAD")
-        return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
+        return f"{commit}+changes" if _git("status", "--porcelain", "-uno", "--", *_CODE) else commit
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
