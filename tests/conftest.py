@@ -91,8 +91,8 @@ def postgres_url() -> Iterator[str]:
         run: dict[str, Any] = {"cwd": folder}
         if owner:
             run |= {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []}
-        make = "initdb --username=tests --auth=trust --encoding=UTF8 --locale=C --no-sync --pgdata".split()
-        subprocess.run([programs / make[0], *make[1:], data], check=True, capture_output=True, **run)
+        make = ["-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", data]
+        subprocess.run([programs / "initdb", *make], check=True, capture_output=True, **run)
         serve = (
             f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
         )
