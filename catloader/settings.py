@@ -106,7 +106,7 @@ class Settings:
     )
     max_pixels: int = _knob(
         "CATLOADER_MAX_PIXELS",
-        100_000_000,
+        64_000_000,
         "Uploads",
         "Most pixels in a picture, read from its header before decoding. Decoding takes 3 to 12 bytes a pixel, of a WebP up to 19.",
         low=1,
@@ -128,7 +128,7 @@ class Settings:
         "CATLOADER_DECODE_SLOTS",
         2,
         "Uploads",
-        "Uploads decoded at the same time in one process: bounds memory at about `slots x max_pixels x 19` bytes (3.8 GB as shipped, with WebPs of that size; JPEGs take a fifth).",
+        "Uploads decoded at the same time in one process: bounds memory at about `slots x max_pixels x 19` bytes (2.4 GB as shipped, with WebPs of that size; JPEGs take a fifth).",
         low=1,
         high=64,
     )
