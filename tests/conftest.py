@@ -91,7 +91,7 @@ def postgres_url() -> Iterator[str]:
         run: dict[str, Any] = {"cwd": folder}
         if owner:
             run |= {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []}
-        make = ["-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", data]
+        make = ["-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", str(data)]
         subprocess.run([programs / "initdb", *make], check=True, capture_output=True, **run)
         serve = (
             f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
