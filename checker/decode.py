@@ -1,7 +1,6 @@
 """Step 7, decode: bytes in, uint8 pixels at the network's input size out.
 
-The crop is resized straight out of the decoded picture: the same numbers as resizing all of it and
-cropping then, at a fraction of the work.
+The same pixels as torchvision's resize and centre crop; of large JPEGs only what is needed is decoded.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from checker.crop import RESAMPLING, Frame, box_of, exact, framed, just_the_crop
 from checker.errors import UnreadableImage
 from checker.ports import Pixels
 from models.catalogue import Preprocessing
@@ -26,7 +26,6 @@ MAX_PIXELS = 89_478_485
 # Only names that are registered: Pillow answers an unknown one with a KeyError, whatever the file is.
 # An MPO's first picture is opened as the JPEG it is.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB")
-_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 # Measured against full decodes of photos full of fine detail: at 2 some pixels differ by 14 of 255, at 2.75
 # by 8. A photo of 12 megapixels (4000 x 3000) is still decoded at a quarter for 256 px.
 _DRAFT_FACTOR = 2.75
@@ -57,8 +56,6 @@ _UNREADABLE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-
-Box = tuple[float, float, float, float]
 
 
 def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
@@ -117,60 +114,25 @@ def _decoded(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     drafted_by = max(round(width / image.width), 1)
     if drafted_by == 1:
         width, height = image.size  # a TIFF turns itself upright while it loads
-    orientation = orientation_of(image)
+    orientation, side = orientation_of(image), preprocessing.input_px
     swapped = orientation in _SWAPPED
-    left, top, right, bottom = crop_box(*((height, width) if swapped else (width, height)), preprocessing)
+    frame = framed(*((height, width) if swapped else (width, height)), preprocessing)
     if swapped:
-        left, top, right, bottom = top, left, bottom, right
+        frame = Frame(frame.height, frame.width, frame.top, frame.left)
     if orientation in _FLIPPED_X:
-        left, right = width - right, width - left
+        frame = frame._replace(left=frame.width - side - frame.left)
     if orientation in _FLIPPED_Y:
-        top, bottom = height - bottom, height - top
-    # In the drafted picture's own pixels; its last row or column may stand for less than a whole one.
-    box = (left / drafted_by, top / drafted_by, right / drafted_by, bottom / drafted_by)
-    resampling = _RESAMPLING[preprocessing.interpolation]
-    crop = _resized(rgb(image), box, preprocessing.input_px, resampling, rows_first=swapped)
+        frame = frame._replace(top=frame.height - side - frame.top)
+    resampling = RESAMPLING[preprocessing.interpolation]
+    if drafted_by == 1:
+        crop = exact(rgb(image), frame, side, resampling, rows_first=swapped)
+    else:
+        # In the drafted picture's own pixels; its last row or column may stand for less than a whole one.
+        box = box_of(frame, width / drafted_by, height / drafted_by, side)
+        crop = just_the_crop(rgb(image), box, side, resampling, rows_first=swapped)
     if orientation in UPRIGHT:
         crop = crop.transpose(UPRIGHT[orientation])
     return np.array(crop, dtype=np.uint8)
-
-
-def crop_box(width: int, height: int, preprocessing: Preprocessing) -> Box:
-    """The part of the upright picture that the network sees, in its pixels: torchvision's rounding."""
-    short = preprocessing.resize_px
-    resized_width = short if width <= height else int(short * width / height)
-    resized_height = short if height <= width else int(short * height / width)
-    side = preprocessing.input_px
-    left = round((resized_width - side) / 2)
-    top = round((resized_height - side) / 2)
-    across, down = width / resized_width, height / resized_height
-    return left * across, top * down, min((left + side) * across, width), min((top + side) * down, height)
-
-
-def _resized(
-    image: Image.Image, box: Box, side: int, resampling: Image.Resampling, *, rows_first: bool
-) -> Image.Image:
-    """``box`` of the picture as ``side`` x ``side``, across first (down first for ``rows_first``).
-
-    Pillow rounds and clips between its two passes, and from version 13 on the shape decides which comes
-    first: at hard edges a crop would differ from that part of the whole resized picture by up to 20 of 255.
-    """
-    left, top, right, bottom = box
-    if rows_first:
-        first, last = _needed(left, right, side, image.width)
-        strip = image.crop((first, 0, last, image.height))
-        strip = strip.resize((last - first, side), resampling, box=(0, top, last - first, bottom))
-        return strip.resize((side, side), resampling, box=(left - first, 0, right - first, side))
-    first, last = _needed(top, bottom, side, image.height)
-    strip = image.crop((0, first, image.width, last))
-    strip = strip.resize((side, last - first), resampling, box=(left, 0, right, last - first))
-    return strip.resize((side, side), resampling, box=(0, top - first, side, bottom - first))
-
-
-def _needed(low: float, high: float, side: int, length: int) -> tuple[int, int]:
-    """The pixels that the second pass will look at."""
-    reach = math.ceil(2 * max((high - low) / side, 1)) + 1  # bicubic reaches two target pixels far
-    return max(0, math.floor(low) - reach), min(length, math.ceil(high) + reach)
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from checker.decode import UPRIGHT, crop_box, decode, opened, orientation_of, rgb
+from checker.crop import crop_box
+from checker.decode import UPRIGHT, decode, opened, orientation_of, rgb
 from checker.errors import ModelRefused
 from checker.framing import preprocessing_of
 from checker.head import Head

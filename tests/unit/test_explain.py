@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from checker.decode import crop_box, decode
+from checker.crop import crop_box
+from checker.decode import decode
 from checker.errors import ModelRefused, UnreadableImage
 from checker.explain import explain, heat_map, overlay
 from checker.head import Head

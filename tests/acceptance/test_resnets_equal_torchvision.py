@@ -1,0 +1,69 @@
+"""Each ResNet of the catalogue, from a photo's bytes to its logits, against torchvision's own code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+import torchvision.models as tv
+from PIL import Image
+
+from checker.classifier import load_classifier
+from checker.decode import decode
+from models.catalogue import entry_named, load_catalogue
+
+RESNETS = [name for name in load_catalogue() if name.startswith("resnet")]
+
+
+def photos() -> list[bytes]:
+    """JPEGs below the size from which they are decoded at a smaller scale; landscape and portrait."""
+    encoded = []
+    for name, turn in (("chelsea", 0), ("coffee", 90), ("rocket", 0)):
+        buffer = io.BytesIO()
+        picture = Image.fromarray(getattr(skimage.data, name)()).rotate(turn, expand=True)
+        picture.save(buffer, "JPEG", quality=92)
+        encoded.append(buffer.getvalue())
+    return encoded
+
+
+def settle(network: torch.nn.Module, pictures: torch.Tensor) -> None:
+    """Make a random network as calm as a trained one: a fresh ResNet-152 answers 1e8 to whatever it sees."""
+    for name, layer in network.named_modules():
+        if name.endswith("bn3") or (name.endswith("bn2") and not hasattr(network, name[:-1] + "3")):
+            torch.nn.init.constant_(layer.weight, 0.2)
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None  # the plain mean over all batches, of which there is one
+    with torch.no_grad():
+        network.train()(pictures)
+    network.eval()
+
+
+@pytest.mark.parametrize("name", RESNETS)
+def test_logits_are_torchvisions_within_a_ten_thousandth(name: str, tmp_path: Path) -> None:
+    entry = entry_named(name)
+    weights = tv.get_model_weights(entry.architecture)[
+        "IMAGENET1K_V2" if name.endswith("_v2") else "IMAGENET1K_V1"
+    ]
+    transforms = weights.transforms(antialias=True)
+    pictures = torch.stack([transforms(Image.open(io.BytesIO(data)).convert("RGB")) for data in photos()])
+    torch.manual_seed(3)
+    theirs = tv.get_model(entry.architecture)
+    settle(theirs, pictures)
+    path = tmp_path / entry.file
+    torch.save(theirs.state_dict(), path)
+    entry = replace(entry, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    ours = load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32")
+
+    with torch.inference_mode():
+        expected = theirs(pictures).numpy()
+    said = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
+
+    # Else the tolerance would mean nothing.
+    assert np.ptp(expected, axis=0).max() > 0.5
+    np.testing.assert_allclose(said.logits, expected, atol=1e-4, rtol=0)

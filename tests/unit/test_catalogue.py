@@ -1,0 +1,86 @@
+"""The catalogue says what the publishers say, and finds weights without loading anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torchvision.models as tv
+
+from models.catalogue import CLASSES, class_names, entry_named, load_catalogue, resolve, weights_path
+from models.errors import UnknownModel, WeightsMissing
+
+RESNETS = [name for name in load_catalogue() if name.startswith("resnet")]
+
+
+def test_every_resnet_of_the_issue_is_there() -> None:
+    wanted = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    wanted += ["resnet50_v2", "resnet101_v2", "resnet152_v2"]
+    assert wanted == RESNETS
+
+
+@pytest.mark.parametrize("name", RESNETS)
+def test_the_facts_are_those_of_torchvisions_enums(name: str) -> None:
+    entry = entry_named(name)
+    weights = tv.get_model_weights(entry.architecture)[
+        "IMAGENET1K_V2" if name.endswith("_v2") else "IMAGENET1K_V1"
+    ]
+    assert entry.url == weights.url
+    assert entry.url is not None
+    assert entry.file == entry.url.rsplit("/", 1)[1]
+    assert entry.file == f"{entry.architecture}-{entry.sha256[:8]}.pth"
+    assert abs(entry.bytes / 2**20 - weights.meta["_file_size"]) < 0.002
+    assert entry.acc1 == weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+    assert entry.source == f"torchvision {type(weights).__name__}.{weights.name}"
+    assert list(class_names()) == weights.meta["categories"]
+    transforms, way = weights.transforms(), entry.preprocessing
+    assert [way.input_px] == transforms.crop_size
+    assert [way.resize_px] == transforms.resize_size
+    assert way.interpolation == transforms.interpolation.value
+    assert list(way.mean) == transforms.mean
+    assert list(way.std) == transforms.std
+    assert way.scale == 255
+
+
+def test_the_classes_are_where_the_subjects_look() -> None:
+    names = class_names()
+    assert len(names) == CLASSES
+    assert names[281:286] == ("tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat")
+
+
+def test_auto_prefers_the_best_resnet_on_disk_and_v1_to_v2(tmp_path: Path) -> None:
+    assert resolve("auto", tmp_path)[0].name == "efficientnet_lite0"
+    for name in ("resnet152_v2", "resnet18", "resnet50"):
+        (tmp_path / entry_named(name).file).touch()
+        expected = {"resnet152_v2": "resnet152_v2", "resnet18": "resnet18", "resnet50": "resnet50"}[name]
+        assert resolve("auto", tmp_path)[0].name == expected
+    assert resolve("resnet18", tmp_path) == (
+        entry_named("resnet18"),
+        tmp_path / entry_named("resnet18").file,
+    )
+
+
+def test_a_half_fetched_file_counts_for_nothing(tmp_path: Path) -> None:
+    entry = entry_named("resnet50")
+    (tmp_path / f"{entry.file}.part").touch()
+    assert weights_path(entry, tmp_path) is None
+    assert resolve("auto", tmp_path)[0].name == "efficientnet_lite0"
+
+
+def test_what_is_missing_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match="catloader models fetch resnet50"):
+        resolve("resnet50", tmp_path)
+    with pytest.raises(UnknownModel, match=r"resnet5.*there are resnet18.*auto"):
+        resolve("resnet5", tmp_path)
+
+
+def test_weights_are_found_without_importing_torch_or_their_package(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from models.catalogue import resolve; import models.digest;"
+        f"entry, path = resolve('auto', pathlib.Path({str(tmp_path)!r}));"
+        "assert models.digest.verify(entry, path) == entry.sha256;"
+        "assert not {'torch', 'torchvision', entry.package} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
