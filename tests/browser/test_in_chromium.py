@@ -140,7 +140,9 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
     badges = page.locator(".grid .badge")
     expect(badges).to_have_text(["Being checked", "Being checked"])
     expect(page.get_by_text("Chelsea", exact=True)).to_be_visible()
-    page.wait_for_function("[...document.querySelectorAll('.grid img')].every(one => one.naturalWidth > 0)")
+    for photo in page.locator(".grid img").all():
+        expect(photo).to_have_js_property("complete", True)
+        assert photo.evaluate("picture => picture.naturalWidth") >= 300
     page.evaluate("window.notReloaded = true")
     on_its_page = page.context.new_page()
     on_its_page.goto(page.locator(".grid a", has_text="Chelsea").get_attribute("href") or "")
