@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from checker.errors import ModelRefused
+from models.catalogue import class_names as imagenet_names
 
 CLASSES = 1000
 
@@ -58,7 +59,7 @@ def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) ->
     """A built-in subject by name, or one from a TOML file.
 
     Args:
-        class_names: all 1000 in order; needed only where the file says a class by its name.
+        class_names: all 1000 in order; None: the catalogue's.
 
     Raises:
         ModelRefused: no such subject, or the file does not say one.
@@ -80,18 +81,20 @@ def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) ->
     name = data.get("name", path.stem)
     if not isinstance(name, str) or not name.isidentifier():
         raise ModelRefused(f"subject file {path}: name must be letters, digits and underscores")
-    groups = [_indices(data.get(group, []), class_names, path) for group in ("classes", "wild")]
+    groups = [
+        _indices(data.get(group, []), class_names or imagenet_names(), path) for group in ("classes", "wild")
+    ]
     return Subject(name, *groups)
 
 
-def _indices(entries: Any, class_names: Sequence[str] | None, path: Path) -> tuple[int, ...]:
+def _indices(entries: Any, class_names: Sequence[str], path: Path) -> tuple[int, ...]:
     if not isinstance(entries, list):
         raise ModelRefused(f"subject file {path}: classes and wild are lists")
     found: list[int] = []
     for entry in entries:
         if isinstance(entry, int) and not isinstance(entry, bool):
             found.append(entry)
-        elif isinstance(entry, str) and class_names is not None:
+        elif isinstance(entry, str):
             folded = [name.casefold() for name in class_names]
             if entry.casefold() not in folded:
                 raise ModelRefused(f"subject file {path}: {entry!r} is no ImageNet-1k class")
