@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, delete, insert
 from sqlalchemy.exc import IntegrityError
@@ -11,20 +11,20 @@ from catloader.store.engine import writing
 from catloader.store.schema import webhook_ids
 
 
+_KEPT = timedelta(hours=1)
+"""Many times the five minutes for which a signature is good: clocks may differ between machines."""
+
+
 class WebhookIds:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def first_time(self, id: str, now: datetime) -> bool:
-        """True for exactly one caller, in whatever process."""
+        """True for exactly one caller, in whatever process. Ids too old to be believed are forgotten."""
         try:
             with writing(self._engine) as connection:
+                connection.execute(delete(webhook_ids).where(webhook_ids.c.seen_at < now - _KEPT))
                 connection.execute(insert(webhook_ids).values(id=id, seen_at=now))
         except IntegrityError:
             return False
         return True
-
-    def forget_before(self, time: datetime) -> None:
-        """Forget ids whose timestamp would be refused anyway."""
-        with writing(self._engine) as connection:
-            connection.execute(delete(webhook_ids).where(webhook_ids.c.seen_at < time))

@@ -11,7 +11,7 @@ from catloader.store.engine import reading
 from catloader.store.images import Images
 from catloader.store.ledger import Deletions
 from catloader.store.replays import WebhookIds
-from catloader.store.schema import deletions
+from catloader.store.schema import deletions, webhook_ids
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -53,7 +53,10 @@ def test_a_wake_up_is_new_for_exactly_one_of_many(engine: Engine) -> None:
 
 def test_old_ids_are_forgotten(engine: Engine) -> None:
     seen = WebhookIds(engine)
-    seen.first_time("old", _NOW)
-    seen.first_time("new", _NOW + timedelta(seconds=1))
-    seen.forget_before(_NOW + timedelta(seconds=1))
-    assert (seen.first_time("new", _NOW), seen.first_time("old", _NOW)) == (False, True)
+    assert seen.first_time("old", _NOW)
+    assert seen.first_time("new", _NOW + timedelta(minutes=59))
+    assert not seen.first_time("old", _NOW + timedelta(minutes=59))
+    assert seen.first_time("another", _NOW + timedelta(minutes=61))
+    with reading(engine) as connection:
+        kept = connection.execute(select(webhook_ids.c.id)).scalars().all()
+    assert sorted(kept) == ["another", "new"]
