@@ -1,0 +1,88 @@
+"""Ways to say "cat" from the same activations: ours, and the rules of programs that this one replaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from checker.head import Head, sigmoid
+from checker.operating_point import DEFAULT_THRESHOLDS, Thresholds, choose, softmax
+from checker.profile import Profile
+from checker.subject import Subject
+from scripts._fit import FEATURE_PENALTY, Inputs
+from scripts._measure import Measured
+from scripts._statistics import Doubles, Flags
+from scripts._thresholds import judge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """Applied to the labelled photos without the wild felines, in their order."""
+
+    name: str
+    scores: Doubles
+    """0..1; the higher, the more cat."""
+    called: Flags
+    wild_called: int
+    """Wild felines that it calls cat."""
+    thresholds: Thresholds | None = None
+    """Of ours; the others have none, or one."""
+
+
+OURS = "ours"
+BASELINES = {
+    "cloud demo: any cat label over 0.8": 0.8,
+    "PhotoPrism: 0.3": 0.3,
+    "Nextcloud Recognize: 0.1": 0.1,
+}
+"""Name -> confidence that any single class of the subject must reach on the photo."""
+
+
+def rules(
+    measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
+) -> tuple[list[Rule], bool]:
+    """Ours first. True where our scores are held out, since the profile was fitted on these very photos."""
+    known = ~measured.wild
+    ours, held_out = _ours(measured, subject, profile, max_fpr, max_fnr)
+    confidences = np.stack([softmax(row) for row in measured.photo_logits]).astype(np.float64)
+    best = confidences[:, list(subject.classes)].max(axis=1)
+    made = [ours]
+    for name, threshold in BASELINES.items():
+        made.append(
+            Rule(name, best[known], best[known] >= threshold, int((best[measured.wild] >= threshold).sum()))
+        )
+    first = np.isin(measured.photo_logits.argmax(axis=1), subject.classes)
+    made.append(Rule("top-1", best[known], first[known], int(first[measured.wild].sum())))
+    return made, held_out
+
+
+def _ours(
+    measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
+) -> tuple[Rule, bool]:
+    known = ~measured.wild
+    head = profile.head if profile else Head()
+    thresholds = choose(profile, max_fpr, max_fnr) if profile else DEFAULT_THRESHOLDS
+    everything = head.scores(subject, *measured.views())
+    scores = everything[known]
+    same = profile is not None and profile.made.get("data", {}).get("sha256") == measured.data["sha256"]
+    if same and profile is not None:
+        scores = _held_out(measured, subject, profile.made["fit"], known)
+    wild = int((everything[measured.wild] >= thresholds.cat_at).sum())
+    return Rule(OURS, scores, scores >= thresholds.cat_at, wild, thresholds), same
+
+
+def _held_out(
+    measured: Measured, subject: Subject, made: dict[str, Any], known: npt.NDArray[np.bool_]
+) -> Doubles:
+    """The scores of the calibration's own cross-validation: no photo had a part in its own."""
+    judged = judge(
+        Inputs.of(subject, measured.rows(known)),
+        measured.positive[known],
+        features=made["head"] == "linear probe",
+        penalty=made["penalty"] or FEATURE_PENALTY,
+        seed=made["seed"],
+    )
+    return sigmoid(judged.held_out)

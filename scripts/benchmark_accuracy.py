@@ -1,0 +1,200 @@
+"""Compare networks on labelled photos: one table, one JSON, one self-contained HTML report.
+
+    python scripts/benchmark_accuracy.py DATA --models efficientnet_lite0,efficientnet_lite2 [--gate FILE]
+
+Each network is judged by our rule and, on the very same activations, by the rules of other programs. Where a
+network's profile was fitted on these very photos, our scores are those of its cross-validation.
+
+Exit codes: 0 done; 2 could not run; 3 a limit of the gate is not held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from checker.classifier import load_classifier
+from checker.errors import CheckerError
+from checker.operating_point import SHIPPED_PROFILES
+from checker.ports import ModelStamp
+from checker.profile import Profile, ProfileKey, find_profile
+from checker.subject import Subject, load_subject
+from models.catalogue import entry_named, resolve
+from models.errors import ModelsError
+from scripts._gate import REGRESSION, BadGate, load_gate, regressions
+from scripts._measure import Measured, measure
+from scripts._photos import NoData, labelled_photos
+from scripts._provenance import ROOT, provenance
+from scripts._report import Compared, report
+from scripts._rules import OURS, Rule, rules
+from scripts._statistics import (
+    auc,
+    expected_calibration_error,
+    mcnemar,
+    rate,
+    recall,
+    recall_at_fpr,
+    reliability,
+)
+
+TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)
+COULD_NOT_RUN = 2
+
+
+def measure_alone(data: str, model: str, asked: argparse.Namespace) -> tuple[Measured, ModelStamp]:
+    """In a process of its own, so that its peak memory is its own."""
+    entry, path = resolve(model, asked.weights_dir)
+    classifier = load_classifier(
+        entry,
+        path,
+        device=asked.device,
+        runtime=asked.runtime,
+        precision=asked.precision,
+        threads=asked.threads,
+    )
+    return measure(labelled_photos(data), classifier), classifier.stamp
+
+
+def judged(rule: Rule, positive: np.ndarray[Any, np.dtype[np.bool_]], n_wild: int) -> dict[str, Any]:
+    """Confusion matrix and rates of one rule."""
+    hit, missed = int((rule.called & positive).sum()), int((~rule.called & positive).sum())
+    wrong, right = int((rule.called & ~positive).sum()), int((~rule.called & ~positive).sum())
+    return {
+        "confusion": {
+            "cat_as_cat": hit,
+            "cat_as_other": missed,
+            "other_as_cat": wrong,
+            "other_as_other": right,
+        },
+        "recall": asdict(recall(missed, hit + missed)),
+        "false_positive_rate": asdict(rate(wrong, wrong + right)),
+        "wild_felines_called_cat": {"n": n_wild, "errors": rule.wild_called},
+    }
+
+
+def compared(
+    name: str, measured: Measured, stamp: ModelStamp, subject: Subject, asked: argparse.Namespace
+) -> tuple[Compared, dict[str, Any]]:
+    """For the report, and for the JSON."""
+    key = ProfileKey.of(stamp, entry_named(name).preprocessing, subject)
+    profile: Profile | None = find_profile(key, asked.profiles)
+    made, held_out = rules(measured, subject, profile, asked.max_fpr, asked.max_fnr)
+    positive = measured.positive[~measured.wild]
+    ours = made[0]
+    result: dict[str, Any] = {
+        "stamp": {**asdict(stamp), "versions": dict(stamp.versions)},
+        "profile_id": profile.profile_id if profile else "uncalibrated",
+        "scores": "cross-validated: the profile was fitted on these photos" if held_out else "as served",
+        "thresholds": asdict(ours.thresholds) if ours.thresholds else None,
+        "auc": auc(ours.scores, positive),
+        "ece": expected_calibration_error(ours.scores, positive),
+        "reliability": reliability(ours.scores, positive),
+        "recall_at_fpr": {f"{t:g}": asdict(recall_at_fpr(ours.scores, positive, t)) for t in TARGETS},
+        "rules": {rule.name: judged(rule, positive, int(measured.wild.sum())) for rule in made},
+        "photos_per_s": round(measured.photos_per_s, 1),
+        "peak_bytes": measured.peak_bytes,
+    }
+    return Compared(name, measured, made, profile, result), result
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = [f"{'network':22}{'rule':38}{'recall':>8}  {'95 %':15}{'FPR':>7}  {'95 %':15}{'wild':>5}"]
+    for name, model in result["models"].items():
+        for rule, row in model["rules"].items():
+            found, wrong = row["recall"], row["false_positive_rate"]
+            lines.append(
+                f"{name:22}{rule:38}{found['rate']:8.2%}  {found['low']:6.2%}-{found['high']:<7.2%} "
+                f"{wrong['rate']:7.2%}  {wrong['low']:6.2%}-{wrong['high']:<7.2%} "
+                f"{row['wild_felines_called_cat']['errors']:5d}"
+            )
+        fixed = "  ".join(f"{float(t):.1%}: {row['rate']:.2%}" for t, row in model["recall_at_fpr"].items())
+        lines.append(f"  recall at a false positive rate of  {fixed}")
+        lines.append(
+            f"  AUC {model['auc']:.5f}  ECE {model['ece']:.4f}  {model['photos_per_s']} photos/s  "
+            f"peak {model['peak_bytes'] / 2**20:.0f} MiB  {model['profile_id']}, {model['scores']}"
+        )
+    lines += [
+        f"McNemar, {pair['first']} against {pair['second']}: only the first is right {pair['only_first']} "
+        f"times, only the second {pair['only_second']}; p = {pair['p']:.3f}"
+        for pair in result["mcnemar"]
+    ]
+    return "\n".join(lines)
+
+
+def run(asked: argparse.Namespace) -> tuple[dict[str, Any], list[Compared]]:
+    subject = load_subject(asked.subject)
+    models: dict[str, Any] = {}
+    shown: list[Compared] = []
+    for name in asked.models.split(","):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+            measured, stamp = child.submit(measure_alone, asked.data, name, asked).result()
+        for_report, models[name] = compared(name, measured, stamp, subject, asked)
+        shown.append(for_report)
+    pairs = []
+    for first, second in combinations(shown, 2):
+        positive = first.positive
+        right = [one.rules[0].called == positive for one in (first, second)]
+        pairs.append({"first": first.name, "second": second.name, "rule": OURS, **mcnemar(*right)})
+    data = shown[0].measured.data
+    return {**provenance(), "subject": subject.name, "data": data, "models": models, "mcnemar": pairs}, shown
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", help="folder, labels.csv, or 'database'")
+    parser.add_argument("--models", default="efficientnet_lite0", help="names, separated by commas")
+    parser.add_argument("--weights-dir", type=Path, default=Path("models/weights"))
+    parser.add_argument("--subject", default="house_cat")
+    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--runtime", default="torch", choices=("torch", "openvino"))
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--max-fpr", type=float, default=0.01)
+    parser.add_argument("--max-fnr", type=float, default=0.01)
+    parser.add_argument(
+        "--profiles", type=Path, nargs="*", default=[Path("data/profiles"), SHIPPED_PROFILES], help="folders"
+    )
+    parser.add_argument("--json", type=Path, default=ROOT / "scripts/results/accuracy.json")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        default=ROOT / "scripts/results/tmp/accuracy.html",
+        help="the report shows photos: not to be committed",
+    )
+    parser.add_argument("--gate", type=Path, help="JSON of limits; exit code 3 where one is not held")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    asked = _arguments(argv)
+    try:
+        gate = load_gate(asked.gate) if asked.gate else {}
+        result, shown = run(asked)
+    except (BadGate, NoData, CheckerError, ModelsError) as error:
+        print(f"benchmark_accuracy: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+    for path in (asked.json, asked.html):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    asked.html.write_text(report(result, shown, labelled_photos(asked.data)), encoding="utf-8")
+    print(table(result))
+    print(f"written to {asked.json} and {asked.html}")
+    fallen = regressions(result, gate)
+    for sentence in fallen:
+        print(f"REGRESSION {sentence}", file=sys.stderr)
+    return REGRESSION if fallen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
