@@ -18,11 +18,11 @@ from flask import Flask
 
 from catloader import create_app
 from catloader.instance import alone, beside, database, object_store, usable_data_folder
+from catloader.model_choice import overruled, resolve_model
 from catloader.server import Server, listening
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 from checker.http import create_checker_app
-from models.catalogue import resolve
 
 _CHECKER_THREADS = 4
 
@@ -132,7 +132,9 @@ def _migrated(settings: Settings) -> Iterator[None]:
 
 def _describe(settings: Settings, *, checks_here: bool) -> str:
     if checks_here:
-        checks = f"checks run here on {resolve(settings.model, settings.weights_dir)[0].name}"
+        checks = f"checks run here on {resolve_model(settings)[0].name}"
+        if promoted := overruled(settings):
+            checks += f" (CATCHECK_MODEL says so; {promoted} was promoted)"
     elif settings.dispatch == "external":
         checks = f"checks run at {settings.checker_url}"
     else:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from checker.service import CheckerService, Loaded
 from sqlalchemy import Engine
 
 from catloader.deletion import DeletionWorker
 from catloader.dispatch import ENDPOINT, Dispatcher, HttpPost, InProcess, Off
 from catloader.errors import StartupError
+from catloader.model_choice import resolve_model
 from catloader.settings import Settings, kept_secret
 from catloader.signatures import Signer, new_secret
 from catloader.store.engine import make_engine
@@ -23,8 +23,11 @@ from catloader.store.queue import SqlCheckQueue
 from catloader.store.replays import WebhookIds
 from catloader.store.users import Users
 from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.ports import Classifier
+from checker.self_test import self_test
+from checker.service import CheckerService, Loaded
 from checker.subject import load_subject
-from models.catalogue import class_names, resolve
+from models.catalogue import class_names
 
 logger = logging.getLogger(__name__)
 
@@ -141,13 +144,21 @@ def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectSt
 
 
 def load_network(settings: Settings) -> Loaded:
-    """The network, the subject and the profile that the settings ask for.
+    """The network, the subject and the profile that the settings ask for; the self-test was stood.
 
     Takes seconds: torch is imported here, not before.
+
+    Raises:
+        ModelRefused, models.errors.ModelsError: why nothing may be checked with it.
     """
+    return Loaded(*classifier_and_decider(settings))
+
+
+def classifier_and_decider(settings: Settings) -> tuple[Classifier, Decider]:
+    """As ``load_network``, for those who look into the decider."""
     from checker.classifier import load_classifier
 
-    entry, path = resolve(settings.model, settings.weights_dir)
+    entry, path = resolve_model(settings)
     classifier = load_classifier(
         entry,
         path,
@@ -165,7 +176,8 @@ def load_network(settings: Settings) -> Loaded:
         max_fnr=settings.max_false_negative_rate,
         profile_folders=profile_folders(settings),
     )
-    return Loaded(classifier, decider)
+    self_test(classifier, decider, profile_folders(settings))
+    return classifier, decider
 
 
 def profile_folders(settings: Settings) -> tuple[Path, ...]:

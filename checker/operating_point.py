@@ -6,6 +6,7 @@ thresholds come from the profile that was measured for exactly this network.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class Decider:
         self.profile_id = profile.profile_id if profile else UNCALIBRATED
         self.thresholds = choose(profile, max_fpr, max_fnr) if profile else DEFAULT_THRESHOLDS
         self._head = profile.head if profile else Head()
-        self._class_names = tuple(class_names)
+        self.class_names = tuple(class_names)
 
     @classmethod
     def for_network(
@@ -112,6 +113,12 @@ class Decider:
         """
         profile = find_profile(ProfileKey.of(stamp, preprocessing, subject), profile_folders)
         return cls(subject, class_names, profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
+
+    def at(self, thresholds: Thresholds) -> Decider:
+        """The same in all but the thresholds: decides as under the rates of another day."""
+        other = copy.copy(self)
+        other.thresholds = thresholds
+        return other
 
     def decide(
         self,
@@ -156,10 +163,10 @@ class Decider:
 
     def _top(self, confidences: Floats) -> tuple[Label, ...]:
         best = np.argsort(-confidences, kind="stable")[:TOP]
-        return tuple(Label(int(i), self._class_names[i], float(confidences[i])) for i in best)
+        return tuple(Label(int(i), self.class_names[i], float(confidences[i])) for i in best)
 
     def _masses(self, confidences: Floats) -> dict[str, float]:
-        return {self._class_names[i]: float(confidences[i]) for i in self.subject.classes}
+        return {self.class_names[i]: float(confidences[i]) for i in self.subject.classes}
 
 
 def softmax(logits: Floats) -> Floats:

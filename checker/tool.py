@@ -22,6 +22,7 @@ from checker.operating_point import SHIPPED_PROFILES, Decider
 from checker.pipeline import Loaded
 from checker.ports import ModelStamp, View
 from checker.profile import ProfileKey, find_profile
+from checker.self_test import self_test
 from checker.service import available_cores
 from checker.subject import Subject, load_subject
 from checker.views import site_views
@@ -144,6 +145,7 @@ def _chosen(options: argparse.Namespace) -> tuple[Entry, Path, Subject]:
 def _load(
     entry: Entry, weights: Path, subject: Subject, options: argparse.Namespace
 ) -> tuple[Loaded, Decider]:
+    folders = (*options.profiles, SHIPPED_PROFILES)
     classifier = load_classifier(
         entry,
         weights,
@@ -159,6 +161,7 @@ def _load(
         class_names(),
         max_fpr=options.max_false_positive_rate,
         max_fnr=options.max_false_negative_rate,
-        profile_folders=(*options.profiles, SHIPPED_PROFILES),
+        profile_folders=folders,
     )
+    self_test(classifier, decider, folders)
     return Loaded(classifier, decider), decider

@@ -13,6 +13,7 @@ from checker.framing import preprocessing_of
 from checker.operating_point import SHIPPED_PROFILES, Decider
 from checker.ports import Classifier, View
 from checker.profile import Profile
+from checker.self_test import names_digest
 
 PHOTO = SHIPPED_PROFILES / "golden.jpg"
 """Chelsea the cat, from scikit-image (CC0, by Stefan van der Walt)."""
@@ -30,6 +31,7 @@ def golden_test(profile: Profile, classifier: Classifier, folder: Path, decider:
     golden = {
         "file": PHOTO.name,
         "sha256": hashlib.sha256(data).hexdigest(),
+        "classes_sha256": names_digest(decider.class_names),
         "score": round(decision.score, 6),
         "score_tolerance": SCORE_TOLERANCE,
         "labels": {

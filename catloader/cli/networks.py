@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from catloader.model_choice import resolve_model
 from catloader.settings import Settings
-from models.catalogue import Entry, entry_named, load_catalogue, resolve, weights_path
+from models.catalogue import Entry, entry_named, load_catalogue, weights_path
 from models.errors import ModelsError, WeightsMissing
 
 
@@ -19,7 +20,7 @@ def ls() -> None:
     """List them; `*` marks the one in force."""
     settings = Settings.from_environment()
     try:
-        in_force = resolve(settings.model, settings.weights_dir)[0].name
+        in_force = resolve_model(settings)[0].name
     except ModelsError:
         in_force = ""
     click.echo(f"  {'name':<20} {'acc@1':>6} {'MB':>5}  {'on disk':<8} licence")

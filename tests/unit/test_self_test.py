@@ -1,0 +1,213 @@
+"""The golden photo: whatever is wrong between its bytes and its score, nothing is served."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from catloader.settings import Settings
+from catloader.wiring import load_network
+from checker.__main__ import main as folder_tool
+from checker.classifier import load_classifier
+from checker.errors import ModelRefused
+from checker.head import Head
+from checker.operating_point import Decider
+from checker.ports import Classifier
+from checker.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile
+from checker.self_test import self_test
+from checker.subject import load_subject
+from checker.torch_runtime import TorchClassifier
+from models.build import architecture
+from models.catalogue import Entry, Preprocessing, class_names, entry_named, weights_path
+from scripts._golden import golden_test
+
+ENTRY = entry_named("efficientnet_lite0")
+HOUSE_CAT = load_subject("house_cat")
+
+
+def weights() -> Path:
+    path = weights_path(ENTRY, Path("models/weights"))
+    assert path is not None
+    return path
+
+
+def load(entry: Entry = ENTRY) -> Classifier:
+    return load_classifier(entry, weights(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Iterator[Classifier]:
+    network = load()
+    yield network
+    network.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier) -> Path:
+    """A profile with its golden photo, as ``scripts/calibrate.py`` leaves it."""
+    folder = tmp_path_factory.mktemp("profiles")
+    rate = Rate(1, 100, 0.01, 0.002, 0.05)
+    profile = Profile(
+        key=ProfileKey.of(classifier.stamp, classifier.preprocessing, HOUSE_CAT),
+        model=ENTRY.name,
+        head=Head(),
+        cat=(OperatingPoint(0.01, 0.5, rate, rate),),
+        not_cat=(OperatingPoint(0.01, 0.1, rate, rate),),
+        made={"date": "2999-01-01"},
+    )
+    decider = Decider(HOUSE_CAT, class_names(), profile=profile)
+    golden_test(profile, classifier, folder, decider).save(folder / "lite0.json")
+    return folder
+
+
+@pytest.fixture
+def profile(folder: Path, classifier: Classifier) -> Profile:
+    key = ProfileKey.of(classifier.stamp, classifier.preprocessing, HOUSE_CAT)
+    found = find_profile(key, [folder])
+    assert found is not None
+    return found
+
+
+def decider(profile: Profile, names: tuple[str, ...] | None = None) -> Decider:
+    return Decider(HOUSE_CAT, names or class_names(), profile=profile)
+
+
+def changed(profile: Profile, **golden: Any) -> Profile:
+    return dataclasses.replace(profile, golden={**profile.golden, **golden})
+
+
+def prepared_as(**changes: Any) -> Entry:
+    return dataclasses.replace(ENTRY, preprocessing=dataclasses.replace(ENTRY.preprocessing, **changes))
+
+
+def test_the_measured_network_stands_it(classifier: Classifier, profile: Profile) -> None:
+    self_test(classifier, decider(profile))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"interpolation": "bilinear"},  # another resample filter of the decoder
+        {"mean": (120.0, 120.0, 120.0)},
+        {"std": (120.0, 120.0, 120.0)},
+        {"scale": 255.0},
+        {"resize_px": 240},
+        {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 255.0},
+    ],
+    ids="-".join,
+)
+def test_another_preprocessing_is_refused(profile: Profile, change: dict[str, Any]) -> None:
+    network = load(prepared_as(**change))
+    with pytest.raises(ModelRefused, match="preprocessing, decoder, classes or weights"):
+        self_test(network, decider(profile))
+
+
+def test_swapped_classes_are_refused(classifier: Classifier, profile: Profile) -> None:
+    """Also two that the golden photo does not show, and those of a profile made before they were compared."""
+    names = list(class_names())
+    names[1], names[2] = names[2], names[1]
+    with pytest.raises(ModelRefused, match="names of the classes, or their order"):
+        self_test(classifier, decider(profile, tuple(names)))
+    names = list(class_names())
+    names[281:286] = names[282:286] + names[281:282]
+    old = changed(profile, classes_sha256=None)
+    with pytest.raises(ModelRefused, match="their order is wrong"):
+        self_test(classifier, decider(old, tuple(names)))
+
+
+def test_red_and_blue_swapped_are_refused(classifier: Classifier, profile: Profile) -> None:
+    class Swapped:
+        stamp, preprocessing, input_px = classifier.stamp, classifier.preprocessing, classifier.input_px
+
+        def run(self, batch: Any) -> Any:
+            return classifier.run(batch[..., ::-1].copy())
+
+        def close(self) -> None: ...
+
+    with pytest.raises(ModelRefused, match="was measured"):
+        self_test(Swapped(), decider(profile))
+
+
+def test_other_weights_are_refused(profile: Profile, tmp_path: Path) -> None:
+    """Weights that the catalogue would let through, with another digest: a network trained on."""
+    state = torch.load(weights(), weights_only=True)
+    name = next(name for name, value in reversed(state.items()) if value.ndim == 2)
+    state[name] = state[name] * 1.1
+    architecture(ENTRY.architecture).load_state_dict(state)
+    path = tmp_path / "other.pth"
+    torch.save(state, path)
+    other = TorchClassifier(dataclasses.replace(ENTRY, sha256=""), path, device="cpu")
+    with pytest.raises(ModelRefused, match="weights are other ones"):
+        self_test(other, decider(profile))
+
+
+def test_another_photo_is_refused(classifier: Classifier, profile: Profile, tmp_path: Path) -> None:
+    (tmp_path / "golden.jpg").write_bytes((profile.folder / "golden.jpg").read_bytes() + b"x")
+    with pytest.raises(ModelRefused, match="is not the photo"):
+        self_test(classifier, decider(dataclasses.replace(profile, folder=tmp_path)))
+    with pytest.raises(ModelRefused, match="FileNotFoundError"):
+        self_test(classifier, decider(dataclasses.replace(profile, folder=tmp_path / "none")))
+
+
+def test_another_head_is_refused(classifier: Classifier, profile: Profile) -> None:
+    """The labels are those measured; the score is not."""
+    other = dataclasses.replace(profile, head=Head(bias=1.0))
+    with pytest.raises(ModelRefused, match=r"score is 0\.9"):
+        self_test(classifier, decider(other))
+
+
+def settings(tmp_path: Path, folder: Path) -> Settings:
+    (tmp_path / "profiles").symlink_to(folder)
+    return Settings(data_dir=tmp_path, model=ENTRY.name, device="cpu", runtime="torch")
+
+
+def test_the_site_stands_it_when_it_loads(tmp_path: Path, folder: Path) -> None:
+    loaded = load_network(settings(tmp_path, folder))
+    loaded.classifier.close()
+
+
+def test_the_site_refuses_a_network_that_does_not(tmp_path: Path, folder: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    data = json.loads((folder / "lite0.json").read_text())
+    data["golden"]["labels"]["photo"] = {"coffee mug": 0.9}
+    (broken / "lite0.json").write_text(json.dumps(data))
+    (broken / "golden.jpg").write_bytes((folder / "golden.jpg").read_bytes())
+    with pytest.raises(ModelRefused, match="self-test"):
+        load_network(settings(tmp_path, broken))
+
+
+def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
+    classifier: Classifier, folder: Path
+) -> None:
+    """No profile fits then; it must not pass for a network that was never measured."""
+    other: Preprocessing = prepared_as(mean=(120.0, 120.0, 120.0)).preprocessing
+    network = load(prepared_as(mean=other.mean))
+    blank = Decider.for_network(
+        network.stamp, other, HOUSE_CAT, class_names(), max_fpr=0.01, max_fnr=0.01, profile_folders=[folder]
+    )
+    assert blank.profile is None
+    with pytest.raises(ModelRefused, match=r"prepares photos as .*120.* where .*127.* was measured"):
+        self_test(network, blank, [folder])
+    never_measured = Decider(load_subject("dog"), class_names())
+    self_test(classifier, never_measured, [folder])
+
+
+def test_the_folder_tool_refuses_too(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = json.loads((folder / "lite0.json").read_text())
+    data["golden"]["score"] = 0.1
+    (tmp_path / "lite0.json").write_text(json.dumps(data))
+    (tmp_path / "golden.jpg").write_bytes((folder / "golden.jpg").read_bytes())
+    photo = str(folder / "golden.jpg")
+    common = [photo, "--model", ENTRY.name, "--device", "cpu", "--runtime", "torch"]
+    assert folder_tool([*common, "--profiles", str(tmp_path)]) == 2
+    assert "self-test" in capsys.readouterr().err
+    assert folder_tool([*common, "--profiles", str(folder)]) == 0
