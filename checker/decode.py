@@ -10,6 +10,7 @@ import functools
 import io
 import math
 import struct
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -52,7 +53,9 @@ _UNREADABLE = (
     TypeError,
     AttributeError,
     ArithmeticError,
+    RuntimeError,  # libavif and libheif say nearly everything so
     struct.error,
+    zlib.error,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )

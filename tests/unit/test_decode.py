@@ -1,0 +1,233 @@
+"""Bytes become the network's input: upright, opaque, and the same pixels as torchvision's."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pillow_heif
+import pytest
+import skimage.data
+from PIL import Image, ImageDraw, ImageOps
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as tv
+
+from checker.decode import MAX_PIXELS, decode
+from checker.errors import UnreadableImage
+from models.catalogue import Preprocessing, entry_named
+
+NETWORKS = ["resnet50", "resnet50_v2", "efficientnet_lite0", "efficientnet_lite2"]
+LITE0 = entry_named("efficientnet_lite0").preprocessing
+RESNET = entry_named("resnet50").preprocessing
+Signed = npt.NDArray[np.int16]
+
+
+def encoded(picture: Image.Image, form: str = "JPEG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def drawing(width: int, height: int) -> Image.Image:
+    """Hard edges everywhere: every wrong rounding shows."""
+    chance = np.random.default_rng(5)
+    picture = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(picture)
+    for _ in range(300):
+        ends = [int(x) for x in chance.integers(0, [width, height, width, height])]
+        colour = tuple(int(x) for x in chance.integers(0, 256, 3))
+        pen.line(ends, fill=colour, width=int(chance.integers(1, 5)))
+    return picture
+
+
+def tiled(name: str, width: int, height: int) -> Image.Image:
+    """A large photo, sharp to the pixel, out of a small one."""
+    tile = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
+    picture = Image.new("RGB", (width, height))
+    for left in range(0, width, tile.width):
+        for top in range(0, height, tile.height):
+            picture.paste(tile, (left, top))
+    return picture
+
+
+def reference(data: bytes, way: Preprocessing) -> Signed:
+    """Decoded in full, turned, then torchvision's own resize and crop."""
+    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    mode = InterpolationMode(way.interpolation)
+    return np.asarray(tv.center_crop(tv.resize(picture, [way.resize_px], mode), [way.input_px])).astype(
+        np.int16
+    )
+
+
+def difference(data: bytes, way: Preprocessing) -> Signed:
+    gap: Signed = np.abs(decode(data, way).astype(np.int16) - reference(data, way))
+    return gap
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (333, 333), (640, 427), (230, 400), (60, 90)])
+def test_small_photos_give_torchvisions_pixels_bit_for_bit(name: str, size: tuple[int, int]) -> None:
+    assert difference(encoded(drawing(*size), quality=92), entry_named(name).preprocessing).max() == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(500, 375), (375, 500)])
+def test_every_orientation_gives_the_upright_photos_pixels(orientation: int, size: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(drawing(*size), quality=92, exif=exif)
+    assert difference(data, LITE0).max() == 0
+    assert difference(data, RESNET).max() == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_of_a_drafted_photo_is_upright_too(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    # An odd size: the last drafted row and column stand for less than a whole one.
+    data = encoded(tiled("coffee", 3001, 2251), quality=92, exif=exif)
+    assert difference(data, RESNET).max() <= 8
+
+
+@pytest.mark.parametrize("name", ["resnet50", "efficientnet_lite0", "efficientnet_lite2"])
+@pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000), (2560, 1920), (1450, 1410), (6000, 4500)])
+@pytest.mark.parametrize("photo", ["coffee", "rocket", "astronaut"])
+def test_large_photos_differ_by_at_most_8_of_255_from_a_full_decode(
+    name: str, size: tuple[int, int], photo: str
+) -> None:
+    gap = difference(encoded(tiled(photo, *size), quality=92), entry_named(name).preprocessing)
+    assert gap.max() <= 8
+    assert gap.mean() < 0.6
+
+
+def test_a_large_photo_is_not_decoded_in_full() -> None:
+    gap = difference(encoded(tiled("rocket", 4000, 3000), quality=92), RESNET)
+    assert gap.max() > 0
+
+
+def test_the_result_is_what_the_classifier_takes() -> None:
+    pixels = decode(encoded(drawing(300, 200)), LITE0)
+    assert (pixels.shape, pixels.dtype) == ((224, 224, 3), np.dtype(np.uint8))
+    assert pixels.flags.c_contiguous
+    assert pixels.flags.writeable  # torch warns about arrays that are not
+
+
+def flat(colour: str, mode: str = "RGB") -> Image.Image:
+    return Image.new("RGB", (64, 48), colour).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("form", "mode"),
+    [
+        *[("PNG", mode) for mode in ("RGB", "RGBA", "P", "L", "LA", "1")],
+        *[("TIFF", mode) for mode in ("RGB", "CMYK", "LAB", "YCbCr", "L", "RGBA")],
+        *[("JPEG", mode) for mode in ("RGB", "L", "CMYK", "YCbCr")],
+        *[("WEBP", "RGB"), ("GIF", "P"), ("BMP", "RGB"), ("AVIF", "RGB")],
+    ],
+)
+def test_every_mode_becomes_the_colour_a_person_sees(form: str, mode: str) -> None:
+    source = flat("white", mode) if mode != "LAB" else ImageOps.colorize(flat("white", "L"), "black", "white")
+    pixels = decode(encoded(source, form), LITE0)
+    assert np.abs(pixels.astype(int) - 255).max() <= 3
+
+
+def test_cmyk_colours_hold() -> None:
+    pixels = decode(encoded(flat("red", "CMYK"), "JPEG", quality=95), LITE0)
+    assert pixels[112, 112, 0] > 200
+    assert pixels[112, 112, 1:].max() < 60
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_lies_on_white(mode: str) -> None:
+    clear = Image.new("RGBA", (64, 48), (0, 0, 0, 0))
+    options: dict[str, Any] = {"transparency": 0} if mode == "P" else {}
+    source = Image.new("P", (64, 48), 0) if mode == "P" else clear.convert(mode)
+    assert decode(encoded(source, "PNG", **options), LITE0).min() == 255
+
+
+@pytest.mark.parametrize("level", [0, 1000, 32768, 65535])
+def test_16_bits_are_scaled_not_clipped(level: int) -> None:
+    source = Image.fromarray(np.full((48, 64), level, dtype=np.uint16))
+    for form in ("PNG", "TIFF"):
+        pixels = decode(encoded(source, form), LITE0)
+        assert np.abs(pixels.astype(int) - level / 257).max() <= 1
+
+
+def test_floats_are_scaled_too() -> None:
+    source = Image.fromarray(np.full((48, 64), 0.5, dtype=np.float32))
+    assert abs(int(decode(encoded(source, "TIFF"), LITE0)[0, 0, 0]) - 127) <= 1
+
+
+def test_heic_opens() -> None:
+    picture = tiled("coffee", 640, 480)
+    heic = io.BytesIO()
+    pillow_heif.from_pillow(picture).save(heic, quality=90)
+    expected = reference(encoded(picture, "PNG"), LITE0)
+    assert np.abs(decode(heic.getvalue(), LITE0).astype(int) - expected).mean() < 3
+
+
+def test_the_first_frame_of_an_animation_counts() -> None:
+    frames = [flat("red"), flat("blue")]
+    for form in ("GIF", "WEBP", "PNG"):
+        pixels = decode(encoded(frames[0], form, save_all=True, append_images=frames[1:]), LITE0)
+        assert pixels[100, 100, 0] > 240
+        assert pixels[100, 100, 2] < 15
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+def test_truncated_is_unreadable(form: str, kept: float) -> None:
+    data = encoded(tiled("coffee", 640, 480), form)
+    with pytest.raises(UnreadableImage):
+        decode(data[: int(len(data) * kept)], LITE0)
+
+
+def test_a_truncated_drafted_jpeg_is_unreadable() -> None:
+    data = encoded(tiled("coffee", 4000, 3000))
+    with pytest.raises(UnreadableImage):
+        decode(data[: len(data) * 9 // 10], LITE0)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"<html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"%PDF-1.7"])
+def test_what_is_no_picture_is_unreadable(data: bytes) -> None:
+    with pytest.raises(UnreadableImage, match=r"[^.]\.$"):
+        decode(data, LITE0)
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    for side in (30_000, 9_460):  # far beyond, and just beyond what Pillow itself only warns about
+        header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+        bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        assert side * side > MAX_PIXELS
+        with warnings.catch_warnings(), pytest.raises(UnreadableImage):
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # as outside of tests
+            decode(bomb, LITE0)
+
+
+def test_a_broken_exif_block_does_not_spoil_good_pixels() -> None:
+    data = encoded(drawing(300, 200), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert decode(data, LITE0).shape == (224, 224, 3)
+
+
+def test_hostile_files_raise_only_unreadable_image(hostile_dir: Path) -> None:
+    for path in sorted((hostile_dir / "files").iterdir()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+            try:
+                pixels = decode(path.read_bytes(), LITE0)
+            except UnreadableImage:
+                continue
+        assert pixels.shape == (224, 224, 3), path.name
