@@ -1,0 +1,102 @@
+"""The real network on real photos, decided as the site decides: stored views, pipeline, shipped profile.
+
+The shipped head was fitted on these very photos: what is counted here proves that serving does what
+calibration did. What unseen photos get are the profile's own judged rates, tested at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from catloader.settings import Settings
+from catloader.wiring import load_network
+from checker.operating_point import UNCALIBRATED, Decider
+from checker.pipeline import Loaded, check_batch
+from checker.ports import Claim, Decision, Verdict, View
+from checker.profile import Profile
+from scripts._photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto, labelled_photos
+
+BATCH = 8
+
+
+class FromDisk:
+    """An ``ImageSource`` that makes both stored pictures of a labelled photo, as an upload does."""
+
+    def __init__(self, photos: dict[str, LabelledPhoto]) -> None:
+        self._photos = photos
+
+    def get(self, claim: Claim, view: View) -> bytes:
+        pictures = self._photos[claim.photo_key].read()
+        return pictures.photo if view is View.PHOTO else pictures.thumbnail
+
+
+Decided = list[tuple[LabelledPhoto, Decision]]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """As the site loads it, with every setting's default."""
+    site = Settings(
+        model="efficientnet_lite0",
+        device="cpu",
+        runtime="torch",
+        precision="fp32",
+        data_dir=tmp_path_factory.mktemp("data"),
+    )
+    return load_network(site)
+
+
+@pytest.fixture(scope="module")
+def profile(network: Loaded) -> Profile:
+    assert isinstance(network.decider, Decider)
+    assert network.decider.profile is not None, "no profile is shipped for Lite0 as it runs here"
+    return network.decider.profile
+
+
+@pytest.fixture(scope="module")
+def decided(network: Loaded, photos_dir: Path) -> Decided:
+    photos = labelled_photos(str(photos_dir))
+    source = FromDisk({photo.name: photo for photo in photos})
+    claims = [Claim(number, "token", photo.name, photo.name, 1) for number, photo in enumerate(photos)]
+    rows: Decided = []
+    for start in range(0, len(claims), BATCH):
+        for outcome in check_batch(
+            claims[start : start + BATCH], source, network.classifier, network.decider
+        ):
+            assert outcome.decision is not None, f"{outcome.claim.photo_key}: {outcome.error}"
+            rows.append((photos[outcome.claim.image_id], outcome.decision))
+    return rows
+
+
+def _verdicts(decided: Decided, label: str) -> Counter[Verdict]:
+    return Counter(decision.verdict for photo, decision in decided if photo.label == label)
+
+
+def test_at_the_shipped_threshold_cats_are_found_and_others_are_not_called_cat(decided: Decided) -> None:
+    cats, others = _verdicts(decided, CAT), _verdicts(decided, NOT_CAT)
+    assert cats[Verdict.CAT] >= 0.94 * cats.total()
+    assert others[Verdict.CAT] <= 0.015 * others.total()
+    assert cats[Verdict.NOT_CAT] <= 0.01 * cats.total()
+
+
+def test_the_verdicts_are_calibrated(decided: Decided) -> None:
+    assert UNCALIBRATED not in {decision.profile_id for _, decision in decided}
+
+
+def test_wild_felines_are_reported_as_such_and_none_is_called_a_house_cat(decided: Decided) -> None:
+    wild = [decision for photo, decision in decided if photo.label == WILD_FELINE]
+    assert sum(decision.wild_feline for decision in wild) >= 0.5 * len(wild)
+    assert Verdict.CAT not in {decision.verdict for decision in wild}
+    house = [decision for photo, decision in decided if photo.label == CAT]
+    assert sum(decision.wild_feline for decision in house) <= 0.01 * len(house)
+
+
+@pytest.mark.parametrize(("rate", "recall"), [(0.01, 0.99), (0.003, 0.97)])
+def test_photos_that_chose_nothing_get_what_is_promised(profile: Profile, rate: float, recall: float) -> None:
+    point = next(point for point in profile.cat if point.target == rate)
+    assert point.realised.rate <= rate
+    assert point.recall.rate >= recall
+    assert point.realised.n >= 500
