@@ -179,10 +179,9 @@ class _Download:
         self._reported_bytes = have_bytes
 
     def _cut_off(self) -> FetchFailed:
-        return FetchFailed(
-            f"{self._host} broke off after {self._have_bytes() / 1e6:.0f} MB of {self._entry.name}; "
-            f"the same command continues there."
-        )
+        again = "the same command continues there" if _read(self._validator) else "try it again"
+        had = f"{self._have_bytes() / 1e6:.0f} MB of {self._entry.name}"
+        return FetchFailed(f"{self._host} broke off after {had}; {again}.")
 
     def _unreachable(self, error: requests.RequestException) -> FetchFailed:
         if isinstance(error, requests.exceptions.SSLError):
