@@ -21,3 +21,7 @@ class WeightsRefused(ModelsError):
 
 class FetchFailed(ModelsError):
     """The weights did not arrive; nothing lies under the final name."""
+
+
+class OptimiseFailed(ModelsError):
+    """A network's OpenVINO form was not made; nothing lies under the final name."""

@@ -1,0 +1,131 @@
+"""OpenVINO networks on disk: their names, what each was made from, and the check before one is used.
+
+``models.optimise`` makes them; this half imports neither torch nor openvino, and is all that serving needs.
+Three files belong together: ``NAME.xml`` (the graph), ``NAME.bin`` (the numbers) and, written last,
+``NAME.json`` (the card: what the other two must be).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.catalogue import Entry
+from models.errors import WeightsMissing, WeightsRefused
+
+FORMAT = 1
+PRECISIONS = ("fp32", "bf16", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One network in OpenVINO's form, as it lies beside this card."""
+
+    model: str
+    precision: str
+    """``fp32``, ``bf16`` (computed so; kept as fp16) or ``int8``."""
+    preprocessing: str
+    """``Preprocessing.key``: the normalisation is part of the graph."""
+    source_sha256: str
+    """Of the weights that it was made from."""
+    xml_sha256: str
+    bin_sha256: str
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """Date, versions, the calibration photos' number and digest, how far it is from fp32 on them."""
+    path: Path = Path()
+    """The ``.xml``."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """The weights that really run. fp32 and bf16: the source's. int8 has its own: which they are
+        depends on the calibration photos too, so no other int8 network's profile holds for them."""
+        return self.bin_sha256 if self.precision == "int8" else self.source_sha256
+
+
+def stem(entry: Entry, source_sha256: str, precision: str, calibration_sha256: str = "") -> str:
+    """The files' name: another one for whatever would give other numbers."""
+    inputs = (FORMAT, source_sha256, entry.preprocessing.key, precision, calibration_sha256)
+    return f"{entry.name}-{precision}-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]}"
+
+
+def write_card(card: Card) -> None:
+    """Makes the network findable: only now are its files known to be whole."""
+    facts = {"format": FORMAT, **dataclasses.asdict(card)}
+    del facts["path"]
+    part = card.path.with_suffix(".json.part")
+    part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    part.replace(card.path.with_suffix(".json"))
+
+
+def find(entry: Entry, weights_dir: Path, precision: str) -> Card | None:
+    """The entry's network of this precision, the newest where there are several; None if there is none.
+
+    Raises:
+        WeightsRefused: a card that can't be read.
+    """
+    cards = [read_card(path) for path in sorted(weights_dir.glob(f"{entry.name}-{precision}-*.json"))]
+    fitting = [
+        card
+        for card in cards
+        if card is not None
+        and (card.model, card.precision, card.preprocessing)
+        == (entry.name, precision, entry.preprocessing.key)
+        and card.source_sha256.startswith(entry.sha256)
+    ]
+    return max(fitting, key=lambda card: str(card.made.get("date", "")), default=None)
+
+
+def get(entry: Entry, weights_dir: Path, precision: str) -> Card:
+    """As ``find``; where there is none, ``WeightsMissing`` says how to make it."""
+    card = find(entry, weights_dir, precision)
+    if card is None:
+        raise WeightsMissing(
+            f"{entry.name} was not yet made for OpenVINO in {precision}; "
+            f"`catloader models optimise {entry.name} --precision {precision}` does that once."
+        )
+    return card
+
+
+def read_card(path: Path) -> Card | None:
+    """None for a card of another format, which another version of this program wrote."""
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+        if facts.pop("format") != FORMAT:
+            return None
+        return Card(**facts, path=path.with_suffix(".xml"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsRefused(f"{path} can't be read; delete it, and make the network again.") from error
+
+
+def verify(card: Card) -> None:
+    """Raises WeightsRefused unless both files are what the card says."""
+    for path, wanted in ((card.path, card.xml_sha256), (card.path.with_suffix(".bin"), card.bin_sha256)):
+        if sha256_of(path) != wanted:
+            raise WeightsRefused(
+                f"{path.name} is truncated or altered: it is not what {card.path.stem}.json says. "
+                f"`catloader models optimise {card.model} --precision {card.precision}` makes it again."
+            )
+
+
+def sha256_of(path: Path) -> str:
+    """64 hex digits; empty where the file can't be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def without_telemetry() -> None:
+    """Call before openvino or nncf is imported: both report their use over the network unless told not to.
+
+    Both take a missing ``openvino_telemetry`` for a no, and start 40 ms sooner.
+    """
+    import sys
+
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's own way to say "not here"

@@ -1,0 +1,129 @@
+"""One network in every form that the speed benchmark runs: ours, ONNX, and a Hugging Face folder.
+
+    python -m scripts.speed_prepare MODEL FOLDER VARIANT,...
+
+The weights on disk, or random ones where there are none: speed does not depend on them. A process of its
+own, so that the measured ones never hold what only making takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from checker.decode import decode
+from models.build import architecture, build
+from models.catalogue import Entry, entry_named, weights_path
+from models.openvino_ir import PRECISIONS, sha256_of
+from models.optimise import LEAST_CALIBRATION, optimise
+
+_RESNETS = {"resnet18": ("basic", [2, 2, 2, 2]), "resnet50": ("bottleneck", [3, 4, 6, 3])}
+
+
+class LogitsOnly(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.network(pixels)[1]
+        return logits
+
+
+def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
+    torch.manual_seed(0)
+    entry = entry_named(model)
+    path = weights_path(entry, Path("models/weights"))
+    is_random = path is None
+    if path is None:
+        path = folder / f"{model}.pth"
+        torch.save(architecture(entry.architecture).state_dict(), path)
+    entry = dataclasses.replace(entry, sha256=sha256_of(path))
+    network = build(entry, path)
+    facts = {
+        "sha256": entry.sha256,
+        "weights": str(path),
+        "random_weights": is_random,
+        "gop": _gop(network, entry),
+    }
+    (folder / f"{model}.json").write_text(json.dumps(facts))
+    pixels = [decode(file.read_bytes(), entry.preprocessing) for file in sorted(folder.glob("500x375-*.jpg"))]
+    # Enough to set ranges by; accuracy is measured elsewhere, on real photos.
+    turned = [turn for photo in pixels for turn in (photo, photo[:, ::-1], photo[::-1], photo[::-1, ::-1])]
+    calibration = (turned * LEAST_CALIBRATION)[:LEAST_CALIBRATION]
+    for precision in PRECISIONS:
+        if f"openvino-{precision}" in variants:
+            optimise(entry, path, folder, precision, calibration)
+    if "onnxruntime" in variants and importlib.util.find_spec("onnxruntime"):
+        side = entry.preprocessing.input_px
+        target = folder / f"{model}.onnx"
+        torch.onnx.export(
+            LogitsOnly(network).eval(),
+            (torch.zeros(1, 3, side, side),),
+            target,
+            dynamo=True,
+            verbose=False,
+        )
+    if "transformers" in variants and importlib.util.find_spec("transformers") and model in _RESNETS:
+        _hugging_face(folder / f"{model}-hf", model)
+
+
+def _gop(network: nn.Module, entry: Entry) -> float:
+    """Thousand millions of operations, two for each multiply-add of convolutions and linear layers."""
+    total = 0
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal total
+        weight = layer.get_parameter("weight")
+        total += 2 * output.numel() * weight[0].numel()
+
+    hooks = [
+        layer.register_forward_hook(count)
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    ]
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, entry.preprocessing.input_px, entry.preprocessing.input_px))
+    for hook in hooks:
+        hook.remove()
+    return total / 1e9
+
+
+def _hugging_face(folder: Path, model: str) -> None:
+    """As ``microsoft/resnet-50`` is published: network and image processor."""
+    from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
+
+    kind, depths = _RESNETS[model]
+    widths = {"basic": [64, 128, 256, 512], "bottleneck": [256, 512, 1024, 2048]}[kind]
+    config = ResNetConfig(layer_type=kind, depths=depths, hidden_sizes=widths)
+    config.num_labels = 1000
+    ResNetForImageClassification(config).save_pretrained(folder)
+    ConvNextImageProcessor(
+        size={"shortest_edge": 224},
+        crop_pct=0.875,
+        resample=3,
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
+    ).save_pretrained(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("variants")
+    arguments = parser.parse_args()
+    with contextlib.redirect_stdout(None):
+        prepare(arguments.folder, arguments.model, arguments.variants.split(","))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""OpenVINO forms of a real network, made once for all tests of this run."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from models.catalogue import Entry, entry_named, weights_path
+from models.openvino_ir import Card
+from models.optimise import LEAST_CALIBRATION, Pictures, optimise
+
+ENTRY = entry_named("efficientnet_lite0")
+
+
+def weights() -> Path:
+    path = weights_path(ENTRY, Path())
+    assert path is not None  # a package of requirements.txt
+    return path
+
+
+@functools.cache
+def folder() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="openvino-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+@functools.cache
+def made(precision: str) -> tuple[Entry, Card]:
+    calibration = views() if precision == "int8" else ()
+    return ENTRY, optimise(ENTRY, weights(), folder(), precision, calibration)
+
+
+@functools.cache
+def views() -> tuple[Pictures, ...]:
+    """Crops of scikit-image's photos, at the network's size."""
+    rng, side = np.random.default_rng(0), ENTRY.preprocessing.input_px
+    found = []
+    for number in range(LEAST_CALIBRATION):
+        image = photo(("chelsea", "astronaut", "coffee", "rocket")[number % 4])
+        size = int(min(image.size) * rng.uniform(0.6, 1.0))
+        left = int(rng.integers(0, image.width - size + 1))
+        top = int(rng.integers(0, image.height - size + 1))
+        crop = image.resize((side, side), box=(left, top, left + size, top + size))
+        found.append(np.asarray(crop)[:, :: rng.choice([-1, 1])])
+    return tuple(found)
+
+
+def photo(name: str) -> Image.Image:
+    """One of scikit-image's own."""
+    read: Callable[[], Pictures] = getattr(skimage.data, name)
+    return Image.fromarray(read())

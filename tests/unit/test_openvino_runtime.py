@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import openvino_forms as forms
+import pytest
+
+from checker.errors import ClassifierFailed, ModelRefused
+from checker.openvino_runtime import OpenVinoClassifier
+from checker.ports import Classifier, Pixels
+
+ROOT = Path(__file__).resolve().parents[2]
+TABBY_TO_EGYPTIAN = slice(281, 286)
+
+
+@pytest.fixture
+def classifier() -> OpenVinoClassifier:
+    return OpenVinoClassifier(*forms.made("fp32"), workers=2)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pixels:
+    return np.stack(forms.views()[:11])
+
+
+def test_it_says_what_torch_says(classifier: OpenVinoClassifier, pictures: Pixels) -> None:
+    import torch
+
+    from models.build import build
+
+    way = forms.ENTRY.preprocessing
+    normalised = (pictures / way.scale - np.array(way.mean)) / np.array(way.std)
+    with torch.inference_mode():
+        batch = torch.from_numpy(normalised.astype(np.float32)).permute(0, 3, 1, 2)
+        features, logits = build(forms.ENTRY, forms.weights())(batch)
+
+    said = classifier.run(pictures)
+
+    np.testing.assert_allclose(said.logits, logits.numpy(), atol=1e-4 * float(logits.abs().max()))
+    np.testing.assert_allclose(said.features, features.numpy(), atol=1e-4 * float(features.abs().max()))
+    assert said.logits.dtype == said.features.dtype == np.float32
+
+
+def test_a_cat_is_a_cat(classifier: OpenVinoClassifier, pictures: Pixels) -> None:
+    chelsea = classifier.run(pictures[:1]).logits[0]
+
+    assert chelsea.argmax() in range(1000)[TABBY_TO_EGYPTIAN]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_picture_gets_the_same_numbers_in_any_company(precision: str, pictures: Pixels) -> None:
+    alone = OpenVinoClassifier(*forms.made(precision), workers=1)
+    many = OpenVinoClassifier(*forms.made(precision), workers=3)
+    expected = [alone.run(picture[np.newaxis]) for picture in pictures]
+
+    together = many.run(pictures)
+    pair_after_a_burst = many.run(pictures[:2])  # its pictures go to two streams
+    with ThreadPoolExecutor(8) as pool:  # more threads than streams
+        crowd = list(pool.map(lambda place: many.run(pictures[place : place + 3]), [*range(9)] * 4))
+
+    for place, wanted in enumerate(expected):
+        assert (together.logits[place] == wanted.logits[0]).all()
+        assert (together.features[place] == wanted.features[0]).all()
+    for place in (0, 1):
+        assert (pair_after_a_burst.logits[place] == expected[place].logits[0]).all()
+    for place, said in zip([*range(9)] * 4, crowd, strict=True):
+        assert (
+            said.logits == np.concatenate([wanted.logits for wanted in expected[place : place + 3]])
+        ).all()
+
+
+def test_what_was_said_stays_said(classifier: OpenVinoClassifier, pictures: Pixels) -> None:
+    classifier.run(pictures)
+    pair = classifier.run(pictures[:2])
+    kept = pair.logits.copy(), pair.features.copy()
+
+    classifier.run(pictures[5:])
+
+    assert (pair.logits == kept[0]).all()
+    assert (pair.features == kept[1]).all()
+
+
+def test_it_is_a_classifier_and_says_who_it_is(classifier: OpenVinoClassifier) -> None:
+    seam: Classifier = classifier
+
+    assert (seam.stamp.runtime, seam.stamp.precision, seam.stamp.device) == ("openvino", "fp32", "cpu")
+    assert seam.stamp.weights_sha256 == forms.ENTRY.sha256
+    assert seam.stamp.versions["openvino"]
+    assert seam.input_px == forms.ENTRY.preprocessing.input_px
+    assert seam.preprocessing == forms.ENTRY.preprocessing
+
+
+def test_an_int8_network_has_weights_of_its_own() -> None:
+    entry, card = forms.made("int8")
+
+    stamp = OpenVinoClassifier(entry, card).stamp
+
+    assert stamp.precision == "int8"
+    assert stamp.weights_sha256 == card.bin_sha256 != entry.sha256
+
+
+def test_pictures_of_another_size_are_refused_and_the_next_ones_are_not(
+    classifier: OpenVinoClassifier, pictures: Pixels
+) -> None:
+    with pytest.raises(ClassifierFailed, match="failed on 3 pictures"):
+        classifier.run(pictures[:3, :100])
+
+    assert len(classifier.run(pictures[:3]).logits) == 3
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".xml"])
+def test_files_that_are_not_what_the_card_says_are_refused(suffix: str, tmp_path: Path) -> None:
+    entry, card = forms.made("fp32")
+    for kind in (".xml", ".bin"):
+        (tmp_path / f"net{kind}").write_bytes(card.path.with_suffix(kind).read_bytes())
+    copy = dataclasses.replace(card, path=tmp_path / "net.xml")
+    OpenVinoClassifier(entry, copy)
+    altered = copy.path.with_suffix(suffix)
+    altered.write_bytes(altered.read_bytes()[:-1] + b"?")
+
+    with pytest.raises(ModelRefused, match="truncated or altered"):
+        OpenVinoClassifier(entry, copy)
+    altered.unlink()
+    with pytest.raises(ModelRefused, match="truncated or altered"):
+        OpenVinoClassifier(entry, copy)
+
+
+_FIRST_VERDICT = """
+import json, resource, sys
+from pathlib import Path
+from checker.decode import decode
+from checker.openvino_runtime import OpenVinoClassifier
+from models.catalogue import entry_named
+from models.openvino_ir import get
+photo, weights_dir, precision = sys.argv[1:]
+entry = entry_named("efficientnet_lite0")
+classifier = OpenVinoClassifier(entry, get(entry, Path(weights_dir), precision))
+pixels = decode(Path(photo).read_bytes(), classifier.preprocessing)
+top = int(classifier.run(pixels[None]).logits[0].argmax())
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak_kib = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+loaded = {name.partition(".")[0] for name, module in sys.modules.items() if module is not None}
+print(json.dumps({"top": top, "core_s": used.ru_utime + used.ru_stime, "peak_bytes": peak_kib * 1024,
+                  "loaded": sorted(loaded)}))
+"""
+
+
+def test_the_first_verdict_needs_neither_torch_nor_a_second_nor_much_memory(tmp_path: Path) -> None:
+    _, card = forms.made("int8")
+    forms.photo("chelsea").save(tmp_path / "cat.jpg")
+    arguments = [str(tmp_path / "cat.jpg"), str(card.path.parent), "int8"]
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _FIRST_VERDICT, *arguments],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    told = json.loads(done.stdout)
+    assert told["top"] in range(1000)[TABBY_TO_EGYPTIAN]
+    assert not {"torch", "torchvision", "openvino_telemetry", "skimage", "flask"} & set(told["loaded"])
+    assert told["peak_bytes"] < 250e6
+    # Seconds of computing: a wall clock would measure what else this machine does.
+    assert told["core_s"] < 1.0
