@@ -53,8 +53,8 @@ def main(url: str, target: Path) -> None:
             page.wait_for_url("**/photos")
         page.goto("/photos")
         expect(page.locator("[data-waiting]")).to_have_count(0, timeout=60_000)
-        for photo in page.locator(".grid img").all():
-            expect(photo).to_have_js_property("complete", True)
+        for picture in page.locator(".grid img").all():
+            expect(picture).to_have_js_property("complete", True)
         page.mouse.move(0, 0)
         with tempfile.NamedTemporaryFile(suffix=".png") as shot:
             page.screenshot(path=shot.name, animations="disabled")
