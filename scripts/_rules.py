@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from checker.head import Head, sigmoid
-from checker.operating_point import DEFAULT_THRESHOLDS, Thresholds, choose, softmax
+from checker.head import sigmoid
+from checker.operating_point import Decider, Thresholds, softmax
 from checker.profile import Profile
 from checker.subject import Subject
+from models.catalogue import class_names
 from scripts._fit import FEATURE_PENALTY, Inputs
 from scripts._measure import Measured
 from scripts._statistics import Doubles, Flags
@@ -62,16 +63,20 @@ def rules(
 def _ours(
     measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
 ) -> tuple[Rule, bool]:
+    decider = Decider(subject, class_names(), profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
+    decisions = [decider.decide(*row) for row in zip(*measured.views(), strict=True)]
+    wild = np.array([decision.wild_feline for decision in decisions])
+    scores = np.array([decision.score for decision in decisions])
+    called = (scores >= decider.thresholds.cat_at) & ~wild
+    wild_called = int(called[measured.wild].sum())
     known = ~measured.wild
-    head = profile.head if profile else Head()
-    thresholds = choose(profile, max_fpr, max_fnr) if profile else DEFAULT_THRESHOLDS
-    everything = head.scores(subject, *measured.views())
-    scores = everything[known]
     same = profile is not None and profile.made.get("data", {}).get("sha256") == measured.data["sha256"]
     if same and profile is not None:
         scores = _held_out(measured, subject, profile.made["fit"], known)
-    wild = int((everything[measured.wild] >= thresholds.cat_at).sum())
-    return Rule(OURS, scores, scores >= thresholds.cat_at, wild, thresholds), same
+        called = (scores >= decider.thresholds.cat_at) & ~wild[known]
+    else:
+        scores, called = scores[known], called[known]
+    return Rule(OURS, scores, called, wild_called, decider.thresholds), same
 
 
 def _held_out(
