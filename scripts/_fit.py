@@ -50,11 +50,19 @@ class Inputs:
         return np.asarray(z)
 
 
-def fit(inputs: Inputs, positive: Flags, *, features: bool, penalty: float = FEATURE_PENALTY) -> Head:
+def fit(
+    inputs: Inputs,
+    positive: Flags,
+    *,
+    features: bool,
+    penalty: float = FEATURE_PENALTY,
+    alone: bool = True,
+) -> Head:
     """A head for these photos; not yet calibrated.
 
-    Each photo is three examples of a third each: both views averaged, as they will be judged, and each view
-    alone. That is augmentation for free: it takes a quarter off the held-out loss of the averages alone.
+    Args:
+        alone: each photo is three examples of a third each: both views averaged, as they will be judged, and
+            each view alone. Augmentation for free; ``compare_scores.py`` says what it is worth.
     """
     y = positive.astype(np.float64)
     if not features:
@@ -66,13 +74,16 @@ def fit(inputs: Inputs, positive: Flags, *, features: bool, penalty: float = FEA
         )
         return Head(float(weights[0]), (float(weights[1]), float(weights[2])))
     averages = 0.5 * (inputs.photo + inputs.thumbnail)
-    rows = np.concatenate([averages, inputs.photo, inputs.thumbnail])
+    rows = np.concatenate([averages, inputs.photo, inputs.thumbnail]) if alone else averages
     # One weight for both views' log-odds: apart, these two twins would only fit the noise between them.
-    odds = np.concatenate([inputs.odds.mean(axis=1), inputs.odds[:, 0], inputs.odds[:, 1]])
+    odds = inputs.odds.mean(axis=1)
+    if alone:
+        odds = np.concatenate([odds, inputs.odds[:, 0], inputs.odds[:, 1]])
+    copies = len(rows) // len(y)
     centre, spread = rows.mean(axis=0), rows.std()
     design = np.c_[np.ones(len(rows)), odds, (rows - centre) / spread]
     penalties = np.r_[0.0, MASS_PENALTY, np.full(rows.shape[1], penalty)]
-    weights = _newton(design, np.tile(y, 3), np.full(len(rows), 1 / 3), penalties)
+    weights = _newton(design, np.tile(y, copies), np.full(len(rows), 1 / copies), penalties)
     slope = weights[2:] / spread
     half = 0.5 * float(weights[1])
     return Head(float(weights[0] - centre @ slope), (half, half), slope)
