@@ -59,7 +59,7 @@ class TorchClassifier:
         self._preprocessing = way = entry.preprocessing
         digest = verify(entry, path)
         network = fold_batch_norms(build(entry, path)).to(self._device, self._dtype)
-        self._network = network.to(memory_format=torch.channels_last)
+        self._network: torch.nn.Module | None = network.to(memory_format=torch.channels_last)
         # (x / scale - mean) / std as one multiply and one add, in float32, on the device.
         mean, std = np.array(way.mean), np.array(way.std)
         self._scale, self._shift = (
@@ -104,7 +104,7 @@ class TorchClassifier:
 
     def close(self) -> None:
         """Lets go of the weights; ``run`` must not be under way."""
-        self._network = torch.nn.Identity()
+        self._network = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -118,6 +118,8 @@ class TorchClassifier:
 
     @torch.inference_mode()
     def _forward(self, batch: Pixels) -> tuple[Floats, Floats]:
+        if self._network is None:
+            raise ClassifierFailed("The network is closed.")
         # NHWC bytes seen as NCHW: channels_last without a copy, and a quarter of the traffic to a GPU.
         pixels = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
         outputs = self._network((pixels * self._scale + self._shift).to(self._dtype))
