@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 from catloader.store.engine import writing
 from catloader.store.schema import webhook_ids
 
-
 _KEPT = timedelta(hours=1)
 """Many times the five minutes for which a signature is good: clocks may differ between machines."""
 
