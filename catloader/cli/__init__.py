@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from catloader.cli import checks, networks, site, users
+from catloader.cli import checks, networks, records, site, users
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
@@ -42,3 +42,8 @@ for command in (
     networks.models,
 ):
     main.add_command(command)
+
+for command in (records.verify, records.recheck):
+    checks.check.add_command(command)
+for command in (records.shadow, records.promote, records.rollback):
+    networks.models.add_command(command)
