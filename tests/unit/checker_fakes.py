@@ -128,8 +128,8 @@ class MemoryQueue:
         with self._lock:
             return self._lock.wait_for(lambda: condition(self), timeout_s)
 
-    def finished(self, photos: int) -> bool:
-        return self.wait_until(lambda queue: len(queue.outcomes) >= photos)
+    def finished(self, photos: int, timeout_s: float = 30) -> bool:
+        return self.wait_until(lambda queue: len(queue.outcomes) >= photos, timeout_s)
 
 
 class StubClassifier:
