@@ -100,7 +100,8 @@ def recheck(model_digest: str | None, band: str | None, since: datetime | None, 
         rechecks = Rechecks(engine)
         kept = rechecks.count_decided_by_people(which)
         photos = rechecks.count(which) if dry_run else rechecks.set_back(which, datetime.now(UTC))
-    click.echo(f"{_photos(photos)} {'would wait' if dry_run else 'wait'} for another check.")
+    wait = "would wait" if dry_run else "waits" if photos == 1 else "wait"
+    click.echo(f"{_photos(photos)} {wait} for another check.")
     if kept:
         click.echo(f"{_photos(kept)} decided by people {'stays' if kept == 1 else 'stay'} so.")
 

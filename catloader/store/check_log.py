@@ -86,7 +86,7 @@ class CheckLog:
             images.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
         )
         for rows in self._pages(query, images.c.id, sample):
-            yield [CheckedPhoto(*row) for row in rows]
+            yield [CheckedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict) for row in rows]
 
     def _pages(
         self, query: Select[Any], id: ColumnElement[int], sample: int | None

@@ -1,0 +1,225 @@
+"""``check verify``, ``check recheck``, ``models shadow|promote|rollback``, as an operator types them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import skimage
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine, func, select, update
+
+from catloader.cli import main
+from catloader.dispatch import Off
+from catloader.model_choice import model_in_force
+from catloader.settings import Settings
+from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.engine import reading, utcnow, writing
+from catloader.store.images import Images
+from catloader.store.objects import ObjectStore
+from catloader.store.schema import check_log, images
+from catloader.store.users import Users
+from catloader.uploads import upload
+from models.catalogue import entry_named
+
+PHOTOS = ("chelsea.png", "coffee.png")
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def typed(tmp_path: Path) -> Run:
+    """A command without a database or S3 of its own to speak of; ``CATCHECK_MODEL`` is the default."""
+
+    def run(*words: str, **environ: str) -> Result:
+        env = {
+            "CATLOADER_DATA_DIR": str(tmp_path),
+            "CATLOADER_MIN_FREE_BYTES": "0",
+            "CATCHECK_WEIGHTS_DIR": str(tmp_path / "weights"),
+            "CATCHECK_DEVICE": "cpu",
+            "CATCHECK_RUNTIME": "torch",
+            "CATCHECK_MODEL": "",
+            **environ,
+        }
+        return CliRunner().invoke(main, words, env=env, catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture
+def on_site(typed: Run, engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Run:
+    """The same beside two photos that `catloader check run` has checked."""
+    where = {
+        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
+        "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
+        "CATLOADER_PHOTOS_BUCKET": objects.photos_bucket,
+        "CATLOADER_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
+    }
+    pictures = Path(skimage.__file__).parent / "data"
+    upload(
+        [(name, (pictures / name).read_bytes()) for name in PHOTOS],
+        [],
+        Users(engine).create("ada@example.org", "hash", utcnow()).id,
+        settings=Settings(data_dir=tmp_path, min_free_bytes=0),
+        images=Images(engine, objects.photos_bucket, objects.thumbnails_bucket),
+        objects=objects,
+        dispatcher=Off(),
+        now=utcnow,
+    )
+
+    def run(*words: str, **environ: str) -> Result:
+        return typed(*words, **{**where, **environ})
+
+    assert run("check", "run").output == "2 photos checked.\n"
+    return run
+
+
+def _one_line(result: Result) -> str:
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
+    return result.output
+
+
+def test_verify_says_what_differs_and_ends_with_1(on_site: Run, engine: Engine) -> None:
+    fine = on_site("check", "verify")
+    assert (fine.exit_code, fine.output) == (0, "2 replayed, 0 differ; 0 by another network.\n")
+    assert on_site("check", "verify", "--sample", "1").output.startswith("1 replayed, 0 differ")
+    assert on_site("check", "verify", "--since", "2999-01-01").output.startswith("0 replayed, 0 differ; 0 by")
+    other = on_site("check", "verify", CATCHECK_MODEL="efficientnet_lite2")
+    assert (other.exit_code, other.output) == (0, "0 replayed, 0 differ; 2 by another network.\n")
+    with writing(engine) as connection:
+        first = select(func.min(check_log.c.id)).scalar_subquery()
+        connection.execute(update(check_log).where(check_log.c.id == first).values(verdict="unsure"))
+    bad = on_site("check", "verify")
+    assert bad.exit_code == 1
+    assert re.search(r"^photo \d+  check \d+  unsure \d.\d+ was logged, now it is cat", bad.output)
+    assert "2 replayed, 1 differ; " in bad.output
+
+
+def test_recheck_counts_first_and_leaves_people_alone(on_site: Run, engine: Engine) -> None:
+    with writing(engine) as connection:
+        decided = {"human_verdict": "cat", "human_verdict_at": utcnow()}
+        connection.execute(update(images).where(images.c.status == "cat").values(decided))
+        digest = connection.execute(select(check_log.c.weights_sha256).limit(1)).scalar_one()
+    words = ("check", "recheck", "--model-digest", digest[:12])
+    told = "1 photo would wait for another check.\n1 photo decided by people stays so.\n"
+    assert on_site(*words, "--dry-run").output == told
+    assert _statuses(engine) == ["cat", "not_cat"]
+    assert on_site(*words).output.startswith("1 photo waits for another check.")
+    assert _statuses(engine) == ["cat", "pending"]
+    assert on_site("check", "run").output == "1 photo checked.\n"
+    assert _statuses(engine) == ["cat", "not_cat"]
+    assert on_site("check", "recheck", "--band", "unsure").output == "0 photos wait for another check.\n"
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--model-digest", "%"), ("--band", "pending"), ("--since", "yesterday"), ("--dry-run",)]
+)
+def test_recheck_must_be_told_which(typed: Run, words: tuple[str, ...]) -> None:
+    assert typed("check", "recheck", *words).exit_code == 2
+
+
+def test_a_shadow_lists_flips_and_who_is_right(on_site: Run, engine: Engine, tmp_path: Path) -> None:
+    rates = {"CATCHECK_MODEL": "efficientnet_lite0"}
+    same = on_site("models", "shadow", "efficientnet_lite0", **rates)
+    assert same.output == "2 compared: 0 would move towards cat, 0 away from it.\n"
+    _contrary_profile(tmp_path / "profiles")
+    with writing(engine) as connection:
+        human = {"human_verdict": "cat", "human_verdict_at": utcnow()}
+        connection.execute(update(images).where(images.c.status == "cat").values(human))
+    before = _statuses(engine)
+    result = on_site("models", "shadow", "efficientnet_lite2", **rates)
+    assert result.exit_code == 0
+    cat, other, *summary = result.output.splitlines()
+    assert re.fullmatch(r"photo +\d+ +cat \d\.\d+ -> not_cat \d\.\d+  a person says cat", cat)
+    assert re.fullmatch(r"photo +\d+  not_cat \d\.\d+ -> +cat \d\.\d+", other)
+    assert [" ".join(line.split()) for line in summary] == [
+        "2 compared: 1 would move towards cat, 1 away from it.",
+        "cat -> not_cat 1",
+        "not_cat -> cat 1",
+        "Where people decided: 1 would become wrong, 0 right.",
+    ]
+    assert (
+        on_site("models", "shadow", "efficientnet_lite2", "--sample", "1", **rates).output.count("photo ")
+        == 1
+    )
+    assert _statuses(engine) == before
+    assert "no network called" in _one_line(on_site("models", "shadow", "resnet5"))
+    assert "not on disk" in _one_line(on_site("models", "shadow", "resnet50"))
+
+
+def test_promote_and_roll_back(typed: Run, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, weights_dir=tmp_path / "weights")
+    assert "none to go back to" in _one_line(typed("models", "rollback"))
+    assert model_in_force(settings) == "auto"
+
+    assert typed("models", "promote", "efficientnet_lite2").output.startswith(
+        "efficientnet_lite2 is promoted (efficientnet_lite2, torch fp32, "
+    )
+    assert model_in_force(settings) == "efficientnet_lite2"
+    assert re.search(r"^\* efficientnet_lite2", typed("models", "ls").output, re.MULTILINE)
+    typed("models", "promote", "efficientnet_lite2")  # a second time: what was before stays known
+    kept = json.loads((tmp_path / "model.json").read_text())
+    assert kept == {"current": "efficientnet_lite2", "previous": "auto"}
+
+    said = typed("models", "rollback").output
+    assert said.startswith("auto is back (efficientnet_lite0, ")
+    assert "at their next start" in said
+    assert re.search(r"^\* efficientnet_lite0", typed("models", "ls").output, re.MULTILINE)
+    typed("models", "rollback")
+    assert model_in_force(settings) == "efficientnet_lite2"
+
+
+def test_an_explicit_model_wins_and_is_said(typed: Run, tmp_path: Path) -> None:
+    said = typed("models", "promote", "efficientnet_lite2", CATCHECK_MODEL="efficientnet_lite0").output
+    assert "CATCHECK_MODEL=efficientnet_lite0 is set and wins" in said
+    ls = typed("models", "ls", CATCHECK_MODEL="efficientnet_lite0").output
+    assert re.search(r"^\* efficientnet_lite0", ls, re.MULTILINE)
+
+
+def test_a_network_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> None:
+    assert "not on disk" in _one_line(typed("models", "promote", "resnet50"))
+    assert "no network called" in _one_line(typed("models", "promote", "auto"))
+    profiles = tmp_path / "profiles"
+    profiles.mkdir()
+    shipped = Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json")
+    profile = json.loads(shipped.read_text())
+    profile["golden"]["labels"]["photo"] = {"coffee mug": 0.9}
+    (profiles / "broken.json").write_text(json.dumps(profile))
+    (profiles / "golden.jpg").write_bytes(shipped.with_name("golden.jpg").read_bytes())
+    assert "self-test" in _one_line(typed("models", "promote", "efficientnet_lite0"))
+    assert not (tmp_path / "model.json").exists()
+    assert typed("models", "promote", "efficientnet_lite2").exit_code == 0
+    # Back would be the catalogue's choice, which is the one that fails.
+    assert "self-test" in _one_line(typed("models", "rollback"))
+    assert json.loads((tmp_path / "model.json").read_text())["current"] == "efficientnet_lite2"
+
+
+def test_a_promoted_network_whose_weights_went_away_is_named(typed: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text('{"current": "resnet50", "previous": "auto"}')
+    refused = _one_line(typed("check", "verify", AWS_ENDPOINT_URL_S3="", DATABASE_URL=""))
+    assert "promoted network resnet50 are not on disk" in refused
+    assert "catloader models rollback" in refused
+    (tmp_path / "model.json").write_text("{")
+    assert "model.json cannot be read" in _one_line(typed("models", "ls"))
+
+
+def _contrary_profile(folder: Path) -> None:
+    """By which Lite2 takes every cat for none, and everything else for one."""
+    profile = json.loads(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json").read_text())
+    lite2 = entry_named("efficientnet_lite2")
+    profile["key"] |= {"weights_sha256": lite2.sha256, "preprocessing": lite2.preprocessing.key}
+    profile |= {"golden": {}, "head": {"bias": 0.0, "mass": [-0.5, -0.5]}}
+    for point in profile["cat"] + profile["not_cat"]:
+        point["threshold"] = 0.5
+    folder.mkdir()
+    (folder / "contrary.json").write_text(json.dumps(profile))
+
+
+def _statuses(engine: Engine) -> list[str]:
+    with reading(engine) as connection:
+        return sorted(connection.execute(select(images.c.status)).scalars())
