@@ -1,0 +1,117 @@
+"""The ways to fire, each for real: a photo goes up, a verdict comes back, whatever carries the wake-up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import requests
+
+from catloader.demo_photos import demo_photos
+from catloader.settings import Settings
+from catloader.visitor import Visitor, free_port, until
+
+_NEVER_S = 3600  # no sweep comes to the rescue: only the wake-up can bring the verdict
+_LOAD_S = 60
+_KNOBS = {knob.metadata["env"] for knob in fields(Settings)}
+
+
+@contextmanager
+def _running(arguments: list[str], folder: Path, knobs: dict[str, object]) -> Iterator[None]:
+    environment = {name: value for name, value in os.environ.items() if name not in _KNOBS}
+    knobs = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0", **knobs}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "catloader", *arguments],
+        env=environment | {name: str(value) for name, value in knobs.items()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        process_group=0,
+    )
+    with process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> dict[str, bytes]:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return {photo.name: photo.path.read_bytes() for photo in demo_photos(folder)}
+
+
+def _loaded(url: str) -> bool:
+    try:
+        return requests.get(url + "/readyz", timeout=10).status_code == requests.codes.ok
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.mark.parametrize("way", ["thread", "internal", "external"])
+def test_a_wake_up_brings_the_verdict(way: str, tmp_path: Path, photos: dict[str, bytes]) -> None:
+    port, checker_port = free_port(), free_port()
+    knobs: dict[str, object] = {
+        "CATLOADER_PORT": port,
+        "CATCHECKER_PORT": checker_port,
+        "CATCHECKER_URL": f"http://127.0.0.1:{checker_port}",
+        "CATCHECK_DISPATCH": way,
+        "CATCHECK_SWEEP_S": _NEVER_S,
+    }
+    with ExitStack() as stack:
+        stack.enter_context(_running(["serve"], tmp_path / "data", knobs))
+        visitor = Visitor(f"http://127.0.0.1:{port}")
+        visitor.wait_until_ready()
+        if way == "external":
+            stack.enter_context(_running(["checker", "serve"], tmp_path / "data", knobs))
+            for _ in until(_LOAD_S, "The Cat Checker was not ready"):
+                if _loaded(f"http://127.0.0.1:{checker_port}"):
+                    break
+        visitor.register()
+        for name, expected in {"chelsea.png": "cat", "coffee.png": "not_cat"}.items():
+            found = visitor.wait_for_verdict(visitor.upload(name, photos[name]))
+            assert found["status"] == expected
+
+
+def test_a_checker_that_is_away_means_waiting(tmp_path: Path, photos: dict[str, bytes]) -> None:
+    port, checker_port = free_port(), free_port()
+    knobs: dict[str, object] = {
+        "CATLOADER_PORT": port,
+        "CATCHECKER_PORT": checker_port,
+        "CATCHECKER_URL": f"http://127.0.0.1:{checker_port}",
+        "CATCHECK_DISPATCH": "external",
+        "CATCHECK_SWEEP_S": 0.5,
+    }
+    with _running(["serve"], tmp_path / "data", knobs):
+        visitor = Visitor(f"http://127.0.0.1:{port}")
+        visitor.wait_until_ready()
+        visitor.register()
+        image_id = visitor.upload("chelsea.png", photos["chelsea.png"])
+        assert visitor.status(image_id)["status"] == "pending"
+        with _running(["checker", "serve"], tmp_path / "data", knobs):
+            assert visitor.wait_for_verdict(image_id)["status"] == "cat"
+
+
+def test_a_worker_of_its_own_needs_no_wake_up(tmp_path: Path, photos: dict[str, bytes]) -> None:
+    port = free_port()
+    knobs: dict[str, object] = {
+        "CATLOADER_PORT": port,
+        "CATCHECK_DISPATCH": "off",
+        "CATCHECK_SWEEP_S": 0.5,
+    }
+    with (
+        _running(["serve"], tmp_path / "data", knobs),
+        _running(["worker"], tmp_path / "data", knobs),
+    ):
+        visitor = Visitor(f"http://127.0.0.1:{port}")
+        visitor.wait_until_ready()
+        visitor.register()
+        image_id = visitor.upload("chelsea.png", photos["chelsea.png"])
+        assert visitor.wait_for_verdict(image_id)["status"] == "cat"
