@@ -50,7 +50,7 @@ def photos(tmp_path: Path) -> dict[str, bytes]:
 
 def _loaded(url: str) -> bool:
     try:
-        return requests.get(url + "/readyz", timeout=10).status_code == requests.codes.ok
+        return requests.get(url + "/readyz", timeout=10).ok
     except requests.ConnectionError:
         return False
 
