@@ -178,7 +178,7 @@ class Settings:
         "CATCHECK_MODEL",
         "auto",
         "Checking",
-        "A name from `catloader models ls`, or `auto`: the best network whose weights are on disk.",
+        "A name from `catloader models ls`, or `auto`: the network that `catloader models promote` chose, else the best whose weights are on disk.",
     )
     weights_dir: Path = _knob(
         "CATCHECK_WEIGHTS_DIR", Path("models/weights"), "Checking", "Where fetched weights lie."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,8 +84,11 @@ def verify(since: datetime | None, sample: int | None) -> None:
 @click.option("--model-digest", metavar="D", callback=_digest, help="Whose verdict rests on these weights.")
 @click.option("--band", type=click.Choice([str(status) for status in FINISHED]), help="Whose status is this.")
 @_since
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N, oldest first.")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
-def recheck(model_digest: str | None, band: str | None, since: datetime | None, dry_run: bool) -> None:
+def recheck(
+    model_digest: str | None, band: str | None, since: datetime | None, limit: int | None, dry_run: bool
+) -> None:
     """Let finished photos wait for their check again; all that is named must hold.
 
     What a person has decided stays as it is.
@@ -99,7 +103,10 @@ def recheck(model_digest: str | None, band: str | None, since: datetime | None, 
     with database(settings) as engine:
         rechecks = Rechecks(engine)
         kept = rechecks.count_decided_by_people(which)
-        photos = rechecks.count(which) if dry_run else rechecks.set_back(which, datetime.now(UTC))
+        if dry_run:
+            photos = min(rechecks.count(which), limit or sys.maxsize)
+        else:
+            photos = rechecks.set_back(which, datetime.now(UTC), limit)
     wait = "would wait" if dry_run else "waits" if photos == 1 else "wait"
     click.echo(f"{_photos(photos)} {wait} for another check.")
     if kept:

@@ -37,24 +37,25 @@ class Rechecks:
         """Those that stay as they are."""
         return self._count(*_chosen(which), images.c.human_verdict.is_not(None))
 
-    def set_back(self, which: Which, now: datetime) -> int:
+    def set_back(self, which: Which, now: datetime, limit: int | None = None) -> int:
         """Finished photos become ``pending``, with all attempts before them; how many did.
 
         What a person has decided stays, also where that happens while this runs.
         """
-        after, photos = 0, 0
+        after, photos = 0, 0  # by id: what a checker finishes meanwhile is not set back a second time
         machine_made = images.c.human_verdict.is_(None)
-        while True:
+        while limit is None or photos < limit:
+            at_once = _AT_ONCE if limit is None else min(_AT_ONCE, limit - photos)
             some = (
                 select(images.c.id)
                 .where(images.c.id > after, *_chosen(which), machine_made)
                 .order_by(images.c.id)
-                .limit(_AT_ONCE)
+                .limit(at_once)
             )
             with writing(self._engine) as connection:
                 ids = list(connection.execute(some).scalars())
                 if not ids:
-                    return photos
+                    break
                 # Asked again: PostgreSQL looks at a row that somebody has just changed a second time.
                 back = update(images).where(images.c.id.in_(ids), images.c.status.in_(FINISHED), machine_made)
                 photos += connection.execute(
@@ -72,6 +73,7 @@ class Rechecks:
                     )
                 ).rowcount
             after = ids[-1]
+        return photos
 
     def _count(self, *conditions: ColumnElement[bool]) -> int:
         with reading(self._engine) as connection:

@@ -109,7 +109,9 @@ def test_recheck_counts_first_and_leaves_people_alone(on_site: Run, engine: Engi
     told = "1 photo would wait for another check.\n1 photo decided by people stays so.\n"
     assert on_site(*words, "--dry-run").output == told
     assert _statuses(engine) == ["cat", "not_cat"]
-    assert on_site(*words).output.startswith("1 photo waits for another check.")
+    everything = ("check", "recheck", "--since", "2000-01-01", "--dry-run")
+    assert on_site(*everything, "--limit", "5").output.startswith("1 photo would wait")
+    assert on_site(*words, "--limit", "1").output.startswith("1 photo waits for another check.")
     assert _statuses(engine) == ["cat", "pending"]
     assert on_site("check", "run").output == "1 photo checked.\n"
     assert _statuses(engine) == ["cat", "not_cat"]

@@ -347,8 +347,14 @@ def test_a_photo_that_is_being_checked_is_left_alone(engine: Engine) -> None:
 def test_many_are_set_back_in_portions(engine: Engine) -> None:
     now: datetime = utcnow()
     ids = add_images(engine, 2001, status="unsure", checked_at=now)
-    assert Rechecks(engine).set_back(Which(band=Status.UNSURE), now) == len(ids)
-    assert Rechecks(engine).count(Which(band=Status.UNSURE)) == 0
+    rechecks, unsure = Rechecks(engine), Which(band=Status.UNSURE)
+    assert rechecks.set_back(unsure, now, limit=1001) == 1001
+    assert rechecks.count(unsure) == 1000
+    with reading(engine) as connection:
+        left = connection.execute(select(images.c.id).where(images.c.status == "unsure")).scalars()
+        assert sorted(left) == ids[1001:]
+    assert rechecks.set_back(unsure, now) == 1000
+    assert rechecks.count(unsure) == 0
 
 
 def _decide(engine: Engine, id: int, verdict: str, status: str | None = None) -> None:
