@@ -55,6 +55,11 @@ class Judged:
     """Each photo's calibrated logit by a head, slope and shift that never saw it."""
 
 
+def measurable(targets: tuple[float, ...], n: int) -> tuple[float, ...]:
+    """Those that ``n`` photos can tell: an error that would not be seen once is not measured."""
+    return tuple(target for target in targets if target * n >= 1)
+
+
 def chosen_thresholds(logits: Doubles, positive: Flags) -> tuple[dict[float, float], dict[float, float]]:
     """Target -> logit, for ``cat_at`` and for ``not_cat_below``."""
     cat = {target: threshold_above(logits[~positive], target) for target in FALSE_POSITIVE_TARGETS}
@@ -68,8 +73,9 @@ def judge(inputs: Inputs, positive: Flags, *, features: bool, penalty: float, se
     Head, slope, shift and thresholds of a fold come from its four fifths alone. The counts are those of all
     photos, each judged once. The points' ``threshold`` is left open: the profile's come from all photos.
     """
-    cat = {target: _Count() for target in FALSE_POSITIVE_TARGETS}
-    not_cat = {target: _Count() for target in FALSE_NEGATIVE_TARGETS}
+    n_cats, n_others = int(positive.sum()), int((~positive).sum())
+    cat = {target: _Count() for target in measurable(FALSE_POSITIVE_TARGETS, n_others)}
+    not_cat = {target: _Count() for target in measurable(FALSE_NEGATIVE_TARGETS, n_cats)}
     held_out = np.empty(len(positive))
     for number, (train, test) in enumerate(stratified(positive, FOLDS, seed)):
         inside, labels = inputs[train], positive[train]
@@ -86,7 +92,6 @@ def judge(inputs: Inputs, positive: Flags, *, features: bool, penalty: float, se
             count.missed += int((cats < cat_at[target]).sum())
         for target, count in not_cat.items():
             count.wrong += int((cats < not_cat_below[target]).sum())
-    n_cats, n_others = int(positive.sum()), int((~positive).sum())
     return Judged(
         cat=tuple(
             OperatingPoint(target, math.nan, rate(count.wrong, n_others), recall=recall(count.missed, n_cats))

@@ -171,7 +171,7 @@ def test_a_profile_is_calibrated_and_its_thresholds_fall_with_the_target(tmp_pat
     profile = calibrate(measured(), Stub(), SUBJECTS["house_cat"], fit_head=True)  # type: ignore[arg-type]
     targets = [point.target for point in profile.cat]
     thresholds = [point.threshold for point in profile.cat]
-    assert targets == [0.003, 0.005, 0.01, 0.02, 0.05]
+    assert targets == [0.005, 0.01, 0.02, 0.05]
     assert thresholds == sorted(thresholds, reverse=True)
     assert all(point.recall.low < point.recall.rate < point.recall.high for point in profile.cat)
     assert profile.made["judged"]["ece"] < 0.1
@@ -181,6 +181,14 @@ def test_a_profile_is_calibrated_and_its_thresholds_fall_with_the_target(tmp_pat
     found = find_profile(profile.key, [tmp_path])
     assert found is not None
     assert found.profile_id == profile.profile_id
+
+
+def test_a_rate_that_the_photos_cannot_tell_is_not_claimed() -> None:
+    inputs, positive = made_up(160, seed=9)
+    judged = judge(inputs, positive, features=False, penalty=1.0, seed=0)
+    assert 50 < int(positive.sum()) < 100 <= int((~positive).sum()) < 200
+    assert [point.target for point in judged.cat] == [0.01, 0.02, 0.05]
+    assert [point.target for point in judged.not_cat] == [0.02, 0.05]
 
 
 def test_too_few_photos_are_refused() -> None:
