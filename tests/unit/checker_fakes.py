@@ -44,6 +44,12 @@ def photo(number: int = 0, px: int = 400) -> bytes:
     return buffer.getvalue()
 
 
+def flat(colour: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def claim_of(number: int, attempt: int = 1) -> Claim:
     return Claim(number, f"token-{attempt}", f"photo-{number}", f"thumbnail-{number}", attempt)
 
