@@ -59,10 +59,8 @@ CANDIDATES: dict[str, Score] = {
     "probe, thumbnail": _one_view(1, _fitted(features=True, alone=False)),
     "probe, both": _fitted(features=True, alone=False),
     "probe, both, fitted on each view alone too": _fitted(features=True),
-    "  ... penalty 3": _fitted(features=True, penalty=3.0),
     "  ... penalty 10": _fitted(features=True, penalty=10.0),
     "  ... penalty 100": _fitted(features=True, penalty=100.0),
-    "  ... penalty 300": _fitted(features=True, penalty=300.0),
 }
 
 
