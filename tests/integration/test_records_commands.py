@@ -186,13 +186,7 @@ def test_an_explicit_model_wins_and_is_said(typed: Run, tmp_path: Path) -> None:
 def test_a_network_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> None:
     assert "not on disk" in _one_line(typed("models", "promote", "resnet50"))
     assert "no network called" in _one_line(typed("models", "promote", "auto"))
-    profiles = tmp_path / "profiles"
-    profiles.mkdir()
-    shipped = Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json")
-    profile = json.loads(shipped.read_text())
-    profile["golden"]["labels"]["photo"] = {"coffee mug": 0.9}
-    (profiles / "broken.json").write_text(json.dumps(profile))
-    (profiles / "golden.jpg").write_bytes(shipped.with_name("golden.jpg").read_bytes())
+    _broken_profile(tmp_path / "profiles")
     assert "self-test" in _one_line(typed("models", "promote", "efficientnet_lite0"))
     assert not (tmp_path / "model.json").exists()
     assert typed("models", "promote", "efficientnet_lite2").exit_code == 0
@@ -208,6 +202,30 @@ def test_a_promoted_network_whose_weights_went_away_is_named(typed: Run, tmp_pat
     assert "catloader models rollback" in refused
     (tmp_path / "model.json").write_text("{")
     assert "model.json cannot be read" in _one_line(typed("models", "ls"))
+
+
+def test_photos_wait_while_the_self_test_fails(on_site: Run, engine: Engine, tmp_path: Path) -> None:
+    on_site("check", "recheck", "--since", "2000-01-01")
+    broken = _broken_profile(tmp_path / "profiles")
+    assert "self-test" in _one_line(on_site("check", "run"))
+    assert _statuses(engine) == ["pending", "pending"]
+    with reading(engine) as connection:
+        assert set(connection.execute(select(images.c.attempts)).scalars()) == {0}
+    broken.unlink()
+    assert on_site("check", "run").output == "2 photos checked.\n"
+    assert _statuses(engine) == ["cat", "not_cat"]
+
+
+def _broken_profile(folder: Path) -> Path:
+    """Of Lite0, and no network of that kind says of the golden photo what it expects."""
+    shipped = Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json")
+    profile = json.loads(shipped.read_text())
+    profile["golden"]["labels"]["photo"] = {"coffee mug": 0.9}
+    folder.mkdir()
+    (folder / "golden.jpg").write_bytes(shipped.with_name("golden.jpg").read_bytes())
+    broken = folder / "broken.json"
+    broken.write_text(json.dumps(profile))
+    return broken
 
 
 def _contrary_profile(folder: Path) -> None:
