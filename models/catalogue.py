@@ -57,7 +57,7 @@ class Entry:
     sha256: str
     """Of the whole file, 64 hex digits; or its first digits, where the publisher tells no more."""
     bytes: int
-    """Size of the file. To the nearest thousand where ``sha256`` is not whole: for progress only."""
+    """Size of the file, perhaps rounded to thousands: for progress, and to stop what is far larger."""
     source: str
     licence: str
     acc1: float
