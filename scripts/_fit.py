@@ -114,9 +114,15 @@ def stratified(positive: Flags, folds: int, seed: int) -> Iterator[tuple[Indices
 
 
 def platt(logits: Doubles, positive: Flags) -> tuple[float, float]:
-    """Slope and shift that make held-out logits read as log-odds (Platt's scaling)."""
+    """Slope and shift that make held-out logits read as log-odds.
+
+    Platt's scaling with Platt's targets: n photos of a label, all told apart, prove no more than
+    (n + 1) / (n + 2). With 0 and 1 the slope of well separated photos would grow without bound.
+    """
+    n, m = int(positive.sum()), int((~positive).sum())
+    targets = np.where(positive, (n + 1) / (n + 2), 1 / (m + 2))
     design = np.c_[np.ones(len(logits)), logits]
-    shift, slope = _newton(design, positive.astype(np.float64), np.ones(len(logits)), np.array([1e-6, 1e-6]))
+    shift, slope = _newton(design, targets, np.ones(len(logits)), np.array([1e-6, 1e-6]))
     return float(slope), float(shift)
 
 

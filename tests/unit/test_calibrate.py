@@ -144,6 +144,13 @@ def test_platt_undoes_a_scale_and_a_shift() -> None:
     assert shift == pytest.approx(1, abs=0.1)
 
 
+def test_photos_that_are_told_apart_do_not_make_the_scale_explode() -> None:
+    positive = np.arange(300) < 100
+    slope, shift = platt(np.where(positive, 5.0, -5.0), positive)
+    scores = sigmoid(slope * np.array([5.0, -5.0]) + shift)
+    assert list(scores) == pytest.approx([101 / 102, 1 / 202], rel=1e-3)
+
+
 @pytest.mark.parametrize("target", [0.003, 0.01, 0.05])
 def test_a_chosen_threshold_keeps_its_rate_on_unseen_photos(target: float) -> None:
     rng = np.random.default_rng(7)
