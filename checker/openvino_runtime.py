@@ -153,8 +153,7 @@ class _Form:
                 other.start_async([batch[half:]], share_inputs=True)
                 first = _said(request.infer([batch[:half]], share_inputs=True))
                 other.wait()
-                # Copies: the request's own arrays are the next caller's.
-                second = tuple(part.copy() for part in _said(other.results))
+                second = _said(other.results)
             finally:
                 other.wait()  # nobody may get a request that is still at work
                 self._free.put(other)
@@ -180,6 +179,7 @@ def _in_parts(batch: Pixels) -> list[Pixels]:
 
 
 def _said(results: Any) -> tuple[Floats, ...]:
+    # Copies, as openvino hands them out by itself: the request's own arrays are the next caller's.
     return results["logits"], results["features"]
 
 

@@ -75,17 +75,6 @@ def test_a_picture_gets_the_same_numbers_in_any_company(precision: str, pictures
         ).all()
 
 
-def test_what_was_said_stays_said(classifier: OpenVinoClassifier, pictures: Pixels) -> None:
-    classifier.run(pictures)
-    pair = classifier.run(pictures[:2])
-    kept = pair.logits.copy(), pair.features.copy()
-
-    classifier.run(pictures[5:7])  # on the same two streams
-
-    assert (pair.logits == kept[0]).all()
-    assert (pair.features == kept[1]).all()
-
-
 def test_it_is_a_classifier_and_says_who_it_is(classifier: OpenVinoClassifier) -> None:
     seam: Classifier = classifier
 
