@@ -38,7 +38,7 @@ def read_choice(settings: Settings) -> Choice:
     try:
         data = json.loads(path.read_text("utf-8"))
         return Choice(str(data["current"]), str(data["previous"]))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Choice()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StartupError(

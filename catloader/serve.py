@@ -34,11 +34,11 @@ def serve(settings: Settings) -> None:
         StartupError: why it cannot start.
     """
     log_to_stderr()
+    usable_data_folder(settings)
     # Before anything starts: a network that is not there is the commonest reason not to.
     checks_here = settings.dispatch in ("thread", "internal")
     ready = f"CatLoader is ready: {{url}} ({_describe(settings, checks_here=checks_here)})"
 
-    usable_data_folder(settings)
     with (
         alone(settings),
         _listening(settings, settings.port, "CATLOADER_PORT") as listener,
@@ -56,8 +56,8 @@ def serve(settings: Settings) -> None:
 def serve_checker(settings: Settings) -> None:
     """The stand-alone Cat Checker: what ``CATCHECK_DISPATCH=external`` POSTs to."""
     log_to_stderr()
-    ready = f"Cat Checker is listening: {{url}} ({_describe(settings, checks_here=True)})"
     usable_data_folder(settings)
+    ready = f"Cat Checker is listening: {{url}} ({_describe(settings, checks_here=True)})"
     with (
         _listening(settings, settings.checker_port, "CATCHECKER_PORT") as listener,
         beside(settings) as with_s3,

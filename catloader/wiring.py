@@ -166,6 +166,7 @@ def classifier_and_decider(settings: Settings) -> tuple[Classifier, Decider]:
         runtime=settings.runtime,
         precision=settings.precision,
         threads=1,
+        weights_dir=settings.weights_dir,
     )
     decider = Decider.for_network(
         classifier.stamp,

@@ -153,6 +153,7 @@ def _load(
         runtime=options.runtime,
         precision=options.precision,
         threads=1,
+        weights_dir=options.weights_dir,
     )
     decider = Decider.for_network(
         classifier.stamp,

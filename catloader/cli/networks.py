@@ -1,12 +1,17 @@
-"""The networks: which there are, fetch one, check the files."""
+"""The networks: which there are, fetch one, check the files, make OpenVINO's form."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
 import click
 
 from catloader.model_choice import resolve_model
 from catloader.settings import Settings
-from models.catalogue import Entry, entry_named, load_catalogue, weights_path
+from checker.ports import Pixels
+from models.catalogue import Entry, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
 
 
@@ -71,3 +76,39 @@ def verify(names: tuple[str, ...]) -> None:
         raise click.ClickException(
             f"{refused} file{'s are' if refused > 1 else ' is'} not what the catalogue says."
         )
+
+
+@models.command()
+@click.argument("name")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "int8"]), default="fp32", show_default=True)
+@click.option(
+    "--photos",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="For int8: a folder of photos like those to come; 50 at least, 300 are plenty.",
+)
+def optimise(name: str, precision: str, photos: Path | None) -> None:
+    """Make NAME's OpenVINO form, once; CATCHECK_RUNTIME=openvino then serves it."""
+    from models.optimise import optimise as run
+
+    settings = Settings.from_environment()
+    entry, path = resolve(name, settings.weights_dir)
+    calibration = list(islice(_pictures(entry, photos), _CALIBRATION)) if photos else []
+    settings.weights_dir.mkdir(parents=True, exist_ok=True)
+    card = run(entry, path, settings.weights_dir, precision, calibration)
+    click.echo(f"{entry.name} for OpenVINO in {precision} is in {card.path}.")
+
+
+_CALIBRATION = 300
+
+
+def _pictures(entry: Entry, folder: Path) -> Iterator[Pixels]:
+    """The folder's photos as the network sees them; what can't be read is passed over."""
+    from checker.decode import decode
+    from checker.errors import UnreadableImage
+    from checker.files import read, walk
+
+    for found in walk([str(folder)]):
+        try:
+            yield decode(read(found.path), entry.preprocessing)
+        except UnreadableImage as error:
+            click.echo(f"{found.path}: {error}", err=True)
