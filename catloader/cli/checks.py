@@ -23,6 +23,17 @@ def run() -> None:
     click.echo(f"{photos} photo{'' if photos == 1 else 's'} checked.")
 
 
+@check.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def files(arguments: tuple[str, ...]) -> None:
+    """Check files and folders, without site, S3 or database: `python -m checker` with the site's profiles."""
+    from checker.__main__ import main as check_files
+
+    settings = Settings.from_environment()
+    ours = ["--profiles", str(settings.data_dir / "profiles"), "--weights-dir", str(settings.weights_dir)]
+    raise SystemExit(check_files([*ours, *arguments]))
+
+
 @check.command(name="list")
 def list_() -> None:
     """Show what waits and how much of each verdict there is."""
