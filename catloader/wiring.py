@@ -58,7 +58,7 @@ class Services:
     def close(self) -> None:
         self.dispatcher.close()
         if self.checker is not None:
-            self.checker.close(timeout_s=1.5)
+            self.checker.close(timeout_s=1.0)
         self.deletion.close()
         self.engine.dispose()
 
