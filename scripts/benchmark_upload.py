@@ -25,12 +25,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from flask import Response, request
 from PIL import Image
 
 from catloader import create_app
@@ -44,7 +45,6 @@ from catloader.store.engine import make_engine, migrate
 from catloader.uploads import upload
 from catloader.visitor import Visitor, free_port
 from catloader.wiring import Services, build
-from checker.service import CheckerService
 from scripts._provenance import provenance
 
 VARIANTS = ("fired", "not fired", "blocking")
@@ -54,19 +54,6 @@ BACKLOG = 500
 _WARM_UP = 5
 
 
-class Blocking:
-    """A dispatcher that does the work at once: what this project is an alternative to."""
-
-    def __init__(self, checker: CheckerService) -> None:
-        self._checker = checker
-
-    def wake(self) -> None:
-        self._checker.drain()
-
-    def close(self) -> None:
-        pass
-
-
 def serve(variant: str) -> None:
     """One of the three sites, in a process of its own; settings come by the environment."""
     settings = Settings.from_environment()
@@ -74,12 +61,25 @@ def serve(variant: str) -> None:
 
         def make() -> tuple[Any, Services]:
             services = build(settings, checker=variant != "not fired")
+            app = create_app(settings, services)
             if variant == "blocking":
-                assert services.checker is not None
-                services = replace(services, dispatcher=Blocking(services.checker))
-            return create_app(settings, services), services
+                app.after_request(_checked_first(services))
+            return app, services
 
         Server(listener, make, f"{variant}: {{url}}", processes=1, threads=settings.web_threads).run()
+
+
+def _checked_first(services: Services) -> Callable[[Response], Response]:
+    """What this project is an alternative to: the answer to an upload waits for the check."""
+    checker = services.checker
+    assert checker is not None
+
+    def check(response: Response) -> Response:
+        if request.endpoint == "uploads.upload" and request.method == "POST":
+            checker.drain()
+        return response
+
+    return check
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def sites(folder: Path) -> Iterator[dict[str, Site]]:
                 "CATLOADER_HOST": "127.0.0.1",
                 "CATLOADER_PHOTOS_BUCKET": f"photos-{number}",
                 "CATLOADER_THUMBNAILS_BUCKET": f"thumbnails-{number}",
-                "CATCHECK_DISPATCH": "off" if variant == "not fired" else "thread",
+                "CATCHECK_DISPATCH": "thread" if variant == "fired" else "off",
                 "DATABASE_URL": "",
                 # The backlog is booked first and worked off when a POST says so, not by a sweep before.
                 "CATCHECK_SWEEP_S": "3600",

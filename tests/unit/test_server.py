@@ -1,0 +1,19 @@
+"""What every connection to the site inherits from its listening socket."""
+
+from __future__ import annotations
+
+import socket
+
+from catloader.server import listening
+from catloader.visitor import free_port
+
+
+def test_an_answer_is_not_held_back_for_an_acknowledgement() -> None:
+    port = free_port()
+    with (
+        listening("127.0.0.1", port, "HOST", "PORT", stalled_s=1) as listener,
+        socket.create_connection(("127.0.0.1", port)),
+    ):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
