@@ -191,4 +191,8 @@ def _openvino() -> Any:
         raise ModelRefused(
             "The OpenVINO runtime is not installed here; `pip install openvino` brings it."
         ) from error
+    # Its table of NumPy types is filled at the first use, behind a C++ guard that is held while the GIL
+    # changes hands: two threads that come first together wait for each other for good. So: here, by one.
+    openvino.Type.u8.to_dtype()
+    np.asarray(openvino.Tensor(np.zeros(1, np.float32), shared_memory=True).data)
     return openvino
