@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
 import time
@@ -22,6 +23,9 @@ from catloader.store.embedded_s3 import EmbeddedS3
 from catloader.store.engine import make_engine, migrate
 from catloader.store.objects import ObjectStore
 
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.1
 _RELEASE_S = 1.5
 """A site that was killed may need this long until the kernel has taken its lock away."""
 _STARTING_S = 15.0
@@ -69,7 +73,7 @@ def alone(settings: Settings) -> Iterator[None]:
                     f"Another CatLoader runs on the data folder {settings.data_dir}; "
                     "stop it, or set CATLOADER_DATA_DIR to another folder."
                 )
-            time.sleep(0.1)
+            time.sleep(_POLL_S)
         yield
 
 
@@ -102,7 +106,6 @@ def object_store(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     note = _note(settings)
-    note.unlink(missing_ok=True)
     server = EmbeddedS3(settings.data_dir)
     try:
         server.start()
@@ -118,12 +121,43 @@ def object_store(settings: Settings) -> Iterator[Settings]:
 
 @contextlib.contextmanager
 def beside(settings: Settings) -> Iterator[Settings]:
-    """What ``object_store`` gives, for a command that may run beside a site or without one."""
+    """What ``object_store`` gives, for a command that soon ends: beside a site or, without one, by itself.
+
+    Raises:
+        StartupError: who has the data folder does not say where its object store is.
+    """
     with contextlib.ExitStack() as stack:
-        if not settings.embedded_s3 or _locked(settings, stack):
-            yield stack.enter_context(object_store(settings))
-        else:
-            yield _pointed_at(settings, *_others_object_store(settings))
+        deadline_s = time.monotonic() + _STARTING_S
+        while settings.embedded_s3 and not _locked(settings, stack):
+            if others := _others_object_store(settings):
+                yield others
+                return
+            if time.monotonic() > deadline_s:
+                raise StartupError(
+                    f"Another CatLoader runs on the data folder {settings.data_dir}, "
+                    "and does not say where its object store is."
+                )
+            time.sleep(_POLL_S)
+        yield stack.enter_context(object_store(settings))
+
+
+@contextlib.contextmanager
+def following(settings: Settings) -> Iterator[Settings]:
+    """What ``object_store`` gives, for a process that runs on and on beside a site.
+
+    It never takes the data folder: the site may start before it, after it, and again.
+    """
+    if not settings.embedded_s3:
+        with object_store(settings) as with_s3:
+            yield with_s3
+        return
+    told = False
+    while (others := _others_object_store(settings)) is None:
+        if not told:
+            logger.info("waiting for a site on %s: it brings the object store", settings.data_dir)
+            told = True
+        time.sleep(_POLL_S)
+    yield others
 
 
 def _pointed_at(
@@ -137,18 +171,16 @@ def _pointed_at(
     )
 
 
-def _others_object_store(settings: Settings) -> tuple[str, str, str]:
-    deadline_s = time.monotonic() + _STARTING_S
-    while True:
-        with contextlib.suppress(FileNotFoundError):
-            endpoint_url, access_key_id, secret_access_key = json.loads(_note(settings).read_text())
-            return endpoint_url, access_key_id, secret_access_key
-        if time.monotonic() > deadline_s:
-            raise StartupError(
-                f"Another CatLoader runs on the data folder {settings.data_dir}, "
-                "and does not say where its object store is."
-            )
-        time.sleep(0.1)
+def _others_object_store(settings: Settings) -> Settings | None:
+    """That of the process that has the data folder; None while it is starting, or where there is none."""
+    with contextlib.ExitStack() as stack:
+        if _locked(settings, stack, fcntl.LOCK_SH):  # those who only ask are in nobody's way for long
+            return None
+    try:
+        endpoint_url, access_key_id, secret_access_key = json.loads(_note(settings).read_text())
+    except FileNotFoundError:
+        return None
+    return _pointed_at(settings, endpoint_url, access_key_id, secret_access_key)
 
 
 def _note(settings: Settings) -> Path:
@@ -164,13 +196,15 @@ def _write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _locked(settings: Settings, stack: contextlib.ExitStack) -> bool:
+def _locked(settings: Settings, stack: contextlib.ExitStack, how: int = fcntl.LOCK_EX) -> bool:
     """Take the lock while ``stack`` is open; the kernel drops it with the process, however that ends."""
     file = stack.enter_context((settings.data_dir / "lock").open("a"))
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    if how == fcntl.LOCK_EX:
+        _note(settings).unlink(missing_ok=True)  # of one that was killed
     return True
 
 

@@ -17,7 +17,7 @@ import click
 from flask import Flask
 
 from catloader import create_app
-from catloader.instance import alone, beside, database, object_store, usable_data_folder
+from catloader.instance import alone, beside, database, following, object_store, usable_data_folder
 from catloader.model_choice import overruled, resolve_model
 from catloader.server import Server, listening
 from catloader.settings import Settings
@@ -60,7 +60,7 @@ def serve_checker(settings: Settings) -> None:
     ready = f"Cat Checker is listening: {{url}} ({_describe(settings, checks_here=True)})"
     with (
         _listening(settings, settings.checker_port, "CATCHECKER_PORT") as listener,
-        beside(settings) as with_s3,
+        following(settings) as with_s3,
         _migrated(settings),
     ):
 
@@ -95,7 +95,7 @@ def work(settings: Settings) -> None:
     log_to_stderr()
     click.echo(f"Cat Checker is starting ({_describe(settings, checks_here=True)})")
     usable_data_folder(settings)
-    with beside(settings) as with_s3, _migrated(settings), running(with_s3) as services:
+    with following(settings) as with_s3, _migrated(settings), running(with_s3) as services:
         services.start()
         threading.Event().wait()
 

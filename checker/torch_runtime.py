@@ -13,6 +13,7 @@ from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Activations, Floats, ModelStamp, Pixels
 from models.build import build, fold_batch_norms, verify
 from models.catalogue import Entry, Preprocessing
+from models.pack import pack
 
 PICTURES_PER_FORWARD = 2
 """On a CPU every forward pass has this shape: one photo with its thumbnail.
@@ -59,7 +60,13 @@ class TorchClassifier:
         self._preprocessing = way = entry.preprocessing
         digest = verify(entry, path)
         network = fold_batch_norms(build(entry, path)).to(self._device, self._dtype)
-        self._network: torch.nn.Module | None = network.to(memory_format=torch.channels_last)
+        network = network.to(memory_format=torch.channels_last)
+        if not on_gpu:
+            size = (pictures_per_forward or PICTURES_PER_FORWARD, 3, way.input_px, way.input_px)
+            example = torch.zeros(size, dtype=self._dtype).contiguous(memory_format=torch.channels_last)
+            torch.set_num_threads(threads)
+            pack(network, example)
+        self._network: torch.nn.Module | None = network
         # (x / scale - mean) / std as one multiply and one add, in float32, on the device.
         mean, std = np.array(way.mean), np.array(way.std)
         self._scale, self._shift = (

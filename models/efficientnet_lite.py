@@ -41,13 +41,17 @@ class SameConv2d(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, padding=padding, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride > 1:
-            size = int(x.shape[-1])
-            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-            before, after = total // 2, total - total // 2
-            x = functional.pad(x, (before, after, before, after))
-        return super().forward(x)
+        return super().forward(same_padded(x, self.kernel_size[0], self.stride[0]))
+
+
+def same_padded(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """What a strided ``SameConv2d`` adds around its input; at stride 1 the convolution does it by itself."""
+    if stride == 1:
+        return x
+    size = int(x.shape[-1])
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    before, after = total // 2, total - total // 2
+    return functional.pad(x, (before, after, before, after))
 
 
 def _relu6(x: Tensor) -> Tensor:

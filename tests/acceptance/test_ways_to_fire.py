@@ -99,17 +99,22 @@ def test_a_checker_that_is_away_means_waiting(tmp_path: Path, photos: dict[str, 
             assert visitor.wait_for_verdict(image_id)["status"] == "cat"
 
 
-def test_a_worker_of_its_own_needs_no_wake_up(tmp_path: Path, photos: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("order", [["serve", "worker"], ["worker", "serve"]])
+def test_a_worker_of_its_own_needs_no_wake_up(
+    order: list[str], tmp_path: Path, photos: dict[str, bytes]
+) -> None:
     port = free_port()
     knobs: dict[str, object] = {
         "CATLOADER_PORT": port,
         "CATCHECK_DISPATCH": "off",
         "CATCHECK_SWEEP_S": 0.5,
     }
-    with (
-        _running(["serve"], tmp_path / "data", knobs),
-        _running(["worker"], tmp_path / "data", knobs),
-    ):
+    with ExitStack() as stack:
+        for command in order:
+            stack.enter_context(_running([command], tmp_path / "data", knobs))
+            for _ in until(_LOAD_S, f"{command} did not look at the data folder"):
+                if (tmp_path / "data" / "lock").exists():
+                    break
         visitor = Visitor(f"http://127.0.0.1:{port}")
         visitor.wait_until_ready()
         visitor.register()

@@ -19,6 +19,7 @@ from checker.errors import ModelRefused
 from models.build import architecture, build, fold_batch_norms
 from models.catalogue import Entry, entry_named, resolve
 from models.errors import WeightsMissing, WeightsRefused
+from models.pack import pack
 
 
 def entry_for(data: bytes, path: Path, name: str = "resnet18") -> Entry:
@@ -48,6 +49,28 @@ def test_our_efficientnet_lite_is_bitwise_the_package_it_replaces(name: str, tmp
         assert torch.equal(features, theirs.extract_features(pictures).mean((2, 3))) or torch.allclose(
             features, theirs.extract_features(pictures).mean((2, 3)), atol=1e-6
         )
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "resnet50"])
+@pytest.mark.parametrize("pictures", [1, 2, 5])
+def test_packing_replaces_every_convolution_and_keeps_the_answer(name: str, pictures: int) -> None:
+    torch.manual_seed(4)
+    network = fold_batch_norms(architecture(name).eval()).requires_grad_(False)
+    batch = torch.randn(pictures, 3, 224, 224)
+    with torch.inference_mode():
+        before = network(batch)[1]
+        assert pack(network, torch.zeros(2, 3, 224, 224))
+        after = network(batch)[1]
+    assert not any(isinstance(layer, torch.nn.Conv2d) for layer in network.modules())
+    assert torch.allclose(before, after, atol=1e-4 * float(before.abs().max()))
+
+
+def test_a_torch_that_cannot_pack_leaves_the_network_as_it_was() -> None:
+    network = fold_batch_norms(architecture("resnet18").eval()).requires_grad_(False)
+    layers = list(network.modules())
+    double = network.double()  # no kernel packs these
+    assert not pack(double, torch.zeros(2, 3, 64, 64, dtype=torch.float64))
+    assert list(double.modules()) == layers
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "resnet50"])
