@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 
+from checker.decode import keep_memory
 from checker.errors import ClassifierFailed, UnreadableImage
 from checker.pipeline import Loaded, check_batch
 from checker.ports import Claim, Outcome, View
@@ -78,6 +79,7 @@ def check_files(
     Each worker takes micro-batches from reading to verdict. Closing the generator ends the pool after
     the micro-batches at work.
     """
+    keep_memory(workers)
     source = FileSource()
     pool = ThreadPoolExecutor(workers, "check")
     pending: deque[Future[list[Checked]]] = deque()

@@ -5,7 +5,7 @@ fetched meanwhile. On a CPU that beats one shared, larger batch: no thread waits
 
 Memory, at most, beside the network: ``workers x 2 x batch_photos`` encoded photos and thumbnails (the batch
 at work and the one that is being fetched), and for each worker one decoded photo (with the default upload
-limits 2560 x 2560 x 4 bytes = 26 MB) and one forward pass.
+limits 2560 x 2560 x 4 bytes = 26 MB), what ``decode.keep_memory`` keeps, and one forward pass.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from checker import pipeline
+from checker.decode import keep_memory
 from checker.errors import CheckerError
 from checker.pipeline import Fetched, Loaded
 from checker.ports import CheckQueue, Claim, ImageSource, Outcome
@@ -58,6 +59,7 @@ class Workers:
         if self._closing:
             return
         if self._pool is None or self._fetchers is None:
+            keep_memory(self._workers)
             self._pool = ThreadPoolExecutor(self._workers, "check")
             self._fetchers = ThreadPoolExecutor(self._workers, "fetch")
         if self.active == 0:

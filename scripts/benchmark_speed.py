@@ -226,7 +226,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     names = ON_GPU if device == "cuda" else (*PEERS, *OURS)
     models = arguments.models.split(",") if arguments.models else _MODELS[:1] if arguments.quick else _MODELS
     variants = [name for name in names if not arguments.variants or name in arguments.variants.split(",")]
-    rounds, turn_s, lonely = (5, 0.8, 3) if arguments.quick else (7, 4.0, 10)
+    rounds, turn_s, lonely = (5, 0.8, 8) if arguments.quick else (7, 4.0, 10)
     return Plan(models, variants, device, arguments.rounds or rounds, turn_s, lonely)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from checker.decode import decode
+from checker.decode import decode, keep_memory
 from checker.ports import Classifier
 from models.catalogue import Entry, entry_named
 from models.openvino_ir import get
@@ -51,24 +51,19 @@ def make(name: str, model: str, folder: Path, device: str) -> Variant:
     return Ours(_classifier(name, entry, weights, folder, device), _MICRO_BATCH[device])
 
 
-class _OneByOne:
+def _one_by_one(variant: Variant, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
     """What a loop over photos gives: as every tutorial has it."""
-
-    def classify(self, photo: Path) -> Any:
-        raise NotImplementedError
-
-    def photos_per_s(self, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
-        started_s, done = time.perf_counter(), 0
-        for photo in itertools.cycle(photos):
-            self.classify(photo)
-            done += 1
-            spent_s = time.perf_counter() - started_s
-            if spent_s >= seconds:
-                break
-        return done / spent_s, done
+    started_s, done = time.perf_counter(), 0
+    for photo in itertools.cycle(photos):
+        variant.classify(photo)
+        done += 1
+        spent_s = time.perf_counter() - started_s
+        if spent_s >= seconds:
+            break
+    return done / spent_s, done
 
 
-class Torchvision(_OneByOne):
+class Torchvision:
     """PyTorch's hub tutorial: Pillow, torchvision.transforms, a batch of one, no_grad."""
 
     def __init__(self, entry: Entry, weights: Path, device: str) -> None:
@@ -108,8 +103,11 @@ class Torchvision(_OneByOne):
         logits = said[1] if isinstance(said, tuple) else said
         return self._torch.nn.functional.softmax(logits[0], dim=0).cpu()
 
+    def photos_per_s(self, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
+        return _one_by_one(self, photos, seconds)
 
-class Transformers(_OneByOne):
+
+class Transformers:
     """``pipeline("image-classification")``: a list of files for many, a file for one."""
 
     def __init__(self, folder: Path, device: str) -> None:
@@ -130,7 +128,7 @@ class Transformers(_OneByOne):
         return done / spent_s, done
 
 
-class OnnxRuntime(_OneByOne):
+class OnnxRuntime:
     """ONNX Runtime's image classification examples: Pillow, numpy, one ``session.run`` for each photo."""
 
     def __init__(self, entry: Entry, file: Path) -> None:
@@ -157,6 +155,9 @@ class OnnxRuntime(_OneByOne):
         shares = np.exp(logits - logits.max())
         return shares / shares.sum()
 
+    def photos_per_s(self, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
+        return _one_by_one(self, photos, seconds)
+
 
 def _classifier(name: str, entry: Entry, weights: Path, folder: Path, device: str) -> Classifier:
     runtime, _, precision = name.partition("-")
@@ -175,6 +176,7 @@ class Ours:
     def __init__(self, classifier: Classifier, micro_batch: int) -> None:
         self._classifier, self._micro_batch = classifier, micro_batch
         self._workers = len(os.sched_getaffinity(0))
+        keep_memory(self._workers)
 
     def classify(self, photo: Path) -> Any:
         return self._scores([photo])
