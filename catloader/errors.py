@@ -7,6 +7,8 @@ class CatLoaderError(Exception):
     """The root. ``str(error)`` is one plain sentence that may be shown to a person."""
 
     status = 500
+    retry_after_s: int | None = None
+    """Nothing is wrong, and in so many seconds the same request may do."""
 
 
 class StartupError(CatLoaderError):
@@ -97,3 +99,20 @@ class BadSignature(CatLoaderError):
     """A wake-up whose signature, age or id does not hold."""
 
     status = 401
+
+
+class CannotExplain(CatLoaderError):
+    """The network, or what was measured for it, that judged the photo is not here any more."""
+
+    status = 409
+
+
+class ExplainerBusy(CatLoaderError):
+    """Another photo is being explained."""
+
+    status = 503
+    retry_after_s = 3
+
+
+class ExplanationFailed(CatLoaderError):
+    """The child process gave no picture, or not in time."""

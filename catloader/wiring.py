@@ -12,10 +12,12 @@ from sqlalchemy import Engine
 from catloader.deletion import DeletionWorker
 from catloader.dispatch import ENDPOINT, Dispatcher, HttpPost, InProcess, Off
 from catloader.errors import StartupError
+from catloader.explanations import Explainer
 from catloader.model_choice import resolve_model
 from catloader.settings import Settings, kept_secret
 from catloader.signatures import Signer, new_secret
 from catloader.store.engine import make_engine
+from catloader.store.explanations import Explanations
 from catloader.store.images import Images
 from catloader.store.ledger import Deletions
 from catloader.store.objects import ObjectStore, S3ImageSource
@@ -47,6 +49,7 @@ class Services:
     signer: Signer
     dispatcher: Dispatcher
     deletion: DeletionWorker
+    explainer: Explainer
     checker: CheckerService | None
 
     def start(self) -> None:
@@ -56,6 +59,7 @@ class Services:
             self.checker.start()
 
     def close(self) -> None:
+        self.explainer.close()
         self.dispatcher.close()
         if self.checker is not None:
             self.checker.close(timeout_s=1.0)
@@ -104,6 +108,7 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
     secret = settings.webhook_secret or kept_secret(settings.data_dir / "webhook-secret", new_secret())
     signer = Signer(secret, WebhookIds(engine).first_time)
     ledger = Deletions(engine)
+    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
     service = _checker_service(settings, queue, objects) if checker else None
     return Services(
         settings=settings,
@@ -116,7 +121,16 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
         objects=objects,
         signer=signer,
         dispatcher=_dispatcher(settings, service, signer),
-        deletion=DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow),
+        deletion=deletion,
+        explainer=Explainer(
+            Explanations(engine, buckets[0]),
+            objects,
+            weights_dir=settings.weights_dir,
+            subject=settings.subject,
+            profile_folders=profile_folders(settings),
+            swept=deletion.wake,
+            now=utcnow,
+        ),
         checker=service,
     )
 

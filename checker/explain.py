@@ -103,12 +103,19 @@ def explain(entry: Entry, path: Path, data: bytes, subject: Subject, head: Head 
         UnreadableImage: as ``decode`` does.
         ModelRefused: the weights do not hold.
     """
+    out = io.BytesIO()
+    explained(entry, path, data, subject, head).save(out, "PNG")
+    return out.getvalue()
+
+
+def explained(
+    entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None
+) -> Image.Image:
+    """As ``explain``, not yet encoded."""
     # The thumbnail's framing, the centre square to its edges: all that either view shows the network.
     framing = preprocessing_of(View.THUMBNAIL, entry.preprocessing)
     heat = heat_map(entry, path, decode(data, framing), subject, head)
-    out = io.BytesIO()
-    overlay(upright(data), heat, framing).save(out, "PNG")
-    return out.getvalue()
+    return overlay(upright(data), heat, framing)
 
 
 def upright(data: bytes) -> Image.Image:

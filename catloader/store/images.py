@@ -51,6 +51,8 @@ class Image(NewImage):
     human_verdict_at: datetime | None
     on_air: bool
     created_at: datetime
+    explanation_key: str | None
+    explanation_of: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,22 @@ class CheckRecord:
     error: str | None
 
 
+OBJECT_KEYS = (images.c.photo_key, images.c.thumbnail_key, images.c.explanation_key)
+"""All that a photo has in S3."""
+
+
+def ledger_rows(
+    keys: Sequence[str | None], photos_bucket: str, thumbnails_bucket: str, not_before: datetime
+) -> list[dict[str, Any]]:
+    """For the deletion ledger; ``keys`` as ``OBJECT_KEYS`` has them, None where there is no object."""
+    buckets = (photos_bucket, thumbnails_bucket, photos_bucket)
+    return [
+        {"bucket": bucket, "key": key, "not_before": not_before}
+        for bucket, key in zip(buckets, keys, strict=True)
+        if key is not None
+    ]
+
+
 class Images:
     def __init__(self, engine: Engine, photos_bucket: str, thumbnails_bucket: str) -> None:
         self._engine = engine
@@ -96,7 +114,9 @@ class Images:
         away at ``not_before``; so that must lie well behind the end of any upload.
         """
         with writing(self._engine) as connection:
-            connection.execute(insert(deletions), self._ledger_rows(photo_key, thumbnail_key, not_before))
+            connection.execute(
+                insert(deletions), ledger_rows((photo_key, thumbnail_key, None), *self._buckets, not_before)
+            )
 
     def add(self, new: NewImage, now: datetime) -> int:
         """Insert the `pending` row and strike the two booked keys out, in one transaction.
@@ -150,11 +170,9 @@ class Images:
         """Take the row and book its objects for deletion, in one transaction; False: not theirs."""
         gone = delete(images).where(images.c.id == id, images.c.owner_id == owner_id)
         with writing(self._engine) as connection:
-            row = connection.execute(gone.returning(images.c.photo_key, images.c.thumbnail_key)).one_or_none()
+            row = connection.execute(gone.returning(*OBJECT_KEYS)).one_or_none()
             if row is not None:
-                connection.execute(
-                    insert(deletions), self._ledger_rows(row.photo_key, row.thumbnail_key, now)
-                )
+                connection.execute(insert(deletions), ledger_rows(row, *self._buckets, now))
         return row is not None
 
     def latest_log(self, image_id: int) -> CheckRecord | None:
@@ -173,12 +191,6 @@ class Images:
     def _all(self, query: Select[Any]) -> list[Image]:
         with reading(self._engine) as connection:
             return [Image(**row._mapping) for row in connection.execute(query)]
-
-    def _ledger_rows(self, photo_key: str, thumbnail_key: str, not_before: datetime) -> list[dict[str, Any]]:
-        return [
-            {"bucket": bucket, "key": key, "not_before": not_before}
-            for bucket, key in zip(self._buckets, (photo_key, thumbnail_key), strict=True)
-        ]
 
 
 def _in_queue(status: str) -> Select[Any]:

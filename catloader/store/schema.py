@@ -114,6 +114,9 @@ images = Table(
     Column("human_verdict_at", UtcDateTime),
     Column("on_air", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
+    # The explanation in the photos bucket, made when somebody first asks, and a digest of what it explains.
+    Column("explanation_key", String(64)),
+    Column("explanation_of", String(64)),
     CheckConstraint(
         "status IN ('pending','checking','cat','unsure','not_cat','unreadable','failed')",
         name="status",

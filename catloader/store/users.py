@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken
 from catloader.store.engine import reading, writing
+from catloader.store.images import OBJECT_KEYS, ledger_rows
 from catloader.store.schema import deletions, images, users
 
 
@@ -84,16 +85,14 @@ class Users:
             # The lock keeps an upload that is about to add its row waiting; it then finds no owner.
             connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
             gone = delete(images).where(images.c.owner_id == id)
-            keys = connection.execute(gone.returning(images.c.photo_key, images.c.thumbnail_key)).all()
+            photos = connection.execute(gone.returning(*OBJECT_KEYS)).all()
             rows = [
-                {"bucket": bucket, "key": key, "not_before": now}
-                for pair in keys
-                for bucket, key in zip((photos_bucket, thumbnails_bucket), pair, strict=True)
+                row for keys in photos for row in ledger_rows(keys, photos_bucket, thumbnails_bucket, now)
             ]
             if rows:
                 connection.execute(insert(deletions), rows)
             connection.execute(delete(users).where(users.c.id == id))
-        return len(keys)
+        return len(photos)
 
 
 def _normal(email: str) -> str:

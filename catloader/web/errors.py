@@ -21,6 +21,7 @@ _SENTENCES = {
     403: ("Not for you", "You may not do this."),
     404: ("Nothing here", "There is no such page or photo, or it is not yours to see."),
     405: ("Not like this", "This address does not take that kind of request."),
+    409: ("Not this time", "That cannot be done with things as they are."),
     413: ("That is too much", "The request is larger than this site takes."),
     429: ("A little slower, please", "Too many attempts. Wait a minute, then try again."),
     500: ("Something broke here", "It is not your fault. It was written to the log; please try again later."),
@@ -77,7 +78,11 @@ def _too_much() -> str:
     )
 
 
-def _ours(error: CatLoaderError) -> tuple[str | Response, int]:
+def _ours(error: CatLoaderError) -> tuple[str | Response, int] | Response:
+    if error.retry_after_s is not None:
+        response = current_app.make_response(answer(error.status, str(error)))
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
     if error.status >= 500:
         logger.error("%s %s: %s", request.method, request.path, error, exc_info=error)
         return answer(error.status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any
 
@@ -13,7 +14,7 @@ from catloader.store.images import Image
 from catloader.web.context import MAX_ID, now, services
 from catloader.web.gauge import gauge
 from catloader.web.sessions import current_user, public
-from catloader.web.words import sentence
+from catloader.web.words import noun_of, sentence
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("gallery", __name__)
@@ -41,8 +42,15 @@ def photos() -> str:
 def photo(id: int) -> str:
     image = _own(id)
     record = services().images.latest_log(id)
+    judged = services().explainer.judged(id)
     return render_template(
-        "photo.html", photo=image, record=record, gauge=gauge(record), sentence=sentence(image, record)
+        "photo.html",
+        photo=image,
+        record=record,
+        gauge=gauge(record),
+        sentence=sentence(image, record),
+        judged=judged,
+        judged_noun=noun_of(judged.subject or "") if judged else None,
     )
 
 
@@ -69,6 +77,18 @@ def photo_file(id: int) -> BaseResponse:
 def thumbnail_file(id: int) -> BaseResponse:
     image = _visible(id)
     return _picture(services().settings.s3_thumbnails_bucket, image.thumbnail_key, image.thumbnail_sha256)
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
+@public
+def explanation_file(id: int) -> BaseResponse:
+    """Made at the first call, which takes seconds; busy with another photo: 503 with ``Retry-After``."""
+    image = services().images.by_id(id) if g.user else None
+    if image is None or image.owner_id != g.user.id:  # on air or not: the reasons are for the owner
+        raise NotFound("There is no such photo, or it is not yours to see.")
+    key = services().explainer.explain(image)
+    # Each explanation has a key of its own, so that names the content as well as its digest would.
+    return _picture(services().settings.s3_photos_bucket, key, hashlib.sha256(key.encode()).hexdigest())
 
 
 def _own(id: int) -> Image:

@@ -26,8 +26,13 @@ class Badge:
 
 def noun(settings: Settings) -> str:
     """What is looked for, in people's words; for a subject of your own the name of its file."""
+    return noun_of(Path(settings.subject).stem)
+
+
+def noun_of(subject: str) -> str:
+    """The same for a subject's name, as a decision bears it."""
     names = {"house_cat": "cat", "feline": "feline", "dog": "dog"}
-    return names.get(settings.subject) or Path(settings.subject).stem.replace("_", " ")
+    return names.get(subject) or subject.replace("_", " ")
 
 
 def badge(image: Image) -> Badge:

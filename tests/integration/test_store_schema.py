@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,15 +86,52 @@ def _sqlite_words(engine: Engine, table: str) -> list[str]:
 def test_down_and_up_again(empty_url: str) -> None:
     engine = make_engine(empty_url)
     migrate(engine)
-    config = Config()
-    config.set_main_option("script_location", str(Path(catloader.store.__file__).parent / "migrations"))
-    with writing(engine) as connection:
-        config.attributes["connection"] = connection
+    with _alembic(engine) as config:
         command.downgrade(config, "base")
     assert inspect(engine).get_table_names() in (["alembic_version"], ["alembic_version", "sqlite_sequence"])
     migrate(engine)
     assert set(metadata.tables) < set(inspect(engine).get_table_names())
     engine.dispose()
+
+
+@contextmanager
+def _alembic(engine: Engine) -> Iterator[Config]:
+    config = Config()
+    config.set_main_option("script_location", str(Path(catloader.store.__file__).parent / "migrations"))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        yield config
+
+
+def test_photos_of_the_first_version_come_along(engine: Engine, empty_url: str) -> None:
+    old = make_engine(empty_url)
+    with _alembic(old) as config:
+        command.upgrade(config, "0001")
+    columns = (
+        "owner_id, photo_key, thumbnail_key, width_px, height_px, size_bytes, thumbnail_px, crop_left_px"
+    )
+    columns += ", crop_top_px, crop_side_px, sha256, thumbnail_sha256, next_attempt_at, created_at"
+    values = "1, :p, :t, 1, 2, 3, 4, 5, 6, 7, 'a', 'b', '2026-01-01', '2026-01-01'"
+    insert = text(f"INSERT INTO images ({columns}) VALUES ({values}) RETURNING id")
+    with writing(old) as connection:
+        user = "INSERT INTO users (email, password_hash, created_at) VALUES ('a', '', '2026-01-01')"
+        connection.execute(text(user))
+        for n in "12":
+            connection.execute(insert, {"p": f"p{n}", "t": f"t{n}"})
+        log = "INSERT INTO check_log (image_id, attempt, finished_at) VALUES (1, 1, '2026-01-01')"
+        connection.execute(text(log))
+        connection.execute(text("DELETE FROM images WHERE id = 2"))
+        before = connection.execute(text("SELECT * FROM images")).mappings().one()
+    migrate(old)
+    with writing(old) as connection:
+        after = connection.execute(text("SELECT * FROM images")).mappings().one()
+        assert dict(after) == {**before, "explanation_key": None, "explanation_of": None}
+        assert connection.execute(text("SELECT count(*) FROM check_log")).scalar_one() == 1
+        next_id = connection.execute(insert, {"p": "p3", "t": "t3"}).scalar_one()
+        assert next_id == 3, "the id of a deleted photo was given again"
+    for table in metadata.tables:
+        assert _rules(old, table) == _rules(engine, table)
+    old.dispose()
 
 
 def test_many_processes_migrate_at_once_from_any_folder_and_say_nothing(

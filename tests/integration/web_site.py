@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flask import Flask
@@ -109,8 +111,18 @@ def jpeg(colour: tuple[int, int, int] = (200, 120, 40), size: tuple[int, int] = 
     return file.getvalue()
 
 
-def check(app: Flask, verdict: Verdict, *, score: float = 0.97, profile_id: str = "uncalibrated") -> int:
-    """Do what a checker does with the photo that waits longest; returns the photo's id."""
+def check(
+    app: Flask,
+    verdict: Verdict,
+    *,
+    score: float = 0.97,
+    profile_id: str = "uncalibrated",
+    network: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
+    """Do what a checker does with the photo that waits longest; returns the photo's id.
+
+    ``network``: fields of its ``ModelStamp``, where they matter.
+    """
     queue = services_of(app).queue
     (claim,) = queue.claim(1)
     labels = (Label(281, "tabby", 0.71), Label(282, "tiger cat", 0.26))
@@ -132,5 +144,6 @@ def check(app: Flask, verdict: Verdict, *, score: float = 0.97, profile_id: str 
         precision="fp32",
         device="cpu",
     )
+    stamp = replace(stamp, **network)
     assert queue.finish(Outcome(claim, decision, stamp, batch_size=2, ms={"total": 12.5}))
     return claim.image_id

@@ -24,7 +24,7 @@ async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const id of ["verdict", "labels", "details"]) {
+  for (const id of ["verdict", "labels", "details", "explain"]) {
     const part = fresh.getElementById(id);
     if (part) document.getElementById(id).replaceWith(part);
   }

@@ -1,0 +1,48 @@
+"""The child process that explains one photo: torch comes and goes with it.
+
+In: a line of JSON (``catloader.explanations.Basis`` writes it), then the photo. Out: a JPEG.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+from catloader.processes import die_with_parent
+
+_QUALITY = 88
+"""Of the JPEG: as the stored photos by default."""
+
+
+def main(parent: int) -> int:
+    die_with_parent()
+    if os.getppid() != parent:
+        return 1  # it was gone before the kernel was asked
+    from checker.errors import CheckerError
+    from checker.explain import explained
+    from checker.head import Head
+    from checker.subject import Subject
+    from models.catalogue import entry_named
+    from models.errors import ModelsError
+
+    line, _, photo = sys.stdin.buffer.read().partition(b"\n")
+    job = json.loads(line)
+    subject = Subject(job["subject"], tuple(job["classes"]))
+    try:
+        picture = explained(
+            entry_named(job["model"]), Path(job["weights"]), photo, subject, Head.from_json(job["head"])
+        )
+    except (CheckerError, ModelsError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=_QUALITY)
+    sys.stdout.buffer.write(out.getvalue())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))
