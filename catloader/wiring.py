@@ -24,12 +24,11 @@ from catloader.store.objects import ObjectStore, S3ImageSource
 from catloader.store.queue import SqlCheckQueue
 from catloader.store.replays import WebhookIds
 from catloader.store.users import Users
+from checker.choice import Asked, load_checker
 from checker.operating_point import SHIPPED_PROFILES, Decider
 from checker.ports import Classifier
-from checker.self_test import self_test
 from checker.service import CheckerService, Loaded
 from checker.subject import load_subject
-from models.catalogue import class_names
 
 logger = logging.getLogger(__name__)
 
@@ -170,29 +169,18 @@ def load_network(settings: Settings) -> Loaded:
 
 def classifier_and_decider(settings: Settings) -> tuple[Classifier, Decider]:
     """As ``load_network``, for those who look into the decider."""
-    from checker.classifier import load_classifier
-
     entry, path = resolve_model(settings)
-    classifier = load_classifier(
-        entry,
-        path,
+    asked = Asked(
         device=settings.device,
         runtime=settings.runtime,
         precision=settings.precision,
-        threads=1,
-        weights_dir=settings.weights_dir,
-    )
-    decider = Decider.for_network(
-        classifier.stamp,
-        classifier.preprocessing,
-        load_subject(settings.subject),
-        class_names(),
         max_fpr=settings.max_false_positive_rate,
         max_fnr=settings.max_false_negative_rate,
         profile_folders=profile_folders(settings),
+        weights_dir=settings.weights_dir,
+        workers=settings.workers,
     )
-    self_test(classifier, decider, profile_folders(settings))
-    return classifier, decider
+    return load_checker(entry, path, load_subject(settings.subject), asked)
 
 
 def profile_folders(settings: Settings) -> tuple[Path, ...]:

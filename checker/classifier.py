@@ -12,6 +12,7 @@ from checker.errors import ModelRefused
 from checker.ports import Classifier
 from models.catalogue import Entry
 from models.errors import ModelsError
+from models.openvino_ir import Card, get
 
 
 def load_classifier(
@@ -23,15 +24,19 @@ def load_classifier(
     precision: str = "auto",
     threads: int = 1,
     weights_dir: Path | None = None,
+    card: Card | None = None,
+    workers: int = 0,
 ) -> Classifier:
-    """The network on its device, weights checked.
+    """The network on its device, weights checked. ``choice.load_checker`` knows which is the fastest.
 
     Args:
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
         runtime: ``auto`` is ``torch``; ``openvino`` takes what ``catloader models optimise`` made.
         precision: ``auto``: fp32 on the CPU, fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, for torch.
-        weights_dir: where OpenVINO's networks lie; beside ``path`` if None.
+        weights_dir: where your own OpenVINO networks lie; beside ``path`` if None.
+        card: the OpenVINO network; None: the newest of that precision.
+        workers: threads that will call it at once, for OpenVINO; 0: one per core.
     Raises:
         ModelRefused: the weights do not hold, or there is no such device; one plain sentence.
     """
@@ -39,18 +44,15 @@ def load_classifier(
         raise ModelRefused(f"There is no runtime called {runtime!r} here.")
     try:
         if runtime == "openvino":
-            return _openvino(entry, weights_dir or path.parent, device, precision)
+            if device == "cuda":
+                raise ModelRefused("OpenVINO runs on the CPU; CATCHECK_RUNTIME=torch runs on a GPU.")
+            from checker.openvino_runtime import OpenVinoClassifier
+
+            if card is None:
+                card = get(entry, weights_dir or path.parent, "fp32" if precision == "auto" else precision)
+            return OpenVinoClassifier(entry, card, workers=workers)
         from checker.torch_runtime import TorchClassifier
 
         return TorchClassifier(entry, path, device=device, precision=precision, threads=threads)
     except ModelsError as error:
         raise ModelRefused(str(error)) from error
-
-
-def _openvino(entry: Entry, weights_dir: Path, device: str, precision: str) -> Classifier:
-    if device == "cuda":
-        raise ModelRefused("OpenVINO runs on the CPU; CATCHECK_RUNTIME=torch runs on a GPU.")
-    from checker.openvino_runtime import OpenVinoClassifier
-    from models.openvino_ir import get
-
-    return OpenVinoClassifier(entry, get(entry, weights_dir, "fp32" if precision == "auto" else precision))

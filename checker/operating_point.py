@@ -7,7 +7,7 @@ thresholds come from the profile that was measured for exactly this network.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,9 @@ import numpy as np
 
 from checker.errors import ModelRefused
 from checker.head import Head, log_sum_exp
-from checker.ports import Decision, Floats, Label, ModelStamp, Verdict, View
-from checker.profile import OperatingPoint, Profile, ProfileKey, find_profile
+from checker.ports import Decision, Floats, Label, Verdict, View
+from checker.profile import OperatingPoint, Profile
 from checker.subject import CLASSES, Subject
-from models.catalogue import Preprocessing
 
 UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parent.parent / "models" / "profiles"
@@ -54,9 +53,14 @@ def choose(profile: Profile, max_fpr: float, max_fnr: float) -> Thresholds:
     Raises:
         ModelRefused: a rate is asked for that is stricter than the strictest one measured.
     """
-    cat_at = _strictest(profile, profile.cat, max_fpr, "false positive").threshold
+    cat_at = cat_point(profile, max_fpr).threshold
     not_cat_below = _strictest(profile, profile.not_cat, max_fnr, "false negative").threshold
     return Thresholds(cat_at, min(not_cat_below, cat_at))
+
+
+def cat_point(profile: Profile, max_fpr: float) -> OperatingPoint:
+    """The point that ``choose`` takes ``cat_at`` from; raises as it does."""
+    return _strictest(profile, profile.cat, max_fpr, "false positive")
 
 
 def _strictest(profile: Profile, points: Sequence[OperatingPoint], rate: float, what: str) -> OperatingPoint:
@@ -90,29 +94,6 @@ class Decider:
         self.thresholds = choose(profile, max_fpr, max_fnr) if profile else DEFAULT_THRESHOLDS
         self._head = profile.head if profile else Head()
         self.class_names = tuple(class_names)
-
-    @classmethod
-    def for_network(
-        cls,
-        stamp: ModelStamp,
-        preprocessing: Preprocessing,
-        subject: Subject,
-        class_names: Sequence[str],
-        *,
-        max_fpr: float,
-        max_fnr: float,
-        profile_folders: Iterable[Path] = (SHIPPED_PROFILES,),
-    ) -> Decider:
-        """With the profile measured for this network, or uncalibrated where the folders have none.
-
-        Args:
-            profile_folders: searched in this order; your own before ``SHIPPED_PROFILES``.
-
-        Raises:
-            ModelRefused: a broken profile, or rates stricter than any measured.
-        """
-        profile = find_profile(ProfileKey.of(stamp, preprocessing, subject), profile_folders)
-        return cls(subject, class_names, profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
 
     def at(self, thresholds: Thresholds) -> Decider:
         """The same in all but the thresholds: decides as under the rates of another day."""

@@ -92,6 +92,8 @@ class Profile:
     """By rising target (maximum false negative rate)."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """Provenance: date, command, commit, machine, data (counts and digest), how they were judged."""
+    fp32_recall: Mapping[float, float] = field(default_factory=dict)
+    """Of an int8 network: what fp32 finds at each point's target, measured in the same run."""
     golden: Mapping[str, Any] = field(default_factory=dict)
     """Self-test: file and sha256 of a photo beside the profile, its expected scores and the tolerance."""
     folder: Path = Path()
@@ -103,12 +105,14 @@ class Profile:
         return f"{self.model}-{key.runtime}-{key.precision}-{key.subject.name}-{digest(self.to_json())[:8]}"
 
     def to_json(self) -> dict[str, Any]:
+        fp32_recall = {f"{target:g}": rate for target, rate in self.fp32_recall.items()}
         return {
             "format": FORMAT,
             "model": self.model,
             "key": self.key.to_json(),
             "cat": [dataclasses.asdict(point) for point in self.cat],
             "not_cat": [dataclasses.asdict(point) for point in self.not_cat],
+            **({"fp32_recall": fp32_recall} if fp32_recall else {}),
             "made": dict(self.made),
             "golden": dict(self.golden),
             "head": self.head.to_json(),
@@ -134,6 +138,7 @@ def load_profile(path: Path) -> Profile:
             cat=_points(data["cat"]),
             not_cat=_points(data["not_cat"]),
             made=data["made"],
+            fp32_recall={float(target): rate for target, rate in data.get("fp32_recall", {}).items()},
             golden=data["golden"],
             folder=path.parent,
         )

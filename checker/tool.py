@@ -15,14 +15,13 @@ from pathlib import Path
 
 from checker import report
 from checker.arguments import INTERRUPTED, OK, SOME_UNREADABLE, USAGE
-from checker.classifier import load_classifier
+from checker.choice import Asked, load_checker
 from checker.errors import UnreadableImage
 from checker.files import Checked, check_files, read, walk
 from checker.operating_point import SHIPPED_PROFILES, Decider
 from checker.pipeline import Loaded
 from checker.ports import ModelStamp, View
 from checker.profile import ProfileKey, find_profile
-from checker.self_test import self_test
 from checker.service import available_cores
 from checker.subject import Subject, load_subject
 from checker.views import site_views
@@ -145,24 +144,15 @@ def _chosen(options: argparse.Namespace) -> tuple[Entry, Path, Subject]:
 def _load(
     entry: Entry, weights: Path, subject: Subject, options: argparse.Namespace
 ) -> tuple[Loaded, Decider]:
-    folders = (*options.profiles, SHIPPED_PROFILES)
-    classifier = load_classifier(
-        entry,
-        weights,
+    asked = Asked(
         device=options.device,
         runtime=options.runtime,
         precision=options.precision,
-        threads=1,
-        weights_dir=options.weights_dir,
-    )
-    decider = Decider.for_network(
-        classifier.stamp,
-        classifier.preprocessing,
-        subject,
-        class_names(),
         max_fpr=options.max_false_positive_rate,
         max_fnr=options.max_false_negative_rate,
-        profile_folders=folders,
+        profile_folders=(*options.profiles, SHIPPED_PROFILES),
+        weights_dir=options.weights_dir,
+        workers=options.workers,
     )
-    self_test(classifier, decider, folders)
+    classifier, decider = load_checker(entry, weights, subject, asked)
     return Loaded(classifier, decider), decider

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from models.errors import WeightsMissing, WeightsRefused
 
 FORMAT = 1
 PRECISIONS = ("fp32", "bf16", "int8")
+SHIPPED = Path(__file__).parent / "openvino"
+"""The networks that come with the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +64,43 @@ def write_card(card: Card) -> None:
     part.replace(card.path.with_suffix(".json"))
 
 
-def find(entry: Entry, weights_dir: Path, precision: str) -> Card | None:
-    """The entry's network of this precision, the newest where there are several; None if there is none.
+def cards(entry: Entry, weights_dir: Path, precision: str) -> list[Card]:
+    """The entry's networks of this precision: your own, the newest first, then the shipped one.
 
     Raises:
         WeightsRefused: a card that can't be read.
     """
-    cards = [read_card(path) for path in sorted(weights_dir.glob(f"{entry.name}-{precision}-*.json"))]
-    fitting = [
+    return [
         card
-        for card in cards
-        if card is not None
-        and (card.model, card.precision, card.preprocessing)
-        == (entry.name, precision, entry.preprocessing.key)
-        and card.source_sha256.startswith(entry.sha256)
+        for folder in (weights_dir, SHIPPED)
+        for card in sorted(_cards_in(folder, entry, precision), key=_date, reverse=True)
     ]
-    return max(fitting, key=lambda card: str(card.made.get("date", "")), default=None)
 
 
 def get(entry: Entry, weights_dir: Path, precision: str) -> Card:
-    """As ``find``; where there is none, ``WeightsMissing`` says how to make it."""
-    card = find(entry, weights_dir, precision)
-    if card is None:
-        raise WeightsMissing(
-            f"{entry.name} was not yet made for OpenVINO in {precision}; "
-            f"`catloader models optimise {entry.name} --precision {precision}` does that once."
-        )
-    return card
+    """The first of ``cards``; where there is none, ``WeightsMissing`` says how to make it."""
+    for card in cards(entry, weights_dir, precision):
+        return card
+    raise WeightsMissing(
+        f"{entry.name} was not yet made for OpenVINO in {precision}; "
+        f"`catloader models optimise {entry.name} --precision {precision}` does that once."
+    )
+
+
+def _cards_in(folder: Path, entry: Entry, precision: str) -> Iterator[Card]:
+    for path in folder.glob(f"{entry.name}-{precision}-*.json"):
+        card = read_card(path)
+        if (
+            card is not None
+            and (card.model, card.precision) == (entry.name, precision)
+            and card.preprocessing == entry.preprocessing.key
+            and card.source_sha256.startswith(entry.sha256)
+        ):
+            yield card
+
+
+def _date(card: Card) -> str:
+    return str(card.made.get("date", ""))
 
 
 def read_card(path: Path) -> Card | None:

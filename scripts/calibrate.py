@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,11 @@ def table(profile: Profile) -> str:
                 for share in (point.realised, point.recall)
             )
             n = point.realised.n
-            lines.append(f"{side} <= {point.target:6.2%}  {point.threshold:8.4f}  {got}  {n:6d}  {found}")
+            full = profile.fp32_recall.get(point.target) if side == "FPR" else None
+            fp32 = "" if full is None else f"  (fp32: {full:7.2%})"
+            lines.append(
+                f"{side} <= {point.target:6.2%}  {point.threshold:8.4f}  {got}  {n:6d}  {found}" + fp32
+            )
     return "\n".join(lines)
 
 
@@ -159,9 +164,17 @@ def main() -> int:
             runtime=asked.runtime,
             precision=asked.precision,
             threads=asked.threads,
+            weights_dir=asked.weights_dir,
         )
-        measured = measure(photos, classifier)
-        profile = calibrate(measured, classifier, subject, fit_head=asked.fit_head, penalty=asked.penalty)
+
+        def profile_of(classifier: Classifier) -> Profile:
+            measured = measure(photos, classifier)
+            return calibrate(measured, classifier, subject, fit_head=asked.fit_head, penalty=asked.penalty)
+
+        profile = profile_of(classifier)
+        if classifier.stamp.precision == "int8":
+            full = profile_of(load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32"))
+            profile = replace(profile, fp32_recall={p.target: round(p.recall.rate, 5) for p in full.cat})
     except NoData as error:
         print(f"calibrate: {error}", file=sys.stderr)
         return 2

@@ -92,7 +92,7 @@ def optimise(name: str, precision: str, photos: Path | None) -> None:
 
     settings = Settings.from_environment()
     entry, path = resolve(name, settings.weights_dir)
-    calibration = list(islice(_pictures(entry, photos), _CALIBRATION)) if photos else []
+    calibration = list(_pictures(entry, photos)) if photos else []
     settings.weights_dir.mkdir(parents=True, exist_ok=True)
     card = run(entry, path, settings.weights_dir, precision, calibration)
     click.echo(f"{entry.name} for OpenVINO in {precision} is in {card.path}.")
@@ -102,12 +102,14 @@ _CALIBRATION = 300
 
 
 def _pictures(entry: Entry, folder: Path) -> Iterator[Pixels]:
-    """The folder's photos as the network sees them; what can't be read is passed over."""
+    """Photos from all over the folder, as the network sees them; what can't be read is passed over."""
     from checker.decode import decode
     from checker.errors import UnreadableImage
     from checker.files import read, walk
 
-    for found in walk([str(folder)]):
+    files = list(walk([str(folder)]))
+    # The first ones would all be of one kind where the folders have kinds.
+    for found in files[:: max(1, len(files) // _CALIBRATION)][:_CALIBRATION]:
         try:
             yield decode(read(found.path), entry.preprocessing)
         except UnreadableImage as error:

@@ -159,3 +159,31 @@ def test_the_first_verdict_needs_neither_torch_nor_a_second_nor_much_memory(tmp_
     assert told["peak_bytes"] < 250e6
     # Seconds of computing: a wall clock would measure what else this machine does.
     assert told["core_s"] < 1.0
+
+
+_FIRST_CALLS = """
+import sys, threading
+from pathlib import Path
+from checker.openvino_runtime import OpenVinoClassifier
+from models.catalogue import entry_named
+from models.openvino_ir import get
+entry = entry_named("efficientnet_lite0")
+classifier = OpenVinoClassifier(entry, get(entry, Path(sys.argv[1]), "fp32"), workers=4)
+import openvino
+together = threading.Barrier(4)
+sys.setswitchinterval(1e-6)  # the GIL changes hands wherever it can
+def first():
+    together.wait()
+    openvino.Type.u8.to_dtype()  # as every inference does
+threads = [threading.Thread(target=first) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_first_calls_from_several_threads_do_not_wait_for_each_other_for_good() -> None:
+    _entry, card = forms.made("fp32")
+    for _ in range(3):
+        subprocess.run(
+            [sys.executable, "-c", _FIRST_CALLS, str(card.path.parent)], cwd=ROOT, check=True, timeout=30
+        )

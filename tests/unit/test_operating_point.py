@@ -220,15 +220,18 @@ def test_a_broken_profile_is_refused_and_never_passes_for_none(tmp_path: Path, d
         find_profile(profile().key, [tmp_path])
 
 
-def test_for_network_takes_the_profile_of_exactly_this_network(tmp_path: Path) -> None:
+def test_a_profile_is_that_of_exactly_this_network(tmp_path: Path) -> None:
     profile().save(tmp_path / "p.json")
-    found = Decider.for_network(
-        STAMP, PREPROCESSING, HOUSE_CAT, class_names(), max_fpr=0.02, max_fnr=0.01, profile_folders=[tmp_path]
+    key = ProfileKey.of(STAMP, PREPROCESSING, HOUSE_CAT)
+    found = find_profile(key, [tmp_path])
+    assert found is not None
+    decider = Decider(HOUSE_CAT, class_names(), profile=found, max_fpr=0.02, max_fnr=0.01)
+    assert decider.profile_id == profile().profile_id
+    assert decider.thresholds == Thresholds(0.6, 0.1)
+    others = (
+        ProfileKey.of(dataclasses.replace(STAMP, weights_sha256="cd" * 32), PREPROCESSING, HOUSE_CAT),
+        ProfileKey.of(dataclasses.replace(STAMP, precision="int8"), PREPROCESSING, HOUSE_CAT),
+        ProfileKey.of(dataclasses.replace(STAMP, runtime="openvino"), PREPROCESSING, HOUSE_CAT),
     )
-    assert found.profile_id == profile().profile_id
-    assert found.thresholds == Thresholds(0.6, 0.1)
-    other = dataclasses.replace(STAMP, weights_sha256="cd" * 32)
-    found = Decider.for_network(
-        other, PREPROCESSING, HOUSE_CAT, class_names(), max_fpr=0.02, max_fnr=0.01, profile_folders=[tmp_path]
-    )
-    assert found.profile_id == UNCALIBRATED
+    assert [find_profile(other, [tmp_path]) for other in others] == [None, None, None]
+    assert Decider(HOUSE_CAT, class_names()).profile_id == UNCALIBRATED

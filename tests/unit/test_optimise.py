@@ -107,11 +107,11 @@ def test_what_it_cannot_make_it_says(precision: str, why: str, tmp_path: Path) -
 def test_other_weights_are_another_network() -> None:
     entry, card = forms.made("fp32")
 
-    assert openvino_ir.find(entry, forms.folder(), "fp32") == card
+    assert openvino_ir.cards(entry, forms.folder(), "fp32") == [card]
     stranger = dataclasses.replace(entry, sha256="0" * 64)
-    assert openvino_ir.find(stranger, forms.folder(), "fp32") is None
+    assert openvino_ir.cards(stranger, forms.folder(), "fp32") == []
     way = dataclasses.replace(entry.preprocessing, mean=(0.0, 0.0, 0.0))
-    assert openvino_ir.find(dataclasses.replace(entry, preprocessing=way), forms.folder(), "fp32") is None
+    assert openvino_ir.cards(dataclasses.replace(entry, preprocessing=way), forms.folder(), "fp32") == []
 
 
 def test_of_several_the_newest_is_taken(tmp_path: Path) -> None:
@@ -121,15 +121,15 @@ def test_of_several_the_newest_is_taken(tmp_path: Path) -> None:
         made = {"date": f"2026-01-{day}"}
         openvino_ir.write_card(dataclasses.replace(card, path=path, made=made))
 
-    found = openvino_ir.find(entry, tmp_path, "fp32")
+    found = openvino_ir.cards(entry, tmp_path, "fp32")
 
-    assert found is not None
-    assert found.made["date"] == "2026-01-03"
+    assert [card.made["date"] for card in found] == ["2026-01-03", "2026-01-02", "2026-01-01"]
+    assert openvino_ir.get(entry, tmp_path, "fp32") == found[0]
 
 
 def test_where_there_is_none_it_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(WeightsMissing, match="catloader models optimise efficientnet_lite0 --precision int8"):
-        openvino_ir.get(forms.ENTRY, tmp_path, "int8")
+    with pytest.raises(WeightsMissing, match="catloader models optimise efficientnet_lite0 --precision fp32"):
+        openvino_ir.get(forms.ENTRY, tmp_path, "fp32")
 
 
 def test_a_broken_card_is_refused_and_one_of_another_format_passed_over(tmp_path: Path) -> None:
@@ -138,11 +138,11 @@ def test_a_broken_card_is_refused_and_one_of_another_format_passed_over(tmp_path
     facts = json.loads(card.path.with_suffix(".json").read_text())
 
     path.write_text(json.dumps({**facts, "format": openvino_ir.FORMAT + 1}))
-    assert openvino_ir.find(entry, tmp_path, "fp32") is None
+    assert openvino_ir.cards(entry, tmp_path, "fp32") == []
 
     path.write_text("{")
     with pytest.raises(WeightsRefused, match="delete it"):
-        openvino_ir.find(entry, tmp_path, "fp32")
+        openvino_ir.cards(entry, tmp_path, "fp32")
 
 
 _MAKES = """

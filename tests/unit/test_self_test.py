@@ -189,10 +189,8 @@ def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
     """No profile fits then; it must not pass for a network that was never measured."""
     other: Preprocessing = prepared_as(mean=(120.0, 120.0, 120.0)).preprocessing
     network = load(prepared_as(mean=other.mean))
-    blank = Decider.for_network(
-        network.stamp, other, HOUSE_CAT, class_names(), max_fpr=0.01, max_fnr=0.01, profile_folders=[folder]
-    )
-    assert blank.profile is None
+    assert find_profile(ProfileKey.of(network.stamp, other, HOUSE_CAT), [folder]) is None
+    blank = Decider(HOUSE_CAT, class_names())
     with pytest.raises(ModelRefused, match=r"prepares photos as .*120.* where .*127.* was measured"):
         self_test(network, blank, [folder])
     never_measured = Decider(load_subject("dog"), class_names())
