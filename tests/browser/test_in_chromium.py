@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -160,6 +161,7 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
         timeout=20_000
     )
     expect(on_its_page.get_by_role("heading", name="What the network sees")).to_be_visible()
+    _look_at_the_explanation(on_its_page)
     on_its_page.close()
 
     page.get_by_role("link", name="Account").click()
@@ -169,6 +171,34 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
     expect(page.get_by_text("Your account is deleted")).to_be_visible()
     page.goto("/photos")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def _look_at_the_explanation(page: Page) -> None:
+    page.evaluate("window.notReloaded = true")
+    picture, plain = (
+        page.get_by_role("figure").get_by_role("img"),
+        page.locator("#picture").get_attribute("src"),
+    )
+    caption = page.get_by_text("Colour shows what spoke for a cat")
+    expect(caption).to_be_hidden()
+    page.get_by_role("link", name="What did the network look at?").click()
+    expect(page.get_by_text("This takes a few seconds")).to_be_visible()
+    expect(caption).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("This takes a few seconds")).to_be_hidden()
+    expect(picture).to_have_attribute("src", re.compile(r"/explanation\.jpg$"))
+    assert picture.evaluate("picture => [picture.complete, picture.naturalWidth]") == [True, 451]
+    page.get_by_role("link", name="Show the photo again").click()
+    expect(caption).to_be_hidden()
+    expect(picture).to_have_attribute("src", str(plain))
+    # The second time it is there at once; and a sentence is all that is seen of what could not be had.
+    page.get_by_role("link", name="What did the network look at?").click()
+    expect(caption).to_be_visible()
+    page.get_by_role("link", name="Show the photo again").click()
+    page.route("**/explanation.jpg", lambda route: route.abort())
+    page.get_by_role("link", name="What did the network look at?").click()
+    expect(page.get_by_text("That did not work. Please try again in a moment.")).to_be_visible()
+    expect(picture).to_have_attribute("src", str(plain))
+    assert page.evaluate("window.notReloaded")
 
 
 def test_what_is_refused_is_told_beside_its_file(page: Page, photos: Path) -> None:

@@ -45,6 +45,7 @@ async function toggle(link) {
   if (part("caption").hidden) {
     running = true;
     picture.classList.add("busy");
+    picture.ariaBusy = "true";
     say(BUSY);
     let sentence = "That did not work. Please try again in a moment.";
     try {
@@ -55,6 +56,7 @@ async function toggle(link) {
       show(photo.src, photo.alt).catch(() => {});
     }
     picture.classList.remove("busy");
+    picture.ariaBusy = null;
     running = false;
     say(sentence ?? "");
     if (sentence === null && part("caption")) {
