@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ _CODE = ("checker", "models", "scripts", "catloader/images.py", "catloader/colou
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def provenance() -> dict[str, Any]:
-    """Names neither user nor host: results are published."""
+def provenance(*also: str) -> dict[str, Any]:
+    """Names neither user nor host: results are published.
+
+    Args:
+        also: paths, beside the ones that touch every number, whose changes are no part of the commit.
+    """
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": shlex.join(["python", _relative(sys.argv[0]), *map(_relative, sys.argv[1:])]),
-        "commit": _commit(),
+        "commit": _commit(also),
         "machine": {
             "processor": _processor(),
             "cores": os.cpu_count(),
@@ -36,11 +41,11 @@ def _relative(argument: str) -> str:
     return os.path.relpath(path, ROOT) if path.is_absolute() else argument
 
 
-def _commit() -> str:
+def _commit(also: Sequence[str]) -> str:
     """With ``+changes`` where tracked files that touch the numbers differ from it."""
     try:
         commit = _git("rev-parse", "HEAD")
-        return f"{commit}+changes" if _git("status", "--porcelain", "-uno", "--", *_CODE) else commit
+        return f"{commit}+changes" if _git("status", "--porcelain", "-uno", "--", *_CODE, *also) else commit
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -1,0 +1,225 @@
+"""What do S3, the database and the log cost beside the network, and does it stay so as the tables grow?
+
+Two promises, measured with real parts (the embedded S3 server, SQLite or PostgreSQL, a real network):
+
+    A  the whole pipeline, from S3 and back into the database, runs at 85 % or more of the classifier's own
+       rate: the same bytes from memory through decode, network and decision, with as many threads
+    B  claim and verdict take as long in a table of 1 000 000 photos as in one of 1 000
+
+What is compared takes turns, so that whatever else the machine does hits all alike. The settings of the
+section "Checking" are read from the environment; nobody's data is touched: folder and databases are new.
+
+    python -m scripts.benchmark_pipeline [--quick] [--photos FOLDER] [--json FILE] [--database-url URL]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from catloader.images import Prepared, prepare
+from catloader.instance import object_store
+from catloader.settings import Settings
+from catloader.uploads import limits
+from catloader.wiring import Services, load_network
+from checker.pipeline import Loaded
+from scripts import pipeline_rows, speed_photos
+from scripts._provenance import provenance
+from scripts.pipeline_report import as_text, shares, spread, targets
+from scripts.pipeline_sites import settings_for, site, store
+from scripts.pipeline_turns import classify, compare, drain
+
+_MADE = "made, 500x375"
+_PICTURES = 24
+"""Different ones; each photo has objects of its own, whatever they show."""
+_CLAIMED = 4
+_KINDS = (".jpg", ".jpeg", ".png", ".webp")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    rounds: int = 7
+    photos: int = 400
+    """In one turn."""
+    rows: Sequence[int] = (1_000, 10_000, 100_000, 1_000_000)
+    cycles: int = 200
+    """Times that four photos are claimed and finished, at each size."""
+    folder: Path | None = None
+    """Real photos."""
+
+    @property
+    def pending(self) -> int:
+        return _CLAIMED * (self.cycles + self.warm_up)
+
+    @property
+    def warm_up(self) -> int:
+        return self.cycles // 10 + 1
+
+
+QUICK = Plan(rounds=5, photos=80, rows=(1_000, 100_000), cycles=80)
+
+
+def pipeline_share(
+    settings: Settings, loaded: Loaded, prepared: Sequence[Prepared], plan: Plan
+) -> dict[str, Any]:
+    """Part A, for photos of one kind."""
+    with site(settings, "pipeline") as here:
+        photos = store(here.services.objects, prepared, plan.photos)
+        began = here.add(photos)
+        turns = {
+            "own": partial(classify, loaded, photos, settings),
+            "pipeline": partial(drain, here, len(photos), began),
+        }
+        here.checker.drain()
+        return shares(compare(turns, plan.rounds), settings.workers) | {
+            "n": len(photos),
+            "pictures": len(prepared),
+            "photo_kB": spread([len(picture.photo) / 1000 for picture in prepared])["median"],
+            "thumbnail_kB": spread([len(picture.thumbnail) / 1000 for picture in prepared])["median"],
+            "verdicts": here.services.images.count_by_status(),
+        }
+
+
+def growing(
+    settings: Settings, prepared: Sequence[Prepared], plan: Plan, show: Callable[[str], None]
+) -> dict[str, Any]:
+    """Part B: databases of every size, side by side."""
+    with ExitStack() as stack:
+        sites = {}
+        for rows in plan.rows:
+            show(f"filling a table with {rows} photos")
+            sites[rows] = stack.enter_context(site(settings, f"rows_{rows}", rows=rows, pending=plan.pending))
+        show(f"claiming and finishing {plan.cycles} times {_CLAIMED} photos at each size")
+        ms: dict[int, list[float]] = {rows: [] for rows in sites}
+        order = list(sites.items())
+        for number in range(plan.warm_up + plan.cycles):
+            for rows, here in order[number % len(order) :] + order[: number % len(order)]:
+                took_ms = _claim_and_finish_ms(here.services)
+                if number >= plan.warm_up:
+                    ms[rows].append(took_ms)
+        ends = {str(rows): sites[rows] for rows in sorted({min(sites), max(sites)})}
+        photos = store(next(iter(ends.values())).services.objects, prepared, plan.photos)
+        turns = {}
+        for end, here in ends.items():
+            turns[end] = partial(drain, here, len(photos), here.add(photos))
+            here.checker.drain()
+        show(f"checking {plan.photos} photos in tables of {' and '.join(ends)} rows")
+        drained = compare(turns, plan.rounds)
+    found: dict[str, Any] = {
+        "claim_and_finish_4_ms": {str(rows): spread(values) for rows, values in ms.items()},
+        "drain_photos_per_s": {
+            rows: spread([turn.photos_per_s for turn in taken]) for rows, taken in drained.items()
+        },
+    }
+    for part in list(found):
+        medians = [found[part][str(rows)]["median"] for rows in (min(sites), max(sites))]
+        found[f"{part}: largest / smallest"] = medians[1] / medians[0]
+    return found
+
+
+def _claim_and_finish_ms(services: Services) -> float:
+    started_s = time.perf_counter()
+    claims = services.queue.claim(_CLAIMED)
+    written = [services.queue.finish(pipeline_rows.outcome(claim)) for claim in claims]
+    took_ms = (time.perf_counter() - started_s) * 1000
+    if written != [True] * _CLAIMED:
+        raise RuntimeError("The queue gave too few photos, or did not take their verdicts.")
+    return took_ms
+
+
+def measure(settings: Settings, plan: Plan, show: Callable[[str], None]) -> dict[str, Any]:
+    """Everything, and the targets; ``settings`` as ``settings_for`` makes them."""
+    results: dict[str, Any] = {
+        "made": provenance("catloader"),
+        "load_at_start": os.getloadavg()[0],
+        "database": "PostgreSQL" if settings.database_url else "SQLite",
+        "workers": settings.workers,
+        "batch_photos": settings.batch_photos,
+        "rounds": plan.rounds,
+        "photos": {},
+    }
+    with object_store(settings) as with_s3:
+        loaded = load_network(settings)
+        stamp = loaded.classifier.stamp
+        results["network"] = f"{stamp.model}, {stamp.runtime} {stamp.precision}, {stamp.device}"
+        results["weights_sha256"] = stamp.weights_sha256
+        pictures = {_MADE: speed_photos.make(settings.data_dir / "made", "500x375", _PICTURES)}
+        if plan.folder is not None:
+            pictures[plan.folder.name] = _some(plan.folder, plan.photos)
+        prepared = {
+            label: [prepare(file.read_bytes(), limits=limits(settings)) for file in files]
+            for label, files in pictures.items()
+        }
+        for label, photos in prepared.items():
+            show(f"{label}: the classifier's own rate, and the pipeline's")
+            results["photos"][label] = pipeline_share(with_s3, loaded, photos, plan)
+        results["rows"] = growing(with_s3, prepared[_MADE], plan, show)
+        loaded.classifier.close()
+    results["load_at_end"] = os.getloadavg()[0]
+    results["targets"] = targets(results)
+    return results
+
+
+def _some(folder: Path, count: int) -> list[Path]:
+    """At most ``count`` of the folder's photos, from all over it."""
+    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _KINDS)
+    if not found:
+        raise SystemExit(f"{folder} has no photos in it.")
+    return found[:: -(-len(found) // count)]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="up to 100 000 rows, short turns: under 2 minutes"
+    )
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="part A with these photos, too")
+    parser.add_argument("--rows", metavar="A,B", help="sizes of the table in part B")
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (default 7, quick 5)")
+    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--runtime", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument(
+        "--database-url", default="", help="a PostgreSQL server: databases are made there, and dropped again"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    options = parser.parse_args()
+    plan = replace(QUICK if options.quick else Plan(), folder=options.photos)
+    if options.rounds:
+        plan = replace(plan, rounds=options.rounds)
+    if options.rows:
+        plan = replace(plan, rows=[int(rows) for rows in options.rows.split(",")])
+    if min(plan.rows) < plan.pending:
+        parser.error(f"--rows: at least {plan.pending}, which are the ones to be checked.")
+    with tempfile.TemporaryDirectory(prefix="catloader-bench-") as name:
+        settings = settings_for(
+            Path(name),
+            model=options.model,
+            runtime=options.runtime,
+            precision=options.precision,
+            database_url=options.database_url,
+        )
+        results = measure(settings, plan, _say)
+    print(as_text(results))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Databases for the pipeline benchmark, with as many rows as a site has after years, made in seconds."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    String,
+    case,
+    cast,
+    create_engine,
+    func,
+    insert,
+    literal,
+    make_url,
+    select,
+    text,
+)
+
+from catloader.store.engine import make_engine, utcnow, writing
+from catloader.store.queue_sql import log_row
+from catloader.store.schema import Status, UtcDateTime, check_log, images
+from checker.ports import Claim, Decision, Label, ModelStamp, Outcome, Verdict, View
+
+_AT_ONCE = 50_000
+_LOGGED = 4
+"""One in so many of the finished rows has its log row: a kilobyte, three times as much as the photo's."""
+LONG_AGO = timedelta(days=365)
+
+
+@contextmanager
+def database(server_url: str, folder: Path, name: str) -> Iterator[str]:
+    """The URL of a new, empty database, which is gone afterwards; no existing one is touched.
+
+    Args:
+        server_url: a PostgreSQL database whose user may make others beside it; empty: SQLite in ``folder``.
+    """
+    if not server_url:
+        yield f"sqlite:///{folder / name}.sqlite3"
+        return
+    url = make_url(server_url).set(drivername="postgresql+psycopg")
+    ours = f"catloader_bench_{name}_{secrets.token_hex(4)}"
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {ours}"))
+            try:
+                yield url.set(database=ours).render_as_string(hide_password=False)
+            finally:
+                connection.execute(text(f"DROP DATABASE {ours} WITH (FORCE)"))
+    finally:
+        server.dispose()
+
+
+def fill(url: str, owner_id: int, rows: int, pending: int) -> None:
+    """``rows`` photos, the last ``pending`` of them still to be checked; their pictures do not exist."""
+    engine = make_engine(url)
+    sqlite = engine.dialect.name == "sqlite"
+    if sqlite:
+        with engine.connect() as connection:  # of this engine only: who measures has the site's own
+            connection.exec_driver_sql("PRAGMA cache_size=-262144")
+    for first in range(0, rows, _AT_ONCE):
+        _insert(engine, owner_id, first, min(rows, first + _AT_ONCE), rows - pending)
+    if not sqlite:
+        # What the server itself does within a minute of so many inserts.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+    engine.dispose()
+    os.sync()  # or the kernel writes while we measure
+
+
+def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) -> None:
+    """Rows ``first`` to ``end`` (not included) of which those below ``finished`` have their verdict."""
+    then = literal(utcnow() - LONG_AGO, UtcDateTime())
+    number = select(literal(first).label("i")).cte("numbers", recursive=True)
+    number = number.union_all(select(number.c.i + 1).where(number.c.i + 1 < end))
+    i = number.c.i
+    done = i < finished
+    columns: dict[str, Any] = {
+        "owner_id": literal(owner_id),
+        "caption": literal("A photo with a caption of usual length"),
+        "photo_key": _key(engine),
+        "thumbnail_key": _key(engine),
+        **{name: literal(500) for name in ("width_px", "height_px", "thumbnail_px", "crop_side_px")},
+        **{name: literal(0) for name in ("crop_left_px", "crop_top_px")},
+        "size_bytes": literal(50_000),
+        "sha256": literal(64 * "a"),
+        "thumbnail_sha256": literal(64 * "b"),
+        "status": case((~done, Status.PENDING), (i % 3 == 0, Status.CAT), else_=Status.NOT_CAT),
+        "score": case((done, 0.5)),
+        "attempts": case((done, 1), else_=0),
+        "next_attempt_at": then,
+        "checked_at": case((done, then)),
+        "created_at": then,
+    }
+    with writing(engine) as connection:
+        connection.execute(insert(images).from_select(list(columns), select(*columns.values())))
+        some = (images.c.id % _LOGGED == 0) & (images.c.id > first) & images.c.checked_at.is_not(None)
+        log = {
+            name: literal(value, check_log.c[name].type)
+            for name, value in _log_row(utcnow() - LONG_AGO).items()
+        }
+        connection.execute(
+            insert(check_log).from_select(["image_id", *log], select(images.c.id, *log.values()).where(some))
+        )
+
+
+def _key(engine: Engine) -> ColumnElement[str]:
+    """Random, as an upload's: keys in order would make for indexes that are cheaper than a site's."""
+    if engine.dialect.name == "sqlite":
+        return func.lower(func.hex(func.randomblob(16))) + ".jpg"
+    return func.replace(cast(func.gen_random_uuid(), String), "-", "") + ".jpg"
+
+
+def outcome(claim: Claim) -> Outcome:
+    """What a network would say of a photo, as long as such words are."""
+    labels = tuple(Label(281 + place, f"a class of ImageNet, number {place}", 0.2) for place in range(5))
+    scores = {label.name: label.confidence for label in labels}
+    decision = Decision(
+        verdict=Verdict.CAT,
+        score=0.9,
+        cat_at=0.5,
+        not_cat_below=0.1,
+        subject="house_cat",
+        profile_id="efficientnet_lite0-openvino-int8-house_cat",
+        wild_feline=False,
+        labels=dict.fromkeys(View, labels),
+        subject_scores=dict.fromkeys(View, scores),
+    )
+    stamp = ModelStamp(
+        "efficientnet_lite0", 64 * "c", "openvino", "int8", "cpu", {"numpy": "2", "openvino": "2026"}
+    )
+    stages = ("fetch", "decode", "classify", "total")
+    return Outcome(
+        claim=claim,
+        decision=decision,
+        stamp=stamp,
+        photo_sha256=64 * "a",
+        thumbnail_sha256=64 * "b",
+        batch_size=8,
+        ms=dict.fromkeys(stages, 12.3),
+    )
+
+
+def _log_row(finished_at: datetime) -> dict[str, Any]:
+    row = log_row(outcome(Claim(0, "", "", "", 1)))
+    del row["image_id"]
+    return {**{name: value for name, value in row.items() if value is not None}, "finished_at": finished_at}

@@ -1,0 +1,99 @@
+"""Sites for the pipeline benchmark: a database each, and photos in one object store."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from catloader.images import Prepared
+from catloader.settings import Settings
+from catloader.store.engine import migrate, utcnow
+from catloader.store.images import NewImage
+from catloader.store.objects import ObjectStore
+from catloader.wiring import Services, build
+from checker.ports import View
+from checker.service import CheckerService, available_cores
+from scripts import pipeline_rows
+
+
+class Stored(NamedTuple):
+    """A photo whose objects are in the store."""
+
+    new: NewImage
+    pictures: dict[View, bytes]
+
+
+class Site(NamedTuple):
+    """A site with a database of its own; the object store is everybody's."""
+
+    services: Services
+    checker: CheckerService
+    """Loads its network at the first ``drain``."""
+    owner_id: int
+
+    def add(self, photos: Iterable[Stored]) -> datetime:
+        """As the site does it: booked, then recorded; when it began."""
+        began = utcnow()
+        for photo in photos:
+            new, now = replace(photo.new, owner_id=self.owner_id), utcnow()
+            self.services.images.book(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
+            self.services.images.add(new, now)
+        return began
+
+
+@contextmanager
+def site(settings: Settings, name: str, *, rows: int = 0, pending: int = 0) -> Iterator[Site]:
+    """
+    Args:
+        settings: with an S3 server; its ``database_url`` names a PostgreSQL server, or nothing: SQLite.
+        rows: photos without pictures that the table is filled with, ``pending`` of them to be checked.
+    """
+    with pipeline_rows.database(settings.database_url, settings.data_dir, name) as url:
+        services = build(replace(settings, database_url=url), checker=True)
+        assert services.checker is not None
+        try:
+            migrate(services.engine)
+            owner = services.users.create("owner@example.org", "no password", utcnow())
+            pipeline_rows.fill(url, owner.id, rows, pending)
+            yield Site(services, services.checker, owner.id)
+        finally:
+            services.close()
+
+
+def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> list[Stored]:
+    """``count`` photos of these pictures, put into the store."""
+    photos = []
+    for picture in itertools.islice(itertools.cycle(prepared), count):
+        new = NewImage(
+            owner_id=0,
+            caption="",
+            photo_key=f"{os.urandom(16).hex()}.jpg",
+            thumbnail_key=f"{os.urandom(16).hex()}.jpg",
+            width_px=picture.width_px,
+            height_px=picture.height_px,
+            size_bytes=len(picture.photo),
+            thumbnail_px=picture.thumbnail_px,
+            crop_left_px=picture.crop.left,
+            crop_top_px=picture.crop.top,
+            crop_side_px=picture.crop.side,
+            sha256=picture.sha256,
+            thumbnail_sha256=picture.thumbnail_sha256,
+        )
+        objects.put(objects.photos_bucket, new.photo_key, picture.photo)
+        objects.put(objects.thumbnails_bucket, new.thumbnail_key, picture.thumbnail)
+        photos.append(Stored(new, {View.PHOTO: picture.photo, View.THUMBNAIL: picture.thumbnail}))
+    return photos
+
+
+def settings_for(folder: Path, **changes: Any) -> Settings:
+    """How photos are checked, as the environment says; everything else new and in ``folder``."""
+    checking = {knob.metadata["env"] for knob in fields(Settings) if knob.metadata["section"] == "Checking"}
+    environment = {name: value for name, value in os.environ.items() if name in checking}
+    settings = Settings.from_environment(environment, data_dir=folder, dispatch="off", **changes)
+    return replace(settings, workers=settings.workers or available_cores())

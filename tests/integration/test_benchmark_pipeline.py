@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, make_url, select, text
+
+from catloader.instance import object_store
+from catloader.store.engine import make_engine, reading
+from catloader.store.schema import check_log, images
+from scripts import pipeline_rows
+from scripts.benchmark_pipeline import Plan, measure
+from scripts.pipeline_report import as_text, shares, targets
+from scripts.pipeline_sites import settings_for, site
+from scripts.pipeline_turns import Turn
+
+_PLAN = Plan(rounds=2, photos=6, rows=(40, 200), cycles=4)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("bench")
+    return measure(settings_for(folder, model="efficientnet_lite0"), _PLAN, lambda _: None)
+
+
+def test_the_ratio_is_that_of_the_two_medians_and_the_gap_is_told(results: dict[str, Any]) -> None:
+    (found,) = results["photos"].values()
+
+    rates = {name: found[name]["photos_per_s"] for name in ("own", "pipeline")}
+    assert found["ratio"] == pytest.approx(rates["pipeline"]["median"] / rates["own"]["median"])
+    assert all(rate["n"] == 2 and 0 < rate["min"] <= rate["median"] <= rate["max"] for rate in rates.values())
+    # Verdicts of photos that were fetched: the object store has worked, and only for the pipeline.
+    assert found["pipeline"]["store_core_ms"] > found["own"]["store_core_ms"]
+    assert sum(found["gap_core_ms"].values()) == pytest.approx(2 * found["gap_core_ms"]["all"])
+    verdicts = {status: photos for status, photos in found["verdicts"].items() if photos}
+    assert sum(verdicts.values()) == found["n"] == 6
+    assert verdicts.keys() <= {"cat", "unsure", "not_cat"}
+
+
+def test_every_size_is_measured_and_the_ends_with_the_network(results: dict[str, Any]) -> None:
+    rows = results["rows"]
+
+    assert {size: ms["n"] for size, ms in rows["claim_and_finish_4_ms"].items()} == {"40": 4, "200": 4}
+    for part in ("claim_and_finish_4_ms", "drain_photos_per_s"):
+        small, large = (rows[part][size]["median"] for size in ("40", "200"))
+        assert rows[f"{part}: largest / smallest"] == pytest.approx(large / small)
+    assert len(results["targets"]) == 3
+
+
+@pytest.mark.parametrize("target", range(3))
+def test_a_missed_target_is_told(results: dict[str, Any], target: int) -> None:
+    made_up = deepcopy(results)
+    (photos,), rows = made_up["photos"].values(), made_up["rows"]
+    photos["ratio"] = 0.84 if target == 0 else 0.85
+    rows["claim_and_finish_4_ms: largest / smallest"] = 1.16 if target == 1 else 1.15
+    rows["drain_photos_per_s: largest / smallest"] = 0.86 if target == 2 else 0.87
+    made_up["targets"] = targets(made_up)
+
+    assert [number for number, judged in enumerate(made_up["targets"]) if not judged["kept"]] == [target]
+    judged_lines = as_text(made_up).splitlines()[-3:]
+    assert [line.endswith("MISSED") for line in judged_lines] == [number == target for number in range(3)]
+
+
+def test_the_gap_is_split_by_whose_time_it_was() -> None:
+    own, pipeline = [Turn(200.0, 9.0, 0.0, 1.0)], [Turn(100.0, 11.0, 5.0, 1.0)]
+
+    found = shares({"own": own, "pipeline": pipeline}, workers=2)
+
+    assert found["ratio"] == 0.5
+    assert found["gap_core_ms"] == pytest.approx(
+        {"all": 10.0, "object store": 5.0, "this process": 2.0, "waiting, and others": 3.0}
+    )
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
+    server_url: str, tmp_path: Path
+) -> None:
+    settings = settings_for(tmp_path, database_url=server_url)
+    with object_store(settings) as with_s3, site(with_s3, "filled", rows=200, pending=30) as here:
+        engine, queue = here.services.engine, here.services.queue
+        counts = here.services.images.count_by_status()
+        assert (counts["pending"], counts["cat"] + counts["not_cat"]) == (30, 170)
+        claims = queue.claim(4)
+        with reading(engine) as connection:
+            logged = select(func.count()).select_from(check_log)
+            before = connection.execute(logged).scalar_one()
+            keys = connection.execute(select(func.count(images.c.photo_key.distinct()))).scalar_one()
+        assert (before, keys) == (170 // 4, 200)
+        assert all(queue.finish(pipeline_rows.outcome(claim)) for claim in claims)
+        with reading(engine) as connection:
+            assert connection.execute(logged).scalar_one() == before + 4
+        assert here.services.images.count_by_status()["pending"] == 26
+
+
+def test_a_database_server_is_left_as_it_was(postgres_url: str, tmp_path: Path) -> None:
+    engine = make_engine(postgres_url)
+    names = text("SELECT datname FROM pg_database ORDER BY 1")
+    with reading(engine) as connection:
+        before = connection.execute(names).all()
+    with pytest.raises(ZeroDivisionError), pipeline_rows.database(postgres_url, tmp_path, "x") as url:
+        assert (make_url(url).database or "").startswith("catloader_bench_x_")
+        raise ZeroDivisionError
+    with reading(engine) as connection:
+        assert connection.execute(names).all() == before
+    engine.dispose()
