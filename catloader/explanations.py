@@ -79,6 +79,7 @@ class Explainer:
         profile_folders: Iterable[Path],
         swept: Callable[[], None],
         now: Callable[[], datetime],
+        limit_s: float = LIMIT_S,
     ) -> None:
         """
         Args:
@@ -87,7 +88,7 @@ class Explainer:
         """
         self._explanations, self._objects = explanations, objects
         self._weights_dir, self._subject, self._folders = weights_dir, subject, tuple(profile_folders)
-        self._swept, self._now = swept, now
+        self._swept, self._now, self._limit_s = swept, now, limit_s
         self._turn = threading.Lock()
         self._starting = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
@@ -179,9 +180,9 @@ class Explainer:
         with self._start_child() as child:
             try:
                 given = basis.to_json().encode() + b"\n" + photo
-                picture, said = child.communicate(given, timeout=LIMIT_S)
+                picture, said = child.communicate(given, timeout=self._limit_s)
             except subprocess.TimeoutExpired:
-                raise ExplanationFailed(f"Explaining a photo took more than {LIMIT_S:g} s.") from None
+                raise ExplanationFailed(f"Explaining a photo took more than {self._limit_s:g} s.") from None
             finally:
                 child.kill()  # one that has ended takes no notice
                 with self._starting:

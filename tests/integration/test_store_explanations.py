@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert
@@ -116,7 +117,7 @@ def test_the_decision_that_is_explained(engine: Engine, explanations: Explanatio
     """The latest by a network: neither an attempt that failed after it, nor an unreadable photo."""
     photo, other = (add_image(engine, some_user(engine).id) for _ in range(2))
     assert explanations.judged(photo) is None
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"image_id": photo, "model": "lite0", "verdict": "not_cat", "score": 0.1, "error": None},
         {"image_id": photo, "model": "lite2", "verdict": "cat", "score": 0.9, "error": None},
         {"image_id": photo, "model": "lite2", "verdict": None, "score": None, "error": "No store."},

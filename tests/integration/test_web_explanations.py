@@ -23,7 +23,10 @@ from sqlalchemy import Engine, update
 from web_site import PASSWORD, Person, check, running_site, services_of
 
 from catloader.errors import ExplanationFailed
+from catloader.explanations import Explainer
 from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.engine import utcnow
+from catloader.store.explanations import Explanations
 from catloader.store.images import Image as Row
 from catloader.store.objects import ObjectStore
 from catloader.store.schema import images
@@ -149,7 +152,7 @@ def test_a_check_by_another_network_makes_it_stale_and_the_account_takes_it_alon
         with engine.begin() as connection:
             connection.execute(update(images).values(status="pending"))
         _judge(app, **stamp)
-        assert ("unrounded weights" in anna.get(f"/photos/{photo}").text) is (stamp is not _MEASURED)
+        assert ("its unrounded form" in anna.get(f"/photos/{photo}").text) is (stamp is not _MEASURED)
         answer = anna.get(f"/photos/{photo}/explanation.jpg")
         assert answer.status_code == 200
         assert (answer.data == first.data) is (stamp is _MEASURED)
@@ -223,6 +226,26 @@ def test_a_stop_does_not_wait_for_an_explanation(app: Flask, anna: Person, chels
     assert services_of(app).ledger.count() == 0
     with pytest.raises(ExplanationFailed):
         explainer.explain(_row(app, photo))
+
+
+def test_one_that_takes_too_long_is_given_up(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo, services = anna.upload_one(chelsea), services_of(app)
+    _judge(app, weights_sha256=_LITE0)
+    impatient = Explainer(
+        Explanations(services.engine, services.objects.photos_bucket),
+        services.objects,
+        weights_dir=services.settings.weights_dir,
+        subject="house_cat",
+        profile_folders=(),
+        swept=services.deletion.wake,
+        now=utcnow,
+        limit_s=0.2,
+    )
+    with pytest.raises(ExplanationFailed, match=r"more than 0\.2 s"):
+        impatient.explain(_row(app, photo))
+    assert not impatient.busy
+    assert _children() == []
+    assert services.ledger.count() == 0
 
 
 def test_a_child_that_dies_is_told_and_the_next_one_does_it(app: Flask, anna: Person, chelsea: bytes) -> None:
