@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from checker.batcher import Batcher
 from checker.classifier import load_classifier
 from checker.errors import ModelRefused
 from checker.operating_point import Decider, cat_point
@@ -177,7 +178,7 @@ def _loaded(
         subject, class_names(), profile=form.profile, max_fpr=asked.max_fpr, max_fnr=asked.max_fnr
     )
     self_test(classifier, decider, asked.profile_folders)
-    return classifier, decider
+    return (classifier if classifier.stamp.device == "cpu" else Batcher(classifier)), decider
 
 
 def _finds_a_gpu() -> bool:

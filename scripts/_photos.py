@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,10 +114,16 @@ def as_stored(data: bytes) -> Pictures:
 def _reviewed_photos() -> Iterable[LabelledPhoto]:
     from sqlalchemy import select
 
+    from catloader.instance import beside, usable_data_folder
     from catloader.store.schema import images
     from catloader.wiring import build
 
-    services = build(Settings.from_environment(os.environ), checker=False)
+    settings = Settings.from_environment(os.environ)
+    usable_data_folder(settings)
+    running = ExitStack()  # the photos are read later, so the embedded S3 stays until the end
+    atexit.register(running.close)
+    services = build(running.enter_context(beside(settings)), checker=False)
+    running.callback(services.close)
     objects = services.objects
     chosen = select(images.c.id, images.c.photo_key, images.c.thumbnail_key, images.c.human_verdict)
     with services.engine.connect() as connection:

@@ -54,14 +54,17 @@ COULD_NOT_RUN = 2
 
 def measure_alone(data: str, model: str, asked: argparse.Namespace) -> tuple[Measured, ModelStamp]:
     """In a process of its own, so that its peak memory is its own."""
-    entry, path = resolve(model, asked.weights_dir)
+    name, _, form = model.partition("@")
+    runtime, _, precision = form.partition("-")
+    entry, path = resolve(name, asked.weights_dir)
     classifier = load_classifier(
         entry,
         path,
         device=asked.device,
-        runtime=asked.runtime,
-        precision=asked.precision,
+        runtime=runtime or asked.runtime,
+        precision=precision or asked.precision,
         threads=asked.threads,
+        weights_dir=asked.weights_dir,
     )
     return measure(labelled_photos(data), classifier), classifier.stamp
 
@@ -87,7 +90,7 @@ def compared(
     name: str, measured: Measured, stamp: ModelStamp, subject: Subject, asked: argparse.Namespace
 ) -> tuple[Compared, dict[str, Any]]:
     """For the report, and for the JSON."""
-    key = ProfileKey.of(stamp, entry_named(name).preprocessing, subject)
+    key = ProfileKey.of(stamp, entry_named(stamp.model).preprocessing, subject)
     profile: Profile | None = find_profile(key, asked.profiles)
     made, held_out = rules(measured, subject, profile, asked.max_fpr, asked.max_fnr)
     positive = measured.positive[~measured.wild]
@@ -109,12 +112,12 @@ def compared(
 
 
 def table(result: dict[str, Any]) -> str:
-    lines = [f"{'network':22}{'rule':38}{'recall':>8}  {'95 %':15}{'FPR':>7}  {'95 %':15}{'wild':>5}"]
+    lines = [f"{'network':34}{'rule':38}{'recall':>8}  {'95 %':15}{'FPR':>7}  {'95 %':15}{'wild':>5}"]
     for name, model in result["models"].items():
         for rule, row in model["rules"].items():
             found, wrong = row["recall"], row["false_positive_rate"]
             lines.append(
-                f"{name:22}{rule:38}{found['rate']:8.2%}  {found['low']:6.2%}-{found['high']:<7.2%} "
+                f"{name:34}{rule:38}{found['rate']:8.2%}  {found['low']:6.2%}-{found['high']:<7.2%} "
                 f"{wrong['rate']:7.2%}  {wrong['low']:6.2%}-{wrong['high']:<7.2%} "
                 f"{row['wild_felines_called_cat']['errors']:5d}"
             )
@@ -153,7 +156,11 @@ def run(asked: argparse.Namespace) -> tuple[dict[str, Any], list[Compared]]:
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", help="folder, labels.csv, or 'database'")
-    parser.add_argument("--models", default="efficientnet_lite0", help="names, separated by commas")
+    parser.add_argument(
+        "--models",
+        default="efficientnet_lite0",
+        help="names, separated by commas; NAME@openvino-int8 is that form of it",
+    )
     parser.add_argument("--weights-dir", type=Path, default=Path("models/weights"))
     parser.add_argument("--subject", default="house_cat")
     parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
@@ -180,6 +187,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = _arguments(argv)
     try:
         gate = load_gate(asked.gate) if asked.gate else {}
+        photos = labelled_photos(asked.data)
         result, shown = run(asked)
     except (BadGate, NoData, CheckerError, ModelsError) as error:
         print(f"benchmark_accuracy: {error}", file=sys.stderr)
@@ -187,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     for path in (asked.json, asked.html):
         path.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    asked.html.write_text(report(result, shown, labelled_photos(asked.data)), encoding="utf-8")
+    asked.html.write_text(report(result, shown, photos), encoding="utf-8")
     print(table(result))
     print(f"written to {asked.json} and {asked.html}")
     fallen = regressions(result, gate)

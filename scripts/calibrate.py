@@ -18,13 +18,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from catloader.errors import CatLoaderError
+from catloader.settings import Settings
 from checker.classifier import load_classifier
+from checker.errors import CheckerError, ModelRefused
 from checker.head import Head, sigmoid
-from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.operating_point import SHIPPED_PROFILES, Decider, choose
 from checker.ports import Classifier
 from checker.profile import OperatingPoint, Profile, ProfileKey
 from checker.subject import Subject, load_subject
 from models.catalogue import class_names, resolve
+from models.errors import ModelsError
 from scripts._fit import FEATURE_PENALTY, Flags, Inputs, cross_fitted, fit, platt, scaled
 from scripts._golden import golden_test
 from scripts._measure import Measured, measure
@@ -146,7 +150,9 @@ def _arguments() -> argparse.Namespace:
         "--fit-head", action="store_true", help="fit a linear probe too; needs photos like yours"
     )
     parser.add_argument("--penalty", type=float, default=FEATURE_PENALTY, help="of the probe's weights")
-    parser.add_argument("--out", type=Path, default=Path("data/profiles"), help="folder of the profile")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the profile; default: where the site looks for yours"
+    )
     parser.add_argument("--shipped", action="store_true", help="write into models/profiles instead")
     return parser.parse_args()
 
@@ -175,18 +181,32 @@ def main() -> int:
         if classifier.stamp.precision == "int8":
             full = profile_of(load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32"))
             profile = replace(profile, fp32_recall={p.target: round(p.recall.rate, 5) for p in full.cat})
-    except NoData as error:
+    except (NoData, CatLoaderError, CheckerError, ModelsError) as error:
         print(f"calibrate: {error}", file=sys.stderr)
         return 2
-    folder = SHIPPED_PROFILES if asked.shipped else asked.out
+    own = asked.out or Settings.from_environment().data_dir / "profiles"
+    folder = SHIPPED_PROFILES if asked.shipped else own
     folder.mkdir(parents=True, exist_ok=True)
-    profile = golden_test(profile, classifier, folder, Decider(subject, class_names(), profile=profile))
+    lax = Decider(subject, class_names(), profile=profile, max_fpr=1, max_fnr=1)
+    profile = golden_test(profile, classifier, folder, lax)
     stamp = classifier.stamp
     file = folder / f"{stamp.model}-{stamp.runtime}-{stamp.precision}-{subject.name}.json"
     profile.save(file)
     print(table(profile))
     print(f"written to {file}")
+    if (why := _too_lax(profile)) is not None:
+        print(f"calibrate: with this profile nothing is checked: {why}", file=sys.stderr)
     return 0
+
+
+def _too_lax(profile: Profile) -> str | None:
+    """Why the site's own rates, as set here, can't be held."""
+    site = Settings.from_environment()
+    try:
+        choose(profile, site.max_false_positive_rate, site.max_false_negative_rate)
+    except ModelRefused as error:
+        return str(error)
+    return None
 
 
 if __name__ == "__main__":

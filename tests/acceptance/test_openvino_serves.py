@@ -1,4 +1,4 @@
-"""A network is made for OpenVINO by the command, and then decides as torch does."""
+"""OpenVINO out of the box; and a network that is made for it by the command decides as torch does."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from catloader.demo_photos import demo_photos
-
-pytest.importorskip("openvino")
 
 
 def _run(arguments: list[str], weights_dir: Path) -> subprocess.CompletedProcess[str]:
@@ -28,8 +26,9 @@ def _run(arguments: list[str], weights_dir: Path) -> subprocess.CompletedProcess
 
 
 def _check(runtime: str, photos: Path, weights_dir: Path) -> subprocess.CompletedProcess[str]:
-    options = ["--model", "efficientnet_lite0", "--runtime", runtime, "--weights-dir", str(weights_dir)]
-    return _run(["-m", "checker", "--json", *options, "--device", "cpu", str(photos)], weights_dir)
+    options = ["--model", "efficientnet_lite0", "--runtime", runtime, "--precision", "fp32"]
+    options += ["--weights-dir", str(weights_dir), "--device", "cpu"]
+    return _run(["-m", "checker", "--json", *options, str(photos)], weights_dir)
 
 
 def test_made_once_then_it_decides_as_torch_does(tmp_path: Path) -> None:
@@ -56,3 +55,30 @@ def test_made_once_then_it_decides_as_torch_does(tmp_path: Path) -> None:
         for label in wanted[:2]:  # further down they may change places
             # The two runtimes add up in different orders.
             assert confidences[label["name"]] == pytest.approx(label["confidence"], abs=1e-3), path
+
+
+_FOLDER_TOOL = """
+import json, resource, sys
+from checker.__main__ import main
+code = main(sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak_kib = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+loaded = {name.partition(".")[0] for name, module in sys.modules.items() if module is not None}
+print(json.dumps({"code": code, "core_s": used.ru_utime + used.ru_stime, "peak_bytes": peak_kib * 1024,
+                  "loaded": sorted(loaded)}))
+"""
+
+
+def test_out_of_the_box_the_first_verdict_needs_neither_torch_nor_a_second_nor_much_memory(
+    tmp_path: Path,
+) -> None:
+    (photo,) = (one.path for one in demo_photos(tmp_path) if one.name == "chelsea.png")
+    done = _run(["-W", "error", "-c", _FOLDER_TOOL, "--json", "--device", "cpu", str(photo)], tmp_path)
+    assert done.returncode == 0, done.stderr
+    row, told = map(json.loads, done.stdout.splitlines())
+    assert (row["verdict"], row["runtime"], row["precision"]) == ("cat", "openvino", "int8")
+    assert "uncalibrated" not in done.stderr
+    assert not {"torch", "torchvision", "openvino_telemetry", "skimage", "flask"} & set(told["loaded"])
+    assert told["peak_bytes"] < 250e6
+    # Seconds of computing: a wall clock would measure what else this machine does.
+    assert told["core_s"] < 1.0

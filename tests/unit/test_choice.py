@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import openvino_forms as forms
 import pytest
@@ -190,7 +191,7 @@ def test_your_own_int8_without_a_profile_does_not_hide_the_shipped_one(asked: As
         ({"runtime": "openvino", "precision": "fp32"}, "models optimise efficientnet_lite0 --precision fp32"),
     ],
 )
-def test_what_cannot_run_is_refused_with_the_reason(asked: Asked, changes: dict[str, str], why: str) -> None:
+def test_what_cannot_run_is_refused_with_the_reason(asked: Asked, changes: dict[str, Any], why: str) -> None:
     if changes.get("device") == "cuda" and "runtime" not in changes:
         torch = pytest.importorskip("torch")
         if torch.cuda.is_available():

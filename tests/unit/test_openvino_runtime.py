@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -118,47 +117,6 @@ def test_files_that_are_not_what_the_card_says_are_refused(suffix: str, tmp_path
     altered.unlink()
     with pytest.raises(ModelRefused, match="truncated or altered"):
         OpenVinoClassifier(entry, copy)
-
-
-_FIRST_VERDICT = """
-import json, resource, sys
-from pathlib import Path
-from checker.decode import decode
-from checker.openvino_runtime import OpenVinoClassifier
-from models.catalogue import entry_named
-from models.openvino_ir import get
-photo, weights_dir, precision = sys.argv[1:]
-entry = entry_named("efficientnet_lite0")
-classifier = OpenVinoClassifier(entry, get(entry, Path(weights_dir), precision))
-pixels = decode(Path(photo).read_bytes(), classifier.preprocessing)
-top = int(classifier.run(pixels[None]).logits[0].argmax())
-used = resource.getrusage(resource.RUSAGE_SELF)
-peak_kib = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-loaded = {name.partition(".")[0] for name, module in sys.modules.items() if module is not None}
-print(json.dumps({"top": top, "core_s": used.ru_utime + used.ru_stime, "peak_bytes": peak_kib * 1024,
-                  "loaded": sorted(loaded)}))
-"""
-
-
-def test_the_first_verdict_needs_neither_torch_nor_a_second_nor_much_memory(tmp_path: Path) -> None:
-    _, card = forms.made("int8")
-    forms.photo("chelsea").save(tmp_path / "cat.jpg")
-    arguments = [str(tmp_path / "cat.jpg"), str(card.path.parent), "int8"]
-
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _FIRST_VERDICT, *arguments],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-
-    told = json.loads(done.stdout)
-    assert told["top"] in range(1000)[TABBY_TO_EGYPTIAN]
-    assert not {"torch", "torchvision", "openvino_telemetry", "skimage", "flask"} & set(told["loaded"])
-    assert told["peak_bytes"] < 250e6
-    # Seconds of computing: a wall clock would measure what else this machine does.
-    assert told["core_s"] < 1.0
 
 
 _FIRST_CALLS = """
