@@ -163,3 +163,10 @@ def test_the_quick_start_is_three_lines() -> None:
         ["make", "demo"],
         ["make", "test"],
     ]
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (_ROOT / "docs/promises.md").read_text("utf-8"))
+    assert len(named) > 40
+    for file, test in named:
+        assert f"\ndef {test}(" in (_ROOT / file).read_text("utf-8"), f"{file}::{test}"
