@@ -65,8 +65,8 @@ class Basis:
 class Explainer:
     """Explains one photo at a time; who comes meanwhile is sent away, and no request waits for another.
 
-    A call takes its own thread, one core and about 400 MB in the child for some seconds, unless the
-    explanation lies in S3 already.
+    A call takes its own thread, one core and, in the child, about 700 MB (a third of it torch's files) for
+    some seconds, unless the explanation lies in S3 already.
     """
 
     def __init__(
