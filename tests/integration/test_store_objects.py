@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import requests
@@ -176,6 +176,39 @@ def test_a_full_disk_and_an_answer_cut_short_are_one_plain_error() -> None:
         chunks, _ = store.open("photos", "a")
         with pytest.raises(StoreUnavailable, match="did not answer"):
             list(chunks)
+        server.shutdown()
+
+
+class _Hiccup(BaseHTTPRequestHandler):
+    """Refuses the first request for each photo, or hangs up on it; notes who asks."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        first = not self.asked
+        self.asked.append(self.headers["User-Agent"].partition("/")[0])
+        assert self.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=nobody/")
+        if first and "hangs" in self.path:
+            self.close_connection = True
+            return
+        self.send_response(HTTPStatus.SERVICE_UNAVAILABLE if first else HTTPStatus.OK)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"photo")
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+@pytest.mark.parametrize("key", ["refuses.jpg", "hangs up.jpg"])
+def test_what_the_quick_way_does_not_get_the_client_gets(key: str) -> None:
+    _Hiccup.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hiccup) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = _store(f"http://127.0.0.1:{server.server_port}/")
+        assert [store.get("photos", key) for _ in range(2)] == [b"photo", b"photo"]
+        assert _Hiccup.asked == ["python-urllib3", "Boto3", "python-urllib3"]
         server.shutdown()
 
 
