@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from catloader.store import seaweedfs
+from checker.service import available_cores
 
 
 def test_each_part_gets_two_free_ports_of_its_own() -> None:
@@ -30,6 +31,11 @@ def test_it_hears_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("AWS_ACCESS_KEY_ID", "HTTPS_PROXY", "S3_BUCKET"):
         monkeypatch.setenv(name, "ours")
     assert "ours" not in seaweedfs.environment(Path("/data/s3")).values()
+
+
+def test_it_leaves_half_of_the_cores_to_the_checker() -> None:
+    threads = int(seaweedfs.environment(Path("/data/s3"))["GOMAXPROCS"])
+    assert 2 * threads in (available_cores(), available_cores() - 1) or threads == available_cores() == 1
 
 
 def test_every_start_has_tokens_of_its_own() -> None:
