@@ -32,11 +32,13 @@ def shares(turns: dict[str, list[Turn]], workers: int) -> dict[str, Any]:
     gap = workers * 1000 * (1 / pipeline["photos_per_s"]["median"] - 1 / own["photos_per_s"]["median"])
     process = pipeline["process_core_ms"] - own["process_core_ms"]
     stores = pipeline["store_core_ms"] - own["store_core_ms"]
+    idle = pipeline["idle_core_ms"] - own["idle_core_ms"]
     found["gap_core_ms"] = {
         "all": gap,
         "object store": stores,
         "this process": process,
-        "waiting, and others": gap - stores - process,
+        "idle cores": idle,
+        "others": gap - stores - process - idle,
     }
     return found
 
@@ -46,6 +48,7 @@ def _summed_up(turns: Sequence[Turn]) -> dict[str, Any]:
         "photos_per_s": spread([turn.photos_per_s for turn in turns]),
         "process_core_ms": median(turn.process_core_ms for turn in turns),
         "store_core_ms": median(turn.store_core_ms for turn in turns),
+        "idle_core_ms": median(turn.idle_core_ms for turn in turns),
         "load": [min(turn.load for turn in turns), max(turn.load for turn in turns)],
     }
 

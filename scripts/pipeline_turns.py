@@ -24,6 +24,8 @@ class Turn(NamedTuple):
     process_core_ms: float
     """For each photo, as the next one."""
     store_core_ms: float
+    idle_core_ms: float
+    """Of all cores: nobody had anything to do on them."""
     load: float
 
 
@@ -33,15 +35,16 @@ def _turn(work: Callable[[], int], wanted: int) -> Turn:
         RuntimeError: not every photo got its verdict; a rate would mean nothing.
     """
     processes = [psutil.Process(), _store_process()]
-    before_s = [_core_s(process) for process in processes]
+    before_idle_s, before_s = psutil.cpu_times().idle, [_core_s(process) for process in processes]
     started_s = time.perf_counter()
     finished = work()
     took_s = time.perf_counter() - started_s
+    idle_s = psutil.cpu_times().idle - before_idle_s
     ours, stores = (_core_s(now) - then_s for now, then_s in zip(processes, before_s, strict=True))
     if finished != wanted:
         raise RuntimeError(f"{finished} of {wanted} photos got a verdict.")
     each = 1000 / wanted
-    return Turn(wanted / took_s, ours * each, stores * each, os.getloadavg()[0])
+    return Turn(wanted / took_s, ours * each, stores * each, idle_s * each, os.getloadavg()[0])
 
 
 def _store_process() -> psutil.Process:

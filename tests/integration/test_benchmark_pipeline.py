@@ -65,13 +65,13 @@ def test_a_missed_target_is_told(results: dict[str, Any], target: int) -> None:
 
 
 def test_the_gap_is_split_by_whose_time_it_was() -> None:
-    own, pipeline = [Turn(200.0, 9.0, 0.0, 1.0)], [Turn(100.0, 11.0, 5.0, 1.0)]
+    own, pipeline = [Turn(200.0, 9.0, 0.0, 0.5, 1.0)], [Turn(100.0, 11.0, 5.0, 1.5, 1.0)]
 
     found = shares({"own": own, "pipeline": pipeline}, workers=2)
 
     assert found["ratio"] == 0.5
     assert found["gap_core_ms"] == pytest.approx(
-        {"all": 10.0, "object store": 5.0, "this process": 2.0, "waiting, and others": 3.0}
+        {"all": 10.0, "object store": 5.0, "this process": 2.0, "idle cores": 1.0, "others": 2.0}
     )
 
 
