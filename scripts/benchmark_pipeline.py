@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,12 +33,16 @@ from catloader.instance import object_store
 from catloader.settings import Settings
 from catloader.uploads import limits
 from catloader.wiring import Services, load_network
+from checker.operating_point import Decider
 from checker.pipeline import Loaded
+from checker.subject import load_subject
+from models.catalogue import class_names
 from scripts import pipeline_rows, speed_photos
-from scripts._provenance import provenance
+from scripts._provenance import ROOT, provenance
 from scripts.pipeline_report import as_text, shares, spread, targets
 from scripts.pipeline_sites import settings_for, site, store
 from scripts.pipeline_turns import classify, compare, drain
+from scripts.speed_variants import classifier, made
 
 _MADE = "made, 500x375"
 _PICTURES = 24
@@ -73,7 +78,7 @@ def pipeline_share(
     settings: Settings, loaded: Loaded, prepared: Sequence[Prepared], plan: Plan
 ) -> dict[str, Any]:
     """Part A, for photos of one kind."""
-    with site(settings, "pipeline") as here:
+    with site(settings, "pipeline", lambda: loaded) as here:
         photos = store(here.services.objects, prepared, plan.photos)
         began = here.add(photos)
         turns = {
@@ -91,14 +96,20 @@ def pipeline_share(
 
 
 def growing(
-    settings: Settings, prepared: Sequence[Prepared], plan: Plan, show: Callable[[str], None]
+    settings: Settings,
+    loaded: Loaded,
+    prepared: Sequence[Prepared],
+    plan: Plan,
+    show: Callable[[str], None],
 ) -> dict[str, Any]:
     """Part B: databases of every size, side by side."""
     with ExitStack() as stack:
         sites = {}
         for rows in plan.rows:
             show(f"filling a table with {rows} photos")
-            sites[rows] = stack.enter_context(site(settings, f"rows_{rows}", rows=rows, pending=plan.pending))
+            sites[rows] = stack.enter_context(
+                site(settings, f"rows_{rows}", lambda: loaded, rows=rows, pending=plan.pending)
+            )
         show(f"claiming and finishing {plan.cycles} times {_CLAIMED} photos at each size")
         ms: dict[int, list[float]] = {rows: [] for rows in sites}
         order = list(sites.items())
@@ -137,8 +148,14 @@ def _claim_and_finish_ms(services: Services) -> float:
     return took_ms
 
 
-def measure(settings: Settings, plan: Plan, show: Callable[[str], None]) -> dict[str, Any]:
-    """Everything, and the targets; ``settings`` as ``settings_for`` makes them."""
+def measure(
+    settings: Settings, plan: Plan, show: Callable[[str], None], stand_in: str = ""
+) -> dict[str, Any]:
+    """Everything, and the targets; ``settings`` as ``settings_for`` makes them.
+
+    Args:
+        stand_in: run the network in this form (``openvino-int8``) with random weights, if it has none here.
+    """
     results: dict[str, Any] = {
         "made": provenance("catloader"),
         "load_at_start": os.getloadavg()[0],
@@ -149,10 +166,12 @@ def measure(settings: Settings, plan: Plan, show: Callable[[str], None]) -> dict
         "photos": {},
     }
     with object_store(settings) as with_s3:
-        loaded = load_network(settings)
+        loaded = _stand_in(settings, stand_in) if stand_in else load_network(settings)
         stamp = loaded.classifier.stamp
         results["network"] = f"{stamp.model}, {stamp.runtime} {stamp.precision}, {stamp.device}"
         results["weights_sha256"] = stamp.weights_sha256
+        if stand_in:
+            results["network"] += ", random weights"
         pictures = {_MADE: speed_photos.make(settings.data_dir / "made", "500x375", _PICTURES)}
         if plan.folder is not None:
             pictures[plan.folder.name] = _some(plan.folder, plan.photos)
@@ -163,11 +182,22 @@ def measure(settings: Settings, plan: Plan, show: Callable[[str], None]) -> dict
         for label, photos in prepared.items():
             show(f"{label}: the classifier's own rate, and the pipeline's")
             results["photos"][label] = pipeline_share(with_s3, loaded, photos, plan)
-        results["rows"] = growing(with_s3, prepared[_MADE], plan, show)
+        results["rows"] = growing(with_s3, loaded, prepared[_MADE], plan, show)
         loaded.classifier.close()
     results["load_at_end"] = os.getloadavg()[0]
     results["targets"] = targets(results)
     return results
+
+
+def _stand_in(settings: Settings, form: str) -> Loaded:
+    """Speed does not depend on the weights; what it says is worth nothing."""
+    folder = settings.data_dir / "made"
+    speed_photos.make(folder, "500x375", _PICTURES)
+    command = [sys.executable, "-m", "scripts.speed_prepare", settings.model, str(folder), form]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    entry, weights = made(settings.model, folder)
+    decider = Decider(load_subject("house_cat"), class_names())
+    return Loaded(classifier(form, entry, weights, folder, "cpu"), decider)
 
 
 def _some(folder: Path, count: int) -> list[Path]:
@@ -196,6 +226,9 @@ def main() -> None:
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument(
+        "--stand-in", default="", metavar="FORM", help="openvino-int8, ...: --model with random weights"
+    )
+    parser.add_argument(
         "--database-url", default="", help="a PostgreSQL server: databases are made there, and dropped again"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
@@ -215,7 +248,7 @@ def main() -> None:
             precision=options.precision,
             database_url=options.database_url,
         )
-        results = measure(settings, plan, _say)
+        results = measure(settings, plan, _say, options.stand_in)
     print(as_text(results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
@@ -15,8 +15,9 @@ from catloader.images import Prepared
 from catloader.settings import Settings
 from catloader.store.engine import migrate, utcnow
 from catloader.store.images import NewImage
-from catloader.store.objects import ObjectStore
+from catloader.store.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
+from checker.pipeline import Loaded
 from checker.ports import View
 from checker.service import CheckerService, available_cores
 from scripts import pipeline_rows
@@ -48,21 +49,31 @@ class Site(NamedTuple):
 
 
 @contextmanager
-def site(settings: Settings, name: str, *, rows: int = 0, pending: int = 0) -> Iterator[Site]:
+def site(
+    settings: Settings, name: str, load: Callable[[], Loaded], *, rows: int = 0, pending: int = 0
+) -> Iterator[Site]:
     """
     Args:
         settings: with an S3 server; its ``database_url`` names a PostgreSQL server, or nothing: SQLite.
         rows: photos without pictures that the table is filled with, ``pending`` of them to be checked.
     """
     with pipeline_rows.database(settings.database_url, settings.data_dir, name) as url:
-        services = build(replace(settings, database_url=url), checker=True)
-        assert services.checker is not None
+        services = build(replace(settings, database_url=url), checker=False)
+        checker = CheckerService(
+            services.queue,
+            S3ImageSource(services.objects),
+            load,
+            workers=settings.workers,
+            batch_photos=settings.batch_photos,
+            sweep_s=settings.sweep_s,
+        )
         try:
             migrate(services.engine)
             owner = services.users.create("owner@example.org", "no password", utcnow())
             pipeline_rows.fill(url, owner.id, rows, pending)
-            yield Site(services, services.checker, owner.id)
+            yield Site(services, checker, owner.id)
         finally:
+            checker.close(timeout_s=1.0)
             services.close()
 
 

@@ -39,16 +39,14 @@ class Variant(Protocol):
 
 
 def make(name: str, model: str, folder: Path, device: str) -> Variant:
-    facts = json.loads((folder / f"{model}.json").read_text())
-    entry = dataclasses.replace(entry_named(model), sha256=facts["sha256"])
-    weights = Path(facts["weights"])
+    entry, weights = made(model, folder)
     if name == "torchvision":
         return Torchvision(entry, weights, device)
     if name == "transformers":
         return Transformers(folder / f"{model}-hf", device)
     if name == "onnxruntime":
         return OnnxRuntime(entry, folder / f"{model}.onnx")
-    return Ours(_classifier(name, entry, weights, folder, device), _MICRO_BATCH[device])
+    return Ours(classifier(name, entry, weights, folder, device), _MICRO_BATCH[device])
 
 
 def _one_by_one(variant: Variant, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
@@ -159,7 +157,13 @@ class OnnxRuntime:
         return _one_by_one(self, photos, seconds)
 
 
-def _classifier(name: str, entry: Entry, weights: Path, folder: Path, device: str) -> Classifier:
+def made(model: str, folder: Path) -> tuple[Entry, Path]:
+    """The entry and the weights that ``speed_prepare`` left in ``folder``."""
+    facts = json.loads((folder / f"{model}.json").read_text())
+    return dataclasses.replace(entry_named(model), sha256=facts["sha256"]), Path(facts["weights"])
+
+
+def classifier(name: str, entry: Entry, weights: Path, folder: Path, device: str) -> Classifier:
     runtime, _, precision = name.partition("-")
     if runtime == "openvino":
         from checker.openvino_runtime import OpenVinoClassifier

@@ -11,6 +11,8 @@ from sqlalchemy import func, make_url, select, text
 from catloader.instance import object_store
 from catloader.store.engine import make_engine, reading
 from catloader.store.schema import check_log, images
+from checker.errors import ModelRefused
+from checker.pipeline import Loaded
 from scripts import pipeline_rows
 from scripts.benchmark_pipeline import Plan, measure
 from scripts.pipeline_report import as_text, shares, targets
@@ -75,6 +77,10 @@ def test_the_gap_is_split_by_whose_time_it_was() -> None:
     )
 
 
+def _no_network() -> Loaded:
+    raise ModelRefused("nothing is classified here")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     yield "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
@@ -84,7 +90,10 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
     server_url: str, tmp_path: Path
 ) -> None:
     settings = settings_for(tmp_path, database_url=server_url)
-    with object_store(settings) as with_s3, site(with_s3, "filled", rows=200, pending=30) as here:
+    with (
+        object_store(settings) as with_s3,
+        site(with_s3, "filled", _no_network, rows=200, pending=30) as here,
+    ):
         engine, queue = here.services.engine, here.services.queue
         counts = here.services.images.count_by_status()
         assert (counts["pending"], counts["cat"] + counts["not_cat"]) == (30, 170)
