@@ -29,8 +29,12 @@ def ours(variants: dict[str, Any], runtime: str = "") -> str | None:
 
 
 def ratios(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Ours over each peer: medians, and the range of the rounds' own ratios."""
+    """Ours over each peer: medians, and the range of the rounds' own ratios.
+
+    ``at_most`` is what arithmetic units that never wait would reach, with a decoder that takes no time.
+    """
     found = []
+    peaks = results.get("peak_gop_per_s", {})
     for model, sizes in results["models"].items():
         for size in results["photos"]:
             variants = sizes[size]
@@ -48,6 +52,8 @@ def ratios(results: dict[str, Any]) -> list[dict[str, Any]]:
                         )
                     ]
                     ratio = variants[best]["photos_per_s"] / variants[peer]["photos_per_s"]
+                    limit = peaks.get(best.partition("-")[2])
+                    limit = limit and limit / sizes["gop_per_photo"] / variants[peer]["photos_per_s"]
                     found.append(
                         {
                             "model": model,
@@ -57,6 +63,7 @@ def ratios(results: dict[str, Any]) -> list[dict[str, Any]]:
                             "of": runtime or "all",
                             "times": ratio,
                             "range": [min(rounds), max(rounds)],
+                            "at_most": limit,
                         }
                     )
     return found
@@ -68,18 +75,41 @@ def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     found: list[dict[str, Any]] = []
 
-    def judge(what: str, value: float, wanted: float, *, at_least: bool) -> None:
+    def judge(
+        what: str, value: float, wanted: float, *, at_least: bool, at_most: float | None = None
+    ) -> None:
         kept = value >= wanted if at_least else value <= wanted
-        found.append({"what": what, "found": value, "wanted": wanted, "at_least": at_least, "kept": kept})
+        found.append(
+            {
+                "what": what,
+                "found": value,
+                "wanted": wanted,
+                "at_least": at_least,
+                "kept": kept,
+                "at_most": at_most,
+            }
+        )
 
     for ratio in results["ratios"]:
         if ratio["model"] != _JUDGED:
             continue
         times, size, peer = ratio["times"], ratio["size"], ratio["peer"]
         if ratio["of"] == "all":
-            judge(f"{size}: times ({_LETTERS[peer]}) {peer}", times, _FASTER[size][peer], at_least=True)
+            judge(
+                f"{size}: times ({_LETTERS[peer]}) {peer}",
+                times,
+                _FASTER[size][peer],
+                at_least=True,
+                at_most=ratio["at_most"],
+            )
         elif (size, peer) == ("500x375", "torchvision"):
-            judge(f"{size}: torch alone, times (a) {peer}", times, _TORCH_FASTER, at_least=True)
+            judge(
+                f"{size}: torch alone, times (a) {peer}",
+                times,
+                _TORCH_FASTER,
+                at_least=True,
+                at_most=ratio["at_most"],
+            )
     model = results["models"][_JUDGED]
     variants = model["500x375"]
     best = ours(variants)
@@ -124,7 +154,11 @@ def as_text(results: dict[str, Any]) -> str:
     for target in results["targets"]:
         sign = ">=" if target["at_least"] else "<="
         verdict = "kept" if target["kept"] else "MISSED"
-        lines.append(f"{target['what']:55}{target['found']:8.2f}  {sign} {target['wanted']:<6g} {verdict}")
+        most = target["at_most"]
+        limit = f"   (the arithmetic units' limit: {most:.2f})" if most else ""
+        lines.append(
+            f"{target['what']:55}{target['found']:8.2f}  {sign} {target['wanted']:<6g} {verdict}{limit}"
+        )
     return "\n".join(lines)
 
 

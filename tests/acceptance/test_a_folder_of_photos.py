@@ -68,7 +68,7 @@ def test_table_and_csv_and_what_is_unreadable(tmp_path: Path) -> None:
     table = _run(*LITE, str(tmp_path))
     assert table.returncode == 1
     comment, header, *lines = table.stdout.splitlines()
-    assert comment.startswith("# efficientnet_lite0, torch fp32 on cpu; subject house_cat, ")
+    assert comment.startswith("# efficientnet_lite0, openvino int8 on cpu; subject house_cat, ")
     assert header.split() == ["VERDICT", "SCORE", "LOOKS", "LIKE", "PATH"]
     assert [line.split()[0] for line in lines] == ["cat", "unreadable"]
     assert lines[1].endswith("b.jpg: This is no picture, or none of a kind that can be decoded.")
@@ -163,7 +163,7 @@ def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
         said = process.stderr.read()
         assert process.wait(20) == 130
     assert "Traceback" not in said
-    assert said.split(" files: ")[0] == str(1 + rest.count("\n"))
+    assert said.split(" file")[0] == str(1 + rest.count("\n"))
     assert all(json.loads(line) for line in rest.splitlines())
 
 

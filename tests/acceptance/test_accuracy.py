@@ -36,14 +36,15 @@ class FromDisk:
 Decided = list[tuple[LabelledPhoto, Decision]]
 
 
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
-    """As the site loads it, with every setting's default."""
+@pytest.fixture(scope="module", params=[("auto", "auto"), ("torch", "fp32")], ids=["served", "torch"])
+def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """As the site loads it, with every setting's default; and with torch."""
+    runtime, precision = request.param
     site = Settings(
         model="efficientnet_lite0",
         device="cpu",
-        runtime="torch",
-        precision="fp32",
+        runtime=runtime,
+        precision=precision,
         data_dir=tmp_path_factory.mktemp("data"),
     )
     return load_network(site)

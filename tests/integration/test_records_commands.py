@@ -40,6 +40,7 @@ def typed(tmp_path: Path) -> Run:
             "CATCHECK_WEIGHTS_DIR": str(tmp_path / "weights"),
             "CATCHECK_DEVICE": "cpu",
             "CATCHECK_RUNTIME": "torch",
+            "CATCHECK_PRECISION": "fp32",
             "CATCHECK_MODEL": "",
             **environ,
         }

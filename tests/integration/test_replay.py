@@ -45,6 +45,16 @@ def network() -> Iterator[tuple[Classifier, Decider]]:
     classifier.close()
 
 
+@pytest.fixture(scope="module")
+def served_network() -> Iterator[tuple[Classifier, Decider]]:
+    """The form that serves by default."""
+    classifier, decider = classifier_and_decider(
+        dataclasses.replace(LITE0, runtime="auto", precision="auto", workers=2)
+    )
+    yield classifier, decider
+    classifier.close()
+
+
 class Site:
     """Photos that were uploaded and checked, in one micro-batch."""
 
@@ -109,7 +119,11 @@ def site(engine: Engine, objects: ObjectStore, network: tuple[Classifier, Decide
     return Site(engine, objects, network, tmp_path)
 
 
-def test_no_decision_differs_on_a_cpu(site: Site) -> None:
+@pytest.mark.parametrize("which", ["network", "served_network"])
+def test_no_decision_differs_on_a_cpu(
+    which: str, engine: Engine, objects: ObjectStore, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    site = Site(engine, objects, request.getfixturevalue(which), tmp_path)
     before = site.tables()
     replayed = site.replay()
     assert [one.logged.record.image_id for one in replayed] == site.ids

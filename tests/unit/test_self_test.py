@@ -164,7 +164,7 @@ def test_another_head_is_refused(classifier: Classifier, profile: Profile) -> No
 
 def settings(tmp_path: Path, folder: Path) -> Settings:
     (tmp_path / "profiles").symlink_to(folder)
-    return Settings(data_dir=tmp_path, model=ENTRY.name, device="cpu", runtime="torch")
+    return Settings(data_dir=tmp_path, model=ENTRY.name, device="cpu", runtime="torch", precision="fp32")
 
 
 def test_the_site_stands_it_when_it_loads(tmp_path: Path, folder: Path) -> None:
@@ -206,6 +206,7 @@ def test_the_folder_tool_refuses_too(
     (tmp_path / "golden.jpg").write_bytes((folder / "golden.jpg").read_bytes())
     photo = str(folder / "golden.jpg")
     common = [photo, "--model", ENTRY.name, "--device", "cpu", "--runtime", "torch"]
+    common += ["--precision", "fp32"]
     assert folder_tool([*common, "--profiles", str(tmp_path)]) == 2
     assert "self-test" in capsys.readouterr().err
     assert folder_tool([*common, "--profiles", str(folder)]) == 0
