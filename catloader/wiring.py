@@ -170,7 +170,11 @@ def load_network(settings: Settings) -> Loaded:
 def classifier_and_decider(settings: Settings) -> tuple[Classifier, Decider]:
     """As ``load_network``, for those who look into the decider."""
     entry, path = resolve_model(settings)
-    asked = Asked(
+    return load_checker(entry, path, load_subject(settings.subject), asked(settings))
+
+
+def asked(settings: Settings) -> Asked:
+    return Asked(
         device=settings.device,
         runtime=settings.runtime,
         precision=settings.precision,
@@ -180,7 +184,6 @@ def classifier_and_decider(settings: Settings) -> tuple[Classifier, Decider]:
         weights_dir=settings.weights_dir,
         workers=settings.workers,
     )
-    return load_checker(entry, path, load_subject(settings.subject), asked)
 
 
 def profile_folders(settings: Settings) -> tuple[Path, ...]:

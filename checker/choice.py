@@ -65,7 +65,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
     """One way to run the network, not loaded yet."""
 
     runtime: str
@@ -83,10 +83,9 @@ def load_checker(entry: Entry, path: Path, subject: Subject, asked: Asked) -> tu
     Raises:
         ModelRefused: nothing that was asked for may check; one plain sentence.
     """
-    on_gpu = asked.runtime != "openvino" and asked.device != "cpu" and _finds_a_gpu()
-    seen: list[_Form] = []
+    seen: list[Form] = []
     refusal: ModelRefused | None = None
-    for form in _forms(entry, path, subject, asked, on_gpu=on_gpu):
+    for form in forms(entry, path, subject, asked):
         seen.append(form)
         if form.profile is not None:
             try:
@@ -100,8 +99,13 @@ def load_checker(entry: Entry, path: Path, subject: Subject, asked: Asked) -> tu
     return _loaded(entry, path, subject, asked, _unmeasured(entry, asked, seen))
 
 
-def _forms(entry: Entry, path: Path, subject: Subject, asked: Asked, *, on_gpu: bool) -> Iterator[_Form]:
-    """What is there of what was asked for, the fastest first."""
+def forms(entry: Entry, path: Path, subject: Subject, asked: Asked) -> Iterator[Form]:
+    """What is there of what was asked for, the fastest first.
+
+    Raises:
+        ModelRefused: the weights do not hold, or a profile is broken.
+    """
+    on_gpu = asked.runtime != "openvino" and asked.device != "cpu" and _finds_a_gpu()
     if asked.device == "cuda" and not on_gpu:
         return
     for runtime, precision in _ON_GPU if on_gpu else _ON_CPU:
@@ -115,7 +119,7 @@ def _forms(entry: Entry, path: Path, subject: Subject, asked: Asked, *, on_gpu: 
             continue  # it would run, and take ten times as long
         for weights_sha256, card in _weights(entry, path, asked, runtime, precision):
             key = ProfileKey(weights_sha256, entry.preprocessing.key, runtime, precision, subject)
-            yield _Form(runtime, precision, card, find_profile(key, asked.profile_folders))
+            yield Form(runtime, precision, card, find_profile(key, asked.profile_folders))
 
 
 def _weights(
@@ -147,7 +151,7 @@ def _must_hold(profile: Profile, asked: Asked) -> None:
             )
 
 
-def _unmeasured(entry: Entry, asked: Asked, forms: Sequence[_Form]) -> _Form:
+def _unmeasured(entry: Entry, asked: Asked, forms: Sequence[Form]) -> Form:
     plain = [form for form in forms if form.precision != "int8"]
     if plain:
         return min(plain, key=lambda form: _UNMEASURED.index(form.precision))
@@ -158,11 +162,11 @@ def _unmeasured(entry: Entry, asked: Asked, forms: Sequence[_Form]) -> _Form:
         )
     # Nothing that could run: loading it will say why.
     runtime = "openvino" if asked.precision == "int8" and asked.runtime == "auto" else asked.runtime
-    return _Form(runtime, asked.precision, None, None)
+    return Form(runtime, asked.precision, None, None)
 
 
 def _loaded(
-    entry: Entry, path: Path, subject: Subject, asked: Asked, form: _Form
+    entry: Entry, path: Path, subject: Subject, asked: Asked, form: Form
 ) -> tuple[Classifier, Decider]:
     classifier = load_classifier(
         entry,

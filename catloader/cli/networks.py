@@ -21,18 +21,33 @@ def models() -> None:
 
 @models.command()
 def ls() -> None:
-    """List them; `*` marks the one in force."""
+    """List them, and the forms whose rates are measured, the fastest first; `*` marks the one in force."""
     settings = Settings.from_environment()
     try:
         in_force = resolve_model(settings)[0].name
     except ModelsError:
         in_force = ""
-    click.echo(f"  {'name':<20} {'acc@1':>6} {'MB':>5}  {'on disk':<8} licence")
+    click.echo(f"  {'name':<20} {'acc@1':>6} {'MB':>5}  {'licence':<13} on disk")
     for entry in load_catalogue().values():
         mark = "*" if entry.name == in_force else " "
-        there = "yes" if weights_path(entry, settings.weights_dir) else "no"
+        path = weights_path(entry, settings.weights_dir)
+        there = _measured(settings, entry, path) if path else "no"
         size = round(entry.bytes / 1e6)
-        click.echo(f"{mark} {entry.name:<20} {entry.acc1:>6.2f} {size:>5}  {there:<8} {entry.licence}")
+        click.echo(f"{mark} {entry.name:<20} {entry.acc1:>6.2f} {size:>5}  {entry.licence:<13} {there}")
+
+
+def _measured(settings: Settings, entry: Entry, path: Path) -> str:
+    from catloader.wiring import asked
+    from checker.choice import forms
+    from checker.errors import ModelRefused
+    from checker.subject import load_subject
+
+    try:
+        found = list(forms(entry, path, load_subject(settings.subject), asked(settings)))
+    except ModelRefused as error:
+        return f"refused: {error}"
+    measured = [f"{form.runtime} {form.precision}" for form in found if form.profile]
+    return f"yes; measured: {', '.join(measured)}" if measured else "yes; nothing measured"
 
 
 @models.command()

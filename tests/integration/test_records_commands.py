@@ -184,6 +184,19 @@ def test_an_explicit_model_wins_and_is_said(typed: Run, tmp_path: Path) -> None:
     assert re.search(r"^\* efficientnet_lite0", ls, re.MULTILINE)
 
 
+def test_the_list_tells_which_forms_are_measured(typed: Run, tmp_path: Path) -> None:
+    shown = typed("models", "ls", CATCHECK_RUNTIME="", CATCHECK_PRECISION="").output
+    lite0 = next(line for line in shown.splitlines() if line.startswith("* efficientnet_lite0"))
+    assert "yes; measured: openvino int8, " in lite0
+    assert lite0.endswith(", torch fp32")
+    assert "nothing measured" in typed("models", "ls", CATCHECK_SUBJECT="dog").output
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / entry_named("resnet50").file).write_bytes(b"not these")
+    refused = next(line for line in typed("models", "ls").output.splitlines() if " resnet50 " in line)
+    assert "refused: " in refused and "truncated, altered, or another file" in refused
+
+
 def test_a_network_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> None:
     assert "not on disk" in _one_line(typed("models", "promote", "resnet50"))
     assert "no network called" in _one_line(typed("models", "promote", "auto"))
