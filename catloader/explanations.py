@@ -115,8 +115,9 @@ class Explainer:
         if record is None:
             raise NotFound("No network has judged this photo yet, so there is nothing to explain.")
         of = _digest(record)
-        if image.explanation_key and image.explanation_of == of:
-            return image.explanation_key
+        kept = image.explanation_key if image.explanation_of == of else None
+        if kept and self._objects.exists(self._objects.photos_bucket, kept):
+            return kept
         if not self._turn.acquire(blocking=False):
             raise ExplainerBusy("Another photo is being explained just now. Please try again in a moment.")
         try:
@@ -125,7 +126,7 @@ class Explainer:
             picture = self._in_child(basis, photo)
         finally:
             self._turn.release()
-        return self._keep(image.id, picture, of)
+        return self._keep(image.id, picture, of, lost=kept)
 
     def close(self) -> None:
         """Kill the child, if there is one; whoever waits for it gets ``ExplanationFailed``."""
@@ -134,12 +135,12 @@ class Explainer:
             if self._child is not None:
                 self._child.kill()
 
-    def _keep(self, image_id: int, picture: bytes, of: str) -> str:
+    def _keep(self, image_id: int, picture: bytes, of: str, lost: str | None) -> str:
         """Book, put, record, as an upload does: who dies in between leaves only what the ledger knows."""
         key = f"{secrets.token_hex(16)}.jpg"
         self._explanations.book(key, self._now() + _BOOKED_FOR)
         self._objects.put(self._objects.photos_bucket, key, picture)
-        kept = self._explanations.keep(image_id, key, of, self._now())
+        kept = self._explanations.keep(image_id, key, of, self._now(), lost=lost)
         self._swept()
         if kept is None:
             raise NotFound("This photo was deleted meanwhile.")

@@ -35,11 +35,14 @@ class Explanations:
         with writing(self._engine) as connection:
             connection.execute(insert(deletions).values(booking))
 
-    def keep(self, image_id: int, key: str, of: str, now: datetime) -> str | None:
+    def keep(self, image_id: int, key: str, of: str, now: datetime, *, lost: str | None = None) -> str | None:
         """Write the row's columns and strike the booked key out, in one transaction.
 
         What is not in force afterwards is due for deletion at once: a stale explanation, and ``key`` itself
         where the photo is gone or somebody else has explained the same decision meanwhile.
+
+        Args:
+            lost: a key that the row may name, and that the store does not have any more.
 
         Returns:
             The key in force; None: the photo is gone.
@@ -50,7 +53,7 @@ class Explanations:
         found = select(*columns).where(images.c.id == image_id).with_for_update()
         with writing(self._engine) as connection:
             row = connection.execute(found).one_or_none()
-            if row is None or (row.explanation_key and row.explanation_of == of):
+            if row is None or (row.explanation_key not in (None, lost) and row.explanation_of == of):
                 connection.execute(update(deletions).where(self._booked(key)).values(not_before=now))
                 return row.explanation_key if row else None
             untouched = (deletions.c.not_before > now) & (deletions.c.attempts == 0)

@@ -73,6 +73,19 @@ def test_of_two_that_explain_the_same_the_first_stays(
     assert _due(ledger) == [(PHOTOS, "second")]
 
 
+def test_one_that_the_store_lost_is_replaced(
+    engine: Engine, explanations: Explanations, ledger: Deletions
+) -> None:
+    photo = add_image(engine, some_user(engine).id)
+    for key in ("first", "second", "third"):
+        explanations.book(key, _NOW + _HOUR)
+    assert explanations.keep(photo, "first", "lite0", _NOW) == "first"
+    assert explanations.keep(photo, "second", "lite0", _NOW, lost="first") == "second"
+    # Who found the first one lost, too, and comes later, takes the second.
+    assert explanations.keep(photo, "third", "lite0", _NOW, lost="first") == "second"
+    assert sorted(_due(ledger)) == [(PHOTOS, "first"), (PHOTOS, "third")]
+
+
 def test_of_a_photo_that_is_gone_nothing_is_kept(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:

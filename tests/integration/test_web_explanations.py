@@ -122,6 +122,14 @@ def test_made_once_and_deleted_with_the_photo(
     assert stored() == {_row(app, photo).photo_key, key}
     assert services_of(app).ledger.count() == 0
 
+    # A backup that was restored may be without it.
+    objects = services_of(app).objects
+    objects.delete(objects.photos_bucket, str(key))
+    answer = anna.get(f"/photos/{photo}/explanation.jpg")
+    assert answer.status_code == 200
+    services_of(app).deletion.work_off()
+    assert stored() == {_row(app, photo).photo_key, _row(app, photo).explanation_key}
+
     # From here on it starts no child.
     services_of(app).explainer.close()
     again = anna.get(f"/photos/{photo}/explanation.jpg")
