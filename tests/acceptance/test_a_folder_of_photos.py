@@ -128,11 +128,9 @@ def test_torch_numpy_and_pillow_are_enough(tmp_path: Path) -> None:
     ]  # fmt: skip
     done = _without(refused, "--json", *LITE, CAT, COFFEE, str(tmp_path))
     assert done.returncode == 1, done.stderr
-    assert [json.loads(line)["verdict"] for line in done.stdout.splitlines()] == [
-        "cat",
-        "not_cat",
-        "unreadable",
-    ]
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["verdict"] for row in rows] == ["cat", "not_cat", "unreadable"]
+    assert rows[2]["error"].startswith("This is no picture")  # and not: the checker failed
 
 
 def _without(packages: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:

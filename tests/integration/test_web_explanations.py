@@ -155,18 +155,24 @@ def test_a_check_by_another_network_makes_it_stale_and_the_account_takes_it_alon
     photo = anna.upload_one(chelsea)
     _judge(app, **_MEASURED)
     first = anna.get(f"/photos/{photo}/explanation.jpg")
-    before = _row(app, photo).explanation_key
-    for stamp in (_MEASURED, {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}):
+    int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
+    # The same network; one of other weights; that one under another profile.
+    for stamp, stale, same_picture in (
+        (_MEASURED, False, True),
+        (_MEASURED | int8, True, True),
+        (int8, True, False),
+    ):
+        before = _row(app, photo).explanation_key
         with engine.begin() as connection:
             connection.execute(update(images).values(status="pending"))
         _judge(app, **stamp)
-        assert ("its unrounded form" in anna.get(f"/photos/{photo}").text) is (stamp is not _MEASURED)
+        assert ("its unrounded form" in anna.get(f"/photos/{photo}").text) is stale
         answer = anna.get(f"/photos/{photo}/explanation.jpg")
         assert answer.status_code == 200
-        assert (answer.data == first.data) is (stamp is _MEASURED)
-        assert (_row(app, photo).explanation_key == before) is (stamp is _MEASURED)
+        assert (answer.data == first.data) is same_picture
+        assert (_row(app, photo).explanation_key != before) is stale
     after = _row(app, photo).explanation_key
-    assert services_of(app).deletion.work_off() == 1
+    assert services_of(app).deletion.work_off() == 2
     assert stored() == {_row(app, photo).photo_key, after}
     anna.post("/account/delete", {"password": PASSWORD}, page="/account")
     assert services_of(app).deletion.work_off() == 3

@@ -96,8 +96,12 @@ def test_delivery_by_short_lived_urls(
         assert Person(app, "eve@example.org").get(f"/photos/{photo}/photo.jpg").status_code == 404
 
 
-def test_deleting_a_photo(app: Flask, anna: Person) -> None:
+def test_deleting_a_photo(app: Flask, anna: Person, objects: ObjectStore) -> None:
     photo = anna.upload_one()
+    image = services_of(app).images.by_id(photo)
+    assert image
+    stored = ((objects.photos_bucket, image.photo_key), (objects.thumbnails_bucket, image.thumbnail_key))
+    assert [objects.exists(*where) for where in stored] == [True, True]
     assert "Delete this photo" in anna.get(f"/photos/{photo}").text
     answer = anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
     assert (answer.status_code, answer.location) == (303, "/photos")
@@ -105,6 +109,7 @@ def test_deleting_a_photo(app: Flask, anna: Person) -> None:
     assert anna.get(f"/photos/{photo}/photo.jpg").status_code == 404
     assert services_of(app).ledger.count() == 2
     assert services_of(app).deletion.work_off() == 2
+    assert [objects.exists(*where) for where in stored] == [False, False]
 
 
 def test_statuses_for_the_badges(app: Flask, anna: Person) -> None:

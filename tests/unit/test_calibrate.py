@@ -26,7 +26,7 @@ from scripts._statistics import (
     roc,
     wilson,
 )
-from scripts._thresholds import judge, threshold_above
+from scripts._thresholds import FOLDS, judge, threshold_above
 from scripts.calibrate import calibrate
 
 DIMENSIONS = 24
@@ -124,6 +124,20 @@ def test_no_photo_has_a_part_in_its_own_held_out_logit() -> None:
     head = fit(inputs[train], positive[train], features=True, penalty=1.0)
     assert after[fold] == pytest.approx(other[fold].logits(head))
     assert not np.allclose(before[train], after[train])
+
+
+def test_no_photo_has_a_part_in_the_thresholds_that_it_is_judged_by() -> None:
+    inputs, positive = made_up(600, seed=10)
+    before = judge(inputs, positive, features=False, penalty=1.0, seed=0)
+    fold = next(test for _, test in stratified(positive, FOLDS, 0))
+    liars = fold[~positive[fold]]
+    moved = inputs.odds.copy()
+    moved[liars] += 50  # to the network they are all cats; thresholds that had seen them would be as high
+    after = judge(
+        Inputs(moved, inputs.photo, inputs.thumbnail), positive, features=False, penalty=1.0, seed=0
+    )
+    assert [point.realised.errors < len(liars) for point in before.cat] == [True] * len(before.cat)
+    assert [point.realised.errors >= len(liars) for point in after.cat] == [True] * len(after.cat)
 
 
 def test_folds_are_stratified_and_test_each_photo_once() -> None:

@@ -34,8 +34,8 @@ def test_felines_are_both_and_dogs_run_from_chihuahua_to_mexican_hairless() -> N
 
 def test_a_subject_from_a_file_takes_names_and_indices(tmp_path: Path) -> None:
     path = tmp_path / "big_cats.toml"
-    path.write_text('name = "big_cat"\nclasses = ["Lion", 292, 292]\nwild = ["tabby"]\n')
-    assert load_subject(str(path), class_names()) == Subject("big_cat", (291, 292), (281,))
+    path.write_text('name = "big_cat"\nclasses = ["Lion", "persian cat", 292, 292]\nwild = ["tabby"]\n')
+    assert load_subject(str(path), class_names()) == Subject("big_cat", (283, 291, 292), (281,))
 
 
 @pytest.mark.parametrize(
