@@ -112,6 +112,8 @@ class Transformers:
         os.environ["HF_HUB_OFFLINE"] = "1"
         from transformers import pipeline
 
+        if not folder.is_dir():
+            raise FileNotFoundError("transformers has no network of this kind")
         self._pipeline = pipeline("image-classification", model=str(folder), device=device)
 
     def classify(self, photo: Path) -> Any:
