@@ -176,7 +176,7 @@ def test_nothing_is_scaled_up() -> None:
         b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
         + b"\x12\x01\x03\0"
         + b"\xff" * 8,  # one entry of 65 535, and absurd
-        b"Exif\0\0XXXXXXXXXXXX",
+        b"Exif\0\0no TIFF at all",
     ],
 )
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WebP"])
