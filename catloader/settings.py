@@ -204,6 +204,13 @@ class Settings:
         "Arithmetic of the network.",
         choices=("auto", "fp32", "bf16", "fp16", "int8"),
     )
+    decoder: str = _knob(
+        "CATCHECK_DECODER",
+        "pillow",
+        "Checking",
+        "What decodes stored photos: `pillow` on the host, or `nvjpeg` on a GPU (`pip install torchcodec`), which needs a profile of its own.",
+        choices=("pillow", "nvjpeg"),
+    )
     subject: str = _knob(
         "CATCHECK_SUBJECT",
         "house_cat",

@@ -183,6 +183,7 @@ def asked(settings: Settings) -> Asked:
         profile_folders=profile_folders(settings),
         weights_dir=settings.weights_dir,
         workers=settings.workers,
+        decoder=settings.decoder,
     )
 
 

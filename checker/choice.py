@@ -62,6 +62,8 @@ class Asked:
     """Where your own OpenVINO forms lie."""
     workers: int = 0
     """Threads that will call the classifier; 0: one per core."""
+    decoder: str = "pillow"
+    """``pillow``, or ``nvjpeg`` on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ def forms(entry: Entry, path: Path, subject: Subject, asked: Asked) -> Iterator[
     for runtime, precision in _ON_GPU if on_gpu else _ON_CPU:
         if asked.runtime not in ("auto", runtime) or asked.precision not in ("auto", precision):
             continue
+        if runtime == "openvino" and asked.decoder != "pillow":
+            continue  # its pixels are on the host
         if (
             (runtime, precision) == ("torch", "bf16")
             and asked.precision == "auto"
@@ -118,7 +122,8 @@ def forms(entry: Entry, path: Path, subject: Subject, asked: Asked) -> Iterator[
         ):
             continue  # it would run, and take ten times as long
         for weights_sha256, card in _weights(entry, path, asked, runtime, precision):
-            key = ProfileKey(weights_sha256, entry.preprocessing.key, runtime, precision, subject)
+            way = entry.decoded_by(asked.decoder).preprocessing
+            key = ProfileKey(weights_sha256, way.key, runtime, precision, subject)
             yield Form(runtime, precision, card, find_profile(key, asked.profile_folders))
 
 
@@ -169,7 +174,7 @@ def _loaded(
     entry: Entry, path: Path, subject: Subject, asked: Asked, form: Form
 ) -> tuple[Classifier, Decider]:
     classifier = load_classifier(
-        entry,
+        entry.decoded_by(asked.decoder),
         path,
         device=asked.device,
         runtime=form.runtime,

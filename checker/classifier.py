@@ -44,7 +44,7 @@ def load_classifier(
         raise ModelRefused(f"There is no runtime called {runtime!r} here.")
     try:
         if runtime == "openvino":
-            if device == "cuda":
+            if device == "cuda" or entry.preprocessing.decoder == "nvjpeg":
                 raise ModelRefused("OpenVINO runs on the CPU; CATCHECK_RUNTIME=torch runs on a GPU.")
             from checker.openvino_runtime import OpenVinoClassifier
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from checker import nvjpeg
 from checker.crop import RESAMPLING, Frame, box_of, exact, framed, just_the_crop
 from checker.errors import UnreadableImage
 from checker.ports import Pixels
@@ -82,6 +83,10 @@ def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
         UnreadableImage: not a picture, truncated, or above ``MAX_PIXELS``.
     """
     with opened(data) as image:
+        if preprocessing.decoder == "nvjpeg" and orientation_of(image) == 1:
+            pixels = nvjpeg.decode(data, image, preprocessing)
+            if pixels is not None:
+                return pixels
         return _decoded(image, preprocessing)
 
 

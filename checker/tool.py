@@ -153,6 +153,7 @@ def _load(
         profile_folders=(*options.profiles, SHIPPED_PROFILES),
         weights_dir=options.weights_dir,
         workers=options.workers,
+        decoder=options.decoder,
     )
     classifier, decider = load_checker(entry, weights, subject, asked)
     return Loaded(classifier, decider), decider

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from checker import nvjpeg
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Activations, Floats, ModelStamp, Pixels
 from models.build import build, fold_batch_norms, verify
 from models.catalogue import Entry, Preprocessing
+from models.graphs import Graphs, cuda_recorder
 from models.pack import pack
 
 PICTURES_PER_FORWARD = 2
@@ -58,6 +61,8 @@ class TorchClassifier:
         self._dtype, self._threads = _DTYPES[precision], threads
         self._pictures_per_forward = 0 if on_gpu else pictures_per_forward
         self._preprocessing = way = entry.preprocessing
+        if way.decoder == "nvjpeg" and not (on_gpu and nvjpeg.is_installed()):
+            raise ModelRefused("CATCHECK_DECODER=nvjpeg needs a GPU and `pip install torchcodec`.")
         digest = verify(entry, path)
         network = fold_batch_norms(build(entry, path)).to(self._device, self._dtype)
         network = network.to(memory_format=torch.channels_last)
@@ -73,13 +78,18 @@ class TorchClassifier:
             torch.tensor(values, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
             for values in (1 / (way.scale * std), -mean / std)
         )
+        self._graphs: Graphs | None = None
+        if on_gpu:
+            picture = torch.zeros(1, way.input_px, way.input_px, 3, dtype=torch.uint8, device=self._device)
+            self._graphs = Graphs(self._on_device, picture, cuda_recorder())
+        libraries = ["torch", "numpy", "pillow"] + ["torchcodec"] * (way.decoder == "nvjpeg")
         self._stamp = ModelStamp(
             model=entry.name,
             weights_sha256=digest,
             runtime="torch",
             precision=precision,
             device=f"{self._device} {torch.cuda.get_device_name(self._device)}" if on_gpu else "cpu",
-            versions={name: importlib.metadata.version(name) for name in ("torch", "numpy", "pillow")},
+            versions={name: importlib.metadata.version(name) for name in libraries},
         )
 
     @property
@@ -111,7 +121,7 @@ class TorchClassifier:
 
     def close(self) -> None:
         """Lets go of the weights; ``run`` must not be under way."""
-        self._network = None
+        self._network = self._graphs = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -125,13 +135,18 @@ class TorchClassifier:
 
     @torch.inference_mode()
     def _forward(self, batch: Pixels) -> tuple[Floats, Floats]:
+        pictures = torch.from_numpy(batch)
+        outputs = self._on_device(pictures) if self._graphs is None else self._graphs(pictures)
+        features, logits = (output.numpy() for output in outputs)
+        return features, logits
+
+    def _on_device(self, pictures: Tensor) -> tuple[Tensor, ...]:
         if self._network is None:
             raise ClassifierFailed("The network is closed.")
         # NHWC bytes seen as NCHW: channels_last without a copy, and a quarter of the traffic to a GPU.
-        pixels = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
+        pixels = pictures.permute(0, 3, 1, 2)
         outputs = self._network((pixels * self._scale + self._shift).to(self._dtype))
-        features, logits = (output.float().cpu().numpy() for output in outputs)
-        return features, logits
+        return tuple(output.float() for output in outputs)
 
 
 def _device(name: str) -> torch.device:

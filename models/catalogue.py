@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -37,12 +37,15 @@ class Preprocessing:
     std: tuple[float, float, float]
     scale: float
     """What the 0..255 pixels are divided by: 255 or 1."""
+    decoder: str = "pillow"
+    """``pillow``, or ``nvjpeg`` on a GPU."""
 
     @property
     def key(self) -> str:
-        """The same text for the same numbers: profiles are kept under it."""
+        """The same text for the same pixels: profiles are kept under it."""
         mean, std = (",".join(f"{x:g}" for x in triple) for triple in (self.mean, self.std))
-        return f"{self.resize_px}-{self.interpolation}-{self.input_px}-({mean})-({std})-{self.scale:g}"
+        numbers = f"{self.resize_px}-{self.interpolation}-{self.input_px}-({mean})-({std})-{self.scale:g}"
+        return numbers if self.decoder == "pillow" else f"{numbers}-{self.decoder}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,10 @@ class Entry:
     preprocessing: Preprocessing
     url: str | None = None
     package: str | None = None
+
+    def decoded_by(self, decoder: str) -> Entry:
+        """The same network behind another decoder."""
+        return replace(self, preprocessing=replace(self.preprocessing, decoder=decoder))
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from typing import Any
 
 from scripts import speed_photos
 from scripts._provenance import ROOT, provenance
+from scripts.speed_gpu import utilisation
 from scripts.speed_report import as_text, ratios, targets
 from scripts.speed_variants import ON_GPU, OURS, PEERS
 
@@ -158,8 +159,10 @@ def _measured(
                     peaks[precision] = max(rate, peaks.get(precision, 0.0))
             for worker in [*ready[number % len(ready) :], *ready[: number % len(ready)]]:
                 turns = found[size][worker.name]
-                turns.many.append(worker.ask(do="many", photos=names, seconds=plan.turn_s))
-                if size == "500x375" and worker.name in OURS:
+                with utilisation(plan.device) as busy:
+                    turns.many.append(worker.ask(do="many", photos=names, seconds=plan.turn_s))
+                turns.busy += busy
+                if size == "500x375" and worker.name not in PEERS:
                     turns.forward.append(worker.ask(do="forward", photos=names, seconds=plan.turn_s / 2))
         found[size] = {name: turns.summed_up() for name, turns in found[size].items()}
     for worker in workers:
@@ -176,6 +179,7 @@ class _Turns:
         self.many: list[dict[str, Any]] = []
         self.forward: list[dict[str, Any]] = []
         self.lonely: list[dict[str, Any]] = []
+        self.busy: list[float] = []
 
     def summed_up(self) -> dict[str, Any]:
         rates = [turn["photos_per_s"] for turn in self.many]
@@ -194,6 +198,8 @@ class _Turns:
         if self.forward:
             forwards = [turn["photos_per_s"] for turn in self.forward]
             found["forward_only_photos_per_s"] = statistics.median(forwards)
+        if self.busy:
+            found["gpu_utilisation"] = statistics.median(self.busy)
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.speed_variants import OURS, PEERS
+from scripts.speed_variants import PEERS
 
 _LETTERS = dict(zip(PEERS, "abc", strict=True))
 # On two cores, ResNet-50, decode included: size -> peer -> how many times as fast we mean to be.
@@ -18,7 +18,7 @@ _FIRST_S, _FIRST_BYTES = 1.0, 250e6
 _JUDGED = "resnet50"
 _HEADING = (
     f"{'':18}{'photos/s':>9} {'range':>15} {'core-ms':>8} {'p50 ms':>7} {'p95 ms':>7} {'peak MB':>8} "
-    f"{'of limit':>9}"
+    f"{'of limit':>9} {'of forward':>11}"
 )
 
 
@@ -141,9 +141,10 @@ def as_text(results: dict[str, Any]) -> str:
         for size, photos in results["photos"].items():
             weights = "random weights" if sizes["random_weights"] else "its weights"
             lines += ["", f"{model} ({weights}), {size} ({photos['median_kB']} kB)"]
-            lines.append(_HEADING)
+            lines.append(_HEADING + (f" {'GPU busy':>9}" if results["device"] == "cuda" else ""))
             for name, found in sizes[size].items():
-                lines.append(_row(name, found, sizes["gop_per_photo"], peaks))
+                forward = sizes["500x375"].get(name, {}).get("forward_only_photos_per_s")
+                lines.append(_row(name, found, sizes["gop_per_photo"], peaks, forward).rstrip())
         if first := sizes.get("first_verdict"):
             torch = "with" if first["torch_is_loaded"] else "without"
             lines.append(
@@ -162,13 +163,15 @@ def as_text(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, found: dict[str, Any], gop: float, peaks: dict[str, float]) -> str:
+def _row(name: str, found: dict[str, Any], gop: float, peaks: dict[str, float], forward: float | None) -> str:
     rates, one = found["photos_per_s_of_each_round"], found["one_photo_ms"]
     precision = name.partition("-")[2] or "fp32"
     share = f"{found['photos_per_s'] * gop / peaks[precision]:8.0%}" if precision in peaks else ""
-    letter = f"({_LETTERS[name]}) " if name in _LETTERS else "us: " if name in OURS else ""
+    of_forward = f"{found['photos_per_s'] / forward:.0%}" if forward else ""
+    busy = f"{found['gpu_utilisation']:.0%}" if "gpu_utilisation" in found else ""
+    letter = f"({_LETTERS[name]}) " if name in _LETTERS else "us: "
     return (
         f"{letter + name:18}{found['photos_per_s']:9.1f} {f'{min(rates):.1f}-{max(rates):.1f}':>15} "
         f"{found['core_ms_per_photo']:8.1f} {one['p50']:7.1f} {one['p95']:7.1f} "
-        f"{found['peak_rss_bytes'] / 1e6:8.0f} {share:>9}"
+        f"{found['peak_rss_bytes'] / 1e6:8.0f} {share:>9} {of_forward:>11} {busy:>9}"
     )

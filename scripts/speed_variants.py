@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from checker.batcher import Batcher
 from checker.decode import decode, keep_memory
 from checker.ports import Classifier
 from models.catalogue import Entry, entry_named
@@ -25,7 +26,7 @@ from models.openvino_ir import get
 
 PEERS = ("torchvision", "transformers", "onnxruntime")
 OURS = ("openvino-int8", "openvino-bf16", "openvino-fp32", "torch-bf16", "torch-fp32")
-ON_GPU = ("torchvision", "transformers", "torch-fp16", "torch-bf16")
+ON_GPU = ("torchvision", "transformers", "torch-fp16", "torch-fp16-nvjpeg", "torch-bf16")
 _MICRO_BATCH = {"cpu": 8, "cuda": 32}
 """Pictures; on a CPU four photos and their thumbnails, as the service takes them."""
 
@@ -166,14 +167,17 @@ def made(model: str, folder: Path) -> tuple[Entry, Path]:
 
 
 def classifier(name: str, entry: Entry, weights: Path, folder: Path, device: str) -> Classifier:
-    runtime, _, precision = name.partition("-")
+    runtime, precision, *decoder = name.split("-")
     if runtime == "openvino":
         from checker.openvino_runtime import OpenVinoClassifier
 
         return OpenVinoClassifier(entry, get(entry, folder, precision))
     from checker.torch_runtime import TorchClassifier
 
-    return TorchClassifier(entry, weights, device=device, precision=precision)
+    if decoder:
+        entry = entry.decoded_by(*decoder)
+    on_device = TorchClassifier(entry, weights, device=device, precision=precision)
+    return on_device if device == "cpu" else Batcher(on_device)
 
 
 class Ours:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from scripts import speed_photos
+from scripts.speed_gpu import utilisation
 from scripts.speed_peaks import peaks
 from scripts.speed_report import as_text, ratios, targets
 from scripts.speed_variants import PEERS
@@ -174,3 +176,36 @@ def test_a_short_run_from_end_to_end_that_wants_a_gpu(tmp_path: Path) -> None:
             assert variant["peak_rss_bytes"] > 50e6
     assert {ratio["peer"] for ratio in found["ratios"]} == {"torchvision"}
     assert found["made"]["machine"]["cores"] == os.cpu_count()
+
+
+def test_on_a_gpu_the_table_tells_the_share_of_the_forward_pass_and_how_busy_it_was(
+    results: dict[str, Any],
+) -> None:
+    assert "GPU busy" not in as_text(results)
+    results["device"] = "cuda"
+    forward_only = {"forward_only_photos_per_s": 800.0, "gpu_utilisation": 0.61}
+    results["models"]["resnet50"]["500x375"]["torch-fp16"] = _variant(600) | forward_only
+    results["models"]["resnet50"]["12MP"]["torch-fp16"] = _variant(200) | {"gpu_utilisation": 0.2}
+    rows = [line.split() for line in as_text(results).splitlines()]
+    assert [row[-2:] for row in rows if row[1:2] == ["torch-fp16"]] == [["75%", "61%"], ["25%", "20%"]]
+    assert sum(row[-2:] == ["GPU", "busy"] for row in rows) == 2
+
+
+def test_how_busy_the_gpu_is_comes_from_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a stand-in for the driver's own tool."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\nprintf "40\\n80\\n[N/A]\\n"\ntouch "$0.ran"\nexec sleep 60\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with utilisation("cuda") as busy:
+        while not (tmp_path / "nvidia-smi.ran").exists():
+            time.sleep(0.01)
+        assert busy == []
+    assert busy == [pytest.approx(0.6)]
+    with utilisation("cpu") as busy:
+        pass
+    assert busy == []
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    with utilisation("cuda") as busy:
+        pass
+    assert busy == []

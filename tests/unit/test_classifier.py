@@ -19,6 +19,7 @@ from checker.decode import decode
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Pixels
 from checker.torch_runtime import PICTURES_PER_FORWARD, TorchClassifier
+from models import graphs
 from models.build import architecture, build
 from models.catalogue import Entry, entry_named, resolve
 
@@ -28,6 +29,10 @@ LITE0, LITE0_PATH = resolve("efficientnet_lite0", Path())
 @pytest.fixture(scope="module")
 def pictures() -> Pixels:
     return np.stack([decode(photo(number), LITE0.preprocessing) for number in range(9)])
+
+
+def stand_in(forward: graphs.Forward, pixels: torch.Tensor) -> graphs.Replay:
+    return lambda: forward(pixels)
 
 
 def saved(folder: Path, *, broken: bool = False) -> tuple[Entry, Path]:
@@ -124,6 +129,25 @@ def test_a_gpu_agrees_with_the_cpu(precision: str, pictures: Pixels) -> None:
     classifier = TorchClassifier(LITE0, LITE0_PATH, device="cuda", precision=precision)
     assert classifier.stamp.device.startswith("cuda:")
     assert np.abs(classifier.run(pictures).logits - expected).max() < 0.3
+
+
+def test_recorded_passes_say_what_plain_ones_say(pictures: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, with a stand-in on the CPU where there is none."""
+    monkeypatch.setattr(graphs, "_SIZES", (2, 16))
+    seconds = iter([1.0, 2.0] * 2)  # the replay's, the plain pass's
+    monkeypatch.setattr(graphs, "_median_s", lambda _: next(seconds))
+    classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu", pictures_per_forward=0)
+    plain = classifier.run(pictures)
+    picture = torch.zeros(1, 224, 224, 3, dtype=torch.uint8)
+    classifier._graphs = graphs.Graphs(classifier._on_device, picture, stand_in)
+    assert classifier._graphs.sizes == (2, 16)
+    recorded = classifier.run(pictures)
+    assert recorded.logits.shape == (9, 1000)
+    assert np.abs(recorded.logits - plain.logits).max() < 1e-4
+    assert np.abs(recorded.features - plain.features).max() < 1e-4
+    classifier.close()
+    with pytest.raises(ClassifierFailed, match="closed"):
+        classifier.run(pictures)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8", "nonsense"])

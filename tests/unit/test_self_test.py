@@ -6,7 +6,8 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -193,6 +194,9 @@ def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
     blank = Decider(HOUSE_CAT, class_names())
     with pytest.raises(ModelRefused, match=r"prepares photos as .*120.* where .*127.* was measured"):
         self_test(network, blank, [folder])
+    # Another decoder was asked for: its verdicts are marked as uncalibrated.
+    on_gpu = SimpleNamespace(stamp=network.stamp, preprocessing=prepared_as(decoder="nvjpeg").preprocessing)
+    self_test(cast(Classifier, on_gpu), blank, [folder])
     never_measured = Decider(load_subject("dog"), class_names())
     self_test(classifier, never_measured, [folder])
 

@@ -1,0 +1,68 @@
+"""Step 7 on a GPU, where ``CATCHECK_DECODER=nvjpeg`` asks for it: nvJPEG decodes, torch resizes and crops.
+
+Whole pictures are decoded, where the host takes a fraction of a large one: it pays on GPUs with JPEG units of
+their own beside few cores. Its pixels are others than Pillow's, so it needs profiles of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from checker.crop import framed
+from checker.ports import Pixels
+from models.catalogue import Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DEVICE = "cuda"
+_END_OF_IMAGE = b"\xff\xd9"
+
+
+def is_installed() -> bool:
+    return importlib.util.find_spec("torchcodec") is not None
+
+
+def decode(data: bytes, header: Image.Image, preprocessing: Preprocessing) -> Pixels | None:
+    """The network's input, copied back to the host: 150 kB, as if the host had decoded it. Thread-safe.
+
+    Args:
+        header: the same picture, opened and not loaded.
+    Returns:
+        uint8 ``(input_px, input_px, 3)``; or None where the host has to see for itself: no upright colour
+        JPEG that ends as one, or one that the GPU could not decode.
+    """
+    if header.format != "JPEG" or header.mode != "RGB" or not data.endswith(_END_OF_IMAGE):
+        return None
+    from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]
+
+    try:
+        (picture,) = decode_jpeg([data], device=DEVICE)
+        return _cropped(picture, preprocessing)
+    except RuntimeError:  # a broken file, or no memory left there
+        return None
+
+
+def _cropped(picture: Tensor, preprocessing: Preprocessing) -> Pixels:
+    """
+    Args:
+        picture: uint8 ``(3, height, width)``, on any device.
+    """
+    import torch
+
+    _, height, width = picture.shape
+    frame, side = framed(width, height, preprocessing), preprocessing.input_px
+    with torch.inference_mode():
+        resized = torch.nn.functional.interpolate(
+            picture[None].float(),
+            (frame.height, frame.width),
+            mode=preprocessing.interpolation,
+            antialias=True,
+        )
+        crop = resized[0, :, frame.top : frame.top + side, frame.left : frame.left + side]
+        pixels = crop.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous()
+    return np.asarray(pixels.cpu().numpy())
