@@ -143,10 +143,11 @@ def _judged(logged: Logged, decision: Decision, classifier: Classifier, decider:
     same = (decision.verdict, decision.wild_feline) == (record.verdict, record.wild_feline)
     if near and same:
         return Replayed(logged, None)
+    was, now = record.versions or {}, classifier.stamp.versions
     versions = ", ".join(
-        f"{library} {was} then, {now} now"
-        for library, was in (record.versions or {}).items()
-        if (now := classifier.stamp.versions.get(library)) != was
+        f"{library} {was.get(library, 'absent')} then, {now.get(library, 'absent')} now"
+        for library in dict.fromkeys((*was, *now))
+        if was.get(library) != now.get(library)
     )
     return Replayed(
         logged,

@@ -206,10 +206,10 @@ class Settings:
     )
     decoder: str = _knob(
         "CATCHECK_DECODER",
-        "pillow",
+        "cpu",
         "Checking",
-        "What decodes stored photos: `pillow` on the host, or `nvjpeg` on a GPU (`pip install torchcodec`), which needs a profile of its own.",
-        choices=("pillow", "nvjpeg"),
+        "What decodes stored photos: the `cpu`, or `nvjpeg` on a GPU (`pip install torchcodec`), which needs a profile of its own.",
+        choices=("cpu", "nvjpeg"),
     )
     subject: str = _knob(
         "CATCHECK_SUBJECT",

@@ -41,7 +41,7 @@ def _check_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--runtime", default="auto", choices=("auto", "torch", "openvino"))
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16", "int8"))
-    parser.add_argument("--decoder", default="pillow", choices=("pillow", "nvjpeg"))
+    parser.add_argument("--decoder", default="cpu", choices=("cpu", "nvjpeg"))
     for rate, what in (("positive", "others that may be called cat"), ("negative", "cats called not_cat")):
         parser.add_argument(
             f"--max-false-{rate}-rate", type=_rate, default=0.01, metavar="RATE",

@@ -62,8 +62,8 @@ class Asked:
     """Where your own OpenVINO forms lie."""
     workers: int = 0
     """Threads that will call the classifier; 0: one per core."""
-    decoder: str = "pillow"
-    """``pillow``, or ``nvjpeg`` on a GPU."""
+    decoder: str = "cpu"
+    """``cpu``, or ``nvjpeg`` on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def forms(entry: Entry, path: Path, subject: Subject, asked: Asked) -> Iterator[
     for runtime, precision in _ON_GPU if on_gpu else _ON_CPU:
         if asked.runtime not in ("auto", runtime) or asked.precision not in ("auto", precision):
             continue
-        if runtime == "openvino" and asked.decoder != "pillow":
+        if runtime == "openvino" and asked.decoder != "cpu":
             continue  # its pixels are on the host
         if (
             (runtime, precision) == ("torch", "bf16")

@@ -71,17 +71,17 @@ def just_the_crop(
     """The same for large pictures, at two thirds of the work."""
     left, top, right, bottom = box
     if rows_first:
-        first, last = _needed(left, right, side, image.width)
+        first, last = needed(left, right, side, image.width)
         strip = image.crop((first, 0, last, image.height))
         strip = strip.resize((last - first, side), resampling, box=(0, top, last - first, bottom))
         return strip.resize((side, side), resampling, box=(left - first, 0, right - first, side))
-    first, last = _needed(top, bottom, side, image.height)
+    first, last = needed(top, bottom, side, image.height)
     strip = image.crop((0, first, image.width, last))
     strip = strip.resize((side, last - first), resampling, box=(left, 0, right, last - first))
     return strip.resize((side, side), resampling, box=(0, top - first, side, bottom - first))
 
 
-def _needed(low: float, high: float, side: int, length: int) -> tuple[int, int]:
-    """The pixels that the second pass will look at."""
+def needed(low: float, high: float, side: int, length: int) -> tuple[int, int]:
+    """The first pixel that a resize of this box looks at in one direction, and the one after the last."""
     reach = math.ceil(2 * max((high - low) / side, 1)) + 1  # bicubic reaches two target pixels far
     return max(0, math.floor(low) - reach), min(length, math.ceil(high) + reach)

@@ -10,7 +10,6 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from checker.crop import framed
 from checker.ports import Pixels
@@ -27,16 +26,16 @@ def is_installed() -> bool:
     return importlib.util.find_spec("torchcodec") is not None
 
 
-def decode(data: bytes, header: Image.Image, preprocessing: Preprocessing) -> Pixels | None:
+def decode(data: bytes, preprocessing: Preprocessing) -> Pixels | None:
     """The network's input, copied back to the host: 150 kB, as if the host had decoded it. Thread-safe.
 
     Args:
-        header: the same picture, opened and not loaded.
+        data: an upright colour JPEG.
     Returns:
-        uint8 ``(input_px, input_px, 3)``; or None where the host has to see for itself: no upright colour
-        JPEG that ends as one, or one that the GPU could not decode.
+        uint8 ``(input_px, input_px, 3)``; or None where the host has to see for itself: it does not end as a
+        JPEG does, or the GPU could not decode it.
     """
-    if header.format != "JPEG" or header.mode != "RGB" or not data.endswith(_END_OF_IMAGE):
+    if not data.endswith(_END_OF_IMAGE):
         return None
     from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]
 

@@ -6,6 +6,7 @@ A picture's numbers are the same to the last bit in any batch, on any number of 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import queue
 import threading
@@ -13,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import PIL
 
+from checker.decode import LIBRARIES
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Activations, Floats, ModelStamp, Pixels
 from models.catalogue import Entry, Preprocessing
@@ -64,7 +65,7 @@ class OpenVinoClassifier:
         self._compiling = threading.Lock()
         self._inside = 0
         self._counting = threading.Lock()
-        versions = {"openvino": openvino.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
+        versions = {name: importlib.metadata.version(name) for name in ("openvino", *LIBRARIES)}
         self._stamp = ModelStamp(
             model=entry.name,
             weights_sha256=card.weights_sha256,

@@ -114,7 +114,7 @@ def _apart(name: str, wanted: Mapping[str, float], found: Mapping[str, float]) -
 
 
 def _refuse_other_preprocessing(classifier: Classifier, decider: Decider, folders: Iterable[Path]) -> None:
-    if classifier.preprocessing.decoder != "pillow":
+    if classifier.preprocessing.decoder != "cpu":
         return  # other pixels on purpose, and marked as uncalibrated
     key = ProfileKey.of(classifier.stamp, classifier.preprocessing, decider.subject)
     for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):

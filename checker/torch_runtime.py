@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from checker import nvjpeg
+from checker.decode import LIBRARIES
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Activations, Floats, ModelStamp, Pixels
 from models.build import build, fold_batch_norms, verify
@@ -82,7 +83,7 @@ class TorchClassifier:
         if on_gpu:
             picture = torch.zeros(1, way.input_px, way.input_px, 3, dtype=torch.uint8, device=self._device)
             self._graphs = Graphs(self._on_device, picture, cuda_recorder())
-        libraries = ["torch", "numpy", "pillow"] + ["torchcodec"] * (way.decoder == "nvjpeg")
+        libraries = ["torch", *LIBRARIES] + ["torchcodec"] * (way.decoder == "nvjpeg")
         self._stamp = ModelStamp(
             model=entry.name,
             weights_sha256=digest,

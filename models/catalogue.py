@@ -37,15 +37,15 @@ class Preprocessing:
     std: tuple[float, float, float]
     scale: float
     """What the 0..255 pixels are divided by: 255 or 1."""
-    decoder: str = "pillow"
-    """``pillow``, or ``nvjpeg`` on a GPU."""
+    decoder: str = "cpu"
+    """``cpu``, or ``nvjpeg`` on a GPU."""
 
     @property
     def key(self) -> str:
         """The same text for the same pixels: profiles are kept under it."""
         mean, std = (",".join(f"{x:g}" for x in triple) for triple in (self.mean, self.std))
         numbers = f"{self.resize_px}-{self.interpolation}-{self.input_px}-({mean})-({std})-{self.scale:g}"
-        return numbers if self.decoder == "pillow" else f"{numbers}-{self.decoder}"
+        return numbers if self.decoder == "cpu" else f"{numbers}-{self.decoder}"
 
 
 @dataclass(frozen=True, slots=True)

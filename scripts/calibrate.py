@@ -145,7 +145,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--runtime", default="torch", choices=("torch", "openvino"))
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--decoder", default="pillow", choices=("pillow", "nvjpeg"))
+    parser.add_argument("--decoder", default="cpu", choices=("cpu", "nvjpeg"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--fit-head", action="store_true", help="fit a linear probe too; needs photos like yours"
@@ -191,7 +191,7 @@ def main() -> int:
     lax = Decider(subject, class_names(), profile=profile, max_fpr=1, max_fnr=1)
     profile = golden_test(profile, classifier, folder, lax)
     stamp = classifier.stamp
-    form = stamp.precision if asked.decoder == "pillow" else f"{stamp.precision}-{asked.decoder}"
+    form = stamp.precision if asked.decoder == "cpu" else f"{stamp.precision}-{asked.decoder}"
     file = folder / f"{stamp.model}-{stamp.runtime}-{form}-{subject.name}.json"
     profile.save(file)
     print(table(profile))

@@ -124,7 +124,8 @@ def test_torch_numpy_and_pillow_are_enough(tmp_path: Path) -> None:
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     refused = [
         "flask", "boto3", "botocore", "sqlalchemy", "click", "requests", "catloader", "skimage", "scipy",
-        "torchvision", "pillow_heif", "standardwebhooks", "alembic", "openvino",
+        "torchvision", "pillow_heif", "standardwebhooks", "alembic", "openvino", "simplejpeg",
+        "cykooz_resizer",
     ]  # fmt: skip
     done = _without(refused, "--json", *LITE, CAT, COFFEE, str(tmp_path))
     assert done.returncode == 1, done.stderr

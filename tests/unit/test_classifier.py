@@ -105,7 +105,8 @@ def test_the_stamp_says_what_really_ran(precision: str) -> None:
     assert (stamp.runtime, stamp.device) == ("torch", "cpu")
     assert stamp.precision == ("fp32" if precision == "auto" else precision)
     assert dict(stamp.versions) == {
-        name: importlib.metadata.version(name) for name in ("torch", "numpy", "pillow")
+        name: importlib.metadata.version(name)
+        for name in ("torch", "numpy", "pillow", "simplejpeg", "cykooz-resizer")
     }
 
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageOps
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as tv
 
+from checker import simd
 from checker.decode import MAX_PIXELS, decode
 from checker.errors import UnreadableImage
 from models.catalogue import Preprocessing, entry_named
@@ -25,6 +26,8 @@ from models.catalogue import Preprocessing, entry_named
 NETWORKS = ["resnet50", "resnet50_v2", "efficientnet_lite0", "efficientnet_lite2"]
 LITE0 = entry_named("efficientnet_lite0").preprocessing
 RESNET = entry_named("resnet50").preprocessing
+SMALL = [(500, 375), (375, 500), (333, 333), (640, 427), (230, 400), (60, 90)]
+PHOTOS = ["coffee", "rocket", "astronaut"]
 Signed = npt.NDArray[np.int16]
 
 
@@ -70,14 +73,42 @@ def difference(data: bytes, way: Preprocessing) -> Signed:
     return gap
 
 
+@pytest.fixture
+def pillow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simd, "IS_THERE", False)
+
+
+@pytest.fixture(params=["simd", "Pillow alone"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert simd.IS_THERE
+    monkeypatch.setattr(simd, "IS_THERE", request.param == "simd")
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("size", [(500, 375), (375, 500), (333, 333), (640, 427), (230, 400), (60, 90)])
+@pytest.mark.parametrize("size", SMALL)
+@pytest.mark.usefixtures("pillow_alone")
 def test_small_photos_give_torchvisions_pixels_bit_for_bit(name: str, size: tuple[int, int]) -> None:
     assert difference(encoded(drawing(*size), quality=92), entry_named(name).preprocessing).max() == 0
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", SMALL)
+@pytest.mark.parametrize("photo", [*PHOTOS, "drawing"])
+def test_vector_instructions_give_nearly_the_same(name: str, size: tuple[int, int], photo: str) -> None:
+    picture = drawing(*size) if photo == "drawing" else tiled(photo, *size)
+    gap = difference(encoded(picture, quality=92), entry_named(name).preprocessing)
+    assert gap.max() <= 2
+    assert (gap > 0).mean() < 0.02
+
+
+def test_and_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checker.decode.rgb", None)  # Pillow's way would need it
+    assert decode(encoded(drawing(500, 375)), LITE0).shape == (224, 224, 3)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("size", [(500, 375), (375, 500)])
+@pytest.mark.usefixtures("pillow_alone")
 def test_every_orientation_gives_the_upright_photos_pixels(orientation: int, size: tuple[int, int]) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -87,6 +118,7 @@ def test_every_orientation_gives_the_upright_photos_pixels(orientation: int, siz
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.usefixtures("either_way")
 def test_every_orientation_of_a_drafted_photo_is_upright_too(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -97,7 +129,8 @@ def test_every_orientation_of_a_drafted_photo_is_upright_too(orientation: int) -
 
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_lite0", "efficientnet_lite2"])
 @pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000), (2560, 1920), (1450, 1410), (6000, 4500)])
-@pytest.mark.parametrize("photo", ["coffee", "rocket", "astronaut"])
+@pytest.mark.parametrize("photo", PHOTOS)
+@pytest.mark.usefixtures("either_way")
 def test_large_photos_differ_by_at_most_8_of_255_from_a_full_decode(
     name: str, size: tuple[int, int], photo: str
 ) -> None:
@@ -106,6 +139,7 @@ def test_large_photos_differ_by_at_most_8_of_255_from_a_full_decode(
     assert gap.mean() < 0.6
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_large_photo_is_not_decoded_in_full() -> None:
     gap = difference(encoded(tiled("rocket", 4000, 3000), quality=92), RESNET)
     assert gap.max() > 0

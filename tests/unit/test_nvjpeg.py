@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from checker import decode as pillow
-from checker import nvjpeg
+from checker import nvjpeg, simd
 from checker.choice import Asked, load_checker
 from checker.decode import decode
 from checker.errors import ModelRefused, UnreadableImage
@@ -33,19 +33,20 @@ MOST_OFF = 8
 def device(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torchcodec", reason="torchcodec is not installed")
     monkeypatch.setattr(nvjpeg, "DEVICE", DEVICE)
+    monkeypatch.setattr(simd, "IS_THERE", False)
 
 
 @pytest.fixture
 def by_the_host(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Fills with the format of each picture that the host decoded."""
     formats: list[str] = []
-    host: Callable[..., object] = pillow._decoded
+    host = pillow.rgb
 
-    def noted(image: Image.Image, way: object) -> object:
+    def noted(image: Image.Image) -> Image.Image:
         formats.append(str(image.format))
-        return host(image, way)
+        return host(image)
 
-    monkeypatch.setattr(pillow, "_decoded", noted)
+    monkeypatch.setattr(pillow, "rgb", noted)
     return formats
 
 
@@ -104,7 +105,7 @@ def test_a_broken_photo_is_unreadable_as_it_is_on_the_host(end: bytes) -> None:
     data = encoded(photo(500, 375))
     data = data[: len(data) // 2] + end
     outcomes = []
-    for decoder in ("pillow", "nvjpeg"):
+    for decoder in ("cpu", "nvjpeg"):
         try:
             outcomes.append(decode(data, dataclasses.replace(LITE0, decoder=decoder)).mean().round(-1))
         except UnreadableImage as error:
@@ -127,7 +128,7 @@ def test_no_memory_left_on_the_gpu_means_the_host(
 def test_profiles_of_one_decoder_do_not_hold_for_the_other() -> None:
     keys = {ENTRY.preprocessing.key, ENTRY.decoded_by("nvjpeg").preprocessing.key}
     assert len(keys) == 2
-    assert ENTRY.decoded_by("pillow").preprocessing.key == ENTRY.preprocessing.key
+    assert ENTRY.decoded_by("cpu").preprocessing.key == ENTRY.preprocessing.key
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
