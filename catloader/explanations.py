@@ -23,6 +23,7 @@ from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, No
 from catloader.store.explanations import Explanations
 from catloader.store.images import CheckRecord, Image
 from catloader.store.objects import ObjectStore
+from catloader.turns import Turns
 from checker.errors import ModelRefused
 from checker.head import Head
 from checker.operating_point import UNCALIBRATED
@@ -38,6 +39,8 @@ LIMIT_S = 45.0
 """For one photo. Lite0 takes 3 s, ResNet-152 twice that; proxies hang up after 60 s."""
 # From booking to commit there is one S3 request of 66 s at the very most; then it is swept away.
 _BOOKED_FOR = timedelta(hours=1)
+# Who was sent away is told to come again in three seconds.
+_PATIENCE_S = 6.0
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -63,7 +66,7 @@ class Basis:
 
 
 class Explainer:
-    """Explains one photo at a time; who comes meanwhile is sent away, and no request waits for another.
+    """Explains one photo at a time; who comes meanwhile has to come again, and no request waits for another.
 
     A call takes its own thread, one core and, in the child, about 700 MB (a third of it torch's files) for
     some seconds, unless the explanation lies in S3 already.
@@ -79,24 +82,27 @@ class Explainer:
         profile_folders: Iterable[Path],
         swept: Callable[[], None],
         now: Callable[[], datetime],
+        refuse_full_disk: Callable[[], None],
         limit_s: float = LIMIT_S,
     ) -> None:
         """
         Args:
             subject: the one that is looked for now: name or file.
             swept: called when an object has become due for deletion.
+            refuse_full_disk: raises StoreFull.
         """
         self._explanations, self._objects = explanations, objects
         self._weights_dir, self._subject, self._folders = weights_dir, subject, tuple(profile_folders)
         self._swept, self._now, self._limit_s = swept, now, limit_s
-        self._turn = threading.Lock()
+        self._refuse_full_disk = refuse_full_disk
+        self._turns = Turns(_PATIENCE_S)
         self._starting = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
 
     @property
     def busy(self) -> bool:
-        return self._turn.locked()
+        return self._turns.taken
 
     def judged(self, image_id: int) -> CheckRecord | None:
         """The decision that would be explained."""
@@ -108,7 +114,8 @@ class Explainer:
         Raises:
             NotFound: nothing was decided yet, or the photo was deleted meanwhile.
             CannotExplain: what decided is not on this machine any more.
-            ExplainerBusy: another photo's turn.
+            StoreFull: the disk is.
+            ExplainerBusy: another photo's turn, or that of somebody who came before.
             ExplanationFailed: the child gave none; StoreUnavailable: S3 or the database did not answer.
         """
         record = self.judged(image.id)
@@ -118,14 +125,15 @@ class Explainer:
         kept = image.explanation_key if image.explanation_of == of else None
         if kept and self._objects.exists(self._objects.photos_bucket, kept):
             return kept
-        if not self._turn.acquire(blocking=False):
+        self._refuse_full_disk()
+        if not self._turns.take(image.owner_id):
             raise ExplainerBusy("Another photo is being explained just now. Please try again in a moment.")
         try:
             basis = self._basis(record)
             photo = self._objects.get(self._objects.photos_bucket, image.photo_key)
             picture = self._in_child(basis, photo)
         finally:
-            self._turn.release()
+            self._turns.end()
         return self._keep(image.id, picture, of, lost=kept)
 
     def close(self) -> None:
@@ -201,7 +209,8 @@ class Explainer:
             if self._closed:
                 raise ExplanationFailed("The site is stopping.")
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "catloader.explain_child", str(os.getpid())],
+                # -P: what lies in the folder that the site was started from is not to be imported.
+                [sys.executable, "-P", "-m", "catloader.explain_child", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -71,7 +71,7 @@ def upload(
                 # The store's client has tried three times by now; the next file need not wait for it again.
                 if store_away:
                     raise StoreUnavailable(_STORE_AWAY)
-                _refuse_full_disk(settings)
+                refuse_full_disk(settings)
                 caption = _clean(captions[place] if place < len(captions) else "")
                 prepared = _prepare(content, settings)
                 image_id = _keep(prepared, caption, owner_id, images=images, objects=objects, now=now)
@@ -152,6 +152,7 @@ def _clean(caption: str) -> str:
     return text
 
 
-def _refuse_full_disk(settings: Settings) -> None:
+def refuse_full_disk(settings: Settings) -> None:
+    """Raises: StoreFull: less than ``CATLOADER_MIN_FREE_BYTES`` are left."""
     if settings.data_dir.exists() and shutil.disk_usage(settings.data_dir).free < settings.min_free_bytes:
-        raise StoreFull("The disk of this site is nearly full, so it takes no photos at the moment.")
+        raise StoreFull("The disk of this site is nearly full, so it keeps nothing more at the moment.")

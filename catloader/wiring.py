@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -24,6 +25,7 @@ from catloader.store.objects import ObjectStore, S3ImageSource
 from catloader.store.queue import SqlCheckQueue
 from catloader.store.replays import WebhookIds
 from catloader.store.users import Users
+from catloader.uploads import refuse_full_disk
 from checker.choice import Asked, load_checker
 from checker.operating_point import SHIPPED_PROFILES, Decider
 from checker.ports import Classifier
@@ -129,6 +131,7 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
             profile_folders=profile_folders(settings),
             swept=deletion.wake,
             now=utcnow,
+            refuse_full_disk=partial(refuse_full_disk, settings),
         ),
         checker=service,
     )

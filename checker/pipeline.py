@@ -108,7 +108,9 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
             item.pictures[view] = data
             item.sha256[view] = hashlib.sha256(data).hexdigest()
     except CheckerError as error:
-        item.error = error
+        # Not its traceback: that would keep every local of what failed, decoded pictures too.
+        error.__cause__ = error.__context__ = None
+        item.error = error.with_traceback(None)
     except Exception as error:  # one photo's own boundary: whatever it is, the others go on
         item.error = _unexpected(item, error)
     item.ms["fetch"] = _ms_since(item.started_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from urllib.parse import urlsplit
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -130,8 +129,7 @@ def _home() -> Response:
 
 def _inside(target: str | None) -> str:
     """``target`` if it is a path of this site, else My photos."""
-    if target and target.startswith("/") and target.isprintable() and "\\" not in target:
-        parts = urlsplit(target)
-        if not parts.scheme and not parts.netloc and not target.startswith("//"):
-            return target
+    is_path = target and target.startswith("/") and not target.startswith("//")
+    if target and is_path and target.isprintable() and "\\" not in target:
+        return target
     return url_for("gallery.photos")

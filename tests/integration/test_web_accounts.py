@@ -101,6 +101,8 @@ def test_log_in_leads_to_no_other_site(app: Flask) -> None:
         "javascript:alert(1)",
         "/\t/evil.example",
         "evil.example",
+        "//[",
+        "//a\u2100b",
     ):
         anna.log_out()
         answer = anna.post("/login", {"email": anna.email, "password": PASSWORD, "next": target})

@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from PIL import Image
 from sqlalchemy import Engine, update
 from web_site import PASSWORD, Person, check, running_site, services_of
 
-from catloader.errors import ExplanationFailed
+from catloader.errors import ExplanationFailed, StoreFull
 from catloader.explanations import Explainer
 from catloader.store.embedded_s3 import EmbeddedS3
 from catloader.store.engine import utcnow
@@ -30,6 +32,7 @@ from catloader.store.explanations import Explanations
 from catloader.store.images import Image as Row
 from catloader.store.objects import ObjectStore
 from catloader.store.schema import images
+from catloader.uploads import refuse_full_disk
 from checker.ports import Verdict
 from checker.profile import load_profile
 from models.catalogue import resolve
@@ -253,6 +256,7 @@ def test_one_that_takes_too_long_is_given_up(app: Flask, anna: Person, chelsea: 
         profile_folders=(),
         swept=services.deletion.wake,
         now=utcnow,
+        refuse_full_disk=lambda: None,
         limit_s=0.2,
     )
     with pytest.raises(ExplanationFailed, match=r"more than 0\.2 s"):
@@ -260,6 +264,52 @@ def test_one_that_takes_too_long_is_given_up(app: Flask, anna: Person, chelsea: 
     assert not impatient.busy
     assert _children() == []
     assert services.ledger.count() == 0
+
+
+def test_a_full_disk_gets_no_new_one(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo, services = anna.upload_one(chelsea), services_of(app)
+    _judge(app, weights_sha256=_LITE0)
+    full = Explainer(
+        Explanations(services.engine, services.objects.photos_bucket),
+        services.objects,
+        weights_dir=services.settings.weights_dir,
+        subject="house_cat",
+        profile_folders=(),
+        swept=services.deletion.wake,
+        now=utcnow,
+        refuse_full_disk=partial(refuse_full_disk, replace(services.settings, min_free_bytes=2**60)),
+    )
+    with pytest.raises(StoreFull, match="nearly full"):
+        full.explain(_row(app, photo))
+    assert services.ledger.count() == 0
+    made = services.explainer.explain(_row(app, photo))
+    assert full.explain(_row(app, photo)) == made
+
+
+def test_the_child_imports_nothing_from_where_the_site_was_started(
+    app: Flask, anna: Person, chelsea: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    (tmp_path / "json.py").write_text("raise SystemExit(3)")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+
+
+def test_somebody_who_always_asks_keeps_nobody_out(app: Flask, anna: Person, chelsea: bytes) -> None:
+    ben = Person(app, "ben@example.org")
+    photos, his = [anna.upload_one(chelsea) for _ in range(2)], ben.upload_one(chelsea)
+    for _ in range(3):
+        _judge(app, weights_sha256=_LITE0)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(anna.get, f"/photos/{photos[0]}/explanation.jpg")
+        _wait_for_a_child()
+        assert ben.get(f"/photos/{his}/explanation.jpg").status_code == 503
+        assert asked.result(60).status_code == 200
+    assert anna.get(f"/photos/{photos[1]}/explanation.jpg").status_code == 503
+    assert ben.get(f"/photos/{his}/explanation.jpg").status_code == 200
+    assert anna.get(f"/photos/{photos[1]}/explanation.jpg").status_code == 200
 
 
 def test_a_child_that_dies_is_told_and_the_next_one_does_it(app: Flask, anna: Person, chelsea: bytes) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import weakref
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from checker_fakes import MemorySource, StubClassifier, StubDecider, claim_of, flat, photo
 
 from checker.classifier import load_classifier
-from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
-from checker.pipeline import check_batch
-from checker.ports import Classifier, View
+from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, UnreadableImage
+from checker.pipeline import check_batch, fetch, judge
+from checker.ports import Claim, Classifier, View
 from models.catalogue import resolve
 
 
@@ -145,6 +149,29 @@ def test_a_fault_of_ours_is_logged_and_told_not_raised(
     assert "photo 1: a bug" in caplog.text
     if where == "source":
         assert outcomes[0].decision is not None
+
+
+def test_a_failure_keeps_nothing_alive(source: MemorySource) -> None:
+    """Else broken large photos would fill the memory until Python happens to look for cycles."""
+    kept: list[weakref.ref[np.ndarray[Any, Any]]] = []
+
+    class Broken(MemorySource):
+        def get(self, claim: Claim, view: View) -> bytes:
+            decoded = np.zeros((100, 100))
+            kept.append(weakref.ref(decoded))
+            try:
+                raise ValueError("broken")
+            except ValueError as error:
+                raise UnreadableImage("broken") from error
+
+    gc.disable()
+    try:
+        batch = fetch([claim_of(0), claim_of(1)], Broken())
+        assert [reference() for reference in kept] == [None, None]
+        outcomes = judge(batch, StubClassifier(), StubDecider())
+    finally:
+        gc.enable()
+    assert [(outcome.error, outcome.unreadable) for outcome in outcomes] == [("broken", True)] * 2
 
 
 def test_nothing_readable_asks_the_network_nothing(source: MemorySource) -> None:
