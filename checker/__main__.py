@@ -5,33 +5,40 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
 
-from checker.arguments import INTERRUPTED, READER_GONE, parse
+from checker.arguments import INTERRUPTED, READER_GONE, parse, refuse
 from checker.errors import CheckerError
 from models.errors import ModelsError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; returns the exit code."""
+    if sys.stderr is None:  # closed by who started us, as is stdout below
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
     except SystemExit as stop:  # argparse: 0 after --help, 2 for anything wrong
         return int(stop.code or 0)
-    # Not before: numpy and Pillow take their time, and torch, further on, seconds.
-    from checker import tool
-
+    if sys.stdout is None and not options.explains:
+        return refuse("There is nowhere to write to: the standard output is closed.")
     with warnings.catch_warnings():
         if not options.verbose:
             # Pillow's remarks on odd files would tear the table; what matters about a file is in its row.
             warnings.simplefilter("ignore")
         logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL)
         try:
+            # Not before: numpy and Pillow take their time, and torch, further on, seconds.
+            from checker import tool
+
             return tool.explain(options) if options.explains else tool.check(options)
         except (CheckerError, ModelsError) as error:
-            return tool.refuse(str(error))
+            return refuse(str(error))
+        except ModuleNotFoundError as error:
+            return refuse(f"{error.name} is not installed; `pip install -r requirements.txt` brings it.")
         except KeyboardInterrupt:
             return INTERRUPTED
         except BrokenPipeError:
@@ -40,8 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return READER_GONE
         except OSError as error:  # what goes wrong with files is told in their rows
-            return tool.refuse(f"The output can't be written: {error.strerror or error}.")
+            return refuse(f"The output can't be written: {error.strerror or error}.")
+
+
+def _interrupted(*_: object) -> None:
+    """The first Ctrl-C ends it in order; a second one does not wait for that."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _interrupted)
     sys.exit(main())

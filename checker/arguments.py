@@ -1,8 +1,10 @@
-"""The folder tool's arguments. Imports nothing that takes long: ``--help`` must not load a network."""
+"""What is typed, and what is refused. Imports nothing that takes long: ``--help`` must not load a network."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,19 @@ _CODES = """exit codes:
   141  the reader of the output went away
 """
 _WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "weights"
+
+
+def refuse(why: str) -> int:
+    """One sentence on stderr; returns the exit code."""
+    sys.stderr.write(f"checker: {printable(why)}\n")
+    return USAGE
+
+
+def printable(text: str) -> str:
+    """Without what moves a terminal's cursor or breaks the line."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -32,6 +47,7 @@ def _check_parser() -> argparse.ArgumentParser:
         description="Say of every picture in files and folders whether it shows a cat.",
         epilog=f"`python -m checker explain PHOTO -o OUT.png` shows why.\n\n{_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder with all below it")
     form = parser.add_mutually_exclusive_group()
@@ -57,9 +73,10 @@ def _explain_parser() -> argparse.ArgumentParser:
         description="Show where in a photo the evidence for the subject lies, as heat over it.",
         epilog=_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("photo", metavar="PHOTO")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
+    parser.add_argument("-o", "--output", type=_png, required=True, metavar="OUT.png")
     _common(parser)
     return parser
 
@@ -69,21 +86,33 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subject", default="house_cat", help="house_cat, feline, dog, or a .toml file")
     parser.add_argument("--weights-dir", type=Path, default=_WEIGHTS, metavar="DIR")
     parser.add_argument(
-        "--profiles", type=Path, action="append", default=[], metavar="DIR",
+        "--profiles", type=_folder, action="append", default=[], metavar="DIR",
         help="look here for measured profiles first, then among the shipped ones",
     )  # fmt: skip
     parser.add_argument("-v", "--verbose", action="store_true", help="log lines and warnings on stderr")
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0.0001 <= rate <= 0.5:  # NaN as well
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.0001 and 0.5")
-    return rate
+    with contextlib.suppress(ValueError):
+        if 0.0001 <= (rate := float(text)) <= 0.5:  # not NaN either
+            return rate
+    raise argparse.ArgumentTypeError(f"{text} is no number between 0.0001 and 0.5")
 
 
 def _workers(text: str) -> int:
-    workers = int(text)
-    if not 0 <= workers <= 256:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 256")
-    return workers
+    with contextlib.suppress(ValueError):
+        if 0 <= (workers := int(text)) <= 256:
+            return workers
+    raise argparse.ArgumentTypeError(f"{text} is no whole number between 0 and 256")
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    return Path(text)
+
+
+def _png(text: str) -> Path:
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{text} does not end in .png, which it will be")
+    return _folder(str(Path(text).parent)) / Path(text).name

@@ -163,7 +163,7 @@ def _unmeasured(entry: Entry, asked: Asked, forms: Sequence[Form]) -> Form:
     if forms:
         raise ModelRefused(
             f"No profile tells whether {entry.name} finds as many cats in int8 as in fp32; "
-            "scripts/calibrate.py measures that, and CATCHECK_PRECISION=auto does without."
+            "scripts/calibrate.py measures that, and precision auto does without."
         )
     # Nothing that could run: loading it will say why.
     runtime = "openvino" if asked.precision == "int8" and asked.runtime == "auto" else asked.runtime

@@ -45,7 +45,7 @@ def load_classifier(
     try:
         if runtime == "openvino":
             if device == "cuda" or entry.preprocessing.decoder == "nvjpeg":
-                raise ModelRefused("OpenVINO runs on the CPU; CATCHECK_RUNTIME=torch runs on a GPU.")
+                raise ModelRefused("OpenVINO runs on the CPU; runtime torch runs on a GPU.")
             from checker.openvino_runtime import OpenVinoClassifier
 
             if card is None:

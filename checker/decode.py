@@ -1,7 +1,7 @@
 """Step 7, decode: bytes in, uint8 pixels at the network's input size out.
 
-The same pixels as torchvision's resize and centre crop, within 2 of 255 where vector instructions make them; of
-large JPEGs only what is needed is decoded.
+The same pixels as torchvision's resize and centre crop (within 2 of 255 where vector instructions make them);
+of large JPEGs only what is needed is decoded.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Photos in files and folders, checked as the site would check them: no web, no S3, no database.
 
 Memory, at most, beside the network: for each worker one encoded file (``MAX_BYTES``), one decoded one
-(``decode.MAX_PIXELS`` x 4 bytes) and the two small JPEGs of each photo of a micro-batch; and for the
-whole run ``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. How many files there
-are does not matter.
+(``decode.MAX_PIXELS`` x 4 bytes; x 9 where it is transparent, x 16 where it has more than 8 bits a channel)
+and the two small JPEGs of each photo of a micro-batch; and for the whole run
+``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. How many files there are does not
+matter.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def read(path: str | Path) -> bytes:
         too_large = facts.st_size > MAX_BYTES
         if not too_large:
             with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - the only way to give the flags
-                data = file.read(MAX_BYTES + 1)
+                data = file.read(MAX_BYTES + 1) or b""  # None: nothing yet, in /proc
             too_large = len(data) > MAX_BYTES  # some say 0, some grow
     except OSError as error:
         raise UnreadableImage(f"The file can't be read: {error.strerror or error}.") from error

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from checker.arguments import printable
 from checker.files import Checked
 from checker.operating_point import UNCALIBRATED, Decider
 from checker.ports import ModelStamp, Verdict, View
@@ -92,15 +93,21 @@ def _csv(values: Any) -> str:
 
 
 def table_line(fields: Row) -> str:
+    verdict = worded(fields["verdict"], fields["subject"])
     score = "" if fields["score"] is None else f"{fields['score']:.3f}"
     path = printable(fields["path"])
     if fields["error"]:
-        return _TABLE.format(fields["verdict"], score, "-", f"{path}: {printable(fields['error'])}") + "\n"
+        return _TABLE.format(verdict, score, "-", f"{path}: {printable(fields['error'])}") + "\n"
     top = fields["labels"][0]
     label = f"{top['name']} {top['confidence']:.0%}"
     if fields["wild_feline"]:
         label = f"wild feline: {label}"
-    return _TABLE.format(fields["verdict"], score, label, path) + "\n"
+    return _TABLE.format(verdict, score, label, path) + "\n"
+
+
+def worded(verdict: str, subject: str) -> str:
+    """For people: a found dog is no cat."""
+    return verdict if subject == "house_cat" else verdict.replace("cat", subject)
 
 
 def table_header(stamp: ModelStamp, decider: Decider) -> str:
@@ -109,18 +116,15 @@ def table_header(stamp: ModelStamp, decider: Decider) -> str:
     return f"# {how}; {subject}\n" + _TABLE.format("VERDICT", "SCORE", "LOOKS LIKE", "PATH") + "\n"
 
 
-def printable(text: str) -> str:
-    """Without what moves a terminal's cursor or breaks the line."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
-
-
 def summary(verdicts: Counter[str], seconds: float, decider: Decider) -> str:
     files = verdicts.total()
     if not files:
         return "No pictures found.\n"
-    words = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict if verdicts[verdict])
+    words = ", ".join(
+        f"{verdicts[verdict]} {worded(verdict, decider.subject.name)}"
+        for verdict in Verdict
+        if verdicts[verdict]
+    )
     mark = " (uncalibrated)" if decider.profile_id == UNCALIBRATED else ""
     s = "" if files == 1 else "s"
     return f"{files} file{s}: {words}{mark}; {seconds:.1f} s, {files / max(seconds, 1e-3):.0f} a second\n"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from checker import report
-from checker.arguments import INTERRUPTED, OK, SOME_UNREADABLE, USAGE
+from checker.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
 from checker.choice import Asked, load_checker
 from checker.errors import UnreadableImage
 from checker.files import Checked, check_files, read, walk
@@ -26,11 +26,6 @@ from checker.service import available_cores
 from checker.subject import Subject, load_subject
 from checker.views import site_views
 from models.catalogue import Entry, class_names, resolve
-
-
-def refuse(why: str) -> int:
-    sys.stderr.write(f"checker: {report.printable(why)}\n")
-    return USAGE
 
 
 def check(options: argparse.Namespace) -> int:
@@ -71,7 +66,7 @@ def explain(options: argparse.Namespace) -> int:
     try:
         photo = site_views(read(options.photo))[View.PHOTO]
     except UnreadableImage as error:
-        refuse(str(error))
+        refuse(f"{options.photo}: {error}")
         return SOME_UNREADABLE
 
     from checker.explain import explain as heat_over
@@ -102,10 +97,11 @@ def _tell(
     try:
         for checked in checks:
             fields = report.row(checked, stamp, decider)
-            verdicts[fields["verdict"]] += 1
+            line = as_line(fields)
             if to_terminal:
                 progress.clear()
-            out.write(as_line(fields))
+            verdicts[fields["verdict"]] += 1  # so close to the line that a Ctrl-C hardly ever comes between
+            out.write(line)
             out.flush()
             progress.show(verdicts.total())
     except KeyboardInterrupt:

@@ -63,7 +63,7 @@ class TorchClassifier:
         self._pictures_per_forward = 0 if on_gpu else pictures_per_forward
         self._preprocessing = way = entry.preprocessing
         if way.decoder == "nvjpeg" and not (on_gpu and nvjpeg.is_installed()):
-            raise ModelRefused("CATCHECK_DECODER=nvjpeg needs a GPU and `pip install torchcodec`.")
+            raise ModelRefused("Decoder nvjpeg needs a GPU and `pip install torchcodec`.")
         digest = verify(entry, path)
         network = fold_batch_norms(build(entry, path)).to(self._device, self._dtype)
         network = network.to(memory_format=torch.channels_last)
@@ -154,5 +154,5 @@ def _device(name: str) -> torch.device:
     if name != "cpu" and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     if name == "cuda":
-        raise ModelRefused("CATCHECK_DEVICE=cuda, but torch finds no GPU here; auto or cpu would run.")
+        raise ModelRefused("Device cuda was asked for, but torch finds no GPU here; auto or cpu would run.")
     return torch.device("cpu")

@@ -57,7 +57,9 @@ def _bounded(image: Image.Image) -> Image.Image:
 
 
 def _averageable(image: Image.Image) -> Image.Image:
-    """Its pixels' values mean something in between: no palette, no single bits, no transparency."""
+    """Its pixels' values mean something in between: no palette, no bits, no colour that stands for none."""
+    if image.mode in ("RGBA", "LA"):  # Pillow weighs each pixel by how much of it can be seen
+        return image
     return image if image.mode in ("L", "RGB", "CMYK") and not image.has_transparency_data else rgb(image)
 
 

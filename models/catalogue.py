@@ -142,5 +142,5 @@ def resolve(name: str, weights_dir: Path) -> tuple[Entry, Path]:
         else f"catloader models fetch {name}"
     )
     raise WeightsMissing(
-        f"The weights of {name} are not on disk; `{how}` brings them, and CATCHECK_MODEL=auto does without."
+        f"The weights of {name} are not on disk; `{how}` brings them, and model auto does without."
     )

@@ -26,12 +26,24 @@ def run() -> None:
 @check.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def files(arguments: tuple[str, ...]) -> None:
-    """Check files and folders, without site, S3 or database: `python -m checker` with the site's profiles."""
+    """Check files and folders, without S3 or database: `python -m checker` with the site's settings."""
+    from catloader.model_choice import resolve_model
     from checker.__main__ import main as check_files
 
     settings = Settings.from_environment()
-    ours = ["--profiles", str(settings.data_dir / "profiles"), "--weights-dir", str(settings.weights_dir)]
-    raise SystemExit(check_files([*ours, *arguments]))
+    command, rest = (["explain"], arguments[1:]) if arguments[:1] == ("explain",) else ([], arguments)
+    ours = ["--model", resolve_model(settings)[0].name, "--subject", settings.subject]
+    for option, folder in (
+        ("--profiles", settings.data_dir / "profiles"),
+        ("--weights-dir", settings.weights_dir),
+    ):
+        ours += [option, str(folder)] if folder.is_dir() else []
+    if not command:
+        ours += ["--device", settings.device, "--runtime", settings.runtime]
+        ours += ["--precision", settings.precision, "--decoder", settings.decoder]
+        ours += ["--max-false-positive-rate", str(settings.max_false_positive_rate)]
+        ours += ["--max-false-negative-rate", str(settings.max_false_negative_rate)]
+    raise SystemExit(check_files([*command, *ours, *rest]))
 
 
 @check.command(name="list")

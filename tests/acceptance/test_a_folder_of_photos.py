@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +163,41 @@ def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
         said = process.stderr.read()
         assert process.wait(20) == 130
     assert "Traceback" not in said
-    assert said.split(" file")[0] == str(1 + rest.count("\n"))
+    # The signal may come between the counting of a line and the line.
+    assert int(said.split(" file")[0]) - 1 - rest.count("\n") in (0, 1)
     assert all(json.loads(line) for line in rest.splitlines())
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["while it starts", "while it works"])
+def test_who_presses_ctrl_c_twice_does_not_wait(many: Path, at_once: bool) -> None:
+    with _start("--json", *LITE, str(many)) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if at_once:
+            time.sleep(0.3)
+        else:
+            process.stdout.readline()
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        assert process.wait(20) == 130
+        assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [
+        (">&-", 2, "checker: There is nowhere to write to: the standard output is closed.\n"),
+        ("2>&-", 0, ""),
+    ],
+)
+def test_a_closed_stream_is_no_crash(closed: str, code: int, said: str) -> None:
+    command = f'exec "$0" -m checker --json --model efficientnet_lite0 --device cpu {CAT} {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (code, said)
+    assert done.stdout.count('"verdict": "cat"') == (code == 0)
 
 
 def test_a_reader_that_goes_away_is_no_error(many: Path) -> None:
@@ -223,7 +257,7 @@ def test_explain_says_why_not(tmp_path: Path) -> None:
     assert "This is no picture" in unreadable.stderr
     nowhere = _run("explain", CAT, "-o", str(tmp_path / "no" / "why.png"), "--model", "efficientnet_lite0")
     assert nowhere.returncode == 2
-    assert nowhere.stderr == "checker: The output can't be written: No such file or directory.\n"
+    assert f"there is no folder {tmp_path / 'no'}" in nowhere.stderr
 
 
 def test_a_folder_named_like_the_command(tmp_path: Path) -> None:

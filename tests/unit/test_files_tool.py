@@ -30,8 +30,9 @@ from checker.errors import UnreadableImage
 from checker.files import Checked, Found, check_files, read, walk
 from checker.operating_point import Decider
 from checker.pipeline import Loaded, check_batch
-from checker.ports import Claim, Decision, View
+from checker.ports import Claim, Decision, Verdict, View
 from checker.subject import load_subject
+from checker.views import site_views
 from models.catalogue import class_names, resolve
 
 PICTURES = Path(skimage.__file__).parent / "data"
@@ -366,14 +367,57 @@ def test_the_summary_counts(decider: Decider) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "why"),
     [
-        [], ["--json", "--csv", "x"], ["--max-false-positive-rate", "0", "x"], ["--device", "tpu", "x"],
-        ["--max-false-negative-rate", "nan", "x"], ["--workers", "-1", "x"], ["explain", "x"],
+        ([], "required: PATH"),
+        (["--json", "--csv", "x"], "not allowed with"),
+        (["--js", "x"], "unrecognized arguments: --js"),
+        (["--max-false-positive-rate", "0", "x"], "0 is no number between 0.0001 and 0.5"),
+        (["--max-false-positive-rate", "abc", "x"], "abc is no number between 0.0001 and 0.5"),
+        (["--max-false-negative-rate", "nan", "x"], "nan is no number between 0.0001 and 0.5"),
+        (["--device", "tpu", "x"], "invalid choice: 'tpu'"),
+        (["--workers", "-1", "x"], "-1 is no whole number between 0 and 256"),
+        (["--workers", "x", "x"], "x is no whole number between 0 and 256"),
+        (["--profiles", "/nowhere", "x"], "there is no folder /nowhere"),
+        (["explain", "x"], "required: -o"),
+        (["explain", "x", "-o", "x.jpg"], "x.jpg does not end in .png"),
+        (["explain", "x", "-o", "/nowhere/x.png"], "there is no folder /nowhere"),
     ],
-)  # fmt: skip
-def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+)
+def test_wrong_arguments(arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         parse(arguments)
     assert stop.value.code == 2
-    assert "usage: python -m checker" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "usage: python -m checker" in said
+    assert why in said
+
+
+def test_a_found_dog_is_called_no_cat(decider: Decider) -> None:
+    assert [report.worded(verdict, "house_cat") for verdict in Verdict] == list(Verdict)
+    said = [report.worded(verdict, "dog") for verdict in Verdict]
+    assert said == ["dog", "unsure", "not_dog", "unreadable"]
+    dogs = Decider(load_subject("dog"), class_names())
+    assert report.summary(Counter({"cat": 2, "not_cat": 1}), 1, dogs).startswith(
+        "3 files: 2 dog, 1 not_dog ("
+    )
+
+
+def test_a_file_that_has_nothing_to_say_yet_is_unreadable() -> None:
+    with pytest.raises(UnreadableImage):
+        read("/proc/kmsg")
+
+
+def test_a_large_transparent_picture_lies_on_white() -> None:
+    """It is reduced before that, and must look as if it had been after it."""
+    shown = Image.linear_gradient("L").resize((2000, 2000))
+    picture = Image.merge("RGBA", [*Image.effect_noise((2000, 2000), 60).convert("RGB").split(), shown])
+    on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    both = []
+    for image in (picture, on_white):
+        file = io.BytesIO()
+        image.save(file, "PNG", compress_level=1)
+        pixels = Image.open(io.BytesIO(site_views(file.getvalue())[View.PHOTO]))
+        both.append(np.asarray(pixels).astype(int))
+    assert both[0].shape == both[1].shape
+    assert np.abs(both[0] - both[1]).mean() < 1.5

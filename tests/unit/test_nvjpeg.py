@@ -136,9 +136,7 @@ def test_profiles_of_one_decoder_do_not_hold_for_the_other() -> None:
 def test_without_a_gpu_it_is_refused_in_one_sentence(runtime: str, tmp_path: Path) -> None:
     asked = Asked("auto", runtime, "auto", 0.01, 0.01, (), tmp_path, decoder="nvjpeg")
     expected = (
-        "on a GPU"
-        if runtime == "openvino"
-        else "CATCHECK_DECODER=nvjpeg needs a GPU and `pip install torchcodec`."
+        "on a GPU" if runtime == "openvino" else "Decoder nvjpeg needs a GPU and `pip install torchcodec`."
     )
     with pytest.raises(ModelRefused, match=expected):
         load_checker(ENTRY, WEIGHTS, load_subject("house_cat"), asked)
