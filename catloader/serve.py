@@ -23,6 +23,7 @@ from catloader.server import Server, listening
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 from checker.http import create_checker_app
+from checker.subject import load_subject
 
 _CHECKER_THREADS = 4
 
@@ -132,7 +133,10 @@ def _migrated(settings: Settings) -> Iterator[None]:
 
 def _describe(settings: Settings, *, checks_here: bool) -> str:
     if checks_here:
+        subject = load_subject(settings.subject).name
         checks = f"checks run here on {resolve_model(settings)[0].name}"
+        if subject != "house_cat":
+            checks += f", looking for {subject}"
         if promoted := overruled(settings):
             checks += f" (CATCHECK_MODEL says so; {promoted} was promoted)"
     elif settings.dispatch == "external":

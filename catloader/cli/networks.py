@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -69,9 +70,10 @@ def fetch(name: str, mirror: str | None) -> None:
 @models.command()
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
-    """Compare the digests of what is on disk (or of NAMES) with the catalogue."""
-    from models.digest import verify as digest_of
+    """Compare the digests of what is on disk (or of NAMES) with the catalogue, OpenVINO's forms with their cards.
 
+    The digest shown is the one that is logged with each verdict.
+    """
     settings = Settings.from_environment()
     wanted: list[Entry] = [entry_named(name) for name in names] or list(load_catalogue().values())
     refused = 0
@@ -81,15 +83,31 @@ def verify(names: tuple[str, ...]) -> None:
             if names:
                 raise WeightsMissing(f"The weights of {entry.name} are not on disk.")
             continue
-        try:
-            click.echo(f"{entry.name:<20} ok       sha256 {digest_of(entry, path)[:16]}")
-        except ModelsError as error:
-            refused += 1
-            click.echo(f"{entry.name:<20} refused  {error}")
+        for what, digest in _digests(entry, path, settings.weights_dir):
+            try:
+                click.echo(f"{what:<33} ok       sha256 {digest()[:16]}")
+            except ModelsError as error:
+                refused += 1
+                click.echo(f"{what:<33} refused  {error}")
     if refused:
         raise click.ClickException(
             f"{refused} file{'s are' if refused > 1 else ' is'} not what the catalogue says."
         )
+
+
+def _digests(entry: Entry, path: Path, weights_dir: Path) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What there is of a network, and how to get its digest, or the reason why not."""
+    from models import openvino_ir
+    from models.digest import verify as digest_of
+
+    def of_form(card: openvino_ir.Card) -> str:
+        openvino_ir.verify(card)
+        return card.weights_sha256
+
+    yield entry.name, partial(digest_of, entry, path)
+    for precision in openvino_ir.PRECISIONS:
+        for card in openvino_ir.cards(entry, weights_dir, precision):
+            yield f"{entry.name} openvino {precision}", partial(of_form, card)
 
 
 @models.command()

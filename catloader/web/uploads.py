@@ -109,7 +109,8 @@ def _nothing_chosen() -> Answer:
 def _log(user_id: int, outcomes: Sequence[Uploaded | Refused]) -> None:
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     if len(refused) < len(outcomes):
-        logger.info("user %d uploaded %d photos", user_id, len(outcomes) - len(refused))
+        stored = len(outcomes) - len(refused)
+        logger.info("user %d uploaded %d photo%s", user_id, stored, "" if stored == 1 else "s")
     for outcome in refused:
         logger.info(
             "user %d: refused %s: %s", user_id, for_log(outcome.name), for_log(outcome.error, most=200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from catloader.store.objects import ObjectStore
 from catloader.store.schema import check_log, images
 from catloader.store.users import Users
 from catloader.uploads import upload
+from models import openvino_ir
 from models.catalogue import entry_named
 
 PHOTOS = ("chelsea.png", "coffee.png")
@@ -195,6 +197,40 @@ def test_the_list_tells_which_forms_are_measured(typed: Run, tmp_path: Path) -> 
     (weights / entry_named("resnet50").file).write_bytes(b"not these")
     refused = next(line for line in typed("models", "ls").output.splitlines() if " resnet50 " in line)
     assert "refused: " in refused and "truncated, altered, or another file" in refused
+
+
+def test_the_digests_of_all_that_serves_are_told_and_checked(typed: Run, tmp_path: Path) -> None:
+    (shipped,) = (card for card in openvino_ir.cards(entry_named("efficientnet_lite0"), tmp_path, "int8"))
+    lines = typed("models", "verify", "efficientnet_lite0").output.splitlines()
+    assert [line.split() for line in lines] == [
+        ["efficientnet_lite0", "ok", "sha256", entry_named("efficientnet_lite0").sha256[:16]],
+        ["efficientnet_lite0", "openvino", "int8", "ok", "sha256", shipped.weights_sha256[:16]],
+    ]
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for part in (".xml", ".bin", ".json"):
+        shutil.copy(shipped.path.with_suffix(part), weights)
+    (weights / shipped.path.name).write_text("altered")
+    broken = typed("models", "verify", "efficientnet_lite0")
+    assert broken.exit_code == 1
+    assert "int8           refused" in broken.output
+    assert "1 file is not what the catalogue says" in broken.output
+
+
+def test_files_are_checked_as_the_site_is_set(typed: Run, tmp_path: Path) -> None:
+    cat = str(Path(skimage.__file__).parent / "data" / "chelsea.png")
+    done = typed(
+        "check", "files", "--json", cat, CATCHECK_SUBJECT="feline", CATCHECK_MODEL="efficientnet_lite2"
+    )
+    row = json.loads(done.stdout)
+    assert (row["subject"], row["model"], row["runtime"]) == ("feline", "efficientnet_lite2", "torch")
+    assert json.loads(typed("check", "files", "--json", cat, "--subject", "dog").stdout)["subject"] == "dog"
+    out = tmp_path / "why.png"
+    assert typed("check", "files", "explain", cat, "-o", str(out), CATCHECK_SUBJECT="feline").exit_code == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    refused = typed("check", "files", cat, CATCHECK_MAX_FALSE_POSITIVE_RATE="0.0002")
+    assert refused.exit_code == 2
+    assert "0.0002" in refused.stderr
 
 
 def test_a_network_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> None:
