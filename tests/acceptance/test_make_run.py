@@ -280,6 +280,10 @@ def _no_weights(_folder: Path) -> dict[str, object]:
     return {"CATCHECK_MODEL": "resnet50", "CATCHECK_WEIGHTS_DIR": "/nowhere"}
 
 
+def _no_subject(_folder: Path) -> dict[str, object]:
+    return {"CATCHECK_SUBJECT": "unicorn"}
+
+
 def _nonsense(_folder: Path) -> dict[str, object]:
     return {"CATLOADER_WEB_THREADS": "many"}
 
@@ -297,7 +301,8 @@ def _no_postgresql(_folder: Path) -> dict[str, object]:
         (_garbage, "is broken: file is not a database"),
         (_truncated, "is broken: database disk image is malformed"),
         (_no_disk, "CATLOADER_MIN_FREE_BYTES"),
-        (_no_weights, "CATCHECK_MODEL=auto"),
+        (_no_weights, "model auto does without"),
+        (_no_subject, "no subject 'unicorn'"),
         (_nonsense, "it takes a whole number"),
         (_no_postgresql, "does not answer"),
     ],

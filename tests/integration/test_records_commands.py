@@ -213,7 +213,7 @@ def test_the_digests_of_all_that_serves_are_told_and_checked(typed: Run, tmp_pat
     (weights / shipped.path.name).write_text("altered")
     broken = typed("models", "verify", "efficientnet_lite0")
     assert broken.exit_code == 1
-    assert "int8           refused" in broken.output
+    assert "openvino int8  refused" in broken.output
     assert "1 file is not what the catalogue says" in broken.output
 
 
