@@ -74,6 +74,14 @@ def listening(
         yield listener
 
 
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """A visitor who falls silent is no fault of ours: gunicorn would show a traceback for each."""
+    if record.msg == "Socket error processing request." and record.exc_info:
+        record.msg, record.args = "A connection fell silent or broke: %s", (record.exc_info[1],)
+        record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+    return True
+
+
 class _Supervisor(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn's, but a closed terminal stops the server instead of reloading it."""
 
@@ -136,6 +144,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         die_with_parent()
 
     def _post_worker_init(self, worker: Worker) -> None:
+        worker.log.error_log.addFilter(_in_one_line)
         signal.signal(signal.SIGHUP, worker.handle_quit)
         if worker.age == 1:
             threading.Thread(target=self._announce, name="announce", daemon=True).start()

@@ -70,7 +70,7 @@ def fetch(name: str, mirror: str | None) -> None:
 @models.command()
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
-    """Compare the digests of what is on disk (or of NAMES) with the catalogue, and OpenVINO's with their cards.
+    """Compare the digests of what is on disk (or of NAMES) with the catalogue, OpenVINO's with their cards.
 
     The digest shown is the one that is logged with each verdict.
     """

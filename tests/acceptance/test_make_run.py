@@ -204,6 +204,21 @@ def test_silent_visitors_do_not_keep_the_threads(tmp_path: Path) -> None:
         site.stop()
 
 
+def test_a_request_that_never_ends_is_one_line_in_the_log(tmp_path: Path) -> None:
+    with _serving(tmp_path, CATLOADER_STALLED_S=1) as site, ExitStack() as open_:
+        site.first_answer_s()
+        host, port = site.url.removeprefix("http://").split(":")
+        silent = [open_.enter_context(socket.create_connection((host, int(port)))) for _ in range(3)]
+        for one in silent:
+            one.sendall(b"GET / HT")
+            one.settimeout(10)
+        for one in silent:
+            assert one.recv(4096) == b""
+        _, said = site.stop()
+    assert said.count("A connection fell silent or broke") == 3
+    assert "Traceback" not in said
+
+
 def test_killed_in_the_middle_of_a_backlog(tmp_path: Path) -> None:
     with _serving(tmp_path, CATCHECK_DISPATCH="off") as site:
         site.first_answer_s()
