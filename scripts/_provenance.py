@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -24,7 +25,7 @@ def provenance(*also: str) -> dict[str, Any]:
     """
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "command": shlex.join(["python", _relative(sys.argv[0]), *map(_relative, sys.argv[1:])]),
+        "command": shlex.join(["python", *(_publishable(argument) for argument in sys.argv)]),
         "commit": _commit(also),
         "machine": {
             "processor": _processor(),
@@ -36,9 +37,10 @@ def provenance(*also: str) -> dict[str, Any]:
     }
 
 
-def _relative(argument: str) -> str:
+def _publishable(argument: str) -> str:
+    """Without this machine's folders, and of a URL its scheme alone: the rest names hosts and passwords."""
     path = Path(argument)
-    return os.path.relpath(path, ROOT) if path.is_absolute() else argument
+    return os.path.relpath(path, ROOT) if path.is_absolute() else re.sub(r"(?s)://.*", "://...", argument)
 
 
 def _commit(also: Sequence[str]) -> str:
