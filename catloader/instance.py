@@ -213,11 +213,17 @@ def _migrate(engine: Engine) -> None:
     try:
         migrate(engine)
     except StoreUnavailable as error:
-        raise StartupError(f"The database {name} does not answer: {_root(error)}.") from error
+        raise no_answer(engine, error) from error
     except DatabaseError as error:
         raise StartupError(f"The database {name} is broken: {_root(error)}.") from error
     except CommandError as error:
         raise StartupError(f"The database {name} was made by another version: {error}.") from error
+
+
+def no_answer(engine: Engine, error: StoreUnavailable) -> StartupError:
+    """For an operator: which database, without its password, and what the driver said."""
+    name = engine.url.render_as_string(hide_password=True)
+    return StartupError(f"The database {name} does not answer: {_root(error)}.")
 
 
 def _root(error: BaseException) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts._command import CannotRun
+
 REGRESSION = 3
-"""Exit code of a run that fell behind its gate; 2 says that it could not run."""
+"""Exit code of a run that fell behind its gate."""
 
 _CHECKS = {
     "min_recall": ("recall", 1),
@@ -21,7 +23,7 @@ _CHECKS = {
 """Limit -> figure and the direction in which it is better."""
 
 
-class BadGate(Exception):
+class BadGate(CannotRun):
     """The gate's file says nothing that could be checked: it must not pass for a gate that held."""
 
 

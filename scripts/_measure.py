@@ -6,7 +6,8 @@ import hashlib
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ import numpy.typing as npt
 
 from checker.decode import decode
 from checker.framing import preprocessing_of
-from checker.ports import Classifier, Floats, Pixels, View
-from scripts._photos import CAT, WILD_FELINE, LabelledPhoto, describe
+from checker.ports import Classifier, Floats, ModelStamp, Pixels, View
+from scripts._photos import CAT, WILD_FELINE, LabelledPhoto, describe, named
 
 BATCH_PHOTOS = 4
 
@@ -56,26 +57,29 @@ class Measured:
         return first, second, third, fourth
 
 
-def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, quiet: bool = False) -> Measured:
-    """Raises what ``catloader.images.prepare`` and ``decode`` raise: labelled photos must be readable."""
+def measure(photos: Sequence[LabelledPhoto], classifier: Classifier) -> Measured:
+    """
+    Raises:
+        NoData: a photo that can't be read, by name.
+    """
     sha256: list[str] = []
     busy_s = 0.0
     parts: list[tuple[Floats, Floats]] = []
-    for start, batch in _batches(photos):
-        pictures = [photo.read() for photo in batch]
-        sha256 += [hashlib.sha256(both.photo + both.thumbnail).hexdigest() for both in pictures]
-        started_s = time.perf_counter()
-        pixels: list[Pixels] = []
-        for both in pictures:
-            for view, data in ((View.PHOTO, both.photo), (View.THUMBNAIL, both.thumbnail)):
-                pixels.append(decode(data, preprocessing_of(view, classifier.preprocessing)))
-        activations = classifier.run(np.stack(pixels))
-        busy_s += time.perf_counter() - started_s
-        parts.append((activations.logits, activations.features))
-        if not quiet and sys.stderr.isatty():
-            print(f"\r{classifier.stamp.model}: {start + len(batch)}/{len(photos)}", end="", file=sys.stderr)
-    if not quiet and sys.stderr.isatty():
-        print(file=sys.stderr)
+    with _progress(classifier.stamp, len(photos)) as tell:
+        for start in range(0, len(photos), BATCH_PHOTOS):
+            batch = photos[start : start + BATCH_PHOTOS]
+            pictures = [photo.read() for photo in batch]
+            sha256 += [hashlib.sha256(both.photo + both.thumbnail).hexdigest() for both in pictures]
+            started_s = time.perf_counter()
+            pixels: list[Pixels] = []
+            for photo, both in zip(batch, pictures, strict=True):
+                for view, data in ((View.PHOTO, both.photo), (View.THUMBNAIL, both.thumbnail)):
+                    with named(photo.name):
+                        pixels.append(decode(data, preprocessing_of(view, classifier.preprocessing)))
+            activations = classifier.run(np.stack(pixels))
+            busy_s += time.perf_counter() - started_s
+            parts.append((activations.logits, activations.features))
+            tell(start + len(batch))
     logits, features = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     return Measured(
         names=tuple(photo.name for photo in photos),
@@ -90,6 +94,15 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, quiet: b
     )
 
 
-def _batches(photos: Sequence[LabelledPhoto]) -> Iterator[tuple[int, Sequence[LabelledPhoto]]]:
-    for start in range(0, len(photos), BATCH_PHOTOS):
-        yield start, photos[start : start + BATCH_PHOTOS]
+@contextmanager
+def _progress(stamp: ModelStamp, photos: int) -> Iterator[Callable[[int], None]]:
+    """On stderr: a terminal gets a line that counts, a log one line for each network."""
+    what = f"{stamp.model}, {stamp.runtime} {stamp.precision}"
+    if not sys.stderr.isatty():
+        print(f"{what}: {photos} photos", file=sys.stderr, flush=True)
+        yield lambda _: None
+        return
+    try:
+        yield lambda done: print(f"\r{what}: {done}/{photos}", end="", file=sys.stderr, flush=True)
+    finally:
+        print(file=sys.stderr)  # what went wrong gets a line of its own

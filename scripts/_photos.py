@@ -7,14 +7,17 @@ import csv
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from catloader.errors import CatLoaderError
 from catloader.images import Limits, prepare
 from catloader.settings import Settings
+from checker.errors import UnreadableImage
+from scripts._command import CannotRun
 
 CAT, NOT_CAT, WILD_FELINE = "cat", "not_cat", "wild_feline"
 """The labels. Wild felines are reported apart: they choose no threshold."""
@@ -36,7 +39,7 @@ class LabelledPhoto:
     read: Callable[[], Pictures]
 
 
-class NoData(Exception):
+class NoData(CannotRun):
     """The data is not there, or not labelled."""
 
 
@@ -53,7 +56,7 @@ def labelled_photos(data: str) -> list[LabelledPhoto]:
         path = Path(data)
         table = path / "labels.csv" if path.is_dir() else path
         if table.is_file():
-            photos = list(_from_table(table))
+            photos = _from_table(table)
         elif path.is_dir():
             photos = list(_from_folders(path))
         else:
@@ -75,13 +78,23 @@ def describe(photos: Sequence[LabelledPhoto], content: Iterable[str]) -> dict[st
     }
 
 
-def _from_table(table: Path) -> Iterable[LabelledPhoto]:
-    with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            label = row.get("label") or ""
-            if label not in (CAT, NOT_CAT, WILD_FELINE):
-                raise NoData(f"{table}: {label!r} is no label; there are cat, not_cat and wild_feline")
-            yield _file(table.parent / row["file"], row["file"], label)
+def _from_table(table: Path) -> list[LabelledPhoto]:
+    photos = []
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before UTF-8
+            rows = csv.DictReader(file)
+            if not {"file", "label"} <= set(rows.fieldnames or ()):
+                raise NoData(f"{table}: its first line must name the columns file and label")
+            for row in rows:
+                name, label = row["file"] or "", row["label"] or ""
+                if label not in (CAT, NOT_CAT, WILD_FELINE):
+                    raise NoData(f"{table}: {label!r} is no label; there are cat, not_cat and wild_feline")
+                if not (table.parent / name).is_file():
+                    raise NoData(f"{table}, line {rows.line_num}: there is no file {name!r} beside it")
+                photos.append(_file(table.parent / name, name, label))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise NoData(f"{table} cannot be read as a table: {error}") from error
+    return photos
 
 
 def _from_folders(folder: Path) -> Iterable[LabelledPhoto]:
@@ -92,7 +105,25 @@ def _from_folders(folder: Path) -> Iterable[LabelledPhoto]:
 
 
 def _file(path: Path, name: str, label: str) -> LabelledPhoto:
-    return LabelledPhoto(name, label, lambda: as_stored(path.read_bytes()))
+    def read() -> Pictures:
+        with named(path):
+            return as_stored(path.read_bytes())
+
+    return LabelledPhoto(name, label, read)
+
+
+@contextmanager
+def named(photo: object) -> Iterator[None]:
+    """All photos must be readable, or the numbers would be of other photos: the bad one is told.
+
+    Raises:
+        NoData: in place of what says that a photo can't be read.
+    """
+    try:
+        yield
+    except (OSError, CatLoaderError, UnreadableImage) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise NoData(f"{photo} cannot be read: {why}") from error
 
 
 def as_stored(data: bytes) -> Pictures:
@@ -129,10 +160,15 @@ def _reviewed_photos() -> Iterable[LabelledPhoto]:
     with services.engine.connect() as connection:
         rows = connection.execute(chosen.where(images.c.human_verdict.is_not(None))).all()
     for row in rows:
+        name = f"image-{row.id:012d}"
 
-        def read(photo: str = row.photo_key, thumbnail: str = row.thumbnail_key) -> Pictures:
-            return Pictures(
-                objects.get(objects.photos_bucket, photo), objects.get(objects.thumbnails_bucket, thumbnail)
-            )
+        def read(
+            name: str = name, photo: str = row.photo_key, thumbnail: str = row.thumbnail_key
+        ) -> Pictures:
+            with named(name):
+                return Pictures(
+                    objects.get(objects.photos_bucket, photo),
+                    objects.get(objects.thumbnails_bucket, thumbnail),
+                )
 
-        yield LabelledPhoto(f"image-{row.id:012d}", row.human_verdict, read)
+        yield LabelledPhoto(name, row.human_verdict, read)

@@ -1,7 +1,8 @@
-"""Compare networks on labelled photos: one table, one JSON, one self-contained HTML report.
+"""Compare networks on labelled photos: a table and, where asked for, a JSON and a self-contained HTML report.
 
     python scripts/benchmark_accuracy.py DATA --models efficientnet_lite0,efficientnet_lite2 [--gate FILE]
 
+A name alone means torch's form, fp32 on a CPU; a site takes the fastest form that holds its rates.
 Each network is judged by our rule and, on the very same activations, by the rules of other programs. Where a
 network's profile was fitted on these very photos, our scores are those of its cross-validation.
 
@@ -15,6 +16,7 @@ import json
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -25,17 +27,17 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from checker.classifier import load_classifier
-from checker.errors import CheckerError
 from checker.operating_point import SHIPPED_PROFILES
 from checker.ports import ModelStamp
 from checker.profile import Profile, ProfileKey, find_profile
 from checker.subject import Subject, load_subject
 from models.catalogue import entry_named, resolve
-from models.errors import ModelsError
-from scripts._gate import REGRESSION, BadGate, load_gate, regressions
+from scripts._command import CannotRun, new_file, plainly
+from scripts._forms import PRECISIONS, must_exist
+from scripts._gate import REGRESSION, load_gate, regressions
 from scripts._measure import Measured, measure
-from scripts._photos import NoData, labelled_photos
-from scripts._provenance import ROOT, provenance
+from scripts._photos import labelled_photos
+from scripts._provenance import provenance
 from scripts._report import Compared, report
 from scripts._rules import OURS, Rule, rules
 from scripts._statistics import (
@@ -49,24 +51,29 @@ from scripts._statistics import (
 )
 
 TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)
-COULD_NOT_RUN = 2
 
 
-def measure_alone(data: str, model: str, asked: argparse.Namespace) -> tuple[Measured, ModelStamp]:
-    """In a process of its own, so that its peak memory is its own."""
+def form_of(model: str, asked: argparse.Namespace) -> tuple[str, str, str]:
+    """Name, runtime and precision of ``NAME`` or ``NAME@RUNTIME-PRECISION``."""
     name, _, form = model.partition("@")
     runtime, _, precision = form.partition("-")
+    return name, runtime or asked.runtime, precision or asked.precision
+
+
+def measure_alone(model: str, asked: argparse.Namespace) -> tuple[Measured, ModelStamp]:
+    """In a process of its own, so that its peak memory is its own."""
+    name, runtime, precision = form_of(model, asked)
     entry, path = resolve(name, asked.weights_dir)
     classifier = load_classifier(
         entry,
         path,
         device=asked.device,
-        runtime=runtime or asked.runtime,
-        precision=precision or asked.precision,
+        runtime=runtime,
+        precision=precision,
         threads=asked.threads,
         weights_dir=asked.weights_dir,
     )
-    return measure(labelled_photos(data), classifier), classifier.stamp
+    return measure(labelled_photos(asked.data), classifier), classifier.stamp
 
 
 def judged(rule: Rule, positive: np.ndarray[Any, np.dtype[np.bool_]], n_wild: int) -> dict[str, Any]:
@@ -95,10 +102,11 @@ def compared(
     made, held_out = rules(measured, subject, profile, asked.max_fpr, asked.max_fnr)
     positive = measured.positive[~measured.wild]
     ours = made[0]
+    as_served = f"as with CATCHECK_RUNTIME={stamp.runtime} and CATCHECK_PRECISION={stamp.precision}"
     result: dict[str, Any] = {
         "stamp": {**asdict(stamp), "versions": dict(stamp.versions)},
         "profile_id": profile.profile_id if profile else "uncalibrated",
-        "scores": "cross-validated: the profile was fitted on these photos" if held_out else "as served",
+        "scores": "cross-validated: the profile was fitted on these photos" if held_out else as_served,
         "thresholds": asdict(ours.thresholds) if ours.thresholds else None,
         "auc": auc(ours.scores, positive),
         "ece": expected_calibration_error(ours.scores, positive),
@@ -141,7 +149,10 @@ def run(asked: argparse.Namespace) -> tuple[dict[str, Any], list[Compared]]:
     shown: list[Compared] = []
     for name in asked.models.split(","):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-            measured, stamp = child.submit(measure_alone, asked.data, name, asked).result()
+            try:
+                measured, stamp = child.submit(measure_alone, name, asked).result()
+            except BrokenProcessPool:
+                raise CannotRun(f"{name}: its process was killed, perhaps for want of memory") from None
         for_report, models[name] = compared(name, measured, stamp, subject, asked)
         shown.append(for_report)
     pairs = []
@@ -159,45 +170,48 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--models",
         default="efficientnet_lite0",
-        help="names, separated by commas; NAME@openvino-int8 is that form of it",
+        help="names, separated by commas; NAME@openvino-int8 is that form of it "
+        "(default: %(default)s, that is --runtime and --precision)",
     )
     parser.add_argument("--weights-dir", type=Path, default=Path("models/weights"))
     parser.add_argument("--subject", default="house_cat")
     parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--runtime", default="torch", choices=("torch", "openvino"))
-    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--precision", default="auto", choices=("auto", *PRECISIONS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-fpr", type=float, default=0.01)
     parser.add_argument("--max-fnr", type=float, default=0.01)
     parser.add_argument(
         "--profiles", type=Path, nargs="*", default=[Path("data/profiles"), SHIPPED_PROFILES], help="folders"
     )
-    parser.add_argument("--json", type=Path, default=ROOT / "scripts/results/accuracy.json")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure there")
     parser.add_argument(
         "--html",
-        type=Path,
-        default=ROOT / "scripts/results/tmp/accuracy.html",
-        help="the report shows photos: not to be committed",
+        type=new_file,
+        metavar="FILE",
+        help="write the report there; it shows photos: not to be committed",
     )
     parser.add_argument("--gate", type=Path, help="JSON of limits; exit code 3 where one is not held")
     return parser.parse_args(argv)
 
 
+@plainly
 def main(argv: list[str] | None = None) -> int:
     asked = _arguments(argv)
-    try:
-        gate = load_gate(asked.gate) if asked.gate else {}
-        photos = labelled_photos(asked.data)
-        result, shown = run(asked)
-    except (BadGate, NoData, CheckerError, ModelsError) as error:
-        print(f"benchmark_accuracy: {error}", file=sys.stderr)
-        return COULD_NOT_RUN
-    for path in (asked.json, asked.html):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    asked.html.write_text(report(result, shown, photos), encoding="utf-8")
+    gate = load_gate(asked.gate) if asked.gate else {}
+    photos = labelled_photos(asked.data)
+    for model in asked.models.split(","):
+        name, runtime, precision = form_of(model, asked)
+        resolve(name, asked.weights_dir)
+        must_exist(runtime, precision)
+    result, shown = run(asked)
     print(table(result))
-    print(f"written to {asked.json} and {asked.html}")
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        print(f"written to {asked.json}")
+    if asked.html:
+        asked.html.write_text(report(result, shown, photos), encoding="utf-8")
+        print(f"written to {asked.html}")
     fallen = regressions(result, gate)
     for sentence in fallen:
         print(f"REGRESSION {sentence}", file=sys.stderr)

@@ -9,7 +9,7 @@ Two promises, measured with real parts (the embedded S3 server, SQLite or Postgr
 What is compared takes turns, so that whatever else the machine does hits all alike. The settings of the
 section "Checking" are read from the environment; nobody's data is touched: folder and databases are new.
 
-    python -m scripts.benchmark_pipeline [--quick] [--photos FOLDER] [--json FILE] [--database-url URL]
+    python scripts/benchmark_pipeline.py [--quick] [--photos FOLDER] [--json FILE] [--database-url URL]
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +26,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from catloader.images import Prepared, prepare
 from catloader.instance import object_store
@@ -38,11 +39,13 @@ from checker.pipeline import Loaded
 from checker.subject import load_subject
 from models.catalogue import class_names
 from scripts import pipeline_rows, speed_photos
-from scripts._provenance import ROOT, provenance
+from scripts._command import CannotRun, needs, new_file, plainly
+from scripts._photos import named
+from scripts._provenance import provenance
 from scripts.pipeline_report import as_text, shares, spread, targets
 from scripts.pipeline_sites import settings_for, site, store
 from scripts.pipeline_turns import classify, compare, drain
-from scripts.speed_variants import classifier, made
+from scripts.speed_variants import classifier, made, make_forms
 
 _MADE = "made, 500x375"
 _PICTURES = 24
@@ -175,10 +178,7 @@ def measure(
         pictures = {_MADE: speed_photos.make(settings.data_dir / "made", "500x375", _PICTURES)}
         if plan.folder is not None:
             pictures[plan.folder.name] = _some(plan.folder, plan.photos)
-        prepared = {
-            label: [prepare(file.read_bytes(), limits=limits(settings)) for file in files]
-            for label, files in pictures.items()
-        }
+        prepared = {label: [_prepared(file, settings) for file in files] for label, files in pictures.items()}
         for label, photos in prepared.items():
             show(f"{label}: the classifier's own rate, and the pipeline's")
             results["photos"][label] = pipeline_share(with_s3, loaded, photos, plan)
@@ -193,8 +193,7 @@ def _stand_in(settings: Settings, form: str) -> Loaded:
     """Speed does not depend on the weights; what it says is worth nothing."""
     folder = settings.data_dir / "made"
     speed_photos.make(folder, "500x375", _PICTURES)
-    command = [sys.executable, "-m", "scripts.speed_prepare", settings.model, str(folder), form]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    make_forms(settings.model, folder, [form])
     entry, weights = made(settings.model, folder)
     decider = Decider(load_subject("house_cat"), class_names())
     return Loaded(classifier(form, entry, weights, folder, "cpu"), decider)
@@ -204,15 +203,25 @@ def _some(folder: Path, count: int) -> list[Path]:
     """At most ``count`` of the folder's photos, from all over it."""
     found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _KINDS)
     if not found:
-        raise SystemExit(f"{folder} has no photos in it.")
+        raise CannotRun(f"the folder {folder} has no photos in it")
     return found[:: -(-len(found) // count)]
+
+
+def _prepared(file: Path, settings: Settings) -> Prepared:
+    with named(file):
+        return prepare(file.read_bytes(), limits=limits(settings))
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main() -> None:
+def _sizes(text: str) -> list[int]:
+    return [int(rows) for rows in text.split(",")]
+
+
+@plainly
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -220,7 +229,7 @@ def main() -> None:
         "--quick", action="store_true", help="up to 100 000 rows, short turns: under 2 minutes"
     )
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="part A with these photos, too")
-    parser.add_argument("--rows", metavar="A,B", help="sizes of the table in part B")
+    parser.add_argument("--rows", type=_sizes, metavar="A,B", help="sizes of the table in part B")
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (default 7, quick 5)")
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--runtime", default="auto")
@@ -231,15 +240,22 @@ def main() -> None:
     parser.add_argument(
         "--database-url", default="", help="a PostgreSQL server: databases are made there, and dropped again"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    options = parser.parse_args()
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure there")
+    options = parser.parse_args(argv)
     plan = replace(QUICK if options.quick else Plan(), folder=options.photos)
     if options.rounds:
         plan = replace(plan, rounds=options.rounds)
     if options.rows:
-        plan = replace(plan, rows=[int(rows) for rows in options.rows.split(",")])
+        plan = replace(plan, rows=options.rows)
     if min(plan.rows) < plan.pending:
         parser.error(f"--rows: at least {plan.pending}, which are the ones to be checked.")
+    # What would fail after minutes is tried before them.
+    needs("psutil")
+    if plan.folder is not None and not plan.folder.is_dir():
+        raise CannotRun(f"the folder {plan.folder} does not exist")
+    if options.database_url:
+        with pipeline_rows.database(options.database_url, Path(), "probe"):
+            pass
     with tempfile.TemporaryDirectory(prefix="catloader-bench-") as name:
         settings = settings_for(
             Path(name),
@@ -252,7 +268,9 @@ def main() -> None:
     print(as_text(results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
+        print(f"written to {options.json}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """How fast photos are classified, side by side: tutorials' ways and ours, on this machine, in one run.
 
-    python -m scripts.benchmark_speed [--quick] [--json FILE] [--device cuda]
+    python scripts/benchmark_speed.py [--quick] [--json FILE] [--device cuda]
 
 Each variant lives in a process of its own. They take turns, several times over, so that whatever else the
 machine does hits all alike; told are medians, the range over the turns, and the load seen. Every rate is from
@@ -19,15 +19,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from scripts import speed_photos
+from scripts._command import CannotRun, needs, new_file, plainly
 from scripts._provenance import ROOT, provenance
 from scripts.speed_gpu import utilisation
 from scripts.speed_report import as_text, ratios, targets
-from scripts.speed_variants import ON_GPU, OURS, PEERS
+from scripts.speed_variants import ON_GPU, OURS, PACKAGES, PEERS, make_forms
 
 _MODELS = ("resnet50", "resnet18", "efficientnet_lite0")
 _PHOTOS = {"500x375": 12, "12MP": 4}
@@ -96,6 +99,13 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
         "left_out": {},
         "models": {},
     }
+    for name in plan.variants:
+        try:
+            needs(*PACKAGES.get(name, ()))
+        except CannotRun as error:
+            results["left_out"][name] = str(error)
+            _say(f"without {name}: {error}")
+    plan = replace(plan, variants=[name for name in plan.variants if name not in results["left_out"]])
     photos = {size: speed_photos.make(folder, size, count) for size, count in _PHOTOS.items()}
     for size, files in photos.items():
         kilobytes = statistics.median(file.stat().st_size for file in files) / 1000
@@ -103,13 +113,7 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
     peaks: dict[str, float] = {}
     for model in plan.models:
         _say(f"{model}: making its forms")
-        subprocess.run(
-            [sys.executable, "-m", "scripts.speed_prepare", model, str(folder), ",".join(plan.variants)],
-            cwd=ROOT,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        make_forms(model, folder, plan.variants)
         results["models"][model] = _measured(
             plan, model, folder, photos, left_out=results["left_out"], peaks=peaks
         )
@@ -138,6 +142,8 @@ def _measured(
             left_out[f"{model}: {worker.name}"] = worker.refusal or ""
             _say(f"{model}: without {worker.name}: {worker.refusal}")
     ready = [worker for worker in workers if worker.refusal is None]
+    if not ready:
+        raise CannotRun(f"{model}: no variant runs here")
     units = Worker("peaks", "-", folder, plan.device)
     workers.append(units)
     knows_peaks = units.wait_until_ready()
@@ -231,30 +237,36 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             device = "cpu"
     names = ON_GPU if device == "cuda" else (*PEERS, *OURS)
     models = arguments.models.split(",") if arguments.models else _MODELS[:1] if arguments.quick else _MODELS
-    variants = [name for name in names if not arguments.variants or name in arguments.variants.split(",")]
+    wanted = arguments.variants.split(",") if arguments.variants else names
+    if unknown := {*wanted} - {*names}:
+        raise CannotRun(
+            f"no variant {', '.join(sorted(unknown))} on this device; there are {', '.join(names)}"
+        )
+    variants = [name for name in names if name in wanted]
     rounds, turn_s, lonely = (5, 0.8, 8) if arguments.quick else (7, 4.0, 10)
     return Plan(models, variants, device, arguments.rounds or rounds, turn_s, lonely)
 
 
-def main() -> None:
+@plainly
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="ResNet-50 only, short turns: less than 5 minutes"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure and ratio there")
+    parser.add_argument("--quick", action="store_true", help="ResNet-50 only, short turns: about 5 minutes")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure and ratio there")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--models", metavar="A,B", help=f"of {', '.join(_MODELS)}; default: all")
     parser.add_argument("--variants", metavar="A,B", help=f"of {', '.join((*PEERS, *OURS))}; default: all")
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each variant (default 7, quick 5)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         results = run(_plan(arguments), Path(folder))
     print(as_text(results))
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        print(f"written to {arguments.json}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,7 +9,7 @@ Three sites run side by side, on one embedded S3 server and a database each, and
 The first two are compared with no backlog: each POST waits until the verdict of the one before is
 there. Then ``fired`` is asked again while 500 photos wait, and the cores are shared with their checks.
 
-    python -m scripts.benchmark_upload [--rounds 60] [--json scripts/results/upload.json]
+    python scripts/benchmark_upload.py [--rounds 60] [--json scripts/results/upload.json]
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from typing import Any
 from flask import Response, request
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from catloader import create_app
 from catloader.demo_photos import demo_photos
 from catloader.errors import StartupError
@@ -45,6 +47,7 @@ from catloader.store.engine import make_engine, migrate
 from catloader.uploads import upload
 from catloader.visitor import Visitor, free_port
 from catloader.wiring import Services, build
+from scripts._command import new_file, plainly
 from scripts._provenance import provenance
 
 VARIANTS = ("fired", "not fired", "blocking")
@@ -129,7 +132,7 @@ def sites(folder: Path) -> Iterator[dict[str, Site]]:
             services.objects.ensure_buckets()
             services.engine.dispose()
             process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.benchmark_upload", "--serve", variant],
+                [sys.executable, __file__, "--serve", variant],
                 env=environment,
                 stdout=subprocess.DEVNULL,
                 process_group=0,
@@ -253,20 +256,22 @@ def _words(found: dict[str, float]) -> str:
     return "{median_ms:7.1f} ms in the median ({p5_ms:.1f} to {p95_ms:.1f}, n = {n})".format(**found)
 
 
-def main() -> int:
+@plainly
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=60, help="POSTs to each site and photo")
-    parser.add_argument("--json", type=Path, help="write every figure to this file")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure there")
     parser.add_argument("--serve", choices=VARIANTS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.serve:
         serve(options.serve)
         return 0
     results = measure(options.rounds, print)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
+        print(f"written to {options.json}")
     return 0 if results["holds"] else 1
 
 

@@ -1,6 +1,6 @@
 """Which score separates best? Candidates side by side, on photos that had no part in fitting them.
 
-    python scripts/compare_scores.py DATA [--model efficientnet_lite0] [--repeats 4]
+    python scripts/compare_scores.py DATA [--model efficientnet_lite0] [--repeats 4] [--json FILE]
 
 Repeated stratified cross-validation; the mean over the repeats. The decision that rests on it:
 docs/decisions/0002-the-score.md.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from checker.classifier import load_classifier
 from checker.head import sigmoid
 from checker.subject import load_subject
 from models.catalogue import resolve
+from scripts._command import new_file, plainly
 from scripts._fit import Doubles, Flags, Inputs, fit, stratified
 from scripts._measure import measure
-from scripts._photos import labelled_photos
-from scripts._provenance import ROOT, provenance
+from scripts._photos import CAT, NOT_CAT, NoData, labelled_photos
+from scripts._provenance import provenance
 from scripts._statistics import auc, recall_at_fpr
 
 TARGETS = (0.003, 0.01, 0.02)
@@ -83,25 +85,31 @@ def compare(inputs: Inputs, positive: Flags, repeats: int) -> dict[str, dict[str
     return rows
 
 
-def main() -> int:
+@plainly
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", help="folder, labels.csv, or 'database'")
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--weights-dir", type=Path, default=Path("models/weights"))
     parser.add_argument("--subject", default="house_cat")
     parser.add_argument("--repeats", type=int, default=4)
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure there")
+    asked = parser.parse_args(argv)
+    photos = labelled_photos(asked.data)
+    counts = Counter(photo.label for photo in photos)
+    if min(counts[CAT], counts[NOT_CAT]) < FOLDS:
+        raise NoData(f"{asked.data}: {FOLDS} folds need {FOLDS} photos of either label; found {dict(counts)}")
     entry, path = resolve(asked.model, asked.weights_dir)
     classifier = load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32")
-    measured = measure(labelled_photos(asked.data), classifier)
+    measured = measure(photos, classifier)
     known = ~measured.wild
     inputs = Inputs.of(load_subject(asked.subject), measured.rows(known))
     rows = compare(inputs, measured.positive[known], asked.repeats)
-    out = asked.json or ROOT / f"scripts/results/scores-{entry.name}.json"
-    about = {"model": entry.name, "repeats": asked.repeats, "folds": FOLDS, "data": measured.data}
-    out.write_text(json.dumps({**provenance(), **about, "scores": rows}, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {out}")
+    if asked.json:
+        about = {"model": entry.name, "repeats": asked.repeats, "folds": FOLDS, "data": measured.data}
+        found = {**provenance(), **about, "scores": rows}
+        asked.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        print(f"written to {asked.json}")
     return 0
 
 

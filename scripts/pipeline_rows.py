@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Engine,
     String,
@@ -24,11 +25,15 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from catloader.store.engine import make_engine, utcnow, writing
+from catloader.errors import StoreUnavailable
+from catloader.instance import no_answer
+from catloader.store.engine import make_engine, reading, utcnow, writing
 from catloader.store.queue_sql import log_row
 from catloader.store.schema import Status, UtcDateTime, check_log, images
 from checker.ports import Claim, Decision, Label, ModelStamp, Outcome, Verdict, View
+from scripts._command import CannotRun
 
 _AT_ONCE = 50_000
 _LOGGED = 4
@@ -42,22 +47,45 @@ def database(server_url: str, folder: Path, name: str) -> Iterator[str]:
 
     Args:
         server_url: a PostgreSQL database whose user may make others beside it; empty: SQLite in ``folder``.
+    Raises:
+        CannotRun, StartupError: no such URL, no answer, or no right to make one.
     """
     if not server_url:
         yield f"sqlite:///{folder / name}.sqlite3"
         return
-    url = make_url(server_url).set(drivername="postgresql+psycopg")
+    url = _postgresql(server_url)
     ours = f"catloader_bench_{name}_{secrets.token_hex(4)}"
-    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    server = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
     try:
-        with server.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {ours}"))
-            try:
-                yield url.set(database=ours).render_as_string(hide_password=False)
-            finally:
+        _make(server, ours)
+        try:
+            yield url.set(database=ours).render_as_string(hide_password=False)
+        finally:
+            with reading(server) as connection:
                 connection.execute(text(f"DROP DATABASE {ours} WITH (FORCE)"))
     finally:
         server.dispose()
+
+
+def _postgresql(server_url: str) -> URL:
+    try:
+        url = make_url(server_url)
+        if url.get_backend_name() in ("postgres", "postgresql"):
+            return url.set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        pass  # its words may show the password
+    raise CannotRun("--database-url takes postgresql://user:password@host/name")
+
+
+def _make(server: Engine, name: str) -> None:
+    try:
+        with reading(server) as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except StoreUnavailable as error:
+        raise no_answer(server, error) from error
+    except DBAPIError as error:
+        why = str(error.orig).partition("\n")[0]
+        raise CannotRun(f"the database server makes no new database for this user: {why}") from error
 
 
 def fill(url: str, owner_id: int, rows: int, pending: int) -> None:

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import NamedTuple
-
-import psutil
+from typing import TYPE_CHECKING, NamedTuple
 
 from catloader.settings import Settings
 from catloader.store.engine import utcnow
@@ -17,6 +15,9 @@ from catloader.store.rechecks import Rechecks, Which
 from checker.pipeline import Loaded, check_batch
 from checker.ports import Claim, View
 from scripts.pipeline_sites import Site, Stored
+
+if TYPE_CHECKING:
+    import psutil  # of requirements-bench.txt: the script must start without it, and say so
 
 
 class Turn(NamedTuple):
@@ -34,21 +35,20 @@ def _turn(work: Callable[[], int], wanted: int) -> Turn:
     Raises:
         RuntimeError: not every photo got its verdict; a rate would mean nothing.
     """
-    processes = [psutil.Process(), _store_process()]
+    import psutil
+
+    ours = psutil.Process()
+    processes = [ours, next(child for child in ours.children() if child.name() == "weed")]
     before_idle_s, before_s = psutil.cpu_times().idle, [_core_s(process) for process in processes]
     started_s = time.perf_counter()
     finished = work()
     took_s = time.perf_counter() - started_s
     idle_s = psutil.cpu_times().idle - before_idle_s
-    ours, stores = (_core_s(now) - then_s for now, then_s in zip(processes, before_s, strict=True))
+    own_s, store_s = (_core_s(now) - then_s for now, then_s in zip(processes, before_s, strict=True))
     if finished != wanted:
         raise RuntimeError(f"{finished} of {wanted} photos got a verdict.")
     each = 1000 / wanted
-    return Turn(wanted / took_s, ours * each, stores * each, idle_s * each, os.getloadavg()[0])
-
-
-def _store_process() -> psutil.Process:
-    return next(child for child in psutil.Process().children() if child.name() == "weed")
+    return Turn(wanted / took_s, own_s * each, store_s * each, idle_s * each, os.getloadavg()[0])
 
 
 def _core_s(process: psutil.Process) -> float:

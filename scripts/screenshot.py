@@ -1,11 +1,12 @@
-"""docs/screenshot.png: My photos, as a running site shows scikit-image's pictures.
+"""A picture of My photos, as a running site shows scikit-image's pictures.
 
 make run &
-python scripts/screenshot.py http://127.0.0.1:8000
+python scripts/screenshot.py http://127.0.0.1:8000 docs/screenshot.png
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
 import shutil
@@ -14,8 +15,11 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
 from skimage import data
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts._command import needs, new_file, plainly
 
 PHOTOS = {
     "rocket": "Liftoff at night",
@@ -32,7 +36,9 @@ _FLAGS = (
 )
 
 
-def main(url: str, target: Path) -> None:
+def shoot(url: str, target: Path) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
     chromium = os.environ.get("CATLOADER_TEST_CHROMIUM") or shutil.which("chromium")
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         files = []
@@ -65,5 +71,16 @@ def main(url: str, target: Path) -> None:
     print(f"{target}: {target.stat().st_size // 1024} kB")
 
 
+@plainly
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("url", help="of the running site")
+    parser.add_argument("png", type=new_file, help="file to write")
+    asked = parser.parse_args(argv)
+    needs("playwright", file="requirements-dev.txt")
+    shoot(asked.url, asked.png)
+    return 0
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], Path(__file__).parents[1] / "docs" / "screenshot.png")
+    sys.exit(main())

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +61,7 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
     for precision in PRECISIONS:
         if f"openvino-{precision}" in variants:
             optimise(entry, path, folder, precision, calibration)
-    if "onnxruntime" in variants and importlib.util.find_spec("onnxruntime"):
+    if "onnxruntime" in variants:
         side = entry.preprocessing.input_px
         target = folder / f"{model}.onnx"
         torch.onnx.export(
@@ -72,7 +71,7 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
             dynamo=True,
             verbose=False,
         )
-    if "transformers" in variants and importlib.util.find_spec("transformers") and model in _RESNETS:
+    if "transformers" in variants and model in _RESNETS:
         _hugging_face(folder / f"{model}-hf", model)
 
 

@@ -10,6 +10,8 @@ import dataclasses
 import itertools
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -23,10 +25,19 @@ from checker.decode import decode, keep_memory
 from checker.ports import Classifier
 from models.catalogue import Entry, entry_named
 from models.openvino_ir import get
+from scripts._command import CannotRun, needs
+from scripts._provenance import ROOT
 
 PEERS = ("torchvision", "transformers", "onnxruntime")
 OURS = ("openvino-int8", "openvino-bf16", "openvino-fp32", "torch-bf16", "torch-fp32")
 ON_GPU = ("torchvision", "transformers", "torch-fp16", "torch-fp16-nvjpeg", "torch-bf16")
+PACKAGES = {
+    "transformers": ("transformers",),
+    "onnxruntime": ("onnxruntime", "onnxscript"),
+    "openvino-int8": ("nncf",),
+    "torch-fp16-nvjpeg": ("torchcodec",),
+}
+"""Of ``requirements-bench.txt``, by the variant that needs them."""
 _MICRO_BATCH = {"cpu": 8, "cuda": 32}
 """Pictures; on a CPU four photos and their thumbnails, as the service takes them."""
 
@@ -37,6 +48,23 @@ class Variant(Protocol):
     def photos_per_s(self, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
         """The rate, and how many photos that were."""
         ...
+
+
+def make_forms(model: str, folder: Path, forms: Sequence[str]) -> None:
+    """What ``made`` and ``make`` find there; in a process of its own, see ``speed_prepare``.
+
+    Raises:
+        CannotRun: a package is missing, or the network is.
+    """
+    for form in forms:
+        needs(*PACKAGES.get(form, ()))
+    command = [sys.executable, "-m", "scripts.speed_prepare", model, str(folder), ",".join(forms)]
+    done = subprocess.run(
+        command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        why = (done.stderr.strip() or "its process was killed").splitlines()[-1]
+        raise CannotRun(f"{model} was not made ready: {why}")
 
 
 def make(name: str, model: str, folder: Path, device: str) -> Variant:

@@ -21,6 +21,7 @@ from scripts._svg import Line, chart
 
 PICTURES = Path(skimage.__file__).parent / "data"
 LITE0 = "efficientnet_lite0"
+RESULTS = Path(benchmark_accuracy.__file__).parent / "results"
 
 
 def result(**figure: float) -> dict[str, Any]:
@@ -134,25 +135,18 @@ def few_photos(tmp_path: Path) -> Path:
 
 
 def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
-    few_photos: Path, tmp_path: Path
+    few_photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    gate, out, page = tmp_path / "gate.json", tmp_path / "out.json", tmp_path / "out.html"
-    arguments = [
-        str(few_photos),
-        "--models",
-        LITE0,
-        "--json",
-        str(out),
-        "--html",
-        str(page),
-        "--gate",
-        str(gate),
-    ]
+    gate, out, page = tmp_path / "gate.json", tmp_path / "new" / "out.json", tmp_path / "out.html"
+    arguments = [str(few_photos), "--models", LITE0, "--gate", str(gate)]
     gate.write_text(json.dumps({"models": {LITE0: {"min_recall": 1.0, "max_false_positive_rate": 0.0}}}))
-    assert benchmark_accuracy.main(arguments) == 0
+    assert benchmark_accuracy.main([*arguments, "--json", str(out), "--html", str(page)]) == 0
+    assert f"{LITE0}, torch fp32: 6 photos\n" in capfd.readouterr().err
     got = json.loads(out.read_text())
     assert figures(got["models"][LITE0])["recall"] == 1.0
     assert got["models"][LITE0]["profile_id"].startswith("efficientnet_lite0-torch-fp32-house_cat-")
+    # Not "as served": a site takes the fastest form.
+    assert got["models"][LITE0]["scores"] == "as with CATCHECK_RUNTIME=torch and CATCHECK_PRECISION=fp32"
     assert got["models"][LITE0]["photos_per_s"] > 0
     assert {"date", "commit", "command", "machine", "data"} <= set(got)
     html = page.read_text()
@@ -160,7 +154,24 @@ def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
     assert html.count("data:image/jpeg;base64,") == 6
     assert not re.search(r"(src|href)=\"(?!data:)", html)
     gate.write_text(json.dumps({"models": {LITE0: {"min_recall_at_fpr_0.01": 1.1}}}))
+    published = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
     assert benchmark_accuracy.main(arguments) == REGRESSION
+    assert {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")} == published
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("openvino-int4", "openvino has no precision 'int4'; it has auto, fp32, bf16, int8"),
+        ("torch-int8", "torch has no precision 'int8'; it has auto, fp32, bf16, fp16"),
+        ("onnx-fp32", "there is no runtime 'onnx'; there are torch, openvino"),
+    ],
+)
+def test_a_form_that_does_not_exist_is_answered_with_those_that_do(
+    few_photos: Path, form: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert benchmark_accuracy.main([str(few_photos), "--models", f"{LITE0}@{form}"]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_what_can_not_run_has_its_own_exit_code(few_photos: Path, tmp_path: Path) -> None:

@@ -137,7 +137,11 @@ def test_the_limit_grows_as_the_numbers_get_shorter() -> None:
 
 
 def test_a_short_run_from_end_to_end_that_wants_a_gpu(tmp_path: Path) -> None:
-    """On a box without one it says so, and measures the CPU."""
+    """On a box without one it says so, and measures the CPU; what lacks its package is left out."""
+    without = (
+        "import runpy, sys; sys.modules['transformers'] = None; "
+        "runpy.run_module('scripts.benchmark_speed', run_name='__main__', alter_sys=True)"
+    )
     options = [
         "--quick",
         "--rounds",
@@ -145,13 +149,13 @@ def test_a_short_run_from_end_to_end_that_wants_a_gpu(tmp_path: Path) -> None:
         "--models",
         "efficientnet_lite0",
         "--variants",
-        "torchvision,torch-fp32",
+        "torchvision,transformers,torch-fp32",
     ]
     done = subprocess.run(
         [
             sys.executable,
-            "-m",
-            "scripts.benchmark_speed",
+            "-c",
+            without,
             *options,
             "--device",
             "cuda",
@@ -168,6 +172,7 @@ def test_a_short_run_from_end_to_end_that_wants_a_gpu(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "x").read_text())
     assert found["device"] == "cpu"
     assert "No CUDA GPU here that torch can use: the CPU is measured instead." in done.stdout
+    assert "pip install -r requirements-bench.txt" in found["left_out"]["transformers"]
     for size in ("500x375", "12MP"):
         assert set(found["models"]["efficientnet_lite0"][size]) == {"torchvision", "torch-fp32"}
         for variant in found["models"]["efficientnet_lite0"][size].values():

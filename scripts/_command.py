@@ -1,0 +1,59 @@
+"""What all scripts do alike: say in one plain sentence why they can't run, and where results go."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec
+
+from catloader.errors import CatLoaderError
+from checker.errors import CheckerError
+from models.errors import ModelsError
+
+COULD_NOT_RUN = 2
+_P = ParamSpec("_P")
+
+
+class CannotRun(Exception):
+    """``str(error)`` is one plain sentence for whoever runs the script."""
+
+
+def plainly(main: Callable[_P, int]) -> Callable[_P, int]:
+    """What is known to go wrong is one line on stderr and exit code 2; a bug keeps its traceback."""
+
+    @functools.wraps(main)
+    def told(*args: _P.args, **kwargs: _P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except (CannotRun, CatLoaderError, CheckerError, ModelsError) as error:
+            print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+            return COULD_NOT_RUN
+
+    return told
+
+
+def needs(*packages: str, file: str = "requirements-bench.txt") -> None:
+    """
+    Raises:
+        CannotRun: some are not installed; says which command does it.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CannotRun(f"not installed here: {', '.join(missing)}. This installs it: pip install -r {file}")
+
+
+def new_file(name: str) -> Path:
+    """For argparse. The folder is made at once: a slip of the pen must not cost the minutes of a run."""
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be written: {error.strerror}") from error
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{name} cannot be written")
+    return path
