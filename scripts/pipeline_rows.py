@@ -43,18 +43,18 @@ LONG_AGO = timedelta(days=365)
 
 @contextmanager
 def database(server_url: str, folder: Path, name: str) -> Iterator[str]:
-    """The URL of a new, empty database, which is gone afterwards; no existing one is touched.
+    """The URL of a new, empty database, gone afterwards (SQLite's with ``folder``); no other is touched.
 
     Args:
         server_url: a PostgreSQL database whose user may make others beside it; empty: SQLite in ``folder``.
     Raises:
         CannotRun, StartupError: no such URL, no answer, or no right to make one.
     """
+    ours = f"catloader_bench_{name}_{secrets.token_hex(4)}"
     if not server_url:
-        yield f"sqlite:///{folder / name}.sqlite3"
+        yield f"sqlite:///{folder / ours}.sqlite3"
         return
     url = _postgresql(server_url)
-    ours = f"catloader_bench_{name}_{secrets.token_hex(4)}"
     server = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
     try:
         _make(server, ours)

@@ -109,6 +109,14 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
         assert here.services.images.count_by_status()["pending"] == 26
 
 
+def test_each_kind_of_photos_gets_a_database_of_its_own(server_url: str, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, database_url=server_url)
+    with object_store(settings) as with_s3:
+        for _ in range(2):  # at the second, the first one's owner would be there already
+            with site(with_s3, "pipeline", _no_network) as here:
+                assert here.owner_id == 1
+
+
 def test_a_database_server_is_left_as_it_was(postgres_url: str, tmp_path: Path) -> None:
     engine = make_engine(postgres_url)
     names = text("SELECT datname FROM pg_database ORDER BY 1")
