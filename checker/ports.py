@@ -145,8 +145,8 @@ class CheckQueue(Protocol):
         """Take up to ``limit`` waiting photos; nobody else gets them while the lease runs."""
         ...
 
-    def finish(self, outcome: Outcome) -> bool:
-        """Write verdict and log row in one transaction; False when the claim was no longer ours."""
+    def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        """Write verdicts and log rows in one transaction; for each, False: the claim was no longer ours."""
         ...
 
     def release(self, claims: Sequence[Claim]) -> None:

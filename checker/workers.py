@@ -136,17 +136,31 @@ class Workers:
             self._give_back(outcome.claim for outcome in outcomes)
             self._pause(f"{len(outcomes)} photos go back to the queue: {outcomes[0].error}")
             return
-        for outcome in outcomes:
-            with self.changed:
-                if outcome.claim not in self._in_hand:
-                    continue  # close() gave it back
-                self._in_hand.discard(outcome.claim)
-            try:
-                ours = self._queue.finish(outcome)
-            except CheckerError as error:
-                self._pause(f"photo {outcome.claim.image_id} waits for the end of its lease: {error}")
-            else:
-                self._count(outcome, ours)
+        with self.changed:
+            outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]  # else given back
+            self._in_hand.difference_update(outcome.claim for outcome in outcomes)
+        if outcomes:
+            self._write(outcomes)
+
+    def _write(self, outcomes: Sequence[Outcome]) -> bool:
+        """Whether anything could be written."""
+        try:
+            ours = self._queue.finish(outcomes)
+        except CheckerError as error:
+            self._pause(f"{len(outcomes)} photos wait for the end of their lease: {error}")
+            return False
+        except Exception:  # as in the pipeline: whatever it is, the others go on
+            if len(outcomes) == 1:
+                logger.exception("photo %d waits for the end of its lease", outcomes[0].claim.image_id)
+                return False
+            written = [self._write([outcome]) for outcome in outcomes]
+            if not any(written):
+                self._pause("no verdict could be written")
+                return False
+            return True
+        for outcome, is_ours in zip(outcomes, ours, strict=True):
+            self._count(outcome, is_ours)
+        return True
 
     def _count(self, outcome: Outcome, ours: bool) -> None:
         if outcome.error is not None:

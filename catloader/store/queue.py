@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, literal
+from sqlalchemy import Connection, Engine, Update
 
 from catloader.errors import StoreUnavailable
 from catloader.store import queue_sql as sql
 from catloader.store.engine import reading, utcnow, writing
-from catloader.store.schema import Status, check_log
+from catloader.store.schema import Status
 from checker import errors as checker_errors
 from checker.ports import Claim, Outcome
 
@@ -56,41 +56,39 @@ class SqlCheckQueue:
                 {"image_id": row.id, "attempt": row.attempts, "finished_at": now, "error": row.check_error}
                 for row in rows
             ]
-            connection.execute(insert(check_log), log)
+            connection.execute(sql.LOG, log)
 
-    def finish(self, outcome: Outcome) -> bool:
-        now, claim = self._now(), outcome.claim
+    def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        now = self._now()
+        log: list[dict[str, Any]] = []
+        ours: dict[int, bool] = {}
         with _translated(), writing(self._engine) as connection:
-            update = sql.FINISH.values(self._result(outcome, now))
-            if not connection.execute(update, {"image_id": claim.image_id, "token": claim.token}).rowcount:
-                return False
-            connection.execute(insert(check_log), {**sql.log_row(outcome), "finished_at": now})
-        return True
+            # In one order everywhere: no two transactions wait for each other's rows.
+            for place, outcome in sorted(enumerate(outcomes), key=lambda pair: pair[1].claim.image_id):
+                statement, values = self._result(outcome, now)
+                keys = {"image_id": outcome.claim.image_id, "token": outcome.claim.token}
+                ours[place] = connection.execute(statement, keys | values).rowcount == 1
+                if ours[place]:
+                    log.append({**sql.log_row(outcome), "finished_at": now})
+            if log:
+                connection.execute(sql.LOG, log)
+        return [ours[place] for place in range(len(outcomes))]
 
-    def _result(self, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    def _result(self, outcome: Outcome, now: datetime) -> tuple[Update, dict[str, Any]]:
         decision, attempt = outcome.decision, outcome.claim.attempt
         if decision is not None:
-            return {
-                "status": sql.unless_human(literal(str(decision.verdict))),
-                "score": decision.score,
-                "wild_feline": decision.wild_feline,
-                "calibrated": decision.profile_id != "uncalibrated",
-                "check_error": None,
-                "checked_at": now,
+            return sql.DECIDED, {
+                "new_status": str(decision.verdict),
+                "new_score": decision.score,
+                "new_wild_feline": decision.wild_feline,
+                "new_calibrated": decision.profile_id != "uncalibrated",
+                "now": now,
             }
         if outcome.retryable and not outcome.unreadable and attempt < self._max_attempts:
             wait_s = min(_LONGEST_WAIT_S, self._backoff_s * 2.0 ** (attempt - 1))
-            return {
-                "status": sql.unless_human(literal(Status.PENDING)),
-                "check_error": outcome.error,
-                "next_attempt_at": now + timedelta(seconds=wait_s),
-            }
+            return sql.PUT_OFF, {"new_error": outcome.error, "due": now + timedelta(seconds=wait_s)}
         end = Status.UNREADABLE if outcome.unreadable else Status.FAILED
-        return {
-            "status": sql.unless_human(literal(end)),
-            "check_error": outcome.error,
-            "checked_at": now,
-        }
+        return sql.ENDED, {"new_status": str(end), "new_error": outcome.error, "now": now}
 
     def release(self, claims: Sequence[Claim]) -> None:
         if claims:

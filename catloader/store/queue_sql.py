@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, case, cast, func, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from catloader.store.images import status_is
-from catloader.store.schema import Status, UtcDateTime, images
+from catloader.store.schema import Status, UtcDateTime, check_log, images
 from checker.ports import Decision, ModelStamp, Outcome
 
 _now: ColumnElement[Any] = bindparam("now", type_=UtcDateTime())
@@ -75,6 +87,29 @@ CLAIM = (
 
 FINISH = update(images).where(_ours, status_is("checking")).values(claim_token=None, lease_until=None)
 
+_new_status = unless_human(bindparam("new_status", type_=String()))
+
+DECIDED = FINISH.values(
+    status=_new_status,
+    score=bindparam("new_score"),
+    wild_feline=bindparam("new_wild_feline"),
+    calibrated=bindparam("new_calibrated"),
+    check_error=None,
+    checked_at=_now,
+)
+
+PUT_OFF = FINISH.values(
+    status=unless_human(literal(Status.PENDING)),
+    check_error=bindparam("new_error"),
+    next_attempt_at=bindparam("due"),
+)
+"""Until the next attempt."""
+
+ENDED = FINISH.values(status=_new_status, check_error=bindparam("new_error"), checked_at=_now)
+"""Without a verdict, for good."""
+
+LOG = insert(check_log)
+
 RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)), attempts=images.c.attempts - 1)
 
 WAITING = select(func.count()).select_from(images).where(status_is("pending"))
@@ -82,9 +117,12 @@ NEXT_PENDING = select(func.min(images.c.next_attempt_at)).where(status_is("pendi
 NEXT_LEASE = select(func.min(images.c.lease_until)).where(status_is("checking"))
 
 
+_LOGGED = [column.name for column in check_log.columns if column.name not in ("id", "finished_at")]
+
+
 def log_row(outcome: Outcome) -> dict[str, Any]:
-    """One row of ``check_log``, less ``finished_at``."""
-    row: dict[str, Any] = {
+    """One row of ``check_log``, less ``finished_at``; all have the same columns, to go in one statement."""
+    row = dict.fromkeys(_LOGGED) | {
         "image_id": outcome.claim.image_id,
         "attempt": outcome.claim.attempt,
         "verdict": str(Status.UNREADABLE) if outcome.unreadable else None,

@@ -19,7 +19,7 @@ from scripts.pipeline_report import as_text, shares, targets
 from scripts.pipeline_sites import settings_for, site
 from scripts.pipeline_turns import Turn
 
-_PLAN = Plan(rounds=2, photos=6, rows=(40, 200), cycles=4)
+_PLAN = Plan(rounds=2, photos=24, rows=(40, 200), cycles=4)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_the_ratio_is_that_of_the_two_medians_and_the_gap_is_told(results: dict[
     assert found["pipeline"]["store_core_ms"] > found["own"]["store_core_ms"]
     assert sum(found["gap_core_ms"].values()) == pytest.approx(2 * found["gap_core_ms"]["all"])
     verdicts = {status: photos for status, photos in found["verdicts"].items() if photos}
-    assert sum(verdicts.values()) == found["n"] == 6
+    assert sum(verdicts.values()) == found["n"] == 24
     assert verdicts.keys() <= {"cat", "unsure", "not_cat"}
 
 
@@ -103,7 +103,7 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
             before = connection.execute(logged).scalar_one()
             keys = connection.execute(select(func.count(images.c.photo_key.distinct()))).scalar_one()
         assert (before, keys) == (170 // 4, 200)
-        assert all(queue.finish(pipeline_rows.outcome(claim)) for claim in claims)
+        assert all(queue.finish([pipeline_rows.outcome(claim)]) == [True] for claim in claims)
         with reading(engine) as connection:
             assert connection.execute(logged).scalar_one() == before + 4
         assert here.services.images.count_by_status()["pending"] == 26

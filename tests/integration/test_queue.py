@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, StatementError
 from store_rows import PHOTOS, THUMBNAILS, add_image, add_images, some_user
 
 from catloader.store.engine import make_engine, reading, writing
@@ -117,7 +117,7 @@ def test_a_verdict_and_its_log_row(engine: Engine, queue: SqlCheckQueue, clock: 
     (id,) = add_images(engine, 1, _START)
     (claim,) = queue.claim(1)
     clock.passes(2)
-    assert queue.finish(decided(claim)) is True
+    assert queue.finish([decided(claim)]) == [True]
     row = image(engine, id)
     assert (row.status, row.score, row.calibrated, row.checked_at) == ("cat", 0.9, True, clock.now)
     assert (row.claim_token, row.lease_until, row.attempts, row.check_error) == (None, None, 1, None)
@@ -135,11 +135,38 @@ def test_a_verdict_and_its_log_row(engine: Engine, queue: SqlCheckQueue, clock: 
     assert queue.claim(1) == []
 
 
+def test_a_batch_is_one_transaction_and_each_gets_its_own(
+    engine: Engine, queue: SqlCheckQueue, clock: Clock
+) -> None:
+    ids = add_images(engine, 4, _START)
+    claims = {claim.image_id: claim for claim in queue.claim(4)}
+    broken, cat, gone, again = (claims[id] for id in ids)
+    outcomes = [
+        failed(again, retryable=True),
+        decided(cat),
+        decided(replace(gone, token="of another checker")),
+        replace(failed(broken, retryable=False), unreadable=True),
+    ]
+    with pytest.raises((StatementError, TypeError)):  # nothing of it is written
+        queue.finish([outcomes[0], replace(decided(cat), ms={"total": object()})])  # type: ignore[dict-item]
+    assert [image(engine, id).status for id in ids] == ["checking"] * 4
+    assert queue.finish(outcomes) == [True, True, False, True]
+    assert [image(engine, id).status for id in ids] == ["unreadable", "cat", "checking", "pending"]
+    logged = [Images(engine, PHOTOS, THUMBNAILS).latest_log(id) for id in ids]
+    assert [record and (record.verdict, record.score) for record in logged] == [
+        ("unreadable", None),
+        ("cat", 0.9),
+        None,
+        (None, None),
+    ]
+    assert queue.finish([]) == []
+
+
 @pytest.mark.parametrize("verdict", [Verdict.CAT, Verdict.UNSURE, Verdict.NOT_CAT])
 def test_every_verdict_ends_the_photo(engine: Engine, queue: SqlCheckQueue, verdict: Verdict) -> None:
     (id,) = add_images(engine, 1, _START)
     (claim,) = queue.claim(1)
-    assert queue.finish(decided(claim, verdict))
+    assert queue.finish([decided(claim, verdict)]) == [True]
     assert image(engine, id).status == verdict
     assert queue.next_due_s() is None
 
@@ -149,7 +176,7 @@ def test_a_profile_that_nobody_measured_is_marked(engine: Engine, queue: SqlChec
     (claim,) = queue.claim(1)
     outcome = decided(claim)
     assert outcome.decision
-    queue.finish(replace(outcome, decision=replace(outcome.decision, profile_id="uncalibrated")))
+    queue.finish([replace(outcome, decision=replace(outcome.decision, profile_id="uncalibrated"))])
     assert image(engine, id).calibrated is False
 
 
@@ -160,7 +187,7 @@ def test_a_retryable_error_waits_longer_each_time_and_then_fails(
     for attempt, wait_s in ((1, 10), (2, 20)):
         (claim,) = queue.claim(1)
         assert claim.attempt == attempt
-        assert queue.finish(failed(claim, retryable=True))
+        assert queue.finish([failed(claim, retryable=True)]) == [True]
         row = image(engine, id)
         assert (row.status, row.check_error, row.checked_at) == ("pending", "It did not work.", None)
         assert queue.next_due_s() == wait_s
@@ -168,7 +195,7 @@ def test_a_retryable_error_waits_longer_each_time_and_then_fails(
         assert queue.claim(1) == []
         clock.passes(0.001)
     (claim,) = queue.claim(1)
-    queue.finish(failed(claim, retryable=True))
+    queue.finish([failed(claim, retryable=True)])
     assert (image(engine, id).status, image(engine, id).checked_at) == ("failed", clock.now)
     assert [(row.attempt, row.verdict, row.error) for row in log(engine)] == [
         (n, None, "It did not work.") for n in (1, 2, 3)
@@ -180,11 +207,11 @@ def test_the_wait_is_an_hour_at_most(engine: Engine, clock: Clock) -> None:
     add_images(engine, 1, _START)
     for _ in range(3):
         (claim,) = queue.claim(1)
-        queue.finish(failed(claim, retryable=True))
+        queue.finish([failed(claim, retryable=True)])
         clock.passes(queue.next_due_s() or 0)
     assert clock.now == _START + timedelta(seconds=3000 + 3600 + 3600)
     (claim,) = queue.claim(1)
-    queue.finish(failed(replace(claim, attempt=99), retryable=True))
+    queue.finish([failed(replace(claim, attempt=99), retryable=True)])
     assert queue.next_due_s() == 3600
 
 
@@ -205,7 +232,7 @@ def test_an_error_that_time_does_not_mend_is_final(
 ) -> None:
     (id,) = add_images(engine, 1, _START)
     (claim,) = queue.claim(1)
-    assert queue.finish(outcome(claim))
+    assert queue.finish([outcome(claim)]) == [True]
     assert (image(engine, id).status, image(engine, id).check_error) == (status, "It did not work.")
     assert [(row.verdict, row.error) for row in log(engine)] == [(verdict, "It did not work.")]
 
@@ -233,12 +260,12 @@ def test_a_stale_token_writes_nothing(engine: Engine, queue: SqlCheckQueue, cloc
     clock.passes(61)
     (new,) = queue.claim(1)
     before = (image(engine, id), log(engine))
-    assert queue.finish(decided(old, Verdict.NOT_CAT)) is False
-    assert queue.finish(failed(old, retryable=True)) is False
+    assert queue.finish([decided(old, Verdict.NOT_CAT)]) == [False]
+    assert queue.finish([failed(old, retryable=True)]) == [False]
     queue.release([old])
     assert (image(engine, id), log(engine)) == before
-    assert queue.finish(decided(new)) is True
-    assert queue.finish(decided(new, Verdict.NOT_CAT)) is False
+    assert queue.finish([decided(new)]) == [True]
+    assert queue.finish([decided(new, Verdict.NOT_CAT)]) == [False]
     assert image(engine, id).status == "cat"
 
 
@@ -246,7 +273,7 @@ def test_a_photo_deleted_meanwhile_is_no_error(engine: Engine, queue: SqlCheckQu
     (id,) = add_images(engine, 1, _START)
     (claim,) = queue.claim(1)
     assert Images(engine, PHOTOS, THUMBNAILS).delete(id, image(engine, id).owner_id, _START)
-    assert queue.finish(decided(claim)) is False
+    assert queue.finish([decided(claim)]) == [False]
     queue.release([claim])
     assert log(engine) == []
 
@@ -287,8 +314,8 @@ def test_a_person_has_the_last_word(engine: Engine, queue: SqlCheckQueue, clock:
     by_id = {claim.image_id: claim for claim in queue.claim(4)}
     with writing(engine) as connection:
         connection.execute(update(images).values(human_verdict="not_cat", human_verdict_at=_START))
-    assert queue.finish(decided(by_id[ids[0]])) is True
-    assert queue.finish(failed(by_id[ids[1]], retryable=True)) is True
+    assert queue.finish([decided(by_id[ids[0]])]) == [True]
+    assert queue.finish([failed(by_id[ids[1]], retryable=True)]) == [True]
     queue.release([by_id[ids[2]]])
     clock.passes(61)
     assert queue.claim(4) == []
@@ -304,12 +331,12 @@ def test_verdict_and_log_row_come_together_or_not_at_all(engine: Engine, queue: 
         connection.execute(text("ALTER TABLE check_log RENAME COLUMN profile_id TO gone"))
     try:
         with pytest.raises(Exception, match="profile_id"):
-            queue.finish(decided(claim))
+            queue.finish([decided(claim)])
     finally:
         with writing(engine) as connection:
             connection.execute(text("ALTER TABLE check_log RENAME COLUMN gone TO profile_id"))
     assert image(engine, id) == before
-    assert queue.finish(decided(claim)) is True
+    assert queue.finish([decided(claim)]) == [True]
 
 
 def test_what_waits_is_counted(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
@@ -343,7 +370,7 @@ def work(_):
     mine = []
     while claims := queue.claim(7):
         for claim in claims:
-            assert queue.finish(Outcome(claim=claim, error="seen"))
+            assert queue.finish([Outcome(claim=claim, error="seen")]) == [True]
             mine.append(claim.image_id)
     return mine
 sys.stdin.readline()
@@ -384,7 +411,7 @@ from catloader.store.queue import SqlCheckQueue
 from checker.ports import Outcome
 queue = SqlCheckQueue(make_engine(sys.argv[1]), lease_s=1, max_attempts=3, backoff_s=1)
 claims = queue.claim(10)
-queue.finish(Outcome(claim=claims[0], error="seen"))
+queue.finish([Outcome(claim=claims[0], error="seen")])
 print("in the middle", flush=True)
 sys.stdin.readline()
 """
@@ -401,7 +428,7 @@ def test_after_kill_9_in_the_middle_every_photo_gets_its_verdict(engine: Engine,
     queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=10, now=clock)
     claims = queue.claim(100)
     assert sorted(claim.image_id for claim in claims) == ids[1:]
-    assert all(queue.finish(decided(claim)) for claim in claims)
+    assert all(queue.finish([decided(claim)]) == [True] for claim in claims)
     assert [image(engine, id).status for id in ids] == ["failed"] + ["cat"] * 9
 
 

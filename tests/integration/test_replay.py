@@ -85,7 +85,7 @@ class Site:
     def check(self) -> None:
         claims = self.queue.claim(100)
         for outcome in check_batch(claims, self.source, self.classifier, self.decider):
-            assert self.queue.finish(outcome)
+            assert self.queue.finish([outcome]) == [True]
 
     def replay(self, **how: Any) -> list[Replayed]:
         source = how.pop("source", self.source)

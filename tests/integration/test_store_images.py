@@ -147,7 +147,7 @@ def test_the_latest_log_row(engine: Engine, images: Images) -> None:
     for _ in range(2):
         for claim in queue.claim(2):
             queue.finish(
-                Outcome(claim=claim, error=f"No. {claim.attempt} of {claim.image_id}", retryable=True)
+                [Outcome(claim=claim, error=f"No. {claim.attempt} of {claim.image_id}", retryable=True)]
             )
     record = images.latest_log(id)
     assert record

@@ -169,8 +169,8 @@ def test_checks_that_failed(app: Flask, anna: Person) -> None:
     queue = services_of(app).queue
     broken, failed = anna.upload_one(), anna.upload_one()
     first, second = queue.claim(2)
-    queue.finish(Outcome(first, error="The picture is damaged.", unreadable=True))
-    queue.finish(Outcome(second, error="The network failed.", retryable=True))
+    queue.finish([Outcome(first, error="The picture is damaged.", unreadable=True)])
+    queue.finish([Outcome(second, error="The network failed.", retryable=True)])
     by_id = {broken: ("Unreadable", "damaged"), failed: ("Check failed", "The network failed.")}
     for photo, words in by_id.items():
         page = anna.get(f"/photos/{photo}").text

@@ -145,5 +145,5 @@ def check(
         device="cpu",
     )
     stamp = replace(stamp, **network)
-    assert queue.finish(Outcome(claim, decision, stamp, batch_size=2, ms={"total": 12.5}))
+    assert queue.finish([Outcome(claim, decision, stamp, batch_size=2, ms={"total": 12.5})]) == [True]
     return claim.image_id

@@ -112,14 +112,16 @@ class MemoryQueue:
             self._lock.notify_all()
             return claims
 
-    def finish(self, outcome: Outcome) -> bool:
+    def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
         self.fails("finish")
         with self._lock:
-            if self.held.pop(outcome.claim, 0) == 0:
-                return False
-            self.outcomes.append(outcome)
+            ours = [outcome.claim in self.held for outcome in outcomes]
+            for outcome, is_ours in zip(outcomes, ours, strict=True):
+                if is_ours:
+                    del self.held[outcome.claim]
+                    self.outcomes.append(outcome)
             self._lock.notify_all()
-            return True
+            return ours
 
     def release(self, claims: Sequence[Claim]) -> None:
         self.fails("release")
