@@ -142,15 +142,15 @@ def test_a_batch_is_one_transaction_and_each_gets_its_own(
     claims = {claim.image_id: claim for claim in queue.claim(4)}
     broken, cat, gone, again = (claims[id] for id in ids)
     outcomes = [
-        failed(again, retryable=True),
-        decided(cat),
         decided(replace(gone, token="of another checker")),
+        decided(cat),
+        failed(again, retryable=True),
         replace(failed(broken, retryable=False), unreadable=True),
     ]
     with pytest.raises((StatementError, TypeError)):  # nothing of it is written
-        queue.finish([outcomes[0], replace(decided(cat), ms={"total": object()})])  # type: ignore[dict-item]
+        queue.finish([outcomes[2], replace(decided(cat), ms={"total": object()})])  # type: ignore[dict-item]
     assert [image(engine, id).status for id in ids] == ["checking"] * 4
-    assert queue.finish(outcomes) == [True, True, False, True]
+    assert queue.finish(outcomes) == [False, True, True, True]
     assert [image(engine, id).status for id in ids] == ["unreadable", "cat", "checking", "pending"]
     logged = [Images(engine, PHOTOS, THUMBNAILS).latest_log(id) for id in ids]
     assert [record and (record.verdict, record.score) for record in logged] == [
