@@ -15,7 +15,7 @@ import torch
 from checker_fakes import photo
 
 from checker.classifier import load_classifier
-from checker.decode import decode
+from checker.decode import LIBRARIES, decode
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Pixels
 from checker.torch_runtime import PICTURES_PER_FORWARD, TorchClassifier
@@ -104,10 +104,7 @@ def test_the_stamp_says_what_really_ran(precision: str) -> None:
     assert (stamp.model, stamp.weights_sha256) == ("efficientnet_lite0", LITE0.sha256)
     assert (stamp.runtime, stamp.device) == ("torch", "cpu")
     assert stamp.precision == ("fp32" if precision == "auto" else precision)
-    assert dict(stamp.versions) == {
-        name: importlib.metadata.version(name)
-        for name in ("torch", "numpy", "pillow", "simplejpeg", "cykooz-resizer")
-    }
+    assert dict(stamp.versions) == {name: importlib.metadata.version(name) for name in ("torch", *LIBRARIES)}
 
 
 def test_a_digest_of_eight_digits_becomes_a_whole_one_in_the_stamp(tmp_path: Path) -> None:
