@@ -1,4 +1,4 @@
-"""Compare networks on labelled photos: a table and, where asked for, a JSON and a self-contained HTML report.
+"""Compare networks on labelled photos: a table, a JSON, and a self-contained HTML report.
 
     python scripts/benchmark_accuracy.py DATA --models efficientnet_lite0,efficientnet_lite2 [--gate FILE]
 
@@ -37,7 +37,7 @@ from scripts._forms import PRECISIONS, must_exist
 from scripts._gate import REGRESSION, load_gate, regressions
 from scripts._measure import Measured, measure
 from scripts._photos import labelled_photos
-from scripts._provenance import provenance
+from scripts._provenance import ROOT, provenance
 from scripts._report import Compared, report
 from scripts._rules import OURS, Rule, rules
 from scripts._statistics import (
@@ -184,12 +184,20 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--profiles", type=Path, nargs="*", default=[Path("data/profiles"), SHIPPED_PROFILES], help="folders"
     )
-    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure there")
+    results = ROOT / "scripts" / "results"
+    parser.add_argument(
+        "--json",
+        type=new_file,
+        metavar="FILE",
+        default=str(results / "accuracy.json"),
+        help="every figure (default: %(default)s)",
+    )
     parser.add_argument(
         "--html",
         type=new_file,
         metavar="FILE",
-        help="write the report there; it shows photos: not to be committed",
+        default=str(results / "tmp" / "accuracy.html"),
+        help="the report; it shows photos: not to be committed (default: %(default)s)",
     )
     parser.add_argument("--gate", type=Path, help="JSON of limits; exit code 3 where one is not held")
     return parser.parse_args(argv)
@@ -206,12 +214,9 @@ def main(argv: list[str] | None = None) -> int:
         must_exist(runtime, precision)
     result, shown = run(asked)
     print(table(result))
-    if asked.json:
-        asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        print(f"written to {asked.json}")
-    if asked.html:
-        asked.html.write_text(report(result, shown, photos), encoding="utf-8")
-        print(f"written to {asked.html}")
+    asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    asked.html.write_text(report(result, shown, photos), encoding="utf-8")
+    print(f"written to {asked.json} and {asked.html}")
     fallen = regressions(result, gate)
     for sentence in fallen:
         print(f"REGRESSION {sentence}", file=sys.stderr)
