@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import skimage
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select, text, update
 from store_rows import some_user
 
 from catloader.dispatch import Off
@@ -95,6 +95,40 @@ def test_every_photo_gets_its_verdict_and_its_log_row(site: Site) -> None:
         assert set(row.ms) == {"fetch", "decode", "classify", "total"}
         assert row.weights_sha256.startswith("57934424")
         assert photo.claim_token is None
+
+
+@pytest.fixture
+def refused(site: Site) -> Iterator[int]:
+    """A photo whose log row the database itself refuses."""
+    table = check_log.name
+    if site.engine.dialect.name == "sqlite":
+        make = (
+            f"CREATE TRIGGER refuses BEFORE INSERT ON {table} WHEN NEW.image_id = {site.ids[1]} "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+        undo = "DROP TRIGGER refuses"
+    else:
+        make = f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (image_id <> {site.ids[1]})"
+        undo = f"ALTER TABLE {table} DROP CONSTRAINT refuses"
+    with writing(site.engine) as connection:
+        connection.execute(text(make))
+    yield site.ids[1]
+    with writing(site.engine) as connection:
+        connection.execute(text(undo))
+
+
+def test_a_verdict_that_cannot_be_written_is_nobody_elses_trouble(
+    site: Site, refused: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert site.service().drain() == len(PICTURES) - 1
+    statuses = site.statuses()
+    assert statuses[0] == Status.CAT
+    assert statuses[1] == Status.CHECKING  # until its lease ends
+    assert set(statuses[2:]) == {Status.NOT_CAT}
+    assert f"photo {refused} waits for the end of its lease" in caplog.text
+    with reading(site.engine) as connection:
+        logged = connection.execute(select(check_log.c.image_id).order_by(check_log.c.image_id)).scalars()
+        assert list(logged) == [id for id in site.ids if id != refused]
 
 
 def test_bad_objects_cost_only_themselves(site: Site) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, update
 from web_site import PASSWORD, Person, check, running_site, services_of
 
 from catloader.errors import ExplanationFailed, StoreFull
-from catloader.explanations import Explainer
+from catloader.explanations import LIMIT_S, Explainer
 from catloader.store.embedded_s3 import EmbeddedS3
 from catloader.store.engine import utcnow
 from catloader.store.explanations import Explanations
@@ -86,6 +86,22 @@ def _row(app: Flask, photo: int) -> Row:
     row = services_of(app).images.by_id(photo)
     assert row
     return row
+
+
+def _explainer(app: Flask, *, limit_s: float = LIMIT_S, min_free_bytes: int = 0) -> Explainer:
+    """As the site's, but for this."""
+    services = services_of(app)
+    return Explainer(
+        Explanations(services.engine, services.objects.photos_bucket),
+        services.objects,
+        weights_dir=services.settings.weights_dir,
+        subject="house_cat",
+        profile_folders=(),
+        swept=services.deletion.wake,
+        now=utcnow,
+        refuse_full_disk=partial(refuse_full_disk, replace(services.settings, min_free_bytes=min_free_bytes)),
+        limit_s=limit_s,
+    )
 
 
 def _children() -> list[psutil.Process]:
@@ -248,17 +264,7 @@ def test_a_stop_does_not_wait_for_an_explanation(app: Flask, anna: Person, chels
 def test_one_that_takes_too_long_is_given_up(app: Flask, anna: Person, chelsea: bytes) -> None:
     photo, services = anna.upload_one(chelsea), services_of(app)
     _judge(app, weights_sha256=_LITE0)
-    impatient = Explainer(
-        Explanations(services.engine, services.objects.photos_bucket),
-        services.objects,
-        weights_dir=services.settings.weights_dir,
-        subject="house_cat",
-        profile_folders=(),
-        swept=services.deletion.wake,
-        now=utcnow,
-        refuse_full_disk=lambda: None,
-        limit_s=0.2,
-    )
+    impatient = _explainer(app, limit_s=0.2)
     with pytest.raises(ExplanationFailed, match=r"more than 0\.2 s"):
         impatient.explain(_row(app, photo))
     assert not impatient.busy
@@ -269,16 +275,7 @@ def test_one_that_takes_too_long_is_given_up(app: Flask, anna: Person, chelsea: 
 def test_a_full_disk_gets_no_new_one(app: Flask, anna: Person, chelsea: bytes) -> None:
     photo, services = anna.upload_one(chelsea), services_of(app)
     _judge(app, weights_sha256=_LITE0)
-    full = Explainer(
-        Explanations(services.engine, services.objects.photos_bucket),
-        services.objects,
-        weights_dir=services.settings.weights_dir,
-        subject="house_cat",
-        profile_folders=(),
-        swept=services.deletion.wake,
-        now=utcnow,
-        refuse_full_disk=partial(refuse_full_disk, replace(services.settings, min_free_bytes=2**60)),
-    )
+    full = _explainer(app, min_free_bytes=2**60)
     with pytest.raises(StoreFull, match="nearly full"):
         full.explain(_row(app, photo))
     assert services.ledger.count() == 0

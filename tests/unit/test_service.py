@@ -11,7 +11,7 @@ import pytest
 from checker_fakes import MemoryQueue, MemorySource, StubClassifier, StubDecider
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
-from checker.ports import Claim, Outcome
+from checker.ports import Claim
 from checker.service import CheckerService, Loaded
 from models.errors import WeightsMissing
 
@@ -331,23 +331,6 @@ def test_a_queue_that_fails_ends_the_drain_and_the_next_one_works(
     assert service.drain() == left
     if method == "claim":
         assert left == 8
-
-
-def test_a_verdict_that_cannot_be_written_is_nobody_elses_trouble(
-    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig.put(*range(8))
-    finish = rig.queue.finish
-
-    def refuses(outcomes: Sequence[Outcome]) -> list[bool]:
-        if any(outcome.claim.image_id == 2 for outcome in outcomes):
-            raise ValueError("a NUL in the error")
-        return finish(outcomes)
-
-    monkeypatch.setattr(rig.queue, "finish", refuses)
-    assert rig.service(workers=1).drain() == 7
-    assert sorted(outcome.claim.image_id for outcome in rig.queue.outcomes) == [0, 1, 3, 4, 5, 6, 7]
-    assert "photo 2 waits for the end of its lease" in caplog.text
 
 
 def test_an_outcome_that_comes_too_late_is_not_counted(rig: Rig) -> None:
