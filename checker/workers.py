@@ -147,7 +147,8 @@ class Workers:
         try:
             ours = self._queue.finish(outcomes)
         except CheckerError as error:
-            self._pause(f"{len(outcomes)} photos wait for the end of their lease: {error}")
+            names = ", ".join(str(outcome.claim.image_id) for outcome in outcomes)
+            self._pause(f"these photos wait for the end of their lease ({names}): {error}")
             return False
         except Exception:  # as in the pipeline: whatever it is, the others go on
             if len(outcomes) == 1:
@@ -180,7 +181,8 @@ class Workers:
             photos = sum(self._tally.values())
             words = ", ".join(f"{count} {word}" for word, count in sorted(self._tally.items()))
             each_ms = seconds * 1000 / photos
-            logger.info("checked %d photos in %.2f s (%.0f ms each): %s", photos, seconds, each_ms, words)
+            s = "" if photos == 1 else "s"
+            logger.info("checked %d photo%s in %.2f s (%.0f ms each): %s", photos, s, seconds, each_ms, words)
             self._tally.clear()
             self._tally_since_s = time.monotonic()
 
