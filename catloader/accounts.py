@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from catloader.errors import InvalidInput, WrongCredentials
-from catloader.store.users import User, Users
+from catloader.store.db.users import User, Users
 
 MIN_PASSWORD_CHARS = 10
 MAX_PASSWORD_CHARS = 1000

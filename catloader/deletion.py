@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from catloader.errors import CatLoaderError
-from catloader.store.ledger import Deletions
+from catloader.store.db.deletions import Deletions
 from catloader.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
-from catloader.store.explanations import Explanations
-from catloader.store.images import CheckRecord, Image
+from catloader.store.db.explanations import Explanations
+from catloader.store.db.photos import CheckRecord, Image
 from catloader.store.objects import ObjectStore
 from catloader.turns import Turns
 from checker.errors import ModelRefused

@@ -19,8 +19,8 @@ from sqlalchemy.exc import DatabaseError
 
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.settings import Settings
+from catloader.store.db.engine import make_engine, migrate
 from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.engine import make_engine, migrate
 from catloader.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)

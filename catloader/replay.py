@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from catloader.store.check_log import CheckedPhoto, CheckLog, Logged, Ran
+from catloader.store.db.check_log import CheckedPhoto, CheckLog, Logged, Ran
 from checker.errors import CheckerError
 from checker.operating_point import Decider, Thresholds
 from checker.pipeline import Loaded, check_batch, fetch, judge

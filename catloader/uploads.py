@@ -17,7 +17,7 @@ from catloader.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.images import Limits, Prepared, prepare
 from catloader.settings import Settings
-from catloader.store.images import Images, NewImage
+from catloader.store.db.photos import Images, NewImage
 from catloader.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)

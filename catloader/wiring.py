@@ -17,14 +17,14 @@ from catloader.explanations import Explainer
 from catloader.model_choice import resolve_model
 from catloader.settings import Settings, kept_secret
 from catloader.signatures import Signer, new_secret
-from catloader.store.engine import make_engine
-from catloader.store.explanations import Explanations
-from catloader.store.images import Images
-from catloader.store.ledger import Deletions
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import make_engine
+from catloader.store.db.explanations import Explanations
+from catloader.store.db.photos import Images
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.users import Users
+from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.objects import ObjectStore, S3ImageSource
-from catloader.store.queue import SqlCheckQueue
-from catloader.store.replays import WebhookIds
-from catloader.store.users import Users
 from catloader.uploads import refuse_full_disk
 from checker.choice import Asked, load_checker
 from checker.operating_point import SHIPPED_PROFILES, Decider

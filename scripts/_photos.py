@@ -146,7 +146,7 @@ def _reviewed_photos() -> Iterable[LabelledPhoto]:
     from sqlalchemy import select
 
     from catloader.instance import beside, usable_data_folder
-    from catloader.store.schema import images
+    from catloader.store.db.schema import images
     from catloader.wiring import build
 
     settings = Settings.from_environment(os.environ)

@@ -29,9 +29,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from catloader.errors import StoreUnavailable
 from catloader.instance import no_answer
-from catloader.store.engine import make_engine, reading, utcnow, writing
-from catloader.store.queue_sql import log_row
-from catloader.store.schema import Status, UtcDateTime, check_log, images
+from catloader.store.db.engine import make_engine, reading, utcnow, writing
+from catloader.store.db.queue_sql import log_row
+from catloader.store.db.schema import Status, UtcDateTime, check_log, images
 from checker.ports import Claim, Decision, Label, ModelStamp, Outcome, Verdict, View
 from scripts._command import CannotRun
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from catloader.images import Prepared
 from catloader.settings import Settings
-from catloader.store.engine import migrate, utcnow
-from catloader.store.images import NewImage
+from catloader.store.db.engine import migrate, utcnow
+from catloader.store.db.photos import NewImage
 from catloader.store.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
 from checker.pipeline import Loaded

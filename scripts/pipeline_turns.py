@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from catloader.settings import Settings
-from catloader.store.engine import utcnow
-from catloader.store.rechecks import Rechecks, Which
+from catloader.store.db.engine import utcnow
+from catloader.store.db.rechecks import Rechecks, Which
 from checker.pipeline import Loaded, check_batch
 from checker.ports import Claim, View
 from scripts.pipeline_sites import Site, Stored

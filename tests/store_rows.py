@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Engine, insert
 
-from catloader.store.engine import utcnow, writing
-from catloader.store.images import Images, NewImage
-from catloader.store.schema import images
-from catloader.store.users import User, Users
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.photos import Images, NewImage
+from catloader.store.db.schema import images
+from catloader.store.db.users import User, Users
 
 PHOTOS, THUMBNAILS = "photos", "thumbnails"
 

@@ -12,7 +12,7 @@ import pytest
 
 from catloader.cli import main
 from catloader.settings import Settings, as_markdown
-from catloader.store.schema import Status
+from catloader.store.db.schema import Status
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DOCUMENTS = sorted(

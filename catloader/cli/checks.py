@@ -50,7 +50,7 @@ def files(arguments: tuple[str, ...]) -> None:
 def list_() -> None:
     """Show what waits and how much of each verdict there is."""
     from catloader.instance import database, usable_data_folder
-    from catloader.store.images import Images
+    from catloader.store.db.photos import Images
 
     settings = Settings.from_environment()
     usable_data_folder(settings)

@@ -15,8 +15,8 @@ import click
 
 from catloader import model_choice
 from catloader.settings import Settings
-from catloader.store.rechecks import FINISHED, Rechecks, Which
-from catloader.store.schema import Status
+from catloader.store.db.rechecks import FINISHED, Rechecks, Which
+from catloader.store.db.schema import Status
 from models.catalogue import entry_named, resolve
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def verify(since: datetime | None, sample: int | None) -> None:
     Only those of the network, runtime, precision and profile in force; the others are counted.
     """
     from catloader.replay import ran_by, replay
-    from catloader.store.check_log import CheckLog
+    from catloader.store.db.check_log import CheckLog
     from catloader.store.objects import S3ImageSource
     from catloader.wiring import classifier_and_decider
 
@@ -122,7 +122,7 @@ def shadow(name: str, sample: int | None) -> None:
     Nothing is written.
     """
     from catloader.replay import shadow as run
-    from catloader.store.check_log import CheckLog
+    from catloader.store.db.check_log import CheckLog
     from catloader.store.objects import S3ImageSource
     from catloader.wiring import load_network
 

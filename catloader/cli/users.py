@@ -12,7 +12,7 @@ import click
 from catloader import accounts
 from catloader.errors import NotFound
 from catloader.settings import Settings
-from catloader.store.users import User, Users
+from catloader.store.db.users import User, Users
 
 _password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of standard input."

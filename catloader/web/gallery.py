@@ -10,7 +10,7 @@ from flask import Blueprint, Response, flash, g, redirect, render_template, requ
 from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound
-from catloader.store.images import Image
+from catloader.store.db.photos import Image
 from catloader.web.context import MAX_ID, now, services
 from catloader.web.gauge import gauge
 from catloader.web.sessions import current_user, public

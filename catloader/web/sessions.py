@@ -10,7 +10,7 @@ from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
-from catloader.store.users import User
+from catloader.store.db.users import User
 from catloader.web.context import services, wants_json
 
 View = TypeVar("View", bound=Callable[..., Any])

@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Flask, current_app
 
 from catloader.settings import Settings
-from catloader.store.images import CheckRecord, Image
+from catloader.store.db.photos import CheckRecord, Image
 from catloader.wiring import Services
 
 _IN_QUEUE = ("pending", "checking")

@@ -22,8 +22,8 @@ from sqlalchemy import select
 
 from catloader.instance import beside
 from catloader.settings import Settings
-from catloader.store.engine import make_engine, reading
-from catloader.store.schema import deletions, images
+from catloader.store.db.engine import make_engine, reading
+from catloader.store.db.schema import deletions, images
 from catloader.visitor import Visitor, free_port
 
 MIN_SHARE = 0.97

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import func, make_url, select, text
 
 from catloader.instance import object_store
-from catloader.store.engine import make_engine, reading
-from catloader.store.schema import check_log, images
+from catloader.store.db.engine import make_engine, reading
+from catloader.store.db.schema import check_log, images
 from checker.errors import ModelRefused
 from checker.pipeline import Loaded
 from scripts import pipeline_rows

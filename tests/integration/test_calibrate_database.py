@@ -17,8 +17,8 @@ from sqlalchemy import update
 from catloader.dispatch import Off
 from catloader.instance import beside, database
 from catloader.settings import Settings
-from catloader.store.engine import utcnow, writing
-from catloader.store.schema import images
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.schema import images
 from catloader.uploads import Uploaded, upload
 from catloader.wiring import build, classifier_and_decider
 

@@ -14,11 +14,11 @@ from store_rows import some_user
 
 from catloader.dispatch import Off
 from catloader.settings import Settings
-from catloader.store.engine import reading, utcnow, writing
-from catloader.store.images import Images
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos import Images
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.schema import Status, check_log, images
 from catloader.store.objects import ObjectStore, S3ImageSource
-from catloader.store.queue import SqlCheckQueue
-from catloader.store.schema import Status, check_log, images
 from catloader.uploads import Uploaded, upload
 from catloader.wiring import load_network
 from checker.pipeline import Loaded

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from catloader.deletion import DeletionWorker
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import writing
+from catloader.store.db.schema import deletions
 from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.engine import writing
-from catloader.store.ledger import Deletions
 from catloader.store.objects import ObjectStore
-from catloader.store.schema import deletions
 
 
 @pytest.fixture

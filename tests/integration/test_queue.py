@@ -19,10 +19,10 @@ from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 from store_rows import PHOTOS, THUMBNAILS, add_image, add_images, some_user
 
-from catloader.store.engine import make_engine, reading, writing
-from catloader.store.images import Image, Images
-from catloader.store.queue import SqlCheckQueue
-from catloader.store.schema import check_log, images
+from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.photos import Image, Images
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.schema import check_log, images
 from checker import errors as checker_errors
 from checker.ports import Claim, Decision, Label, ModelStamp, Outcome, Verdict, View
 
@@ -361,8 +361,8 @@ def test_a_database_that_is_away_can_be_tried_again(tmp_path: Path) -> None:
 _CLAIMER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from catloader.store.engine import make_engine
-from catloader.store.queue import SqlCheckQueue
+from catloader.store.db.engine import make_engine
+from catloader.store.db.queue import SqlCheckQueue
 from checker.ports import Outcome
 engine = make_engine(sys.argv[1])
 queue = SqlCheckQueue(engine, lease_s=600, max_attempts=3, backoff_s=1)
@@ -406,8 +406,8 @@ def test_many_processes_and_threads_take_every_photo_once(engine: Engine) -> Non
 
 _VICTIM = """
 import sys
-from catloader.store.engine import make_engine
-from catloader.store.queue import SqlCheckQueue
+from catloader.store.db.engine import make_engine
+from catloader.store.db.queue import SqlCheckQueue
 from checker.ports import Outcome
 queue = SqlCheckQueue(make_engine(sys.argv[1]), lease_s=1, max_attempts=3, backoff_s=1)
 claims = queue.claim(10)

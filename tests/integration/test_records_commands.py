@@ -17,12 +17,12 @@ from catloader.cli import main
 from catloader.dispatch import Off
 from catloader.model_choice import model_in_force
 from catloader.settings import Settings
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos import Images
+from catloader.store.db.schema import check_log, images
+from catloader.store.db.users import Users
 from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.engine import reading, utcnow, writing
-from catloader.store.images import Images
 from catloader.store.objects import ObjectStore
-from catloader.store.schema import check_log, images
-from catloader.store.users import Users
 from catloader.uploads import upload
 from models import openvino_ir
 from models.catalogue import entry_named

@@ -19,14 +19,14 @@ from store_rows import add_images
 from catloader.dispatch import Off
 from catloader.replay import Compared, Replayed, ran_by, replay, shadow
 from catloader.settings import Settings
-from catloader.store.check_log import PAGE, CheckLog
-from catloader.store.engine import reading, utcnow, writing
-from catloader.store.images import Images
+from catloader.store.db.check_log import PAGE, CheckLog
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos import Images
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.rechecks import Rechecks, Which
+from catloader.store.db.schema import Status, check_log, images
+from catloader.store.db.users import Users
 from catloader.store.objects import ObjectStore, S3ImageSource
-from catloader.store.queue import SqlCheckQueue
-from catloader.store.rechecks import Rechecks, Which
-from catloader.store.schema import Status, check_log, images
-from catloader.store.users import Users
 from catloader.uploads import Uploaded, upload
 from catloader.wiring import classifier_and_decider
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, insert, select, text, update
 from sqlalchemy.exc import StatementError
 
 from catloader.errors import StoreUnavailable
-from catloader.store.engine import make_engine, migrate, reading, writing
-from catloader.store.schema import users, webhook_ids
+from catloader.store.db.engine import make_engine, migrate, reading, writing
+from catloader.store.db.schema import users, webhook_ids
 
 
 def _add_user(engine: Engine) -> None:

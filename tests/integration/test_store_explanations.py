@@ -10,12 +10,12 @@ from sqlalchemy import Engine, insert
 from store_rows import PHOTOS, THUMBNAILS, add_image, some_user
 
 from catloader.errors import StoreUnavailable
-from catloader.store.engine import writing
-from catloader.store.explanations import Explanations
-from catloader.store.images import Images
-from catloader.store.ledger import Deletions
-from catloader.store.schema import check_log
-from catloader.store.users import Users
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import writing
+from catloader.store.db.explanations import Explanations
+from catloader.store.db.photos import Images
+from catloader.store.db.schema import check_log
+from catloader.store.db.users import Users
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _HOUR = timedelta(hours=1)

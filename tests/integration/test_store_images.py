@@ -9,9 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from store_rows import PHOTOS, THUMBNAILS, add_image, add_images, new_image, some_user
 
 from catloader.errors import NotFound, StoreUnavailable
-from catloader.store.images import Images
-from catloader.store.ledger import Deletions
-from catloader.store.queue import SqlCheckQueue
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.photos import Images
+from catloader.store.db.queue import SqlCheckQueue
 from checker.ports import Outcome
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

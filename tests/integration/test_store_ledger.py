@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, select
 from store_rows import PHOTOS, THUMBNAILS
 
-from catloader.store.engine import reading
-from catloader.store.images import Images
-from catloader.store.ledger import Deletions
-from catloader.store.replays import WebhookIds
-from catloader.store.schema import deletions, webhook_ids
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import reading
+from catloader.store.db.photos import Images
+from catloader.store.db.schema import deletions, webhook_ids
+from catloader.store.db.webhook_ids import WebhookIds
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

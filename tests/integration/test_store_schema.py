@@ -18,13 +18,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
 import catloader.store
-from catloader.store.engine import make_engine, migrate, reading, writing
-from catloader.store.schema import metadata
+from catloader.store.db.engine import make_engine, migrate, reading, writing
+from catloader.store.db.schema import metadata
 
 _ROOT = Path(catloader.store.__file__).parents[2]
 _MIGRATE = """
 import sys
-from catloader.store.engine import make_engine, migrate
+from catloader.store.db.engine import make_engine, migrate
 engine = make_engine(sys.argv[1])
 migrate(engine)
 engine.dispose()
@@ -97,7 +97,9 @@ def test_down_and_up_again(empty_url: str) -> None:
 @contextmanager
 def _alembic(engine: Engine) -> Iterator[Config]:
     config = Config()
-    config.set_main_option("script_location", str(Path(catloader.store.__file__).parent / "migrations"))
+    config.set_main_option(
+        "script_location", str(Path(catloader.store.__file__).parent / "db" / "migrations")
+    )
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         yield config

@@ -11,11 +11,11 @@ from sqlalchemy import Engine, event, func, insert, select
 from store_rows import PHOTOS, THUMBNAILS, add_image, new_image, some_user
 
 from catloader.errors import EmailTaken, NotFound
-from catloader.store.engine import reading, utcnow, writing
-from catloader.store.images import Images
-from catloader.store.ledger import Deletions
-from catloader.store.schema import check_log, images, likes, users
-from catloader.store.users import Users
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos import Images
+from catloader.store.db.schema import check_log, images, likes, users
+from catloader.store.db.users import Users
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

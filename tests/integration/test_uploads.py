@@ -16,11 +16,11 @@ from PIL import Image
 from sqlalchemy import Engine
 
 from catloader.settings import Settings
-from catloader.store.engine import utcnow
-from catloader.store.images import Images
-from catloader.store.ledger import Deletions
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import utcnow
+from catloader.store.db.photos import Images
+from catloader.store.db.users import Users
 from catloader.store.objects import ObjectStore
-from catloader.store.users import Users
 from catloader.uploads import Refused, Uploaded, upload
 
 

@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from web_site import PASSWORD, Person, running_site, services_of
 
 from catloader.errors import SettingError
+from catloader.store.db.engine import make_engine
 from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.engine import make_engine
 from catloader.store.objects import ObjectStore
 
 

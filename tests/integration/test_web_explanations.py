@@ -26,12 +26,12 @@ from web_site import PASSWORD, Person, check, running_site, services_of
 
 from catloader.errors import ExplanationFailed, StoreFull
 from catloader.explanations import LIMIT_S, Explainer
+from catloader.store.db.engine import utcnow
+from catloader.store.db.explanations import Explanations
+from catloader.store.db.photos import Image as Row
+from catloader.store.db.schema import images
 from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.engine import utcnow
-from catloader.store.explanations import Explanations
-from catloader.store.images import Image as Row
 from catloader.store.objects import ObjectStore
-from catloader.store.schema import images
 from catloader.uploads import refuse_full_disk
 from checker.ports import Verdict
 from checker.profile import load_profile

@@ -12,9 +12,9 @@ from flask import Flask
 from sqlalchemy import Engine, update
 from web_site import Person, check, jpeg, running_site, services_of
 
+from catloader.store.db.schema import images
 from catloader.store.embedded_s3 import EmbeddedS3
 from catloader.store.objects import ObjectStore
-from catloader.store.schema import images
 from checker.ports import Outcome, Verdict
 
 

@@ -118,7 +118,7 @@ def test_an_object_store_that_is_away(
 
 
 def test_a_database_that_is_away(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> None:
-    from catloader.store.engine import make_engine
+    from catloader.store.db.engine import make_engine
 
     gone = make_engine(f"sqlite:///{tmp_path / 'no-such-folder' / 'x.sqlite3'}")
     with running_site(gone, s3_server, objects, tmp_path) as app:

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken
-from catloader.store.engine import reading, writing
-from catloader.store.images import OBJECT_KEYS, ledger_rows
-from catloader.store.schema import deletions, images, users
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.photos import OBJECT_KEYS, ledger_rows
+from catloader.store.db.schema import deletions, images, users
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, exists, func, select, update
 
-from catloader.store.engine import reading, writing
-from catloader.store.schema import Status, check_log, images
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import Status, check_log, images
 
 FINISHED = (Status.CAT, Status.UNSURE, Status.NOT_CAT, Status.UNREADABLE, Status.FAILED)
 _AT_ONCE = 1000

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, delete, func, select, update
 
-from catloader.store.engine import reading, writing
-from catloader.store.schema import deletions
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import deletions
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from sqlalchemy import (
     update,
 )
 
-from catloader.store.images import status_is
-from catloader.store.schema import Status, UtcDateTime, check_log, images
+from catloader.store.db.photos import status_is
+from catloader.store.db.schema import Status, UtcDateTime, check_log, images
 from checker.ports import Decision, ModelStamp, Outcome
 
 _now: ColumnElement[Any] = bindparam("now", type_=UtcDateTime())

@@ -7,9 +7,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, delete, insert, select, update
 
 from catloader.errors import StoreUnavailable
-from catloader.store.engine import reading, writing
-from catloader.store.images import CheckRecord
-from catloader.store.schema import check_log, deletions, images
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.photos import CheckRecord
+from catloader.store.db.schema import check_log, deletions, images
 
 
 class Explanations:

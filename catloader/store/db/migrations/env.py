@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from catloader.store.schema import metadata
+from catloader.store.db.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

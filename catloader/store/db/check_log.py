@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Row, Select, func, not_, select
 
-from catloader.store.engine import reading
-from catloader.store.images import CheckRecord
-from catloader.store.schema import Status, check_log, images
+from catloader.store.db.engine import reading
+from catloader.store.db.photos import CheckRecord
+from catloader.store.db.schema import Status, check_log, images
 
 PAGE = 200
 

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Engine, Select, delete, func, insert, lite
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import NotFound, StoreUnavailable
-from catloader.store.engine import reading, writing
-from catloader.store.schema import Status, check_log, deletions, images
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import Status, check_log, deletions, images
 
 
 @dataclass(frozen=True, slots=True)

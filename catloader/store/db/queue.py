@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Update
 
 from catloader.errors import StoreUnavailable
-from catloader.store import queue_sql as sql
-from catloader.store.engine import reading, utcnow, writing
-from catloader.store.schema import Status
+from catloader.store.db import queue_sql as sql
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.schema import Status
 from checker import errors as checker_errors
 from checker.ports import Claim, Outcome
 

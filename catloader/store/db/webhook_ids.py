@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, delete, insert
 from sqlalchemy.exc import IntegrityError
 
-from catloader.store.engine import writing
-from catloader.store.schema import webhook_ids
+from catloader.store.db.engine import writing
+from catloader.store.db.schema import webhook_ids
 
 _KEPT = timedelta(hours=1)
 """Many times the five minutes for which a signature is good: clocks may differ between machines."""
