@@ -13,7 +13,7 @@ from datetime import datetime
 
 from catloader.errors import CatLoaderError
 from catloader.store.db.deletions import Deletions
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 

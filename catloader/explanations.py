@@ -22,7 +22,7 @@ from pathlib import Path
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import CheckRecord, Image
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.objects import ObjectStore
 from catloader.turns import Turns
 from checker.errors import ModelRefused
 from checker.head import Head

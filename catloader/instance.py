@@ -20,8 +20,8 @@ from sqlalchemy.exc import DatabaseError
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, migrate
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 

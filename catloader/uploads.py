@@ -18,7 +18,7 @@ from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnava
 from catloader.images import Limits, Prepared, prepare
 from catloader.settings import Settings
 from catloader.store.db.photos import Images, NewImage
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from catloader.store.db.photos import Images
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
-from catloader.store.objects import ObjectStore, S3ImageSource
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.uploads import refuse_full_disk
 from checker.choice import Asked, load_checker
 from checker.operating_point import SHIPPED_PROFILES, Decider

@@ -43,7 +43,7 @@ from catloader.processes import die_with_parent
 from catloader.server import Server, listening
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, migrate
-from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.s3.embedded import EmbeddedS3
 from catloader.uploads import upload
 from catloader.visitor import Visitor, free_port
 from catloader.wiring import Services, build

@@ -15,7 +15,7 @@ from catloader.images import Prepared
 from catloader.settings import Settings
 from catloader.store.db.engine import migrate, utcnow
 from catloader.store.db.photos import NewImage
-from catloader.store.objects import ObjectStore, S3ImageSource
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
 from checker.pipeline import Loaded
 from checker.ports import View

@@ -21,8 +21,8 @@ from sqlalchemy import Engine
 
 from catloader.store.db.engine import make_engine, migrate, writing
 from catloader.store.db.schema import metadata
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 
 _SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 _POSTGRES_START_S = 20

@@ -55,7 +55,7 @@ def verify(since: datetime | None, sample: int | None) -> None:
     """
     from catloader.replay import ran_by, replay
     from catloader.store.db.check_log import CheckLog
-    from catloader.store.objects import S3ImageSource
+    from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import classifier_and_decider
 
     replayed = differ = 0
@@ -123,7 +123,7 @@ def shadow(name: str, sample: int | None) -> None:
     """
     from catloader.replay import shadow as run
     from catloader.store.db.check_log import CheckLog
-    from catloader.store.objects import S3ImageSource
+    from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import load_network
 
     entry_named(name)

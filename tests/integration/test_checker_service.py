@@ -18,7 +18,7 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos import Images
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import Status, check_log, images
-from catloader.store.objects import ObjectStore, S3ImageSource
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.uploads import Uploaded, upload
 from catloader.wiring import load_network
 from checker.pipeline import Loaded

@@ -14,8 +14,8 @@ from catloader.deletion import DeletionWorker
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import writing
 from catloader.store.db.schema import deletions
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 
 
 @pytest.fixture

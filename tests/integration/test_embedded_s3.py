@@ -19,15 +19,15 @@ import pytest
 import requests
 
 from catloader.errors import StartupError, StoreUnavailable
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from catloader.visitor import until
 
 _ROOT = Path(__file__).parents[2]
 _SITE = """
 import sys
 from pathlib import Path
-from catloader.store.embedded_s3 import EmbeddedS3
+from catloader.store.s3.embedded import EmbeddedS3
 server = EmbeddedS3(Path(sys.argv[1]))
 server.start()
 print(server.endpoint_url, flush=True)

@@ -21,8 +21,8 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos import Images
 from catloader.store.db.schema import check_log, images
 from catloader.store.db.users import Users
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from catloader.uploads import upload
 from models import openvino_ir
 from models.catalogue import entry_named

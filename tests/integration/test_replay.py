@@ -26,7 +26,7 @@ from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.rechecks import Rechecks, Which
 from catloader.store.db.schema import Status, check_log, images
 from catloader.store.db.users import Users
-from catloader.store.objects import ObjectStore, S3ImageSource
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.uploads import Uploaded, upload
 from catloader.wiring import classifier_and_decider
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable

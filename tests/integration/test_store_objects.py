@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from catloader.errors import NotFound, StoreUnavailable
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore, S3ImageSource
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker import errors as checker_errors
 from checker.ports import Claim, View
 

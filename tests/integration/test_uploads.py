@@ -20,7 +20,7 @@ from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Images
 from catloader.store.db.users import Users
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.objects import ObjectStore
 from catloader.uploads import Refused, Uploaded, upload
 
 

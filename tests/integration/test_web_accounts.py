@@ -14,8 +14,8 @@ from web_site import PASSWORD, Person, running_site, services_of
 
 from catloader.errors import SettingError
 from catloader.store.db.engine import make_engine
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Image as Row
 from catloader.store.db.schema import images
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from catloader.uploads import refuse_full_disk
 from checker.ports import Verdict
 from checker.profile import load_profile

@@ -14,8 +14,8 @@ from flask import Flask
 from sqlalchemy import Engine
 from web_site import Person, jpeg, running_site, services_of
 
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 
 
 @pytest.fixture

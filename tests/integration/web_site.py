@@ -18,8 +18,8 @@ from werkzeug.test import TestResponse
 
 from catloader import create_app
 from catloader.settings import Settings
-from catloader.store.embedded_s3 import EmbeddedS3
-from catloader.store.objects import ObjectStore
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from catloader.wiring import Services, build
 from checker.ports import Decision, Label, ModelStamp, Outcome, Verdict, View
 

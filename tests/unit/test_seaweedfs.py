@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catloader.store import seaweedfs
+from catloader.store.s3 import seaweedfs
 from checker.service import available_cores
 
 

@@ -16,8 +16,8 @@ from typing import IO
 
 from catloader.errors import StartupError
 from catloader.settings import kept_secret
-from catloader.store import seaweedfs
 from catloader.store.child import start_child
+from catloader.store.s3 import seaweedfs
 
 _log = logging.getLogger(__name__)
 _START_S = 30.0
