@@ -14,6 +14,7 @@ from catloader.deletion import DeletionWorker
 from catloader.dispatch import ENDPOINT, Dispatcher, HttpPost, InProcess, Off
 from catloader.errors import StartupError
 from catloader.explanations import Explainer
+from catloader.intake.upload import refuse_full_disk
 from catloader.model_choice import resolve_model
 from catloader.settings import Settings, kept_secret
 from catloader.signatures import Signer, new_secret
@@ -25,7 +26,6 @@ from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from catloader.uploads import refuse_full_disk
 from checker.choice import Asked, load_checker
 from checker.operating_point import SHIPPED_PROFILES, Decider
 from checker.ports import Classifier

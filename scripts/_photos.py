@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from catloader.errors import CatLoaderError
-from catloader.images import Limits, prepare
+from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
 from checker.errors import UnreadableImage
 from scripts._command import CannotRun

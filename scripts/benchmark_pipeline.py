@@ -29,10 +29,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from catloader.images import Prepared, prepare
 from catloader.instance import object_store
+from catloader.intake.prepare import Prepared, prepare
+from catloader.intake.upload import limits
 from catloader.settings import Settings
-from catloader.uploads import limits
 from catloader.wiring import Services, load_network
 from checker.operating_point import Decider
 from checker.pipeline import Loaded

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from catloader.images import Prepared
+from catloader.intake.prepare import Prepared
 from catloader.settings import Settings
 from catloader.store.db.engine import migrate, utcnow
 from catloader.store.db.photos import NewImage

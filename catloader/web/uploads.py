@@ -21,8 +21,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from catloader.dispatch import Dispatcher
-from catloader.uploads import Refused, Uploaded
-from catloader.uploads import upload as store
+from catloader.intake.upload import Refused, Uploaded
+from catloader.intake.upload import upload as store
 from catloader.web.context import for_log, now, services, wants_json
 from catloader.web.sessions import current_user
 

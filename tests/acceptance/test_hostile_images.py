@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from catloader.errors import BadImage
-from catloader.images import Limits, Prepared, prepare
+from catloader.intake.prepare import Limits, Prepared, prepare
 
 LIMITS = Limits(max_bytes=25 * 2**20, max_pixels=10**8, max_edge_px=2560, thumbnail_px=320, jpeg_quality=88)
 MIN_SHARE = 0.97

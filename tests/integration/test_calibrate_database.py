@@ -16,10 +16,10 @@ from sqlalchemy import update
 
 from catloader.dispatch import Off
 from catloader.instance import beside, database
+from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import images
-from catloader.uploads import Uploaded, upload
 from catloader.wiring import build, classifier_and_decider
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,13 +13,13 @@ from sqlalchemy import Engine, select, text, update
 from store_rows import some_user
 
 from catloader.dispatch import Off
+from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos import Images
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import Status, check_log, images
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from catloader.uploads import Uploaded, upload
 from catloader.wiring import load_network
 from checker.pipeline import Loaded
 from checker.ports import Claim, ImageSource, View

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, func, select, update
 
 from catloader.cli import main
 from catloader.dispatch import Off
+from catloader.intake.upload import upload
 from catloader.model_choice import model_in_force
 from catloader.settings import Settings
 from catloader.store.db.engine import reading, utcnow, writing
@@ -23,7 +24,6 @@ from catloader.store.db.schema import check_log, images
 from catloader.store.db.users import Users
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from catloader.uploads import upload
 from models import openvino_ir
 from models.catalogue import entry_named
 

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, insert, select, update
 from store_rows import add_images
 
 from catloader.dispatch import Off
+from catloader.intake.upload import Uploaded, upload
 from catloader.replay import Compared, Replayed, ran_by, replay, shadow
 from catloader.settings import Settings
 from catloader.store.db.check_log import PAGE, CheckLog
@@ -27,7 +28,6 @@ from catloader.store.db.rechecks import Rechecks, Which
 from catloader.store.db.schema import Status, check_log, images
 from catloader.store.db.users import Users
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from catloader.uploads import Uploaded, upload
 from catloader.wiring import classifier_and_decider
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
 from checker.operating_point import Decider, Thresholds

@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
+from catloader.intake.upload import Refused, Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Images
 from catloader.store.db.users import Users
 from catloader.store.s3.objects import ObjectStore
-from catloader.uploads import Refused, Uploaded, upload
 
 
 class CountingDispatcher:
@@ -160,7 +160,7 @@ def test_captions_are_cleaned(site: Site) -> None:
 
 
 def test_store_away(away: Site, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.CRITICAL, "catloader.uploads"):
+    with caplog.at_level(logging.CRITICAL, "catloader.intake.upload"):
         outcomes = away.upload(("a.png", photo()), ("b.png", photo()))
     sentence = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
     assert outcomes == [Refused("a.png", sentence, 503), Refused("b.png", sentence, 503)]

@@ -26,13 +26,13 @@ from web_site import PASSWORD, Person, check, running_site, services_of
 
 from catloader.errors import ExplanationFailed, StoreFull
 from catloader.explanations import LIMIT_S, Explainer
+from catloader.intake.upload import refuse_full_disk
 from catloader.store.db.engine import utcnow
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Image as Row
 from catloader.store.db.schema import images
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from catloader.uploads import refuse_full_disk
 from checker.ports import Verdict
 from checker.profile import load_profile
 from models.catalogue import resolve

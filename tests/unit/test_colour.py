@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from catloader.images import Limits, prepare
+from catloader.intake.prepare import Limits, prepare
 
 LIMITS = Limits(max_bytes=2**20, max_pixels=10**6, max_edge_px=256, thumbnail_px=64, jpeg_quality=95)
 SRGB = ImageCms.createProfile("sRGB")

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from catloader.demo_photos import demo_photos
-from catloader.sniff import sniff
+from catloader.intake.formats import sniff
 
 
 def test_demo_photos(tmp_path: Path) -> None:

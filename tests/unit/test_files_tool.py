@@ -21,7 +21,7 @@ import pytest
 import skimage
 from PIL import Image
 
-from catloader.images import Limits, prepare
+from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
 from checker import files, report, views
 from checker.arguments import parse

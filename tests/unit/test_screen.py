@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from catloader import errors
-from catloader.images import Limits, prepare
-from catloader.screen import takes_too_long
-from catloader.sniff import sniff
+from catloader.intake.bombs import takes_too_long
+from catloader.intake.formats import sniff
+from catloader.intake.prepare import Limits, prepare
 
 LIMITS = Limits(max_bytes=25 * 2**20, max_pixels=10**8, max_edge_px=2560, thumbnail_px=320, jpeg_quality=88)
 FORMATS = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP")

@@ -24,9 +24,10 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from catloader import colour, errors
-from catloader.screen import takes_too_long
-from catloader.sniff import sniff
+from catloader import errors
+from catloader.intake import colour
+from catloader.intake.bombs import takes_too_long
+from catloader.intake.formats import sniff
 
 # The decoders' own classes and not Image.open: it would try every plugin of the process, follow the
 # picture index of an MPO, and warn where the checks below refuse.

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from catloader.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
-from catloader.images import Limits, Prepared, prepare
+from catloader.intake.prepare import Limits, Prepared, prepare
 from catloader.settings import Settings
 from catloader.store.db.photos import Images, NewImage
 from catloader.store.s3.objects import ObjectStore
