@@ -17,8 +17,8 @@ import click
 from flask import Flask
 
 from catloader import create_app
+from catloader.checks.promotion import overruled, resolve_model
 from catloader.instance import alone, beside, database, following, object_store, usable_data_folder
-from catloader.model_choice import overruled, resolve_model
 from catloader.server import Server, listening
 from catloader.settings import Settings
 from catloader.wiring import Services, build

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from catloader.checks.dispatch import ENDPOINT, Dispatcher, HttpPost, InProcess, Off
+from catloader.checks.promotion import resolve_model
+from catloader.checks.signatures import Signer, new_secret
 from catloader.deletion import DeletionWorker
-from catloader.dispatch import ENDPOINT, Dispatcher, HttpPost, InProcess, Off
 from catloader.errors import StartupError
 from catloader.explanations import Explainer
 from catloader.intake.upload import refuse_full_disk
-from catloader.model_choice import resolve_model
 from catloader.settings import Settings, kept_secret
-from catloader.signatures import Signer, new_secret
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import make_engine
 from catloader.store.db.explanations import Explanations

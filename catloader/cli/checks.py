@@ -27,7 +27,7 @@ def run() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def files(arguments: tuple[str, ...]) -> None:
     """Check files and folders, without S3 or database: `python -m checker` with the site's settings."""
-    from catloader.model_choice import resolve_model
+    from catloader.checks.promotion import resolve_model
     from checker.__main__ import main as check_files
 
     settings = Settings.from_environment()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from catloader.model_choice import resolve_model
+from catloader.checks.promotion import resolve_model
 from catloader.settings import Settings
 from checker.ports import Pixels
 from models.catalogue import Entry, entry_named, load_catalogue, resolve, weights_path

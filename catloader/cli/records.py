@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader import model_choice
+from catloader.checks import promotion
 from catloader.settings import Settings
 from catloader.store.db.rechecks import FINISHED, Rechecks, Which
 from catloader.store.db.schema import Status
@@ -53,7 +53,7 @@ def verify(since: datetime | None, sample: int | None) -> None:
 
     Only those of the network, runtime, precision and profile in force; the others are counted.
     """
-    from catloader.replay import ran_by, replay
+    from catloader.checks.records import ran_by, replay
     from catloader.store.db.check_log import CheckLog
     from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import classifier_and_decider
@@ -121,7 +121,7 @@ def shadow(name: str, sample: int | None) -> None:
 
     Nothing is written.
     """
-    from catloader.replay import shadow as run
+    from catloader.checks.records import shadow as run
     from catloader.store.db.check_log import CheckLog
     from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import load_network
@@ -174,7 +174,7 @@ def promote(name: str) -> None:
     usable_data_folder(settings)
     entry_named(name)
     how = _tried(settings, name)
-    choice = model_choice.promote(settings, name)
+    choice = promotion.promote(settings, name)
     click.echo(f"{name} is promoted ({how}); before it: {choice.previous}.")
     _say_when(settings)
 
@@ -183,9 +183,9 @@ def promote(name: str) -> None:
 def rollback() -> None:
     """Go back to the network before the last promotion, when it loads and stands its self-test."""
     settings = Settings.from_environment()
-    name = model_choice.back(settings)
+    name = promotion.back(settings)
     how = _tried(settings, resolve(name, settings.weights_dir)[0].name)
-    choice = model_choice.promote(settings, name)
+    choice = promotion.promote(settings, name)
     click.echo(f"{name} is back ({how}); before it: {choice.previous}.")
     _say_when(settings)
 
@@ -201,7 +201,7 @@ def _tried(settings: Settings, name: str) -> str:
 
 
 def _say_when(settings: Settings) -> None:
-    if settings.model == model_choice.AUTO:
+    if settings.model == promotion.AUTO:
         click.echo("Sites and workers take it at their next start.")
     else:
         click.echo(f"CATCHECK_MODEL={settings.model} is set and wins: unset it for the promotion to count.")

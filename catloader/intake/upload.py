@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import BinaryIO
 
-from catloader.dispatch import Dispatcher
+from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.prepare import Limits, Prepared, prepare
 from catloader.settings import Settings

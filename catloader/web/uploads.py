@@ -20,7 +20,7 @@ from flask import (
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
-from catloader.dispatch import Dispatcher
+from catloader.checks.dispatch import Dispatcher
 from catloader.intake.upload import Refused, Uploaded
 from catloader.intake.upload import upload as store
 from catloader.web.context import for_log, now, services, wants_json

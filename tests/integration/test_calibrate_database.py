@@ -14,7 +14,7 @@ import skimage.data
 from PIL import Image
 from sqlalchemy import update
 
-from catloader.dispatch import Off
+from catloader.checks.dispatch import Off
 from catloader.instance import beside, database
 from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings

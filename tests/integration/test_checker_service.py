@@ -12,7 +12,7 @@ import skimage
 from sqlalchemy import Engine, select, text, update
 from store_rows import some_user
 
-from catloader.dispatch import Off
+from catloader.checks.dispatch import Off
 from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.engine import reading, utcnow, writing

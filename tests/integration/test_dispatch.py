@@ -11,8 +11,8 @@ import pytest
 import requests
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from catloader.dispatch import ENDPOINT, HttpPost
-from catloader.signatures import Signer, new_secret
+from catloader.checks.dispatch import ENDPOINT, HttpPost
+from catloader.checks.signatures import Signer, new_secret
 from checker.http import MAX_BODY_BYTES, create_checker_app
 
 

@@ -13,10 +13,10 @@ import skimage
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, func, select, update
 
+from catloader.checks.dispatch import Off
+from catloader.checks.promotion import model_in_force
 from catloader.cli import main
-from catloader.dispatch import Off
 from catloader.intake.upload import upload
-from catloader.model_choice import model_in_force
 from catloader.settings import Settings
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos import Images

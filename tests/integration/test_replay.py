@@ -16,9 +16,9 @@ from PIL import Image as Picture
 from sqlalchemy import Engine, insert, select, update
 from store_rows import add_images
 
-from catloader.dispatch import Off
+from catloader.checks.dispatch import Off
+from catloader.checks.records import Compared, Replayed, ran_by, replay, shadow
 from catloader.intake.upload import Uploaded, upload
-from catloader.replay import Compared, Replayed, ran_by, replay, shadow
 from catloader.settings import Settings
 from catloader.store.db.check_log import PAGE, CheckLog
 from catloader.store.db.engine import reading, utcnow, writing

@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from web_site import Person, check, jpeg, running_site, services_of
 
-from catloader.dispatch import ENDPOINT
+from catloader.checks.dispatch import ENDPOINT
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.ports import Verdict

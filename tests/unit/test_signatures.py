@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from catloader.checks.signatures import Signer, new_secret
 from catloader.errors import SettingError
-from catloader.signatures import Signer, new_secret
 
 BODY = '{"type":"photos.waiting"}'
 

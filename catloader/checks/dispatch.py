@@ -14,7 +14,7 @@ from typing import Protocol
 
 import requests
 
-from catloader.signatures import Signer
+from catloader.checks.signatures import Signer
 
 logger = logging.getLogger(__name__)
 
