@@ -15,7 +15,7 @@ from catloader.checks.promotion import resolve_model
 from catloader.checks.signatures import Signer, new_secret
 from catloader.deletion import DeletionWorker
 from catloader.errors import StartupError
-from catloader.explanations import Explainer
+from catloader.explanations.explainer import Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.deletions import Deletions

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, update
 from web_site import PASSWORD, Person, check, running_site, services_of
 
 from catloader.errors import ExplanationFailed, StoreFull
-from catloader.explanations import LIMIT_S, Explainer
+from catloader.explanations.explainer import LIMIT_S, Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.store.db.engine import utcnow
 from catloader.store.db.explanations import Explanations
@@ -323,7 +323,7 @@ def test_a_child_that_dies_is_told_and_the_next_one_does_it(app: Flask, anna: Pe
 
 _PARENT = """
 import os, signal, subprocess, sys
-print(subprocess.Popen([sys.executable, "-m", "catloader.explain_child", str(os.getpid())]).pid, flush=True)
+print(subprocess.Popen([sys.executable, "-m", "catloader.explanations.child", str(os.getpid())]).pid, flush=True)
 signal.pause()
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from catloader.turns import Turns
+from catloader.explanations.fair_lock import Turns
 
 ANNA, BEN, CLEO = 1, 2, 3
 

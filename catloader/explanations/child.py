@@ -1,6 +1,6 @@
 """The child process that explains one photo: torch comes and goes with it.
 
-In: a line of JSON (``catloader.explanations.Basis`` writes it), then the photo. Out: a JPEG.
+In: a line of JSON (``catloader.explanations.explainer.Basis`` writes it), then the photo. Out: a JPEG.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
+from catloader.explanations.fair_lock import Turns
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import CheckRecord, Image
 from catloader.store.s3.objects import ObjectStore
-from catloader.turns import Turns
 from checker.errors import ModelRefused
 from checker.head import Head
 from checker.operating_point import UNCALIBRATED
@@ -41,7 +41,7 @@ LIMIT_S = 45.0
 _BOOKED_FOR = timedelta(hours=1)
 # Who was sent away is told to come again in three seconds.
 _PATIENCE_S = 6.0
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ class Explainer:
                 raise ExplanationFailed("The site is stopping.")
             self._child = subprocess.Popen(
                 # -P: what lies in the folder that the site was started from is not to be imported.
-                [sys.executable, "-P", "-m", "catloader.explain_child", str(os.getpid())],
+                [sys.executable, "-P", "-m", "catloader.explanations.child", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
