@@ -145,7 +145,7 @@ def as_stored(data: bytes) -> Pictures:
 def _reviewed_photos() -> Iterable[LabelledPhoto]:
     from sqlalchemy import select
 
-    from catloader.instance import beside, usable_data_folder
+    from catloader.server.data_dir import beside, usable_data_folder
     from catloader.store.db.schema import images
     from catloader.wiring import build
 

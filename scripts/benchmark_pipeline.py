@@ -29,9 +29,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from catloader.instance import object_store
 from catloader.intake.prepare import Prepared, prepare
 from catloader.intake.upload import limits
+from catloader.server.data_dir import object_store
 from catloader.settings import Settings
 from catloader.wiring import Services, load_network
 from checker.operating_point import Decider

@@ -41,7 +41,7 @@ from catloader.demo_photos import demo_photos
 from catloader.errors import StartupError
 from catloader.intake.upload import upload
 from catloader.processes import die_with_parent
-from catloader.server import Server, listening
+from catloader.server.gunicorn import Server, listening
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, migrate
 from catloader.store.s3.embedded import EmbeddedS3

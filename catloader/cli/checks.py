@@ -17,7 +17,7 @@ def check() -> None:
 @check.command()
 def run() -> None:
     """Check all that waits, then exit."""
-    from catloader.serve import check_once
+    from catloader.server.commands import check_once
 
     photos = check_once(Settings.from_environment())
     click.echo(f"{photos} photo{'' if photos == 1 else 's'} checked.")
@@ -49,7 +49,7 @@ def files(arguments: tuple[str, ...]) -> None:
 @check.command(name="list")
 def list_() -> None:
     """Show what waits and how much of each verdict there is."""
-    from catloader.instance import database, usable_data_folder
+    from catloader.server.data_dir import database, usable_data_folder
     from catloader.store.db.photos import Images
 
     settings = Settings.from_environment()
@@ -67,7 +67,7 @@ def list_() -> None:
 @click.command()
 def worker() -> None:
     """Check photos as they come, in a process of its own, until Ctrl-C."""
-    from catloader.serve import work
+    from catloader.server.commands import work
 
     work(Settings.from_environment())
 
@@ -80,6 +80,6 @@ def checker() -> None:
 @checker.command()
 def serve() -> None:
     """Listen for the signed wake-ups of CATCHECK_DISPATCH=external."""
-    from catloader.serve import serve_checker
+    from catloader.server.commands import serve_checker
 
     serve_checker(Settings.from_environment())

@@ -93,7 +93,7 @@ def recheck(
 
     What a person has decided stays as it is.
     """
-    from catloader.instance import database, usable_data_folder
+    from catloader.server.data_dir import database, usable_data_folder
 
     if model_digest is None and band is None and since is None:
         raise click.UsageError("Say which: --model-digest, --band or --since.")
@@ -168,7 +168,7 @@ def shadow(name: str, sample: int | None) -> None:
 @click.argument("name")
 def promote(name: str) -> None:
     """Make NAME what CATCHECK_MODEL=auto means, when it loads and stands its self-test."""
-    from catloader.instance import usable_data_folder
+    from catloader.server.data_dir import usable_data_folder
 
     settings = Settings.from_environment()
     usable_data_folder(settings)
@@ -209,7 +209,7 @@ def _say_when(settings: Settings) -> None:
 
 @contextmanager
 def _services() -> Iterator[Services]:
-    from catloader.instance import beside, database, usable_data_folder
+    from catloader.server.data_dir import beside, database, usable_data_folder
     from catloader.wiring import build
 
     settings = Settings.from_environment()

@@ -12,7 +12,7 @@ from catloader.settings import Settings
 @click.command()
 def serve() -> None:
     """Run the site until Ctrl-C."""
-    from catloader.serve import serve as run
+    from catloader.server.commands import serve as run
 
     run(Settings.from_environment())
 
@@ -33,7 +33,7 @@ def db() -> None:
 @db.command()
 def migrate() -> None:
     """Bring its tables up to date (`serve` does so by itself)."""
-    from catloader.instance import database, usable_data_folder
+    from catloader.server.data_dir import database, usable_data_folder
 
     settings = Settings.from_environment()
     usable_data_folder(settings)

@@ -68,7 +68,7 @@ def ls() -> None:
 
 @contextmanager
 def _users() -> Iterator[Users]:
-    from catloader.instance import database, usable_data_folder
+    from catloader.server.data_dir import database, usable_data_folder
 
     settings = Settings.from_environment()
     usable_data_folder(settings)

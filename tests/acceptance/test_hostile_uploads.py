@@ -20,7 +20,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from catloader.instance import beside
+from catloader.server.data_dir import beside
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.schema import deletions, images

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, make_url, select, text
 
-from catloader.instance import object_store
+from catloader.server.data_dir import object_store
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.schema import check_log, images
 from checker.errors import ModelRefused

@@ -15,8 +15,8 @@ from PIL import Image
 from sqlalchemy import update
 
 from catloader.checks.dispatch import Off
-from catloader.instance import beside, database
 from catloader.intake.upload import Uploaded, upload
+from catloader.server.data_dir import beside, database
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from catloader.server import listening
+from catloader.server.gunicorn import listening
 from catloader.visitor import free_port
 
 

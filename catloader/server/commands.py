@@ -18,8 +18,8 @@ from flask import Flask
 
 from catloader import create_app
 from catloader.checks.promotion import overruled, resolve_model
-from catloader.instance import alone, beside, database, following, object_store, usable_data_folder
-from catloader.server import Server, listening
+from catloader.server.data_dir import alone, beside, database, following, object_store, usable_data_folder
+from catloader.server.gunicorn import Server, listening
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 from checker.http import create_checker_app
