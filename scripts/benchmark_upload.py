@@ -37,7 +37,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from catloader import create_app
-from catloader.demo_photos import demo_photos
+from catloader.demo.client import Visitor, free_port
+from catloader.demo.photos import demo_photos
 from catloader.errors import StartupError
 from catloader.intake.upload import upload
 from catloader.processes import die_with_parent
@@ -45,7 +46,6 @@ from catloader.server.gunicorn import Server, listening
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, migrate
 from catloader.store.s3.embedded import EmbeddedS3
-from catloader.visitor import Visitor, free_port
 from catloader.wiring import Services, build
 from scripts._command import new_file, plainly
 from scripts._provenance import provenance

@@ -20,7 +20,7 @@ def serve() -> None:
 @click.command()
 def demo() -> None:
     """The main job from end to end, on free ports and in a temporary folder."""
-    from catloader.demo import demo as run
+    from catloader.demo.demo import demo as run
 
     raise SystemExit(run())
 

@@ -20,11 +20,11 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from catloader.demo.client import Visitor, free_port
 from catloader.server.data_dir import beside
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.schema import deletions, images
-from catloader.visitor import Visitor, free_port
 
 MIN_SHARE = 0.97
 _STOP_S = 20

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from catloader.demo_photos import demo_photos
+from catloader.demo.photos import demo_photos
 
 
 def _run(arguments: list[str], weights_dir: Path) -> subprocess.CompletedProcess[str]:

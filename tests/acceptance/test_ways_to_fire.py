@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from catloader.demo_photos import demo_photos
+from catloader.demo.client import Visitor, free_port, until
+from catloader.demo.photos import demo_photos
 from catloader.settings import Settings
-from catloader.visitor import Visitor, free_port, until
 
 _NEVER_S = 3600  # no sweep comes to the rescue: only the wake-up can bring the verdict
 _LOAD_S = 60

@@ -18,10 +18,10 @@ import psutil
 import pytest
 import requests
 
+from catloader.demo.client import until
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from catloader.visitor import until
 
 _ROOT = Path(__file__).parents[2]
 _SITE = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from catloader.demo_photos import demo_photos
+from catloader.demo.photos import demo_photos
 from catloader.intake.formats import sniff
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from catloader.demo.client import free_port
 from catloader.server.gunicorn import listening
-from catloader.visitor import free_port
 
 
 def test_an_answer_is_not_held_back_for_an_acknowledgement() -> None:

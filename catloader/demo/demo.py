@@ -20,13 +20,13 @@ from statistics import median
 
 import click
 
-from catloader.demo_photos import DemoPhoto, demo_photos
+from catloader.demo.client import Visitor, free_port
+from catloader.demo.photos import DemoPhoto, demo_photos
 from catloader.errors import StartupError
 from catloader.processes import die_with_parent
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine
 from catloader.store.db.photos import CheckRecord, Images
-from catloader.visitor import Visitor, free_port
 
 _STOP_S = 10.0
 _TOP = 3
