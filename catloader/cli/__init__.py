@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from catloader.cli import checks, networks, records, site, users
+from catloader.cli import checks, models, records, site, users
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
@@ -39,11 +39,11 @@ for command in (
     checks.check,
     checks.worker,
     checks.checker,
-    networks.models,
+    models.models,
 ):
     main.add_command(command)
 
 for command in (records.verify, records.recheck):
     checks.check.add_command(command)
 for command in (records.shadow, records.promote, records.rollback):
-    networks.models.add_command(command)
+    models.models.add_command(command)

@@ -10,8 +10,8 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from catloader.settings import Settings
-from catloader.web import api, auth, errors, gallery, health, limits, security, sessions, uploads, words
-from catloader.web.drain import Drained
+from catloader.web import api, auth, errors, gallery, health, labels, limits, security, sessions, uploads
+from catloader.web.lingering_close import Drained
 from catloader.wiring import Services, build
 
 SESSION_DAYS = 30
@@ -40,7 +40,7 @@ def make_app(services: Services) -> Flask:
     )
     app.session_interface = sessions.Sessions()
     app.json = security.HtmlSafeJson(app)
-    words.init_app(app)
+    labels.init_app(app)
     security.init_app(app)
     # Who asks is settled before the form is read: strangers can't make the site spool their uploads.
     sessions.init_app(app)

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, jsonify, request
 
 from catloader.errors import InvalidInput
 from catloader.web.context import MAX_ID, services
+from catloader.web.labels import badge
 from catloader.web.sessions import current_user
-from catloader.web.words import badge
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 

@@ -13,8 +13,8 @@ from catloader.errors import NotFound
 from catloader.store.db.photos import Image
 from catloader.web.context import MAX_ID, now, services
 from catloader.web.gauge import gauge
+from catloader.web.labels import noun_of, sentence
 from catloader.web.sessions import current_user, public
-from catloader.web.words import noun_of, sentence
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("gallery", __name__)
