@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 
-from checker.decode import keep_memory
 from checker.errors import ClassifierFailed, UnreadableImage
 from checker.pipeline import Loaded, check_batch
+from checker.pixels.decode import keep_memory
+from checker.pixels.renditions import site_views
 from checker.ports import Claim, Outcome, View
-from checker.views import site_views
 
 EXTENSIONS = (
     ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg",

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from checker.decode import LIBRARIES
 from checker.errors import ClassifierFailed, ModelRefused
+from checker.pixels.decode import LIBRARIES
 from checker.ports import Activations, Floats, ModelStamp, Pixels
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError

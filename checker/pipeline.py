@@ -15,7 +15,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from checker.decode import decode
 from checker.errors import (
     CheckerError,
     ClassifierFailed,
@@ -24,7 +23,8 @@ from checker.errors import (
     Unexpected,
     UnreadableImage,
 )
-from checker.framing import preprocessing_of
+from checker.pixels.decode import decode
+from checker.pixels.framing import preprocessing_of
 from checker.ports import (
     Activations,
     Claim,

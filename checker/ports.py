@@ -167,7 +167,7 @@ class Classifier(Protocol):
 
     @property
     def preprocessing(self) -> Any:
-        """The catalogue's ``Preprocessing``: what ``checker.decode.decode`` needs."""
+        """The catalogue's ``Preprocessing``: what ``checker.pixels.decode.decode`` needs."""
         ...
 
     def run(self, batch: Pixels) -> Activations:

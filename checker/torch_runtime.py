@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from checker import nvjpeg
-from checker.decode import LIBRARIES
 from checker.errors import ClassifierFailed, ModelRefused
+from checker.pixels import nvjpeg
+from checker.pixels.decode import LIBRARIES
 from checker.ports import Activations, Floats, ModelStamp, Pixels
 from models.build import build, fold_batch_norms, verify
 from models.catalogue import Entry, Preprocessing

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from checker import pipeline
-from checker.decode import keep_memory
 from checker.errors import CheckerError
 from checker.pipeline import Fetched, Loaded
+from checker.pixels.decode import keep_memory
 from checker.ports import CheckQueue, Claim, ImageSource, Outcome
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from checker.decode import decode
-from checker.framing import preprocessing_of
 from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.pixels.decode import decode
+from checker.pixels.framing import preprocessing_of
 from checker.ports import Classifier, View
 from checker.profile import Profile
 from checker.self_test import names_digest

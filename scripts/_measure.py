@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from checker.decode import decode
-from checker.framing import preprocessing_of
+from checker.pixels.decode import decode
+from checker.pixels.framing import preprocessing_of
 from checker.ports import Classifier, Floats, ModelStamp, Pixels, View
 from scripts._photos import CAT, WILD_FELINE, LabelledPhoto, describe, named
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from checker.decode import decode
+from checker.pixels.decode import decode
 from models.build import architecture, build
 from models.catalogue import Entry, entry_named, weights_path
 from models.openvino_ir import PRECISIONS, sha256_of

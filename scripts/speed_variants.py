@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from checker.batcher import Batcher
-from checker.decode import decode, keep_memory
+from checker.pixels.decode import decode, keep_memory
 from checker.ports import Classifier
 from models.catalogue import Entry, entry_named
 from models.openvino_ir import get

@@ -135,9 +135,9 @@ _CALIBRATION = 300
 
 def _pictures(entry: Entry, folder: Path) -> Iterator[Pixels]:
     """Photos from all over the folder, as the network sees them; what can't be read is passed over."""
-    from checker.decode import decode
     from checker.errors import UnreadableImage
     from checker.files import read, walk
+    from checker.pixels.decode import decode
 
     files = list(walk([str(folder)]))
     # The first ones would all be of one kind where the folders have kinds.

@@ -14,9 +14,9 @@ import torch
 import torchvision.models as tv
 from PIL import Image
 
-from checker import simd
 from checker.classifier import load_classifier
-from checker.decode import decode
+from checker.pixels import simd_jpeg
+from checker.pixels.decode import decode
 from models.catalogue import entry_named, load_catalogue
 
 RESNETS = [name for name in load_catalogue() if name.startswith("resnet")]
@@ -67,7 +67,7 @@ def test_logits_are_torchvisions_within_a_ten_thousandth(
     with torch.inference_mode():
         expected = theirs(pictures).numpy()
     nearly = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
-    monkeypatch.setattr(simd, "IS_THERE", False)
+    monkeypatch.setattr(simd_jpeg, "IS_THERE", False)
     said = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
 
     # Else the tolerance would mean nothing.

@@ -15,8 +15,8 @@ import torch
 from checker_fakes import photo
 
 from checker.classifier import load_classifier
-from checker.decode import LIBRARIES, decode
 from checker.errors import ClassifierFailed, ModelRefused
+from checker.pixels.decode import LIBRARIES, decode
 from checker.ports import Pixels
 from checker.torch_runtime import PICTURES_PER_FORWARD, TorchClassifier
 from models import graphs

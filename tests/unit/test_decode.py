@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageOps
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as tv
 
-from checker import simd
-from checker.decode import MAX_PIXELS, decode
 from checker.errors import UnreadableImage
+from checker.pixels import simd_jpeg
+from checker.pixels.decode import MAX_PIXELS, decode
 from models.catalogue import Preprocessing, entry_named
 
 NETWORKS = ["resnet50", "resnet50_v2", "efficientnet_lite0", "efficientnet_lite2"]
@@ -75,14 +75,14 @@ def difference(data: bytes, way: Preprocessing) -> Signed:
 
 @pytest.fixture
 def pillow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simd, "IS_THERE", False)
+    monkeypatch.setattr(simd_jpeg, "IS_THERE", False)
 
 
-@pytest.fixture(params=["simd", "Pillow alone"])
+@pytest.fixture(params=["simd_jpeg", "Pillow alone"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "simd" and not simd.IS_THERE:
+    if request.param == "simd_jpeg" and not simd_jpeg.IS_THERE:
         pytest.skip("simplejpeg or cykooz-resizer is not installed")
-    monkeypatch.setattr(simd, "IS_THERE", request.param == "simd")
+    monkeypatch.setattr(simd_jpeg, "IS_THERE", request.param == "simd_jpeg")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -95,7 +95,7 @@ def test_small_photos_give_torchvisions_pixels_bit_for_bit(name: str, size: tupl
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("size", SMALL)
 @pytest.mark.parametrize("photo", [*PHOTOS, "drawing"])
-@pytest.mark.skipif(not simd.IS_THERE, reason="simplejpeg or cykooz-resizer is not installed")
+@pytest.mark.skipif(not simd_jpeg.IS_THERE, reason="simplejpeg or cykooz-resizer is not installed")
 def test_vector_instructions_give_nearly_the_same(name: str, size: tuple[int, int], photo: str) -> None:
     picture = drawing(*size) if photo == "drawing" else tiled(photo, *size)
     gap = difference(encoded(picture, quality=92), entry_named(name).preprocessing)
@@ -103,9 +103,9 @@ def test_vector_instructions_give_nearly_the_same(name: str, size: tuple[int, in
     assert (gap > 0).mean() < 0.02
 
 
-@pytest.mark.skipif(not simd.IS_THERE, reason="simplejpeg or cykooz-resizer is not installed")
+@pytest.mark.skipif(not simd_jpeg.IS_THERE, reason="simplejpeg or cykooz-resizer is not installed")
 def test_and_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checker.decode.rgb", None)  # Pillow's way would need it
+    monkeypatch.setattr("checker.pixels.decode.rgb", None)  # Pillow's way would need it
     assert decode(encoded(drawing(500, 375)), LITE0).shape == (224, 224, 3)
 
 

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from checker.crop import crop_box
-from checker.decode import decode
 from checker.errors import ModelRefused, UnreadableImage
 from checker.explain import explain, heat_map, overlay
 from checker.head import Head
+from checker.pixels.crop import crop_box
+from checker.pixels.decode import decode
 from checker.ports import Floats
 from checker.subject import Subject, load_subject
 from models.build import architecture, build

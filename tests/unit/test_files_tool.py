@@ -23,16 +23,17 @@ from PIL import Image
 
 from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
-from checker import files, report, views
+from checker import files, report
 from checker.arguments import parse
 from checker.classifier import load_classifier
 from checker.errors import UnreadableImage
 from checker.files import Checked, Found, check_files, read, walk
 from checker.operating_point import Decider
 from checker.pipeline import Loaded, check_batch
+from checker.pixels import renditions
+from checker.pixels.renditions import site_views
 from checker.ports import Claim, Decision, Verdict, View
 from checker.subject import load_subject
-from checker.views import site_views
 from models.catalogue import class_names, resolve
 
 PICTURES = Path(skimage.__file__).parent / "data"
@@ -219,7 +220,7 @@ def test_outcomes_come_in_the_order_of_the_files(tmp_path: Path, loaded: Loaded)
 
 
 def test_the_views_follow_the_sites_settings() -> None:
-    ours = (views.MAX_EDGE_PX, views.THUMBNAIL_PX, views.JPEG_QUALITY)
+    ours = (renditions.MAX_EDGE_PX, renditions.THUMBNAIL_PX, renditions.JPEG_QUALITY)
     assert ours == (LIMITS.max_edge_px, LIMITS.thumbnail_px, LIMITS.jpeg_quality)
 
 

@@ -14,11 +14,11 @@ import skimage.data
 import torch
 from PIL import Image
 
-from checker import decode as pillow
-from checker import nvjpeg, simd
 from checker.choice import Asked, load_checker
-from checker.decode import decode
 from checker.errors import ModelRefused, UnreadableImage
+from checker.pixels import decode as pillow
+from checker.pixels import nvjpeg, simd_jpeg
+from checker.pixels.decode import decode
 from checker.subject import load_subject
 from models.catalogue import Preprocessing, entry_named, resolve
 
@@ -33,7 +33,7 @@ MOST_OFF = 8
 def device(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torchcodec", reason="torchcodec is not installed")
     monkeypatch.setattr(nvjpeg, "DEVICE", DEVICE)
-    monkeypatch.setattr(simd, "IS_THERE", False)
+    monkeypatch.setattr(simd_jpeg, "IS_THERE", False)
 
 
 @pytest.fixture

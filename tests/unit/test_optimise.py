@@ -70,7 +70,7 @@ def test_bf16_is_half_the_size_and_int8_a_quarter() -> None:
 
 
 def test_int8_scores_are_near_those_of_fp32(photos_dir: Path) -> None:
-    from checker.decode import decode
+    from checker.pixels.decode import decode
 
     files = [*sorted((photos_dir / "cat").iterdir())[::10], *sorted((photos_dir / "not_cat").iterdir())[::20]]
     pixels = np.stack([decode(file.read_bytes(), forms.ENTRY.preprocessing) for file in files])

@@ -17,16 +17,16 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from checker import nvjpeg, simd
-from checker.crop import RESAMPLING, Frame, box_of, exact, framed, just_the_crop
 from checker.errors import UnreadableImage
+from checker.pixels import nvjpeg, simd_jpeg
+from checker.pixels.crop import RESAMPLING, Frame, box_of, exact, framed, just_the_crop
 from checker.ports import Pixels
 from models.catalogue import Preprocessing
 
 MAX_PIXELS = 89_478_485
 """Pillow's own warning limit, read from the header before anything is decoded: 358 MB of pixels."""
 
-LIBRARIES = ("numpy", "pillow", *(("simplejpeg", "cykooz-resizer") if simd.IS_THERE else ()))
+LIBRARIES = ("numpy", "pillow", *(("simplejpeg", "cykooz-resizer") if simd_jpeg.IS_THERE else ()))
 """What the pixels depend on; their versions are kept with every verdict."""
 
 # Only names that are registered: Pillow answers an unknown one with a KeyError, whatever the file is.
@@ -163,7 +163,7 @@ def _quickly(
         return None
     if preprocessing.decoder == "nvjpeg":
         return nvjpeg.decode(data, preprocessing)
-    return simd.decode(data, drafted.size, whole, preprocessing) if simd.IS_THERE else None
+    return simd_jpeg.decode(data, drafted.size, whole, preprocessing) if simd_jpeg.IS_THERE else None
 
 
 def orientation_of(image: Image.Image) -> int:

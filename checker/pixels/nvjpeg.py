@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from checker.crop import framed
+from checker.pixels.crop import framed
 from checker.ports import Pixels
 from models.catalogue import Preprocessing
 

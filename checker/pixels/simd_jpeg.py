@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checker.crop import box_of, framed, needed
+from checker.pixels.crop import box_of, framed, needed
 from checker.ports import Pixels
 from models.catalogue import Preprocessing
 

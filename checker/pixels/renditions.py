@@ -10,7 +10,7 @@ import io
 
 from PIL import Image, ImageCms
 
-from checker.decode import UPRIGHT, opened, orientation_of, rgb
+from checker.pixels.decode import UPRIGHT, opened, orientation_of, rgb
 from checker.ports import View
 
 # The site's defaults (CATLOADER_MAX_EDGE_PX, _THUMBNAIL_PX, _JPEG_QUALITY); a test compares the three.
