@@ -27,10 +27,10 @@ from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker.choice import Asked, load_checker
-from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.decision.operating_point import SHIPPED_PROFILES, Decider
+from checker.decision.subject import load_subject
 from checker.ports import Classifier
 from checker.service import CheckerService, Loaded
-from checker.subject import load_subject
 
 logger = logging.getLogger(__name__)
 

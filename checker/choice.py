@@ -15,12 +15,12 @@ from pathlib import Path
 
 from checker.batcher import Batcher
 from checker.classifier import load_classifier
+from checker.decision.operating_point import Decider, cat_point
+from checker.decision.profile import Profile, ProfileKey, find_profile
+from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.operating_point import Decider, cat_point
 from checker.ports import Classifier
-from checker.profile import Profile, ProfileKey, find_profile
 from checker.self_test import self_test
-from checker.subject import Subject
 from models import openvino_ir
 from models.catalogue import Entry, class_names
 from models.digest import verify

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from checker.decision.head import Head
+from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.head import Head
 from checker.pixels.crop import crop_box
 from checker.pixels.decode import UPRIGHT, decode, opened, orientation_of, rgb
 from checker.pixels.framing import preprocessing_of
 from checker.ports import Floats, Pixels, View
-from checker.subject import Subject
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
 

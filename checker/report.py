@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from checker.arguments import printable
+from checker.decision.operating_point import UNCALIBRATED, Decider
 from checker.files import Checked
-from checker.operating_point import UNCALIBRATED, Decider
 from checker.ports import ModelStamp, Verdict, View
 
 Row = dict[str, Any]

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from checker.decision.operating_point import Decider
+from checker.decision.profile import Profile, ProfileKey, load_profile
 from checker.errors import ModelRefused
-from checker.operating_point import Decider
 from checker.pipeline import check_batch
 from checker.ports import Claim, Classifier, Decision, ModelStamp, View
-from checker.profile import Profile, ProfileKey, load_profile
 
 LABEL_TOLERANCE = {"fp32": 0.003, "fp16": 0.01, "bf16": 0.03, "int8": 0.05}
 """Of a confidence, where the profile names no ``label_tolerance``. With fp32, another processor moves one by

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from checker.head import Head, log_odds, sigmoid
+from checker.decision.head import Head, log_odds, sigmoid
+from checker.decision.subject import Subject
 from checker.ports import Floats
-from checker.subject import Subject
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

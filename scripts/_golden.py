@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from checker.operating_point import SHIPPED_PROFILES, Decider
+from checker.decision.operating_point import SHIPPED_PROFILES, Decider
+from checker.decision.profile import Profile
 from checker.pixels.decode import decode
 from checker.pixels.framing import preprocessing_of
 from checker.ports import Classifier, View
-from checker.profile import Profile
 from checker.self_test import names_digest
 
 PHOTO = SHIPPED_PROFILES / "golden.jpg"

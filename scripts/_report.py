@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from checker.profile import Profile
+from checker.decision.profile import Profile
 from scripts._measure import Measured
 from scripts._photos import LabelledPhoto
 from scripts._rules import Rule

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from checker.head import sigmoid
-from checker.operating_point import Decider, Thresholds, softmax
-from checker.profile import Profile
-from checker.subject import Subject
+from checker.decision.head import sigmoid
+from checker.decision.operating_point import Decider, Thresholds, softmax
+from checker.decision.profile import Profile
+from checker.decision.subject import Subject
 from models.catalogue import class_names
 from scripts._fit import FEATURE_PENALTY, Inputs
 from scripts._measure import Measured

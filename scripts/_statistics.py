@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from checker.profile import Rate
+from checker.decision.profile import Rate
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from checker.profile import OperatingPoint
+from checker.decision.profile import OperatingPoint
 from scripts._fit import Inputs, cross_fitted, fit, platt, scaled, stratified
 from scripts._statistics import rate, recall
 

@@ -34,9 +34,9 @@ from catloader.intake.upload import limits
 from catloader.server.data_dir import object_store
 from catloader.settings import Settings
 from catloader.wiring import Services, load_network
-from checker.operating_point import Decider
+from checker.decision.operating_point import Decider
+from checker.decision.subject import load_subject
 from checker.pipeline import Loaded
-from checker.subject import load_subject
 from models.catalogue import class_names
 from scripts import pipeline_rows, speed_photos
 from scripts._command import CannotRun, needs, new_file, plainly

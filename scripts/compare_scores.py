@@ -21,8 +21,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from checker.classifier import load_classifier
-from checker.head import sigmoid
-from checker.subject import load_subject
+from checker.decision.head import sigmoid
+from checker.decision.subject import load_subject
 from models.catalogue import resolve
 from scripts._command import new_file, plainly
 from scripts._fit import Doubles, Flags, Inputs, fit, stratified

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from catloader.store.db.check_log import CheckedPhoto, CheckLog, Logged, Ran
+from checker.decision.operating_point import Decider, Thresholds
 from checker.errors import CheckerError
-from checker.operating_point import Decider, Thresholds
 from checker.pipeline import Loaded, check_batch, fetch, judge
 from checker.ports import Claim, Classifier, Decision, ImageSource, Outcome, Verdict
 from checker.self_test import Pictures

@@ -21,10 +21,10 @@ def main(parent: int) -> int:
     die_with_parent()
     if os.getppid() != parent:
         return 1  # it was gone before the kernel was asked
+    from checker.decision.head import Head
+    from checker.decision.subject import Subject
     from checker.errors import CheckerError
     from checker.explain import explained
-    from checker.head import Head
-    from checker.subject import Subject
     from models.catalogue import entry_named
     from models.errors import ModelsError
 

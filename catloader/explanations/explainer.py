@@ -24,11 +24,11 @@ from catloader.explanations.fair_lock import Turns
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import CheckRecord, Image
 from catloader.store.s3.objects import ObjectStore
+from checker.decision.head import Head
+from checker.decision.operating_point import UNCALIBRATED
+from checker.decision.profile import load_profile
+from checker.decision.subject import Subject, load_subject
 from checker.errors import ModelRefused
-from checker.head import Head
-from checker.operating_point import UNCALIBRATED
-from checker.profile import load_profile
-from checker.subject import Subject, load_subject
 from models.catalogue import Entry, resolve
 from models.digest import verify
 from models.errors import ModelsError

@@ -22,8 +22,8 @@ from catloader.server.data_dir import alone, beside, database, following, object
 from catloader.server.gunicorn import Server, listening
 from catloader.settings import Settings
 from catloader.wiring import Services, build
+from checker.decision.subject import load_subject
 from checker.http import create_checker_app
-from checker.subject import load_subject
 
 _CHECKER_THREADS = 4
 

@@ -13,10 +13,10 @@ import pytest
 
 from catloader.settings import Settings
 from catloader.wiring import load_network
-from checker.operating_point import UNCALIBRATED, Decider
+from checker.decision.operating_point import UNCALIBRATED, Decider
+from checker.decision.profile import Profile
 from checker.pipeline import Loaded, check_batch
 from checker.ports import Claim, Decision, Verdict, View
-from checker.profile import Profile
 from scripts._photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto, labelled_photos
 
 BATCH = 8

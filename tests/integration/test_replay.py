@@ -29,8 +29,8 @@ from catloader.store.db.schema import Status, check_log, images
 from catloader.store.db.users import Users
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import classifier_and_decider
+from checker.decision.operating_point import Decider, Thresholds
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
-from checker.operating_point import Decider, Thresholds
 from checker.pipeline import Loaded, check_batch
 from checker.ports import Claim, Classifier, View
 

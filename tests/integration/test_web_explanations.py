@@ -33,8 +33,8 @@ from catloader.store.db.photos import Image as Row
 from catloader.store.db.schema import images
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from checker.decision.profile import load_profile
 from checker.ports import Verdict
-from checker.profile import load_profile
 from models.catalogue import resolve
 from models.digest import verify
 

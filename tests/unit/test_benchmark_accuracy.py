@@ -12,7 +12,7 @@ import pytest
 import skimage
 from PIL import Image
 
-from checker.subject import SUBJECTS
+from checker.decision.subject import SUBJECTS
 from scripts import benchmark_accuracy
 from scripts._gate import REGRESSION, BadGate, figures, load_gate, regressions
 from scripts._measure import Measured

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checker.head import Head, sigmoid
+from checker.decision.head import Head, sigmoid
+from checker.decision.profile import find_profile
+from checker.decision.subject import SUBJECTS
 from checker.ports import ModelStamp
-from checker.profile import find_profile
-from checker.subject import SUBJECTS
 from models.catalogue import Preprocessing, entry_named
 from scripts._fit import Flags, Inputs, cross_fitted, fit, platt, scaled, stratified
 from scripts._measure import Measured

@@ -12,11 +12,11 @@ import pytest
 
 from checker.choice import Asked, load_checker
 from checker.classifier import load_classifier
+from checker.decision.head import Head
+from checker.decision.operating_point import UNCALIBRATED, Decider
+from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate
+from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
-from checker.head import Head
-from checker.operating_point import UNCALIBRATED, Decider
-from checker.profile import OperatingPoint, Profile, ProfileKey, Rate
-from checker.subject import load_subject
 from models.catalogue import class_names
 from models.openvino_ir import cards, write_card
 from scripts._golden import golden_test
@@ -202,7 +202,7 @@ def test_what_cannot_run_is_refused_with_the_reason(asked: Asked, changes: dict[
 
 def test_the_shipped_forms_hold_the_default_target() -> None:
     """What a newcomer gets: int8, measured, its files whole."""
-    from checker.operating_point import SHIPPED_PROFILES
+    from checker.decision.operating_point import SHIPPED_PROFILES
 
     profiles = [json.loads(path.read_text()) for path in SHIPPED_PROFILES.glob("*.json")]
     (card,) = cards(forms.ENTRY, Path("no such folder"), "int8")

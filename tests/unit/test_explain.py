@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from checker.decision.head import Head
+from checker.decision.subject import Subject, load_subject
 from checker.errors import ModelRefused, UnreadableImage
 from checker.explain import explain, heat_map, overlay
-from checker.head import Head
 from checker.pixels.crop import crop_box
 from checker.pixels.decode import decode
 from checker.ports import Floats
-from checker.subject import Subject, load_subject
 from models.build import architecture, build
 from models.catalogue import Entry, load_catalogue, resolve
 

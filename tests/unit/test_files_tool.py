@@ -26,14 +26,14 @@ from catloader.settings import Settings
 from checker import files, report
 from checker.arguments import parse
 from checker.classifier import load_classifier
+from checker.decision.operating_point import Decider
+from checker.decision.subject import load_subject
 from checker.errors import UnreadableImage
 from checker.files import Checked, Found, check_files, read, walk
-from checker.operating_point import Decider
 from checker.pipeline import Loaded, check_batch
 from checker.pixels import renditions
 from checker.pixels.renditions import site_views
 from checker.ports import Claim, Decision, Verdict, View
-from checker.subject import load_subject
 from models.catalogue import class_names, resolve
 
 PICTURES = Path(skimage.__file__).parent / "data"

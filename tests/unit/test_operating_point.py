@@ -6,12 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checker.decision.head import Head, log_odds
+from checker.decision.operating_point import (
+    DEFAULT_THRESHOLDS,
+    UNCALIBRATED,
+    Decider,
+    Thresholds,
+    choose,
+    softmax,
+)
+from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
+from checker.decision.subject import SUBJECTS, Subject
 from checker.errors import ModelRefused
-from checker.head import Head, log_odds
-from checker.operating_point import DEFAULT_THRESHOLDS, UNCALIBRATED, Decider, Thresholds, choose, softmax
 from checker.ports import Floats, ModelStamp, Verdict, View
-from checker.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
-from checker.subject import SUBJECTS, Subject
 from models.catalogue import class_names, entry_named
 
 HOUSE_CAT = SUBJECTS["house_cat"]

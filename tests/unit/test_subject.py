@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from checker.decision.subject import SUBJECTS, Subject, load_subject
 from checker.errors import ModelRefused
-from checker.subject import SUBJECTS, Subject, load_subject
 from models.catalogue import class_names
 
 

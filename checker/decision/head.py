@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.ports import Floats
-from checker.subject import Subject
 
 Doubles = npt.NDArray[np.float64]
 

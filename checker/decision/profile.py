@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from checker.decision.head import Head
+from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.head import Head
 from checker.ports import ModelStamp
-from checker.subject import Subject
 from models.catalogue import Preprocessing
 
 FORMAT = 1

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from checker.decision.head import Head, log_sum_exp
+from checker.decision.profile import OperatingPoint, Profile
+from checker.decision.subject import CLASSES, Subject
 from checker.errors import ModelRefused
-from checker.head import Head, log_sum_exp
 from checker.ports import Decision, Floats, Label, Verdict, View
-from checker.profile import OperatingPoint, Profile
-from checker.subject import CLASSES, Subject
 
 UNCALIBRATED = "uncalibrated"
-SHIPPED_PROFILES = Path(__file__).resolve().parent.parent / "models" / "profiles"
+SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "models" / "profiles"
 TOP = 5
 
 WILD_MASS = 0.5
