@@ -26,10 +26,10 @@ from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from checker.choice import Asked, load_checker
 from checker.decision.operating_point import SHIPPED_PROFILES, Decider
 from checker.decision.subject import load_subject
 from checker.ports import Classifier
+from checker.runtimes.select import Asked, load_checker
 from checker.service import CheckerService, Loaded
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from checker import report
 from checker.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
-from checker.choice import Asked, load_checker
 from checker.decision.operating_point import SHIPPED_PROFILES, Decider
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
@@ -24,6 +23,7 @@ from checker.files import Checked, check_files, read, walk
 from checker.pipeline import Loaded
 from checker.pixels.renditions import site_views
 from checker.ports import ModelStamp, View
+from checker.runtimes.select import Asked, load_checker
 from checker.service import available_cores
 from models.catalogue import Entry, class_names, resolve
 

@@ -13,7 +13,7 @@ from checker.decision.profile import Profile
 from checker.pixels.decode import decode
 from checker.pixels.framing import preprocessing_of
 from checker.ports import Classifier, View
-from checker.self_test import names_digest
+from checker.runtimes.self_test import names_digest
 
 PHOTO = SHIPPED_PROFILES / "golden.jpg"
 """Chelsea the cat, from scikit-image (CC0, by Stefan van der Walt)."""

@@ -26,11 +26,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from checker.classifier import load_classifier
 from checker.decision.operating_point import SHIPPED_PROFILES
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
 from checker.ports import ModelStamp
+from checker.runtimes.load import load_classifier
 from models.catalogue import entry_named, resolve
 from scripts._command import CannotRun, new_file, plainly
 from scripts._forms import PRECISIONS, must_exist

@@ -21,13 +21,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from catloader.settings import Settings
-from checker.classifier import load_classifier
 from checker.decision.head import Head, sigmoid
 from checker.decision.operating_point import SHIPPED_PROFILES, Decider, choose
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey
 from checker.decision.subject import Subject, load_subject
 from checker.errors import ModelRefused
 from checker.ports import Classifier
+from checker.runtimes.load import load_classifier
 from models.catalogue import class_names, resolve
 from scripts._command import plainly
 from scripts._fit import FEATURE_PENALTY, Flags, Inputs, cross_fitted, fit, platt, scaled

@@ -20,9 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from checker.classifier import load_classifier
 from checker.decision.head import sigmoid
 from checker.decision.subject import load_subject
+from checker.runtimes.load import load_classifier
 from models.catalogue import resolve
 from scripts._command import new_file, plainly
 from scripts._fit import Doubles, Flags, Inputs, fit, stratified

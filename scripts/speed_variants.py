@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from checker.batcher import Batcher
 from checker.pixels.decode import decode, keep_memory
 from checker.ports import Classifier
+from checker.runtimes.batcher import Batcher
 from models.catalogue import Entry, entry_named
 from models.openvino_ir import get
 from scripts._command import CannotRun, needs
@@ -197,10 +197,10 @@ def made(model: str, folder: Path) -> tuple[Entry, Path]:
 def classifier(name: str, entry: Entry, weights: Path, folder: Path, device: str) -> Classifier:
     runtime, precision, *decoder = name.split("-")
     if runtime == "openvino":
-        from checker.openvino_runtime import OpenVinoClassifier
+        from checker.runtimes.openvino_runtime import OpenVinoClassifier
 
         return OpenVinoClassifier(entry, get(entry, folder, precision))
-    from checker.torch_runtime import TorchClassifier
+    from checker.runtimes.torch_runtime import TorchClassifier
 
     if decoder:
         entry = entry.decoded_by(*decoder)

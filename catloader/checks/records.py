@@ -17,7 +17,7 @@ from checker.decision.operating_point import Decider, Thresholds
 from checker.errors import CheckerError
 from checker.pipeline import Loaded, check_batch, fetch, judge
 from checker.ports import Claim, Classifier, Decision, ImageSource, Outcome, Verdict
-from checker.self_test import Pictures
+from checker.runtimes.self_test import Pictures
 
 CPU_TOLERANCE = 1e-5
 """Of a score. The same processor gives the same bits; another one adds up in another order (1e-6)."""

@@ -39,9 +39,9 @@ def ls() -> None:
 
 def _measured(settings: Settings, entry: Entry, path: Path) -> str:
     from catloader.wiring import asked
-    from checker.choice import forms
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
+    from checker.runtimes.select import forms
 
     try:
         found = list(forms(entry, path, load_subject(settings.subject), asked(settings)))

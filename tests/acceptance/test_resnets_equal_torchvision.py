@@ -14,9 +14,9 @@ import torch
 import torchvision.models as tv
 from PIL import Image
 
-from checker.classifier import load_classifier
 from checker.pixels import simd_jpeg
 from checker.pixels.decode import decode
+from checker.runtimes.load import load_classifier
 from models.catalogue import entry_named, load_catalogue
 
 RESNETS = [name for name in load_catalogue() if name.startswith("resnet")]

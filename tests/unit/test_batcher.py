@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checker.batcher import Batcher
 from checker.errors import ClassifierFailed
 from checker.ports import Activations, ModelStamp, Pixels
-from checker.torch_runtime import TorchClassifier
+from checker.runtimes.batcher import Batcher
+from checker.runtimes.torch_runtime import TorchClassifier
 from models.catalogue import Preprocessing, resolve
 
 ENTRY, PATH = resolve("efficientnet_lite0", Path())

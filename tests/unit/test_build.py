@@ -14,12 +14,12 @@ import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 
-from checker.classifier import load_classifier
 from checker.errors import ModelRefused
+from checker.runtimes.load import load_classifier
+from checker.runtimes.prepack import pack
 from models.build import architecture, build, fold_batch_norms
 from models.catalogue import Entry, entry_named, resolve
 from models.errors import WeightsMissing, WeightsRefused
-from models.pack import pack
 
 
 def entry_for(data: bytes, path: Path, name: str = "resnet18") -> Entry:

@@ -10,13 +10,13 @@ from typing import Any
 import openvino_forms as forms
 import pytest
 
-from checker.choice import Asked, load_checker
-from checker.classifier import load_classifier
 from checker.decision.head import Head
 from checker.decision.operating_point import UNCALIBRATED, Decider
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
+from checker.runtimes.load import load_classifier
+from checker.runtimes.select import Asked, load_checker
 from models.catalogue import class_names
 from models.openvino_ir import cards, write_card
 from scripts._golden import golden_test

@@ -14,12 +14,12 @@ import pytest
 import torch
 from checker_fakes import photo
 
-from checker.classifier import load_classifier
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES, decode
 from checker.ports import Pixels
-from checker.torch_runtime import PICTURES_PER_FORWARD, TorchClassifier
-from models import graphs
+from checker.runtimes import cuda_graphs
+from checker.runtimes.load import load_classifier
+from checker.runtimes.torch_runtime import PICTURES_PER_FORWARD, TorchClassifier
 from models.build import architecture, build
 from models.catalogue import Entry, entry_named, resolve
 
@@ -31,7 +31,7 @@ def pictures() -> Pixels:
     return np.stack([decode(photo(number), LITE0.preprocessing) for number in range(9)])
 
 
-def stand_in(forward: graphs.Forward, pixels: torch.Tensor) -> graphs.Replay:
+def stand_in(forward: cuda_graphs.Forward, pixels: torch.Tensor) -> cuda_graphs.Replay:
     return lambda: forward(pixels)
 
 
@@ -137,7 +137,7 @@ def test_recorded_passes_say_what_plain_ones_say(pictures: Pixels, monkeypatch: 
     classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu", pictures_per_forward=0)
     plain = classifier.run(pictures)
     picture = torch.zeros(1, 224, 224, 3, dtype=torch.uint8)
-    classifier._graphs = graphs.Graphs(classifier._on_device, picture, stand_in)
+    classifier._graphs = cuda_graphs.Graphs(classifier._on_device, picture, stand_in)
     assert classifier._graphs.sizes == (2, 16)
     recorded = classifier.run(pictures)
     assert recorded.logits.shape == (9, 1000)

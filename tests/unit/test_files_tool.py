@@ -25,7 +25,6 @@ from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
 from checker import files, report
 from checker.arguments import parse
-from checker.classifier import load_classifier
 from checker.decision.operating_point import Decider
 from checker.decision.subject import load_subject
 from checker.errors import UnreadableImage
@@ -34,6 +33,7 @@ from checker.pipeline import Loaded, check_batch
 from checker.pixels import renditions
 from checker.pixels.renditions import site_views
 from checker.ports import Claim, Decision, Verdict, View
+from checker.runtimes.load import load_classifier
 from models.catalogue import class_names, resolve
 
 PICTURES = Path(skimage.__file__).parent / "data"

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import graphs
-from models.graphs import Forward, Graphs, Outputs, Record, Replay, cuda_recorder
+from checker.runtimes import cuda_graphs
+from checker.runtimes.cuda_graphs import Forward, Graphs, Outputs, Record, Replay, cuda_recorder
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PICTURE = torch.zeros(1, 4, 4, 3, dtype=torch.uint8, device=DEVICE)

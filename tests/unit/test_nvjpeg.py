@@ -14,12 +14,12 @@ import skimage.data
 import torch
 from PIL import Image
 
-from checker.choice import Asked, load_checker
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused, UnreadableImage
 from checker.pixels import decode as pillow
 from checker.pixels import nvjpeg, simd_jpeg
 from checker.pixels.decode import decode
+from checker.runtimes.select import Asked, load_checker
 from models.catalogue import Preprocessing, entry_named, resolve
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -11,8 +11,8 @@ import openvino_forms as forms
 import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused
-from checker.openvino_runtime import OpenVinoClassifier
 from checker.ports import Classifier, Pixels
+from checker.runtimes.openvino_runtime import OpenVinoClassifier
 
 ROOT = Path(__file__).resolve().parents[2]
 TABBY_TO_EGYPTIAN = slice(281, 286)
@@ -122,7 +122,7 @@ def test_files_that_are_not_what_the_card_says_are_refused(suffix: str, tmp_path
 _FIRST_CALLS = """
 import sys, threading
 from pathlib import Path
-from checker.openvino_runtime import OpenVinoClassifier
+from checker.runtimes.openvino_runtime import OpenVinoClassifier
 from models.catalogue import entry_named
 from models.openvino_ir import get
 entry = entry_named("efficientnet_lite0")

@@ -10,7 +10,7 @@ import numpy as np
 import openvino_forms as forms
 import pytest
 
-from checker.openvino_runtime import OpenVinoClassifier
+from checker.runtimes.openvino_runtime import OpenVinoClassifier
 from models import openvino_ir
 from models.errors import OptimiseFailed, WeightsMissing, WeightsRefused
 from models.optimise import optimise

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from checker_fakes import MemorySource, StubClassifier, StubDecider, claim_of, flat, photo
 
-from checker.classifier import load_classifier
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, UnreadableImage
 from checker.pipeline import check_batch, fetch, judge
 from checker.ports import Claim, Classifier, View
+from checker.runtimes.load import load_classifier
 from models.catalogue import resolve
 
 

@@ -15,15 +15,15 @@ import torch
 from catloader.settings import Settings
 from catloader.wiring import load_network
 from checker.__main__ import main as folder_tool
-from checker.classifier import load_classifier
 from checker.decision.head import Head
 from checker.decision.operating_point import Decider
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.ports import Classifier
-from checker.self_test import self_test
-from checker.torch_runtime import TorchClassifier
+from checker.runtimes.load import load_classifier
+from checker.runtimes.self_test import self_test
+from checker.runtimes.torch_runtime import TorchClassifier
 from models.build import architecture
 from models.catalogue import Entry, Preprocessing, class_names, entry_named, weights_path
 from scripts._golden import golden_test

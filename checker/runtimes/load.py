@@ -46,12 +46,12 @@ def load_classifier(
         if runtime == "openvino":
             if device == "cuda" or entry.preprocessing.decoder == "nvjpeg":
                 raise ModelRefused("OpenVINO runs on the CPU; runtime torch runs on a GPU.")
-            from checker.openvino_runtime import OpenVinoClassifier
+            from checker.runtimes.openvino_runtime import OpenVinoClassifier
 
             if card is None:
                 card = get(entry, weights_dir or path.parent, "fp32" if precision == "auto" else precision)
             return OpenVinoClassifier(entry, card, workers=workers)
-        from checker.torch_runtime import TorchClassifier
+        from checker.runtimes.torch_runtime import TorchClassifier
 
         return TorchClassifier(entry, path, device=device, precision=precision, threads=threads)
     except ModelsError as error:

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from checker.batcher import Batcher
-from checker.classifier import load_classifier
 from checker.decision.operating_point import Decider, cat_point
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.ports import Classifier
-from checker.self_test import self_test
+from checker.runtimes.batcher import Batcher
+from checker.runtimes.load import load_classifier
+from checker.runtimes.self_test import self_test
 from models import openvino_ir
 from models.catalogue import Entry, class_names
 from models.digest import verify

@@ -14,10 +14,10 @@ from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
 from checker.ports import Activations, Floats, ModelStamp, Pixels
+from checker.runtimes.cuda_graphs import Graphs, cuda_recorder
+from checker.runtimes.prepack import pack
 from models.build import build, fold_batch_norms, verify
 from models.catalogue import Entry, Preprocessing
-from models.graphs import Graphs, cuda_recorder
-from models.pack import pack
 
 PICTURES_PER_FORWARD = 2
 """On a CPU every forward pass has this shape: one photo with its thumbnail.
