@@ -10,8 +10,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from checker.arguments import INTERRUPTED, READER_GONE, parse, refuse
 from checker.errors import CheckerError
+from checker.folder.arguments import INTERRUPTED, READER_GONE, parse, refuse
 from models.errors import ModelsError
 
 
@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL)
         try:
             # Not before: numpy and Pillow take their time, and torch, further on, seconds.
-            from checker import tool
+            from checker.folder import commands
 
-            return tool.explain(options) if options.explains else tool.check(options)
+            return commands.explain(options) if options.explains else commands.check(options)
         except (CheckerError, ModelsError) as error:
             return refuse(str(error))
         except ModuleNotFoundError as error:

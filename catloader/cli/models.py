@@ -136,7 +136,7 @@ _CALIBRATION = 300
 def _pictures(entry: Entry, folder: Path) -> Iterator[Pixels]:
     """Photos from all over the folder, as the network sees them; what can't be read is passed over."""
     from checker.errors import UnreadableImage
-    from checker.files import read, walk
+    from checker.folder.walk import read, walk
     from checker.pixels.decode import decode
 
     files = list(walk([str(folder)]))

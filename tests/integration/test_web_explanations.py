@@ -323,7 +323,8 @@ def test_a_child_that_dies_is_told_and_the_next_one_does_it(app: Flask, anna: Pe
 
 _PARENT = """
 import os, signal, subprocess, sys
-print(subprocess.Popen([sys.executable, "-m", "catloader.explanations.child", str(os.getpid())]).pid, flush=True)
+child = subprocess.Popen([sys.executable, "-m", "catloader.explanations.child", str(os.getpid())])
+print(child.pid, flush=True)
 signal.pause()
 """
 

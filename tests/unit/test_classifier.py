@@ -131,9 +131,9 @@ def test_a_gpu_agrees_with_the_cpu(precision: str, pictures: Pixels) -> None:
 
 def test_recorded_passes_say_what_plain_ones_say(pictures: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, with a stand-in on the CPU where there is none."""
-    monkeypatch.setattr(graphs, "_SIZES", (2, 16))
+    monkeypatch.setattr(cuda_graphs, "_SIZES", (2, 16))
     seconds = iter([1.0, 2.0] * 2)  # the replay's, the plain pass's
-    monkeypatch.setattr(graphs, "_median_s", lambda _: next(seconds))
+    monkeypatch.setattr(cuda_graphs, "_median_s", lambda _: next(seconds))
     classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu", pictures_per_forward=0)
     plain = classifier.run(pictures)
     picture = torch.zeros(1, 224, 224, 3, dtype=torch.uint8)

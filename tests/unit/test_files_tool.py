@@ -23,12 +23,13 @@ from PIL import Image
 
 from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
-from checker import files, report
-from checker.arguments import parse
 from checker.decision.operating_point import Decider
 from checker.decision.subject import load_subject
 from checker.errors import UnreadableImage
-from checker.files import Checked, Found, check_files, read, walk
+from checker.folder import report
+from checker.folder import walk as folder_walk
+from checker.folder.arguments import parse
+from checker.folder.walk import Checked, Found, check_files, read, walk
 from checker.pipeline import Loaded, check_batch
 from checker.pixels import renditions
 from checker.pixels.renditions import site_views
@@ -176,7 +177,7 @@ def test_what_is_no_ordinary_file_is_never_waited_for(tmp_path: Path, loaded: Lo
 
 def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "huge.jpg").open("wb") as file:
-        file.truncate(files.MAX_BYTES + 1)
+        file.truncate(folder_walk.MAX_BYTES + 1)
     with pytest.raises(UnreadableImage, match="larger than 256 MB"):
         read(tmp_path / "huge.jpg")
 
@@ -195,7 +196,7 @@ def test_however_many_files_only_a_bounded_number_is_in_hand(tmp_path: Path, loa
         told += 1
         most = max(most, taken - told)
     assert told == total
-    assert most <= 2 * files.BATCHES_AHEAD * 4
+    assert most <= 2 * folder_walk.BATCHES_AHEAD * 4
 
 
 def test_closing_early_ends_the_pool(loaded: Loaded) -> None:

@@ -33,7 +33,7 @@ def stand_in(forward: Forward, pictures: Tensor) -> Replay:
 def faster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether replays win the trial."""
     seconds = iter([1.0, 2.0] * 100 if request.param == "replays" else [2.0, 1.0] * 100)
-    monkeypatch.setattr(graphs, "_median_s", lambda _: next(seconds))
+    monkeypatch.setattr(cuda_graphs, "_median_s", lambda _: next(seconds))
     return bool(request.param == "replays")
 
 

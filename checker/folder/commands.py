@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from checker import report
-from checker.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
 from checker.decision.operating_point import SHIPPED_PROFILES, Decider
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
 from checker.errors import UnreadableImage
-from checker.files import Checked, check_files, read, walk
+from checker.folder import report
+from checker.folder.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
+from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import Loaded
 from checker.pixels.renditions import site_views
 from checker.ports import ModelStamp, View

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from checker.arguments import printable
 from checker.decision.operating_point import UNCALIBRATED, Decider
-from checker.files import Checked
+from checker.folder.arguments import printable
+from checker.folder.walk import Checked
 from checker.ports import ModelStamp, Verdict, View
 
 Row = dict[str, Any]

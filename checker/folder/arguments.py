@@ -17,7 +17,7 @@ _CODES = """exit codes:
   130  stopped by Ctrl-C
   141  the reader of the output went away
 """
-_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "weights"
+_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "weights"
 
 
 def refuse(why: str) -> int:
