@@ -34,12 +34,9 @@ from checker.runtimes.load import load_classifier
 from models.catalogue import entry_named, resolve
 from scripts._command import CannotRun, new_file, plainly
 from scripts._forms import PRECISIONS, must_exist
-from scripts._gate import REGRESSION, load_gate, regressions
 from scripts._measure import Measured, measure
 from scripts._photos import labelled_photos
 from scripts._provenance import ROOT, provenance
-from scripts._report import Compared, report
-from scripts._rules import OURS, Rule, rules
 from scripts._statistics import (
     auc,
     expected_calibration_error,
@@ -49,6 +46,9 @@ from scripts._statistics import (
     recall_at_fpr,
     reliability,
 )
+from scripts.accuracy.gate import REGRESSION, load_gate, regressions
+from scripts.accuracy.report import Compared, report
+from scripts.accuracy.rules import OURS, Rule, rules
 
 TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)
 

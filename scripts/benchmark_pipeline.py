@@ -38,14 +38,15 @@ from checker.decision.operating_point import Decider
 from checker.decision.subject import load_subject
 from checker.pipeline import Loaded
 from models.catalogue import class_names
-from scripts import pipeline_rows, speed_photos
 from scripts._command import CannotRun, needs, new_file, plainly
 from scripts._photos import named
 from scripts._provenance import provenance
-from scripts.pipeline_report import as_text, shares, spread, targets
-from scripts.pipeline_sites import settings_for, site, store
-from scripts.pipeline_turns import classify, compare, drain
-from scripts.speed_variants import classifier, made, make_forms
+from scripts.pipeline import rows as pipeline_rows
+from scripts.pipeline.report import as_text, shares, spread, targets
+from scripts.pipeline.sites import settings_for, site, store
+from scripts.pipeline.turns import classify, compare, drain
+from scripts.speed import photos as speed_photos
+from scripts.speed.variants import classifier, made, make_forms
 
 _MADE = "made, 500x375"
 _PICTURES = 24

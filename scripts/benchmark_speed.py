@@ -25,12 +25,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts import speed_photos
 from scripts._command import CannotRun, needs, new_file, plainly
 from scripts._provenance import ROOT, provenance
-from scripts.speed_gpu import utilisation
-from scripts.speed_report import as_text, ratios, targets
-from scripts.speed_variants import ON_GPU, OURS, PACKAGES, PEERS, make_forms
+from scripts.speed import photos
+from scripts.speed.gpu import utilisation
+from scripts.speed.report import as_text, ratios, targets
+from scripts.speed.variants import ON_GPU, OURS, PACKAGES, PEERS, make_forms
 
 _MODELS = ("resnet50", "resnet18", "efficientnet_lite0")
 _PHOTOS = {"500x375": 12, "12MP": 4}
@@ -54,7 +54,7 @@ class Worker:
 
     def __init__(self, name: str, model: str, folder: Path, device: str) -> None:
         self.name = name
-        command = [sys.executable, "-m", "scripts.speed_worker", name, model, str(folder), device]
+        command = [sys.executable, "-m", "scripts.speed.worker", name, model, str(folder), device]
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -106,7 +106,7 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
             results["left_out"][name] = str(error)
             _say(f"without {name}: {error}")
     plan = replace(plan, variants=[name for name in plan.variants if name not in results["left_out"]])
-    photos = {size: speed_photos.make(folder, size, count) for size, count in _PHOTOS.items()}
+    photos = {size: photos.make(folder, size, count) for size, count in _PHOTOS.items()}
     for size, files in photos.items():
         kilobytes = statistics.median(file.stat().st_size for file in files) / 1000
         results["photos"][size] = {"n": len(files), "median_kB": round(kilobytes)}

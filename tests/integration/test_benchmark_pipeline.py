@@ -13,11 +13,11 @@ from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.schema import check_log, images
 from checker.errors import ModelRefused
 from checker.pipeline import Loaded
-from scripts import pipeline_rows
 from scripts.benchmark_pipeline import Plan, measure
-from scripts.pipeline_report import as_text, shares, targets
-from scripts.pipeline_sites import settings_for, site
-from scripts.pipeline_turns import Turn
+from scripts.pipeline import rows as pipeline_rows
+from scripts.pipeline.report import as_text, shares, targets
+from scripts.pipeline.sites import settings_for, site
+from scripts.pipeline.turns import Turn
 
 _PLAN = Plan(rounds=2, photos=24, rows=(40, 200), cycles=4)
 

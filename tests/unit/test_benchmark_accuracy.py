@@ -14,10 +14,10 @@ from PIL import Image
 
 from checker.decision.subject import SUBJECTS
 from scripts import benchmark_accuracy
-from scripts._gate import REGRESSION, BadGate, figures, load_gate, regressions
 from scripts._measure import Measured
-from scripts._rules import BASELINES, rules
-from scripts._svg import Line, chart
+from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regressions
+from scripts.accuracy.rules import BASELINES, rules
+from scripts.accuracy.svg import Line, chart
 
 PICTURES = Path(skimage.__file__).parent / "data"
 LITE0 = "efficientnet_lite0"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scripts import speed_photos
-from scripts.speed_gpu import utilisation
-from scripts.speed_peaks import peaks
-from scripts.speed_report import as_text, ratios, targets
-from scripts.speed_variants import PEERS
+from scripts.speed import photos
+from scripts.speed.gpu import utilisation
+from scripts.speed.peaks import peaks
+from scripts.speed.report import as_text, ratios, targets
+from scripts.speed.variants import PEERS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,7 +114,7 @@ def test_each_other_promise_can_be_missed(results: dict[str, Any], change: Any, 
 
 
 def test_the_photos_are_the_same_every_time_and_weigh_what_photos_weigh(tmp_path: Path) -> None:
-    (first, _), (again, _) = (speed_photos.make(tmp_path / name, "500x375", 2) for name in "ab")
+    (first, _), (again, _) = (photos.make(tmp_path / name, "500x375", 2) for name in "ab")
 
     assert first.read_bytes() == again.read_bytes()
     assert 30_000 < first.stat().st_size < 90_000
@@ -123,7 +123,7 @@ def test_the_photos_are_the_same_every_time_and_weigh_what_photos_weigh(tmp_path
 
 
 def test_twelve_megapixels_hold_detail_for_as_many(tmp_path: Path) -> None:
-    (large,) = speed_photos.make(tmp_path, "12MP", 1)
+    (large,) = photos.make(tmp_path, "12MP", 1)
 
     # Blown up without texture it would be 0.9 MB, and twice as quick to decode.
     assert 1_500_000 < large.stat().st_size < 3_000_000

@@ -14,7 +14,7 @@ from PIL import Image
 
 from scripts import benchmark_accuracy, benchmark_pipeline, benchmark_speed, calibrate, compare_scores
 from scripts._provenance import ROOT, provenance
-from scripts.speed_variants import make_forms
+from scripts.speed.variants import make_forms
 
 CHILDREN = {"speed_prepare", "speed_worker"}
 """Started by other scripts only."""

@@ -58,7 +58,7 @@ def make_forms(model: str, folder: Path, forms: Sequence[str]) -> None:
     """
     for form in forms:
         needs(*PACKAGES.get(form, ()))
-    command = [sys.executable, "-m", "scripts.speed_prepare", model, str(folder), ",".join(forms)]
+    command = [sys.executable, "-m", "scripts.speed.prepare", model, str(folder), ",".join(forms)]
     done = subprocess.run(
         command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from scripts.pipeline_turns import Turn
+from scripts.pipeline.turns import Turn
 
 SHARE = 0.85
 """The promise: the whole pipeline's rate, as a share of the classifier's own."""

@@ -1,6 +1,6 @@
 """One network in every form that the speed benchmark runs: ours, ONNX, and a Hugging Face folder.
 
-    python -m scripts.speed_prepare MODEL FOLDER VARIANT,...
+    python -m scripts.speed.prepare MODEL FOLDER VARIANT,...
 
 The weights on disk, or random ones where there are none: speed does not depend on them. A process of its
 own, so that the measured ones never hold what only making takes.

@@ -14,7 +14,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.rechecks import Rechecks, Which
 from checker.pipeline import Loaded, check_batch
 from checker.ports import Claim, View
-from scripts.pipeline_sites import Site, Stored
+from scripts.pipeline.sites import Site, Stored
 
 if TYPE_CHECKING:
     import psutil  # of requirements-bench.txt: the script must start without it, and say so

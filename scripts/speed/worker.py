@@ -1,6 +1,6 @@
 """One variant of the speed benchmark in a process of its own; told what to do a line at a time, as JSON.
 
-python -m scripts.speed_worker VARIANT MODEL FOLDER DEVICE
+python -m scripts.speed.worker VARIANT MODEL FOLDER DEVICE
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scripts.speed_peaks import peaks
-from scripts.speed_variants import Ours, Variant, make
+from scripts.speed.peaks import peaks
+from scripts.speed.variants import Ours, Variant, make
 
 
 def answer(variant: Variant | None, order: dict[str, Any]) -> dict[str, Any]:

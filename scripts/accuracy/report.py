@@ -15,9 +15,9 @@ from PIL import Image
 from checker.decision.profile import Profile
 from scripts._measure import Measured
 from scripts._photos import LabelledPhoto
-from scripts._rules import Rule
 from scripts._statistics import Flags, precision_recall, roc
-from scripts._svg import Line, chart
+from scripts.accuracy.rules import Rule
+from scripts.accuracy.svg import Line, chart
 
 WORST = 12
 CONTACT_PX = 128

@@ -20,7 +20,7 @@ from catloader.wiring import Services, build
 from checker.pipeline import Loaded
 from checker.ports import View
 from checker.service import CheckerService, available_cores
-from scripts import pipeline_rows
+from scripts.pipeline import rows as pipeline_rows
 
 
 class Stored(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.speed_variants import PEERS
+from scripts.speed.variants import PEERS
 
 _LETTERS = dict(zip(PEERS, "abc", strict=True))
 # On two cores, ResNet-50, decode included: size -> peer -> how many times as fast we mean to be.
