@@ -29,15 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from checker.decision.operating_point import SHIPPED_PROFILES
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
-from checker.ports import ModelStamp
-from checker.runtimes.load import load_classifier
-from models.catalogue import entry_named, resolve
-from scripts._command import CannotRun, new_file, plainly
-from scripts._forms import PRECISIONS, must_exist
-from scripts._measure import Measured, measure
-from scripts._photos import labelled_photos
-from scripts._provenance import ROOT, provenance
-from scripts._statistics import (
+from checker.evaluation.statistics import (
     auc,
     expected_calibration_error,
     mcnemar,
@@ -46,6 +38,14 @@ from scripts._statistics import (
     recall_at_fpr,
     reliability,
 )
+from checker.ports import ModelStamp
+from checker.runtimes.load import load_classifier
+from models.catalogue import entry_named, resolve
+from scripts._command import CannotRun, new_file, plainly
+from scripts._forms import PRECISIONS, must_exist
+from scripts._measure import Measured, measure
+from scripts._photos import labelled_photos
+from scripts._provenance import ROOT, provenance
 from scripts.accuracy.gate import REGRESSION, load_gate, regressions
 from scripts.accuracy.report import Compared, report
 from scripts.accuracy.rules import OURS, Rule, rules

@@ -26,18 +26,18 @@ from checker.decision.operating_point import SHIPPED_PROFILES, Decider, choose
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey
 from checker.decision.subject import Subject, load_subject
 from checker.errors import ModelRefused
+from checker.evaluation.fit import FEATURE_PENALTY, Flags, Inputs, cross_fitted, fit, platt, scaled
+from checker.evaluation.golden import golden_test
+from checker.evaluation.statistics import auc, expected_calibration_error
+from checker.evaluation.thresholds import FOLDS, chosen_thresholds, judge
 from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
 from models.catalogue import class_names, resolve
 from scripts._command import plainly
-from scripts._fit import FEATURE_PENALTY, Flags, Inputs, cross_fitted, fit, platt, scaled
 from scripts._forms import PRECISIONS, must_exist
-from scripts._golden import golden_test
 from scripts._measure import Measured, measure
 from scripts._photos import CAT, NOT_CAT, LabelledPhoto, NoData, labelled_photos
 from scripts._provenance import provenance
-from scripts._statistics import auc, expected_calibration_error
-from scripts._thresholds import FOLDS, chosen_thresholds, judge
 
 SEED = 20
 FEWEST = 50

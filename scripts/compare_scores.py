@@ -22,14 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from checker.decision.head import sigmoid
 from checker.decision.subject import load_subject
+from checker.evaluation.fit import Doubles, Flags, Inputs, fit, stratified
+from checker.evaluation.statistics import auc, recall_at_fpr
 from checker.runtimes.load import load_classifier
 from models.catalogue import resolve
 from scripts._command import new_file, plainly
-from scripts._fit import Doubles, Flags, Inputs, fit, stratified
 from scripts._measure import measure
 from scripts._photos import CAT, NOT_CAT, NoData, labelled_photos
 from scripts._provenance import provenance
-from scripts._statistics import auc, recall_at_fpr
 
 TARGETS = (0.003, 0.01, 0.02)
 FOLDS = 5

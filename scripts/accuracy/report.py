@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from checker.decision.profile import Profile
+from checker.evaluation.statistics import Flags, precision_recall, roc
 from scripts._measure import Measured
 from scripts._photos import LabelledPhoto
-from scripts._statistics import Flags, precision_recall, roc
 from scripts.accuracy.rules import Rule
 from scripts.accuracy.svg import Line, chart
 

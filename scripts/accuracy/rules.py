@@ -12,11 +12,11 @@ from checker.decision.head import sigmoid
 from checker.decision.operating_point import Decider, Thresholds, softmax
 from checker.decision.profile import Profile
 from checker.decision.subject import Subject
+from checker.evaluation.fit import FEATURE_PENALTY, Inputs
+from checker.evaluation.statistics import Doubles, Flags
+from checker.evaluation.thresholds import judge
 from models.catalogue import class_names
-from scripts._fit import FEATURE_PENALTY, Inputs
 from scripts._measure import Measured
-from scripts._statistics import Doubles, Flags
-from scripts._thresholds import judge
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,12 +12,8 @@ import pytest
 from checker.decision.head import Head, sigmoid
 from checker.decision.profile import find_profile
 from checker.decision.subject import SUBJECTS
-from checker.ports import ModelStamp
-from models.catalogue import Preprocessing, entry_named
-from scripts._fit import Flags, Inputs, cross_fitted, fit, platt, scaled, stratified
-from scripts._measure import Measured
-from scripts._photos import NoData, labelled_photos
-from scripts._statistics import (
+from checker.evaluation.fit import Flags, Inputs, cross_fitted, fit, platt, scaled, stratified
+from checker.evaluation.statistics import (
     auc,
     expected_calibration_error,
     mcnemar,
@@ -26,7 +22,11 @@ from scripts._statistics import (
     roc,
     wilson,
 )
-from scripts._thresholds import FOLDS, judge, threshold_above
+from checker.evaluation.thresholds import FOLDS, judge, threshold_above
+from checker.ports import ModelStamp
+from models.catalogue import Preprocessing, entry_named
+from scripts._measure import Measured
+from scripts._photos import NoData, labelled_photos
 from scripts.calibrate import calibrate
 
 DIMENSIONS = 24

@@ -15,11 +15,11 @@ from checker.decision.operating_point import UNCALIBRATED, Decider
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
+from checker.evaluation.golden import golden_test
 from checker.runtimes.load import load_classifier
 from checker.runtimes.select import Asked, load_checker
 from models.catalogue import class_names
 from models.openvino_ir import cards, write_card
-from scripts._golden import golden_test
 
 HOUSE_CAT = load_subject("house_cat")
 STRICTEST = 0.01

@@ -20,13 +20,13 @@ from checker.decision.operating_point import Decider
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
+from checker.evaluation.golden import golden_test
 from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
 from checker.runtimes.self_test import self_test
 from checker.runtimes.torch_runtime import TorchClassifier
 from models.build import architecture
 from models.catalogue import Entry, Preprocessing, class_names, entry_named, weights_path
-from scripts._golden import golden_test
 
 ENTRY = entry_named("efficientnet_lite0")
 HOUSE_CAT = load_subject("house_cat")

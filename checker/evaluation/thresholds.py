@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from checker.decision.profile import OperatingPoint
-from scripts._fit import Inputs, cross_fitted, fit, platt, scaled, stratified
-from scripts._statistics import rate, recall
+from checker.evaluation.fit import Inputs, cross_fitted, fit, platt, scaled, stratified
+from checker.evaluation.statistics import rate, recall
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
