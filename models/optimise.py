@@ -50,8 +50,8 @@ def optimise(
     Args:
         path: the weights, as ``catalogue.resolve`` found them.
         precision: ``fp32``, ``bf16`` or ``int8``.
-        calibration: for int8, photos like those to come, each uint8 ``(H, W, 3)`` as ``checker.pixels.decode``
-            gives them. They set ranges; nothing of them is kept.
+        calibration: for int8, photos like those to come, each uint8 ``(H, W, 3)`` as
+            ``checker.pixels.decode`` gives them. They set ranges; nothing of them is kept.
     Raises:
         OptimiseFailed: a package or photos are missing, or the result does not say what torch says.
         WeightsMissing, WeightsRefused: as ``models.build``.

@@ -1,7 +1,7 @@
 """The self-test at load: one photo that everybody has must get what it got when its profile was measured.
 
-Photo and expectation lie with the profile (``checker/evaluation/golden.py`` puts them there). The photo takes the way
-of every other one, so that whatever is wrong on that way refuses to serve.
+Photo and expectation lie with the profile (``checker/evaluation/golden.py`` puts them there). The photo takes
+the way of every other one, so that whatever is wrong on that way refuses to serve.
 """
 
 from __future__ import annotations

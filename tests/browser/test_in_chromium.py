@@ -17,12 +17,12 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from conftest import require
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from skimage import data
 
 from catloader.settings import Settings
+from tests.conftest import require
 
 PASSWORD = "correct horse battery"
 _FLAGS = (

@@ -1,0 +1,195 @@
+"""The service between a real database and a real S3 server, with a real network."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import skimage
+from sqlalchemy import Engine, select, text, update
+
+from catloader.checks.dispatch import Off
+from catloader.intake.upload import Uploaded, upload
+from catloader.settings import Settings
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos import Images
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.schema import Status, check_log, images
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
+from catloader.wiring import load_network
+from checker.pipeline import Loaded
+from checker.ports import Claim, ImageSource, View
+from checker.service import CheckerService
+from tests.support.rows import some_user
+
+PICTURES = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "camera.png", "moon.png")
+LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Loaded]:
+    loaded = load_network(LITE0)
+    yield loaded
+    loaded.classifier.close()
+
+
+class Site:
+    """Six photos that wait."""
+
+    def __init__(self, engine: Engine, objects: ObjectStore, network: Loaded) -> None:
+        self.engine, self.objects, self._network = engine, objects, network
+        self.queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=1000)
+        folder = Path(skimage.__file__).parent / "data"
+        done = upload(
+            [(name, (folder / name).read_bytes()) for name in PICTURES],
+            [],
+            some_user(engine).id,
+            settings=Settings(min_free_bytes=0),
+            images=Images(engine, objects.photos_bucket, objects.thumbnails_bucket),
+            objects=objects,
+            dispatcher=Off(),
+            now=utcnow,
+        )
+        self.ids = [one.image_id for one in done if isinstance(one, Uploaded)]
+        assert len(self.ids) == len(PICTURES)
+
+    def service(self, source: ImageSource | None = None, network: Loaded | None = None) -> CheckerService:
+        return CheckerService(
+            self.queue,
+            source or S3ImageSource(self.objects),
+            lambda: network or self._network,
+            workers=2,
+            batch_photos=2,
+            sweep_s=1000,
+        )
+
+    def statuses(self) -> list[str]:
+        with reading(self.engine) as connection:
+            return list(connection.execute(select(images.c.status).order_by(images.c.id)).scalars())
+
+    def key(self, place: int) -> str:
+        with reading(self.engine) as connection:
+            query = select(images.c.photo_key).where(images.c.id == self.ids[place])
+            return str(connection.execute(query).scalar_one())
+
+
+@pytest.fixture
+def site(engine: Engine, objects: ObjectStore, network: Loaded) -> Site:
+    return Site(engine, objects, network)
+
+
+def test_every_photo_gets_its_verdict_and_its_log_row(site: Site) -> None:
+    assert site.service().drain() == len(PICTURES)
+    assert site.statuses()[0] == Status.CAT
+    assert set(site.statuses()[1:]) == {Status.NOT_CAT}
+    with reading(site.engine) as connection:
+        rows = connection.execute(select(check_log).order_by(check_log.c.image_id)).all()
+        photos = connection.execute(select(images).order_by(images.c.id)).all()
+    assert [row.image_id for row in rows] == site.ids
+    for row, photo in zip(rows, photos, strict=True):
+        assert (row.photo_sha256, row.thumbnail_sha256) == (photo.sha256, photo.thumbnail_sha256)
+        assert (row.batch_size, row.attempt, row.error) == (2, 1, None)
+        assert set(row.ms) == {"fetch", "decode", "classify", "total"}
+        assert row.weights_sha256.startswith("57934424")
+        assert photo.claim_token is None
+
+
+@pytest.fixture
+def refused(site: Site) -> Iterator[int]:
+    """A photo whose log row the database itself refuses."""
+    table = check_log.name
+    if site.engine.dialect.name == "sqlite":
+        make = (
+            f"CREATE TRIGGER refuses BEFORE INSERT ON {table} WHEN NEW.image_id = {site.ids[1]} "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+        undo = "DROP TRIGGER refuses"
+    else:
+        make = f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (image_id <> {site.ids[1]})"
+        undo = f"ALTER TABLE {table} DROP CONSTRAINT refuses"
+    with writing(site.engine) as connection:
+        connection.execute(text(make))
+    yield site.ids[1]
+    with writing(site.engine) as connection:
+        connection.execute(text(undo))
+
+
+def test_a_verdict_that_cannot_be_written_is_nobody_elses_trouble(
+    site: Site, refused: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert site.service().drain() == len(PICTURES) - 1
+    statuses = site.statuses()
+    assert statuses[0] == Status.CAT
+    assert statuses[1] == Status.CHECKING  # until its lease ends
+    assert set(statuses[2:]) == {Status.NOT_CAT}
+    assert f"photo {refused} waits for the end of its lease" in caplog.text
+    with reading(site.engine) as connection:
+        logged = connection.execute(select(check_log.c.image_id).order_by(check_log.c.image_id)).scalars()
+        assert list(logged) == [id for id in site.ids if id != refused]
+
+
+def test_bad_objects_cost_only_themselves(site: Site) -> None:
+    bucket = site.objects.photos_bucket
+    site.objects.put(bucket, site.key(1), b"not a picture")
+    site.objects.delete(bucket, site.key(2))
+    assert site.service().drain() == len(PICTURES) - 1
+    statuses = site.statuses()
+    assert statuses[0] == Status.CAT
+    assert statuses[1] == Status.UNREADABLE
+    assert statuses[2] == Status.PENDING  # later, perhaps: a store may be late
+    assert set(statuses[3:]) == {Status.NOT_CAT}
+    assert site.service().drain() == 0
+
+
+def test_without_s3_photos_wait_and_lose_no_attempt(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    nowhere = ObjectStore(
+        endpoint_url=f"http://127.0.0.1:{port}",
+        access_key_id="key",
+        secret_access_key="secret",
+        region="us-east-1",
+        photos_bucket=site.objects.photos_bucket,
+        thumbnails_bucket=site.objects.thumbnails_bucket,
+    )
+    for _ in range(4):  # more often than there are attempts
+        assert site.service(S3ImageSource(nowhere)).drain() == 0
+    assert set(site.statuses()) == {Status.PENDING}
+    assert site.service().drain() == len(PICTURES)
+    with reading(site.engine) as connection:
+        assert set(connection.execute(select(check_log.c.attempt)).scalars()) == {1}
+
+
+def test_a_checker_that_closes_leaves_the_rest_to_the_next_one(site: Site) -> None:
+    closing: list[threading.Thread] = []
+
+    class Closing(S3ImageSource):
+        """Its service is told to stop while the first photos are being fetched."""
+
+        def get(self, claim: Claim, view: View) -> bytes:
+            if not closing:
+                closing.append(threading.Thread(target=first.close, args=(10,)))
+                closing[0].start()
+                while first.state()["state"] != "closed":
+                    threading.Event().wait(0.01)
+            return super().get(claim, view)
+
+    first = site.service(Closing(site.objects), load_network(LITE0))
+    done = first.drain()
+    closing[0].join()
+    assert done < len(PICTURES)
+    assert Status.CHECKING not in site.statuses()
+    assert site.service().drain() == len(PICTURES) - done
+    with reading(site.engine) as connection:
+        rows = list(connection.execute(select(check_log.c.image_id)).scalars())
+    assert sorted(rows) == site.ids
+
+
+def test_a_human_decision_stands(site: Site) -> None:
+    with writing(site.engine) as connection:
+        connection.execute(update(images).where(images.c.id == site.ids[0]).values(human_verdict="not_cat"))
+    site.service().drain()
+    assert site.statuses()[0] == Status.NOT_CAT

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import contextlib
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, func, insert, select
+
+from catloader.errors import EmailTaken, NotFound
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos import Images
+from catloader.store.db.schema import check_log, images, likes, users
+from catloader.store.db.users import Users
+from tests.support.rows import PHOTOS, THUMBNAILS, add_image, new_image, some_user
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_an_account_is_found_by_e_mail_and_id(engine: Engine) -> None:
+    store = Users(engine)
+    made = store.create(" Ada@Example.org ", "hash", _NOW)
+    assert (made.email, made.is_admin, made.session_version, made.created_at) == (
+        "ada@example.org",
+        False,
+        1,
+        _NOW,
+    )
+    assert store.by_email("ADA@example.org") == store.by_id(made.id) == made
+    assert store.by_email("eve@example.org") is None
+    assert store.by_id(made.id + 1) is None
+
+
+def test_an_e_mail_is_taken_once_even_in_a_race(engine: Engine) -> None:
+    start = threading.Barrier(6)
+
+    def register(n: int) -> bool:
+        start.wait()
+        try:
+            Users(engine).create("Ada@example.org" if n % 2 else "ada@example.org", "hash", utcnow())
+        except EmailTaken:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(register, range(6))) == [False] * 5 + [True]
+
+
+def test_a_new_password_ends_the_old_sessions(engine: Engine) -> None:
+    store, user = Users(engine), some_user(engine)
+    store.set_password(user.id, "new hash")
+    found = store.by_id(user.id)
+    assert found
+    assert (found.password_hash, found.session_version) == ("new hash", 2)
+
+
+def test_somebody_becomes_an_administrator(engine: Engine) -> None:
+    store, user, other = Users(engine), some_user(engine), some_user(engine)
+    store.promote(user.id)
+    assert [bool((found := store.by_id(id)) and found.is_admin) for id in (user.id, other.id)] == [
+        True,
+        False,
+    ]
+
+
+def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engine) -> None:
+    user, other = some_user(engine), some_user(engine)
+    mine = [add_image(engine, user.id) for _ in range(3)]
+    theirs = add_image(engine, other.id)
+    store = Images(engine, PHOTOS, THUMBNAILS)
+    keys = {(PHOTOS, image.photo_key) for image in store.of_owner(user.id, None, 9)}
+    keys |= {(THUMBNAILS, image.thumbnail_key) for image in store.of_owner(user.id, None, 9)}
+    with writing(engine) as connection:
+        log = {"attempt": 1, "finished_at": _NOW}
+        connection.execute(insert(check_log), [{**log, "image_id": id} for id in (mine[0], theirs)])
+        like = {"created_at": _NOW}
+        connection.execute(insert(likes), [{**like, "user_id": user.id, "image_id": theirs}])
+        connection.execute(insert(likes), [{**like, "user_id": other.id, "image_id": mine[0]}])
+
+    assert Users(engine).delete(user.id, _NOW, PHOTOS, THUMBNAILS) == 3
+
+    with reading(engine) as connection:
+        counted = [
+            connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (users, images, check_log, likes)
+        ]
+    assert counted == [1, 1, 1, 0]
+    booked = Deletions(engine).due(_NOW, 100)
+    assert {(row.bucket, row.key) for row in booked} == keys
+    assert Users(engine).delete(user.id, _NOW, PHOTOS, THUMBNAILS) == 0
+
+
+def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine: Engine) -> None:
+    user = some_user(engine)
+    store, new = Images(engine, PHOTOS, THUMBNAILS), new_image(user.id)
+    store.book(new.photo_key, new.thumbnail_key, utcnow() + timedelta(hours=1))
+
+    with ThreadPoolExecutor(1) as pool:
+        uploads: list[Future[int]] = []
+
+        def upload_now(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            if statement.startswith("DELETE FROM images"):  # no photo was found; the account is next
+                uploads.append(pool.submit(store.add, new, utcnow()))
+                with contextlib.suppress(TimeoutError):
+                    uploads[0].exception(timeout=0.5)  # it waits for the account, or is done
+
+        event.listen(engine, "after_cursor_execute", upload_now)
+        try:
+            Users(engine).delete(user.id, utcnow(), PHOTOS, THUMBNAILS)
+        finally:
+            event.remove(engine, "after_cursor_execute", upload_now)
+        with pytest.raises(NotFound):
+            uploads[0].result(timeout=10)
+    booked = {row.key for row in Deletions(engine).due(utcnow() + timedelta(hours=2), 999)}
+    assert booked == {new.photo_key, new.thumbnail_key}
+
+
+def test_photos_and_account_deleted_at_the_same_time_are_booked_once(engine: Engine) -> None:
+    user, start = some_user(engine), threading.Barrier(2)
+    ids = [add_image(engine, user.id) for _ in range(20)]
+
+    def one_by_one() -> int:
+        start.wait()
+        return sum(Images(engine, PHOTOS, THUMBNAILS).delete(id, user.id, _NOW) for id in ids)
+
+    def all_at_once() -> int:
+        start.wait()
+        return Users(engine).delete(user.id, _NOW, PHOTOS, THUMBNAILS)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(future.result() for future in [pool.submit(one_by_one), pool.submit(all_at_once)]) == 20
+    assert Deletions(engine).count() == 40

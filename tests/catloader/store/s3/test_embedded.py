@@ -1,0 +1,290 @@
+"""The embedded SeaweedFS: private, quiet, and gone when we are."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from catloader.demo.client import until
+from catloader.errors import StartupError, StoreUnavailable
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+
+_ROOT = Path(__file__).parents[4]
+_SITE = """
+import sys
+from pathlib import Path
+from catloader.store.s3.embedded import EmbeddedS3
+server = EmbeddedS3(Path(sys.argv[1]))
+server.start()
+print(server.endpoint_url, flush=True)
+sys.stdin.readline()
+server.stop()
+"""
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[[], EmbeddedS3]]:
+    """Starts a server on ``tmp_path``; stops what is left in the end."""
+    servers: list[EmbeddedS3] = []
+
+    def start() -> EmbeddedS3:
+        server = EmbeddedS3(tmp_path)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def store_of(server: EmbeddedS3) -> ObjectStore:
+    store = ObjectStore(
+        endpoint_url=server.endpoint_url,
+        access_key_id=server.access_key_id,
+        secret_access_key=server.secret_access_key,
+        region="us-east-1",
+        photos_bucket="photos",
+        thumbnails_bucket="thumbnails",
+    )
+    store.ensure_buckets()
+    return store
+
+
+def weeds(folder: Path, parent: int | None = None) -> list[psutil.Process]:
+    found = psutil.Process(parent).children(recursive=True) if parent else psutil.process_iter()
+    return [process for process in found if f"-dir={folder / 's3'}" in _command(process)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def wait_until(holds: Callable[[], object], timeout_s: float = 20) -> None:
+    deadline, waiting = time.monotonic() + timeout_s, threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        waiting.wait(0.05)
+
+
+def test_it_stops_in_time_and_leaves_nothing_behind(
+    tmp_path: Path, started: Callable[[], EmbeddedS3]
+) -> None:
+    server = started()
+    store_of(server).put("photos", "a", b"1")
+    assert server.poll() is None
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 4
+    server.stop()
+    assert weeds(tmp_path) == []
+    assert server.poll() is not None
+    ports = json.loads((tmp_path / "s3" / "ports.json").read_text())
+    left = [path.name for path in Path("/tmp").glob("seaweedfs-*.sock")]
+    for port in (port + offset for port in ports.values() for offset in (0, 10_000)):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
+        assert not any(name.endswith(f"-{port}.sock") for name in left)
+
+
+def test_a_second_start_finds_everything_as_it_was(started: Callable[[], EmbeddedS3]) -> None:
+    first = started()
+    store_of(first).put("photos", "a", b"bytes")
+    first.stop()
+    second = started()
+    assert (second.endpoint_url, second.access_key_id) == (first.endpoint_url, first.access_key_id)
+    assert second.secret_access_key == first.secret_access_key
+    store = store_of(second)
+    assert store.get("photos", "a") == b"bytes"
+    began = time.monotonic()
+    store.put("photos", "b", b"1")
+    assert time.monotonic() - began < 2
+
+
+def test_after_a_crash_it_is_back_on_the_same_port(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+    server = started()
+    store = store_of(server)
+    store.put("photos", "a", b"bytes")
+    (weed,) = weeds(tmp_path)
+    weed.kill()
+    wait_until(lambda: any(other.pid != weed.pid for other in weeds(tmp_path)))
+    wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
+    assert store.get("photos", "a") == b"bytes"
+    assert server.poll() is None
+
+
+def _status(url: str) -> int:
+    try:
+        return requests.get(url, timeout=5).status_code
+    except requests.ConnectionError:
+        return 0
+
+
+def test_it_dies_with_a_parent_that_is_killed_and_the_next_one_takes_up(
+    tmp_path: Path, started: Callable[[], EmbeddedS3]
+) -> None:
+    # An empty HOME, and a proxy that must not be asked.
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(_ROOT),
+        "HOME": "/nonexistent",
+        "HTTP_PROXY": "http://[::1]:1",
+    }
+    site = subprocess.Popen(
+        [sys.executable, "-c", _SITE, str(tmp_path)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert site.stdout
+    endpoint_url = site.stdout.readline().strip()
+    (weed,) = weeds(tmp_path, site.pid)
+    assert os.getsid(weed.pid) != os.getsid(site.pid)  # Ctrl-C in a terminal reaches the site alone
+    site.send_signal(signal.SIGKILL)
+    site.communicate()
+    server = started()
+    assert server.endpoint_url == endpoint_url
+    assert [other.pid for other in weeds(tmp_path)] != [weed.pid]
+    assert len(weeds(tmp_path)) == 1
+
+
+def test_nobody_listens_or_calls_beyond_this_machine(
+    tmp_path: Path, started: Callable[[], EmbeddedS3]
+) -> None:
+    server = started()
+    store_of(server).put("photos", "a", b"1")
+    (weed,) = weeds(tmp_path)
+    for _ in until(10, "Not all of its ports were open"):  # it answers S3 before the last one is
+        connections = weed.net_connections(kind="inet")
+        if len([c for c in connections if c.status == psutil.CONN_LISTEN]) == 10:
+            break
+    assert {connection.laddr.ip for connection in connections} == {"127.0.0.1"}
+    assert {connection.raddr.ip for connection in connections if connection.raddr} <= {"127.0.0.1"}
+
+
+def test_keys_and_photos_are_private(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+    server = started()
+    store_of(server).put("photos", "a", b"1")
+    folder = tmp_path / "s3"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "keys.json").stat().st_mode) == 0o600
+    assert _status(server.endpoint_url + "/photos/a") == requests.codes.forbidden
+    ports = json.loads((folder / "ports.json").read_text())
+    for path in ("/buckets/photos/a", "/buckets/photos/", "/"):
+        assert _status(f"http://127.0.0.1:{ports['filer']}{path}") == requests.codes.unauthorized
+    fid = requests.get(f"http://127.0.0.1:{ports['master']}/dir/assign", timeout=5).json()["fid"]
+    assert _status(f"http://127.0.0.1:{ports['volume']}/{fid}") == requests.codes.unauthorized
+
+
+def test_a_port_that_somebody_took_meanwhile(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+    first = started()
+    store_of(first).put("photos", "a", b"bytes")
+    first.stop()
+    ports = json.loads((tmp_path / "s3" / "ports.json").read_text())
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", ports["filer"]))
+        other.listen()
+        second = started()
+    assert second.endpoint_url != first.endpoint_url
+    assert store_of(second).get("photos", "a") == b"bytes"
+
+
+def _refusal(folder: Path) -> str:
+    server = EmbeddedS3(folder)
+    with pytest.raises(StartupError) as raised:
+        server.start()
+    server.stop()
+    assert weeds(folder) == []
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "s3").write_text("")
+    assert (
+        _refusal(tmp_path) == f"The object store's folder {tmp_path / 's3'} is not usable: Not a directory."
+    )
+
+
+def test_damaged_keys_are_named(tmp_path: Path) -> None:
+    (tmp_path / "s3").mkdir()
+    for damage in ("", "{", "{}", '{"identities": [{"credentials": []}]}', "[]"):
+        (tmp_path / "s3" / "keys.json").write_text(damage)
+        assert "keys.json is damaged" in _refusal(tmp_path)
+
+
+def test_what_the_server_itself_complains_of(tmp_path: Path) -> None:
+    (tmp_path / "s3").mkdir()
+    (tmp_path / "s3" / "filerldb2").write_text("not a database")
+    assert "can't start" in (said := _refusal(tmp_path))
+    assert "filerldb2" in said
+
+
+def test_a_folder_in_use(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+    started()
+    server = EmbeddedS3(tmp_path)
+    with pytest.raises(StartupError, match="Another process"):
+        server.start()
+    assert len(weeds(tmp_path)) == 1
+
+
+def test_damaged_ports_are_made_anew(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+    (tmp_path / "s3").mkdir()
+    (tmp_path / "s3" / "ports.json").write_text("{")
+    store_of(started()).put("photos", "a", b"1")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 100 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=100m", "none", disk], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("only root may make a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_small_disk_is_used_to_the_end_and_a_full_one_is_refused(small_disk: Path) -> None:
+    server = EmbeddedS3(small_disk)
+    server.start()
+    try:
+        store = store_of(server)
+        store.put("thumbnails", "first", b"1")
+        count, megabyte = 0, os.urandom(1_000_000)
+        with pytest.raises(StoreUnavailable):
+            while True:
+                store.put("photos", str(count), megabyte)
+                count += 1
+        assert count > 85
+        assert store.get("photos", "0") == megabyte
+        assert store.get("thumbnails", "first") == b"1"
+    finally:
+        server.stop()
+    assert "over 99 % full" in _refusal(small_disk)
+
+
+def test_stop_without_start(tmp_path: Path) -> None:
+    EmbeddedS3(tmp_path).stop()

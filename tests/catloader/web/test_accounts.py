@@ -1,0 +1,278 @@
+"""Accounts through the real forms, on both databases."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from catloader.errors import SettingError
+from catloader.store.db.engine import make_engine
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.site import PASSWORD, Person, running_site, services_of
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        yield app
+
+
+def test_registering_logs_in_at_once(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    assert "anna@example.org" in anna.get("/account").text
+    user = services_of(app).users.by_email("anna@example.org")
+    assert user
+    assert user.password_hash.startswith("$argon2id$")
+
+
+def test_what_registration_refuses(app: Flask) -> None:
+    Person(app, "taken@example.org")
+    for email, password, status, says in (
+        ("anna@example.org", "too short", 400, "at least 10 characters"),
+        ("anna@example.org", "x" * 1001, 400, "at most 1000"),
+        ("no address", PASSWORD, 400, "e-mail address"),
+        ("a\x00b@example.org", PASSWORD, 400, "e-mail address"),
+        (f"{'x' * 250}@example.org", PASSWORD, 400, "e-mail address"),
+        ("", "", 400, "e-mail address"),
+        ("TAKEN@example.org ", PASSWORD, 409, "registered already"),
+    ):
+        answer = Person(app).post("/register", {"email": email, "password": password})
+        assert (answer.status_code, says in answer.text) == (status, True), email
+
+
+def test_unknown_email_and_wrong_password_get_the_same_answer(app: Flask) -> None:
+    Person(app, "anna@example.org")
+    answers = []
+    for email in ("anna@example.org", "nobody@example.org", "no address", "nul\x00@example.org"):
+        answer = Person(app).post("/login", {"email": email, "password": "not the password"})
+        text = re.sub(r'(name="csrf_token"|type="email") value="[^"]*"', "", answer.text)
+        answers.append((answer.status_code, text))
+    assert answers[0][0] == 401
+    assert answers == [answers[0]] * 4
+
+
+def test_an_unknown_email_takes_as_long_as_a_wrong_password(app: Flask) -> None:
+    Person(app, "anna@example.org")
+    stranger = Person(app)
+    token = stranger.token("/login")
+
+    def seconds(email: str) -> float:
+        started = time.perf_counter()
+        stranger.client.post("/login", data={"csrf_token": token, "email": email, "password": "wrong one"})
+        return time.perf_counter() - started
+
+    known = min(seconds("anna@example.org") for _ in range(4))
+    unknown = min(seconds("nobody@example.org") for _ in range(4))
+    # Without the verification it takes a twentieth; what is left is the noise of a busy machine.
+    assert unknown > known / 2
+
+
+def test_log_in_and_out(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    assert anna.log_out().status_code == 303
+    assert anna.get("/photos").status_code == 303
+    assert anna.log_in().location == "/photos"
+    assert anna.get("/photos").status_code == 200
+
+
+def test_a_page_that_needs_a_log_in_comes_back_after_it(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    anna.log_out()
+    to_login = anna.get("/photos?before=7")
+    assert to_login.location == "/login?next=/photos?before%3D7"
+    fields = {"email": anna.email, "password": PASSWORD, "next": "/photos?before=7"}
+    assert anna.post("/login", fields).location == "/photos?before=7"
+
+
+def test_log_in_leads_to_no_other_site(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    for target in (
+        "//evil.example",
+        "///evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "evil.example",
+        "//[",
+        "//a\u2100b",
+    ):
+        anna.log_out()
+        answer = anna.post("/login", {"email": anna.email, "password": PASSWORD, "next": target})
+        assert answer.location == "/photos", target
+
+
+def test_a_script_without_log_in_gets_json(app: Flask) -> None:
+    answer = Person(app).get("/api/photos/status?ids=1")
+    assert (answer.status_code, answer.json) == (
+        401,
+        {"error": "You are not logged in, or no longer.", "status": 401},
+    )
+
+
+def test_every_form_without_its_token_is_refused(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    photo = anna.upload_one()
+    forms = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
+    assert len(forms) >= 7
+    for rule in forms:
+        path = re.sub("<[^>]*>", str(photo), rule.rule)
+        fields = {
+            "email": anna.email,
+            "password": PASSWORD,
+            "old_password": PASSWORD,
+            "new_password": "n" * 12,
+        }
+        for token in ({}, {"csrf_token": "made-up"}):
+            answer = anna.client.post(path, data=fields | token)
+            assert answer.status_code == 400, path
+    assert anna.get(f"/photos/{photo}").status_code == 200
+
+
+def test_the_token_of_another_session_is_refused(app: Flask) -> None:
+    anna, eve = Person(app, "anna@example.org"), Person(app, "eve@example.org")
+    fields = {"csrf_token": eve.token("/account"), "password": PASSWORD}
+    anna.token("/account")
+    assert anna.client.post("/account/delete", data=fields).status_code == 400
+
+
+def test_a_planted_session_does_not_survive_the_log_in(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    anna.log_out()
+    with anna.client.session_transaction() as session:
+        session["planted"] = "yes"
+    before = anna.token("/login")
+    anna.log_in()
+    with anna.client.session_transaction() as session:
+        assert "planted" not in session
+    assert anna.client.post("/logout", data={"csrf_token": before}).status_code == 400
+
+
+def test_a_new_password_ends_all_other_sessions(app: Flask) -> None:
+    here = Person(app, "anna@example.org")
+    there = Person(app)
+    there.email = here.email
+    there.log_in()
+    assert there.get("/photos").status_code == 200
+
+    change = {"old_password": "not the old one", "new_password": "a completely new one"}
+    assert here.post("/account/password", change, page="/account").status_code == 403
+    change["old_password"] = PASSWORD
+    assert (
+        here.post("/account/password", {**change, "new_password": "short"}, page="/account").status_code
+        == 400
+    )
+    assert there.get("/photos").status_code == 200
+    assert here.post("/account/password", change, page="/account").status_code == 303
+
+    assert here.get("/photos").status_code == 200
+    assert there.get("/photos").status_code == 303
+    assert there.log_in(PASSWORD).status_code == 401
+    assert there.log_in("a completely new one").status_code == 303
+
+
+def test_deleting_the_account(app: Flask) -> None:
+    anna, there = Person(app, "anna@example.org"), Person(app)
+    there.email = anna.email
+    there.log_in()
+    photo = anna.upload_one()
+    refused = anna.post("/account/delete", {"password": "not it at all"}, page="/account")
+    assert (refused.status_code, "The password is wrong" in refused.text) == (403, True)
+    assert anna.get(f"/photos/{photo}").status_code == 200
+
+    answer = anna.post("/account/delete", {"password": PASSWORD}, page="/account")
+    assert (answer.status_code, answer.location) == (303, "/")
+    assert "is deleted" in anna.get("/").text
+    assert services_of(app).ledger.count() == 2
+    assert services_of(app).images.by_id(photo) is None
+    assert there.get("/photos").status_code == 303
+    assert anna.log_in().status_code == 401
+
+
+def test_no_session_passes_to_the_next_account(app: Flask, engine: Engine) -> None:
+    anna, there = Person(app, "anna@example.org"), Person(app)
+    there.email = anna.email
+    there.log_in()
+    old_id = anna.id
+    anna.post("/account/delete", {"password": PASSWORD}, page="/account")
+    # A database that hands the number out again, as a restored or imported one may.
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, email, password_hash, session_version, created_at) "
+            f"VALUES ({old_id}, 'next@example.org', '', 1, '2026-01-01 00:00:00.000000')"
+        )
+    assert there.get("/account").status_code == 303
+
+
+def test_passwords_typed_on_another_system_still_fit(app: Flask) -> None:
+    anna = Person(app)
+    anna.post("/register", {"email": "anna@example.org", "password": "Zauberkünstler"})
+    anna.log_out()
+    anna.email = "anna@example.org"
+    assert anna.log_in("Zauberku\u0308nstler").status_code == 303
+
+
+def test_log_in_is_rate_limited(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, login_rate="3 per minute") as app:
+        anna = Person(app, "anna@example.org")
+        anna.log_out()
+        assert [anna.log_in("not the password").status_code for _ in range(3)] == [401] * 3
+        answer = anna.log_in()
+        assert answer.status_code == 429
+        assert "A little slower" in answer.text
+        assert 0 < int(answer.headers["Retry-After"]) <= 61
+        elsewhere = Person(app, REMOTE_ADDR="192.0.2.7")
+        elsewhere.email = anna.email
+        assert elsewhere.log_in().status_code == 303
+
+
+def test_passwords_cannot_be_guessed_through_the_account_page_either(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, login_rate="2 per minute") as app:
+        anna, bert = Person(app, "anna@example.org"), Person(app, "bert@example.org")
+        guess = {"password": "a guess", "old_password": "a guess", "new_password": PASSWORD}
+        for person in (anna, bert):
+            statuses = [
+                person.post(path, guess, page="/account").status_code
+                for path in ("/account/delete", "/account/password", "/account/delete")
+            ]
+            assert statuses == [403, 403, 429]
+
+
+@pytest.mark.parametrize("setting", ["login_rate", "register_rate", "rate_limit_storage_url"])
+def test_a_limit_that_makes_no_sense_stops_the_start(
+    s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, setting: str
+) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path}/never-made.sqlite3")
+    with (
+        pytest.raises(SettingError, match=f"CATLOADER_{setting.upper()}"),
+        running_site(engine, s3_server, objects, tmp_path, **{setting: "nonsense"}),
+    ):
+        pass
+
+
+def test_cookies(app: Flask) -> None:
+    cookie = Person(app).get("/login").headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+    assert "Secure" in app.test_client().get("/login", base_url="https://localhost").headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize("hops", [0, 1])
+def test_proxies_are_believed_only_where_there_are_some(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, hops: int
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, trusted_proxies=hops) as app:
+        cookie = Person(app).get("/login", **{"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
+        assert ("Secure" in cookie) is bool(hops)

@@ -1,0 +1,344 @@
+"""What the network looked at: made when somebody asks, by a real child process with real weights."""
+
+from __future__ import annotations
+
+import io
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import psutil
+import pytest
+import skimage
+from flask import Flask
+from PIL import Image
+from sqlalchemy import Engine, update
+
+from catloader.errors import ExplanationFailed, StoreFull
+from catloader.explanations.explainer import LIMIT_S, Explainer
+from catloader.intake.upload import refuse_full_disk
+from catloader.store.db.engine import utcnow
+from catloader.store.db.explanations import Explanations
+from catloader.store.db.photos import Image as Row
+from catloader.store.db.schema import images
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from checker.decision.profile import load_profile
+from checker.ports import Verdict
+from models.catalogue import resolve
+from models.digest import verify
+from tests.support.site import PASSWORD, Person, check, running_site, services_of
+
+_ROOT = Path(__file__).resolve().parents[3]
+_LITE0 = verify(*resolve("efficientnet_lite0", Path("models/weights")))
+_PROFILE = load_profile(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json"))
+_MEASURED = {"weights_sha256": _LITE0, "profile_id": _PROFILE.profile_id}
+
+
+@pytest.fixture(scope="module")
+def chelsea() -> bytes:
+    file = io.BytesIO()
+    Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png").save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        yield app
+
+
+@pytest.fixture
+def anna(app: Flask) -> Person:
+    return Person(app, "anna@example.org")
+
+
+@pytest.fixture
+def stored(s3_server: EmbeddedS3, objects: ObjectStore) -> Any:
+    """Called: the keys in the photos bucket."""
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        aws_access_key_id=s3_server.access_key_id,
+        aws_secret_access_key=s3_server.secret_access_key,
+        region_name="us-east-1",
+    )
+    yield lambda: {
+        entry["Key"] for entry in client.list_objects_v2(Bucket=objects.photos_bucket).get("Contents", ())
+    }
+    client.close()
+
+
+def _judge(app: Flask, *, profile_id: str = "uncalibrated", **network: str) -> None:
+    check(app, Verdict.CAT, profile_id=profile_id, network=network)
+
+
+def _row(app: Flask, photo: int) -> Row:
+    row = services_of(app).images.by_id(photo)
+    assert row
+    return row
+
+
+def _explainer(app: Flask, *, limit_s: float = LIMIT_S, min_free_bytes: int = 0) -> Explainer:
+    """As the site's, but for this."""
+    services = services_of(app)
+    return Explainer(
+        Explanations(services.engine, services.objects.photos_bucket),
+        services.objects,
+        weights_dir=services.settings.weights_dir,
+        subject="house_cat",
+        profile_folders=(),
+        swept=services.deletion.wake,
+        now=utcnow,
+        refuse_full_disk=partial(refuse_full_disk, replace(services.settings, min_free_bytes=min_free_bytes)),
+        limit_s=limit_s,
+    )
+
+
+def _children() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if any("explain_child" in word for word in child.cmdline())
+    ]
+
+
+def _wait_for_a_child() -> psutil.Process:
+    waiting = threading.Event()
+    for _ in range(1000):
+        if children := _children():
+            return children[0]
+        waiting.wait(0.01)
+    raise AssertionError("nothing is being explained")
+
+
+def test_made_once_and_deleted_with_the_photo(
+    app: Flask, engine: Engine, anna: Person, chelsea: bytes, stored: Any
+) -> None:
+    photo = anna.upload_one(chelsea)
+    assert "explanation.jpg" not in anna.get(f"/photos/{photo}").text
+    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 404
+    _judge(app, **_MEASURED)
+    assert f'href="/photos/{photo}/explanation.jpg"' in anna.get(f"/photos/{photo}").text
+
+    answer = anna.get(f"/photos/{photo}/explanation.jpg")
+    assert (answer.status_code, answer.content_type) == (200, "image/jpeg")
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    with Image.open(io.BytesIO(answer.data)) as shown, Image.open(io.BytesIO(chelsea)) as plain:
+        assert (shown.format, shown.size) == ("JPEG", (451, 300))
+        warmth = [np.asarray(picture).astype(int) @ (1, 0, -1) for picture in (shown, plain)]
+    assert (warmth[0] - warmth[1]).max() > 60, "no heat on the cat"
+    key = _row(app, photo).explanation_key
+    assert stored() == {_row(app, photo).photo_key, key}
+    assert services_of(app).ledger.count() == 0
+
+    # A backup that was restored may be without it.
+    objects = services_of(app).objects
+    objects.delete(objects.photos_bucket, str(key))
+    answer = anna.get(f"/photos/{photo}/explanation.jpg")
+    assert answer.status_code == 200
+    services_of(app).deletion.work_off()
+    assert stored() == {_row(app, photo).photo_key, _row(app, photo).explanation_key}
+
+    # From here on it starts no child.
+    services_of(app).explainer.close()
+    again = anna.get(f"/photos/{photo}/explanation.jpg")
+    assert again.data == answer.data
+    unchanged = anna.get(f"/photos/{photo}/explanation.jpg", **{"If-None-Match": again.headers["ETag"]})
+    assert (unchanged.status_code, unchanged.data) == (304, b"")
+
+    with engine.begin() as connection:
+        connection.execute(update(images).values(on_air=True))
+    eve = Person(app, "eve@example.org")
+    assert eve.get(f"/photos/{photo}/photo.jpg").status_code == 200
+    assert eve.get(f"/photos/{photo}/explanation.jpg").status_code == 404
+    assert Person(app).get(f"/photos/{photo}/explanation.jpg").status_code == 404
+
+    anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
+    assert services_of(app).deletion.work_off() == 3
+    assert stored() == set()
+
+
+def test_a_check_by_another_network_makes_it_stale_and_the_account_takes_it_along(
+    app: Flask, engine: Engine, anna: Person, chelsea: bytes, stored: Any
+) -> None:
+    photo = anna.upload_one(chelsea)
+    _judge(app, **_MEASURED)
+    first = anna.get(f"/photos/{photo}/explanation.jpg")
+    int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
+    # The same network; one of other weights; that one under another profile.
+    for stamp, stale, same_picture in (
+        (_MEASURED, False, True),
+        (_MEASURED | int8, True, True),
+        (int8, True, False),
+    ):
+        before = _row(app, photo).explanation_key
+        with engine.begin() as connection:
+            connection.execute(update(images).values(status="pending"))
+        _judge(app, **stamp)
+        assert ("its unrounded form" in anna.get(f"/photos/{photo}").text) is stale
+        answer = anna.get(f"/photos/{photo}/explanation.jpg")
+        assert answer.status_code == 200
+        assert (answer.data == first.data) is same_picture
+        assert (_row(app, photo).explanation_key != before) is stale
+    after = _row(app, photo).explanation_key
+    assert services_of(app).deletion.work_off() == 2
+    assert stored() == {_row(app, photo).photo_key, after}
+    anna.post("/account/delete", {"password": PASSWORD}, page="/account")
+    assert services_of(app).deletion.work_off() == 3
+    assert stored() == set()
+
+
+def test_one_at_a_time_and_a_photo_deleted_meanwhile_leaves_nothing(
+    app: Flask, anna: Person, chelsea: bytes, stored: Any
+) -> None:
+    photo, other = anna.upload_one(chelsea), anna.upload_one(chelsea)
+    for _ in range(2):
+        _judge(app, weights_sha256=_LITE0)
+    there = Person(app)
+    there.email = anna.email
+    there.log_in()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(there.get, f"/photos/{photo}/explanation.jpg")
+        _wait_for_a_child()
+        busy = anna.get(f"/photos/{other}/explanation.jpg", Accept="application/json")
+        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "3")
+        assert "Another photo is being explained" in (busy.json or {})["error"]
+        assert anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
+        assert not asked.done(), "too late: nothing was being made any more"
+        assert asked.result(60).status_code == 404
+    services_of(app).deletion.work_off()
+    assert services_of(app).ledger.count() == 0
+    assert stored() == {_row(app, other).photo_key}
+    assert not services_of(app).explainer.busy
+
+
+@pytest.mark.parametrize(
+    ("stamp", "words"),
+    [
+        ({"weights_sha256": "0" * 64}, "efficientnet_lite0, is not on this machine any more"),
+        ({"model": "resnet18", "weights_sha256": "0" * 64}, "resnet18, is not on this machine any more"),
+        ({"model": "vgg", "weights_sha256": "0" * 64}, "vgg, is not on this machine any more"),
+        ({"weights_sha256": _LITE0, "profile_id": "of-last-year"}, "after its next check"),
+    ],
+)
+def test_what_decided_is_gone(
+    app: Flask, anna: Person, tmp_path: Path, stamp: dict[str, str], words: str
+) -> None:
+    photo = anna.upload_one()
+    _judge(app, **stamp)
+    answer = anna.get(f"/photos/{photo}/explanation.jpg", Accept="application/json")
+    assert (answer.status_code, words in (answer.json or {})["error"]) == (409, True)
+    page = anna.get(f"/photos/{photo}/explanation.jpg")
+    assert (page.status_code, words in page.text) == (409, True)
+    assert (_row(app, photo).explanation_key, services_of(app).ledger.count()) == (None, 0)
+    assert not services_of(app).explainer.busy
+    assert anna.get(f"/photos/{photo}/photo.jpg").status_code == 200
+
+
+def test_a_stop_does_not_wait_for_an_explanation(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    explainer = services_of(app).explainer
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(explainer.explain, _row(app, photo))
+        child = _wait_for_a_child()
+        explainer.close()
+        with pytest.raises(ExplanationFailed):
+            asked.result(5)
+    assert not child.is_running()
+    assert services_of(app).ledger.count() == 0
+    with pytest.raises(ExplanationFailed):
+        explainer.explain(_row(app, photo))
+
+
+def test_one_that_takes_too_long_is_given_up(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo, services = anna.upload_one(chelsea), services_of(app)
+    _judge(app, weights_sha256=_LITE0)
+    impatient = _explainer(app, limit_s=0.2)
+    with pytest.raises(ExplanationFailed, match=r"more than 0\.2 s"):
+        impatient.explain(_row(app, photo))
+    assert not impatient.busy
+    assert _children() == []
+    assert services.ledger.count() == 0
+
+
+def test_a_full_disk_gets_no_new_one(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo, services = anna.upload_one(chelsea), services_of(app)
+    _judge(app, weights_sha256=_LITE0)
+    full = _explainer(app, min_free_bytes=2**60)
+    with pytest.raises(StoreFull, match="nearly full"):
+        full.explain(_row(app, photo))
+    assert services.ledger.count() == 0
+    made = services.explainer.explain(_row(app, photo))
+    assert full.explain(_row(app, photo)) == made
+
+
+def test_the_child_imports_nothing_from_where_the_site_was_started(
+    app: Flask, anna: Person, chelsea: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    (tmp_path / "json.py").write_text("raise SystemExit(3)")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+
+
+def test_somebody_who_always_asks_keeps_nobody_out(app: Flask, anna: Person, chelsea: bytes) -> None:
+    ben = Person(app, "ben@example.org")
+    photos, his = [anna.upload_one(chelsea) for _ in range(2)], ben.upload_one(chelsea)
+    for _ in range(3):
+        _judge(app, weights_sha256=_LITE0)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(anna.get, f"/photos/{photos[0]}/explanation.jpg")
+        _wait_for_a_child()
+        assert ben.get(f"/photos/{his}/explanation.jpg").status_code == 503
+        assert asked.result(60).status_code == 200
+    assert anna.get(f"/photos/{photos[1]}/explanation.jpg").status_code == 503
+    assert ben.get(f"/photos/{his}/explanation.jpg").status_code == 200
+    assert anna.get(f"/photos/{photos[1]}/explanation.jpg").status_code == 200
+
+
+def test_a_child_that_dies_is_told_and_the_next_one_does_it(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(anna.get, f"/photos/{photo}/explanation.jpg")
+        child = _wait_for_a_child()
+        assert child.environ()["OMP_NUM_THREADS"] == "1"
+        child.kill()
+        assert asked.result(30).status_code == 500
+    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+
+
+_PARENT = """
+import os, signal, subprocess, sys
+child = subprocess.Popen([sys.executable, "-m", "catloader.explanations.child", str(os.getpid())])
+print(child.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_the_child_dies_with_a_site_that_is_killed() -> None:
+    site = subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT
+    )
+    with site:
+        assert site.stdout
+        child = psutil.Process(int(site.stdout.readline()))
+        waiting = threading.Event()
+        while not any("_imaging" in library.path for library in child.memory_maps()):
+            waiting.wait(0.01)  # from then on it only waits for a photo, on a pipe that stays open
+        site.kill()
+        assert select.select([site.stdout], [], [], 10)[0], "the child holds its end of the pipe still"
+        assert site.stdout.read() == b""

@@ -1,0 +1,215 @@
+"""My photos, a photo's page, the pictures, and the badges' JSON: each for their owner only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import Engine, update
+
+from catloader.store.db.schema import images
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from checker.ports import Outcome, Verdict
+from tests.support.site import Person, check, jpeg, running_site, services_of
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path, max_attempts=1) as app:
+        yield app
+
+
+@pytest.fixture
+def anna(app: Flask) -> Person:
+    return Person(app, "anna@example.org")
+
+
+def test_other_peoples_photos_are_not_there(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one()
+    check(app, Verdict.CAT)
+    pages = [f"/photos/{photo}{rest}" for rest in ("", "/photo.jpg", "/thumbnail.jpg")]
+    assert [anna.get(page).status_code for page in pages] == [200] * 3
+    eve = Person(app, "eve@example.org")
+    assert [eve.get(page).status_code for page in pages] == [404] * 3
+    assert eve.post(f"/photos/{photo}/delete", page="/account").status_code == 404
+    assert eve.get(f"/api/photos/status?ids={photo}").json == {"photos": []}
+    assert f"/photos/{photo}" not in eve.get("/photos").text
+    stranger = Person(app)
+    assert [stranger.get(page).status_code for page in pages] == [303, 404, 404]
+    assert anna.get(pages[0]).status_code == 200
+
+
+def test_a_photo_on_air_is_seen_by_those_who_are_logged_in(app: Flask, engine: Engine, anna: Person) -> None:
+    photo = anna.upload_one()
+    with engine.begin() as connection:
+        connection.execute(update(images).values(on_air=True))
+    eve = Person(app, "eve@example.org")
+    assert eve.get(f"/photos/{photo}/photo.jpg").status_code == 200
+    assert eve.get(f"/photos/{photo}/thumbnail.jpg").status_code == 200
+    assert eve.get(f"/photos/{photo}").status_code == 404
+    assert eve.post(f"/photos/{photo}/delete", page="/account").status_code == 404
+    assert Person(app).get(f"/photos/{photo}/photo.jpg").status_code == 404
+
+
+def test_pictures_and_their_headers(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one(jpeg(size=(300, 200)))
+    image = services_of(app).images.by_id(photo)
+    assert image
+    for path, sha256 in (("photo.jpg", image.sha256), ("thumbnail.jpg", image.thumbnail_sha256)):
+        answer = anna.get(f"/photos/{photo}/{path}")
+        assert hashlib.sha256(answer.data).hexdigest() == sha256
+        assert answer.content_type == "image/jpeg"
+        assert answer.content_length == len(answer.data)
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+        assert answer.headers["ETag"] == f'"{sha256}"'
+        again = anna.get(f"/photos/{photo}/{path}", **{"If-None-Match": f'"{sha256}"'})
+        assert (again.status_code, again.data) == (304, b"")
+        assert anna.client.head(f"/photos/{photo}/{path}").status_code == 200
+    anna.log_out()
+    cached = anna.get(f"/photos/{photo}/photo.jpg", **{"If-None-Match": f'"{image.sha256}"'})
+    assert cached.status_code == 404
+
+
+def test_delivery_by_short_lived_urls(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, delivery="url") as app:
+        anna = Person(app, "anna@example.org")
+        photo = anna.upload_one()
+        answer = anna.get(f"/photos/{photo}/photo.jpg")
+        assert answer.status_code == 302
+        assert "no-store" in answer.headers["Cache-Control"]
+        image = services_of(app).images.by_id(photo)
+        assert image
+        with requests.Session() as browser:
+            browser.trust_env = False
+            picture = browser.get(answer.location, timeout=10)
+            assert hashlib.sha256(picture.content).hexdigest() == image.sha256
+            assert browser.get(answer.location.split("?")[0], timeout=10).status_code == 403
+        policy = anna.get("/photos").headers["Content-Security-Policy"]
+        assert f"img-src 'self' data: blob: {s3_server.endpoint_url};" in policy
+        assert Person(app, "eve@example.org").get(f"/photos/{photo}/photo.jpg").status_code == 404
+
+
+def test_deleting_a_photo(app: Flask, anna: Person, objects: ObjectStore) -> None:
+    photo = anna.upload_one()
+    image = services_of(app).images.by_id(photo)
+    assert image
+    stored = ((objects.photos_bucket, image.photo_key), (objects.thumbnails_bucket, image.thumbnail_key))
+    assert [objects.exists(*where) for where in stored] == [True, True]
+    assert "Delete this photo" in anna.get(f"/photos/{photo}").text
+    answer = anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
+    assert (answer.status_code, answer.location) == (303, "/photos")
+    assert anna.get(f"/photos/{photo}").status_code == 404
+    assert anna.get(f"/photos/{photo}/photo.jpg").status_code == 404
+    assert services_of(app).ledger.count() == 2
+    assert services_of(app).deletion.work_off() == 2
+    assert [objects.exists(*where) for where in stored] == [False, False]
+
+
+def test_statuses_for_the_badges(app: Flask, anna: Person) -> None:
+    ids = [anna.upload_one() for _ in range(2)]
+    query = ",".join(map(str, ids))
+    waiting = anna.get(f"/api/photos/status?ids={query}").json
+    assert waiting
+    assert [photo["label"] for photo in waiting["photos"]] == ["Being checked"] * 2
+    assert not any(photo["final"] for photo in waiting["photos"])
+    check(app, Verdict.CAT, score=0.97)
+    found = anna.get(f"/api/photos/status?ids={query}").json
+    assert found
+    first = next(photo for photo in found["photos"] if photo["id"] == ids[0])
+    assert first == {
+        "id": ids[0],
+        "status": "cat",
+        "label": "Cat · uncalibrated",
+        "tone": "yes",
+        "final": True,
+        "score": pytest.approx(0.97),
+        "calibrated": False,
+    }
+
+
+def test_what_the_status_api_refuses(anna: Person) -> None:
+    for ids in ("x", "1,-2", "1;2", "٣", ",".join(map(str, range(101))), "9" * 30):
+        answer = anna.get(f"/api/photos/status?ids={ids}")
+        assert (answer.status_code, "error" in (answer.json or {})) == (400, True), ids
+    for ids in ("", "1", "9999999999"):
+        assert anna.get(f"/api/photos/status?ids={ids}").json == {"photos": []}
+
+
+def test_every_verdict_in_words(app: Flask, anna: Person) -> None:
+    shown = {}
+    for verdict, profile in (
+        (Verdict.CAT, "lite0-1"),
+        (Verdict.NOT_CAT, "lite0-1"),
+        (Verdict.UNSURE, "uncalibrated"),
+    ):
+        photo = anna.upload_one()
+        assert check(app, verdict, profile_id=profile) == photo
+        shown[photo] = anna.get(f"/photos/{photo}").text
+    cat, not_cat, unsure = shown.values()
+    assert "There is a cat in this photo." in cat
+    assert "uncalibrated" not in cat
+    assert "Score 0.970. From 0.500 on it counts as a cat, below 0.020 as none." in " ".join(cat.split())
+    assert cat.count("tiger cat") == 2
+    assert "71.0 %" in cat
+    assert "efficientnet_lite0" in cat
+    assert "There is no cat in this photo." in not_cat
+    assert "can&#39;t tell whether there is a cat" in unsure
+    assert "Not sure · uncalibrated" in unsure
+    assert "were not measured for this network" in unsure
+
+
+def test_checks_that_failed(app: Flask, anna: Person) -> None:
+    queue = services_of(app).queue
+    broken, failed = anna.upload_one(), anna.upload_one()
+    first, second = queue.claim(2)
+    queue.finish([Outcome(first, error="The picture is damaged.", unreadable=True)])
+    queue.finish([Outcome(second, error="The network failed.", retryable=True)])
+    by_id = {broken: ("Unreadable", "damaged"), failed: ("Check failed", "The network failed.")}
+    for photo, words in by_id.items():
+        page = anna.get(f"/photos/{photo}").text
+        assert all(word in page for word in words)
+    assert "did not work, once" in anna.get(f"/photos/{failed}").text
+
+
+def test_a_subject_of_your_own_has_its_own_words(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, subject="my/garden_bird.toml") as app:
+        anna = Person(app, "anna@example.org")
+        photo = anna.upload_one()
+        check(app, Verdict.NOT_CAT, profile_id="mine")
+        assert "There is no garden bird in this photo." in anna.get(f"/photos/{photo}").text
+        assert "No garden bird" in anna.get("/photos").text
+
+
+def test_older_photos(app: Flask, engine: Engine, anna: Person) -> None:
+    anna.upload_one()
+    with engine.begin() as connection:
+        columns = [c.name for c in images.c if c.name not in ("id", "photo_key", "thumbnail_key")]
+        names = ", ".join(columns)
+        for n in range(30):
+            connection.exec_driver_sql(
+                f"INSERT INTO images (photo_key, thumbnail_key, {names}) "
+                f"SELECT 'p{n}', 't{n}', {names} FROM images ORDER BY id LIMIT 1"
+            )
+    newest = anna.get("/photos").text
+    assert newest.count("<li>") == 24
+    older = newest.split('rel="next"')[0].split('href="')[-1].split('"')[0]
+    page = anna.get(older).text
+    assert page.count("<li>") == 7
+    assert "Older photos" not in page
+    assert "Newest photos" in page
+
+
+def test_addresses_beyond_all_photos(anna: Person) -> None:
+    for id in ("0", "2147483647", "2147483648", "9" * 40, "-1", "x"):
+        assert anna.get(f"/photos/{id}").status_code == 404
+        assert anna.get(f"/photos/{id}/photo.jpg").status_code == 404
+        assert anna.get(f"/photos?before={id}").status_code == 200

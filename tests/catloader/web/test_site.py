@@ -1,0 +1,147 @@
+"""What holds for every page: headers, error pages, health, and nothing from another host."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from catloader.checks.dispatch import ENDPOINT
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from checker.ports import Verdict
+from tests.support.site import Person, check, jpeg, running_site, services_of
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path, max_file_bytes=100_000, max_files=4) as app:
+        yield app
+
+
+@pytest.fixture
+def anna(app: Flask) -> Person:
+    return Person(app, "anna@example.org")
+
+
+def test_headers_of_every_answer(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one()
+    for path in (
+        "/",
+        "/login",
+        "/photos",
+        "/upload",
+        "/nix",
+        f"/photos/{photo}",
+        f"/photos/{photo}/photo.jpg",
+    ):
+        headers = anna.get(path).headers
+        policy = headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'self';"), path
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert re.search("no-store|private", headers["Cache-Control"]), path
+    with anna.get("/static/site.css") as styles:
+        assert "no-store" not in styles.headers["Cache-Control"]
+
+
+def test_pages_hold_nothing_that_the_policy_forbids(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one()
+    check(app, Verdict.CAT)
+    pages = [anna.get(path).text for path in ("/photos", "/upload", "/account", f"/photos/{photo}", "/nix")]
+    pages += [anna.upload(("a.jpg", b"no picture")).text]
+    pages += [Person(app).get(path).text for path in ("/", "/login", "/register")]
+    for page in pages:
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", page)
+        assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+        assert not re.search(r"""(src|href|action)=["'](https?:)?//""", page)
+    static = Path(app.static_folder or "")
+    for file in (*static.glob("*.css"), *static.glob("*.js")):
+        assert not re.search(r"https?://", file.read_text()), file.name
+    for address in {found for page in pages for found in re.findall(r'/static/[^"]+', page)}:
+        with anna.get(address) as answer:
+            assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nix", 404), ("DELETE", "/login", 405), ("POST", "/login", 400), ("GET", "/broken", 500)],
+)
+def test_errors_as_pages_and_as_json(app: Flask, method: str, path: str, status: int) -> None:
+    def broken() -> str:
+        raise RuntimeError("a secret of the server")
+
+    broken.is_public = True  # type: ignore[attr-defined]
+    app.add_url_rule("/broken", view_func=broken)
+    page = app.test_client().open(path, method=method)
+    assert (page.status_code, page.mimetype) == (status, "text/html")
+    assert "<h1>" in page.text
+    assert "site.css" in page.text
+    assert "secret" not in page.text
+    answer = app.test_client().open(path, method=method, headers={"Accept": "application/json"})
+    assert (answer.status_code, (answer.json or {})["status"]) == (status, status)
+
+
+def test_health(app: Flask) -> None:
+    stranger = Person(app)
+    assert stranger.get("/healthz").json == {"ok": True}
+    ready = stranger.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json == {
+        "ready": True,
+        "database": "ok",
+        "object_store": "ok",
+        "checker": {"state": "elsewhere"},
+    }
+    assert "Set-Cookie" not in ready.headers
+
+
+def test_an_object_store_that_is_away(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, s3_endpoint_url="http://127.0.0.1:9") as app:
+        anna = Person(app, "anna@example.org")
+        ready = anna.get("/readyz")
+        assert (ready.status_code, (ready.json or {})["object_store"]) == (503, "no answer")
+        assert anna.get("/healthz").status_code == 200
+        answer = anna.upload(("a.jpg", jpeg()))
+        assert answer.status_code == 503
+        assert "Nothing was stored" in answer.text
+
+
+def test_a_database_that_is_away(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> None:
+    from catloader.store.db.engine import make_engine
+
+    gone = make_engine(f"sqlite:///{tmp_path / 'no-such-folder' / 'x.sqlite3'}")
+    with running_site(gone, s3_server, objects, tmp_path) as app:
+        ready = Person(app).get("/readyz")
+        assert (ready.status_code, (ready.json or {})["database"]) == (503, "no answer")
+        answer = Person(app).post("/login", {"email": "anna@example.org", "password": "whatever it is"})
+        assert answer.status_code == 503
+        assert "Back in a moment" in answer.text
+
+
+def test_the_wake_up_endpoint_is_there_only_for_internal_dispatch(
+    app: Flask, engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    assert app.test_client().post(ENDPOINT).status_code == 404
+    with running_site(engine, s3_server, objects, tmp_path, dispatch="internal") as internal:
+        services = services_of(internal)
+        body = '{"type":"photos.waiting"}'
+        assert internal.test_client().post(ENDPOINT, data=body).status_code == 401
+        signed = services.signer.sign(body)
+        assert internal.test_client().post(ENDPOINT, data=body, headers=signed).status_code == 202
+        assert internal.test_client().post(ENDPOINT, data=body, headers=signed).status_code == 401
+
+
+def test_the_site_answers_before_torch_is_loaded() -> None:
+    code = "import sys, catloader, catloader.web; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

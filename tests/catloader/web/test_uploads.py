@@ -1,0 +1,184 @@
+"""The upload form as browsers send it: plain, and file by file."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.site import Person, jpeg, running_site, services_of
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path, max_file_bytes=100_000, max_files=4) as app:
+        yield app
+
+
+@pytest.fixture
+def anna(app: Flask) -> Person:
+    return Person(app, "anna@example.org")
+
+
+def _photos(anna: Person) -> int:
+    return sum(services_of(anna.app).images.count_by_status(anna.id).values())
+
+
+def test_good_photos_lead_to_my_photos(anna: Person) -> None:
+    answer = anna.upload(("one.jpg", jpeg()), ("two.jpg", jpeg()), caption="On the sofa")
+    assert (answer.status_code, answer.location) == (303, "/photos")
+    page = anna.get("/photos").text
+    assert "Your 2 photos are stored." in page
+    assert page.count('class="caption">On the sofa<') == 2
+    assert page.count("Being checked") == 2
+
+
+def test_a_bad_file_spoils_no_other(anna: Person) -> None:
+    answer = anna.upload(
+        ("good.jpg", jpeg()),
+        ("cat.jpg", b"this is a text"),
+        ("half.jpg", jpeg(size=(900, 900))[:2000]),
+        ("empty.jpg", b""),
+    )
+    assert answer.status_code == 422
+    assert "1 of 4 photos stored" in answer.text
+    assert answer.text.count('class="reason"') == 3
+    assert _photos(anna) == 1
+
+
+def test_one_request_per_file(anna: Person) -> None:
+    stored = anna.upload(("good.jpg", jpeg()), Accept="application/json")
+    assert stored.status_code == 201
+    (file,) = stored.json["files"]  # type: ignore[index]
+    assert file | {"id": 0} == {"name": "good.jpg", "id": 0, "error": None, "status": 201}
+    refused = anna.upload(("cat.jpg", b"this is a text"), Accept="application/json")
+    assert refused.status_code == 415
+    (file,) = refused.json["files"]  # type: ignore[index]
+    assert (file["id"], file["status"]) == (None, 415)
+    assert file["error"].endswith(".")
+
+
+def test_the_token_of_a_script_comes_as_a_header(anna: Person) -> None:
+    token = anna.token("/upload")
+    for headers, status in (({"X-CSRFToken": token}, 201), ({}, 400)):
+        answer = anna.client.post(
+            "/upload",
+            data={"photos": (io.BytesIO(jpeg()), "a.jpg")},
+            headers={"Accept": "application/json", **headers},
+        )
+        assert answer.status_code == status
+
+
+def test_captions(anna: Person) -> None:
+    parts = [(io.BytesIO(jpeg()), name) for name in ("a.jpg", "b.jpg")]
+    anna.post("/upload", {"photos": parts, "caption": ["first <b>", "second"]})
+    second, first = services_of(anna.app).images.of_owner(anna.id, None, 9)
+    assert (first.caption, second.caption) == ("first <b>", "second")
+    assert "first &lt;b&gt;" in anna.get(f"/photos/{first.id}").text
+    refused = anna.upload(("a.jpg", jpeg()), caption="x" * 501)
+    assert (refused.status_code, "longer than 500" in refused.text) == (400, True)
+
+
+def test_nothing_chosen(anna: Person) -> None:
+    # What a browser sends for two file fields that were left empty.
+    empty = [(io.BytesIO(b""), ""), (io.BytesIO(b""), "")]
+    answer = anna.post("/upload", {"photos": empty})
+    assert (answer.status_code, "Choose at least one photo" in answer.text) == (400, True)
+    answer = anna.post("/upload", {}, Accept="application/json")
+    assert (answer.status_code, answer.json["files"]) == (400, [])  # type: ignore[index]
+
+
+def test_too_large_a_file_and_too_many(anna: Person) -> None:
+    answer = anna.upload(("big.bmp", b"BM" + bytes(100_000)), ("good.jpg", jpeg()))
+    assert (answer.status_code, "1 of 2 photos stored" in answer.text) == (413, True)
+    answer = anna.upload(*[(f"{n}.jpg", jpeg()) for n in range(5)])
+    assert (answer.status_code, "4 of 5 photos stored" in answer.text) == (413, True)
+
+
+def test_too_large_a_request(anna: Person) -> None:
+    answer = anna.upload(*[("big.jpg", bytes(98_000)) for _ in range(5)])
+    assert answer.status_code == 413
+    assert "at most 4 photos" in answer.text
+    assert "<h1>" in answer.text
+    # A form without files may be much smaller only.
+    answer = anna.post("/logout", {"more": "x" * 70_000}, page="/account")
+    assert answer.status_code == 413
+
+
+def test_strangers_uploads_are_not_even_read(app: Flask) -> None:
+    class Untouched(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: object) -> int:
+            raise AssertionError("somebody read it")
+
+    answer = app.test_client().post(
+        "/upload",
+        # No length: what comes chunked is not drained, so any read would be the form parser's.
+        environ_overrides={"wsgi.input": Untouched(), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert (answer.status_code, answer.location) == (303, "/login")
+
+
+def test_hostile_names(anna: Person, hostile_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with (hostile_dir / "hostile_filenames.csv").open(encoding="utf-8", newline="") as file:
+        names = [base64.b64decode(row["name_utf8_base64"]) for row in csv.DictReader(file)]
+    assert len(names) > 20
+    token = anna.token("/upload")
+    for name in names:
+        for content, statuses in ((jpeg(), {201, 303}), (b"not a picture", {415})):
+            for accept in ("text/html", "application/json"):
+                answer = anna.client.post(
+                    "/upload",
+                    data=_multipart(name, content),
+                    content_type="multipart/form-data; boundary=frontier",
+                    headers={"Accept": accept, "X-CSRFToken": token},
+                )
+                assert answer.status_code in statuses, name
+                assert b"<script>alert" not in answer.data
+                assert b"<img src=x" not in answer.data
+    for record in caplog.records:
+        assert not {"\r", "\n"} & set(record.getMessage())
+    keys = {i.photo_key for i in services_of(anna.app).images.of_owner(anna.id, None, 999)}
+    assert all(key.isascii() and key.removesuffix(".jpg").isalnum() for key in keys)
+
+
+def _multipart(name: bytes, content: bytes) -> bytes:
+    """As browsers escape names; the rest of the bytes goes out as it is."""
+    escaped = name.replace(b'"', b"%22").replace(b"\r", b"%0D").replace(b"\n", b"%0A")
+    return _part(b'filename="' + escaped + b'"', content)
+
+
+def _part(filename: bytes, content: bytes) -> bytes:
+    return (
+        b'--frontier\r\nContent-Disposition: form-data; name="photos"; ' + filename + b"\r\n"
+        b"Content-Type: image/jpeg\r\n\r\n" + content + b"\r\n--frontier--\r\n"
+    )
+
+
+def test_line_breaks_in_names_stay_out_of_the_log(anna: Person, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answer = anna.client.post(
+        "/upload",
+        data=_part(
+            b"filename*=UTF-8''a%0D%0AINFO%20user%201%20is%20an%20administrator%E2%80%AE.jpg", b"text"
+        ),
+        content_type="multipart/form-data; boundary=frontier",
+        headers={"X-CSRFToken": anna.token("/upload")},
+    )
+    assert answer.status_code == 415
+    (line,) = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
+    assert r"a\r\nINFO user 1 is an administrator\u202e.jpg" in line
+    assert "anna" not in line

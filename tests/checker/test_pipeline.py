@@ -1,0 +1,182 @@
+"""A micro-batch: one outcome per claim, and nobody pays for a bad neighbour."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, UnreadableImage
+from checker.pipeline import check_batch, fetch, judge
+from checker.ports import Claim, Classifier, View
+from checker.runtimes.load import load_classifier
+from models.catalogue import resolve
+from tests.support.fakes import MemorySource, StubClassifier, StubDecider, claim_of, flat, photo
+
+
+@pytest.fixture(scope="module")
+def lite0() -> Classifier:
+    return load_classifier(*resolve("efficientnet_lite0", Path()), device="cpu", runtime="torch")
+
+
+@pytest.fixture
+def source() -> MemorySource:
+    source = MemorySource()
+    for number in range(8):
+        source.add(number)
+    return source
+
+
+def test_an_outcome_tells_what_a_replay_needs(source: MemorySource) -> None:
+    claims = [claim_of(number) for number in range(3)]
+    source.objects["thumbnail-1"] = photo(9)
+    outcomes = check_batch(claims, source, StubClassifier(), StubDecider())
+    assert [outcome.claim for outcome in outcomes] == claims
+    middle = outcomes[1]
+    assert middle.decision is not None
+    assert middle.stamp == StubClassifier.stamp
+    assert middle.photo_sha256 == hashlib.sha256(photo(1)).hexdigest()
+    assert middle.thumbnail_sha256 == hashlib.sha256(photo(9)).hexdigest()
+    assert middle.batch_size == 6
+    assert set(middle.ms) == {"fetch", "decode", "classify", "total"}
+    assert middle.ms["total"] >= middle.ms["decode"]
+    assert (middle.error, middle.unreadable, middle.retryable) == (None, False, False)
+
+
+def test_a_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Classifier) -> None:
+    source, claims = MemorySource(), [claim_of(number) for number in range(64)]
+    for number in range(64):
+        source.add(number)
+    source.objects["photo-5"] = b"not a picture"
+    source.objects["thumbnail-40"] = photo(40)[:2000]
+    together = check_batch(claims, source, lite0, StubDecider())
+    assert [outcome.unreadable for outcome in together] == [number in (5, 40) for number in range(64)]
+    for number in (0, 4, 6, 33, 63):
+        alone = check_batch([claims[number]], source, lite0, StubDecider())[0]
+        assert alone.decision == together[number].decision
+        assert alone.decision is not None
+        assert alone.batch_size == together[number].batch_size == 2
+    scores = {outcome.decision.score for outcome in together if outcome.decision}
+    assert len(scores) == 62  # the fingerprints do tell the photos apart
+
+
+def test_photo_and_thumbnail_are_not_mixed_up() -> None:
+    black, white = (flat(colour) for colour in ("black", "white"))
+    source = MemorySource({"photo-0": black, "thumbnail-0": white, "photo-1": white, "thumbnail-1": black})
+    outcomes = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubDecider())
+    # The stub's logits are the mean colours, and its score counts the four parts 1, 2, 3 and 4 times.
+    scores = [outcome.decision.score for outcome in outcomes if outcome.decision]
+    assert scores == [(3 + 4) * 3 * 255, (1 + 2) * 3 * 255]
+
+
+@pytest.mark.parametrize("view", list(View))
+def test_an_unreadable_picture_is_final(source: MemorySource, view: View) -> None:
+    source.objects[f"{view}-1"] = b"\xff\xd8\xff\xe0 and nothing more"
+    outcomes = check_batch([claim_of(n) for n in range(3)], source, StubClassifier(), StubDecider())
+    assert [outcome.decision is None for outcome in outcomes] == [False, True, False]
+    bad = outcomes[1]
+    assert (bad.unreadable, bad.retryable, bad.blames_machine) == (True, False, False)
+    assert bad.error is not None
+    assert bad.error.startswith("The picture can't be decoded: ")
+    assert bad.photo_sha256 is not None
+    assert bad.thumbnail_sha256 is not None
+
+
+def test_a_missing_object_may_come_back_and_is_the_photos_own_trouble(source: MemorySource) -> None:
+    del source.objects["thumbnail-1"]
+    bad = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubDecider())[1]
+    assert (bad.unreadable, bad.retryable, bad.blames_machine) == (False, True, False)
+    assert bad.photo_sha256 is not None
+    assert bad.thumbnail_sha256 is None
+
+
+def test_a_store_that_is_away_is_not_the_photos_fault(source: MemorySource) -> None:
+    source.add(1, StoreUnavailable("S3 does not answer."))
+    bad = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubDecider())[1]
+    assert (bad.error, bad.unreadable) == ("S3 does not answer.", False)
+    assert (bad.retryable, bad.blames_machine) == (True, True)
+
+
+def test_out_of_memory_halves_the_batch_until_it_fits(
+    source: MemorySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    classifier = StubClassifier(most=4, fails=ClassifierFailed("out of memory"))
+    claims = [claim_of(number) for number in range(7)]
+    outcomes = check_batch(claims, source, classifier, StubDecider())
+    assert classifier.batches == [14, 6, 2, 4, 8, 4, 4]
+    assert all(outcome.decision for outcome in outcomes)
+    assert [outcome.claim for outcome in outcomes] == claims
+    unhindered = check_batch(claims, source, StubClassifier(), StubDecider())
+    assert [o.decision for o in outcomes] == [o.decision for o in unhindered]
+    assert "out of memory; trying again with 3 photos at a time" in caplog.text
+
+
+def test_a_network_that_always_fails_blames_itself(source: MemorySource) -> None:
+    classifier = StubClassifier(most=0, fails=ClassifierFailed("the GPU is lost"))
+    outcomes = check_batch([claim_of(n) for n in range(3)], source, classifier, StubDecider())
+    assert len(outcomes) == 3
+    for outcome in outcomes:
+        assert (outcome.error, outcome.unreadable) == ("the GPU is lost", False)
+        assert (outcome.retryable, outcome.blames_machine) == (True, True)
+
+
+def test_a_profile_that_does_not_fit_the_network_never_ends_a_photo(source: MemorySource) -> None:
+    decider = StubDecider(fails=ModelRefused("1280 features, not 2048"))
+    outcome = check_batch([claim_of(0)], source, StubClassifier(), decider)[0]
+    assert (outcome.unreadable, outcome.retryable, outcome.blames_machine) == (False, True, True)
+
+
+@pytest.mark.parametrize("where", ["source", "classifier", "decider"])
+def test_a_fault_of_ours_is_logged_and_told_not_raised(
+    source: MemorySource, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = ZeroDivisionError("a bug")
+    if where == "source":
+        source.add(1, fault)
+    classifier = StubClassifier(most=0, fails=fault if where == "classifier" else None)
+    decider = StubDecider(fails=fault if where == "decider" else None)
+    outcomes = check_batch([claim_of(0), claim_of(1)], source, classifier, decider)
+    assert len(outcomes) == 2
+    assert outcomes[1].error == "The checker failed on this photo (ZeroDivisionError)."
+    assert (outcomes[1].unreadable, outcomes[1].retryable) == (False, True)
+    assert not outcomes[1].blames_machine  # or one photo could stop the queue for ever
+    assert "Traceback" in caplog.text
+    assert "photo 1: a bug" in caplog.text
+    if where == "source":
+        assert outcomes[0].decision is not None
+
+
+def test_a_failure_keeps_nothing_alive(source: MemorySource) -> None:
+    """Else broken large photos would fill the memory until Python happens to look for cycles."""
+    kept: list[weakref.ref[np.ndarray[Any, Any]]] = []
+
+    class Broken(MemorySource):
+        def get(self, claim: Claim, view: View) -> bytes:
+            decoded = np.zeros((100, 100))
+            kept.append(weakref.ref(decoded))
+            try:
+                raise ValueError("broken")
+            except ValueError as error:
+                raise UnreadableImage("broken") from error
+
+    gc.disable()
+    try:
+        batch = fetch([claim_of(0), claim_of(1)], Broken())
+        assert [reference() for reference in kept] == [None, None]
+        outcomes = judge(batch, StubClassifier(), StubDecider())
+    finally:
+        gc.enable()
+    assert [(outcome.error, outcome.unreadable) for outcome in outcomes] == [("broken", True)] * 2
+
+
+def test_nothing_readable_asks_the_network_nothing(source: MemorySource) -> None:
+    classifier = StubClassifier()
+    source.add(0, b"")
+    assert len(check_batch([claim_of(0)], source, classifier, StubDecider())) == 1
+    assert classifier.batches == []
+    assert check_batch([], source, classifier, StubDecider()) == []

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checker.runtimes.openvino_runtime import OpenVinoClassifier
+from models import openvino_ir
+from models.errors import OptimiseFailed, WeightsMissing, WeightsRefused
+from models.optimise import optimise
+from tests.support import openvino_variants as forms
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_name_differs_wherever_the_numbers_would() -> None:
+    entry = forms.ENTRY
+    way = dataclasses.replace(entry.preprocessing, resize_px=300)
+    names = {
+        openvino_ir.stem(entry, "a" * 64, "int8", "c" * 64),
+        openvino_ir.stem(entry, "b" * 64, "int8", "c" * 64),
+        openvino_ir.stem(entry, "a" * 64, "fp32", "c" * 64),
+        openvino_ir.stem(entry, "a" * 64, "int8", "d" * 64),
+        openvino_ir.stem(dataclasses.replace(entry, preprocessing=way), "a" * 64, "int8", "c" * 64),
+    }
+
+    assert len(names) == 5
+    assert openvino_ir.stem(entry, "a" * 64, "int8", "c" * 64) in names
+
+
+def test_it_is_made_once_and_again_when_it_is_broken(tmp_path: Path) -> None:
+    entry, there = forms.made("fp32")
+    for suffix in (".xml", ".bin", ".json"):
+        (tmp_path / there.path.with_suffix(suffix).name).write_bytes(
+            there.path.with_suffix(suffix).read_bytes()
+        )
+    numbers = tmp_path / there.path.with_suffix(".bin").name
+    copied_ns, whole = numbers.stat().st_mtime_ns, numbers.read_bytes()
+
+    assert optimise(entry, forms.weights(), tmp_path, "fp32").bin_sha256 == there.bin_sha256
+    assert numbers.stat().st_mtime_ns == copied_ns
+
+    numbers.write_bytes(whole[:-100])
+    again = optimise(entry, forms.weights(), tmp_path, "fp32")
+    assert again.bin_sha256 == there.bin_sha256
+    assert numbers.read_bytes() == whole
+    openvino_ir.verify(again)
+
+
+def test_nothing_but_the_three_files_is_left() -> None:
+    _, card = forms.made("bf16")
+
+    assert {path.suffix for path in forms.folder().glob(f"{card.path.stem}*")} == {".xml", ".bin", ".json"}
+    assert not list(forms.folder().glob(".*"))
+
+
+def test_bf16_is_half_the_size_and_int8_a_quarter() -> None:
+    sizes = {
+        precision: forms.made(precision)[1].path.with_suffix(".bin").stat().st_size
+        for precision in openvino_ir.PRECISIONS
+    }
+
+    assert sizes["bf16"] == pytest.approx(sizes["fp32"] / 2, rel=0.05)
+    assert sizes["int8"] == pytest.approx(sizes["fp32"] / 4, rel=0.1)
+
+
+def test_int8_scores_are_near_those_of_fp32(photos_dir: Path) -> None:
+    from checker.pixels.decode import decode
+
+    files = [*sorted((photos_dir / "cat").iterdir())[::10], *sorted((photos_dir / "not_cat").iterdir())[::20]]
+    pixels = np.stack([decode(file.read_bytes(), forms.ENTRY.preprocessing) for file in files])
+    is_cat = np.array([file.parent.name == "cat" for file in files])
+    scores = {}
+    for precision in ("fp32", "int8"):
+        logits = OpenVinoClassifier(*forms.made(precision)).run(pixels).logits
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores[precision] = shares[:, 281:286].sum(axis=1) / shares.sum(axis=1)
+
+    assert np.abs(scores["int8"] - scores["fp32"]).mean() < 0.03
+    for found in scores.values():
+        wins = (found[is_cat][:, np.newaxis] > found[~is_cat]).mean()
+        assert wins > 0.98
+
+
+def test_int8_tells_what_it_was_made_from() -> None:
+    _, card = forms.made("int8")
+
+    assert card.made["calibration"]["photos"] == len(forms.views())
+    assert card.made["against_fp32"]["top1_agreement"] > 0.8
+    assert set(card.made["versions"]) >= {"torch", "openvino", "nncf"}
+
+
+@pytest.mark.parametrize(
+    ("precision", "why"), [("int8", "50 calibration photos or more; 3 were"), ("fp16", "fp32, bf16")]
+)
+def test_what_it_cannot_make_it_says(precision: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(OptimiseFailed, match=why):
+        optimise(forms.ENTRY, forms.weights(), tmp_path, precision, forms.views()[:3])
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_weights_are_another_network() -> None:
+    entry, card = forms.made("fp32")
+
+    assert openvino_ir.cards(entry, forms.folder(), "fp32") == [card]
+    stranger = dataclasses.replace(entry, sha256="0" * 64)
+    assert openvino_ir.cards(stranger, forms.folder(), "fp32") == []
+    way = dataclasses.replace(entry.preprocessing, mean=(0.0, 0.0, 0.0))
+    assert openvino_ir.cards(dataclasses.replace(entry, preprocessing=way), forms.folder(), "fp32") == []
+
+
+def test_of_several_the_newest_is_taken(tmp_path: Path) -> None:
+    entry, card = forms.made("fp32")
+    for day in ("02", "03", "01"):
+        path = tmp_path / f"{entry.name}-fp32-{day}.xml"
+        made = {"date": f"2026-01-{day}"}
+        openvino_ir.write_card(dataclasses.replace(card, path=path, made=made))
+
+    found = openvino_ir.cards(entry, tmp_path, "fp32")
+
+    assert [card.made["date"] for card in found] == ["2026-01-03", "2026-01-02", "2026-01-01"]
+    assert openvino_ir.get(entry, tmp_path, "fp32") == found[0]
+
+
+def test_where_there_is_none_it_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match="catloader models optimise efficientnet_lite0 --precision fp32"):
+        openvino_ir.get(forms.ENTRY, tmp_path, "fp32")
+
+
+def test_a_broken_card_is_refused_and_one_of_another_format_passed_over(tmp_path: Path) -> None:
+    entry, card = forms.made("fp32")
+    path = tmp_path / f"{entry.name}-fp32-x.json"
+    facts = json.loads(card.path.with_suffix(".json").read_text())
+
+    path.write_text(json.dumps({**facts, "format": openvino_ir.FORMAT + 1}))
+    assert openvino_ir.cards(entry, tmp_path, "fp32") == []
+
+    path.write_text("{")
+    with pytest.raises(WeightsRefused, match="delete it"):
+        openvino_ir.cards(entry, tmp_path, "fp32")
+
+
+_MAKES = """
+import socket, sys
+def refuse(*_): raise SystemExit("the network was used")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from models.optimise import _package
+_package("openvino"), _package("nncf")
+print("openvino_telemetry.main" in sys.modules)
+"""
+
+
+def test_making_reports_to_nobody() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _MAKES], cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
+    )
+
+    assert done.stdout.strip() == "False"
