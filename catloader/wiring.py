@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Engine
-
 from catloader.checks.dispatch import ENDPOINT, Dispatcher, HttpPost, InProcess, Off
 from catloader.checks.promotion import resolve_model
 from catloader.checks.signatures import Signer, new_secret
@@ -19,7 +17,7 @@ from catloader.explanations.explainer import Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.deletions import Deletions
-from catloader.store.db.engine import make_engine
+from catloader.store.db.engine import Engine, make_engine
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Images
 from catloader.store.db.queue import SqlCheckQueue

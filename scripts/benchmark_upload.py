@@ -44,7 +44,8 @@ from catloader.intake.upload import upload
 from catloader.processes import die_with_parent
 from catloader.server.gunicorn import Server, listening
 from catloader.settings import Settings
-from catloader.store.db.engine import make_engine, migrate
+from catloader.store.db.engine import make_engine
+from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import Services, build
 from scripts._command import new_file, plainly

@@ -19,7 +19,8 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from catloader.store.db.engine import make_engine, migrate, writing
+from catloader.store.db.engine import make_engine, writing
+from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import metadata
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore

@@ -13,13 +13,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from alembic.util import CommandError
-from sqlalchemy import Engine
-from sqlalchemy.exc import DatabaseError
-
-from catloader.errors import StartupError, StoreUnavailable
+from catloader.errors import StartupError
 from catloader.settings import Settings
-from catloader.store.db.engine import make_engine, migrate
+from catloader.store.db.engine import Engine, make_engine
+from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 
@@ -86,7 +83,7 @@ def database(settings: Settings) -> Iterator[Engine]:
     """
     engine = make_engine(settings.sqlalchemy_url)
     try:
-        _migrate(engine)
+        migrate(engine)
         yield engine
     finally:
         engine.dispose()
@@ -206,31 +203,6 @@ def _locked(settings: Settings, stack: contextlib.ExitStack, how: int = fcntl.LO
     if how == fcntl.LOCK_EX:
         _note(settings).unlink(missing_ok=True)  # of one that was killed
     return True
-
-
-def _migrate(engine: Engine) -> None:
-    name = engine.url.render_as_string(hide_password=True)
-    try:
-        migrate(engine)
-    except StoreUnavailable as error:
-        raise no_answer(engine, error) from error
-    except DatabaseError as error:
-        raise StartupError(f"The database {name} is broken: {_root(error)}.") from error
-    except CommandError as error:
-        raise StartupError(f"The database {name} was made by another version: {error}.") from error
-
-
-def no_answer(engine: Engine, error: StoreUnavailable) -> StartupError:
-    """For an operator: which database, without its password, and what the driver said."""
-    name = engine.url.render_as_string(hide_password=True)
-    return StartupError(f"The database {name} does not answer: {_root(error)}.")
-
-
-def _root(error: BaseException) -> str:
-    """The driver's own words, on one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def _make_buckets(settings: Settings) -> None:

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from catloader.errors import StoreUnavailable
-from catloader.server.data_dir import no_answer
 from catloader.store.db.engine import make_engine, reading, utcnow, writing
+from catloader.store.db.migrate import no_answer
 from catloader.store.db.queue_sql import log_row
 from catloader.store.db.schema import Status, UtcDateTime, check_log, images
 from checker.ports import Claim, Decision, Label, ModelStamp, Outcome, Verdict, View

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from catloader.intake.prepare import Prepared
 from catloader.settings import Settings
-from catloader.store.db.engine import migrate, utcnow
+from catloader.store.db.engine import utcnow
+from catloader.store.db.migrate import migrate
 from catloader.store.db.photos import NewImage
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build

@@ -25,7 +25,8 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from catloader.settings import Settings
-from catloader.store.db.engine import make_engine, migrate, reading
+from catloader.store.db.engine import make_engine, reading
+from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import check_log, images
 
 _PASSWORD = "correct horse battery"

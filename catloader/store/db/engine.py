@@ -7,17 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from catloader.errors import StoreUnavailable
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATION_LOCK = 0x0CA7_10AD
+# Engine: the composition root names the type and may not import SQLAlchemy.
+__all__ = ["Engine", "make_engine", "reading", "utcnow", "writing"]
+
 _BUSY_TIMEOUT_S = 30.0
 _READS = "catloader_reads"
 _AWAY = "The database can't be used just now. Please try again in a moment."
@@ -105,22 +105,3 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(_AWAY) from error
     except PoolTimeout as error:
         raise StoreUnavailable(_AWAY) from error
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the tables up to date; several processes may do so at once.
-
-    Raises:
-        StoreUnavailable: the database did not answer.
-    """
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    # All of it in one transaction that holds the lock: whoever comes second finds nothing to do.
-    with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

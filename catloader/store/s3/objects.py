@@ -122,7 +122,7 @@ class ObjectStore:
         self._signature.add_auth(request)
         try:
             answer = self._direct.urlopen(
-                "GET", urlsplit(request.url).path, headers=dict(request.headers), redirect=False
+                "GET", urlsplit(str(request.url)).path, headers=dict(request.headers), redirect=False
             )
         except urllib3.exceptions.HTTPError:
             return None

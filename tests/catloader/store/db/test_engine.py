@@ -10,7 +10,8 @@ from sqlalchemy import Engine, insert, select, text, update
 from sqlalchemy.exc import StatementError
 
 from catloader.errors import StoreUnavailable
-from catloader.store.db.engine import make_engine, migrate, reading, writing
+from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import users, webhook_ids
 
 

@@ -18,13 +18,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
 import catloader.store
-from catloader.store.db.engine import make_engine, migrate, reading, writing
+from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import metadata
 
 _ROOT = Path(catloader.store.__file__).parents[2]
 _MIGRATE = """
 import sys
-from catloader.store.db.engine import make_engine, migrate
+from catloader.store.db.engine import make_engine
+from catloader.store.db.migrate import migrate
 engine = make_engine(sys.argv[1])
 migrate(engine)
 engine.dispose()
