@@ -24,7 +24,7 @@ _DEPLOYMENT = [
 ]
 
 # Where the table names a seam instead of a file.
-_SEAMS = {"ImageSource.get": "store/objects.py"}
+_SEAMS = {"ImageSource.get": "store/s3/objects.py"}
 
 
 def _named(path: Path) -> str:
@@ -39,12 +39,15 @@ def _steps() -> dict[tuple[int, str], list[str]]:
         row = re.fullmatch(r" ?(\d+) (\w+) +(.+?) {2,}.*", line)
         assert row, line
         place = _SEAMS.get(row[3], row[3])
-        steps[int(row[1]), row[2]] = re.findall(r"[\w/]+\.py", place)
+        steps[int(row[1]), row[2]] = re.findall(r"[\w/]+(?:\.py|/)", place)
     return steps
 
 
 def _file(module: str) -> Path:
-    return next(path for path in (_ROOT / module, _ROOT / "catloader" / module) if path.is_file())
+    """Return the file of ``web/uploads.py``; of a package (``decision/``) its ``__init__.py``."""
+    name = module + "__init__.py" if module.endswith("/") else module
+    places = (_ROOT / name, _ROOT / "catloader" / name, _ROOT / "checker" / name)
+    return next(path for path in places if path.is_file())
 
 
 def _docstring(path: Path) -> str:

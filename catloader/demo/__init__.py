@@ -1,0 +1,1 @@
+"""``catloader demo``: the main job from end to end, on a temporary site."""

@@ -1,0 +1,1 @@
+"""The long-running commands: gunicorn, the data directory and its locks."""

@@ -1,0 +1,1 @@
+"""Step 9, classify, second half: activations become a score and a verdict."""

@@ -1,0 +1,1 @@
+"""Measure models and fit profiles: shared by calibration and the benchmarks."""

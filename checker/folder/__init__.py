@@ -1,0 +1,1 @@
+"""``python -m checker PATH``: check photos in files and folders without the site."""

@@ -1,0 +1,1 @@
+"""Step 7, decode: encoded photos become model inputs and stored renditions."""

@@ -1,0 +1,1 @@
+"""The only SQLAlchemy and Alembic: tables, repositories, the check queue, migrations."""
