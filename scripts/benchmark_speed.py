@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts._command import CannotRun, needs, new_file, plainly
 from scripts._provenance import ROOT, provenance
-from scripts.speed import photos
+from scripts.speed import photos as photo_sets
 from scripts.speed.gpu import utilisation
 from scripts.speed.report import as_text, ratios, targets
 from scripts.speed.variants import ON_GPU, OURS, PACKAGES, PEERS, make_forms
@@ -106,7 +106,7 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
             results["left_out"][name] = str(error)
             _say(f"without {name}: {error}")
     plan = replace(plan, variants=[name for name in plan.variants if name not in results["left_out"]])
-    photos = {size: photos.make(folder, size, count) for size, count in _PHOTOS.items()}
+    photos = {size: photo_sets.make(folder, size, count) for size, count in _PHOTOS.items()}
     for size, files in photos.items():
         kilobytes = statistics.median(file.stat().st_size for file in files) / 1000
         results["photos"][size] = {"n": len(files), "median_kB": round(kilobytes)}

@@ -262,7 +262,7 @@ def test_two_at_once_do_not_write_into_each_other(site: Site, tmp_path: Path) ->
 def test_a_process_that_is_killed_leaves_no_lock_and_a_part_to_resume(site: Site, tmp_path: Path) -> None:
     site.gate = threading.Event()
     code = (
-        "import sys; sys.path.insert(0, 'tests/unit'); from pathlib import Path; from test_fetch import *;"
+        "import sys; from pathlib import Path; from tests.models.test_fetch import *;"
         f"fetch(ENTRY, Path({str(tmp_path)!r}), base_url={site.url!r})"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as process:
@@ -282,8 +282,9 @@ def test_a_process_that_is_killed_leaves_no_lock_and_a_part_to_resume(site: Site
 
 def test_a_full_disk_is_told_and_left_empty(site: Site, tmp_path: Path) -> None:
     code = (
-        "import resource, sys; sys.path.insert(0, 'tests/unit'); from pathlib import Path;"
-        "from test_fetch import *; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+        "import resource, sys; from pathlib import Path;"
+        "from tests.models.test_fetch import *;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
         f"try: fetch(ENTRY, Path({str(tmp_path)!r}), base_url={site.url!r})\n"
         "except FetchFailed as error: print(error)"
     )
