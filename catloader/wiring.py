@@ -19,15 +19,15 @@ from catloader.settings import Settings, kept_secret
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine, make_engine
 from catloader.store.db.explanations import Explanations
-from catloader.store.db.photos import Images
+from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from checker.decision.operating_point import SHIPPED_PROFILES, Decider
+from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import load_subject
 from checker.ports import Classifier
-from checker.runtimes.select import Asked, load_checker
+from checker.runtimes.select import RuntimeRequest, load_checker
 from checker.service import CheckerService, Loaded
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Services:
     secret_key: str
     engine: Engine
     users: Users
-    images: Images
+    photos: Photos
     queue: SqlCheckQueue
     ledger: Deletions
     objects: ObjectStore
@@ -114,7 +114,7 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
         secret_key=settings.secret_key or kept_secret(settings.data_dir / "secret-key"),
         engine=engine,
         users=Users(engine),
-        images=Images(engine, *buckets),
+        photos=Photos(engine, *buckets),
         queue=queue,
         ledger=ledger,
         objects=objects,
@@ -150,14 +150,14 @@ def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectSt
     return CheckerService(
         queue,
         S3ImageSource(objects),
-        lambda: load_network(settings),
+        lambda: load_model(settings),
         workers=settings.workers,
         batch_photos=settings.batch_photos,
         sweep_s=settings.sweep_s,
     )
 
 
-def load_network(settings: Settings) -> Loaded:
+def load_model(settings: Settings) -> Loaded:
     """The network, the subject and the profile that the settings ask for; the self-test was stood.
 
     Takes seconds: torch is imported here, not before.
@@ -165,17 +165,17 @@ def load_network(settings: Settings) -> Loaded:
     Raises:
         ModelRefused, models.errors.ModelsError: why nothing may be checked with it.
     """
-    return Loaded(*classifier_and_decider(settings))
+    return Loaded(*classifier_and_rule(settings))
 
 
-def classifier_and_decider(settings: Settings) -> tuple[Classifier, Decider]:
-    """As ``load_network``, for those who look into the decider."""
+def classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdRule]:
+    """As ``load_model``, for those who look into the rule."""
     entry, path = resolve_model(settings)
     return load_checker(entry, path, load_subject(settings.subject), asked(settings))
 
 
-def asked(settings: Settings) -> Asked:
-    return Asked(
+def asked(settings: Settings) -> RuntimeRequest:
+    return RuntimeRequest(
         device=settings.device,
         runtime=settings.runtime,
         precision=settings.precision,

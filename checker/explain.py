@@ -17,7 +17,7 @@ from checker.errors import ModelRefused
 from checker.pixels.crop import crop_box
 from checker.pixels.decode import UPRIGHT, decode, opened, orientation_of, rgb
 from checker.pixels.framing import preprocessing_of
-from checker.ports import Floats, Pixels, View
+from checker.ports import Floats, Pixels, Rendition
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
 
@@ -113,7 +113,7 @@ def explained(
 ) -> Image.Image:
     """As ``explain``, not yet encoded."""
     # The thumbnail's framing, the centre square to its edges: all that either view shows the network.
-    framing = preprocessing_of(View.THUMBNAIL, entry.preprocessing)
+    framing = preprocessing_of(Rendition.THUMBNAIL, entry.preprocessing)
     heat = heat_map(entry, path, decode(data, framing), subject, head)
     return overlay(upright(data), heat, framing)
 

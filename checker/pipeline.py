@@ -34,13 +34,13 @@ from checker.ports import (
     ImageSource,
     Outcome,
     Pixels,
-    View,
+    Rendition,
 )
 
 logger = logging.getLogger(__name__)
 
 
-class Decider(Protocol):
+class DecisionRule(Protocol):
     """From what the network says of both views to one decision. Thread-safe."""
 
     def decide(
@@ -56,7 +56,7 @@ class Loaded(NamedTuple):
     """A network that is ready to serve, and how its numbers are read."""
 
     classifier: Classifier
-    decider: Decider
+    rule: DecisionRule
 
 
 @dataclass(slots=True)
@@ -64,18 +64,18 @@ class Fetched:
     """One claim on its way: first the bytes, or why there are none."""
 
     claim: Claim
-    pictures: dict[View, bytes] = field(default_factory=dict)
+    pictures: dict[Rendition, bytes] = field(default_factory=dict)
     error: CheckerError | None = None
-    sha256: dict[View, str] = field(default_factory=dict)
+    sha256: dict[Rendition, str] = field(default_factory=dict)
     ms: dict[str, float] = field(default_factory=dict)
     started_s: float = field(default_factory=time.perf_counter)
 
 
 def check_batch(
-    claims: Sequence[Claim], source: ImageSource, classifier: Classifier, decider: Decider
+    claims: Sequence[Claim], source: ImageSource, classifier: Classifier, rule: DecisionRule
 ) -> list[Outcome]:
     """Check some photos; one outcome per claim, in their order. Raises nothing."""
-    return judge(fetch(claims, source), classifier, decider)
+    return judge(fetch(claims, source), classifier, rule)
 
 
 def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
@@ -83,7 +83,7 @@ def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
     return [_fetch_one(claim, source) for claim in claims]
 
 
-def judge(batch: Sequence[Fetched], classifier: Classifier, decider: Decider) -> list[Outcome]:
+def judge(batch: Sequence[Fetched], classifier: Classifier, rule: DecisionRule) -> list[Outcome]:
     """Steps 7 to 9 for what was fetched; one outcome per claim, in their order."""
     outcomes: dict[int, Outcome] = {}
     readable: list[tuple[int, Pixels]] = []
@@ -95,7 +95,7 @@ def judge(batch: Sequence[Fetched], classifier: Classifier, decider: Decider) ->
             readable.append((place, pixels))
     if readable:
         items = [batch[place] for place, _ in readable]
-        verdicts = _classify(items, np.concatenate([pixels for _, pixels in readable]), classifier, decider)
+        verdicts = _classify(items, np.concatenate([pixels for _, pixels in readable]), classifier, rule)
         outcomes.update(zip((place for place, _ in readable), verdicts, strict=True))
     return [outcomes[place] for place in range(len(batch))]
 
@@ -103,7 +103,7 @@ def judge(batch: Sequence[Fetched], classifier: Classifier, decider: Decider) ->
 def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
     item = Fetched(claim)
     try:
-        for view in View:
+        for view in Rendition:
             data = source.get(claim, view)
             item.pictures[view] = data
             item.sha256[view] = hashlib.sha256(data).hexdigest()
@@ -124,7 +124,10 @@ def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
         if item.error is not None:
             raise item.error
         pixels = np.stack(
-            [decode(item.pictures[view], preprocessing_of(view, classifier.preprocessing)) for view in View]
+            [
+                decode(item.pictures[view], preprocessing_of(view, classifier.preprocessing))
+                for view in Rendition
+            ]
         )
     except CheckerError as error:
         return _failed(item, error)
@@ -139,7 +142,7 @@ def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
 
 
 def _classify(
-    items: Sequence[Fetched], pixels: Pixels, classifier: Classifier, decider: Decider
+    items: Sequence[Fetched], pixels: Pixels, classifier: Classifier, rule: DecisionRule
 ) -> list[Outcome]:
     """``pixels``: ``(2 N, H, W, 3)``, photo and thumbnail of each item in turn."""
     started_s = time.perf_counter()
@@ -151,8 +154,8 @@ def _classify(
         half = len(items) // 2
         logger.warning("%s; trying again with %d photos at a time", error, half)
         return [
-            *_classify(items[:half], pixels[: 2 * half], classifier, decider),
-            *_classify(items[half:], pixels[2 * half :], classifier, decider),
+            *_classify(items[:half], pixels[: 2 * half], classifier, rule),
+            *_classify(items[half:], pixels[2 * half :], classifier, rule),
         ]
     except Exception as error:  # as above
         return [_failed(item, _unexpected(item, error)) for item in items]
@@ -160,13 +163,15 @@ def _classify(
     outcomes = []
     for place, item in enumerate(items):
         item.ms["classify"] = forward_ms
-        outcomes.append(_decided(item, said, 2 * place, classifier, decider))
+        outcomes.append(_decided(item, said, 2 * place, classifier, rule))
     return outcomes
 
 
-def _decided(item: Fetched, said: Activations, row: int, classifier: Classifier, decider: Decider) -> Outcome:
+def _decided(
+    item: Fetched, said: Activations, row: int, classifier: Classifier, rule: DecisionRule
+) -> Outcome:
     try:
-        decision = decider.decide(
+        decision = rule.decide(
             said.logits[row], said.features[row], said.logits[row + 1], said.features[row + 1]
         )
     except CheckerError as error:
@@ -177,9 +182,9 @@ def _decided(item: Fetched, said: Activations, row: int, classifier: Classifier,
     return Outcome(
         claim=item.claim,
         decision=decision,
-        stamp=classifier.stamp,
-        photo_sha256=item.sha256[View.PHOTO],
-        thumbnail_sha256=item.sha256[View.THUMBNAIL],
+        model_info=classifier.model_info,
+        photo_sha256=item.sha256[Rendition.PHOTO],
+        thumbnail_sha256=item.sha256[Rendition.THUMBNAIL],
         batch_size=said.pictures_per_forward or len(said.logits),
         ms=_rounded(item.ms),
     )
@@ -194,14 +199,14 @@ def _failed(item: Fetched, error: CheckerError) -> Outcome:
         # A network that refuses says nothing about the photo, which waits for a better one.
         retryable=error.retryable or isinstance(error, ModelRefused),
         blames_machine=isinstance(error, StoreUnavailable | ClassifierFailed | ModelRefused),
-        photo_sha256=item.sha256.get(View.PHOTO),
-        thumbnail_sha256=item.sha256.get(View.THUMBNAIL),
+        photo_sha256=item.sha256.get(Rendition.PHOTO),
+        thumbnail_sha256=item.sha256.get(Rendition.THUMBNAIL),
         ms=_rounded(item.ms),
     )
 
 
 def _unexpected(item: Fetched, error: Exception) -> Unexpected:
-    logger.error("photo %d: %s", item.claim.image_id, error, exc_info=error)
+    logger.error("photo %d: %s", item.claim.photo_id, error, exc_info=error)
     return Unexpected(f"The checker failed on this photo ({type(error).__name__}).")
 
 

@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 
-class View(StrEnum):
+class Rendition(StrEnum):
     """Which of a photo's two stored pictures."""
 
     PHOTO = "photo"
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 class Claim:
     """The right to check one photo until the lease ends; ``token`` proves it when writing back."""
 
-    image_id: int
+    photo_id: int
     token: str
     photo_key: str
     thumbnail_key: str
@@ -68,7 +68,7 @@ class Activations:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelStamp:
+class ModelInfo:
     """Which network really ran: enough to replay a decision."""
 
     model: str
@@ -97,9 +97,9 @@ class Decision:
     """``uncalibrated`` where no profile was measured for this network."""
     wild_feline: bool
     """Looks like a lynx, lion, tiger, ...: a feline, but no house cat."""
-    labels: Mapping[View, tuple[Label, ...]]
+    labels: Mapping[Rendition, tuple[Label, ...]]
     """The five most likely classes of each view, best first."""
-    subject_scores: Mapping[View, Mapping[str, float]]
+    subject_scores: Mapping[Rendition, Mapping[str, float]]
     """For each view: softmax mass of the subject's classes, by class name."""
 
 
@@ -109,7 +109,7 @@ class Outcome:
 
     claim: Claim
     decision: Decision | None = None
-    stamp: ModelStamp | None = None
+    model_info: ModelInfo | None = None
     error: str | None = None
     """One plain sentence; None exactly when ``decision`` is set."""
     unreadable: bool = False
@@ -128,7 +128,7 @@ class Outcome:
 class ImageSource(Protocol):
     """Where the pictures are. Thread-safe."""
 
-    def get(self, claim: Claim, view: View) -> bytes:
+    def get(self, claim: Claim, view: Rendition) -> bytes:
         """The encoded picture.
 
         Raises:
@@ -158,7 +158,7 @@ class Classifier(Protocol):
     """A network on a device. ``run`` may be called from several threads at once."""
 
     @property
-    def stamp(self) -> ModelStamp: ...
+    def model_info(self) -> ModelInfo: ...
 
     @property
     def input_px(self) -> int:

@@ -89,9 +89,9 @@ class CheckerService:
             return {"state": "refused", "reason": self._refusal}
         if self._loaded is None:
             return {"state": "loading"}
-        stamp = self._loaded.classifier.stamp
-        words = {"model": stamp.model, "runtime": stamp.runtime, "precision": stamp.precision}
-        return {"state": "ready", **words, "device": stamp.device, "photos_in_hand": self._pool.in_hand}
+        model_info = self._loaded.classifier.model_info
+        words = {"model": model_info.model, "runtime": model_info.runtime, "precision": model_info.precision}
+        return {"state": "ready", **words, "device": model_info.device, "photos_in_hand": self._pool.in_hand}
 
     def close(self, timeout_s: float = 3.0) -> None:
         """End within ``timeout_s``: batches at work are finished if they make it, other claims given back."""
@@ -152,9 +152,10 @@ class CheckerService:
             self._refusal = f"The network could not be loaded: {error}"
             logger.exception("nothing will be checked, photos wait")
         else:
-            stamp, seconds = self._loaded.classifier.stamp, time.monotonic() - started_s
-            how = f"{stamp.runtime} {stamp.precision} on {stamp.device}, weights {stamp.weights_sha256[:8]}"
-            logger.info("%s is loaded after %.1f s (%s)", stamp.model, seconds, how)
+            model_info, seconds = self._loaded.classifier.model_info, time.monotonic() - started_s
+            weights = model_info.weights_sha256[:8]
+            how = f"{model_info.runtime} {model_info.precision} on {model_info.device}, weights {weights}"
+            logger.info("%s is loaded after %.1f s (%s)", model_info.model, seconds, how)
             self.ready.set()
 
 

@@ -112,7 +112,7 @@ class Workers:
             if self._closing:
                 self._give_back(claims)
             else:
-                self._settle(pipeline.judge(batch, loaded.classifier, loaded.decider))
+                self._settle(pipeline.judge(batch, loaded.classifier, loaded.rule))
 
     def _take(self) -> tuple[list[Claim], Future[list[Fetched]]] | None:
         """Claim the next batch and start its fetch."""
@@ -147,12 +147,12 @@ class Workers:
         try:
             ours = self._queue.finish(outcomes)
         except CheckerError as error:
-            names = ", ".join(str(outcome.claim.image_id) for outcome in outcomes)
+            names = ", ".join(str(outcome.claim.photo_id) for outcome in outcomes)
             self._pause(f"these photos wait for the end of their lease ({names}): {error}")
             return False
         except Exception:  # as in the pipeline: whatever it is, the others go on
             if len(outcomes) == 1:
-                logger.exception("photo %d waits for the end of its lease", outcomes[0].claim.image_id)
+                logger.exception("photo %d waits for the end of its lease", outcomes[0].claim.photo_id)
                 return False
             written = [self._write([outcome]) for outcome in outcomes]
             if not any(written):
@@ -165,7 +165,7 @@ class Workers:
 
     def _count(self, outcome: Outcome, ours: bool) -> None:
         if outcome.error is not None:
-            logger.warning("photo %d: %s", outcome.claim.image_id, outcome.error)
+            logger.warning("photo %d: %s", outcome.claim.photo_id, outcome.error)
         word = "unreadable" if outcome.unreadable else "failed"
         if outcome.decision is not None:
             word = str(outcome.decision.verdict)

@@ -2,7 +2,7 @@
 
 ``models.optimise`` makes them; this half imports neither torch nor openvino, and is all that serving needs.
 Three files belong together: ``NAME.xml`` (the graph), ``NAME.bin`` (the numbers) and, written last,
-``NAME.json`` (the card: what the other two must be).
+``NAME.json`` (the manifest: what the other two must be).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SHIPPED = Path(__file__).parent / "openvino"
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """One network in OpenVINO's form, as it lies beside this card."""
+class Manifest:
+    """One network in OpenVINO's form, as it lies beside this manifest."""
 
     model: str
     precision: str
@@ -55,72 +55,76 @@ def stem(entry: Entry, source_sha256: str, precision: str, calibration_sha256: s
     return f"{entry.name}-{precision}-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]}"
 
 
-def write_card(card: Card) -> None:
+def write_manifest(manifest: Manifest) -> None:
     """Makes the network findable: only now are its files known to be whole."""
-    facts = {"format": FORMAT, **dataclasses.asdict(card)}
+    facts = {"format": FORMAT, **dataclasses.asdict(manifest)}
     del facts["path"]
-    part = card.path.with_suffix(".json.part")
+    part = manifest.path.with_suffix(".json.part")
     part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    part.replace(card.path.with_suffix(".json"))
+    part.replace(manifest.path.with_suffix(".json"))
 
 
-def cards(entry: Entry, weights_dir: Path, precision: str) -> list[Card]:
+def manifests(entry: Entry, weights_dir: Path, precision: str) -> list[Manifest]:
     """The entry's networks of this precision: your own, the newest first, then the shipped one.
 
     Raises:
-        WeightsRefused: a card that can't be read.
+        WeightsRefused: a manifest that can't be read.
     """
     return [
-        card
+        manifest
         for folder in (weights_dir, SHIPPED)
-        for card in sorted(_cards_in(folder, entry, precision), key=_date, reverse=True)
+        for manifest in sorted(_cards_in(folder, entry, precision), key=_date, reverse=True)
     ]
 
 
-def get(entry: Entry, weights_dir: Path, precision: str) -> Card:
-    """The first of ``cards``; where there is none, ``WeightsMissing`` says how to make it."""
-    for card in cards(entry, weights_dir, precision):
-        return card
+def get(entry: Entry, weights_dir: Path, precision: str) -> Manifest:
+    """The first of ``manifests``; where there is none, ``WeightsMissing`` says how to make it."""
+    for manifest in manifests(entry, weights_dir, precision):
+        return manifest
     raise WeightsMissing(
         f"{entry.name} was not yet made for OpenVINO in {precision}; "
         f"`catloader models optimise {entry.name} --precision {precision}` does that once."
     )
 
 
-def _cards_in(folder: Path, entry: Entry, precision: str) -> Iterator[Card]:
+def _cards_in(folder: Path, entry: Entry, precision: str) -> Iterator[Manifest]:
     for path in folder.glob(f"{entry.name}-{precision}-*.json"):
-        card = read_card(path)
+        manifest = read_card(path)
         if (
-            card is not None
-            and (card.model, card.precision) == (entry.name, precision)
-            and card.preprocessing == entry.preprocessing.key
-            and card.source_sha256.startswith(entry.sha256)
+            manifest is not None
+            and (manifest.model, manifest.precision) == (entry.name, precision)
+            and manifest.preprocessing == entry.preprocessing.key
+            and manifest.source_sha256.startswith(entry.sha256)
         ):
-            yield card
+            yield manifest
 
 
-def _date(card: Card) -> str:
-    return str(card.made.get("date", ""))
+def _date(manifest: Manifest) -> str:
+    return str(manifest.made.get("date", ""))
 
 
-def read_card(path: Path) -> Card | None:
-    """None for a card of another format, which another version of this program wrote."""
+def read_card(path: Path) -> Manifest | None:
+    """None for a manifest of another format, which another version of this program wrote."""
     try:
         facts = json.loads(path.read_text("utf-8"))
         if facts.pop("format") != FORMAT:
             return None
-        return Card(**facts, path=path.with_suffix(".xml"))
+        return Manifest(**facts, path=path.with_suffix(".xml"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsRefused(f"{path} can't be read; delete it, and make the network again.") from error
 
 
-def verify(card: Card) -> None:
-    """Raises WeightsRefused unless both files are what the card says."""
-    for path, wanted in ((card.path, card.xml_sha256), (card.path.with_suffix(".bin"), card.bin_sha256)):
+def verify(manifest: Manifest) -> None:
+    """Raises WeightsRefused unless both files are what the manifest says."""
+    for path, wanted in (
+        (manifest.path, manifest.xml_sha256),
+        (manifest.path.with_suffix(".bin"), manifest.bin_sha256),
+    ):
         if sha256_of(path) != wanted:
             raise WeightsRefused(
-                f"{path.name} is truncated or altered: it is not what {card.path.stem}.json says. "
-                f"`catloader models optimise {card.model} --precision {card.precision}` makes it again."
+                f"{path.name} is truncated or altered: it is not what {manifest.path.stem}.json says. "
+                f"`catloader models optimise {manifest.model} --precision {manifest.precision}` makes it "
+                "again."
             )
 
 

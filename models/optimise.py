@@ -25,7 +25,15 @@ from models.build import build
 from models.catalogue import Entry, Preprocessing
 from models.digest import verify
 from models.errors import OptimiseFailed, WeightsRefused
-from models.openvino_ir import PRECISIONS, Card, read_card, sha256_of, stem, without_telemetry, write_card
+from models.openvino_ir import (
+    PRECISIONS,
+    Manifest,
+    read_card,
+    sha256_of,
+    stem,
+    without_telemetry,
+    write_manifest,
+)
 from models.openvino_ir import verify as verify_files
 
 Pictures = npt.NDArray[np.uint8]
@@ -44,7 +52,7 @@ def optimise(
     weights_dir: Path,
     precision: str,
     calibration: Sequence[Pictures] = (),
-) -> Card:
+) -> Manifest:
     """The entry's network for OpenVINO, made unless it is there already.
 
     Args:
@@ -79,18 +87,18 @@ def optimise(
         made["against_fp32"] = _compared(_run(openvino, original, photos), _run(openvino, network, photos))
         packages.append("nncf")
     made["versions"] = {name: importlib.metadata.version(name) for name in packages}
-    card = Card(entry.name, precision, entry.preprocessing.key, source_sha256, "", "", made, target)
-    return _saved(openvino, network, card)
+    manifest = Manifest(entry.name, precision, entry.preprocessing.key, source_sha256, "", "", made, target)
+    return _saved(openvino, network, manifest)
 
 
-def _made_before(target: Path) -> Card | None:
+def _made_before(target: Path) -> Manifest | None:
     try:
-        card = read_card(target.with_suffix(".json")) if target.with_suffix(".json").exists() else None
-        if card is not None:
-            verify_files(card)
+        manifest = read_card(target.with_suffix(".json")) if target.with_suffix(".json").exists() else None
+        if manifest is not None:
+            verify_files(manifest)
     except WeightsRefused:
         return None  # made again, over what is broken
-    return card
+    return manifest
 
 
 def _package(name: str) -> Any:
@@ -158,19 +166,19 @@ def _compared(full: Floats, small: Floats) -> dict[str, float]:
     }
 
 
-def _saved(openvino: Any, network: Any, card: Card) -> Card:
-    folder = card.path.parent
+def _saved(openvino: Any, network: Any, manifest: Manifest) -> Manifest:
+    folder = manifest.path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as draft:
-            xml = Path(draft) / card.path.name
-            openvino.save_model(network, xml, compress_to_fp16=card.precision == "bf16")
-            card = dataclasses.replace(
-                card, xml_sha256=sha256_of(xml), bin_sha256=sha256_of(xml.with_suffix(".bin"))
+            xml = Path(draft) / manifest.path.name
+            openvino.save_model(network, xml, compress_to_fp16=manifest.precision == "bf16")
+            manifest = dataclasses.replace(
+                manifest, xml_sha256=sha256_of(xml), bin_sha256=sha256_of(xml.with_suffix(".bin"))
             )
             for suffix in (".bin", ".xml"):
-                xml.with_suffix(suffix).replace(card.path.with_suffix(suffix))
-        write_card(card)
+                xml.with_suffix(suffix).replace(manifest.path.with_suffix(suffix))
+        write_manifest(manifest)
     except (OSError, RuntimeError) as error:
-        raise OptimiseFailed(f"{card.path} could not be written: {error}") from error
-    return card
+        raise OptimiseFailed(f"{manifest.path} could not be written: {error}") from error
+    return manifest

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from checker.pixels.decode import decode
 from checker.pixels.framing import preprocessing_of
-from checker.ports import Classifier, Floats, ModelStamp, Pixels, View
+from checker.ports import Classifier, Floats, ModelInfo, Pixels, Rendition
 from scripts._photos import CAT, WILD_FELINE, LabelledPhoto, describe, named
 
 BATCH_PHOTOS = 4
@@ -49,7 +49,7 @@ class Measured:
         return np.asarray(self.labels == WILD_FELINE)
 
     def views(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """In the order that ``Head.scores`` and ``Decider.decide`` take."""
+        """In the order that ``Head.scores`` and ``ThresholdRule.decide`` take."""
         return self.photo_logits, self.photo_features, self.thumbnail_logits, self.thumbnail_features
 
     def rows(self, chosen: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats, Floats]:
@@ -65,7 +65,7 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier) -> Measured
     sha256: list[str] = []
     busy_s = 0.0
     parts: list[tuple[Floats, Floats]] = []
-    with _progress(classifier.stamp, len(photos)) as tell:
+    with _progress(classifier.model_info, len(photos)) as tell:
         for start in range(0, len(photos), BATCH_PHOTOS):
             batch = photos[start : start + BATCH_PHOTOS]
             pictures = [photo.read() for photo in batch]
@@ -73,7 +73,7 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier) -> Measured
             started_s = time.perf_counter()
             pixels: list[Pixels] = []
             for photo, both in zip(batch, pictures, strict=True):
-                for view, data in ((View.PHOTO, both.photo), (View.THUMBNAIL, both.thumbnail)):
+                for view, data in ((Rendition.PHOTO, both.photo), (Rendition.THUMBNAIL, both.thumbnail)):
                     with named(photo.name):
                         pixels.append(decode(data, preprocessing_of(view, classifier.preprocessing)))
             activations = classifier.run(np.stack(pixels))
@@ -95,9 +95,9 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier) -> Measured
 
 
 @contextmanager
-def _progress(stamp: ModelStamp, photos: int) -> Iterator[Callable[[int], None]]:
+def _progress(model_info: ModelInfo, photos: int) -> Iterator[Callable[[int], None]]:
     """On stderr: a terminal gets a line that counts, a log one line for each network."""
-    what = f"{stamp.model}, {stamp.runtime} {stamp.precision}"
+    what = f"{model_info.model}, {model_info.runtime} {model_info.precision}"
     if not sys.stderr.isatty():
         print(f"{what}: {photos} photos", file=sys.stderr, flush=True)
         yield lambda _: None

@@ -146,7 +146,7 @@ def _reviewed_photos() -> Iterable[LabelledPhoto]:
     from sqlalchemy import select
 
     from catloader.server.data_dir import beside, usable_data_folder
-    from catloader.store.db.schema import images
+    from catloader.store.db.schema import photos
     from catloader.wiring import build
 
     settings = Settings.from_environment(os.environ)
@@ -156,9 +156,9 @@ def _reviewed_photos() -> Iterable[LabelledPhoto]:
     services = build(running.enter_context(beside(settings)), checker=False)
     running.callback(services.close)
     objects = services.objects
-    chosen = select(images.c.id, images.c.photo_key, images.c.thumbnail_key, images.c.human_verdict)
+    chosen = select(photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
     with services.engine.connect() as connection:
-        rows = connection.execute(chosen.where(images.c.human_verdict.is_not(None))).all()
+        rows = connection.execute(chosen.where(photos.c.human_verdict.is_not(None))).all()
     for row in rows:
         name = f"image-{row.id:012d}"
 

@@ -38,7 +38,7 @@ from checker.evaluation.statistics import (
     recall_at_fpr,
     reliability,
 )
-from checker.ports import ModelStamp
+from checker.ports import ModelInfo
 from checker.runtimes.load import load_classifier
 from models.catalogue import entry_named, resolve
 from scripts._command import CannotRun, new_file, plainly
@@ -60,7 +60,7 @@ def form_of(model: str, asked: argparse.Namespace) -> tuple[str, str, str]:
     return name, runtime or asked.runtime, precision or asked.precision
 
 
-def measure_alone(model: str, asked: argparse.Namespace) -> tuple[Measured, ModelStamp]:
+def measure_alone(model: str, asked: argparse.Namespace) -> tuple[Measured, ModelInfo]:
     """In a process of its own, so that its peak memory is its own."""
     name, runtime, precision = form_of(model, asked)
     entry, path = resolve(name, asked.weights_dir)
@@ -73,7 +73,7 @@ def measure_alone(model: str, asked: argparse.Namespace) -> tuple[Measured, Mode
         threads=asked.threads,
         weights_dir=asked.weights_dir,
     )
-    return measure(labelled_photos(asked.data), classifier), classifier.stamp
+    return measure(labelled_photos(asked.data), classifier), classifier.model_info
 
 
 def judged(rule: Rule, positive: np.ndarray[Any, np.dtype[np.bool_]], n_wild: int) -> dict[str, Any]:
@@ -94,17 +94,17 @@ def judged(rule: Rule, positive: np.ndarray[Any, np.dtype[np.bool_]], n_wild: in
 
 
 def compared(
-    name: str, measured: Measured, stamp: ModelStamp, subject: Subject, asked: argparse.Namespace
+    name: str, measured: Measured, model_info: ModelInfo, subject: Subject, asked: argparse.Namespace
 ) -> tuple[Compared, dict[str, Any]]:
     """For the report, and for the JSON."""
-    key = ProfileKey.of(stamp, entry_named(stamp.model).preprocessing, subject)
+    key = ProfileKey.of(model_info, entry_named(model_info.model).preprocessing, subject)
     profile: Profile | None = find_profile(key, asked.profiles)
     made, held_out = rules(measured, subject, profile, asked.max_fpr, asked.max_fnr)
     positive = measured.positive[~measured.wild]
     ours = made[0]
-    as_served = f"as with CATCHECK_RUNTIME={stamp.runtime} and CATCHECK_PRECISION={stamp.precision}"
+    as_served = f"as with CATCHECK_RUNTIME={model_info.runtime} and CATCHECK_PRECISION={model_info.precision}"
     result: dict[str, Any] = {
-        "stamp": {**asdict(stamp), "versions": dict(stamp.versions)},
+        "model_info": {**asdict(model_info), "versions": dict(model_info.versions)},
         "profile_id": profile.profile_id if profile else "uncalibrated",
         "scores": "cross-validated: the profile was fitted on these photos" if held_out else as_served,
         "thresholds": asdict(ours.thresholds) if ours.thresholds else None,
@@ -150,10 +150,10 @@ def run(asked: argparse.Namespace) -> tuple[dict[str, Any], list[Compared]]:
     for name in asked.models.split(","):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
             try:
-                measured, stamp = child.submit(measure_alone, name, asked).result()
+                measured, model_info = child.submit(measure_alone, name, asked).result()
             except BrokenProcessPool:
                 raise CannotRun(f"{name}: its process was killed, perhaps for want of memory") from None
-        for_report, models[name] = compared(name, measured, stamp, subject, asked)
+        for_report, models[name] = compared(name, measured, model_info, subject, asked)
         shown.append(for_report)
     pairs = []
     for first, second in combinations(shown, 2):

@@ -33,8 +33,8 @@ from catloader.intake.prepare import Prepared, prepare
 from catloader.intake.upload import limits
 from catloader.server.data_dir import object_store
 from catloader.settings import Settings
-from catloader.wiring import Services, load_network
-from checker.decision.operating_point import Decider
+from catloader.wiring import Services, load_model
+from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import Loaded
 from models.catalogue import class_names
@@ -95,7 +95,7 @@ def pipeline_share(
             "pictures": len(prepared),
             "photo_kB": spread([len(picture.photo) / 1000 for picture in prepared])["median"],
             "thumbnail_kB": spread([len(picture.thumbnail) / 1000 for picture in prepared])["median"],
-            "verdicts": here.services.images.count_by_status(),
+            "verdicts": here.services.photos.count_by_status(),
         }
 
 
@@ -170,10 +170,12 @@ def measure(
         "photos": {},
     }
     with object_store(settings) as with_s3:
-        loaded = _stand_in(settings, stand_in) if stand_in else load_network(settings)
-        stamp = loaded.classifier.stamp
-        results["network"] = f"{stamp.model}, {stamp.runtime} {stamp.precision}, {stamp.device}"
-        results["weights_sha256"] = stamp.weights_sha256
+        loaded = _stand_in(settings, stand_in) if stand_in else load_model(settings)
+        model_info = loaded.classifier.model_info
+        results["network"] = (
+            f"{model_info.model}, {model_info.runtime} {model_info.precision}, {model_info.device}"
+        )
+        results["weights_sha256"] = model_info.weights_sha256
         if stand_in:
             results["network"] += ", random weights"
         pictures = {_MADE: speed_photos.make(settings.data_dir / "made", "500x375", _PICTURES)}
@@ -196,8 +198,8 @@ def _stand_in(settings: Settings, form: str) -> Loaded:
     speed_photos.make(folder, "500x375", _PICTURES)
     make_forms(settings.model, folder, [form])
     entry, weights = made(settings.model, folder)
-    decider = Decider(load_subject("house_cat"), class_names())
-    return Loaded(classifier(form, entry, weights, folder, "cpu"), decider)
+    rule = ThresholdRule(load_subject("house_cat"), class_names())
+    return Loaded(classifier(form, entry, weights, folder, "cpu"), rule)
 
 
 def _some(folder: Path, count: int) -> list[Path]:

@@ -96,8 +96,8 @@ class Site:
         """The new photo's id, and how long the POST took (the form's page is fetched before)."""
         form = self.visitor.form("/upload")
         started_s = time.perf_counter()
-        image_id = self.visitor.upload(name, data, form)
-        return image_id, (time.perf_counter() - started_s) * 1000
+        photo_id = self.visitor.upload(name, data, form)
+        return photo_id, (time.perf_counter() - started_s) * 1000
 
 
 @contextmanager
@@ -172,9 +172,9 @@ def alternate(running: dict[str, Site], name: str, data: bytes, rounds: int) -> 
     for number in range(rounds + _WARM_UP):
         # Each goes first as often as the others: whatever follows a check must not always be the same one.
         for site in order[number % len(order) :] + order[: number % len(order)]:
-            image_id, took_ms = site.post_ms(name, data)
+            photo_id, took_ms = site.post_ms(name, data)
             if site.variant == "fired":
-                site.visitor.wait_for_verdict(image_id)
+                site.visitor.wait_for_verdict(photo_id)
             if number >= _WARM_UP:
                 ms[site.variant].append(took_ms)
     return ms
@@ -209,7 +209,7 @@ def _fill(services: Services, data: bytes) -> None:
             [],
             owner.id,
             settings=services.settings,
-            images=services.images,
+            photos=services.photos,
             objects=services.objects,
             dispatcher=services.dispatcher,  # of this process, which checks nothing: wakes nobody
             now=lambda: datetime.now(UTC),

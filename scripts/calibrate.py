@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from catloader.settings import Settings
 from checker.decision.head import Head, sigmoid
-from checker.decision.operating_point import SHIPPED_PROFILES, Decider, choose
+from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule, choose
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey
 from checker.decision.subject import Subject, load_subject
 from checker.errors import ModelRefused
@@ -67,16 +67,16 @@ def calibrate(
     )
     scores = sigmoid(judged.held_out)
     return Profile(
-        key=ProfileKey.of(classifier.stamp, classifier.preprocessing, subject),
-        model=classifier.stamp.model,
+        key=ProfileKey.of(classifier.model_info, classifier.preprocessing, subject),
+        model=classifier.model_info.model,
         head=head,
         cat=_with_thresholds(judged.cat, cat),
         not_cat=_with_thresholds(judged.not_cat, not_cat),
         made={
             **provenance(),
             "data": measured.data,
-            "versions": dict(classifier.stamp.versions),
-            "device": classifier.stamp.device,
+            "versions": dict(classifier.model_info.versions),
+            "device": classifier.model_info.device,
             "fit": {
                 "head": "linear probe" if fit_head else "softmax mass",
                 "penalty": penalty if fit_head else None,
@@ -190,16 +190,16 @@ def main(argv: list[str] | None = None) -> int:
         return calibrate(measured, classifier, subject, fit_head=asked.fit_head, penalty=asked.penalty)
 
     profile = profile_of(classifier)
-    if classifier.stamp.precision == "int8":
+    if classifier.model_info.precision == "int8":
         full = profile_of(load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32"))
         profile = replace(profile, fp32_recall={p.target: round(p.recall.rate, 5) for p in full.cat})
     folder = SHIPPED_PROFILES if asked.shipped else asked.out or site.data_dir / "profiles"
     folder.mkdir(parents=True, exist_ok=True)
-    lax = Decider(subject, class_names(), profile=profile, max_fpr=1, max_fnr=1)
+    lax = ThresholdRule(subject, class_names(), profile=profile, max_fpr=1, max_fnr=1)
     profile = golden_test(profile, classifier, folder, lax)
-    stamp = classifier.stamp
-    form = stamp.precision if asked.decoder == "cpu" else f"{stamp.precision}-{asked.decoder}"
-    file = folder / f"{stamp.model}-{stamp.runtime}-{form}-{subject.name}.json"
+    model_info = classifier.model_info
+    form = model_info.precision if asked.decoder == "cpu" else f"{model_info.precision}-{asked.decoder}"
+    file = folder / f"{model_info.model}-{model_info.runtime}-{form}-{subject.name}.json"
     profile.save(file)
     print(table(profile))
     print(f"written to {file}")
@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
         choose(profile, site.max_false_positive_rate, site.max_false_negative_rate)
     except ModelRefused as error:
         print(
-            f"calibrate: {stamp.runtime} {stamp.precision} checks nothing by this profile: {error}. "
+            f"calibrate: {model_info.runtime} {model_info.precision} cannot use this profile: {error}. "
             "Another form of the network may, if its profile holds these rates; without one, photos wait.",
             file=sys.stderr,
         )

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from catloader.store.db.check_log import CheckedPhoto, CheckLog, Logged, Ran
-from checker.decision.operating_point import Decider, Thresholds
+from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError
 from checker.pipeline import Loaded, check_batch, fetch, judge
 from checker.ports import Claim, Classifier, Decision, ImageSource, Outcome, Verdict
@@ -54,16 +54,22 @@ class Compared:
         return _RANK[self.candidate.verdict] > _RANK[self.current.verdict]
 
 
-def ran_by(classifier: Classifier, decider: Decider) -> Ran:
-    stamp = classifier.stamp
-    return Ran(stamp.weights_sha256, stamp.runtime, stamp.precision, decider.profile_id, decider.subject.name)
+def ran_by(classifier: Classifier, rule: ThresholdRule) -> Ran:
+    model_info = classifier.model_info
+    return Ran(
+        model_info.weights_sha256,
+        model_info.runtime,
+        model_info.precision,
+        rule.profile_id,
+        rule.subject.name,
+    )
 
 
 def replay(
     log: CheckLog,
     source: ImageSource,
     classifier: Classifier,
-    decider: Decider,
+    rule: ThresholdRule,
     *,
     since: datetime | None = None,
     sample: int | None = None,
@@ -74,10 +80,10 @@ def replay(
     Raises:
         CheckerError: store or network can't be used just now.
     """
-    pages = log.verdicts(ran_by(classifier, decider), since, sample)
+    pages = log.verdicts(ran_by(classifier, rule), since, sample)
 
     def again(logged: Logged) -> Replayed:
-        return _again(logged, source, classifier, decider)
+        return _again(logged, source, classifier, rule)
 
     for replayed in _each(pages, again, workers):
         # A photo deleted meanwhile takes its pictures and its log with it.
@@ -101,7 +107,7 @@ def shadow(
     """
 
     def both(photo: CheckedPhoto) -> Compared | None:
-        claim = _claim(photo.image_id, photo)
+        claim = _claim(photo.photo_id, photo)
         fetched = fetch([claim], source)
         same_bytes = Pictures(dict(fetched[0].pictures))
         first = _usable(judge(fetched, *current)[0]).decision
@@ -113,11 +119,11 @@ def shadow(
     return _each(log.checked_photos(sample), both, workers)
 
 
-def _again(logged: Logged, source: ImageSource, classifier: Classifier, decider: Decider) -> Replayed:
+def _again(logged: Logged, source: ImageSource, classifier: Classifier, rule: ThresholdRule) -> Replayed:
     record = logged.record
     if record.cat_at is not None and record.not_cat_below is not None:
-        decider = decider.at(Thresholds(record.cat_at, record.not_cat_below))
-    outcome = _usable(check_batch([_claim(record.image_id, logged)], source, classifier, decider)[0])
+        rule = rule.at(Thresholds(record.cat_at, record.not_cat_below))
+    outcome = _usable(check_batch([_claim(record.photo_id, logged)], source, classifier, rule)[0])
     for view, was, now in (
         ("photo", record.photo_sha256, outcome.photo_sha256),
         ("thumbnail", record.thumbnail_sha256, outcome.thumbnail_sha256),
@@ -129,21 +135,21 @@ def _again(logged: Logged, source: ImageSource, classifier: Classifier, decider:
         return Replayed(logged, None if same else f"{record.verdict} was logged, now it is unreadable")
     if outcome.decision is None:
         return Replayed(logged, f"no verdict now: {outcome.error}")
-    return _judged(logged, outcome.decision, classifier, decider)
+    return _judged(logged, outcome.decision, classifier, rule)
 
 
-def _judged(logged: Logged, decision: Decision, classifier: Classifier, decider: Decider) -> Replayed:
+def _judged(logged: Logged, decision: Decision, classifier: Classifier, rule: ThresholdRule) -> Replayed:
     record = logged.record
     if record.score is None:
         return Replayed(logged, f"{record.verdict} was logged, now it is {decision.verdict}")
-    on_cpu = record.device == classifier.stamp.device == "cpu"
-    golden = decider.profile.golden if decider.profile else {}
+    on_cpu = record.device == classifier.model_info.device == "cpu"
+    golden = rule.profile.golden if rule.profile else {}
     tolerance = CPU_TOLERANCE if on_cpu else float(golden.get("score_tolerance", GPU_TOLERANCE))
     near = abs(decision.score - record.score) <= tolerance
     same = (decision.verdict, decision.wild_feline) == (record.verdict, record.wild_feline)
     if near and same:
         return Replayed(logged, None)
-    was, now = record.versions or {}, classifier.stamp.versions
+    was, now = record.versions or {}, classifier.model_info.versions
     versions = ", ".join(
         f"{library} {was.get(library, 'absent')} then, {now.get(library, 'absent')} now"
         for library in dict.fromkeys((*was, *now))
@@ -162,8 +168,8 @@ def _said(verdict: str, score: float, wild: bool | None) -> str:
     return f"{verdict} {score:.6f}" + (" wild" if wild else "")
 
 
-def _claim(image_id: int, where: Logged | CheckedPhoto) -> Claim:
-    return Claim(image_id, "", where.photo_key, where.thumbnail_key, attempt=1)
+def _claim(photo_id: int, where: Logged | CheckedPhoto) -> Claim:
+    return Claim(photo_id, "", where.photo_key, where.thumbnail_key, attempt=1)
 
 
 def _usable(outcome: Outcome) -> Outcome:

@@ -50,13 +50,13 @@ def files(arguments: tuple[str, ...]) -> None:
 def list_() -> None:
     """Show what waits and how much of each verdict there is."""
     from catloader.server.data_dir import database, usable_data_folder
-    from catloader.store.db.photos import Images
+    from catloader.store.db.photos import Photos
 
     settings = Settings.from_environment()
     usable_data_folder(settings)
     with database(settings) as engine:
-        images = Images(engine, settings.s3_photos_bucket, settings.s3_thumbnails_bucket)
-        counted, waiting = images.count_by_status(), images.waiting(_SHOWN)
+        photos = Photos(engine, settings.s3_photos_bucket, settings.s3_thumbnails_bucket)
+        counted, waiting = photos.count_by_status(), photos.waiting(_SHOWN)
     click.echo(", ".join(f"{status} {n}" for status, n in counted.items()))
     for image in waiting:
         error = f"  {image.check_error}" if image.check_error else ""

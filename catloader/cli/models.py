@@ -70,7 +70,7 @@ def fetch(name: str, mirror: str | None) -> None:
 @models.command()
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
-    """Compare the digests of what is on disk (or of NAMES) with the catalogue, OpenVINO's with their cards.
+    """Compare the files on disk (or NAMES) with the catalogue, and OpenVINO's with their manifests.
 
     The digest shown is the one that is logged with each verdict.
     """
@@ -100,14 +100,14 @@ def _digests(entry: Entry, path: Path, weights_dir: Path) -> Iterator[tuple[str,
     from models import openvino_ir
     from models.digest import verify as digest_of
 
-    def of_form(card: openvino_ir.Card) -> str:
-        openvino_ir.verify(card)
-        return card.weights_sha256
+    def of_form(manifest: openvino_ir.Manifest) -> str:
+        openvino_ir.verify(manifest)
+        return manifest.weights_sha256
 
     yield entry.name, partial(digest_of, entry, path)
     for precision in openvino_ir.PRECISIONS:
-        for card in openvino_ir.cards(entry, weights_dir, precision):
-            yield f"{entry.name} openvino {precision}", partial(of_form, card)
+        for manifest in openvino_ir.manifests(entry, weights_dir, precision):
+            yield f"{entry.name} openvino {precision}", partial(of_form, manifest)
 
 
 @models.command()
@@ -126,8 +126,8 @@ def optimise(name: str, precision: str, photos: Path | None) -> None:
     entry, path = resolve(name, settings.weights_dir)
     calibration = list(_pictures(entry, photos)) if photos else []
     settings.weights_dir.mkdir(parents=True, exist_ok=True)
-    card = run(entry, path, settings.weights_dir, precision, calibration)
-    click.echo(f"{entry.name} for OpenVINO in {precision} is in {card.path}.")
+    manifest = run(entry, path, settings.weights_dir, precision, calibration)
+    click.echo(f"{entry.name} for OpenVINO in {precision} is in {manifest.path}.")
 
 
 _CALIBRATION = 300

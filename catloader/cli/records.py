@@ -56,16 +56,16 @@ def verify(since: datetime | None, sample: int | None) -> None:
     from catloader.checks.records import ran_by, replay
     from catloader.store.db.check_log import CheckLog
     from catloader.store.s3.objects import S3ImageSource
-    from catloader.wiring import classifier_and_decider
+    from catloader.wiring import classifier_and_rule
 
     replayed = differ = 0
     with _services() as services:
         settings, log = services.settings, CheckLog(services.engine)
-        classifier, decider = classifier_and_decider(settings)
-        others = log.count_by_others(ran_by(classifier, decider), since)
+        classifier, rule = classifier_and_rule(settings)
+        others = log.count_by_others(ran_by(classifier, rule), since)
         source = S3ImageSource(services.objects)
         for one in replay(
-            log, source, classifier, decider, since=since, sample=sample, workers=_workers(settings)
+            log, source, classifier, rule, since=since, sample=sample, workers=_workers(settings)
         ):
             replayed += 1
             if one.difference is None:
@@ -73,7 +73,7 @@ def verify(since: datetime | None, sample: int | None) -> None:
             record = one.logged.record
             differ += not one.within_tolerance
             note = "  (within a GPU's tolerance)" if one.within_tolerance else ""
-            click.echo(f"photo {record.image_id}  check {record.id}  {one.difference}{note}")
+            click.echo(f"photo {record.photo_id}  check {record.id}  {one.difference}{note}")
         classifier.close()
     click.echo(f"{replayed} replayed, {differ} differ; {others} by another network.")
     if differ:
@@ -124,14 +124,14 @@ def shadow(name: str, sample: int | None) -> None:
     from catloader.checks.records import shadow as run
     from catloader.store.db.check_log import CheckLog
     from catloader.store.s3.objects import S3ImageSource
-    from catloader.wiring import load_network
+    from catloader.wiring import load_model
 
     entry_named(name)
     flips: Counter[str] = Counter()
     compared = unread = up = right_now = right_then = 0
     with _services() as services:
         settings = services.settings
-        current, candidate = load_network(settings), load_network(replace(settings, model=name))
+        current, candidate = load_model(settings), load_model(replace(settings, model=name))
         source = S3ImageSource(services.objects)
         for one in run(
             CheckLog(services.engine), source, current, candidate, sample=sample, workers=_workers(settings)
@@ -149,7 +149,7 @@ def shadow(name: str, sample: int | None) -> None:
             right_now += was.verdict == human
             right_then += would.verdict == human
             click.echo(
-                f"photo {one.photo.image_id:>8}  {was.verdict:>7} {was.score:.4f} -> "
+                f"photo {one.photo.photo_id:>8}  {was.verdict:>7} {was.score:.4f} -> "
                 f"{would.verdict:>7} {would.score:.4f}" + (f"  a person says {human}" if human else "")
             )
         for loaded in (current, candidate):
@@ -192,12 +192,12 @@ def rollback() -> None:
 
 def _tried(settings: Settings, name: str) -> str:
     """Load it as a site would. Raises ModelRefused, WeightsMissing."""
-    from catloader.wiring import classifier_and_decider
+    from catloader.wiring import classifier_and_rule
 
-    classifier, decider = classifier_and_decider(replace(settings, model=name))
-    stamp = classifier.stamp
+    classifier, rule = classifier_and_rule(replace(settings, model=name))
+    model_info = classifier.model_info
     classifier.close()
-    return f"{stamp.model}, {stamp.runtime} {stamp.precision}, {decider.profile_id}"
+    return f"{model_info.model}, {model_info.runtime} {model_info.precision}, {rule.profile_id}"
 
 
 def _say_when(settings: Settings) -> None:

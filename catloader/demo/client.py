@@ -58,16 +58,16 @@ class Visitor:
         answer = self._post("/upload", data=form or self.form("/upload"), files={"photos": (name, data)})
         return int(answer["files"][0]["id"])
 
-    def status(self, image_id: int) -> dict[str, Any]:
+    def status(self, photo_id: int) -> dict[str, Any]:
         """What the photo's badge says."""
-        url = f"{self._url}/api/photos/status?ids={image_id}"
+        url = f"{self._url}/api/photos/status?ids={photo_id}"
         photo: dict[str, Any]
         (photo,) = self._http.get(url, timeout=10).json()["photos"]
         return photo
 
-    def wait_for_verdict(self, image_id: int) -> dict[str, Any]:
-        for _ in until(_VERDICT_S, f"Photo {image_id} got no verdict"):
-            if (found := self.status(image_id))["final"]:
+    def wait_for_verdict(self, photo_id: int) -> dict[str, Any]:
+        for _ in until(_VERDICT_S, f"Photo {photo_id} got no verdict"):
+            if (found := self.status(photo_id))["final"]:
                 return found
         raise AssertionError("unreachable: until raises")
 

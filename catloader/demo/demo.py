@@ -26,7 +26,7 @@ from catloader.errors import StartupError
 from catloader.processes import die_with_parent
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine
-from catloader.store.db.photos import CheckRecord, Images
+from catloader.store.db.photos import CheckRecord, Photos
 
 _STOP_S = 10.0
 _TOP = 3
@@ -62,7 +62,7 @@ def demo() -> int:
         browser.wait_until_ready()
         browser.register()
         engine = make_engine(Settings(data_dir=Path(name)).sqlalchemy_url)
-        images = Images(engine, "photos", "thumbnails")
+        photos = Photos(engine, "photos", "thumbnails")
         photos_folder = Path(name) / "photos"
         photos_folder.mkdir()
         click.echo(_HEAD)
@@ -70,10 +70,10 @@ def demo() -> int:
         for photo in demo_photos(photos_folder):
             data = photo.path.read_bytes()
             started_s = time.monotonic()
-            image_id = browser.upload(photo.name, data)
-            found = browser.wait_for_verdict(image_id)
+            photo_id = browser.upload(photo.name, data)
+            found = browser.wait_for_verdict(photo_id)
             ms = (time.monotonic() - started_s) * 1000
-            rows.append(Row(photo, found["status"], found["score"], ms, images.latest_log(image_id)))
+            rows.append(Row(photo, found["status"], found["score"], ms, photos.latest_log(photo_id)))
             click.echo(_lines(rows[-1]))
         engine.dispose()
     return _summary(rows)

@@ -22,7 +22,7 @@ from pathlib import Path
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
 from catloader.explanations.fair_lock import Turns
 from catloader.store.db.explanations import Explanations
-from catloader.store.db.photos import CheckRecord, Image
+from catloader.store.db.photos import CheckRecord, Photo
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.head import Head
 from checker.decision.operating_point import UNCALIBRATED
@@ -104,11 +104,11 @@ class Explainer:
     def busy(self) -> bool:
         return self._turns.taken
 
-    def judged(self, image_id: int) -> CheckRecord | None:
+    def judged(self, photo_id: int) -> CheckRecord | None:
         """The decision that would be explained."""
-        return self._explanations.judged(image_id)
+        return self._explanations.judged(photo_id)
 
-    def explain(self, image: Image) -> str:
+    def explain(self, image: Photo) -> str:
         """The key in the photos bucket of a JPEG that explains the photo's latest decision by a network.
 
         Raises:
@@ -143,12 +143,12 @@ class Explainer:
             if self._child is not None:
                 self._child.kill()
 
-    def _keep(self, image_id: int, picture: bytes, of: str, lost: str | None) -> str:
+    def _keep(self, photo_id: int, picture: bytes, of: str, lost: str | None) -> str:
         """Book, put, record, as an upload does: who dies in between leaves only what the ledger knows."""
         key = f"{secrets.token_hex(16)}.jpg"
         self._explanations.book(key, self._now() + _BOOKED_FOR)
         self._objects.put(self._objects.photos_bucket, key, picture)
-        kept = self._explanations.keep(image_id, key, of, self._now(), lost=lost)
+        kept = self._explanations.keep(photo_id, key, of, self._now(), lost=lost)
         self._swept()
         if kept is None:
             raise NotFound("This photo was deleted meanwhile.")

@@ -17,7 +17,7 @@ from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.prepare import Limits, Prepared, prepare
 from catloader.settings import Settings
-from catloader.store.db.photos import Images, NewImage
+from catloader.store.db.photos import NewPhoto, Photos
 from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _STORE_AWAY = "The photo store does not answer; nothing of this photo was kept. 
 class Uploaded:
     name: str
     """The client's name for the file, as it came: for showing, escaped, and nothing else."""
-    image_id: int
+    photo_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def upload(
     owner_id: int,
     *,
     settings: Settings,
-    images: Images,
+    photos: Photos,
     objects: ObjectStore,
     dispatcher: Dispatcher,
     now: Callable[[], datetime],
@@ -74,7 +74,7 @@ def upload(
                 refuse_full_disk(settings)
                 caption = _clean(captions[place] if place < len(captions) else "")
                 prepared = _prepare(content, settings)
-                image_id = _keep(prepared, caption, owner_id, images=images, objects=objects, now=now)
+                photo_id = _keep(prepared, caption, owner_id, photos=photos, objects=objects, now=now)
             except StoreUnavailable as error:
                 if not store_away:
                     logger.warning("Uploads are refused: %s", error)
@@ -83,7 +83,7 @@ def upload(
             except CatLoaderError as error:
                 outcomes.append(Refused(name, str(error), error.status))
             else:
-                outcomes.append(Uploaded(name, image_id))
+                outcomes.append(Uploaded(name, photo_id))
     finally:
         if any(isinstance(outcome, Uploaded) for outcome in outcomes):
             dispatcher.wake()
@@ -117,16 +117,16 @@ def _keep(
     caption: str,
     owner_id: int,
     *,
-    images: Images,
+    photos: Photos,
     objects: ObjectStore,
     now: Callable[[], datetime],
 ) -> int:
     """Book, put, record, in this order: a process that dies in between leaves only what the ledger knows."""
     photo_key, thumbnail_key = (f"{secrets.token_hex(16)}.jpg" for _ in range(2))
-    images.book(photo_key, thumbnail_key, now() + _BOOKED_FOR)
+    photos.book(photo_key, thumbnail_key, now() + _BOOKED_FOR)
     objects.put(objects.photos_bucket, photo_key, prepared.photo)
     objects.put(objects.thumbnails_bucket, thumbnail_key, prepared.thumbnail)
-    new = NewImage(
+    new = NewPhoto(
         owner_id=owner_id,
         caption=caption,
         photo_key=photo_key,
@@ -141,7 +141,7 @@ def _keep(
         sha256=prepared.sha256,
         thumbnail_sha256=prepared.thumbnail_sha256,
     )
-    return images.add(new, now())
+    return photos.add(new, now())
 
 
 def _clean(caption: str) -> str:

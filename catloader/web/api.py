@@ -18,7 +18,7 @@ MAX_IDS = 100
 def status() -> Response:
     """``?ids=1,2,3`` (at most 100): those of them that are yours, each with its badge."""
     ids = _ids(request.args.get("ids", ""))
-    found = services().images.statuses(current_user().id, ids) if ids else []
+    found = services().photos.statuses(current_user().id, ids) if ids else []
     shown = []
     for image in found:
         label = badge(image)

@@ -116,7 +116,7 @@ def _form(template: str, error: CatLoaderError | None = None) -> Answer:
 
 
 def _account(error: CatLoaderError | None = None, at: str | None = None) -> Answer:
-    photos = sum(services().images.count_by_status(current_user().id).values())
+    photos = sum(services().photos.count_by_status(current_user().id).values())
     page = render_template("account.html", error=error, at=at, photos=photos)
     # 403, not the error's 401: who asks is logged in; it is this one wish that is refused.
     status = 403 if isinstance(error, WrongCredentials) else error.status if error else 200

@@ -22,7 +22,7 @@ def now() -> datetime:
 
 
 def wants_json() -> bool:
-    """Asked for by ``Accept``; a browser and ``*/*`` get pages."""
+    """Decide by ``Accept``; a browser and ``*/*`` get pages."""
     return (
         request.path.startswith("/api/")
         or request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, flash, g, redirect, render_template, requ
 from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound
-from catloader.store.db.photos import Image
+from catloader.store.db.photos import Photo
 from catloader.web.context import MAX_ID, now, services
 from catloader.web.gauge import gauge
 from catloader.web.labels import noun_of, sentence
@@ -32,7 +32,7 @@ def landing() -> Any:
 def photos() -> str:
     before = request.args.get("before", type=int)
     before = before if before is not None and 0 < before <= MAX_ID else None
-    found = services().images.of_owner(current_user().id, before, PAGE_PHOTOS + 1)
+    found = services().photos.of_owner(current_user().id, before, PAGE_PHOTOS + 1)
     shown = found[:PAGE_PHOTOS]
     older = shown[-1].id if len(found) > PAGE_PHOTOS else None
     return render_template("photos.html", photos=shown, older=older, first_page=before is None)
@@ -41,7 +41,7 @@ def photos() -> str:
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
 def photo(id: int) -> str:
     image = _own(id)
-    record = services().images.latest_log(id)
+    record = services().photos.latest_log(id)
     judged = services().explainer.judged(id)
     return render_template(
         "photo.html",
@@ -57,7 +57,7 @@ def photo(id: int) -> str:
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/delete")
 def delete(id: int) -> BaseResponse:
     user = current_user()
-    if not services().images.delete(id, user.id, now()):
+    if not services().photos.delete(id, user.id, now()):
         raise NotFound("There is no such photo, or it is not yours.")
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)
@@ -83,7 +83,7 @@ def thumbnail_file(id: int) -> BaseResponse:
 @public
 def explanation_file(id: int) -> BaseResponse:
     """Made at the first call, which takes seconds; busy with another photo: 503 with ``Retry-After``."""
-    image = services().images.by_id(id) if g.user else None
+    image = services().photos.by_id(id) if g.user else None
     if image is None or image.owner_id != g.user.id:  # on air or not: the reasons are for the owner
         raise NotFound("There is no such photo, or it is not yours to see.")
     key = services().explainer.explain(image)
@@ -91,16 +91,16 @@ def explanation_file(id: int) -> BaseResponse:
     return _picture(services().settings.s3_photos_bucket, key, hashlib.sha256(key.encode()).hexdigest())
 
 
-def _own(id: int) -> Image:
-    image = services().images.by_id(id)
+def _own(id: int) -> Photo:
+    image = services().photos.by_id(id)
     if image is None or image.owner_id != current_user().id:
         raise NotFound("There is no such photo, or it is not yours to see.")
     return image
 
 
-def _visible(id: int) -> Image:
+def _visible(id: int) -> Photo:
     """A photo whose picture this person may see: an own one, or one that its owner put on air."""
-    image = services().images.by_id(id) if g.user else None
+    image = services().photos.by_id(id) if g.user else None
     if image is None or not (image.on_air or image.owner_id == g.user.id):
         raise NotFound("There is no such photo, or it is not yours to see.")
     return image

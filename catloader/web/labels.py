@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Flask, current_app
 
 from catloader.settings import Settings
-from catloader.store.db.photos import CheckRecord, Image
+from catloader.store.db.photos import CheckRecord, Photo
 from catloader.wiring import Services
 
 _IN_QUEUE = ("pending", "checking")
@@ -35,7 +35,7 @@ def noun_of(subject: str) -> str:
     return names.get(subject) or subject.replace("_", " ")
 
 
-def badge(image: Image) -> Badge:
+def badge(image: Photo) -> Badge:
     what = _noun()
     texts = {
         "cat": (what.capitalize(), "yes"),
@@ -50,7 +50,7 @@ def badge(image: Image) -> Badge:
     return Badge(text, tone, image.status not in _IN_QUEUE)
 
 
-def sentence(image: Image, record: CheckRecord | None) -> str:
+def sentence(image: Photo, record: CheckRecord | None) -> str:
     """The verdict as one would say it."""
     what = _noun()
     if image.human_verdict:

@@ -78,7 +78,7 @@ def upload() -> Answer:
         captions,
         user.id,
         settings=found.settings,
-        images=found.images,
+        photos=found.photos,
         objects=found.objects,
         dispatcher=AfterTheAnswer(found.dispatcher),
         now=now,
@@ -131,5 +131,5 @@ def _answer(outcomes: Sequence[Uploaded | Refused]) -> Answer:
 
 def _result(outcome: Uploaded | Refused) -> dict[str, Any]:
     if isinstance(outcome, Uploaded):
-        return {"name": outcome.name, "id": outcome.image_id, "error": None, "status": 201}
+        return {"name": outcome.name, "id": outcome.photo_id, "error": None, "status": 201}
     return {"name": outcome.name, "id": None, "error": outcome.error, "status": outcome.status}

@@ -17,7 +17,7 @@ from checker.decision.head import Head, log_sum_exp
 from checker.decision.profile import OperatingPoint, Profile
 from checker.decision.subject import CLASSES, Subject
 from checker.errors import ModelRefused
-from checker.ports import Decision, Floats, Label, Verdict, View
+from checker.ports import Decision, Floats, Label, Rendition, Verdict
 
 UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "models" / "profiles"
@@ -74,7 +74,7 @@ def _strictest(profile: Profile, points: Sequence[OperatingPoint], rate: float, 
     return max(fitting, key=lambda point: point.target)
 
 
-class Decider:
+class ThresholdRule:
     """Subject + head + thresholds, bound to one network. Immutable: share it between threads."""
 
     def __init__(
@@ -95,7 +95,7 @@ class Decider:
         self._head = profile.head if profile else Head()
         self.class_names = tuple(class_names)
 
-    def at(self, thresholds: Thresholds) -> Decider:
+    def at(self, thresholds: Thresholds) -> ThresholdRule:
         """The same in all but the thresholds: decides as under the rates of another day."""
         other = copy.copy(self)
         other.thresholds = thresholds
@@ -118,7 +118,7 @@ class Decider:
                 self.subject, photo_logits, photo_features, thumbnail_logits, thumbnail_features
             )
         )
-        confidences = {View.PHOTO: softmax(photo_logits), View.THUMBNAIL: softmax(thumbnail_logits)}
+        confidences = {Rendition.PHOTO: softmax(photo_logits), Rendition.THUMBNAIL: softmax(thumbnail_logits)}
         wild = self._is_wild(*confidences.values())
         verdict = self.thresholds.verdict(score)
         if wild and verdict is Verdict.CAT:

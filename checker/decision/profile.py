@@ -18,7 +18,7 @@ from typing import Any
 from checker.decision.head import Head
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.ports import ModelStamp
+from checker.ports import ModelInfo
 from models.catalogue import Preprocessing
 
 FORMAT = 1
@@ -42,8 +42,10 @@ class ProfileKey:
     subject: Subject
 
     @classmethod
-    def of(cls, stamp: ModelStamp, preprocessing: Preprocessing, subject: Subject) -> ProfileKey:
-        return cls(stamp.weights_sha256, preprocessing.key, stamp.runtime, stamp.precision, subject)
+    def of(cls, model_info: ModelInfo, preprocessing: Preprocessing, subject: Subject) -> ProfileKey:
+        return cls(
+            model_info.weights_sha256, preprocessing.key, model_info.runtime, model_info.precision, subject
+        )
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from checker.decision.operating_point import SHIPPED_PROFILES, Decider
+from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import Profile
 from checker.pixels.decode import decode
 from checker.pixels.framing import preprocessing_of
-from checker.ports import Classifier, View
+from checker.ports import Classifier, Rendition
 from checker.runtimes.self_test import names_digest
 
 PHOTO = SHIPPED_PROFILES / "golden.jpg"
@@ -21,17 +21,17 @@ SCORE_TOLERANCE = 0.02
 """Another processor or a GPU moves a score by far less; a swapped channel or class order by far more."""
 
 
-def golden_test(profile: Profile, classifier: Classifier, folder: Path, decider: Decider) -> Profile:
+def golden_test(profile: Profile, classifier: Classifier, folder: Path, rule: ThresholdRule) -> Profile:
     """``profile`` with its self-test filled in; the photo is put beside it."""
     data = PHOTO.read_bytes()
     (folder / PHOTO.name).write_bytes(data)
-    pixels = np.stack([decode(data, preprocessing_of(view, classifier.preprocessing)) for view in View])
+    pixels = np.stack([decode(data, preprocessing_of(view, classifier.preprocessing)) for view in Rendition])
     said = classifier.run(pixels)
-    decision = decider.decide(said.logits[0], said.features[0], said.logits[1], said.features[1])
+    decision = rule.decide(said.logits[0], said.features[0], said.logits[1], said.features[1])
     golden = {
         "file": PHOTO.name,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "classes_sha256": names_digest(decider.class_names),
+        "classes_sha256": names_digest(rule.class_names),
         "score": round(decision.score, 6),
         "score_tolerance": SCORE_TOLERANCE,
         "labels": {

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from checker.decision.operating_point import SHIPPED_PROFILES, Decider
+from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
 from checker.errors import UnreadableImage
@@ -22,8 +22,8 @@ from checker.folder.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
 from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import Loaded
 from checker.pixels.renditions import site_views
-from checker.ports import ModelStamp, View
-from checker.runtimes.select import Asked, load_checker
+from checker.ports import ModelInfo, Rendition
+from checker.runtimes.select import RuntimeRequest, load_checker
 from checker.service import available_cores
 from models.catalogue import Entry, class_names, resolve
 
@@ -41,19 +41,19 @@ def check(options: argparse.Namespace) -> int:
     progress = report.Progress(sys.stderr, _counting(options.paths))
     progress.note("loading the network ...")
     try:
-        loaded, decider = _load(entry, weights, subject, options)
+        loaded, rule = _load(entry, weights, subject, options)
     finally:
         progress.clear()
-    stamp = loaded.classifier.stamp
+    model_info = loaded.classifier.model_info
     checks = check_files(
         walk(options.paths),
         loaded,
         workers=options.workers or available_cores(),
         # On a GPU a forward pass has its price, whatever its size.
-        batch_photos=4 if stamp.device == "cpu" else 32,
+        batch_photos=4 if model_info.device == "cpu" else 32,
     )
     with contextlib.closing(checks):
-        code = _tell(checks, stamp, decider, progress, options)
+        code = _tell(checks, model_info, rule, progress, options)
     loaded.classifier.close()
     return code
 
@@ -64,7 +64,7 @@ def explain(options: argparse.Namespace) -> int:
         return refuse(f"There is no {path}.")
     entry, weights, subject = _chosen(options)
     try:
-        photo = site_views(read(options.photo))[View.PHOTO]
+        photo = site_views(read(options.photo))[Rendition.PHOTO]
     except UnreadableImage as error:
         refuse(f"{options.photo}: {error}")
         return SOME_UNREADABLE
@@ -81,8 +81,8 @@ def explain(options: argparse.Namespace) -> int:
 
 def _tell(
     checks: Iterable[Checked],
-    stamp: ModelStamp,
-    decider: Decider,
+    model_info: ModelInfo,
+    rule: ThresholdRule,
     progress: report.Progress,
     options: argparse.Namespace,
 ) -> int:
@@ -92,11 +92,11 @@ def _tell(
     to_terminal = out.isatty()
     as_line = report.json_line if options.json else report.csv_line if options.csv else report.table_line
     if not options.json:
-        out.write(report.csv_header() if options.csv else report.table_header(stamp, decider))
+        out.write(report.csv_header() if options.csv else report.table_header(model_info, rule))
     started_s = time.monotonic()
     try:
         for checked in checks:
-            fields = report.row(checked, stamp, decider)
+            fields = report.row(checked, model_info, rule)
             line = as_line(fields)
             if to_terminal:
                 progress.clear()
@@ -109,7 +109,7 @@ def _tell(
     finally:
         progress.clear()
     out.flush()
-    sys.stderr.write(report.summary(verdicts, time.monotonic() - started_s, decider))
+    sys.stderr.write(report.summary(verdicts, time.monotonic() - started_s, rule))
     return code or (SOME_UNREADABLE if verdicts["unreadable"] else OK)
 
 
@@ -139,8 +139,8 @@ def _chosen(options: argparse.Namespace) -> tuple[Entry, Path, Subject]:
 
 def _load(
     entry: Entry, weights: Path, subject: Subject, options: argparse.Namespace
-) -> tuple[Loaded, Decider]:
-    asked = Asked(
+) -> tuple[Loaded, ThresholdRule]:
+    asked = RuntimeRequest(
         device=options.device,
         runtime=options.runtime,
         precision=options.precision,
@@ -151,5 +151,5 @@ def _load(
         workers=options.workers,
         decoder=options.decoder,
     )
-    classifier, decider = load_checker(entry, weights, subject, asked)
-    return Loaded(classifier, decider), decider
+    classifier, rule = load_checker(entry, weights, subject, asked)
+    return Loaded(classifier, rule), rule

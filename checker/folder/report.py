@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from checker.decision.operating_point import UNCALIBRATED, Decider
+from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.folder.arguments import printable
 from checker.folder.walk import Checked
-from checker.ports import ModelStamp, Verdict, View
+from checker.ports import ModelInfo, Rendition, Verdict
 
 Row = dict[str, Any]
 Writer = Callable[[Row], str]
@@ -29,7 +29,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _TABLE = "{:<11} {:>5}  {:<34} {}"
 
 
-def row(checked: Checked, stamp: ModelStamp, decider: Decider) -> Row:
+def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
     """The fields of ``--json``; docs/checker.md says what they mean."""
     outcome = checked.outcome
     decision = outcome.decision if outcome else None
@@ -38,17 +38,17 @@ def row(checked: Checked, stamp: ModelStamp, decider: Decider) -> Row:
         "path": as_text(path),
         "verdict": str(decision.verdict if decision else Verdict.UNREADABLE),
         "score": round(decision.score, 6) if decision else None,
-        "subject": decider.subject.name,
+        "subject": rule.subject.name,
         "wild_feline": bool(decision and decision.wild_feline),
-        "calibrated": decider.profile_id != UNCALIBRATED,
-        "profile": decider.profile_id,
-        "model": stamp.model,
-        "runtime": stamp.runtime,
-        "precision": stamp.precision,
-        "device": stamp.device,
+        "calibrated": rule.profile_id != UNCALIBRATED,
+        "profile": rule.profile_id,
+        "model": model_info.model,
+        "runtime": model_info.runtime,
+        "precision": model_info.precision,
+        "device": model_info.device,
         "labels": [
             {"name": label.name, "confidence": round(label.confidence, 6)}
-            for label in (decision.labels[View.PHOTO] if decision else ())
+            for label in (decision.labels[Rendition.PHOTO] if decision else ())
         ],
         "ms": outcome.ms["total"] if outcome else None,
         "error": outcome.error if outcome else checked.found.error,
@@ -110,22 +110,22 @@ def worded(verdict: str, subject: str) -> str:
     return verdict if subject == "house_cat" else verdict.replace("cat", subject)
 
 
-def table_header(stamp: ModelStamp, decider: Decider) -> str:
-    how = f"{stamp.model}, {stamp.runtime} {stamp.precision} on {stamp.device}"
-    subject = f"subject {decider.subject.name}, {decider.profile_id}"
+def table_header(model_info: ModelInfo, rule: ThresholdRule) -> str:
+    how = f"{model_info.model}, {model_info.runtime} {model_info.precision} on {model_info.device}"
+    subject = f"subject {rule.subject.name}, {rule.profile_id}"
     return f"# {how}; {subject}\n" + _TABLE.format("VERDICT", "SCORE", "LOOKS LIKE", "PATH") + "\n"
 
 
-def summary(verdicts: Counter[str], seconds: float, decider: Decider) -> str:
+def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule) -> str:
     files = verdicts.total()
     if not files:
         return "No pictures found.\n"
     words = ", ".join(
-        f"{verdicts[verdict]} {worded(verdict, decider.subject.name)}"
+        f"{verdicts[verdict]} {worded(verdict, rule.subject.name)}"
         for verdict in Verdict
         if verdicts[verdict]
     )
-    mark = " (uncalibrated)" if decider.profile_id == UNCALIBRATED else ""
+    mark = " (uncalibrated)" if rule.profile_id == UNCALIBRATED else ""
     s = "" if files == 1 else "s"
     return f"{files} file{s}: {words}{mark}; {seconds:.1f} s, {files / max(seconds, 1e-3):.0f} a second\n"
 

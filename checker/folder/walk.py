@@ -22,7 +22,7 @@ from checker.errors import ClassifierFailed, UnreadableImage
 from checker.pipeline import Loaded, check_batch
 from checker.pixels.decode import keep_memory
 from checker.pixels.renditions import site_views
-from checker.ports import Claim, Outcome, View
+from checker.ports import Claim, Outcome, Rendition
 
 EXTENSIONS = (
     ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg",
@@ -104,21 +104,21 @@ class FileSource:
     def __init__(self) -> None:
         self._thumbnails: dict[int, bytes] = {}
 
-    def get(self, claim: Claim, view: View) -> bytes:
+    def get(self, claim: Claim, view: Rendition) -> bytes:
         """See ``ports.ImageSource``.
 
         Raises:
             UnreadableImage: the file can't be read, or is no picture.
         """
-        thumbnail = self._thumbnails.pop(claim.image_id, None)
-        if view is View.THUMBNAIL and thumbnail is not None:
+        thumbnail = self._thumbnails.pop(claim.photo_id, None)
+        if view is Rendition.THUMBNAIL and thumbnail is not None:
             return thumbnail
         try:
             views = site_views(read(claim.photo_key))
         except MemoryError as error:
             raise ClassifierFailed("There was not enough memory to decode the photo.") from error
-        if view is View.PHOTO:
-            self._thumbnails[claim.image_id] = views[View.THUMBNAIL]
+        if view is Rendition.PHOTO:
+            self._thumbnails[claim.photo_id] = views[Rendition.THUMBNAIL]
         return views[view]
 
 
@@ -187,7 +187,7 @@ def _check(batch: dict[int, Found], source: FileSource, loaded: Loaded) -> list[
         if found.error is None
     ]
     outcomes = {
-        outcome.claim.image_id: outcome
-        for outcome in check_batch(claims, source, loaded.classifier, loaded.decider)
+        outcome.claim.photo_id: outcome
+        for outcome in check_batch(claims, source, loaded.classifier, loaded.rule)
     }
     return [Checked(found, outcomes.get(number)) for number, found in batch.items()]

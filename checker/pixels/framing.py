@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from checker.ports import View
+from checker.ports import Rendition
 from models.catalogue import Preprocessing
 
 
-def preprocessing_of(view: View, preprocessing: Preprocessing) -> Preprocessing:
+def preprocessing_of(view: Rendition, preprocessing: Preprocessing) -> Preprocessing:
     """Profiles rest on this rule: who changes it raises ``profile.FORMAT``."""
-    if view is View.PHOTO:
+    if view is Rendition.PHOTO:
         return preprocessing
     return dataclasses.replace(preprocessing, resize_px=preprocessing.input_px)

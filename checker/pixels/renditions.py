@@ -11,7 +11,7 @@ import io
 from PIL import Image, ImageCms
 
 from checker.pixels.decode import UPRIGHT, opened, orientation_of, rgb
-from checker.ports import View
+from checker.ports import Rendition
 
 # The site's defaults (CATLOADER_MAX_EDGE_PX, _THUMBNAIL_PX, _JPEG_QUALITY); a test compares the three.
 MAX_EDGE_PX = 2560
@@ -24,7 +24,7 @@ _ENOUGH_PX = 2 * THUMBNAIL_PX
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def site_views(data: bytes) -> dict[View, bytes]:
+def site_views(data: bytes) -> dict[Rendition, bytes]:
     """Both JPEGs, upright, sRGB, without metadata.
 
     The same bytes as an upload gives where the shorter side is below 1280 px and the longer one within
@@ -42,7 +42,7 @@ def site_views(data: bytes) -> dict[View, bytes]:
         turn = UPRIGHT.get(orientation_of(image))
         if turn is not None:
             photo = photo.transpose(turn)
-        return {View.PHOTO: _jpeg(photo), View.THUMBNAIL: _jpeg(_thumbnail(photo))}
+        return {Rendition.PHOTO: _jpeg(photo), Rendition.THUMBNAIL: _jpeg(_thumbnail(photo))}
 
 
 def _bounded(image: Image.Image) -> Image.Image:

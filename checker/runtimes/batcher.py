@@ -14,7 +14,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from checker.errors import CheckerError, ClassifierFailed
-from checker.ports import Activations, Classifier, ModelStamp, Pixels
+from checker.ports import Activations, Classifier, ModelInfo, Pixels
 from models.catalogue import Preprocessing
 
 WAIT_MS = 3.0
@@ -39,8 +39,8 @@ class Batcher:
         self._thread.start()
 
     @property
-    def stamp(self) -> ModelStamp:
-        return self._classifier.stamp
+    def model_info(self) -> ModelInfo:
+        return self._classifier.model_info
 
     @property
     def input_px(self) -> int:

@@ -12,7 +12,7 @@ from checker.errors import ModelRefused
 from checker.ports import Classifier
 from models.catalogue import Entry
 from models.errors import ModelsError
-from models.openvino_ir import Card, get
+from models.openvino_ir import Manifest, get
 
 
 def load_classifier(
@@ -24,7 +24,7 @@ def load_classifier(
     precision: str = "auto",
     threads: int = 1,
     weights_dir: Path | None = None,
-    card: Card | None = None,
+    manifest: Manifest | None = None,
     workers: int = 0,
 ) -> Classifier:
     """The network on its device, weights checked. ``choice.load_checker`` knows which is the fastest.
@@ -35,7 +35,7 @@ def load_classifier(
         precision: ``auto``: fp32 on the CPU, fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, for torch.
         weights_dir: where your own OpenVINO networks lie; beside ``path`` if None.
-        card: the OpenVINO network; None: the newest of that precision.
+        manifest: the OpenVINO network; None: the newest of that precision.
         workers: threads that will call it at once, for OpenVINO; 0: one per core.
     Raises:
         ModelRefused: the weights do not hold, or there is no such device; one plain sentence.
@@ -48,9 +48,11 @@ def load_classifier(
                 raise ModelRefused("OpenVINO runs on the CPU; runtime torch runs on a GPU.")
             from checker.runtimes.openvino_runtime import OpenVinoClassifier
 
-            if card is None:
-                card = get(entry, weights_dir or path.parent, "fp32" if precision == "auto" else precision)
-            return OpenVinoClassifier(entry, card, workers=workers)
+            if manifest is None:
+                manifest = get(
+                    entry, weights_dir or path.parent, "fp32" if precision == "auto" else precision
+                )
+            return OpenVinoClassifier(entry, manifest, workers=workers)
         from checker.runtimes.torch_runtime import TorchClassifier
 
         return TorchClassifier(entry, path, device=device, precision=precision, threads=threads)

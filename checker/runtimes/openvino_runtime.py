@@ -17,10 +17,10 @@ import numpy as np
 
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
-from checker.ports import Activations, Floats, ModelStamp, Pixels
+from checker.ports import Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
-from models.openvino_ir import Card, verify, without_telemetry
+from models.openvino_ir import Manifest, verify, without_telemetry
 
 # In OpenVINO's words: what the arithmetic is, and what the processor must offer for it to be so.
 _HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
@@ -41,22 +41,24 @@ class OpenVinoClassifier:
     them; ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker.
     """
 
-    def __init__(self, entry: Entry, card: Card, *, workers: int = 0) -> None:
+    def __init__(self, entry: Entry, manifest: Manifest, *, workers: int = 0) -> None:
         """``workers``: 0 is one per core.
 
         Raises:
-            ModelRefused: no openvino here, files that are not what the card says, or a processor that can't.
+            ModelRefused: OpenVINO is missing, a file differs from the manifest, or the processor is unfit.
         """
         openvino = _openvino()
         try:
-            verify(card)
+            verify(manifest)
         except ModelsError as error:
             raise ModelRefused(str(error)) from error
         self._core = openvino.Core()
-        self._file, self._preprocessing = card.path, entry.preprocessing
-        hint, capability = _HINTS[card.precision]
+        self._file, self._preprocessing = manifest.path, entry.preprocessing
+        hint, capability = _HINTS[manifest.precision]
         if capability not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise ModelRefused(f"This processor does not compute in {card.precision}; fp32 runs everywhere.")
+            raise ModelRefused(
+                f"This processor does not compute in {manifest.precision}; fp32 runs everywhere."
+            )
         self._config = {"INFERENCE_PRECISION_HINT": hint, "ENABLE_CPU_PINNING": False}
         self._cores = len(os.sched_getaffinity(0))
         self._workers = workers or self._cores
@@ -66,18 +68,18 @@ class OpenVinoClassifier:
         self._inside = 0
         self._counting = threading.Lock()
         versions = {name: importlib.metadata.version(name) for name in ("openvino", *LIBRARIES)}
-        self._stamp = ModelStamp(
+        self._model_info = ModelInfo(
             model=entry.name,
-            weights_sha256=card.weights_sha256,
+            weights_sha256=manifest.weights_sha256,
             runtime="openvino",
-            precision=card.precision,
+            precision=manifest.precision,
             device="cpu",
             versions=versions,
         )
 
     @property
-    def stamp(self) -> ModelStamp:
-        return self._stamp
+    def model_info(self) -> ModelInfo:
+        return self._model_info
 
     @property
     def input_px(self) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from checker.decision.operating_point import Decider, cat_point
+from checker.decision.operating_point import ThresholdRule, cat_point
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
@@ -45,7 +45,7 @@ _UNMEASURED = ("fp16", "fp32", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RuntimeRequest:
     """What the administrator, or who runs the folder tool, asks for."""
 
     device: str
@@ -72,12 +72,14 @@ class Form:
 
     runtime: str
     precision: str
-    card: openvino_ir.Card | None
+    manifest: openvino_ir.Manifest | None
     profile: Profile | None
 
 
-def load_checker(entry: Entry, path: Path, subject: Subject, asked: Asked) -> tuple[Classifier, Decider]:
-    """The network and its decider; the self-test was stood. Takes up to seconds.
+def load_checker(
+    entry: Entry, path: Path, subject: Subject, asked: RuntimeRequest
+) -> tuple[Classifier, ThresholdRule]:
+    """The network and its rule; the self-test was stood. Takes up to seconds.
 
     Args:
         path: the entry's weights.
@@ -101,7 +103,7 @@ def load_checker(entry: Entry, path: Path, subject: Subject, asked: Asked) -> tu
     return _loaded(entry, path, subject, asked, _unmeasured(entry, asked, seen))
 
 
-def forms(entry: Entry, path: Path, subject: Subject, asked: Asked) -> Iterator[Form]:
+def forms(entry: Entry, path: Path, subject: Subject, asked: RuntimeRequest) -> Iterator[Form]:
     """What is there of what was asked for, the fastest first.
 
     Raises:
@@ -121,20 +123,20 @@ def forms(entry: Entry, path: Path, subject: Subject, asked: Asked) -> Iterator[
             and not (on_gpu or _computes_in_bf16())
         ):
             continue  # it would run, and take ten times as long
-        for weights_sha256, card in _weights(entry, path, asked, runtime, precision):
+        for weights_sha256, manifest in _weights(entry, path, asked, runtime, precision):
             way = entry.decoded_by(asked.decoder).preprocessing
             key = ProfileKey(weights_sha256, way.key, runtime, precision, subject)
-            yield Form(runtime, precision, card, find_profile(key, asked.profile_folders))
+            yield Form(runtime, precision, manifest, find_profile(key, asked.profile_folders))
 
 
 def _weights(
-    entry: Entry, path: Path, asked: Asked, runtime: str, precision: str
-) -> Sequence[tuple[str, openvino_ir.Card | None]]:
+    entry: Entry, path: Path, asked: RuntimeRequest, runtime: str, precision: str
+) -> Sequence[tuple[str, openvino_ir.Manifest | None]]:
     try:
         if runtime == "torch":
             return [(verify(entry, path), None)]
-        cards = openvino_ir.cards(entry, asked.weights_dir, precision)
-        return [(card.weights_sha256, card) for card in cards]
+        manifests = openvino_ir.manifests(entry, asked.weights_dir, precision)
+        return [(manifest.weights_sha256, manifest) for manifest in manifests]
     except ModelsError as error:
         if runtime in ("torch", asked.runtime):
             raise ModelRefused(str(error)) from error
@@ -142,7 +144,7 @@ def _weights(
         return []
 
 
-def _must_hold(profile: Profile, asked: Asked) -> None:
+def _must_hold(profile: Profile, asked: RuntimeRequest) -> None:
     """Raises ModelRefused where its rates are too lax, or int8 loses too many cats."""
     point = cat_point(profile, asked.max_fpr)
     if profile.key.precision == "int8":
@@ -156,7 +158,7 @@ def _must_hold(profile: Profile, asked: Asked) -> None:
             )
 
 
-def _unmeasured(entry: Entry, asked: Asked, forms: Sequence[Form]) -> Form:
+def _unmeasured(entry: Entry, asked: RuntimeRequest, forms: Sequence[Form]) -> Form:
     plain = [form for form in forms if form.precision != "int8"]
     if plain:
         return min(plain, key=lambda form: _UNMEASURED.index(form.precision))
@@ -171,8 +173,8 @@ def _unmeasured(entry: Entry, asked: Asked, forms: Sequence[Form]) -> Form:
 
 
 def _loaded(
-    entry: Entry, path: Path, subject: Subject, asked: Asked, form: Form
-) -> tuple[Classifier, Decider]:
+    entry: Entry, path: Path, subject: Subject, asked: RuntimeRequest, form: Form
+) -> tuple[Classifier, ThresholdRule]:
     classifier = load_classifier(
         entry.decoded_by(asked.decoder),
         path,
@@ -180,14 +182,14 @@ def _loaded(
         runtime=form.runtime,
         precision=form.precision,
         weights_dir=asked.weights_dir,
-        card=form.card,
+        manifest=form.manifest,
         workers=asked.workers,
     )
-    decider = Decider(
+    rule = ThresholdRule(
         subject, class_names(), profile=form.profile, max_fpr=asked.max_fpr, max_fnr=asked.max_fnr
     )
-    self_test(classifier, decider, asked.profile_folders)
-    return (classifier if classifier.stamp.device == "cpu" else Batcher(classifier)), decider
+    self_test(classifier, rule, asked.profile_folders)
+    return (classifier if classifier.model_info.device == "cpu" else Batcher(classifier)), rule
 
 
 def _finds_a_gpu() -> bool:

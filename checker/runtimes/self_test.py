@@ -13,30 +13,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from checker.decision.operating_point import Decider
+from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import Profile, ProfileKey, load_profile
 from checker.errors import ModelRefused
 from checker.pipeline import check_batch
-from checker.ports import Claim, Classifier, Decision, ModelStamp, View
+from checker.ports import Claim, Classifier, Decision, ModelInfo, Rendition
 
 LABEL_TOLERANCE = {"fp32": 0.003, "fp16": 0.01, "bf16": 0.03, "int8": 0.05}
 """Of a confidence, where the profile names no ``label_tolerance``. With fp32, another processor moves one by
 1e-5, another resize filter by 0.02, a mean of 120 for 127 by 0.007; bf16 for fp32 does by 0.014."""
 
-_CLAIM = Claim(image_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
+_CLAIM = Claim(photo_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """An ``ImageSource`` of bytes at hand."""
 
-    of: Mapping[View, bytes]
+    of: Mapping[Rendition, bytes]
 
-    def get(self, _claim: Claim, view: View) -> bytes:
+    def get(self, _claim: Claim, view: Rendition) -> bytes:
         return self.of[view]
 
 
-def self_test(classifier: Classifier, decider: Decider, profile_folders: Iterable[Path] = ()) -> None:
+def self_test(classifier: Classifier, rule: ThresholdRule, profile_folders: Iterable[Path] = ()) -> None:
     """Does nothing where no profile was measured for this network, or one without a golden photo.
 
     Args:
@@ -44,12 +44,12 @@ def self_test(classifier: Classifier, decider: Decider, profile_folders: Iterabl
     Raises:
         ModelRefused: says what is wrong, as far as one photo can tell.
     """
-    profile = decider.profile
+    profile = rule.profile
     if profile is None:
-        _refuse_other_preprocessing(classifier, decider, profile_folders)
+        _refuse_other_preprocessing(classifier, rule, profile_folders)
     elif profile.golden:
         try:
-            _compare(classifier, decider, profile)
+            _compare(classifier, rule, profile)
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise _refused(profile, f"{type(error).__name__}: {error}") from error
 
@@ -59,32 +59,32 @@ def names_digest(class_names: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(class_names)).encode()).hexdigest()
 
 
-def _compare(classifier: Classifier, decider: Decider, profile: Profile) -> None:
+def _compare(classifier: Classifier, rule: ThresholdRule, profile: Profile) -> None:
     golden = profile.golden
     data = (profile.folder / golden["file"]).read_bytes()
     if hashlib.sha256(data).hexdigest() != golden["sha256"]:
         raise _refused(profile, f"{golden['file']} is not the photo that it was measured with")
-    if golden.get("classes_sha256") not in (None, names_digest(decider.class_names)):
+    if golden.get("classes_sha256") not in (None, names_digest(rule.class_names)):
         raise _refused(
             profile, "the names of the classes, or their order, are not those it was measured with"
         )
-    source = Pictures(dict.fromkeys(View, data))
-    outcome = check_batch([_CLAIM], source, classifier, decider)[0]
+    source = Pictures(dict.fromkeys(Rendition, data))
+    outcome = check_batch([_CLAIM], source, classifier, rule)[0]
     if outcome.decision is None:
         raise _refused(profile, f"the golden photo got no verdict: {outcome.error}")
-    tolerance = float(golden.get("label_tolerance", _label_tolerance(classifier.stamp)))
+    tolerance = float(golden.get("label_tolerance", _label_tolerance(classifier.model_info)))
     if (why := _difference(outcome.decision, golden, tolerance)) is not None:
         raise _refused(profile, why)
 
 
-def _label_tolerance(stamp: ModelStamp) -> float:
-    of_precision = LABEL_TOLERANCE[stamp.precision]
+def _label_tolerance(model_info: ModelInfo) -> float:
+    of_precision = LABEL_TOLERANCE[model_info.precision]
     # A GPU multiplies fp32 as TF32, which has no more digits than fp16.
-    return of_precision if stamp.device == "cpu" else max(of_precision, LABEL_TOLERANCE["fp16"])
+    return of_precision if model_info.device == "cpu" else max(of_precision, LABEL_TOLERANCE["fp16"])
 
 
 def _difference(decision: Decision, golden: Mapping[str, Any], tolerance: float) -> str | None:
-    for view in View:
+    for view in Rendition:
         wanted = golden["labels"][view]
         found = {label.name: label.confidence for label in decision.labels[view]}
         name = max({**wanted, **found}, key=lambda name: _apart(name, wanted, found))
@@ -113,10 +113,10 @@ def _apart(name: str, wanted: Mapping[str, float], found: Mapping[str, float]) -
     return max(0.0, here[name] - min(there.values()))
 
 
-def _refuse_other_preprocessing(classifier: Classifier, decider: Decider, folders: Iterable[Path]) -> None:
+def _refuse_other_preprocessing(classifier: Classifier, rule: ThresholdRule, folders: Iterable[Path]) -> None:
     if classifier.preprocessing.decoder != "cpu":
         return  # other pixels on purpose, and marked as uncalibrated
-    key = ProfileKey.of(classifier.stamp, classifier.preprocessing, decider.subject)
+    key = ProfileKey.of(classifier.model_info, classifier.preprocessing, rule.subject)
     for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
         profile = load_profile(path)
         if replace(profile.key, preprocessing=key.preprocessing) == key:

@@ -13,7 +13,7 @@ from torch import Tensor
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
-from checker.ports import Activations, Floats, ModelStamp, Pixels
+from checker.ports import Activations, Floats, ModelInfo, Pixels
 from checker.runtimes.cuda_graphs import Graphs, cuda_recorder
 from checker.runtimes.prepack import pack
 from models.build import build, fold_batch_norms, verify
@@ -84,7 +84,7 @@ class TorchClassifier:
             picture = torch.zeros(1, way.input_px, way.input_px, 3, dtype=torch.uint8, device=self._device)
             self._graphs = Graphs(self._on_device, picture, cuda_recorder())
         libraries = ["torch", *LIBRARIES] + ["torchcodec"] * (way.decoder == "nvjpeg")
-        self._stamp = ModelStamp(
+        self._model_info = ModelInfo(
             model=entry.name,
             weights_sha256=digest,
             runtime="torch",
@@ -94,8 +94,8 @@ class TorchClassifier:
         )
 
     @property
-    def stamp(self) -> ModelStamp:
-        return self._stamp
+    def model_info(self) -> ModelInfo:
+        return self._model_info
 
     @property
     def input_px(self) -> int:
@@ -117,7 +117,7 @@ class TorchClassifier:
             raise ClassifierFailed(f"The network failed on {len(batch)} pictures: {why}") from error
         features, logits = (np.concatenate(arrays)[: len(batch)] for arrays in zip(*passes, strict=True))
         if not np.isfinite(logits).all():
-            raise ClassifierFailed(f"The network gave no finite numbers on {self._stamp.device}.")
+            raise ClassifierFailed(f"The network gave no finite numbers on {self._model_info.device}.")
         return Activations(logits, features, self._pictures_per_forward)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from checker.decision.head import sigmoid
-from checker.decision.operating_point import Decider, Thresholds, softmax
+from checker.decision.operating_point import ThresholdRule, Thresholds, softmax
 from checker.decision.profile import Profile
 from checker.decision.subject import Subject
 from checker.evaluation.fit import FEATURE_PENALTY, Inputs
@@ -63,20 +63,20 @@ def rules(
 def _ours(
     measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
 ) -> tuple[Rule, bool]:
-    decider = Decider(subject, class_names(), profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
-    decisions = [decider.decide(*row) for row in zip(*measured.views(), strict=True)]
+    rule = ThresholdRule(subject, class_names(), profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
+    decisions = [rule.decide(*row) for row in zip(*measured.views(), strict=True)]
     wild = np.array([decision.wild_feline for decision in decisions])
     scores = np.array([decision.score for decision in decisions])
-    called = (scores >= decider.thresholds.cat_at) & ~wild
+    called = (scores >= rule.thresholds.cat_at) & ~wild
     wild_called = int(called[measured.wild].sum())
     known = ~measured.wild
     same = profile is not None and profile.made.get("data", {}).get("sha256") == measured.data["sha256"]
     if same and profile is not None:
         scores = _held_out(measured, subject, profile.made["fit"], known)
-        called = (scores >= decider.thresholds.cat_at) & ~wild[known]
+        called = (scores >= rule.thresholds.cat_at) & ~wild[known]
     else:
         scores, called = scores[known], called[known]
-    return Rule(OURS, scores, called, wild_called, decider.thresholds), same
+    return Rule(OURS, scores, called, wild_called, rule.thresholds), same
 
 
 def _held_out(

@@ -31,8 +31,8 @@ from catloader.errors import StoreUnavailable
 from catloader.store.db.engine import make_engine, reading, utcnow, writing
 from catloader.store.db.migrate import no_answer
 from catloader.store.db.queue_sql import log_row
-from catloader.store.db.schema import Status, UtcDateTime, check_log, images
-from checker.ports import Claim, Decision, Label, ModelStamp, Outcome, Verdict, View
+from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
+from checker.ports import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 from scripts._command import CannotRun
 
 _AT_ONCE = 50_000
@@ -130,14 +130,14 @@ def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) 
         "created_at": then,
     }
     with writing(engine) as connection:
-        connection.execute(insert(images).from_select(list(columns), select(*columns.values())))
-        some = (images.c.id % _LOGGED == 0) & (images.c.id > first) & images.c.checked_at.is_not(None)
+        connection.execute(insert(photos).from_select(list(columns), select(*columns.values())))
+        some = (photos.c.id % _LOGGED == 0) & (photos.c.id > first) & photos.c.checked_at.is_not(None)
         log = {
             name: literal(value, check_log.c[name].type)
             for name, value in _log_row(utcnow() - LONG_AGO).items()
         }
         connection.execute(
-            insert(check_log).from_select(["image_id", *log], select(images.c.id, *log.values()).where(some))
+            insert(check_log).from_select(["photo_id", *log], select(photos.c.id, *log.values()).where(some))
         )
 
 
@@ -160,17 +160,17 @@ def outcome(claim: Claim) -> Outcome:
         subject="house_cat",
         profile_id="efficientnet_lite0-openvino-int8-house_cat",
         wild_feline=False,
-        labels=dict.fromkeys(View, labels),
-        subject_scores=dict.fromkeys(View, scores),
+        labels=dict.fromkeys(Rendition, labels),
+        subject_scores=dict.fromkeys(Rendition, scores),
     )
-    stamp = ModelStamp(
+    model_info = ModelInfo(
         "efficientnet_lite0", 64 * "c", "openvino", "int8", "cpu", {"numpy": "2", "openvino": "2026"}
     )
     stages = ("fetch", "decode", "classify", "total")
     return Outcome(
         claim=claim,
         decision=decision,
-        stamp=stamp,
+        model_info=model_info,
         photo_sha256=64 * "a",
         thumbnail_sha256=64 * "b",
         batch_size=8,
@@ -180,5 +180,5 @@ def outcome(claim: Claim) -> Outcome:
 
 def _log_row(finished_at: datetime) -> dict[str, Any]:
     row = log_row(outcome(Claim(0, "", "", "", 1)))
-    del row["image_id"]
+    del row["photo_id"]
     return {**{name: value for name, value in row.items() if value is not None}, "finished_at": finished_at}

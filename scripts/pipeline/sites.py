@@ -15,11 +15,11 @@ from catloader.intake.prepare import Prepared
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.migrate import migrate
-from catloader.store.db.photos import NewImage
+from catloader.store.db.photos import NewPhoto
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
 from checker.pipeline import Loaded
-from checker.ports import View
+from checker.ports import Rendition
 from checker.service import CheckerService, available_cores
 from scripts.pipeline import rows as pipeline_rows
 
@@ -27,8 +27,8 @@ from scripts.pipeline import rows as pipeline_rows
 class Stored(NamedTuple):
     """A photo whose objects are in the store."""
 
-    new: NewImage
-    pictures: dict[View, bytes]
+    new: NewPhoto
+    pictures: dict[Rendition, bytes]
 
 
 class Site(NamedTuple):
@@ -44,8 +44,8 @@ class Site(NamedTuple):
         began = utcnow()
         for photo in photos:
             new, now = replace(photo.new, owner_id=self.owner_id), utcnow()
-            self.services.images.book(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
-            self.services.images.add(new, now)
+            self.services.photos.book(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
+            self.services.photos.add(new, now)
         return began
 
 
@@ -82,7 +82,7 @@ def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> lis
     """``count`` photos of these pictures, put into the store."""
     photos = []
     for picture in itertools.islice(itertools.cycle(prepared), count):
-        new = NewImage(
+        new = NewPhoto(
             owner_id=0,
             caption="",
             photo_key=f"{os.urandom(16).hex()}.jpg",
@@ -99,7 +99,7 @@ def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> lis
         )
         objects.put(objects.photos_bucket, new.photo_key, picture.photo)
         objects.put(objects.thumbnails_bucket, new.thumbnail_key, picture.thumbnail)
-        photos.append(Stored(new, {View.PHOTO: picture.photo, View.THUMBNAIL: picture.thumbnail}))
+        photos.append(Stored(new, {Rendition.PHOTO: picture.photo, Rendition.THUMBNAIL: picture.thumbnail}))
     return photos
 
 

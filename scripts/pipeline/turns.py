@@ -13,7 +13,7 @@ from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.rechecks import Rechecks, Which
 from checker.pipeline import Loaded, check_batch
-from checker.ports import Claim, View
+from checker.ports import Claim, Rendition
 from scripts.pipeline.sites import Site, Stored
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class InMemory:
     def __init__(self, photos: Iterable[Stored]) -> None:
         self._pictures = {photo.new.photo_key: photo.pictures for photo in photos}
 
-    def get(self, claim: Claim, view: View) -> bytes:
+    def get(self, claim: Claim, view: Rendition) -> bytes:
         return self._pictures[claim.photo_key][view]
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from catloader.settings import Settings
-from catloader.wiring import load_network
-from checker.decision.operating_point import UNCALIBRATED, Decider
+from catloader.wiring import load_model
+from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.decision.profile import Profile
 from checker.pipeline import Loaded, check_batch
-from checker.ports import Claim, Decision, Verdict, View
+from checker.ports import Claim, Decision, Rendition, Verdict
 from scripts._photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto, labelled_photos
 
 BATCH = 8
@@ -28,9 +28,9 @@ class FromDisk:
     def __init__(self, photos: dict[str, LabelledPhoto]) -> None:
         self._photos = photos
 
-    def get(self, claim: Claim, view: View) -> bytes:
+    def get(self, claim: Claim, view: Rendition) -> bytes:
         pictures = self._photos[claim.photo_key].read()
-        return pictures.photo if view is View.PHOTO else pictures.thumbnail
+        return pictures.photo if view is Rendition.PHOTO else pictures.thumbnail
 
 
 Decided = list[tuple[LabelledPhoto, Decision]]
@@ -47,14 +47,14 @@ def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         precision=precision,
         data_dir=tmp_path_factory.mktemp("data"),
     )
-    return load_network(site)
+    return load_model(site)
 
 
 @pytest.fixture(scope="module")
 def profile(network: Loaded) -> Profile:
-    assert isinstance(network.decider, Decider)
-    assert network.decider.profile is not None, "no profile is shipped for Lite0 as it runs here"
-    return network.decider.profile
+    assert isinstance(network.rule, ThresholdRule)
+    assert network.rule.profile is not None, "no profile is shipped for Lite0 as it runs here"
+    return network.rule.profile
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +64,9 @@ def decided(network: Loaded, photos_dir: Path) -> Decided:
     claims = [Claim(number, "token", photo.name, photo.name, 1) for number, photo in enumerate(photos)]
     rows: Decided = []
     for start in range(0, len(claims), BATCH):
-        for outcome in check_batch(
-            claims[start : start + BATCH], source, network.classifier, network.decider
-        ):
+        for outcome in check_batch(claims[start : start + BATCH], source, network.classifier, network.rule):
             assert outcome.decision is not None, f"{outcome.claim.photo_key}: {outcome.error}"
-            rows.append((photos[outcome.claim.image_id], outcome.decision))
+            rows.append((photos[outcome.claim.photo_id], outcome.decision))
     return rows
 
 

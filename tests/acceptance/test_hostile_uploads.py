@@ -24,7 +24,7 @@ from catloader.demo.client import Visitor, free_port
 from catloader.server.data_dir import beside
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, reading
-from catloader.store.db.schema import deletions, images
+from catloader.store.db.schema import deletions, photos
 
 MIN_SHARE = 0.97
 _STOP_S = 20
@@ -60,7 +60,7 @@ class Site:
         """What the table knows of, and what lies in the two buckets."""
         engine = make_engine(self.settings.sqlalchemy_url)
         with reading(engine) as connection:
-            rows = connection.execute(select(images.c.photo_key, images.c.thumbnail_key)).all()
+            rows = connection.execute(select(photos.c.photo_key, photos.c.thumbnail_key)).all()
             assert not connection.execute(select(deletions)).all()
         engine.dispose()
         with beside(self.settings) as settings:

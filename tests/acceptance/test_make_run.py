@@ -27,7 +27,7 @@ from sqlalchemy import func, select
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.migrate import migrate
-from catloader.store.db.schema import check_log, images
+from catloader.store.db.schema import check_log, photos
 
 _PASSWORD = "correct horse battery"
 _BACKLOG = 120
@@ -252,9 +252,9 @@ def test_killed_in_the_middle_of_a_backlog(tmp_path: Path) -> None:
         site.until(lambda: verdicts() == _BACKLOG)
         site.stop()
     with reading(engine) as connection:
-        checked = select(check_log.c.image_id).where(check_log.c.verdict.is_not(None))
+        checked = select(check_log.c.photo_id).where(check_log.c.verdict.is_not(None))
         assert len(set(connection.execute(checked).scalars())) == _BACKLOG
-        left = select(func.count()).where(images.c.status.in_(["pending", "checking"]))
+        left = select(func.count()).where(photos.c.status.in_(["pending", "checking"]))
         assert connection.execute(left).scalar_one() == 0
     engine.dispose()
 

@@ -93,10 +93,10 @@ def test_a_checker_that_is_away_means_waiting(tmp_path: Path, photos: dict[str, 
         visitor = Visitor(f"http://127.0.0.1:{port}")
         visitor.wait_until_ready()
         visitor.register()
-        image_id = visitor.upload("chelsea.png", photos["chelsea.png"])
-        assert visitor.status(image_id)["status"] == "pending"
+        photo_id = visitor.upload("chelsea.png", photos["chelsea.png"])
+        assert visitor.status(photo_id)["status"] == "pending"
         with _running(["checker", "serve"], tmp_path / "data", knobs):
-            assert visitor.wait_for_verdict(image_id)["status"] == "cat"
+            assert visitor.wait_for_verdict(photo_id)["status"] == "cat"
 
 
 @pytest.mark.parametrize("order", [["serve", "worker"], ["worker", "serve"]])
@@ -118,5 +118,5 @@ def test_a_worker_of_its_own_needs_no_wake_up(
         visitor = Visitor(f"http://127.0.0.1:{port}")
         visitor.wait_until_ready()
         visitor.register()
-        image_id = visitor.upload("chelsea.png", photos["chelsea.png"])
-        assert visitor.wait_for_verdict(image_id)["status"] == "cat"
+        photo_id = visitor.upload("chelsea.png", photos["chelsea.png"])
+        assert visitor.wait_for_verdict(photo_id)["status"] == "cat"

@@ -13,10 +13,10 @@ import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, UnreadableImage
 from checker.pipeline import check_batch, fetch, judge
-from checker.ports import Claim, Classifier, View
+from checker.ports import Claim, Classifier, Rendition
 from checker.runtimes.load import load_classifier
 from models.catalogue import resolve
-from tests.support.fakes import MemorySource, StubClassifier, StubDecider, claim_of, flat, photo
+from tests.support.fakes import MemorySource, StubClassifier, StubRule, claim_of, flat, photo
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,11 @@ def source() -> MemorySource:
 def test_an_outcome_tells_what_a_replay_needs(source: MemorySource) -> None:
     claims = [claim_of(number) for number in range(3)]
     source.objects["thumbnail-1"] = photo(9)
-    outcomes = check_batch(claims, source, StubClassifier(), StubDecider())
+    outcomes = check_batch(claims, source, StubClassifier(), StubRule())
     assert [outcome.claim for outcome in outcomes] == claims
     middle = outcomes[1]
     assert middle.decision is not None
-    assert middle.stamp == StubClassifier.stamp
+    assert middle.model_info == StubClassifier.model_info
     assert middle.photo_sha256 == hashlib.sha256(photo(1)).hexdigest()
     assert middle.thumbnail_sha256 == hashlib.sha256(photo(9)).hexdigest()
     assert middle.batch_size == 6
@@ -54,10 +54,10 @@ def test_a_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Clas
         source.add(number)
     source.objects["photo-5"] = b"not a picture"
     source.objects["thumbnail-40"] = photo(40)[:2000]
-    together = check_batch(claims, source, lite0, StubDecider())
+    together = check_batch(claims, source, lite0, StubRule())
     assert [outcome.unreadable for outcome in together] == [number in (5, 40) for number in range(64)]
     for number in (0, 4, 6, 33, 63):
-        alone = check_batch([claims[number]], source, lite0, StubDecider())[0]
+        alone = check_batch([claims[number]], source, lite0, StubRule())[0]
         assert alone.decision == together[number].decision
         assert alone.decision is not None
         assert alone.batch_size == together[number].batch_size == 2
@@ -68,16 +68,16 @@ def test_a_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Clas
 def test_photo_and_thumbnail_are_not_mixed_up() -> None:
     black, white = (flat(colour) for colour in ("black", "white"))
     source = MemorySource({"photo-0": black, "thumbnail-0": white, "photo-1": white, "thumbnail-1": black})
-    outcomes = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubDecider())
+    outcomes = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubRule())
     # The stub's logits are the mean colours, and its score counts the four parts 1, 2, 3 and 4 times.
     scores = [outcome.decision.score for outcome in outcomes if outcome.decision]
     assert scores == [(3 + 4) * 3 * 255, (1 + 2) * 3 * 255]
 
 
-@pytest.mark.parametrize("view", list(View))
-def test_an_unreadable_picture_is_final(source: MemorySource, view: View) -> None:
+@pytest.mark.parametrize("view", list(Rendition))
+def test_an_unreadable_picture_is_final(source: MemorySource, view: Rendition) -> None:
     source.objects[f"{view}-1"] = b"\xff\xd8\xff\xe0 and nothing more"
-    outcomes = check_batch([claim_of(n) for n in range(3)], source, StubClassifier(), StubDecider())
+    outcomes = check_batch([claim_of(n) for n in range(3)], source, StubClassifier(), StubRule())
     assert [outcome.decision is None for outcome in outcomes] == [False, True, False]
     bad = outcomes[1]
     assert (bad.unreadable, bad.retryable, bad.blames_machine) == (True, False, False)
@@ -89,7 +89,7 @@ def test_an_unreadable_picture_is_final(source: MemorySource, view: View) -> Non
 
 def test_a_missing_object_may_come_back_and_is_the_photos_own_trouble(source: MemorySource) -> None:
     del source.objects["thumbnail-1"]
-    bad = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubDecider())[1]
+    bad = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubRule())[1]
     assert (bad.unreadable, bad.retryable, bad.blames_machine) == (False, True, False)
     assert bad.photo_sha256 is not None
     assert bad.thumbnail_sha256 is None
@@ -97,7 +97,7 @@ def test_a_missing_object_may_come_back_and_is_the_photos_own_trouble(source: Me
 
 def test_a_store_that_is_away_is_not_the_photos_fault(source: MemorySource) -> None:
     source.add(1, StoreUnavailable("S3 does not answer."))
-    bad = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubDecider())[1]
+    bad = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubRule())[1]
     assert (bad.error, bad.unreadable) == ("S3 does not answer.", False)
     assert (bad.retryable, bad.blames_machine) == (True, True)
 
@@ -107,18 +107,18 @@ def test_out_of_memory_halves_the_batch_until_it_fits(
 ) -> None:
     classifier = StubClassifier(most=4, fails=ClassifierFailed("out of memory"))
     claims = [claim_of(number) for number in range(7)]
-    outcomes = check_batch(claims, source, classifier, StubDecider())
+    outcomes = check_batch(claims, source, classifier, StubRule())
     assert classifier.batches == [14, 6, 2, 4, 8, 4, 4]
     assert all(outcome.decision for outcome in outcomes)
     assert [outcome.claim for outcome in outcomes] == claims
-    unhindered = check_batch(claims, source, StubClassifier(), StubDecider())
+    unhindered = check_batch(claims, source, StubClassifier(), StubRule())
     assert [o.decision for o in outcomes] == [o.decision for o in unhindered]
     assert "out of memory; trying again with 3 photos at a time" in caplog.text
 
 
 def test_a_network_that_always_fails_blames_itself(source: MemorySource) -> None:
     classifier = StubClassifier(most=0, fails=ClassifierFailed("the GPU is lost"))
-    outcomes = check_batch([claim_of(n) for n in range(3)], source, classifier, StubDecider())
+    outcomes = check_batch([claim_of(n) for n in range(3)], source, classifier, StubRule())
     assert len(outcomes) == 3
     for outcome in outcomes:
         assert (outcome.error, outcome.unreadable) == ("the GPU is lost", False)
@@ -126,12 +126,12 @@ def test_a_network_that_always_fails_blames_itself(source: MemorySource) -> None
 
 
 def test_a_profile_that_does_not_fit_the_network_never_ends_a_photo(source: MemorySource) -> None:
-    decider = StubDecider(fails=ModelRefused("1280 features, not 2048"))
-    outcome = check_batch([claim_of(0)], source, StubClassifier(), decider)[0]
+    rule = StubRule(fails=ModelRefused("1280 features, not 2048"))
+    outcome = check_batch([claim_of(0)], source, StubClassifier(), rule)[0]
     assert (outcome.unreadable, outcome.retryable, outcome.blames_machine) == (False, True, True)
 
 
-@pytest.mark.parametrize("where", ["source", "classifier", "decider"])
+@pytest.mark.parametrize("where", ["source", "classifier", "rule"])
 def test_a_fault_of_ours_is_logged_and_told_not_raised(
     source: MemorySource, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,8 +139,8 @@ def test_a_fault_of_ours_is_logged_and_told_not_raised(
     if where == "source":
         source.add(1, fault)
     classifier = StubClassifier(most=0, fails=fault if where == "classifier" else None)
-    decider = StubDecider(fails=fault if where == "decider" else None)
-    outcomes = check_batch([claim_of(0), claim_of(1)], source, classifier, decider)
+    rule = StubRule(fails=fault if where == "rule" else None)
+    outcomes = check_batch([claim_of(0), claim_of(1)], source, classifier, rule)
     assert len(outcomes) == 2
     assert outcomes[1].error == "The checker failed on this photo (ZeroDivisionError)."
     assert (outcomes[1].unreadable, outcomes[1].retryable) == (False, True)
@@ -156,7 +156,7 @@ def test_a_failure_keeps_nothing_alive(source: MemorySource) -> None:
     kept: list[weakref.ref[np.ndarray[Any, Any]]] = []
 
     class Broken(MemorySource):
-        def get(self, claim: Claim, view: View) -> bytes:
+        def get(self, claim: Claim, view: Rendition) -> bytes:
             decoded = np.zeros((100, 100))
             kept.append(weakref.ref(decoded))
             try:
@@ -168,7 +168,7 @@ def test_a_failure_keeps_nothing_alive(source: MemorySource) -> None:
     try:
         batch = fetch([claim_of(0), claim_of(1)], Broken())
         assert [reference() for reference in kept] == [None, None]
-        outcomes = judge(batch, StubClassifier(), StubDecider())
+        outcomes = judge(batch, StubClassifier(), StubRule())
     finally:
         gc.enable()
     assert [(outcome.error, outcome.unreadable) for outcome in outcomes] == [("broken", True)] * 2
@@ -177,6 +177,6 @@ def test_a_failure_keeps_nothing_alive(source: MemorySource) -> None:
 def test_nothing_readable_asks_the_network_nothing(source: MemorySource) -> None:
     classifier = StubClassifier()
     source.add(0, b"")
-    assert len(check_batch([claim_of(0)], source, classifier, StubDecider())) == 1
+    assert len(check_batch([claim_of(0)], source, classifier, StubRule())) == 1
     assert classifier.batches == []
-    assert check_batch([], source, classifier, StubDecider()) == []
+    assert check_batch([], source, classifier, StubRule()) == []

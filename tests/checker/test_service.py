@@ -13,7 +13,7 @@ from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
 from checker.ports import Claim
 from checker.service import CheckerService, Loaded
 from models.errors import WeightsMissing
-from tests.support.fakes import MemoryQueue, MemorySource, StubClassifier, StubDecider
+from tests.support.fakes import MemoryQueue, MemorySource, StubClassifier, StubRule
 
 NEVER_S = 1000.0
 
@@ -25,13 +25,13 @@ class Rig:
         self.source = MemorySource()
         self.queue = MemoryQueue(self.source)
         self.classifier = StubClassifier()
-        self.decider = StubDecider()
+        self.rule = StubRule()
         self.loads = 0
         self.services: list[CheckerService] = []
 
     def load(self) -> Loaded:
         self.loads += 1
-        return Loaded(self.classifier, self.decider)
+        return Loaded(self.classifier, self.rule)
 
     def service(
         self,
@@ -67,7 +67,7 @@ def rig() -> Iterator[Rig]:
 
 
 def numbers(rig: Rig) -> list[int]:
-    return sorted(outcome.claim.image_id for outcome in rig.queue.outcomes)
+    return sorted(outcome.claim.photo_id for outcome in rig.queue.outcomes)
 
 
 def test_drain_checks_all_that_waits_once_and_counts_it(rig: Rig) -> None:
@@ -260,7 +260,7 @@ def test_one_bad_photo_costs_only_itself(rig: Rig) -> None:
     rig.queue.put(3, b"not a picture")
     rig.put(4)
     assert rig.service().drain() == 5
-    by_number = {outcome.claim.image_id: outcome for outcome in rig.queue.outcomes}
+    by_number = {outcome.claim.photo_id: outcome for outcome in rig.queue.outcomes}
     assert [by_number[n].unreadable for n in range(5)] == [False, False, False, True, False]
 
 
@@ -300,7 +300,7 @@ def test_one_photo_whose_store_fails_does_not_stop_the_others(rig: Rig) -> None:
     rig.queue.put(2, StoreUnavailable("that shard is down"))
     rig.put(3, 4, 5)
     assert rig.service(workers=1).drain() == 5
-    bad = next(outcome for outcome in rig.queue.outcomes if outcome.claim.image_id == 2)
+    bad = next(outcome for outcome in rig.queue.outcomes if outcome.claim.photo_id == 2)
     assert bad.retryable
 
 
@@ -357,7 +357,7 @@ def test_close_finishes_what_is_at_work_and_gives_the_rest_back(rig: Rig) -> Non
     threading.Timer(0.2, rig.classifier.gate.set).start()
     service.close(10)
     assert numbers(rig) == [0, 1, 2, 3]
-    assert sorted(claim.image_id for claim in rig.queue.released) == [4, 5, 6, 7]
+    assert sorted(claim.photo_id for claim in rig.queue.released) == [4, 5, 6, 7]
     assert rig.queue.held == {}
     assert rig.classifier.closed
     assert service.state() == {"state": "closed"}
@@ -376,7 +376,7 @@ def test_close_ends_in_time_though_the_network_hangs(rig: Rig) -> None:
     service.close(0.3)
     assert time.monotonic() - started_s < 2
     assert rig.queue.held == {}
-    assert {claim.image_id for claim in rig.queue.released} == set(range(8))
+    assert {claim.photo_id for claim in rig.queue.released} == set(range(8))
     assert not rig.classifier.closed  # somebody is still in it
     rig.classifier.gate.set()
     service.close(10)

@@ -53,9 +53,13 @@ def test_it_is_made_once_and_again_when_it_is_broken(tmp_path: Path) -> None:
 
 
 def test_nothing_but_the_three_files_is_left() -> None:
-    _, card = forms.made("bf16")
+    _, manifest = forms.made("bf16")
 
-    assert {path.suffix for path in forms.folder().glob(f"{card.path.stem}*")} == {".xml", ".bin", ".json"}
+    assert {path.suffix for path in forms.folder().glob(f"{manifest.path.stem}*")} == {
+        ".xml",
+        ".bin",
+        ".json",
+    }
     assert not list(forms.folder().glob(".*"))
 
 
@@ -88,11 +92,11 @@ def test_int8_scores_are_near_those_of_fp32(photos_dir: Path) -> None:
 
 
 def test_int8_tells_what_it_was_made_from() -> None:
-    _, card = forms.made("int8")
+    _, manifest = forms.made("int8")
 
-    assert card.made["calibration"]["photos"] == len(forms.views())
-    assert card.made["against_fp32"]["top1_agreement"] > 0.8
-    assert set(card.made["versions"]) >= {"torch", "openvino", "nncf"}
+    assert manifest.made["calibration"]["photos"] == len(forms.views())
+    assert manifest.made["against_fp32"]["top1_agreement"] > 0.8
+    assert set(manifest.made["versions"]) >= {"torch", "openvino", "nncf"}
 
 
 @pytest.mark.parametrize(
@@ -105,25 +109,25 @@ def test_what_it_cannot_make_it_says(precision: str, why: str, tmp_path: Path) -
 
 
 def test_other_weights_are_another_network() -> None:
-    entry, card = forms.made("fp32")
+    entry, manifest = forms.made("fp32")
 
-    assert openvino_ir.cards(entry, forms.folder(), "fp32") == [card]
+    assert openvino_ir.manifests(entry, forms.folder(), "fp32") == [manifest]
     stranger = dataclasses.replace(entry, sha256="0" * 64)
-    assert openvino_ir.cards(stranger, forms.folder(), "fp32") == []
+    assert openvino_ir.manifests(stranger, forms.folder(), "fp32") == []
     way = dataclasses.replace(entry.preprocessing, mean=(0.0, 0.0, 0.0))
-    assert openvino_ir.cards(dataclasses.replace(entry, preprocessing=way), forms.folder(), "fp32") == []
+    assert openvino_ir.manifests(dataclasses.replace(entry, preprocessing=way), forms.folder(), "fp32") == []
 
 
 def test_of_several_the_newest_is_taken(tmp_path: Path) -> None:
-    entry, card = forms.made("fp32")
+    entry, manifest = forms.made("fp32")
     for day in ("02", "03", "01"):
         path = tmp_path / f"{entry.name}-fp32-{day}.xml"
         made = {"date": f"2026-01-{day}"}
-        openvino_ir.write_card(dataclasses.replace(card, path=path, made=made))
+        openvino_ir.write_manifest(dataclasses.replace(manifest, path=path, made=made))
 
-    found = openvino_ir.cards(entry, tmp_path, "fp32")
+    found = openvino_ir.manifests(entry, tmp_path, "fp32")
 
-    assert [card.made["date"] for card in found] == ["2026-01-03", "2026-01-02", "2026-01-01"]
+    assert [manifest.made["date"] for manifest in found] == ["2026-01-03", "2026-01-02", "2026-01-01"]
     assert openvino_ir.get(entry, tmp_path, "fp32") == found[0]
 
 
@@ -133,16 +137,16 @@ def test_where_there_is_none_it_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_a_broken_card_is_refused_and_one_of_another_format_passed_over(tmp_path: Path) -> None:
-    entry, card = forms.made("fp32")
+    entry, manifest = forms.made("fp32")
     path = tmp_path / f"{entry.name}-fp32-x.json"
-    facts = json.loads(card.path.with_suffix(".json").read_text())
+    facts = json.loads(manifest.path.with_suffix(".json").read_text())
 
     path.write_text(json.dumps({**facts, "format": openvino_ir.FORMAT + 1}))
-    assert openvino_ir.cards(entry, tmp_path, "fp32") == []
+    assert openvino_ir.manifests(entry, tmp_path, "fp32") == []
 
     path.write_text("{")
     with pytest.raises(WeightsRefused, match="delete it"):
-        openvino_ir.cards(entry, tmp_path, "fp32")
+        openvino_ir.manifests(entry, tmp_path, "fp32")
 
 
 _MAKES = """

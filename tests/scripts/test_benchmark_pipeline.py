@@ -10,7 +10,7 @@ from sqlalchemy import func, make_url, select, text
 
 from catloader.server.data_dir import object_store
 from catloader.store.db.engine import make_engine, reading
-from catloader.store.db.schema import check_log, images
+from catloader.store.db.schema import check_log, photos
 from checker.errors import ModelRefused
 from checker.pipeline import Loaded
 from scripts.benchmark_pipeline import Plan, measure
@@ -95,18 +95,18 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
         site(with_s3, "filled", _no_network, rows=200, pending=30) as here,
     ):
         engine, queue = here.services.engine, here.services.queue
-        counts = here.services.images.count_by_status()
+        counts = here.services.photos.count_by_status()
         assert (counts["pending"], counts["cat"] + counts["not_cat"]) == (30, 170)
         claims = queue.claim(4)
         with reading(engine) as connection:
             logged = select(func.count()).select_from(check_log)
             before = connection.execute(logged).scalar_one()
-            keys = connection.execute(select(func.count(images.c.photo_key.distinct()))).scalar_one()
+            keys = connection.execute(select(func.count(photos.c.photo_key.distinct()))).scalar_one()
         assert (before, keys) == (170 // 4, 200)
         assert all(queue.finish([pipeline_rows.outcome(claim)]) == [True] for claim in claims)
         with reading(engine) as connection:
             assert connection.execute(logged).scalar_one() == before + 4
-        assert here.services.images.count_by_status()["pending"] == 26
+        assert here.services.photos.count_by_status()["pending"] == 26
 
 
 def test_each_kind_of_photos_gets_a_database_of_its_own(server_url: str, tmp_path: Path) -> None:

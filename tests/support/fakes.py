@@ -1,4 +1,4 @@
-"""In-memory ends of the checker's seams: a queue, an object store, a network and a decider."""
+"""In-memory ends of the checker's seams: a queue, an object store, a network and a rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import skimage.data
 from PIL import Image
 
 from checker.errors import ObjectMissing
-from checker.pipeline import Decider
+from checker.pipeline import DecisionRule
 from checker.ports import (
     Activations,
     CheckQueue,
@@ -22,11 +22,11 @@ from checker.ports import (
     Decision,
     Floats,
     ImageSource,
-    ModelStamp,
+    ModelInfo,
     Outcome,
     Pixels,
+    Rendition,
     Verdict,
-    View,
 )
 from models.catalogue import Preprocessing, entry_named
 
@@ -67,11 +67,11 @@ class MemorySource:
         content = photo(number) if data is None else data
         self.objects[f"photo-{number}"] = self.objects[f"thumbnail-{number}"] = content
 
-    def get(self, claim: Claim, view: View) -> bytes:
+    def get(self, claim: Claim, view: Rendition) -> bytes:
         self.fetching.set()
         if self.gate is not None:
             assert self.gate.wait(30)
-        found = self.objects.get(claim.photo_key if view is View.PHOTO else claim.thumbnail_key)
+        found = self.objects.get(claim.photo_key if view is Rendition.PHOTO else claim.thumbnail_key)
         if found is None:
             raise ObjectMissing("There is no such object.")
         if isinstance(found, Exception):
@@ -129,7 +129,7 @@ class MemoryQueue:
             for claim in claims:
                 del self.held[claim]
                 self.released.append(claim)
-                self.waiting.append((claim.image_id, claim.attempt - 1))
+                self.waiting.append((claim.photo_id, claim.attempt - 1))
             self._lock.notify_all()
 
     def wait_until(self, condition: Callable[[MemoryQueue], bool], timeout_s: float = 30) -> bool:
@@ -151,7 +151,7 @@ class StubClassifier:
         self.running = threading.Event()
         self.closed = False
 
-    stamp = ModelStamp("stub", "0" * 64, "torch", "fp32", "cpu", {"stub": "1"})
+    model_info = ModelInfo("stub", "0" * 64, "torch", "fp32", "cpu", {"stub": "1"})
     input_px = LITE0.preprocessing.input_px
     preprocessing: Preprocessing = LITE0.preprocessing
 
@@ -170,7 +170,7 @@ class StubClassifier:
 
 
 @dataclass
-class StubDecider:
+class StubRule:
     """Its score is a fingerprint of all that the network said of the photo."""
 
     fails: Exception | None = None
@@ -189,7 +189,7 @@ class StubDecider:
         return Decision(Verdict.CAT, score, 0.5, 0.1, "house_cat", "test", False, {}, {})
 
 
-def seams() -> tuple[CheckQueue, ImageSource, Classifier, Decider]:
+def seams() -> tuple[CheckQueue, ImageSource, Classifier, DecisionRule]:
     """mypy checks here that the fakes are what the protocols ask for."""
     source = MemorySource()
-    return MemoryQueue(source), source, StubClassifier(), StubDecider()
+    return MemoryQueue(source), source, StubClassifier(), StubRule()

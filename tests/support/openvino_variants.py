@@ -14,7 +14,7 @@ import skimage.data
 from PIL import Image
 
 from models.catalogue import Entry, entry_named, weights_path
-from models.openvino_ir import Card
+from models.openvino_ir import Manifest
 from models.optimise import LEAST_CALIBRATION, Pictures, optimise
 
 ENTRY = entry_named("efficientnet_lite0")
@@ -34,7 +34,7 @@ def folder() -> Path:
 
 
 @functools.cache
-def made(precision: str) -> tuple[Entry, Card]:
+def made(precision: str) -> tuple[Entry, Manifest]:
     calibration = views() if precision == "int8" else ()
     return ENTRY, optimise(ENTRY, weights(), folder(), precision, calibration)
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Engine, insert
 
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.photos import Images, NewImage
-from catloader.store.db.schema import images
+from catloader.store.db.photos import NewPhoto, Photos
+from catloader.store.db.schema import photos
 from catloader.store.db.users import User, Users
 
 PHOTOS, THUMBNAILS = "photos", "thumbnails"
@@ -21,8 +21,8 @@ def some_user(engine: Engine) -> User:
     return Users(engine).create(f"{secrets.token_hex(6)}@example.org", "hash", utcnow())
 
 
-def new_image(owner_id: int, caption: str = "") -> NewImage:
-    return NewImage(
+def new_image(owner_id: int, caption: str = "") -> NewPhoto:
+    return NewPhoto(
         owner_id=owner_id,
         caption=caption,
         photo_key=secrets.token_hex(16),
@@ -41,9 +41,9 @@ def new_image(owner_id: int, caption: str = "") -> NewImage:
 
 def add_image(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
     """As an upload does it: booked, then added; due at ``now``."""
-    images, new, now = Images(engine, PHOTOS, THUMBNAILS), new_image(owner_id), now or utcnow()
-    images.book(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
-    return images.add(new, now)
+    photos, new, now = Photos(engine, PHOTOS, THUMBNAILS), new_image(owner_id), now or utcnow()
+    photos.book(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
+    return photos.add(new, now)
 
 
 def add_images(engine: Engine, count: int, now: datetime | None = None, **columns: Any) -> list[int]:
@@ -54,5 +54,5 @@ def add_images(engine: Engine, count: int, now: datetime | None = None, **column
         for _ in range(count)
     ]
     with writing(engine) as connection:
-        query = insert(images).returning(images.c.id, sort_by_parameter_order=True)
+        query = insert(photos).returning(photos.c.id, sort_by_parameter_order=True)
         return list(connection.execute(query, rows).scalars())

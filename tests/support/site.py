@@ -21,7 +21,7 @@ from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.wiring import Services, build
-from checker.ports import Decision, Label, ModelStamp, Outcome, Verdict, View
+from checker.ports import Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 
 PASSWORD = "correct horse battery"
 
@@ -121,7 +121,7 @@ def check(
 ) -> int:
     """Do what a checker does with the photo that waits longest; returns the photo's id.
 
-    ``network``: fields of its ``ModelStamp``, where they matter.
+    ``network``: fields of its ``ModelInfo``, where they matter.
     """
     queue = services_of(app).queue
     (claim,) = queue.claim(1)
@@ -134,16 +134,16 @@ def check(
         subject="house_cat",
         profile_id=profile_id,
         wild_feline=False,
-        labels={View.PHOTO: labels, View.THUMBNAIL: labels},
-        subject_scores={View.PHOTO: {"tabby": 0.71}, View.THUMBNAIL: {"tabby": 0.71}},
+        labels={Rendition.PHOTO: labels, Rendition.THUMBNAIL: labels},
+        subject_scores={Rendition.PHOTO: {"tabby": 0.71}, Rendition.THUMBNAIL: {"tabby": 0.71}},
     )
-    stamp = ModelStamp(
+    model_info = ModelInfo(
         model="efficientnet_lite0",
         weights_sha256="0" * 64,
         runtime="torch",
         precision="fp32",
         device="cpu",
     )
-    stamp = replace(stamp, **network)
-    assert queue.finish([Outcome(claim, decision, stamp, batch_size=2, ms={"total": 12.5})]) == [True]
-    return claim.image_id
+    model_info = replace(model_info, **network)
+    assert queue.finish([Outcome(claim, decision, model_info, batch_size=2, ms={"total": 12.5})]) == [True]
+    return claim.photo_id

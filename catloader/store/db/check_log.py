@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Engine, Row, Select, func, not_, select
 
 from catloader.store.db.engine import reading
 from catloader.store.db.photos import CheckRecord
-from catloader.store.db.schema import Status, check_log, images
+from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
 
 PAGE = 200
 
@@ -43,7 +43,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPhoto:
-    image_id: int
+    photo_id: int
     photo_key: str
     thumbnail_key: str
     human_verdict: str | None
@@ -63,8 +63,8 @@ class CheckLog:
             sample: so many, drawn at random, each row as likely as any other.
         """
         query = (
-            select(check_log, images.c.photo_key, images.c.thumbnail_key)
-            .join(images, images.c.id == check_log.c.image_id)
+            select(*CHECK_LOG_COLUMNS, photos.c.photo_key, photos.c.thumbnail_key)
+            .join(photos, photos.c.id == check_log.c.photo_id)
             .where(*_with_verdict(since), _by(ran))
         )
         for rows in self._pages(query, check_log.c.id, sample):
@@ -82,10 +82,10 @@ class CheckLog:
 
     def checked_photos(self, sample: int | None = None) -> Iterator[Sequence[CheckedPhoto]]:
         """Photos that a network, or a person, has decided; lowest id first."""
-        query = select(images.c.id, images.c.photo_key, images.c.thumbnail_key, images.c.human_verdict).where(
-            images.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
+        query = select(photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict).where(
+            photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
         )
-        for rows in self._pages(query, images.c.id, sample):
+        for rows in self._pages(query, photos.c.id, sample):
             yield [CheckedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict) for row in rows]
 
     def _pages(

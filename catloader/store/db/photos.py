@@ -12,11 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.schema import Status, check_log, deletions, images
+from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, deletions, photos
 
 
 @dataclass(frozen=True, slots=True)
-class NewImage:
+class NewPhoto:
     """What an upload knows of a photo; sizes are those of the stored, re-encoded one."""
 
     owner_id: int
@@ -35,7 +35,7 @@ class NewImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Image(NewImage):
+class Photo(NewPhoto):
     id: int
     status: str
     score: float | None
@@ -60,7 +60,7 @@ class CheckRecord:
     """One finished attempt, as ``check_log`` keeps it."""
 
     id: int
-    image_id: int
+    photo_id: int
     attempt: int
     finished_at: datetime
     verdict: str | None
@@ -78,7 +78,7 @@ class CheckRecord:
     versions: Mapping[str, str] | None
     batch_size: int | None
     labels: Mapping[str, Sequence[tuple[int, str, float]]] | None
-    """View -> (ImageNet class, its name, confidence), best first."""
+    """Rendition -> (ImageNet class, its name, confidence), best first."""
     subject_scores: Mapping[str, Mapping[str, float]] | None
     photo_sha256: str | None
     thumbnail_sha256: str | None
@@ -86,7 +86,7 @@ class CheckRecord:
     error: str | None
 
 
-OBJECT_KEYS = (images.c.photo_key, images.c.thumbnail_key, images.c.explanation_key)
+OBJECT_KEYS = (photos.c.photo_key, photos.c.thumbnail_key, photos.c.explanation_key)
 """All that a photo has in S3."""
 
 
@@ -102,7 +102,7 @@ def ledger_rows(
     ]
 
 
-class Images:
+class Photos:
     def __init__(self, engine: Engine, photos_bucket: str, thumbnails_bucket: str) -> None:
         self._engine = engine
         self._buckets = (photos_bucket, thumbnails_bucket)
@@ -118,7 +118,7 @@ class Images:
                 insert(deletions), ledger_rows((photo_key, thumbnail_key, None), *self._buckets, not_before)
             )
 
-    def add(self, new: NewImage, now: datetime) -> int:
+    def add(self, new: NewPhoto, now: datetime) -> int:
         """Insert the `pending` row and strike the two booked keys out, in one transaction.
 
         Raises:
@@ -133,51 +133,54 @@ class Images:
             with writing(self._engine) as connection:
                 if connection.execute(delete(deletions).where(booked, untouched)).rowcount != len(keys):
                     raise StoreUnavailable("The upload took too long. Please try again.")
-                row = connection.execute(insert(images).values(values).returning(images.c.id))
+                row = connection.execute(insert(photos).values(values).returning(photos.c.id))
                 return int(row.scalar_one())
         except IntegrityError as error:
             raise NotFound("This account does not exist any more.") from error
 
-    def by_id(self, id: int) -> Image | None:
-        found = self._all(select(images).where(images.c.id == id))
+    def by_id(self, id: int) -> Photo | None:
+        found = self._all(select(photos).where(photos.c.id == id))
         return found[0] if found else None
 
-    def of_owner(self, owner_id: int, before_id: int | None, limit: int) -> list[Image]:
+    def of_owner(self, owner_id: int, before_id: int | None, limit: int) -> list[Photo]:
         """Newest first; ``before_id`` is the last id of the page before."""
-        query = select(images).where(images.c.owner_id == owner_id).order_by(images.c.id.desc()).limit(limit)
-        return self._all(query if before_id is None else query.where(images.c.id < before_id))
+        query = select(photos).where(photos.c.owner_id == owner_id).order_by(photos.c.id.desc()).limit(limit)
+        return self._all(query if before_id is None else query.where(photos.c.id < before_id))
 
-    def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Image]:
+    def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Photo]:
         """Those of ``ids`` that are this owner's."""
-        return self._all(select(images).where(images.c.owner_id == owner_id, images.c.id.in_(ids)))
+        return self._all(select(photos).where(photos.c.owner_id == owner_id, photos.c.id.in_(ids)))
 
-    def waiting(self, limit: int) -> list[Image]:
+    def waiting(self, limit: int) -> list[Photo]:
         """The head of the queue: photos being checked, then those that wait, first come first."""
-        checking = self._all(_in_queue("checking").order_by(images.c.lease_until, images.c.id).limit(limit))
-        pending = _in_queue("pending").order_by(images.c.next_attempt_at, images.c.id)
+        checking = self._all(_in_queue("checking").order_by(photos.c.lease_until, photos.c.id).limit(limit))
+        pending = _in_queue("pending").order_by(photos.c.next_attempt_at, photos.c.id)
         return checking + self._all(pending.limit(limit - len(checking)))
 
     def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
         """Every status is there, with 0 where there is none."""
-        query = select(images.c.status, func.count().label("photos")).group_by(images.c.status)
+        query = select(photos.c.status, func.count().label("photos")).group_by(photos.c.status)
         if owner_id is not None:
-            query = query.where(images.c.owner_id == owner_id)
+            query = query.where(photos.c.owner_id == owner_id)
         with reading(self._engine) as connection:
             counted = {row.status: row.photos for row in connection.execute(query)}
         return {str(status): counted.get(status, 0) for status in Status}
 
     def delete(self, id: int, owner_id: int, now: datetime) -> bool:
         """Take the row and book its objects for deletion, in one transaction; False: not theirs."""
-        gone = delete(images).where(images.c.id == id, images.c.owner_id == owner_id)
+        gone = delete(photos).where(photos.c.id == id, photos.c.owner_id == owner_id)
         with writing(self._engine) as connection:
             row = connection.execute(gone.returning(*OBJECT_KEYS)).one_or_none()
             if row is not None:
                 connection.execute(insert(deletions), ledger_rows(row, *self._buckets, now))
         return row is not None
 
-    def latest_log(self, image_id: int) -> CheckRecord | None:
+    def latest_log(self, photo_id: int) -> CheckRecord | None:
         newest = (
-            select(check_log).where(check_log.c.image_id == image_id).order_by(check_log.c.id.desc()).limit(1)
+            select(*CHECK_LOG_COLUMNS)
+            .where(check_log.c.photo_id == photo_id)
+            .order_by(check_log.c.id.desc())
+            .limit(1)
         )
         with reading(self._engine) as connection:
             row = connection.execute(newest).one_or_none()
@@ -188,15 +191,15 @@ class Images:
         }
         return CheckRecord(**{**row._mapping, "labels": labels})
 
-    def _all(self, query: Select[Any]) -> list[Image]:
+    def _all(self, query: Select[Any]) -> list[Photo]:
         with reading(self._engine) as connection:
-            return [Image(**row._mapping) for row in connection.execute(query)]
+            return [Photo(**row._mapping) for row in connection.execute(query)]
 
 
 def _in_queue(status: str) -> Select[Any]:
-    return select(images).where(status_is(status))
+    return select(photos).where(status_is(status))
 
 
 def status_is(status: str) -> ColumnElement[bool]:
     """The status spelt out in the SQL: a plan made for any parameter can't use the partial indexes."""
-    return images.c.status == literal_column(f"'{Status(status)}'")
+    return photos.c.status == literal_column(f"'{Status(status)}'")

@@ -53,7 +53,7 @@ class SqlCheckQueue:
         rows = connection.execute(sql.TAKE_BACK, {"now": now, "max_attempts": self._max_attempts}).all()
         if rows:
             log = [
-                {"image_id": row.id, "attempt": row.attempts, "finished_at": now, "error": row.check_error}
+                {"photo_id": row.id, "attempt": row.attempts, "finished_at": now, "error": row.check_error}
                 for row in rows
             ]
             connection.execute(sql.LOG, log)
@@ -64,9 +64,9 @@ class SqlCheckQueue:
         ours: dict[int, bool] = {}
         with _translated(), writing(self._engine) as connection:
             # In one order everywhere: no two transactions wait for each other's rows.
-            for place, outcome in sorted(enumerate(outcomes), key=lambda pair: pair[1].claim.image_id):
+            for place, outcome in sorted(enumerate(outcomes), key=lambda pair: pair[1].claim.photo_id):
                 statement, values = self._result(outcome, now)
-                keys = {"image_id": outcome.claim.image_id, "token": outcome.claim.token}
+                keys = {"photo_id": outcome.claim.photo_id, "token": outcome.claim.token}
                 ours[place] = connection.execute(statement, keys | values).rowcount == 1
                 if ours[place]:
                     log.append({**sql.log_row(outcome), "finished_at": now})
@@ -92,7 +92,7 @@ class SqlCheckQueue:
 
     def release(self, claims: Sequence[Claim]) -> None:
         if claims:
-            keys = [{"image_id": claim.image_id, "token": claim.token} for claim in claims]
+            keys = [{"photo_id": claim.photo_id, "token": claim.token} for claim in claims]
             with _translated(), writing(self._engine) as connection:
                 connection.execute(sql.RELEASE, keys)
 

@@ -19,11 +19,11 @@ from sqlalchemy import (
 )
 
 from catloader.store.db.photos import status_is
-from catloader.store.db.schema import Status, UtcDateTime, check_log, images
-from checker.ports import Decision, ModelStamp, Outcome
+from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
+from checker.ports import Decision, ModelInfo, Outcome
 
 _now: ColumnElement[Any] = bindparam("now", type_=UtcDateTime())
-_ours = (images.c.id == bindparam("image_id")) & (images.c.claim_token == bindparam("token"))
+_ours = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
 
 
 def _locked(query: Select[Any]) -> Select[Any]:
@@ -38,54 +38,54 @@ def _locked(query: Select[Any]) -> Select[Any]:
 
 def unless_human(status: ColumnElement[Any]) -> ColumnElement[Any]:
     """A person's verdict stands, whatever a checker finds afterwards."""
-    return case((images.c.human_verdict.is_(None), status), else_=images.c.human_verdict)
+    return case((photos.c.human_verdict.is_(None), status), else_=photos.c.human_verdict)
 
 
-_over = select(images.c.id).where(status_is("checking"), images.c.lease_until < _now)
-_used_up = images.c.attempts >= bindparam("max_attempts")
-_times = case((images.c.attempts == 1, literal("once")), else_=cast(images.c.attempts, String) + " times")
+_over = select(photos.c.id).where(status_is("checking"), photos.c.lease_until < _now)
+_used_up = photos.c.attempts >= bindparam("max_attempts")
+_times = case((photos.c.attempts == 1, literal("once")), else_=cast(photos.c.attempts, String) + " times")
 
 TAKE_BACK = (
-    update(images)
-    .where(images.c.id.in_(_locked(_over)))
+    update(photos)
+    .where(photos.c.id.in_(_locked(_over)))
     .values(
         status=unless_human(case((_used_up, literal(Status.FAILED)), else_=literal(Status.PENDING))),
         check_error=literal("The checker stopped in the middle of this photo ") + _times + ".",
         claim_token=None,
         lease_until=None,
         next_attempt_at=_now,
-        checked_at=case((_used_up, _now), else_=images.c.checked_at),
+        checked_at=case((_used_up, _now), else_=photos.c.checked_at),
     )
-    .returning(images.c.id, images.c.attempts, images.c.check_error)
+    .returning(photos.c.id, photos.c.attempts, photos.c.check_error)
 )
 """Leases that ran out: back to pending, or failed when the attempts are used up."""
 
 _due = (
-    select(images.c.id)
-    .where(status_is("pending"), images.c.next_attempt_at <= _now)
-    .order_by(images.c.next_attempt_at, images.c.id)
+    select(photos.c.id)
+    .where(status_is("pending"), photos.c.next_attempt_at <= _now)
+    .order_by(photos.c.next_attempt_at, photos.c.id)
     .limit(bindparam("limit"))
 )
 
 CLAIM = (
-    update(images)
-    .where(images.c.id.in_(_locked(_due)))
+    update(photos)
+    .where(photos.c.id.in_(_locked(_due)))
     .values(
         status=Status.CHECKING,
         claim_token=bindparam("token"),
         lease_until=bindparam("lease_until"),
-        attempts=images.c.attempts + 1,
+        attempts=photos.c.attempts + 1,
     )
     .returning(
-        images.c.id,
-        images.c.photo_key,
-        images.c.thumbnail_key,
-        images.c.attempts,
-        images.c.next_attempt_at,
+        photos.c.id,
+        photos.c.photo_key,
+        photos.c.thumbnail_key,
+        photos.c.attempts,
+        photos.c.next_attempt_at,
     )
 )
 
-FINISH = update(images).where(_ours, status_is("checking")).values(claim_token=None, lease_until=None)
+FINISH = update(photos).where(_ours, status_is("checking")).values(claim_token=None, lease_until=None)
 
 _new_status = unless_human(bindparam("new_status", type_=String()))
 
@@ -110,20 +110,20 @@ ENDED = FINISH.values(status=_new_status, check_error=bindparam("new_error"), ch
 
 LOG = insert(check_log)
 
-RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)), attempts=images.c.attempts - 1)
+RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)), attempts=photos.c.attempts - 1)
 
-WAITING = select(func.count()).select_from(images).where(status_is("pending"))
-NEXT_PENDING = select(func.min(images.c.next_attempt_at)).where(status_is("pending"))
-NEXT_LEASE = select(func.min(images.c.lease_until)).where(status_is("checking"))
+WAITING = select(func.count()).select_from(photos).where(status_is("pending"))
+NEXT_PENDING = select(func.min(photos.c.next_attempt_at)).where(status_is("pending"))
+NEXT_LEASE = select(func.min(photos.c.lease_until)).where(status_is("checking"))
 
 
-_LOGGED = [column.name for column in check_log.columns if column.name not in ("id", "finished_at")]
+_LOGGED = [column.key for column in check_log.columns if column.key not in ("id", "finished_at")]
 
 
 def log_row(outcome: Outcome) -> dict[str, Any]:
     """One row of ``check_log``, less ``finished_at``; all have the same columns, to go in one statement."""
     row = dict.fromkeys(_LOGGED) | {
-        "image_id": outcome.claim.image_id,
+        "photo_id": outcome.claim.photo_id,
         "attempt": outcome.claim.attempt,
         "verdict": str(Status.UNREADABLE) if outcome.unreadable else None,
         "batch_size": outcome.batch_size,
@@ -134,8 +134,8 @@ def log_row(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.decision is not None:
         row |= _decision_columns(outcome.decision)
-    if outcome.stamp is not None:
-        row |= _stamp_columns(outcome.stamp)
+    if outcome.model_info is not None:
+        row |= _model_info_columns(outcome.model_info)
     return row
 
 
@@ -156,12 +156,12 @@ def _decision_columns(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _stamp_columns(stamp: ModelStamp) -> dict[str, Any]:
+def _model_info_columns(model_info: ModelInfo) -> dict[str, Any]:
     return {
-        "model": stamp.model,
-        "weights_sha256": stamp.weights_sha256,
-        "runtime": stamp.runtime,
-        "precision": stamp.precision,
-        "device": stamp.device,
-        "versions": dict(stamp.versions),
+        "model": model_info.model,
+        "weights_sha256": model_info.weights_sha256,
+        "runtime": model_info.runtime,
+        "precision": model_info.precision,
+        "device": model_info.device,
+        "versions": dict(model_info.versions),
     }

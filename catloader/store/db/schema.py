@@ -81,7 +81,8 @@ users = Table(
     sqlite_autoincrement=True,
 )
 
-images = Table(
+# The first version called a photo an image. Table and column keep those names in the database.
+photos = Table(
     "images",
     metadata,
     Column("id", Integer, primary_key=True),
@@ -144,16 +145,16 @@ likes = Table(
     "likes",
     metadata,
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
-    Index("ix_likes_image_id", "image_id"),
+    Index("ix_likes_image_id", "photo_id"),
 )
 
 check_log = Table(
     "check_log",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("finished_at", UtcDateTime, nullable=False),
     Column("verdict", String(10)),  # NULL: the attempt ended in an error
@@ -178,9 +179,12 @@ check_log = Table(
     Column("thumbnail_sha256", String(64)),
     Column("ms", JSON(none_as_null=True)),  # {"fetch": ..., "decode": ..., "classify": ..., "total": ...}
     Column("error", Text),
-    Index("ix_check_log_image_id", "image_id"),
+    Index("ix_check_log_image_id", "photo_id"),
     Index("ix_check_log_finished_at", "finished_at"),
 )
+
+# For whole rows: results are named after columns, and photo_id is called image_id in the database.
+CHECK_LOG_COLUMNS = tuple(column.label(column.key) for column in check_log.columns)
 
 deletions = Table(
     "deletions",

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from catloader.errors import EmailTaken
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos import OBJECT_KEYS, ledger_rows
-from catloader.store.db.schema import deletions, images, users
+from catloader.store.db.schema import deletions, photos, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,15 @@ class Users:
         with writing(self._engine) as connection:
             # The lock keeps an upload that is about to add its row waiting; it then finds no owner.
             connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
-            gone = delete(images).where(images.c.owner_id == id)
-            photos = connection.execute(gone.returning(*OBJECT_KEYS)).all()
+            gone = delete(photos).where(photos.c.owner_id == id)
+            deleted = connection.execute(gone.returning(*OBJECT_KEYS)).all()
             rows = [
-                row for keys in photos for row in ledger_rows(keys, photos_bucket, thumbnails_bucket, now)
+                row for keys in deleted for row in ledger_rows(keys, photos_bucket, thumbnails_bucket, now)
             ]
             if rows:
                 connection.execute(insert(deletions), rows)
             connection.execute(delete(users).where(users.c.id == id))
-        return len(photos)
+        return len(deleted)
 
 
 def _normal(email: str) -> str:

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from catloader.errors import NotFound, StoreUnavailable
 from checker import errors as checker_errors
-from checker.ports import Claim, View
+from checker.ports import Claim, Rendition
 
 _CHUNK_BYTES = 256 * 1024
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -162,10 +162,10 @@ class S3ImageSource:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
-    def get(self, claim: Claim, view: View) -> bytes:
+    def get(self, claim: Claim, view: Rendition) -> bytes:
         objects = self._objects
         try:
-            if view is View.PHOTO:
+            if view is Rendition.PHOTO:
                 return objects.get(objects.photos_bucket, claim.photo_key)
             return objects.get(objects.thumbnails_bucket, claim.thumbnail_key)
         except NotFound as error:

@@ -21,17 +21,17 @@ from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.check_log import PAGE, CheckLog
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.photos import Images
+from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.rechecks import Rechecks, Which
-from catloader.store.db.schema import Status, check_log, images
+from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.users import Users
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from catloader.wiring import classifier_and_decider
-from checker.decision.operating_point import Decider, Thresholds
+from catloader.wiring import classifier_and_rule
+from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
 from checker.pipeline import Loaded, check_batch
-from checker.ports import Claim, Classifier, View
+from checker.ports import Claim, Classifier, Rendition
 from tests.support.rows import add_images
 
 PHOTOS = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "horse.png")
@@ -39,19 +39,19 @@ LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", prec
 
 
 @pytest.fixture(scope="module")
-def network() -> Iterator[tuple[Classifier, Decider]]:
-    classifier, decider = classifier_and_decider(LITE0)
-    yield classifier, decider
+def network() -> Iterator[tuple[Classifier, ThresholdRule]]:
+    classifier, rule = classifier_and_rule(LITE0)
+    yield classifier, rule
     classifier.close()
 
 
 @pytest.fixture(scope="module")
-def served_network() -> Iterator[tuple[Classifier, Decider]]:
+def served_network() -> Iterator[tuple[Classifier, ThresholdRule]]:
     """The form that serves by default."""
-    classifier, decider = classifier_and_decider(
+    classifier, rule = classifier_and_rule(
         dataclasses.replace(LITE0, runtime="auto", precision="auto", workers=2)
     )
-    yield classifier, decider
+    yield classifier, rule
     classifier.close()
 
 
@@ -59,12 +59,12 @@ class Site:
     """Photos that were uploaded and checked, in one micro-batch."""
 
     def __init__(
-        self, engine: Engine, objects: ObjectStore, network: tuple[Classifier, Decider], folder: Path
+        self, engine: Engine, objects: ObjectStore, network: tuple[Classifier, ThresholdRule], folder: Path
     ) -> None:
         self.engine, self.objects = engine, objects
-        self.classifier, self.decider = network
+        self.classifier, self.rule = network
         self.log, self.source = CheckLog(engine), S3ImageSource(objects)
-        self.images = Images(engine, objects.photos_bucket, objects.thumbnails_bucket)
+        self.images = Photos(engine, objects.photos_bucket, objects.thumbnails_bucket)
         self.queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=0)
         self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
         pictures = Path(skimage.__file__).parent / "data"
@@ -73,49 +73,51 @@ class Site:
             [],
             self.owner_id,
             settings=dataclasses.replace(LITE0, data_dir=folder, min_free_bytes=0),
-            images=self.images,
+            photos=self.images,
             objects=objects,
             dispatcher=Off(),
             now=utcnow,
         )
-        self.ids = [one.image_id for one in done if isinstance(one, Uploaded)]
+        self.ids = [one.photo_id for one in done if isinstance(one, Uploaded)]
         assert len(self.ids) == len(PHOTOS)
         self.check()
 
     def check(self) -> None:
         claims = self.queue.claim(100)
-        for outcome in check_batch(claims, self.source, self.classifier, self.decider):
+        for outcome in check_batch(claims, self.source, self.classifier, self.rule):
             assert self.queue.finish([outcome]) == [True]
 
     def replay(self, **how: Any) -> list[Replayed]:
         source = how.pop("source", self.source)
-        return list(replay(self.log, source, self.classifier, self.decider, workers=2, **how))
+        return list(replay(self.log, source, self.classifier, self.rule, workers=2, **how))
 
     def differences(self, **how: Any) -> dict[int, str]:
-        return {one.logged.record.image_id: one.difference for one in self.replay(**how) if one.difference}
+        return {one.logged.record.photo_id: one.difference for one in self.replay(**how) if one.difference}
 
-    def shadow(self, decider: Decider, **how: Any) -> list[Compared]:
-        current, candidate = Loaded(self.classifier, self.decider), Loaded(self.classifier, decider)
+    def shadow(self, rule: ThresholdRule, **how: Any) -> list[Compared]:
+        current, candidate = Loaded(self.classifier, self.rule), Loaded(self.classifier, rule)
         found = list(shadow(self.log, self.source, current, candidate, workers=2, **how))
         return [one for one in found if one is not None]
 
     def tamper(self, id: int, **columns: Any) -> None:
         with writing(self.engine) as connection:
-            connection.execute(update(check_log).where(check_log.c.image_id == id).values(columns))
+            connection.execute(update(check_log).where(check_log.c.photo_id == id).values(columns))
 
     def row(self, id: int) -> Any:
         with reading(self.engine) as connection:
-            return connection.execute(select(images).where(images.c.id == id)).one()
+            return connection.execute(select(photos).where(photos.c.id == id)).one()
 
     def tables(self) -> list[Any]:
         with reading(self.engine) as connection:
             return [
-                connection.execute(select(table).order_by(table.c.id)).all() for table in (images, check_log)
+                connection.execute(select(table).order_by(table.c.id)).all() for table in (photos, check_log)
             ]
 
 
 @pytest.fixture
-def site(engine: Engine, objects: ObjectStore, network: tuple[Classifier, Decider], tmp_path: Path) -> Site:
+def site(
+    engine: Engine, objects: ObjectStore, network: tuple[Classifier, ThresholdRule], tmp_path: Path
+) -> Site:
     return Site(engine, objects, network, tmp_path)
 
 
@@ -126,18 +128,18 @@ def test_no_decision_differs_on_a_cpu(
     site = Site(engine, objects, request.getfixturevalue(which), tmp_path)
     before = site.tables()
     replayed = site.replay()
-    assert [one.logged.record.image_id for one in replayed] == site.ids
+    assert [one.logged.record.photo_id for one in replayed] == site.ids
     assert [one.difference for one in replayed] == [None] * len(PHOTOS)
     assert {one.logged.record.verdict for one in replayed} >= {"cat", "not_cat"}
-    assert site.log.count_by_others(ran_by(site.classifier, site.decider)) == 0
+    assert site.log.count_by_others(ran_by(site.classifier, site.rule)) == 0
     assert site.tables() == before
 
 
 def test_a_replay_alone_gives_the_very_bits_of_the_batch(site: Site) -> None:
     for one in site.replay():
         record = one.logged.record
-        claim = Claim(record.image_id, "", one.logged.photo_key, one.logged.thumbnail_key, 1)
-        outcome = check_batch([claim], site.source, site.classifier, site.decider)[0]
+        claim = Claim(record.photo_id, "", one.logged.photo_key, one.logged.thumbnail_key, 1)
+        outcome = check_batch([claim], site.source, site.classifier, site.rule)[0]
         assert outcome.decision is not None
         assert outcome.decision.score == record.score
 
@@ -165,21 +167,21 @@ def test_what_was_tampered_with_is_found(site: Site) -> None:
 def test_other_networks_decisions_are_counted_not_replayed(site: Site, column: str) -> None:
     """The name alone does not matter: the weights do."""
     site.tamper(site.ids[0], **{column: "other", "score": 0.1234})
-    others = site.log.count_by_others(ran_by(site.classifier, site.decider))
+    others = site.log.count_by_others(ran_by(site.classifier, site.rule))
     assert (others, len(site.replay())) == ((0, 5) if column == "model" else (1, 4))
 
 
 def test_errors_are_no_decisions(site: Site) -> None:
     with writing(site.engine) as connection:
-        failed = {"image_id": site.ids[0], "attempt": 1, "finished_at": utcnow(), "error": "away"}
+        failed = {"photo_id": site.ids[0], "attempt": 1, "finished_at": utcnow(), "error": "away"}
         connection.execute(insert(check_log), failed)
     assert len(site.replay()) == len(PHOTOS)
-    assert site.log.count_by_others(ran_by(site.classifier, site.decider)) == 0
+    assert site.log.count_by_others(ran_by(site.classifier, site.rule)) == 0
 
 
 def test_thresholds_are_those_of_the_day(site: Site) -> None:
     """The administrator asks for another rate: what was decided before is still what it was."""
-    site.decider = site.decider.at(Thresholds(cat_at=2.0, not_cat_below=2.0))
+    site.rule = site.rule.at(Thresholds(cat_at=2.0, not_cat_below=2.0))
     assert site.differences() == {}
     site.tamper(site.ids[0], cat_at=2.0, not_cat_below=2.0)
     assert set(site.differences()) == {site.ids[0]}
@@ -205,8 +207,8 @@ def test_a_missing_picture_is_a_difference_and_a_deleted_photo_is_none(site: Sit
     site.objects.delete(site.objects.photos_bucket, site.row(gone).photo_key)
 
     class DeletedMeanwhile:
-        def get(self, claim: Claim, view: View) -> bytes:
-            if claim.image_id != deleted:
+        def get(self, claim: Claim, view: Rendition) -> bytes:
+            if claim.photo_id != deleted:
                 return site.source.get(claim, view)
             site.images.delete(deleted, site.owner_id, utcnow())
             raise ObjectMissing("The photo is not in the store.")
@@ -217,23 +219,23 @@ def test_a_missing_picture_is_a_difference_and_a_deleted_photo_is_none(site: Sit
 
 def test_a_store_that_is_away_ends_the_replay(site: Site) -> None:
     class Away:
-        def get(self, claim: Claim, view: View) -> bytes:
+        def get(self, claim: Claim, view: Rendition) -> bytes:
             raise StoreUnavailable("The object store did not answer.")
 
     with pytest.raises(CheckerError, match="did not answer"):
         site.replay(source=Away())
     with pytest.raises(CheckerError, match="did not answer"):
-        loaded = Loaded(site.classifier, site.decider)
+        loaded = Loaded(site.classifier, site.rule)
         list(shadow(site.log, Away(), loaded, loaded))
 
 
 def test_a_gpus_scores_may_move_within_the_tolerance(site: Site) -> None:
     near, far, over = site.ids[1:4]
-    scores = {one.logged.record.image_id: one.logged.record.score or 0.0 for one in site.replay()}
+    scores = {one.logged.record.photo_id: one.logged.record.score or 0.0 for one in site.replay()}
     site.tamper(near, score=scores[near] + 0.01, device="cuda:0")
     site.tamper(far, score=scores[far] + 0.03, device="cuda:0")
     site.tamper(over, score=scores[over] + 0.01, device="cuda:0", verdict="unsure")
-    found = {one.logged.record.image_id: one for one in site.replay() if one.difference}
+    found = {one.logged.record.photo_id: one for one in site.replay() if one.difference}
     assert {id: one.within_tolerance for id, one in found.items()} == {far: False, over: True}
     site.tamper(near, device="cpu")
     assert near in site.differences()
@@ -242,9 +244,9 @@ def test_a_gpus_scores_may_move_within_the_tolerance(site: Site) -> None:
 def test_since_and_sample(site: Site) -> None:
     for days, id in enumerate(site.ids):
         site.tamper(id, finished_at=utcnow() - timedelta(days=days))
-    ran = ran_by(site.classifier, site.decider)
+    ran = ran_by(site.classifier, site.rule)
     since = utcnow() - timedelta(days=1, hours=1)
-    assert [one.logged.record.image_id for one in site.replay(since=since)] == site.ids[:2]
+    assert [one.logged.record.photo_id for one in site.replay(since=since)] == site.ids[:2]
     site.tamper(site.ids[0], runtime="other")
     assert site.log.count_by_others(ran, since) == 1
     assert site.log.count_by_others(ran, utcnow() + timedelta(days=1)) == 0
@@ -258,9 +260,9 @@ def test_pages_have_every_row_once_and_samples_have_no_favourites(engine: Engine
     ids = add_images(engine, count, status="cat")
     pages = list(CheckLog(engine).checked_photos())
     assert [len(page) for page in pages] == [PAGE, PAGE, 1]
-    assert [photo.image_id for page in pages for photo in page] == ids
+    assert [photo.photo_id for page in pages for photo in page] == ids
     drawn = Counter(
-        photo.image_id for _ in range(40) for page in CheckLog(engine).checked_photos(PAGE) for photo in page
+        photo.photo_id for _ in range(40) for page in CheckLog(engine).checked_photos(PAGE) for photo in page
     )
     assert set(drawn) == set(ids)  # one that is never drawn: once in 10**9 runs
     assert sum(drawn.values()) == 40 * PAGE
@@ -270,27 +272,27 @@ def test_pages_have_every_row_once_and_samples_have_no_favourites(engine: Engine
 
 def test_a_shadow_tells_flips_in_both_directions_and_writes_nothing(site: Site) -> None:
     before = site.tables()
-    same = site.shadow(site.decider)
-    assert [one.photo.image_id for one in same] == site.ids
+    same = site.shadow(site.rule)
+    assert [one.photo.photo_id for one in same] == site.ids
     assert not any(one.flips for one in same)
-    cats = [one.photo.image_id for one in same if one.current.verdict == "cat"]
-    others = [one.photo.image_id for one in same if one.current.verdict == "not_cat"]
+    cats = [one.photo.photo_id for one in same if one.current.verdict == "cat"]
+    others = [one.photo.photo_id for one in same if one.current.verdict == "not_cat"]
     assert cats and others
-    strict = site.shadow(site.decider.at(Thresholds(2.0, 2.0)))
-    assert [one.photo.image_id for one in strict if one.flips and not one.towards_cat] == cats
-    lenient = site.shadow(site.decider.at(Thresholds(2.0, -1.0)))
-    assert [one.photo.image_id for one in lenient if one.flips and one.towards_cat] == others
-    assert len(site.shadow(site.decider, sample=2)) == 2
+    strict = site.shadow(site.rule.at(Thresholds(2.0, 2.0)))
+    assert [one.photo.photo_id for one in strict if one.flips and not one.towards_cat] == cats
+    lenient = site.shadow(site.rule.at(Thresholds(2.0, -1.0)))
+    assert [one.photo.photo_id for one in lenient if one.flips and one.towards_cat] == others
+    assert len(site.shadow(site.rule, sample=2)) == 2
     assert site.tables() == before
 
 
 def test_a_shadow_is_another_network_on_the_same_bytes(site: Site) -> None:
-    classifier, decider = classifier_and_decider(dataclasses.replace(LITE0, model="efficientnet_lite2"))
-    current, candidate = Loaded(site.classifier, site.decider), Loaded(classifier, decider)
+    classifier, rule = classifier_and_rule(dataclasses.replace(LITE0, model="efficientnet_lite2"))
+    current, candidate = Loaded(site.classifier, site.rule), Loaded(classifier, rule)
     compared = list(shadow(site.log, site.source, current, candidate, workers=2))
     for one in compared:
         assert one is not None
-        claim = Claim(one.photo.image_id, "", one.photo.photo_key, one.photo.thumbnail_key, 1)
+        claim = Claim(one.photo.photo_id, "", one.photo.photo_key, one.photo.thumbnail_key, 1)
         (alone,) = check_batch([claim], site.source, *candidate)
         assert alone.decision == one.candidate
         assert one.candidate.score != one.current.score
@@ -299,7 +301,7 @@ def test_a_shadow_is_another_network_on_the_same_bytes(site: Site) -> None:
 
 def test_a_shadow_leaves_out_what_cannot_be_read(site: Site) -> None:
     site.objects.put(site.objects.photos_bucket, site.row(site.ids[0]).photo_key, b"no picture")
-    assert [one.photo.image_id for one in site.shadow(site.decider)] == site.ids[1:]
+    assert [one.photo.photo_id for one in site.shadow(site.rule)] == site.ids[1:]
 
 
 def test_a_recheck_gives_each_photo_all_its_attempts_and_the_same_verdict(site: Site) -> None:
@@ -317,13 +319,13 @@ def test_a_recheck_gives_each_photo_all_its_attempts_and_the_same_verdict(site: 
 
 def test_a_recheck_takes_what_it_is_told(site: Site) -> None:
     rechecks = Rechecks(site.engine)
-    digest = site.classifier.stamp.weights_sha256
+    digest = site.classifier.model_info.weights_sha256
     cats = [id for id in site.ids if site.row(id).status == "cat"]
     assert rechecks.count(Which(digest[:8])) == len(PHOTOS)
     assert rechecks.count(Which("%")) == 0
     # Only the latest verdict counts.
     with writing(site.engine) as connection:
-        newer = {"image_id": cats[0], "attempt": 1, "finished_at": utcnow(), "verdict": "cat"}
+        newer = {"photo_id": cats[0], "attempt": 1, "finished_at": utcnow(), "verdict": "cat"}
         connection.execute(insert(check_log), {**newer, "weights_sha256": "beef" * 16})
         connection.execute(insert(check_log), {**newer, "verdict": None, "error": "away"})
     assert rechecks.count(Which(digest[:8])) == len(PHOTOS) - 1
@@ -352,7 +354,7 @@ def test_a_photo_that_is_being_checked_is_left_alone(engine: Engine) -> None:
     ids = {status: add_images(engine, 1, status=status, checked_at=utcnow())[0] for status in Status}
     assert Rechecks(engine).set_back(Which(since=utcnow() - timedelta(days=1)), utcnow()) == 5
     with reading(engine) as connection:
-        query = select(images.c.id, images.c.status)
+        query = select(photos.c.id, photos.c.status)
         rows = {row.id: row.status for row in connection.execute(query)}
     assert rows.pop(ids[Status.CHECKING]) == "checking"
     assert set(rows.values()) == {"pending"}
@@ -365,7 +367,7 @@ def test_many_are_set_back_in_portions(engine: Engine) -> None:
     assert rechecks.set_back(unsure, now, limit=1001) == 1001
     assert rechecks.count(unsure) == 1000
     with reading(engine) as connection:
-        left = connection.execute(select(images.c.id).where(images.c.status == "unsure")).scalars()
+        left = connection.execute(select(photos.c.id).where(photos.c.status == "unsure")).scalars()
         assert sorted(left) == ids[1001:]
     assert rechecks.set_back(unsure, now) == 1000
     assert rechecks.count(unsure) == 0
@@ -374,7 +376,7 @@ def test_many_are_set_back_in_portions(engine: Engine) -> None:
 def _decide(engine: Engine, id: int, verdict: str, status: str | None = None) -> None:
     with writing(engine) as connection:
         values = {"human_verdict": verdict, "human_verdict_at": utcnow(), "status": status or verdict}
-        connection.execute(update(images).where(images.c.id == id).values(values))
+        connection.execute(update(photos).where(photos.c.id == id).values(values))
 
 
 def _jpeg(colour: str) -> bytes:

@@ -19,8 +19,8 @@ from catloader.intake.upload import Uploaded, upload
 from catloader.server.data_dir import beside, database
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.schema import images
-from catloader.wiring import build, classifier_and_decider
+from catloader.store.db.schema import photos
+from catloader.wiring import build, classifier_and_rule
 
 ROOT = Path(__file__).resolve().parents[3]
 OF_EACH = 50
@@ -53,16 +53,16 @@ def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path
                 [],
                 owner,
                 settings=settings,
-                images=services.images,
+                photos=services.photos,
                 objects=services.objects,
                 dispatcher=Off(),
                 now=utcnow,
             )
-            ids = [one.image_id for one in said if isinstance(one, Uploaded)]
+            ids = [one.photo_id for one in said if isinstance(one, Uploaded)]
             assert len(ids) == OF_EACH
             with writing(services.engine) as connection:
                 reviewed = {"human_verdict": verdict, "human_verdict_at": utcnow()}
-                connection.execute(update(images).where(images.c.id.in_(ids[:-1])).values(reviewed))
+                connection.execute(update(photos).where(photos.c.id.in_(ids[:-1])).values(reviewed))
         command = [sys.executable, "scripts/calibrate.py", "database", "--model", settings.model]
         environ = {"CATLOADER_DATA_DIR": str(tmp_path), "CATLOADER_MIN_FREE_BYTES": "0"}
 
@@ -83,14 +83,14 @@ def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path
         with writing(services.engine) as connection:
             for verdict, last in (("cat", OF_EACH), ("not_cat", 2 * OF_EACH)):
                 reviewed = {"human_verdict": verdict, "human_verdict_at": utcnow()}
-                connection.execute(update(images).where(images.c.id == last).values(reviewed))
+                connection.execute(update(photos).where(photos.c.id == last).values(reviewed))
         services.close()
     # Without a site, too: it starts the embedded S3 by itself.
     done = calibrated()
     assert done.returncode == 0, done.stderr
     assert "fp32 checks nothing by this profile: a maximum false positive rate of 0.01 is" in done.stderr
     assert "Another form of the network may" in done.stderr
-    classifier, decider = classifier_and_decider(
+    classifier, rule = classifier_and_rule(
         replace(
             settings,
             runtime="torch",
@@ -100,6 +100,6 @@ def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path
         )
     )
     classifier.close()
-    assert decider.profile is not None
-    assert decider.profile.folder == tmp_path / "profiles"
-    assert decider.profile.made["data"]["counts"] == {"cat": OF_EACH, "not_cat": OF_EACH}
+    assert rule.profile is not None
+    assert rule.profile.folder == tmp_path / "profiles"
+    assert rule.profile.made["data"]["counts"] == {"cat": OF_EACH, "not_cat": OF_EACH}

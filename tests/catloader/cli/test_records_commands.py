@@ -19,8 +19,8 @@ from catloader.cli import main
 from catloader.intake.upload import upload
 from catloader.settings import Settings
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.photos import Images
-from catloader.store.db.schema import check_log, images
+from catloader.store.db.photos import Photos
+from catloader.store.db.schema import check_log, photos
 from catloader.store.db.users import Users
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
@@ -68,7 +68,7 @@ def on_site(typed: Run, engine: Engine, s3_server: EmbeddedS3, objects: ObjectSt
         [],
         Users(engine).create("ada@example.org", "hash", utcnow()).id,
         settings=Settings(data_dir=tmp_path, min_free_bytes=0),
-        images=Images(engine, objects.photos_bucket, objects.thumbnails_bucket),
+        photos=Photos(engine, objects.photos_bucket, objects.thumbnails_bucket),
         objects=objects,
         dispatcher=Off(),
         now=utcnow,
@@ -106,7 +106,7 @@ def test_verify_says_what_differs_and_ends_with_1(on_site: Run, engine: Engine) 
 def test_recheck_counts_first_and_leaves_people_alone(on_site: Run, engine: Engine) -> None:
     with writing(engine) as connection:
         decided = {"human_verdict": "cat", "human_verdict_at": utcnow()}
-        connection.execute(update(images).where(images.c.status == "cat").values(decided))
+        connection.execute(update(photos).where(photos.c.status == "cat").values(decided))
         digest = connection.execute(select(check_log.c.weights_sha256).limit(1)).scalar_one()
     words = ("check", "recheck", "--model-digest", digest[:12])
     told = "1 photo would wait for another check.\n1 photo decided by people stays so.\n"
@@ -135,7 +135,7 @@ def test_a_shadow_lists_flips_and_who_is_right(on_site: Run, engine: Engine, tmp
     _contrary_profile(tmp_path / "profiles")
     with writing(engine) as connection:
         human = {"human_verdict": "cat", "human_verdict_at": utcnow()}
-        connection.execute(update(images).where(images.c.status == "cat").values(human))
+        connection.execute(update(photos).where(photos.c.status == "cat").values(human))
     before = _statuses(engine)
     result = on_site("models", "shadow", "efficientnet_lite2", **rates)
     assert result.exit_code == 0
@@ -200,7 +200,9 @@ def test_the_list_tells_which_forms_are_measured(typed: Run, tmp_path: Path) -> 
 
 
 def test_the_digests_of_all_that_serves_are_told_and_checked(typed: Run, tmp_path: Path) -> None:
-    (shipped,) = (card for card in openvino_ir.cards(entry_named("efficientnet_lite0"), tmp_path, "int8"))
+    (shipped,) = (
+        manifest for manifest in openvino_ir.manifests(entry_named("efficientnet_lite0"), tmp_path, "int8")
+    )
     lines = typed("models", "verify", "efficientnet_lite0").output.splitlines()
     assert [line.split() for line in lines] == [
         ["efficientnet_lite0", "ok", "sha256", entry_named("efficientnet_lite0").sha256[:16]],
@@ -260,7 +262,7 @@ def test_photos_wait_while_the_self_test_fails(on_site: Run, engine: Engine, tmp
     assert "self-test" in _one_line(on_site("check", "run"))
     assert _statuses(engine) == ["pending", "pending"]
     with reading(engine) as connection:
-        assert set(connection.execute(select(images.c.attempts)).scalars()) == {0}
+        assert set(connection.execute(select(photos.c.attempts)).scalars()) == {0}
     broken.unlink()
     assert on_site("check", "run").output == "2 photos checked.\n"
     assert _statuses(engine) == ["cat", "not_cat"]
@@ -292,4 +294,4 @@ def _contrary_profile(folder: Path) -> None:
 
 def _statuses(engine: Engine) -> list[str]:
     with reading(engine) as connection:
-        return sorted(connection.execute(select(images.c.status)).scalars())
+        return sorted(connection.execute(select(photos.c.status)).scalars())

@@ -19,7 +19,7 @@ from catloader.intake.upload import Refused, Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import utcnow
-from catloader.store.db.photos import Images
+from catloader.store.db.photos import Photos
 from catloader.store.db.users import Users
 from catloader.store.s3.objects import ObjectStore
 
@@ -27,8 +27,8 @@ from catloader.store.s3.objects import ObjectStore
 class CountingDispatcher:
     """Implements ``Dispatcher``: remembers how many photos were in the table at each wake-up."""
 
-    def __init__(self, images: Images) -> None:
-        self._images = images
+    def __init__(self, photos: Photos) -> None:
+        self._images = photos
         self.wakes: list[int] = []
 
     def wake(self) -> None:
@@ -41,7 +41,7 @@ class CountingDispatcher:
 class Site:
     def __init__(self, engine: Engine, objects: ObjectStore, settings: Settings) -> None:
         self.engine, self.objects, self.settings = engine, objects, settings
-        self.images = Images(engine, objects.photos_bucket, objects.thumbnails_bucket)
+        self.images = Photos(engine, objects.photos_bucket, objects.thumbnails_bucket)
         self.dispatcher = CountingDispatcher(self.images)
         self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
 
@@ -53,7 +53,7 @@ class Site:
             captions,
             self.owner_id,
             settings=self.settings,
-            images=self.images,
+            photos=self.images,
             objects=self.objects,
             dispatcher=self.dispatcher,
             now=utcnow,
@@ -104,7 +104,7 @@ def test_one_outcome_per_file_and_no_bad_one_spoils_others(site: Site) -> None:
     assert [getattr(outcome, "status", 201) for outcome in outcomes] == [201, 415, 201, 400, 422]
     rows = site.images.of_owner(site.owner_id, None, 10)
     assert [row.id for row in reversed(rows)] == [
-        outcome.image_id for outcome in outcomes if isinstance(outcome, Uploaded)
+        outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)
     ]
     assert [row.caption for row in rows] == ["third", "first"]
     assert site.dispatcher.wakes == [2]  # once, when both were committed

@@ -15,13 +15,13 @@ from catloader.checks.dispatch import Off
 from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.photos import Images
+from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
-from catloader.store.db.schema import Status, check_log, images
+from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from catloader.wiring import load_network
+from catloader.wiring import load_model
 from checker.pipeline import Loaded
-from checker.ports import Claim, ImageSource, View
+from checker.ports import Claim, ImageSource, Rendition
 from checker.service import CheckerService
 from tests.support.rows import some_user
 
@@ -31,7 +31,7 @@ LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", prec
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Loaded]:
-    loaded = load_network(LITE0)
+    loaded = load_model(LITE0)
     yield loaded
     loaded.classifier.close()
 
@@ -48,12 +48,12 @@ class Site:
             [],
             some_user(engine).id,
             settings=Settings(min_free_bytes=0),
-            images=Images(engine, objects.photos_bucket, objects.thumbnails_bucket),
+            photos=Photos(engine, objects.photos_bucket, objects.thumbnails_bucket),
             objects=objects,
             dispatcher=Off(),
             now=utcnow,
         )
-        self.ids = [one.image_id for one in done if isinstance(one, Uploaded)]
+        self.ids = [one.photo_id for one in done if isinstance(one, Uploaded)]
         assert len(self.ids) == len(PICTURES)
 
     def service(self, source: ImageSource | None = None, network: Loaded | None = None) -> CheckerService:
@@ -68,11 +68,11 @@ class Site:
 
     def statuses(self) -> list[str]:
         with reading(self.engine) as connection:
-            return list(connection.execute(select(images.c.status).order_by(images.c.id)).scalars())
+            return list(connection.execute(select(photos.c.status).order_by(photos.c.id)).scalars())
 
     def key(self, place: int) -> str:
         with reading(self.engine) as connection:
-            query = select(images.c.photo_key).where(images.c.id == self.ids[place])
+            query = select(photos.c.photo_key).where(photos.c.id == self.ids[place])
             return str(connection.execute(query).scalar_one())
 
 
@@ -86,10 +86,10 @@ def test_every_photo_gets_its_verdict_and_its_log_row(site: Site) -> None:
     assert site.statuses()[0] == Status.CAT
     assert set(site.statuses()[1:]) == {Status.NOT_CAT}
     with reading(site.engine) as connection:
-        rows = connection.execute(select(check_log).order_by(check_log.c.image_id)).all()
-        photos = connection.execute(select(images).order_by(images.c.id)).all()
-    assert [row.image_id for row in rows] == site.ids
-    for row, photo in zip(rows, photos, strict=True):
+        rows = connection.execute(select(*CHECK_LOG_COLUMNS).order_by(check_log.c.photo_id)).all()
+        photo_rows = connection.execute(select(photos).order_by(photos.c.id)).all()
+    assert [row.photo_id for row in rows] == site.ids
+    for row, photo in zip(rows, photo_rows, strict=True):
         assert (row.photo_sha256, row.thumbnail_sha256) == (photo.sha256, photo.thumbnail_sha256)
         assert (row.batch_size, row.attempt, row.error) == (2, 1, None)
         assert set(row.ms) == {"fetch", "decode", "classify", "total"}
@@ -127,7 +127,7 @@ def test_a_verdict_that_cannot_be_written_is_nobody_elses_trouble(
     assert set(statuses[2:]) == {Status.NOT_CAT}
     assert f"photo {refused} waits for the end of its lease" in caplog.text
     with reading(site.engine) as connection:
-        logged = connection.execute(select(check_log.c.image_id).order_by(check_log.c.image_id)).scalars()
+        logged = connection.execute(select(check_log.c.photo_id).order_by(check_log.c.photo_id)).scalars()
         assert list(logged) == [id for id in site.ids if id != refused]
 
 
@@ -169,7 +169,7 @@ def test_a_checker_that_closes_leaves_the_rest_to_the_next_one(site: Site) -> No
     class Closing(S3ImageSource):
         """Its service is told to stop while the first photos are being fetched."""
 
-        def get(self, claim: Claim, view: View) -> bytes:
+        def get(self, claim: Claim, view: Rendition) -> bytes:
             if not closing:
                 closing.append(threading.Thread(target=first.close, args=(10,)))
                 closing[0].start()
@@ -177,19 +177,19 @@ def test_a_checker_that_closes_leaves_the_rest_to_the_next_one(site: Site) -> No
                     threading.Event().wait(0.01)
             return super().get(claim, view)
 
-    first = site.service(Closing(site.objects), load_network(LITE0))
+    first = site.service(Closing(site.objects), load_model(LITE0))
     done = first.drain()
     closing[0].join()
     assert done < len(PICTURES)
     assert Status.CHECKING not in site.statuses()
     assert site.service().drain() == len(PICTURES) - done
     with reading(site.engine) as connection:
-        rows = list(connection.execute(select(check_log.c.image_id)).scalars())
+        rows = list(connection.execute(select(check_log.c.photo_id)).scalars())
     assert sorted(rows) == site.ids
 
 
 def test_a_human_decision_stands(site: Site) -> None:
     with writing(site.engine) as connection:
-        connection.execute(update(images).where(images.c.id == site.ids[0]).values(human_verdict="not_cat"))
+        connection.execute(update(photos).where(photos.c.id == site.ids[0]).values(human_verdict="not_cat"))
     site.service().drain()
     assert site.statuses()[0] == Status.NOT_CAT

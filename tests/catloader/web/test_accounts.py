@@ -191,7 +191,7 @@ def test_deleting_the_account(app: Flask) -> None:
     assert (answer.status_code, answer.location) == (303, "/")
     assert "is deleted" in anna.get("/").text
     assert services_of(app).ledger.count() == 2
-    assert services_of(app).images.by_id(photo) is None
+    assert services_of(app).photos.by_id(photo) is None
     assert there.get("/photos").status_code == 303
     assert anna.log_in().status_code == 401
 

@@ -28,8 +28,8 @@ from catloader.explanations.explainer import LIMIT_S, Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.store.db.engine import utcnow
 from catloader.store.db.explanations import Explanations
-from catloader.store.db.photos import Image as Row
-from catloader.store.db.schema import images
+from catloader.store.db.photos import Photo as Row
+from catloader.store.db.schema import photos
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.profile import load_profile
@@ -83,7 +83,7 @@ def _judge(app: Flask, *, profile_id: str = "uncalibrated", **network: str) -> N
 
 
 def _row(app: Flask, photo: int) -> Row:
-    row = services_of(app).images.by_id(photo)
+    row = services_of(app).photos.by_id(photo)
     assert row
     return row
 
@@ -157,7 +157,7 @@ def test_made_once_and_deleted_with_the_photo(
     assert (unchanged.status_code, unchanged.data) == (304, b"")
 
     with engine.begin() as connection:
-        connection.execute(update(images).values(on_air=True))
+        connection.execute(update(photos).values(on_air=True))
     eve = Person(app, "eve@example.org")
     assert eve.get(f"/photos/{photo}/photo.jpg").status_code == 200
     assert eve.get(f"/photos/{photo}/explanation.jpg").status_code == 404
@@ -176,15 +176,15 @@ def test_a_check_by_another_network_makes_it_stale_and_the_account_takes_it_alon
     first = anna.get(f"/photos/{photo}/explanation.jpg")
     int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
     # The same network; one of other weights; that one under another profile.
-    for stamp, stale, same_picture in (
+    for model_info, stale, same_picture in (
         (_MEASURED, False, True),
         (_MEASURED | int8, True, True),
         (int8, True, False),
     ):
         before = _row(app, photo).explanation_key
         with engine.begin() as connection:
-            connection.execute(update(images).values(status="pending"))
-        _judge(app, **stamp)
+            connection.execute(update(photos).values(status="pending"))
+        _judge(app, **model_info)
         assert ("its unrounded form" in anna.get(f"/photos/{photo}").text) is stale
         answer = anna.get(f"/photos/{photo}/explanation.jpg")
         assert answer.status_code == 200
@@ -223,7 +223,7 @@ def test_one_at_a_time_and_a_photo_deleted_meanwhile_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("stamp", "words"),
+    ("model_info", "words"),
     [
         ({"weights_sha256": "0" * 64}, "efficientnet_lite0, is not on this machine any more"),
         ({"model": "resnet18", "weights_sha256": "0" * 64}, "resnet18, is not on this machine any more"),
@@ -232,10 +232,10 @@ def test_one_at_a_time_and_a_photo_deleted_meanwhile_leaves_nothing(
     ],
 )
 def test_what_decided_is_gone(
-    app: Flask, anna: Person, tmp_path: Path, stamp: dict[str, str], words: str
+    app: Flask, anna: Person, tmp_path: Path, model_info: dict[str, str], words: str
 ) -> None:
     photo = anna.upload_one()
-    _judge(app, **stamp)
+    _judge(app, **model_info)
     answer = anna.get(f"/photos/{photo}/explanation.jpg", Accept="application/json")
     assert (answer.status_code, words in (answer.json or {})["error"]) == (409, True)
     page = anna.get(f"/photos/{photo}/explanation.jpg")

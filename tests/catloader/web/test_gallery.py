@@ -11,7 +11,7 @@ import requests
 from flask import Flask
 from sqlalchemy import Engine, update
 
-from catloader.store.db.schema import images
+from catloader.store.db.schema import photos
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.ports import Outcome, Verdict
@@ -47,7 +47,7 @@ def test_other_peoples_photos_are_not_there(app: Flask, anna: Person) -> None:
 def test_a_photo_on_air_is_seen_by_those_who_are_logged_in(app: Flask, engine: Engine, anna: Person) -> None:
     photo = anna.upload_one()
     with engine.begin() as connection:
-        connection.execute(update(images).values(on_air=True))
+        connection.execute(update(photos).values(on_air=True))
     eve = Person(app, "eve@example.org")
     assert eve.get(f"/photos/{photo}/photo.jpg").status_code == 200
     assert eve.get(f"/photos/{photo}/thumbnail.jpg").status_code == 200
@@ -58,7 +58,7 @@ def test_a_photo_on_air_is_seen_by_those_who_are_logged_in(app: Flask, engine: E
 
 def test_pictures_and_their_headers(app: Flask, anna: Person) -> None:
     photo = anna.upload_one(jpeg(size=(300, 200)))
-    image = services_of(app).images.by_id(photo)
+    image = services_of(app).photos.by_id(photo)
     assert image
     for path, sha256 in (("photo.jpg", image.sha256), ("thumbnail.jpg", image.thumbnail_sha256)):
         answer = anna.get(f"/photos/{photo}/{path}")
@@ -84,7 +84,7 @@ def test_delivery_by_short_lived_urls(
         answer = anna.get(f"/photos/{photo}/photo.jpg")
         assert answer.status_code == 302
         assert "no-store" in answer.headers["Cache-Control"]
-        image = services_of(app).images.by_id(photo)
+        image = services_of(app).photos.by_id(photo)
         assert image
         with requests.Session() as browser:
             browser.trust_env = False
@@ -98,7 +98,7 @@ def test_delivery_by_short_lived_urls(
 
 def test_deleting_a_photo(app: Flask, anna: Person, objects: ObjectStore) -> None:
     photo = anna.upload_one()
-    image = services_of(app).images.by_id(photo)
+    image = services_of(app).photos.by_id(photo)
     assert image
     stored = ((objects.photos_bucket, image.photo_key), (objects.thumbnails_bucket, image.thumbnail_key))
     assert [objects.exists(*where) for where in stored] == [True, True]
@@ -192,7 +192,7 @@ def test_a_subject_of_your_own_has_its_own_words(
 def test_older_photos(app: Flask, engine: Engine, anna: Person) -> None:
     anna.upload_one()
     with engine.begin() as connection:
-        columns = [c.name for c in images.c if c.name not in ("id", "photo_key", "thumbnail_key")]
+        columns = [c.name for c in photos.c if c.name not in ("id", "photo_key", "thumbnail_key")]
         names = ", ".join(columns)
         for n in range(30):
             connection.exec_driver_sql(

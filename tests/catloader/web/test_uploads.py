@@ -30,7 +30,7 @@ def anna(app: Flask) -> Person:
 
 
 def _photos(anna: Person) -> int:
-    return sum(services_of(anna.app).images.count_by_status(anna.id).values())
+    return sum(services_of(anna.app).photos.count_by_status(anna.id).values())
 
 
 def test_good_photos_lead_to_my_photos(anna: Person) -> None:
@@ -81,7 +81,7 @@ def test_the_token_of_a_script_comes_as_a_header(anna: Person) -> None:
 def test_captions(anna: Person) -> None:
     parts = [(io.BytesIO(jpeg()), name) for name in ("a.jpg", "b.jpg")]
     anna.post("/upload", {"photos": parts, "caption": ["first <b>", "second"]})
-    second, first = services_of(anna.app).images.of_owner(anna.id, None, 9)
+    second, first = services_of(anna.app).photos.of_owner(anna.id, None, 9)
     assert (first.caption, second.caption) == ("first <b>", "second")
     assert "first &lt;b&gt;" in anna.get(f"/photos/{first.id}").text
     refused = anna.upload(("a.jpg", jpeg()), caption="x" * 501)
@@ -151,7 +151,7 @@ def test_hostile_names(anna: Person, hostile_dir: Path, caplog: pytest.LogCaptur
                 assert b"<img src=x" not in answer.data
     for record in caplog.records:
         assert not {"\r", "\n"} & set(record.getMessage())
-    keys = {i.photo_key for i in services_of(anna.app).images.of_owner(anna.id, None, 999)}
+    keys = {i.photo_key for i in services_of(anna.app).photos.of_owner(anna.id, None, 999)}
     assert all(key.isascii() and key.removesuffix(".jpg").isalnum() for key in keys)
 
 

@@ -10,7 +10,7 @@ from checker.decision.head import Head, log_odds
 from checker.decision.operating_point import (
     DEFAULT_THRESHOLDS,
     UNCALIBRATED,
-    Decider,
+    ThresholdRule,
     Thresholds,
     choose,
     softmax,
@@ -18,13 +18,13 @@ from checker.decision.operating_point import (
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
 from checker.decision.subject import SUBJECTS, Subject
 from checker.errors import ModelRefused
-from checker.ports import Floats, ModelStamp, Verdict, View
+from checker.ports import Floats, ModelInfo, Rendition, Verdict
 from models.catalogue import class_names, entry_named
 
 HOUSE_CAT = SUBJECTS["house_cat"]
 TABBY, LYNX, CUP = 281, 287, 968
 FEATURES = 8
-STAMP = ModelStamp("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu")
+STAMP = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu")
 PREPROCESSING = entry_named("efficientnet_lite0").preprocessing
 
 
@@ -53,8 +53,8 @@ def logits(**mass: float) -> Floats:
     return logits
 
 
-def decider(of: Profile | None = None) -> Decider:
-    return Decider(HOUSE_CAT, class_names(), profile=of)
+def rule(of: Profile | None = None) -> ThresholdRule:
+    return ThresholdRule(HOUSE_CAT, class_names(), profile=of)
 
 
 NO_FEATURES = np.zeros(FEATURES, np.float32)
@@ -63,24 +63,24 @@ NO_FEATURES = np.zeros(FEATURES, np.float32)
 def test_the_mass_of_all_classes_counts_not_the_best_one() -> None:
     spread = logits(c281=0.2, c282=0.2, c283=0.2, c284=0.1, c285=0.1)
     assert log_odds(spread, HOUSE_CAT) == pytest.approx(math.log(0.8 / 0.2), rel=1e-4)
-    decision = decider().decide(spread, NO_FEATURES, spread, NO_FEATURES)
+    decision = rule().decide(spread, NO_FEATURES, spread, NO_FEATURES)
     assert decision.verdict is Verdict.CAT
     assert decision.score == pytest.approx(0.8, rel=1e-4)
-    assert sum(decision.subject_scores[View.PHOTO].values()) == pytest.approx(0.8, rel=1e-4)
+    assert sum(decision.subject_scores[Rendition.PHOTO].values()) == pytest.approx(0.8, rel=1e-4)
 
 
 def test_both_views_count() -> None:
     cat, cup = logits(c281=0.9), logits(c968=0.9)
-    both = decider().decide(cat, NO_FEATURES, cat, NO_FEATURES).score
-    first = decider().decide(cat, NO_FEATURES, cup, NO_FEATURES).score
-    second = decider().decide(cup, NO_FEATURES, cat, NO_FEATURES).score
-    none = decider().decide(cup, NO_FEATURES, cup, NO_FEATURES).score
+    both = rule().decide(cat, NO_FEATURES, cat, NO_FEATURES).score
+    first = rule().decide(cat, NO_FEATURES, cup, NO_FEATURES).score
+    second = rule().decide(cup, NO_FEATURES, cat, NO_FEATURES).score
+    none = rule().decide(cup, NO_FEATURES, cup, NO_FEATURES).score
     assert first == pytest.approx(second)
     assert both > first > none
 
 
 def test_without_a_profile_the_decision_says_so() -> None:
-    decision = decider().decide(logits(c281=0.2), NO_FEATURES, logits(c281=0.2), NO_FEATURES)
+    decision = rule().decide(logits(c281=0.2), NO_FEATURES, logits(c281=0.2), NO_FEATURES)
     assert decision.profile_id == UNCALIBRATED
     assert (decision.cat_at, decision.not_cat_below) == (
         DEFAULT_THRESHOLDS.cat_at,
@@ -91,25 +91,25 @@ def test_without_a_profile_the_decision_says_so() -> None:
 
 def test_a_wild_feline_is_reported_and_never_called_a_cat() -> None:
     lynx = logits(c287=0.9)
-    decision = decider().decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    decision = rule().decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
     assert decision.wild_feline
     assert decision.verdict is Verdict.NOT_CAT
     fooled = profile(Head(bias=20.0))
-    decision = decider(fooled).decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    decision = rule(fooled).decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
     assert (decision.wild_feline, decision.verdict) == (True, Verdict.UNSURE)
     tabby = logits(c281=0.5, c287=0.4)
-    assert not decider().decide(tabby, NO_FEATURES, tabby, NO_FEATURES).wild_feline
-    as_feline = Decider(SUBJECTS["feline"], class_names()).decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    assert not rule().decide(tabby, NO_FEATURES, tabby, NO_FEATURES).wild_feline
+    as_feline = ThresholdRule(SUBJECTS["feline"], class_names()).decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
     assert (as_feline.wild_feline, as_feline.verdict) == (False, Verdict.CAT)
 
 
 def test_labels_are_the_five_best_of_each_view() -> None:
-    decision = decider().decide(logits(c281=0.6, c282=0.3), NO_FEATURES, logits(c968=0.9), NO_FEATURES)
-    photo = decision.labels[View.PHOTO]
+    decision = rule().decide(logits(c281=0.6, c282=0.3), NO_FEATURES, logits(c968=0.9), NO_FEATURES)
+    photo = decision.labels[Rendition.PHOTO]
     assert [label.name for label in photo[:2]] == ["tabby", "tiger cat"]
     assert len(photo) == 5
     assert photo[0].confidence == pytest.approx(0.6, rel=1e-4)
-    assert decision.labels[View.THUMBNAIL][0].index == CUP
+    assert decision.labels[Rendition.THUMBNAIL][0].index == CUP
 
 
 def test_the_three_bands() -> None:
@@ -142,7 +142,7 @@ def test_a_target_stricter_than_any_measured_is_refused_and_says_what_there_is()
 def test_a_head_for_other_features_is_refused() -> None:
     fitted = profile(Head(features=np.ones(4)))
     with pytest.raises(ModelRefused, match="takes 4 features, the network gives 8"):
-        decider(fitted).decide(logits(), NO_FEATURES, logits(), NO_FEATURES)
+        rule(fitted).decide(logits(), NO_FEATURES, logits(), NO_FEATURES)
 
 
 def test_many_photos_at_once_get_the_scores_they_get_alone() -> None:
@@ -157,9 +157,9 @@ def test_many_photos_at_once_get_the_scores_they_get_alone() -> None:
 def test_extreme_logits_give_a_score_and_no_warning() -> None:
     sure = np.full(1000, -500, np.float32)
     sure[TABBY] = 500
-    assert decider().decide(sure, NO_FEATURES, sure, NO_FEATURES).score == pytest.approx(1.0)
+    assert rule().decide(sure, NO_FEATURES, sure, NO_FEATURES).score == pytest.approx(1.0)
     sure[TABBY], sure[CUP] = -500, 500
-    assert decider().decide(sure, NO_FEATURES, sure, NO_FEATURES).score == pytest.approx(0.0, abs=1e-9)
+    assert rule().decide(sure, NO_FEATURES, sure, NO_FEATURES).score == pytest.approx(0.0, abs=1e-9)
     assert softmax(sure).sum() == pytest.approx(1.0, rel=1e-4)
 
 
@@ -232,13 +232,13 @@ def test_a_profile_is_that_of_exactly_this_network(tmp_path: Path) -> None:
     key = ProfileKey.of(STAMP, PREPROCESSING, HOUSE_CAT)
     found = find_profile(key, [tmp_path])
     assert found is not None
-    decider = Decider(HOUSE_CAT, class_names(), profile=found, max_fpr=0.02, max_fnr=0.01)
-    assert decider.profile_id == profile().profile_id
-    assert decider.thresholds == Thresholds(0.6, 0.1)
+    rule = ThresholdRule(HOUSE_CAT, class_names(), profile=found, max_fpr=0.02, max_fnr=0.01)
+    assert rule.profile_id == profile().profile_id
+    assert rule.thresholds == Thresholds(0.6, 0.1)
     others = (
         ProfileKey.of(dataclasses.replace(STAMP, weights_sha256="cd" * 32), PREPROCESSING, HOUSE_CAT),
         ProfileKey.of(dataclasses.replace(STAMP, precision="int8"), PREPROCESSING, HOUSE_CAT),
         ProfileKey.of(dataclasses.replace(STAMP, runtime="openvino"), PREPROCESSING, HOUSE_CAT),
     )
     assert [find_profile(other, [tmp_path]) for other in others] == [None, None, None]
-    assert Decider(HOUSE_CAT, class_names()).profile_id == UNCALIBRATED
+    assert ThresholdRule(HOUSE_CAT, class_names()).profile_id == UNCALIBRATED

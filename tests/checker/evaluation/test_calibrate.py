@@ -23,7 +23,7 @@ from checker.evaluation.statistics import (
     wilson,
 )
 from checker.evaluation.thresholds import FOLDS, judge, threshold_above
-from checker.ports import ModelStamp
+from checker.ports import ModelInfo
 from models.catalogue import Preprocessing, entry_named
 from scripts._measure import Measured
 from scripts._photos import NoData, labelled_photos
@@ -47,7 +47,7 @@ def made_up(n: int, seed: int, separation: float = 2.0) -> tuple[Inputs, Flags]:
 class Stub:
     """A ``Classifier`` as far as ``calibrate`` asks: what ran, and how its input was made."""
 
-    stamp = ModelStamp("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu", {"numpy": "2"})
+    model_info = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu", {"numpy": "2"})
     preprocessing: Preprocessing = entry_named("efficientnet_lite0").preprocessing
     input_px = 224
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
-from checker.decision.operating_point import Decider
+from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.errors import UnreadableImage
 from checker.folder import report
@@ -33,7 +33,7 @@ from checker.folder.walk import Checked, Found, check_files, read, walk
 from checker.pipeline import Loaded, check_batch
 from checker.pixels import renditions
 from checker.pixels.renditions import site_views
-from checker.ports import Claim, Decision, Verdict, View
+from checker.ports import Claim, Decision, Rendition, Verdict
 from checker.runtimes.load import load_classifier
 from models.catalogue import class_names, resolve
 
@@ -49,14 +49,14 @@ LIMITS = Limits(
 
 
 @pytest.fixture(scope="module")
-def decider() -> Decider:
-    return Decider(load_subject("house_cat"), class_names())
+def rule() -> ThresholdRule:
+    return ThresholdRule(load_subject("house_cat"), class_names())
 
 
 @pytest.fixture(scope="module")
-def loaded(decider: Decider) -> Iterator[Loaded]:
+def loaded(rule: ThresholdRule) -> Iterator[Loaded]:
     classifier = load_classifier(*resolve("efficientnet_lite0", Path("models/weights")), device="cpu")
-    yield Loaded(classifier, decider)
+    yield Loaded(classifier, rule)
     classifier.close()
 
 
@@ -228,15 +228,15 @@ def test_the_views_follow_the_sites_settings() -> None:
 class _Uploaded:
     """``ports.ImageSource`` that gives what the site stores of a file."""
 
-    def get(self, claim: Claim, view: View) -> bytes:
+    def get(self, claim: Claim, view: Rendition) -> bytes:
         prepared = prepare(Path(claim.photo_key).read_bytes(), limits=LIMITS)
-        return prepared.photo if view is View.PHOTO else prepared.thumbnail
+        return prepared.photo if view is Rendition.PHOTO else prepared.thumbnail
 
 
 def _both(path: Path, loaded: Loaded) -> tuple[Decision, Decision]:
     """The site's decision, and the tool's."""
     claim = Claim(1, "", str(path), "", 1)
-    (site,) = check_batch([claim], _Uploaded(), loaded.classifier, loaded.decider)
+    (site,) = check_batch([claim], _Uploaded(), loaded.classifier, loaded.rule)
     (tool,) = _check(loaded, path)
     assert site.decision is not None
     assert tool.outcome is not None
@@ -293,13 +293,13 @@ def test_hostile_files_are_rows_like_others(hostile_dir: Path, loaded: Loaded) -
     assert not [item for item in checked if _error(item) and not (item.outcome and item.outcome.unreadable)]
 
 
-def _rows(loaded: Loaded, decider: Decider, *paths: Path | str) -> list[report.Row]:
-    return [report.row(item, loaded.classifier.stamp, decider) for item in _check(loaded, *paths)]
+def _rows(loaded: Loaded, rule: ThresholdRule, *paths: Path | str) -> list[report.Row]:
+    return [report.row(item, loaded.classifier.model_info, rule) for item in _check(loaded, *paths)]
 
 
-def test_the_fields_of_a_row(tmp_path: Path, loaded: Loaded, decider: Decider) -> None:
+def test_the_fields_of_a_row(tmp_path: Path, loaded: Loaded, rule: ThresholdRule) -> None:
     (tmp_path / "broken.jpg").write_text("no picture")
-    cat, broken = _rows(loaded, decider, PICTURES / "chelsea.png", tmp_path / "broken.jpg")
+    cat, broken = _rows(loaded, rule, PICTURES / "chelsea.png", tmp_path / "broken.jpg")
     assert set(cat) == set(broken) == {
         "path", "verdict", "score", "subject", "wild_feline", "calibrated", "profile", "model", "runtime",
         "precision", "device", "labels", "ms", "error",
@@ -322,11 +322,11 @@ def test_the_fields_of_a_row(tmp_path: Path, loaded: Loaded, decider: Decider) -
     assert broken["error"]
 
 
-def test_names_of_any_bytes_stay_one_valid_line(tmp_path: Path, loaded: Loaded, decider: Decider) -> None:
+def test_names_of_any_bytes_stay_one_valid_line(tmp_path: Path, loaded: Loaded, rule: ThresholdRule) -> None:
     names = [b"new\nline.jpg", b"latin\xe9.jpg", 'snow ☃, "q".jpg'.encode(), b"\x1b[31mred.jpg", b"tab\t.jpg"]
     for name in names:
         Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).touch()
-    rows = _rows(loaded, decider, tmp_path)
+    rows = _rows(loaded, rule, tmp_path)
     assert len(rows) == len(names)
     lines = [report.json_line(row).encode("utf-8") for row in rows]  # strictly: no surrogates
     read_back = [json.loads(line) for line in lines]
@@ -344,28 +344,28 @@ def test_names_of_any_bytes_stay_one_valid_line(tmp_path: Path, loaded: Loaded, 
 
 
 def test_table_and_csv_say_what_is_wild_and_what_is_uncalibrated(
-    tmp_path: Path, loaded: Loaded, decider: Decider, photos_dir: Path
+    tmp_path: Path, loaded: Loaded, rule: ThresholdRule, photos_dir: Path
 ) -> None:
     with (photos_dir / "labels.csv").open(newline="") as file:
         wild = [row["file"] for row in csv.DictReader(file) if row["label"] == "wild_feline"]
-    rows = _rows(loaded, decider, *(photos_dir / name for name in wild))
+    rows = _rows(loaded, rule, *(photos_dir / name for name in wild))
     felines = [row for row in rows if row["wild_feline"]]
     assert len(felines) > len(wild) // 2
     assert not any(row["verdict"] == "cat" for row in felines)
     assert all("wild feline: " in report.table_line(row) for row in felines)
     (line,) = csv.DictReader(io.StringIO(report.csv_header() + report.csv_line(felines[0])))
     assert (line["wild_feline"], line["calibrated"], line["profile"]) == ("True", "False", "uncalibrated")
-    assert "uncalibrated" in report.table_header(loaded.classifier.stamp, decider)
-    assert "uncalibrated" in report.summary(Counter({"cat": 2}), 1.0, decider)
+    assert "uncalibrated" in report.table_header(loaded.classifier.model_info, rule)
+    assert "uncalibrated" in report.summary(Counter({"cat": 2}), 1.0, rule)
 
 
-def test_the_summary_counts(decider: Decider) -> None:
+def test_the_summary_counts(rule: ThresholdRule) -> None:
     counts = Counter({"unreadable": 1, "cat": 2})
     assert (
-        report.summary(counts, 1.5, decider)
+        report.summary(counts, 1.5, rule)
         == "3 files: 2 cat, 1 unreadable (uncalibrated); 1.5 s, 2 a second\n"
     )
-    assert report.summary(Counter(), 1.5, decider) == "No pictures found.\n"
+    assert report.summary(Counter(), 1.5, rule) == "No pictures found.\n"
 
 
 @pytest.mark.parametrize(
@@ -395,11 +395,11 @@ def test_wrong_arguments(arguments: list[str], why: str, capsys: pytest.CaptureF
     assert why in said
 
 
-def test_a_found_dog_is_called_no_cat(decider: Decider) -> None:
+def test_a_found_dog_is_called_no_cat(rule: ThresholdRule) -> None:
     assert [report.worded(verdict, "house_cat") for verdict in Verdict] == list(Verdict)
     said = [report.worded(verdict, "dog") for verdict in Verdict]
     assert said == ["dog", "unsure", "not_dog", "unreadable"]
-    dogs = Decider(load_subject("dog"), class_names())
+    dogs = ThresholdRule(load_subject("dog"), class_names())
     assert report.summary(Counter({"cat": 2, "not_cat": 1}), 1, dogs).startswith(
         "3 files: 2 dog, 1 not_dog ("
     )
@@ -419,7 +419,7 @@ def test_a_large_transparent_picture_lies_on_white() -> None:
     for image in (picture, on_white):
         file = io.BytesIO()
         image.save(file, "PNG", compress_level=1)
-        pixels = Image.open(io.BytesIO(site_views(file.getvalue())[View.PHOTO]))
+        pixels = Image.open(io.BytesIO(site_views(file.getvalue())[Rendition.PHOTO]))
         both.append(np.asarray(pixels).astype(int))
     assert both[0].shape == both[1].shape
     assert np.abs(both[0] - both[1]).mean() < 1.5

@@ -19,7 +19,7 @@ from checker.errors import ModelRefused, UnreadableImage
 from checker.pixels import decode as pillow
 from checker.pixels import nvjpeg, simd_jpeg
 from checker.pixels.decode import decode
-from checker.runtimes.select import Asked, load_checker
+from checker.runtimes.select import RuntimeRequest, load_checker
 from models.catalogue import Preprocessing, entry_named, resolve
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -134,7 +134,7 @@ def test_profiles_of_one_decoder_do_not_hold_for_the_other() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize("runtime", ["auto", "torch", "openvino"])
 def test_without_a_gpu_it_is_refused_in_one_sentence(runtime: str, tmp_path: Path) -> None:
-    asked = Asked("auto", runtime, "auto", 0.01, 0.01, (), tmp_path, decoder="nvjpeg")
+    asked = RuntimeRequest("auto", runtime, "auto", 0.01, 0.01, (), tmp_path, decoder="nvjpeg")
     expected = (
         "on a GPU" if runtime == "openvino" else "Decoder nvjpeg needs a GPU and `pip install torchcodec`."
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from checker.errors import ClassifierFailed
-from checker.ports import Activations, ModelStamp, Pixels
+from checker.ports import Activations, ModelInfo, Pixels
 from checker.runtimes.batcher import Batcher
 from checker.runtimes.torch_runtime import TorchClassifier
 from models.catalogue import Preprocessing, resolve
@@ -23,7 +23,7 @@ POISON = 255
 class Counting:
     """Says of each picture its first byte, all in one pass; and keeps how large the passes were."""
 
-    stamp = ModelStamp("counting", "ab" * 32, "torch", "fp16", "cuda:0 none")
+    model_info = ModelInfo("counting", "ab" * 32, "torch", "fp16", "cuda:0 none")
     preprocessing: Preprocessing = ENTRY.preprocessing
     input_px = 1
 

@@ -100,24 +100,28 @@ def test_bf16_is_close_to_fp32(pictures: Pixels) -> None:
 
 @pytest.mark.parametrize("precision", ["auto", "fp32", "bf16"])
 def test_the_stamp_says_what_really_ran(precision: str) -> None:
-    stamp = load_classifier(LITE0, LITE0_PATH, device="cpu", runtime="torch", precision=precision).stamp
-    assert (stamp.model, stamp.weights_sha256) == ("efficientnet_lite0", LITE0.sha256)
-    assert (stamp.runtime, stamp.device) == ("torch", "cpu")
-    assert stamp.precision == ("fp32" if precision == "auto" else precision)
-    assert dict(stamp.versions) == {name: importlib.metadata.version(name) for name in ("torch", *LIBRARIES)}
+    model_info = load_classifier(
+        LITE0, LITE0_PATH, device="cpu", runtime="torch", precision=precision
+    ).model_info
+    assert (model_info.model, model_info.weights_sha256) == ("efficientnet_lite0", LITE0.sha256)
+    assert (model_info.runtime, model_info.device) == ("torch", "cpu")
+    assert model_info.precision == ("fp32" if precision == "auto" else precision)
+    assert dict(model_info.versions) == {
+        name: importlib.metadata.version(name) for name in ("torch", *LIBRARIES)
+    }
 
 
 def test_a_digest_of_eight_digits_becomes_a_whole_one_in_the_stamp(tmp_path: Path) -> None:
     entry, path = saved(tmp_path)
     short = replace(entry, sha256=entry.sha256[:8])
-    assert TorchClassifier(short, path, device="cpu").stamp.weights_sha256 == entry.sha256
+    assert TorchClassifier(short, path, device="cpu").model_info.weights_sha256 == entry.sha256
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_without_a_gpu_cuda_is_refused_and_auto_runs_on_the_cpu() -> None:
     with pytest.raises(ModelRefused, match="finds no GPU here; auto or cpu would run"):
         load_classifier(LITE0, LITE0_PATH, device="cuda", runtime="torch")
-    assert load_classifier(LITE0, LITE0_PATH, device="auto", runtime="torch").stamp.device == "cpu"
+    assert load_classifier(LITE0, LITE0_PATH, device="auto", runtime="torch").model_info.device == "cpu"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
@@ -125,7 +129,7 @@ def test_without_a_gpu_cuda_is_refused_and_auto_runs_on_the_cpu() -> None:
 def test_a_gpu_agrees_with_the_cpu(precision: str, pictures: Pixels) -> None:
     expected = TorchClassifier(LITE0, LITE0_PATH, device="cpu").run(pictures).logits
     classifier = TorchClassifier(LITE0, LITE0_PATH, device="cuda", precision=precision)
-    assert classifier.stamp.device.startswith("cuda:")
+    assert classifier.model_info.device.startswith("cuda:")
     assert np.abs(classifier.run(pictures).logits - expected).max() < 0.3
 
 

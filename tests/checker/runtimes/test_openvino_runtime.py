@@ -77,20 +77,24 @@ def test_a_picture_gets_the_same_numbers_in_any_company(precision: str, pictures
 def test_it_is_a_classifier_and_says_who_it_is(classifier: OpenVinoClassifier) -> None:
     seam: Classifier = classifier
 
-    assert (seam.stamp.runtime, seam.stamp.precision, seam.stamp.device) == ("openvino", "fp32", "cpu")
-    assert seam.stamp.weights_sha256 == forms.ENTRY.sha256
-    assert seam.stamp.versions["openvino"]
+    assert (seam.model_info.runtime, seam.model_info.precision, seam.model_info.device) == (
+        "openvino",
+        "fp32",
+        "cpu",
+    )
+    assert seam.model_info.weights_sha256 == forms.ENTRY.sha256
+    assert seam.model_info.versions["openvino"]
     assert seam.input_px == forms.ENTRY.preprocessing.input_px
     assert seam.preprocessing == forms.ENTRY.preprocessing
 
 
 def test_an_int8_network_has_weights_of_its_own() -> None:
-    entry, card = forms.made("int8")
+    entry, manifest = forms.made("int8")
 
-    stamp = OpenVinoClassifier(entry, card).stamp
+    model_info = OpenVinoClassifier(entry, manifest).model_info
 
-    assert stamp.precision == "int8"
-    assert stamp.weights_sha256 == card.bin_sha256 != entry.sha256
+    assert model_info.precision == "int8"
+    assert model_info.weights_sha256 == manifest.bin_sha256 != entry.sha256
 
 
 def test_pictures_of_another_size_are_refused_and_the_next_ones_are_not(
@@ -104,10 +108,10 @@ def test_pictures_of_another_size_are_refused_and_the_next_ones_are_not(
 
 @pytest.mark.parametrize("suffix", [".bin", ".xml"])
 def test_files_that_are_not_what_the_card_says_are_refused(suffix: str, tmp_path: Path) -> None:
-    entry, card = forms.made("fp32")
+    entry, manifest = forms.made("fp32")
     for kind in (".xml", ".bin"):
-        (tmp_path / f"net{kind}").write_bytes(card.path.with_suffix(kind).read_bytes())
-    copy = dataclasses.replace(card, path=tmp_path / "net.xml")
+        (tmp_path / f"net{kind}").write_bytes(manifest.path.with_suffix(kind).read_bytes())
+    copy = dataclasses.replace(manifest, path=tmp_path / "net.xml")
     OpenVinoClassifier(entry, copy)
     altered = copy.path.with_suffix(suffix)
     altered.write_bytes(altered.read_bytes()[:-1] + b"?")
@@ -140,8 +144,8 @@ threads = [threading.Thread(target=first) for _ in range(4)]
 
 
 def test_first_calls_from_several_threads_do_not_wait_for_each_other_for_good() -> None:
-    _entry, card = forms.made("fp32")
+    _entry, manifest = forms.made("fp32")
     for _ in range(3):
         subprocess.run(
-            [sys.executable, "-c", _FIRST_CALLS, str(card.path.parent)], cwd=ROOT, check=True, timeout=30
+            [sys.executable, "-c", _FIRST_CALLS, str(manifest.path.parent)], cwd=ROOT, check=True, timeout=30
         )

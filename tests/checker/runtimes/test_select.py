@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from checker.decision.head import Head
-from checker.decision.operating_point import UNCALIBRATED, Decider
+from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.evaluation.golden import golden_test
 from checker.runtimes.load import load_classifier
-from checker.runtimes.select import Asked, load_checker
+from checker.runtimes.select import RuntimeRequest, load_checker
 from models.catalogue import class_names
-from models.openvino_ir import cards, write_card
+from models.openvino_ir import manifests, write_manifest
 from tests.support import openvino_variants as forms
 
 HOUSE_CAT = load_subject("house_cat")
@@ -26,9 +26,9 @@ STRICTEST = 0.01
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Asked:
+def asked(tmp_path: Path) -> RuntimeRequest:
     """All by itself, with no profile and no OpenVINO form of one's own so far."""
-    return Asked(
+    return RuntimeRequest(
         device="cpu",
         runtime="auto",
         precision="auto",
@@ -39,15 +39,15 @@ def asked(tmp_path: Path) -> Asked:
     )
 
 
-def chosen(asked: Asked) -> tuple[str, str, bool]:
+def chosen(asked: RuntimeRequest) -> tuple[str, str, bool]:
     """Runtime, precision, and whether it is calibrated."""
-    classifier, decider = load_checker(forms.ENTRY, forms.weights(), HOUSE_CAT, asked)
+    classifier, rule = load_checker(forms.ENTRY, forms.weights(), HOUSE_CAT, asked)
     classifier.close()
-    return classifier.stamp.runtime, classifier.stamp.precision, decider.profile_id != UNCALIBRATED
+    return classifier.model_info.runtime, classifier.model_info.precision, rule.profile_id != UNCALIBRATED
 
 
 def measured(
-    asked: Asked,
+    asked: RuntimeRequest,
     runtime: str,
     precision: str,
     *,
@@ -67,7 +67,7 @@ def measured(
     rate = Rate(10, 1000, 0.01, 0.002, 0.05)
     found = Rate(20, 1000, 0.98, 0.97, 0.99)
     profile = Profile(
-        key=ProfileKey.of(classifier.stamp, classifier.preprocessing, HOUSE_CAT),
+        key=ProfileKey.of(classifier.model_info, classifier.preprocessing, HOUSE_CAT),
         model=forms.ENTRY.name,
         head=Head(),
         cat=(OperatingPoint(target, 0.5, rate, found),),
@@ -77,7 +77,10 @@ def measured(
     folder = asked.profile_folders[0]
     folder.mkdir(exist_ok=True)
     profile = golden_test(
-        profile, classifier, folder, Decider(HOUSE_CAT, class_names(), profile=profile, max_fpr=1, max_fnr=1)
+        profile,
+        classifier,
+        folder,
+        ThresholdRule(HOUSE_CAT, class_names(), profile=profile, max_fpr=1, max_fnr=1),
     )
     if golden_score is not None:
         profile = replace(profile, golden={**profile.golden, "score": golden_score})
@@ -85,21 +88,21 @@ def measured(
     classifier.close()
 
 
-def make(asked: Asked, precision: str) -> None:
+def make(asked: RuntimeRequest, precision: str) -> None:
     """As ``catloader models optimise`` does; made once for all tests."""
-    _entry, card = forms.made(precision)
+    _entry, manifest = forms.made(precision)
     asked.weights_dir.mkdir(exist_ok=True)
     for suffix in (".xml", ".bin", ".json"):
-        source = card.path.with_suffix(suffix)
+        source = manifest.path.with_suffix(suffix)
         (asked.weights_dir / source.name).write_bytes(source.read_bytes())
 
 
-def test_where_nothing_is_measured_the_plainest_form_runs_and_says_so(asked: Asked) -> None:
-    assert cards(forms.ENTRY, asked.weights_dir, "int8")  # the shipped one is there, and may not
+def test_where_nothing_is_measured_the_plainest_form_runs_and_says_so(asked: RuntimeRequest) -> None:
+    assert manifests(forms.ENTRY, asked.weights_dir, "int8")  # the shipped one is there, and may not
     assert chosen(asked) == ("torch", "fp32", False)
 
 
-def test_auto_takes_the_fastest_that_is_measured(asked: Asked) -> None:
+def test_auto_takes_the_fastest_that_is_measured(asked: RuntimeRequest) -> None:
     measured(asked, "torch", "fp32")
     assert chosen(asked) == ("torch", "fp32", True)
     make(asked, "fp32")
@@ -112,7 +115,9 @@ def test_auto_takes_the_fastest_that_is_measured(asked: Asked) -> None:
 
 
 @pytest.mark.parametrize("lost", [6, None])
-def test_int8_that_loses_more_than_half_a_point_never_serves(asked: Asked, lost: float | None) -> None:
+def test_int8_that_loses_more_than_half_a_point_never_serves(
+    asked: RuntimeRequest, lost: float | None
+) -> None:
     measured(asked, "torch", "fp32")
     measured(asked, "openvino", "int8", lost=lost)
     assert chosen(asked) == ("torch", "fp32", True)
@@ -121,12 +126,12 @@ def test_int8_that_loses_more_than_half_a_point_never_serves(asked: Asked, lost:
         chosen(replace(asked, precision="int8"))
 
 
-def test_int8_that_nobody_measured_never_serves(asked: Asked) -> None:
+def test_int8_that_nobody_measured_never_serves(asked: RuntimeRequest) -> None:
     with pytest.raises(ModelRefused, match="as many cats in int8 as in fp32"):
         chosen(replace(asked, precision="int8"))
 
 
-def test_a_profile_too_lax_for_the_target_gives_way_to_a_slower_form(asked: Asked) -> None:
+def test_a_profile_too_lax_for_the_target_gives_way_to_a_slower_form(asked: RuntimeRequest) -> None:
     measured(asked, "openvino", "int8", target=0.05, lost=0)
     measured(asked, "torch", "fp32")
     assert chosen(asked) == ("torch", "fp32", True)
@@ -136,7 +141,7 @@ def test_a_profile_too_lax_for_the_target_gives_way_to_a_slower_form(asked: Aske
 
 
 def test_a_form_that_fails_its_self_test_gives_way_and_the_last_one_refuses(
-    asked: Asked, caplog: pytest.LogCaptureFixture
+    asked: RuntimeRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     measured(asked, "openvino", "int8", lost=0, golden_score=0.1)
     measured(asked, "torch", "fp32")
@@ -147,7 +152,9 @@ def test_a_form_that_fails_its_self_test_gives_way_and_the_last_one_refuses(
         chosen(asked)
 
 
-def test_a_broken_form_stops_only_who_asks_for_it(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_form_stops_only_who_asks_for_it(
+    asked: RuntimeRequest, caplog: pytest.LogCaptureFixture
+) -> None:
     measured(asked, "torch", "fp32")
     asked.weights_dir.mkdir()
     (asked.weights_dir / f"{forms.ENTRY.name}-fp32-broken.json").write_text("{")
@@ -157,7 +164,7 @@ def test_a_broken_form_stops_only_who_asks_for_it(asked: Asked, caplog: pytest.L
         chosen(replace(asked, runtime="openvino", precision="fp32"))
 
 
-def test_an_altered_form_gives_way(asked: Asked) -> None:
+def test_an_altered_form_gives_way(asked: RuntimeRequest) -> None:
     measured(asked, "torch", "fp32")
     make(asked, "fp32")
     measured(asked, "openvino", "fp32")
@@ -168,13 +175,13 @@ def test_an_altered_form_gives_way(asked: Asked) -> None:
         chosen(replace(asked, runtime="openvino", precision="fp32"))
 
 
-def test_your_own_int8_without_a_profile_does_not_hide_the_shipped_one(asked: Asked) -> None:
+def test_your_own_int8_without_a_profile_does_not_hide_the_shipped_one(asked: RuntimeRequest) -> None:
     measured(asked, "openvino", "int8", lost=0)  # of the shipped one
-    (shipped,) = cards(forms.ENTRY, asked.weights_dir, "int8")
+    (shipped,) = manifests(forms.ENTRY, asked.weights_dir, "int8")
     asked.weights_dir.mkdir()
     own = replace(shipped, bin_sha256="0" * 64, path=asked.weights_dir / f"{forms.ENTRY.name}-int8-own.xml")
-    write_card(own)
-    assert [card.weights_sha256 for card in cards(forms.ENTRY, asked.weights_dir, "int8")] == [
+    write_manifest(own)
+    assert [manifest.weights_sha256 for manifest in manifests(forms.ENTRY, asked.weights_dir, "int8")] == [
         own.bin_sha256,
         shipped.bin_sha256,
     ]
@@ -191,7 +198,9 @@ def test_your_own_int8_without_a_profile_does_not_hide_the_shipped_one(asked: As
         ({"runtime": "openvino", "precision": "fp32"}, "models optimise efficientnet_lite0 --precision fp32"),
     ],
 )
-def test_what_cannot_run_is_refused_with_the_reason(asked: Asked, changes: dict[str, Any], why: str) -> None:
+def test_what_cannot_run_is_refused_with_the_reason(
+    asked: RuntimeRequest, changes: dict[str, Any], why: str
+) -> None:
     if changes.get("device") == "cuda" and "runtime" not in changes:
         torch = pytest.importorskip("torch")
         if torch.cuda.is_available():
@@ -205,7 +214,7 @@ def test_the_shipped_forms_hold_the_default_target() -> None:
     from checker.decision.operating_point import SHIPPED_PROFILES
 
     profiles = [json.loads(path.read_text()) for path in SHIPPED_PROFILES.glob("*.json")]
-    (card,) = cards(forms.ENTRY, Path("no such folder"), "int8")
+    (manifest,) = manifests(forms.ENTRY, Path("no such folder"), "int8")
     (int8,) = (profile for profile in profiles if profile["key"]["precision"] == "int8")
-    assert int8["key"]["weights_sha256"] == card.weights_sha256
-    assert card.source_sha256 == forms.ENTRY.sha256
+    assert int8["key"]["weights_sha256"] == manifest.weights_sha256
+    assert manifest.source_sha256 == forms.ENTRY.sha256

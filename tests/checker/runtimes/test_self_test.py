@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from catloader.settings import Settings
-from catloader.wiring import load_network
+from catloader.wiring import load_model
 from checker.__main__ import main as folder_tool
 from checker.decision.head import Head
-from checker.decision.operating_point import Decider
+from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
@@ -55,28 +55,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier) -> 
     folder = tmp_path_factory.mktemp("profiles")
     rate = Rate(1, 100, 0.01, 0.002, 0.05)
     profile = Profile(
-        key=ProfileKey.of(classifier.stamp, classifier.preprocessing, HOUSE_CAT),
+        key=ProfileKey.of(classifier.model_info, classifier.preprocessing, HOUSE_CAT),
         model=ENTRY.name,
         head=Head(),
         cat=(OperatingPoint(0.01, 0.5, rate, rate),),
         not_cat=(OperatingPoint(0.01, 0.1, rate, rate),),
         made={"date": "2999-01-01"},
     )
-    decider = Decider(HOUSE_CAT, class_names(), profile=profile)
-    golden_test(profile, classifier, folder, decider).save(folder / "lite0.json")
+    rule = ThresholdRule(HOUSE_CAT, class_names(), profile=profile)
+    golden_test(profile, classifier, folder, rule).save(folder / "lite0.json")
     return folder
 
 
 @pytest.fixture
 def profile(folder: Path, classifier: Classifier) -> Profile:
-    key = ProfileKey.of(classifier.stamp, classifier.preprocessing, HOUSE_CAT)
+    key = ProfileKey.of(classifier.model_info, classifier.preprocessing, HOUSE_CAT)
     found = find_profile(key, [folder])
     assert found is not None
     return found
 
 
-def decider(profile: Profile, names: tuple[str, ...] | None = None) -> Decider:
-    return Decider(HOUSE_CAT, names or class_names(), profile=profile)
+def rule(profile: Profile, names: tuple[str, ...] | None = None) -> ThresholdRule:
+    return ThresholdRule(HOUSE_CAT, names or class_names(), profile=profile)
 
 
 def changed(profile: Profile, **golden: Any) -> Profile:
@@ -88,7 +88,7 @@ def prepared_as(**changes: Any) -> Entry:
 
 
 def test_the_measured_network_stands_it(classifier: Classifier, profile: Profile) -> None:
-    self_test(classifier, decider(profile))
+    self_test(classifier, rule(profile))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_measured_network_stands_it(classifier: Classifier, profile: Profile
 def test_another_preprocessing_is_refused(profile: Profile, change: dict[str, Any]) -> None:
     network = load(prepared_as(**change))
     with pytest.raises(ModelRefused, match="preprocessing, decoder, classes or weights"):
-        self_test(network, decider(profile))
+        self_test(network, rule(profile))
 
 
 def test_swapped_classes_are_refused(classifier: Classifier, profile: Profile) -> None:
@@ -114,17 +114,21 @@ def test_swapped_classes_are_refused(classifier: Classifier, profile: Profile) -
     names = list(class_names())
     names[1], names[2] = names[2], names[1]
     with pytest.raises(ModelRefused, match="names of the classes, or their order"):
-        self_test(classifier, decider(profile, tuple(names)))
+        self_test(classifier, rule(profile, tuple(names)))
     names = list(class_names())
     names[281:286] = names[282:286] + names[281:282]
     old = changed(profile, classes_sha256=None)
     with pytest.raises(ModelRefused, match="their order is wrong"):
-        self_test(classifier, decider(old, tuple(names)))
+        self_test(classifier, rule(old, tuple(names)))
 
 
 def test_red_and_blue_swapped_are_refused(classifier: Classifier, profile: Profile) -> None:
     class Swapped:
-        stamp, preprocessing, input_px = classifier.stamp, classifier.preprocessing, classifier.input_px
+        model_info, preprocessing, input_px = (
+            classifier.model_info,
+            classifier.preprocessing,
+            classifier.input_px,
+        )
 
         def run(self, batch: Any) -> Any:
             return classifier.run(batch[..., ::-1].copy())
@@ -132,7 +136,7 @@ def test_red_and_blue_swapped_are_refused(classifier: Classifier, profile: Profi
         def close(self) -> None: ...
 
     with pytest.raises(ModelRefused, match="was measured"):
-        self_test(Swapped(), decider(profile))
+        self_test(Swapped(), rule(profile))
 
 
 def test_other_weights_are_refused(profile: Profile, tmp_path: Path) -> None:
@@ -145,22 +149,22 @@ def test_other_weights_are_refused(profile: Profile, tmp_path: Path) -> None:
     torch.save(state, path)
     other = TorchClassifier(dataclasses.replace(ENTRY, sha256=""), path, device="cpu")
     with pytest.raises(ModelRefused, match="weights are other ones"):
-        self_test(other, decider(profile))
+        self_test(other, rule(profile))
 
 
 def test_another_photo_is_refused(classifier: Classifier, profile: Profile, tmp_path: Path) -> None:
     (tmp_path / "golden.jpg").write_bytes((profile.folder / "golden.jpg").read_bytes() + b"x")
     with pytest.raises(ModelRefused, match="is not the photo"):
-        self_test(classifier, decider(dataclasses.replace(profile, folder=tmp_path)))
+        self_test(classifier, rule(dataclasses.replace(profile, folder=tmp_path)))
     with pytest.raises(ModelRefused, match="FileNotFoundError"):
-        self_test(classifier, decider(dataclasses.replace(profile, folder=tmp_path / "none")))
+        self_test(classifier, rule(dataclasses.replace(profile, folder=tmp_path / "none")))
 
 
 def test_another_head_is_refused(classifier: Classifier, profile: Profile) -> None:
     """The labels are those measured; the score is not."""
     other = dataclasses.replace(profile, head=Head(bias=1.0))
     with pytest.raises(ModelRefused, match=r"score is 0\.9"):
-        self_test(classifier, decider(other))
+        self_test(classifier, rule(other))
 
 
 def settings(tmp_path: Path, folder: Path) -> Settings:
@@ -169,7 +173,7 @@ def settings(tmp_path: Path, folder: Path) -> Settings:
 
 
 def test_the_site_stands_it_when_it_loads(tmp_path: Path, folder: Path) -> None:
-    loaded = load_network(settings(tmp_path, folder))
+    loaded = load_model(settings(tmp_path, folder))
     loaded.classifier.close()
 
 
@@ -181,7 +185,7 @@ def test_the_site_refuses_a_network_that_does_not(tmp_path: Path, folder: Path) 
     (broken / "lite0.json").write_text(json.dumps(data))
     (broken / "golden.jpg").write_bytes((folder / "golden.jpg").read_bytes())
     with pytest.raises(ModelRefused, match="self-test"):
-        load_network(settings(tmp_path, broken))
+        load_model(settings(tmp_path, broken))
 
 
 def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
@@ -190,14 +194,16 @@ def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
     """No profile fits then; it must not pass for a network that was never measured."""
     other: Preprocessing = prepared_as(mean=(120.0, 120.0, 120.0)).preprocessing
     network = load(prepared_as(mean=other.mean))
-    assert find_profile(ProfileKey.of(network.stamp, other, HOUSE_CAT), [folder]) is None
-    blank = Decider(HOUSE_CAT, class_names())
+    assert find_profile(ProfileKey.of(network.model_info, other, HOUSE_CAT), [folder]) is None
+    blank = ThresholdRule(HOUSE_CAT, class_names())
     with pytest.raises(ModelRefused, match=r"prepares photos as .*120.* where .*127.* was measured"):
         self_test(network, blank, [folder])
     # Another decoder was asked for: its verdicts are marked as uncalibrated.
-    on_gpu = SimpleNamespace(stamp=network.stamp, preprocessing=prepared_as(decoder="nvjpeg").preprocessing)
+    on_gpu = SimpleNamespace(
+        model_info=network.model_info, preprocessing=prepared_as(decoder="nvjpeg").preprocessing
+    )
     self_test(cast(Classifier, on_gpu), blank, [folder])
-    never_measured = Decider(load_subject("dog"), class_names())
+    never_measured = ThresholdRule(load_subject("dog"), class_names())
     self_test(classifier, never_measured, [folder])
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import reading
-from catloader.store.db.photos import Images
+from catloader.store.db.photos import Photos
 from catloader.store.db.schema import deletions, webhook_ids
 from catloader.store.db.webhook_ids import WebhookIds
 from tests.support.rows import PHOTOS, THUMBNAILS
@@ -17,17 +17,17 @@ _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def test_what_is_due_comes_longest_due_first(engine: Engine) -> None:
-    images, ledger = Images(engine, PHOTOS, THUMBNAILS), Deletions(engine)
-    images.book("p2", "t2", _NOW)
-    images.book("p1", "t1", _NOW - timedelta(seconds=1))
-    images.book("p3", "t3", _NOW + timedelta(seconds=1))
+    photos, ledger = Photos(engine, PHOTOS, THUMBNAILS), Deletions(engine)
+    photos.book("p2", "t2", _NOW)
+    photos.book("p1", "t1", _NOW - timedelta(seconds=1))
+    photos.book("p3", "t3", _NOW + timedelta(seconds=1))
     assert [row.key for row in ledger.due(_NOW, 3)] == ["p1", "t1", "p2"]
     assert ledger.count() == 6
 
 
 def test_done_and_failed(engine: Engine) -> None:
     ledger = Deletions(engine)
-    Images(engine, PHOTOS, THUMBNAILS).book("p", "t", _NOW)
+    Photos(engine, PHOTOS, THUMBNAILS).book("p", "t", _NOW)
     photo, thumbnail = ledger.due(_NOW, 10)
     ledger.done([photo.id])
     ledger.done([])

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, insert, select, text, update
 from sqlalchemy.exc import StatementError
 
-from catloader.errors import StoreUnavailable
+from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import users, webhook_ids
@@ -90,9 +90,11 @@ def test_sqlite_is_set_up_for_many_processes(tmp_path: Path) -> None:
 )
 def test_a_database_that_is_away_is_one_plain_error(url: str) -> None:
     engine = make_engine(url)
-    for use in (lambda: _email(engine), lambda: _add_user(engine), lambda: migrate(engine)):
+    for use in (lambda: _email(engine), lambda: _add_user(engine)):
         with pytest.raises(StoreUnavailable, match="database"):
             use()
+    with pytest.raises(StartupError, match=r"The database .* does not answer"):
+        migrate(engine)
     engine.dispose()
 
 

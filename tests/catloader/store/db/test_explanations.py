@@ -12,7 +12,7 @@ from catloader.errors import StoreUnavailable
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import writing
 from catloader.store.db.explanations import Explanations
-from catloader.store.db.photos import Images
+from catloader.store.db.photos import Photos
 from catloader.store.db.schema import check_log
 from catloader.store.db.users import Users
 from tests.support.rows import PHOTOS, THUMBNAILS, add_image, some_user
@@ -36,7 +36,7 @@ def _due(ledger: Deletions, now: datetime = _NOW) -> list[tuple[str, str]]:
 
 
 def _columns(engine: Engine, id: int) -> tuple[str | None, str | None]:
-    image = Images(engine, PHOTOS, THUMBNAILS).by_id(id)
+    image = Photos(engine, PHOTOS, THUMBNAILS).by_id(id)
     assert image
     return image.explanation_key, image.explanation_of
 
@@ -92,7 +92,7 @@ def test_of_a_photo_that_is_gone_nothing_is_kept(
     owner = some_user(engine).id
     photo = add_image(engine, owner)
     explanations.book("e", _NOW + _HOUR)
-    Images(engine, PHOTOS, THUMBNAILS).delete(photo, owner, _NOW)
+    Photos(engine, PHOTOS, THUMBNAILS).delete(photo, owner, _NOW)
     assert explanations.keep(photo, "e", "lite0", _NOW) is None
     assert (PHOTOS, "e") in _due(ledger)
 
@@ -120,7 +120,7 @@ def test_it_is_deleted_with_photo_and_account(
     if whole_account:
         assert Users(engine).delete(owner, _NOW, PHOTOS, THUMBNAILS) == 2
     else:
-        assert all(Images(engine, PHOTOS, THUMBNAILS).delete(id, owner, _NOW) for id in (photo, plain))
+        assert all(Photos(engine, PHOTOS, THUMBNAILS).delete(id, owner, _NOW) for id in (photo, plain))
     due = _due(ledger)
     assert (PHOTOS, "e") in due
     assert len(due) == 5
@@ -131,10 +131,10 @@ def test_the_decision_that_is_explained(engine: Engine, explanations: Explanatio
     photo, other = (add_image(engine, some_user(engine).id) for _ in range(2))
     assert explanations.judged(photo) is None
     rows: list[dict[str, Any]] = [
-        {"image_id": photo, "model": "lite0", "verdict": "not_cat", "score": 0.1, "error": None},
-        {"image_id": photo, "model": "lite2", "verdict": "cat", "score": 0.9, "error": None},
-        {"image_id": photo, "model": "lite2", "verdict": None, "score": None, "error": "No store."},
-        {"image_id": other, "model": None, "verdict": "unreadable", "score": None, "error": "Damaged."},
+        {"photo_id": photo, "model": "lite0", "verdict": "not_cat", "score": 0.1, "error": None},
+        {"photo_id": photo, "model": "lite2", "verdict": "cat", "score": 0.9, "error": None},
+        {"photo_id": photo, "model": "lite2", "verdict": None, "score": None, "error": "No store."},
+        {"photo_id": other, "model": None, "verdict": "unreadable", "score": None, "error": "Damaged."},
     ]
     with writing(engine) as connection:
         for attempt, row in enumerate(rows, 1):

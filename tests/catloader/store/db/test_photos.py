@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.db.deletions import Deletions
-from catloader.store.db.photos import Images
+from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from checker.ports import Outcome
 from tests.support.rows import PHOTOS, THUMBNAILS, add_image, add_images, new_image, some_user
@@ -19,8 +19,8 @@ _HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def images(engine: Engine) -> Images:
-    return Images(engine, PHOTOS, THUMBNAILS)
+def photos(engine: Engine) -> Photos:
+    return Photos(engine, PHOTOS, THUMBNAILS)
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def ledger(engine: Engine) -> Deletions:
     return Deletions(engine)
 
 
-def test_a_photo_comes_back_as_it_was_added(engine: Engine, images: Images) -> None:
+def test_a_photo_comes_back_as_it_was_added(engine: Engine, photos: Photos) -> None:
     new = new_image(some_user(engine).id, caption="Zoë's 🐈")
-    images.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
-    image = images.by_id(images.add(new, _NOW))
+    photos.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    image = photos.by_id(photos.add(new, _NOW))
     assert image
     assert {name: value for name, value in asdict(image).items() if name in asdict(new)} == asdict(new)
     assert (image.status, image.attempts, image.next_attempt_at, image.created_at) == (
@@ -41,13 +41,13 @@ def test_a_photo_comes_back_as_it_was_added(engine: Engine, images: Images) -> N
         _NOW,
     )
     assert (image.score, image.check_error, image.human_verdict, image.on_air) == (None, None, None, False)
-    assert images.by_id(image.id + 1) is None
+    assert photos.by_id(image.id + 1) is None
 
 
 def test_an_upload_that_dies_leaves_its_objects_booked(
-    engine: Engine, images: Images, ledger: Deletions
+    engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
-    images.book("p", "t", _NOW + _HOUR)
+    photos.book("p", "t", _NOW + _HOUR)
     assert ledger.due(_NOW, 10) == []
     assert [(row.bucket, row.key) for row in ledger.due(_NOW + _HOUR, 10)] == [
         (PHOTOS, "p"),
@@ -55,101 +55,101 @@ def test_an_upload_that_dies_leaves_its_objects_booked(
     ]
 
 
-def test_adding_strikes_the_booking_out(engine: Engine, images: Images, ledger: Deletions) -> None:
-    images.book("p", "t", _NOW + _HOUR)
+def test_adding_strikes_the_booking_out(engine: Engine, photos: Photos, ledger: Deletions) -> None:
+    photos.book("p", "t", _NOW + _HOUR)
     add_image(engine, some_user(engine).id, _NOW)
     assert [row.key for row in ledger.due(_NOW + _HOUR, 10)] == ["p", "t"]
 
 
 def test_an_upload_slower_than_its_booking_is_refused(
-    engine: Engine, images: Images, ledger: Deletions
+    engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
     """The sweeper may be deleting the objects at this very moment."""
     new = new_image(some_user(engine).id)
-    images.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    photos.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
     with pytest.raises(StoreUnavailable, match="too long"):
-        images.add(new, _NOW + _HOUR)
+        photos.add(new, _NOW + _HOUR)
     assert ledger.count() == 2
     (first, _) = ledger.due(_NOW + _HOUR, 10)
     ledger.failed(first.id, "away", _NOW + _HOUR, 7200)
     with pytest.raises(StoreUnavailable, match="too long"):
-        images.add(new, _NOW)
-    assert images.count_by_status()["pending"] == 0
+        photos.add(new, _NOW)
+    assert photos.count_by_status()["pending"] == 0
 
 
-def test_an_account_that_is_gone_gets_no_photo(images: Images, ledger: Deletions) -> None:
+def test_an_account_that_is_gone_gets_no_photo(photos: Photos, ledger: Deletions) -> None:
     new = new_image(owner_id=999_999)
-    images.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    photos.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
     with pytest.raises(NotFound):
-        images.add(new, _NOW)
+        photos.add(new, _NOW)
     assert ledger.count() == 2
 
 
-def test_a_key_is_used_once(engine: Engine, images: Images) -> None:
-    images.book("p", "t", _NOW)
+def test_a_key_is_used_once(engine: Engine, photos: Photos) -> None:
+    photos.book("p", "t", _NOW)
     with pytest.raises(IntegrityError):
-        images.book("p", "t2", _NOW)
+        photos.book("p", "t2", _NOW)
 
 
-def test_pages_of_an_owner_newest_first(engine: Engine, images: Images) -> None:
+def test_pages_of_an_owner_newest_first(engine: Engine, photos: Photos) -> None:
     owner = some_user(engine).id
     ids = [add_image(engine, owner) for _ in range(5)]
     add_images(engine, 2)
-    pages = [images.of_owner(owner, before, 2) for before in (None, ids[3], ids[1])]
+    pages = [photos.of_owner(owner, before, 2) for before in (None, ids[3], ids[1])]
     assert [[image.id for image in page] for page in pages] == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
-    assert [image.id for image in images.statuses(owner, [ids[1], ids[3], 10**6])] in (
+    assert [image.id for image in photos.statuses(owner, [ids[1], ids[3], 10**6])] in (
         [ids[1], ids[3]],
         [ids[3], ids[1]],
     )
-    assert images.statuses(owner + 1, ids) == []
-    assert images.statuses(owner, []) == []
+    assert photos.statuses(owner + 1, ids) == []
+    assert photos.statuses(owner, []) == []
 
 
 def test_only_the_owner_deletes_and_the_objects_are_booked(
-    engine: Engine, images: Images, ledger: Deletions
+    engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
     owner = some_user(engine).id
-    image = images.by_id(add_image(engine, owner))
+    image = photos.by_id(add_image(engine, owner))
     assert image
-    assert images.delete(image.id, owner + 1, _NOW) is False
-    assert (images.by_id(image.id), ledger.count()) == (image, 0)
-    assert images.delete(image.id, owner, _NOW) is True
-    assert images.by_id(image.id) is None
+    assert photos.delete(image.id, owner + 1, _NOW) is False
+    assert (photos.by_id(image.id), ledger.count()) == (image, 0)
+    assert photos.delete(image.id, owner, _NOW) is True
+    assert photos.by_id(image.id) is None
     booked = [(row.bucket, row.key) for row in ledger.due(_NOW, 10)]
     assert booked == [(PHOTOS, image.photo_key), (THUMBNAILS, image.thumbnail_key)]
-    assert images.delete(image.id, owner, _NOW) is False
+    assert photos.delete(image.id, owner, _NOW) is False
 
 
-def test_the_queue_is_shown_with_the_photos_being_checked_first(engine: Engine, images: Images) -> None:
+def test_the_queue_is_shown_with_the_photos_being_checked_first(engine: Engine, photos: Photos) -> None:
     queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=1, now=lambda: _NOW)
     (checking,) = add_images(engine, 1, _NOW - _HOUR)
     queue.claim(1)
     later, sooner = (add_images(engine, 1, _NOW + n * _HOUR)[0] for n in (2, 1))
     add_images(engine, 3, status="cat")
-    assert [image.id for image in images.waiting(10)] == [checking, sooner, later]
-    assert [image.id for image in images.waiting(2)] == [checking, sooner]
-    assert [image.id for image in images.waiting(1)] == [checking]
+    assert [image.id for image in photos.waiting(10)] == [checking, sooner, later]
+    assert [image.id for image in photos.waiting(2)] == [checking, sooner]
+    assert [image.id for image in photos.waiting(1)] == [checking]
 
 
-def test_counts_name_every_status(engine: Engine, images: Images) -> None:
+def test_counts_name_every_status(engine: Engine, photos: Photos) -> None:
     owner = some_user(engine).id
     add_image(engine, owner)
     add_images(engine, 2, status="cat")
     none = dict.fromkeys(("pending", "checking", "cat", "unsure", "not_cat", "unreadable", "failed"), 0)
-    assert images.count_by_status() == {**none, "pending": 1, "cat": 2}
-    assert images.count_by_status(owner) == {**none, "pending": 1}
+    assert photos.count_by_status() == {**none, "pending": 1, "cat": 2}
+    assert photos.count_by_status(owner) == {**none, "pending": 1}
 
 
-def test_the_latest_log_row(engine: Engine, images: Images) -> None:
+def test_the_latest_log_row(engine: Engine, photos: Photos) -> None:
     queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=0, now=lambda: _NOW)
     id, other = add_images(engine, 2, _NOW)
-    assert images.latest_log(id) is None
+    assert photos.latest_log(id) is None
     for _ in range(2):
         for claim in queue.claim(2):
             queue.finish(
-                [Outcome(claim=claim, error=f"No. {claim.attempt} of {claim.image_id}", retryable=True)]
+                [Outcome(claim=claim, error=f"No. {claim.attempt} of {claim.photo_id}", retryable=True)]
             )
-    record = images.latest_log(id)
+    record = photos.latest_log(id)
     assert record
-    assert (record.image_id, record.attempt, record.error, record.labels) == (id, 2, f"No. 2 of {id}", None)
+    assert (record.photo_id, record.attempt, record.error, record.labels) == (id, 2, f"No. 2 of {id}", None)
     assert other != id

@@ -19,11 +19,11 @@ from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from catloader.store.db.engine import make_engine, reading, writing
-from catloader.store.db.photos import Image, Images
+from catloader.store.db.photos import Photo, Photos
 from catloader.store.db.queue import SqlCheckQueue
-from catloader.store.db.schema import check_log, images
+from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, photos
 from checker import errors as checker_errors
-from checker.ports import Claim, Decision, Label, ModelStamp, Outcome, Verdict, View
+from checker.ports import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 from tests.support.rows import PHOTOS, THUMBNAILS, add_image, add_images, some_user
 
 _ROOT = Path(__file__).parents[4]
@@ -63,12 +63,12 @@ def decided(claim: Claim, verdict: Verdict = Verdict.CAT) -> Outcome:
             profile_id="lite0-abc",
             wild_feline=False,
             labels={
-                View.PHOTO: (Label(281, "tabby", 0.8), Label(285, "Egyptian cat", 0.1)),
-                View.THUMBNAIL: (Label(282, "tiger cat", 0.7),),
+                Rendition.PHOTO: (Label(281, "tabby", 0.8), Label(285, "Egyptian cat", 0.1)),
+                Rendition.THUMBNAIL: (Label(282, "tiger cat", 0.7),),
             },
-            subject_scores={View.PHOTO: {"tabby": 0.8}, View.THUMBNAIL: {"tiger cat": 0.7}},
+            subject_scores={Rendition.PHOTO: {"tabby": 0.8}, Rendition.THUMBNAIL: {"tiger cat": 0.7}},
         ),
-        stamp=ModelStamp("lite0", 64 * "c", "torch", "fp32", "cpu", {"torch": "2.15.0"}),
+        model_info=ModelInfo("lite0", 64 * "c", "torch", "fp32", "cpu", {"torch": "2.15.0"}),
         photo_sha256=64 * "d",
         thumbnail_sha256=64 * "e",
         batch_size=8,
@@ -80,22 +80,22 @@ def failed(claim: Claim, *, retryable: bool = False, unreadable: bool = False) -
     return Outcome(claim=claim, error="It did not work.", retryable=retryable, unreadable=unreadable)
 
 
-def image(engine: Engine, id: int) -> Image:
-    found = Images(engine, PHOTOS, THUMBNAILS).by_id(id)
+def image(engine: Engine, id: int) -> Photo:
+    found = Photos(engine, PHOTOS, THUMBNAILS).by_id(id)
     assert found
     return found
 
 
 def log(engine: Engine) -> list[Any]:
     with reading(engine) as connection:
-        return list(connection.execute(select(check_log).order_by(check_log.c.id)).all())
+        return list(connection.execute(select(*CHECK_LOG_COLUMNS).order_by(check_log.c.id)).all())
 
 
 def test_a_claim_takes_the_oldest_due_and_nobody_else_gets_them(engine: Engine, queue: SqlCheckQueue) -> None:
     owner = some_user(engine).id
     late, early, future = (add_image(engine, owner, _START + timedelta(seconds=s)) for s in (-1, -5, 5))
     first, second = queue.claim(10)
-    assert [(claim.image_id, claim.attempt) for claim in (first, second)] == [(early, 1), (late, 1)]
+    assert [(claim.photo_id, claim.attempt) for claim in (first, second)] == [(early, 1), (late, 1)]
     assert first.photo_key == image(engine, early).photo_key
     assert first.thumbnail_key == image(engine, early).thumbnail_key
     row = image(engine, early)
@@ -121,7 +121,7 @@ def test_a_verdict_and_its_log_row(engine: Engine, queue: SqlCheckQueue, clock: 
     row = image(engine, id)
     assert (row.status, row.score, row.calibrated, row.checked_at) == ("cat", 0.9, True, clock.now)
     assert (row.claim_token, row.lease_until, row.attempts, row.check_error) == (None, None, 1, None)
-    record = Images(engine, PHOTOS, THUMBNAILS).latest_log(id)
+    record = Photos(engine, PHOTOS, THUMBNAILS).latest_log(id)
     assert record
     assert (record.verdict, record.score, record.cat_at, record.model) == ("cat", 0.9, 0.05, "lite0")
     assert (record.attempt, record.finished_at, record.batch_size) == (1, clock.now, 8)
@@ -139,7 +139,7 @@ def test_a_batch_is_one_transaction_and_each_gets_its_own(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
     ids = add_images(engine, 4, _START)
-    claims = {claim.image_id: claim for claim in queue.claim(4)}
+    claims = {claim.photo_id: claim for claim in queue.claim(4)}
     broken, cat, gone, again = (claims[id] for id in ids)
     outcomes = [
         decided(replace(gone, token="of another checker")),
@@ -152,7 +152,7 @@ def test_a_batch_is_one_transaction_and_each_gets_its_own(
     assert [image(engine, id).status for id in ids] == ["checking"] * 4
     assert queue.finish(outcomes) == [False, True, True, True]
     assert [image(engine, id).status for id in ids] == ["unreadable", "cat", "checking", "pending"]
-    logged = [Images(engine, PHOTOS, THUMBNAILS).latest_log(id) for id in ids]
+    logged = [Photos(engine, PHOTOS, THUMBNAILS).latest_log(id) for id in ids]
     assert [record and (record.verdict, record.score) for record in logged] == [
         ("unreadable", None),
         ("cat", 0.9),
@@ -247,7 +247,7 @@ def test_a_lease_that_ran_out_brings_the_photo_back(
     assert queue.next_due_s() == 0
     clock.passes(1)
     (new,) = queue.claim(1)
-    assert (new.image_id, new.attempt) == (id, 2)
+    assert (new.photo_id, new.attempt) == (id, 2)
     assert new.token != old.token
     assert [(row.attempt, row.error) for row in log(engine)] == [
         (1, "The checker stopped in the middle of this photo once.")
@@ -272,7 +272,7 @@ def test_a_stale_token_writes_nothing(engine: Engine, queue: SqlCheckQueue, cloc
 def test_a_photo_deleted_meanwhile_is_no_error(engine: Engine, queue: SqlCheckQueue) -> None:
     (id,) = add_images(engine, 1, _START)
     (claim,) = queue.claim(1)
-    assert Images(engine, PHOTOS, THUMBNAILS).delete(id, image(engine, id).owner_id, _START)
+    assert Photos(engine, PHOTOS, THUMBNAILS).delete(id, image(engine, id).owner_id, _START)
     assert queue.finish([decided(claim)]) == [False]
     queue.release([claim])
     assert log(engine) == []
@@ -284,10 +284,10 @@ def test_a_photo_that_kills_its_checker_fails_in_the_end(
     deadly, harmless = add_images(engine, 2, _START)
     for _ in range(3):
         claims = queue.claim(2)
-        queue.release([claim for claim in claims if claim.image_id == harmless])
+        queue.release([claim for claim in claims if claim.photo_id == harmless])
         clock.passes(61)
     (claim,) = queue.claim(5)
-    assert (claim.image_id, claim.attempt) == (harmless, 1)
+    assert (claim.photo_id, claim.attempt) == (harmless, 1)
     row = image(engine, deadly)
     reason = "The checker stopped in the middle of this photo 3 times."
     assert (row.status, row.check_error, row.checked_at, row.claim_token) == (
@@ -304,16 +304,16 @@ def test_a_release_gives_the_attempt_back(engine: Engine, queue: SqlCheckQueue) 
     claims = queue.claim(3)
     queue.release(claims[:2])
     assert [image(engine, id).attempts for id in ids] == [0, 0, 1]
-    assert [(c.image_id, c.attempt) for c in queue.claim(3)] == [(ids[0], 1), (ids[1], 1)]
+    assert [(c.photo_id, c.attempt) for c in queue.claim(3)] == [(ids[0], 1), (ids[1], 1)]
     queue.release([])
     assert log(engine) == []
 
 
 def test_a_person_has_the_last_word(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
     ids = add_images(engine, 4, _START)
-    by_id = {claim.image_id: claim for claim in queue.claim(4)}
+    by_id = {claim.photo_id: claim for claim in queue.claim(4)}
     with writing(engine) as connection:
-        connection.execute(update(images).values(human_verdict="not_cat", human_verdict_at=_START))
+        connection.execute(update(photos).values(human_verdict="not_cat", human_verdict_at=_START))
     assert queue.finish([decided(by_id[ids[0]])]) == [True]
     assert queue.finish([failed(by_id[ids[1]], retryable=True)]) == [True]
     queue.release([by_id[ids[2]]])
@@ -333,6 +333,7 @@ def test_verdict_and_log_row_come_together_or_not_at_all(engine: Engine, queue: 
         with pytest.raises(Exception, match="profile_id"):
             queue.finish([decided(claim)])
     finally:
+        engine.dispose()  # another pooled SQLite connection may still have the old schema cached
         with writing(engine) as connection:
             connection.execute(text("ALTER TABLE check_log RENAME COLUMN gone TO profile_id"))
     assert image(engine, id) == before
@@ -371,7 +372,7 @@ def work(_):
     while claims := queue.claim(7):
         for claim in claims:
             assert queue.finish([Outcome(claim=claim, error="seen")]) == [True]
-            mine.append(claim.image_id)
+            mine.append(claim.photo_id)
     return mine
 sys.stdin.readline()
 with ThreadPoolExecutor(4) as pool:
@@ -401,7 +402,7 @@ def test_many_processes_and_threads_take_every_photo_once(engine: Engine) -> Non
     assert [errors for _, errors in said] == [""] * 3
     taken = Counter(int(line) for output, _ in said for line in output.split())
     assert taken == Counter(ids)
-    assert Counter(row.image_id for row in log(engine)) == Counter(ids)
+    assert Counter(row.photo_id for row in log(engine)) == Counter(ids)
 
 
 _VICTIM = """
@@ -427,7 +428,7 @@ def test_after_kill_9_in_the_middle_every_photo_gets_its_verdict(engine: Engine,
     clock.now = lease_until + timedelta(seconds=1)
     queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=10, now=clock)
     claims = queue.claim(100)
-    assert sorted(claim.image_id for claim in claims) == ids[1:]
+    assert sorted(claim.photo_id for claim in claims) == ids[1:]
     assert all(queue.finish([decided(claim)]) == [True] for claim in claims)
     assert [image(engine, id).status for id in ids] == ["failed"] + ["cat"] * 9
 
@@ -465,7 +466,7 @@ def test_the_cost_of_a_claim_follows_the_backlog_not_the_archive(
     assert "ix_images_waiting" in plans
     assert "ix_images_leased" in plans
     assert "Seq Scan on images" not in plans
-    assert "SCAN images" not in plans.replace("SCAN images USING", "")
+    assert "SCAN images" not in plans.replace("SCAN photos USING", "")
     counting = _plans(engine, lambda: (queue.waiting_count(), queue.next_due_s()))
     assert "ix_images_waiting" in counting
     assert "Seq Scan on images" not in counting
@@ -474,4 +475,4 @@ def test_the_cost_of_a_claim_follows_the_backlog_not_the_archive(
 def test_only_checked_statuses_are_stored(engine: Engine) -> None:
     add_images(engine, 1, _START)
     with pytest.raises(IntegrityError), writing(engine) as connection:
-        connection.execute(update(images).values(status="perhaps"))
+        connection.execute(update(photos).values(status="perhaps"))

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, event, func, insert, select
 from catloader.errors import EmailTaken, NotFound
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.photos import Images
-from catloader.store.db.schema import check_log, images, likes, users
+from catloader.store.db.photos import Photos
+from catloader.store.db.schema import check_log, likes, photos, users
 from catloader.store.db.users import Users
 from tests.support.rows import PHOTOS, THUMBNAILS, add_image, new_image, some_user
 
@@ -70,22 +70,22 @@ def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engin
     user, other = some_user(engine), some_user(engine)
     mine = [add_image(engine, user.id) for _ in range(3)]
     theirs = add_image(engine, other.id)
-    store = Images(engine, PHOTOS, THUMBNAILS)
+    store = Photos(engine, PHOTOS, THUMBNAILS)
     keys = {(PHOTOS, image.photo_key) for image in store.of_owner(user.id, None, 9)}
     keys |= {(THUMBNAILS, image.thumbnail_key) for image in store.of_owner(user.id, None, 9)}
     with writing(engine) as connection:
         log = {"attempt": 1, "finished_at": _NOW}
-        connection.execute(insert(check_log), [{**log, "image_id": id} for id in (mine[0], theirs)])
+        connection.execute(insert(check_log), [{**log, "photo_id": id} for id in (mine[0], theirs)])
         like = {"created_at": _NOW}
-        connection.execute(insert(likes), [{**like, "user_id": user.id, "image_id": theirs}])
-        connection.execute(insert(likes), [{**like, "user_id": other.id, "image_id": mine[0]}])
+        connection.execute(insert(likes), [{**like, "user_id": user.id, "photo_id": theirs}])
+        connection.execute(insert(likes), [{**like, "user_id": other.id, "photo_id": mine[0]}])
 
     assert Users(engine).delete(user.id, _NOW, PHOTOS, THUMBNAILS) == 3
 
     with reading(engine) as connection:
         counted = [
             connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in (users, images, check_log, likes)
+            for table in (users, photos, check_log, likes)
         ]
     assert counted == [1, 1, 1, 0]
     booked = Deletions(engine).due(_NOW, 100)
@@ -95,7 +95,7 @@ def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engin
 
 def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine: Engine) -> None:
     user = some_user(engine)
-    store, new = Images(engine, PHOTOS, THUMBNAILS), new_image(user.id)
+    store, new = Photos(engine, PHOTOS, THUMBNAILS), new_image(user.id)
     store.book(new.photo_key, new.thumbnail_key, utcnow() + timedelta(hours=1))
 
     with ThreadPoolExecutor(1) as pool:
@@ -124,7 +124,7 @@ def test_photos_and_account_deleted_at_the_same_time_are_booked_once(engine: Eng
 
     def one_by_one() -> int:
         start.wait()
-        return sum(Images(engine, PHOTOS, THUMBNAILS).delete(id, user.id, _NOW) for id in ids)
+        return sum(Photos(engine, PHOTOS, THUMBNAILS).delete(id, user.id, _NOW) for id in ids)
 
     def all_at_once() -> int:
         start.wait()

@@ -15,7 +15,7 @@ from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker import errors as checker_errors
-from checker.ports import Claim, View
+from checker.ports import Claim, Rendition
 
 _PHOTO = bytes(range(256)) * 4000  # 1 MB: several chunks
 
@@ -224,12 +224,15 @@ def test_the_checker_fetches_both_views(objects: ObjectStore) -> None:
     objects.put(objects.photos_bucket, "p", b"photo")
     objects.put(objects.thumbnails_bucket, "t", b"thumbnail")
     source, claim = S3ImageSource(objects), Claim(1, "token", "p", "t", 1)
-    assert [source.get(claim, view) for view in (View.PHOTO, View.THUMBNAIL)] == [b"photo", b"thumbnail"]
+    assert [source.get(claim, view) for view in (Rendition.PHOTO, Rendition.THUMBNAIL)] == [
+        b"photo",
+        b"thumbnail",
+    ]
 
 
 def test_the_checker_learns_whether_the_photo_or_the_store_is_missing(objects: ObjectStore) -> None:
     claim = Claim(1, "token", "none", "none", 1)
     with pytest.raises(checker_errors.ObjectMissing):
-        S3ImageSource(objects).get(claim, View.PHOTO)
+        S3ImageSource(objects).get(claim, Rendition.PHOTO)
     with pytest.raises(checker_errors.StoreUnavailable):
-        S3ImageSource(_store("http://127.0.0.1:1")).get(claim, View.THUMBNAIL)
+        S3ImageSource(_store("http://127.0.0.1:1")).get(claim, Rendition.THUMBNAIL)
