@@ -106,6 +106,16 @@ def entry_named(name: str) -> Entry:
         raise UnknownModel(f"There is no network called {name!r}; there are {known}, and auto.") from None
 
 
+def default_weights_dir(package: Path = _HERE) -> Path:
+    """Return the folder of fetched weights where no setting or option names another one.
+
+    In a checkout it is ``models/weights`` beside the code, whatever the working directory. Installed, it is a
+    folder of the user: the next upgrade would delete what lies in site-packages.
+    """
+    beside_code = package / "weights"
+    return beside_code if beside_code.is_dir() else Path.home() / ".local/share/catloader/weights"
+
+
 def weights_path(entry: Entry, weights_dir: Path) -> Path | None:
     """Where the entry's file lies on this disk; None if it does not. Its content is not looked at."""
     if entry.package is None:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.catalogue import default_weights_dir
+
 OK, SOME_UNREADABLE, USAGE, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
 
 _CODES = """exit codes:
@@ -17,7 +19,6 @@ _CODES = """exit codes:
   130  stopped by Ctrl-C
   141  the reader of the output went away
 """
-_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "weights"
 
 
 def refuse(why: str) -> int:
@@ -84,7 +85,7 @@ def _explain_parser() -> argparse.ArgumentParser:
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="auto", help="a network of the catalogue; auto: the best on disk")
     parser.add_argument("--subject", default="house_cat", help="house_cat, feline, dog, or a .toml file")
-    parser.add_argument("--weights-dir", type=Path, default=_WEIGHTS, metavar="DIR")
+    parser.add_argument("--weights-dir", type=Path, default=default_weights_dir(), metavar="DIR")
     parser.add_argument(
         "--profiles", type=_folder, action="append", default=[], metavar="DIR",
         help="look here for measured profiles first, then among the shipped ones",

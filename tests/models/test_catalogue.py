@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 import torchvision.models as tv
 
-from models.catalogue import CLASSES, class_names, entry_named, load_catalogue, resolve, weights_path
+from models.catalogue import (
+    CLASSES,
+    class_names,
+    default_weights_dir,
+    entry_named,
+    load_catalogue,
+    resolve,
+    weights_path,
+)
 from models.errors import UnknownModel, WeightsMissing
 
 RESNETS = [name for name in load_catalogue() if name.startswith("resnet")]
@@ -74,6 +82,11 @@ def test_what_is_missing_says_what_to_do(tmp_path: Path) -> None:
         resolve("resnet50", tmp_path)
     with pytest.raises(UnknownModel, match=r"resnet5.*there are resnet18.*auto"):
         resolve("resnet5", tmp_path)
+
+
+def test_the_default_weights_folder_is_beside_a_checkout_and_else_the_users(tmp_path: Path) -> None:
+    assert default_weights_dir() == Path(__file__).resolve().parents[2] / "models" / "weights"
+    assert default_weights_dir(tmp_path) == Path.home() / ".local/share/catloader/weights"
 
 
 def test_weights_are_found_without_importing_torch_or_their_package(tmp_path: Path) -> None:
