@@ -28,7 +28,7 @@ from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import load_subject
 from checker.ports import Classifier
 from checker.runtimes.select import RuntimeRequest, load_checker
-from checker.service import CheckerService, Loaded
+from checker.service import CheckerService, LoadedModel
 
 logger = logging.getLogger(__name__)
 
@@ -157,19 +157,19 @@ def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectSt
     )
 
 
-def load_model(settings: Settings) -> Loaded:
-    """The network, the subject and the profile that the settings ask for; the self-test was stood.
+def load_model(settings: Settings) -> LoadedModel:
+    """Load the model and the decision rule that the settings ask for; the self-test has passed.
 
     Takes seconds: torch is imported here, not before.
 
     Raises:
-        ModelRefused, models.errors.ModelsError: why nothing may be checked with it.
+        ModelRefused, models.errors.ModelsError: the reason why nothing may be checked with it.
     """
-    return Loaded(*classifier_and_rule(settings))
+    return LoadedModel(*load_classifier_and_rule(settings))
 
 
-def classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdRule]:
-    """As ``load_model``, for those who look into the rule."""
+def load_classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdRule]:
+    """As ``load_model``, typed for callers that use the thresholds or the profile."""
     entry, path = resolve_model(settings)
     return load_checker(entry, path, load_subject(settings.subject), asked(settings))
 

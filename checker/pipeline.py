@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,11 +26,10 @@ from checker.errors import (
 from checker.pixels.decode import decode
 from checker.pixels.framing import preprocessing_of
 from checker.ports import (
-    Activations,
     Claim,
     Classifier,
-    Decision,
-    Floats,
+    DecisionRule,
+    Evidence,
     ImageSource,
     Outcome,
     Pixels,
@@ -40,20 +39,8 @@ from checker.ports import (
 logger = logging.getLogger(__name__)
 
 
-class DecisionRule(Protocol):
-    """From what the network says of both views to one decision. Thread-safe."""
-
-    def decide(
-        self,
-        photo_logits: Floats,
-        photo_features: Floats,
-        thumbnail_logits: Floats,
-        thumbnail_features: Floats,
-    ) -> Decision: ...
-
-
-class Loaded(NamedTuple):
-    """A network that is ready to serve, and how its numbers are read."""
+class LoadedModel(NamedTuple):
+    """A model that is ready to serve, with its decision rule."""
 
     classifier: Classifier
     rule: DecisionRule
@@ -147,7 +134,7 @@ def _classify(
     """``pixels``: ``(2 N, H, W, 3)``, photo and thumbnail of each item in turn."""
     started_s = time.perf_counter()
     try:
-        said = classifier.run(pixels)
+        activations = classifier.run(pixels)
     except ClassifierFailed as error:
         if len(items) == 1:
             return [_failed(items[0], error)]
@@ -160,20 +147,20 @@ def _classify(
     except Exception as error:  # as above
         return [_failed(item, _unexpected(item, error)) for item in items]
     forward_ms = _ms_since(started_s)
+    evidence = Evidence.of_pairs(activations)
+    batch_size = activations.inputs_per_forward or len(pixels)
     outcomes = []
     for place, item in enumerate(items):
         item.ms["classify"] = forward_ms
-        outcomes.append(_decided(item, said, 2 * place, classifier, rule))
+        outcomes.append(_decided(item, evidence[place], batch_size, classifier, rule))
     return outcomes
 
 
 def _decided(
-    item: Fetched, said: Activations, row: int, classifier: Classifier, rule: DecisionRule
+    item: Fetched, evidence: Evidence, batch_size: int, classifier: Classifier, rule: DecisionRule
 ) -> Outcome:
     try:
-        decision = rule.decide(
-            said.logits[row], said.features[row], said.logits[row + 1], said.features[row + 1]
-        )
+        decision = rule.decide(evidence)
     except CheckerError as error:
         return _failed(item, error)
     except Exception as error:  # as above
@@ -185,7 +172,7 @@ def _decided(
         model_info=classifier.model_info,
         photo_sha256=item.sha256[Rendition.PHOTO],
         thumbnail_sha256=item.sha256[Rendition.THUMBNAIL],
-        batch_size=said.pictures_per_forward or len(said.logits),
+        batch_size=batch_size,
         ms=_rounded(item.ms),
     )
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from models.catalogue import Preprocessing
+
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Selection = int | slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
+"""An index along the first axis: one element (an ``int``), or several."""
 
 
 class Rendition(StrEnum):
@@ -55,16 +59,35 @@ class Label:
     confidence: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Activations:
-    """What a network says of a batch of N pictures, in the batch's order."""
+    """The outputs of a model for a batch of N inputs, in their order; or for one, without the first axis."""
 
     logits: Floats
     """float32 ``(N, 1000)``, ImageNet-1k class order, before the softmax."""
     features: Floats
     """float32 ``(N, D)``: the pooled penultimate features."""
-    pictures_per_forward: int = 0
-    """Pictures in each forward pass, the last one filled up; 0: all N in one."""
+    inputs_per_forward: int = 0
+    """Inputs in each forward pass, the last one filled up; 0: all N in one."""
+
+    def __getitem__(self, inputs: Selection) -> Activations:
+        return Activations(self.logits[inputs], self.features[inputs], self.inputs_per_forward)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The activations of both renditions of N photos, in one order; or of one, without the first axis."""
+
+    photo: Activations
+    thumbnail: Activations
+
+    @classmethod
+    def of_pairs(cls, activations: Activations) -> Evidence:
+        """Split a batch of ``2 N`` inputs: the photo and the thumbnail of each photo in turn."""
+        return cls(activations[0::2], activations[1::2])
+
+    def __getitem__(self, photos: Selection) -> Evidence:
+        return Evidence(self.photo[photos], self.thumbnail[photos])
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +176,10 @@ class CheckQueue(Protocol):
         """Give claims back untouched (a stop): no attempt is counted."""
         ...
 
+    def next_due_s(self) -> float | None:
+        """Seconds until a photo is due or a lease runs out, 0 if one is; None: the queue is empty."""
+        ...
+
 
 class Classifier(Protocol):
     """A network on a device. ``run`` may be called from several threads at once."""
@@ -166,8 +193,8 @@ class Classifier(Protocol):
         ...
 
     @property
-    def preprocessing(self) -> Any:
-        """The catalogue's ``Preprocessing``: what ``checker.pixels.decode.decode`` needs."""
+    def preprocessing(self) -> Preprocessing:
+        """The input that the model expects, as ``checker.pixels.decode.decode`` makes it."""
         ...
 
     def run(self, batch: Pixels) -> Activations:
@@ -179,3 +206,15 @@ class Classifier(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class DecisionRule(Protocol):
+    """The step from activations to a verdict. Thread-safe."""
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Decide on one photo.
+
+        Raises:
+            ModelRefused: the rule was made for another model.
+        """
+        ...

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from checker.errors import ModelRefused
-from checker.pipeline import Loaded
+from checker.pipeline import LoadedModel
 from checker.ports import CheckQueue, ImageSource
 from checker.workers import Workers
 from models.errors import ModelsError
 
-__all__ = ["CheckerService", "Loaded", "available_cores"]
+__all__ = ["CheckerService", "LoadedModel", "available_cores"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class CheckerService:
         self,
         queue: CheckQueue,
         source: ImageSource,
-        load: Callable[[], Loaded],
+        load: Callable[[], LoadedModel],
         *,
         workers: int = 0,
         batch_photos: int = 4,
@@ -50,7 +50,7 @@ class CheckerService:
         self._pool = Workers(queue, source, workers=workers or available_cores(), batch_photos=batch_photos)
         self._changed = self._pool.changed
         self._loading = threading.Lock()
-        self._loaded: Loaded | None = None
+        self._loaded: LoadedModel | None = None
         self._refusal: str | None = None
         self._wanted = self._closing = False
         self._thread: threading.Thread | None = None
@@ -123,17 +123,16 @@ class CheckerService:
 
     def _rest_s(self) -> float:
         """Until the next photo or lease is due, if the queue can tell; never longer than the sweep."""
-        next_due_s = getattr(self._queue, "next_due_s", None)
-        if next_due_s is None or self._pool.paused or self._wanted:
+        if self._pool.paused or self._wanted:
             return self._sweep_s
         try:
-            due_s = next_due_s()
+            due_s = self._queue.next_due_s()
         except Exception as error:  # the top of this thread; a database that is away comes back
             logger.warning("the queue does not answer: %s", error)
             return self._sweep_s
         return self._sweep_s if due_s is None else min(self._sweep_s, max(due_s, _SHORTEST_REST_S))
 
-    def _make_ready(self) -> Loaded:
+    def _make_ready(self) -> LoadedModel:
         with self._loading:
             if self._loaded is None and self._refusal is None:
                 self._load_once()

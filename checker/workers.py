@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from checker import pipeline
 from checker.errors import CheckerError
-from checker.pipeline import Fetched, Loaded
+from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import keep_memory
 from checker.ports import CheckQueue, Claim, ImageSource, Outcome
 
@@ -54,7 +54,7 @@ class Workers:
         """Photos claimed and not finished."""
         return len(self._in_hand)
 
-    def send(self, loaded: Loaded) -> None:
+    def send(self, loaded: LoadedModel) -> None:
         """One look at the queue: sends every worker that rests. Called under ``changed``; does not wait."""
         if self._closing:
             return
@@ -85,7 +85,7 @@ class Workers:
                 pool.shutdown(wait=False, cancel_futures=True)
         return ended
 
-    def _work(self, loaded: Loaded) -> None:
+    def _work(self, loaded: LoadedModel) -> None:
         """One worker, from its first claim until the queue has nothing due."""
         resting = False
         while not resting:
@@ -103,7 +103,7 @@ class Workers:
                     self._log_tally(at_rest=self.active == 0)
                     self.changed.notify_all()
 
-    def _work_off(self, loaded: Loaded) -> None:
+    def _work_off(self, loaded: LoadedModel) -> None:
         following = self._take()
         while following is not None:
             claims, fetching = following

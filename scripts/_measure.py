@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from checker.pixels.decode import decode
 from checker.pixels.framing import preprocessing_of
-from checker.ports import Classifier, Floats, ModelInfo, Pixels, Rendition
+from checker.ports import Activations, Classifier, Evidence, Floats, ModelInfo, Pixels, Rendition
 from scripts._photos import CAT, WILD_FELINE, LabelledPhoto, describe, named
 
 BATCH_PHOTOS = 4
@@ -28,10 +28,7 @@ class Measured:
 
     names: tuple[str, ...]
     labels: npt.NDArray[np.str_]
-    photo_logits: Floats
-    photo_features: Floats
-    thumbnail_logits: Floats
-    thumbnail_features: Floats
+    evidence: Evidence
     data: dict[str, Any]
     """Counts and digest."""
     photos_per_s: float
@@ -47,14 +44,6 @@ class Measured:
     @property
     def wild(self) -> npt.NDArray[np.bool_]:
         return np.asarray(self.labels == WILD_FELINE)
-
-    def views(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """In the order that ``Head.scores`` and ``ThresholdRule.decide`` take."""
-        return self.photo_logits, self.photo_features, self.thumbnail_logits, self.thumbnail_features
-
-    def rows(self, chosen: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats, Floats]:
-        first, second, third, fourth = (part[chosen] for part in self.views())
-        return first, second, third, fourth
 
 
 def measure(photos: Sequence[LabelledPhoto], classifier: Classifier) -> Measured:
@@ -84,10 +73,7 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier) -> Measured
     return Measured(
         names=tuple(photo.name for photo in photos),
         labels=np.array([photo.label for photo in photos]),
-        photo_logits=logits[0::2],
-        photo_features=features[0::2],
-        thumbnail_logits=logits[1::2],
-        thumbnail_features=features[1::2],
+        evidence=Evidence.of_pairs(Activations(logits, features)),
         data=describe(photos, sha256),
         photos_per_s=len(photos) / busy_s,
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

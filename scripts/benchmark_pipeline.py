@@ -36,7 +36,7 @@ from catloader.settings import Settings
 from catloader.wiring import Services, load_model
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
-from checker.pipeline import Loaded
+from checker.pipeline import LoadedModel
 from models.catalogue import class_names
 from scripts._command import CannotRun, needs, new_file, plainly
 from scripts._photos import named
@@ -79,7 +79,7 @@ QUICK = Plan(rounds=5, photos=80, rows=(1_000, 100_000), cycles=80)
 
 
 def pipeline_share(
-    settings: Settings, loaded: Loaded, prepared: Sequence[Prepared], plan: Plan
+    settings: Settings, loaded: LoadedModel, prepared: Sequence[Prepared], plan: Plan
 ) -> dict[str, Any]:
     """Part A, for photos of one kind."""
     with site(settings, "pipeline", lambda: loaded) as here:
@@ -101,7 +101,7 @@ def pipeline_share(
 
 def growing(
     settings: Settings,
-    loaded: Loaded,
+    loaded: LoadedModel,
     prepared: Sequence[Prepared],
     plan: Plan,
     show: Callable[[str], None],
@@ -192,14 +192,14 @@ def measure(
     return results
 
 
-def _stand_in(settings: Settings, form: str) -> Loaded:
+def _stand_in(settings: Settings, form: str) -> LoadedModel:
     """Speed does not depend on the weights; what it says is worth nothing."""
     folder = settings.data_dir / "made"
     speed_photos.make(folder, "500x375", _PICTURES)
     make_forms(settings.model, folder, [form])
     entry, weights = made(settings.model, folder)
     rule = ThresholdRule(load_subject("house_cat"), class_names())
-    return Loaded(classifier(form, entry, weights, folder, "cpu"), rule)
+    return LoadedModel(classifier(form, entry, weights, folder, "cpu"), rule)
 
 
 def _some(folder: Path, count: int) -> list[Path]:

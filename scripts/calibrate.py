@@ -56,7 +56,7 @@ def calibrate(
     """The profile, without a golden test, from ``enough`` photos."""
     known = ~measured.wild
     positive: Flags = measured.positive[known]
-    inputs = Inputs.of(subject, measured.rows(known))
+    inputs = Inputs.of(subject, measured.evidence[known])
     judged = judge(inputs, positive, features=fit_head, penalty=penalty, seed=seed)
     held_out = cross_fitted(inputs, positive, features=fit_head, penalty=penalty, folds=FOLDS, seed=seed)
     slope, shift = platt(held_out, positive)
@@ -105,7 +105,7 @@ def _with_thresholds(
 def _wild(measured: Measured, subject: Subject, head: Head, cat: dict[float, float]) -> dict[str, Any]:
     if not measured.wild.any():
         return {"n": 0}
-    scores = head.scores(subject, *measured.rows(measured.wild))
+    scores = head.scores(subject, measured.evidence[measured.wild])
     reached = {f"{target:g}": int((scores >= threshold).sum()) for target, threshold in cat.items()}
     return {"n": int(measured.wild.sum()), "at_or_above_cat_threshold": reached}
 

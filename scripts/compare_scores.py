@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     classifier = load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32")
     measured = measure(photos, classifier)
     known = ~measured.wild
-    inputs = Inputs.of(load_subject(asked.subject), measured.rows(known))
+    inputs = Inputs.of(load_subject(asked.subject), measured.evidence[known])
     rows = compare(inputs, measured.positive[known], asked.repeats)
     if asked.json:
         about = {"model": entry.name, "repeats": asked.repeats, "folds": FOLDS, "data": measured.data}

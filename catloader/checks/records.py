@@ -15,7 +15,7 @@ from typing import TypeVar
 from catloader.store.db.check_log import CheckedPhoto, CheckLog, Logged, Ran
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError
-from checker.pipeline import Loaded, check_batch, fetch, judge
+from checker.pipeline import LoadedModel, check_batch, fetch, judge
 from checker.ports import Claim, Classifier, Decision, ImageSource, Outcome, Verdict
 from checker.runtimes.self_test import Pictures
 
@@ -94,8 +94,8 @@ def replay(
 def shadow(
     log: CheckLog,
     source: ImageSource,
-    current: Loaded,
-    candidate: Loaded,
+    current: LoadedModel,
+    candidate: LoadedModel,
     *,
     sample: int | None = None,
     workers: int = 1,

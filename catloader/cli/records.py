@@ -56,12 +56,12 @@ def verify(since: datetime | None, sample: int | None) -> None:
     from catloader.checks.records import ran_by, replay
     from catloader.store.db.check_log import CheckLog
     from catloader.store.s3.objects import S3ImageSource
-    from catloader.wiring import classifier_and_rule
+    from catloader.wiring import load_classifier_and_rule
 
     replayed = differ = 0
     with _services() as services:
         settings, log = services.settings, CheckLog(services.engine)
-        classifier, rule = classifier_and_rule(settings)
+        classifier, rule = load_classifier_and_rule(settings)
         others = log.count_by_others(ran_by(classifier, rule), since)
         source = S3ImageSource(services.objects)
         for one in replay(
@@ -192,9 +192,9 @@ def rollback() -> None:
 
 def _tried(settings: Settings, name: str) -> str:
     """Load it as a site would. Raises ModelRefused, WeightsMissing."""
-    from catloader.wiring import classifier_and_rule
+    from catloader.wiring import load_classifier_and_rule
 
-    classifier, rule = classifier_and_rule(replace(settings, model=name))
+    classifier, rule = load_classifier_and_rule(replace(settings, model=name))
     model_info = classifier.model_info
     classifier.close()
     return f"{model_info.model}, {model_info.runtime} {model_info.precision}, {rule.profile_id}"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.ports import Floats
+from checker.ports import Evidence, Floats
 
 Doubles = npt.NDArray[np.float64]
 
@@ -52,22 +52,20 @@ class Head:
     features: Doubles | None = None
     """float64 ``(D,)``; None: the softmax mass alone decides."""
 
-    def scores(
-        self,
-        subject: Subject,
-        photo_logits: Floats,
-        photo_features: Floats,
-        thumbnail_logits: Floats,
-        thumbnail_features: Floats,
-    ) -> Doubles:
-        """float64 ``(...)``, 0..1, for logits ``(..., 1000)`` and features ``(..., D)``."""
-        z = self.bias + self.mass[0] * log_odds(photo_logits, subject)
-        z = z + self.mass[1] * log_odds(thumbnail_logits, subject)
+    def scores(self, subject: Subject, evidence: Evidence) -> Doubles:
+        """Score one photo, float64 ``()``, or N photos, float64 ``(N,)``: 0..1.
+
+        Raises:
+            ModelRefused: the head was fitted for features of another size.
+        """
+        photo, thumbnail = evidence.photo, evidence.thumbnail
+        z = self.bias + self.mass[0] * log_odds(photo.logits, subject)
+        z = z + self.mass[1] * log_odds(thumbnail.logits, subject)
         if self.features is not None:
-            if photo_features.shape[-1] != self.features.shape[0]:
-                had, wanted = photo_features.shape[-1], self.features.shape[0]
-                raise ModelRefused(f"the profile's head takes {wanted} features, the network gives {had}")
-            pooled = 0.5 * (photo_features.astype(np.float64) + thumbnail_features.astype(np.float64))
+            if photo.features.shape[-1] != self.features.shape[0]:
+                got, expected = photo.features.shape[-1], self.features.shape[0]
+                raise ModelRefused(f"the profile's head takes {expected} features, the model gives {got}")
+            pooled = 0.5 * (photo.features.astype(np.float64) + thumbnail.features.astype(np.float64))
             z = z + (pooled * self.features).sum(axis=-1)
         return sigmoid(np.asarray(z))
 

@@ -17,7 +17,7 @@ from checker.decision.head import Head, log_sum_exp
 from checker.decision.profile import OperatingPoint, Profile
 from checker.decision.subject import CLASSES, Subject
 from checker.errors import ModelRefused
-from checker.ports import Decision, Floats, Label, Rendition, Verdict
+from checker.ports import Decision, Evidence, Floats, Label, Rendition, Verdict
 
 UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "models" / "profiles"
@@ -101,24 +101,17 @@ class ThresholdRule:
         other.thresholds = thresholds
         return other
 
-    def decide(
-        self,
-        photo_logits: Floats,
-        photo_features: Floats,
-        thumbnail_logits: Floats,
-        thumbnail_features: Floats,
-    ) -> Decision:
-        """One photo's decision, from float32 logits ``(1000,)`` and features ``(D,)`` of both views.
+    def decide(self, evidence: Evidence) -> Decision:
+        """Decide on one photo, from float32 logits ``(1000,)`` and features ``(D,)`` of both renditions.
 
         Raises:
             ModelRefused: the head was fitted for features of another size.
         """
-        score = float(
-            self._head.scores(
-                self.subject, photo_logits, photo_features, thumbnail_logits, thumbnail_features
-            )
-        )
-        confidences = {Rendition.PHOTO: softmax(photo_logits), Rendition.THUMBNAIL: softmax(thumbnail_logits)}
+        score = float(self._head.scores(self.subject, evidence))
+        confidences = {
+            Rendition.PHOTO: softmax(evidence.photo.logits),
+            Rendition.THUMBNAIL: softmax(evidence.thumbnail.logits),
+        }
         wild = self._is_wild(*confidences.values())
         verdict = self.thresholds.verdict(score)
         if wild and verdict is Verdict.CAT:

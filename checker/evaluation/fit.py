@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from checker.decision.head import Head, log_odds, sigmoid
 from checker.decision.subject import Subject
-from checker.ports import Floats
+from checker.ports import Evidence
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -34,10 +34,10 @@ class Inputs:
     thumbnail: Doubles
 
     @classmethod
-    def of(cls, subject: Subject, views: tuple[Floats, Floats, Floats, Floats]) -> Inputs:
-        photo_logits, photo_features, thumbnail_logits, thumbnail_features = views
-        odds = np.stack([log_odds(photo_logits, subject), log_odds(thumbnail_logits, subject)], axis=1)
-        return cls(odds, photo_features.astype(np.float64), thumbnail_features.astype(np.float64))
+    def of(cls, subject: Subject, evidence: Evidence) -> Inputs:
+        renditions = (evidence.photo, evidence.thumbnail)
+        odds = np.stack([log_odds(rendition.logits, subject) for rendition in renditions], axis=1)
+        return cls(odds, *(rendition.features.astype(np.float64) for rendition in renditions))
 
     def __getitem__(self, chosen: Indices | Flags) -> Inputs:
         return Inputs(self.odds[chosen], self.photo[chosen], self.thumbnail[chosen])

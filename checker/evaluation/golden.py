@@ -12,7 +12,7 @@ from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import Profile
 from checker.pixels.decode import decode
 from checker.pixels.framing import preprocessing_of
-from checker.ports import Classifier, Rendition
+from checker.ports import Classifier, Evidence, Rendition
 from checker.runtimes.self_test import names_digest
 
 PHOTO = SHIPPED_PROFILES / "golden.jpg"
@@ -26,8 +26,7 @@ def golden_test(profile: Profile, classifier: Classifier, folder: Path, rule: Th
     data = PHOTO.read_bytes()
     (folder / PHOTO.name).write_bytes(data)
     pixels = np.stack([decode(data, preprocessing_of(view, classifier.preprocessing)) for view in Rendition])
-    said = classifier.run(pixels)
-    decision = rule.decide(said.logits[0], said.features[0], said.logits[1], said.features[1])
+    decision = rule.decide(Evidence.of_pairs(classifier.run(pixels))[0])
     golden = {
         "file": PHOTO.name,
         "sha256": hashlib.sha256(data).hexdigest(),

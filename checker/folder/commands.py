@@ -20,7 +20,7 @@ from checker.errors import UnreadableImage
 from checker.folder import report
 from checker.folder.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
 from checker.folder.walk import Checked, check_files, read, walk
-from checker.pipeline import Loaded
+from checker.pipeline import LoadedModel
 from checker.pixels.renditions import site_views
 from checker.ports import ModelInfo, Rendition
 from checker.runtimes.select import RuntimeRequest, load_checker
@@ -139,7 +139,7 @@ def _chosen(options: argparse.Namespace) -> tuple[Entry, Path, Subject]:
 
 def _load(
     entry: Entry, weights: Path, subject: Subject, options: argparse.Namespace
-) -> tuple[Loaded, ThresholdRule]:
+) -> tuple[LoadedModel, ThresholdRule]:
     asked = RuntimeRequest(
         device=options.device,
         runtime=options.runtime,
@@ -152,4 +152,4 @@ def _load(
         decoder=options.decoder,
     )
     classifier, rule = load_checker(entry, weights, subject, asked)
-    return Loaded(classifier, rule), rule
+    return LoadedModel(classifier, rule), rule

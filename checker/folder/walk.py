@@ -19,7 +19,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from checker.errors import ClassifierFailed, UnreadableImage
-from checker.pipeline import Loaded, check_batch
+from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.decode import keep_memory
 from checker.pixels.renditions import site_views
 from checker.ports import Claim, Outcome, Rendition
@@ -73,7 +73,7 @@ def walk(paths: Iterable[str]) -> Iterator[Found]:
 
 
 def check_files(
-    found: Iterable[Found], loaded: Loaded, *, workers: int, batch_photos: int
+    found: Iterable[Found], loaded: LoadedModel, *, workers: int, batch_photos: int
 ) -> Generator[Checked, None, None]:
     """Check files in a bounded pool; one ``Checked`` each, in the order of ``found``.
 
@@ -180,7 +180,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False  # reading it will tell
 
 
-def _check(batch: dict[int, Found], source: FileSource, loaded: Loaded) -> list[Checked]:
+def _check(batch: dict[int, Found], source: FileSource, loaded: LoadedModel) -> list[Checked]:
     claims = [
         Claim(number, token="", photo_key=found.path, thumbnail_key=found.path, attempt=1)
         for number, found in batch.items()

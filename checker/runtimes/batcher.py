@@ -52,7 +52,7 @@ class Batcher:
         return way
 
     def run(self, batch: Pixels) -> Activations:
-        """See ``ports.Classifier``. ``pictures_per_forward`` counts the company too."""
+        """See ``ports.Classifier``. ``inputs_per_forward`` counts the company too."""
         answer: Future[Activations] = Future()
         with self._changed:
             if self._closing:
@@ -105,7 +105,7 @@ class Batcher:
                 answer.set_exception(error)
         else:
             start = 0
-            pictures = said.pictures_per_forward or len(said.logits)
+            pictures = said.inputs_per_forward or len(said.logits)
             for batch, answer in calls:
                 part = slice(start, start + len(batch))
                 answer.set_result(Activations(said.logits[part], said.features[part], pictures))

@@ -100,7 +100,7 @@ class OpenVinoClassifier:
                 why = (str(error).strip() or type(error).__name__).splitlines()[-1]
                 raise ClassifierFailed(f"The network failed on {len(batch)} pictures: {why}") from error
         logits, features = (np.concatenate(parts) for parts in zip(*said, strict=True))
-        return Activations(logits, features, pictures_per_forward=min(len(batch), _MOST_PICTURES))
+        return Activations(logits, features, inputs_per_forward=min(len(batch), _MOST_PICTURES))
 
     def close(self) -> None:
         with self._compiling:

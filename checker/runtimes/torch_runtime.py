@@ -37,7 +37,7 @@ class TorchClassifier:
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto`` is fp32 on the CPU and fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, set for each thread that calls ``run``.
-        pictures_per_forward: 0: all of a batch at once; always so on a GPU.
+        inputs_per_forward: 0: all of a batch at once; always so on a GPU.
     Raises:
         ModelRefused: no such device, or a precision it does not run.
         models.errors.ModelsError: the weights do not hold.
@@ -51,7 +51,7 @@ class TorchClassifier:
         device: str = "auto",
         precision: str = "auto",
         threads: int = 1,
-        pictures_per_forward: int = PICTURES_PER_FORWARD,
+        inputs_per_forward: int = PICTURES_PER_FORWARD,
     ) -> None:
         self._device = _device(device)
         on_gpu = self._device.type == "cuda"
@@ -60,7 +60,7 @@ class TorchClassifier:
         if precision not in _DTYPES or (precision == "fp16" and not on_gpu):
             raise ModelRefused(f"torch does not run {precision} on {self._device.type}.")
         self._dtype, self._threads = _DTYPES[precision], threads
-        self._pictures_per_forward = 0 if on_gpu else pictures_per_forward
+        self._pictures_per_forward = 0 if on_gpu else inputs_per_forward
         self._preprocessing = way = entry.preprocessing
         if way.decoder == "nvjpeg" and not (on_gpu and nvjpeg.is_installed()):
             raise ModelRefused("Decoder nvjpeg needs a GPU and `pip install torchcodec`.")
@@ -68,7 +68,7 @@ class TorchClassifier:
         network = fold_batch_norms(build(entry, path)).to(self._device, self._dtype)
         network = network.to(memory_format=torch.channels_last)
         if not on_gpu:
-            size = (pictures_per_forward or PICTURES_PER_FORWARD, 3, way.input_px, way.input_px)
+            size = (inputs_per_forward or PICTURES_PER_FORWARD, 3, way.input_px, way.input_px)
             example = torch.zeros(size, dtype=self._dtype).contiguous(memory_format=torch.channels_last)
             torch.set_num_threads(threads)
             pack(network, example)

@@ -48,14 +48,14 @@ def rules(
     """Ours first. True where our scores are held out, since the profile was fitted on these very photos."""
     known = ~measured.wild
     ours, held_out = _ours(measured, subject, profile, max_fpr, max_fnr)
-    confidences = np.stack([softmax(row) for row in measured.photo_logits]).astype(np.float64)
+    confidences = np.stack([softmax(row) for row in measured.evidence.photo.logits]).astype(np.float64)
     best = confidences[:, list(subject.classes)].max(axis=1)
     made = [ours]
     for name, threshold in BASELINES.items():
         made.append(
             Rule(name, best[known], best[known] >= threshold, int((best[measured.wild] >= threshold).sum()))
         )
-    first = np.isin(measured.photo_logits.argmax(axis=1), subject.classes)
+    first = np.isin(measured.evidence.photo.logits.argmax(axis=1), subject.classes)
     made.append(Rule("top-1", best[known], first[known], int(first[measured.wild].sum())))
     return made, held_out
 
@@ -64,7 +64,7 @@ def _ours(
     measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
 ) -> tuple[Rule, bool]:
     rule = ThresholdRule(subject, class_names(), profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
-    decisions = [rule.decide(*row) for row in zip(*measured.views(), strict=True)]
+    decisions = [rule.decide(measured.evidence[i]) for i in range(len(measured.names))]
     wild = np.array([decision.wild_feline for decision in decisions])
     scores = np.array([decision.score for decision in decisions])
     called = (scores >= rule.thresholds.cat_at) & ~wild
@@ -84,7 +84,7 @@ def _held_out(
 ) -> Doubles:
     """The scores of the calibration's own cross-validation: no photo had a part in its own."""
     judged = judge(
-        Inputs.of(subject, measured.rows(known)),
+        Inputs.of(subject, measured.evidence[known]),
         measured.positive[known],
         features=made["head"] == "linear probe",
         penalty=made["penalty"] or FEATURE_PENALTY,

@@ -18,7 +18,7 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.photos import NewPhoto
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
-from checker.pipeline import Loaded
+from checker.pipeline import LoadedModel
 from checker.ports import Rendition
 from checker.service import CheckerService, available_cores
 from scripts.pipeline import rows as pipeline_rows
@@ -51,7 +51,7 @@ class Site(NamedTuple):
 
 @contextmanager
 def site(
-    settings: Settings, name: str, load: Callable[[], Loaded], *, rows: int = 0, pending: int = 0
+    settings: Settings, name: str, load: Callable[[], LoadedModel], *, rows: int = 0, pending: int = 0
 ) -> Iterator[Site]:
     """
     Args:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.rechecks import Rechecks, Which
-from checker.pipeline import Loaded, check_batch
+from checker.pipeline import LoadedModel, check_batch
 from checker.ports import Claim, Rendition
 from scripts.pipeline.sites import Site, Stored
 
@@ -66,7 +66,7 @@ class InMemory:
         return self._pictures[claim.photo_key][view]
 
 
-def classify(loaded: Loaded, photos: Sequence[Stored], settings: Settings) -> Turn:
+def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) -> Turn:
     """The classifier's own work: these photos from memory."""
     source = InMemory(photos)
     claims = [

@@ -15,7 +15,7 @@ from catloader.settings import Settings
 from catloader.wiring import load_model
 from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.decision.profile import Profile
-from checker.pipeline import Loaded, check_batch
+from checker.pipeline import LoadedModel, check_batch
 from checker.ports import Claim, Decision, Rendition, Verdict
 from scripts._photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto, labelled_photos
 
@@ -37,7 +37,7 @@ Decided = list[tuple[LabelledPhoto, Decision]]
 
 
 @pytest.fixture(scope="module", params=[("auto", "auto"), ("torch", "fp32")], ids=["served", "torch"])
-def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     """As the site loads it, with every setting's default; and with torch."""
     runtime, precision = request.param
     site = Settings(
@@ -51,14 +51,14 @@ def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def profile(network: Loaded) -> Profile:
+def profile(network: LoadedModel) -> Profile:
     assert isinstance(network.rule, ThresholdRule)
     assert network.rule.profile is not None, "no profile is shipped for Lite0 as it runs here"
     return network.rule.profile
 
 
 @pytest.fixture(scope="module")
-def decided(network: Loaded, photos_dir: Path) -> Decided:
+def decided(network: LoadedModel, photos_dir: Path) -> Decided:
     photos = labelled_photos(str(photos_dir))
     source = FromDisk({photo.name: photo for photo in photos})
     claims = [Claim(number, "token", photo.name, photo.name, 1) for number, photo in enumerate(photos)]

@@ -11,7 +11,7 @@ import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
 from checker.ports import Claim
-from checker.service import CheckerService, Loaded
+from checker.service import CheckerService, LoadedModel
 from models.errors import WeightsMissing
 from tests.support.fakes import MemoryQueue, MemorySource, StubClassifier, StubRule
 
@@ -29,13 +29,13 @@ class Rig:
         self.loads = 0
         self.services: list[CheckerService] = []
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedModel:
         self.loads += 1
-        return Loaded(self.classifier, self.rule)
+        return LoadedModel(self.classifier, self.rule)
 
     def service(
         self,
-        load: Callable[[], Loaded] | None = None,
+        load: Callable[[], LoadedModel] | None = None,
         *,
         workers: int = 2,
         batch_photos: int = 4,
@@ -200,7 +200,7 @@ def test_the_next_batch_is_fetched_during_the_forward_pass(rig: Rig) -> None:
 def test_photos_wait_while_the_network_loads(rig: Rig) -> None:
     gate = threading.Event()
 
-    def slowly() -> Loaded:
+    def slowly() -> LoadedModel:
         assert gate.wait(30)
         return rig.load()
 
@@ -226,7 +226,7 @@ def test_photos_wait_while_the_network_loads(rig: Rig) -> None:
 def test_a_refused_network_leaves_the_photos_alone(
     rig: Rig, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse() -> Loaded:
+    def refuse() -> LoadedModel:
         rig.loads += 1
         raise error
 
@@ -245,7 +245,7 @@ def test_a_refused_network_leaves_the_photos_alone(
 
 
 def test_whatever_breaks_the_loading_is_a_refusal(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> Loaded:
+    def broken() -> LoadedModel:
         raise ImportError("libcudart is missing")
 
     service = rig.service(broken)
@@ -402,7 +402,7 @@ def test_close_is_quick_when_nothing_happens_and_may_come_twice(rig: Rig) -> Non
 def test_close_before_the_network_is_loaded(rig: Rig) -> None:
     gate = threading.Event()
 
-    def slowly() -> Loaded:
+    def slowly() -> LoadedModel:
         gate.wait(30)
         return rig.load()
 

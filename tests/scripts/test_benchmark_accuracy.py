@@ -13,6 +13,7 @@ import skimage
 from PIL import Image
 
 from checker.decision.subject import SUBJECTS
+from checker.ports import Activations, Evidence
 from scripts import benchmark_accuracy
 from scripts._measure import Measured
 from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regressions
@@ -90,10 +91,7 @@ def test_the_rules_of_others_are_theirs() -> None:
     measured = Measured(
         names=tuple("abcde"),
         labels=np.array(["cat", "cat", "cat", "not_cat", "wild_feline"]),
-        photo_logits=logits,
-        photo_features=nothing,
-        thumbnail_logits=logits,
-        thumbnail_features=nothing,
+        evidence=Evidence(Activations(logits, nothing), Activations(logits, nothing)),
         data={"sha256": ""},
         photos_per_s=1,
         peak_bytes=1,

@@ -12,7 +12,7 @@ from catloader.server.data_dir import object_store
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.schema import check_log, photos
 from checker.errors import ModelRefused
-from checker.pipeline import Loaded
+from checker.pipeline import LoadedModel
 from scripts.benchmark_pipeline import Plan, measure
 from scripts.pipeline import rows as pipeline_rows
 from scripts.pipeline.report import as_text, shares, targets
@@ -77,7 +77,7 @@ def test_the_gap_is_split_by_whose_time_it_was() -> None:
     )
 
 
-def _no_network() -> Loaded:
+def _no_network() -> LoadedModel:
     raise ModelRefused("nothing is classified here")
 
 

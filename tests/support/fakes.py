@@ -13,14 +13,14 @@ import skimage.data
 from PIL import Image
 
 from checker.errors import ObjectMissing
-from checker.pipeline import DecisionRule
 from checker.ports import (
     Activations,
     CheckQueue,
     Claim,
     Classifier,
     Decision,
-    Floats,
+    DecisionRule,
+    Evidence,
     ImageSource,
     ModelInfo,
     Outcome,
@@ -132,6 +132,9 @@ class MemoryQueue:
                 self.waiting.append((claim.photo_id, claim.attempt - 1))
             self._lock.notify_all()
 
+    def next_due_s(self) -> float | None:
+        return None
+
     def wait_until(self, condition: Callable[[MemoryQueue], bool], timeout_s: float = 30) -> bool:
         with self._lock:
             return self._lock.wait_for(lambda: condition(self), timeout_s)
@@ -175,16 +178,11 @@ class StubRule:
 
     fails: Exception | None = None
 
-    def decide(
-        self,
-        photo_logits: Floats,
-        photo_features: Floats,
-        thumbnail_logits: Floats,
-        thumbnail_features: Floats,
-    ) -> Decision:
+    def decide(self, evidence: Evidence) -> Decision:
         if self.fails is not None:
             raise self.fails
-        parts = (photo_logits, photo_features, thumbnail_logits, thumbnail_features)
+        photo, thumbnail = evidence.photo, evidence.thumbnail
+        parts = (photo.logits, photo.features, thumbnail.logits, thumbnail.features)
         score = float(sum((weight + 1) * np.abs(part).sum() for weight, part in enumerate(parts)))
         return Decision(Verdict.CAT, score, 0.5, 0.1, "house_cat", "test", False, {}, {})
 

@@ -27,10 +27,10 @@ from catloader.store.db.rechecks import Rechecks, Which
 from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.users import Users
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from catloader.wiring import classifier_and_rule
+from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
-from checker.pipeline import Loaded, check_batch
+from checker.pipeline import LoadedModel, check_batch
 from checker.ports import Claim, Classifier, Rendition
 from tests.support.rows import add_images
 
@@ -40,7 +40,7 @@ LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", prec
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[tuple[Classifier, ThresholdRule]]:
-    classifier, rule = classifier_and_rule(LITE0)
+    classifier, rule = load_classifier_and_rule(LITE0)
     yield classifier, rule
     classifier.close()
 
@@ -48,7 +48,7 @@ def network() -> Iterator[tuple[Classifier, ThresholdRule]]:
 @pytest.fixture(scope="module")
 def served_network() -> Iterator[tuple[Classifier, ThresholdRule]]:
     """The form that serves by default."""
-    classifier, rule = classifier_and_rule(
+    classifier, rule = load_classifier_and_rule(
         dataclasses.replace(LITE0, runtime="auto", precision="auto", workers=2)
     )
     yield classifier, rule
@@ -95,7 +95,7 @@ class Site:
         return {one.logged.record.photo_id: one.difference for one in self.replay(**how) if one.difference}
 
     def shadow(self, rule: ThresholdRule, **how: Any) -> list[Compared]:
-        current, candidate = Loaded(self.classifier, self.rule), Loaded(self.classifier, rule)
+        current, candidate = LoadedModel(self.classifier, self.rule), LoadedModel(self.classifier, rule)
         found = list(shadow(self.log, self.source, current, candidate, workers=2, **how))
         return [one for one in found if one is not None]
 
@@ -225,7 +225,7 @@ def test_a_store_that_is_away_ends_the_replay(site: Site) -> None:
     with pytest.raises(CheckerError, match="did not answer"):
         site.replay(source=Away())
     with pytest.raises(CheckerError, match="did not answer"):
-        loaded = Loaded(site.classifier, site.rule)
+        loaded = LoadedModel(site.classifier, site.rule)
         list(shadow(site.log, Away(), loaded, loaded))
 
 
@@ -287,8 +287,8 @@ def test_a_shadow_tells_flips_in_both_directions_and_writes_nothing(site: Site) 
 
 
 def test_a_shadow_is_another_network_on_the_same_bytes(site: Site) -> None:
-    classifier, rule = classifier_and_rule(dataclasses.replace(LITE0, model="efficientnet_lite2"))
-    current, candidate = Loaded(site.classifier, site.rule), Loaded(classifier, rule)
+    classifier, rule = load_classifier_and_rule(dataclasses.replace(LITE0, model="efficientnet_lite2"))
+    current, candidate = LoadedModel(site.classifier, site.rule), LoadedModel(classifier, rule)
     compared = list(shadow(site.log, site.source, current, candidate, workers=2))
     for one in compared:
         assert one is not None

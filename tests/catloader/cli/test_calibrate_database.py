@@ -20,7 +20,7 @@ from catloader.server.data_dir import beside, database
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
-from catloader.wiring import build, classifier_and_rule
+from catloader.wiring import build, load_classifier_and_rule
 
 ROOT = Path(__file__).resolve().parents[3]
 OF_EACH = 50
@@ -90,7 +90,7 @@ def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert "fp32 checks nothing by this profile: a maximum false positive rate of 0.01 is" in done.stderr
     assert "Another form of the network may" in done.stderr
-    classifier, rule = classifier_and_rule(
+    classifier, rule = load_classifier_and_rule(
         replace(
             settings,
             runtime="torch",

@@ -20,7 +20,7 @@ from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import load_model
-from checker.pipeline import Loaded
+from checker.pipeline import LoadedModel
 from checker.ports import Claim, ImageSource, Rendition
 from checker.service import CheckerService
 from tests.support.rows import some_user
@@ -30,7 +30,7 @@ LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", prec
 
 
 @pytest.fixture(scope="module")
-def network() -> Iterator[Loaded]:
+def network() -> Iterator[LoadedModel]:
     loaded = load_model(LITE0)
     yield loaded
     loaded.classifier.close()
@@ -39,7 +39,7 @@ def network() -> Iterator[Loaded]:
 class Site:
     """Six photos that wait."""
 
-    def __init__(self, engine: Engine, objects: ObjectStore, network: Loaded) -> None:
+    def __init__(self, engine: Engine, objects: ObjectStore, network: LoadedModel) -> None:
         self.engine, self.objects, self._network = engine, objects, network
         self.queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=1000)
         folder = Path(skimage.__file__).parent / "data"
@@ -56,7 +56,9 @@ class Site:
         self.ids = [one.photo_id for one in done if isinstance(one, Uploaded)]
         assert len(self.ids) == len(PICTURES)
 
-    def service(self, source: ImageSource | None = None, network: Loaded | None = None) -> CheckerService:
+    def service(
+        self, source: ImageSource | None = None, network: LoadedModel | None = None
+    ) -> CheckerService:
         return CheckerService(
             self.queue,
             source or S3ImageSource(self.objects),
@@ -77,7 +79,7 @@ class Site:
 
 
 @pytest.fixture
-def site(engine: Engine, objects: ObjectStore, network: Loaded) -> Site:
+def site(engine: Engine, objects: ObjectStore, network: LoadedModel) -> Site:
     return Site(engine, objects, network)
 
 

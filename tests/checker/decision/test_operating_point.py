@@ -18,7 +18,7 @@ from checker.decision.operating_point import (
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
 from checker.decision.subject import SUBJECTS, Subject
 from checker.errors import ModelRefused
-from checker.ports import Floats, ModelInfo, Rendition, Verdict
+from checker.ports import Activations, Evidence, Floats, ModelInfo, Rendition, Verdict
 from models.catalogue import class_names, entry_named
 
 HOUSE_CAT = SUBJECTS["house_cat"]
@@ -57,13 +57,18 @@ def rule(of: Profile | None = None) -> ThresholdRule:
     return ThresholdRule(HOUSE_CAT, class_names(), profile=of)
 
 
-NO_FEATURES = np.zeros(FEATURES, np.float32)
+def evidence(photo: Floats, thumbnail: Floats | None = None) -> Evidence:
+    """Logits without features; the thumbnail's are the photo's unless given."""
+    features = np.zeros(FEATURES, np.float32)
+    return Evidence(
+        Activations(photo, features), Activations(photo if thumbnail is None else thumbnail, features)
+    )
 
 
 def test_the_mass_of_all_classes_counts_not_the_best_one() -> None:
     spread = logits(c281=0.2, c282=0.2, c283=0.2, c284=0.1, c285=0.1)
     assert log_odds(spread, HOUSE_CAT) == pytest.approx(math.log(0.8 / 0.2), rel=1e-4)
-    decision = rule().decide(spread, NO_FEATURES, spread, NO_FEATURES)
+    decision = rule().decide(evidence(spread))
     assert decision.verdict is Verdict.CAT
     assert decision.score == pytest.approx(0.8, rel=1e-4)
     assert sum(decision.subject_scores[Rendition.PHOTO].values()) == pytest.approx(0.8, rel=1e-4)
@@ -71,16 +76,16 @@ def test_the_mass_of_all_classes_counts_not_the_best_one() -> None:
 
 def test_both_views_count() -> None:
     cat, cup = logits(c281=0.9), logits(c968=0.9)
-    both = rule().decide(cat, NO_FEATURES, cat, NO_FEATURES).score
-    first = rule().decide(cat, NO_FEATURES, cup, NO_FEATURES).score
-    second = rule().decide(cup, NO_FEATURES, cat, NO_FEATURES).score
-    none = rule().decide(cup, NO_FEATURES, cup, NO_FEATURES).score
+    both = rule().decide(evidence(cat)).score
+    first = rule().decide(evidence(cat, cup)).score
+    second = rule().decide(evidence(cup, cat)).score
+    none = rule().decide(evidence(cup)).score
     assert first == pytest.approx(second)
     assert both > first > none
 
 
 def test_without_a_profile_the_decision_says_so() -> None:
-    decision = rule().decide(logits(c281=0.2), NO_FEATURES, logits(c281=0.2), NO_FEATURES)
+    decision = rule().decide(evidence(logits(c281=0.2)))
     assert decision.profile_id == UNCALIBRATED
     assert (decision.cat_at, decision.not_cat_below) == (
         DEFAULT_THRESHOLDS.cat_at,
@@ -91,20 +96,20 @@ def test_without_a_profile_the_decision_says_so() -> None:
 
 def test_a_wild_feline_is_reported_and_never_called_a_cat() -> None:
     lynx = logits(c287=0.9)
-    decision = rule().decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    decision = rule().decide(evidence(lynx))
     assert decision.wild_feline
     assert decision.verdict is Verdict.NOT_CAT
     fooled = profile(Head(bias=20.0))
-    decision = rule(fooled).decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    decision = rule(fooled).decide(evidence(lynx))
     assert (decision.wild_feline, decision.verdict) == (True, Verdict.UNSURE)
     tabby = logits(c281=0.5, c287=0.4)
-    assert not rule().decide(tabby, NO_FEATURES, tabby, NO_FEATURES).wild_feline
-    as_feline = ThresholdRule(SUBJECTS["feline"], class_names()).decide(lynx, NO_FEATURES, lynx, NO_FEATURES)
+    assert not rule().decide(evidence(tabby)).wild_feline
+    as_feline = ThresholdRule(SUBJECTS["feline"], class_names()).decide(evidence(lynx))
     assert (as_feline.wild_feline, as_feline.verdict) == (False, Verdict.CAT)
 
 
 def test_labels_are_the_five_best_of_each_view() -> None:
-    decision = rule().decide(logits(c281=0.6, c282=0.3), NO_FEATURES, logits(c968=0.9), NO_FEATURES)
+    decision = rule().decide(evidence(logits(c281=0.6, c282=0.3), logits(c968=0.9)))
     photo = decision.labels[Rendition.PHOTO]
     assert [label.name for label in photo[:2]] == ["tabby", "tiger cat"]
     assert len(photo) == 5
@@ -141,25 +146,26 @@ def test_a_target_stricter_than_any_measured_is_refused_and_says_what_there_is()
 
 def test_a_head_for_other_features_is_refused() -> None:
     fitted = profile(Head(features=np.ones(4)))
-    with pytest.raises(ModelRefused, match="takes 4 features, the network gives 8"):
-        rule(fitted).decide(logits(), NO_FEATURES, logits(), NO_FEATURES)
+    with pytest.raises(ModelRefused, match="takes 4 features, the model gives 8"):
+        rule(fitted).decide(evidence(logits()))
 
 
 def test_many_photos_at_once_get_the_scores_they_get_alone() -> None:
     rng = np.random.default_rng(3)
     head = Head(0.1, (0.4, 0.3), rng.normal(size=1280))
-    many = [rng.normal(size=(64, size)).astype(np.float32) for size in (1000, 1280, 1000, 1280)]
-    together = head.scores(HOUSE_CAT, *many)
-    alone = [float(head.scores(HOUSE_CAT, *(part[i] for part in many))) for i in range(64)]
+    logits, features = (rng.normal(size=(128, size)).astype(np.float32) for size in (1000, 1280))
+    photos = Evidence.of_pairs(Activations(logits, features))
+    together = head.scores(HOUSE_CAT, photos)
+    alone = [float(head.scores(HOUSE_CAT, photos[i])) for i in range(64)]
     assert alone == pytest.approx(together.tolist(), rel=1e-12)
 
 
 def test_extreme_logits_give_a_score_and_no_warning() -> None:
     sure = np.full(1000, -500, np.float32)
     sure[TABBY] = 500
-    assert rule().decide(sure, NO_FEATURES, sure, NO_FEATURES).score == pytest.approx(1.0)
+    assert rule().decide(evidence(sure)).score == pytest.approx(1.0)
     sure[TABBY], sure[CUP] = -500, 500
-    assert rule().decide(sure, NO_FEATURES, sure, NO_FEATURES).score == pytest.approx(0.0, abs=1e-9)
+    assert rule().decide(evidence(sure)).score == pytest.approx(0.0, abs=1e-9)
     assert softmax(sure).sum() == pytest.approx(1.0, rel=1e-4)
 
 

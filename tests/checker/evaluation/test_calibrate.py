@@ -23,7 +23,7 @@ from checker.evaluation.statistics import (
     wilson,
 )
 from checker.evaluation.thresholds import FOLDS, judge, threshold_above
-from checker.ports import ModelInfo
+from checker.ports import Activations, Evidence, ModelInfo
 from models.catalogue import Preprocessing, entry_named
 from scripts._measure import Measured
 from scripts._photos import NoData, labelled_photos
@@ -67,10 +67,10 @@ def measured(n: int = 400) -> Measured:
     return Measured(
         names=tuple(f"{i:04}" for i in range(n)),
         labels=labels,
-        photo_logits=logits,
-        photo_features=inputs.photo.astype(np.float32),
-        thumbnail_logits=logits,
-        thumbnail_features=inputs.thumbnail.astype(np.float32),
+        evidence=Evidence(
+            Activations(logits, inputs.photo.astype(np.float32)),
+            Activations(logits, inputs.thumbnail.astype(np.float32)),
+        ),
         data={"counts": {}, "sha256": "00"},
         photos_per_s=1.0,
         peak_bytes=1,

@@ -30,7 +30,7 @@ from checker.folder import report
 from checker.folder import walk as folder_walk
 from checker.folder.arguments import parse
 from checker.folder.walk import Checked, Found, check_files, read, walk
-from checker.pipeline import Loaded, check_batch
+from checker.pipeline import LoadedModel, check_batch
 from checker.pixels import renditions
 from checker.pixels.renditions import site_views
 from checker.ports import Claim, Decision, Rendition, Verdict
@@ -54,9 +54,9 @@ def rule() -> ThresholdRule:
 
 
 @pytest.fixture(scope="module")
-def loaded(rule: ThresholdRule) -> Iterator[Loaded]:
+def loaded(rule: ThresholdRule) -> Iterator[LoadedModel]:
     classifier = load_classifier(*resolve("efficientnet_lite0", Path("models/weights")), device="cpu")
-    yield Loaded(classifier, rule)
+    yield LoadedModel(classifier, rule)
     classifier.close()
 
 
@@ -64,7 +64,7 @@ def _found(*paths: Path | str) -> list[str]:
     return [found.path for found in walk(map(str, paths)) if found.error is None]
 
 
-def _check(loaded: Loaded, *paths: Path | str) -> list[Checked]:
+def _check(loaded: LoadedModel, *paths: Path | str) -> list[Checked]:
     return list(check_files(walk(map(str, paths)), loaded, workers=2, batch_photos=2))
 
 
@@ -112,12 +112,12 @@ def test_a_tree_deeper_than_pythons_stack(tmp_path: Path) -> None:
         subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # shutil.rmtree recurses, and fails
 
 
-def test_a_folder_that_may_not_be_looked_into_is_told(loaded: Loaded) -> None:
+def test_a_folder_that_may_not_be_looked_into_is_told(loaded: LoadedModel) -> None:
     with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to all but their owner
         _locked_folder(Path(name), loaded)
 
 
-def _locked_folder(folder: Path, loaded: Loaded) -> None:
+def _locked_folder(folder: Path, loaded: LoadedModel) -> None:
     (folder / "locked").mkdir(mode=0o000)
     (folder / "z.jpg").write_bytes((PICTURES / "chelsea.png").read_bytes())
     as_root = os.geteuid() == 0
@@ -153,7 +153,7 @@ def test_the_listing_of_a_large_folder_is_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_what_is_no_ordinary_file_is_never_waited_for(tmp_path: Path, loaded: Loaded) -> None:
+def test_what_is_no_ordinary_file_is_never_waited_for(tmp_path: Path, loaded: LoadedModel) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "gone.jpg").symlink_to("nowhere")
@@ -182,7 +182,7 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
         read(tmp_path / "huge.jpg")
 
 
-def test_however_many_files_only_a_bounded_number_is_in_hand(tmp_path: Path, loaded: Loaded) -> None:
+def test_however_many_files_only_a_bounded_number_is_in_hand(tmp_path: Path, loaded: LoadedModel) -> None:
     (tmp_path / "empty.jpg").touch()
     total, taken, told, most = 10_000, 0, 0, 0
 
@@ -199,7 +199,7 @@ def test_however_many_files_only_a_bounded_number_is_in_hand(tmp_path: Path, loa
     assert most <= 2 * folder_walk.BATCHES_AHEAD * 4
 
 
-def test_closing_early_ends_the_pool(loaded: Loaded) -> None:
+def test_closing_early_ends_the_pool(loaded: LoadedModel) -> None:
     checks = check_files(
         (Found(str(PICTURES / "coffee.png")) for _ in range(10**6)), loaded, workers=2, batch_photos=2
     )
@@ -208,7 +208,7 @@ def test_closing_early_ends_the_pool(loaded: Loaded) -> None:
     assert next(checks, None) is None
 
 
-def test_outcomes_come_in_the_order_of_the_files(tmp_path: Path, loaded: Loaded) -> None:
+def test_outcomes_come_in_the_order_of_the_files(tmp_path: Path, loaded: LoadedModel) -> None:
     names = [f"{number:02}.png" for number in range(14)]
     for number, name in enumerate(names):
         if number % 3:
@@ -233,7 +233,7 @@ class _Uploaded:
         return prepared.photo if view is Rendition.PHOTO else prepared.thumbnail
 
 
-def _both(path: Path, loaded: Loaded) -> tuple[Decision, Decision]:
+def _both(path: Path, loaded: LoadedModel) -> tuple[Decision, Decision]:
     """The site's decision, and the tool's."""
     claim = Claim(1, "", str(path), "", 1)
     (site,) = check_batch([claim], _Uploaded(), loaded.classifier, loaded.rule)
@@ -247,14 +247,14 @@ def _both(path: Path, loaded: Loaded) -> tuple[Decision, Decision]:
 @pytest.mark.parametrize(
     "name", ["chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "camera.png", "logo.png"]
 )
-def test_a_photo_gets_exactly_the_sites_decision(name: str, loaded: Loaded) -> None:
+def test_a_photo_gets_exactly_the_sites_decision(name: str, loaded: LoadedModel) -> None:
     site, tool = _both(PICTURES / name, loaded)
     assert tool == site
 
 
 @pytest.mark.parametrize(("suffix", "turn"), [(".jpg", 6), (".jpg", 1), (".webp", 1), (".tiff", 1)])
 def test_so_does_a_turned_one_and_one_of_another_kind(
-    tmp_path: Path, loaded: Loaded, suffix: str, turn: int
+    tmp_path: Path, loaded: LoadedModel, suffix: str, turn: int
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = turn
@@ -266,7 +266,7 @@ def test_so_does_a_turned_one_and_one_of_another_kind(
 
 @pytest.mark.parametrize(("name", "size"), [("chelsea.png", (4510, 3000)), ("astronaut.png", (3000, 3000))])
 def test_a_large_photo_gets_nearly_the_sites_score(
-    tmp_path: Path, loaded: Loaded, name: str, size: tuple[int, int]
+    tmp_path: Path, loaded: LoadedModel, name: str, size: tuple[int, int]
 ) -> None:
     with Image.open(PICTURES / name) as picture:
         picture.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=92)
@@ -277,7 +277,7 @@ def test_a_large_photo_gets_nearly_the_sites_score(
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's remarks on odd metadata: no errors but in tests
-def test_hostile_files_are_rows_like_others(hostile_dir: Path, loaded: Loaded) -> None:
+def test_hostile_files_are_rows_like_others(hostile_dir: Path, loaded: LoadedModel) -> None:
     calm = sorted(path for path in (hostile_dir / "files").iterdir() if not path.name.startswith("heavy"))[
         ::4
     ]
@@ -293,11 +293,11 @@ def test_hostile_files_are_rows_like_others(hostile_dir: Path, loaded: Loaded) -
     assert not [item for item in checked if _error(item) and not (item.outcome and item.outcome.unreadable)]
 
 
-def _rows(loaded: Loaded, rule: ThresholdRule, *paths: Path | str) -> list[report.Row]:
+def _rows(loaded: LoadedModel, rule: ThresholdRule, *paths: Path | str) -> list[report.Row]:
     return [report.row(item, loaded.classifier.model_info, rule) for item in _check(loaded, *paths)]
 
 
-def test_the_fields_of_a_row(tmp_path: Path, loaded: Loaded, rule: ThresholdRule) -> None:
+def test_the_fields_of_a_row(tmp_path: Path, loaded: LoadedModel, rule: ThresholdRule) -> None:
     (tmp_path / "broken.jpg").write_text("no picture")
     cat, broken = _rows(loaded, rule, PICTURES / "chelsea.png", tmp_path / "broken.jpg")
     assert set(cat) == set(broken) == {
@@ -322,7 +322,9 @@ def test_the_fields_of_a_row(tmp_path: Path, loaded: Loaded, rule: ThresholdRule
     assert broken["error"]
 
 
-def test_names_of_any_bytes_stay_one_valid_line(tmp_path: Path, loaded: Loaded, rule: ThresholdRule) -> None:
+def test_names_of_any_bytes_stay_one_valid_line(
+    tmp_path: Path, loaded: LoadedModel, rule: ThresholdRule
+) -> None:
     names = [b"new\nline.jpg", b"latin\xe9.jpg", 'snow ☃, "q".jpg'.encode(), b"\x1b[31mred.jpg", b"tab\t.jpg"]
     for name in names:
         Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).touch()
@@ -344,7 +346,7 @@ def test_names_of_any_bytes_stay_one_valid_line(tmp_path: Path, loaded: Loaded, 
 
 
 def test_table_and_csv_say_what_is_wild_and_what_is_uncalibrated(
-    tmp_path: Path, loaded: Loaded, rule: ThresholdRule, photos_dir: Path
+    tmp_path: Path, loaded: LoadedModel, rule: ThresholdRule, photos_dir: Path
 ) -> None:
     with (photos_dir / "labels.csv").open(newline="") as file:
         wild = [row["file"] for row in csv.DictReader(file) if row["label"] == "wild_feline"]

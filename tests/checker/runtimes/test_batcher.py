@@ -63,7 +63,7 @@ def test_batches_that_come_together_share_a_pass_and_get_their_own_rows() -> Non
     for n, own in enumerate(said):
         assert own.logits.ravel().tolist() == [2 * n, 2 * n + 1]
         assert own.features.ravel().tolist() == [-2 * n, -2 * n - 1]
-        assert own.pictures_per_forward == 8
+        assert own.inputs_per_forward == 8
     batcher.close()
     assert inner.closed
 
@@ -103,7 +103,7 @@ def test_nobody_fails_for_the_companys_sake() -> None:
     assert isinstance(last, Activations)
     assert first.logits.ravel().tolist() == [1, 1]
     assert last.logits.ravel().tolist() == [3, 3]
-    assert first.pictures_per_forward == 2  # as it really ran
+    assert first.inputs_per_forward == 2  # as it really ran
     batcher.close()
 
 

@@ -57,7 +57,7 @@ def test_every_batch_size_gives_the_same_bits(
     assert whole.logits.shape == (9, 1000)
     assert whole.features.shape == (9, 1280 if name == "efficientnet_lite0" else 512)
     assert whole.logits.dtype == whole.features.dtype == np.float32
-    assert whole.pictures_per_forward == PICTURES_PER_FORWARD
+    assert whole.inputs_per_forward == PICTURES_PER_FORWARD
     for start, stop in ((0, 1), (3, 4), (2, 5), (8, 9), (1, 9)):
         part = classifier.run(pictures[start:stop])
         assert np.array_equal(part.logits, whole.logits[start:stop])
@@ -138,7 +138,7 @@ def test_recorded_passes_say_what_plain_ones_say(pictures: Pixels, monkeypatch: 
     monkeypatch.setattr(cuda_graphs, "_SIZES", (2, 16))
     seconds = iter([1.0, 2.0] * 2)  # the replay's, the plain pass's
     monkeypatch.setattr(cuda_graphs, "_median_s", lambda _: next(seconds))
-    classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu", pictures_per_forward=0)
+    classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu", inputs_per_forward=0)
     plain = classifier.run(pictures)
     picture = torch.zeros(1, 224, 224, 3, dtype=torch.uint8)
     classifier._graphs = cuda_graphs.Graphs(classifier._on_device, picture, stand_in)
@@ -159,7 +159,7 @@ def test_a_precision_that_does_not_run_is_refused(precision: str) -> None:
 
 
 def test_out_of_memory_is_the_classifiers_failure_not_a_crash() -> None:
-    classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu", pictures_per_forward=0)
+    classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu", inputs_per_forward=0)
     one = np.zeros((1, 224, 224, 3), dtype=np.uint8)
     # A view that claims 10**9 pictures: more than any address space holds as floats.
     endless = np.lib.stride_tricks.as_strided(one, (10**9, 224, 224, 3), (0, *one.strides[1:]))
