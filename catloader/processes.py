@@ -1,18 +1,66 @@
-"""Processes that do not outlive the one that started them."""
+"""Child processes that do not outlive the process that started them."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from typing import IO
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
+# Runs in the child before the program replaces it: the kernel kills the child as soon as the thread that
+# started it ends, so that not even kill -9 of the parent leaves one behind. Popen's preexec_fn would run
+# between fork and exec of a process with threads, where Python may deadlock.
+_LAUNCHER = f"""
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGKILL)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(1)  # the parent ended before the kernel was asked
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+_Stream = int | IO[bytes]
+
+
+def start_child(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    stdin: _Stream = subprocess.DEVNULL,
+    stdout: _Stream,
+    stderr: _Stream = subprocess.STDOUT,
+    keep_open: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` in a session of its own: the terminal's Ctrl-C does not reach it.
+
+    On Linux the kernel kills the child when the calling thread ends: that thread must live as long as the
+    child is needed. Costs one more start of the interpreter, 15 ms.
+
+    Args:
+        command: the first item is the path of the program; ``PATH`` is not searched.
+        env: the child's whole environment.
+        keep_open: file descriptors that the child inherits.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=dict(env),
+        start_new_session=True,
+        pass_fds=keep_open,
+    )
+
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent is gone, also after kill -9. Linux only.
+    """Ask the kernel to kill this process when the thread that forked it ends. Linux only.
 
-    "Parent" means the thread that forked: call it in children of a thread that lives on.
+    For a process made by ``fork`` alone (gunicorn's workers); ``start_child`` does it for a program.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

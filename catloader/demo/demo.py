@@ -23,7 +23,7 @@ import click
 from catloader.demo.client import Visitor, free_port
 from catloader.demo.photos import DemoPhoto, demo_photos
 from catloader.errors import StartupError
-from catloader.processes import die_with_parent
+from catloader.processes import start_child
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine
 from catloader.store.db.photos import CheckRecord, Photos
@@ -118,16 +118,7 @@ def _site(folder: Path) -> Iterator[_Site]:
         "CATLOADER_PORT": str(port),
     }
     with (folder / "site.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "catloader", "serve"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # A group of its own: Ctrl-C comes to this process, which then stops the site.
-            process_group=0,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - this process has no threads yet
-        )
+        process = start_child([sys.executable, "-m", "catloader", "serve"], env=environment, stdout=log)
     try:
         yield _Site(f"http://127.0.0.1:{port}", process, folder / "site.log")
     finally:

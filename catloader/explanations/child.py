@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from pathlib import Path
-
-from catloader.processes import die_with_parent
 
 _QUALITY = 88
 """Of the JPEG: as the stored photos by default."""
 
 
-def main(parent: int) -> int:
-    die_with_parent()
-    if os.getppid() != parent:
-        return 1  # it was gone before the kernel was asked
+def main() -> int:
     from checker.decision.head import Head
     from checker.decision.subject import Subject
     from checker.errors import CheckerError
@@ -45,4 +39,4 @@ def main(parent: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main())

@@ -16,11 +16,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
 from catloader.explanations.fair_lock import Turns
+from catloader.processes import start_child
+from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import CheckRecord, Photo
 from catloader.store.s3.objects import ObjectStore
@@ -37,8 +39,6 @@ logger = logging.getLogger(__name__)
 
 LIMIT_S = 45.0
 """For one photo. Lite0 takes 3 s, ResNet-152 twice that; proxies hang up after 60 s."""
-# From booking to commit there is one S3 request of 66 s at the very most; then it is swept away.
-_BOOKED_FOR = timedelta(hours=1)
 # Who was sent away is told to come again in three seconds.
 _PATIENCE_S = 6.0
 _ROOT = Path(__file__).resolve().parents[2]
@@ -146,7 +146,7 @@ class Explainer:
     def _keep(self, photo_id: int, picture: bytes, of: str, lost: str | None) -> str:
         """Book, put, record, as an upload does: who dies in between leaves only what the ledger knows."""
         key = f"{secrets.token_hex(16)}.jpg"
-        self._explanations.book(key, self._now() + _BOOKED_FOR)
+        self._explanations.book(key, self._now() + RESERVED_FOR)
         self._objects.put(self._objects.photos_bucket, key, picture)
         kept = self._explanations.keep(photo_id, key, of, self._now(), lost=lost)
         self._swept()
@@ -208,14 +208,13 @@ class Explainer:
         with self._starting:
             if self._closed:
                 raise ExplanationFailed("The site is stopping.")
-            self._child = subprocess.Popen(
+            self._child = start_child(
                 # -P: what lies in the folder that the site was started from is not to be imported.
-                [sys.executable, "-P", "-m", "catloader.explanations.child", str(os.getpid())],
+                [sys.executable, "-P", "-m", "catloader.explanations.child"],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # the terminal's Ctrl-C is for the site, which stops it
             )
             return self._child
 

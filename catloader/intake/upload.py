@@ -9,7 +9,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import BinaryIO
 
@@ -17,14 +17,13 @@ from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.prepare import Limits, Prepared, prepare
 from catloader.settings import Settings
+from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.photos import NewPhoto, Photos
 from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
 _MAX_CAPTION = 500  # characters; the column's
-# From booking to commit an upload makes two S3 requests of 66 s at the very most; then it is swept away.
-_BOOKED_FOR = timedelta(hours=1)
 _STORE_AWAY = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
 
 
@@ -123,7 +122,7 @@ def _keep(
 ) -> int:
     """Book, put, record, in this order: a process that dies in between leaves only what the ledger knows."""
     photo_key, thumbnail_key = (f"{secrets.token_hex(16)}.jpg" for _ in range(2))
-    photos.book(photo_key, thumbnail_key, now() + _BOOKED_FOR)
+    photos.book(photo_key, thumbnail_key, now() + RESERVED_FOR)
     objects.put(objects.photos_bucket, photo_key, prepared.photo)
     objects.put(objects.thumbnails_bucket, thumbnail_key, prepared.thumbnail)
     new = NewPhoto(

@@ -11,6 +11,12 @@ from sqlalchemy import Engine, delete, func, select, update
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import deletions
 
+RESERVED_FOR = timedelta(hours=1)
+"""Age at which the row of an object that was stored but never recorded becomes due.
+
+An upload makes two S3 requests between its reservation and its commit, each at most 66 s with all retries.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Deletion:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from catloader.errors import StartupError
+from catloader.processes import start_child
 from catloader.settings import kept_secret
-from catloader.store.child import start_child
 from catloader.store.s3 import seaweedfs
 
 _log = logging.getLogger(__name__)
@@ -133,12 +133,13 @@ class EmbeddedS3:
                     raise StartupError(f"Another process runs an object store in {self._dir}.") from None
 
     def _run_child(self, lock: IO[str]) -> None:
-        self._child = start_child(
-            seaweedfs.command(self._weed, self._dir, self._keys, self._ports),
-            output=self.log_file,
-            env=seaweedfs.environment(self._dir),
-            keep_open=[lock.fileno()],
-        )
+        with self.log_file.open("ab") as log:
+            self._child = start_child(
+                seaweedfs.command(self._weed, self._dir, self._keys, self._ports),
+                env=seaweedfs.environment(self._dir),
+                stdout=log,
+                keep_open=[lock.fileno()],
+            )
         if self._wait_until_ready(self._child):
             self._started.set()
             while self._child.poll() is None and not self._stopping.wait(0.2):

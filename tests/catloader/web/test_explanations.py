@@ -108,7 +108,7 @@ def _children() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if any("explain_child" in word for word in child.cmdline())
+        if any("catloader.explanations.child" in word for word in child.cmdline())
     ]
 
 
@@ -322,8 +322,10 @@ def test_a_child_that_dies_is_told_and_the_next_one_does_it(app: Flask, anna: Pe
 
 
 _PARENT = """
-import os, signal, subprocess, sys
-child = subprocess.Popen([sys.executable, "-m", "catloader.explanations.child", str(os.getpid())])
+import os, signal, sys
+from catloader.processes import start_child
+command = [sys.executable, "-m", "catloader.explanations.child"]
+child = start_child(command, env=os.environ, stdin=0, stdout=1)
 print(child.pid, flush=True)
 signal.pause()
 """
