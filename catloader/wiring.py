@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from catloader.checks.dispatch import ENDPOINT, Dispatcher, HttpPost, InProcess, Off
+from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off
 from catloader.checks.promotion import resolve_model
 from catloader.checks.signatures import Signer, new_secret
 from catloader.deletion import DeletionWorker
@@ -17,7 +16,7 @@ from catloader.explanations.explainer import Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.deletions import Deletions
-from catloader.store.db.engine import Engine, make_engine
+from catloader.store.db.engine import Engine, make_engine, utcnow
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
@@ -26,7 +25,7 @@ from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import load_subject
-from checker.ports import Classifier
+from checker.ports import WAKE_UP_PATH, Classifier
 from checker.runtimes.select import RuntimeRequest, load_checker
 from checker.service import CheckerService, LoadedModel
 
@@ -64,10 +63,6 @@ class Services:
             self.checker.close(timeout_s=1.0)
         self.deletion.close()
         self.engine.dispose()
-
-
-def utcnow() -> datetime:
-    return datetime.now(UTC)
 
 
 def build(settings: Settings, *, checker: bool | None = None) -> Services:
@@ -140,9 +135,9 @@ def _dispatcher(settings: Settings, service: CheckerService | None, signer: Sign
         return InProcess(service.wake)
     if settings.dispatch == "internal":
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - a comparison
-        return HttpPost(f"http://{host}:{settings.port}{ENDPOINT}", signer, retry_s=settings.sweep_s)
+        return HttpPost(f"http://{host}:{settings.port}{WAKE_UP_PATH}", signer, retry_s=settings.sweep_s)
     if settings.dispatch == "external":
-        return HttpPost(settings.checker_url.rstrip("/") + ENDPOINT, signer, retry_s=settings.sweep_s)
+        return HttpPost(settings.checker_url.rstrip("/") + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
     return Off()
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify, request
 
+from checker.ports import WAKE_UP_PATH
+
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 4096
@@ -17,10 +19,10 @@ Refusal = Callable[[Mapping[str, str], bytes], str | None]
 
 
 def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
-    """``POST /checkcatimages-api``: 202 when believed, else 401 with the reason; never waits for the work."""
+    """``POST WAKE_UP_PATH``: 202 when believed, else 401 with the reason; never waits for the work."""
     blueprint = Blueprint("wake_up", __name__)
 
-    @blueprint.post("/checkcatimages-api")
+    @blueprint.post(WAKE_UP_PATH)
     def wake_up() -> tuple[Response, int]:
         # Read no more than a wake-up can be: the sender is not known yet.
         request.max_content_length = MAX_BODY_BYTES

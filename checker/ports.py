@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float32]
 Selection = int | slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
 """An index along the first axis: one element (an ``int``), or several."""
 
+WAKE_UP_PATH = "/checkcatimages-api"
+"""Path of the endpoint that takes signed wake-ups, on the site (``internal``) and the stand-alone service."""
+
 
 class Rendition(StrEnum):
     """Which of a photo's two stored pictures."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from checker.cores import available_cores
 from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
 from checker.ports import CheckQueue, ImageSource
 from checker.workers import Workers
 from models.errors import ModelsError
 
-__all__ = ["CheckerService", "LoadedModel", "available_cores"]
+__all__ = ["CheckerService", "LoadedModel"]
 
 logger = logging.getLogger(__name__)
 
@@ -156,11 +156,3 @@ class CheckerService:
             how = f"{model_info.runtime} {model_info.precision} on {model_info.device}, weights {weights}"
             logger.info("%s is loaded after %.1f s (%s)", model_info.model, seconds, how)
             self.ready.set()
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1

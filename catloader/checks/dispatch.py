@@ -18,7 +18,6 @@ from catloader.checks.signatures import Signer
 
 logger = logging.getLogger(__name__)
 
-ENDPOINT = "/checkcatimages-api"
 _BODY = '{"type":"photos.waiting"}'
 _TIMEOUT_S = (3.05, 10)  # connect, read
 

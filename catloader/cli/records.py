@@ -225,7 +225,7 @@ def _services() -> Iterator[Services]:
 
 
 def _workers(settings: Settings) -> int:
-    from checker.service import available_cores
+    from checker.cores import available_cores
 
     return settings.workers or available_cores()
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from checker.cores import available_cores
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
@@ -24,7 +25,6 @@ from checker.pipeline import LoadedModel
 from checker.pixels.renditions import site_views
 from checker.ports import ModelInfo, Rendition
 from checker.runtimes.select import RuntimeRequest, load_checker
-from checker.service import available_cores
 from models.catalogue import Entry, class_names, resolve
 
 

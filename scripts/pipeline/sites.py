@@ -18,9 +18,10 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.photos import NewPhoto
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
+from checker.cores import available_cores
 from checker.pipeline import LoadedModel
 from checker.ports import Rendition
-from checker.service import CheckerService, available_cores
+from checker.service import CheckerService
 from scripts.pipeline import rows as pipeline_rows
 
 

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from catloader.errors import StartupError
-from checker.service import available_cores
+from checker.cores import available_cores
 
 PARTS = ("s3", "master", "volume", "filer", "admin")
 MIN_FREE = 0.01

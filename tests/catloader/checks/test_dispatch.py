@@ -11,9 +11,10 @@ import pytest
 import requests
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from catloader.checks.dispatch import ENDPOINT, HttpPost
+from catloader.checks.dispatch import HttpPost
 from catloader.checks.signatures import Signer, new_secret
 from checker.http import MAX_BODY_BYTES, create_checker_app
+from checker.ports import WAKE_UP_PATH
 
 
 class Endpoint:
@@ -57,14 +58,14 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 def test_a_signed_wake_up_arrives(endpoint: Endpoint) -> None:
-    dispatcher = HttpPost(endpoint.start() + ENDPOINT, endpoint.signer, retry_s=0.05)
+    dispatcher = HttpPost(endpoint.start() + WAKE_UP_PATH, endpoint.signer, retry_s=0.05)
     dispatcher.wake()
     assert endpoint.woken.acquire(timeout=5)
     dispatcher.close()
 
 
 def test_a_burst_makes_few_posts(endpoint: Endpoint) -> None:
-    dispatcher = HttpPost(endpoint.start() + ENDPOINT, endpoint.signer, retry_s=0.05)
+    dispatcher = HttpPost(endpoint.start() + WAKE_UP_PATH, endpoint.signer, retry_s=0.05)
     started = time.perf_counter()
     for _ in range(1000):
         dispatcher.wake()
@@ -78,7 +79,7 @@ def test_a_checker_that_comes_later_is_woken_then(endpoint: Endpoint) -> None:
     url = endpoint.start()
     port = int(url.rpartition(":")[2])
     endpoint.stop()
-    dispatcher = HttpPost(url + ENDPOINT, endpoint.signer, retry_s=0.05)
+    dispatcher = HttpPost(url + WAKE_UP_PATH, endpoint.signer, retry_s=0.05)
     dispatcher.wake()
     assert not endpoint.woken.acquire(timeout=0.3)
     endpoint.start(port)
@@ -87,7 +88,7 @@ def test_a_checker_that_comes_later_is_woken_then(endpoint: Endpoint) -> None:
 
 
 def test_unsigned_and_replayed_wake_ups_do_no_work(endpoint: Endpoint) -> None:
-    url = endpoint.start() + ENDPOINT
+    url = endpoint.start() + WAKE_UP_PATH
     assert requests.post(url, data="{}", timeout=5).status_code == 401
     assert requests.post(url, data=b"x" * (MAX_BODY_BYTES + 1), timeout=5).status_code == 413
     assert requests.get(url, timeout=5).status_code == 405

@@ -12,10 +12,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
-from catloader.checks.dispatch import ENDPOINT
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from checker.ports import Verdict
+from checker.ports import WAKE_UP_PATH, Verdict
 from tests.support.site import Person, check, jpeg, running_site, services_of
 
 
@@ -132,14 +131,14 @@ def test_a_database_that_is_away(s3_server: EmbeddedS3, objects: ObjectStore, tm
 def test_the_wake_up_endpoint_is_there_only_for_internal_dispatch(
     app: Flask, engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
-    assert app.test_client().post(ENDPOINT).status_code == 404
+    assert app.test_client().post(WAKE_UP_PATH).status_code == 404
     with running_site(engine, s3_server, objects, tmp_path, dispatch="internal") as internal:
         services = services_of(internal)
         body = '{"type":"photos.waiting"}'
-        assert internal.test_client().post(ENDPOINT, data=body).status_code == 401
+        assert internal.test_client().post(WAKE_UP_PATH, data=body).status_code == 401
         signed = services.signer.sign(body)
-        assert internal.test_client().post(ENDPOINT, data=body, headers=signed).status_code == 202
-        assert internal.test_client().post(ENDPOINT, data=body, headers=signed).status_code == 401
+        assert internal.test_client().post(WAKE_UP_PATH, data=body, headers=signed).status_code == 202
+        assert internal.test_client().post(WAKE_UP_PATH, data=body, headers=signed).status_code == 401
 
 
 def test_the_site_answers_before_torch_is_loaded() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from catloader.store.s3 import seaweedfs
-from checker.service import available_cores
+from checker.cores import available_cores
 
 
 def test_each_part_gets_two_free_ports_of_its_own() -> None:
