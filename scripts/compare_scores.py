@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from checker.decision.head import sigmoid
 from checker.decision.subject import load_subject
-from checker.evaluation.fit import Doubles, Flags, Inputs, fit, stratified
+from checker.evaluation.fit import Doubles, Flags, Inputs, fit, stratified_folds
 from checker.evaluation.statistics import auc, recall_at_fpr
 from checker.runtimes.load import load_classifier
 from models.catalogue import resolve
@@ -57,9 +57,9 @@ CANDIDATES: dict[str, Score] = {
     "softmax mass, better of both": lambda _train, _labels, test: test.odds.max(axis=1),
     "softmax mass, mean log-odds of both": lambda _train, _labels, test: test.odds.mean(axis=1),
     "softmax mass, two fitted weights": _fitted(features=False),
-    "probe, photo": _one_view(0, _fitted(features=True, alone=False)),
-    "probe, thumbnail": _one_view(1, _fitted(features=True, alone=False)),
-    "probe, both": _fitted(features=True, alone=False),
+    "probe, photo": _one_view(0, _fitted(features=True, single_renditions=False)),
+    "probe, thumbnail": _one_view(1, _fitted(features=True, single_renditions=False)),
+    "probe, both": _fitted(features=True, single_renditions=False),
     "probe, both, fitted on each view alone too": _fitted(features=True),
     "  ... penalty 10": _fitted(features=True, penalty=10.0),
     "  ... penalty 100": _fitted(features=True, penalty=100.0),
@@ -73,7 +73,7 @@ def compare(inputs: Inputs, positive: Flags, repeats: int) -> dict[str, dict[str
         found = []
         for seed in range(repeats):
             logits = np.empty(len(positive))
-            for train, test in stratified(positive, FOLDS, seed):
+            for train, test in stratified_folds(positive, FOLDS, seed):
                 logits[test] = score(inputs[train], positive[train], inputs[test])
             probabilities = sigmoid(logits)
             loss = float(-np.log(np.where(positive, probabilities, 1 - probabilities).clip(1e-12)).mean())

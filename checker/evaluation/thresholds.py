@@ -1,4 +1,4 @@
-"""Choosing thresholds that keep a rate on unseen photos, and judging them on photos that chose nothing."""
+"""Choose thresholds that keep a rate on unseen photos, and judge them on photos that did not choose them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from checker.decision.profile import OperatingPoint
-from checker.evaluation.fit import Inputs, cross_fitted, fit, platt, scaled, stratified
+from checker.evaluation.fit import (
+    Doubles,
+    Flags,
+    Inputs,
+    cross_fitted,
+    fit,
+    platt,
+    scaled,
+    stratified_folds,
+)
 from checker.evaluation.statistics import rate, recall
-
-Doubles = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 FALSE_POSITIVE_TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)
 FALSE_NEGATIVE_TARGETS = (0.005, 0.01, 0.02, 0.05)
@@ -22,10 +27,11 @@ TAIL_SHARE = 0.1
 
 
 def threshold_above(logits: Doubles, target: float) -> float:
-    """The logit that at most ``target`` of such photos reach, from these photos' own.
+    """Return the logit that at most a share of ``target`` of unseen photos like these reaches.
 
-    A quantile this far out would rest on two or three photos. So the highest tenth is taken as an exponential
-    tail (the usual one of log-odds), its slope lengthened by one standard error: on the safe side.
+    A plain quantile this far out would rest on two or three photos. So the highest tenth is taken as an
+    exponential tail (the usual one of log-odds), and its slope is lengthened by one standard error to stay on
+    the safe side.
     """
     falling = np.sort(logits)[::-1]
     tail = max(int(len(falling) * TAIL_SHARE), 2)
@@ -38,9 +44,8 @@ def threshold_above(logits: Doubles, target: float) -> float:
 
 @dataclass(slots=True)
 class _Count:
-    """Over the photos of all folds."""
+    """Errors over the photos of all folds."""
 
-    threshold: float = math.nan
     wrong: int = 0
     """Others at or above a cat threshold, cats below a not_cat threshold."""
     missed: int = 0
@@ -49,35 +54,37 @@ class _Count:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
+    """Result of the nested cross-validation."""
+
     cat: tuple[OperatingPoint, ...]
     not_cat: tuple[OperatingPoint, ...]
     held_out: Doubles
-    """Each photo's calibrated logit by a head, slope and shift that never saw it."""
+    """Each photo's calibrated logit, by a head, slope and shift fitted without it."""
 
 
 def measurable(targets: tuple[float, ...], n: int) -> tuple[float, ...]:
-    """Those that ``n`` photos can tell: an error that would not be seen once is not measured."""
+    """Return the targets that ``n`` photos can measure: at least one error must be expected."""
     return tuple(target for target in targets if target * n >= 1)
 
 
 def chosen_thresholds(logits: Doubles, positive: Flags) -> tuple[dict[float, float], dict[float, float]]:
-    """Target -> logit, for ``cat_at`` and for ``not_cat_below``."""
+    """Return target -> logit, for ``cat_at`` and for ``not_cat_below``."""
     cat = {target: threshold_above(logits[~positive], target) for target in FALSE_POSITIVE_TARGETS}
     not_cat = {target: -threshold_above(-logits[positive], target) for target in FALSE_NEGATIVE_TARGETS}
     return cat, not_cat
 
 
 def judge(inputs: Inputs, positive: Flags, *, features: bool, penalty: float, seed: int) -> Judged:
-    """Five times: play the whole calibration through on four fifths of the photos, count errors on the fifth.
+    """Repeat the whole calibration on four fifths of the photos and count errors on the fifth, five times.
 
     Head, slope, shift and thresholds of a fold come from its four fifths alone. The counts are those of all
-    photos, each judged once. The points' ``threshold`` is left open: the profile's come from all photos.
+    photos, each judged once. The points' ``threshold`` is NaN: the profile's thresholds come from all photos.
     """
     n_cats, n_others = int(positive.sum()), int((~positive).sum())
     cat = {target: _Count() for target in measurable(FALSE_POSITIVE_TARGETS, n_others)}
     not_cat = {target: _Count() for target in measurable(FALSE_NEGATIVE_TARGETS, n_cats)}
     held_out = np.empty(len(positive))
-    for number, (train, test) in enumerate(stratified(positive, FOLDS, seed)):
+    for number, (train, test) in enumerate(stratified_folds(positive, FOLDS, seed)):
         inside, labels = inputs[train], positive[train]
         inner = cross_fitted(
             inside, labels, features=features, penalty=penalty, folds=FOLDS, seed=seed + 1 + number

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from checker.decision.profile import Profile
-from checker.evaluation.statistics import Flags, precision_recall, roc
+from checker.evaluation.statistics import Flags
 from scripts._measure import Measured
 from scripts._photos import LabelledPhoto
 from scripts.accuracy.rules import Rule
@@ -146,13 +147,12 @@ def _charts(one: Compared, ours: Rule, positive: Flags) -> list[str]:
         marks.append((wrong, found, text))
         pr_marks.append((found, float(positive[called].mean()) if called.any() else 1.0, text))
     for rule in (ours, one.rules[1]):
-        false, true, _ = roc(rule.scores, positive)
+        false, true, _ = roc_curve(positive, rule.scores, drop_intermediate=False)
         name = "ours" if rule is ours else "best single label"
         mine = rule is ours
         roc_lines.append(Line(name, np.c_[false, true], marks if mine else (), dashed=not mine))
-        pr_lines.append(
-            Line(name, np.c_[precision_recall(rule.scores, positive)], pr_marks if mine else (), not mine)
-        )
+        precision, recall, _ = precision_recall_curve(positive, rule.scores)
+        pr_lines.append(Line(name, np.c_[recall, precision], pr_marks if mine else (), not mine))
     for number, rule in enumerate(one.rules[1:]):
         row = one.result["rules"][rule.name]
         spot = (row["false_positive_rate"]["rate"], row["recall"]["rate"], rule.name)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from checker.evaluation.statistics import (
+    auc,
+    expected_calibration_error,
+    mcnemar,
+    rate,
+    recall,
+    recall_at_fpr,
+    reliability,
+    wilson,
+)
+
+SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.55, 0.5])
+POSITIVE = np.array([True, True, False, True, False, False])
+
+
+def test_wilson_intervals_are_those_of_the_textbook() -> None:
+    assert list(wilson(0, 100)) == pytest.approx([0.0, 0.0370], abs=1e-4)
+    assert list(wilson(10, 100)) == pytest.approx([0.0552, 0.1744], abs=1e-4)
+    assert list(wilson(100, 100)) == pytest.approx([0.9630, 1.0], abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_rate_counts_errors_and_a_recall_counts_misses() -> None:
+    errors, found = rate(1, 10), recall(1, 10)
+    assert (errors.errors, errors.n) == (found.errors, found.n) == (1, 10)
+    assert [errors.rate, found.rate] == pytest.approx([0.1, 0.9])
+    assert [found.low, found.high] == pytest.approx([1 - errors.high, 1 - errors.low])
+
+
+def test_auc_counts_ties_half_and_needs_both_labels() -> None:
+    assert auc(SCORES, POSITIVE) == pytest.approx(8 / 9)
+    assert auc(np.ones(6), POSITIVE) == pytest.approx(0.5)
+    assert math.isnan(auc(SCORES, np.ones(6, bool)))
+    assert math.isnan(auc(SCORES, np.zeros(6, bool)))
+
+
+@pytest.mark.parametrize(("target", "found"), [(0.0, 2), (0.33, 2), (1 / 3, 3), (0.34, 3), (1.0, 3)])
+def test_recall_is_that_at_the_lowest_threshold_within_the_false_positive_rate(
+    target: float, found: int
+) -> None:
+    at_target = recall_at_fpr(SCORES, POSITIVE, target)
+    assert (at_target.errors, at_target.n) == (3 - found, 3)
+    assert at_target.rate == pytest.approx(found / 3)
+
+
+def test_a_negative_with_the_highest_score_leaves_no_recall_at_rate_zero() -> None:
+    assert recall_at_fpr(SCORES, ~POSITIVE, 0.0).rate == 0.0
+
+
+def test_the_calibration_error_is_the_distance_of_scores_from_shares() -> None:
+    scores = np.array([0.05] * 10 + [0.95] * 10)
+    right = np.array([False] * 10 + [True] * 10)
+    assert expected_calibration_error(scores, right) == pytest.approx(0.05)
+    assert expected_calibration_error(scores, ~right) == pytest.approx(0.95)
+
+
+def test_each_score_is_counted_in_one_bin_edges_included() -> None:
+    rows = reliability(np.array([0.0, 0.1, 0.1, 0.15, 1.0]), np.array([False, False, True, True, True]))
+    assert [(row["n"], row["share"]) for row in rows] == [(3, pytest.approx(1 / 3)), (1, 1.0), (1, 1.0)]
+    assert [row["score"] for row in rows] == pytest.approx([0.2 / 3, 0.15, 1.0])
+
+
+def test_mcnemar_is_the_exact_test_on_the_discordant_photos() -> None:
+    first = np.array([True] * 9 + [False] + [True] * 20)
+    second = np.array([False] * 9 + [True] + [True] * 20)
+    assert mcnemar(first, second) == {"only_first": 9, "only_second": 1, "p": pytest.approx(0.0215, abs=1e-4)}
+    assert mcnemar(first, first)["p"] == 1.0
