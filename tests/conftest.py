@@ -24,8 +24,11 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import metadata
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from scripts._photos import NoData
+from tests.support import hostile
+from tests.support.hostile import HostileCorpus
+from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
 
-_SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 _POSTGRES_START_S = 20
 
 
@@ -37,18 +40,29 @@ def require(condition: object, reason: str) -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
-def photos_dir() -> Path:
-    folder = _SHARED / "photos"
-    require(folder.is_dir(), "the shared photos are not on this machine")
-    return folder
+def pytest_configure() -> None:
+    try:
+        chosen_photos(os.environ)
+    except NoData as error:
+        raise pytest.UsageError(f"{VARIABLE}: {error}") from error
+
+
+def pytest_report_header() -> list[str]:
+    return [
+        f"labelled photos: {chosen_photos(os.environ)}",
+        f"hostile files: {', '.join(hostile.origins())}",
+    ]
 
 
 @pytest.fixture(scope="session")
-def hostile_dir() -> Path:
-    folder = _SHARED / "hostile"
-    require(folder.is_dir(), "the shared hostile files are not on this machine")
-    return folder
+def photo_set() -> PhotoSet:
+    return chosen_photos(os.environ)
+
+
+@pytest.fixture(scope="session", params=hostile.origins())
+def hostile_corpus(request: pytest.FixtureRequest) -> HostileCorpus:
+    """Run the test on the generated files, and on those beside the checkout where there are any."""
+    return hostile.corpus(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 from catloader.cli import main
 from catloader.settings import Settings, as_markdown
 from catloader.store.db.schema import Status
+from tests.support import photo_sets
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DOCUMENTS = sorted(
@@ -114,7 +115,7 @@ def test_every_setting_that_is_named_exists(document: Path) -> None:
     named = re.findall(
         r"\b(?:CATLOADER|CATCHECK|CATCHECKER|AWS|DATABASE)_[A-Z0-9_]*[A-Z0-9]\b", document.read_text("utf-8")
     )
-    assert set(named) - known == set()
+    assert set(named) - known <= {photo_sets.VARIABLE}  # of the tests
 
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=_named)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import csv
 import io
 import logging
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from sqlalchemy import Engine
 
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from tests.support.hostile import HostileCorpus
 from tests.support.site import Person, jpeg, running_site, services_of
 
 
@@ -131,13 +130,11 @@ def test_strangers_uploads_are_not_even_read(app: Flask) -> None:
     assert (answer.status_code, answer.location) == (303, "/login")
 
 
-def test_hostile_names(anna: Person, hostile_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_hostile_names(anna: Person, hostile_corpus: HostileCorpus, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with (hostile_dir / "hostile_filenames.csv").open(encoding="utf-8", newline="") as file:
-        names = [base64.b64decode(row["name_utf8_base64"]) for row in csv.DictReader(file)]
-    assert len(names) > 20
     token = anna.token("/upload")
-    for name in names:
+    assert len(hostile_corpus.names) > 20
+    for name in hostile_corpus.names:
         for content, statuses in ((jpeg(), {201, 303}), (b"not a picture", {415})):
             for accept in ("text/html", "application/json"):
                 answer = anna.client.post(

@@ -36,6 +36,9 @@ from checker.pixels.renditions import site_views
 from checker.ports import Claim, Decision, Rendition, Verdict
 from checker.runtimes.load import load_classifier
 from models.catalogue import class_names, resolve
+from scripts._photos import WILD_FELINE
+from tests.support.hostile import HostileCorpus
+from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
 
 PICTURES = Path(skimage.__file__).parent / "data"
 DEFAULTS = Settings()
@@ -277,18 +280,19 @@ def test_a_large_photo_gets_nearly_the_sites_score(
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's remarks on odd metadata: no errors but in tests
-def test_hostile_files_are_rows_like_others(hostile_dir: Path, loaded: LoadedModel) -> None:
-    calm = sorted(path for path in (hostile_dir / "files").iterdir() if not path.name.startswith("heavy"))[
-        ::4
-    ]
-    checked = _check(loaded, *calm)
-    assert [item.found.path for item in checked] == [str(path) for path in calm]
-    wrong = [
-        (path.name, _error(item))
-        for path, item in zip(calm, checked, strict=True)
-        if path.name.startswith(("truncated", "not-an-image", "magic-only")) and _error(item) is None
-    ]
-    assert not wrong
+def test_hostile_files_are_rows_like_others(
+    tmp_path: Path, hostile_corpus: HostileCorpus, loaded: LoadedModel
+) -> None:
+    files = [file for file in hostile_corpus.files if file.category != "heavy-valid"][::4]
+    paths = [tmp_path / f"{number}-{file.name}" for number, file in enumerate(files)]
+    for path, file in zip(paths, files, strict=True):
+        path.write_bytes(file.data)
+    checked = _check(loaded, *paths)
+    assert [item.found.path for item in checked] == [str(path) for path in paths]
+    unreadable = ("truncated", "not-an-image", "magic-only")
+    for file, item in zip(files, checked, strict=True):
+        if file.category in unreadable:
+            assert _error(item) is not None, file.name
     # Whatever has no verdict is the file's own fault, and said so: none of them breaks the checker.
     assert not [item for item in checked if _error(item) and not (item.outcome and item.outcome.unreadable)]
 
@@ -346,11 +350,10 @@ def test_names_of_any_bytes_stay_one_valid_line(
 
 
 def test_table_and_csv_say_what_is_wild_and_what_is_uncalibrated(
-    tmp_path: Path, loaded: LoadedModel, rule: ThresholdRule, photos_dir: Path
+    loaded: LoadedModel, rule: ThresholdRule, photo_set: PhotoSet
 ) -> None:
-    with (photos_dir / "labels.csv").open(newline="") as file:
-        wild = [row["file"] for row in csv.DictReader(file) if row["label"] == "wild_feline"]
-    rows = _rows(loaded, rule, *(photos_dir / name for name in wild))
+    wild = [*OWN_PHOTOS.files(WILD_FELINE), *photo_set.files(WILD_FELINE)]
+    rows = _rows(loaded, rule, *wild)
     felines = [row for row in rows if row["wild_feline"]]
     assert len(felines) > len(wild) // 2
     assert not any(row["verdict"] == "cat" for row in felines)

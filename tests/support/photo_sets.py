@@ -1,0 +1,64 @@
+"""Choose the labelled photos that the accuracy tests run on."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts._photos import CAT, NOT_CAT, LabelledPhoto, labelled_photos
+
+_ROOT = Path(__file__).resolve().parents[2]
+BESIDE = _ROOT.parent / "shared"
+"""A folder beside the checkout with more data; no test needs it."""
+VARIABLE = "CATCHECK_TEST_PHOTOS"
+_ENOUGH = 200
+"""Photos of one label; with fewer, a rate of 1 in 100 cannot be told from none."""
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    folder: Path
+    chosen_by: str
+
+    @functools.cached_property
+    def photos(self) -> list[LabelledPhoto]:
+        """Sorted by name, which is the path relative to the folder."""
+        return labelled_photos(str(self.folder))
+
+    @functools.cached_property
+    def counts(self) -> Counter[str]:
+        return Counter(photo.label for photo in self.photos)
+
+    @property
+    def is_large(self) -> bool:
+        """Return whether rates of this set mean something."""
+        return min(self.counts[CAT], self.counts[NOT_CAT]) >= _ENOUGH
+
+    def files(self, label: str) -> list[Path]:
+        return [self.folder / photo.name for photo in self.photos if photo.label == label]
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count} {label}" for label, count in sorted(self.counts.items()))
+        return f"{self.folder} ({counts}; {self.chosen_by})"
+
+
+OWN_PHOTOS = PhotoSet(_ROOT / "tests" / "data" / "photos", "the repository's own")
+
+
+def chosen_photos(environment: Mapping[str, str]) -> PhotoSet:
+    """Return the folder that ``CATCHECK_TEST_PHOTOS`` names, else the one beside the checkout, else ours.
+
+    Raises:
+        NoData: the variable names a folder that is missing or not labelled.
+    """
+    if folder := environment.get(VARIABLE):
+        chosen = PhotoSet(Path(folder).resolve(), VARIABLE)
+    elif (BESIDE / "photos" / "labels.csv").is_file():
+        chosen = PhotoSet(BESIDE / "photos", "found beside the checkout")
+    else:
+        chosen = OWN_PHOTOS
+    _ = chosen.photos
+    return chosen
