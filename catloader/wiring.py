@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off
 from catloader.checks.promotion import resolve_model
@@ -65,6 +68,25 @@ class Services:
         self.engine.dispose()
 
 
+def build_engine(settings: Settings) -> Engine:
+    """Make the database's engine; connects at first use."""
+    return make_engine(settings.database)
+
+
+def build_object_store(settings: Settings) -> ObjectStore:
+    """Make the client of the S3 server that ``settings`` name."""
+    return ObjectStore(
+        endpoint_url=settings.s3_endpoint_url,
+        access_key_id=settings.s3_access_key_id.get_secret_value(),
+        secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+        region=settings.s3_region,
+        photos_bucket=settings.s3_photos_bucket,
+        thumbnails_bucket=settings.s3_thumbnails_bucket,
+        # Every request thread and every checker thread may hold one, and fetches overlap.
+        max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
+    )
+
+
 def build(settings: Settings, *, checker: bool | None = None) -> Services:
     """Make everything, start nothing.
 
@@ -79,19 +101,10 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
             "No S3 server is running: `catloader serve` starts the embedded one, or set AWS_ENDPOINT_URL_S3."
         )
     if checker is None:
-        checker = settings.dispatch in ("thread", "internal")
-    engine = make_engine(settings.sqlalchemy_url)
+        checker = settings.checks_here
+    engine = build_engine(settings)
     buckets = (settings.s3_photos_bucket, settings.s3_thumbnails_bucket)
-    objects = ObjectStore(
-        endpoint_url=settings.s3_endpoint_url,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=settings.s3_secret_access_key,
-        region=settings.s3_region,
-        photos_bucket=buckets[0],
-        thumbnails_bucket=buckets[1],
-        # Every request thread and every checker thread may hold one, and fetches overlap.
-        max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
-    )
+    objects = build_object_store(settings)
     queue = SqlCheckQueue(
         engine,
         lease_s=settings.lease_s,
@@ -99,14 +112,16 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
         backoff_s=settings.backoff_s,
         now=utcnow,
     )
-    secret = settings.webhook_secret or kept_secret(settings.data_dir / "webhook-secret", new_secret())
-    signer = Signer(secret, WebhookIds(engine).first_time)
+    signer = Signer(
+        _secret(settings.webhook_secret, settings, "webhook-secret", new_secret),
+        WebhookIds(engine).first_time,
+    )
     ledger = Deletions(engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
     service = _checker_service(settings, queue, objects) if checker else None
     return Services(
         settings=settings,
-        secret_key=settings.secret_key or kept_secret(settings.data_dir / "secret-key"),
+        secret_key=_secret(settings.secret_key, settings, "secret-key"),
         engine=engine,
         users=Users(engine),
         photos=Photos(engine, *buckets),
@@ -128,6 +143,13 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
         ),
         checker=service,
     )
+
+
+def _secret(
+    given: SecretStr, settings: Settings, file_name: str, make: Callable[[], str] = lambda: ""
+) -> str:
+    """Return the secret of the setting, else the one kept in the data folder, made at the first start."""
+    return given.get_secret_value() or kept_secret(settings.data_dir / file_name, make())
 
 
 def _dispatcher(settings: Settings, service: CheckerService | None, signer: Signer) -> Dispatcher:

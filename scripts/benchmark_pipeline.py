@@ -163,7 +163,7 @@ def measure(
     results: dict[str, Any] = {
         "made": provenance("catloader"),
         "load_at_start": os.getloadavg()[0],
-        "database": "PostgreSQL" if settings.database_url else "SQLite",
+        "database": "PostgreSQL" if settings.database_url.get_secret_value() else "SQLite",
         "workers": settings.workers,
         "batch_photos": settings.batch_photos,
         "rounds": plan.rounds,

@@ -44,10 +44,9 @@ from catloader.intake.upload import upload
 from catloader.processes import die_with_parent
 from catloader.server.gunicorn import Server, listening
 from catloader.settings import Settings
-from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
-from catloader.wiring import Services, build
+from catloader.wiring import Services, build, build_engine
 from scripts._command import new_file, plainly
 from scripts._provenance import provenance
 
@@ -126,7 +125,7 @@ def sites(folder: Path) -> Iterator[dict[str, Site]]:
                 "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
             }
             settings = Settings.from_environment(environment)
-            engine = make_engine(settings.sqlalchemy_url)
+            engine = build_engine(settings)
             migrate(engine)
             engine.dispose()
             services = build(settings, checker=False)

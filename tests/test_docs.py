@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
 
 from catloader.cli import main
-from catloader.settings import Settings, as_markdown
+from catloader.settings import variables
+from catloader.settings.page import as_markdown
 from catloader.store.db.schema import Status
 from tests.support import photo_sets
 
@@ -111,7 +111,7 @@ def test_the_settings_page_is_up_to_date() -> None:
 
 @pytest.mark.parametrize("document", [*_DOCUMENTS, *_DEPLOYMENT], ids=_named)
 def test_every_setting_that_is_named_exists(document: Path) -> None:
-    known = {knob.metadata["env"] for knob in fields(Settings)}
+    known = {name for variable in variables() for name in variable.names}
     named = re.findall(
         r"\b(?:CATLOADER|CATCHECK|CATCHECKER|AWS|DATABASE)_[A-Z0-9_]*[A-Z0-9]\b", document.read_text("utf-8")
     )

@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -131,7 +130,7 @@ def shadow(name: str, sample: int | None) -> None:
     compared = unread = up = right_now = right_then = 0
     with _services() as services:
         settings = services.settings
-        current, candidate = load_model(settings), load_model(replace(settings, model=name))
+        current, candidate = load_model(settings), load_model(settings.with_changes(model=name))
         source = S3ImageSource(services.objects)
         for one in run(
             CheckLog(services.engine), source, current, candidate, sample=sample, workers=_workers(settings)
@@ -194,7 +193,7 @@ def _tried(settings: Settings, name: str) -> str:
     """Load it as a site would. Raises ModelRefused, WeightsMissing."""
     from catloader.wiring import load_classifier_and_rule
 
-    classifier, rule = load_classifier_and_rule(replace(settings, model=name))
+    classifier, rule = load_classifier_and_rule(settings.with_changes(model=name))
     model_info = classifier.model_info
     classifier.close()
     return f"{model_info.model}, {model_info.runtime} {model_info.precision}, {rule.profile_id}"

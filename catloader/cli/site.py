@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import click
 
-from catloader.settings import Settings
+from catloader.settings import Settings, variables
 
 
 @click.command()
@@ -43,10 +41,11 @@ def migrate() -> None:
 
 @click.command()
 def settings() -> None:
-    """Every setting with the value in force; docs/settings.md says what each does."""
+    """Show every setting; `*` marks those that are not the default."""
     in_force = Settings.from_environment()
-    for knob in fields(Settings):
-        value = getattr(in_force, knob.name)
-        shown = "(hidden)" if knob.metadata.get("secret") and value else str(value)
-        changed = "" if value == knob.default else "   <- not the default"
-        click.echo(f"{knob.metadata['env']}={shown}{changed}")
+    for variable in variables():
+        value = getattr(in_force, variable.field)
+        changed = value != variable.default
+        secret = "(hidden)" if changed else variable.default_text
+        shown = secret if variable.secret else value
+        click.echo(f"{'*' if changed else ' '} {variable.name}={shown}")

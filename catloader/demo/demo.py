@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -24,9 +24,9 @@ from catloader.demo.client import Visitor, free_port
 from catloader.demo.photos import DemoPhoto, demo_photos
 from catloader.errors import StartupError
 from catloader.processes import start_child
-from catloader.settings import Settings
-from catloader.store.db.engine import make_engine
+from catloader.settings import Settings, variables
 from catloader.store.db.photos import CheckRecord, Photos
+from catloader.wiring import build_engine
 
 _STOP_S = 10.0
 _TOP = 3
@@ -61,7 +61,7 @@ def demo() -> int:
         browser = Visitor(site.url, site.must_run)
         browser.wait_until_ready()
         browser.register()
-        engine = make_engine(Settings(data_dir=Path(name)).sqlalchemy_url)
+        engine = build_engine(Settings(data_dir=Path(name)))
         photos = Photos(engine, "photos", "thumbnails")
         photos_folder = Path(name) / "photos"
         photos_folder.mkdir()
@@ -144,6 +144,6 @@ class _Site:
 
 
 def _dropped() -> set[str]:
-    return {
-        knob.metadata["env"] for knob in fields(Settings) if knob.metadata["section"] not in _KEPT_SECTIONS
-    }
+    """Return the names of variables that the demo's own site must not get."""
+    dropped = [variable for variable in variables() if variable.section not in _KEPT_SECTIONS]
+    return {name for variable in dropped for name in variable.names}

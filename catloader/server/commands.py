@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import click
 from flask import Flask
@@ -144,5 +145,5 @@ def _describe(settings: Settings, *, checks_here: bool) -> str:
     else:
         checks = "checks run in catloader worker"
     s3 = "embedded SeaweedFS" if settings.embedded_s3 else f"S3 at {settings.s3_endpoint_url}"
-    postgres = settings.sqlalchemy_url.startswith("postgresql")
-    return f"{checks}; {s3}; {'PostgreSQL' if postgres else f'SQLite in {settings.data_dir}/'}"
+    own_file = isinstance(settings.database, Path) or settings.database.startswith("sqlite")
+    return f"{checks}; {s3}; {f'SQLite in {settings.data_dir}/' if own_file else 'PostgreSQL'}"

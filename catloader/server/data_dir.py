@@ -10,15 +10,14 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from catloader.errors import StartupError
 from catloader.settings import Settings
-from catloader.store.db.engine import Engine, make_engine
+from catloader.store.db.engine import Engine
 from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
+from catloader.wiring import build_engine, build_object_store
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ def database(settings: Settings) -> Iterator[Engine]:
     Raises:
         StartupError: it does not answer, is broken, or belongs to a newer version.
     """
-    engine = make_engine(settings.sqlalchemy_url)
+    engine = build_engine(settings)
     try:
         migrate(engine)
         yield engine
@@ -160,8 +159,7 @@ def following(settings: Settings) -> Iterator[Settings]:
 def _pointed_at(
     settings: Settings, endpoint_url: str, access_key_id: str, secret_access_key: str
 ) -> Settings:
-    return replace(
-        settings,
+    return settings.with_changes(
         s3_endpoint_url=endpoint_url,
         s3_access_key_id=access_key_id,
         s3_secret_access_key=secret_access_key,
@@ -206,11 +204,4 @@ def _locked(settings: Settings, stack: contextlib.ExitStack, how: int = fcntl.LO
 
 
 def _make_buckets(settings: Settings) -> None:
-    ObjectStore(
-        endpoint_url=settings.s3_endpoint_url,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=settings.s3_secret_access_key,
-        region=settings.s3_region,
-        photos_bucket=settings.s3_photos_bucket,
-        thumbnails_bucket=settings.s3_thumbnails_bucket,
-    ).ensure_buckets()
+    build_object_store(settings).ensure_buckets()

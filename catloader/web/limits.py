@@ -26,7 +26,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         limiter = Limiter(
             _address,
             app=app,
-            storage_uri=settings.rate_limit_storage_url,
+            storage_uri=settings.rate_limit_storage_url.get_secret_value(),
             headers_enabled=True,
             in_memory_fallback_enabled=True,  # a counter that is away must not let everybody try for ever
             strategy="moving-window",

@@ -6,13 +6,13 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from catloader.intake.prepare import Prepared
-from catloader.settings import Settings
+from catloader.settings import Settings, variables
 from catloader.store.db.engine import utcnow
 from catloader.store.db.migrate import migrate
 from catloader.store.db.photos import NewPhoto
@@ -59,8 +59,8 @@ def site(
         settings: with an S3 server; its ``database_url`` names a PostgreSQL server, or nothing: SQLite.
         rows: photos without pictures that the table is filled with, ``pending`` of them to be checked.
     """
-    with pipeline_rows.database(settings.database_url, settings.data_dir, name) as url:
-        services = build(replace(settings, database_url=url), checker=False)
+    with pipeline_rows.database(settings.database_url.get_secret_value(), settings.data_dir, name) as url:
+        services = build(settings.with_changes(database_url=url), checker=False)
         checker = CheckerService(
             services.queue,
             S3ImageSource(services.objects),
@@ -106,7 +106,7 @@ def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> lis
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
     """How photos are checked, as the environment says; everything else new and in ``folder``."""
-    checking = {knob.metadata["env"] for knob in fields(Settings) if knob.metadata["section"] == "Checking"}
+    checking = {name for one in variables() if one.section == "Checking" for name in one.names}
     environment = {name: value for name, value in os.environ.items() if name in checking}
     settings = Settings.from_environment(environment, data_dir=folder, dispatch="off", **changes)
-    return replace(settings, workers=settings.workers or available_cores())
+    return settings.with_changes(workers=settings.workers or available_cores())

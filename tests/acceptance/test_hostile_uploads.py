@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,16 @@ from sqlalchemy import select
 from catloader.demo.client import Visitor, free_port
 from catloader.server.data_dir import beside
 from catloader.settings import Settings
-from catloader.store.db.engine import make_engine, reading
+from catloader.store.db.engine import reading
 from catloader.store.db.schema import deletions, photos
+from catloader.wiring import build_engine
+from tests.support.environ import environ_without_settings
 from tests.support.hostile import HostileCorpus, HostileFile
 from tests.support.hostile.drawing import MARK
 
 MARKS = (MARK, b"CATMARK")
 """Planted in file names."""
 _STOP_S = 20
-_KNOBS = {knob.metadata["env"] for knob in fields(Settings)}
 
 
 class Site:
@@ -59,7 +58,7 @@ class Site:
 
     def keys(self) -> dict[str, set[str]]:
         """What the table knows of, and what lies in the two buckets."""
-        engine = make_engine(self.settings.sqlalchemy_url)
+        engine = build_engine(self.settings)
         with reading(engine) as connection:
             rows = connection.execute(select(photos.c.photo_key, photos.c.thumbnail_key)).all()
             assert not connection.execute(select(deletions)).all()
@@ -68,8 +67,8 @@ class Site:
             client: Any = boto3.client(
                 "s3",
                 endpoint_url=settings.s3_endpoint_url,
-                aws_access_key_id=settings.s3_access_key_id,
-                aws_secret_access_key=settings.s3_secret_access_key,
+                aws_access_key_id=settings.s3_access_key_id.get_secret_value(),
+                aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
                 region_name=settings.s3_region,
             )
             stored = set()
@@ -86,8 +85,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder, port = tmp_path_factory.mktemp("hostile"), free_port()
-    environment = {name: value for name, value in os.environ.items() if name not in _KNOBS}
-    environment |= {
+    environment = environ_without_settings() | {
         "CATLOADER_DATA_DIR": str(folder),
         "CATLOADER_PORT": str(port),
         "CATCHECK_DISPATCH": "off",

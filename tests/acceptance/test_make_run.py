@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from catloader.settings import Settings
-from catloader.store.db.engine import make_engine, reading
+from catloader.store.db.engine import reading
 from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import check_log, photos
+from catloader.wiring import build_engine
+from tests.support.environ import environ_without_settings
 
 _PASSWORD = "correct horse battery"
 _BACKLOG = 120
-_KNOBS = {knob.metadata["env"] for knob in fields(Settings)}
 
 
 @dataclass
@@ -95,19 +96,14 @@ def _free_port() -> int:
         return port
 
 
-def _environment(folder: Path, **knobs: object) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _KNOBS}
-    ours = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0", **knobs}
-    return inherited | {name: str(value) for name, value in ours.items()}
-
-
 @contextmanager
-def _serving(folder: Path, **knobs: object) -> Iterator[Site]:
-    knobs = {"CATLOADER_PORT": _free_port(), **knobs}
+def _serving(folder: Path, **settings: object) -> Iterator[Site]:
+    port = settings.setdefault("CATLOADER_PORT", _free_port())
+    settings = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0", **settings}
     started_s = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "catloader", "serve"],
-        env=_environment(folder, **knobs),
+        env=environ_without_settings(**settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -117,7 +113,7 @@ def _serving(folder: Path, **knobs: object) -> Iterator[Site]:
     with process, requests.Session() as browser:
         browser.trust_env = False
         try:
-            yield Site(process, f"http://127.0.0.1:{knobs['CATLOADER_PORT']}", started_s, browser)
+            yield Site(process, f"http://127.0.0.1:{port}", started_s, browser)
         finally:
             # The embedded S3 has a session of its own; the kernel ends it with its parent.
             process.kill()
@@ -230,7 +226,7 @@ def test_killed_in_the_middle_of_a_backlog(tmp_path: Path) -> None:
             assert site.post("/upload", "/upload", files=_jpegs(60)).ok
         site.stop()
 
-    engine = make_engine(Settings(data_dir=tmp_path).sqlalchemy_url)
+    engine = build_engine(Settings(data_dir=tmp_path))
 
     def verdicts() -> int:
         with reading(engine) as connection:
@@ -281,7 +277,7 @@ def _garbage(folder: Path) -> dict[str, object]:
 
 
 def _truncated(folder: Path) -> dict[str, object]:
-    engine = make_engine(Settings(data_dir=folder).sqlalchemy_url)
+    engine = build_engine(Settings(data_dir=folder))
     migrate(engine)
     engine.dispose()
     with (folder / "catloader.sqlite3").open("r+b") as file:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,20 +13,18 @@ import requests
 
 from catloader.demo.client import Visitor, free_port, until
 from catloader.demo.photos import demo_photos
-from catloader.settings import Settings
+from tests.support.environ import environ_without_settings
 
 _NEVER_S = 3600  # no sweep comes to the rescue: only the wake-up can bring the verdict
 _LOAD_S = 60
-_KNOBS = {knob.metadata["env"] for knob in fields(Settings)}
 
 
 @contextmanager
-def _running(arguments: list[str], folder: Path, knobs: dict[str, object]) -> Iterator[None]:
-    environment = {name: value for name, value in os.environ.items() if name not in _KNOBS}
-    knobs = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0", **knobs}
+def _running(arguments: list[str], folder: Path, settings: dict[str, object]) -> Iterator[None]:
+    settings = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0", **settings}
     process = subprocess.Popen(
         [sys.executable, "-m", "catloader", *arguments],
-        env=environment | {name: str(value) for name, value in knobs.items()},
+        env=environ_without_settings(**settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         process_group=0,
@@ -58,7 +54,7 @@ def _loaded(url: str) -> bool:
 @pytest.mark.parametrize("way", ["thread", "internal", "external"])
 def test_a_wake_up_brings_the_verdict(way: str, tmp_path: Path, photos: dict[str, bytes]) -> None:
     port, checker_port = free_port(), free_port()
-    knobs: dict[str, object] = {
+    settings: dict[str, object] = {
         "CATLOADER_PORT": port,
         "CATCHECKER_PORT": checker_port,
         "CATCHECKER_URL": f"http://127.0.0.1:{checker_port}",
@@ -66,11 +62,11 @@ def test_a_wake_up_brings_the_verdict(way: str, tmp_path: Path, photos: dict[str
         "CATCHECK_SWEEP_S": _NEVER_S,
     }
     with ExitStack() as stack:
-        stack.enter_context(_running(["serve"], tmp_path / "data", knobs))
+        stack.enter_context(_running(["serve"], tmp_path / "data", settings))
         visitor = Visitor(f"http://127.0.0.1:{port}")
         visitor.wait_until_ready()
         if way == "external":
-            stack.enter_context(_running(["checker", "serve"], tmp_path / "data", knobs))
+            stack.enter_context(_running(["checker", "serve"], tmp_path / "data", settings))
             for _ in until(_LOAD_S, "The Cat Checker was not ready"):
                 if _loaded(f"http://127.0.0.1:{checker_port}"):
                     break
@@ -82,20 +78,20 @@ def test_a_wake_up_brings_the_verdict(way: str, tmp_path: Path, photos: dict[str
 
 def test_a_checker_that_is_away_means_waiting(tmp_path: Path, photos: dict[str, bytes]) -> None:
     port, checker_port = free_port(), free_port()
-    knobs: dict[str, object] = {
+    settings: dict[str, object] = {
         "CATLOADER_PORT": port,
         "CATCHECKER_PORT": checker_port,
         "CATCHECKER_URL": f"http://127.0.0.1:{checker_port}",
         "CATCHECK_DISPATCH": "external",
         "CATCHECK_SWEEP_S": 0.5,
     }
-    with _running(["serve"], tmp_path / "data", knobs):
+    with _running(["serve"], tmp_path / "data", settings):
         visitor = Visitor(f"http://127.0.0.1:{port}")
         visitor.wait_until_ready()
         visitor.register()
         photo_id = visitor.upload("chelsea.png", photos["chelsea.png"])
         assert visitor.status(photo_id)["status"] == "pending"
-        with _running(["checker", "serve"], tmp_path / "data", knobs):
+        with _running(["checker", "serve"], tmp_path / "data", settings):
             assert visitor.wait_for_verdict(photo_id)["status"] == "cat"
 
 
@@ -104,14 +100,14 @@ def test_a_worker_of_its_own_needs_no_wake_up(
     order: list[str], tmp_path: Path, photos: dict[str, bytes]
 ) -> None:
     port = free_port()
-    knobs: dict[str, object] = {
+    settings: dict[str, object] = {
         "CATLOADER_PORT": port,
         "CATCHECK_DISPATCH": "off",
         "CATCHECK_SWEEP_S": 0.5,
     }
     with ExitStack() as stack:
         for command in order:
-            stack.enter_context(_running([command], tmp_path / "data", knobs))
+            stack.enter_context(_running([command], tmp_path / "data", settings))
             for _ in until(_LOAD_S, f"{command} did not look at the data folder"):
                 if (tmp_path / "data" / "lock").exists():
                     break

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
@@ -21,8 +20,8 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from skimage import data
 
-from catloader.settings import Settings
 from tests.conftest import require
+from tests.support.environ import environ_without_settings
 
 PASSWORD = "correct horse battery"
 _FLAGS = (
@@ -38,16 +37,15 @@ class Site:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        knobs = {knob.metadata["env"] for knob in fields(Settings)}
-        self._environ = {name: value for name, value in os.environ.items() if name not in knobs} | {
-            "CATLOADER_DATA_DIR": str(folder / "data"),
-            "CATLOADER_PORT": str(port),
-            "CATCHECK_MODEL": "efficientnet_lite0",
-            # Photos wait until the test says `check run`, so "being checked" is surely seen.
-            "CATCHECK_DISPATCH": "off",
-            "CATLOADER_MAX_FILE_BYTES": "1000000",
-            "CATLOADER_MAX_FILES": "4",
-        }
+        self._environ = environ_without_settings(
+            CATLOADER_DATA_DIR=folder / "data",
+            CATLOADER_PORT=port,
+            CATCHECK_MODEL="efficientnet_lite0",
+            # Photos wait until the test runs `check run`, so "being checked" is surely seen.
+            CATCHECK_DISPATCH="off",
+            CATLOADER_MAX_FILE_BYTES=1_000_000,
+            CATLOADER_MAX_FILES=4,
+        )
         self._log = folder / "log"
 
     @contextmanager

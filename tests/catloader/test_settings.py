@@ -1,48 +1,78 @@
-"""The knobs: read once, converted, checked; a value that makes no sense is refused in one sentence."""
+"""Settings: read once, converted, checked; a wrong value is refused in one plain sentence."""
 
 from __future__ import annotations
 
 import re
 import threading
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from catloader.errors import SettingError
-from catloader.settings import Settings, kept_secret
+from catloader.settings import Settings, kept_secret, variables
+
+SECRETS = [variable.name for variable in variables() if variable.secret]
 
 
-def test_an_empty_environment_gives_the_defaults() -> None:
+def test_empty_environment_gives_the_defaults() -> None:
     assert Settings.from_environment({}) == Settings()
 
 
-def test_every_knob_has_its_own_variable_a_section_and_a_sentence() -> None:
-    knobs = fields(Settings)
-    assert len({knob.metadata["env"] for knob in knobs}) == len(knobs)
-    for knob in knobs:
-        assert knob.metadata["doc"].endswith("."), knob.name
-        value = getattr(Settings(), knob.name)
-        assert value == knob.default
+def test_every_setting_has_its_own_variable_a_section_and_a_sentence() -> None:
+    assert len({variable.name for variable in variables()}) == len(variables())
+    for variable in variables():
+        assert variable.doc.endswith("."), variable.name
+        assert variable.section, variable.name
+        assert getattr(Settings(), variable.field) == variable.default
 
 
-def test_values_are_converted_to_the_kind_of_their_default() -> None:
+def test_every_default_is_one_of_its_choices() -> None:
+    choices = {variable.name: variable for variable in variables() if variable.choices}
+    assert {"CATCHECK_DISPATCH", "CATLOADER_DELIVERY", "CATCHECK_DEVICE"} < set(choices)
+    assert all(variable.default in variable.choices for variable in choices.values())
+
+
+def test_values_are_converted_to_the_type_of_the_field() -> None:
     settings = Settings.from_environment(
-        {"CATLOADER_PORT": " 9000 ", "CATLOADER_DATA_DIR": "/srv/cats", "CATCHECK_LEASE_S": "2.5"}
+        {
+            "CATLOADER_PORT": " 9000 ",
+            "CATLOADER_DATA_DIR": "/srv/cats",
+            "CATCHECK_LEASE_S": "2.5",
+            "CATLOADER_ACCESS_LOG": "true",
+        }
     )
     assert (settings.port, settings.data_dir, settings.lease_s) == (9000, Path("/srv/cats"), 2.5)
+    assert settings.access_log is True
 
 
-def test_an_empty_variable_is_none_at_all() -> None:
-    assert Settings.from_environment({"CATLOADER_PORT": " ", "DATABASE_URL": ""}) == Settings()
+def test_empty_variable_counts_as_absent() -> None:
+    environ = {"CATLOADER_PORT": " ", "DATABASE_URL": "", "DATABASE_URL_FILE": ""}
+    assert Settings.from_environment(environ) == Settings()
 
 
-def test_overrides_win_over_the_environment_even_over_nonsense_in_it() -> None:
+def test_overrides_win_over_the_environment_even_over_a_wrong_value() -> None:
     assert Settings.from_environment({"CATLOADER_PORT": "x"}, port=1234).port == 1234
 
 
+def test_settings_made_in_code_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATLOADER_PORT", "9000")
+    monkeypatch.setenv("PORT", "9001")
+    assert Settings().port == 8000
+
+
+def test_changes_are_checked_and_leave_the_original_alone() -> None:
+    settings = Settings()
+    assert settings.with_changes(port=9000).port == 9000
+    assert settings.port == 8000
+    with pytest.raises(ValidationError):
+        settings.with_changes(port=0)
+    with pytest.raises(ValidationError):
+        settings.port = 1
+
+
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "takes"),
     [
         ("CATLOADER_PORT", "http", "a whole number"),
         ("CATLOADER_PORT", "0", "1 to 65535"),
@@ -50,18 +80,25 @@ def test_overrides_win_over_the_environment_even_over_nonsense_in_it() -> None:
         ("CATLOADER_MAX_FILES", "0", "at least 1"),
         ("CATCHECK_LEASE_S", "soon", "a number"),
         ("CATCHECK_LEASE_S", "nan", "at least 0.1"),
+        ("CATCHECK_LEASE_S", "inf", "at least 0.1"),
         ("CATCHECK_MAX_FALSE_POSITIVE_RATE", "0.9", "0.0001 to 0.5"),
         ("CATCHECK_DISPATCH", "celery", "thread, internal, external, off"),
         ("CATLOADER_DELIVERY", "App", "app, url"),
+        ("CATCHECK_DEVICE", "gpu", "auto, cpu, cuda"),
+        ("CATCHECK_PRECISION", "fp8", "auto, fp32, bf16, fp16, int8"),
+        ("CATLOADER_ACCESS_LOG", "often", "true or false"),
+        ("AWS_ENDPOINT_URL_S3", "localhost:9000", "http://127.0.0.1:9000"),
+        ("AWS_ENDPOINT_URL_S3", "http://s3:port", "http://127.0.0.1:9000"),
+        ("AWS_ENDPOINT_URL_S3", "http://", "http://127.0.0.1:9000"),
+        ("CATCHECKER_URL", "127.0.0.1:8001", "http://127.0.0.1:9000"),
     ],
 )
-def test_nonsense_is_refused_by_name_value_and_what_it_takes(name: str, value: str, told: str) -> None:
+def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, value: str, takes: str) -> None:
     with pytest.raises(SettingError) as refusal:
         Settings.from_environment({name: value})
     sentence = str(refusal.value)
-    assert name in sentence
-    assert repr(value) in sentence
-    assert told in sentence
+    assert sentence.startswith(f"{name} is {value!r}; it takes ")
+    assert takes in sentence
     assert "\n" not in sentence
 
 
@@ -71,25 +108,49 @@ def test_nonsense_is_refused_by_name_value_and_what_it_takes(name: str, value: s
         ({"CATCHECK_DISPATCH": "external"}, "CATCHECKER_URL"),
         ({"AWS_ENDPOINT_URL_S3": "http://s3"}, "AWS_ACCESS_KEY_ID"),
         ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
+        ({"DATABASE_URL": "postgresql://u:12?secret@h/d"}, "DATABASE_URL.*%3F"),
     ],
 )
-def test_knobs_that_need_each_other(environment: dict[str, str], names: str) -> None:
+def test_refusals_name_the_setting_and_hide_the_secret(environment: dict[str, str], names: str) -> None:
     with pytest.raises(SettingError, match=names) as refusal:
         Settings.from_environment(environment)
     assert "secret" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("prefix", ["postgres", "postgresql"])
-def test_a_postgresql_url_gets_its_driver(prefix: str) -> None:
+@pytest.mark.parametrize("prefix", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_url_gets_its_driver(prefix: str) -> None:
     settings = Settings.from_environment({"DATABASE_URL": f"{prefix}://u:p@h/d"})
-    assert settings.sqlalchemy_url == "postgresql+psycopg://u:p@h/d"
+    assert settings.database == "postgresql+psycopg://u:p@h/d"
+    assert settings.with_changes(port=9000).database == settings.database
 
 
-def test_sqlite_lies_in_the_data_folder(tmp_path: Path) -> None:
-    assert Settings(data_dir=tmp_path).sqlalchemy_url == f"sqlite:///{tmp_path}/catloader.sqlite3"
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("u:p@ss@h:1/d", "u:p%40ss@h:1/d"),
+        ("u:a:b/c#d@h/d", "u:a%3Ab%2Fc%23d@h/d"),
+        ("u:100%@h/d", "u:100%25@h/d"),
+        ("u:p%40ss@h/d", "u:p%40ss@h/d"),
+        ("u@h/d?sslmode=require", "u@h/d?sslmode=require"),
+        ("h/d?user=ann@example", "h/d?user=ann@example"),
+        ("u:p@[::1]:5432/d", "u:p@[::1]:5432/d"),
+        ("/d?host=/run/postgresql", "/d?host=/run/postgresql"),
+    ],
+)
+def test_user_name_and_password_are_encoded_as_written(written: str, stored: str) -> None:
+    settings = Settings.from_environment({"DATABASE_URL": f"postgresql://{written}"})
+    assert settings.database == f"postgresql+psycopg://{stored}"
+    assert settings.with_changes(port=9000).database == settings.database
 
 
-def test_the_embedded_store_is_what_is_left_when_no_other_is_named() -> None:
+@pytest.mark.parametrize("folder", ["cats", "cats?", "My%20Photos", "a#b@c:d"])
+def test_sqlite_lies_in_the_data_folder_whatever_its_name(tmp_path: Path, folder: str) -> None:
+    settings = Settings(data_dir=tmp_path / folder)
+    assert settings.database == tmp_path / folder / "catloader.sqlite3"
+
+
+def test_embedded_store_is_used_when_no_other_is_named() -> None:
     other = Settings.from_environment(
         {"AWS_ENDPOINT_URL_S3": "http://s3", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
     )
@@ -97,7 +158,96 @@ def test_the_embedded_store_is_what_is_left_when_no_other_is_named() -> None:
     assert not other.embedded_s3
 
 
-def test_a_kept_secret_is_made_once_for_this_user_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SECRETS)
+def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
+    value = "postgresql://u:p@h/d" if name == "DATABASE_URL" else "hush"
+    file = tmp_path / "secret"
+    file.write_text(value + "\n")
+    (field,) = (variable.field for variable in variables() if variable.name == name)
+    given = getattr(Settings.from_environment({name: value}), field)
+    assert getattr(Settings.from_environment({f"{name}_FILE": str(file)}), field) == given
+    assert isinstance(given, SecretStr)
+    with pytest.raises(SettingError, match=f"{name} and {name}_FILE are both set"):
+        Settings.from_environment({name: value, f"{name}_FILE": str(file)})
+
+
+def test_secret_file_loses_one_line_break_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    for text, value in {"a b \n": "a b ", "a\r\n": "a", "a\n\n": "a\n", "a": "a"}.items():
+        file.write_bytes(text.encode())
+        settings = Settings.from_environment({"CATLOADER_SECRET_KEY_FILE": str(file)})
+        assert settings.secret_key.get_secret_value() == value
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff\xfe", "not UTF-8")],
+)
+def test_unusable_secret_file_is_refused_in_one_sentence(
+    content: bytes | None, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingError, match=reason) as refusal:
+        Settings.from_environment({"DATABASE_URL_FILE": str(file)})
+    assert str(refusal.value).startswith(f"DATABASE_URL_FILE is '{file}', which ")
+
+
+def test_secrets_are_not_in_the_text_of_settings() -> None:
+    settings = Settings.from_environment({"DATABASE_URL": "postgresql://u:hush@h/d"})
+    assert "hush" not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("CATLOADER_PROT", "did you mean CATLOADER_PORT?"),
+        ("CATLOADER_DISPATCH", "did you mean CATCHECK_DISPATCH?"),
+        ("CATCHECKER_WEBHOOK_SECRET", "did you mean CATCHECK_WEBHOOK_SECRET?"),
+        ("CATLOADER_DATABASE_URL", "did you mean DATABASE_URL?"),
+        ("CATLOADER_SECRETKEY_FILE", "did you mean CATLOADER_SECRET_KEY_FILE?"),
+        ("CATCHECK_UNICORN", "`catloader settings` lists the known ones"),
+    ],
+)
+def test_unknown_setting_is_one_warning_with_the_nearest_name(
+    name: str, hint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Settings.from_environment({name: "1", "AWS_PROFILE": "x"}) == Settings()
+    assert caplog.messages == [f"Unknown setting {name} ({hint})"]
+
+
+@pytest.mark.parametrize("name", ["CATLOADER_PORT", "CATCHECKER_PORT"])
+@pytest.mark.parametrize("address", ["tcp://10.96.0.12:8000", "tcp://[fd00::12]:8000", "udp://10.96.0.12:53"])
+def test_address_of_a_kubernetes_service_is_not_a_port(
+    name: str, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Settings.from_environment({name: address}) == Settings()
+    (message,) = caplog.messages
+    assert name in message and "Kubernetes" in message and "is used" in message
+
+
+@pytest.mark.parametrize(
+    "service", ["CATLOADER", "CATCHECKER", "CATCHECK", "CATLOADER_DB", "CATLOADER_WEB_2"]
+)
+def test_other_variables_of_a_kubernetes_service_are_not_settings(
+    service: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {
+        "_SERVICE_HOST": "10.96.0.12",
+        "_SERVICE_PORT": "8000",
+        "_SERVICE_PORT_HTTP": "8000",
+        "_2_PORT": "tcp://10.96.0.13:8000",
+        "_PORT_8000_TCP": "tcp://10.96.0.12:8000",
+        "_PORT_8000_TCP_PROTO": "tcp",
+        "_PORT_8000_TCP_PORT": "8000",
+        "_PORT_8000_TCP_ADDR": "10.96.0.12",
+    }
+    assert Settings.from_environment({service + name: value for name, value in environ.items()}) == Settings()
+    assert caplog.messages == []
+
+
+def test_kept_secret_is_made_once_and_readable_by_its_user_only(tmp_path: Path) -> None:
     path = tmp_path / "secret-key"
     first = kept_secret(path)
     assert re.fullmatch(r"[\w-]{60,}", first)
@@ -108,16 +258,16 @@ def test_a_kept_secret_is_made_once_for_this_user_only(tmp_path: Path) -> None:
 
 def test_threads_that_start_together_agree_on_one_secret(tmp_path: Path) -> None:
     together = threading.Barrier(8)
-    found: list[str] = []
+    secrets: list[str] = []
 
     def start() -> None:
         together.wait()
-        found.append(kept_secret(tmp_path / "secret-key"))
+        secrets.append(kept_secret(tmp_path / "secret-key"))
 
     threads = [threading.Thread(target=start) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
+    assert len(secrets) == 8
+    assert len(set(secrets)) == 1

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,19 +28,23 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-def make_engine(url: str, *, connections: int = 24, wait_s: float = 10.0) -> Engine:
-    """An engine for ``sqlite:///...`` or ``postgresql+psycopg://...``; connects at first use.
+def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 10.0) -> Engine:
+    """Make an engine for a URL or for the path of an SQLite file; connects at first use.
 
-    At most ``connections`` at once in this process (a PostgreSQL server takes 100 from all processes);
-    who finds none free within ``wait_s`` gets ``StoreUnavailable``.
+    A path is never written as a URL, in which ``?`` and ``%`` would mean something else.
+
+    Args:
+        connections: most at the same time in this process (a PostgreSQL server takes 100 from all processes).
+        wait_s: a caller that finds no free connection for this long gets ``StoreUnavailable``.
     """
+    url = URL.create("sqlite", database=str(database)) if isinstance(database, Path) else make_url(database)
     kept = min(8, connections)
     pool: dict[str, Any] = {
         "pool_size": kept,
         "max_overflow": connections - kept,
         "pool_timeout": wait_s,
     }
-    if make_url(url).get_backend_name() != "sqlite":
+    if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **pool)
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **pool)
     event.listen(engine, "connect", _prepare_sqlite)

@@ -72,7 +72,7 @@ class Site:
             [(name, (pictures / name).read_bytes()) for name in PHOTOS],
             [],
             self.owner_id,
-            settings=dataclasses.replace(LITE0, data_dir=folder, min_free_bytes=0),
+            settings=LITE0.with_changes(data_dir=folder, min_free_bytes=0),
             photos=self.images,
             objects=objects,
             dispatcher=Off(),

@@ -6,7 +6,6 @@ import io
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +90,7 @@ def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path
     assert "fp32 checks nothing by this profile: a maximum false positive rate of 0.01 is" in done.stderr
     assert "Another form of the network may" in done.stderr
     classifier, rule = load_classifier_and_rule(
-        replace(
-            settings,
+        settings.with_changes(
             runtime="torch",
             precision="fp32",
             max_false_positive_rate=0.05,

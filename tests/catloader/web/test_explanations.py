@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -99,7 +98,9 @@ def _explainer(app: Flask, *, limit_s: float = LIMIT_S, min_free_bytes: int = 0)
         profile_folders=(),
         swept=services.deletion.wake,
         now=utcnow,
-        refuse_full_disk=partial(refuse_full_disk, replace(services.settings, min_free_bytes=min_free_bytes)),
+        refuse_full_disk=partial(
+            refuse_full_disk, services.settings.with_changes(min_free_bytes=min_free_bytes)
+        ),
         limit_s=limit_s,
     )
 

@@ -1,0 +1,11 @@
+"""The settings: one table, read once from the environment.
+
+``table`` declares every setting with its environment variable, default, bounds and meaning; ``environment``
+reads the variables, their ``*_FILE`` forms and warns of unknown ones; ``page`` writes ``docs/settings.md``.
+"""
+
+from catloader.settings.kept_secret import kept_secret
+from catloader.settings.table import Settings
+from catloader.settings.variables import Variable, variables
+
+__all__ = ["Settings", "Variable", "kept_secret", "variables"]

@@ -1,0 +1,51 @@
+"""Addresses among the settings: checked before anything connects, and never printed with a password."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+
+def _http_address(text: str) -> str:
+    """Raise ValueError, whose text continues "NAME is VALUE; ..."."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, or a broken IPv6 address
+        good = False
+    if text and not good:
+        raise ValueError("it takes an address such as http://127.0.0.1:9000 or https://host")
+    return text
+
+
+def _database_address(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    if url.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
+        return SecretStr(_postgresql_address(url))
+    if url and not url.startswith("sqlite:"):
+        raise ValueError("it takes postgresql://user:password@host/name or sqlite:///file")
+    return secret
+
+
+def _postgresql_address(url: str) -> str:
+    """Name the driver, and percent-encode user name and password, which people write as they are.
+
+    SQLAlchemy ends the password at the first ``@`` and would take the rest of it for the host, which error
+    messages show.
+    """
+    place, question_mark, query = url.partition("://")[2].partition("?")
+    if "@" in query and "@" not in place and "/" not in place:
+        raise ValueError("a ? in the user name or password must be written as %3F")
+    login, at, address = place.rpartition("@")
+    host, slash, name = address.partition("/")
+    if not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d*)?", host):
+        raise ValueError("the port behind the host must be a number")
+    encoded = ":".join(quote(unquote(part), safe="") for part in login.split(":", 1))
+    return f"postgresql+psycopg://{encoded}{at}{host}{slash}{name}{question_mark}{query}"
+
+
+HttpAddress = Annotated[str, AfterValidator(_http_address)]
+DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]

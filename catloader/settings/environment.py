@@ -1,0 +1,110 @@
+"""Read the settings from the environment: variables and ``*_FILE`` variables; report unknown names."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import PydanticBaseSettingsSource
+
+from catloader.errors import SettingError
+from catloader.settings.table import Settings
+from catloader.settings.variables import Variable, variables
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = re.compile("(CATLOADER|CATCHECKER|CATCHECK)_(?!TEST_)")  # CATLOADER_TEST_... are the test suite's
+# What Kubernetes gives every pod for a service called catloader, catchecker, catloader-db ...
+_SERVICE_NAME = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
+)
+_SERVICE_ADDRESS = re.compile("(tcp|udp|sctp)://")
+
+
+def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+    """Do the work of ``Settings.from_environment``."""
+    source = _Environment(environ, overrides)
+    try:
+        settings = Settings(**{**source(), **overrides})
+    except ValidationError as error:
+        raise _refusal(error) from None  # its own text shows the input, secrets too
+    for sentence in _unknown(environ):
+        logger.warning(sentence)
+    return settings
+
+
+class _Environment(PydanticBaseSettingsSource):
+    """The values that the environment has, by field name."""
+
+    def __init__(self, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> None:
+        super().__init__(Settings)
+        self._environ, self._overrides = environ, overrides
+        self._variables = {variable.field: variable for variable in variables()}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        variable = self._variables[field_name]
+        raw = self._environ.get(variable.name, "").strip()
+        if variable.name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw):
+            logger.warning(
+                "%s is %r, which Kubernetes sets for a service of that name; the default, %s, is used.",
+                variable.name,
+                raw,
+                variable.default_text,
+            )
+            raw = ""
+        return self._from_file(variable, raw) or raw, field_name, False
+
+    def _from_file(self, variable: Variable, raw: str) -> str:
+        name = variable.file_name
+        path = self._environ.get(name, "").strip() if name else ""
+        if not path:
+            return ""
+        if raw:
+            raise SettingError(f"{variable.name} and {name} are both set; only one of them may be.")
+        try:
+            text = Path(path).read_text("utf-8")
+        except OSError as error:
+            raise SettingError(f"{name} is {path!r}, which cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise SettingError(f"{name} is {path!r}, which is not UTF-8 text.") from error
+        value = text.removesuffix("\n").removesuffix("\r")
+        if not value:
+            raise SettingError(f"{name} is {path!r}, which is empty.")
+        return value
+
+    def __call__(self) -> dict[str, Any]:
+        fields = (name for name in Settings.model_fields if name not in self._overrides)
+        values = {name: self.get_field_value(Settings.model_fields[name], name)[0] for name in fields}
+        return {name: value for name, value in values.items() if value}
+
+
+def _refusal(error: ValidationError) -> SettingError:
+    """Put pydantic's first complaint into one sentence of our own."""
+    complaint = error.errors(include_url=False)[0]
+    variable = next(one for one in variables() if one.field == complaint["loc"][0])
+    shown = "(hidden)" if variable.secret else repr(complaint["input"])
+    own = complaint["type"] == "value_error"  # raised in addresses.py
+    takes = complaint["ctx"]["error"] if own else f"it takes {variable.accepts}"
+    return SettingError(f"{variable.name} is {shown}; {takes}.")
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    known = {name: _PREFIX.sub("", name) for one in variables() for name in one.names}
+    for name in sorted(environ):
+        if name in known or not _PREFIX.match(name) or _from_kubernetes(name, environ[name]):
+            continue
+        # Compared without the prefix, which would make any two names look alike.
+        close = difflib.get_close_matches(_PREFIX.sub("", name), known.values(), n=1, cutoff=0.7)
+        nearest = next((one for one, short in known.items() if [short] == close), None)
+        hint = f"did you mean {nearest}?" if nearest else "`catloader settings` lists the known ones"
+        yield f"Unknown setting {name} ({hint})"
+
+
+def _from_kubernetes(name: str, value: str) -> bool:
+    return bool(_SERVICE_NAME.search(name) or (name.endswith("_PORT") and _SERVICE_ADDRESS.match(value)))

@@ -1,0 +1,159 @@
+"""Every setting: environment variable, default, bounds and meaning, one a line.
+
+``docs/settings.md`` is generated from this table (``python -m catloader.settings``); a test fails when the two
+differ. Units are part of the names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from catloader.errors import SettingError
+from catloader.settings.addresses import DatabaseAddress, HttpAddress
+from models.catalogue import default_weights_dir
+
+Delivery = Literal["app", "url"]
+Device = Literal["auto", "cpu", "cuda"]
+Runtime = Literal["auto", "torch", "openvino"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+Decoder = Literal["cpu", "nvjpeg"]
+Dispatch = Literal["thread", "internal", "external", "off"]
+
+_NO_SECRET = SecretStr("")
+
+
+def _setting(
+    env: str, default: Any, section: str, doc: str, *, default_text: str = "", **bounds: float
+) -> Any:
+    """Declare one row. ``default_text``: shown instead of a default that depends on the installation."""
+    made = {"default_factory": default} if callable(default) else {"default": default}
+    facts = {"env": env, "section": section, "default_text": default_text}
+    if isinstance(default, float):
+        bounds["allow_inf_nan"] = False
+    return Field(description=doc, json_schema_extra=facts, **made, **bounds)  # type: ignore[call-overload]
+
+
+class Settings(BaseSettings):
+    """The configuration of one process. Immutable; ``from_environment`` reads it.
+
+    ``Settings(port=8080)`` takes the defaults for everything else and reads no environment.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    # fmt: off
+    data_dir: Path = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of everything that lasts: the SQLite database, the embedded S3, keys, profiles measured here.")
+    host: str = _setting("CATLOADER_HOST", "127.0.0.1", "Site", "Address to listen on; `0.0.0.0` for all IPv4 addresses, `::` for IPv4 and IPv6.")
+    port: int = _setting("CATLOADER_PORT", 8000, "Site", "TCP port of the site.", ge=1, le=65535)
+    web_processes: int = _setting("CATLOADER_WEB_PROCESSES", 1, "Site", "gunicorn processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
+    web_threads: int = _setting("CATLOADER_WEB_THREADS", 8, "Site", "Request threads of each process.", ge=1, le=256)
+    stalled_s: float = _setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection that moves no byte for this long is closed, because it holds a request thread. Slow ones are not affected.", ge=0.1)
+    access_log: bool = _setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, path, status, bytes and duration.")
+    secret_key: SecretStr = _setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Signs the session cookies. Empty: made at the first start and kept in the data folder.")
+    trusted_proxies: int = _setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are believed.", ge=0, le=10)
+    login_rate: str = _setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Site", "Log-in attempts allowed for each address; forms that ask for the password again count too.")
+    register_rate: str = _setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Site", "Registrations allowed for each address (each costs a password hash).")
+    rate_limit_storage_url: SecretStr = _setting("CATLOADER_RATE_LIMIT_STORAGE_URL", SecretStr("memory://"), "Site", "Storage of the attempts counted; with `redis://...` (needs `pip install redis`) several processes share their counts.")
+    min_free_bytes: int = _setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "With less free disk than this in the data folder the site does not start and takes no uploads.", ge=0)
+
+    max_file_bytes: int = _setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)
+    max_files: int = _setting("CATLOADER_MAX_FILES", 100, "Uploads", "Most files in one request. A request may write `max_files x max_file_bytes` to the temporary folder.", ge=1)
+    max_pixels: int = _setting("CATLOADER_MAX_PIXELS", 64_000_000, "Uploads", "Most pixels of a photo, read from the file's header before decoding. Decoding takes 3 to 12 bytes a pixel, up to 19 for WebP.", ge=1)
+    max_edge_px: int = _setting("CATLOADER_MAX_EDGE_PX", 2560, "Uploads", "Longest edge of the stored photo; larger ones are scaled down.", ge=64)
+    thumbnail_px: int = _setting("CATLOADER_THUMBNAIL_PX", 320, "Uploads", "Side of the square thumbnail.", ge=32, le=2048)
+    jpeg_quality: int = _setting("CATLOADER_JPEG_QUALITY", 88, "Uploads", "JPEG quality of the stored photo and thumbnail.", ge=40, le=98)
+    decode_slots: int = _setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Uploads decoded at the same time in one process: bounds memory at about `slots x max_pixels x 19` bytes (2.4 GB by default, with WebPs of that size; JPEGs take a fifth).", ge=1, le=64)
+
+    database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`.")
+    s3_endpoint_url: HttpAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
+    s3_access_key_id: SecretStr = _setting("AWS_ACCESS_KEY_ID", _NO_SECRET, "Storage", "Key of that server; the embedded one makes its own.")
+    s3_secret_access_key: SecretStr = _setting("AWS_SECRET_ACCESS_KEY", _NO_SECRET, "Storage", "Secret of that key.")
+    s3_region: str = _setting("AWS_REGION", "us-east-1", "Storage", "Region of that server.")
+    s3_photos_bucket: str = _setting("CATLOADER_PHOTOS_BUCKET", "catloader-photos", "Storage", "Private bucket of the photos; made when missing.")
+    s3_thumbnails_bucket: str = _setting("CATLOADER_THUMBNAILS_BUCKET", "catloader-thumbnails", "Storage", "Private bucket of the thumbnails; made when missing.")
+    delivery: Delivery = _setting("CATLOADER_DELIVERY", "app", "Storage", "`app`: the site reads photos from S3 and sends them. `url`: it redirects the browser to a signed, short-lived S3 URL, so the browser must reach the S3 server.")
+    url_ttl_s: int = _setting("CATLOADER_URL_TTL_S", 300, "Storage", "Life of a signed S3 URL.", ge=10, le=86400)
+
+    model: str = _setting("CATCHECK_MODEL", "auto", "Checking", "A name from `catloader models ls`, or `auto`: the promoted model (`catloader models promote`), else the best whose weights are on disk.")
+    weights_dir: Path = _setting("CATCHECK_WEIGHTS_DIR", default_weights_dir, "Checking", "Folder of fetched weights. The default is in the checkout; installed from a wheel: `~/.local/share/catloader/weights`.", default_text="models/weights")
+    device: Device = _setting("CATCHECK_DEVICE", "auto", "Checking", "`auto` uses a GPU when there is one.")
+    runtime: Runtime = _setting("CATCHECK_RUNTIME", "auto", "Checking", "Library that runs the model; `auto`: the fastest one whose profile meets the rates below.")
+    precision: Precision = _setting("CATCHECK_PRECISION", "auto", "Checking", "Arithmetic of the model.")
+    decoder: Decoder = _setting("CATCHECK_DECODER", "cpu", "Checking", "Decoder of stored photos: `cpu`, or `nvjpeg` on a GPU (needs `pip install torchcodec` and a profile of its own).")
+    subject: str = _setting("CATCHECK_SUBJECT", "house_cat", "Checking", "The subject looked for: `house_cat`, `feline`, `dog`, or a TOML file that lists ImageNet classes.")
+    max_false_positive_rate: float = _setting("CATCHECK_MAX_FALSE_POSITIVE_RATE", 0.01, "Checking", "Share of other photos that may be called cat; selects the measured threshold.", ge=0.0001, le=0.5)
+    max_false_negative_rate: float = _setting("CATCHECK_MAX_FALSE_NEGATIVE_RATE", 0.01, "Checking", "Share of cats that may be called not_cat; scores between the two thresholds are `unsure`.", ge=0.0001, le=0.5)
+    workers: int = _setting("CATCHECK_WORKERS", 0, "Checking", "Threads that fetch, decode and classify; 0: one for each core.", ge=0, le=256)
+    batch_photos: int = _setting("CATCHECK_BATCH_PHOTOS", 4, "Checking", "Photos of one micro-batch (each has two renditions: photo and thumbnail). Larger ones are slower on CPUs.", ge=1, le=256)
+    lease_s: float = _setting("CATCHECK_LEASE_S", 120.0, "Checking", "Time for which a claimed photo is reserved for its checker; after that another one may claim it.", ge=0.1)
+    max_attempts: int = _setting("CATCHECK_MAX_ATTEMPTS", 5, "Checking", "Attempts before a photo is `failed`.", ge=1, le=100)
+    backoff_s: float = _setting("CATCHECK_BACKOFF_S", 5.0, "Checking", "Wait before the second attempt; doubles each time, up to an hour.", ge=0.0)
+
+    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `off` (only `catloader worker` and `catloader check run` check).")
+    checker_url: HttpAddress = _setting("CATCHECKER_URL", "", "Wake-ups", "Address of the stand-alone Cat Checker, as in `http://127.0.0.1:8001`.")
+    checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`.", ge=1, le=65535)
+    webhook_secret: SecretStr = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Shared by site and checker, `whsec_` + base64. Empty: made at the first start and kept in the data folder.")
+    sweep_s: float = _setting("CATCHECK_SWEEP_S", 15.0, "Wake-ups", "Interval at which the checker looks for photos whose wake-up was lost, and due deletions are carried out.", ge=0.05)
+    # fmt: on
+
+    @property
+    def database(self) -> str | Path:
+        """Return the database's URL with its driver, or the path of the SQLite file in the data folder."""
+        return self.database_url.get_secret_value() or self.data_dir.resolve() / "catloader.sqlite3"
+
+    @property
+    def embedded_s3(self) -> bool:
+        return not self.s3_endpoint_url
+
+    @property
+    def checks_here(self) -> bool:
+        """Whether the site's own processes check photos."""
+        return self.dispatch in ("thread", "internal")
+
+    def with_changes(self, **changes: Any) -> Settings:
+        """Return a copy with other values, checked as all are."""
+        return Settings(**{**dict(self), **changes})
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+        """Read, convert and check; ``overrides`` (by field name) win over the environment.
+
+        An empty variable counts as absent. An unknown one of ours is a warning in the log.
+
+        Raises:
+            SettingError: names the variable, its value (unless it is a secret) and what it takes.
+        """
+        from catloader.settings.environment import read  # which reads this table
+
+        return read(environ, overrides)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the environment to ``from_environment``."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        if self.dispatch == "external" and not self.checker_url:
+            raise SettingError(
+                "CATCHECK_DISPATCH=external needs CATCHECKER_URL, the address of the Cat Checker."
+            )
+        keys = (self.s3_access_key_id, self.s3_secret_access_key)
+        if not self.embedded_s3 and not all(key.get_secret_value() for key in keys):
+            raise SettingError(
+                "AWS_ENDPOINT_URL_S3 is set, so AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set too."
+            )
+        return self

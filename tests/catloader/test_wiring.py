@@ -1,0 +1,47 @@
+"""The composition root: clients and engines are made there and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[2]
+_MAKERS = {"make_engine", "create_engine", "ObjectStore", "CheckerService", "Explainer", "Dispatcher"}
+_MAY = ("catloader/wiring.py", "catloader/store/")
+
+
+def _calls(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            yield node.lineno, name
+
+
+@pytest.mark.parametrize("package", ["catloader", "checker", "models"])
+def test_only_wiring_makes_engines_and_clients(package: str) -> None:
+    made = [
+        f"{name}:{line} calls {call}"
+        for path in sorted((_ROOT / package).rglob("*.py"))
+        if not (name := str(path.relative_to(_ROOT))).startswith(_MAY)
+        for line, call in _calls(path)
+        if call in _MAKERS
+    ]
+    assert made == []
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    """``os.environ`` elsewhere is only handed on to child processes."""
+    hand_on = {"catloader/explanations/explainer.py", "catloader/demo/demo.py", "catloader/settings/table.py"}
+    readers = {
+        str(path.relative_to(_ROOT))
+        for path in (_ROOT / "catloader").rglob("*.py")
+        if any(
+            isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        )
+    }
+    assert readers <= hand_on
