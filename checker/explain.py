@@ -14,9 +14,11 @@ from PIL import Image, ImageDraw
 from checker.decision.head import Head
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.pixels.crop import crop_box
-from checker.pixels.decode import UPRIGHT, decode, opened, orientation_of, rgb
-from checker.pixels.framing import preprocessing_of
+from checker.pixels.colour import to_rgb
+from checker.pixels.crop import crop_box, preprocessing_of
+from checker.pixels.decode import decode
+from checker.pixels.opening import opened
+from checker.pixels.orientation import orientation_of, turned
 from checker.ports import Floats, Pixels, Rendition
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
@@ -123,10 +125,9 @@ def upright(data: bytes) -> Image.Image:
     with opened(data) as image:
         image.draft(None, (MAX_EDGE_PX, MAX_EDGE_PX))
         image.load()
-        photo = rgb(image)
+        photo = to_rgb(image)
         photo.thumbnail((MAX_EDGE_PX, MAX_EDGE_PX), Image.Resampling.LANCZOS)
-        turn = UPRIGHT.get(orientation_of(image))
-    return photo if turn is None else photo.transpose(turn)
+        return turned(photo, orientation_of(image))
 
 
 def overlay(photo: Image.Image, heat: Floats, preprocessing: Preprocessing) -> Image.Image:

@@ -23,8 +23,8 @@ from checker.errors import (
     Unexpected,
     UnreadableImage,
 )
+from checker.pixels.crop import preprocessing_of
 from checker.pixels.decode import decode
-from checker.pixels.framing import preprocessing_of
 from checker.ports import (
     Claim,
     Classifier,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from checker.pixels.crop import preprocessing_of
 from checker.pixels.decode import decode
-from checker.pixels.framing import preprocessing_of
 from checker.ports import Activations, Classifier, Evidence, Floats, ModelInfo, Pixels, Rendition
 from scripts._photos import CAT, WILD_FELINE, LabelledPhoto, describe, named
 

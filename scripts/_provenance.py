@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_CODE = ("checker", "models", "scripts", "catloader/intake/prepare.py", "catloader/intake/colour.py")
+_CODE = ("checker", "models", "scripts", "catloader/intake/prepare.py")
 ROOT = Path(__file__).resolve().parents[1]
 
 

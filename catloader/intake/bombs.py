@@ -1,13 +1,15 @@
-"""A walk over a file's skeleton before a decoder sees it.
+"""Refusal of files that would keep a decoder busy, by a walk over their parts before it sees them.
 
-Its header bounds how much memory a picture takes, but not how long: a megabyte of empty progressive scans
-keeps libjpeg busy for minutes, and Pillow walks chunks, markers and strips one by one in Python.
+The header bounds the memory that a photo takes, but not the time: a megabyte of empty progressive scans keeps
+libjpeg busy for minutes, and Pillow walks chunks, markers and strips one by one in Python.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+
+from checker.pixels.tiff import Layout
 
 # Markers, chunks, sub-blocks, strips: this many take half a second. 25 MB of PNG in 8 KB chunks are 3 200.
 _MAX_PARTS = 2**16
@@ -26,7 +28,7 @@ _TIFF_STRIP_TAGS = {273, 279, 324, 325}
 
 
 def takes_too_long(data: bytes, source_format: str) -> bool:
-    """Whether no honest encoder builds files like this one. Broken ones pass: the decoder refuses them."""
+    """Report a file that no ordinary encoder writes. Broken ones pass: the decoder refuses them."""
     match source_format:
         case "JPEG":
             return _jpeg(data)
@@ -42,62 +44,56 @@ def takes_too_long(data: bytes, source_format: str) -> bool:
 
 
 def _jpeg(data: bytes) -> bool:
-    at, parts, junk, scans, pixels = 2, 0, 0, 0, 0
-    while found := _JPEG_MARKER.search(data, at):
-        marker = data[found.start() + 1]
+    position, parts, junk, scans, pixels = 2, 0, 0, 0, 0
+    while match := _JPEG_MARKER.search(data, position):
+        marker = data[match.start() + 1]
         if not scans:
-            junk += found.start() - at
-        at = found.end()
+            junk += match.start() - position
+        position = match.end()
         parts += 1
         if marker == _EOI and scans:
-            break  # what follows belongs to other pictures or to a phone's video
+            break  # the rest belongs to other pictures or to a phone's video
         if marker in _SOF:
-            height, width = struct.unpack_from(">HH", data.ljust(at + 7, b"\0"), at + 3)
+            height, width = struct.unpack_from(">HH", data.ljust(position + 7, b"\0"), position + 3)
             pixels = max(pixels, width * height)
         scans += marker == _SOS
         if parts > _MAX_PARTS or junk > _MAX_JUNK_BYTES or scans * pixels > _MAX_SCANNED_PIXELS:
             return True
         if marker not in _BARE_MARKERS:
-            at += max(2, int.from_bytes(data[at : at + 2], "big"))
+            position += max(2, int.from_bytes(data[position : position + 2], "big"))
     return False
 
 
 def _png(data: bytes) -> bool:
-    at, parts = 8, 0
-    while at < len(data) and parts <= _MAX_PARTS:
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    position, parts = 8, 0
+    while position < len(data) and parts <= _MAX_PARTS:
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
         parts += 1
     return parts > _MAX_PARTS
 
 
 def _gif(data: bytes) -> bool:
-    """Up to the first picture: its blocks are read in C."""
+    """Count blocks up to the first frame, whose own blocks are read in C."""
     flags = data[10] if len(data) > 10 else 0
-    at, parts = 13 + (6 << (flags & 7) if flags & 0x80 else 0), 0
-    while data[at : at + 1] == b"!" and parts <= _MAX_PARTS:
-        at += 2
-        while (size := int.from_bytes(data[at : at + 1], "big")) and parts <= _MAX_PARTS:
-            at += 1 + size
+    position, parts = 13 + (6 << (flags & 7) if flags & 0x80 else 0), 0
+    while data[position : position + 1] == b"!" and parts <= _MAX_PARTS:
+        position += 2
+        while (size := int.from_bytes(data[position : position + 1], "big")) and parts <= _MAX_PARTS:
+            position += 1 + size
             parts += 1
-        at += 1
+        position += 1
         parts += 1
     return parts > _MAX_PARTS
 
 
 def _tiff(data: bytes) -> bool:
-    """Only the first directory: no later one is read."""
-    order = "<" if data.startswith(b"II") else ">"
-    big = b"+" in data[2:4]
-    offset_at, offset, count, entry = (8, "Q", "Q", "HHQ8x") if big else (4, "I", "H", "HHI4x")
+    """Count the strips of the first directory: no later one is decoded."""
+    layout = Layout.of(data)
     try:
-        (at,) = struct.unpack_from(order + offset, data, offset_at)
-        (entries,) = struct.unpack_from(order + count, data, at)
-        if entries > _MAX_PARTS:
-            return True
-        at += struct.calcsize(order + count)
-        end = at + entries * struct.calcsize(order + entry)
-        tags = struct.iter_unpack(order + entry, data[at:end])
-        return any(tag in _TIFF_STRIP_TAGS and values > _MAX_PARTS for tag, _, values in tags)
+        count, entries, _ = layout.directory(data, layout.offset_at(data, layout.link_at))
+        return count > _MAX_PARTS or any(
+            tag in _TIFF_STRIP_TAGS and values > _MAX_PARTS for tag, _, values, _ in entries
+        )
     except struct.error:
         return False
 

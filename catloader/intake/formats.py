@@ -1,4 +1,4 @@
-"""Which decoder a file asks for, read from its first bytes. Names and claimed types are never looked at."""
+"""Formats that are taken, told by a file's first bytes. File names and claimed types are never used."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def sniff(data: bytes) -> str | None:
-    """The format's name as people write it, or None for anything we do not take."""
+    """Return the format's name as people write it; None for anything that is not taken."""
     for name, signature in _SIGNATURES:
         if signature.match(data):
             return name
-    return _isobmff(data)
+    return _heic_or_avif(data)
 
 
-def _isobmff(data: bytes) -> str | None:
-    """HEIC and AVIF share a container; under a neutral major brand the compatible ones decide."""
+def _heic_or_avif(data: bytes) -> str | None:
+    """Read the container that both share; under a neutral major brand the compatible ones decide."""
     if data[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(data[:4], "big"), 1024)
-    major, compatible = data[8:12], {data[at : at + 4] for at in range(16, end, 4)}
+    major, compatible = data[8:12], {data[start : start + 4] for start in range(16, end, 4)}
     if major in _AVIF_BRANDS:
         return "AVIF"
     if major in _HEIC_BRANDS:

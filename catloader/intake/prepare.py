@@ -1,4 +1,4 @@
-"""What becomes of an uploaded file: sniffed, bounded, turned upright, re-encoded without metadata."""
+"""Step 1 for one file: sniffed, bounded, turned upright, re-encoded without metadata."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from PIL import (
     AvifImagePlugin,
@@ -25,9 +25,13 @@ from PIL import (
 from pillow_heif import HeifImageFile
 
 from catloader import errors
-from catloader.intake import colour
 from catloader.intake.bombs import takes_too_long
 from catloader.intake.formats import sniff
+from checker.errors import UnreadableImage
+from checker.pixels import renditions
+from checker.pixels.renditions import Crop
+from checker.pixels.repair import repaired
+from checker.pixels.sizes import RenditionSizes
 
 # The decoders' own classes and not Image.open: it would try every plugin of the process, follow the
 # picture index of an MPO, and warn where the checks below refuse.
@@ -42,16 +46,6 @@ _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
 }
 _DECODER_MODULES = re.compile(r"PIL\.|pillow_heif")
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +56,9 @@ class Limits:
     thumbnail_px: int
     jpeg_quality: int
 
-
-class Crop(NamedTuple):
-    """The thumbnail's square, in pixels of the stored photo."""
-
-    left: int
-    top: int
-    side: int
+    @property
+    def sizes(self) -> RenditionSizes:
+        return RenditionSizes(self.max_edge_px, self.thumbnail_px, self.jpeg_quality)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +79,8 @@ class Prepared:
 def prepare(data: bytes, *, limits: Limits) -> Prepared:
     """Turn an uploaded file into the photo and the thumbnail that are stored.
 
-    The first frame counts. Nothing is scaled up: the thumbnail of a photo that is smaller than
-    ``thumbnail_px`` has the photo's shorter side.
+    The first frame counts, of a TIFF the first full picture. Nothing is scaled up: the thumbnail of a photo
+    that is smaller than ``thumbnail_px`` has the photo's shorter side.
 
     Raises:
         BadImage: one of its leaves, with a sentence for the person who sent the file.
@@ -98,117 +88,105 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
     if not data:
         raise errors.EmptyFile("This file is empty.")
     if len(data) > limits.max_bytes:
-        raise errors.TooManyBytes(f"This file is larger than {limits.max_bytes / 2**20:.3g} MB.")
+        raise errors.TooManyBytes(f"This file is larger than {shown_limit(limits.max_bytes)}.")
     source_format = sniff(data)
     if source_format is None:
         raise errors.NotAnImage(
-            "This file is not a picture we can read; we take JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF and BMP."
+            "This file is not a photo that CatLoader can read. "
+            "Use JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."
         )
-    if takes_too_long(data, source_format):
-        raise errors.BrokenImage(
-            f"This {source_format} picture is built so oddly that it takes too long to open; save it as JPEG."
-        )
-    _hush_decoders()
-    with _plain_errors(source_format):
-        image = _decode(data, source_format, limits)
-        photo = _bounded(image, limits.max_edge_px)
-        photo = _upright(colour.to_srgb(photo), image)
-        del image  # hundreds of megabytes for the largest pictures; the encoder needs its own
-    crop = _centre(photo.size)
-    side_px = min(limits.thumbnail_px, crop.side)
-    box = (crop.left, crop.top, crop.left + crop.side, crop.top + crop.side)
-    thumbnail = photo.resize((side_px, side_px), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
-    photo_jpeg, thumbnail_jpeg = (_jpeg(picture, limits.jpeg_quality) for picture in (photo, thumbnail))
+    _silence_decoders()
+    with _plain_errors(source_format, limits):
+        image = _decoded(_screened(data, source_format, limits), source_format, limits)
+        photo = renditions.upright_photo(image, limits.sizes, fast=False)
+        del image  # hundreds of megabytes for the largest photos; the encoder needs its own
+    encoded = renditions.encode(photo, limits.sizes)
     return Prepared(
-        photo=photo_jpeg,
-        thumbnail=thumbnail_jpeg,
-        width_px=photo.width,
-        height_px=photo.height,
-        thumbnail_px=side_px,
-        crop=crop,
-        sha256=hashlib.sha256(photo_jpeg).hexdigest(),
-        thumbnail_sha256=hashlib.sha256(thumbnail_jpeg).hexdigest(),
+        photo=encoded.photo,
+        thumbnail=encoded.thumbnail,
+        width_px=encoded.width_px,
+        height_px=encoded.height_px,
+        thumbnail_px=encoded.thumbnail_px,
+        crop=encoded.crop,
+        sha256=hashlib.sha256(encoded.photo).hexdigest(),
+        thumbnail_sha256=hashlib.sha256(encoded.thumbnail).hexdigest(),
         source_format=source_format,
     )
 
 
-def _hush_decoders() -> None:
-    """Let no warning about broken metadata or big pictures out: they say nothing about the upload.
+def shown_limit(size_bytes: int) -> str:
+    """Format a limit without decimals that mean nothing: "25 MB", "1.5 MB" or "195 kB"."""
+    return f"{size_bytes / 2**20:.3g} MB" if size_bytes >= 2**20 else f"{max(1, size_bytes // 1024)} kB"
 
-    Process-wide, since all threads share one list of filters; again and again, since it may be swapped.
+
+def _silence_decoders() -> None:
+    """Suppress warnings about broken metadata or large photos: they do not concern the upload.
+
+    Process-wide, since all threads share one list of filters; repeatedly, since it may be swapped.
     """
     if ("ignore", None, Warning, _DECODER_MODULES, 0) not in warnings.filters:
         warnings.filterwarnings("ignore", module=_DECODER_MODULES.pattern)
 
 
 @contextmanager
-def _plain_errors(source_format: str) -> Iterator[None]:
+def _plain_errors(source_format: str, limits: Limits) -> Iterator[None]:
     try:
         yield
     except errors.BadImage:
         raise
+    except UnreadableImage as error:  # a raw photo, in a sentence of its own
+        raise errors.NotAnImage(str(error)) from error
     except Image.DecompressionBombError as error:  # a GIF whose first frame is far larger than its screen
-        raise errors.TooManyPixels("This picture has more pixels than we take.") from error
+        raise errors.TooManyPixels(
+            f"This photo has more than {_megapixels(limits.max_pixels, ROUND_FLOOR)} megapixels, the limit."
+        ) from error
     # Everything: on hostile bytes the decoders raise whatever their parsing ran into (OSError, SyntaxError,
     # struct.error, RuntimeError, MemoryError, ...), and each of them means the same to a person.
     except Exception as error:
         raise errors.BrokenImage(
-            f"This {source_format} picture is damaged or cut short; send the original once more."
+            f"This {source_format} photo is damaged or incomplete. Try the original file."
         ) from error
 
 
-def _decode(data: bytes, source_format: str, limits: Limits) -> Image.Image:
+def _screened(data: bytes, source_format: str, limits: Limits) -> bytes:
+    """Return the file as decoders take it, unless decoding would take too long."""
+    _refuse_slow_files(data, source_format)
+    whole = repaired(data, limits.max_pixels)
+    if whole is not data:
+        _refuse_slow_files(whole, source_format)
+    return whole
+
+
+def _refuse_slow_files(data: bytes, source_format: str) -> None:
+    if takes_too_long(data, source_format):
+        raise errors.BrokenImage(
+            f"This {source_format} photo takes too long to open. Save it as a new JPEG and try again."
+        )
+
+
+def _decoded(data: bytes, source_format: str, limits: Limits) -> Image.Image:
     decoder = _DECODERS[source_format]
     image = decoder(io.BytesIO(data))
     _check_size(image, limits)
     if source_format == "PNG":
         image.verify()  # every chunk's checksum up to the last; load() alone stops at the pixels
         image = decoder(io.BytesIO(data))
-    if source_format == "JPEG":
-        image.draft(None, _bounded_size(image.size, limits.max_edge_px))
+    renditions.draft(image, limits.sizes, fast=False)
     image.load()
     _check_size(image, limits)  # HEIC: the coded picture may be larger than its header says
     return image
 
 
 def _check_size(image: Image.Image, limits: Limits) -> None:
-    if image.width * image.height > limits.max_pixels:
+    pixels = image.width * image.height
+    if pixels > limits.max_pixels:
         raise errors.TooManyPixels(
-            f"This picture has {image.width} x {image.height} pixels; "
-            f"we take up to {limits.max_pixels / 1e6:.3g} million."
+            f"This photo has {_megapixels(pixels, ROUND_CEILING)} megapixels; "
+            f"the limit is {_megapixels(limits.max_pixels, ROUND_FLOOR)}."
         )
 
 
-def _bounded_size(size: tuple[int, int], max_edge_px: int) -> tuple[int, int]:
-    scale = min(1.0, max_edge_px / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _bounded(image: Image.Image, max_edge_px: int) -> Image.Image:
-    image = colour.resizable(image)
-    # HAMMING: half of Lanczos' time (12 to 5 megapixels: 109 ms against 210), no softer to the eye.
-    size = _bounded_size(image.size, max_edge_px)
-    return image if size == image.size else image.resize(size, Image.Resampling.HAMMING)
-
-
-def _upright(photo: Image.Image, source: Image.Image) -> Image.Image:
-    try:
-        orientation = source.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # broken metadata of a good picture: it raises like a broken picture does
-        return photo
-    turn = _UPRIGHT.get(orientation or 1)
-    return photo if turn is None else photo.transpose(turn)
-
-
-def _centre(size: tuple[int, int]) -> Crop:
-    side = min(size)
-    return Crop((size[0] - side) // 2, (size[1] - side) // 2, side)
-
-
-def _jpeg(picture: Image.Image, quality: int) -> bytes:
-    picture.info.clear()  # Pillow would carry a comment over
-    out = io.BytesIO()
-    # Baseline with standard tables: progressive saves 7 % of the bytes for 60 ms here and twice the time
-    # of every later decoding; optimised tables save 2 % for 17 ms.
-    picture.save(out, "JPEG", quality=quality)
-    return out.getvalue()
+def _megapixels(pixels: int, rounding: str) -> str:
+    """Format with three digits; a photo rounded up and a limit rounded down never look equal."""
+    megapixels = Context(prec=3, rounding=rounding).divide(Decimal(pixels), Decimal(10**6))
+    return f"{megapixels.normalize():f}"

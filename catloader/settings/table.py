@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from catloader.errors import SettingError
 from catloader.settings.addresses import DatabaseAddress, HttpAddress
+from checker.pixels.sizes import DEFAULT_SIZES
 from models.catalogue import default_weights_dir
 
 Delivery = Literal["app", "url"]
@@ -65,9 +66,9 @@ class Settings(BaseSettings):
     max_file_bytes: int = _setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)
     max_files: int = _setting("CATLOADER_MAX_FILES", 100, "Uploads", "Most files in one request. A request may write `max_files x max_file_bytes` to the temporary folder.", ge=1)
     max_pixels: int = _setting("CATLOADER_MAX_PIXELS", 64_000_000, "Uploads", "Most pixels of a photo, read from the file's header before decoding. Decoding takes 3 to 12 bytes a pixel, up to 19 for WebP.", ge=1)
-    max_edge_px: int = _setting("CATLOADER_MAX_EDGE_PX", 2560, "Uploads", "Longest edge of the stored photo; larger ones are scaled down.", ge=64)
-    thumbnail_px: int = _setting("CATLOADER_THUMBNAIL_PX", 320, "Uploads", "Side of the square thumbnail.", ge=32, le=2048)
-    jpeg_quality: int = _setting("CATLOADER_JPEG_QUALITY", 88, "Uploads", "JPEG quality of the stored photo and thumbnail.", ge=40, le=98)
+    max_edge_px: int = _setting("CATLOADER_MAX_EDGE_PX", DEFAULT_SIZES.max_edge_px, "Uploads", "Longest edge of the stored photo; larger ones are scaled down.", ge=64)
+    thumbnail_px: int = _setting("CATLOADER_THUMBNAIL_PX", DEFAULT_SIZES.thumbnail_px, "Uploads", "Side of the square thumbnail.", ge=32, le=2048)
+    jpeg_quality: int = _setting("CATLOADER_JPEG_QUALITY", DEFAULT_SIZES.jpeg_quality, "Uploads", "JPEG quality of the stored photo and thumbnail.", ge=40, le=98)
     decode_slots: int = _setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Uploads decoded at the same time in one process: bounds memory at about `slots x max_pixels x 19` bytes (2.4 GB by default, with WebPs of that size; JPEGs take a fifth).", ge=1, le=64)
 
     database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`.")

@@ -10,8 +10,8 @@ import numpy as np
 
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import Profile
+from checker.pixels.crop import preprocessing_of
 from checker.pixels.decode import decode
-from checker.pixels.framing import preprocessing_of
 from checker.ports import Classifier, Evidence, Rendition
 from checker.runtimes.self_test import names_digest
 

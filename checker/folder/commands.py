@@ -22,7 +22,7 @@ from checker.folder import report
 from checker.folder.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
 from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
-from checker.pixels.renditions import site_views
+from checker.pixels.renditions import site_renditions
 from checker.ports import ModelInfo, Rendition
 from checker.runtimes.select import RuntimeRequest, load_checker
 from models.catalogue import Entry, class_names, resolve
@@ -64,7 +64,7 @@ def explain(options: argparse.Namespace) -> int:
         return refuse(f"There is no {path}.")
     entry, weights, subject = _chosen(options)
     try:
-        photo = site_views(read(options.photo))[Rendition.PHOTO]
+        photo = site_renditions(read(options.photo))[Rendition.PHOTO]
     except UnreadableImage as error:
         refuse(f"{options.photo}: {error}")
         return SOME_UNREADABLE

@@ -21,7 +21,7 @@ from pathlib import Path
 from checker.errors import ClassifierFailed, UnreadableImage
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.decode import keep_memory
-from checker.pixels.renditions import site_views
+from checker.pixels.renditions import site_renditions
 from checker.ports import Claim, Outcome, Rendition
 
 EXTENSIONS = (
@@ -114,7 +114,7 @@ class FileSource:
         if view is Rendition.THUMBNAIL and thumbnail is not None:
             return thumbnail
         try:
-            views = site_views(read(claim.photo_key))
+            views = site_renditions(read(claim.photo_key))
         except MemoryError as error:
             raise ClassifierFailed("There was not enough memory to decode the photo.") from error
         if view is Rendition.PHOTO:

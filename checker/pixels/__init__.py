@@ -1,1 +1,1 @@
-"""Step 7, decode: encoded photos become model inputs and stored renditions."""
+"""Pixel work of steps 1 and 7: encoded photos become stored renditions and model inputs."""

@@ -1,7 +1,7 @@
 """Step 7 on a GPU, where ``CATCHECK_DECODER=nvjpeg`` asks for it: nvJPEG decodes, torch resizes and crops.
 
-Whole pictures are decoded, where the host takes a fraction of a large one: it pays on GPUs with JPEG units of
-their own beside few cores. Its pixels are others than Pillow's, so it needs profiles of its own.
+Whole photos are decoded, where the host decodes a fraction of a large one: it pays on GPUs with JPEG units of
+their own beside few cores. Its pixels differ from Pillow's, so it needs profiles of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from checker.pixels.crop import framed
+from checker.pixels.crop import frame_of
 from checker.ports import Pixels
 from models.catalogue import Preprocessing
 
@@ -27,37 +27,38 @@ def is_installed() -> bool:
 
 
 def decode(data: bytes, preprocessing: Preprocessing) -> Pixels | None:
-    """The network's input, copied back to the host: 150 kB, as if the host had decoded it. Thread-safe.
+    """Make the model's input, copied back to the host: 150 kB, as if the host had decoded it. Thread-safe.
 
     Args:
         data: an upright colour JPEG.
     Returns:
-        uint8 ``(input_px, input_px, 3)``; or None where the host has to see for itself: it does not end as a
-        JPEG does, or the GPU could not decode it.
+        uint8 ``(input_px, input_px, 3)``; None, which leaves the photo to the host, where the file does not
+        end as a JPEG does or the GPU could not decode it.
     """
     if not data.endswith(_END_OF_IMAGE):
         return None
     from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]
 
     try:
-        (picture,) = decode_jpeg([data], device=DEVICE)
-        return _cropped(picture, preprocessing)
+        (photo,) = decode_jpeg([data], device=DEVICE)
+        return _cropped(photo, preprocessing)
     except RuntimeError:  # a broken file, or no memory left there
         return None
 
 
-def _cropped(picture: Tensor, preprocessing: Preprocessing) -> Pixels:
-    """
+def _cropped(photo: Tensor, preprocessing: Preprocessing) -> Pixels:
+    """Resize and crop a decoded photo.
+
     Args:
-        picture: uint8 ``(3, height, width)``, on any device.
+        photo: uint8 ``(3, height, width)``, on any device.
     """
     import torch
 
-    _, height, width = picture.shape
-    frame, side = framed(width, height, preprocessing), preprocessing.input_px
+    _, height, width = photo.shape
+    frame, side = frame_of(width, height, preprocessing), preprocessing.input_px
     with torch.inference_mode():
         resized = torch.nn.functional.interpolate(
-            picture[None].float(),
+            photo[None].float(),
             (frame.height, frame.width),
             mode=preprocessing.interpolation,
             antialias=True,

@@ -72,7 +72,7 @@ def test_table_and_csv_and_what_is_unreadable(tmp_path: Path) -> None:
     assert comment.startswith("# efficientnet_lite0, openvino int8 on cpu; subject house_cat, ")
     assert header.split() == ["VERDICT", "SCORE", "LOOKS", "LIKE", "PATH"]
     assert [line.split()[0] for line in lines] == ["cat", "unreadable"]
-    assert lines[1].endswith("b.jpg: This is no picture, or none of a kind that can be decoded.")
+    assert lines[1].endswith("b.jpg: This is not a photo, or not in a format that can be decoded.")
     assert "\x1b" not in table.stdout + table.stderr, "progress is for terminals"
 
     listed = _run("--csv", *LITE, str(tmp_path))
@@ -132,7 +132,7 @@ def test_torch_numpy_and_pillow_are_enough(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["verdict"] for row in rows] == ["cat", "not_cat", "unreadable"]
-    assert rows[2]["error"].startswith("This is no picture")  # and not: the checker failed
+    assert rows[2]["error"].startswith("This is not a photo")  # and not: the checker failed
 
 
 def _without(packages: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -254,7 +254,7 @@ def test_explain_says_why_not(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     unreadable = _run("explain", str(tmp_path / "text.jpg"), "-o", str(tmp_path / "why.png"))
     assert unreadable.returncode == 1
-    assert "This is no picture" in unreadable.stderr
+    assert "This is not a photo" in unreadable.stderr
     nowhere = _run("explain", CAT, "-o", str(tmp_path / "no" / "why.png"), "--model", "efficientnet_lite0")
     assert nowhere.returncode == 2
     assert f"there is no folder {tmp_path / 'no'}" in nowhere.stderr

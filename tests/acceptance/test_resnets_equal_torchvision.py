@@ -67,7 +67,7 @@ def test_logits_are_torchvisions_within_a_ten_thousandth(
     with torch.inference_mode():
         expected = theirs(pictures).numpy()
     nearly = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
-    monkeypatch.setattr(simd_jpeg, "IS_THERE", False)
+    monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", False)
     said = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
 
     # Else the tolerance would mean nothing.

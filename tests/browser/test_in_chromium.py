@@ -204,7 +204,7 @@ def test_what_is_refused_is_told_beside_its_file(page: Page, photos: Path) -> No
     page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
     page.get_by_role("button", name="Upload 2 photos").click()
     rows = page.locator("#queue li")
-    expect(rows.nth(0)).to_contain_text("not a picture")
+    expect(rows.nth(0)).to_contain_text("not a photo")
     expect(rows.nth(1)).to_contain_text("Stored.")
     page.get_by_role("link", name="See my photos").click()
     expect(page.locator(".grid .badge")).to_have_count(1)

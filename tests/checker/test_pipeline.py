@@ -82,7 +82,7 @@ def test_an_unreadable_picture_is_final(source: MemorySource, view: Rendition) -
     bad = outcomes[1]
     assert (bad.unreadable, bad.retryable, bad.blames_machine) == (True, False, False)
     assert bad.error is not None
-    assert bad.error.startswith("The picture can't be decoded: ")
+    assert bad.error.startswith("The photo can't be decoded: ")
     assert bad.photo_sha256 is not None
     assert bad.thumbnail_sha256 is not None
 

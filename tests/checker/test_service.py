@@ -424,7 +424,7 @@ def test_the_log_tells_an_operator_what_happened(rig: Rig, caplog: pytest.LogCap
     rig.service().drain()
     lines = [record.getMessage() for record in caplog.records]
     assert lines[0].startswith("stub is loaded after 0.0 s (torch fp32 on cpu, weights 00000000)")
-    assert "photo 3: This is no picture" in lines[1]
+    assert "photo 3: This is not a photo" in lines[1]
     assert lines[2].startswith("checked 4 photos in ")
     assert lines[2].endswith("ms each): 3 cat, 1 unreadable")
     assert len(lines) == 3

@@ -158,7 +158,7 @@ def test_a_photo_that_can_not_be_read_is_named(
     model = "--models" if script is benchmark_accuracy else "--model"
     assert script.main([str(folder), model, LITE0]) == 2  # type: ignore[attr-defined]
     last = capsys.readouterr().err.splitlines()[-1]
-    assert f"{folder / 'cat' / '01.jpg'} cannot be read: This file is not a picture" in last
+    assert f"{folder / 'cat' / '01.jpg'} cannot be read: This file is not a photo" in last
 
 
 @pytest.mark.parametrize("script", [calibrate, benchmark_accuracy, compare_scores])

@@ -31,8 +31,8 @@ from checker.folder import walk as folder_walk
 from checker.folder.arguments import parse
 from checker.folder.walk import Checked, Found, check_files, read, walk
 from checker.pipeline import LoadedModel, check_batch
-from checker.pixels import renditions
-from checker.pixels.renditions import site_views
+from checker.pixels.renditions import site_renditions
+from checker.pixels.sizes import DEFAULT_SIZES
 from checker.ports import Claim, Decision, Rendition, Verdict
 from checker.runtimes.load import load_classifier
 from models.catalogue import class_names, resolve
@@ -171,7 +171,7 @@ def test_what_is_no_ordinary_file_is_never_waited_for(tmp_path: Path, loaded: Lo
         "The file can't be read: No such file or directory.",
         "This is not a regular file.",
         "This is not a regular file.",
-        "This is no picture, or none of a kind that can be decoded.",
+        "This is not a photo, or not in a format that can be decoded.",
         "This is not a regular file.",
         "The file can't be read: No such file or directory.",
     ]
@@ -223,9 +223,8 @@ def test_outcomes_come_in_the_order_of_the_files(tmp_path: Path, loaded: LoadedM
     assert [_error(item) is None for item in checked] == [not number % 3 for number in range(14)]
 
 
-def test_the_views_follow_the_sites_settings() -> None:
-    ours = (renditions.MAX_EDGE_PX, renditions.THUMBNAIL_PX, renditions.JPEG_QUALITY)
-    assert ours == (LIMITS.max_edge_px, LIMITS.thumbnail_px, LIMITS.jpeg_quality)
+def test_site_and_folder_tool_share_their_default_sizes() -> None:
+    assert LIMITS.sizes == DEFAULT_SIZES
 
 
 class _Uploaded:
@@ -424,7 +423,7 @@ def test_a_large_transparent_picture_lies_on_white() -> None:
     for image in (picture, on_white):
         file = io.BytesIO()
         image.save(file, "PNG", compress_level=1)
-        pixels = Image.open(io.BytesIO(site_views(file.getvalue())[Rendition.PHOTO]))
+        pixels = Image.open(io.BytesIO(site_renditions(file.getvalue())[Rendition.PHOTO]))
         both.append(np.asarray(pixels).astype(int))
     assert both[0].shape == both[1].shape
     assert np.abs(both[0] - both[1]).mean() < 1.5

@@ -19,7 +19,8 @@ from torchvision.transforms import functional as tv
 
 from checker.errors import UnreadableImage
 from checker.pixels import simd_jpeg
-from checker.pixels.decode import MAX_PIXELS, decode
+from checker.pixels.decode import decode
+from checker.pixels.opening import MAX_PIXELS
 from models.catalogue import Preprocessing, entry_named
 from tests.support.hostile import HostileCorpus
 
@@ -75,14 +76,14 @@ def difference(data: bytes, way: Preprocessing) -> Signed:
 
 @pytest.fixture
 def pillow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simd_jpeg, "IS_THERE", False)
+    monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", False)
 
 
 @pytest.fixture(params=["simd_jpeg", "Pillow alone"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "simd_jpeg" and not simd_jpeg.IS_THERE:
+    if request.param == "simd_jpeg" and not simd_jpeg.IS_INSTALLED:
         pytest.skip("simplejpeg or cykooz-resizer is not installed")
-    monkeypatch.setattr(simd_jpeg, "IS_THERE", request.param == "simd_jpeg")
+    monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", request.param == "simd_jpeg")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -95,7 +96,7 @@ def test_small_photos_give_torchvisions_pixels_bit_for_bit(name: str, size: tupl
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("size", SMALL)
 @pytest.mark.parametrize("photo", [*PHOTOS, "drawing"])
-@pytest.mark.skipif(not simd_jpeg.IS_THERE, reason="simplejpeg or cykooz-resizer is not installed")
+@pytest.mark.skipif(not simd_jpeg.IS_INSTALLED, reason="simplejpeg or cykooz-resizer is not installed")
 def test_vector_instructions_give_nearly_the_same(name: str, size: tuple[int, int], photo: str) -> None:
     picture = drawing(*size) if photo == "drawing" else tiled(photo, *size)
     gap = difference(encoded(picture, quality=92), entry_named(name).preprocessing)
@@ -103,9 +104,9 @@ def test_vector_instructions_give_nearly_the_same(name: str, size: tuple[int, in
     assert (gap > 0).mean() < 0.02
 
 
-@pytest.mark.skipif(not simd_jpeg.IS_THERE, reason="simplejpeg or cykooz-resizer is not installed")
+@pytest.mark.skipif(not simd_jpeg.IS_INSTALLED, reason="simplejpeg or cykooz-resizer is not installed")
 def test_and_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checker.pixels.decode.rgb", None)  # Pillow's way would need it
+    monkeypatch.setattr("checker.pixels.decode.to_rgb", None)  # Pillow's way would need it
     assert decode(encoded(drawing(500, 375)), LITE0).shape == (224, 224, 3)
 
 
@@ -189,11 +190,18 @@ def test_transparency_lies_on_white(mode: str) -> None:
 
 
 @pytest.mark.parametrize("level", [0, 1000, 32768, 65535])
-def test_16_bits_are_scaled_not_clipped(level: int) -> None:
-    source = Image.fromarray(np.full((48, 64), level, dtype=np.uint16))
-    for form in ("PNG", "TIFF"):
-        pixels = decode(encoded(source, form), LITE0)
-        assert np.abs(pixels.astype(int) - level / 257).max() <= 1
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_16_bits_are_scaled_not_clipped(form: str, level: int) -> None:
+    values = np.full((480, 640), level, dtype=np.uint16)
+    values[0, 0] = 65535  # or a TIFF would be stretched; out of the crop
+    pixels = decode(encoded(Image.fromarray(values), form), LITE0)
+    assert np.abs(pixels.astype(int) - level / 257).max() <= 1
+
+
+def test_12_bits_in_16_of_a_tiff_are_stretched() -> None:
+    source = Image.fromarray(np.full((48, 64), 2048, dtype=np.uint16))
+    source.putpixel((0, 0), 4095)
+    assert abs(int(decode(encoded(source, "TIFF"), LITE0)[112, 112, 0]) - 128) <= 1
 
 
 def test_floats_are_scaled_too() -> None:

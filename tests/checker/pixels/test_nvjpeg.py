@@ -16,8 +16,7 @@ from PIL import Image
 
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused, UnreadableImage
-from checker.pixels import decode as pillow
-from checker.pixels import nvjpeg, simd_jpeg
+from checker.pixels import colour, nvjpeg, simd_jpeg
 from checker.pixels.decode import decode
 from checker.runtimes.select import RuntimeRequest, load_checker
 from models.catalogue import Preprocessing, entry_named, resolve
@@ -33,20 +32,20 @@ MOST_OFF = 8
 def device(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torchcodec", reason="torchcodec is not installed")
     monkeypatch.setattr(nvjpeg, "DEVICE", DEVICE)
-    monkeypatch.setattr(simd_jpeg, "IS_THERE", False)
+    monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", False)
 
 
 @pytest.fixture
 def by_the_host(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Fills with the format of each picture that the host decoded."""
     formats: list[str] = []
-    host = pillow.rgb
+    host = colour.to_rgb
 
     def noted(image: Image.Image) -> Image.Image:
         formats.append(str(image.format))
         return host(image)
 
-    monkeypatch.setattr(pillow, "rgb", noted)
+    monkeypatch.setattr("checker.pixels.decode.to_rgb", noted)
     return formats
 
 

@@ -51,6 +51,7 @@ def jpeg_variants() -> Iterator[HostileFile]:
     yield file("grey", encoded(grey(), "JPEG"), colours=GREYS)
     yield file("partial-blocks", encoded(photo((17, 15)), "JPEG", quality=95), size_px=(17, 15))
     yield file("trailing-zeros", jpeg() + bytes(4096))
+    yield file("no-end-marker", jpeg()[:-2])
     yield file("fill-bytes-before-markers", jpeg()[:2] + b"\xff" * 64 + jpeg()[2:])
     yield file("junk-between-segments", jpeg().replace(b"\xff\xdb", b"junk" * 40 + b"\xff\xdb", 1))
     segments = jpeg_segments(jpeg())
@@ -104,6 +105,7 @@ def png_variants() -> Iterator[HostileFile]:
     header, *others = (png_chunk(*chunk) for chunk in png_chunks(png()))
     private = [png_chunk(b"prVt", b"private"), png_chunk(b"gAMA", (45455).to_bytes(4, "big"))]
     yield file("private-chunks", png_file(header, *private, *others[:-1]))
+    yield file("text-checksum", png_file(header, *others[:-1], png_chunk(b"tEXt", b"a\0b", crc=1)))
     yield file("bilevel", encoded(bilevel(), "PNG"), colours=BLACK_WHITE)
 
 

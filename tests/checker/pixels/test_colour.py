@@ -1,4 +1,4 @@
-"""Colour models: all of them end as 8-bit sRGB on white."""
+"""Every colour model becomes 8-bit sRGB on white."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from catloader.intake.prepare import Limits, prepare
+from checker.pixels import renditions
+from checker.pixels.opening import opened
+from checker.pixels.sizes import RenditionSizes
 
-LIMITS = Limits(max_bytes=2**20, max_pixels=10**6, max_edge_px=256, thumbnail_px=64, jpeg_quality=95)
+SIZES = RenditionSizes(max_edge_px=256, thumbnail_px=64, jpeg_quality=95)
 SRGB = ImageCms.createProfile("sRGB")
 
 
-def colour_of(picture: Image.Image, format: str, **options: object) -> tuple[int, ...]:
-    """The colour in the middle of what is stored."""
+def colour_of(drawing: Image.Image, format: str, **options: object) -> tuple[int, ...]:
+    """Return the colour in the middle of the stored photo."""
     out = io.BytesIO()
-    picture.save(out, format, **options)
-    photo = Image.open(io.BytesIO(prepare(out.getvalue(), limits=LIMITS).photo), formats=["JPEG"])
-    with photo:
+    drawing.save(out, format, **options)
+    with opened(out.getvalue()) as image:
+        image.load()
+        encoded = renditions.encode(renditions.upright_photo(image, SIZES, fast=False), SIZES)
+    with Image.open(io.BytesIO(encoded.photo), formats=["JPEG"]) as photo:
         assert photo.mode == "RGB"
-        found = photo.getpixel((photo.width // 2, photo.height // 2))
-    assert isinstance(found, tuple)
-    return tuple(int(channel) for channel in found)
+        colour = photo.getpixel((photo.width // 2, photo.height // 2))
+    assert isinstance(colour, tuple)
+    return tuple(int(channel) for channel in colour)
 
 
 def flat(mode: str, value: float | tuple[int, ...]) -> Image.Image:
@@ -31,7 +35,7 @@ def flat(mode: str, value: float | tuple[int, ...]) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("picture", "format", "expected"),
+    ("drawing", "format", "expected"),
     [
         (flat("1", 1), "PNG", (255, 255, 255)),
         (flat("L", 90), "JPEG", (90, 90, 90)),
@@ -49,15 +53,15 @@ def flat(mode: str, value: float | tuple[int, ...]) -> Image.Image:
     ],
     ids=lambda value: value.mode if isinstance(value, Image.Image) else None,
 )
-def test_modes(picture: Image.Image, format: str, expected: tuple[int, ...]) -> None:
-    assert np.abs(np.subtract(colour_of(picture, format), expected)).max() <= 4
+def test_every_mode_keeps_its_colour(drawing: Image.Image, format: str, expected: tuple[int, ...]) -> None:
+    assert np.abs(np.subtract(colour_of(drawing, format), expected)).max() <= 4
 
 
-def test_palette_with_a_transparent_entry() -> None:
-    picture = flat("RGB", (10, 120, 230)).quantize(8)
-    index = picture.getpixel((0, 0))
-    assert colour_of(picture, "GIF", transparency=index) == (255, 255, 255)
-    assert colour_of(picture, "PNG", transparency=index) == (255, 255, 255)
+def test_transparent_palette_entry_is_white() -> None:
+    drawing = flat("RGB", (10, 120, 230)).quantize(8)
+    index = drawing.getpixel((0, 0))
+    assert colour_of(drawing, "GIF", transparency=index) == (255, 255, 255)
+    assert colour_of(drawing, "PNG", transparency=index) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(
@@ -80,19 +84,19 @@ def test_16_bit_tiff_is_stretched_only_when_its_top_bits_are_unused(
 @pytest.mark.parametrize(
     ("brightest", "value", "expected"), [(1.0, 0.5, 128), (200.0, 64.0, 64), (1e6, 5e5, 128)]
 )
-def test_float_tiff(brightest: float, value: float, expected: int) -> None:
+def test_float_tiff_is_scaled_by_its_brightest_pixel(brightest: float, value: float, expected: int) -> None:
     values = np.full((200, 32), value, np.float32)
     values[0, :3] = brightest, np.nan, -np.inf
     assert abs(colour_of(Image.fromarray(values), "TIFF")[0] - expected) <= 4
 
 
-def test_all_black_and_all_nan() -> None:
+def test_tiff_without_any_light_is_black() -> None:
     for value in (0.0, np.nan, -5.0):
         assert colour_of(Image.fromarray(np.full((32, 32), value, np.float32)), "TIFF") == (0, 0, 0)
 
 
 def swapped_profile(name: bytes) -> bytes:
-    """A profile whose red is sRGB's green, and the other way round."""
+    """Make a profile whose red is sRGB's green and whose green is its red."""
     profile = ImageCms.ImageCmsProfile(SRGB).tobytes()
     places = {}
     for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12):
@@ -106,13 +110,13 @@ def swapped_profile(name: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WebP", "AVIF"])
-def test_profiles_are_converted_and_dropped(format: str) -> None:
+def test_wide_profile_is_converted(format: str) -> None:
     red = flat("RGB", (220, 0, 0))
     assert colour_of(red, format, icc_profile=swapped_profile(b"Wide"))[1] > 200
     assert colour_of(red, format, icc_profile=ImageCms.ImageCmsProfile(SRGB).tobytes())[0] > 200
 
 
-def test_profile_under_transparency() -> None:
+def test_profile_of_a_transparent_photo_is_converted() -> None:
     half = flat("RGBA", (255, 0, 0, 128))
     red, green, blue = colour_of(half, "PNG", icc_profile=swapped_profile(b"Wide"))
     assert green > 250
@@ -121,10 +125,10 @@ def test_profile_under_transparency() -> None:
 
 
 @pytest.mark.parametrize("profile", [b"", b"nonsense", b"\0" * 4096, swapped_profile(b"Wide")[:300]])
-def test_unreadable_profiles_do_not_matter(profile: bytes) -> None:
+def test_broken_profile_is_ignored(profile: bytes) -> None:
     assert colour_of(flat("RGB", (220, 0, 0)), "JPEG", icc_profile=profile)[0] > 200
 
 
-def test_profile_of_another_colour_model_does_not_matter() -> None:
+def test_profile_of_another_colour_model_is_ignored() -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     assert colour_of(flat("RGB", (220, 0, 0)), "JPEG", icc_profile=lab)[0] > 200

@@ -1,0 +1,71 @@
+"""Encoded files to Pillow images by their headers, with Pillow's many errors translated into one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+
+from PIL import Image, UnidentifiedImageError
+
+from checker.errors import UnreadableImage
+from checker.pixels.repair import repaired
+
+MAX_PIXELS = 89_478_485
+"""Pillow's own warning limit, read from the header before anything is decoded: 358 MB of pixels."""
+
+# Only names that are registered: Pillow answers an unknown one with a KeyError, whatever the file is.
+# An MPO's first picture is opened as the JPEG it is.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB")
+
+DECODER_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,  # libavif and libheif report nearly everything so
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow's decoders raise on hostile files. A MemoryError is not among them: it is a fault of this
+machine, not of the photo."""
+
+
+@contextlib.contextmanager
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """Open a photo by its header, not loaded yet; errors inside the block are translated too.
+
+    Raises:
+        UnreadableImage: not a photo, truncated, or above ``MAX_PIXELS``.
+    """
+    formats = _ftyp_formats() if data[4:8] == b"ftyp" else _FORMATS
+    try:
+        with Image.open(io.BytesIO(repaired(data, MAX_PIXELS)), formats=formats) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableImage(f"{width} x {height} pixels are more than {MAX_PIXELS}.")
+            yield image
+    except UnidentifiedImageError as error:  # its own text has a memory address
+        raise UnreadableImage("This is not a photo, or not in a format that can be decoded.") from error
+    except DECODER_ERRORS as error:
+        reason = str(error) or type(error).__name__
+        raise UnreadableImage(f"The photo can't be decoded: {reason.rstrip('.')}.") from error
+
+
+@functools.cache
+def _ftyp_formats() -> tuple[str, ...]:
+    try:
+        import pillow_heif
+    except ImportError:  # it is optional: HEIC is unreadable then
+        return ("AVIF",)
+    pillow_heif.register_heif_opener()
+    return ("AVIF", "HEIF")

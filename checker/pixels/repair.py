@@ -1,0 +1,106 @@
+"""Faults of a file's container that leave its pixels whole, put right before a decoder sees them.
+
+Pillow refuses such files, or decodes the wrong picture of them; browsers show them.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+from PIL import PngImagePlugin
+
+from checker.pixels.tiff import full_picture_first
+
+try:
+    import simplejpeg
+except ImportError:
+    simplejpeg = None
+
+# Photoshop's list of ancestors and the workflows of image generators reach several MB; Pillow allows 1.
+# Its bound of 64 MB for all text of one file stays.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_ANCILLARY = 0x20  # a bit of the chunk name's first byte
+_MAX_PNG_CHUNKS = 2**16
+
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+_SOF = frozenset({0xC0, 0xC1, 0xC2})
+_SOS, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
+_ALL_COEFFICIENTS = 2**64 - 1
+
+
+def repaired(data: bytes, max_pixels: int) -> bytes:
+    """Return the file as decoders take it; the same object where there is nothing to repair.
+
+    - PNG: without ancillary chunks whose checksum is wrong.
+    - TIFF: the full picture first, where the first page says that it is a preview.
+    - JPEG of at most ``max_pixels``: with an end marker, where nothing else is missing.
+
+    Raises:
+        UnreadableImage: a raw photo.
+    """
+    if data.startswith(_PNG_SIGNATURE):
+        return _without_broken_chunks(data)
+    if data.startswith((b"II", b"MM")):
+        return full_picture_first(data)
+    if data.startswith(b"\xff\xd8") and _has_all_but_its_end(data, max_pixels):
+        return data + _END_OF_IMAGE
+    return data
+
+
+def _without_broken_chunks(data: bytes) -> bytes:
+    kept, position, kept_to = [], len(_PNG_SIGNATURE), 0
+    for _ in range(_MAX_PNG_CHUNKS):
+        name, end = data[position + 4 : position + 8], position + 12 + _uint32(data, position)
+        if len(name) < 4 or name == b"IEND" or end > len(data):
+            break
+        if name[0] & _ANCILLARY and zlib.crc32(data[position + 4 : end - 4]) != _uint32(data, end - 4):
+            kept.append(data[kept_to:position])
+            kept_to = end
+        position = end
+    return b"".join([*kept, data[kept_to:]]) if kept else data
+
+
+def _uint32(data: bytes, position: int) -> int:
+    return int.from_bytes(data[position : position + 4], "big")
+
+
+def _has_all_but_its_end(data: bytes, max_pixels: int) -> bool:
+    if simplejpeg is None or data.endswith(_END_OF_IMAGE):
+        return False
+    # In coded data 0xff is followed by 0 or a restart marker, so that an end behind the last scan is one.
+    last_scan = data.rfind(b"\xff\xda")
+    if last_scan < 0 or data.find(_END_OF_IMAGE, last_scan) >= 0 or not _sends_every_coefficient(data):
+        return False
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        if width * height > max_pixels:
+            return False
+        # An eighth of the size. Strict: libjpeg's warning of an early end is an error.
+        simplejpeg.decode_jpeg(data + _END_OF_IMAGE, "GRAY", min_width=1, min_height=1, strict=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _sends_every_coefficient(data: bytes) -> bool:
+    """Report whether the scans reach the last bit; a progressive JPEG cut between two scans decodes too."""
+    sent: dict[int, int] = {}
+    position = 2
+    while marker := _JPEG_MARKER.search(data, position):
+        kind, segment = marker[1][0], data[marker.end() : marker.end() + 512]
+        position = marker.end() + max(2, int.from_bytes(segment[:2], "big"))
+        try:
+            if kind in _SOF:
+                sent = {segment[8 + 3 * i]: 0 for i in range(segment[7])}
+            elif kind == _SOS:
+                count = segment[2]
+                first, last, bits = segment[3 + 2 * count : 6 + 2 * count]
+                if not bits & 15:  # the position of the last bit sent
+                    for i in range(count):
+                        sent[segment[3 + 2 * i]] |= (2 << last) - (1 << first)
+        except (IndexError, KeyError, ValueError):
+            return False
+    return bool(sent) and all(bits == _ALL_COEFFICIENTS for bits in sent.values())

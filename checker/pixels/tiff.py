@@ -1,0 +1,128 @@
+"""The picture of a TIFF that counts: the full one, also where a smaller one comes first."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from checker.errors import UnreadableImage
+
+_NEW_SUBFILE_TYPE, _SUBFILE_TYPE = 254, 255
+_WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES = 256, 257, 262, 330
+_WANTED = {_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES}
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_OLD_REDUCED = 2  # a value of SubfileType
+_RAW = {32803, 34892}  # colour filter array, and its linear form
+_INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_MAX_DIRECTORIES, _MAX_ENTRIES, _MAX_VALUES = 64, 1024, 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    offset: int
+    is_preview: bool
+    is_raw: bool
+    pixels: int
+
+
+Entry = tuple[int, int, int, bytes]
+"""Tag, type, count of values, and the field that holds the values or their offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Byte order and field types of one file, in the notation of ``struct``."""
+
+    order: str
+    link_at: int
+    """Position of the first directory's offset."""
+    offset: str
+    count: str
+    entry: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Layout:
+        order = "<" if data.startswith(b"II") else ">"
+        if b"+" in data[2:4]:  # BigTIFF
+            return cls(order, 8, order + "Q", order + "Q", order + "HHQ8s")
+        return cls(order, 4, order + "I", order + "H", order + "HHI4s")
+
+    def offset_at(self, data: bytes, position: int) -> int:
+        """Read one offset.
+
+        Raises:
+            struct.error: beyond the file's end.
+        """
+        (offset,) = struct.unpack_from(self.offset, data, min(position, len(data)))
+        return int(offset)
+
+    def directory(self, data: bytes, offset: int) -> tuple[int, Iterator[Entry], int]:
+        """Return a directory's number of entries, the entries, and the position of the next one's offset.
+
+        Raises:
+            struct.error: beyond the file's end.
+        """
+        (count,) = struct.unpack_from(self.count, data, min(offset, len(data)))
+        start = offset + struct.calcsize(self.count)
+        end = start + count * struct.calcsize(self.entry)
+        return count, struct.iter_unpack(self.entry, data[start:end]), end
+
+
+def full_picture_first(data: bytes) -> bytes:
+    """Return the file with its header pointing at the full picture.
+
+    The same object where that is the first one already. A first page counts as a preview only if it says
+    so (NewSubfileType, SubfileType); pages are not compared by size otherwise.
+
+    Raises:
+        UnreadableImage: a raw photo (DNG and the like): what could be decoded is its preview.
+    """
+    layout = Layout.of(data)
+    directories = list(_directories(data, layout))
+    if any(directory.is_raw for directory in directories):
+        raise UnreadableImage("This is a raw photo. Save it as JPEG and try again.")
+    if not directories or not directories[0].is_preview:
+        return data
+    full = max(directories, key=lambda directory: (not directory.is_preview, directory.pixels))
+    link = struct.pack(layout.offset, full.offset)
+    return data[: layout.link_at] + link + data[layout.link_at + len(link) :]
+
+
+def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
+    """Yield every directory and sub-directory that can be read, the first one first."""
+    links = deque([layout.link_at])
+    offsets: deque[int] = deque()
+    seen = {0}
+    while (links or offsets) and len(seen) <= _MAX_DIRECTORIES:
+        try:
+            offset = offsets.popleft() if offsets else layout.offset_at(data, links.popleft())
+            if offset in seen:
+                continue
+            seen.add(offset)
+            _, entries, link = layout.directory(data, offset)
+            links.append(link)
+            tags = _wanted(entries, data, layout)
+        except struct.error:
+            continue
+        offsets += tags.get(_SUB_DIRECTORIES, ())
+        subfile, old_subfile, photometric, width, height = (
+            tags.get(tag, (0,))[0]
+            for tag in (_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _PHOTOMETRIC, _WIDTH, _HEIGHT)
+        )
+        is_preview = bool(subfile & (_REDUCED | _MASK)) or old_subfile == _OLD_REDUCED
+        yield _Directory(offset, is_preview, photometric in _RAW, width * height)
+
+
+def _wanted(entries: Iterator[Entry], data: bytes, layout: Layout) -> dict[int, tuple[int, ...]]:
+    tags = {}
+    for tag, kind, values, field in islice(entries, _MAX_ENTRIES):
+        if tag in _WANTED and kind in _INTEGERS and 0 < values <= _MAX_VALUES:
+            form = f"{layout.order}{values}{_INTEGERS[kind]}"
+            if struct.calcsize(form) <= len(field):
+                tags[tag] = struct.unpack_from(form, field)
+            else:
+                tags[tag] = struct.unpack_from(form, data, min(layout.offset_at(field, 0), len(data)))
+    return tags

@@ -1,0 +1,73 @@
+"""The two JPEGs of a photo: fast ones for a verdict, full ones for the store."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from checker.pixels import renditions
+from checker.pixels.opening import opened
+from checker.pixels.renditions import Encoded
+from checker.pixels.sizes import DEFAULT_SIZES, RenditionSizes
+
+COFFEE = Image.fromarray(skimage.data.coffee())  # type: ignore[no-untyped-call]
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def made(data: bytes, sizes: RenditionSizes = DEFAULT_SIZES, *, fast: bool) -> Encoded:
+    with opened(data) as image:
+        renditions.draft(image, sizes, fast=fast)
+        image.load()
+        return renditions.encode(renditions.upright_photo(image, sizes, fast=fast), sizes)
+
+
+def decoded(jpeg: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(jpeg)) as image:
+        return np.asarray(image.convert("RGB"), dtype=int)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (1279, 1279), (2560, 1200), (60, 90)])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_fast_gives_the_same_bytes_for_small_photos(size: tuple[int, int], format: str) -> None:
+    data = encoded(COFFEE.resize(size), format)
+    assert made(data, fast=True) == made(data, fast=False)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_fast_reduces_large_photos_to_twice_the_thumbnail_or_more(format: str) -> None:
+    data = encoded(COFFEE.resize((3000, 2000)), format)
+    fast, full = made(data, fast=True), made(data, fast=False)
+    assert (full.width_px, full.height_px) == (2560, 1707)
+    assert 640 <= fast.height_px < 1280
+    assert fast.thumbnail_px == full.thumbnail_px == 320
+    assert np.abs(decoded(fast.thumbnail) - decoded(full.thumbnail)).mean() < 3
+
+
+def test_sizes_bound_both_renditions() -> None:
+    result = made(encoded(COFFEE.resize((900, 300))), RenditionSizes(450, 100, 70), fast=False)
+    assert (result.width_px, result.height_px, result.thumbnail_px) == (450, 150, 100)
+    assert result.crop == (150, 0, 150)
+    assert decoded(result.photo).shape == (150, 450, 3)
+    assert decoded(result.thumbnail).shape == (100, 100, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photo_that_lies_on_its_side_gives_an_upright_thumbnail(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    halves = Image.new("RGB", (400, 400), "white")
+    halves.paste((0, 0, 0), (0, 0, 400, 200))  # dark above
+    stored = {5: halves.rotate(90), 6: halves.rotate(90), 7: halves.rotate(270), 8: halves.rotate(270)}
+    stored |= {1: halves, 2: halves, 3: halves.rotate(180), 4: halves.rotate(180)}
+    thumbnail = decoded(made(encoded(stored[orientation], exif=exif), fast=False).thumbnail)
+    assert thumbnail[20:140].mean() < 20
+    assert thumbnail[180:300].mean() > 235

@@ -1,0 +1,161 @@
+"""Files with a faulty container and whole pixels are read; files with missing pixels are refused."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, PngImagePlugin
+
+from checker.errors import UnreadableImage
+from checker.pixels import repair
+from checker.pixels.opening import MAX_PIXELS
+from checker.pixels.renditions import site_renditions
+from checker.pixels.repair import repaired
+from checker.ports import Rendition
+
+COFFEE = Image.fromarray(skimage.data.coffee()).resize((240, 160))  # type: ignore[no-untyped-call]
+
+
+def encoded(format: str, image: Image.Image = COFFEE, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def photo(data: bytes) -> bytes:
+    return site_renditions(data)[Rendition.PHOTO]
+
+
+def pixels(jpeg: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(jpeg)) as image:
+        return np.asarray(image, dtype=int)
+
+
+def png_with_text(text: str, key: str = "Comment") -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(key, text, zip=True)
+    return encoded("PNG", pnginfo=info)
+
+
+def with_wrong_checksum(data: bytes, name: bytes) -> bytes:
+    start = data.index(name)
+    end = start + 4 + int.from_bytes(data[start - 4 : start], "big")
+    return data[:end] + bytes(byte ^ 0xFF for byte in data[end : end + 4]) + data[end + 4 :]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
+def test_sound_file_is_returned_as_it_is(form: str) -> None:
+    data = encoded(form)
+    assert repaired(data, MAX_PIXELS) is data
+
+
+@pytest.mark.parametrize("name", [b"iTXt", b"pHYs", b"gAMA"])
+def test_wrong_checksum_of_an_ancillary_png_chunk_is_ignored(name: bytes) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("Comment", "A cat")
+    info.add(b"gAMA", struct.pack(">I", 45455))
+    data = encoded("PNG", pnginfo=info, dpi=(300, 300))
+    assert photo(with_wrong_checksum(data, name)) == photo(data)
+
+
+def test_wrong_checksum_behind_the_pixels_of_a_png_is_ignored() -> None:
+    data = encoded("PNG")
+    chunk = struct.pack(">I", 4) + b"tEXt" + b"a\0bc" + bytes(4)
+    assert repaired(data[:-12] + chunk + data[-12:], MAX_PIXELS) == data
+
+
+def test_wrong_checksum_of_a_critical_png_chunk_is_refused() -> None:
+    palette = encoded("PNG", COFFEE.quantize(16))
+    for data in (with_wrong_checksum(palette, b"PLTE"), with_wrong_checksum(palette, b"IHDR")):
+        assert repaired(data, MAX_PIXELS) is data
+        with pytest.raises(UnreadableImage):
+            photo(data)
+
+
+@pytest.mark.parametrize("key", ["Comment", "XML:com.adobe.xmp"])
+def test_png_with_megabytes_of_compressed_text_is_read(key: str) -> None:
+    assert photo(png_with_text("cat " * 10**6, key)) == photo(encoded("PNG"))
+
+
+def test_png_with_a_text_bomb_is_refused() -> None:
+    with pytest.raises(UnreadableImage):
+        photo(png_with_text("cat " * 5 * 10**6))
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {}),
+        ("RGB", {"progressive": True}),
+        ("RGB", {"subsampling": 0, "restart_marker_blocks": 4}),
+        ("L", {}),
+        ("CMYK", {}),
+    ],
+)
+def test_jpeg_without_its_end_marker_is_read(mode: str, options: dict[str, Any], missing: int) -> None:
+    data = encoded("JPEG", COFFEE.convert(mode), **options)
+    assert photo(data[:-missing]) == photo(data)
+
+
+def test_large_jpeg_without_its_end_marker_is_read_at_a_smaller_scale() -> None:
+    data = encoded("JPEG", COFFEE.resize((2400, 1600)))
+    assert photo(data[:-2]) == photo(data)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_jpeg_that_lacks_even_one_byte_of_its_pixels_is_refused(options: dict[str, Any]) -> None:
+    data = encoded("JPEG", **options)[:-2]
+    for missing in [*range(1, 40), *range(40, len(data) - 20, 97)]:
+        with pytest.raises(UnreadableImage):
+            photo(data[:-missing])
+
+
+def test_progressive_jpeg_cut_between_two_scans_is_refused() -> None:
+    data = encoded("JPEG", progressive=True)
+    scans = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]
+    assert len(scans) > 3
+    for scan in scans[1:]:
+        tables = data.rfind(b"\xff\xc4", 0, scan)  # each scan has its own
+        for end in (tables, scan):
+            with pytest.raises(UnreadableImage):
+                photo(data[:end])
+
+
+def test_jpeg_above_the_pixel_limit_is_not_decoded_for_its_end_marker() -> None:
+    data = encoded("JPEG")[:-2]
+    assert repaired(data, 240 * 160) == data + b"\xff\xd9"
+    assert repaired(data, 240 * 160 - 1) is data
+
+
+def test_without_simplejpeg_a_jpeg_without_its_end_marker_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair, "simplejpeg", None)
+    with pytest.raises(UnreadableImage):
+        photo(encoded("JPEG")[:-2])
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
+def test_no_bytes_make_the_repair_fail(form: str) -> None:
+    data = encoded(form, COFFEE.resize((16, 12)))
+    rng = np.random.default_rng(4)
+    for end in range(len(data)):
+        repaired(data[:end], MAX_PIXELS)
+        noisy = bytearray(data)
+        for place in rng.integers(0, len(data), 8):
+            noisy[place] = rng.integers(256)
+        repaired(bytes(noisy), MAX_PIXELS)
+
+
+def test_png_of_endless_chunks_is_returned_soon() -> None:
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in [(b"IHDR", header), *[(b"teSt", b"")] * 200_000]
+    )
+    assert repaired(data, MAX_PIXELS) is data
