@@ -51,7 +51,7 @@ class Fetched:
     """One claim on its way: first the bytes, or why there are none."""
 
     claim: Claim
-    pictures: dict[Rendition, bytes] = field(default_factory=dict)
+    renditions: dict[Rendition, bytes] = field(default_factory=dict)
     error: CheckerError | None = None
     sha256: dict[Rendition, str] = field(default_factory=dict)
     ms: dict[str, float] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def check_batch(
 
 
 def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
-    """Step 6: both pictures of each claim, one after the other."""
+    """Step 6: both renditions of each claim, one after the other."""
     return [_fetch_one(claim, source) for claim in claims]
 
 
@@ -92,10 +92,10 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
     try:
         for view in Rendition:
             data = source.get(claim, view)
-            item.pictures[view] = data
+            item.renditions[view] = data
             item.sha256[view] = hashlib.sha256(data).hexdigest()
     except CheckerError as error:
-        # Not its traceback: that would keep every local of what failed, decoded pictures too.
+        # Not its traceback: that would keep every local of what failed, decoded renditions too.
         error.__cause__ = error.__context__ = None
         item.error = error.with_traceback(None)
     except Exception as error:  # one photo's own boundary: whatever it is, the others go on
@@ -112,7 +112,7 @@ def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
             raise item.error
         pixels = np.stack(
             [
-                decode(item.pictures[view], preprocessing_of(view, classifier.preprocessing))
+                decode(item.renditions[view], preprocessing_of(view, classifier.preprocessing))
                 for view in Rendition
             ]
         )
@@ -123,7 +123,7 @@ def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
     except Exception as error:  # as above
         return _failed(item, _unexpected(item, error))
     finally:
-        item.pictures.clear()  # megabytes that nobody needs any more
+        item.renditions.clear()  # megabytes that are no longer needed
         item.ms["decode"] = _ms_since(started_s)
     return pixels
 

@@ -1,7 +1,7 @@
-"""The values that travel through the checker, and the three seams it is plugged in by.
+"""The values that travel through the checker, and its four ports: image source, queue, classifier, rule.
 
-A *claim* goes in, exactly one *outcome* comes out. Everything here is immutable and safe to share
-between threads.
+A *claim* goes in, exactly one *outcome* comes out. Every value is immutable and safe to share between
+threads.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from models.catalogue import Preprocessing
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Selection = int | slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
-"""An index along the first axis: one element (an ``int``), or several."""
+"""An index along the first axis: one element (an ``int``) or several."""
+
+LONGEST_BACKOFF_S = 3600.0
 
 WAKE_UP_PATH = "/checkcatimages-api"
 """Path of the endpoint that takes signed wake-ups, on the site (``internal``) and the stand-alone service."""
 
 
 class Rendition(StrEnum):
-    """Which of a photo's two stored pictures."""
+    """The two stored pictures of a photo."""
 
     PHOTO = "photo"
     THUMBNAIL = "thumbnail"
 
 
 class Verdict(StrEnum):
-    """What the checker says of one photo. ``unsure`` goes to people; it is never "not a cat"."""
+    """The result of a check. ``unsure`` goes to people; it never means "not a cat"."""
 
     CAT = "cat"
     UNSURE = "unsure"
@@ -51,6 +53,10 @@ class Claim:
     thumbnail_key: str
     attempt: int
     """1 for the first."""
+
+    def key(self, rendition: Rendition) -> str:
+        """Key of the rendition in the image source."""
+        return self.photo_key if rendition is Rendition.PHOTO else self.thumbnail_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Activations:
     features: Floats
     """float32 ``(N, D)``: the pooled penultimate features."""
     inputs_per_forward: int = 0
-    """Inputs in each forward pass, the last one filled up; 0: all N in one."""
+    """Inputs in each forward pass, the last one padded; 0: all N in one."""
 
     def __getitem__(self, inputs: Selection) -> Activations:
         return Activations(self.logits[inputs], self.features[inputs], self.inputs_per_forward)
@@ -95,7 +101,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which network really ran: enough to replay a decision."""
+    """The model as it really ran: enough to replay a decision."""
 
     model: str
     weights_sha256: str
@@ -104,29 +110,29 @@ class ModelInfo:
     precision: str
     """``fp32``, ``bf16``, ``fp16`` or ``int8``."""
     device: str
-    """The device that really ran, as the runtime names it: ``cpu``, ``cuda:0 NVIDIA H200``."""
+    """The device in use, as the runtime names it: ``cpu``, ``cuda:0 NVIDIA H200``."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Library name -> version, of those that touch the numbers."""
+    """Library name -> version, of the libraries that affect the numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One calibrated decision over both views."""
+    """A decision on one photo, from both renditions."""
 
     verdict: Verdict
     score: float
-    """0..1; at or above ``cat_at`` it is a cat, below ``not_cat_below`` it is not."""
+    """0..1; at or above ``cat_at`` the verdict is cat, below ``not_cat_below`` it is not cat."""
     cat_at: float
     not_cat_below: float
     subject: str
     profile_id: str
-    """``uncalibrated`` where no profile was measured for this network."""
+    """``uncalibrated`` if no profile was measured for this model."""
     wild_feline: bool
-    """Looks like a lynx, lion, tiger, ...: a feline, but no house cat."""
+    """The photo shows a lynx, lion, tiger, ...: a feline, but no house cat."""
     labels: Mapping[Rendition, tuple[Label, ...]]
-    """The five most likely classes of each view, best first."""
+    """The five most likely classes of each rendition, best first."""
     subject_scores: Mapping[Rendition, Mapping[str, float]]
-    """For each view: softmax mass of the subject's classes, by class name."""
+    """For each rendition: softmax mass of the subject's classes, by class name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,55 +143,70 @@ class Outcome:
     decision: Decision | None = None
     model_info: ModelInfo | None = None
     error: str | None = None
-    """One plain sentence; None exactly when ``decision`` is set."""
+    """One plain sentence; None exactly if ``decision`` is set."""
     unreadable: bool = False
-    """The picture can't be decoded: final, verdict ``unreadable``."""
+    """The photo can't be decoded: final, verdict ``unreadable``."""
     retryable: bool = False
     blames_machine: bool = False
-    """The store or the network failed, and the photo has no part in it."""
+    """The object store or the model failed; the photo is not the cause."""
     photo_sha256: str | None = None
     thumbnail_sha256: str | None = None
     batch_size: int = 0
-    """Pictures (not photos) in the forward pass that decided."""
+    """Model inputs (two for each photo) in the forward pass that decided."""
     ms: Mapping[str, float] = field(default_factory=dict)
     """Stage -> milliseconds: ``fetch``, ``decode``, ``classify``, ``total``."""
 
+    def retry_after_s(self, max_attempts: int, backoff_s: float) -> float | None:
+        """Seconds until the next attempt, doubled each time, at most an hour; None: the outcome is final."""
+        attempt = self.claim.attempt
+        if self.decision or self.unreadable or not self.retryable or attempt >= max_attempts:
+            return None
+        return min(LONGEST_BACKOFF_S, backoff_s * 2.0 ** (attempt - 1))
+
 
 class ImageSource(Protocol):
-    """Where the pictures are. Thread-safe."""
+    """The store of encoded renditions. Thread-safe."""
 
-    def get(self, claim: Claim, view: Rendition) -> bytes:
-        """The encoded picture.
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
+        """Fetch one encoded rendition.
 
         Raises:
-            StoreUnavailable: no answer from the store.
+            StoreUnavailable: the store does not answer.
             ObjectMissing: the store has no such object.
+            UnreadableImage: the source makes renditions itself, and can't make one of this photo.
         """
         ...
 
 
 class CheckQueue(Protocol):
-    """The table of photos, seen as a queue. Thread-safe and process-safe."""
+    """The table of photos as a queue. Thread-safe and process-safe.
+
+    Every method raises ``StoreUnavailable`` if the database does not answer.
+    """
 
     def claim(self, limit: int) -> Sequence[Claim]:
-        """Take up to ``limit`` waiting photos; nobody else gets them while the lease runs."""
+        """Take up to ``limit`` due photos; each belongs to this caller alone until its lease ends."""
         ...
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        """Write verdicts and log rows in one transaction; for each, False: the claim was no longer ours."""
+        """Write verdicts and log rows in one transaction.
+
+        Returns:
+            One flag per outcome; False: the claim no longer held, and nothing was written for it.
+        """
         ...
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """Give claims back untouched (a stop): no attempt is counted."""
+        """Give claims back untouched (at a stop): no attempt is counted."""
         ...
 
     def next_due_s(self) -> float | None:
-        """Seconds until a photo is due or a lease runs out, 0 if one is; None: the queue is empty."""
+        """Seconds until a photo is due or a lease ends, 0 if one is; None: nothing is pending or claimed."""
         ...
 
 
 class Classifier(Protocol):
-    """A network on a device. ``run`` may be called from several threads at once."""
+    """A model on a device. ``run`` may be called from several threads at once."""
 
     @property
     def model_info(self) -> ModelInfo: ...
@@ -204,7 +225,7 @@ class Classifier(Protocol):
         """Normalise and classify uint8 ``(N, H, W, 3)`` RGB, H = W = ``input_px``.
 
         Raises:
-            ClassifierFailed: the device could not do it (retryable).
+            ClassifierFailed: the device failed (retryable).
         """
         ...
 

@@ -17,7 +17,7 @@ from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError
 from checker.pipeline import LoadedModel, check_batch, fetch, judge
 from checker.ports import Claim, Classifier, Decision, ImageSource, Outcome, Verdict
-from checker.runtimes.self_test import Pictures
+from checker.testing import InMemoryImageSource
 
 CPU_TOLERANCE = 1e-5
 """Of a score. The same processor gives the same bits; another one adds up in another order (1e-6)."""
@@ -109,7 +109,8 @@ def shadow(
     def both(photo: CheckedPhoto) -> Compared | None:
         claim = _claim(photo.photo_id, photo)
         fetched = fetch([claim], source)
-        same_bytes = Pictures(dict(fetched[0].pictures))
+        same_bytes = InMemoryImageSource()
+        same_bytes.put(claim, fetched[0].renditions)
         first = _usable(judge(fetched, *current)[0]).decision
         if first is None:
             return None

@@ -104,22 +104,22 @@ class FileSource:
     def __init__(self) -> None:
         self._thumbnails: dict[int, bytes] = {}
 
-    def get(self, claim: Claim, view: Rendition) -> bytes:
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
         """See ``ports.ImageSource``.
 
         Raises:
             UnreadableImage: the file can't be read, or is no picture.
         """
         thumbnail = self._thumbnails.pop(claim.photo_id, None)
-        if view is Rendition.THUMBNAIL and thumbnail is not None:
+        if rendition is Rendition.THUMBNAIL and thumbnail is not None:
             return thumbnail
         try:
             views = site_renditions(read(claim.photo_key))
         except MemoryError as error:
             raise ClassifierFailed("There was not enough memory to decode the photo.") from error
-        if view is Rendition.PHOTO:
+        if rendition is Rendition.PHOTO:
             self._thumbnails[claim.photo_id] = views[Rendition.THUMBNAIL]
-        return views[view]
+        return views[rendition]
 
 
 def read(path: str | Path) -> bytes:

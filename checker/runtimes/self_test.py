@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,13 @@ from checker.decision.profile import Profile, ProfileKey, load_profile
 from checker.errors import ModelRefused
 from checker.pipeline import check_batch
 from checker.ports import Claim, Classifier, Decision, ModelInfo, Rendition
+from checker.testing import InMemoryImageSource
 
 LABEL_TOLERANCE = {"fp32": 0.003, "fp16": 0.01, "bf16": 0.03, "int8": 0.05}
 """Of a confidence, where the profile names no ``label_tolerance``. With fp32, another processor moves one by
 1e-5, another resize filter by 0.02, a mean of 120 for 127 by 0.007; bf16 for fp32 does by 0.014."""
 
 _CLAIM = Claim(photo_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """An ``ImageSource`` of bytes at hand."""
-
-    of: Mapping[Rendition, bytes]
-
-    def get(self, _claim: Claim, view: Rendition) -> bytes:
-        return self.of[view]
 
 
 def self_test(classifier: Classifier, rule: ThresholdRule, profile_folders: Iterable[Path] = ()) -> None:
@@ -68,7 +59,8 @@ def _compare(classifier: Classifier, rule: ThresholdRule, profile: Profile) -> N
         raise _refused(
             profile, "the names of the classes, or their order, are not those it was measured with"
         )
-    source = Pictures(dict.fromkeys(Rendition, data))
+    source = InMemoryImageSource()
+    source.put(_CLAIM, dict.fromkeys(Rendition, data))
     outcome = check_batch([_CLAIM], source, classifier, rule)[0]
     if outcome.decision is None:
         raise _refused(profile, f"the golden photo got no verdict: {outcome.error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,8 @@ from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.rechecks import Rechecks, Which
 from checker.pipeline import LoadedModel, check_batch
-from checker.ports import Claim, Rendition
+from checker.ports import Claim
+from checker.testing import InMemoryImageSource
 from scripts.pipeline.sites import Site, Stored
 
 if TYPE_CHECKING:
@@ -56,23 +57,15 @@ def _core_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-class InMemory:
-    """Implements ``checker.ports.ImageSource`` with what the store has, by the photo's key."""
-
-    def __init__(self, photos: Iterable[Stored]) -> None:
-        self._pictures = {photo.new.photo_key: photo.pictures for photo in photos}
-
-    def get(self, claim: Claim, view: Rendition) -> bytes:
-        return self._pictures[claim.photo_key][view]
-
-
 def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) -> Turn:
     """The classifier's own work: these photos from memory."""
-    source = InMemory(photos)
     claims = [
         Claim(number, "", photo.new.photo_key, photo.new.thumbnail_key, 1)
         for number, photo in enumerate(photos)
     ]
+    source = InMemoryImageSource()
+    for claim, photo in zip(claims, photos, strict=True):
+        source.put(claim, photo.pictures)
     size = settings.batch_photos
     batches = [claims[first : first + size] for first in range(0, len(claims), size)]
 

@@ -17,21 +17,11 @@ from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.decision.profile import Profile
 from checker.pipeline import LoadedModel, check_batch
 from checker.ports import Claim, Decision, Rendition, Verdict
+from checker.testing import InMemoryImageSource
 from scripts._photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
 from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
 
 BATCH = 8
-
-
-class FromDisk:
-    """An ``ImageSource`` that makes both stored pictures of a labelled photo, as an upload does."""
-
-    def __init__(self, photos: dict[str, LabelledPhoto]) -> None:
-        self._photos = photos
-
-    def get(self, claim: Claim, view: Rendition) -> bytes:
-        pictures = self._photos[claim.photo_key].read()
-        return pictures.photo if view is Rendition.PHOTO else pictures.thumbnail
 
 
 Decided = list[tuple[LabelledPhoto, Decision]]
@@ -64,11 +54,14 @@ def decided(model: LoadedModel, photo_set: PhotoSet) -> Decided:
 
 
 def decide(model: LoadedModel, photos: list[LabelledPhoto]) -> Decided:
-    source = FromDisk({photo.name: photo for photo in photos})
     claims = [Claim(number, "token", photo.name, photo.name, 1) for number, photo in enumerate(photos)]
     rows: Decided = []
     for start in range(0, len(claims), BATCH):
-        for outcome in check_batch(claims[start : start + BATCH], source, model.classifier, model.rule):
+        batch, source = claims[start : start + BATCH], InMemoryImageSource()
+        for claim in batch:
+            stored = photos[claim.photo_id].read()  # both renditions, as an upload makes them
+            source.put(claim, {Rendition.PHOTO: stored.photo, Rendition.THUMBNAIL: stored.thumbnail})
+        for outcome in check_batch(batch, source, model.classifier, model.rule):
             assert outcome.decision is not None, f"{outcome.claim.photo_key}: {outcome.error}"
             rows.append((photos[outcome.claim.photo_id], outcome.decision))
     return rows

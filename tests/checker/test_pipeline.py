@@ -1,4 +1,4 @@
-"""A micro-batch: one outcome per claim, and nobody pays for a bad neighbour."""
+"""A micro-batch: one outcome per claim; a bad photo affects no other one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from checker.pipeline import check_batch, fetch, judge
 from checker.ports import Claim, Classifier, Rendition
 from checker.runtimes.load import load_classifier
 from models.catalogue import resolve
-from tests.support.fakes import MemorySource, StubClassifier, StubRule, claim_of, flat, photo
+from tests.support.fakes import FaultySource, StubClassifier, StubRule, claim_of, flat, photo
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +25,16 @@ def lite0() -> Classifier:
 
 
 @pytest.fixture
-def source() -> MemorySource:
-    source = MemorySource()
+def source() -> FaultySource:
+    source = FaultySource()
     for number in range(8):
         source.add(number)
     return source
 
 
-def test_an_outcome_tells_what_a_replay_needs(source: MemorySource) -> None:
+def test_outcome_holds_what_a_replay_needs(source: FaultySource) -> None:
     claims = [claim_of(number) for number in range(3)]
-    source.objects["thumbnail-1"] = photo(9)
+    source.add(1, thumbnail_data=photo(9))
     outcomes = check_batch(claims, source, StubClassifier(), StubRule())
     assert [outcome.claim for outcome in outcomes] == claims
     middle = outcomes[1]
@@ -48,12 +48,12 @@ def test_an_outcome_tells_what_a_replay_needs(source: MemorySource) -> None:
     assert (middle.error, middle.unreadable, middle.retryable) == (None, False, False)
 
 
-def test_a_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Classifier) -> None:
-    source, claims = MemorySource(), [claim_of(number) for number in range(64)]
+def test_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Classifier) -> None:
+    source, claims = FaultySource(), [claim_of(number) for number in range(64)]
     for number in range(64):
         source.add(number)
-    source.objects["photo-5"] = b"not a picture"
-    source.objects["thumbnail-40"] = photo(40)[:2000]
+    source.put(claims[5], {Rendition.PHOTO: b"not a picture"})
+    source.put(claims[40], {Rendition.THUMBNAIL: photo(40)[:2000]})
     together = check_batch(claims, source, lite0, StubRule())
     assert [outcome.unreadable for outcome in together] == [number in (5, 40) for number in range(64)]
     for number in (0, 4, 6, 33, 63):
@@ -62,21 +62,23 @@ def test_a_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Clas
         assert alone.decision is not None
         assert alone.batch_size == together[number].batch_size == 2
     scores = {outcome.decision.score for outcome in together if outcome.decision}
-    assert len(scores) == 62  # the fingerprints do tell the photos apart
+    assert len(scores) == 62  # every photo has its own fingerprint
 
 
 def test_photo_and_thumbnail_are_not_mixed_up() -> None:
     black, white = (flat(colour) for colour in ("black", "white"))
-    source = MemorySource({"photo-0": black, "thumbnail-0": white, "photo-1": white, "thumbnail-1": black})
+    source = FaultySource()
+    source.add(0, black, white)
+    source.add(1, white, black)
     outcomes = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubRule())
     # The stub's logits are the mean colours, and its score counts the four parts 1, 2, 3 and 4 times.
     scores = [outcome.decision.score for outcome in outcomes if outcome.decision]
     assert scores == [(3 + 4) * 3 * 255, (1 + 2) * 3 * 255]
 
 
-@pytest.mark.parametrize("view", list(Rendition))
-def test_an_unreadable_picture_is_final(source: MemorySource, view: Rendition) -> None:
-    source.objects[f"{view}-1"] = b"\xff\xd8\xff\xe0 and nothing more"
+@pytest.mark.parametrize("rendition", list(Rendition))
+def test_unreadable_rendition_is_final(source: FaultySource, rendition: Rendition) -> None:
+    source.put(claim_of(1), {rendition: b"\xff\xd8\xff\xe0 and nothing more"})
     outcomes = check_batch([claim_of(n) for n in range(3)], source, StubClassifier(), StubRule())
     assert [outcome.decision is None for outcome in outcomes] == [False, True, False]
     bad = outcomes[1]
@@ -87,23 +89,23 @@ def test_an_unreadable_picture_is_final(source: MemorySource, view: Rendition) -
     assert bad.thumbnail_sha256 is not None
 
 
-def test_a_missing_object_may_come_back_and_is_the_photos_own_trouble(source: MemorySource) -> None:
-    del source.objects["thumbnail-1"]
+def test_missing_object_is_retryable_and_blamed_on_the_photo(source: FaultySource) -> None:
+    source.delete(claim_of(1), Rendition.THUMBNAIL)
     bad = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubRule())[1]
     assert (bad.unreadable, bad.retryable, bad.blames_machine) == (False, True, False)
     assert bad.photo_sha256 is not None
     assert bad.thumbnail_sha256 is None
 
 
-def test_a_store_that_is_away_is_not_the_photos_fault(source: MemorySource) -> None:
-    source.add(1, StoreUnavailable("S3 does not answer."))
+def test_unavailable_store_is_retryable_and_blamed_on_the_machine(source: FaultySource) -> None:
+    source.errors[1] = StoreUnavailable("S3 does not answer.")
     bad = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubRule())[1]
     assert (bad.error, bad.unreadable) == ("S3 does not answer.", False)
     assert (bad.retryable, bad.blames_machine) == (True, True)
 
 
 def test_out_of_memory_halves_the_batch_until_it_fits(
-    source: MemorySource, caplog: pytest.LogCaptureFixture
+    source: FaultySource, caplog: pytest.LogCaptureFixture
 ) -> None:
     classifier = StubClassifier(most=4, fails=ClassifierFailed("out of memory"))
     claims = [claim_of(number) for number in range(7)]
@@ -111,12 +113,12 @@ def test_out_of_memory_halves_the_batch_until_it_fits(
     assert classifier.batches == [14, 6, 2, 4, 8, 4, 4]
     assert all(outcome.decision for outcome in outcomes)
     assert [outcome.claim for outcome in outcomes] == claims
-    unhindered = check_batch(claims, source, StubClassifier(), StubRule())
-    assert [o.decision for o in outcomes] == [o.decision for o in unhindered]
+    at_once = check_batch(claims, source, StubClassifier(), StubRule())
+    assert [o.decision for o in outcomes] == [o.decision for o in at_once]
     assert "out of memory; trying again with 3 photos at a time" in caplog.text
 
 
-def test_a_network_that_always_fails_blames_itself(source: MemorySource) -> None:
+def test_model_that_always_fails_is_blamed_on_the_machine(source: FaultySource) -> None:
     classifier = StubClassifier(most=0, fails=ClassifierFailed("the GPU is lost"))
     outcomes = check_batch([claim_of(n) for n in range(3)], source, classifier, StubRule())
     assert len(outcomes) == 3
@@ -125,38 +127,38 @@ def test_a_network_that_always_fails_blames_itself(source: MemorySource) -> None
         assert (outcome.retryable, outcome.blames_machine) == (True, True)
 
 
-def test_a_profile_that_does_not_fit_the_network_never_ends_a_photo(source: MemorySource) -> None:
+def test_profile_for_another_model_never_ends_a_photo(source: FaultySource) -> None:
     rule = StubRule(fails=ModelRefused("1280 features, not 2048"))
     outcome = check_batch([claim_of(0)], source, StubClassifier(), rule)[0]
     assert (outcome.unreadable, outcome.retryable, outcome.blames_machine) == (False, True, True)
 
 
 @pytest.mark.parametrize("where", ["source", "classifier", "rule"])
-def test_a_fault_of_ours_is_logged_and_told_not_raised(
-    source: MemorySource, where: str, caplog: pytest.LogCaptureFixture
+def test_unexpected_error_is_logged_and_becomes_an_outcome(
+    source: FaultySource, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     fault = ZeroDivisionError("a bug")
     if where == "source":
-        source.add(1, fault)
+        source.errors[1] = fault
     classifier = StubClassifier(most=0, fails=fault if where == "classifier" else None)
     rule = StubRule(fails=fault if where == "rule" else None)
     outcomes = check_batch([claim_of(0), claim_of(1)], source, classifier, rule)
     assert len(outcomes) == 2
     assert outcomes[1].error == "The checker failed on this photo (ZeroDivisionError)."
     assert (outcomes[1].unreadable, outcomes[1].retryable) == (False, True)
-    assert not outcomes[1].blames_machine  # or one photo could stop the queue for ever
+    assert not outcomes[1].blames_machine  # otherwise one photo could stop the queue for ever
     assert "Traceback" in caplog.text
     assert "photo 1: a bug" in caplog.text
     if where == "source":
         assert outcomes[0].decision is not None
 
 
-def test_a_failure_keeps_nothing_alive(source: MemorySource) -> None:
-    """Else broken large photos would fill the memory until Python happens to look for cycles."""
+def test_failed_fetch_keeps_no_pixels_alive() -> None:
+    """Otherwise broken large photos fill the memory until the garbage collector runs."""
     kept: list[weakref.ref[np.ndarray[Any, Any]]] = []
 
-    class Broken(MemorySource):
-        def get(self, claim: Claim, view: Rendition) -> bytes:
+    class Broken(FaultySource):
+        def get(self, claim: Claim, rendition: Rendition) -> bytes:
             decoded = np.zeros((100, 100))
             kept.append(weakref.ref(decoded))
             try:
@@ -174,7 +176,7 @@ def test_a_failure_keeps_nothing_alive(source: MemorySource) -> None:
     assert [(outcome.error, outcome.unreadable) for outcome in outcomes] == [("broken", True)] * 2
 
 
-def test_nothing_readable_asks_the_network_nothing(source: MemorySource) -> None:
+def test_model_is_not_run_without_readable_photos(source: FaultySource) -> None:
     classifier = StubClassifier()
     source.add(0, b"")
     assert len(check_batch([claim_of(0)], source, classifier, StubRule())) == 1

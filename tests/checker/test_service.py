@@ -1,29 +1,30 @@
-"""The service: nothing is lost, nothing waits for long, and it ends when it is told to."""
+"""The service checks every photo, soon and once, and closes in time."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
-from checker.ports import Claim
+from checker.ports import Claim, Rendition
 from checker.service import CheckerService, LoadedModel
 from models.errors import WeightsMissing
-from tests.support.fakes import MemoryQueue, MemorySource, StubClassifier, StubRule
+from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of
 
 NEVER_S = 1000.0
 
 
 class Rig:
-    """A service with the ends that a test turns."""
+    """A service with in-memory ends, a stub model and a stub rule."""
 
     def __init__(self) -> None:
-        self.source = MemorySource()
-        self.queue = MemoryQueue(self.source)
+        self.source = FaultySource()
+        self.queue = RecordingQueue()
         self.classifier = StubClassifier()
         self.rule = StubRule()
         self.loads = 0
@@ -52,9 +53,14 @@ class Rig:
         self.services.append(service)
         return service
 
-    def put(self, *numbers: int) -> None:
+    def put(self, *numbers: int, data: bytes | None = None, error: Exception | None = None) -> None:
+        """Upload photos: store them, then add them to the queue."""
         for number in numbers:
-            self.queue.put(number)
+            self.source.add(number, data)
+            if error is not None:
+                self.source.errors[number] = error
+            claim = claim_of(number)
+            self.queue.add(number, claim.photo_key, claim.thumbnail_key)
 
 
 @pytest.fixture
@@ -67,10 +73,11 @@ def rig() -> Iterator[Rig]:
 
 
 def numbers(rig: Rig) -> list[int]:
-    return sorted(outcome.claim.photo_id for outcome in rig.queue.outcomes)
+    """The photos that have an outcome."""
+    return sorted(outcome.claim.photo_id for outcome in rig.queue.log)
 
 
-def test_drain_checks_all_that_waits_once_and_counts_it(rig: Rig) -> None:
+def test_drain_checks_every_pending_photo_once_and_counts_them(rig: Rig) -> None:
     rig.put(*range(23))
     assert rig.service().drain() == 23
     assert numbers(rig) == list(range(23))
@@ -79,7 +86,7 @@ def test_drain_checks_all_that_waits_once_and_counts_it(rig: Rig) -> None:
     assert max(rig.classifier.batches) <= 8
 
 
-def test_start_takes_what_waited_and_wake_what_comes(rig: Rig) -> None:
+def test_start_checks_the_backlog_and_wake_checks_new_photos(rig: Rig) -> None:
     rig.put(0, 1)
     service = rig.service()
     service.start()
@@ -92,24 +99,24 @@ def test_start_takes_what_waited_and_wake_what_comes(rig: Rig) -> None:
     assert numbers(rig) == list(range(12))
 
 
-def test_a_wake_up_just_before_a_worker_rests_is_not_lost(rig: Rig) -> None:
-    """It comes when the worker has seen an empty queue and has not yet said so."""
+def test_wake_up_just_before_a_worker_goes_idle_is_not_lost(rig: Rig) -> None:
+    """It comes between the worker's look at an empty queue and its report of it."""
 
-    class Late(MemoryQueue):
-        def claim(self, limit: int) -> Sequence[Claim]:
+    class Late(RecordingQueue):
+        def claim(self, limit: int) -> list[Claim]:
             claims = super().claim(limit)
             if self.claims == 1:
-                self.put(0)
+                rig.put(0)
                 rig.services[0].wake()
                 threading.Event().wait(0.3)  # long enough for the wake-up to find every worker busy
             return claims
 
-    rig.queue = Late(rig.source)
+    rig.queue = Late()
     rig.service(workers=1).start()
     assert rig.queue.finished(1, timeout_s=5)
 
 
-def test_a_stream_of_photos_and_wake_ups_loses_none(rig: Rig) -> None:
+def test_stream_of_photos_and_wake_ups_loses_none(rig: Rig) -> None:
     service = rig.service(workers=2)
     service.start()
     for number in range(60):
@@ -120,7 +127,7 @@ def test_a_stream_of_photos_and_wake_ups_loses_none(rig: Rig) -> None:
     assert rig.queue.finished(60)
 
 
-def test_wake_never_waits_even_when_all_are_busy(rig: Rig) -> None:
+def test_wake_never_blocks_and_bursts_are_coalesced(rig: Rig) -> None:
     rig.classifier.gate = threading.Event()
     service = rig.service()
     service.start()
@@ -134,12 +141,11 @@ def test_wake_never_waits_even_when_all_are_busy(rig: Rig) -> None:
     assert time.monotonic() - started_s < 1
     rig.classifier.gate.set()
     assert rig.queue.finished(40)
-    # Coalesced: a thousand wake-ups are not a thousand looks at the queue.
     assert rig.queue.claims - claims_before < 100
 
 
-def test_a_resting_worker_is_woken_beside_a_busy_one(rig: Rig) -> None:
-    """Otherwise half of the machine would idle for as long as there is always something to do."""
+def test_wake_starts_an_idle_worker_while_another_is_busy(rig: Rig) -> None:
+    """Otherwise half of the machine stays idle for as long as one worker always has a batch."""
     rig.classifier.gate = threading.Event()
     service = rig.service(workers=2, batch_photos=1)
     service.start()
@@ -155,7 +161,7 @@ def test_a_resting_worker_is_woken_beside_a_busy_one(rig: Rig) -> None:
     assert rig.queue.finished(2)
 
 
-def test_the_sweep_finds_what_nobody_announced(rig: Rig) -> None:
+def test_sweep_finds_photos_without_a_wake_up(rig: Rig) -> None:
     service = rig.service(sweep_s=0.05)
     service.start()
     assert service.ready.wait(10)
@@ -163,41 +169,38 @@ def test_the_sweep_finds_what_nobody_announced(rig: Rig) -> None:
     assert rig.queue.finished(1)
 
 
-def test_the_next_due_photo_is_not_left_for_the_sweep(rig: Rig) -> None:
-    class Due(MemoryQueue):
-        def next_due_s(self) -> float | None:
-            return 0.3 if self.waiting else None
-
-    rig.queue = Due(rig.source)
-    rig.put(0)
-    looks = iter([True])  # the first look comes too early: the photo is not due yet
-    first = rig.queue.claim
-    rig.queue.claim = lambda limit: [] if next(looks, None) else first(limit)  # type: ignore[method-assign]
+def test_photo_due_before_the_next_sweep_is_checked_when_due(rig: Rig) -> None:
+    rig.source.add(0)
+    claim = claim_of(0)
+    due = datetime.now(UTC) + timedelta(seconds=1)
+    rig.queue.add(0, claim.photo_key, claim.thumbnail_key, due)
     rig.service(workers=1).start()
     assert rig.queue.finished(1)
+    assert rig.queue.claims >= 2  # the first one came too early
+    assert datetime.now(UTC) >= due
 
 
-def test_no_more_is_claimed_than_fits_in_memory(rig: Rig) -> None:
+def test_claimed_photos_stay_within_the_memory_bound(rig: Rig) -> None:
     rig.put(*range(60))
     rig.service(workers=2, batch_photos=4).drain()
     assert rig.queue.largest <= 2 * 2 * 4
 
 
-def test_the_next_batch_is_fetched_during_the_forward_pass(rig: Rig) -> None:
+def test_next_batch_is_fetched_during_the_forward_pass(rig: Rig) -> None:
     rig.classifier.gate = threading.Event()
     rig.put(*range(8))
     service = rig.service(workers=1, batch_photos=4)
     service.start()
     assert rig.classifier.running.wait(10)
     rig.source.fetching.clear()
-    # The first batch hangs in the network; the second one is claimed and its fetch has begun or is done.
-    assert rig.queue.wait_until(lambda queue: len(queue.held) == 8)
+    # The first batch waits in the model; the second one is claimed and its fetch has begun or is done.
+    assert rig.queue.wait_until(lambda: len(rig.queue.ids("checking")) == 8)
     assert service.state()["photos_in_hand"] == 8
     rig.classifier.gate.set()
     assert rig.queue.finished(8)
 
 
-def test_photos_wait_while_the_network_loads(rig: Rig) -> None:
+def test_no_photo_is_claimed_while_the_model_loads(rig: Rig) -> None:
     gate = threading.Event()
 
     def slowly() -> LoadedModel:
@@ -223,9 +226,7 @@ def test_photos_wait_while_the_network_loads(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("error", [ModelRefused("digest differs"), WeightsMissing("digest differs")])
-def test_a_refused_network_leaves_the_photos_alone(
-    rig: Rig, error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_refused_model_claims_no_photo(rig: Rig, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     def refuse() -> LoadedModel:
         rig.loads += 1
         raise error
@@ -244,7 +245,7 @@ def test_a_refused_network_leaves_the_photos_alone(
     assert caplog.text.count("nothing will be checked, photos wait: digest differs") == 1
 
 
-def test_whatever_breaks_the_loading_is_a_refusal(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_any_error_while_loading_is_a_refusal(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> LoadedModel:
         raise ImportError("libcudart is missing")
 
@@ -255,65 +256,62 @@ def test_whatever_breaks_the_loading_is_a_refusal(rig: Rig, caplog: pytest.LogCa
     assert "Traceback" in caplog.text
 
 
-def test_one_bad_photo_costs_only_itself(rig: Rig) -> None:
+def test_unreadable_photo_affects_no_other_one(rig: Rig) -> None:
     rig.put(0, 1, 2)
-    rig.queue.put(3, b"not a picture")
+    rig.put(3, data=b"not a picture")
     rig.put(4)
     assert rig.service().drain() == 5
-    by_number = {outcome.claim.photo_id: outcome for outcome in rig.queue.outcomes}
+    by_number = {outcome.claim.photo_id: outcome for outcome in rig.queue.log}
     assert [by_number[n].unreadable for n in range(5)] == [False, False, False, True, False]
 
 
-@pytest.mark.parametrize("what", ["store", "network"])
-def test_when_the_machine_fails_photos_go_back_with_their_attempts(
-    rig: Rig, what: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("failing", ["store", "model"])
+def test_failing_machine_releases_photos_without_counting_an_attempt(
+    rig: Rig, failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away = StoreUnavailable("S3 does not answer") if what == "store" else None
-    for number in range(12):
-        rig.queue.put(number, away)
-    if what == "network":
+    rig.put(*range(12), error=StoreUnavailable("S3 does not answer") if failing == "store" else None)
+    if failing == "model":
         rig.classifier.most, rig.classifier.fails = 0, ClassifierFailed("the GPU is lost")
     service = rig.service(workers=1, batch_photos=4)
     assert service.drain() == 0
-    assert rig.queue.outcomes == []
-    assert sorted(rig.queue.waiting) == [(number, 0) for number in range(12)]
-    assert len(rig.queue.released) <= 8  # it does not go through the whole backlog to learn that
+    assert rig.queue.log == []
+    assert rig.queue.ids("pending") == list(range(12))
+    assert len(rig.queue.released) <= 8  # the pool stops without trying the whole backlog
     assert "go back to the queue" in caplog.text
-    for number in range(12):
-        rig.source.add(number)
+    rig.source.errors.clear()
     rig.classifier.fails = None
     assert service.drain() == 12
-    assert {outcome.claim.attempt for outcome in rig.queue.outcomes} == {1}
+    assert {outcome.claim.attempt for outcome in rig.queue.log} == {1}
 
 
-def test_the_sweep_tries_again_after_the_store_was_away(rig: Rig) -> None:
-    rig.queue.put(0, StoreUnavailable("S3 does not answer"))
+def test_sweep_retries_after_a_store_outage(rig: Rig) -> None:
+    rig.put(0, error=StoreUnavailable("S3 does not answer"))
     service = rig.service(sweep_s=0.05)
     service.start()
-    assert rig.queue.wait_until(lambda queue: len(queue.released) >= 2)
-    rig.source.add(0)
+    assert rig.queue.wait_until(lambda: len(rig.queue.released) >= 2)
+    rig.source.errors.clear()
     assert rig.queue.finished(1)
 
 
-def test_one_photo_whose_store_fails_does_not_stop_the_others(rig: Rig) -> None:
+def test_store_error_of_one_photo_does_not_stop_the_others(rig: Rig) -> None:
     rig.put(0, 1)
-    rig.queue.put(2, StoreUnavailable("that shard is down"))
+    rig.put(2, error=StoreUnavailable("that shard is down"))
     rig.put(3, 4, 5)
     assert rig.service(workers=1).drain() == 5
-    bad = next(outcome for outcome in rig.queue.outcomes if outcome.claim.photo_id == 2)
+    bad = next(outcome for outcome in rig.queue.log if outcome.claim.photo_id == 2)
     assert bad.retryable
 
 
-def test_a_missing_object_counts_as_an_attempt(rig: Rig) -> None:
+def test_missing_object_counts_as_an_attempt(rig: Rig) -> None:
     rig.put(0)
-    rig.source.objects.clear()
+    rig.source.delete(claim_of(0), Rendition.PHOTO)
     assert rig.service().drain() == 0
-    assert [outcome.retryable for outcome in rig.queue.outcomes] == [True]
+    assert [outcome.retryable for outcome in rig.queue.log] == [True]
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("the database is away"), ValueError("a bug")])
 @pytest.mark.parametrize("method", ["claim", "finish"])
-def test_a_queue_that_fails_ends_the_drain_and_the_next_one_works(
+def test_failing_queue_ends_the_drain_and_the_next_drain_works(
     rig: Rig, method: str, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig.put(*range(8))
@@ -327,64 +325,63 @@ def test_a_queue_that_fails_ends_the_drain_and_the_next_one_works(
     assert service.drain() == 0
     assert str(error) in caplog.text
     rig.queue.fails = lambda _: None
-    left = len(rig.queue.waiting)
+    left = len(rig.queue.ids("pending"))
     assert service.drain() == left
     if method == "claim":
         assert left == 8
 
 
-def test_an_outcome_that_comes_too_late_is_not_counted(rig: Rig) -> None:
+def test_outcome_after_the_lease_is_not_counted(rig: Rig) -> None:
     rig.put(0, 1)
     rig.classifier.gate = threading.Event()
     service = rig.service(workers=1)
     service.start()
     assert rig.classifier.running.wait(10)
-    lost = next(iter(rig.queue.held))
-    del rig.queue.held[lost]  # its lease ran out, and somebody else has it now
+    rig.queue.delete(0)  # as with an expired lease, the claim no longer holds
     rig.classifier.gate.set()
     assert rig.queue.finished(1)
     assert service.drain() == 0
-    assert len(rig.queue.outcomes) == 1
+    assert len(rig.queue.log) == 1
 
 
-def test_close_finishes_what_is_at_work_and_gives_the_rest_back(rig: Rig) -> None:
+def test_close_finishes_the_batch_at_work_and_releases_the_next_one(rig: Rig) -> None:
     rig.classifier.gate = threading.Event()
     rig.put(*range(20))
     service = rig.service(workers=1, batch_photos=4)
     service.start()
     assert rig.classifier.running.wait(10)
-    assert rig.queue.wait_until(lambda queue: len(queue.held) == 8)
+    assert rig.queue.wait_until(lambda: len(rig.queue.ids("checking")) == 8)
     threading.Timer(0.2, rig.classifier.gate.set).start()
     service.close(10)
     assert numbers(rig) == [0, 1, 2, 3]
     assert sorted(claim.photo_id for claim in rig.queue.released) == [4, 5, 6, 7]
-    assert rig.queue.held == {}
+    assert rig.queue.ids("checking") == []
     assert rig.classifier.closed
     assert service.state() == {"state": "closed"}
 
 
-def test_close_ends_in_time_though_the_network_hangs(rig: Rig) -> None:
+def test_close_ends_in_time_while_the_model_hangs(rig: Rig) -> None:
     rig.classifier.gate = threading.Event()
     rig.put(*range(8))
     service = rig.service(workers=1, batch_photos=4)
     service.start()
     assert rig.classifier.running.wait(10)
-    assert rig.queue.wait_until(lambda queue: len(queue.held) == 8)
+    assert rig.queue.wait_until(lambda: len(rig.queue.ids("checking")) == 8)
     calls: list[str] = []
     rig.queue.fails = calls.append
     started_s = time.monotonic()
     service.close(0.3)
     assert time.monotonic() - started_s < 2
-    assert rig.queue.held == {}
+    assert rig.queue.ids("checking") == []
     assert {claim.photo_id for claim in rig.queue.released} == set(range(8))
-    assert not rig.classifier.closed  # somebody is still in it
+    assert not rig.classifier.closed  # a worker is still in it
     rig.classifier.gate.set()
     service.close(10)
-    assert rig.classifier.closed  # now everybody is out
-    assert calls == ["release"]  # what was given back is not written any more
+    assert rig.classifier.closed
+    assert calls == ["release"]  # released photos are not written afterwards
 
 
-def test_close_is_quick_when_nothing_happens_and_may_come_twice(rig: Rig) -> None:
+def test_close_is_quick_when_idle_and_may_be_repeated(rig: Rig) -> None:
     service = rig.service()
     service.start()
     assert service.ready.wait(10)
@@ -396,10 +393,10 @@ def test_close_is_quick_when_nothing_happens_and_may_come_twice(rig: Rig) -> Non
     rig.put(0)
     assert service.drain() == 0
     service.start()
-    assert rig.queue.outcomes == []
+    assert rig.queue.log == []
 
 
-def test_close_before_the_network_is_loaded(rig: Rig) -> None:
+def test_close_before_the_model_is_loaded(rig: Rig) -> None:
     gate = threading.Event()
 
     def slowly() -> LoadedModel:
@@ -417,10 +414,10 @@ def test_close_before_the_network_is_loaded(rig: Rig) -> None:
     assert rig.queue.claims == 0
 
 
-def test_the_log_tells_an_operator_what_happened(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_has_one_line_at_the_start_and_one_per_pass(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "checker")
     rig.put(0, 1, 2)
-    rig.queue.put(3, b"not a picture")
+    rig.put(3, data=b"not a picture")
     rig.service().drain()
     lines = [record.getMessage() for record in caplog.records]
     assert lines[0].startswith("stub is loaded after 0.0 s (torch fp32 on cpu, weights 00000000)")
@@ -430,7 +427,7 @@ def test_the_log_tells_an_operator_what_happened(rig: Rig, caplog: pytest.LogCap
     assert len(lines) == 3
 
 
-def test_several_drains_at_once_check_each_photo_once(rig: Rig) -> None:
+def test_concurrent_drains_check_each_photo_once(rig: Rig) -> None:
     rig.put(*range(50))
     service = rig.service()
     threads = [threading.Thread(target=service.drain) for _ in range(4)]
@@ -440,4 +437,4 @@ def test_several_drains_at_once_check_each_photo_once(rig: Rig) -> None:
         thread.join(30)
     assert numbers(rig) == list(range(50))
     assert rig.loads == 1
-    assert rig.queue.largest <= 2 * 2 * 4  # one pool, however many ask
+    assert rig.queue.largest <= 2 * 2 * 4  # one pool for all drains

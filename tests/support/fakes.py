@@ -1,4 +1,4 @@
-"""In-memory ends of the checker's seams: a queue, an object store, a network and a rule."""
+"""Photos, a model and a rule for tests of the checker, and in-memory ends that fail on demand."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import functools
 import io
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import skimage.data
 from PIL import Image
 
-from checker.errors import ObjectMissing
 from checker.ports import (
     Activations,
     CheckQueue,
@@ -28,6 +27,7 @@ from checker.ports import (
     Rendition,
     Verdict,
 )
+from checker.testing import InMemoryCheckQueue, InMemoryImageSource
 from models.catalogue import Preprocessing, entry_named
 
 LITE0 = entry_named("efficientnet_lite0")
@@ -35,7 +35,7 @@ LITE0 = entry_named("efficientnet_lite0")
 
 @functools.cache
 def photo(number: int = 0, px: int = 400) -> bytes:
-    """A JPEG of a real photo; every number gives another one."""
+    """A JPEG of a real photo, a different one for every number."""
     names = ("chelsea", "coffee", "astronaut", "rocket")
     picture = Image.fromarray(getattr(skimage.data, names[number % len(names)])())
     picture = picture.rotate(7 * (number // len(names))).resize((px, px * 3 // 4))
@@ -45,6 +45,7 @@ def photo(number: int = 0, px: int = 400) -> bytes:
 
 
 def flat(colour: str) -> bytes:
+    """A PNG of one colour."""
     buffer = io.BytesIO()
     Image.new("RGB", (64, 48), colour).save(buffer, "PNG")
     return buffer.getvalue()
@@ -54,103 +55,80 @@ def claim_of(number: int, attempt: int = 1) -> Claim:
     return Claim(number, f"token-{attempt}", f"photo-{number}", f"thumbnail-{number}", attempt)
 
 
-@dataclass
-class MemorySource:
-    """Objects by key; a key may also hold an error to raise."""
+class FaultySource(InMemoryImageSource):
+    """``InMemoryImageSource`` that can raise errors and be held up."""
 
-    objects: dict[str, bytes | Exception] = field(default_factory=dict)
-    gate: threading.Event | None = None
-    """``get`` waits for it."""
-    fetching: threading.Event = field(default_factory=threading.Event)
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: dict[int, Exception] = {}
+        """Photo id -> raised by every ``get`` of that photo."""
+        self.gate: threading.Event | None = None
+        """``get`` waits for it."""
+        self.fetching = threading.Event()
+        """Set by ``get``."""
 
-    def add(self, number: int, data: bytes | Exception | None = None) -> None:
-        content = photo(number) if data is None else data
-        self.objects[f"photo-{number}"] = self.objects[f"thumbnail-{number}"] = content
+    def add(self, number: int, photo_data: bytes | None = None, thumbnail_data: bytes | None = None) -> None:
+        """Store photo ``number``; the thumbnail is the photo unless given."""
+        content = photo(number) if photo_data is None else photo_data
+        renditions = {Rendition.PHOTO: content, Rendition.THUMBNAIL: content}
+        if thumbnail_data is not None:
+            renditions[Rendition.THUMBNAIL] = thumbnail_data
+        self.put(claim_of(number), renditions)
 
-    def get(self, claim: Claim, view: Rendition) -> bytes:
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
         self.fetching.set()
         if self.gate is not None:
             assert self.gate.wait(30)
-        found = self.objects.get(claim.photo_key if view is Rendition.PHOTO else claim.thumbnail_key)
-        if found is None:
-            raise ObjectMissing("There is no such object.")
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if claim.photo_id in self.errors:
+            raise self.errors[claim.photo_id]
+        return super().get(claim, rendition)
 
 
-class MemoryQueue:
-    """Photos by number. A photo whose attempt failed waits until ``again`` is called."""
+class RecordingQueue(InMemoryCheckQueue):
+    """``InMemoryCheckQueue`` that records its callers and fails on demand."""
 
-    def __init__(self, source: MemorySource, photos: int = 0) -> None:
-        self._source, self._lock = source, threading.Condition()
-        self.waiting: list[tuple[int, int]] = []
-        """Number and attempts so far."""
-        self.held: dict[Claim, None] = {}
-        self.outcomes: list[Outcome] = []
-        self.released: list[Claim] = []
+    def __init__(self, *, lease_s: float = 600.0) -> None:
+        super().__init__(lease_s=lease_s, max_attempts=5, backoff_s=1000.0)
         self.claims = 0
+        """Calls of ``claim``."""
         self.largest = 0
+        """The most photos that were claimed and not finished at one time."""
+        self.released: list[Claim] = []
         self.fails: Callable[[str], None] = lambda _: None
         """Called with the method's name; may raise."""
-        for number in range(photos):
-            self.put(number)
 
-    def put(self, number: int, data: bytes | Exception | None = None) -> None:
-        self._source.add(number, data)
-        with self._lock:
-            self.waiting.append((number, 0))
-
-    def claim(self, limit: int) -> Sequence[Claim]:
+    def claim(self, limit: int) -> list[Claim]:
         self.fails("claim")
-        with self._lock:
-            taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
-            claims = [claim_of(number, attempts + 1) for number, attempts in taken]
-            self.held |= dict.fromkeys(claims)
+        with self._changed:
+            claims = super().claim(limit)
             self.claims += 1
-            self.largest = max(self.largest, len(self.held))
-            self._lock.notify_all()
+            self.largest = max(self.largest, len(self.ids("checking")))
             return claims
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
         self.fails("finish")
-        with self._lock:
-            ours = [outcome.claim in self.held for outcome in outcomes]
-            for outcome, is_ours in zip(outcomes, ours, strict=True):
-                if is_ours:
-                    del self.held[outcome.claim]
-                    self.outcomes.append(outcome)
-            self._lock.notify_all()
-            return ours
+        return super().finish(outcomes)
 
     def release(self, claims: Sequence[Claim]) -> None:
         self.fails("release")
-        with self._lock:
-            for claim in claims:
-                del self.held[claim]
-                self.released.append(claim)
-                self.waiting.append((claim.photo_id, claim.attempt - 1))
-            self._lock.notify_all()
-
-    def next_due_s(self) -> float | None:
-        return None
-
-    def wait_until(self, condition: Callable[[MemoryQueue], bool], timeout_s: float = 30) -> bool:
-        with self._lock:
-            return self._lock.wait_for(lambda: condition(self), timeout_s)
+        with self._changed:
+            self.released.extend(claims)
+            super().release(claims)
 
     def finished(self, photos: int, timeout_s: float = 30) -> bool:
-        return self.wait_until(lambda queue: len(queue.outcomes) >= photos, timeout_s)
+        """Wait until the log has an outcome for that many photos."""
+        return self.wait_until(lambda: len(self.log) >= photos, timeout_s)
 
 
 class StubClassifier:
-    """Answers at once: the logits are the picture's mean colours."""
+    """A model whose logits are the mean colours of its input."""
 
     def __init__(self, *, most: int = 1000, fails: Exception | None = None) -> None:
         self.most, self.fails = most, fails
-        """The largest batch it takes; what it raises beyond that."""
+        """The largest batch it takes; the error raised beyond that."""
         self.batches: list[int] = []
         self.gate: threading.Event | None = None
+        """``run`` waits for it."""
         self.running = threading.Event()
         self.closed = False
 
@@ -174,7 +152,7 @@ class StubClassifier:
 
 @dataclass
 class StubRule:
-    """Its score is a fingerprint of all that the network said of the photo."""
+    """A rule whose score is a fingerprint of the whole evidence."""
 
     fails: Exception | None = None
 
@@ -187,7 +165,6 @@ class StubRule:
         return Decision(Verdict.CAT, score, 0.5, 0.1, "house_cat", "test", False, {}, {})
 
 
-def seams() -> tuple[CheckQueue, ImageSource, Classifier, DecisionRule]:
-    """mypy checks here that the fakes are what the protocols ask for."""
-    source = MemorySource()
-    return MemoryQueue(source), source, StubClassifier(), StubRule()
+def ports() -> tuple[CheckQueue, ImageSource, Classifier, DecisionRule]:
+    """One of each, so that mypy compares them with the protocols."""
+    return InMemoryCheckQueue(), InMemoryImageSource(), StubClassifier(), StubRule()

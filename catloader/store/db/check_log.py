@@ -99,7 +99,7 @@ class CheckLog:
         after, rows = 0, self._rows(query.order_by(id).limit(PAGE))
         while rows:
             yield rows
-            after = rows[-1]._mapping[id]
+            after = rows[-1].id
             rows = self._rows(query.where(id > after).order_by(id).limit(PAGE))
 
     def _drawn(self, ids: Select[Any], wanted: int) -> list[int]:

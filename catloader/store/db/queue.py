@@ -17,8 +17,6 @@ from catloader.store.db.schema import Status
 from checker import errors as checker_errors
 from checker.ports import Claim, Outcome
 
-_LONGEST_WAIT_S = 3600.0
-
 
 class SqlCheckQueue:
     """Implements ``checker.ports.CheckQueue``; raises ``checker.errors.StoreUnavailable``."""
@@ -75,7 +73,7 @@ class SqlCheckQueue:
         return [ours[place] for place in range(len(outcomes))]
 
     def _result(self, outcome: Outcome, now: datetime) -> tuple[Update, dict[str, Any]]:
-        decision, attempt = outcome.decision, outcome.claim.attempt
+        decision = outcome.decision
         if decision is not None:
             return sql.DECIDED, {
                 "new_status": str(decision.verdict),
@@ -84,9 +82,9 @@ class SqlCheckQueue:
                 "new_calibrated": decision.profile_id != "uncalibrated",
                 "now": now,
             }
-        if outcome.retryable and not outcome.unreadable and attempt < self._max_attempts:
-            wait_s = min(_LONGEST_WAIT_S, self._backoff_s * 2.0 ** (attempt - 1))
-            return sql.PUT_OFF, {"new_error": outcome.error, "due": now + timedelta(seconds=wait_s)}
+        retry_s = outcome.retry_after_s(self._max_attempts, self._backoff_s)
+        if retry_s is not None:
+            return sql.PUT_OFF, {"new_error": outcome.error, "due": now + timedelta(seconds=retry_s)}
         end = Status.UNREADABLE if outcome.unreadable else Status.FAILED
         return sql.ENDED, {"new_status": str(end), "new_error": outcome.error, "now": now}
 

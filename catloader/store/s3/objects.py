@@ -162,14 +162,14 @@ class S3ImageSource:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
-    def get(self, claim: Claim, view: Rendition) -> bytes:
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
         objects = self._objects
+        photo = rendition is Rendition.PHOTO
+        bucket = objects.photos_bucket if photo else objects.thumbnails_bucket
         try:
-            if view is Rendition.PHOTO:
-                return objects.get(objects.photos_bucket, claim.photo_key)
-            return objects.get(objects.thumbnails_bucket, claim.thumbnail_key)
+            return objects.get(bucket, claim.key(rendition))
         except NotFound as error:
-            raise checker_errors.ObjectMissing(f"The {view} is not in the store.") from error
+            raise checker_errors.ObjectMissing(f"The {rendition} is not in the store.") from error
         except StoreUnavailable as error:
             raise checker_errors.StoreUnavailable(str(error)) from error
 

@@ -207,9 +207,9 @@ def test_a_missing_picture_is_a_difference_and_a_deleted_photo_is_none(site: Sit
     site.objects.delete(site.objects.photos_bucket, site.row(gone).photo_key)
 
     class DeletedMeanwhile:
-        def get(self, claim: Claim, view: Rendition) -> bytes:
+        def get(self, claim: Claim, rendition: Rendition) -> bytes:
             if claim.photo_id != deleted:
-                return site.source.get(claim, view)
+                return site.source.get(claim, rendition)
             site.images.delete(deleted, site.owner_id, utcnow())
             raise ObjectMissing("The photo is not in the store.")
 
@@ -219,7 +219,7 @@ def test_a_missing_picture_is_a_difference_and_a_deleted_photo_is_none(site: Sit
 
 def test_a_store_that_is_away_ends_the_replay(site: Site) -> None:
     class Away:
-        def get(self, claim: Claim, view: Rendition) -> bytes:
+        def get(self, claim: Claim, rendition: Rendition) -> bytes:
             raise StoreUnavailable("The object store did not answer.")
 
     with pytest.raises(CheckerError, match="did not answer"):

@@ -171,13 +171,13 @@ def test_a_checker_that_closes_leaves_the_rest_to_the_next_one(site: Site) -> No
     class Closing(S3ImageSource):
         """Its service is told to stop while the first photos are being fetched."""
 
-        def get(self, claim: Claim, view: Rendition) -> bytes:
+        def get(self, claim: Claim, rendition: Rendition) -> bytes:
             if not closing:
                 closing.append(threading.Thread(target=first.close, args=(10,)))
                 closing[0].start()
                 while first.state()["state"] != "closed":
                     threading.Event().wait(0.01)
-            return super().get(claim, view)
+            return super().get(claim, rendition)
 
     first = site.service(Closing(site.objects), load_model(LITE0))
     done = first.drain()

@@ -35,6 +35,7 @@ from checker.pixels.renditions import site_renditions
 from checker.pixels.sizes import DEFAULT_SIZES
 from checker.ports import Claim, Decision, Rendition, Verdict
 from checker.runtimes.load import load_classifier
+from checker.testing import InMemoryImageSource
 from models.catalogue import class_names, resolve
 from scripts._photos import WILD_FELINE
 from tests.support.hostile import HostileCorpus
@@ -227,18 +228,12 @@ def test_site_and_folder_tool_share_their_default_sizes() -> None:
     assert LIMITS.sizes == DEFAULT_SIZES
 
 
-class _Uploaded:
-    """``ports.ImageSource`` that gives what the site stores of a file."""
-
-    def get(self, claim: Claim, view: Rendition) -> bytes:
-        prepared = prepare(Path(claim.photo_key).read_bytes(), limits=LIMITS)
-        return prepared.photo if view is Rendition.PHOTO else prepared.thumbnail
-
-
 def _both(path: Path, loaded: LoadedModel) -> tuple[Decision, Decision]:
     """The site's decision, and the tool's."""
     claim = Claim(1, "", str(path), "", 1)
-    (site,) = check_batch([claim], _Uploaded(), loaded.classifier, loaded.rule)
+    prepared, uploaded = prepare(path.read_bytes(), limits=LIMITS), InMemoryImageSource()
+    uploaded.put(claim, {Rendition.PHOTO: prepared.photo, Rendition.THUMBNAIL: prepared.thumbnail})
+    (site,) = check_batch([claim], uploaded, loaded.classifier, loaded.rule)
     (tool,) = _check(loaded, path)
     assert site.decision is not None
     assert tool.outcome is not None

@@ -1,4 +1,4 @@
-"""The table as a queue: nothing lost, nothing twice, whoever dies."""
+"""Columns, transactions and query plans of the SQL queue; its contract: ``tests/checker/contract``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,11 @@ from catloader.store.db.photos import Photo, Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, photos
 from checker import errors as checker_errors
-from checker.ports import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
-from tests.support.rows import PHOTOS, THUMBNAILS, add_image, add_images, some_user
+from checker.ports import Verdict
+from tests.checker.contract.queue import START, Clock, decided, failed
+from tests.support.rows import PHOTOS, THUMBNAILS, add_images
 
 _ROOT = Path(__file__).parents[4]
-_START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = _START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def passes(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 @pytest.fixture
@@ -49,35 +38,6 @@ def clock() -> Clock:
 @pytest.fixture
 def queue(engine: Engine, clock: Clock) -> SqlCheckQueue:
     return SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=10, now=clock)
-
-
-def decided(claim: Claim, verdict: Verdict = Verdict.CAT) -> Outcome:
-    return Outcome(
-        claim=claim,
-        decision=Decision(
-            verdict=verdict,
-            score=0.9,
-            cat_at=0.05,
-            not_cat_below=0.01,
-            subject="house_cat",
-            profile_id="lite0-abc",
-            wild_feline=False,
-            labels={
-                Rendition.PHOTO: (Label(281, "tabby", 0.8), Label(285, "Egyptian cat", 0.1)),
-                Rendition.THUMBNAIL: (Label(282, "tiger cat", 0.7),),
-            },
-            subject_scores={Rendition.PHOTO: {"tabby": 0.8}, Rendition.THUMBNAIL: {"tiger cat": 0.7}},
-        ),
-        model_info=ModelInfo("lite0", 64 * "c", "torch", "fp32", "cpu", {"torch": "2.15.0"}),
-        photo_sha256=64 * "d",
-        thumbnail_sha256=64 * "e",
-        batch_size=8,
-        ms={"fetch": 1.5, "total": 20.25},
-    )
-
-
-def failed(claim: Claim, *, retryable: bool = False, unreadable: bool = False) -> Outcome:
-    return Outcome(claim=claim, error="It did not work.", retryable=retryable, unreadable=unreadable)
 
 
 def image(engine: Engine, id: int) -> Photo:
@@ -91,32 +51,21 @@ def log(engine: Engine) -> list[Any]:
         return list(connection.execute(select(*CHECK_LOG_COLUMNS).order_by(check_log.c.id)).all())
 
 
-def test_a_claim_takes_the_oldest_due_and_nobody_else_gets_them(engine: Engine, queue: SqlCheckQueue) -> None:
-    owner = some_user(engine).id
-    late, early, future = (add_image(engine, owner, _START + timedelta(seconds=s)) for s in (-1, -5, 5))
-    first, second = queue.claim(10)
-    assert [(claim.photo_id, claim.attempt) for claim in (first, second)] == [(early, 1), (late, 1)]
-    assert first.photo_key == image(engine, early).photo_key
-    assert first.thumbnail_key == image(engine, early).thumbnail_key
-    row = image(engine, early)
+def test_claim_writes_its_token_and_lease(engine: Engine, queue: SqlCheckQueue) -> None:
+    (id,) = add_images(engine, 1, START)
+    (claim,) = queue.claim(10)
+    row = image(engine, id)
     assert (row.status, row.claim_token, row.lease_until) == (
         "checking",
-        first.token,
-        _START + timedelta(seconds=60),
+        claim.token,
+        START + timedelta(seconds=60),
     )
-    assert list(queue.claim(10)) == []
-    assert image(engine, future).status == "pending"
 
 
-def test_the_limit_holds(engine: Engine, queue: SqlCheckQueue) -> None:
-    add_images(engine, 5, _START)
-    assert [len(queue.claim(n)) for n in (0, 2, 2, 2)] == [0, 2, 2, 1]
-
-
-def test_a_verdict_and_its_log_row(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
-    (id,) = add_images(engine, 1, _START)
+def test_verdict_and_log_row_are_written_in_full(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
+    (id,) = add_images(engine, 1, START)
     (claim,) = queue.claim(1)
-    clock.passes(2)
+    clock.advance(2)
     assert queue.finish([decided(claim)]) == [True]
     row = image(engine, id)
     assert (row.status, row.score, row.calibrated, row.checked_at) == ("cat", 0.9, True, clock.now)
@@ -135,10 +84,10 @@ def test_a_verdict_and_its_log_row(engine: Engine, queue: SqlCheckQueue, clock: 
     assert queue.claim(1) == []
 
 
-def test_a_batch_is_one_transaction_and_each_gets_its_own(
+def test_batch_is_one_transaction_and_each_outcome_gets_its_own_row(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
-    ids = add_images(engine, 4, _START)
+    ids = add_images(engine, 4, START)
     claims = {claim.photo_id: claim for claim in queue.claim(4)}
     broken, cat, gone, again = (claims[id] for id in ids)
     outcomes = [
@@ -162,17 +111,10 @@ def test_a_batch_is_one_transaction_and_each_gets_its_own(
     assert queue.finish([]) == []
 
 
-@pytest.mark.parametrize("verdict", [Verdict.CAT, Verdict.UNSURE, Verdict.NOT_CAT])
-def test_every_verdict_ends_the_photo(engine: Engine, queue: SqlCheckQueue, verdict: Verdict) -> None:
-    (id,) = add_images(engine, 1, _START)
-    (claim,) = queue.claim(1)
-    assert queue.finish([decided(claim, verdict)]) == [True]
-    assert image(engine, id).status == verdict
-    assert queue.next_due_s() is None
-
-
-def test_a_profile_that_nobody_measured_is_marked(engine: Engine, queue: SqlCheckQueue) -> None:
-    (id,) = add_images(engine, 1, _START)
+def test_verdict_without_a_measured_profile_is_marked_uncalibrated(
+    engine: Engine, queue: SqlCheckQueue
+) -> None:
+    (id,) = add_images(engine, 1, START)
     (claim,) = queue.claim(1)
     outcome = decided(claim)
     assert outcome.decision
@@ -180,151 +122,80 @@ def test_a_profile_that_nobody_measured_is_marked(engine: Engine, queue: SqlChec
     assert image(engine, id).calibrated is False
 
 
-def test_a_retryable_error_waits_longer_each_time_and_then_fails(
+def test_error_is_kept_and_checked_at_is_set_only_at_the_end(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
-    (id,) = add_images(engine, 1, _START)
-    for attempt, wait_s in ((1, 10), (2, 20)):
+    (id,) = add_images(engine, 1, START)
+    for wait_s in (10, 20):
         (claim,) = queue.claim(1)
-        assert claim.attempt == attempt
         assert queue.finish([failed(claim, retryable=True)]) == [True]
         row = image(engine, id)
         assert (row.status, row.check_error, row.checked_at) == ("pending", "It did not work.", None)
-        assert queue.next_due_s() == wait_s
-        clock.passes(wait_s - 0.001)
-        assert queue.claim(1) == []
-        clock.passes(0.001)
+        clock.advance(wait_s)
     (claim,) = queue.claim(1)
     queue.finish([failed(claim, retryable=True)])
-    assert (image(engine, id).status, image(engine, id).checked_at) == ("failed", clock.now)
-    assert [(row.attempt, row.verdict, row.error) for row in log(engine)] == [
-        (n, None, "It did not work.") for n in (1, 2, 3)
-    ]
+    row = image(engine, id)
+    assert (row.status, row.check_error, row.checked_at) == ("failed", "It did not work.", clock.now)
 
 
-def test_the_wait_is_an_hour_at_most(engine: Engine, clock: Clock) -> None:
-    queue = SqlCheckQueue(engine, lease_s=60, max_attempts=100, backoff_s=3000, now=clock)
-    add_images(engine, 1, _START)
-    for _ in range(3):
-        (claim,) = queue.claim(1)
-        queue.finish([failed(claim, retryable=True)])
-        clock.passes(queue.next_due_s() or 0)
-    assert clock.now == _START + timedelta(seconds=3000 + 3600 + 3600)
+def test_unreadable_photo_keeps_its_error(engine: Engine, queue: SqlCheckQueue) -> None:
+    (id,) = add_images(engine, 1, START)
     (claim,) = queue.claim(1)
-    queue.finish([failed(replace(claim, attempt=99), retryable=True)])
-    assert queue.next_due_s() == 3600
+    assert queue.finish([failed(claim, unreadable=True)]) == [True]
+    assert (image(engine, id).status, image(engine, id).check_error) == ("unreadable", "It did not work.")
 
 
-@pytest.mark.parametrize(
-    ("outcome", "status", "verdict"),
-    [
-        (lambda claim: failed(claim, unreadable=True), "unreadable", "unreadable"),
-        (lambda claim: failed(claim, unreadable=True, retryable=True), "unreadable", "unreadable"),
-        (failed, "failed", None),
-    ],
-)
-def test_an_error_that_time_does_not_mend_is_final(
-    engine: Engine,
-    queue: SqlCheckQueue,
-    outcome: Callable[[Claim], Outcome],
-    status: str,
-    verdict: str | None,
-) -> None:
-    (id,) = add_images(engine, 1, _START)
-    (claim,) = queue.claim(1)
-    assert queue.finish([outcome(claim)]) == [True]
-    assert (image(engine, id).status, image(engine, id).check_error) == (status, "It did not work.")
-    assert [(row.verdict, row.error) for row in log(engine)] == [(verdict, "It did not work.")]
-
-
-def test_a_lease_that_ran_out_brings_the_photo_back(
-    engine: Engine, queue: SqlCheckQueue, clock: Clock
-) -> None:
-    (id,) = add_images(engine, 1, _START)
+def test_stale_token_changes_no_column(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
+    (id,) = add_images(engine, 1, START)
     (old,) = queue.claim(1)
-    clock.passes(60)
-    assert queue.claim(1) == []
-    assert queue.next_due_s() == 0
-    clock.passes(1)
-    (new,) = queue.claim(1)
-    assert (new.photo_id, new.attempt) == (id, 2)
-    assert new.token != old.token
-    assert [(row.attempt, row.error) for row in log(engine)] == [
-        (1, "The checker stopped in the middle of this photo once.")
-    ]
-
-
-def test_a_stale_token_writes_nothing(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
-    (id,) = add_images(engine, 1, _START)
-    (old,) = queue.claim(1)
-    clock.passes(61)
-    (new,) = queue.claim(1)
+    clock.advance(61)
+    queue.claim(1)
     before = (image(engine, id), log(engine))
     assert queue.finish([decided(old, Verdict.NOT_CAT)]) == [False]
     assert queue.finish([failed(old, retryable=True)]) == [False]
     queue.release([old])
     assert (image(engine, id), log(engine)) == before
-    assert queue.finish([decided(new)]) == [True]
-    assert queue.finish([decided(new, Verdict.NOT_CAT)]) == [False]
-    assert image(engine, id).status == "cat"
 
 
-def test_a_photo_deleted_meanwhile_is_no_error(engine: Engine, queue: SqlCheckQueue) -> None:
-    (id,) = add_images(engine, 1, _START)
-    (claim,) = queue.claim(1)
-    assert Photos(engine, PHOTOS, THUMBNAILS).delete(id, image(engine, id).owner_id, _START)
-    assert queue.finish([decided(claim)]) == [False]
-    queue.release([claim])
-    assert log(engine) == []
-
-
-def test_a_photo_that_kills_its_checker_fails_in_the_end(
+def test_photo_that_kills_its_checker_keeps_the_reason(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
-    deadly, harmless = add_images(engine, 2, _START)
+    (id,) = add_images(engine, 1, START)
     for _ in range(3):
-        claims = queue.claim(2)
-        queue.release([claim for claim in claims if claim.photo_id == harmless])
-        clock.passes(61)
-    (claim,) = queue.claim(5)
-    assert (claim.photo_id, claim.attempt) == (harmless, 1)
-    row = image(engine, deadly)
-    reason = "The checker stopped in the middle of this photo 3 times."
+        queue.claim(1)
+        clock.advance(61)
+    assert queue.claim(5) == []
+    row = image(engine, id)
     assert (row.status, row.check_error, row.checked_at, row.claim_token) == (
         "failed",
-        reason,
+        "The checker stopped in the middle of this photo 3 times.",
         clock.now,
         None,
     )
-    assert log(engine)[-1].error == reason
 
 
-def test_a_release_gives_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
-    ids = add_images(engine, 3, _START)
-    claims = queue.claim(3)
-    queue.release(claims[:2])
+def test_release_takes_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
+    ids = add_images(engine, 3, START)
+    queue.release(queue.claim(3)[:2])
     assert [image(engine, id).attempts for id in ids] == [0, 0, 1]
-    assert [(c.photo_id, c.attempt) for c in queue.claim(3)] == [(ids[0], 1), (ids[1], 1)]
-    queue.release([])
-    assert log(engine) == []
 
 
-def test_a_person_has_the_last_word(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
-    ids = add_images(engine, 4, _START)
+def test_human_verdict_outranks_every_outcome(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
+    ids = add_images(engine, 4, START)
     by_id = {claim.photo_id: claim for claim in queue.claim(4)}
     with writing(engine) as connection:
-        connection.execute(update(photos).values(human_verdict="not_cat", human_verdict_at=_START))
+        connection.execute(update(photos).values(human_verdict="not_cat", human_verdict_at=START))
     assert queue.finish([decided(by_id[ids[0]])]) == [True]
     assert queue.finish([failed(by_id[ids[1]], retryable=True)]) == [True]
     queue.release([by_id[ids[2]]])
-    clock.passes(61)
+    clock.advance(61)
     assert queue.claim(4) == []
     assert [image(engine, id).status for id in ids] == ["not_cat"] * 4
     assert image(engine, ids[0]).score == 0.9
 
 
-def test_verdict_and_log_row_come_together_or_not_at_all(engine: Engine, queue: SqlCheckQueue) -> None:
-    (id,) = add_images(engine, 1, _START)
+def test_verdict_is_not_written_without_its_log_row(engine: Engine, queue: SqlCheckQueue) -> None:
+    (id,) = add_images(engine, 1, START)
     (claim,) = queue.claim(1)
     before = image(engine, id)
     with writing(engine) as connection:
@@ -340,17 +211,18 @@ def test_verdict_and_log_row_come_together_or_not_at_all(engine: Engine, queue: 
     assert queue.finish([decided(claim)]) == [True]
 
 
-def test_what_waits_is_counted(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
-    assert (queue.waiting_count(), queue.next_due_s()) == (0, None)
-    add_images(engine, 3, _START + timedelta(seconds=7))
-    assert (queue.waiting_count(), queue.next_due_s()) == (3, 7)
-    clock.passes(8)
-    assert queue.next_due_s() == 0
+def test_waiting_count_covers_pending_photos_due_or_not(
+    engine: Engine, queue: SqlCheckQueue, clock: Clock
+) -> None:
+    assert queue.waiting_count() == 0
+    add_images(engine, 3, START + timedelta(seconds=7))
+    assert queue.waiting_count() == 3
+    clock.advance(8)
     queue.claim(3)
-    assert (queue.waiting_count(), queue.next_due_s()) == (0, 60)
+    assert queue.waiting_count() == 0
 
 
-def test_a_database_that_is_away_can_be_tried_again(tmp_path: Path) -> None:
+def test_unreachable_database_is_a_retryable_error(tmp_path: Path) -> None:
     away = make_engine(f"sqlite:///{tmp_path / 'no' / 'folder.sqlite3'}")
     queue = SqlCheckQueue(away, lease_s=60, max_attempts=3, backoff_s=10)
     for use in (lambda: queue.claim(1), queue.waiting_count):
@@ -418,7 +290,7 @@ sys.stdin.readline()
 """
 
 
-def test_after_kill_9_in_the_middle_every_photo_gets_its_verdict(engine: Engine, clock: Clock) -> None:
+def test_every_photo_gets_its_verdict_after_kill_9(engine: Engine, clock: Clock) -> None:
     ids = add_images(engine, 10)
     victim = _python(_VICTIM, engine.url.render_as_string(hide_password=False))
     assert victim.stdout and victim.stdout.readline() == "in the middle\n"
@@ -455,11 +327,11 @@ def _plans(engine: Engine, use: Callable[[], object]) -> str:
     return "\n".join(lines)
 
 
-def test_the_cost_of_a_claim_follows_the_backlog_not_the_archive(
+def test_claim_cost_depends_on_the_backlog_not_on_finished_photos(
     engine: Engine, queue: SqlCheckQueue
 ) -> None:
-    add_images(engine, 5, _START)
-    add_images(engine, 5000, _START, status="cat")
+    add_images(engine, 5, START)
+    add_images(engine, 5000, START, status="cat")
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("ANALYZE"))
     plans = _plans(engine, lambda: queue.claim(2))
@@ -473,6 +345,6 @@ def test_the_cost_of_a_claim_follows_the_backlog_not_the_archive(
 
 
 def test_only_checked_statuses_are_stored(engine: Engine) -> None:
-    add_images(engine, 1, _START)
+    add_images(engine, 1, START)
     with pytest.raises(IntegrityError), writing(engine) as connection:
         connection.execute(update(photos).values(status="perhaps"))

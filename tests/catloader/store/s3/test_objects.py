@@ -220,17 +220,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     _store(s3_server.endpoint_url, **keys).ensure_buckets()
 
 
-def test_the_checker_fetches_both_views(objects: ObjectStore) -> None:
-    objects.put(objects.photos_bucket, "p", b"photo")
-    objects.put(objects.thumbnails_bucket, "t", b"thumbnail")
-    source, claim = S3ImageSource(objects), Claim(1, "token", "p", "t", 1)
-    assert [source.get(claim, view) for view in (Rendition.PHOTO, Rendition.THUMBNAIL)] == [
-        b"photo",
-        b"thumbnail",
-    ]
-
-
-def test_the_checker_learns_whether_the_photo_or_the_store_is_missing(objects: ObjectStore) -> None:
+def test_image_source_tells_a_missing_object_from_an_unavailable_store(objects: ObjectStore) -> None:
     claim = Claim(1, "token", "none", "none", 1)
     with pytest.raises(checker_errors.ObjectMissing):
         S3ImageSource(objects).get(claim, Rendition.PHOTO)
