@@ -1,21 +1,24 @@
-# docker build --target cpu  -t catloader .          [--build-arg TORCH_INDEX=URL of CPU-only wheels]
-# docker build --target cuda -t catloader:cuda .     (run it with --gpus all)
-# --build-arg MODEL=resnet50 puts those weights in; the EfficientNet-Lite networks are always there.
+# docker build --target cpu  -t catloader .          torch for CPUs
+# docker build --target cuda -t catloader:cuda .     torch with CUDA: run it with --gpus all
+# --build-arg MODEL=resnet50      puts those weights in; the EfficientNet-Lite models are always there
+# --build-arg EXTRAS=calibrate    installs requirements-calibrate.txt too
+# --build-arg TORCH_INDEX=URL     takes torch for CPUs from another index than PyTorch's own
 
-FROM python:3.11-slim AS packages-cuda
+FROM python:3.11-slim AS locked
 WORKDIR /build
-COPY requirements.txt .
-RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir -r requirements.txt
+COPY requirements*.txt ./
+COPY scripts/install scripts/
+ENV VENV=/opt/venv PIP_NO_CACHE_DIR=1
 
-FROM python:3.11-slim AS packages-cpu
+FROM locked AS packages-cuda
+ARG EXTRAS=""
+RUN export TORCH_INDEX=default \
+ && for file in requirements.txt ${EXTRAS:+requirements-$EXTRAS.txt}; do scripts/install $file || exit 1; done
+
+FROM locked AS packages-cpu
+ARG EXTRAS=""
 ARG TORCH_INDEX=""
-WORKDIR /build
-COPY requirements.txt .
-RUN python -m venv /opt/venv \
- && if [ -n "$TORCH_INDEX" ]; then \
-      /opt/venv/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" $(grep -E '^torch(vision)?==' requirements.txt); \
-    fi \
- && /opt/venv/bin/pip install --no-cache-dir -r requirements.txt
+RUN for file in requirements.txt ${EXTRAS:+requirements-$EXTRAS.txt}; do scripts/install $file || exit 1; done
 
 FROM python:3.11-slim AS app
 RUN useradd --system --uid 10001 --home-dir /data catloader \

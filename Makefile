@@ -1,15 +1,15 @@
-# make run [MODEL=resnet50] | demo | test | check | clean
-# PYTHON=python3.12 picks an interpreter; TORCH_INDEX=URL takes torch from that index (CPU-only wheels, 1 GB instead of 6).
+# PYTHON=python3.12 names an interpreter; TORCH_INDEX=URL another package index for torch (see docs/operations.md).
 
 PY := .venv/bin/python
 RUNTIME := .venv/.requirements
 DEV := .venv/.requirements-dev
+export PYTHON TORCH_INDEX
 
-.PHONY: run demo test check clean
+.PHONY: run demo test check lock clean help
 .DEFAULT_GOAL := run
 
+run: $(RUNTIME) ## Start the site on http://127.0.0.1:8000 [MODEL=resnet50]
 # exec: Ctrl-C goes straight to the server, with no shell between.
-run: $(RUNTIME)
 ifdef MODEL
 	@$(PY) -m catloader models fetch $(MODEL)
 	@CATCHECK_MODEL=$(MODEL) exec $(PY) -m catloader serve
@@ -17,7 +17,7 @@ else
 	@exec $(PY) -m catloader serve
 endif
 
-demo: $(RUNTIME)
+demo: $(RUNTIME) ## Show the main job in a terminal, in a temporary folder [MODEL=resnet50]
 ifdef MODEL
 	@$(PY) -m catloader models fetch $(MODEL)
 	@CATCHECK_MODEL=$(MODEL) exec $(PY) -m catloader demo
@@ -25,25 +25,30 @@ else
 	@exec $(PY) -m catloader demo
 endif
 
-test: check
+test: check ## Run the quality gate and all tests (15 minutes)
 	$(PY) -m pytest
 
-check: $(DEV)
+check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-# Your photos and users (data/) and fetched weights (models/weights/) stay.
-clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+lock: $(DEV) ## Write the requirements files from pyproject.toml [UPGRADE=1: newest versions]
+	$(PY) scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove the environment and all caches; photos, users and fetched weights stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A stamp, so that a second run installs nothing.
-$(RUNTIME): requirements.txt
-	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) scripts/install requirements.txt
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# Stamps, so that a second run installs nothing.
+$(RUNTIME): requirements.txt requirements-torch.txt
+	@scripts/install requirements.txt
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)
-	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) scripts/install requirements-dev.txt
+	@scripts/install requirements-dev.txt
 	@touch $@

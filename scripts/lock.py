@@ -1,0 +1,111 @@
+"""Write the lock files from pyproject.toml: `make lock`, or `make lock UPGRADE=1` for newer versions.
+
+All versions come from one resolution, so that any of the files can be installed on top of another. torch and
+what is built against it have a file of their own, because scripts/install may take them from another index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+UV = Path(sys.executable).with_name("uv")
+
+# Packages whose wheels fit only the torch of the same index, and the CUDA libraries that torch depends on.
+BUILT_AGAINST_TORCH = re.compile(r"torch(vision|codec)?|triton|(cuda|nvidia)-.*")
+TORCH_FILE = "requirements-torch.txt"
+TORCH_HEADER = """\
+# torch, what is built against it, and the CUDA libraries that the wheels of the plain index need.
+# scripts/install takes the first group from PyTorch's index of CPU-only wheels where there is no NVIDIA GPU.
+"""
+
+_DEVELOPMENT = [f"--extra={name}" for name in ("quickstart", "calibrate", "optimise", "nvjpeg")]
+# File -> its first line, and what of pyproject.toml it locks. The others go on top of the first and do not
+# include it: where torch is one for CPUs, that would bring the CUDA libraries.
+BASE = "requirements.txt"
+FILES = {
+    BASE: ("Everything that `make run` and `make demo` need.", ["--extra=quickstart"]),
+    "requirements-calibrate.txt": (
+        "What `catloader models calibrate` needs on top of requirements.txt.",
+        ["--extra=quickstart", "--extra=calibrate"],
+    ),
+    "requirements-dev.txt": (
+        "What `make test` needs on top of requirements.txt.",
+        [*_DEVELOPMENT, "--group=dev"],
+    ),
+    "requirements-bench.txt": (
+        "What the benchmarks compare with, and what makes int8 variants, on top of requirements.txt.",
+        [*_DEVELOPMENT, "--group=bench"],
+    ),
+}
+_MADE_BY = "# Made by `make lock` from pyproject.toml; do not edit.\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--upgrade", action="store_true", help="take the newest versions, not those locked now"
+    )
+    upgrade = parser.parse_args().upgrade
+    with tempfile.TemporaryDirectory() as folder:
+        versions = Path(folder) / "versions.txt"
+        if not upgrade:  # uv keeps the versions that it finds in its output file
+            locked = [ROOT / TORCH_FILE, *(ROOT / name for name in FILES)]
+            versions.write_text("\n".join(_pins(path) for path in locked if path.exists()), "utf-8")
+        _compile("--all-extras", "--group=dev", "--group=bench", "--output-file", str(versions))
+        packages = {
+            name: _packages(_compile(*what, "--generate-hashes", "--constraints", str(versions)))
+            for name, (_, what) in FILES.items()
+        }
+    torch = {
+        name: lines
+        for locked in packages.values()
+        for name, lines in locked.items()
+        if BUILT_AGAINST_TORCH.fullmatch(name)
+    }
+    # torch and its kin first: scripts/install reads their versions, a person looks for them.
+    ordered = sorted(torch, key=lambda name: (not name.startswith("torch"), name))
+    (ROOT / TORCH_FILE).write_text(
+        TORCH_HEADER + _MADE_BY + "".join(torch[name] for name in ordered), "utf-8"
+    )
+    for name, (purpose, _) in FILES.items():
+        elsewhere = torch if name == BASE else torch | packages[BASE]
+        own = {package: lines for package, lines in packages[name].items() if package not in elsewhere}
+        include = f"-r {TORCH_FILE}\n" if name == BASE else ""
+        text = f"# {purpose}\n{_MADE_BY}{include}" + "".join(own[package] for package in sorted(own))
+        (ROOT / name).write_text(text, "utf-8")
+        print(f"{name}: {len(own)} packages")
+    print(f"{TORCH_FILE}: {len(torch)} packages")
+    return 0
+
+
+def _compile(*arguments: str) -> str:
+    """Resolve for every platform and for Python 3.11 and newer, with one version of each package for all."""
+    command = [str(UV), "pip", "compile", "pyproject.toml", "--universal", "--python-version=3.11"]
+    plain = ["--fork-strategy=fewest", "--no-header", "--no-annotate", "--quiet"]
+    # No index, link or path of the machine that resolves may get into the files.
+    neutral = ["--no-config", "--no-emit-package=catloader"]
+    run = subprocess.run(
+        [*command, *plain, *neutral, *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE
+    )
+    return run.stdout.decode()
+
+
+def _packages(text: str) -> dict[str, str]:
+    """Name -> its lines: the pin, and one line per hash."""
+    return {
+        block.partition("==")[0]: block for block in re.findall(r"^\S.*\n(?:[ \t].*\n)*", text, re.MULTILINE)
+    }
+
+
+def _pins(path: Path) -> str:
+    return "\n".join(re.findall(r"^[\w.-]+==[^ ;\n]+", path.read_text("utf-8"), re.MULTILINE))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
