@@ -19,7 +19,7 @@ from checker.pixels.crop import crop_box, preprocessing_of
 from checker.pixels.decode import decode
 from checker.pixels.opening import opened
 from checker.pixels.orientation import orientation_of, turned
-from checker.ports import Floats, Pixels, Rendition
+from checker.values import Floats, Pixels, Rendition
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
 

@@ -25,16 +25,8 @@ from checker.errors import (
 )
 from checker.pixels.crop import preprocessing_of
 from checker.pixels.decode import decode
-from checker.ports import (
-    Claim,
-    Classifier,
-    DecisionRule,
-    Evidence,
-    ImageSource,
-    Outcome,
-    Pixels,
-    Rendition,
-)
+from checker.ports import Classifier, DecisionRule, ImageSource
+from checker.values import Claim, Evidence, Outcome, Pixels, Rendition
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from checker.errors import ObjectMissing
-from checker.ports import Claim, Outcome, Rendition, Verdict
+from checker.values import Claim, Outcome, Rendition, Verdict
 
 
 class InMemoryImageSource:

@@ -21,7 +21,8 @@ from checker import pipeline
 from checker.errors import CheckerError
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import keep_memory
-from checker.ports import CheckQueue, Claim, ImageSource, Outcome
+from checker.ports import CheckQueue, ImageSource
+from checker.values import Claim, Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from checker.pixels.crop import preprocessing_of
 from checker.pixels.decode import decode
-from checker.ports import Activations, Classifier, Evidence, Floats, ModelInfo, Pixels, Rendition
+from checker.ports import Classifier
+from checker.values import Activations, Evidence, Floats, ModelInfo, Pixels, Rendition
 from scripts._photos import CAT, WILD_FELINE, LabelledPhoto, describe, named
 
 BATCH_PHOTOS = 4

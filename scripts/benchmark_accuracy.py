@@ -38,8 +38,8 @@ from checker.evaluation.statistics import (
     recall_at_fpr,
     reliability,
 )
-from checker.ports import ModelInfo
 from checker.runtimes.load import load_classifier
+from checker.values import ModelInfo
 from models.catalogue import entry_named, resolve
 from scripts._command import CannotRun, new_file, plainly
 from scripts._forms import PRECISIONS, must_exist

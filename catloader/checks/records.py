@@ -16,8 +16,9 @@ from catloader.store.db.check_log import CheckedPhoto, CheckLog, Logged, Ran
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError
 from checker.pipeline import LoadedModel, check_batch, fetch, judge
-from checker.ports import Claim, Classifier, Decision, ImageSource, Outcome, Verdict
+from checker.ports import Classifier, ImageSource
 from checker.testing import InMemoryImageSource
+from checker.values import Claim, Decision, Outcome, Verdict
 
 CPU_TOLERANCE = 1e-5
 """Of a score. The same processor gives the same bits; another one adds up in another order (1e-6)."""

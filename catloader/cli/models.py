@@ -10,7 +10,7 @@ import click
 
 from catloader.checks.promotion import resolve_model
 from catloader.settings import Settings
-from checker.ports import Pixels
+from checker.values import Pixels
 from models.catalogue import Entry, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
 

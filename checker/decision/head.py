@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.ports import Evidence, Floats
+from checker.values import Evidence, Floats
 
 Doubles = npt.NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from checker.decision.head import Head, log_sum_exp
 from checker.decision.profile import OperatingPoint, Profile
 from checker.decision.subject import CLASSES, Subject
 from checker.errors import ModelRefused
-from checker.ports import Decision, Evidence, Floats, Label, Rendition, Verdict
+from checker.values import Decision, Evidence, Floats, Label, Rendition, Verdict
 
 UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "models" / "profiles"

@@ -18,7 +18,7 @@ from typing import Any
 from checker.decision.head import Head
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.ports import ModelInfo
+from checker.values import ModelInfo
 from models.catalogue import Preprocessing
 
 FORMAT = 1

@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from checker.decision.head import Head, log_odds
 from checker.decision.subject import Subject
-from checker.ports import Evidence
+from checker.values import Evidence
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

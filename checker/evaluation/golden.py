@@ -12,8 +12,9 @@ from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import Profile
 from checker.pixels.crop import preprocessing_of
 from checker.pixels.decode import decode
-from checker.ports import Classifier, Evidence, Rendition
+from checker.ports import Classifier
 from checker.runtimes.self_test import names_digest
+from checker.values import Evidence, Rendition
 
 PHOTO = SHIPPED_PROFILES / "golden.jpg"
 """Chelsea the cat, from scikit-image (CC0, by Stefan van der Walt)."""

@@ -23,8 +23,8 @@ from checker.folder.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
 from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
 from checker.pixels.renditions import site_renditions
-from checker.ports import ModelInfo, Rendition
 from checker.runtimes.select import RuntimeRequest, load_checker
+from checker.values import ModelInfo, Rendition
 from models.catalogue import Entry, class_names, resolve
 
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.folder.arguments import printable
 from checker.folder.walk import Checked
-from checker.ports import ModelInfo, Rendition, Verdict
+from checker.values import ModelInfo, Rendition, Verdict
 
 Row = dict[str, Any]
 Writer = Callable[[Row], str]

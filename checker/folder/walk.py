@@ -22,7 +22,7 @@ from checker.errors import ClassifierFailed, UnreadableImage
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.decode import keep_memory
 from checker.pixels.renditions import site_renditions
-from checker.ports import Claim, Outcome, Rendition
+from checker.values import Claim, Outcome, Rendition
 
 EXTENSIONS = (
     ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from checker.ports import Rendition
+from checker.values import Rendition
 from models.catalogue import Preprocessing
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

@@ -16,7 +16,7 @@ from checker.pixels.colour import to_rgb
 from checker.pixels.crop import RESAMPLING, Frame, exact_crop, frame_of, just_the_crop, source_box
 from checker.pixels.opening import opened
 from checker.pixels.orientation import MIRRORED_X, MIRRORED_Y, SWAPPED, orientation_of, turned
-from checker.ports import Pixels
+from checker.values import Pixels
 from models.catalogue import Preprocessing
 
 LIBRARIES = ("numpy", "pillow", *(("simplejpeg", "cykooz-resizer") if simd_jpeg.IS_INSTALLED else ()))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checker.pixels.crop import frame_of
-from checker.ports import Pixels
+from checker.values import Pixels
 from models.catalogue import Preprocessing
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from checker.pixels.colour import averageable, to_srgb
 from checker.pixels.opening import opened
 from checker.pixels.orientation import orientation_of, turned
 from checker.pixels.sizes import DEFAULT_SIZES, RenditionSizes
-from checker.ports import Rendition
+from checker.values import Rendition
 
 
 class Crop(NamedTuple):

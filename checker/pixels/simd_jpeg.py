@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from checker.pixels.crop import frame_of, needed_span, source_box
-from checker.ports import Pixels
+from checker.values import Pixels
 from models.catalogue import Preprocessing
 
 try:

@@ -14,7 +14,8 @@ from concurrent.futures import Future
 import numpy as np
 
 from checker.errors import CheckerError, ClassifierFailed
-from checker.ports import Activations, Classifier, ModelInfo, Pixels
+from checker.ports import Classifier
+from checker.values import Activations, ModelInfo, Pixels
 from models.catalogue import Preprocessing
 
 WAIT_MS = 3.0

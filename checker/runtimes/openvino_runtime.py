@@ -17,7 +17,7 @@ import numpy as np
 
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
-from checker.ports import Activations, Floats, ModelInfo, Pixels
+from checker.values import Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
 from models.openvino_ir import Manifest, verify, without_telemetry

@@ -17,8 +17,9 @@ from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import Profile, ProfileKey, load_profile
 from checker.errors import ModelRefused
 from checker.pipeline import check_batch
-from checker.ports import Claim, Classifier, Decision, ModelInfo, Rendition
+from checker.ports import Classifier
 from checker.testing import InMemoryImageSource
+from checker.values import Claim, Decision, ModelInfo, Rendition
 
 LABEL_TOLERANCE = {"fp32": 0.003, "fp16": 0.01, "bf16": 0.03, "int8": 0.05}
 """Of a confidence, where the profile names no ``label_tolerance``. With fp32, another processor moves one by

@@ -13,9 +13,9 @@ from torch import Tensor
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
-from checker.ports import Activations, Floats, ModelInfo, Pixels
 from checker.runtimes.cuda_graphs import Graphs, cuda_recorder
 from checker.runtimes.prepack import pack
+from checker.values import Activations, Floats, ModelInfo, Pixels
 from models.build import build, fold_batch_norms, verify
 from models.catalogue import Entry, Preprocessing
 

@@ -32,7 +32,7 @@ from catloader.store.db.engine import make_engine, reading, utcnow, writing
 from catloader.store.db.migrate import no_answer
 from catloader.store.db.queue_sql import log_row
 from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
-from checker.ports import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
+from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 from scripts._command import CannotRun
 
 _AT_ONCE = 50_000

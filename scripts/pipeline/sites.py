@@ -20,8 +20,8 @@ from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
 from checker.cores import available_cores
 from checker.pipeline import LoadedModel
-from checker.ports import Rendition
 from checker.service import CheckerService
+from checker.values import Rendition
 from scripts.pipeline import rows as pipeline_rows
 
 

@@ -13,8 +13,8 @@ from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.rechecks import Rechecks, Which
 from checker.pipeline import LoadedModel, check_batch
-from checker.ports import Claim
 from checker.testing import InMemoryImageSource
+from checker.values import Claim
 from scripts.pipeline.sites import Site, Stored
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from catloader.wiring import load_model
 from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.decision.profile import Profile
 from checker.pipeline import LoadedModel, check_batch
-from checker.ports import Claim, Decision, Rendition, Verdict
 from checker.testing import InMemoryImageSource
+from checker.values import Claim, Decision, Rendition, Verdict
 from scripts._photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
 from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
 

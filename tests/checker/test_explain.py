@@ -20,7 +20,7 @@ from checker.errors import ModelRefused, UnreadableImage
 from checker.explain import explain, heat_map, overlay
 from checker.pixels.crop import crop_box
 from checker.pixels.decode import decode
-from checker.ports import Floats
+from checker.values import Floats
 from models.build import architecture, build
 from models.catalogue import Entry, load_catalogue, resolve
 

@@ -13,8 +13,9 @@ import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, UnreadableImage
 from checker.pipeline import check_batch, fetch, judge
-from checker.ports import Claim, Classifier, Rendition
+from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
+from checker.values import Claim, Rendition
 from models.catalogue import resolve
 from tests.support.fakes import FaultySource, StubClassifier, StubRule, claim_of, flat, photo
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
-from checker.ports import Claim, Rendition
 from checker.service import CheckerService, LoadedModel
+from checker.values import Claim, Rendition
 from models.errors import WeightsMissing
 from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of
 

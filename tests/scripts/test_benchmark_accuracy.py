@@ -13,7 +13,7 @@ import skimage
 from PIL import Image
 
 from checker.decision.subject import SUBJECTS
-from checker.ports import Activations, Evidence
+from checker.values import Activations, Evidence
 from scripts import benchmark_accuracy
 from scripts._measure import Measured
 from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regressions

@@ -12,22 +12,19 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from checker.ports import (
+from checker.ports import CheckQueue, Classifier, DecisionRule, ImageSource
+from checker.testing import InMemoryCheckQueue, InMemoryImageSource
+from checker.values import (
     Activations,
-    CheckQueue,
     Claim,
-    Classifier,
     Decision,
-    DecisionRule,
     Evidence,
-    ImageSource,
     ModelInfo,
     Outcome,
     Pixels,
     Rendition,
     Verdict,
 )
-from checker.testing import InMemoryCheckQueue, InMemoryImageSource
 from models.catalogue import Preprocessing, entry_named
 
 LITE0 = entry_named("efficientnet_lite0")

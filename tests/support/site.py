@@ -21,7 +21,7 @@ from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.wiring import Services, build
-from checker.ports import Decision, Label, ModelInfo, Outcome, Rendition, Verdict
+from checker.values import Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 
 PASSWORD = "correct horse battery"
 

@@ -15,7 +15,7 @@ from catloader.store.db import queue_sql as sql
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import Status
 from checker import errors as checker_errors
-from checker.ports import Claim, Outcome
+from checker.values import Claim, Outcome
 
 
 class SqlCheckQueue:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from catloader.store.db.photos import status_is
 from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
-from checker.ports import Decision, ModelInfo, Outcome
+from checker.values import Decision, ModelInfo, Outcome
 
 _now: ColumnElement[Any] = bindparam("now", type_=UtcDateTime())
 _ours = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))

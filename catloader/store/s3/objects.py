@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from catloader.errors import NotFound, StoreUnavailable
 from checker import errors as checker_errors
-from checker.ports import Claim, Rendition
+from checker.values import Claim, Rendition
 
 _CHUNK_BYTES = 256 * 1024
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -31,7 +31,8 @@ from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
 from checker.pipeline import LoadedModel, check_batch
-from checker.ports import Claim, Classifier, Rendition
+from checker.ports import Classifier
+from checker.values import Claim, Rendition
 from tests.support.rows import add_images
 
 PHOTOS = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "horse.png")

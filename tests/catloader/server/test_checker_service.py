@@ -21,8 +21,9 @@ from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, phot
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import load_model
 from checker.pipeline import LoadedModel
-from checker.ports import Claim, ImageSource, Rendition
+from checker.ports import ImageSource
 from checker.service import CheckerService
+from checker.values import Claim, Rendition
 from tests.support.rows import some_user
 
 PICTURES = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "camera.png", "moon.png")

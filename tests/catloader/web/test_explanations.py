@@ -32,7 +32,7 @@ from catloader.store.db.schema import photos
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.profile import load_profile
-from checker.ports import Verdict
+from checker.values import Verdict
 from models.catalogue import resolve
 from models.digest import verify
 from tests.support.site import PASSWORD, Person, check, running_site, services_of

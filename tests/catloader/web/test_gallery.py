@@ -14,7 +14,7 @@ from sqlalchemy import Engine, update
 from catloader.store.db.schema import photos
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from checker.ports import Outcome, Verdict
+from checker.values import Outcome, Verdict
 from tests.support.site import Person, check, jpeg, running_site, services_of
 
 

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from checker.ports import WAKE_UP_PATH, Verdict
+from checker.ports import WAKE_UP_PATH
+from checker.values import Verdict
 from tests.support.site import Person, check, jpeg, running_site, services_of
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 
 import pytest
 
-from checker.ports import CheckQueue, Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
+from checker.ports import CheckQueue
+from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

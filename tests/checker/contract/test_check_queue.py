@@ -11,8 +11,8 @@ from catloader.store.db.engine import reading
 from catloader.store.db.photos import Photo, Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import check_log
-from checker.ports import Verdict
 from checker.testing import InMemoryCheckQueue
+from checker.values import Verdict
 from tests.checker.contract.queue import START, CheckQueueContract, Clock, LogEntry, QueueUnderTest
 from tests.support.rows import PHOTOS, THUMBNAILS, add_images
 

@@ -14,8 +14,9 @@ from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable, UnreadableImage
 from checker.folder.walk import FileSource
 from checker.pixels.renditions import site_renditions
-from checker.ports import Claim, ImageSource, Rendition
+from checker.ports import ImageSource
 from checker.testing import InMemoryImageSource
+from checker.values import Claim, Rendition
 from tests.support.fakes import photo
 
 

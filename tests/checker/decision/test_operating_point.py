@@ -18,7 +18,7 @@ from checker.decision.operating_point import (
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
 from checker.decision.subject import SUBJECTS, Subject
 from checker.errors import ModelRefused
-from checker.ports import Activations, Evidence, Floats, ModelInfo, Rendition, Verdict
+from checker.values import Activations, Evidence, Floats, ModelInfo, Rendition, Verdict
 from models.catalogue import class_names, entry_named
 
 HOUSE_CAT = SUBJECTS["house_cat"]

@@ -7,7 +7,7 @@ import pytest
 
 from checker.decision.profile import find_profile
 from checker.decision.subject import SUBJECTS
-from checker.ports import Activations, Evidence, ModelInfo
+from checker.values import Activations, Evidence, ModelInfo
 from models.catalogue import Preprocessing, entry_named
 from scripts._measure import Measured
 from scripts._photos import NoData, labelled_photos

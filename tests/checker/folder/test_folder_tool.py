@@ -33,9 +33,9 @@ from checker.folder.walk import Checked, Found, check_files, read, walk
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.renditions import site_renditions
 from checker.pixels.sizes import DEFAULT_SIZES
-from checker.ports import Claim, Decision, Rendition, Verdict
 from checker.runtimes.load import load_classifier
 from checker.testing import InMemoryImageSource
+from checker.values import Claim, Decision, Rendition, Verdict
 from models.catalogue import class_names, resolve
 from scripts._photos import WILD_FELINE
 from tests.support.hostile import HostileCorpus

@@ -17,7 +17,7 @@ from checker.pixels import repair
 from checker.pixels.opening import MAX_PIXELS
 from checker.pixels.renditions import site_renditions
 from checker.pixels.repair import repaired
-from checker.ports import Rendition
+from checker.values import Rendition
 
 COFFEE = Image.fromarray(skimage.data.coffee()).resize((240, 160))  # type: ignore[no-untyped-call]
 

@@ -12,7 +12,7 @@ from PIL import Image
 from checker.errors import UnreadableImage
 from checker.pixels.renditions import site_renditions
 from checker.pixels.tiff import full_picture_first
-from checker.ports import Rendition
+from checker.values import Rendition
 
 RGB, CFA, LINEAR_RAW = 2, 32803, 34892
 PREVIEW = {254: (4, 1)}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from checker.errors import ClassifierFailed
-from checker.ports import Activations, ModelInfo, Pixels
 from checker.runtimes.batcher import Batcher
 from checker.runtimes.torch_runtime import TorchClassifier
+from checker.values import Activations, ModelInfo, Pixels
 from models.catalogue import Preprocessing, resolve
 
 ENTRY, PATH = resolve("efficientnet_lite0", Path())

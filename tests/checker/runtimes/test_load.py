@@ -15,10 +15,10 @@ import torch
 
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES, decode
-from checker.ports import Pixels
 from checker.runtimes import cuda_graphs
 from checker.runtimes.load import load_classifier
 from checker.runtimes.torch_runtime import PICTURES_PER_FORWARD, TorchClassifier
+from checker.values import Pixels
 from models.build import architecture, build
 from models.catalogue import Entry, entry_named, resolve
 from tests.support.fakes import photo

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused
-from checker.ports import Classifier, Pixels
+from checker.ports import Classifier
 from checker.runtimes.openvino_runtime import OpenVinoClassifier
+from checker.values import Pixels
 from tests.support import openvino_variants as forms
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,7 +11,7 @@ from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
-from checker.ports import Outcome
+from checker.values import Outcome
 from tests.support.rows import PHOTOS, THUMBNAILS, add_image, add_images, new_image, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -23,7 +23,7 @@ from catloader.store.db.photos import Photo, Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, photos
 from checker import errors as checker_errors
-from checker.ports import Verdict
+from checker.values import Verdict
 from tests.checker.contract.queue import START, Clock, decided, failed
 from tests.support.rows import PHOTOS, THUMBNAILS, add_images
 
@@ -236,7 +236,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from catloader.store.db.engine import make_engine
 from catloader.store.db.queue import SqlCheckQueue
-from checker.ports import Outcome
+from checker.values import Outcome
 engine = make_engine(sys.argv[1])
 queue = SqlCheckQueue(engine, lease_s=600, max_attempts=3, backoff_s=1)
 def work(_):
@@ -281,7 +281,7 @@ _VICTIM = """
 import sys
 from catloader.store.db.engine import make_engine
 from catloader.store.db.queue import SqlCheckQueue
-from checker.ports import Outcome
+from checker.values import Outcome
 queue = SqlCheckQueue(make_engine(sys.argv[1]), lease_s=1, max_attempts=3, backoff_s=1)
 claims = queue.claim(10)
 queue.finish([Outcome(claim=claims[0], error="seen")])

@@ -15,7 +15,7 @@ from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker import errors as checker_errors
-from checker.ports import Claim, Rendition
+from checker.values import Claim, Rendition
 
 _PHOTO = bytes(range(256)) * 4000  # 1 MB: several chunks
 

@@ -1,0 +1,157 @@
+"""The values that travel through the checker: a *claim* goes in, exactly one *outcome* comes out.
+
+All of them are immutable and safe to share between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Selection = int | slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
+"""An index along the first axis: one element (an ``int``) or several."""
+
+LONGEST_BACKOFF_S = 3600.0
+
+
+class Rendition(StrEnum):
+    """The two stored pictures of a photo."""
+
+    PHOTO = "photo"
+    THUMBNAIL = "thumbnail"
+
+
+class Verdict(StrEnum):
+    """The result of a check. ``unsure`` goes to people; it never means "not a cat"."""
+
+    CAT = "cat"
+    UNSURE = "unsure"
+    NOT_CAT = "not_cat"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to check one photo until the lease ends; ``token`` proves it when writing back."""
+
+    photo_id: int
+    token: str
+    photo_key: str
+    thumbnail_key: str
+    attempt: int
+    """1 for the first."""
+
+    def key(self, rendition: Rendition) -> str:
+        """Key of the rendition in the image source."""
+        return self.photo_key if rendition is Rendition.PHOTO else self.thumbnail_key
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One ImageNet class and its softmax confidence, 0..1."""
+
+    index: int
+    name: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activations:
+    """The outputs of a model for a batch of N inputs, in their order; or for one, without the first axis."""
+
+    logits: Floats
+    """float32 ``(N, 1000)``, ImageNet-1k class order, before the softmax."""
+    features: Floats
+    """float32 ``(N, D)``: the pooled penultimate features."""
+    inputs_per_forward: int = 0
+    """Inputs in each forward pass, the last one padded; 0: all N in one."""
+
+    def __getitem__(self, inputs: Selection) -> Activations:
+        return Activations(self.logits[inputs], self.features[inputs], self.inputs_per_forward)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The activations of both renditions of N photos, in one order; or of one, without the first axis."""
+
+    photo: Activations
+    thumbnail: Activations
+
+    @classmethod
+    def of_pairs(cls, activations: Activations) -> Evidence:
+        """Split a batch of ``2 N`` inputs: the photo and the thumbnail of each photo in turn."""
+        return cls(activations[0::2], activations[1::2])
+
+    def __getitem__(self, photos: Selection) -> Evidence:
+        return Evidence(self.photo[photos], self.thumbnail[photos])
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model as it really ran: enough to replay a decision."""
+
+    model: str
+    weights_sha256: str
+    runtime: str
+    """``torch`` or ``openvino``."""
+    precision: str
+    """``fp32``, ``bf16``, ``fp16`` or ``int8``."""
+    device: str
+    """The device in use, as the runtime names it: ``cpu``, ``cuda:0 NVIDIA H200``."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Library name -> version, of the libraries that affect the numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision on one photo, from both renditions."""
+
+    verdict: Verdict
+    score: float
+    """0..1; at or above ``cat_at`` the verdict is cat, below ``not_cat_below`` it is not cat."""
+    cat_at: float
+    not_cat_below: float
+    subject: str
+    profile_id: str
+    """``uncalibrated`` if no profile was measured for this model."""
+    wild_feline: bool
+    """The photo shows a lynx, lion, tiger, ...: a feline, but no house cat."""
+    labels: Mapping[Rendition, tuple[Label, ...]]
+    """The five most likely classes of each rendition, best first."""
+    subject_scores: Mapping[Rendition, Mapping[str, float]]
+    """For each rendition: softmax mass of the subject's classes, by class name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one attempt: a decision, or the reason why there is none."""
+
+    claim: Claim
+    decision: Decision | None = None
+    model_info: ModelInfo | None = None
+    error: str | None = None
+    """One plain sentence; None exactly if ``decision`` is set."""
+    unreadable: bool = False
+    """The photo can't be decoded: final, verdict ``unreadable``."""
+    retryable: bool = False
+    blames_machine: bool = False
+    """The object store or the model failed; the photo is not the cause."""
+    photo_sha256: str | None = None
+    thumbnail_sha256: str | None = None
+    batch_size: int = 0
+    """Model inputs (two for each photo) in the forward pass that decided."""
+    ms: Mapping[str, float] = field(default_factory=dict)
+    """Stage -> milliseconds: ``fetch``, ``decode``, ``classify``, ``total``."""
+
+    def retry_after_s(self, max_attempts: int, backoff_s: float) -> float | None:
+        """Seconds until the next attempt, doubled each time, at most an hour; None: the outcome is final."""
+        attempt = self.claim.attempt
+        if self.decision or self.unreadable or not self.retryable or attempt >= max_attempts:
+            return None
+        return min(LONGEST_BACKOFF_S, backoff_s * 2.0 ** (attempt - 1))
