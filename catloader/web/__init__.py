@@ -11,17 +11,18 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from catloader.settings import Settings
 from catloader.web import api, auth, errors, gallery, health, labels, limits, security, sessions, uploads
-from catloader.web.lingering_close import Drained
+from catloader.web.lingering_close import LingeringClose
 from catloader.wiring import Services, build
 
 SESSION_DAYS = 30
 _FORM_BYTES = 64 * 1024
-"""What a form without files may hold, and what one with files may hold beside them, per file at most 4 kB."""
+"""Limit of a form without files, and of the fields beside files, which get another 4 kB per file."""
 
-_DRAIN_BYTES = 64 * 2**20
+_LINGERING_BYTES = 64 * 2**20
 
 
 def make_app(services: Services) -> Flask:
+    """Build the WSGI application around services that the caller starts and closes."""
     settings = services.settings
     upload_bytes = settings.max_files * (settings.max_file_bytes + 4096) + _FORM_BYTES
     app = Flask(__name__)
@@ -34,24 +35,24 @@ def make_app(services: Services) -> Flask:
         PERMANENT_SESSION_LIFETIME=timedelta(days=SESSION_DAYS),
         MAX_CONTENT_LENGTH=_FORM_BYTES,
         MAX_FORM_MEMORY_SIZE=_FORM_BYTES + settings.max_files * 4096,
-        MAX_FORM_PARTS=2 * settings.max_files + 16,  # each file and its caption
-        # A form that lay open over lunch must still work: the token lives as long as the session.
+        MAX_FORM_PARTS=2 * settings.max_files + 16,  # a file and a caption each
+        # A form left open for hours must still work: the token lives as long as the session.
         WTF_CSRF_TIME_LIMIT=None,
     )
     app.session_interface = sessions.Sessions()
     app.json = security.HtmlSafeJson(app)
     labels.init_app(app)
     security.init_app(app)
-    # Who asks is settled before the form is read: strangers can't make the site spool their uploads.
+    # The user is known before the form is read: without a log-in nothing of an upload is spooled.
     sessions.init_app(app)
     uploads.init_app(app, upload_bytes)
     csrf = CSRFProtect(app)
     errors.init_app(app)
-    for room in (auth, uploads, gallery, api, health):
-        app.register_blueprint(room.blueprint)
+    for module in (auth, uploads, gallery, api, health):
+        app.register_blueprint(module.blueprint)
     limits.init_app(app, settings)
     health.mount_wake_up(app, csrf)
-    app.wsgi_app = Drained(app.wsgi_app, most_bytes=2 * upload_bytes + _DRAIN_BYTES)  # type: ignore[method-assign]
+    app.wsgi_app = LingeringClose(app.wsgi_app, max_bytes=2 * upload_bytes + _LINGERING_BYTES)  # type: ignore[method-assign]
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=hops, x_prefix=hops
@@ -60,6 +61,7 @@ def make_app(services: Services) -> Flask:
 
 
 def own_services(settings: Settings | None) -> Services:
+    """Build and start services for this process; close them at exit."""
     services = build(settings or Settings.from_environment())
     services.start()
     atexit.register(services.close)

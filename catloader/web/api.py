@@ -1,4 +1,4 @@
-"""The JSON that the pages' scripts ask for."""
+"""JSON for the scripts of the pages."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ MAX_IDS = 100
 
 @blueprint.get("/photos/status")
 def status() -> Response:
-    """``?ids=1,2,3`` (at most 100): those of them that are yours, each with its badge."""
+    """Return status and badge of the user's own photos among ``?ids=1,2,3`` (at most 100 ids)."""
     ids = _ids(request.args.get("ids", ""))
-    found = services().photos.statuses(current_user().id, ids) if ids else []
-    shown = []
-    for image in found:
-        label = badge(image)
-        shown.append(
+    photos = services().photos.statuses(current_user().id, ids) if ids else []
+    entries = []
+    for photo in photos:
+        label = badge(photo)
+        entries.append(
             {
-                "id": image.id,
-                "status": image.status,
+                "id": photo.id,
+                "status": photo.status,
                 "label": label.text,
                 "tone": label.tone,
                 "final": label.final,
-                "score": image.score,
-                "calibrated": image.calibrated,
+                "score": photo.score,
+                "calibrated": photo.calibrated,
             }
         )
-    return jsonify(photos=shown)
+    return jsonify(photos=entries)
 
 
 def _ids(text: str) -> list[int]:
-    words = [word for word in text.split(",") if word]
-    if len(words) > MAX_IDS or not all(
-        word.isascii() and word.isdecimal() and len(word) < 20 for word in words
+    items = [item for item in text.split(",") if item]
+    if len(items) > MAX_IDS or not all(
+        item.isascii() and item.isdecimal() and len(item) < 20 for item in items
     ):
         raise InvalidInput(f"ids takes up to {MAX_IDS} numbers, separated by commas.")
-    return [id for id in map(int, words) if id <= MAX_ID]
+    return [id for id in map(int, items) if id <= MAX_ID]

@@ -1,4 +1,4 @@
-"""Register, log in, log out, change the password, leave."""
+"""Pages for the account: create it, log in and out, change the password, delete it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from werkzeug.wrappers import Response
 from catloader import accounts
 from catloader.errors import CatLoaderError, InvalidInput, WrongCredentials
 from catloader.web.context import now, services
-from catloader.web.sessions import current_user, public, sign_in, sign_out
+from catloader.web.labels import counted
+from catloader.web.sessions import current_user, sign_in, sign_out, without_login
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("auth", __name__)
@@ -19,18 +20,18 @@ Answer = Response | str | tuple[str, int]
 
 
 @blueprint.get("/register")
-@public
+@without_login
 def register() -> Answer:
-    return _home() if g.user else _form("register.html")
+    return _redirect_home() if g.user else _form_page("register.html")
 
 
 @blueprint.post("/register")
-@public
+@without_login
 def do_register() -> Answer:
     try:
         user = accounts.register(services().users, _field("email"), _field("password"), now())
     except InvalidInput as error:
-        return _form("register.html", error)
+        return _form_page("register.html", error)
     logger.info("user %d registered", user.id)
     sign_in(user)
     flash("Welcome! Your account is ready.")
@@ -38,26 +39,26 @@ def do_register() -> Answer:
 
 
 @blueprint.get("/login")
-@public
+@without_login
 def login() -> Answer:
-    return _home() if g.user else _form("login.html")
+    return _redirect_home() if g.user else _form_page("login.html")
 
 
 @blueprint.post("/login")
-@public
+@without_login
 def do_login() -> Answer:
     try:
         user = accounts.authenticate(services().users, _field("email"), _field("password"))
     except WrongCredentials as error:
         logger.info("a log-in from %s failed", request.remote_addr)
-        return _form("login.html", error)
+        return _form_page("login.html", error)
     logger.info("user %d logged in", user.id)
     sign_in(user)
-    return redirect(_inside(request.values.get("next")), 303)
+    return redirect(_local_path(request.values.get("next")), 303)
 
 
 @blueprint.post("/logout")
-@public
+@without_login
 def logout() -> Answer:
     sign_out()
     flash("You are logged out.")
@@ -66,7 +67,7 @@ def logout() -> Answer:
 
 @blueprint.get("/account")
 def account() -> Answer:
-    return _account()
+    return _account_page()
 
 
 @blueprint.post("/account/password")
@@ -77,10 +78,10 @@ def change_password() -> Answer:
             services().users, user, _field("old_password"), _field("new_password")
         )
     except (WrongCredentials, InvalidInput) as error:
-        return _account(error, at="password")
+        return _account_page(error, at="password")
     logger.info("user %d changed the password", user.id)
     sign_in(changed)
-    flash("Your password is changed. Everywhere else you are logged out.")
+    flash("Password changed. You were logged out on other devices.")
     return redirect(url_for(".account"), 303)
 
 
@@ -97,11 +98,11 @@ def delete_account() -> Answer:
             thumbnails_bucket=settings.s3_thumbnails_bucket,
         )
     except WrongCredentials as error:
-        return _account(error, at="delete")
+        return _account_page(error, at="delete")
     services().deletion.wake()
-    logger.info("user %d deleted the account and its %d photos", user.id, photos)
+    logger.info("user %d deleted the account and its %s", user.id, counted(photos, "photo"))
     sign_out()
-    flash("Your account is deleted, with all its photos.")
+    flash("Your account and photos were deleted.")
     return redirect(url_for("gallery.landing"), 303)
 
 
@@ -109,26 +110,26 @@ def _field(name: str) -> str:
     return request.form.get(name, "")
 
 
-def _form(template: str, error: CatLoaderError | None = None) -> Answer:
-    back = request.values.get("next", "")
-    page = render_template(template, error=error, email=_field("email"), next=back)
+def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
+    next_path = request.values.get("next", "")
+    page = render_template(template, error=error, email=_field("email"), next=next_path)
     return (page, error.status) if error else page
 
 
-def _account(error: CatLoaderError | None = None, at: str | None = None) -> Answer:
+def _account_page(error: CatLoaderError | None = None, at: str | None = None) -> Answer:
     photos = sum(services().photos.count_by_status(current_user().id).values())
     page = render_template("account.html", error=error, at=at, photos=photos)
-    # 403, not the error's 401: who asks is logged in; it is this one wish that is refused.
+    # 403, not the error's 401: the user is logged in, and only this request is refused.
     status = 403 if isinstance(error, WrongCredentials) else error.status if error else 200
     return page, status
 
 
-def _home() -> Response:
-    return redirect(_inside(request.args.get("next")), 303)
+def _redirect_home() -> Response:
+    return redirect(_local_path(request.args.get("next")), 303)
 
 
-def _inside(target: str | None) -> str:
-    """``target`` if it is a path of this site, else My photos."""
+def _local_path(target: str | None) -> str:
+    """Return ``target`` if it is a path of this site, else the address of My photos."""
     is_path = target and target.startswith("/") and not target.startswith("//")
     if target and is_path and target.isprintable() and "\\" not in target:
         return target

@@ -1,4 +1,4 @@
-"""What every view needs of the request and the application."""
+"""Helpers of all views: the services, the clock, the requested format, text for the log."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from flask import current_app, request
 from catloader.wiring import Services
 
 MAX_ID = 2**31 - 1
-"""The largest id that PostgreSQL's integer holds; it refuses to look for a larger one."""
+"""The largest id of a PostgreSQL integer column; the server refuses to compare it with a larger number."""
 
 
 def services() -> Services:
-    found: Services = current_app.extensions["catloader"]
-    return found
+    """Return the services that this application was built with."""
+    app_services: Services = current_app.extensions["catloader"]
+    return app_services
 
 
 def now() -> datetime:
@@ -22,14 +23,16 @@ def now() -> datetime:
 
 
 def wants_json() -> bool:
-    """Decide by ``Accept``; a browser and ``*/*`` get pages."""
+    """Return True if JSON was requested, by path or ``Accept``; browsers and ``*/*`` get pages."""
     return (
         request.path.startswith("/api/")
         or request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
     )
 
 
-def for_log(text: str, most: int = 80) -> str:
-    """A text from outside on one line of the log: line breaks and invisible characters are escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: most + 1])
-    return shown if len(shown) <= most else shown[:most] + "..."
+def for_log(text: str, max_chars: int = 80) -> str:
+    """Make client text safe for one line of the log: escape line breaks and invisible characters, cut it."""
+    escaped = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: max_chars + 1]
+    )
+    return escaped if len(escaped) <= max_chars else escaped[:max_chars] + "..."

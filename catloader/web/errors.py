@@ -1,4 +1,4 @@
-"""Every error as a page in the site's style, or as JSON where that was asked for."""
+"""Show errors as pages in the site's style, or as JSON where that was requested."""
 
 from __future__ import annotations
 
@@ -10,35 +10,42 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from catloader.errors import CatLoaderError
+from catloader.errors import CatLoaderError, NotFound
 from catloader.web.context import services, wants_json
+from catloader.web.labels import shown_limit
 
 logger = logging.getLogger(__name__)
 
 _SENTENCES = {
-    400: ("That did not come through", "The site could not make sense of this request."),
-    401: ("Please log in", "You are not logged in, or no longer."),
-    403: ("Not for you", "You may not do this."),
-    404: ("Nothing here", "There is no such page or photo, or it is not yours to see."),
-    405: ("Not like this", "This address does not take that kind of request."),
-    409: ("Not this time", "That cannot be done with things as they are."),
-    413: ("That is too much", "The request is larger than this site takes."),
-    429: ("A little slower, please", "Too many attempts. Wait a minute, then try again."),
-    500: ("Something broke here", "It is not your fault. It was written to the log; please try again later."),
-    503: ("Back in a moment", "A part of this site does not answer right now. Please try again in a moment."),
+    400: ("Invalid request", "The site could not read this request. Please go back and try again."),
+    401: ("Please log in", "You are not logged in, or your session has ended."),
+    403: ("Not allowed", "You do not have permission to do this."),
+    404: ("Page not found", "This page does not exist, or it belongs to someone else."),
+    405: ("Page not found", "This address can't be opened in a browser. Use the buttons of the site."),
+    409: ("Not possible now", "This can't be done in the current state."),
+    413: ("Too large", "This request is larger than the site accepts."),
+    429: ("Too many attempts", "Too many attempts. Please wait before you try again."),
+    500: (
+        "Something went wrong",
+        "Something went wrong on our side. The error was logged. Please try again.",
+    ),
+    503: ("Temporarily unavailable", "A part of this site is not responding. Please try again in a moment."),
 }
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(CatLoaderError, _ours)
+    app.register_error_handler(CatLoaderError, _catloader_error)
     app.register_error_handler(Exception, _unexpected)
 
 
-def answer(status: int, sentence: str | None = None) -> tuple[str | Response, int]:
-    title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, "That did not work.")
-    sentence = sentence or usual
+def error_response(
+    status: int, sentence: str | None = None, *, title: str | None = None
+) -> tuple[str | Response, int]:
+    """Build the page or JSON for ``status``; ``sentence`` and ``title`` replace the usual texts."""
+    usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, "This did not work.")
+    title, sentence = title or usual_title, sentence or usual
     if wants_json():
         return jsonify(error=sentence, status=status), status
     return render_template("error.html", status=status, title=title, sentence=sentence), status
@@ -46,8 +53,10 @@ def answer(status: int, sentence: str | None = None) -> tuple[str | Response, in
 
 def _csrf(error: CSRFError) -> tuple[str | Response, int]:
     logger.warning("refused %s %s: %s", request.method, request.path, error.description)
-    return answer(
-        400, "This form has expired or came from another site. Go back, reload the page and try again."
+    return error_response(
+        400,
+        "This form has expired or came from another site. Go back, reload the page and try again.",
+        title="This form has expired",
     )
 
 
@@ -59,8 +68,8 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
         logger.warning(
             "refused %s %s: %s bytes announced", request.method, request.path, request.content_length
         )
-        return answer(413, _too_much())
-    body, status = answer(status)
+        return error_response(413, _too_large())
+    body, status = error_response(status)
     response = current_app.make_response((body, status))
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after"):
@@ -68,27 +77,28 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
     return response, status
 
 
-def _too_much() -> str:
+def _too_large() -> str:
     if request.endpoint != "uploads.upload":
-        return "The request is larger than this site takes."
+        return "This request is larger than the site accepts."
     settings = services().settings
     return (
-        f"One request takes at most {settings.max_files} photos of at most "
-        f"{settings.max_file_bytes / 2**20:.3g} MB each. Nothing of this one was stored."
+        f"You can upload up to {settings.max_files} photos at a time, up to "
+        f"{shown_limit(settings.max_file_bytes)} each. No photo was stored."
     )
 
 
-def _ours(error: CatLoaderError) -> tuple[str | Response, int] | Response:
+def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
     if error.retry_after_s is not None:
-        response = current_app.make_response(answer(error.status, str(error)))
+        response = current_app.make_response(error_response(error.status, str(error)))
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
     if error.status >= 500:
         logger.error("%s %s: %s", request.method, request.path, error, exc_info=error)
-        return answer(error.status)
-    return answer(error.status, str(error))
+        return error_response(error.status)
+    title = "Photo not found" if isinstance(error, NotFound) else None
+    return error_response(error.status, str(error), title=title)
 
 
 def _unexpected(error: Exception) -> tuple[str | Response, int]:
     logger.error("%s %s failed", request.method, request.path, exc_info=error)
-    return answer(500)
+    return error_response(500)

@@ -1,4 +1,4 @@
-"""Landing, My photos, a photo's page, and the pictures themselves."""
+"""Home page, My photos, a photo's page, and the JPEG files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from catloader.errors import NotFound
 from catloader.store.db.photos import Photo
 from catloader.web.context import MAX_ID, now, services
 from catloader.web.gauge import gauge
-from catloader.web.labels import noun_of, sentence
-from catloader.web.sessions import current_user, public
+from catloader.web.labels import noun_of, reason, sentence
+from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("gallery", __name__)
 
 PAGE_PHOTOS = 24
+_NOT_FOUND = "Photo not found. It may have been deleted, or it belongs to someone else."
 
 
 @blueprint.get("/")
-@public
+@without_login
 def landing() -> Any:
     return redirect(url_for(".photos"), 303) if g.user else render_template("landing.html")
 
@@ -32,25 +33,26 @@ def landing() -> Any:
 def photos() -> str:
     before = request.args.get("before", type=int)
     before = before if before is not None and 0 < before <= MAX_ID else None
-    found = services().photos.of_owner(current_user().id, before, PAGE_PHOTOS + 1)
-    shown = found[:PAGE_PHOTOS]
-    older = shown[-1].id if len(found) > PAGE_PHOTOS else None
-    return render_template("photos.html", photos=shown, older=older, first_page=before is None)
+    rows = services().photos.of_owner(current_user().id, before, PAGE_PHOTOS + 1)
+    page = rows[:PAGE_PHOTOS]
+    older = page[-1].id if len(rows) > PAGE_PHOTOS else None
+    return render_template("photos.html", photos=page, older=older, first_page=before is None)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
 def photo(id: int) -> str:
-    image = _own(id)
+    photo = _own_photo(id)
     record = services().photos.latest_log(id)
-    judged = services().explainer.judged(id)
+    explained = services().explainer.judged(id)
     return render_template(
         "photo.html",
-        photo=image,
+        photo=photo,
         record=record,
         gauge=gauge(record),
-        sentence=sentence(image, record),
-        judged=judged,
-        judged_noun=noun_of(judged.subject or "") if judged else None,
+        sentence=sentence(photo, record),
+        reason=reason(photo),
+        explained=explained,
+        explained_noun=noun_of(explained.subject or "") if explained else None,
     )
 
 
@@ -58,64 +60,69 @@ def photo(id: int) -> str:
 def delete(id: int) -> BaseResponse:
     user = current_user()
     if not services().photos.delete(id, user.id, now()):
-        raise NotFound("There is no such photo, or it is not yours.")
+        raise NotFound(_NOT_FOUND)
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)
-    flash("The photo is deleted.")
+    flash("Photo deleted.")
     return redirect(url_for(".photos"), 303)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/photo.jpg")
-@public  # the answer to a stranger is 404, not a page to log in on
+@without_login  # without a log-in the response is 404, not the log-in page
 def photo_file(id: int) -> BaseResponse:
-    image = _visible(id)
-    return _picture(services().settings.s3_photos_bucket, image.photo_key, image.sha256)
+    photo = _visible_photo(id)
+    return _jpeg_response(services().settings.s3_photos_bucket, photo.photo_key, photo.sha256)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail.jpg")
-@public
+@without_login
 def thumbnail_file(id: int) -> BaseResponse:
-    image = _visible(id)
-    return _picture(services().settings.s3_thumbnails_bucket, image.thumbnail_key, image.thumbnail_sha256)
+    photo = _visible_photo(id)
+    bucket = services().settings.s3_thumbnails_bucket
+    return _jpeg_response(bucket, photo.thumbnail_key, photo.thumbnail_sha256)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
-@public
+@without_login
 def explanation_file(id: int) -> BaseResponse:
-    """Made at the first call, which takes seconds; busy with another photo: 503 with ``Retry-After``."""
-    image = services().photos.by_id(id) if g.user else None
-    if image is None or image.owner_id != g.user.id:  # on air or not: the reasons are for the owner
-        raise NotFound("There is no such photo, or it is not yours to see.")
-    key = services().explainer.explain(image)
-    # Each explanation has a key of its own, so that names the content as well as its digest would.
-    return _picture(services().settings.s3_photos_bucket, key, hashlib.sha256(key.encode()).hexdigest())
+    """Serve the explanation. The first request makes it, in seconds; while busy: 503 with ``Retry-After``."""
+    photo = services().photos.by_id(id) if g.user else None
+    if photo is None or photo.owner_id != g.user.id:  # public or not: explanations are for the owner
+        raise NotFound(_NOT_FOUND)
+    key = services().explainer.explain(photo)
+    # Each explanation has its own key, so the key's digest identifies the content.
+    return _jpeg_response(services().settings.s3_photos_bucket, key, hashlib.sha256(key.encode()).hexdigest())
 
 
-def _own(id: int) -> Photo:
-    image = services().photos.by_id(id)
-    if image is None or image.owner_id != current_user().id:
-        raise NotFound("There is no such photo, or it is not yours to see.")
-    return image
+def _own_photo(id: int) -> Photo:
+    photo = services().photos.by_id(id)
+    if photo is None or photo.owner_id != current_user().id:
+        raise NotFound(_NOT_FOUND)
+    return photo
 
 
-def _visible(id: int) -> Photo:
-    """A photo whose picture this person may see: an own one, or one that its owner put on air."""
-    image = services().photos.by_id(id) if g.user else None
-    if image is None or not (image.on_air or image.owner_id == g.user.id):
-        raise NotFound("There is no such photo, or it is not yours to see.")
-    return image
+def _visible_photo(id: int) -> Photo:
+    """Return a photo that the user may see: the user's own, or a public one.
+
+    Raises:
+        NotFound: also for another user's private photo, whose existence is not revealed.
+    """
+    photo = services().photos.by_id(id) if g.user else None
+    if photo is None or not (photo.on_air or photo.owner_id == g.user.id):
+        raise NotFound(_NOT_FOUND)
+    return photo
 
 
-def _picture(bucket: str, key: str, sha256: str) -> BaseResponse:
+def _jpeg_response(bucket: str, key: str, sha256: str) -> BaseResponse:
     settings = services().settings
     if settings.delivery == "url":
-        answer = redirect(services().objects.url(bucket, key, settings.url_ttl_s), 302)
-        answer.headers["Cache-Control"] = "private, no-store"
-        return answer
+        link = redirect(services().objects.url(bucket, key, settings.url_ttl_s), 302)
+        link.headers["Cache-Control"] = "private, no-store"
+        return link
     response = Response(mimetype="image/jpeg")
     response.set_etag(sha256)
-    # The browser may keep it but asks each time whether it may still show it: after a log-out, or
-    # when the photo is deleted, the answer is 404. A 304 costs no byte of S3.
+    # The browser may keep the file but must revalidate it: after a log-out, or once the photo is
+    # deleted, the response is 404. A 304 needs no request to S3.
     response.headers["Cache-Control"] = "private, no-cache"
     response.make_conditional(request)
     if response.status_code == 304:

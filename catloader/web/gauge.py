@@ -1,8 +1,8 @@
-"""Where a score stands on the meter of a photo's page.
+"""Position of a score on the gauge of a photo's page.
 
-Measured thresholds may lie anywhere (0.02 for one network, 0.7 for another), so the meter is not
-linear: "no" always takes its left 40 %, "not sure" the middle 20 %, "yes" the right 40 %; within
-each the scale is linear. Without a band for "not sure" each side has half.
+Measured thresholds vary (0.02 for one model, 0.7 for another), so the gauge is not linear overall:
+"no" always takes the left 40 %, "not sure" the middle 20 % and "yes" the right 40 %; within each
+zone the scale is linear. Without a "not sure" zone each side takes half.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class Gauge:
     not_cat_below: float
     cat_at: float
     score_percent: float
-    """All three percentages: from the left edge."""
+    """All three percentages are measured from the left edge."""
     not_cat_below_percent: float
     cat_at_percent: float
 
 
 def gauge(record: CheckRecord | None) -> Gauge | None:
-    """None where the attempt ended without a score."""
+    """Return None for an attempt that ended without a score."""
     if record is None or record.score is None or record.cat_at is None:
         return None
     score, high = record.score, record.cat_at

@@ -1,4 +1,4 @@
-"""What a photo's status is called on the pages."""
+"""Texts of the pages: badges, verdicts in words, dates and sizes."""
 
 from __future__ import annotations
 
@@ -19,82 +19,105 @@ _IN_QUEUE = ("pending", "checking")
 class Badge:
     text: str
     tone: str
-    """Its style: ``waiting``, ``yes``, ``no``, ``unsure`` or ``problem``."""
+    """CSS class: ``waiting``, ``yes``, ``no``, ``unsure`` or ``problem``."""
     final: bool
-    """Nothing will change it by itself."""
+    """True once no checker will change the status."""
 
 
 def noun(settings: Settings) -> str:
-    """What is looked for, in people's words; for a subject of your own the name of its file."""
+    """Return the everyday word for the subject; for a custom subject, the name of its file."""
     return noun_of(Path(settings.subject).stem)
 
 
 def noun_of(subject: str) -> str:
-    """The same for a subject's name, as a decision bears it."""
+    """Return the everyday word for a subject's name as it is logged with a decision."""
     names = {"house_cat": "cat", "feline": "feline", "dog": "dog"}
     return names.get(subject) or subject.replace("_", " ")
 
 
-def badge(image: Photo) -> Badge:
-    what = _noun()
+def badge(photo: Photo) -> Badge:
+    """Return the badge of a photo. "Cat?" means that the model's thresholds were not measured."""
+    subject = _noun()
     texts = {
-        "cat": (what.capitalize(), "yes"),
-        "not_cat": (f"No {what}", "no"),
+        "cat": (subject.capitalize(), "yes"),
+        "not_cat": (f"No {subject}", "no"),
         "unsure": ("Not sure", "unsure"),
         "unreadable": ("Unreadable", "problem"),
         "failed": ("Check failed", "problem"),
     }
-    text, tone = texts.get(image.status, ("Being checked", "waiting"))
-    if tone in ("yes", "no", "unsure") and not image.calibrated and image.human_verdict is None:
-        text += " · uncalibrated"
-    return Badge(text, tone, image.status not in _IN_QUEUE)
+    text, tone = texts.get(photo.status, ("Being checked", "waiting"))
+    if tone in ("yes", "no") and not photo.calibrated and photo.human_verdict is None:
+        text += "?"
+    return Badge(text, tone, photo.status not in _IN_QUEUE)
 
 
-def sentence(image: Photo, record: CheckRecord | None) -> str:
-    """The verdict as one would say it."""
-    what = _noun()
-    if image.human_verdict:
-        yes = image.human_verdict == "cat"
-        return f"A person looked at this photo: there is {'a' if yes else 'no'} {what} in it."
-    match image.status:
+def sentence(photo: Photo, record: CheckRecord | None) -> str:
+    """Return the photo's status as a sentence."""
+    subject = _noun()
+    if photo.human_verdict:
+        article = "a" if photo.human_verdict == "cat" else "no"
+        return f"A person reviewed this photo: it shows {article} {subject}."
+    match photo.status:
         case "cat":
-            return f"There is a {what} in this photo."
-        case "not_cat" if image.wild_feline:
-            return f"No {what}, but it looks like a wild relative: a lynx, a lion, a tiger or the like."
+            return f"This photo shows a {subject}."
+        case "not_cat" if photo.wild_feline:
+            return f"No {subject}, but it looks like a wild relative, such as a lynx, a lion or a tiger."
         case "not_cat":
-            return f"There is no {what} in this photo."
+            return f"This photo shows no {subject}."
         case "unsure":
-            return f"The Cat Checker can't tell whether there is a {what} in this photo."
+            return f"The checker can't tell whether this photo shows a {subject}."
         case "unreadable":
-            return "The Cat Checker could not read this picture."
+            return (
+                "The checker could not open the stored file, though your browser can. "
+                "An administrator can check it again."
+            )
         case "failed":
-            return f"The check did not work, {_times(image.attempts)}. The photo itself is safe."
+            return f"The check failed {_times(photo.attempts)}. Your photo is safe."
         case "checking":
-            return "The Cat Checker is looking at this photo right now."
-    if image.attempts and record is not None:
-        return "The last attempt did not work; the Cat Checker will try again."
-    return "Waiting for the Cat Checker. You need not stay on this page."
+            return "This photo is being checked."
+    if photo.attempts and record is not None:
+        return "The last check failed. The checker will try again."
+    return "Waiting for the checker. You can leave this page."
+
+
+def reason(photo: Photo) -> str | None:
+    """Return why the last attempt gave no verdict; None where the sentence says it all."""
+    return photo.check_error if photo.status in ("pending", "unreadable") else None
 
 
 def shown_date(moment: datetime) -> str:
+    """Format as "5 November 2026"."""
     return f"{moment.day} {moment:%B %Y}"
 
 
 def shown_time(moment: datetime) -> str:
+    """Format as "5 November 2026, 14:07 UTC"; a script converts it to local time."""
     return f"{shown_date(moment)}, {moment:%H:%M} UTC"
 
 
 def shown_bytes(size_bytes: int) -> str:
+    """Format a file's size as "1.2 MB" or "195 kB"."""
     return f"{size_bytes / 2**20:.1f} MB" if size_bytes >= 2**20 else f"{max(1, size_bytes // 1024)} kB"
 
 
+def shown_limit(size_bytes: int) -> str:
+    """Format a limit without decimals that mean nothing: "25 MB", "1.5 MB" or "195 kB"."""
+    return f"{size_bytes / 2**20:.3g} MB" if size_bytes >= 2**20 else shown_bytes(size_bytes)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 photo" or "2 photos"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def init_app(app: Flask) -> None:
-    found: Services = app.extensions["catloader"]
-    settings = found.settings
+    services: Services = app.extensions["catloader"]
+    settings = services.settings
     app.add_template_filter(badge)
     app.add_template_filter(shown_date)
     app.add_template_filter(shown_time)
     app.add_template_filter(shown_bytes)
+    app.add_template_filter(shown_limit)
     app.context_processor(
         lambda: {
             "noun": noun(settings),
@@ -105,8 +128,8 @@ def init_app(app: Flask) -> None:
 
 
 def _noun() -> str:
-    found: Services = current_app.extensions["catloader"]
-    return noun(found.settings)
+    services: Services = current_app.extensions["catloader"]
+    return noun(services.settings)
 
 
 def _times(n: int) -> str:

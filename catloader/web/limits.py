@@ -1,4 +1,4 @@
-"""How often one may try: to log in, to register, and where the password is asked for again."""
+"""Rate limits for logging in, registering, and every form that asks for the password again."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from catloader.web.sessions import current_user
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """After the blueprints: wraps the views that are counted. Too many: HTTP 429 with ``Retry-After``.
+    """Wrap the limited views; call it after the blueprints are registered.
+
+    A request over the limit gets HTTP 429 with ``Retry-After``.
 
     Raises:
-        SettingError: a rate that nobody can read (the library would just not limit), or a place to
-            count in that needs a package which is not there.
+        SettingError: a rate that cannot be parsed (the library would silently not limit), or a
+            storage whose package is not installed.
     """
     try:
         limiter = Limiter(
@@ -28,14 +30,14 @@ def init_app(app: Flask, settings: Settings) -> None:
             app=app,
             storage_uri=settings.rate_limit_storage_url.get_secret_value(),
             headers_enabled=True,
-            in_memory_fallback_enabled=True,  # a counter that is away must not let everybody try for ever
+            in_memory_fallback_enabled=True,  # limits also hold while the shared storage is away
             strategy="moving-window",
         )
     except ConfigurationError as error:
         raise SettingError(f"CATLOADER_RATE_LIMIT_STORAGE_URL: {error}") from error
     log_in = limiter.limit(_rate("CATLOADER_LOGIN_RATE", settings.login_rate))
     register = limiter.limit(_rate("CATLOADER_REGISTER_RATE", settings.register_rate))
-    # Here it is known who asks, and that is whose password may be guessed; from wherever.
+    # The user is known here, so guesses count per account, from whatever address.
     password = limiter.shared_limit(settings.login_rate, "password", key_func=lambda: str(current_user().id))
     for endpoint, counted in (
         ("auth.do_login", log_in),
@@ -58,7 +60,7 @@ def _rate(variable: str, rate: str) -> str:
 
 
 def _address() -> str:
-    """The client's address; of IPv6 its /64, which one household has whole."""
+    """Return the client's address; for IPv6 the /64 prefix, which usually belongs to one household."""
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:

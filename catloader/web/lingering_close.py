@@ -1,8 +1,8 @@
-"""Reading what a refused request still sends.
+"""Lingering close: read the rest of a refused request body before the response goes out.
 
-A server that answers and hangs up while the browser is still sending makes it show "connection
-reset" instead of the answer. So the rest of the body is read and thrown away before the answer
-goes out: at most ``most_bytes`` of it, for at most ``most_s``.
+A server that responds and closes the connection while the browser is still sending makes the browser
+show "connection reset" instead of the response. So the rest of the body is read and discarded first:
+at most ``max_bytes``, for at most ``max_s``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import IO, Any
 CHUNK_BYTES = 256 * 1024
 
 
-class _Counted:
-    """The server's input, counting what was read of it."""
+class _CountingInput:
+    """The server's input stream; counts the bytes read from it."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -27,7 +27,7 @@ class _Counted:
     def readline(self, size: int = -1) -> bytes:
         return self._count(self._raw.readline(size))
 
-    def __iter__(self) -> _Counted:
+    def __iter__(self) -> _CountingInput:
         return self
 
     def __next__(self) -> bytes:
@@ -41,29 +41,29 @@ class _Counted:
         return data
 
 
-class Drained:
+class LingeringClose:
     """WSGI middleware."""
 
-    def __init__(self, app: Any, *, most_bytes: int, most_s: float = 30.0) -> None:
-        self._app, self._most_bytes, self._most_s = app, most_bytes, most_s
+    def __init__(self, app: Any, *, max_bytes: int, max_s: float = 30.0) -> None:
+        self._app, self._max_bytes, self._max_s = app, max_bytes, max_s
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         declared = environ.get("CONTENT_LENGTH") or ""
         if not declared.isdecimal():
-            # Chunked: the form parser reads it to its bounded end; nothing tells how much is left.
-            answer: Iterable[bytes] = self._app(environ, start_response)
-            return answer
-        body = _Counted(environ["wsgi.input"])
+            # Chunked: the form parser reads it to its bounded end; the remaining length is unknown.
+            response: Iterable[bytes] = self._app(environ, start_response)
+            return response
+        body = _CountingInput(environ["wsgi.input"])
         environ["wsgi.input"] = body
-        answer = self._app(environ, start_response)
-        self._drain(body, int(declared))
-        return answer
+        response = self._app(environ, start_response)
+        self._discard_rest(body, int(declared))
+        return response
 
-    def _drain(self, body: _Counted, declared: int) -> None:
-        end, stop_at = time.monotonic() + self._most_s, body.read_bytes + self._most_bytes
-        while body.read_bytes < min(declared, stop_at) and time.monotonic() < end:
+    def _discard_rest(self, body: _CountingInput, declared: int) -> None:
+        deadline_s, stop_at = time.monotonic() + self._max_s, body.read_bytes + self._max_bytes
+        while body.read_bytes < min(declared, stop_at) and time.monotonic() < deadline_s:
             try:
                 if not body.read(min(CHUNK_BYTES, declared - body.read_bytes)):
                     return
-            except OSError:  # the browser hung up: nobody waits for the answer
+            except OSError:  # the client hung up, so no response can reach it
                 return

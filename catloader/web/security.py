@@ -1,4 +1,4 @@
-"""Headers that tell browsers what these pages never do."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from catloader.wiring import Services
 
 
 class HtmlSafeJson(DefaultJSONProvider):
-    """File names come back in answers: even read as a page by mistake, one is only text."""
+    """JSON that stays text when it is rendered as HTML: responses repeat file names of clients."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         text = super().dumps(obj, **kwargs)
@@ -37,7 +37,7 @@ def init_app(app: Flask) -> None:
     def add_headers(response: Response) -> Response:
         for name, value in headers.items():
             response.headers.setdefault(name, value)
-        # What is shown belongs to one person; views and static files that know better have said so.
+        # Pages show one user's data; views and static files that may be cached set their own header.
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -51,7 +51,7 @@ def _policy(picture_origins: list[str]) -> str:
 
 
 def _picture_origins(services: Services) -> list[str]:
-    """Where signed URLs point to; the bucket may be part of the host name."""
+    """Return the origins of signed URLs; the bucket may be part of the host name."""
     settings = services.settings
     if settings.delivery != "url":
         return []

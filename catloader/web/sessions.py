@@ -1,4 +1,7 @@
-"""Who is asking. The log-in lives in the signed session cookie; pages need one unless they say otherwise."""
+"""The log-in, kept in the signed session cookie.
+
+Every view needs a log-in unless it is marked ``without_login``.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Cookies are Secure exactly when the request came over https (also through a trusted proxy)."""
+    """Session cookies that are Secure if the request came over https, also through a trusted proxy."""
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask passes it by name or place
         return request.is_secure
 
 
-def public(view: View) -> View:
-    """Mark a view that needs no log-in."""
-    view.is_public = True  # type: ignore[attr-defined]
+def without_login(view: View) -> View:
+    """Mark a view as usable without a log-in."""
+    view.without_login = True  # type: ignore[attr-defined]
     return view
 
 
@@ -36,7 +39,7 @@ def init_app(app: Flask) -> None:
 
 
 def sign_in(user: User) -> None:
-    session.clear()  # a session planted before the log-in must not survive it
+    session.clear()  # a session set before the log-in must not survive it (session fixation)
     session["account"] = _account(user)
     session.permanent = True
     g.user = user
@@ -55,7 +58,7 @@ def current_user() -> User:
 
 
 def _account(user: User) -> list[int | str]:
-    """What makes a session this account's: databases may give a deleted user's id to the next one."""
+    """Return what ties a session to one account: a database may reuse a deleted user's id."""
     return [user.id, user.session_version, user.created_at.isoformat()]
 
 
@@ -74,10 +77,10 @@ def _load_user() -> None:
 def _require_user() -> Response | None:
     if g.user is not None or request.endpoint in (None, "static"):
         return None
-    if getattr(current_app.view_functions[request.endpoint or ""], "is_public", False):
+    if getattr(current_app.view_functions[request.endpoint or ""], "without_login", False):
         return None
     if wants_json():
         raise Unauthorized("Please log in.")
     flash("Please log in first.")
-    back = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("auth.login", next=back), 303)
+    next_path = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("auth.login", next=next_path), 303)

@@ -1,8 +1,9 @@
-"""Step 1, upload: the form, plain or one request per file, and what became of each file."""
+"""Step 1, upload: the form, sent as a whole or one request per file, and the outcome of each file."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
@@ -24,18 +25,19 @@ from catloader.checks.dispatch import Dispatcher
 from catloader.intake.upload import Refused, Uploaded
 from catloader.intake.upload import upload as store
 from catloader.web.context import for_log, now, services, wants_json
+from catloader.web.labels import shown_bytes
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("uploads", __name__)
 
-Answer = Response | str | tuple[str | Response, int]
+Page = Response | str | tuple[str | Response, int]
 
 
-class AfterTheAnswer:
-    """Fires when the answer is on its way: the check would else compete with it for the processor.
+class WakeAfterResponse:
+    """A dispatcher that fires after the response is sent, so the check does not delay it.
 
-    A process that dies in between loses nothing: the sweep finds the photo.
+    Nothing is lost if the process dies in between: the sweep finds the photo.
     """
 
     def __init__(self, dispatcher: Dispatcher) -> None:
@@ -64,60 +66,70 @@ def form() -> str:
 
 
 @blueprint.post("/upload")
-def upload() -> Answer:
-    """201 (JSON) or 303 when every file is stored, else the worst status among the refused ones."""
-    files = _chosen()
+def upload() -> Page:
+    """Respond 201 (JSON) or 303 if every file is stored, else with the highest status of the refused."""
+    files = _chosen_files()
     if not files:
-        return _nothing_chosen()
+        return _no_files()
     captions = request.form.getlist("caption")
     if len(captions) == 1:
         captions *= len(files)
-    user, found = current_user(), services()
+    user, app, started_s = current_user(), services(), time.monotonic()
     outcomes = store(
         [(file.filename or "(no name)", cast(BinaryIO, file.stream)) for file in files],
         captions,
         user.id,
-        settings=found.settings,
-        photos=found.photos,
-        objects=found.objects,
-        dispatcher=AfterTheAnswer(found.dispatcher),
+        settings=app.settings,
+        photos=app.photos,
+        objects=app.objects,
+        dispatcher=WakeAfterResponse(app.dispatcher),
         now=now,
     )
-    _log(user.id, outcomes)
-    return _answer(outcomes)
+    _log(user.id, outcomes, time.monotonic() - started_s)
+    return _response(outcomes)
 
 
-def _chosen() -> list[FileStorage]:
-    """A field left empty comes as a file without name and content; a nameless photo is one nevertheless."""
+def _chosen_files() -> list[FileStorage]:
+    """Return the files sent; browsers send an empty field as a file without name and content."""
     files = [file for _, file in request.files.items(multi=True)]
     return [file for file in files if file.filename or _has_content(file)]
 
 
 def _has_content(file: FileStorage) -> bool:
-    found = bool(file.stream.read(1))
+    has_content = bool(file.stream.read(1))
     file.stream.seek(0)
-    return found
+    return has_content
 
 
-def _nothing_chosen() -> Answer:
+def _no_files() -> Page:
     sentence = "Choose at least one photo first."
     if wants_json():
         return jsonify(error=sentence, status=400, files=[]), 400
     return render_template("upload.html", error=sentence), 400
 
 
-def _log(user_id: int, outcomes: Sequence[Uploaded | Refused]) -> None:
-    refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
-    if len(refused) < len(outcomes):
-        stored = len(outcomes) - len(refused)
-        logger.info("user %d uploaded %d photo%s", user_id, stored, "" if stored == 1 else "s")
-    for outcome in refused:
-        logger.info(
-            "user %d: refused %s: %s", user_id, for_log(outcome.name), for_log(outcome.error, most=200)
-        )
+def _log(user_id: int, outcomes: Sequence[Uploaded | Refused], seconds: float) -> None:
+    if ids := [outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)]:
+        sent = shown_bytes(request.content_length or 0)
+        logger.info("user %d stored %s, %s in %.1f s", user_id, _id_ranges(ids), sent, seconds)
+    for outcome in outcomes:
+        if isinstance(outcome, Refused):
+            reason = for_log(outcome.error, max_chars=200)
+            logger.info("user %d: refused %s: %s", user_id, for_log(outcome.name), reason)
 
 
-def _answer(outcomes: Sequence[Uploaded | Refused]) -> Answer:
+def _id_ranges(ids: Sequence[int]) -> str:
+    """Return "photo 81" or "photos 81-83, 90"; ids of one upload ascend."""
+    ranges: list[list[int]] = []
+    for id in ids:
+        if ranges and id == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [id]
+        else:
+            ranges.append([id])
+    return f"photo{'' if len(ids) == 1 else 's'} " + ", ".join("-".join(map(str, pair)) for pair in ranges)
+
+
+def _response(outcomes: Sequence[Uploaded | Refused]) -> Page:
     results = [_result(outcome) for outcome in outcomes]
     refused = [result["status"] for result in results if result["id"] is None]
     stored = len(results) - len(refused)

@@ -1,4 +1,4 @@
-"""The main job with a person's eyes: Chromium, the real site, the real Cat Checker."""
+"""The main job in a browser: Chromium, the real site, the real Cat Checker."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Site:
             CATLOADER_DATA_DIR=folder / "data",
             CATLOADER_PORT=port,
             CATCHECK_MODEL="efficientnet_lite0",
-            # Photos wait until the test runs `check run`, so "being checked" is surely seen.
+            # Photos wait until the test runs `check run`, so the waiting badge is always seen.
             CATCHECK_DISPATCH="off",
             CATLOADER_MAX_FILE_BYTES=1_000_000,
             CATLOADER_MAX_FILES=4,
@@ -62,14 +62,14 @@ class Site:
         with process:
             assert process.stdout
             try:
-                assert "ready" in process.stdout.readline(), self._log.read_text()
+                assert any("ready" in line for line in process.stdout), self._log.read_text()
                 yield self
             finally:
                 os.killpg(process.pid, signal.SIGINT)
                 process.wait(20)
 
     def check(self) -> None:
-        """All that waits, by the real network."""
+        """Check all waiting photos with the real model."""
         command = [sys.executable, "-m", "catloader", "check", "run"]
         subprocess.run(command, env=self._environ, check=True, capture_output=True, timeout=120)
 
@@ -85,30 +85,30 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("CATLOADER_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    require(found, "no Chromium: install Debian's chromium, or set CATLOADER_TEST_CHROMIUM")
+    program = os.environ.get("CATLOADER_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    require(program, "no Chromium: install Debian's chromium, or set CATLOADER_TEST_CHROMIUM")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=_FLAGS.split())
+        browser = playwright.chromium.launch(executable_path=program, args=_FLAGS.split())
         yield browser
         browser.close()
 
 
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A fresh browser window; whatever the content policy blocks or a script throws fails the test."""
+    """Open a new browser window; a policy violation or a script error fails the test."""
     context = browser.new_context(base_url=site.url, viewport={"width": 390, "height": 844})
     page = context.new_page()
-    wrong: list[str] = []
+    errors: list[str] = []
 
     def read(message: ConsoleMessage) -> None:
         if "Policy" in message.text:
-            wrong.append(message.text)
+            errors.append(message.text)
 
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", read)
     yield page
     context.close()
-    assert not wrong
+    assert not errors
 
 
 @pytest.fixture(scope="module")
@@ -122,10 +122,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _register(page: Page, email: str) -> None:
     page.goto("/")
-    page.get_by_role("link", name="Make an account").click()
+    page.get_by_role("link", name="Create account").click()
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Register").click()
+    page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
 
 
@@ -143,9 +143,9 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
         expect(photo).to_have_js_property("complete", True)
         assert photo.evaluate("picture => picture.naturalWidth") >= 300
     page.evaluate("window.notReloaded = true")
-    on_its_page = page.context.new_page()
-    on_its_page.goto(page.locator(".grid a", has_text="Chelsea").get_attribute("href") or "")
-    expect(on_its_page.get_by_text("Waiting for the Cat Checker")).to_be_visible()
+    photo_page = page.context.new_page()
+    photo_page.goto(page.locator(".grid a", has_text="Chelsea").get_attribute("href") or "")
+    expect(photo_page.get_by_text("Waiting for the checker")).to_be_visible()
 
     site.check()
     page.bring_to_front()
@@ -154,52 +154,50 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
     expect(with_caption.locator(".badge")).to_contain_text("Cat", timeout=20_000)
     expect(without.locator(".badge")).to_contain_text("No cat", timeout=20_000)
     assert page.evaluate("window.notReloaded")
-    on_its_page.bring_to_front()
-    expect(on_its_page.get_by_role("heading", name="There is a cat in this photo.")).to_be_visible(
-        timeout=20_000
-    )
-    expect(on_its_page.get_by_role("heading", name="What the network sees")).to_be_visible()
-    _look_at_the_explanation(on_its_page)
-    on_its_page.close()
+    photo_page.bring_to_front()
+    expect(photo_page.get_by_role("heading", name="This photo shows a cat.")).to_be_visible(timeout=20_000)
+    expect(photo_page.get_by_role("heading", name="What the model sees")).to_be_visible()
+    _check_explanation(photo_page)
+    photo_page.close()
 
     page.get_by_role("link", name="Account").click()
-    form = page.locator("form", has_text="Delete the account")
+    form = page.locator("form", has_text="Delete account")
     form.get_by_label("Password").fill(PASSWORD)
     form.get_by_role("button", name="Delete my account").click()
-    expect(page.get_by_text("Your account is deleted")).to_be_visible()
+    expect(page.get_by_text("Your account and photos were deleted.")).to_be_visible()
     page.goto("/photos")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def _look_at_the_explanation(page: Page) -> None:
+def _check_explanation(page: Page) -> None:
     page.evaluate("window.notReloaded = true")
     picture, plain = (
         page.get_by_role("figure").get_by_role("img"),
         page.locator("#picture").get_attribute("src"),
     )
-    caption = page.get_by_text("Colour shows what spoke for a cat")
+    caption = page.get_by_text("spoke strongly for a cat")
     expect(caption).to_be_hidden()
-    page.get_by_role("link", name="What did the network look at?").click()
+    page.get_by_role("link", name="Show what the checker saw").click()
     expect(page.get_by_text("This takes a few seconds")).to_be_visible()
     expect(caption).to_be_visible(timeout=60_000)
     expect(page.get_by_text("This takes a few seconds")).to_be_hidden()
     expect(picture).to_have_attribute("src", re.compile(r"/explanation\.jpg$"))
     assert picture.evaluate("picture => [picture.complete, picture.naturalWidth]") == [True, 451]
-    page.get_by_role("link", name="Show the photo again").click()
+    page.get_by_role("link", name="Show the photo").click()
     expect(caption).to_be_hidden()
     expect(picture).to_have_attribute("src", str(plain))
-    # The second time it is there at once; and a sentence is all that is seen of what could not be had.
-    page.get_by_role("link", name="What did the network look at?").click()
+    # A second request is served from S3 at once; a failed one shows a sentence and keeps the photo.
+    page.get_by_role("link", name="Show what the checker saw").click()
     expect(caption).to_be_visible()
-    page.get_by_role("link", name="Show the photo again").click()
+    page.get_by_role("link", name="Show the photo").click()
     page.route("**/explanation.jpg", lambda route: route.abort())
-    page.get_by_role("link", name="What did the network look at?").click()
+    page.get_by_role("link", name="Show what the checker saw").click()
     expect(page.get_by_text("That did not work. Please try again in a moment.")).to_be_visible()
     expect(picture).to_have_attribute("src", str(plain))
     assert page.evaluate("window.notReloaded")
 
 
-def test_what_is_refused_is_told_beside_its_file(page: Page, photos: Path) -> None:
+def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
     _register(page, "bert@example.org")
     page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
     page.get_by_role("button", name="Upload 2 photos").click()
@@ -210,16 +208,16 @@ def test_what_is_refused_is_told_beside_its_file(page: Page, photos: Path) -> No
     expect(page.locator(".grid .badge")).to_have_count(1)
 
 
-def test_the_computers_camera(page: Page) -> None:
+def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
     _register(page, "carl@example.org")
     page.locator("label[for=camera]").click()
-    page.get_by_role("button", name="Take the photo").click()
+    page.get_by_role("button", name="Take photo").click()
     expect(page.locator("#queue li")).to_contain_text("camera.jpg")
     page.get_by_role("button", name="Upload 1 photo").click()
     expect(page.locator(".grid .badge")).to_have_text("Being checked")
 
 
-def test_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
+def test_upload_works_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
     context = browser.new_context(base_url=site.url, java_script_enabled=False)
     page = context.new_page()
     _register(page, "dora@example.org")
@@ -232,20 +230,20 @@ def test_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
     context.close()
 
 
-def test_too_large_a_request_is_answered_with_a_page(browser: Browser, site: Site, tmp_path: Path) -> None:
+def test_oversized_request_gets_an_error_page(browser: Browser, site: Site, tmp_path: Path) -> None:
     (tmp_path / "huge.jpg").write_bytes(bytes(40_000_000))
     context = browser.new_context(base_url=site.url, java_script_enabled=False)
     page = context.new_page()
     _register(page, "emil@example.org")
     page.set_input_files("#photos", [tmp_path / "huge.jpg"])
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_role("heading", name="That is too much")).to_be_visible()
-    expect(page.get_by_text("at most 4 photos")).to_be_visible()
+    expect(page.get_by_role("heading", name="Too large")).to_be_visible()
+    expect(page.get_by_text("up to 4 photos")).to_be_visible()
     context.close()
 
 
-def test_clients_that_send_before_they_read_get_the_answer_too(site: Site) -> None:
-    """Chromium would look for an answer on a connection that was reset; most others would not."""
+def test_client_that_sends_before_it_reads_gets_the_response(site: Site) -> None:
+    """Chromium reads a response even after a reset; most other clients do not."""
     with closing(http.client.HTTPConnection(site.url.removeprefix("http://"), timeout=60)) as connection:
         connection.request("POST", "/login", body=bytes(40_000_000), headers={"Accept": "application/json"})
         assert connection.getresponse().status == 413

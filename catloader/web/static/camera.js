@@ -1,5 +1,5 @@
-// A phone's file field opens its camera. A computer's only opens the file chooser, so where there is
-// a mouse and a camera, the button opens a small dialog with the camera's picture instead.
+// On a phone the file field opens the camera. On a computer it opens the file chooser, so where there is
+// a mouse and a camera, the button opens a dialog with a camera preview instead.
 
 export function offerCamera(input, take) {
   const dialog = document.getElementById("camera-dialog");
@@ -13,7 +13,7 @@ export function offerCamera(input, take) {
     stream = video.srcObject = null;
   }
 
-  function tell(sentence) {
+  function showProblem(sentence) {
     problem.textContent = sentence;
     problem.hidden = !sentence;
     video.hidden = Boolean(sentence);
@@ -23,19 +23,19 @@ export function offerCamera(input, take) {
   input.addEventListener("click", async (event) => {
     if (!navigator.mediaDevices?.getUserMedia || matchMedia("(pointer: coarse)").matches) return;
     event.preventDefault();
-    tell("");
+    showProblem("");
     shutter.disabled = true;
     dialog.showModal();
     try {
-      const found = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 }, height: { ideal: 1440 } } });
-      stream = found;
+      const camera = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 }, height: { ideal: 1440 } } });
+      stream = camera;
       if (!dialog.open) return stop(); // cancelled while the browser asked for permission
-      video.srcObject = found;
+      video.srcObject = camera;
       await video.play();
       shutter.disabled = false;
     } catch (error) {
       if (!dialog.open) return;
-      tell(error.name === "NotAllowedError" ? "The browser may not use the camera. Allow it, or choose a photo." : "No camera was found. Choose a photo instead.");
+      showProblem(error.name === "NotAllowedError" ? "The browser is not allowed to use the camera. Allow it, or choose a photo." : "No camera found. Choose a photo instead.");
     }
   });
 

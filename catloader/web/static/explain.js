@@ -1,10 +1,10 @@
-// What the network looked at, in place of the photo and back. The site makes that picture at the first
-// call, for seconds, and one at a time: when it is busy it says when to come back.
+// Switch between the photo and its explanation. The site makes an explanation on the first request, which
+// takes seconds, and one at a time: while busy it answers with Retry-After.
 
-const TRIES = 15; // with the site's three seconds in between: as long as it gives one photo
-const SHOW = "What did the network look at?";
-const BACK = "Show the photo again";
-const BUSY = "Looking at it once more. This takes a few seconds …";
+const TRIES = 15; // times the site's Retry-After of three seconds: its time limit for one explanation
+const SHOW = "Show what the checker saw";
+const BACK = "Show the photo";
+const BUSY = "Making the explanation. This takes a few seconds …";
 const picture = document.getElementById("picture");
 const photo = { src: picture.getAttribute("src"), alt: picture.alt };
 const part = (name) => document.getElementById(`explain-${name}`);
@@ -17,17 +17,17 @@ function pause(seconds) {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-// Resolves to null when the picture can be shown, else to a sentence.
+// Resolve to null when the explanation can be shown, else to a sentence.
 async function make(address) {
   for (let left = TRIES; ; left -= 1) {
-    // Not followed: where pictures are delivered by links to S3, only an <img> may go there.
+    // Do not follow redirects: where photos are delivered by links to S3, only an <img> may load them.
     const answer = await fetch(address, { headers: { Accept: "application/json" }, redirect: "manual" });
     if (answer.ok || answer.type === "opaqueredirect") {
-      if (answer.ok) await answer.blob(); // whole, so that the browser's cache has it for the <img>
+      if (answer.ok) await answer.blob(); // read completely, so that the <img> finds it in the browser's cache
       return null;
     }
-    const again = Number(answer.headers.get("Retry-After"));
-    if (answer.status === 503 && again > 0 && left > 1) await pause(again);
+    const retryAfterS = Number(answer.headers.get("Retry-After"));
+    if (answer.status === 503 && retryAfterS > 0 && left > 1) await pause(retryAfterS);
     else return (await answer.json()).error;
   }
 }
@@ -50,9 +50,9 @@ async function toggle(link) {
     let sentence = "That did not work. Please try again in a moment.";
     try {
       sentence = await make(link.href);
-      if (sentence === null) await show(link.getAttribute("href"), "What the network looked at, in colour over the photo");
+      if (sentence === null) await show(link.getAttribute("href"), "The photo with coloured areas that show what the checker saw");
     } catch {
-      sentence ??= "The picture did not arrive. Please try again in a moment.";
+      sentence ??= "The explanation could not be loaded. Please try again in a moment.";
       show(photo.src, photo.alt).catch(() => {});
     }
     picture.classList.remove("busy");
@@ -70,7 +70,7 @@ async function toggle(link) {
   show(photo.src, photo.alt).catch(() => {});
 }
 
-// Not on the link itself: a verdict that arrives brings a new one.
+// Listen on the document: a new verdict replaces the link.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("#explain-link");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;

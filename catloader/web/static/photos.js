@@ -1,5 +1,5 @@
-// Badges that turn from "being checked" to the result. Asks every second while something happens,
-// less often while nothing does, and not at all while the page is hidden.
+// Update badges from "being checked" to the result. Poll every second while results arrive, less often
+// while none do, and not at all while the page is hidden.
 
 const FIRST_MS = 1000;
 const MOST_MS = 10000;
@@ -18,7 +18,7 @@ function show(badge, photo) {
   return true;
 }
 
-// On a photo's own page the verdict brings more than a badge: its sentence, the meter, the labels.
+// On a photo's own page a verdict changes more than the badge: the sentence, the gauge and the labels.
 async function refresh() {
   if (!document.querySelector("article.photo")) return;
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -31,13 +31,20 @@ async function refresh() {
   localTimes();
 }
 
-async function ask() {
+// "12 Cat, 3 Not sure": a screen reader should not read one word per photo.
+function summary(labels) {
+  const counts = new Map();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return [...counts].map(([label, count]) => `${count} ${label}`).join(", ");
+}
+
+async function poll() {
   const badges = new Map(waiting().map((badge) => [badge.dataset.photo, badge]));
   if (!badges.size) return;
   let changed = 0;
   try {
     const answer = await fetch(`/api/photos/status?ids=${[...badges.keys()].join(",")}`);
-    if (answer.status === 401) return; // logged out elsewhere: stop asking
+    if (answer.status === 401) return; // logged out in another tab: stop polling
     const ends = [];
     if (answer.ok) {
       for (const photo of (await answer.json()).photos) {
@@ -46,11 +53,11 @@ async function ask() {
       }
     }
     if (ends.length) {
-      news.textContent = ends.length === 1 ? `A photo is checked: ${ends[0]}.` : `${ends.length} photos are checked: ${ends.join(", ")}.`;
+      news.textContent = ends.length === 1 ? `Photo checked: ${ends[0]}.` : `${ends.length} photos checked: ${summary(ends)}.`;
       await refresh();
     }
   } catch {
-    // no network: the next round may find one
+    // offline: the next poll may succeed
   }
   waitMs = changed ? FIRST_MS : Math.min(waitMs * 1.5, MOST_MS);
   plan();
@@ -58,7 +65,7 @@ async function ask() {
 
 function plan() {
   clearTimeout(timer);
-  if (waiting().length && !document.hidden) timer = setTimeout(ask, waitMs);
+  if (waiting().length && !document.hidden) timer = setTimeout(poll, waitMs);
 }
 
 function localTimes() {

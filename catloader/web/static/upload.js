@@ -1,5 +1,5 @@
-// Upload, better than the plain form: drag and drop, previews, a caption and a progress bar per file.
-// Each file is a request of its own, two at a time, so that one that is refused spoils nothing.
+// Enhance the plain upload form: drag and drop, previews, a caption and a progress bar per file.
+// Each file is sent in its own request, two at a time, so one refused file does not affect the others.
 
 import { offerCamera } from "./camera.js";
 
@@ -17,21 +17,21 @@ let rows = []; // { file, item, state: "waiting" | "sending" | "stored" | "refus
 let running = 0;
 
 function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(name), properties);
+  node.append(...children);
+  return node;
 }
 
 const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1024))} kB`);
 const photos = (n) => (n === 1 ? "1 photo" : `${n} photos`);
 
 function preview(file) {
-  const none = element("span", { className: "preview none" });
+  const placeholder = element("span", { className: "preview none" });
   const picture = element("img", { className: "preview", alt: "" });
   picture.onload = () => URL.revokeObjectURL(picture.src);
   picture.onerror = () => {
     URL.revokeObjectURL(picture.src);
-    picture.replaceWith(none); // HEIC and TIFF: the site knows them, most browsers don't
+    picture.replaceWith(placeholder); // HEIC and TIFF: the site reads them, most browsers don't
   };
   picture.src = URL.createObjectURL(file);
   return picture;
@@ -53,8 +53,8 @@ function add(files) {
       settle();
     };
     const line = element("div", { className: "line" }, element("bdi", { className: "name", textContent: file.name }), element("span", { className: "size", textContent: size(file.size) }));
-    const what = element("div", { className: "what" }, line, row.caption, row.bar, row.status);
-    row.item = element("li", {}, preview(file), what, row.remove);
+    const content = element("div", { className: "what" }, line, row.caption, row.bar, row.status);
+    row.item = element("li", {}, preview(file), content, row.remove);
     rows.push(row);
     list.append(row.item);
     if (file.size > maxBytes) end(row, "refused", `This file is larger than ${size(maxBytes)}.`);
@@ -101,18 +101,18 @@ function send(row) {
       if (event.lengthComputable) row.bar.value = event.loaded / event.total;
     };
     request.onload = () => {
-      const answer = parsed(request);
-      const result = answer.files?.[0];
+      const response = parsed(request);
+      const result = response.files?.[0];
       if (request.status === 401) location.assign(`${form.dataset.login}?next=${encodeURIComponent(location.pathname)}`);
       else if (result && result.id !== null) end(row, "stored", "Stored.");
       else {
-        const again = request.status >= 500 || request.status === 429;
-        end(row, again ? "failed" : "refused", result?.error ?? answer.error ?? "That did not work. Please try again.");
+        const retryable = request.status >= 500 || request.status === 429;
+        end(row, retryable ? "failed" : "refused", result?.error ?? response.error ?? "That did not work. Please try again.");
       }
       resolve();
     };
     request.onerror = () => {
-      end(row, "failed", "The connection was lost before the photo was through.");
+      end(row, "failed", "Connection lost. This photo was not uploaded.");
       resolve();
     };
     const body = new FormData();
@@ -142,16 +142,16 @@ form.addEventListener("submit", async (event) => {
   await Promise.all(Array.from({ length: TOGETHER }, () => lane(todo)));
   running = 0;
   const { stored, refused, open } = settle();
-  news.textContent = `${photos(stored)} stored, ${refused + open} not.`;
+  news.textContent = `${photos(stored)} stored, ${refused + open} not stored.`;
   if (stored && !refused && !open) location.assign(form.dataset.photos);
 });
 
 for (const input of form.querySelectorAll("input[type=file]")) {
   input.addEventListener("change", () => {
     add(input.files);
-    input.value = ""; // the same photo may be taken back and chosen again
+    input.value = ""; // a removed photo may be chosen again
   });
-  if (input.files.length) { // kept by the browser over a reload
+  if (input.files.length) { // restored by the browser after a reload
     add(input.files);
     input.value = "";
   }
@@ -166,7 +166,7 @@ for (const name of ["dragenter", "dragover"]) {
 for (const name of ["dragleave", "drop"]) {
   dropZone.addEventListener(name, () => dropZone.classList.remove("over"));
 }
-// Beside the box, too: the browser would leave the page and show the picture.
+// A drop outside the box must not make the browser leave the page to show the file.
 window.addEventListener("dragover", (event) => event.preventDefault());
 window.addEventListener("drop", (event) => {
   event.preventDefault();

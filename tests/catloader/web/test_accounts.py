@@ -32,7 +32,7 @@ def test_registering_logs_in_at_once(app: Flask) -> None:
     assert user.password_hash.startswith("$argon2id$")
 
 
-def test_what_registration_refuses(app: Flask) -> None:
+def test_registration_refuses_invalid_input(app: Flask) -> None:
     Person(app, "taken@example.org")
     for email, password, status, says in (
         ("anna@example.org", "too short", 400, "at least 10 characters"),
@@ -47,7 +47,7 @@ def test_what_registration_refuses(app: Flask) -> None:
         assert (answer.status_code, says in answer.text) == (status, True), email
 
 
-def test_unknown_email_and_wrong_password_get_the_same_answer(app: Flask) -> None:
+def test_unknown_email_and_wrong_password_get_the_same_response(app: Flask) -> None:
     Person(app, "anna@example.org")
     answers = []
     for email in ("anna@example.org", "nobody@example.org", "no address", "nul\x00@example.org"):
@@ -82,7 +82,7 @@ def test_log_in_and_out(app: Flask) -> None:
     assert anna.get("/photos").status_code == 200
 
 
-def test_a_page_that_needs_a_log_in_comes_back_after_it(app: Flask) -> None:
+def test_log_in_returns_to_the_requested_page(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     anna.log_out()
     to_login = anna.get("/photos?before=7")
@@ -91,7 +91,7 @@ def test_a_page_that_needs_a_log_in_comes_back_after_it(app: Flask) -> None:
     assert anna.post("/login", fields).location == "/photos?before=7"
 
 
-def test_log_in_leads_to_no_other_site(app: Flask) -> None:
+def test_log_in_never_redirects_to_another_site(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     for target in (
         "//evil.example",
@@ -109,11 +109,11 @@ def test_log_in_leads_to_no_other_site(app: Flask) -> None:
         assert answer.location == "/photos", target
 
 
-def test_a_script_without_log_in_gets_json(app: Flask) -> None:
+def test_script_without_log_in_gets_json(app: Flask) -> None:
     answer = Person(app).get("/api/photos/status?ids=1")
     assert (answer.status_code, answer.json) == (
         401,
-        {"error": "You are not logged in, or no longer.", "status": 401},
+        {"error": "You are not logged in, or your session has ended.", "status": 401},
     )
 
 
@@ -143,7 +143,7 @@ def test_the_token_of_another_session_is_refused(app: Flask) -> None:
     assert anna.client.post("/account/delete", data=fields).status_code == 400
 
 
-def test_a_planted_session_does_not_survive_the_log_in(app: Flask) -> None:
+def test_session_set_before_the_log_in_does_not_survive_it(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     anna.log_out()
     with anna.client.session_transaction() as session:
@@ -155,7 +155,7 @@ def test_a_planted_session_does_not_survive_the_log_in(app: Flask) -> None:
     assert anna.client.post("/logout", data={"csrf_token": before}).status_code == 400
 
 
-def test_a_new_password_ends_all_other_sessions(app: Flask) -> None:
+def test_new_password_ends_all_other_sessions(app: Flask) -> None:
     here = Person(app, "anna@example.org")
     there = Person(app)
     there.email = here.email
@@ -178,7 +178,7 @@ def test_a_new_password_ends_all_other_sessions(app: Flask) -> None:
     assert there.log_in("a completely new one").status_code == 303
 
 
-def test_deleting_the_account(app: Flask) -> None:
+def test_deleting_the_account_removes_everything(app: Flask) -> None:
     anna, there = Person(app, "anna@example.org"), Person(app)
     there.email = anna.email
     there.log_in()
@@ -189,14 +189,14 @@ def test_deleting_the_account(app: Flask) -> None:
 
     answer = anna.post("/account/delete", {"password": PASSWORD}, page="/account")
     assert (answer.status_code, answer.location) == (303, "/")
-    assert "is deleted" in anna.get("/").text
+    assert "Your account and photos were deleted." in anna.get("/").text
     assert services_of(app).ledger.count() == 2
     assert services_of(app).photos.by_id(photo) is None
     assert there.get("/photos").status_code == 303
     assert anna.log_in().status_code == 401
 
 
-def test_no_session_passes_to_the_next_account(app: Flask, engine: Engine) -> None:
+def test_session_of_a_deleted_account_does_not_open_the_next_one(app: Flask, engine: Engine) -> None:
     anna, there = Person(app, "anna@example.org"), Person(app)
     there.email = anna.email
     there.log_in()
@@ -211,7 +211,7 @@ def test_no_session_passes_to_the_next_account(app: Flask, engine: Engine) -> No
     assert there.get("/account").status_code == 303
 
 
-def test_passwords_typed_on_another_system_still_fit(app: Flask) -> None:
+def test_password_typed_on_another_system_still_matches(app: Flask) -> None:
     anna = Person(app)
     anna.post("/register", {"email": "anna@example.org", "password": "Zauberkünstler"})
     anna.log_out()
@@ -228,14 +228,14 @@ def test_log_in_is_rate_limited(
         assert [anna.log_in("not the password").status_code for _ in range(3)] == [401] * 3
         answer = anna.log_in()
         assert answer.status_code == 429
-        assert "A little slower" in answer.text
+        assert "Too many attempts" in answer.text
         assert 0 < int(answer.headers["Retry-After"]) <= 61
         elsewhere = Person(app, REMOTE_ADDR="192.0.2.7")
         elsewhere.email = anna.email
         assert elsewhere.log_in().status_code == 303
 
 
-def test_passwords_cannot_be_guessed_through_the_account_page_either(
+def test_account_page_is_rate_limited_too(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, login_rate="2 per minute") as app:
@@ -250,7 +250,7 @@ def test_passwords_cannot_be_guessed_through_the_account_page_either(
 
 
 @pytest.mark.parametrize("setting", ["login_rate", "register_rate", "rate_limit_storage_url"])
-def test_a_limit_that_makes_no_sense_stops_the_start(
+def test_invalid_rate_limit_stops_the_start(
     s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, setting: str
 ) -> None:
     engine = make_engine(f"sqlite:///{tmp_path}/never-made.sqlite3")
@@ -261,7 +261,7 @@ def test_a_limit_that_makes_no_sense_stops_the_start(
         pass
 
 
-def test_cookies(app: Flask) -> None:
+def test_session_cookie_flags(app: Flask) -> None:
     cookie = Person(app).get("/login").headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
@@ -270,7 +270,7 @@ def test_cookies(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("hops", [0, 1])
-def test_proxies_are_believed_only_where_there_are_some(
+def test_proxy_headers_count_only_behind_a_configured_proxy(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, hops: int
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, trusted_proxies=hops) as app:

@@ -1,4 +1,4 @@
-"""What the network looked at: made when somebody asks, by a real child process with real weights."""
+"""Explanations, made on request by a real child process with real weights."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def anna(app: Flask) -> Person:
 
 @pytest.fixture
 def stored(s3_server: EmbeddedS3, objects: ObjectStore) -> Any:
-    """Called: the keys in the photos bucket."""
+    """Return a function that lists the keys in the photos bucket."""
     client: Any = boto3.client(
         "s3",
         endpoint_url=s3_server.endpoint_url,
@@ -88,7 +88,7 @@ def _row(app: Flask, photo: int) -> Row:
 
 
 def _explainer(app: Flask, *, limit_s: float = LIMIT_S, min_free_bytes: int = 0) -> Explainer:
-    """As the site's, but for this."""
+    """Return an explainer like the site's, except for the given limits."""
     services = services_of(app)
     return Explainer(
         Explanations(services.engine, services.objects.photos_bucket),
@@ -122,7 +122,7 @@ def _wait_for_a_child() -> psutil.Process:
     raise AssertionError("nothing is being explained")
 
 
-def test_made_once_and_deleted_with_the_photo(
+def test_explanation_is_made_once_and_deleted_with_the_photo(
     app: Flask, engine: Engine, anna: Person, chelsea: bytes, stored: Any
 ) -> None:
     photo = anna.upload_one(chelsea)
@@ -142,7 +142,7 @@ def test_made_once_and_deleted_with_the_photo(
     assert stored() == {_row(app, photo).photo_key, key}
     assert services_of(app).ledger.count() == 0
 
-    # A backup that was restored may be without it.
+    # A restored backup may lack the object.
     objects = services_of(app).objects
     objects.delete(objects.photos_bucket, str(key))
     answer = anna.get(f"/photos/{photo}/explanation.jpg")
@@ -150,7 +150,7 @@ def test_made_once_and_deleted_with_the_photo(
     services_of(app).deletion.work_off()
     assert stored() == {_row(app, photo).photo_key, _row(app, photo).explanation_key}
 
-    # From here on it starts no child.
+    # From here on the explainer cannot start a child.
     services_of(app).explainer.close()
     again = anna.get(f"/photos/{photo}/explanation.jpg")
     assert again.data == answer.data
@@ -169,14 +169,14 @@ def test_made_once_and_deleted_with_the_photo(
     assert stored() == set()
 
 
-def test_a_check_by_another_network_makes_it_stale_and_the_account_takes_it_along(
+def test_check_by_another_model_replaces_the_explanation_and_account_deletion_removes_it(
     app: Flask, engine: Engine, anna: Person, chelsea: bytes, stored: Any
 ) -> None:
     photo = anna.upload_one(chelsea)
     _judge(app, **_MEASURED)
     first = anna.get(f"/photos/{photo}/explanation.jpg")
     int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
-    # The same network; one of other weights; that one under another profile.
+    # The same model; a model with other weights; that model under another profile.
     for model_info, stale, same_picture in (
         (_MEASURED, False, True),
         (_MEASURED | int8, True, True),
@@ -186,7 +186,7 @@ def test_a_check_by_another_network_makes_it_stale_and_the_account_takes_it_alon
         with engine.begin() as connection:
             connection.execute(update(photos).values(status="pending"))
         _judge(app, **model_info)
-        assert ("its unrounded form" in anna.get(f"/photos/{photo}").text) is stale
+        assert ("same model before rounding" in anna.get(f"/photos/{photo}").text) is stale
         answer = anna.get(f"/photos/{photo}/explanation.jpg")
         assert answer.status_code == 200
         assert (answer.data == first.data) is same_picture
@@ -199,24 +199,24 @@ def test_a_check_by_another_network_makes_it_stale_and_the_account_takes_it_alon
     assert stored() == set()
 
 
-def test_one_at_a_time_and_a_photo_deleted_meanwhile_leaves_nothing(
+def test_explanations_are_made_one_at_a_time_and_a_deleted_photo_leaves_none(
     app: Flask, anna: Person, chelsea: bytes, stored: Any
 ) -> None:
     photo, other = anna.upload_one(chelsea), anna.upload_one(chelsea)
     for _ in range(2):
         _judge(app, weights_sha256=_LITE0)
-    there = Person(app)
-    there.email = anna.email
-    there.log_in()
+    second_device = Person(app)
+    second_device.email = anna.email
+    second_device.log_in()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(there.get, f"/photos/{photo}/explanation.jpg")
+        request = pool.submit(second_device.get, f"/photos/{photo}/explanation.jpg")
         _wait_for_a_child()
         busy = anna.get(f"/photos/{other}/explanation.jpg", Accept="application/json")
         assert (busy.status_code, busy.headers["Retry-After"]) == (503, "3")
         assert "Another photo is being explained" in (busy.json or {})["error"]
         assert anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
-        assert not asked.done(), "too late: nothing was being made any more"
-        assert asked.result(60).status_code == 404
+        assert not request.done(), "too late: the explanation was finished already"
+        assert request.result(60).status_code == 404
     services_of(app).deletion.work_off()
     assert services_of(app).ledger.count() == 0
     assert stored() == {_row(app, other).photo_key}
@@ -232,7 +232,7 @@ def test_one_at_a_time_and_a_photo_deleted_meanwhile_leaves_nothing(
         ({"weights_sha256": _LITE0, "profile_id": "of-last-year"}, "after its next check"),
     ],
 )
-def test_what_decided_is_gone(
+def test_decision_whose_model_is_gone_is_not_explained(
     app: Flask, anna: Person, tmp_path: Path, model_info: dict[str, str], words: str
 ) -> None:
     photo = anna.upload_one()
@@ -246,23 +246,23 @@ def test_what_decided_is_gone(
     assert anna.get(f"/photos/{photo}/photo.jpg").status_code == 200
 
 
-def test_a_stop_does_not_wait_for_an_explanation(app: Flask, anna: Person, chelsea: bytes) -> None:
+def test_stopping_does_not_wait_for_an_explanation(app: Flask, anna: Person, chelsea: bytes) -> None:
     photo = anna.upload_one(chelsea)
     _judge(app, weights_sha256=_LITE0)
     explainer = services_of(app).explainer
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(explainer.explain, _row(app, photo))
+        request = pool.submit(explainer.explain, _row(app, photo))
         child = _wait_for_a_child()
         explainer.close()
         with pytest.raises(ExplanationFailed):
-            asked.result(5)
+            request.result(5)
     assert not child.is_running()
     assert services_of(app).ledger.count() == 0
     with pytest.raises(ExplanationFailed):
         explainer.explain(_row(app, photo))
 
 
-def test_one_that_takes_too_long_is_given_up(app: Flask, anna: Person, chelsea: bytes) -> None:
+def test_explanation_over_its_time_limit_is_abandoned(app: Flask, anna: Person, chelsea: bytes) -> None:
     photo, services = anna.upload_one(chelsea), services_of(app)
     _judge(app, weights_sha256=_LITE0)
     impatient = _explainer(app, limit_s=0.2)
@@ -273,7 +273,7 @@ def test_one_that_takes_too_long_is_given_up(app: Flask, anna: Person, chelsea: 
     assert services.ledger.count() == 0
 
 
-def test_a_full_disk_gets_no_new_one(app: Flask, anna: Person, chelsea: bytes) -> None:
+def test_full_disk_refuses_new_explanations_only(app: Flask, anna: Person, chelsea: bytes) -> None:
     photo, services = anna.upload_one(chelsea), services_of(app)
     _judge(app, weights_sha256=_LITE0)
     full = _explainer(app, min_free_bytes=2**60)
@@ -284,7 +284,7 @@ def test_a_full_disk_gets_no_new_one(app: Flask, anna: Person, chelsea: bytes) -
     assert full.explain(_row(app, photo)) == made
 
 
-def test_the_child_imports_nothing_from_where_the_site_was_started(
+def test_child_imports_nothing_from_the_working_directory(
     app: Flask, anna: Person, chelsea: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = anna.upload_one(chelsea)
@@ -295,30 +295,32 @@ def test_the_child_imports_nothing_from_where_the_site_was_started(
     assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
 
 
-def test_somebody_who_always_asks_keeps_nobody_out(app: Flask, anna: Person, chelsea: bytes) -> None:
+def test_user_with_many_requests_does_not_keep_others_out(app: Flask, anna: Person, chelsea: bytes) -> None:
     ben = Person(app, "ben@example.org")
     photos, his = [anna.upload_one(chelsea) for _ in range(2)], ben.upload_one(chelsea)
     for _ in range(3):
         _judge(app, weights_sha256=_LITE0)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(anna.get, f"/photos/{photos[0]}/explanation.jpg")
+        request = pool.submit(anna.get, f"/photos/{photos[0]}/explanation.jpg")
         _wait_for_a_child()
         assert ben.get(f"/photos/{his}/explanation.jpg").status_code == 503
-        assert asked.result(60).status_code == 200
+        assert request.result(60).status_code == 200
     assert anna.get(f"/photos/{photos[1]}/explanation.jpg").status_code == 503
     assert ben.get(f"/photos/{his}/explanation.jpg").status_code == 200
     assert anna.get(f"/photos/{photos[1]}/explanation.jpg").status_code == 200
 
 
-def test_a_child_that_dies_is_told_and_the_next_one_does_it(app: Flask, anna: Person, chelsea: bytes) -> None:
+def test_killed_child_is_an_error_and_the_next_request_works(
+    app: Flask, anna: Person, chelsea: bytes
+) -> None:
     photo = anna.upload_one(chelsea)
     _judge(app, weights_sha256=_LITE0)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(anna.get, f"/photos/{photo}/explanation.jpg")
+        request = pool.submit(anna.get, f"/photos/{photo}/explanation.jpg")
         child = _wait_for_a_child()
         assert child.environ()["OMP_NUM_THREADS"] == "1"
         child.kill()
-        assert asked.result(30).status_code == 500
+        assert request.result(30).status_code == 500
     assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
 
 
@@ -332,7 +334,7 @@ signal.pause()
 """
 
 
-def test_the_child_dies_with_a_site_that_is_killed() -> None:
+def test_child_dies_with_a_killed_site() -> None:
     site = subprocess.Popen(
         [sys.executable, "-c", _PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT
     )
@@ -341,7 +343,9 @@ def test_the_child_dies_with_a_site_that_is_killed() -> None:
         child = psutil.Process(int(site.stdout.readline()))
         waiting = threading.Event()
         while not any("_imaging" in library.path for library in child.memory_maps()):
-            waiting.wait(0.01)  # from then on it only waits for a photo, on a pipe that stays open
+            waiting.wait(
+                0.01
+            )  # the imports are done; the child now waits for a photo on a pipe that stays open
         site.kill()
-        assert select.select([site.stdout], [], [], 10)[0], "the child holds its end of the pipe still"
+        assert select.select([site.stdout], [], [], 10)[0], "the child still holds its end of the pipe"
         assert site.stdout.read() == b""

@@ -1,4 +1,4 @@
-"""My photos, a photo's page, the pictures, and the badges' JSON: each for their owner only."""
+"""My photos, a photo's page, the JPEG files and the badges' JSON: each for the owner only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def anna(app: Flask) -> Person:
     return Person(app, "anna@example.org")
 
 
-def test_other_peoples_photos_are_not_there(app: Flask, anna: Person) -> None:
+def test_photos_of_other_users_are_not_found(app: Flask, anna: Person) -> None:
     photo = anna.upload_one()
     check(app, Verdict.CAT)
     pages = [f"/photos/{photo}{rest}" for rest in ("", "/photo.jpg", "/thumbnail.jpg")]
@@ -44,7 +44,7 @@ def test_other_peoples_photos_are_not_there(app: Flask, anna: Person) -> None:
     assert anna.get(pages[0]).status_code == 200
 
 
-def test_a_photo_on_air_is_seen_by_those_who_are_logged_in(app: Flask, engine: Engine, anna: Person) -> None:
+def test_public_photo_is_visible_to_logged_in_users(app: Flask, engine: Engine, anna: Person) -> None:
     photo = anna.upload_one()
     with engine.begin() as connection:
         connection.execute(update(photos).values(on_air=True))
@@ -56,7 +56,7 @@ def test_a_photo_on_air_is_seen_by_those_who_are_logged_in(app: Flask, engine: E
     assert Person(app).get(f"/photos/{photo}/photo.jpg").status_code == 404
 
 
-def test_pictures_and_their_headers(app: Flask, anna: Person) -> None:
+def test_jpeg_files_and_their_headers(app: Flask, anna: Person) -> None:
     photo = anna.upload_one(jpeg(size=(300, 200)))
     image = services_of(app).photos.by_id(photo)
     assert image
@@ -96,13 +96,13 @@ def test_delivery_by_short_lived_urls(
         assert Person(app, "eve@example.org").get(f"/photos/{photo}/photo.jpg").status_code == 404
 
 
-def test_deleting_a_photo(app: Flask, anna: Person, objects: ObjectStore) -> None:
+def test_deleting_a_photo_removes_row_and_objects(app: Flask, anna: Person, objects: ObjectStore) -> None:
     photo = anna.upload_one()
     image = services_of(app).photos.by_id(photo)
     assert image
     stored = ((objects.photos_bucket, image.photo_key), (objects.thumbnails_bucket, image.thumbnail_key))
     assert [objects.exists(*where) for where in stored] == [True, True]
-    assert "Delete this photo" in anna.get(f"/photos/{photo}").text
+    assert "Delete photo" in anna.get(f"/photos/{photo}").text
     answer = anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
     assert (answer.status_code, answer.location) == (303, "/photos")
     assert anna.get(f"/photos/{photo}").status_code == 404
@@ -112,7 +112,7 @@ def test_deleting_a_photo(app: Flask, anna: Person, objects: ObjectStore) -> Non
     assert [objects.exists(*where) for where in stored] == [False, False]
 
 
-def test_statuses_for_the_badges(app: Flask, anna: Person) -> None:
+def test_status_api_returns_badges(app: Flask, anna: Person) -> None:
     ids = [anna.upload_one() for _ in range(2)]
     query = ",".join(map(str, ids))
     waiting = anna.get(f"/api/photos/status?ids={query}").json
@@ -120,13 +120,13 @@ def test_statuses_for_the_badges(app: Flask, anna: Person) -> None:
     assert [photo["label"] for photo in waiting["photos"]] == ["Being checked"] * 2
     assert not any(photo["final"] for photo in waiting["photos"])
     check(app, Verdict.CAT, score=0.97)
-    found = anna.get(f"/api/photos/status?ids={query}").json
-    assert found
-    first = next(photo for photo in found["photos"] if photo["id"] == ids[0])
+    response = anna.get(f"/api/photos/status?ids={query}").json
+    assert response
+    first = next(photo for photo in response["photos"] if photo["id"] == ids[0])
     assert first == {
         "id": ids[0],
         "status": "cat",
-        "label": "Cat · uncalibrated",
+        "label": "Cat?",
         "tone": "yes",
         "final": True,
         "score": pytest.approx(0.97),
@@ -134,7 +134,7 @@ def test_statuses_for_the_badges(app: Flask, anna: Person) -> None:
     }
 
 
-def test_what_the_status_api_refuses(anna: Person) -> None:
+def test_status_api_refuses_malformed_ids(anna: Person) -> None:
     for ids in ("x", "1,-2", "1;2", "٣", ",".join(map(str, range(101))), "9" * 30):
         answer = anna.get(f"/api/photos/status?ids={ids}")
         assert (answer.status_code, "error" in (answer.json or {})) == (400, True), ids
@@ -142,7 +142,7 @@ def test_what_the_status_api_refuses(anna: Person) -> None:
         assert anna.get(f"/api/photos/status?ids={ids}").json == {"photos": []}
 
 
-def test_every_verdict_in_words(app: Flask, anna: Person) -> None:
+def test_photo_page_states_each_verdict_in_words(app: Flask, anna: Person) -> None:
     shown = {}
     for verdict, profile in (
         (Verdict.CAT, "lite0-1"),
@@ -153,43 +153,45 @@ def test_every_verdict_in_words(app: Flask, anna: Person) -> None:
         assert check(app, verdict, profile_id=profile) == photo
         shown[photo] = anna.get(f"/photos/{photo}").text
     cat, not_cat, unsure = shown.values()
-    assert "There is a cat in this photo." in cat
-    assert "uncalibrated" not in cat
-    assert "Score 0.970. From 0.500 on it counts as a cat, below 0.020 as none." in " ".join(cat.split())
+    assert "This photo shows a cat." in cat
+    assert "Cat?" not in cat
+    assert "less reliable" not in cat
+    assert "Score 0.970. 0.500 and up means cat; below 0.020 means no cat." in " ".join(cat.split())
     assert cat.count("tiger cat") == 2
     assert "71.0 %" in cat
     assert "efficientnet_lite0" in cat
-    assert "There is no cat in this photo." in not_cat
-    assert "can&#39;t tell whether there is a cat" in unsure
-    assert "Not sure · uncalibrated" in unsure
-    assert "were not measured for this network" in unsure
+    assert "This photo shows no cat." in not_cat
+    assert "can&#39;t tell whether this photo shows a cat" in unsure
+    assert "Not sure" in unsure
+    assert "the model has not been tested here yet" in unsure
 
 
-def test_checks_that_failed(app: Flask, anna: Person) -> None:
+def test_photo_page_explains_failed_checks(app: Flask, anna: Person) -> None:
     queue = services_of(app).queue
     broken, failed = anna.upload_one(), anna.upload_one()
     first, second = queue.claim(2)
     queue.finish([Outcome(first, error="The picture is damaged.", unreadable=True)])
     queue.finish([Outcome(second, error="The network failed.", retryable=True)])
-    by_id = {broken: ("Unreadable", "damaged"), failed: ("Check failed", "The network failed.")}
-    for photo, words in by_id.items():
-        page = anna.get(f"/photos/{photo}").text
-        assert all(word in page for word in words)
-    assert "did not work, once" in anna.get(f"/photos/{failed}").text
+    unreadable = anna.get(f"/photos/{broken}").text
+    assert all(text in unreadable for text in ("Unreadable", "could not open the stored file", "damaged"))
+    waiting_again = anna.get(f"/photos/{failed}").text
+    assert all(
+        text in waiting_again for text in ("Check failed", "The check failed once. Your photo is safe.")
+    )
 
 
-def test_a_subject_of_your_own_has_its_own_words(
+def test_custom_subject_is_named_on_the_pages(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, subject="my/garden_bird.toml") as app:
         anna = Person(app, "anna@example.org")
         photo = anna.upload_one()
         check(app, Verdict.NOT_CAT, profile_id="mine")
-        assert "There is no garden bird in this photo." in anna.get(f"/photos/{photo}").text
+        assert "This photo shows no garden bird." in anna.get(f"/photos/{photo}").text
         assert "No garden bird" in anna.get("/photos").text
 
 
-def test_older_photos(app: Flask, engine: Engine, anna: Person) -> None:
+def test_older_photos_are_on_further_pages(app: Flask, engine: Engine, anna: Person) -> None:
     anna.upload_one()
     with engine.begin() as connection:
         columns = [c.name for c in photos.c if c.name not in ("id", "photo_key", "thumbnail_key")]
@@ -208,7 +210,7 @@ def test_older_photos(app: Flask, engine: Engine, anna: Person) -> None:
     assert "Newest photos" in page
 
 
-def test_addresses_beyond_all_photos(anna: Person) -> None:
+def test_ids_out_of_range_are_not_found(anna: Person) -> None:
     for id in ("0", "2147483647", "2147483648", "9" * 40, "-1", "x"):
         assert anna.get(f"/photos/{id}").status_code == 404
         assert anna.get(f"/photos/{id}/photo.jpg").status_code == 404

@@ -1,4 +1,4 @@
-"""The meter's scale: every threshold, however small, has room on it."""
+"""The gauge's scale: every threshold, however small, has room on it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def _record(score: float | None, low: float | None, high: float | None) -> Check
         (1.0, 1.0, 1.0, 50),
     ],
 )
-def test_where_a_score_stands(score: float, low: float | None, high: float, percent: float) -> None:
+def test_position_of_a_score(score: float, low: float | None, high: float, percent: float) -> None:
     found = gauge(_record(score, low, high))
     assert found
     assert found.score_percent == pytest.approx(percent)
 
 
-def test_no_score_no_gauge() -> None:
+def test_attempt_without_a_score_has_no_gauge() -> None:
     assert gauge(None) is None
     assert gauge(_record(None, None, None)) is None

@@ -1,4 +1,4 @@
-"""What holds for every page: headers, error pages, health, and nothing from another host."""
+"""Every page: headers, error pages, health, and no asset from another host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def anna(app: Flask) -> Person:
     return Person(app, "anna@example.org")
 
 
-def test_headers_of_every_answer(app: Flask, anna: Person) -> None:
+def test_security_headers_of_every_response(app: Flask, anna: Person) -> None:
     photo = anna.upload_one()
     for path in (
         "/",
@@ -53,7 +53,7 @@ def test_headers_of_every_answer(app: Flask, anna: Person) -> None:
         assert "no-store" not in styles.headers["Cache-Control"]
 
 
-def test_pages_hold_nothing_that_the_policy_forbids(app: Flask, anna: Person) -> None:
+def test_pages_comply_with_the_content_policy(app: Flask, anna: Person) -> None:
     photo = anna.upload_one()
     check(app, Verdict.CAT)
     pages = [anna.get(path).text for path in ("/photos", "/upload", "/account", f"/photos/{photo}", "/nix")]
@@ -75,11 +75,11 @@ def test_pages_hold_nothing_that_the_policy_forbids(app: Flask, anna: Person) ->
     ("method", "path", "status"),
     [("GET", "/nix", 404), ("DELETE", "/login", 405), ("POST", "/login", 400), ("GET", "/broken", 500)],
 )
-def test_errors_as_pages_and_as_json(app: Flask, method: str, path: str, status: int) -> None:
+def test_errors_are_pages_or_json(app: Flask, method: str, path: str, status: int) -> None:
     def broken() -> str:
         raise RuntimeError("a secret of the server")
 
-    broken.is_public = True  # type: ignore[attr-defined]
+    broken.without_login = True  # type: ignore[attr-defined]
     app.add_url_rule("/broken", view_func=broken)
     page = app.test_client().open(path, method=method)
     assert (page.status_code, page.mimetype) == (status, "text/html")
@@ -104,7 +104,7 @@ def test_health(app: Flask) -> None:
     assert "Set-Cookie" not in ready.headers
 
 
-def test_an_object_store_that_is_away(
+def test_unavailable_object_store(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, s3_endpoint_url="http://127.0.0.1:9") as app:
@@ -114,10 +114,10 @@ def test_an_object_store_that_is_away(
         assert anna.get("/healthz").status_code == 200
         answer = anna.upload(("a.jpg", jpeg()))
         assert answer.status_code == 503
-        assert "Nothing was stored" in answer.text
+        assert "No photo was stored" in answer.text
 
 
-def test_a_database_that_is_away(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> None:
+def test_unavailable_database(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> None:
     from catloader.store.db.engine import make_engine
 
     gone = make_engine(f"sqlite:///{tmp_path / 'no-such-folder' / 'x.sqlite3'}")
@@ -126,10 +126,10 @@ def test_a_database_that_is_away(s3_server: EmbeddedS3, objects: ObjectStore, tm
         assert (ready.status_code, (ready.json or {})["database"]) == (503, "no answer")
         answer = Person(app).post("/login", {"email": "anna@example.org", "password": "whatever it is"})
         assert answer.status_code == 503
-        assert "Back in a moment" in answer.text
+        assert "Temporarily unavailable" in answer.text
 
 
-def test_the_wake_up_endpoint_is_there_only_for_internal_dispatch(
+def test_wake_up_endpoint_exists_only_for_internal_dispatch(
     app: Flask, engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     assert app.test_client().post(WAKE_UP_PATH).status_code == 404
@@ -142,6 +142,6 @@ def test_the_wake_up_endpoint_is_there_only_for_internal_dispatch(
         assert internal.test_client().post(WAKE_UP_PATH, data=body, headers=signed).status_code == 401
 
 
-def test_the_site_answers_before_torch_is_loaded() -> None:
+def test_site_responds_before_torch_is_loaded() -> None:
     code = "import sys, catloader, catloader.web; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""The upload form as browsers send it: plain, and file by file."""
+"""The upload form as browsers send it: as a whole, and one file per request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _photos(anna: Person) -> int:
     return sum(services_of(anna.app).photos.count_by_status(anna.id).values())
 
 
-def test_good_photos_lead_to_my_photos(anna: Person) -> None:
+def test_upload_redirects_to_my_photos(anna: Person) -> None:
     answer = anna.upload(("one.jpg", jpeg()), ("two.jpg", jpeg()), caption="On the sofa")
     assert (answer.status_code, answer.location) == (303, "/photos")
     page = anna.get("/photos").text
@@ -41,7 +41,7 @@ def test_good_photos_lead_to_my_photos(anna: Person) -> None:
     assert page.count("Being checked") == 2
 
 
-def test_a_bad_file_spoils_no_other(anna: Person) -> None:
+def test_bad_file_does_not_affect_the_others(anna: Person) -> None:
     answer = anna.upload(
         ("good.jpg", jpeg()),
         ("cat.jpg", b"this is a text"),
@@ -54,7 +54,7 @@ def test_a_bad_file_spoils_no_other(anna: Person) -> None:
     assert _photos(anna) == 1
 
 
-def test_one_request_per_file(anna: Person) -> None:
+def test_one_request_per_file_gets_json(anna: Person) -> None:
     stored = anna.upload(("good.jpg", jpeg()), Accept="application/json")
     assert stored.status_code == 201
     (file,) = stored.json["files"]  # type: ignore[index]
@@ -66,7 +66,7 @@ def test_one_request_per_file(anna: Person) -> None:
     assert file["error"].endswith(".")
 
 
-def test_the_token_of_a_script_comes_as_a_header(anna: Person) -> None:
+def test_script_sends_its_token_as_a_header(anna: Person) -> None:
     token = anna.token("/upload")
     for headers, status in (({"X-CSRFToken": token}, 201), ({}, 400)):
         answer = anna.client.post(
@@ -77,7 +77,7 @@ def test_the_token_of_a_script_comes_as_a_header(anna: Person) -> None:
         assert answer.status_code == status
 
 
-def test_captions(anna: Person) -> None:
+def test_captions_are_stored(anna: Person) -> None:
     parts = [(io.BytesIO(jpeg()), name) for name in ("a.jpg", "b.jpg")]
     anna.post("/upload", {"photos": parts, "caption": ["first <b>", "second"]})
     second, first = services_of(anna.app).photos.of_owner(anna.id, None, 9)
@@ -87,7 +87,7 @@ def test_captions(anna: Person) -> None:
     assert (refused.status_code, "longer than 500" in refused.text) == (400, True)
 
 
-def test_nothing_chosen(anna: Person) -> None:
+def test_form_without_files_is_refused(anna: Person) -> None:
     # What a browser sends for two file fields that were left empty.
     empty = [(io.BytesIO(b""), ""), (io.BytesIO(b""), "")]
     answer = anna.post("/upload", {"photos": empty})
@@ -96,24 +96,24 @@ def test_nothing_chosen(anna: Person) -> None:
     assert (answer.status_code, answer.json["files"]) == (400, [])  # type: ignore[index]
 
 
-def test_too_large_a_file_and_too_many(anna: Person) -> None:
+def test_oversized_and_surplus_files_are_refused(anna: Person) -> None:
     answer = anna.upload(("big.bmp", b"BM" + bytes(100_000)), ("good.jpg", jpeg()))
     assert (answer.status_code, "1 of 2 photos stored" in answer.text) == (413, True)
     answer = anna.upload(*[(f"{n}.jpg", jpeg()) for n in range(5)])
     assert (answer.status_code, "4 of 5 photos stored" in answer.text) == (413, True)
 
 
-def test_too_large_a_request(anna: Person) -> None:
+def test_oversized_request_is_refused(anna: Person) -> None:
     answer = anna.upload(*[("big.jpg", bytes(98_000)) for _ in range(5)])
     assert answer.status_code == 413
-    assert "at most 4 photos" in answer.text
+    assert "up to 4 photos" in answer.text
     assert "<h1>" in answer.text
     # A form without files may be much smaller only.
     answer = anna.post("/logout", {"more": "x" * 70_000}, page="/account")
     assert answer.status_code == 413
 
 
-def test_strangers_uploads_are_not_even_read(app: Flask) -> None:
+def test_upload_without_log_in_is_not_read(app: Flask) -> None:
     class Untouched(io.RawIOBase):
         def readable(self) -> bool:
             return True
@@ -130,7 +130,9 @@ def test_strangers_uploads_are_not_even_read(app: Flask) -> None:
     assert (answer.status_code, answer.location) == (303, "/login")
 
 
-def test_hostile_names(anna: Person, hostile_corpus: HostileCorpus, caplog: pytest.LogCaptureFixture) -> None:
+def test_hostile_file_names(
+    anna: Person, hostile_corpus: HostileCorpus, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     token = anna.token("/upload")
     assert len(hostile_corpus.names) > 20
@@ -153,7 +155,7 @@ def test_hostile_names(anna: Person, hostile_corpus: HostileCorpus, caplog: pyte
 
 
 def _multipart(name: bytes, content: bytes) -> bytes:
-    """As browsers escape names; the rest of the bytes goes out as it is."""
+    """Escape a name as browsers do; all other bytes are sent unchanged."""
     escaped = name.replace(b'"', b"%22").replace(b"\r", b"%0D").replace(b"\n", b"%0A")
     return _part(b'filename="' + escaped + b'"', content)
 
