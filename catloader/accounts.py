@@ -71,18 +71,16 @@ def change_password(users: Users, user: User, old: str, new: str) -> User:
     return changed
 
 
-def delete_account(
-    users: Users, user: User, password: str, now: datetime, *, photos_bucket: str, thumbnails_bucket: str
-) -> int:
-    """Take the account, its photos and their records; returns how many photos it had.
+def delete_account(users: Users, user: User, password: str, now: datetime) -> int:
+    """Delete the account with its photos and their records; return the number of photos.
 
-    The files go to the deletion ledger in the same transaction: wake the deletion worker afterwards.
+    Their objects enter the deletion ledger in the same transaction: wake the deletion worker afterwards.
 
     Raises:
-        WrongCredentials: that is not the password.
+        WrongCredentials: the password is wrong.
     """
     confirm(user, password)
-    return users.delete(user.id, now, photos_bucket, thumbnails_bucket)
+    return users.delete(user.id, now)
 
 
 def confirm(user: User, password: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from catloader.errors import CatLoaderError
-from catloader.store.db.deletions import Deletions
+from catloader.store.db.deletions import Deletion, Deletions
 from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class DeletionWorker:
                 for entry in due:
                     if self._closing.is_set():
                         break
-                    self._objects.delete(entry.bucket, entry.key)
+                    self._delete(entry)
                     done.append(entry.id)
             except CatLoaderError as error:
                 retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
@@ -70,6 +70,12 @@ class DeletionWorker:
                 self._ledger.done(done)
             gone += len(done)
         return gone
+
+    def _delete(self, entry: Deletion) -> None:
+        if entry.kind is not None:
+            self._objects.delete(entry.kind, entry.key)
+        elif entry.bucket is not None:
+            self._objects.delete_from_bucket(entry.bucket, entry.key)
 
     def _run(self) -> None:
         while not self._closing.is_set():

@@ -18,6 +18,7 @@ from catloader.errors import StartupError
 from catloader.explanations.explainer import Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.settings import Settings, kept_secret
+from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine, make_engine, utcnow
 from catloader.store.db.explanations import Explanations
@@ -44,6 +45,7 @@ class Services:
     engine: Engine
     users: Users
     photos: Photos
+    check_log: CheckLog
     queue: SqlCheckQueue
     ledger: Deletions
     objects: ObjectStore
@@ -103,7 +105,6 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
     if checker is None:
         checker = settings.checks_here
     engine = build_engine(settings)
-    buckets = (settings.s3_photos_bucket, settings.s3_thumbnails_bucket)
     objects = build_object_store(settings)
     queue = SqlCheckQueue(
         engine,
@@ -116,7 +117,7 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
         _secret(settings.webhook_secret, settings, "webhook-secret", new_secret),
         WebhookIds(engine).first_time,
     )
-    ledger = Deletions(engine)
+    ledger, check_log = Deletions(engine), CheckLog(engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
     service = _checker_service(settings, queue, objects) if checker else None
     return Services(
@@ -124,7 +125,8 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
         secret_key=_secret(settings.secret_key, settings, "secret-key"),
         engine=engine,
         users=Users(engine),
-        photos=Photos(engine, *buckets),
+        photos=Photos(engine),
+        check_log=check_log,
         queue=queue,
         ledger=ledger,
         objects=objects,
@@ -132,12 +134,13 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
         dispatcher=_dispatcher(settings, service, signer),
         deletion=deletion,
         explainer=Explainer(
-            Explanations(engine, buckets[0]),
+            check_log,
+            Explanations(engine),
             objects,
             weights_dir=settings.weights_dir,
             subject=settings.subject,
             profile_folders=profile_folders(settings),
-            swept=deletion.wake,
+            on_deletion_due=deletion.wake,
             now=utcnow,
             refuse_full_disk=partial(refuse_full_disk, settings),
         ),

@@ -147,6 +147,7 @@ def _reviewed_photos() -> Iterable[LabelledPhoto]:
 
     from catloader.server.data_dir import beside, usable_data_folder
     from catloader.store.db.schema import photos
+    from catloader.store.kinds import ObjectKind
     from catloader.wiring import build
 
     settings = Settings.from_environment(os.environ)
@@ -167,8 +168,8 @@ def _reviewed_photos() -> Iterable[LabelledPhoto]:
         ) -> Pictures:
             with named(name):
                 return Pictures(
-                    objects.get(objects.photos_bucket, photo),
-                    objects.get(objects.thumbnails_bucket, thumbnail),
+                    objects.get(ObjectKind.PHOTO, photo),
+                    objects.get(ObjectKind.THUMBNAIL, thumbnail),
                 )
 
         yield LabelledPhoto(name, row.human_verdict, read)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from catloader.store.db.check_log import CheckedPhoto, CheckLog, Logged, Ran
+from catloader.store.db.check_log import CheckLog, Logged, ReplayKey
+from catloader.store.db.photos import DecidedPhoto, Photos
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError
 from checker.pipeline import LoadedModel, check_batch, fetch, judge
@@ -42,7 +43,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    photo: CheckedPhoto
+    photo: DecidedPhoto
     current: Decision
     candidate: Decision
 
@@ -55,9 +56,9 @@ class Compared:
         return _RANK[self.candidate.verdict] > _RANK[self.current.verdict]
 
 
-def ran_by(classifier: Classifier, rule: ThresholdRule) -> Ran:
+def replay_key(classifier: Classifier, rule: ThresholdRule) -> ReplayKey:
     model_info = classifier.model_info
-    return Ran(
+    return ReplayKey(
         model_info.weights_sha256,
         model_info.runtime,
         model_info.precision,
@@ -81,7 +82,7 @@ def replay(
     Raises:
         CheckerError: store or network can't be used just now.
     """
-    pages = log.verdicts(ran_by(classifier, rule), since, sample)
+    pages = log.verdicts(replay_key(classifier, rule), since, sample)
 
     def again(logged: Logged) -> Replayed:
         return _again(logged, source, classifier, rule)
@@ -93,7 +94,7 @@ def replay(
 
 
 def shadow(
-    log: CheckLog,
+    photos: Photos,
     source: ImageSource,
     current: LoadedModel,
     candidate: LoadedModel,
@@ -107,7 +108,7 @@ def shadow(
         CheckerError: store or network can't be used just now.
     """
 
-    def both(photo: CheckedPhoto) -> Compared | None:
+    def both(photo: DecidedPhoto) -> Compared | None:
         claim = _claim(photo.photo_id, photo)
         fetched = fetch([claim], source)
         same_bytes = InMemoryImageSource()
@@ -118,7 +119,7 @@ def shadow(
         second = _usable(check_batch([claim], same_bytes, *candidate)[0]).decision
         return None if second is None else Compared(photo, first, second)
 
-    return _each(log.checked_photos(sample), both, workers)
+    return _each(photos.decided(sample), both, workers)
 
 
 def _again(logged: Logged, source: ImageSource, classifier: Classifier, rule: ThresholdRule) -> Replayed:
@@ -170,7 +171,7 @@ def _said(verdict: str, score: float, wild: bool | None) -> str:
     return f"{verdict} {score:.6f}" + (" wild" if wild else "")
 
 
-def _claim(photo_id: int, where: Logged | CheckedPhoto) -> Claim:
+def _claim(photo_id: int, where: Logged | DecidedPhoto) -> Claim:
     return Claim(photo_id, "", where.photo_key, where.thumbnail_key, attempt=1)
 
 

@@ -55,7 +55,7 @@ def list_() -> None:
     settings = Settings.from_environment()
     usable_data_folder(settings)
     with database(settings) as engine:
-        photos = Photos(engine, settings.s3_photos_bucket, settings.s3_thumbnails_bucket)
+        photos = Photos(engine)
         counted, waiting = photos.count_by_status(), photos.waiting(_SHOWN)
     click.echo(", ".join(f"{status} {n}" for status, n in counted.items()))
     for image in waiting:

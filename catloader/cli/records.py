@@ -52,16 +52,15 @@ def verify(since: datetime | None, sample: int | None) -> None:
 
     Only those of the network, runtime, precision and profile in force; the others are counted.
     """
-    from catloader.checks.records import ran_by, replay
-    from catloader.store.db.check_log import CheckLog
+    from catloader.checks.records import replay, replay_key
     from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import load_classifier_and_rule
 
     replayed = differ = 0
     with _services() as services:
-        settings, log = services.settings, CheckLog(services.engine)
+        settings, log = services.settings, services.check_log
         classifier, rule = load_classifier_and_rule(settings)
-        others = log.count_by_others(ran_by(classifier, rule), since)
+        others = log.count_not_replayable(replay_key(classifier, rule), since)
         source = S3ImageSource(services.objects)
         for one in replay(
             log, source, classifier, rule, since=since, sample=sample, workers=_workers(settings)
@@ -121,7 +120,6 @@ def shadow(name: str, sample: int | None) -> None:
     Nothing is written.
     """
     from catloader.checks.records import shadow as run
-    from catloader.store.db.check_log import CheckLog
     from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import load_model
 
@@ -133,7 +131,7 @@ def shadow(name: str, sample: int | None) -> None:
         current, candidate = load_model(settings), load_model(settings.with_changes(model=name))
         source = S3ImageSource(services.objects)
         for one in run(
-            CheckLog(services.engine), source, current, candidate, sample=sample, workers=_workers(settings)
+            services.photos, source, current, candidate, sample=sample, workers=_workers(settings)
         ):
             if one is None:
                 unread += 1

@@ -25,7 +25,7 @@ from catloader.demo.photos import DemoPhoto, demo_photos
 from catloader.errors import StartupError
 from catloader.processes import start_child
 from catloader.settings import Settings, variables
-from catloader.store.db.photos import CheckRecord, Photos
+from catloader.store.db.check_log import CheckLog, CheckRecord
 from catloader.wiring import build_engine
 
 _STOP_S = 10.0
@@ -62,7 +62,7 @@ def demo() -> int:
         browser.wait_until_ready()
         browser.register()
         engine = build_engine(Settings(data_dir=Path(name)))
-        photos = Photos(engine, "photos", "thumbnails")
+        check_log = CheckLog(engine)
         photos_folder = Path(name) / "photos"
         photos_folder.mkdir()
         click.echo(_HEAD)
@@ -73,7 +73,7 @@ def demo() -> int:
             photo_id = browser.upload(photo.name, data)
             found = browser.wait_for_verdict(photo_id)
             ms = (time.monotonic() - started_s) * 1000
-            rows.append(Row(photo, found["status"], found["score"], ms, photos.latest_log(photo_id)))
+            rows.append(Row(photo, found["status"], found["score"], ms, check_log.latest(photo_id)))
             click.echo(_lines(rows[-1]))
         engine.dispose()
     return _summary(rows)

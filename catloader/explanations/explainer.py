@@ -22,9 +22,11 @@ from pathlib import Path
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
 from catloader.explanations.fair_lock import Turns
 from catloader.processes import start_child
+from catloader.store.db.check_log import CheckLog, CheckRecord
 from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.explanations import Explanations
-from catloader.store.db.photos import CheckRecord, Photo
+from catloader.store.db.photos import Photo
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.head import Head
 from checker.decision.operating_point import UNCALIBRATED
@@ -74,13 +76,14 @@ class Explainer:
 
     def __init__(
         self,
+        check_log: CheckLog,
         explanations: Explanations,
         objects: ObjectStore,
         *,
         weights_dir: Path,
         subject: str,
         profile_folders: Iterable[Path],
-        swept: Callable[[], None],
+        on_deletion_due: Callable[[], None],
         now: Callable[[], datetime],
         refuse_full_disk: Callable[[], None],
         limit_s: float = LIMIT_S,
@@ -88,12 +91,12 @@ class Explainer:
         """
         Args:
             subject: the one that is looked for now: name or file.
-            swept: called when an object has become due for deletion.
+            on_deletion_due: called when an object has become due for deletion.
             refuse_full_disk: raises StoreFull.
         """
-        self._explanations, self._objects = explanations, objects
+        self._check_log, self._explanations, self._objects = check_log, explanations, objects
         self._weights_dir, self._subject, self._folders = weights_dir, subject, tuple(profile_folders)
-        self._swept, self._now, self._limit_s = swept, now, limit_s
+        self._on_deletion_due, self._now, self._limit_s = on_deletion_due, now, limit_s
         self._refuse_full_disk = refuse_full_disk
         self._turns = Turns(_PATIENCE_S)
         self._starting = threading.Lock()
@@ -104,12 +107,8 @@ class Explainer:
     def busy(self) -> bool:
         return self._turns.taken
 
-    def judged(self, photo_id: int) -> CheckRecord | None:
-        """The decision that would be explained."""
-        return self._explanations.judged(photo_id)
-
     def explain(self, image: Photo) -> str:
-        """The key in the photos bucket of a JPEG that explains the photo's latest decision by a network.
+        """Return the key of a JPEG that explains the photo's latest decision by a model.
 
         Raises:
             NotFound: nothing was decided yet, or the photo was deleted meanwhile.
@@ -118,19 +117,19 @@ class Explainer:
             ExplainerBusy: another photo's turn, or that of somebody who came before.
             ExplanationFailed: the child gave none; StoreUnavailable: S3 or the database did not answer.
         """
-        record = self.judged(image.id)
+        record = self._check_log.latest_decision(image.id)
         if record is None:
             raise NotFound("No network has judged this photo yet, so there is nothing to explain.")
         of = _digest(record)
         kept = image.explanation_key if image.explanation_of == of else None
-        if kept and self._objects.exists(self._objects.photos_bucket, kept):
+        if kept and self._objects.exists(ObjectKind.EXPLANATION, kept):
             return kept
         self._refuse_full_disk()
         if not self._turns.take(image.owner_id):
             raise ExplainerBusy("Another photo is being explained just now. Please try again in a moment.")
         try:
             basis = self._basis(record)
-            photo = self._objects.get(self._objects.photos_bucket, image.photo_key)
+            photo = self._objects.get(ObjectKind.PHOTO, image.photo_key)
             picture = self._in_child(basis, photo)
         finally:
             self._turns.end()
@@ -144,12 +143,12 @@ class Explainer:
                 self._child.kill()
 
     def _keep(self, photo_id: int, picture: bytes, of: str, lost: str | None) -> str:
-        """Book, put, record, as an upload does: who dies in between leaves only what the ledger knows."""
+        """Reserve, put, record, as an upload does: a process that dies in between leaves a due deletion."""
         key = f"{secrets.token_hex(16)}.jpg"
-        self._explanations.book(key, self._now() + RESERVED_FOR)
-        self._objects.put(self._objects.photos_bucket, key, picture)
+        self._explanations.reserve(key, self._now() + RESERVED_FOR)
+        self._objects.put(ObjectKind.EXPLANATION, key, picture)
         kept = self._explanations.keep(photo_id, key, of, self._now(), lost=lost)
-        self._swept()
+        self._on_deletion_due()
         if kept is None:
             raise NotFound("This photo was deleted meanwhile.")
         return kept

@@ -19,6 +19,7 @@ from catloader.intake.prepare import Limits, Prepared, prepare
 from catloader.settings import Settings
 from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.photos import NewPhoto, Photos
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -120,11 +121,11 @@ def _keep(
     objects: ObjectStore,
     now: Callable[[], datetime],
 ) -> int:
-    """Book, put, record, in this order: a process that dies in between leaves only what the ledger knows."""
+    """Reserve, put, record, in this order: a process that dies in between leaves due deletions."""
     photo_key, thumbnail_key = (f"{secrets.token_hex(16)}.jpg" for _ in range(2))
-    photos.book(photo_key, thumbnail_key, now() + RESERVED_FOR)
-    objects.put(objects.photos_bucket, photo_key, prepared.photo)
-    objects.put(objects.thumbnails_bucket, thumbnail_key, prepared.thumbnail)
+    photos.reserve(photo_key, thumbnail_key, now() + RESERVED_FOR)
+    objects.put(ObjectKind.PHOTO, photo_key, prepared.photo)
+    objects.put(ObjectKind.THUMBNAIL, thumbnail_key, prepared.thumbnail)
     new = NewPhoto(
         owner_id=owner_id,
         caption=caption,

@@ -87,16 +87,9 @@ def change_password() -> Answer:
 
 @blueprint.post("/account/delete")
 def delete_account() -> Answer:
-    user, settings = current_user(), services().settings
+    user = current_user()
     try:
-        photos = accounts.delete_account(
-            services().users,
-            user,
-            _field("password"),
-            now(),
-            photos_bucket=settings.s3_photos_bucket,
-            thumbnails_bucket=settings.s3_thumbnails_bucket,
-        )
+        photos = accounts.delete_account(services().users, user, _field("password"), now())
     except WrongCredentials as error:
         return _account_page(error, at="delete")
     services().deletion.wake()

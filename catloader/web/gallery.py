@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound
 from catloader.store.db.photos import Photo
+from catloader.store.kinds import ObjectKind
 from catloader.web.context import MAX_ID, now, services
 from catloader.web.gauge import gauge
 from catloader.web.labels import noun_of, reason, sentence
@@ -42,8 +43,8 @@ def photos() -> str:
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
 def photo(id: int) -> str:
     photo = _own_photo(id)
-    record = services().photos.latest_log(id)
-    explained = services().explainer.judged(id)
+    record = services().check_log.latest(id)
+    explained = services().check_log.latest_decision(id)
     return render_template(
         "photo.html",
         photo=photo,
@@ -71,15 +72,14 @@ def delete(id: int) -> BaseResponse:
 @without_login  # without a log-in the response is 404, not the log-in page
 def photo_file(id: int) -> BaseResponse:
     photo = _visible_photo(id)
-    return _jpeg_response(services().settings.s3_photos_bucket, photo.photo_key, photo.sha256)
+    return _jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail.jpg")
 @without_login
 def thumbnail_file(id: int) -> BaseResponse:
     photo = _visible_photo(id)
-    bucket = services().settings.s3_thumbnails_bucket
-    return _jpeg_response(bucket, photo.thumbnail_key, photo.thumbnail_sha256)
+    return _jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
@@ -91,7 +91,7 @@ def explanation_file(id: int) -> BaseResponse:
         raise NotFound(_NOT_FOUND)
     key = services().explainer.explain(photo)
     # Each explanation has its own key, so the key's digest identifies the content.
-    return _jpeg_response(services().settings.s3_photos_bucket, key, hashlib.sha256(key.encode()).hexdigest())
+    return _jpeg_response(ObjectKind.EXPLANATION, key, hashlib.sha256(key.encode()).hexdigest())
 
 
 def _own_photo(id: int) -> Photo:
@@ -113,10 +113,10 @@ def _visible_photo(id: int) -> Photo:
     return photo
 
 
-def _jpeg_response(bucket: str, key: str, sha256: str) -> BaseResponse:
+def _jpeg_response(kind: ObjectKind, key: str, sha256: str) -> BaseResponse:
     settings = services().settings
     if settings.delivery == "url":
-        link = redirect(services().objects.url(bucket, key, settings.url_ttl_s), 302)
+        link = redirect(services().objects.url(kind, key, settings.url_ttl_s), 302)
         link.headers["Cache-Control"] = "private, no-store"
         return link
     response = Response(mimetype="image/jpeg")
@@ -130,7 +130,7 @@ def _jpeg_response(bucket: str, key: str, sha256: str) -> BaseResponse:
     if request.method == "HEAD":
         response.response = iter(())
         return response
-    chunks, size_bytes = services().objects.open(bucket, key)
+    chunks, size_bytes = services().objects.open(kind, key)
     response.response = chunks
     response.content_length = size_bytes
     return response

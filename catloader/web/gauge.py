@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from catloader.store.db.photos import CheckRecord
+from catloader.store.db.check_log import CheckRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, jsonify
 from flask_wtf.csrf import CSRFProtect
 
 from catloader.errors import CatLoaderError
+from catloader.store.kinds import ObjectKind
 from catloader.web.context import services
 from catloader.web.sessions import without_login
 from catloader.wiring import Services
@@ -54,7 +55,7 @@ def _query_database() -> None:
 
 
 def _query_object_store() -> None:
-    services().objects.exists(services().settings.s3_photos_bucket, "readyz")
+    services().objects.exists(ObjectKind.PHOTO, "readyz")
 
 
 def _responds(query: Callable[[], object]) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from flask import Flask, current_app
 
 from catloader.settings import Settings
-from catloader.store.db.photos import CheckRecord, Photo
+from catloader.store.db.check_log import CheckRecord
+from catloader.store.db.photos import Photo
 from catloader.wiring import Services
 
 _IN_QUEUE = ("pending", "checking")

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.wrappers import Response
 
+from catloader.store.kinds import ObjectKind
 from catloader.wiring import Services
 
 
@@ -55,8 +56,5 @@ def _picture_origins(services: Services) -> list[str]:
     settings = services.settings
     if settings.delivery != "url":
         return []
-    urls = [
-        urlsplit(services.objects.url(bucket, "x", settings.url_ttl_s))
-        for bucket in (settings.s3_photos_bucket, settings.s3_thumbnails_bucket)
-    ]
+    urls = [urlsplit(services.objects.url(kind, "x", settings.url_ttl_s)) for kind in ObjectKind]
     return sorted({f"{url.scheme}://{url.netloc}" for url in urls})

@@ -16,6 +16,7 @@ from catloader.settings import Settings, variables
 from catloader.store.db.engine import utcnow
 from catloader.store.db.migrate import migrate
 from catloader.store.db.photos import NewPhoto
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
 from checker.cores import available_cores
@@ -41,11 +42,11 @@ class Site(NamedTuple):
     owner_id: int
 
     def add(self, photos: Iterable[Stored]) -> datetime:
-        """As the site does it: booked, then recorded; when it began."""
+        """As the site does it: reserved, then recorded; when it began."""
         began = utcnow()
         for photo in photos:
             new, now = replace(photo.new, owner_id=self.owner_id), utcnow()
-            self.services.photos.book(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
+            self.services.photos.reserve(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
             self.services.photos.add(new, now)
         return began
 
@@ -98,8 +99,8 @@ def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> lis
             sha256=picture.sha256,
             thumbnail_sha256=picture.thumbnail_sha256,
         )
-        objects.put(objects.photos_bucket, new.photo_key, picture.photo)
-        objects.put(objects.thumbnails_bucket, new.thumbnail_key, picture.thumbnail)
+        objects.put(ObjectKind.PHOTO, new.photo_key, picture.photo)
+        objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, picture.thumbnail)
         photos.append(Stored(new, {Rendition.PHOTO: picture.photo, Rendition.THUMBNAIL: picture.thumbnail}))
     return photos
 

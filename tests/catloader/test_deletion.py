@@ -14,6 +14,7 @@ from catloader.deletion import DeletionWorker
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import writing
 from catloader.store.db.schema import deletions
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 
@@ -23,11 +24,11 @@ def ledger(engine: Engine) -> Deletions:
     return Deletions(engine)
 
 
-def book(engine: Engine, objects: ObjectStore, keys: list[str], due: datetime) -> None:
+def reserve(engine: Engine, keys: list[str], due: datetime) -> None:
     with writing(engine) as connection:
         connection.execute(
             insert(deletions),
-            [{"bucket": objects.photos_bucket, "key": key, "not_before": due} for key in keys],
+            [{"kind": ObjectKind.PHOTO, "key": key, "not_before": due} for key in keys],
         )
 
 
@@ -60,39 +61,55 @@ def test_due_objects_go_and_the_ledger_forgets_them(
 ) -> None:
     now = datetime.now(UTC)
     for key in ("a.jpg", "b.jpg", "later.jpg"):
-        objects.put(objects.photos_bucket, key, b"x")
-    book(engine, objects, ["a.jpg", "b.jpg", "never-stored.jpg"], now)
-    book(engine, objects, ["later.jpg"], now + timedelta(hours=1))
+        objects.put(ObjectKind.PHOTO, key, b"x")
+    reserve(engine, ["a.jpg", "b.jpg", "never-stored.jpg"], now)
+    reserve(engine, ["later.jpg"], now + timedelta(hours=1))
     assert worker(ledger, objects).work_off() == 3
-    assert not objects.exists(objects.photos_bucket, "a.jpg")
-    assert not objects.exists(objects.photos_bucket, "b.jpg")
-    assert objects.exists(objects.photos_bucket, "later.jpg")
+    assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
+    assert not objects.exists(ObjectKind.PHOTO, "b.jpg")
+    assert objects.exists(ObjectKind.PHOTO, "later.jpg")
     assert ledger.count() == 1
+
+
+def test_rows_of_the_older_version_are_deleted_from_the_bucket_they_name(
+    engine: Engine, ledger: Deletions, objects: ObjectStore
+) -> None:
+    """That the site has set other buckets since then changes nothing."""
+    now = datetime.now(UTC)
+    for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
+        objects.put(kind, "a.jpg", b"x")
+    with writing(engine) as connection:
+        row = {"bucket": objects.thumbnails_bucket, "key": "a.jpg", "not_before": now}
+        connection.execute(insert(deletions).values(row))
+    assert worker(ledger, objects).work_off() == 1
+    assert objects.exists(ObjectKind.PHOTO, "a.jpg")
+    assert not objects.exists(ObjectKind.THUMBNAIL, "a.jpg")
+    assert ledger.count() == 0
 
 
 def test_a_store_that_is_away_keeps_the_keys_until_it_is_back(
     engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
 ) -> None:
-    objects.put(objects.photos_bucket, "a.jpg", b"x")
+    objects.put(ObjectKind.PHOTO, "a.jpg", b"x")
     start = datetime.now(UTC)
-    book(engine, objects, ["a.jpg"], start)
+    reserve(engine, ["a.jpg"], start)
     assert worker(ledger, away(s3_server, objects), lambda: start, sweep_s=10).work_off() == 0
     assert ledger.count() == 1
     assert ledger.due(start + timedelta(seconds=9), 10) == []
     assert [entry.attempts for entry in ledger.due(start + timedelta(seconds=10), 10)] == [1]
     assert worker(ledger, objects, lambda: start + timedelta(seconds=10)).work_off() == 1
-    assert not objects.exists(objects.photos_bucket, "a.jpg")
+    assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
 def test_the_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:
     deleting = worker(ledger, objects, sweep_s=3600)
     deleting.start()
-    objects.put(objects.photos_bucket, "a.jpg", b"x")
-    book(engine, objects, ["a.jpg"], datetime.now(UTC))
+    objects.put(ObjectKind.PHOTO, "a.jpg", b"x")
+    reserve(engine, ["a.jpg"], datetime.now(UTC))
     deleting.wake()
     gone = threading.Event()
     for _ in range(200):
-        if not objects.exists(objects.photos_bucket, "a.jpg"):
+        if not objects.exists(ObjectKind.PHOTO, "a.jpg"):
             gone.set()
             break
         gone.wait(0.02)

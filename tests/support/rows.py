@@ -14,8 +14,6 @@ from catloader.store.db.photos import NewPhoto, Photos
 from catloader.store.db.schema import photos
 from catloader.store.db.users import User, Users
 
-PHOTOS, THUMBNAILS = "photos", "thumbnails"
-
 
 def some_user(engine: Engine) -> User:
     return Users(engine).create(f"{secrets.token_hex(6)}@example.org", "hash", utcnow())
@@ -40,9 +38,9 @@ def new_image(owner_id: int, caption: str = "") -> NewPhoto:
 
 
 def add_image(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
-    """As an upload does it: booked, then added; due at ``now``."""
-    photos, new, now = Photos(engine, PHOTOS, THUMBNAILS), new_image(owner_id), now or utcnow()
-    photos.book(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
+    """As an upload does it: reserved, then added; due at ``now``."""
+    photos, new, now = Photos(engine), new_image(owner_id), now or utcnow()
+    photos.reserve(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
     return photos.add(new, now)
 
 

@@ -1,29 +1,53 @@
-"""What was checked, for whoever goes over it again: the log, and the photos with a verdict, in pages.
-
-Pages go by id: a page costs the same at the end of a million rows as at their beginning, and no
-transaction stays open while photos are looked at.
-"""
+"""The check log, read: one row for each finished attempt. ``SqlCheckQueue`` (step 10) writes it."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, func, not_, select
+from sqlalchemy import ColumnElement, Engine, Row, func, not_, select
 
 from catloader.store.db.engine import reading
-from catloader.store.db.photos import CheckRecord
+from catloader.store.db.paging import pages
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
-
-PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """What must be the same for a decision to come out the same."""
+class CheckRecord:
+    """One finished attempt."""
+
+    id: int
+    photo_id: int
+    attempt: int
+    finished_at: datetime
+    verdict: str | None
+    score: float | None
+    cat_at: float | None
+    not_cat_below: float | None
+    subject: str | None
+    wild_feline: bool | None
+    profile_id: str | None
+    model: str | None
+    weights_sha256: str | None
+    runtime: str | None
+    precision: str | None
+    device: str | None
+    versions: Mapping[str, str] | None
+    batch_size: int | None
+    labels: Mapping[str, Sequence[tuple[int, str, float]]] | None
+    """Rendition -> (ImageNet class, its name, confidence), best first."""
+    subject_scores: Mapping[str, Mapping[str, float]] | None
+    photo_sha256: str | None
+    thumbnail_sha256: str | None
+    ms: Mapping[str, float] | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayKey:
+    """All that must be equal for a decision to be repeatable."""
 
     weights_sha256: str
     runtime: str
@@ -34,89 +58,64 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One row of the log, and where its pictures are."""
+    """One row of the log and the keys of the photo's two renditions."""
 
     record: CheckRecord
     photo_key: str
     thumbnail_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedPhoto:
-    photo_id: int
-    photo_key: str
-    thumbnail_key: str
-    human_verdict: str | None
-
-
 class CheckLog:
+    """Read access to the log."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def latest(self, photo_id: int) -> CheckRecord | None:
+        """Return the photo's last attempt, failed ones included."""
+        return self._newest(check_log.c.photo_id == photo_id)
+
+    def latest_decision(self, photo_id: int) -> CheckRecord | None:
+        """Return the photo's last decision by a model; later attempts that failed do not count."""
+        by_model = check_log.c.model.is_not(None) & check_log.c.score.is_not(None)
+        return self._newest(check_log.c.photo_id == photo_id, by_model)
+
+    def has(self, id: int) -> bool:
+        """Tell if the row still exists: it goes with its photo."""
+        with reading(self._engine) as connection:
+            return connection.execute(select(check_log.c.id).where(check_log.c.id == id)).first() is not None
+
     def verdicts(
-        self, ran: Ran, since: datetime | None = None, sample: int | None = None
+        self, key: ReplayKey, since: datetime | None = None, sample: int | None = None
     ) -> Iterator[Sequence[Logged]]:
-        """Rows with a verdict by this network, oldest first. What was ``unreadable`` needed no network.
+        """Yield pages of rows whose verdict can be replayed under ``key``, oldest first.
+
+        Every ``unreadable`` verdict is among them: it involved no model.
 
         Args:
-            since: finished then or later.
-            sample: so many, drawn at random, each row as likely as any other.
+            since: only rows finished then or later.
+            sample: only so many rows, drawn at random, each as likely as any other.
         """
         query = (
             select(*CHECK_LOG_COLUMNS, photos.c.photo_key, photos.c.thumbnail_key)
             .join(photos, photos.c.id == check_log.c.photo_id)
-            .where(*_with_verdict(since), _by(ran))
+            .where(*_with_verdict(since), _replayable(key))
         )
-        for rows in self._pages(query, check_log.c.id, sample):
+        for rows in pages(self._engine, query, check_log.c.id, sample):
             yield [_logged(row) for row in rows]
 
-    def count_by_others(self, ran: Ran, since: datetime | None = None) -> int:
-        """Rows with a verdict that ``verdicts`` leaves out."""
-        query = select(func.count()).select_from(check_log).where(*_with_verdict(since), not_(_by(ran)))
+    def count_not_replayable(self, key: ReplayKey, since: datetime | None = None) -> int:
+        """Count the rows with a verdict that ``verdicts`` leaves out."""
+        query = select(func.count()).select_from(check_log)
+        query = query.where(*_with_verdict(since), not_(_replayable(key)))
         with reading(self._engine) as connection:
             return connection.execute(query).scalar_one()
 
-    def has(self, id: int) -> bool:
+    def _newest(self, *conditions: ColumnElement[bool]) -> CheckRecord | None:
+        query = select(*CHECK_LOG_COLUMNS).where(*conditions).order_by(check_log.c.id.desc()).limit(1)
         with reading(self._engine) as connection:
-            return connection.execute(select(check_log.c.id).where(check_log.c.id == id)).first() is not None
-
-    def checked_photos(self, sample: int | None = None) -> Iterator[Sequence[CheckedPhoto]]:
-        """Photos that a network, or a person, has decided; lowest id first."""
-        query = select(photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict).where(
-            photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
-        )
-        for rows in self._pages(query, photos.c.id, sample):
-            yield [CheckedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict) for row in rows]
-
-    def _pages(
-        self, query: Select[Any], id: ColumnElement[int], sample: int | None
-    ) -> Iterator[Sequence[Row[Any]]]:
-        if sample is not None:
-            ids = self._drawn(query.with_only_columns(id), sample)
-            for start in range(0, len(ids), PAGE):
-                yield self._rows(query.where(id.in_(ids[start : start + PAGE])).order_by(id))
-            return
-        after, rows = 0, self._rows(query.order_by(id).limit(PAGE))
-        while rows:
-            yield rows
-            after = rows[-1].id
-            rows = self._rows(query.where(id > after).order_by(id).limit(PAGE))
-
-    def _drawn(self, ids: Select[Any], wanted: int) -> list[int]:
-        """A reservoir: one pass, and memory for ``wanted`` ids."""
-        drawn: list[int] = []
-        with reading(self._engine) as connection:
-            rows = connection.execution_options(yield_per=10_000).execute(ids).scalars()
-            for seen, one in enumerate(rows):
-                if seen < wanted:
-                    drawn.append(one)
-                elif (place := random.randrange(seen + 1)) < wanted:  # noqa: S311 - nobody guesses at it
-                    drawn[place] = one
-        return sorted(drawn)
-
-    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with reading(self._engine) as connection:
-            return connection.execute(query).all()
+            row = connection.execute(query).one_or_none()
+        return _record(dict(row._mapping)) if row else None
 
 
 def _with_verdict(since: datetime | None) -> list[ColumnElement[bool]]:
@@ -126,19 +125,27 @@ def _with_verdict(since: datetime | None) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _by(ran: Ran) -> ColumnElement[bool]:
-    """Never NULL, so that its opposite is the rest."""
+def _replayable(key: ReplayKey) -> ColumnElement[bool]:
+    """Return a condition that is never NULL, so that ``not_`` of it selects exactly the other rows."""
     same = (
-        (func.coalesce(check_log.c.weights_sha256, "") == ran.weights_sha256)
-        & (func.coalesce(check_log.c.runtime, "") == ran.runtime)
-        & (func.coalesce(check_log.c.precision, "") == ran.precision)
-        & (func.coalesce(check_log.c.profile_id, "") == ran.profile_id)
-        & (func.coalesce(check_log.c.subject, "") == ran.subject)
+        (func.coalesce(check_log.c.weights_sha256, "") == key.weights_sha256)
+        & (func.coalesce(check_log.c.runtime, "") == key.runtime)
+        & (func.coalesce(check_log.c.precision, "") == key.precision)
+        & (func.coalesce(check_log.c.profile_id, "") == key.profile_id)
+        & (func.coalesce(check_log.c.subject, "") == key.subject)
     )
     return same | (check_log.c.verdict == Status.UNREADABLE)
+
+
+def _record(columns: Mapping[str, Any]) -> CheckRecord:
+    # JSON has no tuples.
+    labels = columns["labels"] and {
+        rendition: [tuple(label) for label in labels] for rendition, labels in columns["labels"].items()
+    }
+    return CheckRecord(**{**columns, "labels": labels})
 
 
 def _logged(row: Row[Any]) -> Logged:
     columns = dict(row._mapping)
     photo_key, thumbnail_key = columns.pop("photo_key"), columns.pop("thumbnail_key")
-    return Logged(CheckRecord(**columns), photo_key, thumbnail_key)
+    return Logged(_record(columns), photo_key, thumbnail_key)

@@ -1,4 +1,9 @@
-"""The deletion ledger: S3 objects that must go, and stay listed until S3 says that they are gone."""
+"""The deletion ledger: stored objects to delete, listed until the object store confirms that they are gone.
+
+An upload *reserves* its keys here before it puts the objects and *cancels* the reservation in the transaction
+that adds its row. A process that dies in between leaves nothing behind: its reservations become due, and the
+deletion worker takes the objects away. The functions below are steps of the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +11,102 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, tuple_, update
 
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import deletions
+from catloader.store.kinds import ObjectKind, StoredObject
 
 RESERVED_FOR = timedelta(hours=1)
-"""Age at which the row of an object that was stored but never recorded becomes due.
+"""Age at which the reservation of an object whose row was never written becomes due.
 
 An upload makes two S3 requests between its reservation and its commit, each at most 66 s with all retries.
 """
 
 
+def reserve(connection: Connection, objects: Sequence[StoredObject], not_before: datetime) -> None:
+    """Enter objects that are about to be put; unless cancelled, they are due at ``not_before``."""
+    rows = [{"kind": kind, "key": key, "not_before": not_before} for kind, key in objects]
+    if rows:
+        connection.execute(insert(deletions), rows)
+
+
+def mark_due(connection: Connection, objects: Sequence[StoredObject], now: datetime) -> None:
+    """Enter stored objects that no row names any more."""
+    reserve(connection, objects, now)
+
+
+def cancel(connection: Connection, objects: Sequence[StoredObject], now: datetime) -> bool:
+    """Remove reservations.
+
+    Returns:
+        False: one has become due, so its object may be deleted already. Roll the transaction back.
+    """
+    untouched = (deletions.c.not_before > now) & (deletions.c.attempts == 0)
+    removed = connection.execute(delete(deletions).where(_named(objects), untouched))
+    return removed.rowcount == len(objects)
+
+
+def expire(connection: Connection, objects: Sequence[StoredObject], now: datetime) -> None:
+    """Make reservations due at once: nothing will name their objects."""
+    connection.execute(update(deletions).where(_named(objects)).values(not_before=now))
+
+
+def _named(objects: Sequence[StoredObject]) -> ColumnElement[bool]:
+    return tuple_(deletions.c.kind, deletions.c.key).in_(objects)
+
+
 @dataclass(frozen=True, slots=True)
 class Deletion:
+    """One row of the ledger; exactly one of ``kind`` and ``bucket`` is set."""
+
     id: int
-    bucket: str
+    kind: ObjectKind | None
+    bucket: str | None
+    """In rows written before the ledger had kinds."""
     key: str
     attempts: int
 
 
 class Deletions:
+    """The deletion worker's side of the ledger."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def due(self, now: datetime, limit: int) -> list[Deletion]:
-        """Longest due first. Two sweepers may get the same ones: deleting twice does no harm."""
-        columns = (deletions.c.id, deletions.c.bucket, deletions.c.key, deletions.c.attempts)
+        """Return due rows, longest due first.
+
+        Two workers may get the same ones: deleting an object twice does no harm.
+        """
+        columns = (
+            deletions.c.id,
+            deletions.c.kind,
+            deletions.c.bucket,
+            deletions.c.key,
+            deletions.c.attempts,
+        )
         query = (
             select(*columns)
             .where(deletions.c.not_before <= now)
             .order_by(deletions.c.not_before, deletions.c.id)
+            .limit(limit)
         )
         with reading(self._engine) as connection:
-            return [Deletion(**row._mapping) for row in connection.execute(query.limit(limit))]
+            rows = connection.execute(query).all()
+        return [
+            Deletion(row.id, ObjectKind(row.kind) if row.kind else None, row.bucket, row.key, row.attempts)
+            for row in rows
+        ]
 
     def done(self, ids: Sequence[int]) -> None:
+        """Remove rows whose objects are gone."""
         if ids:
             with writing(self._engine) as connection:
                 connection.execute(delete(deletions).where(deletions.c.id.in_(ids)))
 
     def failed(self, id: int, error: str, now: datetime, retry_in_s: float) -> None:
+        """Count an attempt and make the row due again ``retry_in_s`` from now."""
         with writing(self._engine) as connection:
             connection.execute(
                 update(deletions)
@@ -59,6 +119,6 @@ class Deletions:
             )
 
     def count(self) -> int:
-        """All of them, booked uploads included."""
+        """Count all rows, reservations included."""
         with reading(self._engine) as connection:
             return connection.execute(select(func.count()).select_from(deletions)).scalar_one()

@@ -1,70 +1,60 @@
-"""Explanations: which decision one explains, and the column that says where it lies."""
+"""The photos' explanations: the two columns that name the object and the decision it explains."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, delete, insert, select, update
+from sqlalchemy import Engine, select, update
 
 from catloader.errors import StoreUnavailable
-from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import CheckRecord
-from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, deletions, photos
+from catloader.store.db.deletions import cancel, expire, mark_due, reserve
+from catloader.store.db.engine import writing
+from catloader.store.db.schema import photos
+from catloader.store.kinds import ObjectKind, StoredObject
 
 
 class Explanations:
-    def __init__(self, engine: Engine, photos_bucket: str) -> None:
-        self._engine, self._bucket = engine, photos_bucket
+    """Explanations of photos, one each; every object is named by a row or by the deletion ledger."""
 
-    def judged(self, photo_id: int) -> CheckRecord | None:
-        """The photo's latest decision by a network, whatever failed after it."""
-        query = (
-            select(*CHECK_LOG_COLUMNS)
-            .where(check_log.c.photo_id == photo_id, check_log.c.model.is_not(None))
-            .where(check_log.c.score.is_not(None))
-            .order_by(check_log.c.id.desc())
-            .limit(1)
-        )
-        with reading(self._engine) as connection:
-            row = connection.execute(query).one_or_none()
-        return CheckRecord(**row._mapping) if row else None
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
-    def book(self, key: str, not_before: datetime) -> None:
-        """Enter the key in the deletion ledger, before anything is put under it: as ``Photos.book``."""
-        booking = {"bucket": self._bucket, "key": key, "not_before": not_before}
+    def reserve(self, key: str, not_before: datetime) -> None:
+        """Enter the key in the deletion ledger before the object is put; ``keep`` cancels that."""
         with writing(self._engine) as connection:
-            connection.execute(insert(deletions).values(booking))
+            reserve(connection, [_explanation(key)], not_before)
 
     def keep(self, photo_id: int, key: str, of: str, now: datetime, *, lost: str | None = None) -> str | None:
-        """Write the row's columns and strike the booked key out, in one transaction.
+        """Write the row's columns and cancel the reservation of ``key``, in one transaction.
 
-        What is not in force afterwards is due for deletion at once: a stale explanation, and ``key`` itself
-        where the photo is gone or somebody else has explained the same decision meanwhile.
+        Every other explanation is due for deletion at once: a stale one, and ``key`` itself if the photo is
+        gone or another request has kept an explanation of the same decision meanwhile.
 
         Args:
-            lost: a key that the row may name, and that the store does not have any more.
+            of: digest of what is explained.
+            lost: a key that the row may name and the object store does not have any more.
 
         Returns:
             The key in force; None: the photo is gone.
         Raises:
-            StoreUnavailable: the booking ran out, so the object may be deleted already.
+            StoreUnavailable: the reservation ran out, so the object may be deleted already.
         """
+        new = [_explanation(key)]
         columns = (photos.c.explanation_key, photos.c.explanation_of)
-        found = select(*columns).where(photos.c.id == photo_id).with_for_update()
+        current = select(*columns).where(photos.c.id == photo_id).with_for_update()
         with writing(self._engine) as connection:
-            row = connection.execute(found).one_or_none()
+            row = connection.execute(current).one_or_none()
             if row is None or (row.explanation_key not in (None, lost) and row.explanation_of == of):
-                connection.execute(update(deletions).where(self._booked(key)).values(not_before=now))
+                expire(connection, new, now)
                 return row.explanation_key if row else None
-            untouched = (deletions.c.not_before > now) & (deletions.c.attempts == 0)
-            if not connection.execute(delete(deletions).where(self._booked(key), untouched)).rowcount:
+            if not cancel(connection, new, now):
                 raise StoreUnavailable("The explanation took too long. Please try again.")
             if row.explanation_key:
-                stale = {"bucket": self._bucket, "key": row.explanation_key, "not_before": now}
-                connection.execute(insert(deletions).values(stale))
-            kept = update(photos).where(photos.c.id == photo_id)
-            connection.execute(kept.values(explanation_key=key, explanation_of=of))
+                mark_due(connection, [_explanation(row.explanation_key)], now)
+            values = {"explanation_key": key, "explanation_of": of}
+            connection.execute(update(photos).where(photos.c.id == photo_id).values(values))
             return key
 
-    def _booked(self, key: str) -> ColumnElement[bool]:
-        return (deletions.c.bucket == self._bucket) & (deletions.c.key == key)
+
+def _explanation(key: str) -> StoredObject:
+    return StoredObject(ObjectKind.EXPLANATION, key)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, delete, func, insert, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, insert, literal_column, select
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import NotFound, StoreUnavailable
+from catloader.store.db.deletions import cancel, mark_due, reserve
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, deletions, photos
+from catloader.store.db.paging import pages
+from catloader.store.db.schema import Status, photos
+from catloader.store.kinds import ObjectKind, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
 class NewPhoto:
-    """What an upload knows of a photo; sizes are those of the stored, re-encoded one."""
+    """An upload's part of the row; sizes are those of the stored, re-encoded photo."""
 
     owner_id: int
     caption: str
@@ -36,6 +39,8 @@ class NewPhoto:
 
 @dataclass(frozen=True, slots=True)
 class Photo(NewPhoto):
+    """A whole row."""
+
     id: int
     status: str
     score: float | None
@@ -56,82 +61,61 @@ class Photo(NewPhoto):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckRecord:
-    """One finished attempt, as ``check_log`` keeps it."""
+class DecidedPhoto:
+    """A photo with a verdict of a model or of a person."""
 
-    id: int
     photo_id: int
-    attempt: int
-    finished_at: datetime
-    verdict: str | None
-    score: float | None
-    cat_at: float | None
-    not_cat_below: float | None
-    subject: str | None
-    wild_feline: bool | None
-    profile_id: str | None
-    model: str | None
-    weights_sha256: str | None
-    runtime: str | None
-    precision: str | None
-    device: str | None
-    versions: Mapping[str, str] | None
-    batch_size: int | None
-    labels: Mapping[str, Sequence[tuple[int, str, float]]] | None
-    """Rendition -> (ImageNet class, its name, confidence), best first."""
-    subject_scores: Mapping[str, Mapping[str, float]] | None
-    photo_sha256: str | None
-    thumbnail_sha256: str | None
-    ms: Mapping[str, float] | None
-    error: str | None
+    photo_key: str
+    thumbnail_key: str
+    human_verdict: str | None
 
 
-OBJECT_KEYS = (photos.c.photo_key, photos.c.thumbnail_key, photos.c.explanation_key)
-"""All that a photo has in S3."""
+_OBJECT_COLUMNS = {
+    ObjectKind.PHOTO: photos.c.photo_key,
+    ObjectKind.THUMBNAIL: photos.c.thumbnail_key,
+    ObjectKind.EXPLANATION: photos.c.explanation_key,
+}
 
 
-def ledger_rows(
-    keys: Sequence[str | None], photos_bucket: str, thumbnails_bucket: str, not_before: datetime
-) -> list[dict[str, Any]]:
-    """For the deletion ledger; ``keys`` as ``OBJECT_KEYS`` has them, None where there is no object."""
-    buckets = (photos_bucket, thumbnails_bucket, photos_bucket)
-    return [
-        {"bucket": bucket, "key": key, "not_before": not_before}
-        for bucket, key in zip(buckets, keys, strict=True)
+def delete_photos(connection: Connection, condition: ColumnElement[bool], now: datetime) -> int:
+    """Delete rows and mark their objects as due for deletion; return the number of photos."""
+    rows = connection.execute(delete(photos).where(condition).returning(*_OBJECT_COLUMNS.values())).all()
+    objects = [
+        StoredObject(kind, key)
+        for keys in rows
+        for kind, key in zip(_OBJECT_COLUMNS, keys, strict=True)
         if key is not None
     ]
+    mark_due(connection, objects, now)
+    return len(rows)
 
 
 class Photos:
-    def __init__(self, engine: Engine, photos_bucket: str, thumbnails_bucket: str) -> None:
+    """The rows of photos."""
+
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._buckets = (photos_bucket, thumbnails_bucket)
 
-    def book(self, photo_key: str, thumbnail_key: str, not_before: datetime) -> None:
-        """Enter both keys in the deletion ledger, before anything is put under them.
+    def reserve(self, photo_key: str, thumbnail_key: str, not_before: datetime) -> None:
+        """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.
 
-        ``add`` strikes them out again. Whatever stops the upload in between, the objects are swept
-        away at ``not_before``; so that must lie well behind the end of any upload.
+        If the upload stops in between, the objects are deleted at ``not_before``: well after the end of any
+        upload.
         """
         with writing(self._engine) as connection:
-            connection.execute(
-                insert(deletions), ledger_rows((photo_key, thumbnail_key, None), *self._buckets, not_before)
-            )
+            reserve(connection, _uploaded(photo_key, thumbnail_key), not_before)
 
     def add(self, new: NewPhoto, now: datetime) -> int:
-        """Insert the `pending` row and strike the two booked keys out, in one transaction.
+        """Insert the `pending` row and cancel the reservation of its two keys, in one transaction.
 
         Raises:
             NotFound: the account is gone.
-            StoreUnavailable: the booking ran out, so the objects may be deleted already.
+            StoreUnavailable: the reservation ran out, so the objects may be deleted already.
         """
         values = {**asdict(new), "status": Status.PENDING, "next_attempt_at": now, "created_at": now}
-        keys = list(zip(self._buckets, (new.photo_key, new.thumbnail_key), strict=True))
-        booked = tuple_(deletions.c.bucket, deletions.c.key).in_(keys)
-        untouched = (deletions.c.not_before > now) & (deletions.c.attempts == 0)
         try:
             with writing(self._engine) as connection:
-                if connection.execute(delete(deletions).where(booked, untouched)).rowcount != len(keys):
+                if not cancel(connection, _uploaded(new.photo_key, new.thumbnail_key), now):
                     raise StoreUnavailable("The upload took too long. Please try again.")
                 row = connection.execute(insert(photos).values(values).returning(photos.c.id))
                 return int(row.scalar_one())
@@ -139,26 +123,37 @@ class Photos:
             raise NotFound("This account does not exist any more.") from error
 
     def by_id(self, id: int) -> Photo | None:
-        found = self._all(select(photos).where(photos.c.id == id))
-        return found[0] if found else None
+        rows = self._all(select(photos).where(photos.c.id == id))
+        return rows[0] if rows else None
 
     def of_owner(self, owner_id: int, before_id: int | None, limit: int) -> list[Photo]:
-        """Newest first; ``before_id`` is the last id of the page before."""
+        """Return a page, newest first; ``before_id`` is the last id of the page before."""
         query = select(photos).where(photos.c.owner_id == owner_id).order_by(photos.c.id.desc()).limit(limit)
         return self._all(query if before_id is None else query.where(photos.c.id < before_id))
 
     def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Photo]:
-        """Those of ``ids`` that are this owner's."""
+        """Return those of ``ids`` that are this owner's."""
         return self._all(select(photos).where(photos.c.owner_id == owner_id, photos.c.id.in_(ids)))
 
     def waiting(self, limit: int) -> list[Photo]:
-        """The head of the queue: photos being checked, then those that wait, first come first."""
+        """Return the head of the queue: photos being checked, then waiting ones, longest due first."""
         checking = self._all(_in_queue("checking").order_by(photos.c.lease_until, photos.c.id).limit(limit))
         pending = _in_queue("pending").order_by(photos.c.next_attempt_at, photos.c.id)
         return checking + self._all(pending.limit(limit - len(checking)))
 
+    def decided(self, sample: int | None = None) -> Iterator[Sequence[DecidedPhoto]]:
+        """Yield pages of photos that a model or a person has decided, by rising id.
+
+        Args:
+            sample: only so many, drawn at random.
+        """
+        columns = (photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
+        decided = photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
+        for rows in pages(self._engine, select(*columns).where(decided), photos.c.id, sample):
+            yield [DecidedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict) for row in rows]
+
     def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
-        """Every status is there, with 0 where there is none."""
+        """Count photos; every status is a key, with 0 if there are none."""
         query = select(photos.c.status, func.count().label("photos")).group_by(photos.c.status)
         if owner_id is not None:
             query = query.where(photos.c.owner_id == owner_id)
@@ -167,39 +162,27 @@ class Photos:
         return {str(status): counted.get(status, 0) for status in Status}
 
     def delete(self, id: int, owner_id: int, now: datetime) -> bool:
-        """Take the row and book its objects for deletion, in one transaction; False: not theirs."""
-        gone = delete(photos).where(photos.c.id == id, photos.c.owner_id == owner_id)
-        with writing(self._engine) as connection:
-            row = connection.execute(gone.returning(*OBJECT_KEYS)).one_or_none()
-            if row is not None:
-                connection.execute(insert(deletions), ledger_rows(row, *self._buckets, now))
-        return row is not None
+        """Delete the row and mark its objects as due for deletion, in one transaction.
 
-    def latest_log(self, photo_id: int) -> CheckRecord | None:
-        newest = (
-            select(*CHECK_LOG_COLUMNS)
-            .where(check_log.c.photo_id == photo_id)
-            .order_by(check_log.c.id.desc())
-            .limit(1)
-        )
-        with reading(self._engine) as connection:
-            row = connection.execute(newest).one_or_none()
-        if row is None:
-            return None
-        labels = row.labels and {
-            view: [tuple(label) for label in found] for view, found in row.labels.items()
-        }
-        return CheckRecord(**{**row._mapping, "labels": labels})
+        Returns:
+            False: this owner has no such photo.
+        """
+        with writing(self._engine) as connection:
+            return delete_photos(connection, (photos.c.id == id) & (photos.c.owner_id == owner_id), now) == 1
 
     def _all(self, query: Select[Any]) -> list[Photo]:
         with reading(self._engine) as connection:
             return [Photo(**row._mapping) for row in connection.execute(query)]
 
 
+def status_is(status: str) -> ColumnElement[bool]:
+    """Compare with a literal: a plan made for any parameter can't use the partial indexes."""
+    return photos.c.status == literal_column(f"'{Status(status)}'")
+
+
 def _in_queue(status: str) -> Select[Any]:
     return select(photos).where(status_is(status))
 
 
-def status_is(status: str) -> ColumnElement[bool]:
-    """The status spelt out in the SQL: a plan made for any parameter can't use the partial indexes."""
-    return photos.c.status == literal_column(f"'{Status(status)}'")
+def _uploaded(photo_key: str, thumbnail_key: str) -> list[StoredObject]:
+    return [StoredObject(ObjectKind.PHOTO, photo_key), StoredObject(ObjectKind.THUMBNAIL, thumbnail_key)]

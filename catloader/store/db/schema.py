@@ -190,14 +190,19 @@ deletions = Table(
     "deletions",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("bucket", String(63), nullable=False),
+    # The object store knows the bucket of each kind. Rows older than this column name the bucket instead.
+    Column("kind", String(16)),
+    Column("bucket", String(63)),
     Column("key", String(64), nullable=False),
-    # An upload books its keys here first and strikes them out when its row commits, so that a
-    # process that dies between S3 and SQL leaves nothing behind.
+    # An upload reserves its keys here and cancels that in the transaction that adds its row: a process that
+    # dies between S3 and SQL leaves nothing behind.
     Column("not_before", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("last_error", Text),
+    CheckConstraint("kind IN ('photo','thumbnail','explanation')", name="kind"),
+    CheckConstraint("(kind IS NULL) <> (bucket IS NULL)", name="kind_or_bucket"),
     Index("ix_deletions_not_before", "not_before"),
+    Index("uq_deletions_kind_key", "kind", "key", unique=True),
     Index("uq_deletions_bucket_key", "bucket", "key", unique=True),
 )
 

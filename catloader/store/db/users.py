@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import OBJECT_KEYS, ledger_rows
-from catloader.store.db.schema import deletions, photos, users
+from catloader.store.db.photos import delete_photos
+from catloader.store.db.schema import photos, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +75,18 @@ class Users:
         with writing(self._engine) as connection:
             connection.execute(update(users).where(users.c.id == id).values(is_admin=True))
 
-    def delete(self, id: int, now: datetime, photos_bucket: str, thumbnails_bucket: str) -> int:
-        """Take account, photos, likes and logs; book every S3 object for deletion. One transaction.
+    def delete(self, id: int, now: datetime) -> int:
+        """Delete account, photos, likes and logs; mark the objects as due for deletion. One transaction.
 
         Returns:
             The number of photos.
         """
         with writing(self._engine) as connection:
-            # The lock keeps an upload that is about to add its row waiting; it then finds no owner.
+            # The lock makes an upload that is about to add its row wait; it then finds no owner.
             connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
-            gone = delete(photos).where(photos.c.owner_id == id)
-            deleted = connection.execute(gone.returning(*OBJECT_KEYS)).all()
-            rows = [
-                row for keys in deleted for row in ledger_rows(keys, photos_bucket, thumbnails_bucket, now)
-            ]
-            if rows:
-                connection.execute(insert(deletions), rows)
+            deleted = delete_photos(connection, photos.c.owner_id == id, now)
             connection.execute(delete(users).where(users.c.id == id))
-        return len(deleted)
+        return deleted
 
 
 def _normal(email: str) -> str:

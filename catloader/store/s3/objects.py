@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 from catloader.errors import NotFound, StoreUnavailable
+from catloader.store.kinds import ObjectKind
 from checker import errors as checker_errors
 from checker.values import Claim, Rendition
 
@@ -42,6 +43,11 @@ class ObjectStore:
         max_connections: int = 32,
     ) -> None:
         self.photos_bucket, self.thumbnails_bucket = photos_bucket, thumbnails_bucket
+        self._buckets = {
+            ObjectKind.PHOTO: photos_bucket,
+            ObjectKind.THUMBNAIL: thumbnails_bucket,
+            ObjectKind.EXPLANATION: photos_bucket,
+        }
         self._region = region
         at_home = urlsplit(endpoint_url).hostname in _LOOPBACK
         config = Config(
@@ -100,15 +106,16 @@ class ObjectStore:
             if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
 
-    def put(self, bucket: str, key: str, data: bytes, content_type: str = "image/jpeg") -> None:
+    def put(self, kind: ObjectKind, key: str, data: bytes, content_type: str = "image/jpeg") -> None:
         with _translated(key):
-            self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+            self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType=content_type)
 
-    def get(self, bucket: str, key: str) -> bytes:
+    def get(self, kind: ObjectKind, key: str) -> bytes:
+        bucket = self._buckets[kind]
         with _translated(key):
-            found = self._get_directly(bucket, key)
-            if found is not None:
-                return found
+            content = self._get_directly(bucket, key)
+            if content is not None:
+                return content
             body = self._client.get_object(Bucket=bucket, Key=key)["Body"]
             with body:
                 data: bytes = body.read()
@@ -128,31 +135,35 @@ class ObjectStore:
             return None
         return answer.data if answer.status == HTTPStatus.OK else None
 
-    def open(self, bucket: str, key: str) -> tuple[Iterator[bytes], int]:
-        """The object in chunks, and its size in bytes. Close the iterator when you leave it early."""
+    def open(self, kind: ObjectKind, key: str) -> tuple[Iterator[bytes], int]:
+        """Return the object in chunks and its size in bytes; close the iterator when you stop early."""
         with _translated(key):
-            answer = self._client.get_object(Bucket=bucket, Key=key)
+            answer = self._client.get_object(Bucket=self._buckets[kind], Key=key)
         return _chunks(answer["Body"], key), int(answer["ContentLength"])
 
-    def exists(self, bucket: str, key: str) -> bool:
+    def exists(self, kind: ObjectKind, key: str) -> bool:
         try:
             with _translated(key):
-                self._client.head_object(Bucket=bucket, Key=key)
+                self._client.head_object(Bucket=self._buckets[kind], Key=key)
         except NotFound:
             return False
         return True
 
-    def delete(self, bucket: str, key: str) -> None:
-        """An object that is gone already is fine."""
+    def delete(self, kind: ObjectKind, key: str) -> None:
+        """Delete the object; one that is gone already is no error."""
+        self.delete_from_bucket(self._buckets[kind], key)
+
+    def delete_from_bucket(self, bucket: str, key: str) -> None:
+        """Delete as ``delete`` does, for rows of the ledger that name a bucket."""
         try:
             with _translated(key):
                 self._client.delete_object(Bucket=bucket, Key=key)
         except NotFound:
             return
 
-    def url(self, bucket: str, key: str, ttl_s: int) -> str:
-        """A signed link that works for everybody who has it, for ``ttl_s``; needs no round trip."""
-        target = {"Bucket": bucket, "Key": key}
+    def url(self, kind: ObjectKind, key: str, ttl_s: int) -> str:
+        """Return a signed link that works for everyone who has it, for ``ttl_s``; takes no round trip."""
+        target = {"Bucket": self._buckets[kind], "Key": key}
         return str(self._client.generate_presigned_url("get_object", Params=target, ExpiresIn=ttl_s))
 
 
@@ -163,11 +174,9 @@ class S3ImageSource:
         self._objects = objects
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
-        objects = self._objects
-        photo = rendition is Rendition.PHOTO
-        bucket = objects.photos_bucket if photo else objects.thumbnails_bucket
+        kind = ObjectKind.PHOTO if rendition is Rendition.PHOTO else ObjectKind.THUMBNAIL
         try:
-            return objects.get(bucket, claim.key(rendition))
+            return self._objects.get(kind, claim.key(rendition))
         except NotFound as error:
             raise checker_errors.ObjectMissing(f"The {rendition} is not in the store.") from error
         except StoreUnavailable as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,16 +15,17 @@ from PIL import Image as Picture
 from sqlalchemy import Engine, insert, select, update
 
 from catloader.checks.dispatch import Off
-from catloader.checks.records import Compared, Replayed, ran_by, replay, shadow
+from catloader.checks.records import Compared, Replayed, replay, replay_key, shadow
 from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
-from catloader.store.db.check_log import PAGE, CheckLog
+from catloader.store.db.check_log import CheckLog
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.rechecks import Rechecks, Which
 from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.users import Users
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import ThresholdRule, Thresholds
@@ -65,7 +65,7 @@ class Site:
         self.engine, self.objects = engine, objects
         self.classifier, self.rule = network
         self.log, self.source = CheckLog(engine), S3ImageSource(objects)
-        self.images = Photos(engine, objects.photos_bucket, objects.thumbnails_bucket)
+        self.images = Photos(engine)
         self.queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=0)
         self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
         pictures = Path(skimage.__file__).parent / "data"
@@ -97,7 +97,7 @@ class Site:
 
     def shadow(self, rule: ThresholdRule, **how: Any) -> list[Compared]:
         current, candidate = LoadedModel(self.classifier, self.rule), LoadedModel(self.classifier, rule)
-        found = list(shadow(self.log, self.source, current, candidate, workers=2, **how))
+        found = list(shadow(self.images, self.source, current, candidate, workers=2, **how))
         return [one for one in found if one is not None]
 
     def tamper(self, id: int, **columns: Any) -> None:
@@ -132,7 +132,7 @@ def test_no_decision_differs_on_a_cpu(
     assert [one.logged.record.photo_id for one in replayed] == site.ids
     assert [one.difference for one in replayed] == [None] * len(PHOTOS)
     assert {one.logged.record.verdict for one in replayed} >= {"cat", "not_cat"}
-    assert site.log.count_by_others(ran_by(site.classifier, site.rule)) == 0
+    assert site.log.count_not_replayable(replay_key(site.classifier, site.rule)) == 0
     assert site.tables() == before
 
 
@@ -151,8 +151,8 @@ def test_what_was_tampered_with_is_found(site: Site) -> None:
     site.tamper(score, score=0.5)
     site.tamper(wild, wild_feline=True)
     other = _jpeg("orange")
-    site.objects.put(site.objects.photos_bucket, site.row(photo).photo_key, other)
-    site.objects.put(site.objects.thumbnails_bucket, site.row(thumbnail).thumbnail_key, other)
+    site.objects.put(ObjectKind.PHOTO, site.row(photo).photo_key, other)
+    site.objects.put(ObjectKind.THUMBNAIL, site.row(thumbnail).thumbnail_key, other)
     found = site.differences()
     assert set(found) == set(site.ids)
     assert found[cat].startswith("not_cat ") and "now it is cat " in found[cat]
@@ -168,7 +168,7 @@ def test_what_was_tampered_with_is_found(site: Site) -> None:
 def test_other_networks_decisions_are_counted_not_replayed(site: Site, column: str) -> None:
     """The name alone does not matter: the weights do."""
     site.tamper(site.ids[0], **{column: "other", "score": 0.1234})
-    others = site.log.count_by_others(ran_by(site.classifier, site.rule))
+    others = site.log.count_not_replayable(replay_key(site.classifier, site.rule))
     assert (others, len(site.replay())) == ((0, 5) if column == "model" else (1, 4))
 
 
@@ -177,7 +177,7 @@ def test_errors_are_no_decisions(site: Site) -> None:
         failed = {"photo_id": site.ids[0], "attempt": 1, "finished_at": utcnow(), "error": "away"}
         connection.execute(insert(check_log), failed)
     assert len(site.replay()) == len(PHOTOS)
-    assert site.log.count_by_others(ran_by(site.classifier, site.rule)) == 0
+    assert site.log.count_not_replayable(replay_key(site.classifier, site.rule)) == 0
 
 
 def test_thresholds_are_those_of_the_day(site: Site) -> None:
@@ -190,14 +190,14 @@ def test_thresholds_are_those_of_the_day(site: Site) -> None:
 
 def test_an_unreadable_photo_stays_unreadable(site: Site) -> None:
     row = site.row(site.ids[0])
-    good = site.objects.get(site.objects.photos_bucket, row.photo_key)
-    site.objects.put(site.objects.photos_bucket, row.photo_key, b"no picture")
+    good = site.objects.get(ObjectKind.PHOTO, row.photo_key)
+    site.objects.put(ObjectKind.PHOTO, row.photo_key, b"no picture")
     Rechecks(site.engine).set_back(Which(band=Status.CAT), utcnow())
     site.check()
     assert site.row(site.ids[0]).status == "unreadable"
     now = site.row(site.ids[0]).checked_at
     assert site.differences(since=now) == {}
-    site.objects.put(site.objects.photos_bucket, row.photo_key, good)
+    site.objects.put(ObjectKind.PHOTO, row.photo_key, good)
     assert "not the one" in site.differences(since=now)[site.ids[0]]
     site.tamper(site.ids[0], photo_sha256=None)
     assert site.differences(since=now) == {site.ids[0]: "unreadable was logged, now it is cat"}
@@ -205,7 +205,7 @@ def test_an_unreadable_photo_stays_unreadable(site: Site) -> None:
 
 def test_a_missing_picture_is_a_difference_and_a_deleted_photo_is_none(site: Site) -> None:
     gone, deleted = site.ids[:2]
-    site.objects.delete(site.objects.photos_bucket, site.row(gone).photo_key)
+    site.objects.delete(ObjectKind.PHOTO, site.row(gone).photo_key)
 
     class DeletedMeanwhile:
         def get(self, claim: Claim, rendition: Rendition) -> bytes:
@@ -227,7 +227,7 @@ def test_a_store_that_is_away_ends_the_replay(site: Site) -> None:
         site.replay(source=Away())
     with pytest.raises(CheckerError, match="did not answer"):
         loaded = LoadedModel(site.classifier, site.rule)
-        list(shadow(site.log, Away(), loaded, loaded))
+        list(shadow(site.images, Away(), loaded, loaded))
 
 
 def test_a_gpus_scores_may_move_within_the_tolerance(site: Site) -> None:
@@ -245,30 +245,15 @@ def test_a_gpus_scores_may_move_within_the_tolerance(site: Site) -> None:
 def test_since_and_sample(site: Site) -> None:
     for days, id in enumerate(site.ids):
         site.tamper(id, finished_at=utcnow() - timedelta(days=days))
-    ran = ran_by(site.classifier, site.rule)
+    ran = replay_key(site.classifier, site.rule)
     since = utcnow() - timedelta(days=1, hours=1)
     assert [one.logged.record.photo_id for one in site.replay(since=since)] == site.ids[:2]
     site.tamper(site.ids[0], runtime="other")
-    assert site.log.count_by_others(ran, since) == 1
-    assert site.log.count_by_others(ran, utcnow() + timedelta(days=1)) == 0
+    assert site.log.count_not_replayable(ran, since) == 1
+    assert site.log.count_not_replayable(ran, utcnow() + timedelta(days=1)) == 0
     assert len(site.replay(sample=3)) == 3
     assert len(site.replay(sample=100)) == 4
     assert len(site.replay(since=since, sample=100)) == 1
-
-
-def test_pages_have_every_row_once_and_samples_have_no_favourites(engine: Engine) -> None:
-    count = 2 * PAGE + 1
-    ids = add_images(engine, count, status="cat")
-    pages = list(CheckLog(engine).checked_photos())
-    assert [len(page) for page in pages] == [PAGE, PAGE, 1]
-    assert [photo.photo_id for page in pages for photo in page] == ids
-    drawn = Counter(
-        photo.photo_id for _ in range(40) for page in CheckLog(engine).checked_photos(PAGE) for photo in page
-    )
-    assert set(drawn) == set(ids)  # one that is never drawn: once in 10**9 runs
-    assert sum(drawn.values()) == 40 * PAGE
-    # Each is expected 20 times, with a standard deviation of 3.2.
-    assert min(drawn.values()) > 3 and max(drawn.values()) < 37
 
 
 def test_a_shadow_tells_flips_in_both_directions_and_writes_nothing(site: Site) -> None:
@@ -290,7 +275,7 @@ def test_a_shadow_tells_flips_in_both_directions_and_writes_nothing(site: Site) 
 def test_a_shadow_is_another_network_on_the_same_bytes(site: Site) -> None:
     classifier, rule = load_classifier_and_rule(dataclasses.replace(LITE0, model="efficientnet_lite2"))
     current, candidate = LoadedModel(site.classifier, site.rule), LoadedModel(classifier, rule)
-    compared = list(shadow(site.log, site.source, current, candidate, workers=2))
+    compared = list(shadow(site.images, site.source, current, candidate, workers=2))
     for one in compared:
         assert one is not None
         claim = Claim(one.photo.photo_id, "", one.photo.photo_key, one.photo.thumbnail_key, 1)
@@ -301,7 +286,7 @@ def test_a_shadow_is_another_network_on_the_same_bytes(site: Site) -> None:
 
 
 def test_a_shadow_leaves_out_what_cannot_be_read(site: Site) -> None:
-    site.objects.put(site.objects.photos_bucket, site.row(site.ids[0]).photo_key, b"no picture")
+    site.objects.put(ObjectKind.PHOTO, site.row(site.ids[0]).photo_key, b"no picture")
     assert [one.photo.photo_id for one in site.shadow(site.rule)] == site.ids[1:]
 
 

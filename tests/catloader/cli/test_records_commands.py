@@ -68,7 +68,7 @@ def on_site(typed: Run, engine: Engine, s3_server: EmbeddedS3, objects: ObjectSt
         [],
         Users(engine).create("ada@example.org", "hash", utcnow()).id,
         settings=Settings(data_dir=tmp_path, min_free_bytes=0),
-        photos=Photos(engine, objects.photos_bucket, objects.thumbnails_bucket),
+        photos=Photos(engine),
         objects=objects,
         dispatcher=Off(),
         now=utcnow,

@@ -21,6 +21,7 @@ from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Photos
 from catloader.store.db.users import Users
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 
 
@@ -41,7 +42,7 @@ class CountingDispatcher:
 class Site:
     def __init__(self, engine: Engine, objects: ObjectStore, settings: Settings) -> None:
         self.engine, self.objects, self.settings = engine, objects, settings
-        self.images = Photos(engine, objects.photos_bucket, objects.thumbnails_bucket)
+        self.images = Photos(engine)
         self.dispatcher = CountingDispatcher(self.images)
         self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
 
@@ -114,8 +115,8 @@ def test_one_outcome_per_file_and_no_bad_one_spoils_others(site: Site) -> None:
 def test_what_is_stored_is_what_is_recorded(site: Site) -> None:
     site.upload(("tall.png", photo(size=(40, 60))))
     (row,) = site.images.of_owner(site.owner_id, None, 10)
-    stored = site.objects.get(site.objects.photos_bucket, row.photo_key)
-    thumbnail = site.objects.get(site.objects.thumbnails_bucket, row.thumbnail_key)
+    stored = site.objects.get(ObjectKind.PHOTO, row.photo_key)
+    thumbnail = site.objects.get(ObjectKind.THUMBNAIL, row.thumbnail_key)
     assert row.sha256 == hashlib.sha256(stored).hexdigest()
     assert row.thumbnail_sha256 == hashlib.sha256(thumbnail).hexdigest()
     assert row.size_bytes == len(stored)
@@ -170,9 +171,7 @@ def test_store_away(away: Site, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_account_deleted_meanwhile(site: Site) -> None:
-    Users(site.engine).delete(
-        site.owner_id, utcnow(), site.objects.photos_bucket, site.objects.thumbnails_bucket
-    )
+    Users(site.engine).delete(site.owner_id, utcnow())
     (outcome,) = site.upload(("a.png", photo()))
     assert isinstance(outcome, Refused)
     assert outcome.status == 404

@@ -18,6 +18,7 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import load_model
 from checker.pipeline import LoadedModel
@@ -49,7 +50,7 @@ class Site:
             [],
             some_user(engine).id,
             settings=Settings(min_free_bytes=0),
-            photos=Photos(engine, objects.photos_bucket, objects.thumbnails_bucket),
+            photos=Photos(engine),
             objects=objects,
             dispatcher=Off(),
             now=utcnow,
@@ -135,9 +136,8 @@ def test_a_verdict_that_cannot_be_written_is_nobody_elses_trouble(
 
 
 def test_bad_objects_cost_only_themselves(site: Site) -> None:
-    bucket = site.objects.photos_bucket
-    site.objects.put(bucket, site.key(1), b"not a picture")
-    site.objects.delete(bucket, site.key(2))
+    site.objects.put(ObjectKind.PHOTO, site.key(1), b"not a picture")
+    site.objects.delete(ObjectKind.PHOTO, site.key(2))
     assert site.service().drain() == len(PICTURES) - 1
     statuses = site.statuses()
     assert statuses[0] == Status.CAT

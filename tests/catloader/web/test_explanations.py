@@ -29,6 +29,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photo as Row
 from catloader.store.db.schema import photos
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.profile import load_profile
@@ -91,12 +92,13 @@ def _explainer(app: Flask, *, limit_s: float = LIMIT_S, min_free_bytes: int = 0)
     """Return an explainer like the site's, except for the given limits."""
     services = services_of(app)
     return Explainer(
-        Explanations(services.engine, services.objects.photos_bucket),
+        services.check_log,
+        Explanations(services.engine),
         services.objects,
         weights_dir=services.settings.weights_dir,
         subject="house_cat",
         profile_folders=(),
-        swept=services.deletion.wake,
+        on_deletion_due=services.deletion.wake,
         now=utcnow,
         refuse_full_disk=partial(
             refuse_full_disk, services.settings.with_changes(min_free_bytes=min_free_bytes)
@@ -144,7 +146,7 @@ def test_explanation_is_made_once_and_deleted_with_the_photo(
 
     # A restored backup may lack the object.
     objects = services_of(app).objects
-    objects.delete(objects.photos_bucket, str(key))
+    objects.delete(ObjectKind.EXPLANATION, str(key))
     answer = anna.get(f"/photos/{photo}/explanation.jpg")
     assert answer.status_code == 200
     services_of(app).deletion.work_off()

@@ -12,6 +12,7 @@ from flask import Flask
 from sqlalchemy import Engine, update
 
 from catloader.store.db.schema import photos
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Outcome, Verdict
@@ -100,7 +101,7 @@ def test_deleting_a_photo_removes_row_and_objects(app: Flask, anna: Person, obje
     photo = anna.upload_one()
     image = services_of(app).photos.by_id(photo)
     assert image
-    stored = ((objects.photos_bucket, image.photo_key), (objects.thumbnails_bucket, image.thumbnail_key))
+    stored = ((ObjectKind.PHOTO, image.photo_key), (ObjectKind.THUMBNAIL, image.thumbnail_key))
     assert [objects.exists(*where) for where in stored] == [True, True]
     assert "Delete photo" in anna.get(f"/photos/{photo}").text
     answer = anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from catloader.store.db.photos import CheckRecord
+from catloader.store.db.check_log import CheckRecord
 from catloader.web.gauge import gauge
 
 

@@ -14,7 +14,7 @@ from catloader.store.db.schema import check_log
 from checker.testing import InMemoryCheckQueue
 from checker.values import Verdict
 from tests.checker.contract.queue import START, CheckQueueContract, Clock, LogEntry, QueueUnderTest
-from tests.support.rows import PHOTOS, THUMBNAILS, add_images
+from tests.support.rows import add_images
 
 
 class _InMemory:
@@ -73,7 +73,7 @@ class _Sql:
         return row.photo_key, row.thumbnail_key
 
     def delete(self, photo_id: int) -> None:
-        photos = Photos(self._engine, PHOTOS, THUMBNAILS)
+        photos = Photos(self._engine)
         assert photos.delete(photo_id, self._row(photo_id).owner_id, START)
 
     def status(self, photo_id: int) -> str:
@@ -86,7 +86,7 @@ class _Sql:
         return [LogEntry(*row) for row in rows]
 
     def _row(self, photo_id: int) -> Photo:
-        row = Photos(self._engine, PHOTOS, THUMBNAILS).by_id(photo_id)
+        row = Photos(self._engine).by_id(photo_id)
         assert row
         return row
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker.errors import CheckerError, ObjectMissing, StoreUnavailable, UnreadableImage
 from checker.folder.walk import FileSource
@@ -56,8 +57,8 @@ def _in_memory() -> SourceUnderTest:
 def _s3(objects: ObjectStore) -> SourceUnderTest:
     def store(number: int) -> tuple[Claim, dict[Rendition, bytes]]:
         claim, renditions = _claim(number, f"{number}.jpg", f"{number}.jpg"), site_renditions(photo(number))
-        objects.put(objects.photos_bucket, claim.photo_key, renditions[Rendition.PHOTO])
-        objects.put(objects.thumbnails_bucket, claim.thumbnail_key, renditions[Rendition.THUMBNAIL])
+        objects.put(ObjectKind.PHOTO, claim.photo_key, renditions[Rendition.PHOTO])
+        objects.put(ObjectKind.THUMBNAIL, claim.thumbnail_key, renditions[Rendition.THUMBNAIL])
         return claim, renditions
 
     return SourceUnderTest(S3ImageSource(objects), store, ObjectMissing)

@@ -11,30 +11,30 @@ from catloader.store.db.engine import reading
 from catloader.store.db.photos import Photos
 from catloader.store.db.schema import deletions, webhook_ids
 from catloader.store.db.webhook_ids import WebhookIds
-from tests.support.rows import PHOTOS, THUMBNAILS
+from catloader.store.kinds import ObjectKind
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def test_what_is_due_comes_longest_due_first(engine: Engine) -> None:
-    photos, ledger = Photos(engine, PHOTOS, THUMBNAILS), Deletions(engine)
-    photos.book("p2", "t2", _NOW)
-    photos.book("p1", "t1", _NOW - timedelta(seconds=1))
-    photos.book("p3", "t3", _NOW + timedelta(seconds=1))
+    photos, ledger = Photos(engine), Deletions(engine)
+    photos.reserve("p2", "t2", _NOW)
+    photos.reserve("p1", "t1", _NOW - timedelta(seconds=1))
+    photos.reserve("p3", "t3", _NOW + timedelta(seconds=1))
     assert [row.key for row in ledger.due(_NOW, 3)] == ["p1", "t1", "p2"]
     assert ledger.count() == 6
 
 
 def test_done_and_failed(engine: Engine) -> None:
     ledger = Deletions(engine)
-    Photos(engine, PHOTOS, THUMBNAILS).book("p", "t", _NOW)
+    Photos(engine).reserve("p", "t", _NOW)
     photo, thumbnail = ledger.due(_NOW, 10)
     ledger.done([photo.id])
     ledger.done([])
     ledger.failed(thumbnail.id, "S3 is away", _NOW, 30)
     assert ledger.due(_NOW + timedelta(seconds=29), 10) == []
     (again,) = ledger.due(_NOW + timedelta(seconds=30), 10)
-    assert (again.key, again.bucket, again.attempts) == ("t", THUMBNAILS, 1)
+    assert (again.key, again.kind, again.bucket, again.attempts) == ("t", ObjectKind.THUMBNAIL, None, 1)
     with reading(engine) as connection:
         assert connection.execute(select(deletions.c.last_error)).scalars().all() == ["S3 is away"]
 

@@ -11,8 +11,8 @@ from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
-from checker.values import Outcome
-from tests.support.rows import PHOTOS, THUMBNAILS, add_image, add_images, new_image, some_user
+from catloader.store.kinds import ObjectKind
+from tests.support.rows import add_image, add_images, new_image, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
@@ -20,7 +20,7 @@ _HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def photos(engine: Engine) -> Photos:
-    return Photos(engine, PHOTOS, THUMBNAILS)
+    return Photos(engine)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def ledger(engine: Engine) -> Deletions:
 
 def test_a_photo_comes_back_as_it_was_added(engine: Engine, photos: Photos) -> None:
     new = new_image(some_user(engine).id, caption="Zoë's 🐈")
-    photos.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
     image = photos.by_id(photos.add(new, _NOW))
     assert image
     assert {name: value for name, value in asdict(image).items() if name in asdict(new)} == asdict(new)
@@ -47,16 +47,16 @@ def test_a_photo_comes_back_as_it_was_added(engine: Engine, photos: Photos) -> N
 def test_an_upload_that_dies_leaves_its_objects_booked(
     engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
-    photos.book("p", "t", _NOW + _HOUR)
+    photos.reserve("p", "t", _NOW + _HOUR)
     assert ledger.due(_NOW, 10) == []
-    assert [(row.bucket, row.key) for row in ledger.due(_NOW + _HOUR, 10)] == [
-        (PHOTOS, "p"),
-        (THUMBNAILS, "t"),
+    assert [(row.kind, row.key) for row in ledger.due(_NOW + _HOUR, 10)] == [
+        (ObjectKind.PHOTO, "p"),
+        (ObjectKind.THUMBNAIL, "t"),
     ]
 
 
 def test_adding_strikes_the_booking_out(engine: Engine, photos: Photos, ledger: Deletions) -> None:
-    photos.book("p", "t", _NOW + _HOUR)
+    photos.reserve("p", "t", _NOW + _HOUR)
     add_image(engine, some_user(engine).id, _NOW)
     assert [row.key for row in ledger.due(_NOW + _HOUR, 10)] == ["p", "t"]
 
@@ -66,7 +66,7 @@ def test_an_upload_slower_than_its_booking_is_refused(
 ) -> None:
     """The sweeper may be deleting the objects at this very moment."""
     new = new_image(some_user(engine).id)
-    photos.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
     with pytest.raises(StoreUnavailable, match="too long"):
         photos.add(new, _NOW + _HOUR)
     assert ledger.count() == 2
@@ -79,16 +79,16 @@ def test_an_upload_slower_than_its_booking_is_refused(
 
 def test_an_account_that_is_gone_gets_no_photo(photos: Photos, ledger: Deletions) -> None:
     new = new_image(owner_id=999_999)
-    photos.book(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
     with pytest.raises(NotFound):
         photos.add(new, _NOW)
     assert ledger.count() == 2
 
 
 def test_a_key_is_used_once(engine: Engine, photos: Photos) -> None:
-    photos.book("p", "t", _NOW)
+    photos.reserve("p", "t", _NOW)
     with pytest.raises(IntegrityError):
-        photos.book("p", "t2", _NOW)
+        photos.reserve("p", "t2", _NOW)
 
 
 def test_pages_of_an_owner_newest_first(engine: Engine, photos: Photos) -> None:
@@ -115,8 +115,8 @@ def test_only_the_owner_deletes_and_the_objects_are_booked(
     assert (photos.by_id(image.id), ledger.count()) == (image, 0)
     assert photos.delete(image.id, owner, _NOW) is True
     assert photos.by_id(image.id) is None
-    booked = [(row.bucket, row.key) for row in ledger.due(_NOW, 10)]
-    assert booked == [(PHOTOS, image.photo_key), (THUMBNAILS, image.thumbnail_key)]
+    booked = [(row.kind, row.key) for row in ledger.due(_NOW, 10)]
+    assert booked == [(ObjectKind.PHOTO, image.photo_key), (ObjectKind.THUMBNAIL, image.thumbnail_key)]
     assert photos.delete(image.id, owner, _NOW) is False
 
 
@@ -138,18 +138,3 @@ def test_counts_name_every_status(engine: Engine, photos: Photos) -> None:
     none = dict.fromkeys(("pending", "checking", "cat", "unsure", "not_cat", "unreadable", "failed"), 0)
     assert photos.count_by_status() == {**none, "pending": 1, "cat": 2}
     assert photos.count_by_status(owner) == {**none, "pending": 1}
-
-
-def test_the_latest_log_row(engine: Engine, photos: Photos) -> None:
-    queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=0, now=lambda: _NOW)
-    id, other = add_images(engine, 2, _NOW)
-    assert photos.latest_log(id) is None
-    for _ in range(2):
-        for claim in queue.claim(2):
-            queue.finish(
-                [Outcome(claim=claim, error=f"No. {claim.attempt} of {claim.photo_id}", retryable=True)]
-            )
-    record = photos.latest_log(id)
-    assert record
-    assert (record.photo_id, record.attempt, record.error, record.labels) == (id, 2, f"No. 2 of {id}", None)
-    assert other != id

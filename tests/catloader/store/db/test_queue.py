@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from catloader.store.db.check_log import CheckLog
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.photos import Photo, Photos
 from catloader.store.db.queue import SqlCheckQueue
@@ -25,7 +26,7 @@ from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, photos
 from checker import errors as checker_errors
 from checker.values import Verdict
 from tests.checker.contract.queue import START, Clock, decided, failed
-from tests.support.rows import PHOTOS, THUMBNAILS, add_images
+from tests.support.rows import add_images
 
 _ROOT = Path(__file__).parents[4]
 
@@ -41,7 +42,7 @@ def queue(engine: Engine, clock: Clock) -> SqlCheckQueue:
 
 
 def image(engine: Engine, id: int) -> Photo:
-    found = Photos(engine, PHOTOS, THUMBNAILS).by_id(id)
+    found = Photos(engine).by_id(id)
     assert found
     return found
 
@@ -70,7 +71,7 @@ def test_verdict_and_log_row_are_written_in_full(engine: Engine, queue: SqlCheck
     row = image(engine, id)
     assert (row.status, row.score, row.calibrated, row.checked_at) == ("cat", 0.9, True, clock.now)
     assert (row.claim_token, row.lease_until, row.attempts, row.check_error) == (None, None, 1, None)
-    record = Photos(engine, PHOTOS, THUMBNAILS).latest_log(id)
+    record = CheckLog(engine).latest(id)
     assert record
     assert (record.verdict, record.score, record.cat_at, record.model) == ("cat", 0.9, 0.05, "lite0")
     assert (record.attempt, record.finished_at, record.batch_size) == (1, clock.now, 8)
@@ -101,7 +102,7 @@ def test_batch_is_one_transaction_and_each_outcome_gets_its_own_row(
     assert [image(engine, id).status for id in ids] == ["checking"] * 4
     assert queue.finish(outcomes) == [False, True, True, True]
     assert [image(engine, id).status for id in ids] == ["unreadable", "cat", "checking", "pending"]
-    logged = [Photos(engine, PHOTOS, THUMBNAILS).latest_log(id) for id in ids]
+    logged = [CheckLog(engine).latest(id) for id in ids]
     assert [record and (record.verdict, record.score) for record in logged] == [
         ("unreadable", None),
         ("cat", 0.9),
@@ -234,6 +235,7 @@ def test_unreachable_database_is_a_retryable_error(tmp_path: Path) -> None:
 _CLAIMER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from catloader.store.db.check_log import CheckLog
 from catloader.store.db.engine import make_engine
 from catloader.store.db.queue import SqlCheckQueue
 from checker.values import Outcome
@@ -279,6 +281,7 @@ def test_many_processes_and_threads_take_every_photo_once(engine: Engine) -> Non
 
 _VICTIM = """
 import sys
+from catloader.store.db.check_log import CheckLog
 from catloader.store.db.engine import make_engine
 from catloader.store.db.queue import SqlCheckQueue
 from checker.values import Outcome

@@ -8,19 +8,26 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, inspect, text
+from alembic.util import CommandError
+from sqlalchemy import Engine, create_engine, insert, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 import catloader.store
+from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate
-from catloader.store.db.schema import metadata
+from catloader.store.db.photos import Photos
+from catloader.store.db.schema import deletions, metadata
+from catloader.store.kinds import ObjectKind
 
 _ROOT = Path(catloader.store.__file__).parents[2]
 _MIGRATE = """
@@ -136,6 +143,64 @@ def test_photos_of_the_first_version_come_along(engine: Engine, empty_url: str) 
     for table in metadata.tables:
         assert _rules(old, table) == _rules(engine, table)
     old.dispose()
+
+
+def test_ledger_rows_of_the_second_version_keep_their_bucket_in_both_directions(empty_url: str) -> None:
+    engine = make_engine(empty_url)
+    with _alembic(engine) as config:
+        command.upgrade(config, "0002")
+    due = "'2026-01-01 12:00:00.000000'"
+    with writing(engine) as connection:
+        ledger = "INSERT INTO deletions (bucket, key, not_before, attempts, last_error) VALUES"
+        connection.execute(
+            text(f"{ledger} ('my-photos', 'p', {due}, 2, 'S3 is away'), ('b', 't', {due}, 0, NULL)")
+        )
+    before = _ledger(engine)
+    migrate(engine)
+    rows = Deletions(engine).due(datetime(2026, 1, 1, 12, tzinfo=UTC), 10)
+    assert [(row.id, row.kind, row.bucket, row.key, row.attempts) for row in rows] == [
+        (1, None, "my-photos", "p", 2),
+        (2, None, "b", "t", 0),
+    ]
+    # A process of the older version may still run beside the new one.
+    with writing(engine) as connection:
+        connection.execute(text(f"{ledger} ('my-photos', 'q', {due}, 0, NULL)"))
+        connection.execute(text("DELETE FROM deletions WHERE bucket = 'my-photos' AND key = 'q'"))
+    with _alembic(engine) as config:
+        command.downgrade(config, "0002")
+    assert _ledger(engine) == before
+    engine.dispose()
+
+
+def test_downgrade_refuses_to_forget_objects_that_are_named_by_kind(empty_url: str) -> None:
+    engine = make_engine(empty_url)
+    migrate(engine)
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    Photos(engine).reserve("p", "t", now)
+    with pytest.raises(CommandError, match="2 objects wait to be deleted"), _alembic(engine) as config:
+        command.downgrade(config, "0002")
+    due = Deletions(engine).due(now, 10)
+    assert [(row.kind, row.key) for row in due] == [(ObjectKind.PHOTO, "p"), (ObjectKind.THUMBNAIL, "t")]
+    Deletions(engine).done([row.id for row in due])
+    with _alembic(engine) as config:
+        command.downgrade(config, "0002")
+    assert _ledger(engine) == []
+    migrate(engine)
+    engine.dispose()
+
+
+def _ledger(engine: Engine) -> list[dict[str, Any]]:
+    with reading(engine) as connection:
+        rows = connection.execute(text("SELECT * FROM deletions ORDER BY id")).mappings()
+        return [dict(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "where", [{}, {"kind": "photo", "bucket": "photos"}, {"kind": "video"}], ids=["none", "both", "unknown"]
+)
+def test_ledger_rows_name_either_a_kind_or_a_bucket(engine: Engine, where: dict[str, str]) -> None:
+    with pytest.raises(IntegrityError), writing(engine) as connection:
+        connection.execute(insert(deletions).values(key="k", not_before=datetime.now(UTC), **where))
 
 
 def test_many_processes_migrate_at_once_from_any_folder_and_say_nothing(

@@ -15,7 +15,8 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos import Photos
 from catloader.store.db.schema import check_log, likes, photos, users
 from catloader.store.db.users import Users
-from tests.support.rows import PHOTOS, THUMBNAILS, add_image, new_image, some_user
+from catloader.store.kinds import ObjectKind
+from tests.support.rows import add_image, new_image, some_user
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -70,9 +71,9 @@ def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engin
     user, other = some_user(engine), some_user(engine)
     mine = [add_image(engine, user.id) for _ in range(3)]
     theirs = add_image(engine, other.id)
-    store = Photos(engine, PHOTOS, THUMBNAILS)
-    keys = {(PHOTOS, image.photo_key) for image in store.of_owner(user.id, None, 9)}
-    keys |= {(THUMBNAILS, image.thumbnail_key) for image in store.of_owner(user.id, None, 9)}
+    store = Photos(engine)
+    keys = {(ObjectKind.PHOTO, image.photo_key) for image in store.of_owner(user.id, None, 9)}
+    keys |= {(ObjectKind.THUMBNAIL, image.thumbnail_key) for image in store.of_owner(user.id, None, 9)}
     with writing(engine) as connection:
         log = {"attempt": 1, "finished_at": _NOW}
         connection.execute(insert(check_log), [{**log, "photo_id": id} for id in (mine[0], theirs)])
@@ -80,7 +81,7 @@ def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engin
         connection.execute(insert(likes), [{**like, "user_id": user.id, "photo_id": theirs}])
         connection.execute(insert(likes), [{**like, "user_id": other.id, "photo_id": mine[0]}])
 
-    assert Users(engine).delete(user.id, _NOW, PHOTOS, THUMBNAILS) == 3
+    assert Users(engine).delete(user.id, _NOW) == 3
 
     with reading(engine) as connection:
         counted = [
@@ -89,14 +90,14 @@ def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engin
         ]
     assert counted == [1, 1, 1, 0]
     booked = Deletions(engine).due(_NOW, 100)
-    assert {(row.bucket, row.key) for row in booked} == keys
-    assert Users(engine).delete(user.id, _NOW, PHOTOS, THUMBNAILS) == 0
+    assert {(row.kind, row.key) for row in booked} == keys
+    assert Users(engine).delete(user.id, _NOW) == 0
 
 
 def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine: Engine) -> None:
     user = some_user(engine)
-    store, new = Photos(engine, PHOTOS, THUMBNAILS), new_image(user.id)
-    store.book(new.photo_key, new.thumbnail_key, utcnow() + timedelta(hours=1))
+    store, new = Photos(engine), new_image(user.id)
+    store.reserve(new.photo_key, new.thumbnail_key, utcnow() + timedelta(hours=1))
 
     with ThreadPoolExecutor(1) as pool:
         uploads: list[Future[int]] = []
@@ -109,7 +110,7 @@ def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine:
 
         event.listen(engine, "after_cursor_execute", upload_now)
         try:
-            Users(engine).delete(user.id, utcnow(), PHOTOS, THUMBNAILS)
+            Users(engine).delete(user.id, utcnow())
         finally:
             event.remove(engine, "after_cursor_execute", upload_now)
         with pytest.raises(NotFound):
@@ -124,11 +125,11 @@ def test_photos_and_account_deleted_at_the_same_time_are_booked_once(engine: Eng
 
     def one_by_one() -> int:
         start.wait()
-        return sum(Photos(engine, PHOTOS, THUMBNAILS).delete(id, user.id, _NOW) for id in ids)
+        return sum(Photos(engine).delete(id, user.id, _NOW) for id in ids)
 
     def all_at_once() -> int:
         start.wait()
-        return Users(engine).delete(user.id, _NOW, PHOTOS, THUMBNAILS)
+        return Users(engine).delete(user.id, _NOW)
 
     with ThreadPoolExecutor(2) as pool:
         assert sum(future.result() for future in [pool.submit(one_by_one), pool.submit(all_at_once)]) == 20

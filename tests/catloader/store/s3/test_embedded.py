@@ -20,6 +20,7 @@ import requests
 
 from catloader.demo.client import until
 from catloader.errors import StartupError, StoreUnavailable
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 
@@ -88,7 +89,7 @@ def test_it_stops_in_time_and_leaves_nothing_behind(
     tmp_path: Path, started: Callable[[], EmbeddedS3]
 ) -> None:
     server = started()
-    store_of(server).put("photos", "a", b"1")
+    store_of(server).put(ObjectKind.PHOTO, "a", b"1")
     assert server.poll() is None
     began = time.monotonic()
     server.stop()
@@ -106,27 +107,27 @@ def test_it_stops_in_time_and_leaves_nothing_behind(
 
 def test_a_second_start_finds_everything_as_it_was(started: Callable[[], EmbeddedS3]) -> None:
     first = started()
-    store_of(first).put("photos", "a", b"bytes")
+    store_of(first).put(ObjectKind.PHOTO, "a", b"bytes")
     first.stop()
     second = started()
     assert (second.endpoint_url, second.access_key_id) == (first.endpoint_url, first.access_key_id)
     assert second.secret_access_key == first.secret_access_key
     store = store_of(second)
-    assert store.get("photos", "a") == b"bytes"
+    assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
     began = time.monotonic()
-    store.put("photos", "b", b"1")
+    store.put(ObjectKind.PHOTO, "b", b"1")
     assert time.monotonic() - began < 2
 
 
 def test_after_a_crash_it_is_back_on_the_same_port(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     server = started()
     store = store_of(server)
-    store.put("photos", "a", b"bytes")
+    store.put(ObjectKind.PHOTO, "a", b"bytes")
     (weed,) = weeds(tmp_path)
     weed.kill()
     wait_until(lambda: any(other.pid != weed.pid for other in weeds(tmp_path)))
     wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
-    assert store.get("photos", "a") == b"bytes"
+    assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
     assert server.poll() is None
 
 
@@ -170,7 +171,7 @@ def test_nobody_listens_or_calls_beyond_this_machine(
     tmp_path: Path, started: Callable[[], EmbeddedS3]
 ) -> None:
     server = started()
-    store_of(server).put("photos", "a", b"1")
+    store_of(server).put(ObjectKind.PHOTO, "a", b"1")
     (weed,) = weeds(tmp_path)
     for _ in until(10, "Not all of its ports were open"):  # it answers S3 before the last one is
         connections = weed.net_connections(kind="inet")
@@ -182,7 +183,7 @@ def test_nobody_listens_or_calls_beyond_this_machine(
 
 def test_keys_and_photos_are_private(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     server = started()
-    store_of(server).put("photos", "a", b"1")
+    store_of(server).put(ObjectKind.PHOTO, "a", b"1")
     folder = tmp_path / "s3"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "keys.json").stat().st_mode) == 0o600
@@ -196,7 +197,7 @@ def test_keys_and_photos_are_private(tmp_path: Path, started: Callable[[], Embed
 
 def test_a_port_that_somebody_took_meanwhile(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     first = started()
-    store_of(first).put("photos", "a", b"bytes")
+    store_of(first).put(ObjectKind.PHOTO, "a", b"bytes")
     first.stop()
     ports = json.loads((tmp_path / "s3" / "ports.json").read_text())
     with socket.socket() as other:
@@ -205,7 +206,7 @@ def test_a_port_that_somebody_took_meanwhile(tmp_path: Path, started: Callable[[
         other.listen()
         second = started()
     assert second.endpoint_url != first.endpoint_url
-    assert store_of(second).get("photos", "a") == b"bytes"
+    assert store_of(second).get(ObjectKind.PHOTO, "a") == b"bytes"
 
 
 def _refusal(folder: Path) -> str:
@@ -250,7 +251,7 @@ def test_a_folder_in_use(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> N
 def test_damaged_ports_are_made_anew(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     (tmp_path / "s3").mkdir()
     (tmp_path / "s3" / "ports.json").write_text("{")
-    store_of(started()).put("photos", "a", b"1")
+    store_of(started()).put(ObjectKind.PHOTO, "a", b"1")
 
 
 @pytest.fixture
@@ -272,15 +273,15 @@ def test_a_small_disk_is_used_to_the_end_and_a_full_one_is_refused(small_disk: P
     server.start()
     try:
         store = store_of(server)
-        store.put("thumbnails", "first", b"1")
+        store.put(ObjectKind.THUMBNAIL, "first", b"1")
         count, megabyte = 0, os.urandom(1_000_000)
         with pytest.raises(StoreUnavailable):
             while True:
-                store.put("photos", str(count), megabyte)
+                store.put(ObjectKind.PHOTO, str(count), megabyte)
                 count += 1
         assert count > 85
-        assert store.get("photos", "0") == megabyte
-        assert store.get("thumbnails", "first") == b"1"
+        assert store.get(ObjectKind.PHOTO, "0") == megabyte
+        assert store.get(ObjectKind.THUMBNAIL, "first") == b"1"
     finally:
         server.stop()
     assert "over 99 % full" in _refusal(small_disk)

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from catloader.errors import NotFound, StoreUnavailable
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker import errors as checker_errors
@@ -34,42 +35,41 @@ def _store(endpoint_url: str, **changes: Any) -> ObjectStore:
 
 
 def test_bytes_come_back_as_they_were_put(objects: ObjectStore) -> None:
-    objects.put(objects.photos_bucket, "a.jpg", _PHOTO)
-    assert objects.get(objects.photos_bucket, "a.jpg") == _PHOTO
-    chunks, size_bytes = objects.open(objects.photos_bucket, "a.jpg")
+    objects.put(ObjectKind.PHOTO, "a.jpg", _PHOTO)
+    assert objects.get(ObjectKind.PHOTO, "a.jpg") == _PHOTO
+    chunks, size_bytes = objects.open(ObjectKind.PHOTO, "a.jpg")
     assert (b"".join(chunks), size_bytes) == (_PHOTO, len(_PHOTO))
-    assert objects.exists(objects.photos_bucket, "a.jpg")
-    assert not objects.exists(objects.thumbnails_bucket, "a.jpg")
+    assert objects.exists(ObjectKind.PHOTO, "a.jpg")
+    assert not objects.exists(ObjectKind.THUMBNAIL, "a.jpg")
 
 
 def test_a_stream_left_early_gives_its_connection_back(objects: ObjectStore) -> None:
-    objects.put(objects.photos_bucket, "a.jpg", _PHOTO)
+    objects.put(ObjectKind.PHOTO, "a.jpg", _PHOTO)
     for _ in range(40):  # more than there are connections
-        chunks, _ = objects.open(objects.photos_bucket, "a.jpg")
+        chunks, _ = objects.open(ObjectKind.PHOTO, "a.jpg")
         next(chunks)
         chunks.close()  # type: ignore[attr-defined]  # a generator
-    assert objects.exists(objects.photos_bucket, "a.jpg")
+    assert objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
 def test_what_is_not_there(objects: ObjectStore) -> None:
-    bucket = objects.photos_bucket
     for read in (objects.get, objects.open):
         with pytest.raises(NotFound):
-            read(bucket, "none.jpg")
-    assert objects.exists(bucket, "none.jpg") is False
-    objects.delete(bucket, "none.jpg")
+            read(ObjectKind.PHOTO, "none.jpg")
+    assert objects.exists(ObjectKind.PHOTO, "none.jpg") is False
+    objects.delete(ObjectKind.PHOTO, "none.jpg")
 
 
 def test_deleted_is_gone(objects: ObjectStore) -> None:
-    objects.put(objects.photos_bucket, "a.jpg", b"1")
+    objects.put(ObjectKind.PHOTO, "a.jpg", b"1")
     for _ in range(2):
-        objects.delete(objects.photos_bucket, "a.jpg")
-        assert not objects.exists(objects.photos_bucket, "a.jpg")
+        objects.delete(ObjectKind.PHOTO, "a.jpg")
+        assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
 def test_strangers_get_nothing_and_a_signed_link_everything_for_a_while(objects: ObjectStore) -> None:
-    objects.put(objects.photos_bucket, "a.jpg", b"bytes")
-    link = objects.url(objects.photos_bucket, "a.jpg", 60)
+    objects.put(ObjectKind.PHOTO, "a.jpg", b"bytes")
+    link = objects.url(ObjectKind.PHOTO, "a.jpg", 60)
     assert requests.get(link.partition("?")[0], timeout=5).status_code == HTTPStatus.FORBIDDEN
     assert requests.get(link.replace("a.jpg", "b.jpg"), timeout=5).status_code == HTTPStatus.FORBIDDEN
     answer = requests.get(link, timeout=5)
@@ -80,8 +80,8 @@ def test_strangers_get_nothing_and_a_signed_link_everything_for_a_while(objects:
 
 
 def test_a_signed_link_runs_out(objects: ObjectStore) -> None:
-    objects.put(objects.photos_bucket, "a.jpg", b"bytes")
-    link, waiting = objects.url(objects.photos_bucket, "a.jpg", 1), threading.Event()
+    objects.put(ObjectKind.PHOTO, "a.jpg", b"bytes")
+    link, waiting = objects.url(ObjectKind.PHOTO, "a.jpg", 1), threading.Event()
     for _ in range(30):
         if (status := requests.get(link, timeout=5).status_code) == HTTPStatus.FORBIDDEN:
             break
@@ -100,14 +100,14 @@ def test_buckets_are_made_by_many_at_once(s3_server: EmbeddedS3) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(ensure, stores))
-    stores[0].put("race-photos", "a", b"1")
+    stores[0].put(ObjectKind.PHOTO, "a", b"1")
 
 
 def test_another_region_is_named_when_a_bucket_is_made(s3_server: EmbeddedS3) -> None:
     keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
     store = _store(s3_server.endpoint_url, photos_bucket="frankfurt", region="eu-central-1", **keys)
     store.ensure_buckets()
-    store.put("frankfurt", "a", b"1")
+    store.put(ObjectKind.PHOTO, "a", b"1")
 
 
 def test_wrong_keys_are_the_stores_fault_not_a_missing_photo(s3_server: EmbeddedS3) -> None:
@@ -120,17 +120,17 @@ def test_wrong_keys_are_the_stores_fault_not_a_missing_photo(s3_server: Embedded
 def test_a_missing_bucket_is_the_stores_fault_too(s3_server: EmbeddedS3) -> None:
     keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
     with pytest.raises(StoreUnavailable, match="NoSuchBucket"):
-        _store(s3_server.endpoint_url, photos_bucket="never-made", **keys).get("never-made", "a")
+        _store(s3_server.endpoint_url, photos_bucket="never-made", **keys).get(ObjectKind.PHOTO, "a")
 
 
 def _every_use(store: ObjectStore) -> list[Callable[[], object]]:
     return [
         store.ensure_buckets,
-        lambda: store.put("photos", "a", b"1"),
-        lambda: store.get("photos", "a"),
-        lambda: store.open("photos", "a"),
-        lambda: store.exists("photos", "a"),
-        lambda: store.delete("photos", "a"),
+        lambda: store.put(ObjectKind.PHOTO, "a", b"1"),
+        lambda: store.get(ObjectKind.PHOTO, "a"),
+        lambda: store.open(ObjectKind.PHOTO, "a"),
+        lambda: store.exists(ObjectKind.PHOTO, "a"),
+        lambda: store.delete(ObjectKind.PHOTO, "a"),
     ]
 
 
@@ -170,10 +170,10 @@ def test_a_full_disk_and_an_answer_cut_short_are_one_plain_error() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}")
         with pytest.raises(StoreUnavailable, match="InternalError"):
-            store.put("photos", "a", b"1")
+            store.put(ObjectKind.PHOTO, "a", b"1")
         with pytest.raises(StoreUnavailable, match="did not answer"):
-            store.get("photos", "a")
-        chunks, _ = store.open("photos", "a")
+            store.get(ObjectKind.PHOTO, "a")
+        chunks, _ = store.open(ObjectKind.PHOTO, "a")
         with pytest.raises(StoreUnavailable, match="did not answer"):
             list(chunks)
         server.shutdown()
@@ -207,7 +207,7 @@ def test_what_the_quick_way_does_not_get_the_client_gets(key: str) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Hiccup) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}/")
-        assert [store.get("photos", key) for _ in range(2)] == [b"photo", b"photo"]
+        assert [store.get(ObjectKind.PHOTO, key) for _ in range(2)] == [b"photo", b"photo"]
         assert _Hiccup.asked == ["python-urllib3", "Boto3", "python-urllib3"]
         server.shutdown()
 
