@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from checker import errors as checker_errors
+
 
 class CatLoaderError(Exception):
     """The root. ``str(error)`` is one plain sentence that may be shown to a person."""
@@ -19,8 +21,11 @@ class SettingError(StartupError):
     """An environment variable has a value that makes no sense."""
 
 
-class StoreUnavailable(CatLoaderError):
-    """The object store or the database did not answer."""
+class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
+    """The object store or the database did not answer; the text names address and reason, for operators.
+
+    The checker's error as well: translated once, at the edge of the store, for both.
+    """
 
     status = 503
 
@@ -93,12 +98,6 @@ class NotFound(CatLoaderError):
     """No such thing, or not yours to see."""
 
     status = 404
-
-
-class BadSignature(CatLoaderError):
-    """A wake-up whose signature, age or id does not hold."""
-
-    status = 401
 
 
 class CannotExplain(CatLoaderError):

@@ -27,9 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from catloader.errors import StoreUnavailable
 from catloader.store.db.engine import make_engine, reading, utcnow, writing
-from catloader.store.db.migrate import no_answer
 from catloader.store.db.queue_sql import log_row
 from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
 from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
@@ -48,7 +46,7 @@ def database(server_url: str, folder: Path, name: str) -> Iterator[str]:
     Args:
         server_url: a PostgreSQL database whose user may make others beside it; empty: SQLite in ``folder``.
     Raises:
-        CannotRun, StartupError: no such URL, no answer, or no right to make one.
+        CannotRun, StoreUnavailable: no such URL, no answer, or no right to make one.
     """
     ours = f"catloader_bench_{name}_{secrets.token_hex(4)}"
     if not server_url:
@@ -81,8 +79,6 @@ def _make(server: Engine, name: str) -> None:
     try:
         with reading(server) as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
-    except StoreUnavailable as error:
-        raise no_answer(server, error) from error
     except DBAPIError as error:
         why = str(error.orig).partition("\n")[0]
         raise CannotRun(f"the database server makes no new database for this user: {why}") from error

@@ -1,10 +1,14 @@
-"""The database: one engine, and the two ways of speaking with it, ``reading`` and ``writing``."""
+"""The database: one engine, and the two kinds of transactions, ``reading`` and ``writing``.
+
+This is the one place that translates the database's errors.
+"""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +23,10 @@ from catloader.errors import StoreUnavailable
 # Engine: the composition root names the type and may not import SQLAlchemy.
 __all__ = ["Engine", "make_engine", "reading", "utcnow", "writing"]
 
+logger = logging.getLogger(__name__)
+
 _BUSY_TIMEOUT_S = 30.0
-_READS = "catloader_reads"
-_AWAY = "The database can't be used just now. Please try again in a moment."
+_READ_ONLY = "catloader_read_only"
 
 
 def utcnow() -> datetime:
@@ -29,13 +34,13 @@ def utcnow() -> datetime:
 
 
 def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 10.0) -> Engine:
-    """Make an engine for a URL or for the path of an SQLite file; connects at first use.
+    """Make an engine for a URL or for the path of an SQLite file; it connects at first use.
 
     A path is never written as a URL, in which ``?`` and ``%`` would mean something else.
 
     Args:
-        connections: most at the same time in this process (a PostgreSQL server takes 100 from all processes).
-        wait_s: a caller that finds no free connection for this long gets ``StoreUnavailable``.
+        connections: most open at once in this process (a PostgreSQL server takes 100 from all processes).
+        wait_s: a caller that gets no connection within this time gets ``StoreUnavailable``.
     """
     url = URL.create("sqlite", database=str(database)) if isinstance(database, Path) else make_url(database)
     kept = min(8, connections)
@@ -45,68 +50,102 @@ def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 
         "pool_timeout": wait_s,
     }
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **pool)
+        options = {
+            "connect_timeout": 5,
+            # No prepared statements: behind a transaction pooler (PgBouncer) the next transaction may run on
+            # another server connection, which does not know them.
+            "prepare_threshold": None,
+        }
+        return create_engine(url, pool_pre_ping=True, connect_args=options, **pool)
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **pool)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", _sqlite_preparation(url))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
-    connection.execute("PRAGMA foreign_keys=ON")
-    # WAL with NORMAL: a killed process loses nothing; a power cut may take the last commits, and the
-    # embedded object store beside it does not fsync either.
-    connection.execute("PRAGMA synchronous=NORMAL")
+def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
+    warned = False
+
+    def prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        nonlocal warned
+        connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
+        connection.execute("PRAGMA foreign_keys=ON")
+        if _use_write_ahead_log(connection):
+            # A killed process loses nothing; a power cut may take the last commits, and the embedded object
+            # store beside it does not fsync either.
+            connection.execute("PRAGMA synchronous=NORMAL")
+        elif not warned:
+            warned = True
+            logger.warning(
+                "SQLite can't keep a write-ahead log for %s on this file system; with its rollback journal, "
+                "reads and writes wait for each other.",
+                url.database,
+            )
+
+    return prepare
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> bool:
+    """Switch the journal; False: this file system has no shared memory or locks for it."""
     deadline = time.monotonic() + _BUSY_TIMEOUT_S
-    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+    while True:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:  # the busy timeout does not cover this one statement
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:  # the busy timeout does not cover this one statement
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+        else:
+            return bool(mode == "wal")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails at once with "database is locked" when
-    # somebody wrote in between; one that says IMMEDIATE waits for its turn. Readers never wait in WAL.
-    reads = connection.get_execution_options().get(_READS)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    # A transaction that reads first and writes later fails at once with "database is locked" when another
+    # one wrote in between; one that begins IMMEDIATE waits for its turn. Readers never wait in WAL.
+    read_only = connection.get_execution_options().get(_READ_ONLY)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction, committed at the end of the block.
+    """Run one transaction, committed at the end of the block.
 
     Raises:
-        StoreUnavailable: no connection, no turn, or no room on the disk.
+        StoreUnavailable: no connection, no lock in time, or no room on the disk.
     """
-    with _translated(), engine.begin() as connection:
+    with _translated(engine), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One snapshot; never waits for writers.
+    """Read one snapshot; in WAL and PostgreSQL without ever waiting for writers.
 
     Raises:
         StoreUnavailable: no connection.
     """
-    with _translated(), engine.connect().execution_options(**{_READS: True}) as connection:
+    with _translated(engine), engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
         yield connection
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # SQLite files a mistake in the SQL under the same class as a full disk or a lock held too long.
-        ours = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+        # SQLite reports a mistake in the SQL under the same class as a full disk or a lock held too long.
+        mistake = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
         away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-        if ours or not away:
+        if mistake or not away:
             raise
-        raise StoreUnavailable(_AWAY) from error
+        raise StoreUnavailable(_no_answer(engine, str(error.orig))) from error
     except PoolTimeout as error:
-        raise StoreUnavailable(_AWAY) from error
+        raise StoreUnavailable(_no_answer(engine, "all connections are in use")) from error
+
+
+def _no_answer(engine: Engine, reason: str) -> str:
+    """Name the database, without its password, and the driver's reason on one line."""
+    name = engine.url.render_as_string(hide_password=True)
+    return f"The database {name} does not answer: {' '.join(reason.split()).rstrip('.')}."

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Update
 
-from catloader.errors import StoreUnavailable
 from catloader.store.db import queue_sql as sql
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import Status
-from checker import errors as checker_errors
 from checker.values import Claim, Outcome
 
 
 class SqlCheckQueue:
-    """Implements ``checker.ports.CheckQueue``; raises ``checker.errors.StoreUnavailable``."""
+    """Implements ``checker.ports.CheckQueue``."""
 
     def __init__(
         self,
@@ -40,7 +37,7 @@ class SqlCheckQueue:
         """Longest due first. Also the place where leases that ran out are noticed."""
         now, token = self._now(), secrets.token_hex(16)
         values = {"now": now, "limit": limit, "token": token, "lease_until": now + self._lease}
-        with _translated(), writing(self._engine) as connection:
+        with writing(self._engine) as connection:
             self._take_back(connection, now)
             rows = connection.execute(sql.CLAIM, values).all()
         rows = sorted(rows, key=lambda row: (row.next_attempt_at, row.id))
@@ -60,7 +57,7 @@ class SqlCheckQueue:
         now = self._now()
         log: list[dict[str, Any]] = []
         ours: dict[int, bool] = {}
-        with _translated(), writing(self._engine) as connection:
+        with writing(self._engine) as connection:
             # In one order everywhere: no two transactions wait for each other's rows.
             for place, outcome in sorted(enumerate(outcomes), key=lambda pair: pair[1].claim.photo_id):
                 statement, values = self._result(outcome, now)
@@ -91,25 +88,17 @@ class SqlCheckQueue:
     def release(self, claims: Sequence[Claim]) -> None:
         if claims:
             keys = [{"photo_id": claim.photo_id, "token": claim.token} for claim in claims]
-            with _translated(), writing(self._engine) as connection:
+            with writing(self._engine) as connection:
                 connection.execute(sql.RELEASE, keys)
 
     def waiting_count(self) -> int:
         """Photos that wait for their first or next attempt, due or not."""
-        with _translated(), reading(self._engine) as connection:
+        with reading(self._engine) as connection:
             return connection.execute(sql.WAITING).scalar_one()
 
     def next_due_s(self) -> float | None:
         """Seconds until a photo is due or a lease runs out; 0 when one is; None: nothing to wait for."""
-        with _translated(), reading(self._engine) as connection:
+        with reading(self._engine) as connection:
             times = [connection.execute(query).scalar_one() for query in (sql.NEXT_PENDING, sql.NEXT_LEASE)]
         known = [time for time in times if time]
         return max(0.0, (min(known) - self._now()).total_seconds()) if known else None
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except StoreUnavailable as error:
-        raise checker_errors.StoreUnavailable(str(error)) from error

@@ -1,9 +1,8 @@
-"""Step 2, store: photos and thumbnails in S3, and the way back (step 6)."""
+"""Step 2, store: photos, thumbnails and explanations in S3; step 6, fetch: read them for the checker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,21 +14,26 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from catloader.errors import NotFound, StoreUnavailable
+from catloader.errors import NotFound
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.errors import error_code, is_missing, translated
 from checker import errors as checker_errors
 from checker.values import Claim, Rendition
 
 _CHUNK_BYTES = 256 * 1024
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_AT_ONCE = urllib3.Timeout(connect=1, read=4)
-"""For a GET without the client: a server that takes longer is the client's to wait for."""
+_DIRECT_TIMEOUT = urllib3.Timeout(connect=1, read=4)
+"""For a GET without the client, which waits longer and retries."""
 
 
 class ObjectStore:
-    """One S3 server with two private buckets. Thread-safe."""
+    """One S3 server with two private buckets. Thread-safe.
+
+    Every request raises ``StoreUnavailable`` if the server does not answer or refuses; ``get`` and ``open``
+    raise ``NotFound`` if it has no such object.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,9 @@ class ObjectStore:
         thumbnails_bucket: str,
         max_connections: int = 32,
     ) -> None:
+        """Connects to nothing yet."""
+        url = urlsplit(endpoint_url)
+        self._address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"  # without a password
         self.photos_bucket, self.thumbnails_bucket = photos_bucket, thumbnails_bucket
         self._buckets = {
             ObjectKind.PHOTO: photos_bucket,
@@ -49,7 +56,7 @@ class ObjectStore:
             ObjectKind.EXPLANATION: photos_bucket,
         }
         self._region = region
-        at_home = urlsplit(endpoint_url).hostname in _LOOPBACK
+        is_local = url.hostname in _LOOPBACK
         config = Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},
@@ -57,11 +64,11 @@ class ObjectStore:
             read_timeout=20,
             retries={"total_max_attempts": 3, "mode": "standard"},
             max_pool_connections=max_connections,
-            # Servers other than Amazon's know the classic form of a request best.
+            # Servers other than Amazon's know requests without the newer checksums best.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             # A proxy from the environment is for the internet, not for a server on this machine.
-            proxies={} if at_home else None,
+            proxies={} if is_local else None,
         )
         self._client: Any = boto3.session.Session().client(
             "s3",
@@ -74,45 +81,40 @@ class ObjectStore:
         self._endpoint_url = endpoint_url.rstrip("/")
         self._signature = S3SigV4Auth(Credentials(access_key_id, secret_access_key), "s3", region)
         self._direct: urllib3.HTTPConnectionPool | None = None
-        # TLS and proxies are the client's business.
-        if endpoint_url.startswith("http://") and (at_home or "http" not in getproxies()):
+        # TLS and proxies are left to the client.
+        if endpoint_url.startswith("http://") and (is_local or "http" not in getproxies()):
             self._direct = urllib3.connection_from_url(
-                endpoint_url, maxsize=max_connections, timeout=_AT_ONCE, retries=False
+                endpoint_url, maxsize=max_connections, timeout=_DIRECT_TIMEOUT, retries=False
             )
 
     def ensure_buckets(self) -> None:
-        """Make what is missing; several processes may do so at once.
-
-        Raises:
-            StoreUnavailable: no answer, or no right to make one.
-        """
+        """Create missing buckets; several processes may do so at once."""
         for bucket in (self.photos_bucket, self.thumbnails_bucket):
-            with _translated(f"S3 bucket {bucket}"):
+            with translated(self._address, f"bucket {bucket}"):
                 try:
                     self._client.head_bucket(Bucket=bucket)
                 except ClientError as error:
-                    if _code(error) not in _MISSING:
+                    if not is_missing(error):
                         raise
-                    self._make_bucket(bucket)
+                    self._create_bucket(bucket)
 
-    def _make_bucket(self, bucket: str) -> None:
-        # Amazon wants the region named, except its first one, which it wants unnamed.
-        where = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
+    def _create_bucket(self, bucket: str) -> None:
+        options: dict[str, Any] = {"Bucket": bucket}
+        if self._region != "us-east-1":  # the one region that Amazon refuses to see named
+            options["CreateBucketConfiguration"] = {"LocationConstraint": self._region}
         try:
-            self._client.create_bucket(
-                Bucket=bucket, **({"CreateBucketConfiguration": where} if where else {})
-            )
+            self._client.create_bucket(**options)
         except ClientError as error:
-            if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            if error_code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
 
     def put(self, kind: ObjectKind, key: str, data: bytes, content_type: str = "image/jpeg") -> None:
-        with _translated(key):
+        with translated(self._address, key):
             self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType=content_type)
 
     def get(self, kind: ObjectKind, key: str) -> bytes:
         bucket = self._buckets[kind]
-        with _translated(key):
+        with translated(self._address, key):
             content = self._get_directly(bucket, key)
             if content is not None:
                 return content
@@ -122,7 +124,7 @@ class ObjectStore:
                 return data
 
     def _get_directly(self, bucket: str, key: str) -> bytes | None:
-        """One try, a third of the client's work. None: ask the client, which retries and knows the errors."""
+        """Try once, at a third of the client's cost. None: let the client do it, with retries and errors."""
         if self._direct is None:
             return None
         request = AWSRequest("GET", f"{self._endpoint_url}/{bucket}/{quote(key)}")
@@ -137,13 +139,13 @@ class ObjectStore:
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Iterator[bytes], int]:
         """Return the object in chunks and its size in bytes; close the iterator when you stop early."""
-        with _translated(key):
+        with translated(self._address, key):
             answer = self._client.get_object(Bucket=self._buckets[kind], Key=key)
-        return _chunks(answer["Body"], key), int(answer["ContentLength"])
+        return _chunks(answer["Body"], self._address, key), int(answer["ContentLength"])
 
     def exists(self, kind: ObjectKind, key: str) -> bool:
         try:
-            with _translated(key):
+            with translated(self._address, key):
                 self._client.head_object(Bucket=self._buckets[kind], Key=key)
         except NotFound:
             return False
@@ -156,7 +158,7 @@ class ObjectStore:
     def delete_from_bucket(self, bucket: str, key: str) -> None:
         """Delete as ``delete`` does, for rows of the ledger that name a bucket."""
         try:
-            with _translated(key):
+            with translated(self._address, key):
                 self._client.delete_object(Bucket=bucket, Key=key)
         except NotFound:
             return
@@ -179,29 +181,8 @@ class S3ImageSource:
             return self._objects.get(kind, claim.key(rendition))
         except NotFound as error:
             raise checker_errors.ObjectMissing(f"The {rendition} is not in the store.") from error
-        except StoreUnavailable as error:
-            raise checker_errors.StoreUnavailable(str(error)) from error
 
 
-_MISSING = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _chunks(body: Any, key: str) -> Iterator[bytes]:
-    with _translated(key), body:
+def _chunks(body: Any, address: str, key: str) -> Iterator[bytes]:
+    with translated(address, key), body:
         yield from body.iter_chunks(_CHUNK_BYTES)
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if _code(error) in ("NoSuchKey", "NotFound", "404"):
-            raise NotFound(f"{what} is not in the store.") from error
-        raise StoreUnavailable(f"The object store refused {what} ({_code(error)}).") from error
-    except BotoCoreError as error:
-        raise StoreUnavailable("The object store did not answer. Please try again in a moment.") from error

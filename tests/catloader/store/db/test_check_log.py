@@ -12,7 +12,7 @@ from catloader.store.db.check_log import CheckLog
 from catloader.store.db.engine import writing
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import check_log
-from checker.ports import Outcome
+from checker.values import Outcome
 from tests.support.rows import add_image, add_images, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

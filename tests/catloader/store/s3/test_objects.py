@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -134,13 +137,43 @@ def _every_use(store: ObjectStore) -> list[Callable[[], object]]:
     ]
 
 
-def test_a_server_that_is_away_is_one_plain_error() -> None:
+@pytest.fixture
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        store = _store(f"http://127.0.0.1:{free.getsockname()[1]}")
-    for use in _every_use(store):
-        with pytest.raises(StoreUnavailable, match="did not answer"):
+        return int(free.getsockname()[1])
+
+
+def test_an_unreachable_server_is_named_with_the_reason(free_port: int) -> None:
+    address = f"http://127.0.0.1:{free_port}"
+    for use in _every_use(_store(address.replace("//", "//user:secret@") + "/")):
+        with pytest.raises(StoreUnavailable) as raised:
             use()
+        assert str(raised.value) == f"The object store at {address} did not answer: connection refused."
+
+
+def test_an_unknown_host_name_is_the_reason() -> None:
+    with pytest.raises(StoreUnavailable, match=r"http://no\.such\.host\.invalid did not answer: .*name"):
+        _store("http://no.such.host.invalid").ensure_buckets()
+
+
+def test_an_untrusted_certificate_is_the_reason(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(
+            StoreUnavailable, match=r"https://.*: its certificate is not trusted \(self.signed"
+        ):
+            _store(f"https://127.0.0.1:{server.server_port}").ensure_buckets()
+        server.shutdown()
 
 
 class _Broken(BaseHTTPRequestHandler):

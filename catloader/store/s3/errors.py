@@ -1,0 +1,56 @@
+"""Translate boto3's errors: the one place that does, for every use of the object store."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from catloader.errors import NotFound, StoreUnavailable
+
+_NO_OBJECT = ("NoSuchKey", "NotFound", "404")
+
+
+@contextmanager
+def translated(address: str, what: str) -> Iterator[None]:
+    """Run requests about ``what``, an object's key or a bucket, to the server at ``address``.
+
+    Raises:
+        NotFound: the server has no such object.
+        StoreUnavailable: no answer, or a refusal; names the address and the reason.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) in _NO_OBJECT:
+            raise NotFound(f"{what} is not in the store.") from error
+        raise StoreUnavailable(
+            f"The object store at {address} refused {what} ({error_code(error)})."
+        ) from error
+    except BotoCoreError as error:
+        raise StoreUnavailable(f"The object store at {address} did not answer: {_reason(error)}.") from error
+
+
+def is_missing(error: ClientError) -> bool:
+    """Tell if the server has no such object or bucket."""
+    return error_code(error) in (*_NO_OBJECT, "NoSuchBucket")
+
+
+def error_code(error: ClientError) -> str:
+    """Return S3's own name of the error, or the HTTP status for an answer without a body."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _reason(error: BotoCoreError) -> str:
+    if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+        return "timed out"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror[:1].lower() + cause.strerror[1:]
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(str(error).split()).rstrip(".")
