@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models import openvino_ir
-from scripts._command import CannotRun
+from scripts.command_line import CannotRun
 
 _OF_RUNTIME = {"torch": ("fp32", "bf16", "fp16"), "openvino": openvino_ir.PRECISIONS}
 PRECISIONS = tuple(dict.fromkeys(name for names in _OF_RUNTIME.values() for name in names))

@@ -17,7 +17,7 @@ from catloader.errors import CatLoaderError
 from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
 from checker.errors import UnreadableImage
-from scripts._command import CannotRun
+from scripts.command_line import CannotRun
 
 CAT, NOT_CAT, WILD_FELINE = "cat", "not_cat", "wild_feline"
 """The labels. Wild felines are reported apart: they choose no threshold."""

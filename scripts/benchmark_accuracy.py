@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from checker.decision.operating_point import SHIPPED_PROFILES
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
+from checker.evaluation.provenance import ROOT, provenance
 from checker.evaluation.statistics import (
     auc,
     expected_calibration_error,
@@ -41,14 +42,13 @@ from checker.evaluation.statistics import (
 from checker.runtimes.load import load_classifier
 from checker.values import ModelInfo
 from models.catalogue import entry_named, resolve
-from scripts._command import CannotRun, new_file, plainly
 from scripts._forms import PRECISIONS, must_exist
 from scripts._measure import Measured, measure
 from scripts._photos import labelled_photos
-from scripts._provenance import ROOT, provenance
 from scripts.accuracy.gate import REGRESSION, load_gate, regressions
 from scripts.accuracy.report import Compared, report
 from scripts.accuracy.rules import OURS, Rule, rules
+from scripts.command_line import CannotRun, new_file, report_errors
 
 TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)
 
@@ -203,7 +203,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-@plainly
+@report_errors
 def main(argv: list[str] | None = None) -> int:
     asked = _arguments(argv)
     gate = load_gate(asked.gate) if asked.gate else {}

@@ -36,17 +36,18 @@ from catloader.settings import Settings
 from catloader.wiring import Services, load_model
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
+from checker.evaluation.provenance import provenance
 from checker.pipeline import LoadedModel
 from models.catalogue import class_names
-from scripts._command import CannotRun, needs, new_file, plainly
 from scripts._photos import named
-from scripts._provenance import provenance
+from scripts.command_line import CannotRun, new_file, report_errors, require
 from scripts.pipeline import rows as pipeline_rows
 from scripts.pipeline.report import as_text, shares, spread, targets
 from scripts.pipeline.sites import settings_for, site, store
 from scripts.pipeline.turns import classify, compare, drain
 from scripts.speed import photos as speed_photos
-from scripts.speed.variants import classifier, made, make_forms
+from scripts.speed.variants import load_classifier, make_variants
+from scripts.speed.variants import prepared as prepared_model
 
 _MADE = "made, 500x375"
 _PICTURES = 24
@@ -196,10 +197,10 @@ def _stand_in(settings: Settings, form: str) -> LoadedModel:
     """Speed does not depend on the weights; what it says is worth nothing."""
     folder = settings.data_dir / "made"
     speed_photos.make(folder, "500x375", _PICTURES)
-    make_forms(settings.model, folder, [form])
-    entry, weights = made(settings.model, folder)
+    make_variants(settings.model, folder, [form])
+    entry, weights = prepared_model(settings.model, folder)
     rule = ThresholdRule(load_subject("house_cat"), class_names())
-    return LoadedModel(classifier(form, entry, weights, folder, "cpu"), rule)
+    return LoadedModel(load_classifier(form, entry, weights, folder, "cpu"), rule)
 
 
 def _some(folder: Path, count: int) -> list[Path]:
@@ -223,7 +224,7 @@ def _sizes(text: str) -> list[int]:
     return [int(rows) for rows in text.split(",")]
 
 
-@plainly
+@report_errors
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -253,7 +254,7 @@ def main(argv: list[str] | None = None) -> int:
     if min(plan.rows) < plan.pending:
         parser.error(f"--rows: at least {plan.pending}, which are the ones to be checked.")
     # What would fail after minutes is tried before them.
-    needs("psutil")
+    require("psutil")
     if plan.folder is not None and not plan.folder.is_dir():
         raise CannotRun(f"the folder {plan.folder} does not exist")
     if options.database_url:

@@ -28,16 +28,16 @@ from checker.decision.subject import Subject, load_subject
 from checker.errors import ModelRefused
 from checker.evaluation.fit import FEATURE_PENALTY, Flags, Inputs, cross_fitted, fit, platt, scaled
 from checker.evaluation.golden import golden_test
+from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import auc, expected_calibration_error
 from checker.evaluation.thresholds import FOLDS, chosen_thresholds, judge
 from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
 from models.catalogue import class_names, resolve
-from scripts._command import plainly
 from scripts._forms import PRECISIONS, must_exist
 from scripts._measure import Measured, measure
 from scripts._photos import CAT, NOT_CAT, LabelledPhoto, NoData, labelled_photos
-from scripts._provenance import provenance
+from scripts.command_line import report_errors
 
 SEED = 20
 FEWEST = 50
@@ -167,7 +167,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-@plainly
+@report_errors
 def main(argv: list[str] | None = None) -> int:
     asked = _arguments(argv)
     must_exist(asked.runtime, asked.precision)

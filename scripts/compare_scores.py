@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from checker.decision.head import sigmoid
 from checker.decision.subject import load_subject
 from checker.evaluation.fit import Doubles, Flags, Inputs, fit, stratified_folds
+from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import auc, recall_at_fpr
 from checker.runtimes.load import load_classifier
 from models.catalogue import resolve
-from scripts._command import new_file, plainly
 from scripts._measure import measure
 from scripts._photos import CAT, NOT_CAT, NoData, labelled_photos
-from scripts._provenance import provenance
+from scripts.command_line import new_file, report_errors
 
 TARGETS = (0.003, 0.01, 0.02)
 FOLDS = 5
@@ -85,7 +85,7 @@ def compare(inputs: Inputs, positive: Flags, repeats: int) -> dict[str, dict[str
     return rows
 
 
-@plainly
+@report_errors
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", help="folder, labels.csv, or 'database'")

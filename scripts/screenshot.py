@@ -1,4 +1,4 @@
-"""A picture of My photos, as a running site shows scikit-image's pictures.
+"""Take a screenshot of My photos, on a running site that has scikit-image's photos.
 
 make run &
 python scripts/screenshot.py http://127.0.0.1:8000 docs/screenshot.png
@@ -14,12 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
-from skimage import data
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from scripts._command import needs, new_file, plainly
+from scripts.command_line import new_file, report_errors, require
 
 PHOTOS = {
     "rocket": "Liftoff at night",
@@ -36,14 +31,17 @@ _FLAGS = (
 )
 
 
-def shoot(url: str, target: Path) -> None:
+def take_screenshot(url: str, target: Path) -> None:
+    """Register a new user, upload ``PHOTOS``, wait for the verdicts and write a PNG of 256 colours."""
+    from PIL import Image
     from playwright.sync_api import expect, sync_playwright
+    from skimage import data
 
     chromium = os.environ.get("CATLOADER_TEST_CHROMIUM") or shutil.which("chromium")
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         files = []
         for photo in PHOTOS:
-            files.append(Path(name) / f"{photo}.jpg")
+            files.append(Path(folder) / f"{photo}.jpg")
             Image.fromarray(getattr(data, photo)()).convert("RGB").save(files[-1], quality=92)
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS.split())
         page = browser.new_page(base_url=url, viewport={"width": 1160, "height": 780})
@@ -51,7 +49,7 @@ def shoot(url: str, target: Path) -> None:
         page.get_by_label("E-mail").fill(f"{secrets.token_hex(6)}@example.org")
         page.get_by_label("Password").fill(secrets.token_urlsafe(16))
         page.get_by_role("button", name="Register").click()
-        for file, caption in zip(files, PHOTOS.values(), strict=True):  # one by one: the order shows
+        for file, caption in zip(files, PHOTOS.values(), strict=True):  # one by one, to keep the order
             page.goto("/upload")
             page.set_input_files("#photos", file)
             page.get_by_label("Caption of").fill(caption)
@@ -59,26 +57,28 @@ def shoot(url: str, target: Path) -> None:
             page.wait_for_url("**/photos")
         page.goto("/photos")
         expect(page.locator("[data-waiting]")).to_have_count(0, timeout=60_000)
-        for picture in page.locator(".grid img").all():
-            expect(picture).to_have_js_property("complete", True)
+        for thumbnail in page.locator(".grid img").all():
+            expect(thumbnail).to_have_js_property("complete", True)
         page.mouse.move(0, 0)
-        with tempfile.NamedTemporaryFile(suffix=".png") as shot:
-            page.screenshot(path=shot.name, animations="disabled")
-            whole = Image.open(shot.name).convert("RGB")
+        with tempfile.NamedTemporaryFile(suffix=".png") as image:
+            page.screenshot(path=image.name, animations="disabled")
+            screenshot = Image.open(image.name).convert("RGB")
         # 256 colours, dithered: a third of the bytes.
-        whole.quantize(palette=whole.quantize(256, kmeans=2)).save(target, optimize=True)
+        screenshot.quantize(palette=screenshot.quantize(256, kmeans=2)).save(target, optimize=True)
         browser.close()
-    print(f"{target}: {target.stat().st_size // 1024} kB")
 
 
-@plainly
+@report_errors
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("url", help="of the running site")
     parser.add_argument("png", type=new_file, help="file to write")
-    asked = parser.parse_args(argv)
-    needs("playwright", file="requirements-dev.txt")
-    shoot(asked.url, asked.png)
+    arguments = parser.parse_args(argv)
+    require("playwright", file="requirements-dev.txt")
+    take_screenshot(arguments.url, arguments.png)
+    print(f"{arguments.png}: {arguments.png.stat().st_size // 1024} kB")
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts._command import CannotRun
+from scripts.command_line import CannotRun
 
 REGRESSION = 3
 """Exit code of a run that fell behind its gate."""

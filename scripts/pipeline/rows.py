@@ -31,7 +31,7 @@ from catloader.store.db.engine import make_engine, reading, utcnow, writing
 from catloader.store.db.queue_sql import log_row
 from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
 from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
-from scripts._command import CannotRun
+from scripts.command_line import CannotRun
 
 _AT_ONCE = 50_000
 _LOGGED = 4

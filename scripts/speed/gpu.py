@@ -1,4 +1,4 @@
-"""How busy the GPU is while a variant works, as its driver tells."""
+"""The share of time that the GPU is busy while a variant works, from the driver."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _COMMAND = (
 
 @contextlib.contextmanager
 def utilisation(device: str) -> Iterator[list[float]]:
-    """Filled, when the block ends, with the mean share of time that a kernel was running, 0..1.
+    """Yield a list that gets the mean share of time that a kernel was running, 0..1, when the block ends.
 
-    Stays empty on a CPU, and where there is no ``nvidia-smi``.
+    The list stays empty on a CPU, and where there is no ``nvidia-smi``.
     """
-    found: list[float] = []
+    shares: list[float] = []
     try:
-        watch = device == "cuda" and subprocess.Popen(_COMMAND, stdout=subprocess.PIPE, text=True)
+        monitor = device == "cuda" and subprocess.Popen(_COMMAND, stdout=subprocess.PIPE, text=True)
     except OSError:
-        watch = False
+        monitor = False
     try:
-        yield found
+        yield shares
     finally:
-        if watch:
-            watch.terminate()
-            told, _ = watch.communicate()
-            shares = [float(line) / 100 for line in told.split() if line.isdigit()]
-            found += [statistics.mean(shares)] if shares else []
+        if monitor:
+            monitor.terminate()
+            output, _ = monitor.communicate()
+            samples = [float(line) / 100 for line in output.split() if line.isdigit()]
+            shares += [statistics.mean(samples)] if samples else []

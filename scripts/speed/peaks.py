@@ -1,17 +1,17 @@
-"""What this processor's arithmetic units give at most: matrix products on all cores, in GOP/s.
+"""The most that this processor's arithmetic units give: matrix products on all cores, in GOP/s.
 
-In each precision the best of several, since whatever disturbs makes it only slower.
+Of several runs in each precision the fastest counts, since other load only makes a run slower.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import Any
 
 import numpy as np
 
+from checker.cores import available_cores
 from models.openvino_ir import without_telemetry
 
 _SIDE, _LAYERS = 1024, 6
@@ -19,7 +19,7 @@ _HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "IN
 
 
 def peaks(seconds: float) -> dict[str, float]:
-    """Precision -> GOP/s (two for each multiply-add) of all cores together."""
+    """Return precision -> GOP/s (two for each multiply-add) of all cores together."""
     without_telemetry()
     import openvino
 
@@ -33,19 +33,19 @@ def peaks(seconds: float) -> dict[str, float]:
 
 
 def _measured(openvino: Any, core: Any, precision: str, hint: str, seconds: float) -> float:
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     config = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores, "INFERENCE_PRECISION_HINT": hint}
     compiled = core.compile_model(
         _chain(openvino, precision == "int8"), "CPU", {**config, "ENABLE_CPU_PINNING": False}
     )
     matrix = np.random.default_rng(1).random((_SIDE, _SIDE), dtype=np.float32)
     best_s = [float("inf")] * cores
-    together = threading.Barrier(cores)
+    start_together = threading.Barrier(cores)
 
     def run(worker: int) -> None:
         request = compiled.create_infer_request()
         request.infer([matrix], share_inputs=True)
-        together.wait()
+        start_together.wait()
         until_s = time.perf_counter() + seconds
         while (started_s := time.perf_counter()) < until_s:
             request.infer([matrix], share_inputs=True, share_outputs=True)
@@ -60,7 +60,7 @@ def _measured(openvino: Any, core: Any, precision: str, hint: str, seconds: floa
 
 
 def _chain(openvino: Any, quantised: bool) -> Any:
-    """Products in a row, each of the one before with constants: only first and last meet float32."""
+    """Chain products, each of the previous one with constants: only the first and the last meet float32."""
     ops = openvino.opset13
     numbers = np.random.default_rng(0).standard_normal((_SIDE, _SIDE)).astype(np.float32) / 30
 

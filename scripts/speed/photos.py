@@ -1,8 +1,8 @@
-"""Photos for the speed benchmark, made from scikit-image's own: detail at every scale, as cameras see it.
+"""Photos for the speed benchmark, made from scikit-image's: with detail at every scale, as a camera sees it.
 
-A smooth picture blown up to 12 megapixels would be an easy JPEG; what a decoder costs depends on the bytes.
-So each scale gets texture, and the finest one grain: about 50 kB at 500 x 375 and 1.8 MB at 4000 x 3000. The
-benchmark prints them.
+A smooth photo scaled up to 12 megapixels would be an easy JPEG, and decoding costs what the bytes cost. So
+each scale gets texture, and the finest one grain: about 50 kB at 500 x 375 and 1.8 MB at 4000 x 3000. The
+benchmark prints the sizes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GRAIN, _TEXTURE, _OCTAVES = 1.6, 2.2, 6
 
 
 def make(folder: Path, size: str, count: int) -> list[Path]:
-    """The same photos every time."""
+    """Write ``count`` photos, the same ones every time, and return their paths."""
     import skimage.data
 
     width, height, quality = SIZES[size]
@@ -43,7 +43,7 @@ def make(folder: Path, size: str, count: int) -> list[Path]:
 
 
 def _part(source: Image.Image, width: int, height: int, rng: np.random.Generator) -> Image.Image:
-    """A piece of the right shape, at least 70 % of the picture, filling the frame."""
+    """Cut a part of the right shape, at least 70 % of the source, and scale it to the frame."""
     share = rng.uniform(0.7, 1.0)
     across = min(source.width, source.height * width / height) * share
     down = across * height / width
@@ -53,7 +53,7 @@ def _part(source: Image.Image, width: int, height: int, rng: np.random.Generator
 
 
 def _texture(width: int, height: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Equal strength in each octave: natural pictures' amplitudes fall as one over the frequency."""
+    """Return noise of equal strength in each octave: natural amplitudes fall as one over the frequency."""
     light = rng.normal(0, _GRAIN, (height, width)).astype(np.float32)
     for octave in range(1, _OCTAVES):
         step = 2**octave

@@ -1,9 +1,9 @@
-"""One network in every form that the speed benchmark runs: ours, ONNX, and a Hugging Face folder.
+"""Make one model's files for all variants of the speed benchmark: OpenVINO, ONNX, and a Hugging Face folder.
 
     python -m scripts.speed.prepare MODEL FOLDER VARIANT,...
 
-The weights on disk, or random ones where there are none: speed does not depend on them. A process of its
-own, so that the measured ones never hold what only making takes.
+The weights are those on disk, or random ones where there are none: speed does not depend on them. A process
+of its own, so that the measured processes never hold the memory that only the preparation takes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from checker.pixels.decode import decode
 from models.build import architecture, build
-from models.catalogue import Entry, entry_named, weights_path
+from models.catalogue import Entry, default_weights_dir, entry_named, weights_path
 from models.openvino_ir import PRECISIONS, sha256_of
 from models.optimise import LEAST_CALIBRATION, optimise
 
@@ -28,36 +28,39 @@ _RESNETS = {"resnet18": ("basic", [2, 2, 2, 2]), "resnet50": ("bottleneck", [3, 
 
 
 class LogitsOnly(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
+    """A model without its features: ONNX Runtime's examples have one output."""
+
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
-        logits: Tensor = self.network(pixels)[1]
+        logits: Tensor = self.model(pixels)[1]
         return logits
 
 
 def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
+    """Write the weights, the facts (``MODEL.json``) and the files of ``variants`` to ``folder``."""
     torch.manual_seed(0)
     entry = entry_named(model)
-    path = weights_path(entry, Path("models/weights"))
+    path = weights_path(entry, default_weights_dir())
     is_random = path is None
     if path is None:
         path = folder / f"{model}.pth"
         torch.save(architecture(entry.architecture).state_dict(), path)
     entry = dataclasses.replace(entry, sha256=sha256_of(path))
-    network = build(entry, path)
+    module = build(entry, path)
     facts = {
         "sha256": entry.sha256,
         "weights": str(path),
         "random_weights": is_random,
-        "gop": _gop(network, entry),
+        "gop": _gop(module, entry),
     }
     (folder / f"{model}.json").write_text(json.dumps(facts))
     pixels = [decode(file.read_bytes(), entry.preprocessing) for file in sorted(folder.glob("500x375-*.jpg"))]
-    # Enough to set ranges by; accuracy is measured elsewhere, on real photos.
-    turned = [turn for photo in pixels for turn in (photo, photo[:, ::-1], photo[::-1], photo[::-1, ::-1])]
-    calibration = (turned * LEAST_CALIBRATION)[:LEAST_CALIBRATION]
+    # Enough to set ranges by; accuracy is measured by benchmark_accuracy.py, on real photos.
+    flipped = [flip for photo in pixels for flip in (photo, photo[:, ::-1], photo[::-1], photo[::-1, ::-1])]
+    calibration = (flipped * LEAST_CALIBRATION)[:LEAST_CALIBRATION]
     for precision in PRECISIONS:
         if f"openvino-{precision}" in variants:
             optimise(entry, path, folder, precision, calibration)
@@ -65,7 +68,7 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
         side = entry.preprocessing.input_px
         target = folder / f"{model}.onnx"
         torch.onnx.export(
-            LogitsOnly(network).eval(),
+            LogitsOnly(module).eval(),
             (torch.zeros(1, 3, side, side),),
             target,
             dynamo=True,
@@ -75,8 +78,8 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
         _hugging_face(folder / f"{model}-hf", model)
 
 
-def _gop(network: nn.Module, entry: Entry) -> float:
-    """Thousand millions of operations, two for each multiply-add of convolutions and linear layers."""
+def _gop(module: nn.Module, entry: Entry) -> float:
+    """Count one photo's operations in 10^9: two for each multiply-add of convolutions and linear layers."""
     total = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -86,18 +89,18 @@ def _gop(network: nn.Module, entry: Entry) -> float:
 
     hooks = [
         layer.register_forward_hook(count)
-        for layer in network.modules()
+        for layer in module.modules()
         if isinstance(layer, nn.Conv2d | nn.Linear)
     ]
     with torch.inference_mode():
-        network(torch.zeros(1, 3, entry.preprocessing.input_px, entry.preprocessing.input_px))
+        module(torch.zeros(1, 3, entry.preprocessing.input_px, entry.preprocessing.input_px))
     for hook in hooks:
         hook.remove()
     return total / 1e9
 
 
 def _hugging_face(folder: Path, model: str) -> None:
-    """As ``microsoft/resnet-50`` is published: network and image processor."""
+    """Write a folder like the published ``microsoft/resnet-50``: model and image processor."""
     from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
 
     kind, depths = _RESNETS[model]

@@ -1,4 +1,4 @@
-"""One variant of the speed benchmark in a process of its own; told what to do a line at a time, as JSON.
+"""One variant of the speed benchmark in a process of its own; orders and answers are lines of JSON.
 
 python -m scripts.speed.worker VARIANT MODEL FOLDER DEVICE
 """
@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from scripts.speed.others import Variant
 from scripts.speed.peaks import peaks
-from scripts.speed.variants import Ours, Variant, make
+from scripts.speed.variants import CatLoader, load
 
 
 def answer(variant: Variant | None, order: dict[str, Any]) -> dict[str, Any]:
-    """``do``: ``many``, ``forward``, ``one`` or ``peaks``."""
+    """Carry out an order: its ``do`` is ``many``, ``forward``, ``one`` or ``peaks``."""
     if variant is None:
         return {"gop_per_s": peaks(order["seconds"])}
     photos = [Path(photo) for photo in order["photos"]]
@@ -28,18 +29,18 @@ def answer(variant: Variant | None, order: dict[str, Any]) -> dict[str, Any]:
             variant.classify(photos[number % len(photos)])
             times_ms.append((time.perf_counter() - started_s) * 1000)
         return {"ms": times_ms} | _memory()
-    many = variant.photos_per_s
+    measure = variant.photos_per_s
     if order["do"] == "forward":
-        if not isinstance(variant, Ours):
+        if not isinstance(variant, CatLoader):
             return {}
-        many = variant.forwards_per_s
+        measure = variant.forwards_per_s
     core_s = time.process_time()
-    rate, done = many(photos, order["seconds"])
+    rate, done = measure(photos, order["seconds"])
     return {"photos_per_s": rate, "core_ms": (time.process_time() - core_s) / done * 1000} | _memory()
 
 
 def _memory() -> dict[str, Any]:
-    """The most so far. ``getrusage`` would count the parent's memory before ``exec`` too."""
+    """Return the peak so far. ``getrusage`` would count the parent's memory before ``exec`` too."""
     status = Path("/proc/self/status").read_text().splitlines()
     peak_kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
     return {"peak_rss_bytes": peak_kib * 1024, "torch_is_loaded": "torch" in sys.modules}
@@ -47,11 +48,11 @@ def _memory() -> dict[str, Any]:
 
 def main() -> None:
     name, model, folder, device = sys.argv[1:]
-    # What libraries print must not get between the answers.
+    # Text that libraries print must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     try:
-        variant = None if name == "peaks" else make(name, model, Path(folder), device)
+        variant = None if name == "peaks" else load(name, model, Path(folder), device)
     except Exception as error:  # the other variants go on without this one
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers)
         return

@@ -12,9 +12,9 @@ import pytest
 import skimage
 from PIL import Image
 
+from checker.evaluation.provenance import ROOT, provenance
 from scripts import benchmark_accuracy, benchmark_pipeline, benchmark_speed, calibrate, compare_scores
-from scripts._provenance import ROOT, provenance
-from scripts.speed.variants import make_forms
+from scripts.speed.variants import make_variants
 
 CHILDREN = {"speed_prepare", "speed_worker"}
 """Started by other scripts only."""
@@ -72,7 +72,7 @@ def test_a_form_whose_package_is_missing_is_not_begun(
 ) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(Exception, match=r"nncf.*pip install -r requirements-bench\.txt"):
-        make_forms(LITE0, tmp_path, ["openvino-int8"])
+        make_variants(LITE0, tmp_path, ["openvino-int8"])
     assert list(tmp_path.iterdir()) == []
 
 

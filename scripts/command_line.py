@@ -1,4 +1,4 @@
-"""What all scripts do alike: say in one plain sentence why they can't run, and where results go."""
+"""Command lines of the scripts: errors in one plain sentence, optional packages, files to write."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ _P = ParamSpec("_P")
 
 
 class CannotRun(Exception):
-    """``str(error)`` is one plain sentence for whoever runs the script."""
+    """``str(error)`` is one plain sentence for the person who runs the script."""
 
 
-def plainly(main: Callable[_P, int]) -> Callable[_P, int]:
-    """What is known to go wrong is one line on stderr and exit code 2; a bug keeps its traceback."""
+def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
+    """Turn a known error into one line on stderr and exit code 2; a bug keeps its traceback."""
 
     @functools.wraps(main)
-    def told(*args: _P.args, **kwargs: _P.kwargs) -> int:
+    def reporting(*args: _P.args, **kwargs: _P.kwargs) -> int:
         try:
             return main(*args, **kwargs)
         except (CannotRun, CatLoaderError, CheckerError, ModelsError) as error:
             print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
             return COULD_NOT_RUN
 
-    return told
+    return reporting
 
 
-def needs(*packages: str, file: str = "requirements-bench.txt") -> None:
-    """
+def require(*packages: str, file: str = "requirements-bench.txt") -> None:
+    """Check that all of ``packages`` can be imported, without importing them.
+
     Raises:
-        CannotRun: some are not installed; says which command does it.
+        CannotRun: names the missing ones and the command that installs them.
     """
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
@@ -48,7 +49,11 @@ def needs(*packages: str, file: str = "requirements-bench.txt") -> None:
 
 
 def new_file(name: str) -> Path:
-    """For argparse. The folder is made at once: a slip of the pen must not cost the minutes of a run."""
+    """Parse an argument that names a file to write; make its folder before minutes of measuring depend on it.
+
+    Raises:
+        argparse.ArgumentTypeError: the file cannot be written.
+    """
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,52 @@
+"""A variant's process, seen from the benchmark: orders and answers are lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from checker.evaluation.provenance import ROOT
+
+
+class VariantProcess:
+    """Runs ``scripts.speed.worker``."""
+
+    def __init__(self, name: str, model: str, folder: Path, device: str) -> None:
+        self.name = name
+        command = [sys.executable, "-m", "scripts.speed.worker", name, model, str(folder), device]
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.refusal: str | None = None
+        """The reason why the variant does not run here."""
+
+    def wait_until_ready(self) -> bool:
+        self.refusal = self._answer().get("error")
+        return self.refusal is None
+
+    def ask(self, **order: Any) -> dict[str, Any]:
+        """Send an order as ``scripts.speed.worker.answer`` takes it; wait for the answer."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def stop(self) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "the process ended"}
+        return answer

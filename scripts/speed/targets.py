@@ -1,0 +1,111 @@
+"""Ratios of the speed benchmark, CatLoader over the others, and the targets they are compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.speed.names import OTHERS
+
+LETTERS = dict(zip(OTHERS, "abc", strict=True))
+_FASTER = {
+    "500x375": {"torchvision": 6.5, "transformers": 6.5, "onnxruntime": 3.7},
+    "12MP": {"torchvision": 9.0, "transformers": 14.0, "onnxruntime": 5.5},
+}
+"""Size -> other variant -> ratio to reach with ResNet-50 on two cores, decode included."""
+_TORCH_FASTER = 3.0
+_LATENCY_SHARE = 0.25
+_FIRST_S, _FIRST_BYTES = 1.0, 250e6
+_JUDGED = "resnet50"
+
+
+def fastest(variants: dict[str, Any], runtime: str = "") -> str | None:
+    """Return CatLoader's fastest variant, of one runtime or of all."""
+    names = [name for name in variants if name not in OTHERS and name.startswith(runtime)]
+    return max(names, key=lambda name: variants[name]["photos_per_s"], default=None)
+
+
+def ratios(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return CatLoader's rate over each other's: of the medians, and the range over the rounds.
+
+    ``at_most`` is the ratio of arithmetic units that never wait, behind a decoder that takes no time.
+    """
+    rows = []
+    peaks = results.get("peak_gop_per_s", {})
+    for model, sizes in results["models"].items():
+        for size in results["photos"]:
+            variants = sizes[size]
+            for runtime in ("", "torch"):
+                best = fastest(variants, runtime)
+                for other in OTHERS:
+                    if best is None or other not in variants:
+                        continue
+                    pairs = zip(
+                        variants[best]["photos_per_s_of_each_round"],
+                        variants[other]["photos_per_s_of_each_round"],
+                        strict=True,
+                    )
+                    rounds = [catloader_rate / other_rate for catloader_rate, other_rate in pairs]
+                    rate = variants[other]["photos_per_s"]
+                    peak = peaks.get(best.partition("-")[2])
+                    rows.append(
+                        {
+                            "model": model,
+                            "size": size,
+                            "catloader": best,
+                            "other": other,
+                            "of": runtime or "all",
+                            "times": variants[best]["photos_per_s"] / rate,
+                            "range": [min(rounds), max(rounds)],
+                            "at_most": peak and peak / sizes["gop_per_photo"] / rate,
+                        }
+                    )
+    return rows
+
+
+def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compare this run with the targets of ResNet-50 on two cores."""
+    if _JUDGED not in results["models"] or results["device"] != "cpu":
+        return []
+    rows: list[dict[str, Any]] = []
+
+    def judge(
+        figure: str, measured: float, target: float, *, at_least: bool, at_most: float | None = None
+    ) -> None:
+        rows.append(
+            {
+                "figure": figure,
+                "measured": measured,
+                "target": target,
+                "at_least": at_least,
+                "met": measured >= target if at_least else measured <= target,
+                "at_most": at_most,
+            }
+        )
+
+    for ratio in results["ratios"]:
+        size, other = ratio["size"], ratio["other"]
+        if ratio["model"] != _JUDGED:
+            continue
+        if ratio["of"] == "all":
+            figure, target = f"{size}: times ({LETTERS[other]}) {other}", _FASTER[size][other]
+        elif (size, other) == ("500x375", "torchvision"):
+            figure, target = f"{size}: torch alone, times (a) {other}", _TORCH_FASTER
+        else:
+            continue
+        judge(figure, ratio["times"], target, at_least=True, at_most=ratio["at_most"])
+    model = results["models"][_JUDGED]
+    variants = model["500x375"]
+    best = fastest(variants)
+    if best and "torchvision" in variants:
+        share = variants[best]["one_photo_ms"]["p50"] / variants["torchvision"]["one_photo_ms"]["p50"]
+        judge("500x375: p50 of one photo, share of (a)'s", share, _LATENCY_SHARE, at_least=False)
+    for size in results["photos"]:
+        best, others = fastest(model[size]), [name for name in OTHERS if name in model[size]]
+        if best and others:
+            least = min(model[size][name]["peak_rss_bytes"] for name in others)
+            share = model[size][best]["peak_rss_bytes"] / least
+            judge(f"{size}: peak memory, share of the smallest other's", share, 1.0, at_least=False)
+    if first := model.get("first_verdict"):
+        judge("first verdict after the process's start, s", first["s"], _FIRST_S, at_least=False)
+        judge("... its peak memory, MB", first["peak_rss_bytes"] / 1e6, _FIRST_BYTES / 1e6, at_least=False)
+    return rows

@@ -1,0 +1,128 @@
+"""A run of the upload benchmark: POSTs to three sites in turn, and to one with a backlog."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from PIL import Image
+
+from catloader.demo.photos import demo_photos
+from catloader.intake.upload import upload
+from catloader.wiring import Services, build
+from checker.evaluation.progress import progress_bar
+from checker.evaluation.provenance import machine_kind, provenance
+from scripts.upload.sites import Site, sites
+
+LIMIT = 1.05
+"""The promise: a fired POST takes at most this many times what one without firing takes."""
+BACKLOG = 500
+_WARM_UP = 5
+
+
+def measure(rounds: int, show: Callable[[str], None]) -> dict[str, Any]:
+    """Measure everything; ``show`` gets each line of the result as soon as it is known."""
+    results: dict[str, Any] = {**provenance("catloader"), "rounds": rounds, "limit": LIMIT, "photos": {}}
+    show(machine_kind(results["machine"]))
+    with tempfile.TemporaryDirectory(prefix="catloader-bench-") as name:
+        folder = Path(name)
+        (folder / "photos").mkdir()
+        shipped = {photo.name: photo.path.read_bytes() for photo in demo_photos(folder / "photos")}
+        photos = {
+            "rocket.jpg (640 x 427)": shipped["rocket.jpg"],
+            "12 megapixels": shipped["chelsea-12-megapixels-gps.jpg"],
+        }
+        with sites(folder) as running:
+            for label, data in photos.items():
+                ms = alternate(running, label, data, rounds)
+                figures: dict[str, Any] = {variant: summary(values) for variant, values in ms.items()}
+                ratio = median(ms["fired"]) / median(ms["not fired"])
+                figures["fired / not fired"] = round(ratio, 4)
+                figures["blocking / fired"] = round(median(ms["blocking"]) / median(ms["fired"]), 4)
+                results["photos"][label] = figures
+                show(f"\n{label}, {len(data) // 1024} KiB")
+                for variant in running:
+                    show(f"  {variant:<10} {_line(figures[variant])}")
+                show(f"  fired / not fired: {ratio:.3f} (promised: at most {LIMIT})")
+                show(f"  blocking / fired:  {figures['blocking / fired']:.2f}")
+            ms_loaded, waiting = under_backlog(running["fired"], "photo.jpg", shipped["rocket.jpg"])
+            results["backlog"] = {"waiting_at_start": waiting, **(summary(ms_loaded) if ms_loaded else {})}
+            if ms_loaded:
+                show(f"\nrocket.jpg while {waiting} photos wait: {_line(results['backlog'])}")
+    ratios = [figures["fired / not fired"] for figures in results["photos"].values()]
+    results["holds"] = max(ratios) <= LIMIT
+    results["load_1min"] = os.getloadavg()[0]
+    return results
+
+
+def alternate(running: dict[str, Site], label: str, data: bytes, rounds: int) -> dict[str, list[float]]:
+    """POST to each site in turn; wait for the verdict of a fired photo before the next POST."""
+    ms: dict[str, list[float]] = {variant: [] for variant in running}
+    order = list(running.values())
+    with progress_bar(rounds + _WARM_UP, label, "rounds") as progress:
+        for number in range(rounds + _WARM_UP):
+            # Each site is first as often as the others: none is always the one that follows a check.
+            for site in order[number % len(order) :] + order[: number % len(order)]:
+                photo_id, took_ms = site.post_ms("photo.jpg", data)
+                if site.variant == "fired":
+                    site.visitor.wait_for_verdict(photo_id)
+                if number >= _WARM_UP:
+                    ms[site.variant].append(took_ms)
+            progress.update()
+    return ms
+
+
+def under_backlog(site: Site, name: str, data: bytes) -> tuple[list[float], int]:
+    """POST while ``BACKLOG`` photos are worked off; a POST that ends after the last of them does not count.
+
+    Returns:
+        The times, and the number of photos that waited at the start.
+    """
+    services = build(site.settings, checker=False)
+    try:
+        _fill(services, data)
+        waiting_at_start = services.queue.waiting_count()
+        ms: list[float] = []
+        while True:
+            _, took_ms = site.post_ms(name, data)
+            if services.queue.waiting_count() == 0:
+                return ms, waiting_at_start
+            ms.append(took_ms)
+    finally:
+        services.close()
+
+
+def _fill(services: Services, data: bytes) -> None:
+    owner = services.users.by_email("demo@example.org")
+    assert owner is not None
+    with Image.open(io.BytesIO(data)) as image:
+        small = io.BytesIO()
+        image.convert("RGB").resize((500, 375)).save(small, "JPEG", quality=90)
+    files = [(f"{number}.jpg", small.getvalue()) for number in range(50)]
+    for _ in range(BACKLOG // len(files)):
+        upload(
+            files,
+            [],
+            owner.id,
+            settings=services.settings,
+            photos=services.photos,
+            objects=services.objects,
+            dispatcher=services.dispatcher,  # this process checks nothing: no wake-up reaches the site
+            now=lambda: datetime.now(UTC),
+        )
+
+
+def summary(ms: list[float]) -> dict[str, float]:
+    """Return the number of values, their median, and the 5th and 95th percentile."""
+    low, *_, high = quantiles(ms, n=20) if len(ms) > 1 else (ms[0], ms[0])
+    return {"n": len(ms), "median_ms": round(median(ms), 2), "p5_ms": round(low, 2), "p95_ms": round(high, 2)}
+
+
+def _line(figures: dict[str, float]) -> str:
+    return "{median_ms:7.1f} ms in the median ({p5_ms:.1f} to {p95_ms:.1f}, n = {n})".format(**figures)

@@ -1,0 +1,49 @@
+"""One of the three sites of the upload benchmark, in a process of its own; its settings are the environment.
+
+python -m scripts.upload.serve VARIANT
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, request
+
+from catloader import create_app
+from catloader.server.gunicorn import Server, listening
+from catloader.settings import Settings
+from catloader.wiring import Services, build
+
+
+def serve(variant: str) -> None:
+    """Serve until a signal: ``fired``, ``not fired`` or ``blocking``."""
+    settings = Settings.from_environment()
+    with listening(settings.host, settings.port, "CATLOADER_HOST", "CATLOADER_PORT") as listener:
+
+        def make() -> tuple[Any, Services]:
+            services = build(settings, checker=variant != "not fired")
+            app = create_app(settings, services)
+            if variant == "blocking":
+                app.after_request(_checked_first(services))
+            return app, services
+
+        Server(listener, make, f"{variant}: {{url}}", processes=1, threads=settings.web_threads).run()
+
+
+def _checked_first(services: Services) -> Callable[[Response], Response]:
+    """Return a hook that delays the answer to an upload until the check is done."""
+    checker = services.checker
+    assert checker is not None
+
+    def check(response: Response) -> Response:
+        if request.endpoint == "uploads.upload" and request.method == "POST":
+            checker.drain()
+        return response
+
+    return check
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
