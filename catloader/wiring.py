@@ -29,9 +29,10 @@ from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import load_subject
+from checker.pipeline import LoadedModel
 from checker.ports import WAKE_UP_PATH, Classifier
 from checker.runtimes.select import RuntimeRequest, load_checker
-from checker.service import CheckerService, LoadedModel
+from checker.service import CheckerService
 
 logger = logging.getLogger(__name__)
 

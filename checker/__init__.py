@@ -1,4 +1,4 @@
-"""The Cat Checker: takes waiting photos, runs a local ImageNet network, returns verdicts.
+"""The Cat Checker: checks pending photos with a local ImageNet model and returns verdicts.
 
-Steps 5 to 10 of docs/architecture.md. The core knows no web framework, no object store and no SQL.
+Steps 5 to 10 of docs/architecture.md. Imports no object store, no SQL and (``http`` apart) no web framework.
 """

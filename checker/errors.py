@@ -1,41 +1,41 @@
-"""What can go wrong while a photo is checked, and whether trying again may help."""
+"""The errors of a check; each says if a later attempt on the same photo may succeed."""
 
 from __future__ import annotations
 
 
 class CheckerError(Exception):
-    """The root: ``retryable`` says whether the same photo may fare better later."""
+    """The root. ``retryable``: a later attempt may succeed."""
 
     retryable = False
 
 
 class StoreUnavailable(CheckerError):
-    """The object store did not answer; the photo itself may be fine."""
+    """The object store or the database does not answer."""
 
     retryable = True
 
 
 class ObjectMissing(CheckerError):
-    """The store answered and has no such object."""
+    """The object store answers and has no such object."""
 
     retryable = True
 
 
 class UnreadableImage(CheckerError):
-    """The bytes are not a picture that can be decoded: no later attempt will change that."""
+    """The bytes can't be decoded as a photo: final."""
 
 
 class ClassifierFailed(CheckerError):
-    """The network or its device failed (out of memory, a lost GPU); the photo may be fine."""
+    """The model or its device failed (out of memory, a lost GPU); the photo may be fine."""
 
     retryable = True
 
 
 class ModelRefused(CheckerError):
-    """The weights, the profile or the self-test do not hold: nothing is served, photos wait."""
+    """The weights, the profile or the self-test failed: nothing is checked until that is fixed."""
 
 
 class Unexpected(CheckerError):
-    """A fault of ours that one photo brought out; logged with its traceback."""
+    """A bug in the checker that one photo triggered; logged with its traceback."""
 
     retryable = True

@@ -1,6 +1,6 @@
-"""Where in a photo the evidence lies: Grad-CAM (arXiv 1610.02391) as heat over the photo.
+"""Explanations: Grad-CAM (arXiv 1610.02391) as a heat map over the photo.
 
-For people who ask why. Never in the checking path: it builds a network of its own for each call.
+Outside the checking path: each call builds a torch model of its own.
 """
 
 from __future__ import annotations
@@ -24,38 +24,37 @@ from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
 
 MAX_EDGE_PX = 1280
-"""Of the overlay. A PNG of this size takes 1 to 2 MB."""
+"""Longer edge of the explanation. A PNG of this size takes 1 to 2 MB."""
 
-# The module before the average (with its ReLU still to come in Lite) and the linear layer after it.
+# The module before the pooling (in Lite, before its ReLU too) and the linear layer after it.
 _RESNET = ("layer4", "fc")
 _LITE = ("_bn1", "_fc")
 
-_WARM = 4.0
-"""In log-odds, if the whole picture were like this place: what is less never gets the hottest colour. Lite0
-gives 13 to 30 on cats and below 1.5 on other things; scaled to their own maximum, those would glow too."""
+_HOTTEST_LOG_ODDS = 4.0
+"""Log-odds of a photo that looks everywhere like this place; lower ones never get the hottest colour. Lite0
+gives 13 to 30 on cats and below 1.5 on other things, which would glow too if scaled to their own maximum."""
 
 _COLOURS = ((30, 10, 70), (120, 30, 120), (205, 60, 80), (250, 145, 30), (255, 240, 120))
-"""Dark violet to light yellow: lightness rises all the way, so that it reads without colour vision too."""
+"""Dark violet to light yellow. The lightness rises throughout, for readers without colour vision."""
 _OPACITY = 0.72
 _DIMMED = 0.4
 _FRAME = (255, 255, 255, 150)
 
 
 def heat_map(entry: Entry, path: Path, pixels: Pixels, subject: Subject, head: Head | None = None) -> Floats:
-    """How much each part of one network input raises the subject's log-odds.
+    """Compute the share of each part of a model input in the subject's log-odds.
 
-    Grad-CAM on the last convolution's map. Every network of ours averages that map and multiplies it
-    by a matrix, so that the gradient is the same everywhere and needs no pass backwards through the
-    convolutions.
+    Grad-CAM on the feature map of the last convolution. All models here pool that map and multiply it by a
+    matrix, so that its gradient is the same at every place and needs no backward pass through convolutions.
 
     Args:
-        pixels: uint8 ``(H, W, 3)``, as ``decode`` gives them.
-        head: of the profile that decides; None: the log-odds alone.
+        pixels: uint8 ``(H, W, 3)``, as ``decode`` returns them.
+        head: head of the profile that decides; None: the log-odds alone.
 
     Returns:
-        float32 ``(H, W)``, 0..1; stays near 0 everywhere where nothing speaks for the subject.
+        float32 ``(H, W)``, 0..1; near 0 everywhere if the photo does not show the subject.
     Raises:
-        ModelRefused: the weights do not hold.
+        ModelRefused: the weights differ from the catalogue's.
     """
     import torch
     from torch import Tensor
@@ -64,25 +63,28 @@ def heat_map(entry: Entry, path: Path, pixels: Pixels, subject: Subject, head: H
     from models.build import build
 
     try:
-        network = build(entry, path)
+        model = build(entry, path)
     except ModelsError as error:
         raise ModelRefused(str(error)) from error
-    torch.set_num_threads(1)  # of this thread only: several in one forward wait for the checking ones
+    torch.set_num_threads(1)  # in this thread only; more of them would compete with the checking threads
     is_resnet = entry.architecture.startswith("resnet")
-    last, linear = (network.get_submodule(name) for name in (_RESNET if is_resnet else _LITE))
-    seen: list[Tensor] = []
-    last.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    way = entry.preprocessing
-    mean, std = (torch.tensor(triple).view(1, 3, 1, 1) for triple in (way.mean, way.std))
+    last, linear = (model.get_submodule(name) for name in (_RESNET if is_resnet else _LITE))
+    outputs: list[Tensor] = []
+    last.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    scale = entry.preprocessing.scale
+    mean, std = (
+        torch.tensor(channels).view(1, 3, 1, 1)
+        for channels in (entry.preprocessing.mean, entry.preprocessing.std)
+    )
     with torch.inference_mode():
-        network((torch.from_numpy(pixels).permute(2, 0, 1)[None] / way.scale - mean) / std)
-    maps = (seen[0] if is_resnet else functional.relu6(seen[0]))[0].clone()
+        model((torch.from_numpy(pixels).permute(2, 0, 1)[None] / scale - mean) / std)
+    maps = (outputs[0] if is_resnet else functional.relu6(outputs[0]))[0].clone()
 
     features = maps.mean(dim=(1, 2)).requires_grad_()
     logits = linear(features)
-    wanted = torch.zeros(len(logits), dtype=torch.bool)
-    wanted[list(subject.classes)] = True
-    log_odds = logits[wanted].logsumexp(0) - logits[~wanted].logsumexp(0)
+    of_subject = torch.zeros(len(logits), dtype=torch.bool)
+    of_subject[list(subject.classes)] = True
+    log_odds = logits[of_subject].logsumexp(0) - logits[~of_subject].logsumexp(0)
     (weights,) = torch.autograd.grad(log_odds, features)
     if head is not None:
         weights = weights * sum(head.mass)
@@ -91,37 +93,39 @@ def heat_map(entry: Entry, path: Path, pixels: Pixels, subject: Subject, head: H
     heat = torch.einsum("c,chw->hw", weights, maps).relu()
     heat = functional.interpolate(heat[None, None], pixels.shape[:2], mode="bicubic", align_corners=False)
     heat = heat[0, 0].relu()
-    result: Floats = (heat / heat.max().clamp_min(_WARM)).numpy()
+    result: Floats = (heat / heat.max().clamp_min(_HOTTEST_LOG_ODDS)).numpy()
     return result
 
 
 def explain(entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None) -> bytes:
-    """A PNG: the photo, heat over what the network saw of it, the rest dimmed.
+    """Draw ``explanation`` as a PNG."""
+    buffer = io.BytesIO()
+    explanation(entry, path, data, subject, head).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def explanation(
+    entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None
+) -> Image.Image:
+    """Draw the photo with heat over the part that the model saw, and the rest dimmed.
 
     Args:
-        data: the encoded photo, as the checker judged it.
+        path: the weights.
+        data: the encoded photo, as it was checked.
+        head: see ``heat_map``.
 
     Raises:
         UnreadableImage: as ``decode`` does.
-        ModelRefused: the weights do not hold.
+        ModelRefused: the weights differ from the catalogue's.
     """
-    out = io.BytesIO()
-    explained(entry, path, data, subject, head).save(out, "PNG")
-    return out.getvalue()
-
-
-def explained(
-    entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None
-) -> Image.Image:
-    """As ``explain``, not yet encoded."""
-    # The thumbnail's framing, the centre square to its edges: all that either view shows the network.
-    framing = preprocessing_of(Rendition.THUMBNAIL, entry.preprocessing)
-    heat = heat_map(entry, path, decode(data, framing), subject, head)
-    return overlay(upright(data), heat, framing)
+    # Cropped as the thumbnail, the whole centre square: it covers all that the model saw of both renditions.
+    preprocessing = preprocessing_of(Rendition.THUMBNAIL, entry.preprocessing)
+    heat = heat_map(entry, path, decode(data, preprocessing), subject, head)
+    return overlay(upright(data), heat, preprocessing)
 
 
 def upright(data: bytes) -> Image.Image:
-    """The whole photo, its longer edge at most ``MAX_EDGE_PX``."""
+    """Decode the whole photo, its longer edge at most ``MAX_EDGE_PX``."""
     with opened(data) as image:
         image.draft(None, (MAX_EDGE_PX, MAX_EDGE_PX))
         image.load()
@@ -131,21 +135,21 @@ def upright(data: bytes) -> Image.Image:
 
 
 def overlay(photo: Image.Image, heat: Floats, preprocessing: Preprocessing) -> Image.Image:
-    """``heat`` (of the network's crop) in the coordinates of the whole photo.
+    """Paint ``heat``, which covers the model's crop, over the whole photo.
 
-    Cold places keep the photo as it is: what is seen through the colour is the colour's reason.
+    Cold places show the photo unchanged, and warm ones through the colour.
     """
     left, top, right, bottom = (round(edge) for edge in crop_box(*photo.size, preprocessing))
     box = (left, top, max(right, left + 1), max(bottom, top + 1))
     size = (box[2] - box[0], box[3] - box[1])
-    warmth = Image.fromarray((heat * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
-    strength = np.asarray(warmth, dtype=np.float32)[..., None] / 255
+    resized = Image.fromarray((heat * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    strength = np.asarray(resized, dtype=np.float32)[..., None] / 255
     steps = np.linspace(0, 1, len(_COLOURS))
     channels = zip(*_COLOURS, strict=True)
     colour = np.stack([np.interp(strength[..., 0], steps, channel) for channel in channels], axis=-1)
-    seen = np.asarray(photo.crop(box), dtype=np.float32)
+    crop = np.asarray(photo.crop(box), dtype=np.float32)
     alpha = _OPACITY * strength**0.8
-    mixed = Image.fromarray((seen * (1 - alpha) + colour * alpha).astype(np.uint8))
+    mixed = Image.fromarray((crop * (1 - alpha) + colour * alpha).astype(np.uint8))
     result = photo.point(lambda value: value * _DIMMED)
     result.paste(mixed, box[:2])
     frame = (box[0], box[1], box[2] - 1, box[3] - 1)

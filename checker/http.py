@@ -1,4 +1,4 @@
-"""The stand-alone Cat Checker service: a signed wake-up in, 202 out, the work in the background."""
+"""The stand-alone Cat Checker service over HTTP: signed wake-ups and health."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 4096
 
 Refusal = Callable[[Mapping[str, str], bytes], str | None]
-"""``(headers, body)`` -> why the wake-up is refused, or None."""
+"""``(headers, body)`` -> the reason to refuse the wake-up, or None."""
 
 
 def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
-    """``POST WAKE_UP_PATH``: 202 when believed, else 401 with the reason; never waits for the work."""
+    """Answer ``POST WAKE_UP_PATH``: 202 at once if its signature holds, else 401 with the reason."""
     blueprint = Blueprint("wake_up", __name__)
 
     @blueprint.post(WAKE_UP_PATH)
     def wake_up() -> tuple[Response, int]:
-        # Read no more than a wake-up can be: the sender is not known yet.
+        # Bounded by the largest wake-up: the sender is not known yet.
         request.max_content_length = MAX_BODY_BYTES
         reason = refusal(dict(request.headers), request.get_data())
         if reason is not None:
@@ -39,7 +39,11 @@ def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
 def create_checker_app(
     wake: Callable[[], None], state: Callable[[], dict[str, Any]], refusal: Refusal
 ) -> Flask:
-    """The whole service. ``state`` is ``CheckerService.state``."""
+    """Build the service: wake-ups, ``/healthz`` (200) and ``/readyz`` (503 until the model is loaded).
+
+    Args:
+        state: ``CheckerService.state``, the body of ``/readyz``.
+    """
     app = Flask(__name__, static_folder=None)
     app.register_blueprint(wake_up_blueprint(wake, refusal))
 
@@ -49,7 +53,7 @@ def create_checker_app(
 
     @app.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        now = state()
-        return jsonify(now), 200 if now.get("state") == "ready" else 503
+        body = state()
+        return jsonify(body), 200 if body.get("state") == "ready" else 503
 
     return app

@@ -1,7 +1,7 @@
 """Steps 6 to 9, batch: a micro-batch of claims goes in, exactly one outcome per claim comes out.
 
-Fetch and the rest are two functions, so that the fetch of the next batch can run beside the forward
-pass of this one.
+``fetch`` and ``classify`` are two functions, so that the next batch can be fetched during the forward pass
+of this one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class LoadedModel(NamedTuple):
-    """A model that is ready to serve, with its decision rule."""
+    """A model that is ready to classify, with its decision rule."""
 
     classifier: Classifier
     rule: DecisionRule
@@ -40,7 +40,7 @@ class LoadedModel(NamedTuple):
 
 @dataclass(slots=True)
 class Fetched:
-    """One claim on its way: first the bytes, or why there are none."""
+    """A claim with its encoded renditions, or with the error that prevented the fetch."""
 
     claim: Claim
     renditions: dict[Rendition, bytes] = field(default_factory=dict)
@@ -53,59 +53,60 @@ class Fetched:
 def check_batch(
     claims: Sequence[Claim], source: ImageSource, classifier: Classifier, rule: DecisionRule
 ) -> list[Outcome]:
-    """Check some photos; one outcome per claim, in their order. Raises nothing."""
-    return judge(fetch(claims, source), classifier, rule)
+    """Check photos: steps 6 to 9. One outcome per claim, in their order; raises nothing."""
+    return classify(fetch(claims, source), classifier, rule)
 
 
 def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
-    """Step 6: both renditions of each claim, one after the other."""
+    """Fetch both renditions of each claim, one after the other (step 6)."""
     return [_fetch_one(claim, source) for claim in claims]
 
 
-def judge(batch: Sequence[Fetched], classifier: Classifier, rule: DecisionRule) -> list[Outcome]:
-    """Steps 7 to 9 for what was fetched; one outcome per claim, in their order."""
+def classify(batch: Sequence[Fetched], classifier: Classifier, rule: DecisionRule) -> list[Outcome]:
+    """Decode and classify fetched photos (steps 7 to 9). One outcome per claim, in their order."""
     outcomes: dict[int, Outcome] = {}
     readable: list[tuple[int, Pixels]] = []
-    for place, item in enumerate(batch):
+    for index, item in enumerate(batch):
         pixels = _decode_one(item, classifier)
         if isinstance(pixels, Outcome):
-            outcomes[place] = pixels
+            outcomes[index] = pixels
         else:
-            readable.append((place, pixels))
+            readable.append((index, pixels))
     if readable:
-        items = [batch[place] for place, _ in readable]
-        verdicts = _classify(items, np.concatenate([pixels for _, pixels in readable]), classifier, rule)
-        outcomes.update(zip((place for place, _ in readable), verdicts, strict=True))
-    return [outcomes[place] for place in range(len(batch))]
+        indices, decoded = zip(*readable, strict=True)
+        items = [batch[index] for index in indices]
+        decided = _forward(items, np.concatenate(decoded), classifier, rule)
+        outcomes.update(zip(indices, decided, strict=True))
+    return [outcomes[index] for index in range(len(batch))]
 
 
 def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
     item = Fetched(claim)
     try:
-        for view in Rendition:
-            data = source.get(claim, view)
-            item.renditions[view] = data
-            item.sha256[view] = hashlib.sha256(data).hexdigest()
+        for rendition in Rendition:
+            data = source.get(claim, rendition)
+            item.renditions[rendition] = data
+            item.sha256[rendition] = hashlib.sha256(data).hexdigest()
     except CheckerError as error:
-        # Not its traceback: that would keep every local of what failed, decoded renditions too.
+        # Without its traceback, which would keep the locals of the failed calls alive, decoded photos too.
         error.__cause__ = error.__context__ = None
         item.error = error.with_traceback(None)
-    except Exception as error:  # one photo's own boundary: whatever it is, the others go on
+    except Exception as error:  # the boundary of one photo: the others of the batch go on
         item.error = _unexpected(item, error)
     item.ms["fetch"] = _ms_since(item.started_s)
     return item
 
 
 def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
-    """uint8 ``(2, H, W, 3)``: photo, thumbnail."""
+    """Decode to uint8 ``(2, H, W, 3)``: photo, thumbnail."""
     started_s = time.perf_counter()
     try:
         if item.error is not None:
             raise item.error
         pixels = np.stack(
             [
-                decode(item.renditions[view], preprocessing_of(view, classifier.preprocessing))
-                for view in Rendition
+                decode(item.renditions[rendition], preprocessing_of(rendition, classifier.preprocessing))
+                for rendition in Rendition
             ]
         )
     except CheckerError as error:
@@ -120,10 +121,10 @@ def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
     return pixels
 
 
-def _classify(
+def _forward(
     items: Sequence[Fetched], pixels: Pixels, classifier: Classifier, rule: DecisionRule
 ) -> list[Outcome]:
-    """``pixels``: ``(2 N, H, W, 3)``, photo and thumbnail of each item in turn."""
+    """Classify N items from ``(2 N, H, W, 3)``: the photo and the thumbnail of each in turn."""
     started_s = time.perf_counter()
     try:
         activations = classifier.run(pixels)
@@ -133,8 +134,8 @@ def _classify(
         half = len(items) // 2
         logger.warning("%s; trying again with %d photos at a time", error, half)
         return [
-            *_classify(items[:half], pixels[: 2 * half], classifier, rule),
-            *_classify(items[half:], pixels[2 * half :], classifier, rule),
+            *_forward(items[:half], pixels[: 2 * half], classifier, rule),
+            *_forward(items[half:], pixels[2 * half :], classifier, rule),
         ]
     except Exception as error:  # as above
         return [_failed(item, _unexpected(item, error)) for item in items]
@@ -142,13 +143,13 @@ def _classify(
     evidence = Evidence.of_pairs(activations)
     batch_size = activations.inputs_per_forward or len(pixels)
     outcomes = []
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         item.ms["classify"] = forward_ms
-        outcomes.append(_decided(item, evidence[place], batch_size, classifier, rule))
+        outcomes.append(_decide(item, evidence[index], batch_size, classifier, rule))
     return outcomes
 
 
-def _decided(
+def _decide(
     item: Fetched, evidence: Evidence, batch_size: int, classifier: Classifier, rule: DecisionRule
 ) -> Outcome:
     try:
@@ -175,7 +176,7 @@ def _failed(item: Fetched, error: CheckerError) -> Outcome:
         claim=item.claim,
         error=str(error) or type(error).__name__,
         unreadable=isinstance(error, UnreadableImage),
-        # A network that refuses says nothing about the photo, which waits for a better one.
+        # A refused model says nothing about the photo, which waits for a model that works.
         retryable=error.retryable or isinstance(error, ModelRefused),
         blames_machine=isinstance(error, StoreUnavailable | ClassifierFailed | ModelRefused),
         photo_sha256=item.sha256.get(Rendition.PHOTO),

@@ -1,4 +1,4 @@
-"""The Cat Checker as a service: loads the network, wakes the workers, sweeps what was missed, closes."""
+"""The Cat Checker as a service: loads the model, wakes the workers, sweeps the queue, closes in time."""
 
 from __future__ import annotations
 
@@ -15,23 +15,21 @@ from checker.ports import CheckQueue, ImageSource
 from checker.workers import Workers
 from models.errors import ModelsError
 
-__all__ = ["CheckerService", "LoadedModel"]
-
 logger = logging.getLogger(__name__)
 
-# A photo that is due and yet not claimed is just being taken by another process.
-_SHORTEST_REST_S = 0.25
+# A photo that is due but was not claimed is about to be claimed by another process.
+_SHORTEST_WAIT_S = 0.25
 
 
 class CheckerService:
-    """Checks what waits in the queue. Every method may be called from any thread.
+    """Checks all due photos of a queue. Every method may be called from any thread.
 
     Args:
-        load: makes the network; runs once, at the first ``start`` or ``drain``. Its ``ModelRefused`` or
-            ``ModelsError`` is what ``state`` tells.
+        load: makes the model; runs once, at the first ``start`` or ``drain``. The message of its
+            ``ModelRefused`` or ``ModelsError`` becomes the ``reason`` in ``state``.
         workers: threads that decode and classify, and as many that fetch; 0: one per core.
-        batch_photos: photos of one micro-batch; see ``checker.workers`` for the memory.
-        sweep_s: every so often the queue is looked at without a wake-up.
+        batch_photos: photos in a micro-batch; see ``checker.workers`` for the memory.
+        sweep_s: longest time between two looks at the queue without a wake-up.
     """
 
     def __init__(
@@ -45,56 +43,64 @@ class CheckerService:
         sweep_s: float = 15.0,
     ) -> None:
         self.ready = threading.Event()
-        """Set when the network is loaded; never, when it is refused."""
+        """Set once the model is loaded; never, if it is refused."""
         self._queue, self._load, self._sweep_s = queue, load, sweep_s
         self._pool = Workers(queue, source, workers=workers or available_cores(), batch_photos=batch_photos)
         self._changed = self._pool.changed
         self._loading = threading.Lock()
-        self._loaded: LoadedModel | None = None
+        self._model: LoadedModel | None = None
         self._refusal: str | None = None
-        self._wanted = self._closing = False
+        self._woken = self._closing = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Load the network and sweep, in the background; photos wait until it is there."""
+        """Load the model and sweep the queue in the background; photos wait until it is loaded."""
         with self._changed:
             if self._thread is None and not self._closing:
                 self._thread = threading.Thread(target=self._run, name="checker", daemon=True)
                 self._thread.start()
 
     def wake(self) -> None:
-        """Look at the queue soon. Waits for nothing; a burst of calls is one look."""
+        """Ask for a look at the queue. Never blocks; a burst of calls leads to one look."""
         with self._changed:
-            self._wanted = True
+            self._woken = True
             self._changed.notify_all()
 
     def drain(self) -> int:
-        """Check until nothing is due; how many photos got their verdict meanwhile.
+        """Check until nothing is due.
 
+        Returns:
+            The photos that got their verdict meanwhile.
         Raises:
-            ModelRefused: the network can't be used; nothing was claimed.
+            ModelRefused: the model can't be used; nothing was claimed.
         """
-        loaded = self._make_ready()
+        model = self._model_or_refusal()
         with self._changed:
             before = self._pool.finished
-            self._pool.send(loaded)
+            self._pool.wake(model)
             self._changed.wait_for(lambda: self._pool.active == 0)
             return self._pool.finished - before
 
     def state(self) -> dict[str, Any]:
-        """``state``: ``loading``, ``ready``, ``refused`` (then with a ``reason``) or ``closed``."""
+        """Tell ``state``: ``loading``, ``ready``, ``refused`` (with a ``reason``) or ``closed``."""
         if self._closing:
             return {"state": "closed"}
         if self._refusal is not None:
             return {"state": "refused", "reason": self._refusal}
-        if self._loaded is None:
+        if self._model is None:
             return {"state": "loading"}
-        model_info = self._loaded.classifier.model_info
-        words = {"model": model_info.model, "runtime": model_info.runtime, "precision": model_info.precision}
-        return {"state": "ready", **words, "device": model_info.device, "photos_in_hand": self._pool.in_hand}
+        info = self._model.classifier.model_info
+        return {
+            "state": "ready",
+            "model": info.model,
+            "runtime": info.runtime,
+            "precision": info.precision,
+            "device": info.device,
+            "photos_in_hand": self._pool.in_hand,
+        }
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """End within ``timeout_s``: batches at work are finished if they make it, other claims given back."""
+        """End within ``timeout_s``: batches at work are finished if possible, other claims released."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             self._closing = True
@@ -102,57 +108,64 @@ class CheckerService:
         ended = self._pool.close(timeout_s)
         if self._thread is not None:
             self._thread.join(max(0.0, deadline_s - time.monotonic()))
-        if ended and self._loaded is not None:
-            self._loaded.classifier.close()
+        if ended and self._model is not None:
+            self._model.classifier.close()
 
     def _run(self) -> None:
-        """The sweep's thread."""
+        """Sweep until closed (the target of the service's thread)."""
         try:
-            loaded = self._make_ready()
+            model = self._model_or_refusal()
         except ModelRefused:
             return
         while not self._closing:
             with self._changed:
-                self._wanted = False
-                self._pool.send(loaded)
-                # While a worker is busy only a wake-up matters: it may find the others at rest.
-                self._changed.wait_for(lambda: self._wanted or self._closing or self._pool.active == 0)
-            rest_s = self._rest_s()
+                self._woken = False
+                self._pool.wake(model)
+                # While one worker is busy only a wake-up matters: it may concern the idle ones.
+                self._changed.wait_for(lambda: self._woken or self._closing or self._pool.active == 0)
+            wait_s = self._next_look_s()
             with self._changed:
-                self._changed.wait_for(lambda: self._wanted or self._closing, rest_s)
+                self._changed.wait_for(lambda: self._woken or self._closing, wait_s)
 
-    def _rest_s(self) -> float:
-        """Until the next photo or lease is due, if the queue can tell; never longer than the sweep."""
-        if self._pool.paused or self._wanted:
+    def _next_look_s(self) -> float:
+        """Seconds until the next photo or lease is due, at most ``sweep_s``."""
+        if self._pool.paused or self._woken:
             return self._sweep_s
         try:
             due_s = self._queue.next_due_s()
-        except Exception as error:  # the top of this thread; a database that is away comes back
+        except Exception as error:  # the top of this thread; the database may come back
             logger.warning("the queue does not answer: %s", error)
             return self._sweep_s
-        return self._sweep_s if due_s is None else min(self._sweep_s, max(due_s, _SHORTEST_REST_S))
+        return self._sweep_s if due_s is None else min(self._sweep_s, max(due_s, _SHORTEST_WAIT_S))
 
-    def _make_ready(self) -> LoadedModel:
+    def _model_or_refusal(self) -> LoadedModel:
+        """Load the model at the first call; the same result at all later ones."""
         with self._loading:
-            if self._loaded is None and self._refusal is None:
-                self._load_once()
-        if self._loaded is None:
+            if self._model is None and self._refusal is None:
+                self._load_model()
+        if self._model is None:
             raise ModelRefused(self._refusal)
-        return self._loaded
+        return self._model
 
-    def _load_once(self) -> None:
+    def _load_model(self) -> None:
         started_s = time.monotonic()
         try:
-            self._loaded = self._load()
+            self._model = self._load()
         except (ModelRefused, ModelsError) as error:
             self._refusal = str(error)
-            logger.error("nothing will be checked, photos wait: %s", error)
-        except Exception as error:  # whatever it is, the site goes on taking photos
-            self._refusal = f"The network could not be loaded: {error}"
-            logger.exception("nothing will be checked, photos wait")
+            logger.error("no photo is checked until this is fixed: %s", error)
+        except Exception as error:  # any error: the site keeps accepting photos
+            self._refusal = f"The model could not be loaded: {error}"
+            logger.exception("no photo is checked until this is fixed")
         else:
-            model_info, seconds = self._loaded.classifier.model_info, time.monotonic() - started_s
-            weights = model_info.weights_sha256[:8]
-            how = f"{model_info.runtime} {model_info.precision} on {model_info.device}, weights {weights}"
-            logger.info("%s is loaded after %.1f s (%s)", model_info.model, seconds, how)
+            info, seconds = self._model.classifier.model_info, time.monotonic() - started_s
+            logger.info(
+                "checking with %s (%s %s, %s); weights %s, loaded in %.1f s",
+                info.model,
+                info.runtime,
+                info.precision,
+                info.device,
+                info.weights_sha256[:8],
+                seconds,
+            )
             self.ready.set()

@@ -16,7 +16,7 @@ from catloader.store.db.check_log import CheckLog, Logged, ReplayKey
 from catloader.store.db.photos import DecidedPhoto, Photos
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.errors import CheckerError
-from checker.pipeline import LoadedModel, check_batch, fetch, judge
+from checker.pipeline import LoadedModel, check_batch, classify, fetch
 from checker.ports import Classifier, ImageSource
 from checker.testing import InMemoryImageSource
 from checker.values import Claim, Decision, Outcome, Verdict
@@ -113,7 +113,7 @@ def shadow(
         fetched = fetch([claim], source)
         same_bytes = InMemoryImageSource()
         same_bytes.put(claim, fetched[0].renditions)
-        first = _usable(judge(fetched, *current)[0]).decision
+        first = _usable(classify(fetched, *current)[0]).decision
         if first is None:
             return None
         second = _usable(check_batch([claim], same_bytes, *candidate)[0]).decision
@@ -125,7 +125,7 @@ def shadow(
 def _again(logged: Logged, source: ImageSource, classifier: Classifier, rule: ThresholdRule) -> Replayed:
     record = logged.record
     if record.cat_at is not None and record.not_cat_below is not None:
-        rule = rule.at(Thresholds(record.cat_at, record.not_cat_below))
+        rule = rule.with_thresholds(Thresholds(record.cat_at, record.not_cat_below))
     outcome = _usable(check_batch([_claim(record.photo_id, logged)], source, classifier, rule)[0])
     for view, was, now in (
         ("photo", record.photo_sha256, outcome.photo_sha256),

@@ -18,7 +18,7 @@ def main() -> int:
     from checker.decision.head import Head
     from checker.decision.subject import Subject
     from checker.errors import CheckerError
-    from checker.explain import explained
+    from checker.explain import explanation
     from models.catalogue import entry_named
     from models.errors import ModelsError
 
@@ -26,7 +26,7 @@ def main() -> int:
     job = json.loads(line)
     subject = Subject(job["subject"], tuple(job["classes"]))
     try:
-        picture = explained(
+        picture = explanation(
             entry_named(job["model"]), Path(job["weights"]), photo, subject, Head.from_json(job["head"])
         )
     except (CheckerError, ModelsError) as error:

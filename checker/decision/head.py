@@ -1,4 +1,4 @@
-"""From what the network says of both views to one score."""
+"""The head: activations of both renditions to one score."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from checker.values import Evidence, Floats
 Doubles = npt.NDArray[np.float64]
 
 CLIP = 30.0
-"""Log-odds beyond e**30 carry no information; the bound keeps a lone class from outweighing everything."""
+"""Bound of the log-odds: more carries no information, and one class alone must not outweigh all else."""
 
 
 def log_sum_exp(values: npt.NDArray[np.floating[Any]]) -> Doubles:
-    """Over the last axis, in float64."""
+    """Compute ln(sum(e**x)) over the last axis, in float64."""
     top = values.max(axis=-1, keepdims=True).astype(np.float64)
     total: Doubles = np.log(np.exp(values - top).sum(axis=-1)) + top[..., 0]
     return total
 
 
 def log_odds(logits: Floats, subject: Subject) -> Doubles:
-    """ln(p / (1 - p)) of the subject's softmax mass p, for logits ``(..., 1000)``."""
-    wanted = np.zeros(logits.shape[-1], dtype=bool)
-    wanted[list(subject.classes)] = True
-    odds: Doubles = np.clip(log_sum_exp(logits[..., wanted]) - log_sum_exp(logits[..., ~wanted]), -CLIP, CLIP)
-    return odds
+    """Compute ln(p / (1 - p)), within ``CLIP``, of the subject's softmax mass p; logits ``(..., 1000)``."""
+    of_subject = np.zeros(logits.shape[-1], dtype=bool)
+    of_subject[list(subject.classes)] = True
+    odds = log_sum_exp(logits[..., of_subject]) - log_sum_exp(logits[..., ~of_subject])
+    return np.clip(odds, -CLIP, CLIP)
 
 
 def sigmoid(z: Doubles) -> Doubles:
-    """1 / (1 + e**-z) without overflow."""
+    """Compute 1 / (1 + e**-z) without overflow."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """A logistic regression over both views; ``calibrate.py`` fits it.
+    """A logistic regression over both renditions, fitted by the calibration.
 
-    Score = sigmoid(bias + mass . (log-odds of photo, thumbnail) + features . mean of both views' features).
+    Score = sigmoid(bias + mass . (log-odds of photo, thumbnail) + features . mean of both features).
     """
 
     bias: float = 0.0

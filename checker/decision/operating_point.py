@@ -1,7 +1,7 @@
 """The last part of step 9: from activations to ``cat``, ``unsure`` or ``not_cat``.
 
-The administrator asks for rates ("at most 1 % of other photos may be called cat"), never for a threshold: the
-thresholds come from the profile that was measured for exactly this network.
+The administrator sets error rates ("at most 1 % of the other photos may be called cat"), never a threshold:
+the thresholds come from the profile that was measured for exactly this model.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from checker.values import Decision, Evidence, Floats, Label, Rendition, Verdict
 
 UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "models" / "profiles"
-TOP = 5
+_LABELS = 5
 
 WILD_MASS = 0.5
-"""Mean softmax mass of the wild classes, over both views, from which a photo is reported as a wild feline."""
+"""Mean softmax mass of the wild classes, over both renditions, that makes a photo a wild feline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """A score at or above ``cat_at`` is ``cat``, below ``not_cat_below`` ``not_cat``, else ``unsure``."""
+    """Two bounds of the score: at or above ``cat_at`` cat, below ``not_cat_below`` not cat, else unsure."""
 
     cat_at: float
     not_cat_below: float
@@ -41,41 +41,43 @@ class Thresholds:
 
 
 DEFAULT_THRESHOLDS = Thresholds(cat_at=0.5, not_cat_below=0.02)
-"""For networks without a profile: wide on purpose, people see what lies between."""
+"""For models without a profile: a wide band on purpose, because people look at the photos in it."""
 
 
 def choose(profile: Profile, max_fpr: float, max_fnr: float) -> Thresholds:
-    """The thresholds whose measured targets keep both rates.
+    """Choose the thresholds whose measured targets keep both rates.
 
-    There is no interpolation: 0.015 takes the point measured for 0.01. The band closes (``not_cat_below``
-    equals ``cat_at``) where the two classes are far enough apart.
+    Without interpolation: 0.015 gets the point measured for 0.01. The band is empty (``not_cat_below`` equals
+    ``cat_at``) if the two classes are far enough apart.
 
     Raises:
-        ModelRefused: a rate is asked for that is stricter than the strictest one measured.
+        ModelRefused: a rate is lower than the lowest one measured.
     """
     cat_at = cat_point(profile, max_fpr).threshold
-    not_cat_below = _strictest(profile, profile.not_cat, max_fnr, "false negative").threshold
+    not_cat_below = _loosest_within(profile, profile.not_cat, max_fnr, "false negative").threshold
     return Thresholds(cat_at, min(not_cat_below, cat_at))
 
 
 def cat_point(profile: Profile, max_fpr: float) -> OperatingPoint:
-    """The point that ``choose`` takes ``cat_at`` from; raises as it does."""
-    return _strictest(profile, profile.cat, max_fpr, "false positive")
+    """Find the operating point of ``cat_at``; raises as ``choose`` does."""
+    return _loosest_within(profile, profile.cat, max_fpr, "false positive")
 
 
-def _strictest(profile: Profile, points: Sequence[OperatingPoint], rate: float, what: str) -> OperatingPoint:
+def _loosest_within(
+    profile: Profile, points: Sequence[OperatingPoint], rate: float, error_kind: str
+) -> OperatingPoint:
     fitting = [point for point in points if point.target <= rate]
     if not fitting:
         measured = ", ".join(f"{point.target:g}" for point in points) or "none"
         raise ModelRefused(
-            f"a maximum {what} rate of {rate:g} is stricter than any measured for {profile.profile_id} "
-            f"({measured}): calibrate on more photos, or ask for one of these"
+            f"a maximum {error_kind} rate of {rate:g} is stricter than any measured for {profile.profile_id} "
+            f"({measured}): calibrate on more photos, or choose one of these"
         )
     return max(fitting, key=lambda point: point.target)
 
 
 class ThresholdRule:
-    """Subject + head + thresholds, bound to one network. Immutable: share it between threads."""
+    """The decision rule: subject, head and thresholds for one model. Immutable and thread-safe."""
 
     def __init__(
         self,
@@ -95,11 +97,11 @@ class ThresholdRule:
         self._head = profile.head if profile else Head()
         self.class_names = tuple(class_names)
 
-    def at(self, thresholds: Thresholds) -> ThresholdRule:
-        """The same in all but the thresholds: decides as under the rates of another day."""
-        other = copy.copy(self)
-        other.thresholds = thresholds
-        return other
+    def with_thresholds(self, thresholds: Thresholds) -> ThresholdRule:
+        """Copy the rule with other thresholds, for example those of a logged decision."""
+        copied = copy.copy(self)
+        copied.thresholds = thresholds
+        return copied
 
     def decide(self, evidence: Evidence) -> Decision:
         """Decide on one photo, from float32 logits ``(1000,)`` and features ``(D,)`` of both renditions.
@@ -115,7 +117,7 @@ class ThresholdRule:
         wild = self._is_wild(*confidences.values())
         verdict = self.thresholds.verdict(score)
         if wild and verdict is Verdict.CAT:
-            verdict = Verdict.UNSURE  # the two kinds of evidence disagree: a person looks
+            verdict = Verdict.UNSURE  # score and labels disagree: people decide
         return Decision(
             verdict=verdict,
             score=score,
@@ -124,19 +126,19 @@ class ThresholdRule:
             subject=self.subject.name,
             profile_id=self.profile_id,
             wild_feline=wild,
-            labels={view: self._top(values) for view, values in confidences.items()},
-            subject_scores={view: self._masses(values) for view, values in confidences.items()},
+            labels={rendition: self._top(values) for rendition, values in confidences.items()},
+            subject_scores={rendition: self._masses(values) for rendition, values in confidences.items()},
         )
 
-    def _is_wild(self, *views: Floats) -> bool:
+    def _is_wild(self, *confidences: Floats) -> bool:
         if not self.subject.wild:
             return False
-        mean = np.mean(views, axis=0)
+        mean = np.mean(confidences, axis=0)
         wild = float(mean[list(self.subject.wild)].sum())
         return wild >= WILD_MASS and wild > float(mean[list(self.subject.classes)].sum())
 
     def _top(self, confidences: Floats) -> tuple[Label, ...]:
-        best = np.argsort(-confidences, kind="stable")[:TOP]
+        best = np.argsort(-confidences, kind="stable")[:_LABELS]
         return tuple(Label(int(i), self.class_names[i], float(confidences[i])) for i in best)
 
     def _masses(self, confidences: Floats) -> dict[str, float]:
@@ -144,6 +146,6 @@ class ThresholdRule:
 
 
 def softmax(logits: Floats) -> Floats:
-    """float32 ``(1000,)``, summing to 1."""
+    """Compute float32 ``(1000,)`` confidences, which sum to 1."""
     result: Floats = np.exp(logits.astype(np.float64) - log_sum_exp(logits)).astype(np.float32)
     return result

@@ -1,8 +1,8 @@
-"""Profiles: what was measured for one network + preprocessing + runtime + precision + subject.
+"""Profiles: measurements of one model with one preprocessing, runtime, precision and subject.
 
-A profile is a JSON file made by ``scripts/calibrate.py``: the head that turns activations into a score, and
-the *operating points*, thresholds with the error rates they had on photos that chose neither.
-Shipped ones lie in ``models/profiles``, your own in ``DATA_DIR/profiles`` and win.
+A profile is a JSON file made by the calibration: the head that turns activations into a score, and the
+*operating points*: thresholds with their error rates on photos that neither was fitted on. Shipped profiles
+are in ``models/profiles``; an own one in ``DATA_DIR/profiles`` takes precedence.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ FORMAT = 1
 
 
 def digest(value: Any) -> str:
-    """sha256 of plain data, in canonical JSON."""
+    """Compute the sha256 of plain data, in canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileKey:
-    """All that the numbers depend on; a profile holds only where every part is the same."""
+    """Everything that the numbers depend on; a profile is valid only if every part is equal."""
 
     weights_sha256: str
     preprocessing: str
-    """``Preprocessing.key``: the same text for the same numbers."""
+    """``Preprocessing.key``: equal for equal pixels."""
     runtime: str
     precision: str
     subject: Subject
@@ -59,7 +59,7 @@ class ProfileKey:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share that was counted, with its Wilson 95 % interval."""
+    """A counted share, with its Wilson 95 % interval."""
 
     errors: int
     n: int
@@ -70,20 +70,20 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """A threshold and what it was measured to do on photos that had no part in choosing it."""
+    """A threshold with the rates that it reached on photos that had no part in choosing it."""
 
     target: float
-    """The rate it was chosen to keep: false positives at ``cat_at``, false negatives at ``not_cat_below``."""
+    """The rate to keep within: false positives at ``cat_at``, false negatives at ``not_cat_below``."""
     threshold: float
     realised: Rate
-    """The rate that ``target`` bounds."""
+    """The measured rate, to compare with ``target``."""
     recall: Rate
     """Cats at or above ``threshold``; ``errors`` counts the missed ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One measured network. Compare by ``profile_id``, which is made from the content."""
+    """The measurements of one model. Compare by ``profile_id``, which is made from the content."""
 
     key: ProfileKey
     model: str
@@ -93,13 +93,13 @@ class Profile:
     not_cat: tuple[OperatingPoint, ...]
     """By rising target (maximum false negative rate)."""
     made: Mapping[str, Any] = field(default_factory=dict)
-    """Provenance: date, command, commit, machine, data (counts and digest), how they were judged."""
+    """Provenance: date, command, commit, machine, data (counts and digest), method."""
     fp32_recall: Mapping[float, float] = field(default_factory=dict)
-    """Of an int8 network: what fp32 finds at each point's target, measured in the same run."""
+    """Of an int8 variant: recall of fp32 at each point's target, measured in the same run."""
     golden: Mapping[str, Any] = field(default_factory=dict)
     """Self-test: file and sha256 of a photo beside the profile, its expected scores and the tolerance."""
     folder: Path = Path()
-    """Where the file lies; ``golden["file"]`` is beside it."""
+    """The folder of the profile and of ``golden["file"]``."""
 
     @property
     def profile_id(self) -> str:
@@ -128,11 +128,15 @@ class Profile:
 
 
 def load_profile(path: Path) -> Profile:
-    """Raises ModelRefused where the file is no profile: a broken one must not pass for none."""
+    """Read a profile.
+
+    Raises:
+        ModelRefused: the file is not a valid profile; it must not pass for a missing one.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
-            raise ModelRefused(f"profile {path}: format {data['format']}, this program reads {FORMAT}")
+            raise ModelRefused(f"profile {path}: format {data['format']}; this program reads format {FORMAT}")
         return Profile(
             key=ProfileKey.from_json(data["key"]),
             model=data["model"],
@@ -159,10 +163,10 @@ def _points(rows: Iterable[Mapping[str, Any]]) -> tuple[OperatingPoint, ...]:
 
 
 def find_profile(key: ProfileKey, folders: Iterable[Path]) -> Profile | None:
-    """The profile measured for exactly this key; the first folder that has one wins, then the newest date.
+    """Find the profile with exactly this key: the newest one of the first folder that has any.
 
     Raises:
-        ModelRefused: a file in one of the folders is broken.
+        ModelRefused: a file in one of the folders is not a valid profile.
     """
     for folder in folders:
         fitting = [p for p in map(load_profile, sorted(folder.glob("*.json"))) if p.key == key]

@@ -1,10 +1,10 @@
-"""What is looked for: a set of ImageNet classes, as data.
+"""Subjects: the set of ImageNet classes that the checker looks for, as data.
 
-Three subjects are built in; any other is a TOML file::
+Three are built in; any other is a TOML file::
 
     name = "big_cat"
     classes = ["lion", "tiger", 290]   # ImageNet-1k names or indices
-    wild = []                          # optional: look-alikes that must not count
+    wild = []                          # optional: similar classes that must not count
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ CLASSES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Indices are ImageNet-1k's, sorted, without duplicates."""
+    """A named set of ImageNet-1k classes. Indices are sorted, without duplicates."""
 
     name: str
     classes: tuple[int, ...]
     wild: tuple[int, ...] = ()
-    """Felines that are no house cats: reported as such, never counted as the subject."""
+    """Similar classes (felines that are no house cats): reported as such, never counted as the subject."""
 
     def __post_init__(self) -> None:
         for group in (self.classes, self.wild):
@@ -37,9 +37,9 @@ class Subject:
         if not self.classes:
             raise ModelRefused(f"subject {self.name}: names no classes")
         if set(self.classes) & set(self.wild):
-            raise ModelRefused(f"subject {self.name}: a class is both wanted and wild")
+            raise ModelRefused(f"subject {self.name}: a class is in both classes and wild")
         if len(set(self.classes)) == CLASSES:
-            raise ModelRefused(f"subject {self.name}: every class is wanted, nothing could be anything else")
+            raise ModelRefused(f"subject {self.name}: it has every class, so that nothing else is left")
         object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
         object.__setattr__(self, "wild", tuple(sorted(set(self.wild))))
 
@@ -56,19 +56,19 @@ SUBJECTS = {
 
 
 def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) -> Subject:
-    """A built-in subject by name, or one from a TOML file.
+    """Return a built-in subject by name, or read one from a TOML file.
 
     Args:
-        class_names: all 1000 in order; None: the catalogue's.
+        class_names: names of all 1000 classes in order; None: the catalogue's.
 
     Raises:
-        ModelRefused: no such subject, or the file does not say one.
+        ModelRefused: there is no such subject, or the file is not valid.
     """
     if name_or_path in SUBJECTS:
         return SUBJECTS[name_or_path]
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        raise ModelRefused(f"no subject {name_or_path!r}: take one of {', '.join(SUBJECTS)}, or a .toml file")
+        raise ModelRefused(f"no subject {name_or_path!r}: use one of {', '.join(SUBJECTS)}, or a .toml file")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -90,15 +90,15 @@ def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) ->
 def _indices(entries: Any, class_names: Sequence[str], path: Path) -> tuple[int, ...]:
     if not isinstance(entries, list):
         raise ModelRefused(f"subject file {path}: classes and wild are lists")
-    found: list[int] = []
+    indices: list[int] = []
+    folded_names = [name.casefold() for name in class_names]
     for entry in entries:
         if isinstance(entry, int) and not isinstance(entry, bool):
-            found.append(entry)
+            indices.append(entry)
         elif isinstance(entry, str):
-            folded = [name.casefold() for name in class_names]
-            if entry.casefold() not in folded:
-                raise ModelRefused(f"subject file {path}: {entry!r} is no ImageNet-1k class")
-            found.append(folded.index(entry.casefold()))
+            if entry.casefold() not in folded_names:
+                raise ModelRefused(f"subject file {path}: {entry!r} is not an ImageNet-1k class")
+            indices.append(folded_names.index(entry.casefold()))
         else:
             raise ModelRefused(f"subject file {path}: {entry!r} is neither a class name nor an index")
-    return tuple(found)
+    return tuple(indices)

@@ -1,4 +1,4 @@
-"""The heat lies on what it claims to explain."""
+"""The heat map covers the subject, and its numbers are those of Grad-CAM."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def resnet18(tmp_path_factory: pytest.TempPathFactory) -> tuple[Entry, Path]:
 def _random(entry: Entry, path: Path, seed: int) -> tuple[Entry, Path]:
     torch.manual_seed(seed)
     state = architecture(entry.architecture).state_dict()
-    state[list(state)[-2]] *= 100  # as drawn, the linear layer says next to nothing
+    state[list(state)[-2]] *= 100  # random linear layers hardly tell the classes apart
     torch.save(state, path)
     return dataclasses.replace(entry, sha256=hashlib.sha256(path.read_bytes()).hexdigest()), path
 
@@ -57,7 +57,7 @@ def _encoded(picture: Image.Image) -> bytes:
 
 
 def _cat_and_coffee(cat_left: bool = True) -> bytes:
-    """A gray square with both in a row: the network's crop shows nearly all of them."""
+    """Draw both side by side on a gray square, nearly all of it inside the model's crop."""
     cat = CHELSEA.crop((70, 0, 370, 300))
     coffee = COFFEE.crop((120, 0, 520, 400)).resize((300, 300))
     square = Image.new("RGB", (600, 600), "gray")
@@ -71,7 +71,7 @@ def _left_share(heat: Floats) -> float:
 
 
 @pytest.mark.parametrize("cat_left", [True, False])
-def test_each_subject_glows_on_its_own_half(lite0: tuple[Entry, Path], cat_left: bool) -> None:
+def test_heat_of_each_subject_is_on_its_own_half(lite0: tuple[Entry, Path], cat_left: bool) -> None:
     entry, path = lite0
     pixels = decode(_cat_and_coffee(cat_left), entry.preprocessing)
     on_left = {subject: _left_share(heat_map(entry, path, pixels, subject)) for subject in (CAT, ESPRESSO)}
@@ -81,7 +81,7 @@ def test_each_subject_glows_on_its_own_half(lite0: tuple[Entry, Path], cat_left:
     assert on_left[ESPRESSO] < 0.15
 
 
-def test_the_heat_is_a_share_and_what_shows_no_cat_stays_cold(lite0: tuple[Entry, Path]) -> None:
+def test_heat_is_within_0_and_1_and_low_without_a_cat(lite0: tuple[Entry, Path]) -> None:
     entry, path = lite0
     maps = {}
     for name, picture in (("chelsea", CHELSEA), ("coffee", COFFEE), ("tissue", TISSUE)):
@@ -91,32 +91,34 @@ def test_the_heat_is_a_share_and_what_shows_no_cat_stays_cold(lite0: tuple[Entry
         assert maps[name].min() >= 0
     assert maps["chelsea"].max() == pytest.approx(1)
     assert maps["coffee"].max() < 0.4
-    assert 0 < maps["tissue"].max() < 0.4, "scaled to its own maximum it would glow"
+    assert 0 < maps["tissue"].max() < 0.4, "not scaled to its own maximum"
 
 
-def test_it_is_grad_cam(resnet18: tuple[Entry, Path]) -> None:
-    """Against the method as published: the whole network's gradients, averaged over its last map."""
+def test_heat_map_equals_grad_cam(resnet18: tuple[Entry, Path]) -> None:
+    """Compare with the published method: gradients of the whole model, averaged over its last map."""
     entry, path = resnet18
     model = build(entry, path)
     rows: torch.Tensor = model.get_submodule("fc").weight  # type: ignore[assignment]
     subject = Subject("any", tuple(int(i) for i in rows.sum(1).topk(300).indices))
     pixels = decode(_encoded(CHELSEA), entry.preprocessing)
-    seen: list[torch.Tensor] = []
-    model.get_submodule("layer4").register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    way = entry.preprocessing
-    x = (torch.from_numpy(pixels).float() / way.scale - torch.tensor(way.mean)) / torch.tensor(way.std)
+    outputs: list[torch.Tensor] = []
+    model.get_submodule("layer4").register_forward_hook(
+        lambda _module, _inputs, output: outputs.append(output)
+    )
+    scale, mean, std = entry.preprocessing.scale, entry.preprocessing.mean, entry.preprocessing.std
+    x = (torch.from_numpy(pixels).float() / scale - torch.tensor(mean)) / torch.tensor(std)
     _, logits = model(x.permute(2, 0, 1)[None].requires_grad_())
     mass = logits.softmax(-1)[0, list(subject.classes)].double().sum()
-    (gradient,) = torch.autograd.grad((mass / (1 - mass)).log(), seen[0])
-    heat = torch.einsum("nc,nchw->nhw", gradient.sum((2, 3)), seen[0].detach()).relu()
+    (gradient,) = torch.autograd.grad((mass / (1 - mass)).log(), outputs[0])
+    heat = torch.einsum("nc,nchw->nhw", gradient.sum((2, 3)), outputs[0].detach()).relu()
     expected = functional.interpolate(heat[None], (224, 224), mode="bicubic").relu()[0, 0].numpy()
 
-    ours = heat_map(entry, path, pixels, subject)
-    assert ours.std() > 0.01
-    np.testing.assert_allclose(ours, expected / max(float(expected.max()), 4.0), atol=1e-3)
+    heat_of_checker = heat_map(entry, path, pixels, subject)
+    assert heat_of_checker.std() > 0.01
+    np.testing.assert_allclose(heat_of_checker, expected / max(float(expected.max()), 4.0), atol=1e-3)
 
 
-def test_other_weights_other_heat(lite0: tuple[Entry, Path], tmp_path: Path) -> None:
+def test_other_weights_give_another_heat_map(lite0: tuple[Entry, Path], tmp_path: Path) -> None:
     entry, path = lite0
     pixels = decode(_cat_and_coffee(), entry.preprocessing)
     trained = heat_map(entry, path, pixels, CAT)
@@ -124,7 +126,7 @@ def test_other_weights_other_heat(lite0: tuple[Entry, Path], tmp_path: Path) -> 
     assert np.abs(trained - untrained).mean() > 0.02
 
 
-def test_the_head_of_a_profile_has_its_say(lite0: tuple[Entry, Path]) -> None:
+def test_head_of_the_profile_weights_the_heat(lite0: tuple[Entry, Path]) -> None:
     entry, path = lite0
     pixels = decode(_cat_and_coffee(), entry.preprocessing)
     plain = heat_map(entry, path, pixels, CAT)
@@ -137,8 +139,8 @@ def test_the_head_of_a_profile_has_its_say(lite0: tuple[Entry, Path]) -> None:
     assert _left_share(moved) < 0.3
 
 
-def test_the_overlay_lies_on_the_whole_photo(lite0: tuple[Entry, Path]) -> None:
-    """A wide photo, turned by its EXIF tag: outside of the crop only dimmed, inside the heat at its place."""
+def test_overlay_covers_the_crop_and_dims_the_rest(lite0: tuple[Entry, Path]) -> None:
+    """In a wide photo: dimmed outside of the crop, heat at its place inside."""
     entry, _ = lite0
     photo = Image.new("RGB", (800, 400), (200, 200, 200))
     heat = np.zeros((224, 224), dtype=np.float32)
@@ -152,7 +154,7 @@ def test_the_overlay_lies_on_the_whole_photo(lite0: tuple[Entry, Path]) -> None:
     assert shown[100, 300, 2] < 170 < shown[100, 300, 0], "the hottest colour is yellow"
 
 
-def test_explain_gives_a_png_of_the_upright_photo(lite0: tuple[Entry, Path]) -> None:
+def test_explain_returns_a_png_of_the_upright_photo(lite0: tuple[Entry, Path]) -> None:
     out = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -163,11 +165,11 @@ def test_explain_gives_a_png_of_the_upright_photo(lite0: tuple[Entry, Path]) -> 
         pixels = np.asarray(shown).astype(int)
     corner = np.asarray(CHELSEA)[5:20, 5:20].astype(int)
     assert np.abs(pixels[5:20, 5:20] - corner * 0.4).mean() < 4
-    seen = np.asarray(CHELSEA)[285:295, 80:370].astype(int)  # the lower edge: only the thumbnail shows it
+    seen = np.asarray(CHELSEA)[285:295, 80:370].astype(int)  # the lower edge, which only the thumbnail shows
     assert pixels[285:295, 80:370].mean() > 0.7 * seen.mean()
 
 
-def test_what_cannot_be_explained_is_refused_plainly(lite0: tuple[Entry, Path], tmp_path: Path) -> None:
+def test_unreadable_photo_and_wrong_weights_are_refused(lite0: tuple[Entry, Path], tmp_path: Path) -> None:
     entry, path = lite0
     with pytest.raises(UnreadableImage):
         explain(entry, path, b"no picture", CAT)

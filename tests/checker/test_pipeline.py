@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, UnreadableImage
-from checker.pipeline import check_batch, fetch, judge
+from checker.pipeline import check_batch, classify, fetch
 from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
 from checker.values import Claim, Rendition
@@ -171,7 +171,7 @@ def test_failed_fetch_keeps_no_pixels_alive() -> None:
     try:
         batch = fetch([claim_of(0), claim_of(1)], Broken())
         assert [reference() for reference in kept] == [None, None]
-        outcomes = judge(batch, StubClassifier(), StubRule())
+        outcomes = classify(batch, StubClassifier(), StubRule())
     finally:
         gc.enable()
     assert [(outcome.error, outcome.unreadable) for outcome in outcomes] == [("broken", True)] * 2

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
-from checker.service import CheckerService, LoadedModel
+from checker.pipeline import LoadedModel
+from checker.service import CheckerService
 from checker.values import Claim, Rendition
 from models.errors import WeightsMissing
 from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of
@@ -242,7 +243,7 @@ def test_refused_model_claims_no_photo(rig: Rig, error: Exception, caplog: pytes
     assert not service.ready.is_set()
     assert rig.loads == 1
     assert rig.queue.claims == 0
-    assert caplog.text.count("nothing will be checked, photos wait: digest differs") == 1
+    assert caplog.text.count("no photo is checked until this is fixed: digest differs") == 1
 
 
 def test_any_error_while_loading_is_a_refusal(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
@@ -420,7 +421,7 @@ def test_log_has_one_line_at_the_start_and_one_per_pass(rig: Rig, caplog: pytest
     rig.put(3, data=b"not a picture")
     rig.service().drain()
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0].startswith("stub is loaded after 0.0 s (torch fp32 on cpu, weights 00000000)")
+    assert lines[0] == "checking with stub (torch fp32, cpu); weights 00000000, loaded in 0.0 s"
     assert "photo 3: This is not a photo" in lines[1]
     assert lines[2].startswith("checked 4 photos in ")
     assert lines[2].endswith("ms each): 3 cat, 1 unreadable")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, Update
 from catloader.store.db import queue_sql as sql
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import Status
+from checker.decision.operating_point import UNCALIBRATED
 from checker.values import Claim, Outcome
 
 
@@ -76,7 +77,7 @@ class SqlCheckQueue:
                 "new_status": str(decision.verdict),
                 "new_score": decision.score,
                 "new_wild_feline": decision.wild_feline,
-                "new_calibrated": decision.profile_id != "uncalibrated",
+                "new_calibrated": decision.profile_id != UNCALIBRATED,
                 "now": now,
             }
         retry_s = outcome.retry_after_s(self._max_attempts, self._backoff_s)

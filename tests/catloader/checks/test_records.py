@@ -182,7 +182,7 @@ def test_errors_are_no_decisions(site: Site) -> None:
 
 def test_thresholds_are_those_of_the_day(site: Site) -> None:
     """The administrator asks for another rate: what was decided before is still what it was."""
-    site.rule = site.rule.at(Thresholds(cat_at=2.0, not_cat_below=2.0))
+    site.rule = site.rule.with_thresholds(Thresholds(cat_at=2.0, not_cat_below=2.0))
     assert site.differences() == {}
     site.tamper(site.ids[0], cat_at=2.0, not_cat_below=2.0)
     assert set(site.differences()) == {site.ids[0]}
@@ -264,9 +264,9 @@ def test_a_shadow_tells_flips_in_both_directions_and_writes_nothing(site: Site) 
     cats = [one.photo.photo_id for one in same if one.current.verdict == "cat"]
     others = [one.photo.photo_id for one in same if one.current.verdict == "not_cat"]
     assert cats and others
-    strict = site.shadow(site.rule.at(Thresholds(2.0, 2.0)))
+    strict = site.shadow(site.rule.with_thresholds(Thresholds(2.0, 2.0)))
     assert [one.photo.photo_id for one in strict if one.flips and not one.towards_cat] == cats
-    lenient = site.shadow(site.rule.at(Thresholds(2.0, -1.0)))
+    lenient = site.shadow(site.rule.with_thresholds(Thresholds(2.0, -1.0)))
     assert [one.photo.photo_id for one in lenient if one.flips and one.towards_cat] == others
     assert len(site.shadow(site.rule, sample=2)) == 2
     assert site.tables() == before

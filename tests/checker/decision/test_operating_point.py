@@ -24,7 +24,7 @@ from models.catalogue import class_names, entry_named
 HOUSE_CAT = SUBJECTS["house_cat"]
 TABBY, LYNX, CUP = 281, 287, 968
 FEATURES = 8
-STAMP = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu")
+MODEL_INFO = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu")
 PREPROCESSING = entry_named("efficientnet_lite0").preprocessing
 
 
@@ -35,7 +35,7 @@ def point(target: float, threshold: float) -> OperatingPoint:
 
 def profile(head: Head | None = None) -> Profile:
     return Profile(
-        key=ProfileKey.of(STAMP, PREPROCESSING, HOUSE_CAT),
+        key=ProfileKey.of(MODEL_INFO, PREPROCESSING, HOUSE_CAT),
         model="efficientnet_lite0",
         head=head or Head(),
         cat=(point(0.005, 0.9), point(0.01, 0.8), point(0.02, 0.6), point(0.05, 0.3)),
@@ -65,7 +65,7 @@ def evidence(photo: Floats, thumbnail: Floats | None = None) -> Evidence:
     )
 
 
-def test_the_mass_of_all_classes_counts_not_the_best_one() -> None:
+def test_score_uses_the_mass_of_all_classes_not_the_best_one() -> None:
     spread = logits(c281=0.2, c282=0.2, c283=0.2, c284=0.1, c285=0.1)
     assert log_odds(spread, HOUSE_CAT) == pytest.approx(math.log(0.8 / 0.2), rel=1e-4)
     decision = rule().decide(evidence(spread))
@@ -74,7 +74,7 @@ def test_the_mass_of_all_classes_counts_not_the_best_one() -> None:
     assert sum(decision.subject_scores[Rendition.PHOTO].values()) == pytest.approx(0.8, rel=1e-4)
 
 
-def test_both_views_count() -> None:
+def test_both_renditions_count() -> None:
     cat, cup = logits(c281=0.9), logits(c968=0.9)
     both = rule().decide(evidence(cat)).score
     first = rule().decide(evidence(cat, cup)).score
@@ -84,7 +84,7 @@ def test_both_views_count() -> None:
     assert both > first > none
 
 
-def test_without_a_profile_the_decision_says_so() -> None:
+def test_decision_without_a_profile_is_uncalibrated() -> None:
     decision = rule().decide(evidence(logits(c281=0.2)))
     assert decision.profile_id == UNCALIBRATED
     assert (decision.cat_at, decision.not_cat_below) == (
@@ -94,7 +94,7 @@ def test_without_a_profile_the_decision_says_so() -> None:
     assert decision.verdict is Verdict.UNSURE
 
 
-def test_a_wild_feline_is_reported_and_never_called_a_cat() -> None:
+def test_wild_feline_is_reported_and_never_called_a_cat() -> None:
     lynx = logits(c287=0.9)
     decision = rule().decide(evidence(lynx))
     assert decision.wild_feline
@@ -108,7 +108,7 @@ def test_a_wild_feline_is_reported_and_never_called_a_cat() -> None:
     assert (as_feline.wild_feline, as_feline.verdict) == (False, Verdict.CAT)
 
 
-def test_labels_are_the_five_best_of_each_view() -> None:
+def test_labels_are_the_five_best_of_each_rendition() -> None:
     decision = rule().decide(evidence(logits(c281=0.6, c282=0.3), logits(c968=0.9)))
     photo = decision.labels[Rendition.PHOTO]
     assert [label.name for label in photo[:2]] == ["tabby", "tiger cat"]
@@ -117,7 +117,7 @@ def test_labels_are_the_five_best_of_each_view() -> None:
     assert decision.labels[Rendition.THUMBNAIL][0].index == CUP
 
 
-def test_the_three_bands() -> None:
+def test_two_thresholds_make_three_verdicts() -> None:
     bands = Thresholds(cat_at=0.8, not_cat_below=0.1)
     assert [bands.verdict(score) for score in (0.8, 0.79, 0.1, 0.0999)] == [
         Verdict.CAT,
@@ -127,30 +127,30 @@ def test_the_three_bands() -> None:
     ]
 
 
-def test_the_strictest_measured_point_within_the_target_is_taken() -> None:
+def test_choose_takes_the_loosest_measured_point_within_the_rate() -> None:
     assert choose(profile(), 0.01, 0.01) == Thresholds(0.8, 0.1)
     assert choose(profile(), 0.0199, 0.04) == Thresholds(0.8, 0.1)
     assert choose(profile(), 0.5, 0.005) == Thresholds(0.3, 0.05)
 
 
-def test_the_band_closes_where_the_thresholds_would_cross() -> None:
+def test_unsure_band_is_empty_where_the_thresholds_would_cross() -> None:
     assert choose(profile(), 0.05, 0.05) == Thresholds(0.3, 0.3)
 
 
-def test_a_target_stricter_than_any_measured_is_refused_and_says_what_there_is() -> None:
+def test_rate_stricter_than_any_measured_is_refused_with_the_measured_ones() -> None:
     with pytest.raises(ModelRefused, match=r"false positive rate of 0\.001.*0\.005, 0\.01, 0\.02, 0\.05"):
         choose(profile(), 0.001, 0.01)
     with pytest.raises(ModelRefused, match=r"false negative rate of 0\.001"):
         choose(profile(), 0.01, 0.001)
 
 
-def test_a_head_for_other_features_is_refused() -> None:
+def test_head_for_other_features_is_refused() -> None:
     fitted = profile(Head(features=np.ones(4)))
     with pytest.raises(ModelRefused, match="takes 4 features, the model gives 8"):
         rule(fitted).decide(evidence(logits()))
 
 
-def test_many_photos_at_once_get_the_scores_they_get_alone() -> None:
+def test_photo_gets_the_same_score_alone_and_in_a_batch() -> None:
     rng = np.random.default_rng(3)
     head = Head(0.1, (0.4, 0.3), rng.normal(size=1280))
     logits, features = (rng.normal(size=(128, size)).astype(np.float32) for size in (1000, 1280))
@@ -160,7 +160,7 @@ def test_many_photos_at_once_get_the_scores_they_get_alone() -> None:
     assert alone == pytest.approx(together.tolist(), rel=1e-12)
 
 
-def test_extreme_logits_give_a_score_and_no_warning() -> None:
+def test_extreme_logits_give_a_score_without_a_warning() -> None:
     sure = np.full(1000, -500, np.float32)
     sure[TABBY] = 500
     assert rule().decide(evidence(sure)).score == pytest.approx(1.0)
@@ -169,7 +169,7 @@ def test_extreme_logits_give_a_score_and_no_warning() -> None:
     assert softmax(sure).sum() == pytest.approx(1.0, rel=1e-4)
 
 
-def test_a_profile_survives_its_file(tmp_path: Path) -> None:
+def test_profile_is_the_same_after_saving_and_loading(tmp_path: Path) -> None:
     made = profile(Head(0.25, (0.5, 0.125), np.arange(FEATURES) / 4))
     made.save(tmp_path / "own.json")
     again = load_profile(tmp_path / "own.json")
@@ -179,14 +179,14 @@ def test_a_profile_survives_its_file(tmp_path: Path) -> None:
     assert again.head.features.tolist() == (np.arange(FEATURES) / 4).tolist()
 
 
-def test_another_threshold_is_another_profile_id() -> None:
+def test_other_threshold_gives_another_profile_id() -> None:
     made = profile()
     moved = dataclasses.replace(made, cat=(point(0.01, 0.81),))
     assert made.profile_id.startswith("efficientnet_lite0-torch-fp32-house_cat-")
     assert made.profile_id != moved.profile_id
 
 
-def test_your_own_profile_wins_and_the_newest_of_one_folder(tmp_path: Path) -> None:
+def test_first_folder_wins_then_the_newest_profile(tmp_path: Path) -> None:
     own, shipped = tmp_path / "own", tmp_path / "shipped"
     for folder in (own, shipped):
         folder.mkdir()
@@ -212,7 +212,7 @@ def test_your_own_profile_wins_and_the_newest_of_one_folder(tmp_path: Path) -> N
         {"subject": Subject("house_cat", (281, 282))},
     ],
 )
-def test_a_profile_holds_for_exactly_what_was_measured(tmp_path: Path, other: dict[str, object]) -> None:
+def test_profile_is_found_only_for_its_exact_key(tmp_path: Path, other: dict[str, object]) -> None:
     profile().save(tmp_path / "p.json")
     key = profile().key
     assert find_profile(key, [tmp_path]) is not None
@@ -220,7 +220,7 @@ def test_a_profile_holds_for_exactly_what_was_measured(tmp_path: Path, other: di
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"format": 99}', "cut", "head"])
-def test_a_broken_profile_is_refused_and_never_passes_for_none(tmp_path: Path, damage: str) -> None:
+def test_broken_profile_is_refused_and_not_ignored(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "p.json"
     profile().save(path)
     data = json.loads(path.read_text())
@@ -233,18 +233,18 @@ def test_a_broken_profile_is_refused_and_never_passes_for_none(tmp_path: Path, d
         find_profile(profile().key, [tmp_path])
 
 
-def test_a_profile_is_that_of_exactly_this_network(tmp_path: Path) -> None:
+def test_rule_uses_the_profile_of_exactly_this_model(tmp_path: Path) -> None:
     profile().save(tmp_path / "p.json")
-    key = ProfileKey.of(STAMP, PREPROCESSING, HOUSE_CAT)
+    key = ProfileKey.of(MODEL_INFO, PREPROCESSING, HOUSE_CAT)
     found = find_profile(key, [tmp_path])
     assert found is not None
     rule = ThresholdRule(HOUSE_CAT, class_names(), profile=found, max_fpr=0.02, max_fnr=0.01)
     assert rule.profile_id == profile().profile_id
     assert rule.thresholds == Thresholds(0.6, 0.1)
     others = (
-        ProfileKey.of(dataclasses.replace(STAMP, weights_sha256="cd" * 32), PREPROCESSING, HOUSE_CAT),
-        ProfileKey.of(dataclasses.replace(STAMP, precision="int8"), PREPROCESSING, HOUSE_CAT),
-        ProfileKey.of(dataclasses.replace(STAMP, runtime="openvino"), PREPROCESSING, HOUSE_CAT),
+        ProfileKey.of(dataclasses.replace(MODEL_INFO, weights_sha256="cd" * 32), PREPROCESSING, HOUSE_CAT),
+        ProfileKey.of(dataclasses.replace(MODEL_INFO, precision="int8"), PREPROCESSING, HOUSE_CAT),
+        ProfileKey.of(dataclasses.replace(MODEL_INFO, runtime="openvino"), PREPROCESSING, HOUSE_CAT),
     )
     assert [find_profile(other, [tmp_path]) for other in others] == [None, None, None]
     assert ThresholdRule(HOUSE_CAT, class_names()).profile_id == UNCALIBRATED

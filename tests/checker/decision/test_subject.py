@@ -11,7 +11,7 @@ def named(subject: Subject) -> list[str]:
     return [class_names()[index] for index in subject.classes]
 
 
-def test_house_cats_are_the_five_domestic_classes_and_the_wild_ones_stand_apart() -> None:
+def test_house_cat_has_the_five_domestic_classes_and_lists_the_wild_ones_apart() -> None:
     house_cat = load_subject("house_cat")
     assert named(house_cat) == ["tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"]
     assert [class_names()[index] for index in house_cat.wild] == [
@@ -26,13 +26,13 @@ def test_house_cats_are_the_five_domestic_classes_and_the_wild_ones_stand_apart(
     ]
 
 
-def test_felines_are_both_and_dogs_run_from_chihuahua_to_mexican_hairless() -> None:
+def test_feline_has_both_groups_and_dog_runs_from_chihuahua_to_mexican_hairless() -> None:
     assert set(SUBJECTS["feline"].classes) == set(SUBJECTS["house_cat"].classes + SUBJECTS["house_cat"].wild)
     dogs = named(SUBJECTS["dog"])
     assert (dogs[0], dogs[-1], len(dogs)) == ("Chihuahua", "Mexican hairless", 118)
 
 
-def test_a_subject_from_a_file_takes_names_and_indices(tmp_path: Path) -> None:
+def test_subject_file_accepts_names_and_indices(tmp_path: Path) -> None:
     path = tmp_path / "big_cats.toml"
     path.write_text('name = "big_cat"\nclasses = ["Lion", "persian cat", 292, 292]\nwild = ["tabby"]\n')
     assert load_subject(str(path), class_names()) == Subject("big_cat", (283, 291, 292), (281,))
@@ -43,10 +43,10 @@ def test_a_subject_from_a_file_takes_names_and_indices(tmp_path: Path) -> None:
     [
         ("classes = []", "names no classes"),
         ("name = 'x'", "names no classes"),
-        ("classes = ['unicorn']", "no ImageNet-1k class"),
+        ("classes = ['unicorn']", "not an ImageNet-1k class"),
         ("classes = [1000]", "numbered 0 to 999"),
         ("classes = [-1]", "numbered 0 to 999"),
-        ("classes = [1]\nwild = [1]", "both wanted and wild"),
+        ("classes = [1]\nwild = [1]", "in both classes and wild"),
         ("classes = [true]", "neither a class name nor an index"),
         ("classes = 'tabby'", "are lists"),
         ("classes = [1]\nwidl = [2]", "unknown key 'widl'"),
@@ -54,9 +54,7 @@ def test_a_subject_from_a_file_takes_names_and_indices(tmp_path: Path) -> None:
         ("classes = [", "subject file"),
     ],
 )
-def test_a_file_that_says_no_subject_is_refused_with_the_reason(
-    tmp_path: Path, text: str, reason: str
-) -> None:
+def test_invalid_subject_file_is_refused_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "subject.toml"
     path.write_text(text)
     with pytest.raises(ModelRefused, match=reason):
@@ -64,6 +62,6 @@ def test_a_file_that_says_no_subject_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("name", ["hamster", "no/such/file.toml"])
-def test_an_unknown_subject_is_refused(name: str) -> None:
+def test_unknown_subject_is_refused(name: str) -> None:
     with pytest.raises(ModelRefused, match=name.replace(".", r"\.")):
         load_subject(name)
