@@ -99,6 +99,32 @@ def test_no_module_names_a_step_that_is_another_one() -> None:
             assert _told_names(docstring) <= known, _named(path)
 
 
+def _tree() -> dict[str, set[str]]:
+    """Return what the tree of architecture.md lists: package -> its folders (``web/``) and modules."""
+    listed: dict[str, set[str]] = {}
+    package = ""
+    for line in _ARCHITECTURE.split("```")[5].strip("\n").splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            package = name
+            listed[package] = set()
+        else:
+            listed[package].add(name)
+    return listed
+
+
+@pytest.mark.parametrize("package", ["catloader/", "checker/"])
+def test_the_tree_in_the_architecture_is_the_tree_of_the_code(package: str) -> None:
+    entries = [path for path in (_ROOT / package).iterdir() if not path.name.startswith(("_", "."))]
+    found = {f"{path.name}/" for path in entries if (path / "__init__.py").is_file()}
+    assert _tree()[package] == found | {path.name for path in entries if path.suffix == ".py"}
+
+
+def test_the_tree_in_the_architecture_lists_the_top_level() -> None:
+    assert list(_tree()) == ["catloader/", "checker/", "models/", "scripts/", "tests/"]
+    assert all((_ROOT / package).is_dir() for package in _tree())
+
+
 def test_the_diagram_has_every_status() -> None:
     diagram = _ARCHITECTURE.split("```")[3]
     assert [status for status in Status if not re.search(rf"\b{status}\b", diagram)] == []

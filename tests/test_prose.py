@@ -1,0 +1,65 @@
+"""The language of docstrings, tests and commits: plain technical English opens with what a thing does."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[1]
+_QUESTION = re.compile(r"(What|Who|Whose|Whom|Whether|Where|Why|How|Which|When)\b")
+_MAX_SHARE = 0.015
+"""The highest share among comparable projects is 1.3 % (docs/decisions/0005-house-style.md)."""
+# Words of the first version that the glossary replaces, as they would be written in prose and names.
+_REPLACED = re.compile(
+    r"\b(knobs?|on air|small talk|droppings|for good|in vain|stood its self-test|strike out|nobody's|"
+    r"take back|think better of|grain of salt|for the company's sake|come to rest)\b",
+    re.IGNORECASE,
+)
+
+
+def _docstrings(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield (place, text) of every docstring, and of every string that documents a field."""
+    for path in sorted((_ROOT / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if not hasattr(node, "body") or not isinstance(node.body, list):
+                continue
+            for statement in node.body:
+                value = getattr(statement, "value", None)
+                text = value.value if isinstance(value, ast.Constant) else None
+                if isinstance(statement, ast.Expr) and isinstance(text, str):
+                    yield f"{path.relative_to(_ROOT)}:{statement.lineno}", text.strip()
+
+
+@pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts", "tests"])
+def test_docstrings_do_not_open_with_a_question_word(folder: str) -> None:
+    docstrings = list(_docstrings(folder))
+    assert len(docstrings) > 20
+    offenders = [f"{place}: {text.splitlines()[0]}" for place, text in docstrings if _QUESTION.match(text)]
+    assert len(offenders) <= _MAX_SHARE * len(docstrings), "\n".join(offenders)
+
+
+@pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts", "docs"])
+def test_replaced_words_do_not_come_back(folder: str) -> None:
+    paths = [path for suffix in ("py", "html", "js", "md") for path in (_ROOT / folder).rglob(f"*.{suffix}")]
+    offenders = [
+        f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
+        for path in sorted(paths)
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if _REPLACED.search(line)
+    ]
+    assert offenders == []
+
+
+def test_test_names_state_a_behaviour() -> None:
+    names = [
+        f"{path.relative_to(_ROOT)}: {name}"
+        for path in sorted((_ROOT / "tests").rglob("test_*.py"))
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+        if re.match(r"test_(what|who|whose|where|why|how|which|whether)_", name)
+    ]
+    assert names == []
