@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 blueprint = Blueprint("gallery", __name__)
 
 PAGE_PHOTOS = 24
-_NOT_FOUND = "Photo not found. It may have been deleted, or it belongs to someone else."
+_NOT_FOUND = "This photo may have been deleted, or it belongs to someone else."
 
 
 @blueprint.get("/")

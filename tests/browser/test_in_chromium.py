@@ -122,7 +122,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _register(page: Page, email: str) -> None:
     page.goto("/")
-    page.get_by_role("link", name="Create account").click()
+    page.get_by_role("main").get_by_role("link", name="Create account").click()
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
