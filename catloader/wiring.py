@@ -31,7 +31,8 @@ from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
 from checker.ports import WAKE_UP_PATH, Classifier
-from checker.runtimes.select import RuntimeRequest, load_checker
+from checker.runtimes.select import load_checker
+from checker.runtimes.variants import RuntimeRequest
 from checker.service import CheckerService
 
 logger = logging.getLogger(__name__)
@@ -192,10 +193,11 @@ def load_model(settings: Settings) -> LoadedModel:
 def load_classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdRule]:
     """As ``load_model``, typed for callers that use the thresholds or the profile."""
     entry, path = resolve_model(settings)
-    return load_checker(entry, path, load_subject(settings.subject), asked(settings))
+    return load_checker(entry, path, load_subject(settings.subject), runtime_request(settings))
 
 
-def asked(settings: Settings) -> RuntimeRequest:
+def runtime_request(settings: Settings) -> RuntimeRequest:
+    """Collect the settings that select a runtime."""
     return RuntimeRequest(
         device=settings.device,
         runtime=settings.runtime,
@@ -206,6 +208,8 @@ def asked(settings: Settings) -> RuntimeRequest:
         weights_dir=settings.weights_dir,
         workers=settings.workers,
         decoder=settings.decoder,
+        cuda_graphs=settings.cuda_graphs == "on",
+        batching_window_ms=settings.batching_window_ms,
     )
 
 

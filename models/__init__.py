@@ -1,0 +1,1 @@
+"""The models: catalogue, architectures, weights, measured profiles and OpenVINO variants."""

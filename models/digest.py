@@ -1,4 +1,5 @@
-"""Is this file the one that the catalogue means? Without torch: `verify` and `fetch` ask too."""
+"""Verification of weights against the catalogue. Without torch: ``models verify`` and ``models fetch`` use
+it."""
 
 from __future__ import annotations
 
@@ -13,17 +14,18 @@ _CHUNK_BYTES = 1 << 20
 
 
 def verify(entry: Entry, path: Path) -> str:
-    """The file's sha256, 64 hex digits.
+    """Compare a file with the entry's digest; return its sha256, 64 hex digits.
 
     Raises:
-        WeightsMissing: no such file.
-        WeightsRefused: another digest than the catalogue's, or unreadable.
+        WeightsMissing: there is no such file.
+        WeightsRefused: the digest differs, or the file can't be read.
     """
     with open_weights(path) as file:
-        return checked_digest(entry, path.name, file)
+        return verify_open(entry, path.name, file)
 
 
 def open_weights(path: Path) -> IO[bytes]:
+    """Open a file of weights. Raises as ``verify``."""
     try:
         return path.open("rb")
     except FileNotFoundError:
@@ -32,16 +34,16 @@ def open_weights(path: Path) -> IO[bytes]:
         raise WeightsRefused(f"{path} can't be read: {error.strerror}.") from error
 
 
-def checked_digest(entry: Entry, name: str, file: IO[bytes]) -> str:
-    """Reads ``file`` to its end; ``name`` is for the message."""
+def verify_open(entry: Entry, name: str, file: IO[bytes]) -> str:
+    """As ``verify``, for an open file, which is read to its end; ``name`` is for the message."""
     digest, size_bytes = hashlib.sha256(), 0
     while chunk := file.read(_CHUNK_BYTES):
         digest.update(chunk)
         size_bytes += len(chunk)
-    found = digest.hexdigest()
-    if not found.startswith(entry.sha256):
+    sha256 = digest.hexdigest()
+    if not sha256.startswith(entry.sha256):
         raise WeightsRefused(
             f"{name} ({size_bytes} bytes) is not the {entry.name} of the catalogue: its sha256 begins with "
-            f"{found[:12]}, not with {entry.sha256[:12]}. It is truncated, altered, or another file."
+            f"{sha256[:12]}, not with {entry.sha256[:12]}. It is truncated, altered, or another file."
         )
-    return found
+    return sha256

@@ -26,17 +26,17 @@ _STEM, _HEAD = 32, 1280  # not scaled in the Lite family
 
 
 def _channels(base: int, width: float) -> int:
-    """A multiple of 8, never more than a tenth below ``base * width``."""
-    wanted = base * width
-    channels = max(8, int(wanted + 4) // 8 * 8)
-    return channels + 8 if channels < 0.9 * wanted else channels
+    """Round ``base * width`` to a multiple of 8, at most a tenth below it."""
+    exact = base * width
+    channels = max(8, int(exact + 4) // 8 * 8)
+    return channels + 8 if channels < 0.9 * exact else channels
 
 
 class SameConv2d(nn.Conv2d):
-    """TensorFlow's SAME padding: where it can't be even, right and bottom get the odd pixel."""
+    """A convolution with TensorFlow's SAME padding: right and bottom get the odd pixel."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        # At stride 1 the padding is even, and the convolution does it without a copy.
+        # At stride 1 the padding is even, and the convolution pads without a copy.
         padding = kernel // 2 if stride == 1 else 0
         super().__init__(inputs, outputs, kernel, stride, padding=padding, groups=groups, bias=False)
 
@@ -45,7 +45,7 @@ class SameConv2d(nn.Conv2d):
 
 
 def same_padded(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """What a strided ``SameConv2d`` adds around its input; at stride 1 the convolution does it by itself."""
+    """Pad the input of a strided ``SameConv2d``; at stride 1 the convolution pads by itself."""
     if stride == 1:
         return x
     size = int(x.shape[-1])
@@ -55,7 +55,7 @@ def same_padded(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 def _relu6(x: Tensor) -> Tensor:
-    return functional.relu6(x, inplace=True)  # a new tensor each time costs a fifth of the whole pass
+    return functional.relu6(x, inplace=True)  # new tensors would add a fifth to the whole pass
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -86,7 +86,7 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """``forward`` gives ``(features (N, 1280), logits (N, 1000))`` of ``(N, 3, H, H)``."""
+    """``forward`` maps ``(N, 3, H, H)`` to features ``(N, 1280)`` and logits ``(N, 1000)``."""
 
     def __init__(self, name: str, classes: int = 1000) -> None:
         super().__init__()

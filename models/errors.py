@@ -1,4 +1,4 @@
-"""What can go wrong with weights; ``str(error)`` is one plain sentence for whoever runs the site."""
+"""Errors of model files; ``str(error)`` is one plain sentence for the operator of the site."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class WeightsMissing(ModelsError):
 
 
 class WeightsRefused(ModelsError):
-    """The file is there and is not what the catalogue says: nothing was loaded from it."""
+    """The file differs from the catalogue or its manifest: nothing was loaded from it."""
 
 
 class FetchFailed(ModelsError):
-    """The weights did not arrive; nothing lies under the final name."""
+    """The weights did not arrive; there is no file under the final name."""
 
 
 class OptimiseFailed(ModelsError):
-    """A network's OpenVINO form was not made; nothing lies under the final name."""
+    """The OpenVINO variant was not made; there is no file under the final name."""

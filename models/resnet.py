@@ -1,7 +1,7 @@
 """ResNet 18 to 152, with the parameter names of torchvision, whose files hold the weights.
 
-Ours rather than torchvision's, because importing that package takes as long as torch itself and it
-must match torch's version exactly; tests prove the two equal.
+Not torchvision's modules, because importing that package takes as long as torch itself, and its version
+must match torch's exactly; tests prove the two equal.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Bottleneck(nn.Module):
         outputs = width * self.expansion
         self.conv1 = _conv(inputs, width, 1)
         self.bn1 = nn.BatchNorm2d(width)
-        # The stride sits on the 3x3 ("v1.5"): the published weights were trained so.
+        # The stride is on the 3x3 ("v1.5"), as in the published weights.
         self.conv2 = _conv(width, width, 3, stride)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = _conv(width, outputs, 1)
@@ -69,7 +69,7 @@ class _Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """``forward`` gives ``(features (N, 512 or 2048), logits (N, 1000))`` of ``(N, 3, H, H)``."""
+    """``forward`` maps ``(N, 3, H, H)`` to features ``(N, 512 or 2048)`` and logits ``(N, 1000)``."""
 
     def __init__(self, name: str, classes: int = 1000) -> None:
         super().__init__()

@@ -38,16 +38,16 @@ def ls() -> None:
 
 
 def _measured(settings: Settings, entry: Entry, path: Path) -> str:
-    from catloader.wiring import asked
+    from catloader.wiring import runtime_request
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
-    from checker.runtimes.select import forms
+    from checker.runtimes.variants import variants
 
     try:
-        found = list(forms(entry, path, load_subject(settings.subject), asked(settings)))
+        found = list(variants(entry, path, load_subject(settings.subject), runtime_request(settings)))
     except ModelRefused as error:
         return f"refused: {error}"
-    measured = [f"{form.runtime} {form.precision}" for form in found if form.profile]
+    measured = [f"{variant.runtime} {variant.precision}" for variant in found if variant.profile]
     return f"yes; measured: {', '.join(measured)}" if measured else "yes; nothing measured"
 
 

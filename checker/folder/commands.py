@@ -23,7 +23,8 @@ from checker.folder.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
 from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
 from checker.pixels.renditions import site_renditions
-from checker.runtimes.select import RuntimeRequest, load_checker
+from checker.runtimes.select import load_checker
+from checker.runtimes.variants import RuntimeRequest
 from checker.values import ModelInfo, Rendition
 from models.catalogue import Entry, class_names, resolve
 
@@ -70,7 +71,7 @@ def explain(options: argparse.Namespace) -> int:
         return SOME_UNREADABLE
 
     from checker.explain import explain as heat_over
-    from models.build import verify
+    from models.digest import verify
 
     key = ProfileKey(verify(entry, weights), entry.preprocessing.key, "torch", "fp32", subject)
     profile = find_profile(key, (*options.profiles, SHIPPED_PROFILES))

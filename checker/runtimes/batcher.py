@@ -1,7 +1,7 @@
-"""Step 8 on a GPU: the micro-batches of several workers in one forward pass.
+"""Step 8, batch, on a GPU: share one forward pass among the micro-batches of several workers.
 
-A GPU's forward pass costs nearly the same for 8 pictures as for 64. So the workers decode, and one thread
-takes what they bring within a few milliseconds through the network at once.
+A forward pass on a GPU takes nearly the same time for 8 inputs as for 64. So the workers decode, and one
+thread runs the model on all micro-batches that wait.
 """
 
 from __future__ import annotations
@@ -18,21 +18,25 @@ from checker.ports import Classifier
 from checker.values import Activations, ModelInfo, Pixels
 from models.catalogue import Preprocessing
 
-WAIT_MS = 3.0
-"""How long the first batch waits for company: little beside fetching and decoding one photo."""
-MOST_PICTURES = 256
-"""In one pass. Memory: ResNet-50 at 224 px in fp16 takes about 10 MB of activations for each."""
+MAX_INPUTS = 256
+"""In one forward pass. Memory: ResNet-50 at 224 px in fp16 takes about 10 MB of activations for each."""
 
 _Call = tuple[Pixels, "Future[Activations]"]
 
 
 class Batcher:
-    """A ``Classifier`` around another one, which only its own thread calls. Thread-safe."""
+    """A ``Classifier`` around another one, which only this one's thread calls. Thread-safe."""
 
     def __init__(
-        self, classifier: Classifier, *, wait_ms: float = WAIT_MS, most_pictures: int = MOST_PICTURES
+        self, classifier: Classifier, *, window_ms: float = 0.0, max_inputs: int = MAX_INPUTS
     ) -> None:
-        self._classifier, self._wait_s, self._most_pictures = classifier, wait_ms / 1000, most_pictures
+        """
+        Args:
+            window_ms: batching window (experimental): time for which the first micro-batch waits for others.
+                With 0, a forward pass takes those that came during the last one.
+            max_inputs: in one forward pass; a larger micro-batch runs in one pass of its own.
+        """
+        self._classifier, self._window_s, self._max_inputs = classifier, window_ms / 1000, max_inputs
         self._waiting: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -49,20 +53,20 @@ class Batcher:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        way: Preprocessing = self._classifier.preprocessing
-        return way
+        return self._classifier.preprocessing
 
     def run(self, batch: Pixels) -> Activations:
-        """See ``ports.Classifier``. ``inputs_per_forward`` counts the company too."""
-        answer: Future[Activations] = Future()
+        """See ``ports.Classifier``. ``inputs_per_forward`` counts those of other callers too."""
+        result: Future[Activations] = Future()
         with self._changed:
             if self._closing:
-                raise ClassifierFailed("The network is closed.")
-            self._waiting.append((batch, answer))
+                raise ClassifierFailed("The model is closed.")
+            self._waiting.append((batch, result))
             self._changed.notify_all()
-        return answer.result()
+        return result.result()
 
     def close(self) -> None:
+        """Finish the calls that wait, then close the model; later calls raise ``ClassifierFailed``."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -70,44 +74,44 @@ class Batcher:
         self._classifier.close()
 
     def _work(self) -> None:
-        while calls := self._next():
+        while calls := self._next_calls():
             self._forward(calls)
 
-    def _next(self) -> list[_Call]:
-        """At least one call; none when all is done and closed."""
+    def _next_calls(self) -> list[_Call]:
+        """Wait for at least one call; return none when closed and all are done."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
-            until_s = time.monotonic() + self._wait_s
+            deadline_s = time.monotonic() + self._window_s
             self._changed.wait_for(
-                lambda: self._closing or self._pictures() >= self._most_pictures,
-                max(0.0, until_s - time.monotonic()),
+                lambda: self._closing or self._inputs_waiting() >= self._max_inputs,
+                max(0.0, deadline_s - time.monotonic()),
             )
             calls: list[_Call] = []
-            pictures = 0
-            while self._waiting and (not calls or pictures + len(self._waiting[0][0]) <= self._most_pictures):
+            inputs = 0
+            while self._waiting and (not calls or inputs + len(self._waiting[0][0]) <= self._max_inputs):
                 calls.append(self._waiting.popleft())
-                pictures += len(calls[-1][0])
+                inputs += len(calls[-1][0])
             return calls
 
-    def _pictures(self) -> int:
+    def _inputs_waiting(self) -> int:
         return sum(len(batch) for batch, _ in self._waiting)
 
     def _forward(self, calls: list[_Call]) -> None:
         try:
-            said = self._classifier.run(np.concatenate([batch for batch, _ in calls]))
+            outputs = self._classifier.run(np.concatenate([batch for batch, _ in calls]))
         except CheckerError as error:
             if len(calls) == 1:
                 calls[0][1].set_exception(error)
                 return
-            for call in calls:  # each by itself: nobody fails for the company's sake
+            for call in calls:  # one failing request does not fail the batch
                 self._forward([call])
-        except BaseException as error:  # the callers' threads must not wait for good
-            for _, answer in calls:
-                answer.set_exception(error)
+        except BaseException as error:  # the callers' threads must not wait forever
+            for _, result in calls:
+                result.set_exception(error)
         else:
             start = 0
-            pictures = said.inputs_per_forward or len(said.logits)
-            for batch, answer in calls:
-                part = slice(start, start + len(batch))
-                answer.set_result(Activations(said.logits[part], said.features[part], pictures))
+            inputs = outputs.inputs_per_forward or len(outputs.logits)
+            for batch, result in calls:
+                rows = slice(start, start + len(batch))
+                result.set_result(Activations(outputs.logits[rows], outputs.features[rows], inputs))
                 start += len(batch)

@@ -1,8 +1,8 @@
-"""Forward passes that are recorded once and then replayed by one launch each: CUDA graphs.
+"""CUDA graphs: forward passes recorded once and replayed by one launch each. Experimental, off by default.
 
-A small batch keeps a GPU waiting for the host, which starts some hundred kernels one after the other. A graph
-starts them all at once, for one shape of input. Whether that pays depends on the network, the GPU and the
-host, so it is tried out when the network is loaded.
+With a small batch a GPU waits for the host, which starts some hundred kernels one after the other. A graph
+starts them all at once, for one input shape. The gain depends on the model, the GPU and the host, so each
+size is timed when the model is loaded. Tested with a stand-in on the CPU; not measured on a GPU so far.
 """
 
 from __future__ import annotations
@@ -20,51 +20,51 @@ logger = logging.getLogger(__name__)
 
 Outputs = tuple[Tensor, ...]
 Forward = Callable[[Tensor], Outputs]
-"""A batch on the device to tensors of as many rows there."""
+"""From a batch on the device to tensors with one row for each input, on the device."""
 Replay = Callable[[], Outputs]
 Record = Callable[[Forward, Tensor], Replay]
-"""Of ``forward`` on that very tensor, which each replay reads again; it answers with the same tensors."""
+"""Record ``forward`` on that very tensor: each replay reads it again and returns the same tensors."""
 
 STEP = 8
-MOST = 64
-"""Pictures. Beyond, a pass keeps a GPU busy for longer than the host takes to start its kernels."""
-_SIZES = (2, *range(STEP, MOST + 1, STEP))
-_TIMES = 5
-_APART = 0.02
-"""Of the largest output: kernels of another algorithm round otherwise, and fp16 has three digits."""
+MAX_INPUTS = 64
+"""A larger batch keeps the GPU busy for longer than the host takes to start its kernels."""
+_SIZES = (2, *range(STEP, MAX_INPUTS + 1, STEP))
+_TIMINGS = 5
+_TOLERANCE = 0.02
+"""Of the largest output: kernels of another algorithm round differently, and fp16 has three digits."""
 
 
 class Graphs:
-    """``forward`` for any batch: a replay where that is faster, filled up to the next size.
+    """A ``forward`` for any batch: a replay where that is faster, with the batch filled up to the next size.
 
-    Thread-safe: replays share their input and their outputs, so they go one at a time.
-    Memory: that of one pass of ``MOST`` pictures, kept.
+    Thread-safe: replays share their input and outputs, so they run one at a time.
+    Memory: that of one pass of ``MAX_INPUTS`` inputs, kept.
     """
 
-    def __init__(self, forward: Forward, picture: Tensor, record: Record) -> None:
-        """Takes a second or two.
+    def __init__(self, forward: Forward, example: Tensor, record: Record) -> None:
+        """Record and time all sizes, in a second or two.
 
         Args:
-            picture: any one, ``(1, ...)``, on the device.
+            example: any input, ``(1, ...)``, on the device.
             record: ``cuda_recorder()``.
         """
-        self._forward, self._device, self._using = forward, picture.device, threading.Lock()
+        self._forward, self._device, self._replaying = forward, example.device, threading.Lock()
         self._replays: dict[int, tuple[Tensor, Replay]] = {}
         with torch.inference_mode():
             try:
-                for size in reversed(_SIZES):  # the largest first: its memory does for the others
-                    pictures = picture.repeat(size, *[1] * (picture.dim() - 1))
-                    self._replays[size] = pictures, record(forward, pictures)
+                for size in reversed(_SIZES):  # the largest first: the smaller ones reuse its memory
+                    inputs = example.repeat(size, *[1] * (example.dim() - 1))
+                    self._replays[size] = inputs, record(forward, inputs)
             except RuntimeError as error:  # out of memory, or an operator that can't be recorded
-                why = str(error).splitlines()[0] if str(error) else type(error).__name__
-                logger.warning("The network runs without CUDA graphs: %s", why)
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                logger.warning("The model runs without CUDA graphs: %s", reason)
                 self._replays.clear()
-            # When all are recorded: what one does to another's memory would show.
-            self._replays = {size: self._replays[size] for size in self._replays if self._pays(size)}
+            # After all are recorded, so that one graph's effect on another's memory shows.
+            self._replays = {size: self._replays[size] for size in self._replays if self._is_faster(size)}
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Pictures in the batches that are replayed."""
+        """The batch sizes that are replayed."""
         return tuple(sorted(self._replays))
 
     @torch.inference_mode()
@@ -76,41 +76,42 @@ class Graphs:
             N rows each, on the host.
         """
         size = 2 if len(batch) <= 2 else -(-len(batch) // STEP) * STEP
-        return self._replayed(size, batch) if size in self._replays else self._plain(batch)
+        return self._replay(size, batch) if size in self._replays else self._plain(batch)
 
     def _plain(self, batch: Tensor) -> Outputs:
         return tuple(output.cpu() for output in self._forward(batch.to(self._device)))
 
-    def _replayed(self, size: int, batch: Tensor) -> Outputs:
-        pictures, replay = self._replays[size]
-        with self._using:
-            pictures[: len(batch)].copy_(batch)
+    def _replay(self, size: int, batch: Tensor) -> Outputs:
+        inputs, replay = self._replays[size]
+        with self._replaying:
+            inputs[: len(batch)].copy_(batch)
             return tuple(output[: len(batch)].cpu() for output in replay())
 
-    def _pays(self, size: int) -> bool:
+    def _is_faster(self, size: int) -> bool:
+        """Compare a replay with a plain pass, first in its outputs, then in time."""
         batch = torch.randint_like(self._replays[size][0], 256, device="cpu")
-        for said, expected in zip(self._replayed(size, batch), self._plain(batch), strict=True):
-            if not (said - expected).abs().max() <= _APART * expected.abs().max():  # NaN as well
-                logger.warning("The CUDA graph for %d pictures gives other numbers and is not used.", size)
+        for replayed, expected in zip(self._replay(size, batch), self._plain(batch), strict=True):
+            if not (replayed - expected).abs().max() <= _TOLERANCE * expected.abs().max():  # NaN as well
+                logger.warning("The CUDA graph for %d inputs gives different outputs and is not used.", size)
                 return False
-        return _median_s(lambda: self._replayed(size, batch)) < _median_s(lambda: self._plain(batch))
+        return _median_s(lambda: self._replay(size, batch)) < _median_s(lambda: self._plain(batch))
 
 
 def cuda_recorder() -> Record:
-    """All that it records share one pool of memory."""
+    """Make a recorder whose graphs share one memory pool."""
     pool = torch.cuda.graph_pool_handle()
 
-    def record(forward: Forward, pictures: Tensor) -> Replay:
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):  # libraries choose their kernels and take their workspaces
+    def record(forward: Forward, inputs: Tensor) -> Replay:
+        current, warm_up = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        warm_up.wait_stream(current)
+        with torch.cuda.stream(warm_up):  # libraries select their kernels and allocate their workspaces
             for _ in range(3):
-                forward(pictures)
-        here.wait_stream(aside)
+                forward(inputs)
+        current.wait_stream(warm_up)
         graph = torch.cuda.CUDAGraph()
-        # Another network may be serving in another thread meanwhile.
+        # "thread_local": another model may serve in another thread meanwhile.
         with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-            outputs = forward(pictures)
+            outputs = forward(inputs)
 
         def replay() -> Outputs:
             graph.replay()
@@ -123,7 +124,7 @@ def cuda_recorder() -> Record:
 
 def _median_s(work: Callable[[], object]) -> float:
     seconds = []
-    for _ in range(_TIMES):
+    for _ in range(_TIMINGS):
         started_s = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - started_s)

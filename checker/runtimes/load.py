@@ -1,7 +1,6 @@
-"""Step 9, classify: the runtimes behind the one ``Classifier`` seam.
+"""Load one variant of a model. The runtimes are imported when they are used.
 
-This module imports no runtime by itself: the OpenVINO path must start without torch, and the web
-process without either.
+So the OpenVINO path starts without torch, and the web process without either.
 """
 
 from __future__ import annotations
@@ -26,19 +25,21 @@ def load_classifier(
     weights_dir: Path | None = None,
     manifest: Manifest | None = None,
     workers: int = 0,
+    cuda_graphs: bool = False,
 ) -> Classifier:
-    """The network on its device, weights checked. ``choice.load_checker`` knows which is the fastest.
+    """Load a model onto its device, its weights verified. ``select.load_checker`` finds the fastest variant.
 
     Args:
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
-        runtime: ``auto`` is ``torch``; ``openvino`` takes what ``catloader models optimise`` made.
-        precision: ``auto``: fp32 on the CPU, fp16 on a GPU.
+        runtime: ``auto`` is ``torch``; ``openvino`` runs what ``catloader models optimise`` made.
+        precision: ``auto`` is fp32 on the CPU, fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, for torch.
-        weights_dir: where your own OpenVINO networks lie; beside ``path`` if None.
-        manifest: the OpenVINO network; None: the newest of that precision.
-        workers: threads that will call it at once, for OpenVINO; 0: one per core.
+        weights_dir: folder of the OpenVINO variants made on this machine; by default that of ``path``.
+        manifest: the OpenVINO variant; None: the newest of that precision.
+        workers: threads that will call the classifier at once, for OpenVINO; 0: one per core.
+        cuda_graphs: record CUDA graphs on a GPU (experimental), for torch.
     Raises:
-        ModelRefused: the weights do not hold, or there is no such device; one plain sentence.
+        ModelRefused: the weights differ from the catalogue, or the device is missing; one plain sentence.
     """
     if runtime not in ("auto", "torch", "openvino"):
         raise ModelRefused(f"There is no runtime called {runtime!r} here.")
@@ -49,12 +50,13 @@ def load_classifier(
             from checker.runtimes.openvino_runtime import OpenVinoClassifier
 
             if manifest is None:
-                manifest = get(
-                    entry, weights_dir or path.parent, "fp32" if precision == "auto" else precision
-                )
+                precision = "fp32" if precision == "auto" else precision
+                manifest = get(entry, weights_dir or path.parent, precision)
             return OpenVinoClassifier(entry, manifest, workers=workers)
         from checker.runtimes.torch_runtime import TorchClassifier
 
-        return TorchClassifier(entry, path, device=device, precision=precision, threads=threads)
+        return TorchClassifier(
+            entry, path, device=device, precision=precision, threads=threads, cuda_graphs=cuda_graphs
+        )
     except ModelsError as error:
         raise ModelRefused(str(error)) from error

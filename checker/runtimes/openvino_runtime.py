@@ -1,6 +1,6 @@
 """The OpenVINO runtime: CPUs, in fp32, bf16 or int8. Imports neither torch nor torchvision.
 
-A picture's numbers are the same to the last bit in any batch, on any number of threads.
+The outputs for an input are the same to the last bit in any batch, on any number of threads.
 """
 
 from __future__ import annotations
@@ -22,32 +22,34 @@ from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
 from models.openvino_ir import Manifest, verify, without_telemetry
 
-# In OpenVINO's words: what the arithmetic is, and what the processor must offer for it to be so.
+# Precision -> OpenVINO's inference precision, and the capability that the processor must have for it.
 _HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
-# Beyond eight the activations leave the cache, and each larger batch is slower.
-_MOST_PICTURES = 8
-# One photo: itself and its thumbnail.
-_FEW_PICTURES = 2
+# With more than eight, the activations no longer fit the cache, and each larger batch is slower.
+_MAX_INPUTS = 8
+# One photo and its thumbnail.
+_SINGLE_PHOTO_INPUTS = 2
 
 
 class OpenVinoClassifier:
-    """One network on the CPU. ``run`` may be called from any number of threads at once.
+    """One model on the CPU. ``run`` may be called from any number of threads at once.
 
-    ``workers`` calls run side by side, each on one compute thread: nothing waits for a thread that another
-    process keeps off its core. One photo that comes when nobody else is here gets all cores: until the first
-    burst as one stream of many threads, after it with each of its two pictures on a stream.
+    ``workers`` calls run side by side, each on one compute thread: no call waits for a thread that another
+    process keeps off its core. A single photo, when no other call is in flight, gets all cores: before the
+    first larger load as one stream of many threads, after it with its two inputs on two streams.
 
-    Memory: about 100 MB for the libraries, the weights twice (as a file in memory and as the processor likes
-    them; ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker.
+    Memory: about 100 MB for the libraries, the weights twice (the file, and the processor's own layout;
+    ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker.
     """
 
     def __init__(self, entry: Entry, manifest: Manifest, *, workers: int = 0) -> None:
-        """``workers``: 0 is one per core.
-
-        Raises:
-            ModelRefused: OpenVINO is missing, a file differs from the manifest, or the processor is unfit.
         """
-        openvino = _openvino()
+        Args:
+            workers: calls that run side by side; 0: one per core.
+        Raises:
+            ModelRefused: OpenVINO is missing, a file differs from the manifest, or the processor lacks the
+                precision.
+        """
+        openvino = _import_openvino()
         try:
             verify(manifest)
         except ModelsError as error:
@@ -62,10 +64,10 @@ class OpenVinoClassifier:
         self._config = {"INFERENCE_PRECISION_HINT": hint, "ENABLE_CPU_PINNING": False}
         self._cores = len(os.sched_getaffinity(0))
         self._workers = workers or self._cores
-        self._lonely: _Form | None = None
-        self._burst: _Form | None = None
+        self._latency_model: _CompiledModel | None = None
+        self._throughput_model: _CompiledModel | None = None
         self._compiling = threading.Lock()
-        self._inside = 0
+        self._calls = 0
         self._counting = threading.Lock()
         versions = {name: importlib.metadata.version(name) for name in ("openvino", *LIBRARIES)}
         self._model_info = ModelInfo(
@@ -91,111 +93,114 @@ class OpenVinoClassifier:
 
     def run(self, batch: Pixels) -> Activations:
         """See ``ports.Classifier``."""
-        with self._alone() as alone:
-            lonely = alone and len(batch) <= _FEW_PICTURES
+        with self._in_flight() as calls:
+            single = calls == 1 and len(batch) <= _SINGLE_PHOTO_INPUTS
             try:
-                form = self._form(lonely)
-                said = [part for some in _in_parts(batch) for part in form.infer(some, spread=lonely)]
+                model = self._model(single)
+                outputs = [part for chunk in _chunks(batch) for part in model.infer(chunk, spread=single)]
             except (RuntimeError, MemoryError) as error:
-                why = (str(error).strip() or type(error).__name__).splitlines()[-1]
-                raise ClassifierFailed(f"The network failed on {len(batch)} pictures: {why}") from error
-        logits, features = (np.concatenate(parts) for parts in zip(*said, strict=True))
-        return Activations(logits, features, inputs_per_forward=min(len(batch), _MOST_PICTURES))
+                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+                raise ClassifierFailed(f"The model failed on {len(batch)} inputs: {reason}") from error
+        logits, features = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        return Activations(logits, features, min(len(batch), _MAX_INPUTS))
 
     def close(self) -> None:
+        """Release the compiled models."""
         with self._compiling:
-            self._lonely = self._burst = None
+            self._latency_model = self._throughput_model = None
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[bool]:
+    def _in_flight(self) -> Iterator[int]:
+        """Count this call as in flight; yield the number of calls in flight, this one included."""
         with self._counting:
-            self._inside += 1
-            alone = self._inside == 1
+            self._calls += 1
+            calls = self._calls
         try:
-            yield alone
+            yield calls
         finally:
             with self._counting:
-                self._inside -= 1
+                self._calls -= 1
 
-    def _form(self, lonely: bool) -> _Form:
-        """Compiled at its first use, in 0.1 to 0.3 s. Never both: each holds the weights."""
+    def _model(self, single: bool) -> _CompiledModel:
+        """Compile at first use, in 0.1 to 0.3 s. Never keep both models: each holds the weights."""
         with self._compiling:
-            if self._burst is not None:
-                return self._burst
-            if lonely:
-                self._lonely = self._lonely or self._compiled(streams=1, threads=self._cores)
-                return self._lonely
-            self._lonely = None
-            self._burst = self._compiled(streams=self._workers, threads=self._workers)
-            return self._burst
+            if self._throughput_model is not None:
+                return self._throughput_model
+            if single:
+                if self._latency_model is None:
+                    self._latency_model = self._compile(streams=1, threads=self._cores)
+                return self._latency_model
+            self._latency_model = None
+            self._throughput_model = self._compile(streams=self._workers, threads=self._workers)
+            return self._throughput_model
 
-    def _compiled(self, *, streams: int, threads: int) -> _Form:
+    def _compile(self, *, streams: int, threads: int) -> _CompiledModel:
         config = {**self._config, "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
-        return _Form(self._core.compile_model(self._file, "CPU", config), streams)
+        return _CompiledModel(self._core.compile_model(self._file, "CPU", config), streams)
 
 
-class _Form:
-    """A compiled network, with one infer request for each of its streams."""
+class _CompiledModel:
+    """OpenVINO's compiled model, with one infer request for each of its streams."""
 
     def __init__(self, compiled: Any, streams: int) -> None:
-        self._free: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._free_requests: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(streams):
-            self._free.put(compiled.create_infer_request())
+            self._free_requests.put(compiled.create_infer_request())
 
     def infer(self, batch: Pixels, *, spread: bool) -> list[tuple[Floats, ...]]:
-        """Logits and features, in one part or (``spread`` over two streams) in two.
+        """Return logits and features, in one part or (``spread`` over two streams) in two.
 
-        Waits for a request where more threads than streams come.
+        Waits for a free request when there are more callers than streams.
         """
         with self._request() as request:
-            other = self._one_more() if spread and len(batch) > 1 else None
-            if other is None:
-                return [_said(request.infer([batch], share_inputs=True))]
+            second_request = self._spare_request() if spread and len(batch) > 1 else None
+            if second_request is None:
+                return [_outputs(request.infer([batch], share_inputs=True))]
             half = len(batch) // 2
             try:
-                other.start_async([batch[half:]], share_inputs=True)
-                first = _said(request.infer([batch[:half]], share_inputs=True))
-                other.wait()
-                second = _said(other.results)
+                second_request.start_async([batch[half:]], share_inputs=True)
+                first = _outputs(request.infer([batch[:half]], share_inputs=True))
+                second_request.wait()
+                second = _outputs(second_request.results)
             finally:
-                other.wait()  # nobody may get a request that is still at work
-                self._free.put(other)
+                second_request.wait()  # a request that still runs must not be handed to another caller
+                self._free_requests.put(second_request)
             return [first, second]
 
     @contextlib.contextmanager
     def _request(self) -> Iterator[Any]:
-        request = self._free.get()
+        request = self._free_requests.get()
         try:
             yield request
         finally:
-            self._free.put(request)
+            self._free_requests.put(request)
 
-    def _one_more(self) -> Any | None:
+    def _spare_request(self) -> Any | None:
         try:
-            return self._free.get_nowait()
+            return self._free_requests.get_nowait()
         except queue.Empty:
             return None
 
 
-def _in_parts(batch: Pixels) -> list[Pixels]:
-    return [batch[start : start + _MOST_PICTURES] for start in range(0, len(batch), _MOST_PICTURES)]
+def _chunks(batch: Pixels) -> list[Pixels]:
+    return [batch[start : start + _MAX_INPUTS] for start in range(0, len(batch), _MAX_INPUTS)]
 
 
-def _said(results: Any) -> tuple[Floats, ...]:
-    # Copies, as openvino hands them out by itself: the request's own arrays are the next caller's.
+def _outputs(results: Any) -> tuple[Floats, ...]:
+    # Copies, as openvino returns them by default: the next call overwrites the request's own arrays.
     return results["logits"], results["features"]
 
 
-def _openvino() -> Any:
+def _import_openvino() -> Any:
     without_telemetry()
     try:
         import openvino
     except ImportError as error:
         raise ModelRefused(
-            "The OpenVINO runtime is not installed here; `pip install openvino` brings it."
+            "The OpenVINO runtime is not installed; `pip install 'catloader[openvino]'` installs it."
         ) from error
-    # Its table of NumPy types is filled at the first use, behind a C++ guard that is held while the GIL
-    # changes hands: two threads that come first together wait for each other for good. So: here, by one.
+    # OpenVINO fills its table of NumPy types at first use, behind a C++ guard that is held while the GIL
+    # changes hands: two threads that get there first deadlock. So one thread fills it here.
     openvino.Type.u8.to_dtype()
     np.asarray(openvino.Tensor(np.zeros(1, np.float32), shared_memory=True).data)
     return openvino

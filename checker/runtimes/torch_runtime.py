@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,34 +14,38 @@ from torch import Tensor
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
-from checker.runtimes.cuda_graphs import Graphs, cuda_recorder
 from checker.runtimes.prepack import pack
 from checker.values import Activations, Floats, ModelInfo, Pixels
-from models.build import build, fold_batch_norms, verify
+from models.build import build, fold_batch_norms
 from models.catalogue import Entry, Preprocessing
+from models.digest import verify
 
-PICTURES_PER_FORWARD = 2
+if TYPE_CHECKING:
+    from checker.runtimes.cuda_graphs import Graphs
+
+INPUTS_PER_FORWARD = 2
 """On a CPU every forward pass has this shape: one photo with its thumbnail.
 
-The kernels choose their way by the shape, and another way rounds differently (by up to 6e-6 in a logit): with
-one shape and one thread a photo gets the same bits alone, among 64, and in a replay. It costs nothing with
-fp32 (EfficientNet-Lite is fastest so: larger activations fall out of the cache), a tenth with bf16 ResNets.
+oneDNN selects kernels by shape, and another kernel rounds differently (by up to 6e-6 in a logit): with one
+shape and one thread a photo gets the same bits alone, among 64, and in a replay. It costs nothing in fp32
+(EfficientNet-Lite is fastest so: larger activations do not fit the cache), a tenth with bf16 ResNets.
 """
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchClassifier:
-    """One network on one device. ``run`` is safe from several threads: it writes nothing they share.
+    """One model on one device. ``run`` is safe from several threads: it writes nothing they share.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto`` is fp32 on the CPU and fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, set for each thread that calls ``run``.
         inputs_per_forward: 0: all of a batch at once; always so on a GPU.
+        cuda_graphs: on a GPU, replay recorded passes where they are faster (experimental).
     Raises:
-        ModelRefused: no such device, or a precision it does not run.
-        models.errors.ModelsError: the weights do not hold.
+        ModelRefused: the device is missing, or does not run the precision.
+        models.errors.ModelsError: the weights differ from the catalogue.
     """
 
     def __init__(
@@ -51,7 +56,8 @@ class TorchClassifier:
         device: str = "auto",
         precision: str = "auto",
         threads: int = 1,
-        inputs_per_forward: int = PICTURES_PER_FORWARD,
+        inputs_per_forward: int = INPUTS_PER_FORWARD,
+        cuda_graphs: bool = False,
     ) -> None:
         self._device = _device(device)
         on_gpu = self._device.type == "cuda"
@@ -60,30 +66,32 @@ class TorchClassifier:
         if precision not in _DTYPES or (precision == "fp16" and not on_gpu):
             raise ModelRefused(f"torch does not run {precision} on {self._device.type}.")
         self._dtype, self._threads = _DTYPES[precision], threads
-        self._pictures_per_forward = 0 if on_gpu else inputs_per_forward
-        self._preprocessing = way = entry.preprocessing
-        if way.decoder == "nvjpeg" and not (on_gpu and nvjpeg.is_installed()):
+        self._inputs_per_forward = 0 if on_gpu else inputs_per_forward
+        self._preprocessing = preprocessing = entry.preprocessing
+        if preprocessing.decoder == "nvjpeg" and not (on_gpu and nvjpeg.is_installed()):
             raise ModelRefused("Decoder nvjpeg needs a GPU and `pip install torchcodec`.")
         digest = verify(entry, path)
-        network = fold_batch_norms(build(entry, path)).to(self._device, self._dtype)
-        network = network.to(memory_format=torch.channels_last)
+        model = fold_batch_norms(build(entry, path)).to(self._device, self._dtype)
+        model = model.to(memory_format=torch.channels_last)
+        side = preprocessing.input_px
         if not on_gpu:
-            size = (inputs_per_forward or PICTURES_PER_FORWARD, 3, way.input_px, way.input_px)
-            example = torch.zeros(size, dtype=self._dtype).contiguous(memory_format=torch.channels_last)
+            example = torch.zeros(inputs_per_forward or INPUTS_PER_FORWARD, 3, side, side, dtype=self._dtype)
             torch.set_num_threads(threads)
-            pack(network, example)
-        self._network: torch.nn.Module | None = network
-        # (x / scale - mean) / std as one multiply and one add, in float32, on the device.
-        mean, std = np.array(way.mean), np.array(way.std)
+            pack(model, example.contiguous(memory_format=torch.channels_last))
+        self._model: torch.nn.Module | None = model
+        # (x / scale - mean) / std as one multiplication and one addition, in float32, on the device.
+        mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
         self._scale, self._shift = (
             torch.tensor(values, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
-            for values in (1 / (way.scale * std), -mean / std)
+            for values in (1 / (preprocessing.scale * std), -mean / std)
         )
         self._graphs: Graphs | None = None
-        if on_gpu:
-            picture = torch.zeros(1, way.input_px, way.input_px, 3, dtype=torch.uint8, device=self._device)
-            self._graphs = Graphs(self._on_device, picture, cuda_recorder())
-        libraries = ["torch", *LIBRARIES] + ["torchcodec"] * (way.decoder == "nvjpeg")
+        if on_gpu and cuda_graphs:
+            from checker.runtimes.cuda_graphs import Graphs, cuda_recorder
+
+            blank = torch.zeros(1, side, side, 3, dtype=torch.uint8, device=self._device)
+            self._graphs = Graphs(self._forward_on_device, blank, cuda_recorder())
+        libraries = ["torch", *LIBRARIES] + ["torchcodec"] * (preprocessing.decoder == "nvjpeg")
         self._model_info = ModelInfo(
             model=entry.name,
             weights_sha256=digest,
@@ -110,43 +118,47 @@ class TorchClassifier:
         if self._device.type == "cpu" and torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)  # OpenMP keeps this number for each calling thread
         try:
-            passes = [self._forward(part) for part in self._parts(batch)]
+            outputs = [self._forward(chunk) for chunk in self._chunks(batch)]
         # torch.OutOfMemoryError is a RuntimeError; the CPU's allocator raises the plain one.
         except (RuntimeError, MemoryError) as error:
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ClassifierFailed(f"The network failed on {len(batch)} pictures: {why}") from error
-        features, logits = (np.concatenate(arrays)[: len(batch)] for arrays in zip(*passes, strict=True))
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ClassifierFailed(f"The model failed on {len(batch)} inputs: {reason}") from error
+        features, logits = (np.concatenate(arrays)[: len(batch)] for arrays in zip(*outputs, strict=True))
         if not np.isfinite(logits).all():
-            raise ClassifierFailed(f"The network gave no finite numbers on {self._model_info.device}.")
-        return Activations(logits, features, self._pictures_per_forward)
+            raise ClassifierFailed(f"The model's outputs on {self._model_info.device} are not finite.")
+        return Activations(logits, features, self._inputs_per_forward)
 
     def close(self) -> None:
-        """Lets go of the weights; ``run`` must not be under way."""
-        self._network = self._graphs = None
+        """Release the weights; no ``run`` may be in flight."""
+        self._model = self._graphs = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _parts(self, batch: Pixels) -> Iterator[Pixels]:
-        size = self._pictures_per_forward or len(batch)
+    def _chunks(self, batch: Pixels) -> Iterator[Pixels]:
+        size = self._inputs_per_forward or len(batch)
         for start in range(0, len(batch), size):
-            part = batch[start : start + size]
-            if len(part) < size:
-                part = np.concatenate([part, np.zeros_like(part, shape=(size - len(part), *part.shape[1:]))])
-            yield part
+            chunk = batch[start : start + size]
+            if len(chunk) < size:
+                filler = np.zeros_like(chunk, shape=(size - len(chunk), *chunk.shape[1:]))
+                chunk = np.concatenate([chunk, filler])
+            yield chunk
 
     @torch.inference_mode()
     def _forward(self, batch: Pixels) -> tuple[Floats, Floats]:
-        pictures = torch.from_numpy(batch)
-        outputs = self._on_device(pictures) if self._graphs is None else self._graphs(pictures)
-        features, logits = (output.numpy() for output in outputs)
+        pixels = torch.from_numpy(batch)
+        if self._graphs is not None:
+            outputs = self._graphs(pixels)
+        else:
+            outputs = self._forward_on_device(pixels.to(self._device))
+        features, logits = (output.cpu().numpy() for output in outputs)
         return features, logits
 
-    def _on_device(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        if self._network is None:
-            raise ClassifierFailed("The network is closed.")
+    def _forward_on_device(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        if self._model is None:
+            raise ClassifierFailed("The model is closed.")
         # NHWC bytes seen as NCHW: channels_last without a copy, and a quarter of the traffic to a GPU.
-        pixels = pictures.permute(0, 3, 1, 2)
-        outputs = self._network((pixels * self._scale + self._shift).to(self._dtype))
+        channels_first = pixels.permute(0, 3, 1, 2)
+        outputs = self._model((channels_first * self._scale + self._shift).to(self._dtype))
         return tuple(output.float() for output in outputs)
 
 
@@ -154,5 +166,5 @@ def _device(name: str) -> torch.device:
     if name != "cpu" and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     if name == "cuda":
-        raise ModelRefused("Device cuda was asked for, but torch finds no GPU here; auto or cpu would run.")
+        raise ModelRefused("Device cuda was asked for, but torch finds no GPU here; use auto or cpu.")
     return torch.device("cpu")

@@ -22,7 +22,7 @@ from checker.pixels.decode import decode
 from models.build import architecture, build
 from models.catalogue import Entry, default_weights_dir, entry_named, weights_path
 from models.openvino_ir import PRECISIONS, sha256_of
-from models.optimise import LEAST_CALIBRATION, optimise
+from models.optimise import MIN_CALIBRATION_PHOTOS, optimise
 
 _RESNETS = {"resnet18": ("basic", [2, 2, 2, 2]), "resnet50": ("bottleneck", [3, 4, 6, 3])}
 
@@ -60,7 +60,7 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
     pixels = [decode(file.read_bytes(), entry.preprocessing) for file in sorted(folder.glob("500x375-*.jpg"))]
     # Enough to set ranges by; accuracy is measured by benchmark_accuracy.py, on real photos.
     flipped = [flip for photo in pixels for flip in (photo, photo[:, ::-1], photo[::-1], photo[::-1, ::-1])]
-    calibration = (flipped * LEAST_CALIBRATION)[:LEAST_CALIBRATION]
+    calibration = (flipped * MIN_CALIBRATION_PHOTOS)[:MIN_CALIBRATION_PHOTOS]
     for precision in PRECISIONS:
         if f"openvino-{precision}" in variants:
             optimise(entry, path, folder, precision, calibration)

@@ -97,7 +97,7 @@ def test_another_subject_from_a_file(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["/no/such/folder"], "There is no /no/such/folder."),
-        (["--model", "resnet9000", CAT], "There is no network called 'resnet9000'"),
+        (["--model", "resnet9000", CAT], "There is no model called 'resnet9000'"),
         (["--model", "resnet50", "--weights-dir", "/no/such/folder", CAT], "resnet50 are not on disk"),
         (["--subject", "unicorn", CAT], "no subject 'unicorn'"),
         (["--json", "--csv", CAT], "not allowed with"),

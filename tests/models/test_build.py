@@ -1,4 +1,4 @@
-"""Weights become a network only when they are what the catalogue says, and nothing in them runs."""
+"""Weights are loaded only after verification, and no code in them runs."""
 
 from __future__ import annotations
 
@@ -16,79 +16,56 @@ from efficientnet_lite_pytorch import EfficientNet
 
 from checker.errors import ModelRefused
 from checker.runtimes.load import load_classifier
-from checker.runtimes.prepack import pack
 from models.build import architecture, build, fold_batch_norms
 from models.catalogue import Entry, entry_named, resolve
 from models.errors import WeightsMissing, WeightsRefused
 
 
 def entry_for(data: bytes, path: Path, name: str = "resnet18") -> Entry:
-    """A catalogue entry for a file with just this content."""
+    """Write a file with this content; return its catalogue entry."""
     path.write_bytes(data)
     return replace(
         entry_named(name), file=path.name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)
     )
 
 
-def saved(thing: Any) -> bytes:
+def saved(content: Any) -> bytes:
     buffer = io.BytesIO()
-    torch.save(thing, buffer)
+    torch.save(content, buffer)
     return buffer.getvalue()
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
-def test_our_efficientnet_lite_is_bitwise_the_package_it_replaces(name: str, tmp_path: Path) -> None:
+def test_efficientnet_lite_equals_the_package_it_replaces_bit_for_bit(name: str, tmp_path: Path) -> None:
     entry, path = resolve(name, tmp_path)
-    theirs = EfficientNet.from_pretrained(name.replace("_", "-"), weights_path=str(path)).eval()
-    ours = build(entry, path)
+    package = EfficientNet.from_pretrained(name.replace("_", "-"), weights_path=str(path)).eval()
+    model = build(entry, path)
     side = entry.preprocessing.input_px
-    pictures = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    inputs = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        features, logits = ours(pictures)
-        assert torch.equal(logits, theirs(pictures))
-        assert torch.equal(features, theirs.extract_features(pictures).mean((2, 3))) or torch.allclose(
-            features, theirs.extract_features(pictures).mean((2, 3)), atol=1e-6
+        features, logits = model(inputs)
+        assert torch.equal(logits, package(inputs))
+        assert torch.equal(features, package.extract_features(inputs).mean((2, 3))) or torch.allclose(
+            features, package.extract_features(inputs).mean((2, 3)), atol=1e-6
         )
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "resnet50"])
-@pytest.mark.parametrize("pictures", [1, 2, 5])
-def test_packing_replaces_every_convolution_and_keeps_the_answer(name: str, pictures: int) -> None:
-    torch.manual_seed(4)
-    network = fold_batch_norms(architecture(name).eval()).requires_grad_(False)
-    batch = torch.randn(pictures, 3, 224, 224)
-    with torch.inference_mode():
-        before = network(batch)[1]
-        assert pack(network, torch.zeros(2, 3, 224, 224))
-        after = network(batch)[1]
-    assert not any(isinstance(layer, torch.nn.Conv2d) for layer in network.modules())
-    assert torch.allclose(before, after, atol=1e-4 * float(before.abs().max()))
-
-
-def test_a_torch_that_cannot_pack_leaves_the_network_as_it_was() -> None:
-    network = fold_batch_norms(architecture("resnet18").eval()).requires_grad_(False)
-    layers = list(network.modules())
-    double = network.double()  # no kernel packs these
-    assert not pack(double, torch.zeros(2, 3, 64, 64, dtype=torch.float64))
-    assert list(double.modules()) == layers
-
-
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "resnet50"])
-def test_folding_removes_every_batch_norm_and_keeps_the_answer(name: str) -> None:
+def test_folding_removes_every_batch_norm_and_keeps_the_outputs(name: str) -> None:
     torch.manual_seed(2)
-    network = architecture(name).eval()
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):  # fresh ones would fold into almost nothing
+    model = architecture(name).eval()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):  # a fresh one would fold into almost nothing
             layer.get_buffer("running_mean").uniform_(-0.1, 0.1)
             layer.get_buffer("running_var").uniform_(0.5, 1.5)
             layer.weight.data.uniform_(0.5, 1.0)
             layer.bias.data.uniform_(-0.1, 0.1)
     side = 96
-    pictures = torch.randn(2, 3, side, side)
+    inputs = torch.randn(2, 3, side, side)
     with torch.inference_mode():
-        before = network(pictures)[1]
-        after = fold_batch_norms(network)(pictures)[1]
-    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in network.modules())
+        before = model(inputs)[1]
+        after = fold_batch_norms(model)(inputs)[1]
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in model.modules())
     assert torch.allclose(before, after, rtol=1e-4, atol=1e-4 * before.abs().max().item())
 
 
@@ -110,6 +87,8 @@ def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
 
 
 class Evil:
+    """Unpickling it makes a folder."""
+
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (self.marker,)
 
@@ -117,12 +96,12 @@ class Evil:
         self.marker = marker
 
 
-def pickled(thing: Any) -> bytes:
-    return pickle.dumps(thing, protocol=2)
+def pickled(content: Any) -> bytes:
+    return pickle.dumps(content, protocol=2)
 
 
 @pytest.mark.parametrize("wrap", [saved, pickled])
-def test_code_in_a_pickle_does_not_run_even_where_the_digest_holds(wrap: Any, tmp_path: Path) -> None:
+def test_code_in_a_pickle_does_not_run_even_if_the_digest_matches(wrap: Any, tmp_path: Path) -> None:
     marker = tmp_path / "it-ran"
     path = tmp_path / "evil.pth"
     entry = entry_for(wrap({"conv1.weight": Evil(str(marker))}), path)
@@ -132,25 +111,25 @@ def test_code_in_a_pickle_does_not_run_even_where_the_digest_holds(wrap: Any, tm
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ({"fc.weight": torch.zeros(3)}, "does not hold the parameters of resnet18"),
         ([torch.zeros(3)], "no table of parameters"),
     ],
 )
-def test_other_tensors_are_refused(content: Any, says: str, tmp_path: Path) -> None:
+def test_tensors_of_another_model_are_refused(content: Any, message: str, tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     entry = entry_for(saved(content), path)
-    with pytest.raises(WeightsRefused, match=says):
+    with pytest.raises(WeightsRefused, match=message):
         build(entry, path)
 
 
-def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
+def test_a_missing_file_raises_weights_missing(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"gone\.pth"):
         build(entry_named("resnet18"), tmp_path / "gone.pth")
 
 
-def test_the_classifier_passes_the_reason_on(tmp_path: Path) -> None:
+def test_load_classifier_passes_the_reason_on(tmp_path: Path) -> None:
     path = tmp_path / "bad.pth"
     path.write_bytes(b"nothing")
     with pytest.raises(ModelRefused, match=r"bad\.pth \(7 bytes\) is not the resnet18 of the catalogue"):

@@ -1,4 +1,4 @@
-"""The catalogue says what the publishers say, and finds weights without loading anything."""
+"""The catalogue has the publishers' facts, and finds weights without loading anything."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from models.errors import UnknownModel, WeightsMissing
 RESNETS = [name for name in load_catalogue() if name.startswith("resnet")]
 
 
-def test_every_resnet_of_the_issue_is_there() -> None:
-    wanted = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-    wanted += ["resnet50_v2", "resnet101_v2", "resnet152_v2"]
-    assert wanted == RESNETS
+def test_every_resnet_is_listed() -> None:
+    expected = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    expected += ["resnet50_v2", "resnet101_v2", "resnet152_v2"]
+    assert expected == RESNETS
 
 
 @pytest.mark.parametrize("name", RESNETS)
-def test_the_facts_are_those_of_torchvisions_enums(name: str) -> None:
+def test_facts_equal_those_of_torchvisions_enums(name: str) -> None:
     entry = entry_named(name)
     weights = tv.get_model_weights(entry.architecture)[
         "IMAGENET1K_V2" if name.endswith("_v2") else "IMAGENET1K_V1"
@@ -43,16 +43,16 @@ def test_the_facts_are_those_of_torchvisions_enums(name: str) -> None:
     assert entry.acc1 == weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
     assert entry.source == f"torchvision {type(weights).__name__}.{weights.name}"
     assert list(class_names()) == weights.meta["categories"]
-    transforms, way = weights.transforms(), entry.preprocessing
-    assert [way.input_px] == transforms.crop_size
-    assert [way.resize_px] == transforms.resize_size
-    assert way.interpolation == transforms.interpolation.value
-    assert list(way.mean) == transforms.mean
-    assert list(way.std) == transforms.std
-    assert way.scale == 255
+    transforms, preprocessing = weights.transforms(), entry.preprocessing
+    assert [preprocessing.input_px] == transforms.crop_size
+    assert [preprocessing.resize_px] == transforms.resize_size
+    assert preprocessing.interpolation == transforms.interpolation.value
+    assert list(preprocessing.mean) == transforms.mean
+    assert list(preprocessing.std) == transforms.std
+    assert preprocessing.scale == 255
 
 
-def test_the_classes_are_where_the_subjects_look() -> None:
+def test_the_house_cats_are_classes_281_to_285() -> None:
     names = class_names()
     assert len(names) == CLASSES
     assert names[281:286] == ("tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat")
@@ -70,14 +70,14 @@ def test_auto_prefers_the_best_resnet_on_disk_and_v1_to_v2(tmp_path: Path) -> No
     )
 
 
-def test_a_half_fetched_file_counts_for_nothing(tmp_path: Path) -> None:
+def test_a_partly_fetched_file_does_not_count(tmp_path: Path) -> None:
     entry = entry_named("resnet50")
     (tmp_path / f"{entry.file}.part").touch()
     assert weights_path(entry, tmp_path) is None
     assert resolve("auto", tmp_path)[0].name == "efficientnet_lite0"
 
 
-def test_what_is_missing_says_what_to_do(tmp_path: Path) -> None:
+def test_missing_weights_and_unknown_names_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="catloader models fetch resnet50"):
         resolve("resnet50", tmp_path)
     with pytest.raises(UnknownModel, match=r"resnet5.*there are resnet18.*auto"):

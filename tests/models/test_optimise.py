@@ -1,3 +1,5 @@
+"""OpenVINO variants: made once, verified, and found again by weights, preprocessing and precision."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -14,60 +16,60 @@ from models import openvino_ir
 from models.errors import OptimiseFailed, WeightsMissing, WeightsRefused
 from models.optimise import optimise
 from scripts._photos import CAT, NOT_CAT
-from tests.support import openvino_variants as forms
+from tests.support import openvino_variants
 from tests.support.photo_sets import PhotoSet
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_name_differs_wherever_the_numbers_would() -> None:
-    entry = forms.ENTRY
-    way = dataclasses.replace(entry.preprocessing, resize_px=300)
+def test_the_name_differs_wherever_the_outputs_would() -> None:
+    entry = openvino_variants.ENTRY
+    preprocessing = dataclasses.replace(entry.preprocessing, resize_px=300)
     names = {
         openvino_ir.stem(entry, "a" * 64, "int8", "c" * 64),
         openvino_ir.stem(entry, "b" * 64, "int8", "c" * 64),
         openvino_ir.stem(entry, "a" * 64, "fp32", "c" * 64),
         openvino_ir.stem(entry, "a" * 64, "int8", "d" * 64),
-        openvino_ir.stem(dataclasses.replace(entry, preprocessing=way), "a" * 64, "int8", "c" * 64),
+        openvino_ir.stem(dataclasses.replace(entry, preprocessing=preprocessing), "a" * 64, "int8", "c" * 64),
     }
 
     assert len(names) == 5
     assert openvino_ir.stem(entry, "a" * 64, "int8", "c" * 64) in names
 
 
-def test_it_is_made_once_and_again_when_it_is_broken(tmp_path: Path) -> None:
-    entry, there = forms.made("fp32")
+def test_a_variant_is_made_once_and_again_when_it_is_damaged(tmp_path: Path) -> None:
+    entry, manifest = openvino_variants.made("fp32")
     for suffix in (".xml", ".bin", ".json"):
-        (tmp_path / there.path.with_suffix(suffix).name).write_bytes(
-            there.path.with_suffix(suffix).read_bytes()
+        (tmp_path / manifest.path.with_suffix(suffix).name).write_bytes(
+            manifest.path.with_suffix(suffix).read_bytes()
         )
-    numbers = tmp_path / there.path.with_suffix(".bin").name
-    copied_ns, whole = numbers.stat().st_mtime_ns, numbers.read_bytes()
+    weights = tmp_path / manifest.path.with_suffix(".bin").name
+    copied_ns, whole = weights.stat().st_mtime_ns, weights.read_bytes()
 
-    assert optimise(entry, forms.weights(), tmp_path, "fp32").bin_sha256 == there.bin_sha256
-    assert numbers.stat().st_mtime_ns == copied_ns
+    assert optimise(entry, openvino_variants.weights(), tmp_path, "fp32").bin_sha256 == manifest.bin_sha256
+    assert weights.stat().st_mtime_ns == copied_ns
 
-    numbers.write_bytes(whole[:-100])
-    again = optimise(entry, forms.weights(), tmp_path, "fp32")
-    assert again.bin_sha256 == there.bin_sha256
-    assert numbers.read_bytes() == whole
+    weights.write_bytes(whole[:-100])
+    again = optimise(entry, openvino_variants.weights(), tmp_path, "fp32")
+    assert again.bin_sha256 == manifest.bin_sha256
+    assert weights.read_bytes() == whole
     openvino_ir.verify(again)
 
 
-def test_nothing_but_the_three_files_is_left() -> None:
-    _, manifest = forms.made("bf16")
+def test_only_the_three_files_are_left() -> None:
+    _, manifest = openvino_variants.made("bf16")
 
-    assert {path.suffix for path in forms.folder().glob(f"{manifest.path.stem}*")} == {
+    assert {path.suffix for path in openvino_variants.folder().glob(f"{manifest.path.stem}*")} == {
         ".xml",
         ".bin",
         ".json",
     }
-    assert not list(forms.folder().glob(".*"))
+    assert not list(openvino_variants.folder().glob(".*"))
 
 
 def test_bf16_is_half_the_size_and_int8_a_quarter() -> None:
     sizes = {
-        precision: forms.made(precision)[1].path.with_suffix(".bin").stat().st_size
+        precision: openvino_variants.made(precision)[1].path.with_suffix(".bin").stat().st_size
         for precision in openvino_ir.PRECISIONS
     }
 
@@ -80,69 +82,82 @@ def test_int8_scores_are_near_those_of_fp32(photo_set: PhotoSet) -> None:
 
     files = {label: photo_set.files(label) for label in (CAT, NOT_CAT)}
     some = [(file, label) for label, all_ in files.items() for file in all_[:: max(1, len(all_) // 40)]]
-    pixels = np.stack([decode(file.read_bytes(), forms.ENTRY.preprocessing) for file, _ in some])
+    pixels = np.stack([decode(file.read_bytes(), openvino_variants.ENTRY.preprocessing) for file, _ in some])
     is_cat = np.array([label == CAT for _, label in some])
     if not photo_set.is_large:  # for the difference of two precisions, mirrored photos are other photos
         pixels, is_cat = np.concatenate([pixels, pixels[:, :, ::-1]]), np.tile(is_cat, 2)
     scores = {}
     for precision in ("fp32", "int8"):
-        logits = OpenVinoClassifier(*forms.made(precision)).run(pixels).logits
+        logits = OpenVinoClassifier(*openvino_variants.made(precision)).run(pixels).logits
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores[precision] = shares[:, 281:286].sum(axis=1) / shares.sum(axis=1)
 
     assert np.abs(scores["int8"] - scores["fp32"]).mean() < 0.03
-    for found in scores.values():
-        wins = (found[is_cat][:, np.newaxis] > found[~is_cat]).mean()
+    for score in scores.values():
+        wins = (score[is_cat][:, np.newaxis] > score[~is_cat]).mean()
         assert wins > 0.98
 
 
-def test_int8_tells_what_it_was_made_from() -> None:
-    _, manifest = forms.made("int8")
+def test_an_int8_manifest_names_its_sources() -> None:
+    _, manifest = openvino_variants.made("int8")
 
-    assert manifest.made["calibration"]["photos"] == len(forms.views())
+    assert manifest.made["calibration"]["photos"] == len(openvino_variants.crops())
     assert manifest.made["against_fp32"]["top1_agreement"] > 0.8
     assert set(manifest.made["versions"]) >= {"torch", "openvino", "nncf"}
 
 
 @pytest.mark.parametrize(
-    ("precision", "why"), [("int8", "50 calibration photos or more; 3 were"), ("fp16", "fp32, bf16")]
+    ("precision", "reason"), [("int8", "50 calibration photos or more; 3 were"), ("fp16", "fp32, bf16")]
 )
-def test_what_it_cannot_make_it_says(precision: str, why: str, tmp_path: Path) -> None:
-    with pytest.raises(OptimiseFailed, match=why):
-        optimise(forms.ENTRY, forms.weights(), tmp_path, precision, forms.views()[:3])
+def test_a_variant_that_cannot_be_made_is_refused_with_the_reason(
+    precision: str, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OptimiseFailed, match=reason):
+        optimise(
+            openvino_variants.ENTRY,
+            openvino_variants.weights(),
+            tmp_path,
+            precision,
+            openvino_variants.crops()[:3],
+        )
     assert not list(tmp_path.iterdir())
 
 
-def test_other_weights_are_another_network() -> None:
-    entry, manifest = forms.made("fp32")
+def test_a_variant_of_other_weights_or_preprocessing_does_not_count() -> None:
+    entry, manifest = openvino_variants.made("fp32")
 
-    assert openvino_ir.manifests(entry, forms.folder(), "fp32") == [manifest]
-    stranger = dataclasses.replace(entry, sha256="0" * 64)
-    assert openvino_ir.manifests(stranger, forms.folder(), "fp32") == []
-    way = dataclasses.replace(entry.preprocessing, mean=(0.0, 0.0, 0.0))
-    assert openvino_ir.manifests(dataclasses.replace(entry, preprocessing=way), forms.folder(), "fp32") == []
+    assert openvino_ir.manifests(entry, openvino_variants.folder(), "fp32") == [manifest]
+    other_weights = dataclasses.replace(entry, sha256="0" * 64)
+    assert openvino_ir.manifests(other_weights, openvino_variants.folder(), "fp32") == []
+    preprocessing = dataclasses.replace(entry.preprocessing, mean=(0.0, 0.0, 0.0))
+    assert (
+        openvino_ir.manifests(
+            dataclasses.replace(entry, preprocessing=preprocessing), openvino_variants.folder(), "fp32"
+        )
+        == []
+    )
 
 
-def test_of_several_the_newest_is_taken(tmp_path: Path) -> None:
-    entry, manifest = forms.made("fp32")
+def test_the_newest_of_several_is_taken(tmp_path: Path) -> None:
+    entry, manifest = openvino_variants.made("fp32")
     for day in ("02", "03", "01"):
         path = tmp_path / f"{entry.name}-fp32-{day}.xml"
         made = {"date": f"2026-01-{day}"}
         openvino_ir.write_manifest(dataclasses.replace(manifest, path=path, made=made))
 
-    found = openvino_ir.manifests(entry, tmp_path, "fp32")
+    newest_first = openvino_ir.manifests(entry, tmp_path, "fp32")
 
-    assert [manifest.made["date"] for manifest in found] == ["2026-01-03", "2026-01-02", "2026-01-01"]
-    assert openvino_ir.get(entry, tmp_path, "fp32") == found[0]
+    assert [manifest.made["date"] for manifest in newest_first] == ["2026-01-03", "2026-01-02", "2026-01-01"]
+    assert openvino_ir.get(entry, tmp_path, "fp32") == newest_first[0]
 
 
-def test_where_there_is_none_it_says_how_to_make_one(tmp_path: Path) -> None:
+def test_a_missing_variant_names_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="catloader models optimise efficientnet_lite0 --precision fp32"):
-        openvino_ir.get(forms.ENTRY, tmp_path, "fp32")
+        openvino_ir.get(openvino_variants.ENTRY, tmp_path, "fp32")
 
 
-def test_a_broken_card_is_refused_and_one_of_another_format_passed_over(tmp_path: Path) -> None:
-    entry, manifest = forms.made("fp32")
+def test_a_broken_manifest_is_refused_and_one_of_another_format_skipped(tmp_path: Path) -> None:
+    entry, manifest = openvino_variants.made("fp32")
     path = tmp_path / f"{entry.name}-fp32-x.json"
     facts = json.loads(manifest.path.with_suffix(".json").read_text())
 
@@ -154,19 +169,24 @@ def test_a_broken_card_is_refused_and_one_of_another_format_passed_over(tmp_path
         openvino_ir.manifests(entry, tmp_path, "fp32")
 
 
-_MAKES = """
+_IMPORT_WITHOUT_NETWORK = """
 import socket, sys
 def refuse(*_): raise SystemExit("the network was used")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from models.optimise import _package
-_package("openvino"), _package("nncf")
+from models.optimise import _import
+_import("openvino"), _import("nncf")
 print("openvino_telemetry.main" in sys.modules)
 """
 
 
-def test_making_reports_to_nobody() -> None:
+def test_openvino_and_nncf_do_not_use_the_network() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _MAKES], cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", _IMPORT_WITHOUT_NETWORK],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
     assert done.stdout.strip() == "False"

@@ -123,7 +123,7 @@ def test_the_pipeline_benchmark_says_what_it_can_not_use(
     ("arguments", "said"),
     [
         (["--variants", "torch-int3"], "no variant torch-int3"),
-        (["--models", "resnet1000", "--variants", "torch-fp32"], "no network called 'resnet1000'"),
+        (["--models", "resnet1000", "--variants", "torch-fp32"], "no model called 'resnet1000'"),
     ],
 )
 def test_the_speed_benchmark_says_what_it_does_not_know(

@@ -1,4 +1,4 @@
-"""OpenVINO forms of a real network, made once for all tests of this run."""
+"""OpenVINO variants of a real model, made once for all tests of this run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from models.catalogue import Entry, entry_named, weights_path
 from models.openvino_ir import Manifest
-from models.optimise import LEAST_CALIBRATION, Pictures, optimise
+from models.optimise import MIN_CALIBRATION_PHOTOS, Pixels, optimise
 
 ENTRY = entry_named("efficientnet_lite0")
 
@@ -35,26 +35,26 @@ def folder() -> Path:
 
 @functools.cache
 def made(precision: str) -> tuple[Entry, Manifest]:
-    calibration = views() if precision == "int8" else ()
+    calibration = crops() if precision == "int8" else ()
     return ENTRY, optimise(ENTRY, weights(), folder(), precision, calibration)
 
 
 @functools.cache
-def views() -> tuple[Pictures, ...]:
-    """Crops of scikit-image's photos, at the network's size."""
+def crops() -> tuple[Pixels, ...]:
+    """Crops of scikit-image's photos, at the model's input size."""
     rng, side = np.random.default_rng(0), ENTRY.preprocessing.input_px
-    found = []
-    for number in range(LEAST_CALIBRATION):
+    crops = []
+    for number in range(MIN_CALIBRATION_PHOTOS):
         image = photo(("chelsea", "astronaut", "coffee", "rocket")[number % 4])
         size = int(min(image.size) * rng.uniform(0.6, 1.0))
         left = int(rng.integers(0, image.width - size + 1))
         top = int(rng.integers(0, image.height - size + 1))
         crop = image.resize((side, side), box=(left, top, left + size, top + size))
-        found.append(np.asarray(crop)[:, :: rng.choice([-1, 1])])
-    return tuple(found)
+        crops.append(np.asarray(crop)[:, :: rng.choice([-1, 1])])
+    return tuple(crops)
 
 
 def photo(name: str) -> Image.Image:
-    """One of scikit-image's own."""
-    read: Callable[[], Pictures] = getattr(skimage.data, name)
+    """One of scikit-image's own photos."""
+    read: Callable[[], Pixels] = getattr(skimage.data, name)
     return Image.fromarray(read())

@@ -153,7 +153,7 @@ def test_a_shadow_lists_flips_and_who_is_right(on_site: Run, engine: Engine, tmp
         == 1
     )
     assert _statuses(engine) == before
-    assert "no network called" in _one_line(on_site("models", "shadow", "resnet5"))
+    assert "no model called" in _one_line(on_site("models", "shadow", "resnet5"))
     assert "not on disk" in _one_line(on_site("models", "shadow", "resnet50"))
 
 
@@ -237,7 +237,7 @@ def test_files_are_checked_as_the_site_is_set(typed: Run, tmp_path: Path) -> Non
 
 def test_a_network_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> None:
     assert "not on disk" in _one_line(typed("models", "promote", "resnet50"))
-    assert "no network called" in _one_line(typed("models", "promote", "auto"))
+    assert "no model called" in _one_line(typed("models", "promote", "auto"))
     _broken_profile(tmp_path / "profiles")
     assert "self-test" in _one_line(typed("models", "promote", "efficientnet_lite0"))
     assert not (tmp_path / "model.json").exists()

@@ -18,7 +18,8 @@ from checker.decision.subject import load_subject
 from checker.errors import ModelRefused, UnreadableImage
 from checker.pixels import colour, nvjpeg, simd_jpeg
 from checker.pixels.decode import decode
-from checker.runtimes.select import RuntimeRequest, load_checker
+from checker.runtimes.select import load_checker
+from checker.runtimes.variants import RuntimeRequest
 from models.catalogue import Preprocessing, entry_named, resolve
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""The batcher: company in one forward pass, and everybody gets their own."""
+"""The batcher: micro-batches share a forward pass, and each caller gets its own rows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from checker.values import Activations, ModelInfo, Pixels
 from models.catalogue import Preprocessing, resolve
 
 ENTRY, PATH = resolve("efficientnet_lite0", Path())
-FOREVER_MS = 60_000.0
+ENDLESS_MS = 60_000.0
 POISON = 255
 
 
-class Counting:
-    """Says of each picture its first byte, all in one pass; and keeps how large the passes were."""
+class FirstByte:
+    """A classifier whose logit is each input's first byte; records the size of each forward pass."""
 
-    model_info = ModelInfo("counting", "ab" * 32, "torch", "fp16", "cuda:0 none")
+    model_info = ModelInfo("first-byte", "ab" * 32, "torch", "fp16", "cuda:0 none")
     preprocessing: Preprocessing = ENTRY.preprocessing
     input_px = 1
 
@@ -31,68 +31,85 @@ class Counting:
         self.passes: list[int] = []
         self.threads: set[str] = set()
         self.closed = False
-        self.entered, self.may_go = threading.Event(), threading.Event()
-        self.may_go.set()
+        self.running, self.gate = threading.Event(), threading.Event()
+        self.gate.set()
 
     def run(self, batch: Pixels) -> Activations:
-        self.entered.set()
-        self.may_go.wait(10)
+        self.running.set()
+        self.gate.wait(10)
         self.passes.append(len(batch))
         self.threads.add(threading.current_thread().name)
         if (batch == POISON).any():
             raise ClassifierFailed("poison")
-        said = batch.reshape(len(batch), -1)[:, :1].astype(np.float32)
-        return Activations(said, -said)
+        first_bytes = batch.reshape(len(batch), -1)[:, :1].astype(np.float32)
+        return Activations(first_bytes, -first_bytes)
 
     def close(self) -> None:
         self.closed = True
 
 
-def pictures(*values: int) -> Pixels:
+def inputs(*values: int) -> Pixels:
     return np.array(values, dtype=np.uint8).reshape(-1, 1, 1, 1)
 
 
-def test_batches_that_come_together_share_a_pass_and_get_their_own_rows() -> None:
-    inner = Counting()
-    # It would wait for good: only a full pass ends the waiting.
-    batcher = Batcher(inner, wait_ms=FOREVER_MS, most_pictures=8)
+def test_batches_in_one_window_share_a_pass_and_get_their_own_rows() -> None:
+    inner = FirstByte()
+    # With an endless window only a full pass ends the waiting.
+    batcher = Batcher(inner, window_ms=ENDLESS_MS, max_inputs=8)
     with ThreadPoolExecutor(4) as pool:
-        said = list(pool.map(lambda n: batcher.run(pictures(2 * n, 2 * n + 1)), range(4)))
+        results = list(pool.map(lambda n: batcher.run(inputs(2 * n, 2 * n + 1)), range(4)))
     assert inner.passes == [8]
     assert inner.threads == {"forward"}
-    for n, own in enumerate(said):
-        assert own.logits.ravel().tolist() == [2 * n, 2 * n + 1]
-        assert own.features.ravel().tolist() == [-2 * n, -2 * n - 1]
-        assert own.inputs_per_forward == 8
+    for n, result in enumerate(results):
+        assert result.logits.ravel().tolist() == [2 * n, 2 * n + 1]
+        assert result.features.ravel().tolist() == [-2 * n, -2 * n - 1]
+        assert result.inputs_per_forward == 8
     batcher.close()
     assert inner.closed
 
 
-def test_a_lonely_batch_does_not_wait_for_good() -> None:
-    batcher = Batcher(Counting(), wait_ms=1)
-    assert batcher.run(pictures(7)).logits.tolist() == [[7.0]]
+def test_without_a_window_batches_share_the_pass_after_the_one_that_runs() -> None:
+    inner = FirstByte()
+    inner.gate.clear()
+    batcher = Batcher(inner)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(batcher.run, inputs(0))
+        assert inner.running.wait(10)
+        others = [pool.submit(batcher.run, inputs(n, n)) for n in (1, 2, 3)]
+        with batcher._changed:
+            assert batcher._changed.wait_for(lambda: len(batcher._waiting) == 3, 10)
+        inner.gate.set()
+        assert first.result(10).logits.ravel().tolist() == [0]
+        assert [other.result(10).logits.ravel().tolist() for other in others] == [[1, 1], [2, 2], [3, 3]]
+    assert inner.passes == [1, 6]
     batcher.close()
 
 
-def test_a_pass_never_grows_beyond_its_bound() -> None:
-    inner = Counting()
-    batcher = Batcher(inner, wait_ms=20, most_pictures=4)
+def test_a_single_batch_runs_when_the_window_ends() -> None:
+    batcher = Batcher(FirstByte(), window_ms=1)
+    assert batcher.run(inputs(7)).logits.tolist() == [[7.0]]
+    batcher.close()
+
+
+def test_a_pass_never_exceeds_its_bound() -> None:
+    inner = FirstByte()
+    batcher = Batcher(inner, window_ms=20, max_inputs=4)
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda n: batcher.run(pictures(n, n, n)), range(6)))
+        list(pool.map(lambda n: batcher.run(inputs(n, n, n)), range(6)))
     assert sum(inner.passes) == 18
     assert max(inner.passes) == 3  # two batches of three would be six
-    batcher.run(pictures(*range(9)))  # one that is larger by itself goes through
+    batcher.run(inputs(*range(9)))  # a batch above the bound runs in a pass of its own
     assert inner.passes[-1] == 9
     batcher.close()
 
 
-def test_nobody_fails_for_the_companys_sake() -> None:
-    inner = Counting()
-    batcher = Batcher(inner, wait_ms=FOREVER_MS, most_pictures=6)
+def test_one_failing_request_does_not_fail_the_batch() -> None:
+    inner = FirstByte()
+    batcher = Batcher(inner, window_ms=ENDLESS_MS, max_inputs=6)
 
     def run(value: int) -> Activations | ClassifierFailed:
         try:
-            return batcher.run(pictures(value, value))
+            return batcher.run(inputs(value, value))
         except ClassifierFailed as error:
             return error
 
@@ -103,33 +120,33 @@ def test_nobody_fails_for_the_companys_sake() -> None:
     assert isinstance(last, Activations)
     assert first.logits.ravel().tolist() == [1, 1]
     assert last.logits.ravel().tolist() == [3, 3]
-    assert first.inputs_per_forward == 2  # as it really ran
+    assert first.inputs_per_forward == 2  # it ran again, alone
     batcher.close()
 
 
-def test_what_is_at_work_at_the_end_is_still_done_and_nothing_after_it() -> None:
-    inner = Counting()
-    inner.may_go.clear()
-    batcher = Batcher(inner, wait_ms=0)
+def test_close_finishes_the_running_pass_and_refuses_later_calls() -> None:
+    inner = FirstByte()
+    inner.gate.clear()
+    batcher = Batcher(inner)
     with ThreadPoolExecutor(2) as pool:
-        at_work = pool.submit(batcher.run, pictures(5))
-        assert inner.entered.wait(10)
+        running = pool.submit(batcher.run, inputs(5))
+        assert inner.running.wait(10)
         closing = pool.submit(batcher.close)
-        inner.may_go.set()
-        assert at_work.result(timeout=10).logits.tolist() == [[5.0]]
+        inner.gate.set()
+        assert running.result(timeout=10).logits.tolist() == [[5.0]]
         closing.result(timeout=10)
     with pytest.raises(ClassifierFailed, match="closed"):
-        batcher.run(pictures(1))
+        batcher.run(inputs(1))
 
 
-def test_with_a_real_network_everybody_gets_what_they_would_get_alone() -> None:
-    network = TorchClassifier(ENTRY, PATH, device="cpu")
+def test_a_real_model_gives_the_same_logits_in_a_shared_pass() -> None:
+    model = TorchClassifier(ENTRY, PATH, device="cpu")
     rng = np.random.default_rng(0)
     batches = [rng.integers(0, 256, (2, 224, 224, 3), dtype=np.uint8) for _ in range(4)]
-    alone = [network.run(batch).logits for batch in batches]
-    batcher = Batcher(network, wait_ms=50)
+    expected = [model.run(batch).logits for batch in batches]
+    batcher = Batcher(model, window_ms=50)
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(batcher.run, batches))
-    for wanted, found in zip(alone, together, strict=True):
-        assert np.array_equal(wanted, found.logits)
+        results = list(pool.map(batcher.run, batches))
+    for logits, result in zip(expected, results, strict=True):
+        assert np.array_equal(result.logits, logits)
     batcher.close()

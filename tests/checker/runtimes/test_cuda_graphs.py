@@ -1,4 +1,4 @@
-"""Recorded forward passes. On a machine with a GPU its graphs are tried, else a stand-in on the CPU."""
+"""Recorded forward passes: real graphs on a machine with a GPU, elsewhere a stand-in on the CPU."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from checker.runtimes import cuda_graphs
 from checker.runtimes.cuda_graphs import Forward, Graphs, Outputs, Record, Replay, cuda_recorder
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-PICTURE = torch.zeros(1, 4, 4, 3, dtype=torch.uint8, device=DEVICE)
+EXAMPLE = torch.zeros(1, 4, 4, 3, dtype=torch.uint8, device=DEVICE)
 
 
-def stand_in(forward: Forward, pictures: Tensor) -> Replay:
-    """As a graph does: reads the same input again and writes over the same outputs."""
-    outputs = forward(pictures)
+def stand_in(forward: Forward, inputs: Tensor) -> Replay:
+    """As a graph: each replay reads the same inputs and overwrites the same outputs."""
+    outputs = forward(inputs)
 
     def replay() -> Outputs:
-        for kept, new in zip(outputs, forward(pictures), strict=True):
-            kept.copy_(new)
+        for output, new in zip(outputs, forward(inputs), strict=True):
+            output.copy_(new)
         return outputs
 
     return replay
@@ -31,7 +31,7 @@ def stand_in(forward: Forward, pictures: Tensor) -> Replay:
 
 @pytest.fixture(params=["replays", "plain passes"])
 def faster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether replays win the trial."""
+    """Let replays, or plain passes, win the timing."""
     seconds = iter([1.0, 2.0] * 100 if request.param == "replays" else [2.0, 1.0] * 100)
     monkeypatch.setattr(cuda_graphs, "_median_s", lambda _: next(seconds))
     return bool(request.param == "replays")
@@ -43,14 +43,14 @@ def record() -> Record:
 
 
 class Sums:
-    """Of each picture the sum of its bytes, and its double; keeps the size of each pass."""
+    """A forward: the sum of each input's bytes, and its double; records the size of each pass."""
 
     def __init__(self) -> None:
         self.passes: list[int] = []
 
-    def __call__(self, pictures: Tensor) -> Outputs:
-        self.passes.append(len(pictures))
-        sums = pictures.float().sum(dim=(1, 2, 3))
+    def __call__(self, inputs: Tensor) -> Outputs:
+        self.passes.append(len(inputs))
+        sums = inputs.float().sum(dim=(1, 2, 3))
         return sums, 2 * sums
 
 
@@ -58,61 +58,63 @@ def batch(count: int) -> Tensor:
     return torch.randint(256, (count, 4, 4, 3), dtype=torch.uint8)
 
 
-def test_every_picture_gets_its_own_numbers_at_every_size(faster: bool, record: Record) -> None:
-    found = Graphs(Sums(), PICTURE, record)
-    assert found.sizes == ((2, 8, 16, 24, 32, 40, 48, 56, 64) if faster else ())
+def test_every_input_gets_its_own_outputs_at_every_size(faster: bool, record: Record) -> None:
+    graphs = Graphs(Sums(), EXAMPLE, record)
+    assert graphs.sizes == ((2, 8, 16, 24, 32, 40, 48, 56, 64) if faster else ())
     for count in (64, 1, 2, 3, 7, 8, 9, 33, 65, 2):
-        pictures = batch(count)
-        sums, doubles = found(pictures)
-        expected = pictures.float().sum(dim=(1, 2, 3))
+        inputs = batch(count)
+        sums, doubles = graphs(inputs)
+        expected = inputs.float().sum(dim=(1, 2, 3))
         assert torch.equal(sums, expected)
         assert torch.equal(doubles, 2 * expected)
 
 
-@pytest.mark.skipif(DEVICE == "cuda", reason="a graph's replay does not call Python")
+@pytest.mark.skipif(DEVICE == "cuda", reason="replaying a graph does not call Python")
 @pytest.mark.parametrize("faster", ["replays"], indirect=True)
-def test_a_batch_is_filled_up_to_the_next_size_and_a_large_one_runs_as_it_is(faster: bool) -> None:
+def test_a_batch_is_filled_up_to_the_next_size_and_a_large_one_runs_plain(faster: bool) -> None:
     forward = Sums()
-    found = Graphs(forward, PICTURE, stand_in)
+    graphs = Graphs(forward, EXAMPLE, stand_in)
     forward.passes.clear()
     for count in (1, 3, 9, 64, 65, 200):
-        found(batch(count))
+        graphs(batch(count))
     assert forward.passes == [2, 8, 16, 64, 65, 200]
 
 
 @pytest.mark.parametrize("faster", ["replays"], indirect=True)
-def test_what_cannot_be_recorded_runs_without(faster: bool, caplog: pytest.LogCaptureFixture) -> None:
-    def refuses(_forward: Forward, pictures: Tensor) -> Replay:
-        if len(pictures) == 8:
+def test_a_model_that_cannot_be_recorded_runs_without_graphs(
+    faster: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuses(forward: Forward, inputs: Tensor) -> Replay:
+        if len(inputs) == 8:
             raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
-        return stand_in(_forward, pictures)
+        return stand_in(forward, inputs)
 
-    found = Graphs(Sums(), PICTURE, refuses)
-    assert found.sizes == ()
+    graphs = Graphs(Sums(), EXAMPLE, refuses)
+    assert graphs.sizes == ()
     assert "without CUDA graphs: operation not permitted when stream is capturing" in caplog.text
     assert "more of it" not in caplog.text
-    pictures = batch(3)
-    assert torch.equal(found(pictures)[0], pictures.float().sum(dim=(1, 2, 3)))
+    inputs = batch(3)
+    assert torch.equal(graphs(inputs)[0], inputs.float().sum(dim=(1, 2, 3)))
 
 
 @pytest.mark.parametrize("wrong", [1.1, float("nan")])
 @pytest.mark.parametrize("faster", ["replays"], indirect=True)
-def test_a_replay_with_other_numbers_is_never_used(
+def test_a_replay_with_different_outputs_is_never_used(
     faster: bool, wrong: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def off(forward: Forward, pictures: Tensor) -> Replay:
-        replay = stand_in(forward, pictures)
-        return (lambda: tuple(output * wrong for output in replay())) if len(pictures) == 16 else replay
+    def off(forward: Forward, inputs: Tensor) -> Replay:
+        replay = stand_in(forward, inputs)
+        return (lambda: tuple(output * wrong for output in replay())) if len(inputs) == 16 else replay
 
     with caplog.at_level(logging.WARNING):
-        assert 16 not in Graphs(Sums(), PICTURE, off).sizes
-    assert "for 16 pictures gives other numbers" in caplog.text
+        assert 16 not in Graphs(Sums(), EXAMPLE, off).sizes
+    assert "for 16 inputs gives different outputs" in caplog.text
 
 
 @pytest.mark.parametrize("faster", ["replays"], indirect=True)
-def test_threads_never_get_each_others_numbers(faster: bool, record: Record) -> None:
-    def slow(forward: Forward, pictures: Tensor) -> Replay:
-        replay = record(forward, pictures)
+def test_threads_never_get_each_others_outputs(faster: bool, record: Record) -> None:
+    def slow(forward: Forward, inputs: Tensor) -> Replay:
+        replay = record(forward, inputs)
 
         def late() -> Outputs:
             time.sleep(0.002)
@@ -120,31 +122,31 @@ def test_threads_never_get_each_others_numbers(faster: bool, record: Record) -> 
 
         return late
 
-    found = Graphs(Sums(), PICTURE, slow)
+    graphs = Graphs(Sums(), EXAMPLE, slow)
 
     def own(number: int) -> bool:
-        pictures = batch(2 + number % 7)
-        return torch.equal(found(pictures)[0], pictures.float().sum(dim=(1, 2, 3)))
+        inputs = batch(2 + number % 7)
+        return torch.equal(graphs(inputs)[0], inputs.float().sum(dim=(1, 2, 3)))
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(own, range(64)))
 
 
-def test_the_trial_takes_the_faster_way() -> None:
-    """By the clock: a plain pass takes 5 ms, a replay nothing or 20."""
+def test_only_sizes_that_are_faster_are_replayed() -> None:
+    """With the real clock: a plain pass takes 5 ms, a replay almost none, or 20."""
 
     class Slow(Sums):
-        def __call__(self, pictures: Tensor) -> Outputs:
+        def __call__(self, inputs: Tensor) -> Outputs:
             time.sleep(0.005)
-            return super().__call__(pictures)
+            return super().__call__(inputs)
 
-    def record(_forward: Forward, pictures: Tensor) -> Replay:
-        replay = stand_in(Sums(), pictures)
+    def record(_forward: Forward, inputs: Tensor) -> Replay:
+        replay = stand_in(Sums(), inputs)
 
         def late() -> Outputs:
             time.sleep(0.02)
             return replay()
 
-        return late if len(pictures) > 32 else replay
+        return late if len(inputs) > 32 else replay
 
-    assert Graphs(Slow(), PICTURE, record).sizes == (2, 8, 16, 24, 32)
+    assert Graphs(Slow(), EXAMPLE, record).sizes == (2, 8, 16, 24, 32)

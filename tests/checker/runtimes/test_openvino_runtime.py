@@ -1,3 +1,5 @@
+"""The OpenVINO runtime: the outputs of torch, the same bits in every batch, verified files."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -13,7 +15,7 @@ from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Classifier
 from checker.runtimes.openvino_runtime import OpenVinoClassifier
 from checker.values import Pixels
-from tests.support import openvino_variants as forms
+from tests.support import openvino_variants
 
 ROOT = Path(__file__).resolve().parents[3]
 TABBY_TO_EGYPTIAN = slice(281, 286)
@@ -21,76 +23,78 @@ TABBY_TO_EGYPTIAN = slice(281, 286)
 
 @pytest.fixture
 def classifier() -> OpenVinoClassifier:
-    return OpenVinoClassifier(*forms.made("fp32"), workers=2)
+    return OpenVinoClassifier(*openvino_variants.made("fp32"), workers=2)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Pixels:
-    return np.stack(forms.views()[:11])
+def inputs() -> Pixels:
+    return np.stack(openvino_variants.crops()[:11])
 
 
-def test_it_says_what_torch_says(classifier: OpenVinoClassifier, pictures: Pixels) -> None:
+def test_outputs_equal_those_of_torch(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
     import torch
 
     from models.build import build
 
-    way = forms.ENTRY.preprocessing
-    normalised = (pictures / way.scale - np.array(way.mean)) / np.array(way.std)
+    preprocessing = openvino_variants.ENTRY.preprocessing
+    normalised = (inputs / preprocessing.scale - np.array(preprocessing.mean)) / np.array(preprocessing.std)
     with torch.inference_mode():
         batch = torch.from_numpy(normalised.astype(np.float32)).permute(0, 3, 1, 2)
-        features, logits = build(forms.ENTRY, forms.weights())(batch)
+        features, logits = build(openvino_variants.ENTRY, openvino_variants.weights())(batch)
 
-    said = classifier.run(pictures)
+    activations = classifier.run(inputs)
 
-    np.testing.assert_allclose(said.logits, logits.numpy(), atol=1e-4 * float(logits.abs().max()))
-    np.testing.assert_allclose(said.features, features.numpy(), atol=1e-4 * float(features.abs().max()))
-    assert said.logits.dtype == said.features.dtype == np.float32
+    np.testing.assert_allclose(activations.logits, logits.numpy(), atol=1e-4 * float(logits.abs().max()))
+    np.testing.assert_allclose(
+        activations.features, features.numpy(), atol=1e-4 * float(features.abs().max())
+    )
+    assert activations.logits.dtype == activations.features.dtype == np.float32
 
 
-def test_a_cat_is_a_cat(classifier: OpenVinoClassifier, pictures: Pixels) -> None:
-    chelsea = classifier.run(pictures[:1]).logits[0]
+def test_a_cat_is_a_cat(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
+    chelsea = classifier.run(inputs[:1]).logits[0]
 
     assert chelsea.argmax() in range(1000)[TABBY_TO_EGYPTIAN]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_picture_gets_the_same_numbers_in_any_company(precision: str, pictures: Pixels) -> None:
-    alone = OpenVinoClassifier(*forms.made(precision), workers=1)
-    many = OpenVinoClassifier(*forms.made(precision), workers=3)
-    expected = [alone.run(picture[np.newaxis]) for picture in pictures]
+def test_an_input_gets_the_same_outputs_in_any_batch_and_stream(precision: str, inputs: Pixels) -> None:
+    one_stream = OpenVinoClassifier(*openvino_variants.made(precision), workers=1)
+    three_streams = OpenVinoClassifier(*openvino_variants.made(precision), workers=3)
+    expected = [one_stream.run(single[np.newaxis]) for single in inputs]
 
-    together = many.run(pictures)
-    pair_after_a_burst = many.run(pictures[:2])  # its pictures go to two streams
+    batch = three_streams.run(inputs)
+    pair_after_a_batch = three_streams.run(inputs[:2])  # spread over two streams
+    starts = [*range(9)] * 4
     with ThreadPoolExecutor(8) as pool:  # more threads than streams
-        crowd = list(pool.map(lambda place: many.run(pictures[place : place + 3]), [*range(9)] * 4))
+        parallel = list(pool.map(lambda start: three_streams.run(inputs[start : start + 3]), starts))
 
-    for place, wanted in enumerate(expected):
-        assert (together.logits[place] == wanted.logits[0]).all()
-        assert (together.features[place] == wanted.features[0]).all()
-    for place in (0, 1):
-        assert (pair_after_a_burst.logits[place] == expected[place].logits[0]).all()
-    for place, said in zip([*range(9)] * 4, crowd, strict=True):
-        assert (
-            said.logits == np.concatenate([wanted.logits for wanted in expected[place : place + 3]])
-        ).all()
+    for row, single in enumerate(expected):
+        assert (batch.logits[row] == single.logits[0]).all()
+        assert (batch.features[row] == single.features[0]).all()
+    for row in (0, 1):
+        assert (pair_after_a_batch.logits[row] == expected[row].logits[0]).all()
+    for start, result in zip(starts, parallel, strict=True):
+        rows = np.concatenate([single.logits for single in expected[start : start + 3]])
+        assert (result.logits == rows).all()
 
 
-def test_it_is_a_classifier_and_says_who_it_is(classifier: OpenVinoClassifier) -> None:
-    seam: Classifier = classifier
+def test_it_is_a_classifier_with_its_model_info(classifier: OpenVinoClassifier) -> None:
+    port: Classifier = classifier
 
-    assert (seam.model_info.runtime, seam.model_info.precision, seam.model_info.device) == (
+    assert (port.model_info.runtime, port.model_info.precision, port.model_info.device) == (
         "openvino",
         "fp32",
         "cpu",
     )
-    assert seam.model_info.weights_sha256 == forms.ENTRY.sha256
-    assert seam.model_info.versions["openvino"]
-    assert seam.input_px == forms.ENTRY.preprocessing.input_px
-    assert seam.preprocessing == forms.ENTRY.preprocessing
+    assert port.model_info.weights_sha256 == openvino_variants.ENTRY.sha256
+    assert port.model_info.versions["openvino"]
+    assert port.input_px == openvino_variants.ENTRY.preprocessing.input_px
+    assert port.preprocessing == openvino_variants.ENTRY.preprocessing
 
 
-def test_an_int8_network_has_weights_of_its_own() -> None:
-    entry, manifest = forms.made("int8")
+def test_an_int8_variant_has_a_weights_digest_of_its_own() -> None:
+    entry, manifest = openvino_variants.made("int8")
 
     model_info = OpenVinoClassifier(entry, manifest).model_info
 
@@ -98,21 +102,21 @@ def test_an_int8_network_has_weights_of_its_own() -> None:
     assert model_info.weights_sha256 == manifest.bin_sha256 != entry.sha256
 
 
-def test_pictures_of_another_size_are_refused_and_the_next_ones_are_not(
-    classifier: OpenVinoClassifier, pictures: Pixels
+def test_a_batch_of_another_size_fails_and_the_next_one_runs(
+    classifier: OpenVinoClassifier, inputs: Pixels
 ) -> None:
-    with pytest.raises(ClassifierFailed, match="failed on 3 pictures"):
-        classifier.run(pictures[:3, :100])
+    with pytest.raises(ClassifierFailed, match="failed on 3 inputs"):
+        classifier.run(inputs[:3, :100])
 
-    assert len(classifier.run(pictures[:3]).logits) == 3
+    assert len(classifier.run(inputs[:3]).logits) == 3
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".xml"])
-def test_files_that_are_not_what_the_card_says_are_refused(suffix: str, tmp_path: Path) -> None:
-    entry, manifest = forms.made("fp32")
+def test_files_that_differ_from_the_manifest_are_refused(suffix: str, tmp_path: Path) -> None:
+    entry, manifest = openvino_variants.made("fp32")
     for kind in (".xml", ".bin"):
-        (tmp_path / f"net{kind}").write_bytes(manifest.path.with_suffix(kind).read_bytes())
-    copy = dataclasses.replace(manifest, path=tmp_path / "net.xml")
+        (tmp_path / f"model{kind}").write_bytes(manifest.path.with_suffix(kind).read_bytes())
+    copy = dataclasses.replace(manifest, path=tmp_path / "model.xml")
     OpenVinoClassifier(entry, copy)
     altered = copy.path.with_suffix(suffix)
     altered.write_bytes(altered.read_bytes()[:-1] + b"?")
@@ -144,8 +148,8 @@ threads = [threading.Thread(target=first) for _ in range(4)]
 """
 
 
-def test_first_calls_from_several_threads_do_not_wait_for_each_other_for_good() -> None:
-    _entry, manifest = forms.made("fp32")
+def test_first_calls_from_several_threads_do_not_deadlock() -> None:
+    _entry, manifest = openvino_variants.made("fp32")
     for _ in range(3):
         subprocess.run(
             [sys.executable, "-c", _FIRST_CALLS, str(manifest.path.parent)], cwd=ROOT, check=True, timeout=30

@@ -1,4 +1,4 @@
-"""The golden photo: whatever is wrong between its bytes and its score, nothing is served."""
+"""The self-test: any fault between the golden photo's bytes and its score refuses the model."""
 
 from __future__ import annotations
 
@@ -23,17 +23,24 @@ from checker.errors import ModelRefused
 from checker.evaluation.golden import golden_test
 from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
-from checker.runtimes.self_test import self_test
+from checker.runtimes.self_test import SelfTestFailed, self_test
 from checker.runtimes.torch_runtime import TorchClassifier
 from models.build import architecture
-from models.catalogue import Entry, Preprocessing, class_names, entry_named, weights_path
+from models.catalogue import (
+    Entry,
+    Preprocessing,
+    class_names,
+    default_weights_dir,
+    entry_named,
+    weights_path,
+)
 
 ENTRY = entry_named("efficientnet_lite0")
 HOUSE_CAT = load_subject("house_cat")
 
 
 def weights() -> Path:
-    path = weights_path(ENTRY, Path("models/weights"))
+    path = weights_path(ENTRY, default_weights_dir())
     assert path is not None
     return path
 
@@ -44,14 +51,14 @@ def load(entry: Entry = ENTRY) -> Classifier:
 
 @pytest.fixture(scope="module")
 def classifier() -> Iterator[Classifier]:
-    network = load()
-    yield network
-    network.close()
+    classifier = load()
+    yield classifier
+    classifier.close()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier) -> Path:
-    """A profile with its golden photo, as ``scripts/calibrate.py`` leaves it."""
+    """A folder with a profile and its golden photo, as calibration writes them."""
     folder = tmp_path_factory.mktemp("profiles")
     rate = Rate(1, 100, 0.01, 0.002, 0.05)
     profile = Profile(
@@ -70,9 +77,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier) -> 
 @pytest.fixture
 def profile(folder: Path, classifier: Classifier) -> Profile:
     key = ProfileKey.of(classifier.model_info, classifier.preprocessing, HOUSE_CAT)
-    found = find_profile(key, [folder])
-    assert found is not None
-    return found
+    profile = find_profile(key, [folder])
+    assert profile is not None
+    return profile
 
 
 def rule(profile: Profile, names: tuple[str, ...] | None = None) -> ThresholdRule:
@@ -87,7 +94,7 @@ def prepared_as(**changes: Any) -> Entry:
     return dataclasses.replace(ENTRY, preprocessing=dataclasses.replace(ENTRY.preprocessing, **changes))
 
 
-def test_the_measured_network_stands_it(classifier: Classifier, profile: Profile) -> None:
+def test_the_measured_model_passes(classifier: Classifier, profile: Profile) -> None:
     self_test(classifier, rule(profile))
 
 
@@ -104,16 +111,16 @@ def test_the_measured_network_stands_it(classifier: Classifier, profile: Profile
     ids="-".join,
 )
 def test_another_preprocessing_is_refused(profile: Profile, change: dict[str, Any]) -> None:
-    network = load(prepared_as(**change))
-    with pytest.raises(ModelRefused, match="preprocessing, decoder, classes or weights"):
-        self_test(network, rule(profile))
+    classifier = load(prepared_as(**change))
+    with pytest.raises(SelfTestFailed, match="preprocessing, decoder, class order or weights differ"):
+        self_test(classifier, rule(profile))
 
 
 def test_swapped_classes_are_refused(classifier: Classifier, profile: Profile) -> None:
-    """Also two that the golden photo does not show, and those of a profile made before they were compared."""
+    """Also two that the golden photo does not show; and with a profile older than the digest of the names."""
     names = list(class_names())
     names[1], names[2] = names[2], names[1]
-    with pytest.raises(ModelRefused, match="names of the classes, or their order"):
+    with pytest.raises(ModelRefused, match="the class names, or their order, differ"):
         self_test(classifier, rule(profile, tuple(names)))
     names = list(class_names())
     names[281:286] = names[282:286] + names[281:282]
@@ -140,7 +147,7 @@ def test_red_and_blue_swapped_are_refused(classifier: Classifier, profile: Profi
 
 
 def test_other_weights_are_refused(profile: Profile, tmp_path: Path) -> None:
-    """Weights that the catalogue would let through, with another digest: a network trained on."""
+    """Weights that the catalogue accepts, with another digest: a model trained further."""
     state = torch.load(weights(), weights_only=True)
     name = next(name for name, value in reversed(state.items()) if value.ndim == 2)
     state[name] = state[name] * 1.1
@@ -148,7 +155,7 @@ def test_other_weights_are_refused(profile: Profile, tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save(state, path)
     other = TorchClassifier(dataclasses.replace(ENTRY, sha256=""), path, device="cpu")
-    with pytest.raises(ModelRefused, match="weights are other ones"):
+    with pytest.raises(ModelRefused, match="weights differ from calibration"):
         self_test(other, rule(profile))
 
 
@@ -172,12 +179,12 @@ def settings(tmp_path: Path, folder: Path) -> Settings:
     return Settings(data_dir=tmp_path, model=ENTRY.name, device="cpu", runtime="torch", precision="fp32")
 
 
-def test_the_site_stands_it_when_it_loads(tmp_path: Path, folder: Path) -> None:
+def test_the_site_runs_it_when_it_loads_a_model(tmp_path: Path, folder: Path) -> None:
     loaded = load_model(settings(tmp_path, folder))
     loaded.classifier.close()
 
 
-def test_the_site_refuses_a_network_that_does_not(tmp_path: Path, folder: Path) -> None:
+def test_the_site_refuses_a_model_that_fails(tmp_path: Path, folder: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     data = json.loads((folder / "lite0.json").read_text())
@@ -191,23 +198,23 @@ def test_the_site_refuses_a_network_that_does_not(tmp_path: Path, folder: Path) 
 def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
     classifier: Classifier, folder: Path
 ) -> None:
-    """No profile fits then; it must not pass for a network that was never measured."""
+    """No profile matches then; the model must not run as one that was never measured."""
     other: Preprocessing = prepared_as(mean=(120.0, 120.0, 120.0)).preprocessing
-    network = load(prepared_as(mean=other.mean))
-    assert find_profile(ProfileKey.of(network.model_info, other, HOUSE_CAT), [folder]) is None
+    changed_model = load(prepared_as(mean=other.mean))
+    assert find_profile(ProfileKey.of(changed_model.model_info, other, HOUSE_CAT), [folder]) is None
     blank = ThresholdRule(HOUSE_CAT, class_names())
     with pytest.raises(ModelRefused, match=r"prepares photos as .*120.* where .*127.* was measured"):
-        self_test(network, blank, [folder])
-    # Another decoder was asked for: its verdicts are marked as uncalibrated.
+        self_test(changed_model, blank, [folder])
+    # With another decoder the verdicts are marked as uncalibrated instead.
     on_gpu = SimpleNamespace(
-        model_info=network.model_info, preprocessing=prepared_as(decoder="nvjpeg").preprocessing
+        model_info=changed_model.model_info, preprocessing=prepared_as(decoder="nvjpeg").preprocessing
     )
     self_test(cast(Classifier, on_gpu), blank, [folder])
     never_measured = ThresholdRule(load_subject("dog"), class_names())
     self_test(classifier, never_measured, [folder])
 
 
-def test_the_folder_tool_refuses_too(
+def test_the_folder_tool_refuses_it_too(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = json.loads((folder / "lite0.json").read_text())

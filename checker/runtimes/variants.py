@@ -1,0 +1,120 @@
+"""The variants of a model: one runtime with one precision each. Selection tries them fastest first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from checker.decision.profile import Profile, ProfileKey, find_profile
+from checker.decision.subject import Subject
+from checker.errors import ModelRefused
+from checker.runtimes.processor import cpu_flags, multiplies_bf16
+from models import openvino_ir
+from models.catalogue import Entry
+from models.digest import verify
+from models.errors import ModelsError
+
+logger = logging.getLogger(__name__)
+
+# Fastest first, as measured by scripts/benchmark_speed.py.
+_ON_CPU = (
+    ("openvino", "int8"),
+    ("openvino", "bf16"),
+    ("torch", "bf16"),
+    ("openvino", "fp32"),
+    ("torch", "fp32"),
+)
+_ON_GPU = (("torch", "fp16"), ("torch", "bf16"), ("torch", "fp32"))
+# Importing torch takes seconds and memory, so it is asked for a GPU only where one of these drivers is.
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeRequest:
+    """The runtime settings of a site or of one run of the folder tool."""
+
+    device: str
+    """``auto`` (a GPU where there is one), ``cpu`` or ``cuda``."""
+    runtime: str
+    """``auto``, ``torch`` or ``openvino``."""
+    precision: str
+    """``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``."""
+    max_fpr: float
+    max_fnr: float
+    profile_folders: tuple[Path, ...]
+    """Searched in this order: the site's own profiles before the shipped ones."""
+    weights_dir: Path
+    """Folder of the OpenVINO variants made on this machine."""
+    workers: int = 0
+    """Threads that will call the classifier; 0: one per core."""
+    decoder: str = "cpu"
+    """``cpu``, or ``nvjpeg`` on a GPU (experimental)."""
+    cuda_graphs: bool = False
+    """Record CUDA graphs on a GPU (experimental)."""
+    batching_window_ms: float = 0.0
+    """On a GPU, how long a forward pass waits for more micro-batches (experimental)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A model in one runtime and precision, not loaded yet."""
+
+    runtime: str
+    precision: str
+    manifest: openvino_ir.Manifest | None
+    """The files of an OpenVINO variant."""
+    profile: Profile | None
+    """None: its error rates were not measured."""
+
+    def __str__(self) -> str:
+        return f"{'OpenVINO' if self.runtime == 'openvino' else self.runtime} {self.precision}"
+
+
+def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) -> Iterator[Variant]:
+    """Yield the available variants that match the request, fastest first.
+
+    Raises:
+        ModelRefused: the weights differ from the catalogue, or a profile is broken.
+    """
+    on_gpu = request.runtime != "openvino" and request.device != "cpu" and _has_gpu()
+    if request.device == "cuda" and not on_gpu:
+        return
+    preprocessing = entry.decoded_by(request.decoder).preprocessing
+    for runtime, precision in _ON_GPU if on_gpu else _ON_CPU:
+        if request.runtime not in ("auto", runtime) or request.precision not in ("auto", precision):
+            continue
+        if runtime == "openvino" and request.decoder != "cpu":
+            continue  # it runs on the host, where nvjpeg does not decode
+        if (runtime, precision, request.precision) == ("torch", "bf16", "auto") and not (
+            on_gpu or multiplies_bf16(cpu_flags())
+        ):
+            continue
+        for weights_sha256, manifest in _weights(entry, path, request, runtime, precision):
+            key = ProfileKey(weights_sha256, preprocessing.key, runtime, precision, subject)
+            yield Variant(runtime, precision, manifest, find_profile(key, request.profile_folders))
+
+
+def _weights(
+    entry: Entry, path: Path, request: RuntimeRequest, runtime: str, precision: str
+) -> Sequence[tuple[str, openvino_ir.Manifest | None]]:
+    """List the weights in this runtime and precision: their sha256, and their manifest for OpenVINO."""
+    try:
+        if runtime == "torch":
+            return [(verify(entry, path), None)]
+        manifests = openvino_ir.manifests(entry, request.weights_dir, precision)
+        return [(manifest.weights_sha256, manifest) for manifest in manifests]
+    except ModelsError as error:
+        if runtime in ("torch", request.runtime):
+            raise ModelRefused(str(error)) from error
+        logger.warning("OpenVINO %s is not used: %s", precision, error)
+        return []
+
+
+def _has_gpu() -> bool:
+    if not any(Path(driver).exists() for driver in _GPU_DRIVERS):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

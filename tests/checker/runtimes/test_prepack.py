@@ -1,0 +1,35 @@
+"""Prepacked convolutions: the same outputs, and the plain model where they can't be packed."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from checker.runtimes.prepack import pack
+from models.build import architecture, fold_batch_norms
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "resnet50"])
+@pytest.mark.parametrize("inputs", [1, 2, 5])
+def test_packing_replaces_every_convolution_and_keeps_the_outputs(name: str, inputs: int) -> None:
+    torch.manual_seed(4)
+    model = fold_batch_norms(architecture(name).eval()).requires_grad_(False)
+    batch = torch.randn(inputs, 3, 224, 224)
+    with torch.inference_mode():
+        before = model(batch)[1]
+        assert pack(model, torch.zeros(2, 3, 224, 224))
+        after = model(batch)[1]
+    assert not any(isinstance(layer, torch.nn.Conv2d) for layer in model.modules())
+    assert torch.allclose(before, after, atol=1e-4 * float(before.abs().max()))
+
+
+def test_a_model_that_cannot_be_packed_stays_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    model = fold_batch_norms(architecture("resnet18").eval()).requires_grad_(False)
+    layers = list(model.modules())
+    double = model.double()  # no kernel packs these
+    with caplog.at_level(logging.DEBUG):
+        assert not pack(double, torch.zeros(2, 3, 64, 64, dtype=torch.float64))
+    assert list(double.modules()) == layers
+    assert "the convolutions are not packed" in caplog.text

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checker.runtimes.processor import cpu_flags, multiplies_bf16, saturates_int8
+
+ZEN_3 = "fpu sse4_2 fma avx avx2"
+CASCADE_LAKE = f"{ZEN_3} avx512f avx512_vnni"
+SAPPHIRE_RAPIDS = f"{CASCADE_LAKE} avx_vnni avx512_bf16 amx_bf16 amx_int8"
+
+
+@pytest.mark.parametrize(
+    ("flags", "bf16", "saturates"),
+    [
+        (ZEN_3, False, True),
+        (CASCADE_LAKE, False, False),
+        (f"{ZEN_3} avx_vnni", False, False),  # Alder Lake
+        (SAPPHIRE_RAPIDS, True, False),
+        ("", False, False),  # unknown: nothing is claimed
+    ],
+)
+def test_flags_tell_bf16_and_saturating_int8(
+    flags: str, bf16: bool, saturates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nmodel name\t: x\nflags\t\t: {flags}\nprocessor\t: 1\n")
+    assert cpu_flags(cpuinfo) == frozenset(flags.split())
+    assert multiplies_bf16(cpu_flags(cpuinfo)) is bf16
+    assert saturates_int8(cpu_flags(cpuinfo)) is saturates
+
+
+def test_flags_that_onednn_must_not_use_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"flags\t\t: {SAPPHIRE_RAPIDS}\n")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert not multiplies_bf16(cpu_flags(cpuinfo))
+    assert saturates_int8(cpu_flags(cpuinfo))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
+    assert not saturates_int8(cpu_flags(cpuinfo))
+
+
+def test_a_system_without_cpuinfo_has_no_flags(tmp_path: Path) -> None:
+    assert cpu_flags(tmp_path / "none") == frozenset()
