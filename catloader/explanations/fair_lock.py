@@ -1,4 +1,4 @@
-"""One at a time, and in the order of coming, though nobody is kept waiting: who comes in vain comes again."""
+"""A fair, non-blocking lock: a rejected caller keeps its place in line if it retries within `patience_s`."""
 
 from __future__ import annotations
 
@@ -7,37 +7,40 @@ import time
 from collections.abc import Callable
 
 
-class Turns:
-    """Thread-safe."""
+class FairLock:
+    """A lock for named callers. Thread-safe."""
 
     def __init__(self, patience_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """
         Args:
-            patience_s: who has not come again for so long has given up.
+            patience_s: a caller that has not retried for this long loses its place.
         """
         self._patience_s, self._clock = patience_s, clock
         self._guard = threading.Lock()
-        self._came_s: dict[int, float] = {}
-        """Who came in vain, in the order of coming first, and when last."""
-        self._taken = False
+        self._last_tries_s: dict[int, float] = {}
+        """Time of each rejected caller's last attempt, in the order of their first ones."""
+        self._locked = False
 
     @property
-    def taken(self) -> bool:
-        return self._taken
+    def locked(self) -> bool:
+        return self._locked
 
-    def take(self, who: int) -> bool:
-        """Whether it is theirs; then ``end`` has to follow. Else they keep their place by coming again."""
+    def acquire(self, caller: int) -> bool:
+        """Take the lock, to be released afterwards, or join the line and return False. Never waits."""
         with self._guard:
             now_s = self._clock()
-            self._came_s = {
-                other: last_s for other, last_s in self._came_s.items() if now_s - last_s < self._patience_s
+            self._last_tries_s = {
+                other: last_s
+                for other, last_s in self._last_tries_s.items()
+                if now_s - last_s < self._patience_s
             }
-            if self._taken or next(iter(self._came_s), who) != who:
-                self._came_s[who] = now_s
+            first_in_line = next(iter(self._last_tries_s), caller)
+            if self._locked or first_in_line != caller:
+                self._last_tries_s[caller] = now_s
                 return False
-            self._came_s.pop(who, None)
-            self._taken = True
+            self._last_tries_s.pop(caller, None)
+            self._locked = True
             return True
 
-    def end(self) -> None:
-        self._taken = False
+    def release(self) -> None:
+        self._locked = False

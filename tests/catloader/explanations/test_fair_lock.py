@@ -1,10 +1,10 @@
-"""Turns: one at a time, and nobody is kept out by those who are always there."""
+"""FairLock: one holder at a time, and no caller is locked out by callers that always retry."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from catloader.explanations.fair_lock import Turns
+from catloader.explanations.fair_lock import FairLock
 
 ANNA, BEN, CLEO = 1, 2, 3
 
@@ -16,48 +16,48 @@ class Clock:
         return self.now_s
 
 
-def test_one_at_a_time() -> None:
-    turns = Turns(6)
-    assert turns.take(ANNA)
-    assert turns.taken
-    assert not turns.take(ANNA)
-    assert not turns.take(BEN)
-    turns.end()
-    assert not turns.taken
+def test_one_holder_at_a_time() -> None:
+    lock = FairLock(6)
+    assert lock.acquire(ANNA)
+    assert lock.locked
+    assert not lock.acquire(ANNA)
+    assert not lock.acquire(BEN)
+    lock.release()
+    assert not lock.locked
 
 
-def test_alone_one_may_come_again_at_once() -> None:
-    turns = Turns(6)
+def test_a_lone_caller_may_acquire_again_at_once() -> None:
+    lock = FairLock(6)
     for _ in range(3):
-        assert turns.take(ANNA)
-        assert not turns.take(ANNA)
-        turns.end()
+        assert lock.acquire(ANNA)
+        assert not lock.acquire(ANNA)
+        lock.release()
 
 
-def test_who_came_in_vain_is_next_but_for_who_gave_up() -> None:
+def test_rejected_caller_is_next_unless_it_gave_up() -> None:
     clock = Clock()
-    turns = Turns(6, clock)
-    assert turns.take(ANNA)
-    assert not turns.take(BEN)
-    assert not turns.take(CLEO)
-    turns.end()
+    lock = FairLock(6, clock)
+    assert lock.acquire(ANNA)
+    assert not lock.acquire(BEN)
+    assert not lock.acquire(CLEO)
+    lock.release()
     clock.now_s += 5.9
-    assert not turns.take(ANNA)
-    assert not turns.take(CLEO), "Ben came before"
+    assert not lock.acquire(ANNA)
+    assert not lock.acquire(CLEO), "Ben is before her"
     clock.now_s += 0.2
-    assert not turns.take(ANNA), "Ben is gone, and Cleo came again"
-    assert turns.take(CLEO)
+    assert not lock.acquire(ANNA), "Ben has lost his place, Cleo has retried"
+    assert lock.acquire(CLEO)
 
 
-def test_three_who_always_come_get_as_many_turns_each() -> None:
+def test_three_persistent_callers_get_equal_shares() -> None:
     clock = Clock()
-    turns = Turns(6, clock)
-    had: Counter[int] = Counter()
+    lock = FairLock(6, clock)
+    acquired: Counter[int] = Counter()
     for _ in range(60):
-        # Anna is the quickest, always, and Cleo the slowest.
-        had[next(who for who in (ANNA, BEN, CLEO) if turns.take(who))] += 1
-        for other in (ANNA, BEN, CLEO):
-            assert not turns.take(other)
-        turns.end()
+        # Anna is always the quickest and Cleo the slowest.
+        acquired[next(caller for caller in (ANNA, BEN, CLEO) if lock.acquire(caller))] += 1
+        for caller in (ANNA, BEN, CLEO):
+            assert not lock.acquire(caller)
+        lock.release()
         clock.now_s += 3
-    assert all(19 <= had[who] <= 21 for who in (ANNA, BEN, CLEO))
+    assert all(19 <= acquired[caller] <= 21 for caller in (ANNA, BEN, CLEO))
