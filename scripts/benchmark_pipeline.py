@@ -43,7 +43,7 @@ from scripts._photos import named
 from scripts.command_line import CannotRun, new_file, report_errors, require
 from scripts.pipeline import rows as pipeline_rows
 from scripts.pipeline.report import as_text, shares, spread, targets
-from scripts.pipeline.sites import settings_for, site, store
+from scripts.pipeline.sites import lent, settings_for, site, store
 from scripts.pipeline.turns import classify, compare, drain
 from scripts.speed import photos as speed_photos
 from scripts.speed.variants import load_classifier, make_variants
@@ -83,7 +83,7 @@ def pipeline_share(
     settings: Settings, loaded: LoadedModel, prepared: Sequence[Prepared], plan: Plan
 ) -> dict[str, Any]:
     """Part A, for photos of one kind."""
-    with site(settings, "pipeline", lambda: loaded) as here:
+    with site(settings, "pipeline", lambda: lent(loaded)) as here:
         photos = store(here.services.objects, prepared, plan.photos)
         began = here.add(photos)
         turns = {
@@ -113,7 +113,7 @@ def growing(
         for rows in plan.rows:
             show(f"filling a table with {rows} photos")
             sites[rows] = stack.enter_context(
-                site(settings, f"rows_{rows}", lambda: loaded, rows=rows, pending=plan.pending)
+                site(settings, f"rows_{rows}", lambda: lent(loaded), rows=rows, pending=plan.pending)
             )
         show(f"claiming and finishing {plan.cycles} times {_CLAIMED} photos at each size")
         ms: dict[int, list[float]] = {rows: [] for rows in sites}

@@ -21,6 +21,7 @@ from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
 from checker.cores import available_cores
 from checker.pipeline import LoadedModel
+from checker.ports import Classifier
 from checker.service import CheckerService
 from checker.values import Rendition
 from scripts.pipeline import rows as pipeline_rows
@@ -49,6 +50,22 @@ class Site(NamedTuple):
             self.services.photos.reserve(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
             self.services.photos.add(new, now)
         return began
+
+
+class _Lent:
+    """A classifier that stays open when a borrower closes it: several sites check with one model."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.model_info, self.run = classifier.model_info, classifier.run
+        self.input_px, self.preprocessing = classifier.input_px, classifier.preprocessing
+
+    def close(self) -> None:
+        """Do nothing; the lender closes it."""
+
+
+def lent(loaded: LoadedModel) -> LoadedModel:
+    """Return the model for a ``CheckerService``, which closes what it loads."""
+    return loaded._replace(classifier=_Lent(loaded.classifier))
 
 
 @contextmanager

@@ -28,6 +28,14 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return measure(settings_for(folder, model="efficientnet_lite0"), _PLAN, lambda _: None)
 
 
+def test_the_model_stays_open_until_the_last_site_has_checked(tmp_path: Path) -> None:
+    """With torch: a closed OpenVINO model would compile once more and hide it."""
+    plan = Plan(rounds=1, photos=8, rows=(20, 40), cycles=2)
+    settings = settings_for(tmp_path, model="efficientnet_lite0", runtime="torch", precision="fp32")
+    results = measure(settings, plan, lambda _: None)
+    assert results["rows"]["drain_photos_per_s"].keys() == {"20", "40"}
+
+
 def test_the_ratio_is_that_of_the_two_medians_and_the_gap_is_told(results: dict[str, Any]) -> None:
     (found,) = results["photos"].values()
 
