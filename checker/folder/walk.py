@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
+from typing import BinaryIO
 
 from checker.errors import ClassifierFailed, UnreadableImage
 from checker.pipeline import LoadedModel, check_batch
@@ -135,7 +136,7 @@ def read(path: str | Path) -> bytes:
         too_large = facts.st_size > MAX_BYTES
         if not too_large:
             with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - the only way to give the flags
-                data = file.read(MAX_BYTES + 1) or b""  # None: nothing yet, in /proc
+                data = at_most(file, MAX_BYTES + 1)
             too_large = len(data) > MAX_BYTES  # some say 0, some grow
     except OSError as error:
         raise UnreadableImage(f"The file can't be read: {error.strerror or error}.") from error
@@ -144,6 +145,11 @@ def read(path: str | Path) -> bytes:
     if not data:
         raise UnreadableImage("The file is empty.")
     return data
+
+
+def at_most(file: BinaryIO, size_bytes: int) -> bytes:
+    """Read what is there without waiting; empty where nothing is there yet, as in ``/proc/kmsg``."""
+    return file.read(size_bytes) or b""  # None: reading would have to wait
 
 
 def _below(folder: str) -> Iterator[Found]:

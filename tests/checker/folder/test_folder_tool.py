@@ -29,7 +29,7 @@ from checker.errors import UnreadableImage
 from checker.folder import report
 from checker.folder import walk as folder_walk
 from checker.folder.arguments import parse
-from checker.folder.walk import Checked, Found, check_files, read, walk
+from checker.folder.walk import Checked, Found, at_most, check_files, read, walk
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.renditions import site_renditions
 from checker.pixels.sizes import DEFAULT_SIZES
@@ -404,9 +404,18 @@ def test_a_found_dog_is_called_no_cat(rule: ThresholdRule) -> None:
     )
 
 
-def test_a_file_that_has_nothing_to_say_yet_is_unreadable() -> None:
-    with pytest.raises(UnreadableImage):
-        read("/proc/kmsg")
+def test_a_file_that_has_nothing_to_read_yet_is_empty() -> None:
+    """As ``/proc/kmsg`` is at times; a pipe that must not wait always behaves so."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb"):
+        assert at_most(file, 10) == b""
+
+
+def test_an_empty_file_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(UnreadableImage, match="The file is empty"):
+        read(tmp_path / "empty.jpg")
 
 
 def test_a_large_transparent_picture_lies_on_white() -> None:
