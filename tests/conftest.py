@@ -25,9 +25,10 @@ from catloader.store.db.schema import metadata
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from scripts._photos import NoData
-from tests.support import hostile
+from tests.support import hostile, processor
 from tests.support.hostile import HostileCorpus
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
+from tests.support.signals import restore_for_children
 
 _POSTGRES_START_S = 20
 
@@ -41,6 +42,7 @@ def require(condition: object, reason: str) -> None:
 
 
 def pytest_configure() -> None:
+    restore_for_children()
     try:
         chosen_photos(os.environ)
     except NoData as error:
@@ -50,6 +52,7 @@ def pytest_configure() -> None:
 def pytest_report_header() -> list[str]:
     return [
         f"labelled photos: {chosen_photos(os.environ)}",
+        f"processor: {processor.described()}",
         f"hostile files: {', '.join(hostile.origins())}",
     ]
 

@@ -7,7 +7,6 @@ a time; the table tells what became of each.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -122,7 +121,7 @@ def _site(folder: Path) -> Iterator[_Site]:
     try:
         yield _Site(f"http://127.0.0.1:{port}", process, folder / "site.log")
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # where the demo is a background job, its children ignore SIGINT
         try:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:

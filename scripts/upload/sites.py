@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -103,7 +102,7 @@ def _must_run(process: subprocess.Popen[bytes]) -> Callable[[], None]:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGINT)
+    process.terminate()  # where the benchmark is a background job, its children ignore SIGINT
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:

@@ -163,7 +163,6 @@ def test_start_stop_and_start_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sig: sig.name)
 def test_a_stop_during_the_start_leaves_nothing(tmp_path: Path, sig: signal.Signals) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and the site would inherit that
     with _serving(tmp_path) as site:
         # The object store's process is there, the workers are not.
         site.until(lambda: len(site.family()) >= 2)

@@ -1,0 +1,76 @@
+"""The helpers of the tests that hide how and where the tests were started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import processor
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+_CHILD = """
+import signal
+print(*(signal.getsignal(number).name for number in (1, 3, 15)), signal.getsignal(2).__name__)
+"""
+_PARENT = f"""
+import signal, subprocess, sys
+from tests.support.signals import restore_for_children
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+restore_for_children()
+signal.raise_signal(signal.SIGINT)
+signal.raise_signal(signal.SIGHUP)
+subprocess.run([sys.executable, "-c", {_CHILD!r}], check=True)
+"""
+
+
+def test_children_get_default_signals_where_the_tests_run_in_the_background() -> None:
+    command = 'trap "" INT QUIT HUP TERM; exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, _PARENT],
+        cwd=_ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "SIG_DFL SIG_DFL SIG_DFL default_int_handler\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "has", "served"),
+    [
+        ({}, {"avx2", "avx512f", "avx512_vnni"}, ("openvino", "int8")),
+        ({}, {"avx2", "avx_vnni"}, ("openvino", "int8")),
+        ({}, {"avx2", "avx512f"}, ("torch", "fp32")),
+        ({}, {"avx2"}, ("torch", "fp32")),
+        (processor.AVX2_ONLY, {"avx2", "avx512f", "avx512_vnni"}, ("torch", "fp32")),
+        ({"ONEDNN_MAX_CPU_ISA": "avx2_vnni"}, {"avx2", "avx_vnni"}, ("openvino", "int8")),
+    ],
+)
+def test_int8_is_expected_only_with_vnni(
+    environment: dict[str, str], has: set[str], served: tuple[str, str]
+) -> None:
+    assert processor.served_variants(environment, has, "x86_64") == {served}
+
+
+@pytest.mark.parametrize("environment", processor.KINDS, ids=processor.KIND_NAMES)
+def test_the_runtimes_obey_when_they_are_held_back(environment: dict[str, str]) -> None:
+    code = (
+        "import openvino, torch; print(torch.backends.cpu.get_cpu_capability(),"
+        " torch.ops.mkldnn._is_mkldnn_bf16_supported(),"
+        " 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if environment:
+        assert done.stdout == "AVX2 False False\n"
+    elif "avx512f" in processor.flags() and not set(processor.AVX2_ONLY) & os.environ.keys():
+        assert done.stdout.startswith("AVX512 True")
