@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -161,11 +162,22 @@ def _dispatcher(settings: Settings, service: CheckerService | None, signer: Sign
     if settings.dispatch == "thread" and service is not None:
         return InProcess(service.wake)
     if settings.dispatch == "internal":
-        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - a comparison
-        return HttpPost(f"http://{host}:{settings.port}{WAKE_UP_PATH}", signer, retry_s=settings.sweep_s)
+        url = local_url(settings.host, settings.port)
+        return HttpPost(url + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
     if settings.dispatch == "external":
         return HttpPost(settings.checker_url.rstrip("/") + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
     return Off()
+
+
+def local_url(host: str, port: int) -> str:
+    """Return the address at which a program on this machine reaches a server that listens on ``host``."""
+    try:
+        address = ip_address(host)
+    except ValueError:  # a name
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        address = ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
 def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectStore) -> CheckerService:

@@ -145,16 +145,17 @@ def as_stored(data: bytes) -> Pictures:
 def _reviewed_photos() -> Iterable[LabelledPhoto]:
     from sqlalchemy import select
 
-    from catloader.server.data_dir import beside, usable_data_folder
+    from catloader.server.data_dir import prepare_data_dir
+    from catloader.server.object_store import shared_or_own_object_store
     from catloader.store.db.schema import photos
     from catloader.store.kinds import ObjectKind
     from catloader.wiring import build
 
     settings = Settings.from_environment(os.environ)
-    usable_data_folder(settings)
+    prepare_data_dir(settings)
     running = ExitStack()  # the photos are read later, so the embedded S3 stays until the end
     atexit.register(running.close)
-    services = build(running.enter_context(beside(settings)), checker=False)
+    services = build(running.enter_context(shared_or_own_object_store(settings)), checker=False)
     running.callback(services.close)
     objects = services.objects
     chosen = select(photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)

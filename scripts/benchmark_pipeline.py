@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from catloader.intake.prepare import Prepared, prepare
 from catloader.intake.upload import limits
-from catloader.server.data_dir import object_store
+from catloader.server.object_store import own_object_store
 from catloader.settings import Settings
 from catloader.wiring import Services, load_model
 from checker.decision.operating_point import ThresholdRule
@@ -170,7 +170,7 @@ def measure(
         "rounds": plan.rounds,
         "photos": {},
     }
-    with object_store(settings) as with_s3:
+    with own_object_store(settings) as with_s3:
         loaded = _stand_in(settings, stand_in) if stand_in else load_model(settings)
         model_info = loaded.classifier.model_info
         results["network"] = (

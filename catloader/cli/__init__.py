@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from catloader.cli import checks, models, records, site, users
+from catloader.cli import accounts, checks, database, models, promotion, records, site
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
 
 
-class _OneLine(click.Group):
-    """What we know to go wrong is told in one line, with exit code 1; a bug keeps its traceback."""
+class _OneLineErrors(click.Group):
+    """Show an expected error in one line, with exit code 1; a bug keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -22,9 +22,9 @@ class _OneLine(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=_OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """A photo-upload site, and the Cat Checker that looks at every photo.
+    """Photo-upload site whose Cat Checker looks at every photo.
 
     Settings are environment variables; `catloader settings` shows them.
     """
@@ -33,9 +33,9 @@ def main() -> None:
 for command in (
     site.serve,
     site.demo,
-    site.db,
     site.settings,
-    users.user,
+    database.db,
+    accounts.user,
     checks.check,
     checks.worker,
     checks.checker,
@@ -45,5 +45,5 @@ for command in (
 
 for command in (records.verify, records.recheck):
     checks.check.add_command(command)
-for command in (records.shadow, records.promote, records.rollback):
+for command in (records.shadow, promotion.promote, promotion.rollback):
     models.models.add_command(command)

@@ -1,85 +1,109 @@
-"""Checking photos from the command line, beside a running site or without one."""
+"""``catloader check``, ``worker`` and ``checker``: check photos, beside a running site or without one."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from catloader.cli.context import count, pass_settings
 from catloader.settings import Settings
+
+if TYPE_CHECKING:
+    from catloader.store.db.photos import Photo
 
 _SHOWN = 50
 
 
 @click.group()
 def check() -> None:
-    """The photos that wait for their check."""
+    """Check photos, list and repeat checks."""
 
 
 @check.command()
-def run() -> None:
-    """Check all that waits, then exit."""
+@pass_settings
+def run(settings: Settings) -> None:
+    """Check all waiting photos, then exit."""
     from catloader.server.commands import check_once
 
-    photos = check_once(Settings.from_environment())
-    click.echo(f"{photos} photo{'' if photos == 1 else 's'} checked.")
+    click.echo(f"{count(check_once(settings), 'photo')} checked.")
 
 
 @check.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def files(arguments: tuple[str, ...]) -> None:
-    """Check files and folders, without S3 or database: `python -m checker` with the site's settings."""
+@pass_settings
+def files(settings: Settings, arguments: tuple[str, ...]) -> None:
+    """Check files and folders, without S3 or database.
+
+    Runs `python -m checker` with the site's settings.
+    """
     from catloader.checks.promotion import resolve_model
     from checker.__main__ import main as check_files
 
-    settings = Settings.from_environment()
     command, rest = (["explain"], arguments[1:]) if arguments[:1] == ("explain",) else ([], arguments)
-    ours = ["--model", resolve_model(settings)[0].name, "--subject", settings.subject]
+    options = ["--model", resolve_model(settings)[0].name, "--subject", settings.subject]
     for option, folder in (
         ("--profiles", settings.data_dir / "profiles"),
         ("--weights-dir", settings.weights_dir),
     ):
-        ours += [option, str(folder)] if folder.is_dir() else []
+        options += [option, str(folder)] if folder.is_dir() else []
     if not command:
-        ours += ["--device", settings.device, "--runtime", settings.runtime]
-        ours += ["--precision", settings.precision, "--decoder", settings.decoder]
-        ours += ["--max-false-positive-rate", str(settings.max_false_positive_rate)]
-        ours += ["--max-false-negative-rate", str(settings.max_false_negative_rate)]
-    raise SystemExit(check_files([*command, *ours, *rest]))
+        options += ["--device", settings.device, "--runtime", settings.runtime]
+        options += ["--precision", settings.precision, "--decoder", settings.decoder]
+        options += ["--max-false-positive-rate", str(settings.max_false_positive_rate)]
+        options += ["--max-false-negative-rate", str(settings.max_false_negative_rate)]
+    raise SystemExit(check_files([*command, *options, *rest]))
 
 
 @check.command(name="list")
-def list_() -> None:
-    """Show what waits and how much of each verdict there is."""
-    from catloader.server.data_dir import database, usable_data_folder
+@pass_settings
+def list_(settings: Settings) -> None:
+    """Show waiting photos and the count of each status."""
+    from catloader.checks.status import checker_status
+    from catloader.server.database import migrated_database
     from catloader.store.db.photos import Photos
+    from catloader.wiring import local_url
 
-    settings = Settings.from_environment()
-    usable_data_folder(settings)
-    with database(settings) as engine:
+    with migrated_database(settings) as engine:
         photos = Photos(engine)
-        counted, waiting = photos.count_by_status(), photos.waiting(_SHOWN)
-    click.echo(", ".join(f"{status} {n}" for status, n in counted.items()))
-    for image in waiting:
-        error = f"  {image.check_error}" if image.check_error else ""
-        due = f"{image.next_attempt_at:%Y-%m-%d %H:%M:%S}"
-        click.echo(f"{image.id:>8}  {image.status:<8}  attempts {image.attempts}  due {due} UTC{error}")
+        counts, waiting = photos.count_by_status(), photos.waiting(_SHOWN)
+    click.echo(", ".join(f"{status} {number}" for status, number in counts.items()))
+    state = checker_status(settings, local_url(settings.host, settings.port))
+    click.echo(f"checker: {state}, {counts['checking']} in hand")
+    for photo in waiting:
+        click.echo(_waiting(photo))
+
+
+def _waiting(photo: Photo) -> str:
+    if photo.lease_until is not None:
+        due = f"in hand until {photo.lease_until:%Y-%m-%d %H:%M:%S} UTC at the latest"
+    else:
+        due = f"due {photo.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC"
+    error = f"  {photo.check_error}" if photo.check_error else ""
+    owner = f"user {photo.owner_id}"
+    return f"{photo.id:>8}  {photo.status:<8}  {owner:<10}  attempts {photo.attempts}  {due}{error}"
 
 
 @click.command()
-def worker() -> None:
-    """Check photos as they come, in a process of its own, until Ctrl-C."""
+@pass_settings
+def worker(settings: Settings) -> None:
+    """Check photos as they come, until Ctrl-C."""
+    click.echo("Starting the Cat Checker ...")
     from catloader.server.commands import work
 
-    work(Settings.from_environment())
+    work(settings)
 
 
 @click.group()
 def checker() -> None:
-    """The Cat Checker as a service of its own."""
+    """Run the Cat Checker as a service."""
 
 
 @checker.command()
-def serve() -> None:
-    """Listen for the signed wake-ups of CATCHECK_DISPATCH=external."""
+@pass_settings
+def serve(settings: Settings) -> None:
+    """Listen for signed wake-ups (CATCHECK_DISPATCH=external)."""
+    click.echo("Starting the Cat Checker ...")
     from catloader.server.commands import serve_checker
 
-    serve_checker(Settings.from_environment())
+    raise SystemExit(serve_checker(settings))

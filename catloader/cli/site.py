@@ -1,51 +1,41 @@
-"""The site itself: serve it, show it, bring its database up to date, tell its settings."""
+"""The site itself: serve it, demonstrate it, show its settings."""
 
 from __future__ import annotations
 
 import click
 
+from catloader.cli.context import pass_settings
 from catloader.settings import Settings, variables
 
 
 @click.command()
-def serve() -> None:
+@pass_settings
+def serve(settings: Settings) -> None:
     """Run the site until Ctrl-C."""
+    click.echo("Starting CatLoader ...")  # before the imports, which take a second
     from catloader.server.commands import serve as run
 
-    run(Settings.from_environment())
+    raise SystemExit(run(settings))
 
 
 @click.command()
 def demo() -> None:
-    """The main job from end to end, on free ports and in a temporary folder."""
+    """Upload and check sample photos on a temporary site."""
+    click.echo("Starting a temporary site ...")
     from catloader.demo.demo import demo as run
 
     raise SystemExit(run())
 
 
-@click.group()
-def db() -> None:
-    """The database."""
-
-
-@db.command()
-def migrate() -> None:
-    """Bring its tables up to date (`serve` does so by itself)."""
-    from catloader.server.data_dir import database, usable_data_folder
-
-    settings = Settings.from_environment()
-    usable_data_folder(settings)
-    with database(settings) as engine:
-        click.echo(f"{engine.url.render_as_string(hide_password=True)} is up to date.")
-
-
 @click.command()
-def settings() -> None:
-    """Show every setting; `*` marks those that are not the default."""
-    in_force = Settings.from_environment()
+@pass_settings
+def settings(settings: Settings) -> None:
+    """Show every setting; `*` marks changed values.
+
+    docs/settings.md describes them.
+    """
     for variable in variables():
-        value = getattr(in_force, variable.field)
+        value = getattr(settings, variable.field)
         changed = value != variable.default
         secret = "(hidden)" if changed else variable.default_text
-        shown = secret if variable.secret else value
-        click.echo(f"{'*' if changed else ' '} {variable.name}={shown}")
+        click.echo(f"{'*' if changed else ' '} {variable.name}={secret if variable.secret else value}")

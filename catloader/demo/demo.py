@@ -55,7 +55,6 @@ def demo() -> int:
     Raises:
         CatLoaderError: it could not be run.
     """
-    click.echo("Starting a site of its own in a temporary folder ...")
     with tempfile.TemporaryDirectory(prefix="catloader-demo-") as name, _site(Path(name)) as site:
         browser = Visitor(site.url, site.must_run)
         browser.wait_until_ready()

@@ -89,7 +89,7 @@ def _refusal(error: ValidationError) -> SettingError:
     complaint = error.errors(include_url=False)[0]
     variable = next(one for one in variables() if one.field == complaint["loc"][0])
     shown = "(hidden)" if variable.secret else repr(complaint["input"])
-    own = complaint["type"] == "value_error"  # raised in addresses.py
+    own = complaint["type"] == "value_error"  # raised in kinds.py
     takes = complaint["ctx"]["error"] if own else f"it takes {variable.accepts}"
     return SettingError(f"{variable.name} is {shown}; {takes}.")
 

@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from catloader.errors import SettingError
-from catloader.settings.addresses import DatabaseAddress, HttpAddress
+from catloader.settings.kinds import DatabaseAddress, HttpAddress, WebhookSecret
 from checker.pixels.sizes import DEFAULT_SIZES
 from models.catalogue import default_weights_dir
 
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `off` (only `catloader worker` and `catloader check run` check).")
     checker_url: HttpAddress = _setting("CATCHECKER_URL", "", "Wake-ups", "Address of the stand-alone Cat Checker, as in `http://127.0.0.1:8001`.")
     checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`.", ge=1, le=65535)
-    webhook_secret: SecretStr = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Shared by site and checker, `whsec_` + base64. Empty: made at the first start and kept in the data folder.")
+    webhook_secret: WebhookSecret = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Shared by site and checker, `whsec_` + base64. Empty: made at the first start and kept in the data folder.")
     sweep_s: float = _setting("CATCHECK_SWEEP_S", 15.0, "Wake-ups", "Interval at which the checker looks for photos whose wake-up was lost, and due deletions are carried out.", ge=0.05)
     # fmt: on
 

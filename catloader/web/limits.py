@@ -9,6 +9,7 @@ from flask import Flask, request
 from flask_limiter import Limiter
 from limits import parse_many
 from limits.errors import ConfigurationError
+from limits.storage import storage_from_string
 
 from catloader.errors import SettingError
 from catloader.settings import Settings
@@ -34,7 +35,7 @@ def init_app(app: Flask, settings: Settings) -> None:
             strategy="moving-window",
         )
     except ConfigurationError as error:
-        raise SettingError(f"CATLOADER_RATE_LIMIT_STORAGE_URL: {error}") from error
+        raise SettingError(f"CATLOADER_RATE_LIMIT_STORAGE_URL cannot be used: {_reason(error)}.") from error
     log_in = limiter.limit(_rate("CATLOADER_LOGIN_RATE", settings.login_rate))
     register = limiter.limit(_rate("CATLOADER_REGISTER_RATE", settings.register_rate))
     # The user is known here, so guesses count per account, from whatever address.
@@ -57,6 +58,29 @@ def _rate(variable: str, rate: str) -> str:
             f"{variable} is {rate!r}; it takes rates such as 10 per minute; 100 per hour."
         ) from error
     return rate
+
+
+def check_limits(settings: Settings) -> None:
+    """Refuse what ``init_app`` would refuse, before any process is forked.
+
+    Raises:
+        SettingError: as ``init_app`` does.
+    """
+    _rate("CATLOADER_LOGIN_RATE", settings.login_rate)
+    _rate("CATLOADER_REGISTER_RATE", settings.register_rate)
+    storage = settings.rate_limit_storage_url.get_secret_value()
+    if not storage.startswith("memory:"):  # that one starts a thread
+        try:
+            storage_from_string(storage)
+        except ConfigurationError as error:
+            raise SettingError(
+                f"CATLOADER_RATE_LIMIT_STORAGE_URL cannot be used: {_reason(error)}."
+            ) from error
+
+
+def _reason(error: ConfigurationError) -> str:
+    """Return the library's reason without the URL, which may hold a password."""
+    return str(error).partition(" : ")[0].rstrip(".")
 
 
 def _address() -> str:

@@ -12,7 +12,9 @@ from typing import Any
 from flask import Response, request
 
 from catloader import create_app
-from catloader.server.gunicorn import Server, listening
+from catloader.server.announce import say
+from catloader.server.gunicorn import Server
+from catloader.server.listener import listening
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 
@@ -29,7 +31,10 @@ def serve(variant: str) -> None:
                 app.after_request(_checked_first(services))
             return app, services
 
-        Server(listener, make, f"{variant}: {{url}}", processes=1, threads=settings.web_threads).run()
+        def announce(url: str, _services: Services) -> None:
+            say(f"{variant}: {url}")
+
+        sys.exit(Server(listener, make, announce, processes=1, threads=settings.web_threads).run())
 
 
 def _checked_first(services: Services) -> Callable[[Response], Response]:

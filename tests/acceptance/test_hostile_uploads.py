@@ -17,7 +17,7 @@ import requests
 from sqlalchemy import select
 
 from catloader.demo.client import Visitor, free_port
-from catloader.server.data_dir import beside
+from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import deletions, photos
@@ -63,7 +63,7 @@ class Site:
             rows = connection.execute(select(photos.c.photo_key, photos.c.thumbnail_key)).all()
             assert not connection.execute(select(deletions)).all()
         engine.dispose()
-        with beside(self.settings) as settings:
+        with shared_or_own_object_store(self.settings) as settings:
             client: Any = boto3.client(
                 "s3",
                 endpoint_url=settings.s3_endpoint_url,

@@ -1,4 +1,4 @@
-"""The ways to fire, each for real: a photo goes up, a verdict comes back, whatever carries the wake-up."""
+"""Each way to dispatch a check: a photo is uploaded, and its verdict arrives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catloader.demo.client import Visitor, free_port, until
 from catloader.demo.photos import demo_photos
 from tests.support.environ import environ_without_settings
 
-_NEVER_S = 3600  # no sweep comes to the rescue: only the wake-up can bring the verdict
+_NEVER_S = 3600  # no sweep during the test: only the wake-up can bring the verdict
 _LOAD_S = 60
 
 
@@ -51,32 +51,32 @@ def _loaded(url: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("way", ["thread", "internal", "external"])
-def test_a_wake_up_brings_the_verdict(way: str, tmp_path: Path, photos: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("dispatch", ["thread", "internal", "external"])
+def test_wake_up_brings_the_verdict(dispatch: str, tmp_path: Path, photos: dict[str, bytes]) -> None:
     port, checker_port = free_port(), free_port()
     settings: dict[str, object] = {
         "CATLOADER_PORT": port,
         "CATCHECKER_PORT": checker_port,
         "CATCHECKER_URL": f"http://127.0.0.1:{checker_port}",
-        "CATCHECK_DISPATCH": way,
+        "CATCHECK_DISPATCH": dispatch,
         "CATCHECK_SWEEP_S": _NEVER_S,
     }
     with ExitStack() as stack:
         stack.enter_context(_running(["serve"], tmp_path / "data", settings))
         visitor = Visitor(f"http://127.0.0.1:{port}")
         visitor.wait_until_ready()
-        if way == "external":
+        if dispatch == "external":
             stack.enter_context(_running(["checker", "serve"], tmp_path / "data", settings))
             for _ in until(_LOAD_S, "The Cat Checker was not ready"):
                 if _loaded(f"http://127.0.0.1:{checker_port}"):
                     break
         visitor.register()
         for name, expected in {"chelsea.png": "cat", "coffee.png": "not_cat"}.items():
-            found = visitor.wait_for_verdict(visitor.upload(name, photos[name]))
-            assert found["status"] == expected
+            photo = visitor.wait_for_verdict(visitor.upload(name, photos[name]))
+            assert photo["status"] == expected
 
 
-def test_a_checker_that_is_away_means_waiting(tmp_path: Path, photos: dict[str, bytes]) -> None:
+def test_photos_wait_while_the_checker_is_away(tmp_path: Path, photos: dict[str, bytes]) -> None:
     port, checker_port = free_port(), free_port()
     settings: dict[str, object] = {
         "CATLOADER_PORT": port,
@@ -96,9 +96,7 @@ def test_a_checker_that_is_away_means_waiting(tmp_path: Path, photos: dict[str, 
 
 
 @pytest.mark.parametrize("order", [["serve", "worker"], ["worker", "serve"]])
-def test_a_worker_of_its_own_needs_no_wake_up(
-    order: list[str], tmp_path: Path, photos: dict[str, bytes]
-) -> None:
+def test_separate_worker_needs_no_wake_up(order: list[str], tmp_path: Path, photos: dict[str, bytes]) -> None:
     port = free_port()
     settings: dict[str, object] = {
         "CATLOADER_PORT": port,
@@ -108,7 +106,7 @@ def test_a_worker_of_its_own_needs_no_wake_up(
     with ExitStack() as stack:
         for command in order:
             stack.enter_context(_running([command], tmp_path / "data", settings))
-            for _ in until(_LOAD_S, f"{command} did not look at the data folder"):
+            for _ in until(_LOAD_S, f"{command} did not reach the data folder"):
                 if (tmp_path / "data" / "lock").exists():
                     break
         visitor = Visitor(f"http://127.0.0.1:{port}")

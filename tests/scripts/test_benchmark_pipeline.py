@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, make_url, select, text
 
-from catloader.server.data_dir import object_store
+from catloader.server.object_store import own_object_store
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.schema import check_log, photos
 from checker.errors import ModelRefused
@@ -99,7 +99,7 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
 ) -> None:
     settings = settings_for(tmp_path, database_url=server_url)
     with (
-        object_store(settings) as with_s3,
+        own_object_store(settings) as with_s3,
         site(with_s3, "filled", _no_network, rows=200, pending=30) as here,
     ):
         engine, queue = here.services.engine, here.services.queue
@@ -119,7 +119,7 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
 
 def test_each_kind_of_photos_gets_a_database_of_its_own(server_url: str, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, database_url=server_url)
-    with object_store(settings) as with_s3:
+    with own_object_store(settings) as with_s3:
         for _ in range(2):  # at the second, the first one's owner would be there already
             with site(with_s3, "pipeline", _no_network) as here:
                 assert here.owner_id == 1

@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from catloader.errors import StoreUnavailable
 
 # Engine: the composition root names the type and may not import SQLAlchemy.
-__all__ = ["Engine", "make_engine", "reading", "utcnow", "writing"]
+__all__ = ["Engine", "database_name", "make_engine", "reading", "utcnow", "writing"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,11 @@ def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 
     event.listen(engine, "connect", _sqlite_preparation(url))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def database_name(engine: Engine) -> str:
+    """Return the URL without password and without query, which may hold a password too."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
 def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
@@ -146,6 +151,5 @@ def _translated(engine: Engine) -> Iterator[None]:
 
 
 def _no_answer(engine: Engine, reason: str) -> str:
-    """Name the database, without its password, and the driver's reason on one line."""
-    name = engine.url.render_as_string(hide_password=True)
-    return f"The database {name} does not answer: {' '.join(reason.split()).rstrip('.')}."
+    """Name the database and the driver's reason on one line."""
+    return f"The database {database_name(engine)} does not answer: {' '.join(reason.split()).rstrip('.')}."

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DatabaseError
 
 from catloader.errors import StartupError
-from catloader.store.db.engine import writing
+from catloader.store.db.engine import database_name, writing
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x0CA7_10AD
@@ -22,7 +22,7 @@ def migrate(engine: Engine) -> None:
         StoreUnavailable: the database does not answer.
         StartupError: it is damaged, or belongs to a newer version.
     """
-    name = engine.url.render_as_string(hide_password=True)
+    name = database_name(engine)
     try:
         _upgrade(engine)
     except DatabaseError as error:

@@ -15,7 +15,8 @@ from sqlalchemy import update
 
 from catloader.checks.dispatch import Off
 from catloader.intake.upload import Uploaded, upload
-from catloader.server.data_dir import beside, database
+from catloader.server.database import migrated_database
+from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
@@ -42,7 +43,7 @@ def pieces(name: str, seed: int) -> list[bytes]:
 
 def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, model="efficientnet_lite0", device="cpu", min_free_bytes=0)
-    with database(settings), beside(settings) as with_s3:
+    with migrated_database(settings), shared_or_own_object_store(settings) as with_s3:
         services = build(with_s3, checker=False)
         owner = services.users.create("ada@example.org", "hash", utcnow()).id
         for verdict, pictures in (("cat", pieces("chelsea", 1)), ("not_cat", pieces("coffee", 2))):

@@ -1,4 +1,4 @@
-"""``check verify``, ``check recheck``, ``models shadow|promote|rollback``, as an operator types them."""
+"""``check verify|recheck`` and ``models shadow|promote|rollback``, as an operator types them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def typed(tmp_path: Path) -> Run:
-    """A command without a database or S3 of its own to speak of; ``CATCHECK_MODEL`` is the default."""
+    """Run a command on an empty data folder, with the default ``CATCHECK_MODEL``."""
 
     def run(*words: str, **environ: str) -> Result:
         env = {
@@ -53,7 +53,7 @@ def typed(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def on_site(typed: Run, engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Run:
-    """The same beside two photos that `catloader check run` has checked."""
+    """Run a command on a site with two photos that `catloader check run` has checked."""
     where = {
         "DATABASE_URL": engine.url.render_as_string(hide_password=False),
         "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
@@ -87,51 +87,63 @@ def _one_line(result: Result) -> str:
     return result.output
 
 
-def test_verify_says_what_differs_and_ends_with_1(on_site: Run, engine: Engine) -> None:
-    fine = on_site("check", "verify")
-    assert (fine.exit_code, fine.output) == (0, "2 replayed, 0 differ; 0 by another network.\n")
-    assert on_site("check", "verify", "--sample", "1").output.startswith("1 replayed, 0 differ")
-    assert on_site("check", "verify", "--since", "2999-01-01").output.startswith("0 replayed, 0 differ; 0 by")
+def test_verify_tells_what_differs_and_exits_with_1(on_site: Run, engine: Engine) -> None:
+    same = on_site("check", "verify")
+    assert (same.exit_code, same.output) == (0, "2 decisions replayed, all identical.\n")
+    assert on_site("check", "verify", "--sample", "1").output == "1 decision replayed, all identical.\n"
+    assert on_site("check", "verify", "--since", "2999-01-01").output == "0 decisions replayed.\n"
     other = on_site("check", "verify", CATCHECK_MODEL="efficientnet_lite2")
-    assert (other.exit_code, other.output) == (0, "0 replayed, 0 differ; 2 by another network.\n")
+    skipped = "0 decisions replayed; 2 by another model, variant or profile skipped.\n"
+    assert (other.exit_code, other.output) == (0, skipped)
     with writing(engine) as connection:
         first = select(func.min(check_log.c.id)).scalar_subquery()
         connection.execute(update(check_log).where(check_log.c.id == first).values(verdict="unsure"))
     bad = on_site("check", "verify")
     assert bad.exit_code == 1
     assert re.search(r"^photo \d+  check \d+  unsure \d.\d+ was logged, now it is cat", bad.output)
-    assert "2 replayed, 1 differ; " in bad.output
+    assert bad.output.endswith("2 decisions replayed, 1 differs.\n")
 
 
-def test_recheck_counts_first_and_leaves_people_alone(on_site: Run, engine: Engine) -> None:
+def test_recheck_counts_first_and_leaves_verdicts_of_people_alone(on_site: Run, engine: Engine) -> None:
     with writing(engine) as connection:
         decided = {"human_verdict": "cat", "human_verdict_at": utcnow()}
         connection.execute(update(photos).where(photos.c.status == "cat").values(decided))
         digest = connection.execute(select(check_log.c.weights_sha256).limit(1)).scalar_one()
     words = ("check", "recheck", "--model-digest", digest[:12])
-    told = "1 photo would wait for another check.\n1 photo decided by people stays so.\n"
-    assert on_site(*words, "--dry-run").output == told
+    would = "Would re-check 1 photo (dry run; nothing changed).\n1 photo decided by people stays unchanged.\n"
+    assert on_site(*words, "--dry-run").output == would
     assert _statuses(engine) == ["cat", "not_cat"]
     everything = ("check", "recheck", "--since", "2000-01-01", "--dry-run")
-    assert on_site(*everything, "--limit", "5").output.startswith("1 photo would wait")
-    assert on_site(*words, "--limit", "1").output.startswith("1 photo waits for another check.")
+    assert on_site(*everything, "--limit", "5").output.startswith("Would re-check 1 photo (")
+    assert on_site(*words, "--limit", "1").output.startswith("Queued 1 photo for another check.")
     assert _statuses(engine) == ["cat", "pending"]
     assert on_site("check", "run").output == "1 photo checked.\n"
     assert _statuses(engine) == ["cat", "not_cat"]
-    assert on_site("check", "recheck", "--band", "unsure").output == "0 photos wait for another check.\n"
+    for option in ("--status", "--band"):
+        assert on_site("check", "recheck", option, "unsure").output == "Queued 0 photos for another check.\n"
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("--model-digest", "%"), ("--band", "pending"), ("--since", "yesterday"), ("--dry-run",)]
+    "words",
+    [
+        (),
+        ("--model-digest", "%"),
+        ("--status", "pending"),
+        ("--band", "pending"),
+        ("--since", "yesterday"),
+        ("--dry-run",),
+    ],
 )
-def test_recheck_must_be_told_which(typed: Run, words: tuple[str, ...]) -> None:
+def test_recheck_needs_a_condition(typed: Run, words: tuple[str, ...]) -> None:
     assert typed("check", "recheck", *words).exit_code == 2
 
 
-def test_a_shadow_lists_flips_and_who_is_right(on_site: Run, engine: Engine, tmp_path: Path) -> None:
+def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
+    on_site: Run, engine: Engine, tmp_path: Path
+) -> None:
     rates = {"CATCHECK_MODEL": "efficientnet_lite0"}
     same = on_site("models", "shadow", "efficientnet_lite0", **rates)
-    assert same.output == "2 compared: 0 would move towards cat, 0 away from it.\n"
+    assert same.output == "2 photos compared: 0 would move towards cat, 0 away from it.\n"
     _contrary_profile(tmp_path / "profiles")
     with writing(engine) as connection:
         human = {"human_verdict": "cat", "human_verdict_at": utcnow()}
@@ -143,7 +155,7 @@ def test_a_shadow_lists_flips_and_who_is_right(on_site: Run, engine: Engine, tmp
     assert re.fullmatch(r"photo +\d+ +cat \d\.\d+ -> not_cat \d\.\d+  a person says cat", cat)
     assert re.fullmatch(r"photo +\d+  not_cat \d\.\d+ -> +cat \d\.\d+", other)
     assert [" ".join(line.split()) for line in summary] == [
-        "2 compared: 1 would move towards cat, 1 away from it.",
+        "2 photos compared: 1 would move towards cat, 1 away from it.",
         "cat -> not_cat 1",
         "not_cat -> cat 1",
         "Where people decided: 1 would become wrong, 0 right.",
@@ -167,26 +179,26 @@ def test_promote_and_roll_back(typed: Run, tmp_path: Path) -> None:
     )
     assert model_in_force(settings) == "efficientnet_lite2"
     assert re.search(r"^\* efficientnet_lite2", typed("models", "ls").output, re.MULTILINE)
-    typed("models", "promote", "efficientnet_lite2")  # a second time: what was before stays known
+    typed("models", "promote", "efficientnet_lite2")  # a second time: the one before is still known
     kept = json.loads((tmp_path / "model.json").read_text())
     assert kept == {"current": "efficientnet_lite2", "previous": "auto"}
 
-    said = typed("models", "rollback").output
-    assert said.startswith("auto is back (efficientnet_lite0, ")
-    assert "at their next start" in said
+    output = typed("models", "rollback").output
+    assert output.startswith("auto is back (efficientnet_lite0, ")
+    assert "from their next start" in output
     assert re.search(r"^\* efficientnet_lite0", typed("models", "ls").output, re.MULTILINE)
     typed("models", "rollback")
     assert model_in_force(settings) == "efficientnet_lite2"
 
 
-def test_an_explicit_model_wins_and_is_said(typed: Run, tmp_path: Path) -> None:
-    said = typed("models", "promote", "efficientnet_lite2", CATCHECK_MODEL="efficientnet_lite0").output
-    assert "CATCHECK_MODEL=efficientnet_lite0 is set and wins" in said
+def test_explicit_model_wins_over_a_promotion(typed: Run, tmp_path: Path) -> None:
+    output = typed("models", "promote", "efficientnet_lite2", CATCHECK_MODEL="efficientnet_lite0").output
+    assert "CATCHECK_MODEL=efficientnet_lite0 is set and wins" in output
     ls = typed("models", "ls", CATCHECK_MODEL="efficientnet_lite0").output
     assert re.search(r"^\* efficientnet_lite0", ls, re.MULTILINE)
 
 
-def test_the_list_tells_which_forms_are_measured(typed: Run, tmp_path: Path) -> None:
+def test_list_names_the_measured_variants(typed: Run, tmp_path: Path) -> None:
     shown = typed("models", "ls", CATCHECK_RUNTIME="", CATCHECK_PRECISION="").output
     lite0 = next(line for line in shown.splitlines() if line.startswith("* efficientnet_lite0"))
     assert "yes; measured: openvino int8, " in lite0
@@ -199,7 +211,7 @@ def test_the_list_tells_which_forms_are_measured(typed: Run, tmp_path: Path) -> 
     assert "refused: " in refused and "truncated, altered, or another file" in refused
 
 
-def test_the_digests_of_all_that_serves_are_told_and_checked(typed: Run, tmp_path: Path) -> None:
+def test_verify_shows_and_checks_every_digest(typed: Run, tmp_path: Path) -> None:
     (shipped,) = (
         manifest for manifest in openvino_ir.manifests(entry_named("efficientnet_lite0"), tmp_path, "int8")
     )
@@ -216,10 +228,10 @@ def test_the_digests_of_all_that_serves_are_told_and_checked(typed: Run, tmp_pat
     broken = typed("models", "verify", "efficientnet_lite0")
     assert broken.exit_code == 1
     assert "openvino int8  refused" in broken.output
-    assert "1 file is not what the catalogue says" in broken.output
+    assert "1 file does not match the catalogue" in broken.output
 
 
-def test_files_are_checked_as_the_site_is_set(typed: Run, tmp_path: Path) -> None:
+def test_files_are_checked_with_the_settings_of_the_site(typed: Run, tmp_path: Path) -> None:
     cat = str(Path(skimage.__file__).parent / "data" / "chelsea.png")
     done = typed(
         "check", "files", "--json", cat, CATCHECK_SUBJECT="feline", CATCHECK_MODEL="efficientnet_lite2"
@@ -235,19 +247,19 @@ def test_files_are_checked_as_the_site_is_set(typed: Run, tmp_path: Path) -> Non
     assert "0.0002" in refused.stderr
 
 
-def test_a_network_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> None:
+def test_model_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> None:
     assert "not on disk" in _one_line(typed("models", "promote", "resnet50"))
     assert "no model called" in _one_line(typed("models", "promote", "auto"))
     _broken_profile(tmp_path / "profiles")
     assert "self-test" in _one_line(typed("models", "promote", "efficientnet_lite0"))
     assert not (tmp_path / "model.json").exists()
     assert typed("models", "promote", "efficientnet_lite2").exit_code == 0
-    # Back would be the catalogue's choice, which is the one that fails.
+    # A rollback would return to the catalogue's choice, whose self-test fails.
     assert "self-test" in _one_line(typed("models", "rollback"))
     assert json.loads((tmp_path / "model.json").read_text())["current"] == "efficientnet_lite2"
 
 
-def test_a_promoted_network_whose_weights_went_away_is_named(typed: Run, tmp_path: Path) -> None:
+def test_promoted_model_without_weights_is_named(typed: Run, tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"current": "resnet50", "previous": "auto"}')
     refused = _one_line(typed("check", "verify", AWS_ENDPOINT_URL_S3="", DATABASE_URL=""))
     assert "promoted network resnet50 are not on disk" in refused

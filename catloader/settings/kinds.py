@@ -1,7 +1,11 @@
-"""Addresses among the settings: checked before anything connects, and never printed with a password."""
+"""Kinds of values that need more than a type and bounds.
+
+Each check raises ValueError; its text continues the sentence "NAME is VALUE; ...".
+"""
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
@@ -10,7 +14,6 @@ from pydantic import AfterValidator, SecretStr
 
 
 def _http_address(text: str) -> str:
-    """Raise ValueError, whose text continues "NAME is VALUE; ..."."""
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
@@ -47,5 +50,17 @@ def _postgresql_address(url: str) -> str:
     return f"postgresql+psycopg://{encoded}{at}{host}{slash}{name}{question_mark}{query}"
 
 
+def _webhook_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if text and not key:
+        raise ValueError("it takes whsec_ and base64")
+    return secret
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]

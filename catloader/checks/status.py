@@ -1,0 +1,30 @@
+"""The checker's own report, asked over HTTP: is it running?"""
+
+from __future__ import annotations
+
+import requests
+
+from catloader.settings import Settings
+
+_TIMEOUT_S = 2.0
+
+
+def checker_status(settings: Settings, site_url: str) -> str:
+    """Return ``running``, or in a few words why photos may have to wait.
+
+    Args:
+        site_url: where a program on this machine reaches the site.
+    """
+    if settings.dispatch == "off":
+        return "in `catloader worker` processes, which do not report"
+    url = settings.checker_url.rstrip("/") if settings.dispatch == "external" else site_url
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy of the environment for our own service
+            state = session.get(url + "/readyz", timeout=_TIMEOUT_S).json()
+    except (requests.RequestException, ValueError):
+        return f"not running (no answer at {url})"
+    state = state.get("checker", state)  # the site reports its checker beside database and store
+    if state.get("state") == "refused":
+        return f"refused to start ({state.get('reason')})"
+    return {"ready": "running", "loading": "loading the model"}.get(state.get("state"), "not running")

@@ -1,0 +1,103 @@
+"""``catloader user``: accounts. There is no mail server that could send a new password."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from catloader.cli.context import pass_settings
+from catloader.errors import NotFound
+from catloader.settings import Settings
+
+if TYPE_CHECKING:
+    from catloader.store.db.users import User, Users
+
+_password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from the first line of standard input."
+)
+
+
+@click.group()
+def user() -> None:
+    """Manage accounts."""
+
+
+@user.command()
+@click.argument("email")
+@click.option("--admin", is_flag=True, help="Grant administrator rights.")
+@_password_option
+@pass_settings
+def create(settings: Settings, email: str, admin: bool, password_stdin: bool) -> None:
+    """Create an account."""
+    from catloader import accounts
+    from catloader.store.db.engine import utcnow
+
+    with _users(settings) as users:
+        password = _read_password(password_stdin)
+        created = accounts.register(users, email, password, utcnow(), is_admin=admin)
+        click.echo(f"{created.email} is registered{' as an administrator' if admin else ''}.")
+
+
+@user.command()
+@click.argument("email")
+@_password_option
+@pass_settings
+def reset_password(settings: Settings, email: str, password_stdin: bool) -> None:
+    """Set a new password and end the account's sessions."""
+    from catloader.accounts import hash_password
+
+    with _users(settings) as users:
+        account = _account(users, email)
+        users.set_password(account.id, hash_password(_read_password(password_stdin)))
+        click.echo(f"{account.email} has a new password.")
+
+
+@user.command()
+@click.argument("email")
+@pass_settings
+def promote(settings: Settings, email: str) -> None:
+    """Grant an account administrator rights."""
+    with _users(settings) as users:
+        account = _account(users, email)
+        users.promote(account.id)
+        click.echo(f"{account.email} is an administrator.")
+
+
+@user.command()
+@pass_settings
+def ls(settings: Settings) -> None:
+    """List the accounts."""
+    with _users(settings) as users:
+        for account in users.all():
+            role = "admin" if account.is_admin else "user"
+            click.echo(f"{account.id:>6}  {role:<5}  {account.created_at:%Y-%m-%d}  {account.email}")
+
+
+@contextmanager
+def _users(settings: Settings) -> Iterator[Users]:
+    from catloader.server.database import migrated_database
+    from catloader.store.db.users import Users
+
+    with migrated_database(settings) as engine:
+        yield Users(engine)
+
+
+def _account(users: Users, email: str) -> User:
+    from catloader.accounts import normal_email
+
+    account = users.by_email(normal_email(email))
+    if account is None:
+        raise NotFound(f"There is no account {email}.")
+    return account
+
+
+def _read_password(from_stdin: bool) -> str:
+    # Never an argument: every user of the machine sees those, and the shell keeps them.
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password

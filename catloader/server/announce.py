@@ -1,0 +1,76 @@
+"""Tell on the terminal: starting, ready for uploads, which model checks, stopped."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from catloader.checks.promotion import overruled, resolve_model
+from catloader.settings import Settings
+from catloader.wiring import Services
+from checker.decision.subject import load_subject
+
+Announce = Callable[[str, Services], None]
+"""Called with the server's address and the services when the server has answered; may block."""
+
+
+def say(line: str) -> None:
+    """Print a line; a terminal that was closed is no reason to fail."""
+    with contextlib.suppress(OSError):
+        click.echo(line)
+
+
+def announcement(settings: Settings, opening: str, *, checks_here: bool) -> Announce:
+    """Prepare the lines that a command prints once it serves.
+
+    Args:
+        opening: the first words; ``{url}`` stands for the server's address.
+
+    Raises:
+        ModelsError, ModelRefused: the weights or the subject are missing. Found out before anything is
+            started, because it is the most frequent reason not to start.
+    """
+    stores, model_note = _stores(settings), _model_note(settings) if checks_here else ""
+    checks = (
+        f"loading the model {resolve_model(settings)[0].name} ..." if checks_here else _elsewhere(settings)
+    )
+
+    def announce(url: str, services: Services) -> None:
+        say(f"{opening.format(url=url)} ({stores}); {checks}")
+        if checks_here:
+            _announce_model(services, model_note)
+
+    return announce
+
+
+def _announce_model(services: Services, note: str) -> None:
+    """Wait until the model is loaded, then tell which variant runs. Blocks for ever when it is refused."""
+    assert services.checker is not None
+    services.checker.ready.wait()
+    state = services.checker.state()
+    if state["state"] == "ready":
+        variant = f"{state['runtime']} {state['precision']}, {state['device']}"
+        say(f"Checking with {state['model']} ({variant}){note}")
+
+
+def _stores(settings: Settings) -> str:
+    s3 = "embedded SeaweedFS" if settings.embedded_s3 else f"S3 at {settings.s3_endpoint_url}"
+    sqlite = isinstance(settings.database, Path) or settings.database.startswith("sqlite")
+    return f"{s3}; {f'SQLite in {settings.data_dir}/' if sqlite else 'PostgreSQL'}"
+
+
+def _elsewhere(settings: Settings) -> str:
+    if settings.dispatch == "external":
+        return f"checks: by the Cat Checker at {settings.checker_url}"
+    return "checks: none here; run `catloader worker`"
+
+
+def _model_note(settings: Settings) -> str:
+    subject = load_subject(settings.subject).name
+    note = "" if subject == "house_cat" else f", looking for {subject}"
+    if promoted := overruled(settings):
+        note += f"; CATCHECK_MODEL={settings.model} wins over the promoted model {promoted}"
+    return note

@@ -1,0 +1,126 @@
+"""The object store of a command: the one that is set, its own, or the site's on the same data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from catloader.errors import StartupError
+from catloader.server.data_dir import POLL_S, store_note, try_lock
+from catloader.settings import Settings
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.wiring import build_object_store
+
+logger = logging.getLogger(__name__)
+
+_STARTING_S = 15.0
+"""How long a command waits for a site that is still starting its object store."""
+_STOP_S = 1.5
+"""Usually it takes a third of that; with the workers' grace period a stop stays below 5 s."""
+
+
+@contextlib.contextmanager
+def own_object_store(settings: Settings) -> Iterator[Settings]:
+    """Yield settings that name an S3 server with its buckets; run the embedded one where none is set.
+
+    The caller holds the data folder's lock.
+
+    Raises:
+        StartupError, StoreUnavailable: the server cannot start or does not answer; says which server and why.
+    """
+    if not settings.embedded_s3:
+        _make_buckets(settings)
+        yield settings
+        return
+    note = store_note(settings)
+    server = EmbeddedS3(settings.data_dir)
+    try:
+        server.start()
+        address = (server.endpoint_url, server.access_key_id, server.secret_access_key)
+        with_s3 = _with_store(settings, *address)
+        _make_buckets(with_s3)
+        _write_private(note, json.dumps(address))
+        yield with_s3
+    finally:
+        note.unlink(missing_ok=True)
+        server.stop(_STOP_S)
+
+
+@contextlib.contextmanager
+def shared_or_own_object_store(settings: Settings) -> Iterator[Settings]:
+    """Yield as ``own_object_store`` does, for a command that soon ends: share a running site's store.
+
+    Raises:
+        StartupError: the process that holds the data folder does not tell its object store's address.
+    """
+    with contextlib.ExitStack() as stack:
+        deadline_s = time.monotonic() + _STARTING_S
+        while settings.embedded_s3 and not try_lock(settings, stack):
+            if with_s3 := _site_object_store(settings):
+                yield with_s3
+                return
+            if time.monotonic() > deadline_s:
+                raise StartupError(
+                    f"Another CatLoader runs on the data folder {settings.data_dir}, "
+                    "and does not tell the address of its object store."
+                )
+            time.sleep(POLL_S)
+        yield stack.enter_context(own_object_store(settings))
+
+
+@contextlib.contextmanager
+def wait_for_site_object_store(settings: Settings) -> Iterator[Settings]:
+    """Yield as ``own_object_store`` does, for a long-running process beside a site.
+
+    It never locks the data folder: the site may start before it, after it, and again.
+    """
+    if not settings.embedded_s3:
+        with own_object_store(settings) as with_s3:
+            yield with_s3
+        return
+    logged = False
+    while (site_store := _site_object_store(settings)) is None:
+        if not logged:
+            logger.info("waiting for a site on %s, which runs the object store", settings.data_dir)
+            logged = True
+        time.sleep(POLL_S)
+    yield site_store
+
+
+def _site_object_store(settings: Settings) -> Settings | None:
+    """Return settings with the store of the process that holds the data folder; None: there is none (yet)."""
+    with contextlib.ExitStack() as stack:
+        if try_lock(settings, stack, fcntl.LOCK_SH):  # held for a moment only
+            return None
+    try:
+        return _with_store(settings, *json.loads(store_note(settings).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _with_store(
+    settings: Settings, endpoint_url: str, access_key_id: str, secret_access_key: str
+) -> Settings:
+    return settings.with_changes(
+        s3_endpoint_url=endpoint_url,
+        s3_access_key_id=access_key_id,
+        s3_secret_access_key=secret_access_key,
+    )
+
+
+def _make_buckets(settings: Settings) -> None:
+    build_object_store(settings).ensure_buckets()
+
+
+def _write_private(path: Path, text: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)

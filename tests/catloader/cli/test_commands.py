@@ -1,0 +1,179 @@
+"""The command line: help texts, settings, accounts, the list of waiting photos."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask, jsonify
+from werkzeug.serving import make_server
+
+from catloader.checks.status import checker_status
+from catloader.cli import main
+from catloader.cli.context import pass_settings
+from catloader.demo.client import free_port
+from catloader.settings import Settings
+from catloader.store.db.engine import utcnow
+from catloader.store.db.photos import Photos
+from catloader.wiring import build_engine
+from tests.support.rows import PHOTOS, THUMBNAILS, add_images, some_user
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def typed(tmp_path: Path) -> Run:
+    """Run a command on an empty data folder, on a port where nothing answers."""
+    port = str(free_port())
+
+    def run(*words: str, text: str | None = None, **environ: str) -> Result:
+        env = {"CATLOADER_DATA_DIR": str(tmp_path), "CATLOADER_MIN_FREE_BYTES": "0", "CATLOADER_PORT": port}
+        return CliRunner().invoke(main, words, env={**env, **environ}, input=text, catch_exceptions=False)
+
+    return run
+
+
+def _groups(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
+    if isinstance(command, click.Group):
+        yield path
+        for name, inner in command.commands.items():
+            yield from _groups(inner, *path, name)
+
+
+def _commands(command: click.Command) -> Iterator[click.Command]:
+    yield command
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from _commands(inner)
+
+
+@pytest.mark.parametrize("group", list(_groups(main)), ids=" ".join)
+def test_summaries_of_commands_are_not_cut(typed: Run, group: tuple[str, ...]) -> None:
+    page = typed(*group, "--help")
+    assert page.exit_code == 0
+    assert "..." not in page.output.replace("[ARGS]...", "")
+
+
+def test_every_command_opens_with_a_short_sentence() -> None:
+    for command in _commands(main):
+        first = (command.help or "").partition("\n\n")[0]
+        assert re.fullmatch(r"[A-Z].{8,70}\.", first), command.name
+
+
+def test_help_works_with_a_wrong_setting(typed: Run) -> None:
+    assert typed("serve", "--help", CATLOADER_PORT="http").exit_code == 0
+    refused = typed("settings", CATLOADER_PORT="http")
+    assert refused.exit_code == 1
+    assert refused.output == "Error: CATLOADER_PORT is 'http'; it takes a whole number, 1 to 65535.\n"
+
+
+def test_settings_are_read_once_in_each_run() -> None:
+    read: list[Settings] = []
+
+    @click.group(invoke_without_command=True)
+    @click.pass_context
+    @pass_settings
+    def outer(settings: Settings, context: click.Context) -> None:
+        read.append(settings)
+
+    @outer.command()
+    @pass_settings
+    def inner(settings: Settings) -> None:
+        read.append(settings)
+
+    CliRunner().invoke(outer, ["inner"], env={"CATLOADER_PORT": "9000"}, catch_exceptions=False)
+    assert read[0] is read[1]
+    assert read[0].port == 9000
+
+
+def test_settings_mark_changed_values_and_hide_secrets(typed: Run) -> None:
+    output = typed("settings", CATLOADER_SECRET_KEY="hush", CATLOADER_HOST="0.0.0.0").output
+    assert "\n* CATLOADER_HOST=0.0.0.0\n" in output
+    assert "\n  CATLOADER_WEB_THREADS=8\n" in output
+    assert "\n* CATLOADER_SECRET_KEY=(hidden)\n" in output
+    assert "\n  DATABASE_URL=\n" in output
+    assert "\n  CATLOADER_RATE_LIMIT_STORAGE_URL=memory://\n" in output
+    assert "hush" not in output
+
+
+def test_accounts_are_created_listed_and_changed(typed: Run) -> None:
+    created = typed("user", "create", "Ann@example.org", "--password-stdin", text="correct horse battery\n")
+    assert created.output == "ann@example.org is registered.\n"
+    typed("user", "create", "bo@example.org", "--admin", "--password-stdin", text="correct horse battery\n")
+    assert typed("user", "promote", "ann@example.org").output == "ann@example.org is an administrator.\n"
+    words = ("user", "reset-password", "bo@example.org", "--password-stdin")
+    assert typed(*words, text="another horse battery\n").output == "bo@example.org has a new password.\n"
+    ann, bo = typed("user", "ls").output.splitlines()
+    assert re.fullmatch(r" +1  admin  \d{4}-\d\d-\d\d  ann@example\.org", ann)
+    assert re.fullmatch(r" +2  admin  \d{4}-\d\d-\d\d  bo@example\.org", bo)
+    missing = typed("user", "promote", "cy@example.org")
+    assert (missing.exit_code, missing.output) == (1, "Error: There is no account cy@example.org.\n")
+
+
+def test_migrate_names_the_database(typed: Run, tmp_path: Path) -> None:
+    output = typed("db", "migrate").output
+    assert output == f"sqlite:///{tmp_path}/catloader.sqlite3 is up to date.\n"
+
+
+def test_list_shows_waiting_photos_their_owners_and_the_checker(typed: Run, tmp_path: Path) -> None:
+    typed("db", "migrate")
+    engine = build_engine(Settings(data_dir=tmp_path))
+    owner, now = some_user(engine).id, utcnow()
+    (waiting,) = add_images(engine, 1, owner_id=owner)
+    (in_hand,) = add_images(
+        engine, 1, owner_id=owner, status="checking", lease_until=now + timedelta(minutes=2), attempts=1
+    )
+    assert [photo.id for photo in Photos(engine, PHOTOS, THUMBNAILS).waiting(9)] == [in_hand, waiting]
+    engine.dispose()
+    counts, checker, *rows = typed("check", "list", CATLOADER_MIN_FREE_BYTES="0").output.splitlines()
+    assert counts.startswith("pending 1, checking 1, cat 0, ")
+    assert re.fullmatch(r"checker: not running \(no answer at http://127\.0\.0\.1:\d+\), 1 in hand", checker)
+    assert f"user {owner}" in rows[0] and "in hand until" in rows[0] and "attempts 1" in rows[0]
+    assert "due " in rows[1] and "attempts 0" in rows[1]
+
+
+@pytest.fixture
+def reporting() -> Iterator[Callable[[object], str]]:
+    """Serve a ``/readyz`` with the given JSON; gives the address."""
+    servers = []
+
+    def start(report: object) -> str:
+        app = Flask("readyz")
+        app.add_url_rule("/readyz", view_func=lambda: (jsonify(report), 503))
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        servers.append(server)
+
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("report", "status"),
+    [
+        ({"checker": {"state": "ready", "photos_in_hand": 1}}, "running"),
+        ({"state": "ready"}, "running"),
+        ({"checker": {"state": "loading"}}, "loading the model"),
+        ({"checker": {"state": "refused", "reason": "no weights"}}, "refused to start (no weights)"),
+        ({"state": "closed"}, "not running"),
+    ],
+)
+def test_checker_status_is_what_the_checker_reports(
+    reporting: Callable[[object], str], report: object, status: str
+) -> None:
+    assert checker_status(Settings(), reporting(report)) == status
+
+
+def test_checker_status_asks_where_the_checker_runs(reporting: Callable[[object], str]) -> None:
+    external = Settings(dispatch="external", checker_url=reporting({"state": "ready"}) + "/")
+    assert checker_status(external, "http://127.0.0.1:1") == "running"
+    assert "catloader worker" in checker_status(Settings(dispatch="off"), "http://127.0.0.1:1")

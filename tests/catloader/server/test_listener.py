@@ -1,0 +1,60 @@
+"""The listening socket: options that connections inherit, address families, one sentence when it fails."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from catloader.demo.client import free_port
+from catloader.errors import StartupError
+from catloader.server.listener import listening
+from catloader.wiring import local_url
+
+
+def _connect(host: str, port: int) -> None:
+    socket.create_connection((host, port), timeout=5).close()
+
+
+def test_answer_is_not_held_back_for_an_acknowledgement() -> None:
+    port = free_port()
+    with (
+        listening("127.0.0.1", port, "HOST", "PORT", stalled_s=1) as listener,
+        socket.create_connection(("127.0.0.1", port)),
+    ):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::", "0::0"])
+def test_any_ipv6_address_is_reached_over_ipv4_too(host: str) -> None:
+    port = free_port()
+    with listening(host, port, "HOST", "PORT"):
+        _connect("127.0.0.1", port)
+        _connect("::1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("no such name", "HOST is 'no such name', which is not an address"), ("192.0.2.1", "set HOST")],
+)
+def test_unusable_address_is_one_sentence(host: str, reason: str) -> None:
+    with pytest.raises(StartupError, match=reason), listening(host, free_port(), "HOST", "PORT"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("0::0", "http://[::1]:80"),
+        ("2001:db8::1", "http://[2001:db8::1]:80"),
+        ("localhost", "http://localhost:80"),
+    ],
+)
+def test_local_url_can_be_connected_to(host: str, url: str) -> None:
+    assert local_url(host, 80) == url
