@@ -1,4 +1,4 @@
-"""CatLoader: people upload photos, the Cat Checker says which of them show a cat."""
+"""CatLoader: people upload photos, and the Cat Checker decides which of them show a cat."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Flask:
-    """One web process.
+    """Make the application of one web process.
 
-    Without ``services`` they are built from ``settings`` (or the environment) and closed at exit.
+    Without ``services`` they are built from ``settings`` (or the environment), and closed at exit.
     """
-    # Imported here: `import catloader.errors` should not cost Flask.
+    # Imported here: `import catloader.errors` should not import Flask.
     from catloader.web import make_app, own_services
 
     return make_app(services if services is not None else own_services(settings))

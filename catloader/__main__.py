@@ -1,3 +1,5 @@
+"""``python -m catloader``: the command line."""
+
 from catloader.cli import main
 
 main(prog_name="catloader")

@@ -1,4 +1,4 @@
-"""What can go wrong for a person or an operator; each leaf knows its HTTP status."""
+"""The errors of the site; each class has its HTTP status."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ class CatLoaderError(Exception):
 
     status = 500
     retry_after_s: int | None = None
-    """Nothing is wrong, and in so many seconds the same request may do."""
+    """Set where the same request may succeed after so many seconds."""
 
 
 class StartupError(CatLoaderError):
-    """The site can't start: a port in use, a broken data folder, a full disk. One line, exit 1."""
+    """The site can't start: a port in use, an unusable data folder, a full disk. One line, exit code 1."""
 
 
 class SettingError(StartupError):
-    """An environment variable has a value that makes no sense."""
+    """A setting has a value that is not accepted."""
 
 
 class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
@@ -31,25 +31,25 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
 
 
 class StoreFull(CatLoaderError):
-    """The disk is nearly full; what is left keeps the site alive."""
+    """The disk is nearly full; the rest is reserved for the running site."""
 
     status = 507
 
 
 class BadImage(CatLoaderError):
-    """The upload is refused."""
+    """An uploaded file is refused."""
 
     status = 400
 
 
 class NotAnImage(BadImage):
-    """The bytes are no picture of a format we take."""
+    """The bytes are not an image file of an accepted format."""
 
     status = 415
 
 
 class BrokenImage(BadImage):
-    """A picture, but truncated or corrupt."""
+    """An image file that is truncated or corrupt."""
 
     status = 422
 
@@ -65,43 +65,43 @@ class TooManyBytes(BadImage):
 
 
 class TooManyPixels(BadImage):
-    """The picture is above the limit of pixels; seen in its header, before decoding."""
+    """The photo has more pixels than the limit; seen in the file's header, before decoding."""
 
     status = 413
 
 
 class TooManyFiles(CatLoaderError):
-    """More files than one request may bring; those within the limit are taken."""
+    """The request has more files than the limit; those within it are accepted."""
 
     status = 413
 
 
 class InvalidInput(CatLoaderError):
-    """A form field does not hold what it should."""
+    """A form field has a value that is not accepted."""
 
     status = 400
 
 
 class EmailTaken(InvalidInput):
-    """Somebody registered this e-mail already."""
+    """The e-mail is registered already."""
 
     status = 409
 
 
 class WrongCredentials(CatLoaderError):
-    """Unknown e-mail or wrong password: one and the same answer."""
+    """Unknown e-mail or wrong password: the same answer for both."""
 
     status = 401
 
 
 class NotFound(CatLoaderError):
-    """No such thing, or not yours to see."""
+    """There is no such thing, or it belongs to another user."""
 
     status = 404
 
 
 class CannotExplain(CatLoaderError):
-    """The network, or what was measured for it, that judged the photo is not here any more."""
+    """The model or the profile that decided is not on this machine any more."""
 
     status = 409
 
@@ -114,4 +114,4 @@ class ExplainerBusy(CatLoaderError):
 
 
 class ExplanationFailed(CatLoaderError):
-    """The child process gave no picture, or not in time."""
+    """The child process gave no explanation, or not in time."""

@@ -1,8 +1,7 @@
-"""The composition root: the only place that makes engines, S3 clients, pools and networks."""
+"""The composition root: the only place that makes engines, S3 clients, pools and models."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -36,12 +35,10 @@ from checker.runtimes.select import load_checker
 from checker.runtimes.variants import RuntimeRequest
 from checker.service import CheckerService
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All that a process works with; ``close`` ends the threads in the order that loses nothing."""
+    """Everything that a process works with. ``close`` ends the threads in an order that loses nothing."""
 
     settings: Settings
     secret_key: str
@@ -59,7 +56,7 @@ class Services:
     checker: CheckerService | None
 
     def start(self) -> None:
-        """Start the threads: not before a fork, which would lose them."""
+        """Start the threads. Call it after a fork, which would lose them."""
         self.deletion.start()
         if self.checker is not None:
             self.checker.start()
@@ -96,10 +93,10 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
     """Make everything, start nothing.
 
     Args:
-        checker: whether this process checks photos; None: as ``settings.dispatch`` says.
+        checker: make a checker for this process; None: as ``settings.dispatch`` demands.
 
     Raises:
-        StartupError: no S3 server is known (the embedded one is started by ``catloader serve``).
+        StartupError: no S3 server is set (``catloader serve`` starts the embedded one).
     """
     if settings.embedded_s3:
         raise StartupError(
@@ -226,5 +223,5 @@ def runtime_request(settings: Settings) -> RuntimeRequest:
 
 
 def profile_folders(settings: Settings) -> tuple[Path, ...]:
-    """Your own profiles before the shipped ones."""
+    """Return the folders of profiles: those measured here come before the shipped ones."""
     return (settings.data_dir / "profiles", SHIPPED_PROFILES)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
 from catloader.errors import SettingError
 
-TOLERANCE = timedelta(minutes=5)  # the library's, and the standard's recommendation
 MAX_ID_CHARS = 64
 
 

@@ -1,1 +1,1 @@
-"""``catloader demo``: the main job from end to end, on a temporary site."""
+"""``catloader demo``: sample photos, a temporary site, and the client that uses it."""

@@ -1,4 +1,4 @@
-"""A visitor of the site who fills in its forms as they are served: for the demo and the benchmarks."""
+"""An HTTP client that fills in the site's forms as they are served: for the demo, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Visitor:
     """One person with one browser.
 
     Args:
-        must_run: raises when the site has ended; asked while waiting for it.
+        must_run: called while waiting for the site; raises when the site has ended.
     """
 
     def __init__(self, url: str, must_run: Callable[[], None] = lambda: None) -> None:
@@ -32,10 +32,10 @@ class Visitor:
         self._http.trust_env = False  # a proxy of the environment is not for loopback
 
     def wait_until_ready(self) -> None:
-        """Until the site answers and, if it checks photos itself, its network is loaded.
+        """Wait until the site answers and, if it checks photos itself, its model is loaded.
 
         Raises:
-            StartupError: the site ended, or its network was refused.
+            StartupError: the site ended, or its model was refused.
         """
         for _ in until(_READY_S, "The site was not ready"):
             self._must_run()
@@ -49,40 +49,41 @@ class Visitor:
                 raise StartupError(checker["reason"])
 
     def register(self) -> None:
+        """Create an account with a random password, and stay logged in."""
         form = self.form("/register")
         form |= {"email": "demo@example.org", "password": secrets.token_urlsafe(16)}
         self._post("/register", data=form)
 
     def upload(self, name: str, data: bytes, form: dict[str, str] | None = None) -> int:
-        """The new photo's id; ``form`` saves fetching the page."""
+        """Upload one file; return the photo's id. ``form`` saves fetching the page."""
         answer = self._post("/upload", data=form or self.form("/upload"), files={"photos": (name, data)})
         return int(answer["files"][0]["id"])
 
     def status(self, photo_id: int) -> dict[str, Any]:
-        """What the photo's badge says."""
+        """Return what the photo's badge shows."""
         url = f"{self._url}/api/photos/status?ids={photo_id}"
         photo: dict[str, Any]
         (photo,) = self._http.get(url, timeout=10).json()["photos"]
         return photo
 
     def wait_for_verdict(self, photo_id: int) -> dict[str, Any]:
+        """Return the photo's final status."""
         for _ in until(_VERDICT_S, f"Photo {photo_id} got no verdict"):
-            if (found := self.status(photo_id))["final"]:
-                return found
+            if (photo := self.status(photo_id))["final"]:
+                return photo
         raise AssertionError("unreachable: until raises")
 
     def form(self, path: str) -> dict[str, str]:
-        """The page's form as served: its hidden token."""
+        """Return the hidden fields of the page's form."""
         page = self._http.get(self._url + path, timeout=10).text
-        found = re.search(r'name="csrf_token" value="([^"]+)"', page)
-        if found is None:
+        token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+        if token is None:
             raise CatLoaderError(f"{path} shows no form.")
-        return {"csrf_token": unescape(found[1])}
+        return {"csrf_token": unescape(token[1])}
 
-    def _post(self, path: str, **what: Any) -> dict[str, Any]:
-        answer = self._http.post(
-            self._url + path, headers={"Accept": "application/json"}, timeout=_VERDICT_S, **what
-        )
+    def _post(self, path: str, **request: Any) -> dict[str, Any]:
+        headers = {"Accept": "application/json"}
+        answer = self._http.post(self._url + path, headers=headers, timeout=_VERDICT_S, **request)
         if not answer.ok:
             raise CatLoaderError(f"{path} answered HTTP {answer.status_code}: {answer.text[:300]}")
         is_json = answer.headers["content-type"].startswith("application/json")
@@ -90,6 +91,11 @@ class Visitor:
 
 
 def until(seconds: float, complaint: str) -> Iterator[None]:
+    """Yield every 20 ms.
+
+    Raises:
+        CatLoaderError: the time is over; its text is the complaint.
+    """
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
         yield
@@ -98,6 +104,7 @@ def until(seconds: float, complaint: str) -> Iterator[None]:
 
 
 def free_port() -> int:
+    """Return a TCP port of the loopback address that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,41 +1,35 @@
-"""``catloader demo``: the main job from end to end, as a person with a browser would do it.
+"""``catloader demo``: upload and check sample photos through the pages, as a person with a browser would.
 
-A site of its own on free ports and in a temporary folder; photos go up through the real form, one at
-a time; the table tells what became of each.
+The site runs on a free port and in a temporary folder; photos are uploaded one at a time, and a table shows
+each result.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import click
 
-from catloader.demo.client import Visitor, free_port
+from catloader.demo.client import Visitor
 from catloader.demo.photos import DemoPhoto, demo_photos
-from catloader.errors import StartupError
-from catloader.processes import start_child
-from catloader.settings import Settings, variables
+from catloader.demo.temporary_site import temporary_site
+from catloader.settings import Settings
 from catloader.store.db.check_log import CheckLog, CheckRecord
 from catloader.wiring import build_engine
 
-_STOP_S = 10.0
-_TOP = 3
-# What a demo takes over from the caller's settings: how photos are taken and checked, nobody's data.
-_KEPT_SECTIONS = ("Checking", "Uploads")
+_TOP_LABELS = 3
+_COLUMNS = "{:<30} {:<10} {:>5} {:>5}  {:<10} {}"
+_HEAD = _COLUMNS.format("photo", "verdict", "score", "ms", "rendition", f"top {_TOP_LABELS} labels")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one photo."""
+    """The result of one photo."""
 
     photo: DemoPhoto
     status: str
@@ -50,35 +44,38 @@ class Row:
 
 
 def demo() -> int:
-    """Run it and print the table; the exit code: 0 when every verdict is right.
+    """Run the demo and print its table; return 0 when every verdict is right, else 1.
 
     Raises:
-        CatLoaderError: it could not be run.
+        CatLoaderError: the demo could not run.
     """
-    with tempfile.TemporaryDirectory(prefix="catloader-demo-") as name, _site(Path(name)) as site:
-        browser = Visitor(site.url, site.must_run)
-        browser.wait_until_ready()
-        browser.register()
-        engine = build_engine(Settings(data_dir=Path(name)))
-        check_log = CheckLog(engine)
+    with tempfile.TemporaryDirectory(prefix="catloader-demo-") as name:
         photos_folder = Path(name) / "photos"
         photos_folder.mkdir()
-        click.echo(_HEAD)
-        rows = []
-        for photo in demo_photos(photos_folder):
-            data = photo.path.read_bytes()
-            started_s = time.monotonic()
-            photo_id = browser.upload(photo.name, data)
-            found = browser.wait_for_verdict(photo_id)
-            ms = (time.monotonic() - started_s) * 1000
-            rows.append(Row(photo, found["status"], found["score"], ms, check_log.latest(photo_id)))
-            click.echo(_lines(rows[-1]))
-        engine.dispose()
+        photos = demo_photos(photos_folder)
+        with temporary_site(Path(name)) as site:
+            visitor = Visitor(site.url, site.must_run)
+            visitor.wait_until_ready()
+            visitor.register()
+            click.echo(_HEAD)
+            rows = _upload(photos, visitor, Settings(data_dir=Path(name)))
     return _summary(rows)
 
 
-_COLUMNS = "{:<30} {:<10} {:>5} {:>5}  {:<10} {}"
-_HEAD = _COLUMNS.format("photo", "verdict", "score", "ms", "view", f"top {_TOP} labels")
+def _upload(photos: Sequence[DemoPhoto], visitor: Visitor, settings: Settings) -> list[Row]:
+    engine = build_engine(settings)
+    log = CheckLog(engine)
+    rows = []
+    for photo in photos:
+        data = photo.path.read_bytes()
+        started_s = time.monotonic()
+        photo_id = visitor.upload(photo.name, data)
+        result = visitor.wait_for_verdict(photo_id)
+        ms = (time.monotonic() - started_s) * 1000
+        rows.append(Row(photo, result["status"], result["score"], ms, log.latest(photo_id)))
+        click.echo(_lines(rows[-1]))
+    engine.dispose()
+    return rows
 
 
 def _lines(row: Row) -> str:
@@ -93,55 +90,13 @@ def _lines(row: Row) -> str:
 
 
 def _top(labels: Sequence[tuple[int, str, float]]) -> str:
-    return ", ".join(f"{name} {confidence:.0%}" for _, name, confidence in labels[:_TOP])
+    return ", ".join(f"{name} {confidence:.0%}" for _, name, confidence in labels[:_TOP_LABELS])
 
 
 def _summary(rows: Sequence[Row]) -> int:
     right = sum(row.right for row in rows)
-    decided = {f"{r.model} ({r.runtime}, {r.precision}, {r.device})" for row in rows if (r := row.record)}
-    click.echo(f"\nDecided by {', '.join(sorted(decided))}.")
+    models = {f"{r.model} ({r.runtime}, {r.precision}, {r.device})" for row in rows if (r := row.record)}
+    click.echo(f"\nDecided by {', '.join(sorted(models))}.")
     click.echo(f"{right} of {len(rows)} verdicts are right.")
-    click.echo(f"Upload to verdict took {median(row.ms for row in rows):.0f} ms in the median.")
+    click.echo(f"From upload to verdict: {median(row.ms for row in rows):.0f} ms (median).")
     return 0 if rows and right == len(rows) else 1
-
-
-@contextmanager
-def _site(folder: Path) -> Iterator[_Site]:
-    """A site on a free port, stopped at the end; its own log comes out when it does not start."""
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if name not in _dropped()}
-    environment |= {
-        "CATLOADER_DATA_DIR": str(folder),
-        "CATLOADER_HOST": "127.0.0.1",
-        "CATLOADER_PORT": str(port),
-    }
-    with (folder / "site.log").open("wb") as log:
-        process = start_child([sys.executable, "-m", "catloader", "serve"], env=environment, stdout=log)
-    try:
-        yield _Site(f"http://127.0.0.1:{port}", process, folder / "site.log")
-    finally:
-        process.terminate()  # where the demo is a background job, its children ignore SIGINT
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class _Site:
-    url: str
-    process: subprocess.Popen[bytes]
-    log_file: Path
-
-    def must_run(self) -> None:
-        if self.process.poll() is not None:
-            raise StartupError(
-                self.log_file.read_text(errors="replace").strip() or "The site ended without a word."
-            )
-
-
-def _dropped() -> set[str]:
-    """Return the names of variables that the demo's own site must not get."""
-    dropped = [variable for variable in variables() if variable.section not in _KEPT_SECTIONS]
-    return {name for variable in dropped for name in variable.names}

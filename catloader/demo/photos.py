@@ -1,4 +1,4 @@
-"""The demo's photos, made from the pictures that scikit-image ships: no network, no files of our own."""
+"""The demo's photos, made from those that scikit-image ships: no network, no files in the repository."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from typing import Literal
 import pillow_heif
 from PIL import Image
 
+from catloader.errors import StartupError
+
 _GPS_IFD = 0x8825
-# North 52 deg 31' 12", east 13 deg 24' 18", as EXIF writes it: a position that must not come out again.
-_SOMEWHERE = {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)}
+# North 52 deg 31' 12", east 13 deg 24' 18", as EXIF writes it: a position that the site must remove.
+_POSITION = {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)}
 _TWELVE_MEGAPIXELS = (4000, 3000)
 
 
 @dataclass(frozen=True, slots=True)
 class DemoPhoto:
+    """A file, and the verdict that it should get."""
+
     name: str
     path: Path
     expected: Literal["cat", "not_cat"]
 
 
 def demo_photos(folder: Path) -> list[DemoPhoto]:
-    """Write the photos into ``folder``: as they ship, and as a phone or a web site would hand them in."""
+    """Write the photos into ``folder``: as shipped, and in formats of phones and web sites.
+
+    Raises:
+        StartupError: scikit-image is not installed.
+    """
     shipped = _shipped_folder()
     photos = []
 
@@ -35,13 +43,13 @@ def demo_photos(folder: Path) -> list[DemoPhoto]:
     for name in ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg"):
         path = add(name, "cat" if name.startswith("chelsea") else "not_cat")
         path.write_bytes((shipped / name).read_bytes())
-    with Image.open(shipped / "chelsea.png") as picture:
-        chelsea = picture.convert("RGB")
-    with Image.open(shipped / "motorcycle_left.png") as picture:
-        motorcycle = picture.convert("RGB")
+    with Image.open(shipped / "chelsea.png") as file:
+        chelsea = file.convert("RGB")
+    with Image.open(shipped / "motorcycle_left.png") as file:
+        motorcycle = file.convert("RGB")
     exif = Image.Exif()
-    exif.get_ifd(_GPS_IFD).update(_SOMEWHERE)
-    _filling(chelsea, _TWELVE_MEGAPIXELS).save(
+    exif.get_ifd(_GPS_IFD).update(_POSITION)
+    _cropped(chelsea, _TWELVE_MEGAPIXELS).save(
         add("chelsea-12-megapixels-gps.jpg", "cat"), quality=90, exif=exif
     )
     pillow_heif.from_pillow(chelsea).save(add("chelsea.heic", "cat"), quality=80)
@@ -50,16 +58,16 @@ def demo_photos(folder: Path) -> list[DemoPhoto]:
 
 
 def _shipped_folder() -> Path:
-    """scikit-image's data folder, without the seconds that importing it takes."""
+    """Return scikit-image's data folder, without the seconds that importing it takes."""
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("scikit-image is not installed")
+        raise StartupError("The demo's photos come with scikit-image: pip install 'catloader[demo]'.")
     return Path(spec.origin).parent / "data"
 
 
-def _filling(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Cropped about its centre to the shape of ``size``, then scaled to it."""
-    width = min(picture.width, picture.height * size[0] / size[1])
+def _cropped(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Crop about the centre to the aspect ratio of ``size``, then scale to it."""
+    width = min(image.width, image.height * size[0] / size[1])
     height = width * size[1] / size[0]
-    left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    return picture.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    return image.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))

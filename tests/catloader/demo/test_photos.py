@@ -1,3 +1,5 @@
+"""The demo's photos: every format, both verdicts, a position that must be removed."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,7 +10,7 @@ from catloader.demo.photos import demo_photos
 from catloader.intake.formats import sniff
 
 
-def test_demo_photos(tmp_path: Path) -> None:
+def test_demo_photos_cover_formats_verdicts_and_metadata(tmp_path: Path) -> None:
     photos = demo_photos(tmp_path)
     assert {photo.expected for photo in photos} == {"cat", "not_cat"}
     assert {sniff(photo.path.read_bytes()) for photo in photos} == {"JPEG", "PNG", "WebP", "HEIC"}

@@ -1,0 +1,61 @@
+"""A site in a child process, on a free port and in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from catloader.demo.client import free_port
+from catloader.errors import StartupError
+from catloader.processes import start_child
+from catloader.settings import variables
+
+_STOP_S = 10.0
+_INHERITED_SECTIONS = ("Checking", "Uploads")
+"""The caller's settings that apply to the site too: how photos are prepared and checked, no data."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemporarySite:
+    """A running ``catloader serve``."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    def must_run(self) -> None:
+        """Raise StartupError with the site's own output when it has ended."""
+        if self.process.poll() is not None:
+            output = self.log_file.read_text(errors="replace").strip()
+            raise StartupError(output or "The site ended without a message.")
+
+
+@contextmanager
+def temporary_site(folder: Path) -> Iterator[TemporarySite]:
+    """Run a site on ``folder``; stop it at the end."""
+    port = free_port()
+    settings = {
+        "CATLOADER_DATA_DIR": str(folder),
+        "CATLOADER_HOST": "127.0.0.1",
+        "CATLOADER_PORT": str(port),
+    }
+    dropped = {name for one in variables() if one.section not in _INHERITED_SECTIONS for name in one.names}
+    environ = {name: value for name, value in os.environ.items() if name not in dropped} | settings
+    log_file = folder / "site.log"
+    with log_file.open("wb") as log:
+        # In a session of its own: Ctrl-C reaches only this process, which then stops the site.
+        process = start_child([sys.executable, "-m", "catloader", "serve"], env=environ, stdout=log)
+    try:
+        yield TemporarySite(f"http://127.0.0.1:{port}", process, log_file)
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
