@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import pass_settings
+from catloader.cli.context import count, pass_settings
 from catloader.errors import NotFound
 from catloader.settings import Settings
 
@@ -71,10 +71,16 @@ def promote(settings: Settings, email: str) -> None:
 @pass_settings
 def ls(settings: Settings) -> None:
     """List the accounts."""
-    with _users(settings) as users:
-        for account in users.all():
-            role = "admin" if account.is_admin else "user"
-            click.echo(f"{account.id:>6}  {role:<5}  {account.created_at:%Y-%m-%d}  {account.email}")
+    from catloader.server.database import migrated_database
+    from catloader.store.db.photos import Photos
+    from catloader.store.db.users import Users
+
+    with migrated_database(settings) as engine:
+        accounts, photos = Users(engine).all(), Photos(engine).count_by_owner()
+    for account in accounts:
+        role, since = "admin" if account.is_admin else "user", f"{account.created_at:%Y-%m-%d}"
+        stored = count(photos.get(account.id, 0), "photo")
+        click.echo(f"{account.id:>6}  {role:<5}  {since}  {stored:>12}  {account.email}")
 
 
 @contextmanager

@@ -161,6 +161,12 @@ class Photos:
             counted = {row.status: row.photos for row in connection.execute(query)}
         return {str(status): counted.get(status, 0) for status in Status}
 
+    def count_by_owner(self) -> dict[int, int]:
+        """Count the photos of each owner; owners without photos are left out."""
+        query = select(photos.c.owner_id, func.count().label("photos")).group_by(photos.c.owner_id)
+        with reading(self._engine) as connection:
+            return {row.owner_id: row.photos for row in connection.execute(query)}
+
     def delete(self, id: int, owner_id: int, now: datetime) -> bool:
         """Delete the row and mark its objects as due for deletion, in one transaction.
 

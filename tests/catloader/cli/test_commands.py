@@ -22,7 +22,7 @@ from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Photos
 from catloader.wiring import build_engine
-from tests.support.rows import PHOTOS, THUMBNAILS, add_images, some_user
+from tests.support.rows import add_images, some_user
 
 Run = Callable[..., Result]
 
@@ -102,16 +102,19 @@ def test_settings_mark_changed_values_and_hide_secrets(typed: Run) -> None:
     assert "hush" not in output
 
 
-def test_accounts_are_created_listed_and_changed(typed: Run) -> None:
+def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> None:
     created = typed("user", "create", "Ann@example.org", "--password-stdin", text="correct horse battery\n")
     assert created.output == "ann@example.org is registered.\n"
     typed("user", "create", "bo@example.org", "--admin", "--password-stdin", text="correct horse battery\n")
     assert typed("user", "promote", "ann@example.org").output == "ann@example.org is an administrator.\n"
     words = ("user", "reset-password", "bo@example.org", "--password-stdin")
     assert typed(*words, text="another horse battery\n").output == "bo@example.org has a new password.\n"
-    ann, bo = typed("user", "ls").output.splitlines()
-    assert re.fullmatch(r" +1  admin  \d{4}-\d\d-\d\d  ann@example\.org", ann)
-    assert re.fullmatch(r" +2  admin  \d{4}-\d\d-\d\d  bo@example\.org", bo)
+    engine = build_engine(Settings(data_dir=tmp_path))
+    add_images(engine, 1, owner_id=2)
+    engine.dispose()
+    ann, bo, _ = typed("user", "ls").output.splitlines()
+    assert re.fullmatch(r" +1  admin  \d{4}-\d\d-\d\d +0 photos  ann@example\.org", ann)
+    assert re.fullmatch(r" +2  admin  \d{4}-\d\d-\d\d +1 photo  bo@example\.org", bo)
     missing = typed("user", "promote", "cy@example.org")
     assert (missing.exit_code, missing.output) == (1, "Error: There is no account cy@example.org.\n")
 
@@ -129,7 +132,7 @@ def test_list_shows_waiting_photos_their_owners_and_the_checker(typed: Run, tmp_
     (in_hand,) = add_images(
         engine, 1, owner_id=owner, status="checking", lease_until=now + timedelta(minutes=2), attempts=1
     )
-    assert [photo.id for photo in Photos(engine, PHOTOS, THUMBNAILS).waiting(9)] == [in_hand, waiting]
+    assert [photo.id for photo in Photos(engine).waiting(9)] == [in_hand, waiting]
     engine.dispose()
     counts, checker, *rows = typed("check", "list", CATLOADER_MIN_FREE_BYTES="0").output.splitlines()
     assert counts.startswith("pending 1, checking 1, cat 0, ")
