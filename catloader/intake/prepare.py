@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from PIL import (
     AvifImagePlugin,
@@ -29,6 +28,7 @@ from catloader.intake.bombs import takes_too_long
 from catloader.intake.formats import sniff
 from checker.errors import UnreadableImage
 from checker.pixels import renditions
+from checker.pixels.opening import too_many_pixels
 from checker.pixels.renditions import Crop
 from checker.pixels.repair import repaired
 from checker.pixels.sizes import RenditionSizes
@@ -96,7 +96,7 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
             "Use JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."
         )
     _silence_decoders()
-    with _plain_errors(source_format, limits):
+    with _plain_errors(source_format):
         image = _decoded(_screened(data, source_format, limits), source_format, limits)
         photo = renditions.upright_photo(image, limits.sizes, fast=False)
         del image  # hundreds of megabytes for the largest photos; the encoder needs its own
@@ -129,7 +129,7 @@ def _silence_decoders() -> None:
 
 
 @contextmanager
-def _plain_errors(source_format: str, limits: Limits) -> Iterator[None]:
+def _plain_errors(source_format: str) -> Iterator[None]:
     try:
         yield
     except errors.BadImage:
@@ -137,9 +137,7 @@ def _plain_errors(source_format: str, limits: Limits) -> Iterator[None]:
     except UnreadableImage as error:  # a raw photo, in a sentence of its own
         raise errors.NotAnImage(str(error)) from error
     except Image.DecompressionBombError as error:  # a GIF whose first frame is far larger than its screen
-        raise errors.TooManyPixels(
-            f"This photo has more than {_megapixels(limits.max_pixels, ROUND_FLOOR)} megapixels, the limit."
-        ) from error
+        raise errors.TooManyPixels("This photo has more pixels than the limit allows.") from error
     # Everything: on hostile bytes the decoders raise whatever their parsing ran into (OSError, SyntaxError,
     # struct.error, RuntimeError, MemoryError, ...), and each of them means the same to a person.
     except Exception as error:
@@ -178,15 +176,5 @@ def _decoded(data: bytes, source_format: str, limits: Limits) -> Image.Image:
 
 
 def _check_size(image: Image.Image, limits: Limits) -> None:
-    pixels = image.width * image.height
-    if pixels > limits.max_pixels:
-        raise errors.TooManyPixels(
-            f"This photo has {_megapixels(pixels, ROUND_CEILING)} megapixels; "
-            f"the limit is {_megapixels(limits.max_pixels, ROUND_FLOOR)}."
-        )
-
-
-def _megapixels(pixels: int, rounding: str) -> str:
-    """Format with three digits; a photo rounded up and a limit rounded down never look equal."""
-    megapixels = Context(prec=3, rounding=rounding).divide(Decimal(pixels), Decimal(10**6))
-    return f"{megapixels.normalize():f}"
+    if image.width * image.height > limits.max_pixels:
+        raise errors.TooManyPixels(too_many_pixels(image, limits.max_pixels))

@@ -8,6 +8,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from PIL import Image, UnidentifiedImageError
 
@@ -50,15 +51,26 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     formats = _ftyp_formats() if data[4:8] == b"ftyp" else _FORMATS
     try:
         with Image.open(io.BytesIO(repaired(data, MAX_PIXELS)), formats=formats) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UnreadableImage(f"{width} x {height} pixels are more than {MAX_PIXELS}.")
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableImage(too_many_pixels(image, MAX_PIXELS))
             yield image
     except UnidentifiedImageError as error:  # its own text has a memory address
         raise UnreadableImage("This is not a photo, or not in a format that can be decoded.") from error
     except DECODER_ERRORS as error:
         reason = str(error) or type(error).__name__
         raise UnreadableImage(f"The photo can't be decoded: {reason.rstrip('.')}.") from error
+
+
+def too_many_pixels(image: Image.Image, limit: int) -> str:
+    """Return the sentence for a photo above the limit.
+
+    Three digits; the photo's are rounded up and the limit's down, so that the two never look equal.
+    """
+    photo, most = (
+        Context(prec=3, rounding=rounding).divide(Decimal(pixels), Decimal(10**6)).normalize()
+        for pixels, rounding in ((image.width * image.height, ROUND_CEILING), (limit, ROUND_FLOOR))
+    )
+    return f"This photo has {photo:f} megapixels; the limit is {most:f}."
 
 
 @functools.cache

@@ -1,8 +1,9 @@
-"""What becomes of pictures: formats, orientation, size, metadata."""
+"""Uploaded files become stored photos: format, orientation, size, metadata."""
 
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,10 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
+from catloader import errors
 from catloader.intake.prepare import Limits, Prepared, prepare
+from checker.pixels.renditions import site_renditions
+from checker.values import Rendition
 
 LIMITS = Limits(max_bytes=2**20, max_pixels=10**6, max_edge_px=256, thumbnail_px=64, jpeg_quality=88)
 RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 160, 30), (30, 30, 200), (255, 255, 255)
@@ -21,30 +25,30 @@ ORIENTATION, MAKE, GPS = 0x0112, 0x010F, 0x8825
 
 
 def quarters(width: int = 120, height: int = 80) -> Image.Image:
-    """Red and green above blue and white."""
-    picture = Image.new("RGB", (width, height), WHITE)
+    """Draw red and green above blue and white."""
+    drawing = Image.new("RGB", (width, height), WHITE)
     for colour, at in ((RED, (0, 0)), (GREEN, (width // 2, 0)), (BLUE, (0, height // 2))):
-        picture.paste(colour, (*at, at[0] + width // 2, at[1] + height // 2))
-    return picture
+        drawing.paste(colour, (*at, at[0] + width // 2, at[1] + height // 2))
+    return drawing
 
 
-def encoded(picture: Image.Image, format: str, **options: object) -> bytes:
+def encoded(image: Image.Image, format: str, **options: object) -> bytes:
     out = io.BytesIO()
     if format == "HEIC":
-        pillow_heif.from_pillow(picture).save(out, quality=95, **options)
+        pillow_heif.from_pillow(image).save(out, quality=95, **options)
     else:
-        picture.save(out, format, **options)
+        image.save(out, format, **options)
     return out.getvalue()
 
 
 def decoded(jpeg: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
-        assert picture.mode == "RGB"
-        return np.asarray(picture)
+    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+        assert image.mode == "RGB"
+        return np.asarray(image)
 
 
 def corners(jpeg: bytes) -> list[tuple[int, ...]]:
-    """The colours in the middle of the four quarters."""
+    """Return the colours in the middle of the four quarters."""
     pixels = decoded(jpeg)
     ys, xs = ([side // 4, side * 3 // 4] for side in pixels.shape[:2])
     return [tuple(int(c) for c in pixels[y, x]) for y in ys for x in xs]
@@ -55,13 +59,13 @@ def assert_colours(jpeg: bytes, *expected: tuple[int, int, int], within: int = 1
 
 
 def segments(jpeg: bytes) -> list[bytes]:
-    """The marker segments before the pixels."""
-    found, at = [], 2
-    while jpeg[at + 1] != 0xDA:
-        size = int.from_bytes(jpeg[at + 2 : at + 4], "big")
-        found.append(jpeg[at + 1 : at + 2 + size])
-        at += 2 + size
-    return found
+    """Return the marker segments before the pixels."""
+    parts, start = [], 2
+    while jpeg[start + 1] != 0xDA:
+        size = int.from_bytes(jpeg[start + 2 : start + 4], "big")
+        parts.append(jpeg[start + 1 : start + 2 + size])
+        start += 2 + size
+    return parts
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -94,8 +98,10 @@ def test_the_first_frame_counts(format: str) -> None:
     ],
 )
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WebP", "AVIF", "HEIC", "TIFF"])
-def test_upright(format: str, orientation: int, expected: tuple[tuple[int, int, int], ...]) -> None:
-    """EXIF turns, and AVIF's and HEIC's own rotation, each exactly once."""
+def test_photo_is_turned_upright(
+    format: str, orientation: int, expected: tuple[tuple[int, int, int], ...]
+) -> None:
+    """By EXIF, and by AVIF's and HEIC's own rotation, each exactly once."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     prepared = prepare(encoded(quarters(), format, exif=exif.tobytes()), limits=LIMITS)
@@ -104,7 +110,7 @@ def test_upright(format: str, orientation: int, expected: tuple[tuple[int, int, 
     assert_colours(prepared.photo, *expected)
 
 
-def test_metadata_stays_behind() -> None:
+def test_metadata_is_removed() -> None:
     exif = Image.Exif()
     exif[MAKE] = "SECRET maker"
     exif.get_ifd(GPS).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 17.0)})
@@ -127,7 +133,7 @@ def test_metadata_stays_behind() -> None:
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG"])
-def test_comments_stay_behind(format: str) -> None:
+def test_comments_are_removed(format: str) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "SECRET")
     options: dict[str, object] = {"pnginfo": text} if format == "PNG" else {"comment": b"SECRET"}
@@ -180,17 +186,17 @@ def test_nothing_is_scaled_up() -> None:
     ],
 )
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WebP"])
-def test_broken_metadata_of_a_good_picture_is_no_matter(exif: bytes, format: str) -> None:
+def test_broken_metadata_is_ignored(exif: bytes, format: str) -> None:
     assert prepare(encoded(quarters(), format, exif=exif), limits=LIMITS).width_px == 120
 
 
-def test_only_the_decoders_are_hushed() -> None:
+def test_only_warnings_of_decoders_are_silenced() -> None:
     prepare(encoded(quarters(), "PNG"), limits=LIMITS)
-    with pytest.raises(UserWarning, match="somebody else"):
-        warnings.warn("somebody else's", stacklevel=1)
+    with pytest.raises(UserWarning, match="another module"):
+        warnings.warn("another module's", stacklevel=1)
 
 
-def test_threads_do_not_disturb_each_other() -> None:
+def test_concurrent_calls_give_the_same_results() -> None:
     files = [encoded(quarters(300, 200), format) for format in FORMATS]
     expected = [prepare(data, limits=LIMITS) for data in files]
     start = threading.Barrier(4)
@@ -200,4 +206,63 @@ def test_threads_do_not_disturb_each_other() -> None:
         return [prepare(data, limits=LIMITS) for data in files]
 
     with ThreadPoolExecutor(4) as pool:
-        assert all(got == expected for got in pool.map(work, range(4)))
+        assert all(result == expected for result in pool.map(work, range(4)))
+
+
+def sensor_data(mode: str, scale: float) -> Image.Image:
+    """Draw a ramp in more than 8 bits."""
+    ramp = np.linspace(0, 1, 300 * 200).reshape(200, 300) * scale
+    return Image.fromarray(ramp.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
+
+
+def translucent(mode: str) -> Image.Image:
+    drawing = quarters(300, 200).convert("RGBA")
+    drawing.putalpha(Image.linear_gradient("L").resize(drawing.size))
+    return drawing.convert(mode)
+
+
+WIDE = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(pytest.param(encoded(quarters(300, 200), format), id=format) for format in FORMATS),
+        pytest.param(encoded(sensor_data("I;16", 4095), "TIFF"), id="12 bits in 16"),
+        pytest.param(encoded(sensor_data("I;16", 4095), "PNG"), id="dark PNG of 16 bits"),
+        pytest.param(encoded(sensor_data("I", 10**6), "TIFF"), id="32 bits"),
+        pytest.param(encoded(sensor_data("F", 1), "TIFF"), id="floats"),
+        pytest.param(encoded(translucent("RGBA"), "PNG"), id="RGBA"),
+        pytest.param(encoded(translucent("LA"), "PNG"), id="LA"),
+        pytest.param(encoded(translucent("RGBA"), "PNG", icc_profile=WIDE), id="RGBA with a profile"),
+        pytest.param(encoded(quarters(300, 200).convert("CMYK"), "JPEG"), id="CMYK"),
+        pytest.param(encoded(quarters(300, 200).convert("1"), "PNG"), id="one bit"),
+        pytest.param(encoded(quarters(300, 200).quantize(4), "PNG"), id="palette"),
+        pytest.param(encoded(quarters(2500, 100), "PNG"), id="elongated"),
+    ],
+)
+def test_folder_tool_makes_the_bytes_that_the_site_stores(data: bytes) -> None:
+    limits = Limits(2**20, 10**6, 2560, 320, 88)
+    prepared = prepare(data, limits=limits)
+    assert site_renditions(data) == {
+        Rendition.PHOTO: prepared.photo,
+        Rendition.THUMBNAIL: prepared.thumbnail,
+    }
+
+
+def test_raw_photo_is_refused_in_a_sentence_of_its_own() -> None:
+    data = encoded(quarters(), "TIFF").replace(
+        struct.pack("<HHIHH", 262, 3, 1, 2, 0), struct.pack("<HHIHH", 262, 3, 1, 32803, 0)
+    )
+    with pytest.raises(errors.NotAnImage) as caught:
+        prepare(data, limits=LIMITS)
+    assert str(caught.value) == "This is a raw photo. Save it as JPEG and try again."
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown"), [(25 * 2**20, "25 MB"), (3 * 2**19, "1.5 MB"), (200_000, "195 kB"), (1, "1 kB")]
+)
+def test_limit_is_shown_in_the_unit_that_fits(limit: int, shown: str) -> None:
+    with pytest.raises(errors.TooManyBytes) as caught:
+        prepare(bytes(limit + 1), limits=Limits(limit, 1, 1, 1, 88))
+    assert str(caught.value) == f"This file is larger than {shown}."

@@ -1,4 +1,4 @@
-"""Bytes become the network's input: upright, opaque, and the same pixels as torchvision's."""
+"""Bytes become the model's input: upright, opaque, and the same pixels as torchvision's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from checker.pixels.opening import MAX_PIXELS
 from models.catalogue import Preprocessing, entry_named
 from tests.support.hostile import HostileCorpus
 
-NETWORKS = ["resnet50", "resnet50_v2", "efficientnet_lite0", "efficientnet_lite2"]
+MODELS = ["resnet50", "resnet50_v2", "efficientnet_lite0", "efficientnet_lite2"]
 LITE0 = entry_named("efficientnet_lite0").preprocessing
 RESNET = entry_named("resnet50").preprocessing
 SMALL = [(500, 375), (375, 500), (333, 333), (640, 427), (230, 400), (60, 90)]
@@ -32,45 +32,44 @@ PHOTOS = ["coffee", "rocket", "astronaut"]
 Signed = npt.NDArray[np.int16]
 
 
-def encoded(picture: Image.Image, form: str = "JPEG", **options: Any) -> bytes:
+def encoded(image: Image.Image, form: str = "JPEG", **options: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
 def drawing(width: int, height: int) -> Image.Image:
-    """Hard edges everywhere: every wrong rounding shows."""
-    chance = np.random.default_rng(5)
-    picture = Image.new("RGB", (width, height), "white")
-    pen = ImageDraw.Draw(picture)
+    """Draw hard edges everywhere: every wrong rounding shows."""
+    rng = np.random.default_rng(5)
+    lines = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(lines)
     for _ in range(300):
-        ends = [int(x) for x in chance.integers(0, [width, height, width, height])]
-        colour = tuple(int(x) for x in chance.integers(0, 256, 3))
-        pen.line(ends, fill=colour, width=int(chance.integers(1, 5)))
-    return picture
+        ends = [int(x) for x in rng.integers(0, [width, height, width, height])]
+        colour = tuple(int(x) for x in rng.integers(0, 256, 3))
+        pen.line(ends, fill=colour, width=int(rng.integers(1, 5)))
+    return lines
 
 
 def tiled(name: str, width: int, height: int) -> Image.Image:
-    """A large photo, sharp to the pixel, out of a small one."""
+    """Make a large photo, sharp to the pixel, from a small one."""
     tile = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
-    picture = Image.new("RGB", (width, height))
+    photo = Image.new("RGB", (width, height))
     for left in range(0, width, tile.width):
         for top in range(0, height, tile.height):
-            picture.paste(tile, (left, top))
-    return picture
+            photo.paste(tile, (left, top))
+    return photo
 
 
-def reference(data: bytes, way: Preprocessing) -> Signed:
-    """Decoded in full, turned, then torchvision's own resize and crop."""
-    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-    mode = InterpolationMode(way.interpolation)
-    return np.asarray(tv.center_crop(tv.resize(picture, [way.resize_px], mode), [way.input_px])).astype(
-        np.int16
-    )
+def reference(data: bytes, preprocessing: Preprocessing) -> Signed:
+    """Decode in full and turn, then resize and crop by torchvision."""
+    photo = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    mode = InterpolationMode(preprocessing.interpolation)
+    resized = tv.resize(photo, [preprocessing.resize_px], mode)
+    return np.asarray(tv.center_crop(resized, [preprocessing.input_px])).astype(np.int16)
 
 
-def difference(data: bytes, way: Preprocessing) -> Signed:
-    gap: Signed = np.abs(decode(data, way).astype(np.int16) - reference(data, way))
+def difference(data: bytes, preprocessing: Preprocessing) -> Signed:
+    gap: Signed = np.abs(decode(data, preprocessing).astype(np.int16) - reference(data, preprocessing))
     return gap
 
 
@@ -80,33 +79,35 @@ def pillow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["simd_jpeg", "Pillow alone"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_and_without_simd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "simd_jpeg" and not simd_jpeg.IS_INSTALLED:
         pytest.skip("simplejpeg or cykooz-resizer is not installed")
     monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", request.param == "simd_jpeg")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("size", SMALL)
 @pytest.mark.usefixtures("pillow_alone")
 def test_small_photos_give_torchvisions_pixels_bit_for_bit(name: str, size: tuple[int, int]) -> None:
     assert difference(encoded(drawing(*size), quality=92), entry_named(name).preprocessing).max() == 0
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("size", SMALL)
 @pytest.mark.parametrize("photo", [*PHOTOS, "drawing"])
 @pytest.mark.skipif(not simd_jpeg.IS_INSTALLED, reason="simplejpeg or cykooz-resizer is not installed")
-def test_vector_instructions_give_nearly_the_same(name: str, size: tuple[int, int], photo: str) -> None:
-    picture = drawing(*size) if photo == "drawing" else tiled(photo, *size)
-    gap = difference(encoded(picture, quality=92), entry_named(name).preprocessing)
+def test_vector_instructions_give_nearly_the_same_pixels(
+    name: str, size: tuple[int, int], photo: str
+) -> None:
+    image = drawing(*size) if photo == "drawing" else tiled(photo, *size)
+    gap = difference(encoded(image, quality=92), entry_named(name).preprocessing)
     assert gap.max() <= 2
     assert (gap > 0).mean() < 0.02
 
 
 @pytest.mark.skipif(not simd_jpeg.IS_INSTALLED, reason="simplejpeg or cykooz-resizer is not installed")
-def test_and_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checker.pixels.decode.to_rgb", None)  # Pillow's way would need it
+def test_vector_instructions_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checker.pixels.decode.to_rgb", None)  # Pillow's path would need it
     assert decode(encoded(drawing(500, 375)), LITE0).shape == (224, 224, 3)
 
 
@@ -122,8 +123,8 @@ def test_every_orientation_gives_the_upright_photos_pixels(orientation: int, siz
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.usefixtures("either_way")
-def test_every_orientation_of_a_drafted_photo_is_upright_too(orientation: int) -> None:
+@pytest.mark.usefixtures("with_and_without_simd")
+def test_every_orientation_of_a_drafted_photo_is_upright(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     # An odd size: the last drafted row and column stand for less than a whole one.
@@ -134,7 +135,7 @@ def test_every_orientation_of_a_drafted_photo_is_upright_too(orientation: int) -
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_lite0", "efficientnet_lite2"])
 @pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000), (2560, 1920), (1450, 1410), (6000, 4500)])
 @pytest.mark.parametrize("photo", PHOTOS)
-@pytest.mark.usefixtures("either_way")
+@pytest.mark.usefixtures("with_and_without_simd")
 def test_large_photos_differ_by_at_most_8_of_255_from_a_full_decode(
     name: str, size: tuple[int, int], photo: str
 ) -> None:
@@ -143,17 +144,17 @@ def test_large_photos_differ_by_at_most_8_of_255_from_a_full_decode(
     assert gap.mean() < 0.6
 
 
-@pytest.mark.usefixtures("either_way")
+@pytest.mark.usefixtures("with_and_without_simd")
 def test_a_large_photo_is_not_decoded_in_full() -> None:
     gap = difference(encoded(tiled("rocket", 4000, 3000), quality=92), RESNET)
     assert gap.max() > 0
 
 
-def test_the_result_is_what_the_classifier_takes() -> None:
+def test_result_has_the_shape_and_type_that_models_take() -> None:
     pixels = decode(encoded(drawing(300, 200)), LITE0)
     assert (pixels.shape, pixels.dtype) == ((224, 224, 3), np.dtype(np.uint8))
     assert pixels.flags.c_contiguous
-    assert pixels.flags.writeable  # torch warns about arrays that are not
+    assert pixels.flags.writeable  # torch warns about others
 
 
 def flat(colour: str, mode: str = "RGB") -> Image.Image:
@@ -175,14 +176,14 @@ def test_every_mode_becomes_the_colour_a_person_sees(form: str, mode: str) -> No
     assert np.abs(pixels.astype(int) - 255).max() <= 3
 
 
-def test_cmyk_colours_hold() -> None:
+def test_cmyk_keeps_its_colours() -> None:
     pixels = decode(encoded(flat("red", "CMYK"), "JPEG", quality=95), LITE0)
     assert pixels[112, 112, 0] > 200
     assert pixels[112, 112, 1:].max() < 60
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparency_lies_on_white(mode: str) -> None:
+def test_transparency_becomes_white(mode: str) -> None:
     clear = Image.new("RGBA", (64, 48), (0, 0, 0, 0))
     options: dict[str, Any] = {"transparency": 0} if mode == "P" else {}
     source = Image.new("P", (64, 48), 0) if mode == "P" else clear.convert(mode)
@@ -204,16 +205,16 @@ def test_12_bits_in_16_of_a_tiff_are_stretched() -> None:
     assert abs(int(decode(encoded(source, "TIFF"), LITE0)[112, 112, 0]) - 128) <= 1
 
 
-def test_floats_are_scaled_too() -> None:
+def test_floats_are_scaled() -> None:
     source = Image.fromarray(np.full((48, 64), 0.5, dtype=np.float32))
     assert abs(int(decode(encoded(source, "TIFF"), LITE0)[0, 0, 0]) - 127) <= 1
 
 
-def test_heic_opens() -> None:
-    picture = tiled("coffee", 640, 480)
+def test_heic_is_decoded() -> None:
+    photo = tiled("coffee", 640, 480)
     heic = io.BytesIO()
-    pillow_heif.from_pillow(picture).save(heic, quality=90)
-    expected = reference(encoded(picture, "PNG"), LITE0)
+    pillow_heif.from_pillow(photo).save(heic, quality=90)
+    expected = reference(encoded(photo, "PNG"), LITE0)
     assert np.abs(decode(heic.getvalue(), LITE0).astype(int) - expected).mean() < 3
 
 
@@ -227,7 +228,7 @@ def test_the_first_frame_of_an_animation_counts() -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
-def test_truncated_is_unreadable(form: str, kept: float) -> None:
+def test_truncated_file_is_unreadable(form: str, kept: float) -> None:
     data = encoded(tiled("coffee", 640, 480), form)
     with pytest.raises(UnreadableImage):
         decode(data[: int(len(data) * kept)], LITE0)
@@ -240,7 +241,7 @@ def test_a_truncated_drafted_jpeg_is_unreadable() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"<html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"%PDF-1.7"])
-def test_what_is_no_picture_is_unreadable(data: bytes) -> None:
+def test_other_files_are_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableImage, match=r"[^.]\.$"):
         decode(data, LITE0)
 
@@ -260,7 +261,7 @@ def test_a_bomb_is_refused_by_its_header() -> None:
             decode(bomb, LITE0)
 
 
-def test_a_broken_exif_block_does_not_spoil_good_pixels() -> None:
+def test_broken_exif_is_ignored() -> None:
     data = encoded(drawing(300, 200), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -270,7 +271,7 @@ def test_a_broken_exif_block_does_not_spoil_good_pixels() -> None:
 def test_hostile_files_raise_only_unreadable_image(hostile_corpus: HostileCorpus) -> None:
     for file in hostile_corpus.files:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+            warnings.simplefilter("ignore")  # of Pillow, about odd metadata
             try:
                 pixels = decode(file.data, LITE0)
             except UnreadableImage:

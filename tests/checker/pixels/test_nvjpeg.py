@@ -1,4 +1,4 @@
-"""Decoding on the GPU. Where there is none, the same code runs with the CPU's decoder, and the ids say so."""
+"""Decoding on the GPU; without one, the same code with the CPU's decoder, as the recorded device tells."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ENTRY, WEIGHTS = resolve("efficientnet_lite0", Path())
 LITE0 = ENTRY.preprocessing
 RESNET = entry_named("resnet50").preprocessing
-MOST_OFF = 8
+MAX_DIFFERENCE = 8
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +37,16 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def by_the_host(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Fills with the format of each picture that the host decoded."""
+def host_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect the format of each photo that the host decoded."""
     formats: list[str] = []
     host = colour.to_rgb
 
-    def noted(image: Image.Image) -> Image.Image:
+    def recorded(image: Image.Image) -> Image.Image:
         formats.append(str(image.format))
         return host(image)
 
-    monkeypatch.setattr("checker.pixels.decode.to_rgb", noted)
+    monkeypatch.setattr("checker.pixels.decode.to_rgb", recorded)
     return formats
 
 
@@ -61,21 +61,24 @@ def encoded(image: Image.Image, form: str = "JPEG", **options: Any) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("way", [LITE0, RESNET], ids=["bicubic", "bilinear"])
+@pytest.mark.parametrize("preprocessing", [LITE0, RESNET], ids=["bicubic", "bilinear"])
 @pytest.mark.parametrize("size", [(500, 375), (375, 500), (320, 320), (2560, 1920), (60, 90)])
-def test_its_pixels_are_near_the_hosts(
-    way: Preprocessing, size: tuple[int, int], by_the_host: list[str], record_property: Callable[..., None]
+def test_pixels_are_close_to_the_hosts(
+    preprocessing: Preprocessing,
+    size: tuple[int, int],
+    host_decoded: list[str],
+    record_property: Callable[..., None],
 ) -> None:
     record_property("device", DEVICE)
     data = encoded(photo(*size), quality=88)
-    expected = decode(data, way)
-    by_the_host.clear()
-    pixels = decode(data, dataclasses.replace(way, decoder="nvjpeg"))
-    assert by_the_host == []
+    expected = decode(data, preprocessing)
+    host_decoded.clear()
+    pixels = decode(data, dataclasses.replace(preprocessing, decoder="nvjpeg"))
+    assert host_decoded == []
     assert (pixels.shape, pixels.dtype) == (expected.shape, expected.dtype)
     assert pixels.flags.c_contiguous
     assert pixels.flags.writeable
-    assert np.abs(pixels.astype(int) - expected.astype(int)).max() <= MOST_OFF
+    assert np.abs(pixels.astype(int) - expected.astype(int)).max() <= MAX_DIFFERENCE
 
 
 def lying_on_its_side() -> bytes:
@@ -90,18 +93,18 @@ def lying_on_its_side() -> bytes:
         pytest.param(lying_on_its_side(), id="turned by EXIF"),
         pytest.param(encoded(photo(500, 375).convert("L")), id="gray"),
         pytest.param(encoded(photo(500, 375).convert("CMYK")), id="CMYK"),
-        pytest.param(encoded(photo(500, 375), "PNG"), id="no JPEG"),
-        pytest.param(encoded(photo(500, 375)) + b"more", id="with something behind its end"),
+        pytest.param(encoded(photo(500, 375), "PNG"), id="PNG"),
+        pytest.param(encoded(photo(500, 375)) + b"more", id="bytes behind its end"),
     ],
 )
-def test_what_is_no_plain_jpeg_is_decoded_by_the_host(data: bytes, by_the_host: list[str]) -> None:
+def test_all_but_plain_jpegs_are_decoded_by_the_host(data: bytes, host_decoded: list[str]) -> None:
     pixels = decode(data, dataclasses.replace(LITE0, decoder="nvjpeg"))
-    assert len(by_the_host) == 1
+    assert len(host_decoded) == 1
     assert np.array_equal(pixels, decode(data, LITE0))
 
 
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["cut off", "cut off, with an end put on"])
-def test_a_broken_photo_is_unreadable_as_it_is_on_the_host(end: bytes) -> None:
+def test_broken_photo_gives_the_hosts_result(end: bytes) -> None:
     data = encoded(photo(500, 375))
     data = data[: len(data) // 2] + end
     outcomes = []
@@ -113,8 +116,8 @@ def test_a_broken_photo_is_unreadable_as_it_is_on_the_host(end: bytes) -> None:
     assert outcomes[0] == outcomes[1]
 
 
-def test_no_memory_left_on_the_gpu_means_the_host(
-    monkeypatch: pytest.MonkeyPatch, by_the_host: list[str]
+def test_host_decodes_when_gpu_memory_is_exhausted(
+    monkeypatch: pytest.MonkeyPatch, host_decoded: list[str]
 ) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -122,10 +125,10 @@ def test_no_memory_left_on_the_gpu_means_the_host(
     monkeypatch.setattr(nvjpeg, "_cropped", full)
     data = encoded(photo(500, 375))
     assert np.array_equal(decode(data, dataclasses.replace(LITE0, decoder="nvjpeg")), decode(data, LITE0))
-    assert by_the_host == ["JPEG", "JPEG"]
+    assert host_decoded == ["JPEG", "JPEG"]
 
 
-def test_profiles_of_one_decoder_do_not_hold_for_the_other() -> None:
+def test_each_decoder_has_its_own_profiles() -> None:
     keys = {ENTRY.preprocessing.key, ENTRY.decoded_by("nvjpeg").preprocessing.key}
     assert len(keys) == 2
     assert ENTRY.decoded_by("cpu").preprocessing.key == ENTRY.preprocessing.key
@@ -133,10 +136,10 @@ def test_profiles_of_one_decoder_do_not_hold_for_the_other() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize("runtime", ["auto", "torch", "openvino"])
-def test_without_a_gpu_it_is_refused_in_one_sentence(runtime: str, tmp_path: Path) -> None:
-    asked = RuntimeRequest("auto", runtime, "auto", 0.01, 0.01, (), tmp_path, decoder="nvjpeg")
+def test_decoder_is_refused_without_a_gpu(runtime: str, tmp_path: Path) -> None:
+    request = RuntimeRequest("auto", runtime, "auto", 0.01, 0.01, (), tmp_path, decoder="nvjpeg")
     expected = (
         "on a GPU" if runtime == "openvino" else "Decoder nvjpeg needs a GPU and `pip install torchcodec`."
     )
     with pytest.raises(ModelRefused, match=expected):
-        load_checker(ENTRY, WEIGHTS, load_subject("house_cat"), asked)
+        load_checker(ENTRY, WEIGHTS, load_subject("house_cat"), request)
