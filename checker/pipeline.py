@@ -91,7 +91,7 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
         # Without its traceback, which would keep the locals of the failed calls alive, decoded photos too.
         error.__cause__ = error.__context__ = None
         item.error = error.with_traceback(None)
-    except Exception as error:  # the boundary of one photo: the others of the batch go on
+    except Exception as error:  # the boundary of one photo: the rest of the batch goes on
         item.error = _unexpected(item, error)
     item.ms["fetch"] = _ms_since(item.started_s)
     return item
@@ -113,7 +113,7 @@ def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
         return _failed(item, error)
     except MemoryError:
         return _failed(item, ClassifierFailed("There was not enough memory to decode the photo."))
-    except Exception as error:  # as above
+    except Exception as error:  # the boundary of one photo
         return _failed(item, _unexpected(item, error))
     finally:
         item.renditions.clear()  # megabytes that are no longer needed
@@ -137,7 +137,7 @@ def _forward(
             *_forward(items[:half], pixels[: 2 * half], classifier, rule),
             *_forward(items[half:], pixels[2 * half :], classifier, rule),
         ]
-    except Exception as error:  # as above
+    except Exception as error:  # the boundary of one batch
         return [_failed(item, _unexpected(item, error)) for item in items]
     forward_ms = _ms_since(started_s)
     evidence = Evidence.of_pairs(activations)
@@ -156,7 +156,7 @@ def _decide(
         decision = rule.decide(evidence)
     except CheckerError as error:
         return _failed(item, error)
-    except Exception as error:  # as above
+    except Exception as error:  # the boundary of one photo
         return _failed(item, _unexpected(item, error))
     item.ms["total"] = _ms_since(item.started_s)
     return Outcome(

@@ -70,7 +70,7 @@ class CheckerService:
         """Check until nothing is due.
 
         Returns:
-            The photos that got their verdict meanwhile.
+            Photos that got their verdict in the meantime.
         Raises:
             ModelRefused: the model can't be used; nothing was claimed.
         """

@@ -73,7 +73,7 @@ class InMemoryCheckQueue:
         """One outcome for each attempt that ended, in order; expired leases included, releases not."""
 
     def add(self, photo_id: int, photo_key: str, thumbnail_key: str, due: datetime | None = None) -> None:
-        """Add a pending photo, due now unless said otherwise."""
+        """Add a pending photo. ``due`` None: now."""
         with self._changed:
             self._photos[photo_id] = _Photo(photo_key, thumbnail_key, due or self._now())
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The service between a real database and a real S3 server, with a real network."""
+"""The service between a real database and a real S3 server, with a real model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", prec
 
 
 @pytest.fixture(scope="module")
-def network() -> Iterator[LoadedModel]:
+def model() -> Iterator[LoadedModel]:
     loaded = load_model(LITE0)
     yield loaded
     loaded.classifier.close()
@@ -41,8 +41,8 @@ def network() -> Iterator[LoadedModel]:
 class Site:
     """Six photos that wait."""
 
-    def __init__(self, engine: Engine, objects: ObjectStore, network: LoadedModel) -> None:
-        self.engine, self.objects, self._network = engine, objects, network
+    def __init__(self, engine: Engine, objects: ObjectStore, model: LoadedModel) -> None:
+        self.engine, self.objects, self._model = engine, objects, model
         self.queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=1000)
         folder = Path(skimage.__file__).parent / "data"
         done = upload(
@@ -58,13 +58,11 @@ class Site:
         self.ids = [one.photo_id for one in done if isinstance(one, Uploaded)]
         assert len(self.ids) == len(PICTURES)
 
-    def service(
-        self, source: ImageSource | None = None, network: LoadedModel | None = None
-    ) -> CheckerService:
+    def service(self, source: ImageSource | None = None, model: LoadedModel | None = None) -> CheckerService:
         return CheckerService(
             self.queue,
             source or S3ImageSource(self.objects),
-            lambda: network or self._network,
+            lambda: model or self._model,
             workers=2,
             batch_photos=2,
             sweep_s=1000,
@@ -81,8 +79,8 @@ class Site:
 
 
 @pytest.fixture
-def site(engine: Engine, objects: ObjectStore, network: LoadedModel) -> Site:
-    return Site(engine, objects, network)
+def site(engine: Engine, objects: ObjectStore, model: LoadedModel) -> Site:
+    return Site(engine, objects, model)
 
 
 def test_every_photo_gets_its_verdict_and_its_log_row(site: Site) -> None:
@@ -121,7 +119,7 @@ def refused(site: Site) -> Iterator[int]:
         connection.execute(text(undo))
 
 
-def test_a_verdict_that_cannot_be_written_is_nobody_elses_trouble(
+def test_unwritable_verdict_affects_no_other_photo(
     site: Site, refused: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert site.service().drain() == len(PICTURES) - 1
@@ -135,7 +133,7 @@ def test_a_verdict_that_cannot_be_written_is_nobody_elses_trouble(
         assert list(logged) == [id for id in site.ids if id != refused]
 
 
-def test_bad_objects_cost_only_themselves(site: Site) -> None:
+def test_bad_objects_affect_no_other_photo(site: Site) -> None:
     site.objects.put(ObjectKind.PHOTO, site.key(1), b"not a picture")
     site.objects.delete(ObjectKind.PHOTO, site.key(2))
     assert site.service().drain() == len(PICTURES) - 1
@@ -147,7 +145,7 @@ def test_bad_objects_cost_only_themselves(site: Site) -> None:
     assert site.service().drain() == 0
 
 
-def test_without_s3_photos_wait_and_lose_no_attempt(site: Site) -> None:
+def test_photos_wait_without_s3_and_lose_no_attempt(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     nowhere = ObjectStore(
@@ -166,7 +164,7 @@ def test_without_s3_photos_wait_and_lose_no_attempt(site: Site) -> None:
         assert set(connection.execute(select(check_log.c.attempt)).scalars()) == {1}
 
 
-def test_a_checker_that_closes_leaves_the_rest_to_the_next_one(site: Site) -> None:
+def test_closed_checker_leaves_the_rest_to_the_next_one(site: Site) -> None:
     closing: list[threading.Thread] = []
 
     class Closing(S3ImageSource):
@@ -191,7 +189,7 @@ def test_a_checker_that_closes_leaves_the_rest_to_the_next_one(site: Site) -> No
     assert sorted(rows) == site.ids
 
 
-def test_a_human_decision_stands(site: Site) -> None:
+def test_human_verdict_is_kept(site: Site) -> None:
     with writing(site.engine) as connection:
         connection.execute(update(photos).where(photos.c.id == site.ids[0]).values(human_verdict="not_cat"))
     site.service().drain()

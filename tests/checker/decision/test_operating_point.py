@@ -195,9 +195,9 @@ def test_first_folder_wins_then_the_newest_profile(tmp_path: Path) -> None:
     old.save(own / "b.json")
     new.save(own / "a.json")
     dataclasses.replace(old, made={"date": "2026-01-01"}).save(shipped / "c.json")
-    found = find_profile(old.key, [own, shipped])
-    assert found is not None
-    assert found.made["date"] == "2025-02-01"
+    newest = find_profile(old.key, [own, shipped])
+    assert newest is not None
+    assert newest.made["date"] == "2025-02-01"
     assert find_profile(old.key, [tmp_path / "none"]) is None
 
 
@@ -236,9 +236,9 @@ def test_broken_profile_is_refused_and_not_ignored(tmp_path: Path, damage: str) 
 def test_rule_uses_the_profile_of_exactly_this_model(tmp_path: Path) -> None:
     profile().save(tmp_path / "p.json")
     key = ProfileKey.of(MODEL_INFO, PREPROCESSING, HOUSE_CAT)
-    found = find_profile(key, [tmp_path])
-    assert found is not None
-    rule = ThresholdRule(HOUSE_CAT, class_names(), profile=found, max_fpr=0.02, max_fnr=0.01)
+    saved = find_profile(key, [tmp_path])
+    assert saved is not None
+    rule = ThresholdRule(HOUSE_CAT, class_names(), profile=saved, max_fpr=0.02, max_fnr=0.01)
     assert rule.profile_id == profile().profile_id
     assert rule.thresholds == Thresholds(0.6, 0.1)
     others = (
