@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from http import HTTPStatus
 
@@ -30,6 +31,7 @@ _SENTENCES = {
         "Something went wrong on our side. The error was logged. Please try again.",
     ),
     503: ("Temporarily unavailable", "A part of this site is not responding. Please try again in a moment."),
+    507: ("Out of space", "The server's disk is full, so nothing was stored. Please try again later."),
 }
 
 
@@ -37,6 +39,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CatLoaderError, _catloader_error)
+    app.register_error_handler(OSError, _os_error)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -97,6 +100,14 @@ def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Resp
         return error_response(error.status)
     title = "Photo not found" if isinstance(error, NotFound) else None
     return error_response(error.status, str(error), title=title)
+
+
+def _os_error(error: OSError) -> tuple[str | Response, int]:
+    """Answer 507 when a disk is full: large uploads pass through the temporary folder."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return _unexpected(error)
+    logger.error("%s %s: %s (data folder or temporary folder)", request.method, request.path, error.strerror)
+    return error_response(507)
 
 
 def _unexpected(error: Exception) -> tuple[str | Response, int]:
