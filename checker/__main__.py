@@ -59,4 +59,10 @@ def _interrupted(*_: object) -> None:
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _interrupted)
-    sys.exit(main())
+    code = main()
+    if code == INTERRUPTED:
+        # Python resets the handler while it ends: a second Ctrl-C then would be the process's exit status.
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # None where it is closed
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
