@@ -60,17 +60,12 @@ class Classifier(Protocol):
     def model_info(self) -> ModelInfo: ...
 
     @property
-    def input_px(self) -> int:
-        """Side of the square input."""
-        ...
-
-    @property
     def preprocessing(self) -> Preprocessing:
         """The input that the model expects, as ``checker.pixels.decode.decode`` makes it."""
         ...
 
     def run(self, batch: Pixels) -> Activations:
-        """Normalise and classify uint8 ``(N, H, W, 3)`` RGB, H = W = ``input_px``.
+        """Normalise and classify uint8 ``(N, H, W, 3)`` RGB, H = W = ``preprocessing.input_px``.
 
         Raises:
             ClassifierFailed: the device failed (retryable).

@@ -48,10 +48,6 @@ class Batcher:
         return self._classifier.model_info
 
     @property
-    def input_px(self) -> int:
-        return self._classifier.input_px
-
-    @property
     def preprocessing(self) -> Preprocessing:
         return self._classifier.preprocessing
 

@@ -84,10 +84,6 @@ class OpenVinoClassifier:
         return self._model_info
 
     @property
-    def input_px(self) -> int:
-        return self._preprocessing.input_px
-
-    @property
     def preprocessing(self) -> Preprocessing:
         return self._preprocessing
 

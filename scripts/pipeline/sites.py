@@ -56,8 +56,8 @@ class _Lent:
     """A classifier that stays open when a borrower closes it: several sites check with one model."""
 
     def __init__(self, classifier: Classifier) -> None:
-        self.model_info, self.run = classifier.model_info, classifier.run
-        self.input_px, self.preprocessing = classifier.input_px, classifier.preprocessing
+        self.model_info, self.preprocessing = classifier.model_info, classifier.preprocessing
+        self.run = classifier.run
 
     def close(self) -> None:
         """Do nothing; the lender closes it."""

@@ -130,7 +130,6 @@ class StubClassifier:
         self.closed = False
 
     model_info = ModelInfo("stub", "0" * 64, "torch", "fp32", "cpu", {"stub": "1"})
-    input_px = LITE0.preprocessing.input_px
     preprocessing: Preprocessing = LITE0.preprocessing
 
     def run(self, batch: Pixels) -> Activations:

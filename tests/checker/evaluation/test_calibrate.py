@@ -20,7 +20,6 @@ class Stub:
 
     model_info = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu", {"numpy": "2"})
     preprocessing: Preprocessing = entry_named("efficientnet_lite0").preprocessing
-    input_px = 224
 
     def run(self, batch: object) -> object:
         raise AssertionError("calibrate judges what was measured, and runs nothing")

@@ -25,7 +25,6 @@ class FirstByte:
 
     model_info = ModelInfo("first-byte", "ab" * 32, "torch", "fp16", "cuda:0 none")
     preprocessing: Preprocessing = ENTRY.preprocessing
-    input_px = 1
 
     def __init__(self) -> None:
         self.passes: list[int] = []

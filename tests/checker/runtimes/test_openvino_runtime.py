@@ -89,7 +89,6 @@ def test_it_is_a_classifier_with_its_model_info(classifier: OpenVinoClassifier) 
     )
     assert port.model_info.weights_sha256 == openvino_variants.ENTRY.sha256
     assert port.model_info.versions["openvino"]
-    assert port.input_px == openvino_variants.ENTRY.preprocessing.input_px
     assert port.preprocessing == openvino_variants.ENTRY.preprocessing
 
 

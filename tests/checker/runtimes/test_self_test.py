@@ -131,11 +131,7 @@ def test_swapped_classes_are_refused(classifier: Classifier, profile: Profile) -
 
 def test_red_and_blue_swapped_are_refused(classifier: Classifier, profile: Profile) -> None:
     class Swapped:
-        model_info, preprocessing, input_px = (
-            classifier.model_info,
-            classifier.preprocessing,
-            classifier.input_px,
-        )
+        model_info, preprocessing = classifier.model_info, classifier.preprocessing
 
         def run(self, batch: Any) -> Any:
             return classifier.run(batch[..., ::-1].copy())
