@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
 from catloader.errors import SettingError
+from catloader.store.db.engine import utcnow
 
 MAX_ID_CHARS = 64
 
@@ -36,7 +37,7 @@ class Signer:
 
     def sign(self, body: str, now: datetime | None = None) -> dict[str, str]:
         """The three headers that go with ``body``."""
-        now = now or datetime.now(UTC)
+        now = now or utcnow()
         message_id = "msg_" + secrets.token_hex(16)
         return {
             "webhook-id": message_id,
@@ -55,6 +56,6 @@ class Signer:
         message_id = {key.lower(): value for key, value in headers.items()}["webhook-id"]
         if len(message_id) > MAX_ID_CHARS:
             return "The wake-up is refused: its id is too long."
-        if not self._first_time(message_id, datetime.now(UTC)):
+        if not self._first_time(message_id, utcnow()):
             return "The wake-up is refused: it was used before."
         return None

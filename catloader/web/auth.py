@@ -9,7 +9,8 @@ from werkzeug.wrappers import Response
 
 from catloader import accounts
 from catloader.errors import CatLoaderError, InvalidInput, WrongCredentials
-from catloader.web.context import now, services
+from catloader.store.db.engine import utcnow
+from catloader.web.context import services
 from catloader.web.labels import counted
 from catloader.web.sessions import current_user, sign_in, sign_out, without_login
 
@@ -29,7 +30,7 @@ def register() -> Answer:
 @without_login
 def do_register() -> Answer:
     try:
-        user = accounts.register(services().users, _field("email"), _field("password"), now())
+        user = accounts.register(services().users, _field("email"), _field("password"), utcnow())
     except InvalidInput as error:
         return _form_page("register.html", error)
     logger.info("user %d registered", user.id)
@@ -89,7 +90,7 @@ def change_password() -> Answer:
 def delete_account() -> Answer:
     user = current_user()
     try:
-        photos = accounts.delete_account(services().users, user, _field("password"), now())
+        photos = accounts.delete_account(services().users, user, _field("password"), utcnow())
     except WrongCredentials as error:
         return _account_page(error, at="delete")
     services().deletion.wake()

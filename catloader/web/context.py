@@ -1,8 +1,6 @@
-"""Helpers of all views: the services, the clock, the requested format, text for the log."""
+"""Helpers of all views: the services, the requested format, text for the log."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 from flask import current_app, request
 
@@ -16,10 +14,6 @@ def services() -> Services:
     """Return the services that this application was built with."""
     app_services: Services = current_app.extensions["catloader"]
     return app_services
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def wants_json() -> bool:

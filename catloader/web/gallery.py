@@ -10,9 +10,10 @@ from flask import Blueprint, Response, flash, g, redirect, render_template, requ
 from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound
+from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Photo
 from catloader.store.kinds import ObjectKind
-from catloader.web.context import MAX_ID, now, services
+from catloader.web.context import MAX_ID, services
 from catloader.web.gauge import gauge
 from catloader.web.labels import noun_of, reason, sentence
 from catloader.web.sessions import current_user, without_login
@@ -60,7 +61,7 @@ def photo(id: int) -> str:
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/delete")
 def delete(id: int) -> BaseResponse:
     user = current_user()
-    if not services().photos.delete(id, user.id, now()):
+    if not services().photos.delete(id, user.id, utcnow()):
         raise NotFound(_NOT_FOUND)
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)

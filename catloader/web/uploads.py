@@ -24,7 +24,8 @@ from werkzeug.wrappers import Response
 from catloader.checks.dispatch import Dispatcher
 from catloader.intake.upload import Refused, Uploaded
 from catloader.intake.upload import upload as store
-from catloader.web.context import for_log, now, services, wants_json
+from catloader.store.db.engine import utcnow
+from catloader.web.context import for_log, services, wants_json
 from catloader.web.labels import shown_bytes
 from catloader.web.sessions import current_user
 
@@ -83,7 +84,7 @@ def upload() -> Page:
         photos=app.photos,
         objects=app.objects,
         dispatcher=WakeAfterResponse(app.dispatcher),
-        now=now,
+        now=utcnow,
     )
     _log(user.id, outcomes, time.monotonic() - started_s)
     return _response(outcomes)
