@@ -6,7 +6,7 @@ import hashlib
 import logging
 from typing import Any
 
-from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound
@@ -16,6 +16,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.web.context import MAX_ID, services
 from catloader.web.gauge import gauge
 from catloader.web.labels import noun_of, reason, sentence
+from catloader.web.log_limit import LogLimit
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,18 @@ def _jpeg_response(kind: ObjectKind, key: str, sha256: str) -> BaseResponse:
     if request.method == "HEAD":
         response.response = iter(())
         return response
-    chunks, size_bytes = services().objects.open(kind, key)
+    try:
+        chunks, size_bytes = services().objects.open(kind, key)
+    except NotFound:
+        _log_missing(kind)
+        raise
     response.response = chunks
     response.content_length = size_bytes
     return response
+
+
+def _log_missing(kind: ObjectKind) -> None:
+    limit: LogLimit = current_app.extensions.setdefault("catloader.missing_objects", LogLimit())
+    if (others := limit.suppressed()) is not None:
+        more = f" ({others} more not logged)" if others else ""
+        logger.warning("%s: the %s is not in the object store%s", request.path, kind, more)

@@ -1,0 +1,29 @@
+"""Keep an error that repeats with every request from filling the log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+_PERIOD_S = 60.0
+
+
+class LogLimit:
+    """Let one message in a minute through, and count the others. Thread-safe."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s, self._lock = clock_s, threading.Lock()
+        self._next_s = float("-inf")
+        self._suppressed = 0
+
+    def suppressed(self) -> int | None:
+        """Return None if this message must not be logged, else the number not logged since the last one."""
+        with self._lock:
+            now_s = self._clock_s()
+            if now_s < self._next_s:
+                self._suppressed += 1
+                return None
+            count, self._suppressed = self._suppressed, 0
+            self._next_s = now_s + _PERIOD_S
+            return count
