@@ -115,7 +115,7 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
     )
     signer = Signer(
         _secret(settings.webhook_secret, settings, "webhook-secret", new_secret),
-        WebhookIds(engine).first_time,
+        WebhookIds(engine).remember,
     )
     ledger, check_log = Deletions(engine), CheckLog(engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)

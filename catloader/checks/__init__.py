@@ -1,1 +1,1 @@
-"""Step 4 and the commands around checks: dispatch, signed wake-ups, replays, model promotion."""
+"""Step 4, dispatch; and what goes with checks: signatures, replay, shadow, promotion of a model."""

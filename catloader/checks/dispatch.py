@@ -1,8 +1,7 @@
-"""Step 4, dispatch: fire the check and forget it.
+"""Step 4, dispatch: wake the checker.
 
-The table of photos is the queue; a wake-up only says "look now". So a lost one costs time, never a
-photo: the checker's own sweep takes what is left. ``wake`` is called after the commit, never
-blocks and never raises.
+The table of photos is the queue; a wake-up only says "look now". A lost one costs time, never a photo: the
+checker's own sweep takes the rest. ``wake`` is called after the commit, never blocks and never raises.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _TIMEOUT_S = (3.05, 10)  # connect, read
 
 
 class Dispatcher(Protocol):
-    """One way to fire."""
+    """One way to wake the checker."""
 
     def wake(self) -> None: ...
 
@@ -31,7 +30,7 @@ class Dispatcher(Protocol):
 
 
 class Off:
-    """Fires nothing: a worker of its own sweeps the table."""
+    """``off``: wakes nothing; workers of their own sweep the table."""
 
     def wake(self) -> None:
         pass
@@ -53,18 +52,18 @@ class InProcess:
 class HttpPost:
     """``internal`` and ``external``: one thread POSTs a signed wake-up.
 
-    A burst of wakes while a POST is under way makes one more POST, not many. A POST that fails is
-    repeated every ``retry_s`` until one gets through.
+    Any number of wake-ups during a POST makes one more POST. A POST that fails is repeated every ``retry_s``
+    until one succeeds.
     """
 
     def __init__(self, url: str, signer: Signer, *, retry_s: float) -> None:
         self._url, self._signer, self._retry_s = url, signer, retry_s
-        self._wanted, self._closing = threading.Event(), threading.Event()
+        self._requested, self._closing = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def wake(self) -> None:
-        self._wanted.set()
+        self._requested.set()
         # Started late: a thread made before gunicorn forks would not exist in the worker.
         with self._lock:
             if self._thread is None:
@@ -73,26 +72,26 @@ class HttpPost:
 
     def close(self) -> None:
         self._closing.set()
-        self._wanted.set()
+        self._requested.set()
         if self._thread is not None:
             self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
         with requests.Session() as session:
-            # A wake-up goes to the address that was set, whatever proxy the environment names.
+            # Proxies of the environment are for the internet, not for the address that was set.
             session.trust_env = False
             while True:
-                self._wanted.wait()
+                self._requested.wait()
                 if self._closing.is_set():
                     return
-                self._wanted.clear()
+                self._requested.clear()
                 if not self._post(session):
-                    self._wanted.set()
+                    self._requested.set()
                     self._closing.wait(self._retry_s)
 
     def _post(self, session: requests.Session) -> bool:
         try:
-            answer = session.post(
+            response = session.post(
                 self._url,
                 data=_BODY,
                 headers={"content-type": "application/json", **self._signer.sign(_BODY)},
@@ -104,7 +103,9 @@ class HttpPost:
                 "The Cat Checker at %s does not answer (%s); photos wait.", self._url, type(error).__name__
             )
             return False
-        if answer.status_code != requests.codes.accepted:
-            logger.warning("The Cat Checker at %s refused a wake-up: HTTP %d.", self._url, answer.status_code)
+        if response.status_code != requests.codes.accepted:
+            logger.warning(
+                "The Cat Checker at %s refused a wake-up: HTTP %d.", self._url, response.status_code
+            )
             return False
         return True

@@ -1,6 +1,6 @@
-"""Which network ``CATCHECK_MODEL=auto`` means here: the one that was promoted, else the catalogue's rule.
+"""The model that ``CATCHECK_MODEL=auto`` stands for on this site: the promoted one, else the catalogue's.
 
-``DATA_DIR/model.json`` holds the promoted one and the one before; ``auto`` in it is the catalogue's rule.
+``DATA_DIR/model.json`` holds the promoted model and the one before; ``auto`` in it is the catalogue's rule.
 """
 
 from __future__ import annotations
@@ -17,49 +17,42 @@ from models.errors import ModelsError, WeightsMissing
 AUTO = "auto"
 
 
-class NothingBefore(ModelsError):
+class NothingToRollBack(ModelsError):
     """A rollback without a promotion."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Promotion:
+    """The content of ``model.json``."""
+
     current: str = AUTO
     previous: str | None = None
     """None: nothing was promoted yet."""
 
 
-def choice_file(settings: Settings) -> Path:
-    return settings.data_dir / "model.json"
+def read_promotion(settings: Settings) -> Promotion:
+    """Read ``model.json``; without the file, nothing was promoted.
 
-
-def read_choice(settings: Settings) -> Choice:
-    """Raises StartupError where the file is broken: another network than the chosen one must not serve."""
-    path = choice_file(settings)
+    Raises:
+        StartupError: the file is damaged. Another model than the promoted one must not serve.
+    """
+    path = _file(settings)
     try:
         data = json.loads(path.read_text("utf-8"))
-        return Choice(str(data["current"]), str(data["previous"]))
+        return Promotion(str(data["current"]), str(data["previous"]))
     except (FileNotFoundError, NotADirectoryError):
-        return Choice()
+        return Promotion()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StartupError(
-            f"{path} cannot be read; delete it, and promote the network that you want again."
-        ) from error
-
-
-def write_choice(settings: Settings, choice: Choice) -> None:
-    path = choice_file(settings)
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps({"current": choice.current, "previous": choice.previous}) + "\n", "utf-8")
-    draft.replace(path)
+        raise StartupError(f"{path} can't be read; delete it, then promote the model again.") from error
 
 
 def model_in_force(settings: Settings) -> str:
-    """A name of the catalogue, or ``auto``. A name in ``CATCHECK_MODEL`` wins over a promotion."""
-    return read_choice(settings).current if settings.model == AUTO else settings.model
+    """Return a name of the catalogue, or ``auto``. A name in ``CATCHECK_MODEL`` wins over a promotion."""
+    return read_promotion(settings).current if settings.model == AUTO else settings.model
 
 
 def resolve_model(settings: Settings) -> tuple[Entry, Path]:
-    """The network in force and its weights.
+    """Return the model in force and the path of its weights.
 
     Raises:
         UnknownModel, WeightsMissing, StartupError: says what to do.
@@ -71,34 +64,46 @@ def resolve_model(settings: Settings) -> tuple[Entry, Path]:
         if name == settings.model:
             raise
         raise WeightsMissing(
-            f"The weights of the promoted network {name} are not on disk; `catloader models fetch {name}` "
-            "brings them, `catloader models rollback` goes back."
+            f"The weights of the promoted model {name} are not on disk: run `catloader models fetch {name}`, "
+            "or `catloader models rollback` to return to the model before it."
         ) from error
 
 
 def overruled(settings: Settings) -> str | None:
-    """The promoted network that an explicit ``CATCHECK_MODEL`` keeps out, if it does."""
-    promoted = read_choice(settings).current
+    """Return the promoted model that a name in ``CATCHECK_MODEL`` overrules, if there is one."""
+    promoted = read_promotion(settings).current
     return None if settings.model == AUTO or promoted in (AUTO, settings.model) else promoted
 
 
-def promote(settings: Settings, name: str) -> Choice:
-    """Call it when ``name`` was loaded and stood its self-test. Promoting the current one changes nothing."""
-    before = read_choice(settings)
+def promote(settings: Settings, name: str) -> Promotion:
+    """Write ``name``, which has been loaded and has passed its self-test; no change if it is current."""
+    before = read_promotion(settings)
     if name == before.current:
         return before
-    choice = Choice(name, before.current)
-    write_choice(settings, choice)
-    return choice
+    promotion = Promotion(name, before.current)
+    _write(settings, promotion)
+    return promotion
 
 
-def back(settings: Settings) -> str:
-    """What a rollback would go to.
+def rollback_target(settings: Settings) -> str:
+    """Return the model before the last promotion.
 
     Raises:
-        NothingBefore: there was no promotion.
+        NothingToRollBack: there was no promotion.
     """
-    previous = read_choice(settings).previous
+    previous = read_promotion(settings).previous
     if previous is None:
-        raise NothingBefore("No network was promoted here, so there is none to go back to.")
+        raise NothingToRollBack("No model was promoted here, so there is none to return to.")
     return previous
+
+
+def _file(settings: Settings) -> Path:
+    return settings.data_dir / "model.json"
+
+
+def _write(settings: Settings, promotion: Promotion) -> None:
+    path = _file(settings)
+    draft = path.with_suffix(".draft")
+    content = {"current": promotion.current, "previous": promotion.previous}
+    draft.write_text(json.dumps(content) + "\n", "utf-8")
+    draft.replace(path)

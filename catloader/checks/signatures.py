@@ -1,4 +1,4 @@
-"""Signed wake-ups, in the Standard Webhooks form: id, timestamp, HMAC-SHA256 over both and the body.
+"""Signed wake-ups, as Standard Webhooks defines: id, timestamp, HMAC-SHA256 over both and the body.
 
 https://www.standardwebhooks.com; a wake-up is good for five minutes and for one use.
 """
@@ -23,20 +23,24 @@ def new_secret() -> str:
 
 
 class Signer:
-    """Signs and verifies with one shared secret. Thread-safe.
+    """Signs wake-ups and checks their signatures with one shared secret. Thread-safe."""
 
-    ``first_time(id, now)`` must remember ids across processes: it says whether one is new.
-    """
+    def __init__(self, secret: str, remember: Callable[[str, datetime], bool]) -> None:
+        """
+        Args:
+            remember: as ``WebhookIds.remember``: returns False if the id was seen before, in any process.
 
-    def __init__(self, secret: str, first_time: Callable[[str, datetime], bool]) -> None:
+        Raises:
+            SettingError: ``secret`` is malformed.
+        """
         try:
             self._webhook = Webhook(secret)
         except (ValueError, EmptyWebhookSecretError) as error:
             raise SettingError("CATCHECK_WEBHOOK_SECRET must be whsec_ and base64.") from error
-        self._first_time = first_time
+        self._remember = remember
 
     def sign(self, body: str, now: datetime | None = None) -> dict[str, str]:
-        """The three headers that go with ``body``."""
+        """Return the three headers that must go with ``body``."""
         now = now or utcnow()
         message_id = "msg_" + secrets.token_hex(16)
         return {
@@ -46,16 +50,16 @@ class Signer:
         }
 
     def refusal(self, headers: Mapping[str, str], body: bytes) -> str | None:
-        """Why this wake-up is not to be believed, or None. A believed one is used up by this call."""
+        """Return the reason to refuse a wake-up; None: it is good, and used up by this call."""
         try:
             self._webhook.verify(body, dict(headers), json_parse=False)
         except WebhookVerificationError as error:
             return f"The wake-up is refused: {str(error).lower()}."
-        except ValueError:  # base64, UTF-8 or a comma missing: made by hand, or damaged
+        except ValueError:  # base64, UTF-8 or a comma is missing: made by hand, or damaged
             return "The wake-up is refused: its signature is malformed."
         message_id = {key.lower(): value for key, value in headers.items()}["webhook-id"]
         if len(message_id) > MAX_ID_CHARS:
             return "The wake-up is refused: its id is too long."
-        if not self._first_time(message_id, utcnow()):
+        if not self._remember(message_id, utcnow()):
             return "The wake-up is refused: it was used before."
         return None

@@ -63,7 +63,7 @@ def promote(settings: Settings, email: str) -> None:
     """Grant an account administrator rights."""
     with _users(settings) as users:
         account = _account(users, email)
-        users.promote(account.id)
+        users.grant_admin(account.id)
         click.echo(f"{account.email} is an administrator.")
 
 
@@ -93,9 +93,8 @@ def _users(settings: Settings) -> Iterator[Users]:
 
 
 def _account(users: Users, email: str) -> User:
-    from catloader.accounts import normal_email
 
-    account = users.by_email(normal_email(email))
+    account = users.by_email(email)
     if account is None:
         raise NotFound(f"There is no account {email}.")
     return account

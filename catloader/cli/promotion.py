@@ -35,7 +35,7 @@ def rollback(settings: Settings) -> None:
 
     The model before must load and pass its self-test.
     """
-    name = promotion.back(settings)
+    name = promotion.rollback_target(settings)
     variant = _load_once(settings, resolve(name, settings.weights_dir)[0].name)
     choice = promotion.promote(settings, name)
     click.echo(f"{name} is back ({variant}); previous: {choice.previous}.")

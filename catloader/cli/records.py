@@ -71,7 +71,7 @@ def verify(settings: Settings, since: datetime | None, sample: int | None) -> No
     Only decisions of the model, runtime, precision and profile in use are replayed; the others are counted.
     Exit code 1: a decision differs.
     """
-    from catloader.checks.records import replay, replay_key
+    from catloader.checks.replay import replay, replay_key
     from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import load_classifier_and_rule
 
@@ -141,20 +141,20 @@ def recheck(
     """
     from catloader.server.database import migrated_database
     from catloader.store.db.engine import utcnow
-    from catloader.store.db.rechecks import Rechecks, Which
+    from catloader.store.db.rechecks import RecheckFilter, Rechecks
 
     status = status or band
     if model_digest is None and status is None and since is None:
         raise click.UsageError("Give at least one of --model-digest, --status and --since.")
-    which = Which(model_digest, status, since)
+    conditions = RecheckFilter(model_digest, status, since)
     with migrated_database(settings) as engine:
         rechecks = Rechecks(engine)
-        kept = rechecks.count_decided_by_people(which)
+        kept = rechecks.count_decided_by_people(conditions)
         if dry_run:
-            photos = min(rechecks.count(which), limit or sys.maxsize)
+            photos = min(rechecks.count(conditions), limit or sys.maxsize)
             click.echo(f"Would re-check {count(photos, 'photo')} (dry run; nothing changed).")
         else:
-            photos = rechecks.set_back(which, utcnow(), limit)
+            photos = rechecks.requeue(conditions, utcnow(), limit)
             click.echo(f"Queued {count(photos, 'photo')} for another check.")
     if kept:
         click.echo(f"{count(kept, 'photo')} decided by people {'stays' if kept == 1 else 'stay'} unchanged.")
@@ -170,7 +170,7 @@ def shadow(settings: Settings, name: str, sample: int | None) -> None:
     Runs model NAME beside the one in use, on photos checked before, and lists the verdicts that would change.
     Writes nothing.
     """
-    from catloader.checks.records import shadow as run
+    from catloader.checks.shadow import shadow as compare
     from catloader.cli.shadow_report import ShadowReport
     from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import load_model
@@ -181,7 +181,7 @@ def shadow(settings: Settings, name: str, sample: int | None) -> None:
         current, candidate = load_model(settings), load_model(settings.with_changes(model=name))
         source = S3ImageSource(services.objects)
         workers = settings.workers or available_cores()
-        for compared in run(services.photos, source, current, candidate, sample=sample, workers=workers):
+        for compared in compare(services.photos, source, current, candidate, sample=sample, workers=workers):
             if (line := report.add(compared)) is not None:
                 click.echo(line)
         for loaded in (current, candidate):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from catloader.checks.records import Compared
+from catloader.checks.shadow import Compared
 from catloader.cli.context import count
 
 

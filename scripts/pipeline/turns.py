@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
-from catloader.store.db.rechecks import Rechecks, Which
+from catloader.store.db.rechecks import RecheckFilter, Rechecks
 from checker.pipeline import LoadedModel, check_batch
 from checker.testing import InMemoryImageSource
 from checker.values import Claim
@@ -79,7 +79,7 @@ def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) 
 
 def drain(here: Site, photos: int, since: datetime) -> Turn:
     """All photos checked ``since`` then are set back, as by the site's own command, and checked again."""
-    if Rechecks(here.services.engine).set_back(Which(since=since), utcnow()) != photos:
+    if Rechecks(here.services.engine).requeue(RecheckFilter(since=since), utcnow()) != photos:
         raise RuntimeError("Other photos than those with pictures would be checked, too.")
     return _turn(here.checker.drain, photos)
 

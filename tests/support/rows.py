@@ -19,7 +19,7 @@ def some_user(engine: Engine) -> User:
     return Users(engine).create(f"{secrets.token_hex(6)}@example.org", "hash", utcnow())
 
 
-def new_image(owner_id: int, caption: str = "") -> NewPhoto:
+def new_photo(owner_id: int, caption: str = "") -> NewPhoto:
     return NewPhoto(
         owner_id=owner_id,
         caption=caption,
@@ -37,18 +37,18 @@ def new_image(owner_id: int, caption: str = "") -> NewPhoto:
     )
 
 
-def add_image(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
+def add_photo(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
     """As an upload does it: reserved, then added; due at ``now``."""
-    photos, new, now = Photos(engine), new_image(owner_id), now or utcnow()
+    photos, new, now = Photos(engine), new_photo(owner_id), now or utcnow()
     photos.reserve(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
     return photos.add(new, now)
 
 
-def add_images(engine: Engine, count: int, now: datetime | None = None, **columns: Any) -> list[int]:
+def add_photos(engine: Engine, count: int, now: datetime | None = None, **columns: Any) -> list[int]:
     """Many at once, without the steps of an upload."""
     owner, now = some_user(engine), now or utcnow()
     rows = [
-        {**asdict(new_image(owner.id)), "next_attempt_at": now, "created_at": now, **columns}
+        {**asdict(new_photo(owner.id)), "next_attempt_at": now, "created_at": now, **columns}
         for _ in range(count)
     ]
     with writing(engine) as connection:

@@ -1,4 +1,4 @@
-"""Steps 5 and 10, claim and log: the table of photos, seen as a queue."""
+"""Steps 5 and 10, claim and log: the table of photos as a queue."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class SqlCheckQueue:
         self._now = now
 
     def claim(self, limit: int) -> list[Claim]:
-        """Longest due first. Also the place where leases that ran out are noticed."""
+        """Claim due photos, longest due first; photos whose lease has expired are reclaimed first."""
         now, token = self._now(), secrets.token_hex(16)
         values = {"now": now, "limit": limit, "token": token, "lease_until": now + self._lease}
         with writing(self._engine) as connection:
-            self._take_back(connection, now)
+            self._reclaim_expired(connection, now)
             rows = connection.execute(sql.CLAIM, values).all()
         rows = sorted(rows, key=lambda row: (row.next_attempt_at, row.id))
         return [Claim(row.id, token, row.photo_key, row.thumbnail_key, row.attempts) for row in rows]
 
-    def _take_back(self, connection: Connection, now: datetime) -> None:
-        """A photo that kills its checker comes by here until its attempts are used up."""
-        rows = connection.execute(sql.TAKE_BACK, {"now": now, "max_attempts": self._max_attempts}).all()
+    def _reclaim_expired(self, connection: Connection, now: datetime) -> None:
+        """Log the lost attempts; a photo that kills its checker gets here until its attempts are used up."""
+        rows = connection.execute(sql.RECLAIM_EXPIRED, {"now": now, "max_attempts": self._max_attempts}).all()
         if rows:
             log = [
                 {"photo_id": row.id, "attempt": row.attempts, "finished_at": now, "error": row.check_error}
@@ -55,22 +55,23 @@ class SqlCheckQueue:
             connection.execute(sql.LOG, log)
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        """Write verdicts and log rows in one transaction; see the port."""
         now = self._now()
         log: list[dict[str, Any]] = []
-        ours: dict[int, bool] = {}
+        written = [False] * len(outcomes)
         with writing(self._engine) as connection:
-            # In one order everywhere: no two transactions wait for each other's rows.
+            # By id in every transaction: no two of them wait for each other's rows.
             for place, outcome in sorted(enumerate(outcomes), key=lambda pair: pair[1].claim.photo_id):
-                statement, values = self._result(outcome, now)
+                statement, values = self._update(outcome, now)
                 keys = {"photo_id": outcome.claim.photo_id, "token": outcome.claim.token}
-                ours[place] = connection.execute(statement, keys | values).rowcount == 1
-                if ours[place]:
+                written[place] = connection.execute(statement, keys | values).rowcount == 1
+                if written[place]:
                     log.append({**sql.log_row(outcome), "finished_at": now})
             if log:
                 connection.execute(sql.LOG, log)
-        return [ours[place] for place in range(len(outcomes))]
+        return written
 
-    def _result(self, outcome: Outcome, now: datetime) -> tuple[Update, dict[str, Any]]:
+    def _update(self, outcome: Outcome, now: datetime) -> tuple[Update, dict[str, Any]]:
         decision = outcome.decision
         if decision is not None:
             return sql.DECIDED, {
@@ -82,24 +83,25 @@ class SqlCheckQueue:
             }
         retry_s = outcome.retry_after_s(self._max_attempts, self._backoff_s)
         if retry_s is not None:
-            return sql.PUT_OFF, {"new_error": outcome.error, "due": now + timedelta(seconds=retry_s)}
-        end = Status.UNREADABLE if outcome.unreadable else Status.FAILED
-        return sql.ENDED, {"new_status": str(end), "new_error": outcome.error, "now": now}
+            return sql.RESCHEDULE, {"new_error": outcome.error, "due": now + timedelta(seconds=retry_s)}
+        status = Status.UNREADABLE if outcome.unreadable else Status.FAILED
+        return sql.FINISH_WITHOUT_VERDICT, {"new_status": str(status), "new_error": outcome.error, "now": now}
 
     def release(self, claims: Sequence[Claim]) -> None:
+        """Give claims back untouched: no attempt is counted."""
         if claims:
             keys = [{"photo_id": claim.photo_id, "token": claim.token} for claim in claims]
             with writing(self._engine) as connection:
                 connection.execute(sql.RELEASE, keys)
 
     def waiting_count(self) -> int:
-        """Photos that wait for their first or next attempt, due or not."""
+        """Count the photos that wait for their first or next attempt, due or not."""
         with reading(self._engine) as connection:
             return connection.execute(sql.WAITING).scalar_one()
 
     def next_due_s(self) -> float | None:
-        """Seconds until a photo is due or a lease runs out; 0 when one is; None: nothing to wait for."""
+        """Return the seconds until a photo is due or a lease expires; 0: one has; None: nothing is queued."""
         with reading(self._engine) as connection:
-            times = [connection.execute(query).scalar_one() for query in (sql.NEXT_PENDING, sql.NEXT_LEASE)]
-        known = [time for time in times if time]
-        return max(0.0, (min(known) - self._now()).total_seconds()) if known else None
+            minima = [connection.execute(query).scalar_one() for query in (sql.NEXT_PENDING, sql.NEXT_LEASE)]
+        times = [time for time in minima if time]
+        return max(0.0, (min(times) - self._now()).total_seconds()) if times else None

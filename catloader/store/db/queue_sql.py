@@ -1,4 +1,4 @@
-"""The queue's statements, built once: building one anew for every claim takes longer than running it."""
+"""The queue's statements, built once: to build one for every claim takes longer than to run it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
 from checker.values import Decision, ModelInfo, Outcome
 
 _now: ColumnElement[Any] = bindparam("now", type_=UtcDateTime())
-_ours = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
+_claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
 
 
 def _locked(query: Select[Any]) -> Select[Any]:
-    """The rows nobody else is taking just now.
+    """Lock the selected rows, except those that another transaction has locked.
 
-    Materialised, because the planner may run a sub-select several times, each with other rows locked
+    Materialised, because the planner may run a sub-select several times, each time with other rows locked
     and skipped: more than the limit would be taken.
     """
     rows = query.with_for_update(skip_locked=True).cte().prefix_with("MATERIALIZED", dialect="postgresql")
@@ -37,17 +37,17 @@ def _locked(query: Select[Any]) -> Select[Any]:
 
 
 def unless_human(status: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A person's verdict stands, whatever a checker finds afterwards."""
+    """Return ``status``, or the person's verdict if there is one: no checker overwrites that."""
     return case((photos.c.human_verdict.is_(None), status), else_=photos.c.human_verdict)
 
 
-_over = select(photos.c.id).where(status_is("checking"), photos.c.lease_until < _now)
+_expired = select(photos.c.id).where(status_is("checking"), photos.c.lease_until < _now)
 _used_up = photos.c.attempts >= bindparam("max_attempts")
 _times = case((photos.c.attempts == 1, literal("once")), else_=cast(photos.c.attempts, String) + " times")
 
-TAKE_BACK = (
+RECLAIM_EXPIRED = (
     update(photos)
-    .where(photos.c.id.in_(_locked(_over)))
+    .where(photos.c.id.in_(_locked(_expired)))
     .values(
         status=unless_human(case((_used_up, literal(Status.FAILED)), else_=literal(Status.PENDING))),
         check_error=literal("The checker stopped in the middle of this photo ") + _times + ".",
@@ -58,7 +58,7 @@ TAKE_BACK = (
     )
     .returning(photos.c.id, photos.c.attempts, photos.c.check_error)
 )
-"""Leases that ran out: back to pending, or failed when the attempts are used up."""
+"""Expired leases: pending again, or failed once the attempts are used up."""
 
 _due = (
     select(photos.c.id)
@@ -85,7 +85,7 @@ CLAIM = (
     )
 )
 
-FINISH = update(photos).where(_ours, status_is("checking")).values(claim_token=None, lease_until=None)
+FINISH = update(photos).where(_claimed, status_is("checking")).values(claim_token=None, lease_until=None)
 
 _new_status = unless_human(bindparam("new_status", type_=String()))
 
@@ -98,15 +98,17 @@ DECIDED = FINISH.values(
     checked_at=_now,
 )
 
-PUT_OFF = FINISH.values(
+RESCHEDULE = FINISH.values(
     status=unless_human(literal(Status.PENDING)),
     check_error=bindparam("new_error"),
     next_attempt_at=bindparam("due"),
 )
-"""Until the next attempt."""
+"""Wait for the next attempt."""
 
-ENDED = FINISH.values(status=_new_status, check_error=bindparam("new_error"), checked_at=_now)
-"""Without a verdict, for good."""
+FINISH_WITHOUT_VERDICT = FINISH.values(
+    status=_new_status, check_error=bindparam("new_error"), checked_at=_now
+)
+"""Permanently: unreadable or failed."""
 
 LOG = insert(check_log)
 
@@ -121,7 +123,7 @@ _LOGGED = [column.key for column in check_log.columns if column.key not in ("id"
 
 
 def log_row(outcome: Outcome) -> dict[str, Any]:
-    """One row of ``check_log``, less ``finished_at``; all have the same columns, to go in one statement."""
+    """Return a row of ``check_log`` less ``finished_at``; every row has all columns, for one statement."""
     row = dict.fromkeys(_LOGGED) | {
         "photo_id": outcome.claim.photo_id,
         "attempt": outcome.claim.attempt,

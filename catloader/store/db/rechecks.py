@@ -1,4 +1,4 @@
-"""Finished count that shall be checked again."""
+"""Rechecks: put finished photos back into the queue."""
 
 from __future__ import annotations
 
@@ -11,55 +11,60 @@ from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import Status, check_log, photos
 
 FINISHED = (Status.CAT, Status.UNSURE, Status.NOT_CAT, Status.UNREADABLE, Status.FAILED)
-_AT_ONCE = 1000
-"""Rows of one transaction: uploads and checks get their turn in between."""
+_BATCH = 1000
+"""Rows per transaction: uploads and checks take their turn in between."""
 
 
 @dataclass(frozen=True, slots=True)
-class Which:
-    """All that is named must hold."""
+class RecheckFilter:
+    """Conditions on finished photos; all that are set must hold."""
 
     model_digest: str | None = None
-    """The first digits of the sha256 of the weights that the photo's latest verdict rests on."""
-    band: Status | None = None
+    """First digits of the sha256 of the weights that made the photo's latest verdict."""
+    status: Status | None = None
     since: datetime | None = None
     """Checked then or later."""
 
 
 class Rechecks:
+    """Finished photos, counted and requeued. Photos with a person's verdict are never requeued."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def count(self, which: Which) -> int:
-        return self._count(*_chosen(which), photos.c.human_verdict.is_(None))
+    def count(self, chosen: RecheckFilter) -> int:
+        """Count the photos that ``requeue`` would take."""
+        return self._count(*_conditions(chosen), photos.c.human_verdict.is_(None))
 
-    def count_decided_by_people(self, which: Which) -> int:
-        """Those that stay as they are."""
-        return self._count(*_chosen(which), photos.c.human_verdict.is_not(None))
+    def count_decided_by_people(self, chosen: RecheckFilter) -> int:
+        """Count the photos that match but stay as they are."""
+        return self._count(*_conditions(chosen), photos.c.human_verdict.is_not(None))
 
-    def set_back(self, which: Which, now: datetime, limit: int | None = None) -> int:
-        """Finished count become ``pending``, with all attempts before them; how many did.
+    def requeue(self, chosen: RecheckFilter, now: datetime, limit: int | None = None) -> int:
+        """Make matching photos ``pending`` with all attempts before them, oldest first; return their number.
 
-        What a person has decided stays, also where that happens while this runs.
+        A verdict that a person gives meanwhile stays, too.
         """
-        after, count = 0, 0  # by id: what a checker finishes meanwhile is not set back a second time
-        machine_made = photos.c.human_verdict.is_(None)
-        while limit is None or count < limit:
-            at_once = _AT_ONCE if limit is None else min(_AT_ONCE, limit - count)
-            some = (
+        last_id, requeued = 0, 0  # by id: a photo that is checked again meanwhile is not requeued twice
+        by_model = photos.c.human_verdict.is_(None)
+        while limit is None or requeued < limit:
+            batch = _BATCH if limit is None else min(_BATCH, limit - requeued)
+            query = (
                 select(photos.c.id)
-                .where(photos.c.id > after, *_chosen(which), machine_made)
+                .where(photos.c.id > last_id, *_conditions(chosen), by_model)
                 .order_by(photos.c.id)
-                .limit(at_once)
+                .limit(batch)
             )
             with writing(self._engine) as connection:
-                ids = list(connection.execute(some).scalars())
+                ids = list(connection.execute(query).scalars())
                 if not ids:
                     break
-                # Repeated: PostgreSQL evaluates the condition again on a row that has just changed.
-                back = update(photos).where(photos.c.id.in_(ids), photos.c.status.in_(FINISHED), machine_made)
-                count += connection.execute(
-                    back.values(
+                # Conditions repeated: PostgreSQL evaluates them again on a row that has just changed.
+                unchanged = photos.c.id.in_(ids) & photos.c.status.in_(FINISHED) & by_model
+                result = connection.execute(
+                    update(photos)
+                    .where(unchanged)
+                    .values(
                         status=Status.PENDING,
                         attempts=0,
                         next_attempt_at=now,
@@ -71,24 +76,24 @@ class Rechecks:
                         calibrated=False,
                         checked_at=None,
                     )
-                ).rowcount
-            after = ids[-1]
-        return count
+                )
+                requeued += result.rowcount
+            last_id = ids[-1]
+        return requeued
 
     def _count(self, *conditions: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(photos).where(*conditions)
         with reading(self._engine) as connection:
-            return connection.execute(
-                select(func.count()).select_from(photos).where(*conditions)
-            ).scalar_one()
+            return connection.execute(query).scalar_one()
 
 
-def _chosen(which: Which) -> list[ColumnElement[bool]]:
+def _conditions(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [photos.c.status.in_(FINISHED)]
-    if which.band is not None:
-        conditions.append(photos.c.status == which.band)
-    if which.since is not None:
-        conditions.append(photos.c.checked_at >= which.since)
-    if which.model_digest is not None:
+    if chosen.status is not None:
+        conditions.append(photos.c.status == chosen.status)
+    if chosen.since is not None:
+        conditions.append(photos.c.checked_at >= chosen.since)
+    if chosen.model_digest is not None:
         of_photo = check_log.alias()
         latest = (
             select(func.max(of_photo.c.id))
@@ -96,6 +101,6 @@ def _chosen(which: Which) -> list[ColumnElement[bool]]:
             .correlate(photos)
             .scalar_subquery()
         )
-        rests_on = check_log.c.weights_sha256.startswith(which.model_digest, autoescape=True)
-        conditions.append(exists().where(check_log.c.id == latest, rests_on))
+        by_weights = check_log.c.weights_sha256.startswith(chosen.model_digest, autoescape=True)
+        conditions.append(exists().where(check_log.c.id == latest, by_weights))
     return conditions

@@ -1,7 +1,8 @@
-"""People's accounts."""
+"""The rows of accounts."""
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,25 +17,31 @@ from catloader.store.db.schema import photos, users
 
 @dataclass(frozen=True, slots=True)
 class User:
+    """One account."""
+
     id: int
     email: str
     password_hash: str
     is_admin: bool
     session_version: int
-    """Part of every session cookie; a new password counts it up."""
+    """Part of every session cookie; a new password increments it and so ends all sessions."""
     created_at: datetime
 
 
 class Users:
+    """Accounts, found by id or by e-mail. E-mails are compared as ``normal_email`` writes them."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def create(self, email: str, password_hash: str, now: datetime, *, is_admin: bool = False) -> User:
-        """Raises:
-        EmailTaken: in whatever capitals.
+        """Add an account.
+
+        Raises:
+            EmailTaken: an account has this e-mail already.
         """
         values = {
-            "email": _normal(email),
+            "email": normal_email(email),
             "password_hash": password_hash,
             "is_admin": is_admin,
             "created_at": now,
@@ -47,13 +54,13 @@ class Users:
         return User(**row._mapping)
 
     def by_email(self, email: str) -> User | None:
-        return self._one(users.c.email == _normal(email))
+        return self._one(users.c.email == normal_email(email))
 
     def by_id(self, id: int) -> User | None:
         return self._one(users.c.id == id)
 
     def all(self) -> list[User]:
-        """Oldest first."""
+        """Return every account, oldest first."""
         with reading(self._engine) as connection:
             return [User(**row._mapping) for row in connection.execute(select(users).order_by(users.c.id))]
 
@@ -63,7 +70,7 @@ class Users:
         return User(**row._mapping) if row else None
 
     def set_password(self, id: int, password_hash: str) -> None:
-        """Ends all sessions that were begun with the old one."""
+        """Set a new password and end all sessions that began with the old one."""
         with writing(self._engine) as connection:
             connection.execute(
                 update(users)
@@ -71,7 +78,8 @@ class Users:
                 .values(password_hash=password_hash, session_version=users.c.session_version + 1)
             )
 
-    def promote(self, id: int) -> None:
+    def grant_admin(self, id: int) -> None:
+        """Make the account an administrator."""
         with writing(self._engine) as connection:
             connection.execute(update(users).where(users.c.id == id).values(is_admin=True))
 
@@ -89,5 +97,6 @@ class Users:
         return deleted
 
 
-def _normal(email: str) -> str:
-    return email.strip().lower()
+def normal_email(email: str) -> str:
+    """Return the form in which e-mails are kept and compared: NFC, lower case, without blanks around."""
+    return unicodedata.normalize("NFC", email).strip().lower()

@@ -1,4 +1,4 @@
-"""The ids of the wake-ups seen lately: a signed wake-up is good for one use."""
+"""Seen webhook ids: a signed wake-up is good for one use."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from sqlalchemy.exc import IntegrityError
 from catloader.store.db.engine import writing
 from catloader.store.db.schema import webhook_ids
 
-_KEPT = timedelta(hours=1)
+_KEPT_FOR = timedelta(hours=1)
 """Many times the five minutes for which a signature is good: clocks may differ between machines."""
 
 
 class WebhookIds:
+    """The ids of the wake-ups of the last hour. Process-safe."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def first_time(self, id: str, now: datetime) -> bool:
-        """True for exactly one caller, in whatever process. Ids too old to be believed are forgotten."""
+    def remember(self, id: str, now: datetime) -> bool:
+        """Record the id and drop expired ones; return False if it was seen before.
+
+        Of several calls with one id, in any process, exactly one returns True.
+        """
         try:
             with writing(self._engine) as connection:
-                connection.execute(delete(webhook_ids).where(webhook_ids.c.seen_at < now - _KEPT))
+                connection.execute(delete(webhook_ids).where(webhook_ids.c.seen_at < now - _KEPT_FOR))
                 connection.execute(insert(webhook_ids).values(id=id, seen_at=now))
         except IntegrityError:
             return False

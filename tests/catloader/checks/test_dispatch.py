@@ -1,4 +1,4 @@
-"""Firing over HTTP, against a real Cat Checker endpoint on loopback."""
+"""Wake-ups over HTTP, sent to a real Cat Checker endpoint on loopback."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Endpoint:
         self.seen: set[str] = set()
         self.woken = threading.Semaphore(0)
         self.wakes = 0
-        self.signer = Signer(self.secret, self.first_time)
+        self.signer = Signer(self.secret, self.remember)
         self.state = {"state": "loading"}
         self.server: BaseWSGIServer | None = None
 
-    def first_time(self, message_id: str, _now: datetime) -> bool:
+    def remember(self, message_id: str, _now: datetime) -> bool:
         new = message_id not in self.seen
         self.seen.add(message_id)
         return new
@@ -64,7 +64,7 @@ def test_a_signed_wake_up_arrives(endpoint: Endpoint) -> None:
     dispatcher.close()
 
 
-def test_a_burst_makes_few_posts(endpoint: Endpoint) -> None:
+def test_a_burst_of_wake_ups_makes_few_posts(endpoint: Endpoint) -> None:
     dispatcher = HttpPost(endpoint.start() + WAKE_UP_PATH, endpoint.signer, retry_s=0.05)
     started = time.perf_counter()
     for _ in range(1000):
@@ -75,7 +75,7 @@ def test_a_burst_makes_few_posts(endpoint: Endpoint) -> None:
     assert endpoint.wakes < 100
 
 
-def test_a_checker_that_comes_later_is_woken_then(endpoint: Endpoint) -> None:
+def test_a_post_is_repeated_until_the_checker_answers(endpoint: Endpoint) -> None:
     url = endpoint.start()
     port = int(url.rpartition(":")[2])
     endpoint.stop()
@@ -87,7 +87,7 @@ def test_a_checker_that_comes_later_is_woken_then(endpoint: Endpoint) -> None:
     dispatcher.close()
 
 
-def test_unsigned_and_replayed_wake_ups_do_no_work(endpoint: Endpoint) -> None:
+def test_unsigned_and_repeated_wake_ups_are_refused(endpoint: Endpoint) -> None:
     url = endpoint.start() + WAKE_UP_PATH
     assert requests.post(url, data="{}", timeout=5).status_code == 401
     assert requests.post(url, data=b"x" * (MAX_BODY_BYTES + 1), timeout=5).status_code == 413
@@ -101,7 +101,7 @@ def test_unsigned_and_replayed_wake_ups_do_no_work(endpoint: Endpoint) -> None:
     assert endpoint.wakes == 1
 
 
-def test_ready_says_whether_the_model_is(endpoint: Endpoint) -> None:
+def test_readyz_reports_the_state_of_the_model(endpoint: Endpoint) -> None:
     url = endpoint.start()
     assert requests.get(url + "/healthz", timeout=5).status_code == 200
     assert requests.get(url + "/readyz", timeout=5).status_code == 503

@@ -1,4 +1,4 @@
-"""Wake-ups are believed once, when fresh and whole, and never otherwise."""
+"""Wake-ups are accepted once, when fresh and unaltered, and otherwise refused."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ BODY = '{"type":"photos.waiting"}'
 def signer() -> Signer:
     seen: set[str] = set()
 
-    def first_time(message_id: str, _now: datetime) -> bool:
+    def remember(message_id: str, _now: datetime) -> bool:
         new = message_id not in seen
         seen.add(message_id)
         return new
 
-    return Signer(new_secret(), first_time)
+    return Signer(new_secret(), remember)
 
 
-def test_a_fresh_signature_is_believed_once(signer: Signer) -> None:
+def test_a_fresh_signature_is_accepted_once(signer: Signer) -> None:
     headers = signer.sign(BODY)
     assert signer.refusal(headers, BODY.encode()) is None
     assert "used before" in str(signer.refusal(headers, BODY.encode()))
 
 
 @pytest.mark.parametrize("age", [timedelta(minutes=-6), timedelta(minutes=6)])
-def test_stale_and_early_ones_are_refused(signer: Signer, age: timedelta) -> None:
+def test_timestamps_too_far_from_now_are_refused(signer: Signer, age: timedelta) -> None:
     headers = signer.sign(BODY, now=datetime.now(UTC) + age)
     assert "timestamp too" in str(signer.refusal(headers, BODY.encode()))
 
@@ -56,7 +56,7 @@ def test_another_body_or_another_secret_is_refused(signer: Signer) -> None:
         {"webhook-id": ""},
     ],
 )
-def test_malformed_headers_are_refused_not_raised(signer: Signer, change: dict[str, str]) -> None:
+def test_malformed_headers_are_refused_without_an_exception(signer: Signer, change: dict[str, str]) -> None:
     assert signer.refusal({**signer.sign(BODY), **change}, BODY.encode()) is not None
     assert signer.refusal({}, b"\xff\xfe") is not None
 
@@ -65,6 +65,6 @@ def test_a_body_that_is_not_text_is_refused(signer: Signer) -> None:
     assert signer.refusal(signer.sign(BODY), b"\xff\xfe") is not None
 
 
-def test_a_secret_that_is_none_is_a_setting_error() -> None:
+def test_a_malformed_secret_is_a_setting_error() -> None:
     with pytest.raises(SettingError, match="CATCHECK_WEBHOOK_SECRET"):
         Signer("whsec_*", lambda _id, _now: True)

@@ -22,7 +22,7 @@ from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Photos
 from catloader.wiring import build_engine
-from tests.support.rows import add_images, some_user
+from tests.support.rows import add_photos, some_user
 
 Run = Callable[..., Result]
 
@@ -110,7 +110,7 @@ def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> 
     words = ("user", "reset-password", "bo@example.org", "--password-stdin")
     assert typed(*words, text="another horse battery\n").output == "bo@example.org has a new password.\n"
     engine = build_engine(Settings(data_dir=tmp_path))
-    add_images(engine, 1, owner_id=2)
+    add_photos(engine, 1, owner_id=2)
     engine.dispose()
     ann, bo, _ = typed("user", "ls").output.splitlines()
     assert re.fullmatch(r" +1  admin  \d{4}-\d\d-\d\d +0 photos  ann@example\.org", ann)
@@ -128,8 +128,8 @@ def test_list_shows_waiting_photos_their_owners_and_the_checker(typed: Run, tmp_
     typed("db", "migrate")
     engine = build_engine(Settings(data_dir=tmp_path))
     owner, now = some_user(engine).id, utcnow()
-    (waiting,) = add_images(engine, 1, owner_id=owner)
-    (in_hand,) = add_images(
+    (waiting,) = add_photos(engine, 1, owner_id=owner)
+    (in_hand,) = add_photos(
         engine, 1, owner_id=owner, status="checking", lease_until=now + timedelta(minutes=2), attempts=1
     )
     assert [photo.id for photo in Photos(engine).waiting(9)] == [in_hand, waiting]

@@ -14,7 +14,7 @@ from catloader.store.db.schema import check_log
 from checker.testing import InMemoryCheckQueue
 from checker.values import Verdict
 from tests.checker.contract.queue import START, CheckQueueContract, Clock, LogEntry, QueueUnderTest
-from tests.support.rows import add_images
+from tests.support.rows import add_photos
 
 
 class _InMemory:
@@ -66,7 +66,7 @@ class _Sql:
         )
 
     def add(self, count: int, due: datetime = START) -> list[int]:
-        return add_images(self._engine, count, due)
+        return add_photos(self._engine, count, due)
 
     def keys(self, photo_id: int) -> tuple[str, str]:
         row = self._row(photo_id)

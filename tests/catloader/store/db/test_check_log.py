@@ -13,7 +13,7 @@ from catloader.store.db.engine import writing
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import check_log
 from checker.values import Outcome
-from tests.support.rows import add_image, add_images, some_user
+from tests.support.rows import add_photo, add_photos, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def log(engine: Engine) -> CheckLog:
 
 def test_latest_is_the_last_attempt_of_the_photo(engine: Engine, log: CheckLog) -> None:
     queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=0, now=lambda: _NOW)
-    id, other = add_images(engine, 2, _NOW)
+    id, other = add_photos(engine, 2, _NOW)
     assert log.latest(id) is None
     for _ in range(2):
         for claim in queue.claim(2):
@@ -39,7 +39,7 @@ def test_latest_is_the_last_attempt_of_the_photo(engine: Engine, log: CheckLog) 
 
 
 def test_latest_decision_skips_failed_attempts_and_unreadable_photos(engine: Engine, log: CheckLog) -> None:
-    photo, other = (add_image(engine, some_user(engine).id) for _ in range(2))
+    photo, other = (add_photo(engine, some_user(engine).id) for _ in range(2))
     assert log.latest_decision(photo) is None
     rows: list[dict[str, Any]] = [
         {"photo_id": photo, "model": "lite0", "verdict": "not_cat", "score": 0.1, "error": None},

@@ -1,4 +1,4 @@
-"""An explanation's object is always the row's or the ledger's."""
+"""Every explanation in the object store is named by a row or by the ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photos
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
-from tests.support.rows import add_image, some_user
+from tests.support.rows import add_photo, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
@@ -34,15 +34,13 @@ def _due(ledger: Deletions, now: datetime = _NOW) -> list[tuple[ObjectKind | Non
 
 
 def _columns(engine: Engine, id: int) -> tuple[str | None, str | None]:
-    image = Photos(engine).by_id(id)
-    assert image
-    return image.explanation_key, image.explanation_of
+    row = Photos(engine).by_id(id)
+    assert row
+    return row.explanation_key, row.explanation_of
 
 
-def test_keeping_one_strikes_its_booking_out(
-    engine: Engine, explanations: Explanations, ledger: Deletions
-) -> None:
-    photo = add_image(engine, some_user(engine).id)
+def test_keep_cancels_the_reservation(engine: Engine, explanations: Explanations, ledger: Deletions) -> None:
+    photo = add_photo(engine, some_user(engine).id)
     explanations.reserve("e", _NOW + _HOUR)
     assert (_due(ledger), _due(ledger, _NOW + _HOUR)) == ([], [(ObjectKind.EXPLANATION, "e")])
     assert explanations.keep(photo, "e", "lite0", _NOW) == "e"
@@ -50,8 +48,10 @@ def test_keeping_one_strikes_its_booking_out(
     assert ledger.count() == 0
 
 
-def test_a_stale_one_goes(engine: Engine, explanations: Explanations, ledger: Deletions) -> None:
-    photo = add_image(engine, some_user(engine).id)
+def test_a_stale_explanation_becomes_due(
+    engine: Engine, explanations: Explanations, ledger: Deletions
+) -> None:
+    photo = add_photo(engine, some_user(engine).id)
     for key, of in (("old", "lite0"), ("new", "resnet50")):
         explanations.reserve(key, _NOW + _HOUR)
         assert explanations.keep(photo, key, of, _NOW) == key
@@ -60,10 +60,10 @@ def test_a_stale_one_goes(engine: Engine, explanations: Explanations, ledger: De
     assert ledger.count() == 1
 
 
-def test_of_two_that_explain_the_same_the_first_stays(
+def test_of_two_explanations_of_one_decision_the_first_stays(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:
-    photo = add_image(engine, some_user(engine).id)
+    photo = add_photo(engine, some_user(engine).id)
     for key in ("first", "second"):
         explanations.reserve(key, _NOW + _HOUR)
     assert [explanations.keep(photo, key, "lite0", _NOW) for key in ("first", "second")] == ["first"] * 2
@@ -71,35 +71,35 @@ def test_of_two_that_explain_the_same_the_first_stays(
     assert _due(ledger) == [(ObjectKind.EXPLANATION, "second")]
 
 
-def test_one_that_the_store_lost_is_replaced(
+def test_an_explanation_that_the_store_lost_is_replaced(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:
-    photo = add_image(engine, some_user(engine).id)
+    photo = add_photo(engine, some_user(engine).id)
     for key in ("first", "second", "third"):
         explanations.reserve(key, _NOW + _HOUR)
     assert explanations.keep(photo, "first", "lite0", _NOW) == "first"
     assert explanations.keep(photo, "second", "lite0", _NOW, lost="first") == "second"
-    # Who found the first one lost, too, and comes later, takes the second.
+    # A later request that missed the first one, too, takes the second.
     assert explanations.keep(photo, "third", "lite0", _NOW, lost="first") == "second"
     assert sorted(_due(ledger)) == [(ObjectKind.EXPLANATION, "first"), (ObjectKind.EXPLANATION, "third")]
 
 
-def test_of_a_photo_that_is_gone_nothing_is_kept(
+def test_the_explanation_of_a_deleted_photo_is_due(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:
     owner = some_user(engine).id
-    photo = add_image(engine, owner)
+    photo = add_photo(engine, owner)
     explanations.reserve("e", _NOW + _HOUR)
     Photos(engine).delete(photo, owner, _NOW)
     assert explanations.keep(photo, "e", "lite0", _NOW) is None
     assert (ObjectKind.EXPLANATION, "e") in _due(ledger)
 
 
-def test_one_slower_than_its_booking_is_refused(
+def test_keep_is_refused_after_its_reservation_ran_out(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:
-    """The sweeper may be deleting the object at this very moment."""
-    photo = add_image(engine, some_user(engine).id)
+    """The deletion worker may be deleting the object at this very moment."""
+    photo = add_photo(engine, some_user(engine).id)
     explanations.reserve("e", _NOW + _HOUR)
     with pytest.raises(StoreUnavailable, match="too long"):
         explanations.keep(photo, "e", "lite0", _NOW + _HOUR)
@@ -108,11 +108,11 @@ def test_one_slower_than_its_booking_is_refused(
 
 
 @pytest.mark.parametrize("whole_account", [False, True])
-def test_it_is_deleted_with_photo_and_account(
+def test_an_explanation_is_deleted_with_photo_and_account(
     engine: Engine, explanations: Explanations, ledger: Deletions, whole_account: bool
 ) -> None:
     owner = some_user(engine).id
-    photo, plain = add_image(engine, owner), add_image(engine, owner)
+    photo, plain = add_photo(engine, owner), add_photo(engine, owner)
     explanations.reserve("e", _NOW + _HOUR)
     explanations.keep(photo, "e", "lite0", _NOW)
     if whole_account:

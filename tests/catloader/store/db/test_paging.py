@@ -8,12 +8,12 @@ from sqlalchemy import Engine
 
 from catloader.store.db.paging import PAGE
 from catloader.store.db.photos import Photos
-from tests.support.rows import add_images
+from tests.support.rows import add_photos
 
 
 def test_pages_have_every_row_once_and_a_sample_is_uniform(engine: Engine) -> None:
     count = 2 * PAGE + 1
-    ids = add_images(engine, count, status="cat")
+    ids = add_photos(engine, count, status="cat")
     pages = list(Photos(engine).decided())
     assert [len(page) for page in pages] == [PAGE, PAGE, 1]
     assert [photo.photo_id for page in pages for photo in page] == ids

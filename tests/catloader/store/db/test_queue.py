@@ -26,7 +26,7 @@ from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, photos
 from checker import errors as checker_errors
 from checker.values import Verdict
 from tests.checker.contract.queue import START, Clock, decided, failed
-from tests.support.rows import add_images
+from tests.support.rows import add_photos
 
 _ROOT = Path(__file__).parents[4]
 
@@ -53,7 +53,7 @@ def log(engine: Engine) -> list[Any]:
 
 
 def test_claim_writes_its_token_and_lease(engine: Engine, queue: SqlCheckQueue) -> None:
-    (id,) = add_images(engine, 1, START)
+    (id,) = add_photos(engine, 1, START)
     (claim,) = queue.claim(10)
     row = image(engine, id)
     assert (row.status, row.claim_token, row.lease_until) == (
@@ -64,7 +64,7 @@ def test_claim_writes_its_token_and_lease(engine: Engine, queue: SqlCheckQueue) 
 
 
 def test_verdict_and_log_row_are_written_in_full(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
-    (id,) = add_images(engine, 1, START)
+    (id,) = add_photos(engine, 1, START)
     (claim,) = queue.claim(1)
     clock.advance(2)
     assert queue.finish([decided(claim)]) == [True]
@@ -88,7 +88,7 @@ def test_verdict_and_log_row_are_written_in_full(engine: Engine, queue: SqlCheck
 def test_batch_is_one_transaction_and_each_outcome_gets_its_own_row(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
-    ids = add_images(engine, 4, START)
+    ids = add_photos(engine, 4, START)
     claims = {claim.photo_id: claim for claim in queue.claim(4)}
     broken, cat, gone, again = (claims[id] for id in ids)
     outcomes = [
@@ -115,7 +115,7 @@ def test_batch_is_one_transaction_and_each_outcome_gets_its_own_row(
 def test_verdict_without_a_measured_profile_is_marked_uncalibrated(
     engine: Engine, queue: SqlCheckQueue
 ) -> None:
-    (id,) = add_images(engine, 1, START)
+    (id,) = add_photos(engine, 1, START)
     (claim,) = queue.claim(1)
     outcome = decided(claim)
     assert outcome.decision
@@ -126,7 +126,7 @@ def test_verdict_without_a_measured_profile_is_marked_uncalibrated(
 def test_error_is_kept_and_checked_at_is_set_only_at_the_end(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
-    (id,) = add_images(engine, 1, START)
+    (id,) = add_photos(engine, 1, START)
     for wait_s in (10, 20):
         (claim,) = queue.claim(1)
         assert queue.finish([failed(claim, retryable=True)]) == [True]
@@ -140,14 +140,14 @@ def test_error_is_kept_and_checked_at_is_set_only_at_the_end(
 
 
 def test_unreadable_photo_keeps_its_error(engine: Engine, queue: SqlCheckQueue) -> None:
-    (id,) = add_images(engine, 1, START)
+    (id,) = add_photos(engine, 1, START)
     (claim,) = queue.claim(1)
     assert queue.finish([failed(claim, unreadable=True)]) == [True]
     assert (image(engine, id).status, image(engine, id).check_error) == ("unreadable", "It did not work.")
 
 
 def test_stale_token_changes_no_column(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
-    (id,) = add_images(engine, 1, START)
+    (id,) = add_photos(engine, 1, START)
     (old,) = queue.claim(1)
     clock.advance(61)
     queue.claim(1)
@@ -161,7 +161,7 @@ def test_stale_token_changes_no_column(engine: Engine, queue: SqlCheckQueue, clo
 def test_photo_that_kills_its_checker_keeps_the_reason(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
-    (id,) = add_images(engine, 1, START)
+    (id,) = add_photos(engine, 1, START)
     for _ in range(3):
         queue.claim(1)
         clock.advance(61)
@@ -176,13 +176,13 @@ def test_photo_that_kills_its_checker_keeps_the_reason(
 
 
 def test_release_takes_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
-    ids = add_images(engine, 3, START)
+    ids = add_photos(engine, 3, START)
     queue.release(queue.claim(3)[:2])
     assert [image(engine, id).attempts for id in ids] == [0, 0, 1]
 
 
 def test_human_verdict_outranks_every_outcome(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
-    ids = add_images(engine, 4, START)
+    ids = add_photos(engine, 4, START)
     by_id = {claim.photo_id: claim for claim in queue.claim(4)}
     with writing(engine) as connection:
         connection.execute(update(photos).values(human_verdict="not_cat", human_verdict_at=START))
@@ -196,7 +196,7 @@ def test_human_verdict_outranks_every_outcome(engine: Engine, queue: SqlCheckQue
 
 
 def test_verdict_is_not_written_without_its_log_row(engine: Engine, queue: SqlCheckQueue) -> None:
-    (id,) = add_images(engine, 1, START)
+    (id,) = add_photos(engine, 1, START)
     (claim,) = queue.claim(1)
     before = image(engine, id)
     with writing(engine) as connection:
@@ -216,7 +216,7 @@ def test_waiting_count_covers_pending_photos_due_or_not(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
     assert queue.waiting_count() == 0
-    add_images(engine, 3, START + timedelta(seconds=7))
+    add_photos(engine, 3, START + timedelta(seconds=7))
     assert queue.waiting_count() == 3
     clock.advance(8)
     queue.claim(3)
@@ -268,7 +268,7 @@ def _python(code: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_many_processes_and_threads_take_every_photo_once(engine: Engine) -> None:
-    ids = add_images(engine, 500)
+    ids = add_photos(engine, 500)
     url = engine.url.render_as_string(hide_password=False)
     processes = [_python(_CLAIMER, url) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
@@ -294,7 +294,7 @@ sys.stdin.readline()
 
 
 def test_every_photo_gets_its_verdict_after_kill_9(engine: Engine, clock: Clock) -> None:
-    ids = add_images(engine, 10)
+    ids = add_photos(engine, 10)
     victim = _python(_VICTIM, engine.url.render_as_string(hide_password=False))
     assert victim.stdout and victim.stdout.readline() == "in the middle\n"
     victim.send_signal(signal.SIGKILL)
@@ -333,8 +333,8 @@ def _plans(engine: Engine, use: Callable[[], object]) -> str:
 def test_claim_cost_depends_on_the_backlog_not_on_finished_photos(
     engine: Engine, queue: SqlCheckQueue
 ) -> None:
-    add_images(engine, 5, START)
-    add_images(engine, 5000, START, status="cat")
+    add_photos(engine, 5, START)
+    add_photos(engine, 5000, START, status="cat")
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("ANALYZE"))
     plans = _plans(engine, lambda: queue.claim(2))
@@ -348,6 +348,6 @@ def test_claim_cost_depends_on_the_backlog_not_on_finished_photos(
 
 
 def test_only_checked_statuses_are_stored(engine: Engine) -> None:
-    add_images(engine, 1, START)
+    add_photos(engine, 1, START)
     with pytest.raises(IntegrityError), writing(engine) as connection:
         connection.execute(update(photos).values(status="perhaps"))

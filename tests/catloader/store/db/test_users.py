@@ -1,3 +1,5 @@
+"""The rows of accounts."""
+
 from __future__ import annotations
 
 import contextlib
@@ -16,7 +18,7 @@ from catloader.store.db.photos import Photos
 from catloader.store.db.schema import check_log, likes, photos, users
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
-from tests.support.rows import add_image, new_image, some_user
+from tests.support.rows import add_photo, new_photo, some_user
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -35,7 +37,7 @@ def test_an_account_is_found_by_e_mail_and_id(engine: Engine) -> None:
     assert store.by_id(made.id + 1) is None
 
 
-def test_an_e_mail_is_taken_once_even_in_a_race(engine: Engine) -> None:
+def test_of_concurrent_registrations_of_one_e_mail_one_succeeds(engine: Engine) -> None:
     start = threading.Barrier(6)
 
     def register(n: int) -> bool:
@@ -53,33 +55,30 @@ def test_an_e_mail_is_taken_once_even_in_a_race(engine: Engine) -> None:
 def test_a_new_password_ends_the_old_sessions(engine: Engine) -> None:
     store, user = Users(engine), some_user(engine)
     store.set_password(user.id, "new hash")
-    found = store.by_id(user.id)
-    assert found
-    assert (found.password_hash, found.session_version) == ("new hash", 2)
+    changed = store.by_id(user.id)
+    assert changed
+    assert (changed.password_hash, changed.session_version) == ("new hash", 2)
 
 
-def test_somebody_becomes_an_administrator(engine: Engine) -> None:
+def test_grant_admin_changes_one_account(engine: Engine) -> None:
     store, user, other = Users(engine), some_user(engine), some_user(engine)
-    store.promote(user.id)
-    assert [bool((found := store.by_id(id)) and found.is_admin) for id in (user.id, other.id)] == [
-        True,
-        False,
-    ]
+    store.grant_admin(user.id)
+    assert [account.is_admin for account in store.all() if account.id in (user.id, other.id)] == [True, False]
 
 
-def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engine) -> None:
+def test_deleting_an_account_deletes_its_rows_and_marks_its_objects_as_due(engine: Engine) -> None:
     user, other = some_user(engine), some_user(engine)
-    mine = [add_image(engine, user.id) for _ in range(3)]
-    theirs = add_image(engine, other.id)
+    own = [add_photo(engine, user.id) for _ in range(3)]
+    other_photo = add_photo(engine, other.id)
     store = Photos(engine)
     keys = {(ObjectKind.PHOTO, image.photo_key) for image in store.of_owner(user.id, None, 9)}
     keys |= {(ObjectKind.THUMBNAIL, image.thumbnail_key) for image in store.of_owner(user.id, None, 9)}
     with writing(engine) as connection:
         log = {"attempt": 1, "finished_at": _NOW}
-        connection.execute(insert(check_log), [{**log, "photo_id": id} for id in (mine[0], theirs)])
+        connection.execute(insert(check_log), [{**log, "photo_id": id} for id in (own[0], other_photo)])
         like = {"created_at": _NOW}
-        connection.execute(insert(likes), [{**like, "user_id": user.id, "photo_id": theirs}])
-        connection.execute(insert(likes), [{**like, "user_id": other.id, "photo_id": mine[0]}])
+        connection.execute(insert(likes), [{**like, "user_id": user.id, "photo_id": other_photo}])
+        connection.execute(insert(likes), [{**like, "user_id": other.id, "photo_id": own[0]}])
 
     assert Users(engine).delete(user.id, _NOW) == 3
 
@@ -89,14 +88,14 @@ def test_a_deleted_account_takes_all_with_it_and_books_the_objects(engine: Engin
             for table in (users, photos, check_log, likes)
         ]
     assert counted == [1, 1, 1, 0]
-    booked = Deletions(engine).due(_NOW, 100)
-    assert {(row.kind, row.key) for row in booked} == keys
+    due = Deletions(engine).due(_NOW, 100)
+    assert {(row.kind, row.key) for row in due} == keys
     assert Users(engine).delete(user.id, _NOW) == 0
 
 
 def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine: Engine) -> None:
     user = some_user(engine)
-    store, new = Photos(engine), new_image(user.id)
+    store, new = Photos(engine), new_photo(user.id)
     store.reserve(new.photo_key, new.thumbnail_key, utcnow() + timedelta(hours=1))
 
     with ThreadPoolExecutor(1) as pool:
@@ -115,13 +114,13 @@ def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine:
             event.remove(engine, "after_cursor_execute", upload_now)
         with pytest.raises(NotFound):
             uploads[0].result(timeout=10)
-    booked = {row.key for row in Deletions(engine).due(utcnow() + timedelta(hours=2), 999)}
-    assert booked == {new.photo_key, new.thumbnail_key}
+    due = {row.key for row in Deletions(engine).due(utcnow() + timedelta(hours=2), 999)}
+    assert due == {new.photo_key, new.thumbnail_key}
 
 
-def test_photos_and_account_deleted_at_the_same_time_are_booked_once(engine: Engine) -> None:
+def test_photos_and_account_deleted_at_the_same_time_are_due_once(engine: Engine) -> None:
     user, start = some_user(engine), threading.Barrier(2)
-    ids = [add_image(engine, user.id) for _ in range(20)]
+    ids = [add_photo(engine, user.id) for _ in range(20)]
 
     def one_by_one() -> int:
         start.wait()

@@ -1,0 +1,44 @@
+"""Photos that were checked before, classified again one by one. Shared by replay and shadow.
+
+Each photo goes through ``checker.pipeline`` as in every check, but in a batch of its own, so that its numbers
+do not depend on other photos. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from catloader.store.db.check_log import Logged
+from catloader.store.db.photos import DecidedPhoto
+from checker.errors import CheckerError
+from checker.values import Claim, Outcome
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_pages(
+    pages: Iterable[Sequence[Item]], work: Callable[[Item], Result], workers: int
+) -> Iterator[Result]:
+    """Yield ``work(item)`` for every item, in order; ``workers`` threads share one page at a time."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="past-photos") as pool:
+        for page in pages:
+            yield from pool.map(work, page)
+
+
+def claim_on(photo_id: int, photo: Logged | DecidedPhoto) -> Claim:
+    """Return a claim that names the photo's objects and that no queue knows."""
+    return Claim(photo_id, "", photo.photo_key, photo.thumbnail_key, attempt=1)
+
+
+def without_machine_failure(outcome: Outcome) -> Outcome:
+    """Return the outcome.
+
+    Raises:
+        CheckerError: store, model or device failed, and would on the next photo.
+    """
+    if outcome.blames_machine:
+        raise CheckerError(outcome.error)
+    return outcome

@@ -1,0 +1,130 @@
+"""Replay: take logged decisions again, and tell which come out differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from catloader.checks.past_photos import claim_on, map_pages, without_machine_failure
+from catloader.store.db.check_log import CheckLog, CheckRecord, Logged, ReplayKey
+from checker.decision.operating_point import ThresholdRule, Thresholds
+from checker.pipeline import check_batch
+from checker.ports import Classifier, ImageSource
+from checker.values import Decision, ModelInfo, Outcome, Verdict
+
+CPU_TOLERANCE = 1e-5
+"""Of a score. The same processor gives the same bits; another kind adds in another order (1e-6)."""
+GPU_TOLERANCE = 0.02
+"""Of a score, if the profile names no ``score_tolerance``: a GPU's numbers depend on the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One logged decision and the result of its replay."""
+
+    logged: Logged
+    difference: str | None
+    """None: the same decision."""
+    within_tolerance: bool = False
+    """Only the verdict differs: a GPU's score moved across a threshold within its tolerance."""
+
+
+def replay_key(classifier: Classifier, rule: ThresholdRule) -> ReplayKey:
+    """Return the key of the decisions that this classifier and rule can replay."""
+    model_info = classifier.model_info
+    return ReplayKey(
+        model_info.weights_sha256,
+        model_info.runtime,
+        model_info.precision,
+        rule.profile_id,
+        rule.subject.name,
+    )
+
+
+def replay(
+    log: CheckLog,
+    source: ImageSource,
+    classifier: Classifier,
+    rule: ThresholdRule,
+    *,
+    since: datetime | None = None,
+    sample: int | None = None,
+    workers: int = 1,
+) -> Iterator[Replayed]:
+    """Replay the decisions of this model and profile, each with the thresholds of its time.
+
+    Args:
+        since: only decisions of then or later.
+        sample: only so many, drawn at random.
+
+    Raises:
+        CheckerError: store, model or device failed.
+    """
+
+    def replay_one(logged: Logged) -> Replayed:
+        return _replay_one(logged, source, classifier, rule)
+
+    pages = log.verdicts(replay_key(classifier, rule), since, sample)
+    for replayed in map_pages(pages, replay_one, workers):
+        # A photo that was deleted meanwhile took its objects and its log rows with it.
+        if replayed.difference is None or log.has(replayed.logged.record.id):
+            yield replayed
+
+
+def _replay_one(logged: Logged, source: ImageSource, classifier: Classifier, rule: ThresholdRule) -> Replayed:
+    record = logged.record
+    if record.cat_at is not None and record.not_cat_below is not None:
+        rule = rule.with_thresholds(Thresholds(record.cat_at, record.not_cat_below))
+    claim = claim_on(record.photo_id, logged)
+    outcome = without_machine_failure(check_batch([claim], source, classifier, rule)[0])
+    if (rendition := _replaced_rendition(record, outcome)) is not None:
+        return Replayed(logged, f"the {rendition} in the store is not the one that was checked")
+    if outcome.unreadable:
+        same = record.verdict == Verdict.UNREADABLE
+        return Replayed(logged, None if same else f"{record.verdict} was logged, now it is unreadable")
+    if outcome.decision is None:
+        return Replayed(logged, f"no verdict now: {outcome.error}")
+    if record.score is None:
+        return Replayed(logged, f"{record.verdict} was logged, now it is {outcome.decision.verdict}")
+    return _compare(logged, record.score, outcome.decision, classifier.model_info, rule)
+
+
+def _replaced_rendition(record: CheckRecord, outcome: Outcome) -> str | None:
+    for rendition, logged_sha256, sha256 in (
+        ("photo", record.photo_sha256, outcome.photo_sha256),
+        ("thumbnail", record.thumbnail_sha256, outcome.thumbnail_sha256),
+    ):
+        if sha256 is not None and logged_sha256 is not None and sha256 != logged_sha256:
+            return rendition
+    return None
+
+
+def _compare(
+    logged: Logged, logged_score: float, decision: Decision, model_info: ModelInfo, rule: ThresholdRule
+) -> Replayed:
+    record = logged.record
+    on_cpu = record.device == model_info.device == "cpu"
+    golden = rule.profile.golden if rule.profile else {}
+    tolerance = CPU_TOLERANCE if on_cpu else float(golden.get("score_tolerance", GPU_TOLERANCE))
+    near = abs(decision.score - logged_score) <= tolerance
+    if near and (decision.verdict, decision.wild_feline) == (record.verdict, record.wild_feline):
+        return Replayed(logged, None)
+    before = _in_words(str(record.verdict), logged_score, record.wild_feline)
+    after = _in_words(decision.verdict, decision.score, decision.wild_feline)
+    versions = _changed_versions(record, model_info)
+    difference = f"{before} was logged, now it is {after}" + (f" ({versions})" if versions else "")
+    return Replayed(logged, difference, within_tolerance=near and not on_cpu)
+
+
+def _changed_versions(record: CheckRecord, model_info: ModelInfo) -> str:
+    before, after = record.versions or {}, model_info.versions
+    return ", ".join(
+        f"{library} {before.get(library, 'absent')} then, {after.get(library, 'absent')} now"
+        for library in dict.fromkeys((*before, *after))
+        if before.get(library) != after.get(library)
+    )
+
+
+def _in_words(verdict: str, score: float, wild: bool | None) -> str:
+    return f"{verdict} {score:.6f}" + (" wild" if wild else "")

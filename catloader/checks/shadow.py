@@ -1,0 +1,63 @@
+"""Shadow: run a candidate model beside the current one, over photos that were checked before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from catloader.checks.past_photos import claim_on, map_pages, without_machine_failure
+from catloader.store.db.photos import DecidedPhoto, Photos
+from checker.pipeline import LoadedModel, classify, fetch
+from checker.ports import ImageSource
+from checker.values import Decision, Verdict
+
+_RANK = {Verdict.NOT_CAT: 0, Verdict.UNSURE: 1, Verdict.CAT: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Both models' decisions on one photo."""
+
+    photo: DecidedPhoto
+    current: Decision
+    candidate: Decision
+
+    @property
+    def flips(self) -> bool:
+        return self.current.verdict is not self.candidate.verdict
+
+    @property
+    def towards_cat(self) -> bool:
+        return _RANK[self.candidate.verdict] > _RANK[self.current.verdict]
+
+
+def shadow(
+    photos: Photos,
+    source: ImageSource,
+    current: LoadedModel,
+    candidate: LoadedModel,
+    *,
+    sample: int | None = None,
+    workers: int = 1,
+) -> Iterator[Compared | None]:
+    """Yield both models' decisions on photos with a verdict; None for a photo that can't be read any more.
+
+    Both models see the same bytes, fetched once.
+
+    Args:
+        sample: only so many photos, drawn at random.
+
+    Raises:
+        CheckerError: store, model or device failed.
+    """
+
+    def compare(photo: DecidedPhoto) -> Compared | None:
+        (fetched,) = fetch([claim_on(photo.photo_id, photo)], source)
+        decisions = []
+        for model in (current, candidate):
+            copy = replace(fetched, renditions=dict(fetched.renditions))  # ``classify`` empties them
+            decisions.append(without_machine_failure(classify([copy], *model)[0]).decision)
+        first, second = decisions
+        return None if first is None or second is None else Compared(photo, first, second)
+
+    return map_pages(photos.decided(sample), compare, workers)

@@ -1,0 +1,129 @@
+"""A site with checked photos: real model, databases and S3."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skimage
+from PIL import Image
+from sqlalchemy import Engine, select, update
+
+from catloader.checks.dispatch import Off
+from catloader.checks.replay import Replayed, replay
+from catloader.checks.shadow import Compared, shadow
+from catloader.intake.upload import Uploaded, upload
+from catloader.settings import Settings
+from catloader.store.db.check_log import CheckLog
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos import Photos
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.schema import check_log, photos
+from catloader.store.db.users import Users
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
+from catloader.wiring import load_classifier_and_rule
+from checker.decision.operating_point import ThresholdRule
+from checker.pipeline import LoadedModel, check_batch
+from checker.ports import Classifier
+
+PHOTOS = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "horse.png")
+LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", precision="fp32")
+
+Model = tuple[Classifier, ThresholdRule]
+
+
+@pytest.fixture(scope="session")
+def lite0() -> Iterator[Model]:
+    classifier, rule = load_classifier_and_rule(LITE0)
+    yield classifier, rule
+    classifier.close()
+
+
+@pytest.fixture(scope="session")
+def default_variant() -> Iterator[Model]:
+    """The variant that serves by default on this machine."""
+    classifier, rule = load_classifier_and_rule(
+        LITE0.with_changes(runtime="auto", precision="auto", workers=2)
+    )
+    yield classifier, rule
+    classifier.close()
+
+
+class CheckedSite:
+    """Photos that were uploaded and checked, in one micro-batch."""
+
+    def __init__(self, engine: Engine, objects: ObjectStore, model: Model, folder: Path) -> None:
+        self.engine, self.objects = engine, objects
+        self.classifier, self.rule = model
+        self.log, self.source = CheckLog(engine), S3ImageSource(objects)
+        self.photos = Photos(engine)
+        self.queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=0)
+        self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
+        pictures = Path(skimage.__file__).parent / "data"
+        outcomes = upload(
+            [(name, (pictures / name).read_bytes()) for name in PHOTOS],
+            [],
+            self.owner_id,
+            settings=LITE0.with_changes(data_dir=folder, min_free_bytes=0),
+            photos=self.photos,
+            objects=objects,
+            dispatcher=Off(),
+            now=utcnow,
+        )
+        self.ids = [outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)]
+        assert len(self.ids) == len(PHOTOS)
+        self.check()
+
+    def check(self) -> None:
+        """Check all that waits, as a checker does."""
+        claims = self.queue.claim(100)
+        for outcome in check_batch(claims, self.source, self.classifier, self.rule):
+            assert self.queue.finish([outcome]) == [True]
+
+    def replay(self, **options: Any) -> list[Replayed]:
+        source = options.pop("source", self.source)
+        return list(replay(self.log, source, self.classifier, self.rule, workers=2, **options))
+
+    def differences(self, **options: Any) -> dict[int, str]:
+        """Photo id -> difference, of the decisions that come out differently."""
+        return {
+            result.logged.record.photo_id: result.difference
+            for result in self.replay(**options)
+            if result.difference
+        }
+
+    def shadow(self, rule: ThresholdRule, **options: Any) -> list[Compared]:
+        """Compare this rule as the candidate with the current one; photos that can't be read are left out."""
+        current, candidate = LoadedModel(self.classifier, self.rule), LoadedModel(self.classifier, rule)
+        results = shadow(self.photos, self.source, current, candidate, workers=2, **options)
+        return [result for result in results if result is not None]
+
+    def tamper(self, id: int, **columns: Any) -> None:
+        """Change the photo's rows in the log."""
+        with writing(self.engine) as connection:
+            connection.execute(update(check_log).where(check_log.c.photo_id == id).values(columns))
+
+    def row(self, id: int) -> Any:
+        with reading(self.engine) as connection:
+            return connection.execute(select(photos).where(photos.c.id == id)).one()
+
+    def tables(self) -> list[Any]:
+        """Return all rows of photos and log."""
+        with reading(self.engine) as connection:
+            return [
+                connection.execute(select(table).order_by(table.c.id)).all() for table in (photos, check_log)
+            ]
+
+
+@pytest.fixture
+def site(engine: Engine, objects: ObjectStore, lite0: Model, tmp_path: Path) -> CheckedSite:
+    return CheckedSite(engine, objects, lite0, tmp_path)
+
+
+def jpeg(colour: str) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (320, 320), colour).save(out, "JPEG")
+    return out.getvalue()
