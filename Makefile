@@ -5,7 +5,7 @@ RUNTIME := .venv/.requirements
 DEV := .venv/.requirements-dev
 export PYTHON TORCH_INDEX
 
-.PHONY: run demo test check lock clean help
+.PHONY: run demo test test-fast check coverage lock clean help
 .DEFAULT_GOAL := run
 
 run: $(RUNTIME) ## Start the site on http://127.0.0.1:8000 [MODEL=resnet50]
@@ -28,11 +28,18 @@ endif
 test: check ## Run the quality gate and all tests (15 minutes)
 	$(PY) -m pytest
 
+test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes)
+	$(PY) -m pytest -m "not slow"
+
 check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+
+coverage: $(DEV) ## Run all tests and write the branch coverage to scripts/results/coverage.json
+	$(PY) -m pytest --cov --cov-report=
+	$(PY) scripts/report_coverage.py
 
 lock: $(DEV) ## Write the requirements files from pyproject.toml [UPGRADE=1: newest versions]
 	$(PY) scripts/lock.py $(if $(UPGRADE),--upgrade)

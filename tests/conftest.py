@@ -30,6 +30,8 @@ from tests.support.hostile import HostileCorpus
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
 from tests.support.signals import restore_for_children
 
+pytest_plugins = ["tests.support.slow"]
+
 _POSTGRES_START_S = 20
 
 
