@@ -29,6 +29,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from catloader.errors import CatLoaderError
 from catloader.intake.prepare import Prepared, prepare
 from catloader.intake.upload import limits
 from catloader.server.object_store import own_object_store
@@ -39,7 +40,6 @@ from checker.decision.subject import load_subject
 from checker.evaluation.provenance import provenance
 from checker.pipeline import LoadedModel
 from models.catalogue import class_names
-from scripts._photos import named
 from scripts.command_line import CannotRun, new_file, report_errors, require
 from scripts.pipeline import rows as pipeline_rows
 from scripts.pipeline.report import as_text, shares, spread, targets
@@ -212,8 +212,10 @@ def _some(folder: Path, count: int) -> list[Path]:
 
 
 def _prepared(file: Path, settings: Settings) -> Prepared:
-    with named(file):
+    try:
         return prepare(file.read_bytes(), limits=limits(settings))
+    except (OSError, CatLoaderError) as error:
+        raise CannotRun(f"{file}: {error}") from error
 
 
 def _say(line: str) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
 
+import click
+
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
@@ -32,6 +34,9 @@ def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
             return main(*args, **kwargs)
         except (CannotRun, CatLoaderError, CheckerError, ModelsError) as error:
             print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+            return COULD_NOT_RUN
+        except click.ClickException as error:
+            error.show()
             return COULD_NOT_RUN
 
     return reporting

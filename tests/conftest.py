@@ -24,7 +24,7 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import metadata
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from scripts._photos import NoData
+from checker.evaluation.photos import UnusablePhotos
 from tests.support import hostile, processor
 from tests.support.hostile import HostileCorpus
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
@@ -47,7 +47,7 @@ def pytest_configure() -> None:
     restore_for_children()
     try:
         chosen_photos(os.environ)
-    except NoData as error:
+    except UnusablePhotos as error:
         raise pytest.UsageError(f"{VARIABLE}: {error}") from error
 
 

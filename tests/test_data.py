@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scripts._photos import NoData
+from checker.evaluation.photos import UnusablePhotos
 from tests.support.hostile import generated_corpus
 from tests.support.photo_sets import OWN_PHOTOS, VARIABLE, chosen_photos
 
@@ -48,7 +48,7 @@ def test_the_variable_names_the_photos(tmp_path: Path) -> None:
     assert (chosen.folder, chosen.counts) == (tmp_path.resolve(), Counter(cat=1, not_cat=1))
     assert chosen.files("cat") == [tmp_path / "cat" / "a.jpg"]
     assert not chosen.is_large
-    with pytest.raises(NoData, match="no such folder"):
+    with pytest.raises(UnusablePhotos, match="no such folder"):
         chosen_photos({VARIABLE: str(tmp_path / "missing")})
 
 

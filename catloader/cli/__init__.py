@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from catloader.cli import accounts, checks, database, models, promotion, records, site
+from catloader.cli import accounts, calibrate, checks, database, models, promotion, records, site
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
@@ -45,5 +45,5 @@ for command in (
 
 for command in (records.verify, records.recheck):
     checks.check.add_command(command)
-for command in (records.shadow, promotion.promote, promotion.rollback):
+for command in (calibrate.calibrate, records.shadow, promotion.promote, promotion.rollback):
     models.models.add_command(command)

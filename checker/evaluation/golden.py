@@ -1,4 +1,4 @@
-"""The self-test's expectation: what this network says of one photo that everybody has."""
+"""The golden test of a profile: the model's output for one shipped photo, which the self-test compares."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SCORE_TOLERANCE = 0.02
 
 
 def golden_test(profile: Profile, classifier: Classifier, folder: Path, rule: ThresholdRule) -> Profile:
-    """``profile`` with its self-test filled in; the photo is put beside it."""
+    """Return the profile with its golden test; copy the photo to ``folder``, beside the profile."""
     data = PHOTO.read_bytes()
     (folder / PHOTO.name).write_bytes(data)
-    pixels = np.stack([decode(data, preprocessing_of(view, classifier.preprocessing)) for view in Rendition])
+    pixels = np.stack([decode(data, preprocessing_of(one, classifier.preprocessing)) for one in Rendition])
     decision = rule.decide(Evidence.of_pairs(classifier.run(pixels))[0])
     golden = {
         "file": PHOTO.name,
@@ -35,8 +35,8 @@ def golden_test(profile: Profile, classifier: Classifier, folder: Path, rule: Th
         "score": round(decision.score, 6),
         "score_tolerance": SCORE_TOLERANCE,
         "labels": {
-            view.value: {label.name: round(label.confidence, 6) for label in labels}
-            for view, labels in decision.labels.items()
+            rendition.value: {label.name: round(label.confidence, 6) for label in labels}
+            for rendition, labels in decision.labels.items()
         },
     }
     return dataclasses.replace(profile, golden=golden)

@@ -40,7 +40,7 @@ def provenance(*code: str) -> dict[str, Any]:
         "command": _command(),
         "commit": _commit(code),
         "machine": {
-            **_processor(),
+            **processor(_cpuinfo()),
             "cores": os.cpu_count(),
             "load": round(os.getloadavg()[0], 1),
             "system": f"{platform.system()} {platform.machine()}",
@@ -88,12 +88,16 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _processor() -> dict[str, Any]:
-    """Return the processor's name, with family and model number, and its instruction sets."""
+def _cpuinfo() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        return Path("/proc/cpuinfo").read_text()
     except OSError:
-        lines = []
+        return ""
+
+
+def processor(cpuinfo: str) -> dict[str, Any]:
+    """Return the processor's name, with family and model number, and its instruction sets."""
+    lines = cpuinfo.partition("\n\n")[0].splitlines()
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     name = facts.get("model name") or platform.processor() or "unknown"
     if "cpu family" in facts:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.accuracy.rules import CATLOADER
 from scripts.command_line import CannotRun
 
 REGRESSION = 3
 """Exit code of a run that fell behind its gate."""
 
-_CHECKS = {
+_LIMITS = {
     "min_recall": ("recall", 1),
     "max_false_positive_rate": ("false_positive_rate", -1),
     "min_auc": ("auc", 1),
@@ -20,50 +21,56 @@ _CHECKS = {
     "min_recall_at_fpr_0.003": ("recall_at_fpr_0.003", 1),
     "min_recall_at_fpr_0.01": ("recall_at_fpr_0.01", 1),
 }
-"""Limit -> figure and the direction in which it is better."""
+"""Limit -> figure, and the direction in which the figure is better."""
 
 
 class BadGate(CannotRun):
-    """The gate's file says nothing that could be checked: it must not pass for a gate that held."""
+    """The gate's file has nothing to check: it must not pass for a gate that was held."""
 
 
 def load_gate(path: Path) -> dict[str, dict[str, float]]:
-    """``{"models": {NAME: {LIMIT: number}}}``."""
+    """Read ``{"models": {NAME: {LIMIT: number}}}``; return its models.
+
+    Raises:
+        BadGate: it cannot be read, has an unknown limit, or has none.
+    """
     try:
         models = json.loads(path.read_text(encoding="utf-8"))["models"]
-        limits = {str(name): {str(k): float(v) for k, v in wanted.items()} for name, wanted in models.items()}
+        gate = {str(name): {str(k): float(v) for k, v in limits.items()} for name, limits in models.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadGate(f"gate {path} cannot be read: {type(error).__name__}: {error}") from error
-    unknown = {limit for wanted in limits.values() for limit in wanted} - set(_CHECKS)
-    if unknown or not any(limits.values()):
-        raise BadGate(
-            f"gate {path}: takes {', '.join(_CHECKS)}; says {', '.join(sorted(unknown)) or 'nothing'}"
-        )
-    return limits
+    unknown = {limit for limits in gate.values() for limit in limits} - set(_LIMITS)
+    if unknown:
+        raise BadGate(f"gate {path}: no limit {', '.join(sorted(unknown))}; there are {', '.join(_LIMITS)}")
+    if not any(gate.values()):
+        raise BadGate(f"gate {path} has no limit; there are {', '.join(_LIMITS)}")
+    return gate
 
 
 def figures(model: Mapping[str, Any]) -> dict[str, float]:
-    """What a gate can bound, from one model's result."""
-    ours = model["rules"]["ours"]
+    """Return the figures that a gate can limit, from one model's result."""
+    rule = model["rules"][CATLOADER]
     return {
-        "recall": ours["recall"]["rate"],
-        "false_positive_rate": ours["false_positive_rate"]["rate"],
+        "recall": rule["recall"]["rate"],
+        "false_positive_rate": rule["false_positive_rate"]["rate"],
         "auc": model["auc"],
         "ece": model["ece"],
-        **{f"recall_at_fpr_{target}": found["rate"] for target, found in model["recall_at_fpr"].items()},
+        **{f"recall_at_fpr_{target}": recall["rate"] for target, recall in model["recall_at_fpr"].items()},
     }
 
 
 def regressions(result: Mapping[str, Any], gate: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """One sentence for each limit that is not held; a model that was not measured holds none."""
-    found = []
+    """Return one sentence for each limit that is not held; a model that was not measured holds none."""
+    sentences = []
     for name, limits in gate.items():
         if name not in result["models"]:
-            found.append(f"{name}: the gate names it, this run did not measure it")
+            sentences.append(f"{name}: the gate limits it, but this run did not measure it")
             continue
-        got = figures(result["models"][name])
+        measured = figures(result["models"][name])
         for limit, bound in limits.items():
-            figure, better = _CHECKS[limit]
-            if not better * got[figure] >= better * bound:  # so written, a NaN fails
-                found.append(f"{name}: {figure} is {got[figure]:.4f}, the gate says {limit} {bound:.4f}")
-    return found
+            figure, better = _LIMITS[limit]
+            if not better * measured[figure] >= better * bound:  # written like this, NaN fails
+                sentences.append(
+                    f"{name}: {figure} is {measured[figure]:.4f}, the gate has {limit} {bound:.4f}"
+                )
+    return sentences

@@ -1,81 +1,84 @@
-"""The HTML report of the accuracy benchmark: one file, charts and thumbnails inside, no other host."""
+"""The HTML report of the accuracy benchmark: one file with charts and thumbnails, which loads nothing."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.metrics import precision_recall_curve, roc_curve
 
-from checker.decision.profile import Profile
+from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
+from checker.evaluation.provenance import machine_kind
 from checker.evaluation.statistics import Flags
-from scripts._measure import Measured
-from scripts._photos import LabelledPhoto
-from scripts.accuracy.rules import Rule
-from scripts.accuracy.svg import Line, chart
+from checker.values import Rendition
+from scripts.accuracy import charts
+from scripts.accuracy.rules import CATLOADER, Rule
+from scripts.accuracy.run import VERDICTS, Compared
+from scripts.accuracy.text import interval, summary
 
+_TITLE = "Accuracy of the Cat Checker"
 WORST = 12
+"""Thumbnails of each label, those with the most wrong scores."""
 CONTACT_PX = 128
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
-table{border-collapse:collapse;margin:1rem 0}
-td,th{padding:.25rem .7rem;border-bottom:1px solid #d8dee4;text-align:right}
-td:first-child,th:first-child{text-align:left}svg{width:30rem;max-width:100%}.title{font-weight:600;text-anchor:middle}
-.tick{font-size:10px;text-anchor:middle;fill:#57606a}.axis{font-size:11px;text-anchor:middle;fill:#57606a}
-.key{font-size:11px;text-anchor:end}.grid{stroke:#d8dee4;stroke-width:.6}figure{display:inline-block;margin:.3rem;width:8rem}
-figcaption{font-size:11px;overflow-wrap:anywhere;color:#57606a}
+:root{color-scheme:light dark;--paper:#faf8f5;--card:#fff;--ink:#211c17;--soft:#665d53;--line:#e5ded4}
+@media(prefers-color-scheme:dark){:root{--paper:#171411;--card:#211d19;--ink:#f1ebe3;--soft:#b0a597;--line:#3a332c}}
+*{box-sizing:border-box}
+body{margin:0 auto;padding:1rem;max-width:68rem;background:var(--paper);color:var(--ink);
+font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",Cantarell,sans-serif}
+h1,h2,h3{line-height:1.2;letter-spacing:-.015em;text-wrap:balance}h2{margin-top:2.5rem}
+.result{font-size:1.25rem;font-weight:600}.note,figcaption{color:var(--soft);font-size:.85rem}
+.note{overflow-wrap:anywhere}
+.scroll{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;background:var(--card)}
+td,th{padding:.4rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+td:first-child,th:first-child{text-align:left;white-space:normal;min-width:10rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1rem}
+svg{width:100%;height:auto;background:var(--card);border-radius:14px}
+.photos{display:grid;grid-template-columns:repeat(auto-fill,minmax(8rem,1fr));gap:.7rem}
+figure{margin:0}figcaption{overflow-wrap:anywhere}img{width:100%;height:auto;border-radius:10px;display:block}
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Compared:
-    """One network's part of the report."""
-
-    name: str
-    measured: Measured
-    rules: list[Rule]
-    profile: Profile | None
-    result: dict[str, Any]
-
-    @property
-    def positive(self) -> Flags:
-        """Without the wild felines, as the rules have it."""
-        return np.asarray(self.measured.positive[~self.measured.wild])
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name, wild in zip(self.measured.names, self.measured.wild, strict=True) if not wild]
-
-
-def report(result: dict[str, Any], shown: Sequence[Compared], photos: Sequence[LabelledPhoto]) -> str:
-    machine = result["machine"]
-    parts = [
-        f"<p>{escape(str(result['data']['counts']))}; data {result['data']['sha256'][:12]}, "
-        f"commit {escape(result['commit'][:20])}, {escape(result['date'])}, {escape(machine['processor'])}, "
-        f"{machine['cores']} cores. <code>{escape(result['command'])}</code></p>"
+def report(result: dict[str, Any], compared: Sequence[Compared], photos: Sequence[LabelledPhoto]) -> str:
+    """Return the page; ``photos`` are those that were measured, in their order."""
+    several = len(compared) > 1
+    results = [
+        f'<p class="result">{escape(f"{one.name}: " if several else "")}{escape(summary(one.result))}</p>'
+        for one in compared
     ]
-    parts += _comparison(result)
-    for one in shown:
-        parts += _network(one, {photo.name: photo for photo in photos})
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Accuracy of the Cat Checker</title>'
-        f"<style>{_STYLE}</style><h1>Accuracy of the Cat Checker</h1>{''.join(parts)}</html>\n"
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_TITLE}</title><style>{_STYLE}</style><h1>{_TITLE}</h1>"
+        + "".join([*results, _about(result), *_comparison(result)])
+        + "".join(part for one in compared for part in _model(one, photos))
+        + "</html>\n"
     )
 
 
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return "<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + f"</tr>{body}</table>"
+def _about(result: dict[str, Any]) -> str:
+    counts = result["data"]["counts"]
+    labels = {CAT: "cats", NOT_CAT: "others", WILD_FELINE: "wild felines"}
+    photos = ", ".join(f"{counts[label]} {plural}" for label, plural in labels.items() if label in counts)
+    return (
+        f'<p class="note">{photos} (data {result["data"]["sha256"][:12]}); '
+        f"{escape(machine_kind(result['machine']))}; commit {escape(result['commit'][:20])}, "
+        f"{escape(result['date'])}. <code>{escape(result['command'])}</code></p>"
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in row) for row in rows)
+    heading = "".join(f"<th>{escape(cell)}" for cell in head)
+    return f'<div class="scroll"><table><tr>{heading}{body}</table></div>'
 
 
 def _share(row: dict[str, Any]) -> str:
-    return f"{row['rate']:.2%} ({row['low']:.2%} - {row['high']:.2%})"
+    return f"{row['rate']:.2%} ({interval(row)})"
 
 
 def _comparison(result: dict[str, Any]) -> list[str]:
@@ -84,99 +87,84 @@ def _comparison(result: dict[str, Any]) -> list[str]:
             name,
             f"{model['auc']:.5f}",
             f"{model['ece']:.4f}",
-            *(_share(model["recall_at_fpr"][t]) for t in ("0.003", "0.01")),
-            str(model["photos_per_s"]),
+            *(_share(model["recall_at_fpr"][target]) for target in ("0.003", "0.01")),
+            model["photos_per_s"],
             f"{model['peak_bytes'] / 2**20:.0f} MiB",
         ]
         for name, model in result["models"].items()
     ]
-    head = ["network", "AUC", "ECE", "recall at 0.3 % FPR", "at 1 % FPR", "photos/s", "peak memory"]
-    pairs = [
-        [p["first"], p["second"], str(p["only_first"]), str(p["only_second"]), f"{p['p']:.3f}"]
-        for p in result["mcnemar"]
-    ]
-    parts = [_rows(head, rows)]
-    if pairs:
-        parts.append("<h2>McNemar's test between networks, our rule</h2>")
-        parts.append(_rows(["first", "second", "only the first is right", "only the second", "p"], pairs))
+    head = ["model", "AUC", "ECE", "recall at 0.3 % false positives", "at 1 %", "photos/s", "peak memory"]
+    parts = [_table(head, rows)]
+    if result["mcnemar"]:
+        pairs = [
+            [pair["first"], pair["second"], pair["only_first"], pair["only_second"], f"{pair['p']:.3f}"]
+            for pair in result["mcnemar"]
+        ]
+        parts.append("<h2>McNemar's test between models, CatLoader's rule</h2>")
+        parts.append(_table(["first", "second", "only the first is right", "only the second", "p"], pairs))
     return parts
 
 
-def _network(one: Compared, photos: dict[str, LabelledPhoto]) -> list[str]:
-    ours, positive, result = one.rules[0], one.positive, one.result
-    parts = [f"<h2>{escape(one.name)}</h2><p>{escape(result['profile_id'])}: {escape(result['scores'])}</p>"]
+def _model(one: Compared, photos: Sequence[LabelledPhoto]) -> list[str]:
+    result = one.result
+    about = escape(f"{result['profile_id']}: {result['scores']}")
+    parts = [f'<h2>{escape(one.name)}</h2><p class="note">{about}</p>']
+    confusion = result["rules"][CATLOADER]["confusion"]
+    titles = {CAT: "cat", NOT_CAT: "no cat", WILD_FELINE: "wild feline"}
+    rows = [
+        [titles[label], *(counts[verdict] for verdict in VERDICTS)]
+        for label, counts in confusion.items()
+        if sum(counts.values())
+    ]
+    parts.append(_table(["photo shows", "cat", "unsure", "not_cat"], rows))
     rows = [
         [
             rule,
-            *(str(row["confusion"][cell]) for cell in row["confusion"]),
             _share(row["recall"]),
             _share(row["false_positive_rate"]),
-            f"{row['wild_felines_called_cat']['errors']} of {row['wild_felines_called_cat']['n']}",
+            sum(row["confusion"][label]["unsure"] for label in (CAT, NOT_CAT)),
+            row["confusion"][WILD_FELINE]["cat"],
         ]
         for rule, row in result["rules"].items()
     ]
     head = [
         "rule",
-        "cat as cat",
-        "cat missed",
-        "other as cat",
-        "other as other",
-        "recall",
-        "FPR",
-        "wild as cat",
+        "recall (95 % interval)",
+        "false positives (95 % interval)",
+        "unsure",
+        "wild felines as cat",
     ]
-    parts.append(_rows(head, rows))
-    parts += _charts(one, ours, positive)
-    wrong = {"Cats with the lowest scores": (positive, 1), "Others with the highest scores": (~positive, -1)}
-    for title, (among, sign) in wrong.items():
-        members = np.flatnonzero(among)
-        worst = members[np.argsort(sign * ours.scores[members], kind="stable")][:WORST]
-        figures = "".join(_figure(photos[one.names[i]], float(ours.scores[i])) for i in worst)
-        parts.append(f"<h3>{title}</h3>{figures}")
+    parts.append(_table(head, rows))
+    parts.append(_charts(one))
+    catloader, positive = one.rules[0], one.positive
+    known = [photo for photo in photos if photo.label != WILD_FELINE]
+    parts += ["<h3>Cats with the lowest scores</h3>", _worst(known, catloader, positive, 1)]
+    parts += ["<h3>Others with the highest scores</h3>", _worst(known, catloader, ~positive, -1)]
     return parts
 
 
-def _charts(one: Compared, ours: Rule, positive: Flags) -> list[str]:
-    roc_lines, pr_lines = [], []
-    marks: list[tuple[float, float, str]] = []
-    pr_marks: list[tuple[float, float, str]] = []
-    for point in one.profile.cat if one.profile else ():
-        called = ours.scores >= point.threshold
-        found, wrong = float(called[positive].mean()), float(called[~positive].mean())
-        text = f"target {point.target:.1%}: recall {found:.2%}, false positives {wrong:.2%}"
-        marks.append((wrong, found, text))
-        pr_marks.append((found, float(positive[called].mean()) if called.any() else 1.0, text))
-    for rule in (ours, one.rules[1]):
-        false, true, _ = roc_curve(positive, rule.scores, drop_intermediate=False)
-        name = "ours" if rule is ours else "best single label"
-        mine = rule is ours
-        roc_lines.append(Line(name, np.c_[false, true], marks if mine else (), dashed=not mine))
-        precision, recall, _ = precision_recall_curve(positive, rule.scores)
-        pr_lines.append(Line(name, np.c_[recall, precision], pr_marks if mine else (), not mine))
-    for number, rule in enumerate(one.rules[1:]):
-        row = one.result["rules"][rule.name]
-        spot = (row["false_positive_rate"]["rate"], row["recall"]["rate"], rule.name)
-        roc_lines.append(Line(rule.name, (), [spot], dashed=bool(number)))
-    bins = [(row["score"], row["share"]) for row in one.result["reliability"]]
-    return [
-        chart("ROC", roc_lines, x="false positive rate", y="recall", x_range=(0, 0.1), y_range=(0.8, 1)),
-        chart(
-            "Precision and recall", pr_lines, x="recall", y="precision", x_range=(0.8, 1), y_range=(0.8, 1)
-        ),
-        chart(
-            f"Reliability, ECE {one.result['ece']:.3f}",
-            [
-                Line("measured", bins, [(*spot, f"{spot[0]:.2f} -> {spot[1]:.2f}") for spot in bins]),
-                Line("perfect", [(0, 0), (1, 1)], dashed=True),
-            ],
-            x="score",
-            y="share of cats",
-        ),
-    ]
+def _charts(one: Compared) -> str:
+    drawn = [charts.reliability(one.result["reliability"], one.result["ece"])]
+    errors = charts.fewest_errors(one.rules[0], one.positive)
+    note = ""
+    if errors >= charts.LEAST_ERRORS:
+        drawn = charts.curves(one.rules, one.positive, one.profile.cat if one.profile else ()) + drawn
+    else:
+        note = (
+            f'<p class="note">No ROC curve: at the best threshold {errors or "none"} of the photos '
+            "would get a wrong verdict. That is too few for a curve.</p>"
+        )
+    return f'{note}<div class="charts">{"".join(drawn)}</div>'
 
 
-def _figure(photo: LabelledPhoto, score: float) -> str:
-    with Image.open(io.BytesIO(photo.read().thumbnail)) as image:
+def _worst(photos: Sequence[LabelledPhoto], rule: Rule, among: Flags, sign: int) -> str:
+    members = np.flatnonzero(among)
+    worst = members[np.argsort(sign * rule.scores[members], kind="stable")][:WORST]
+    return f'<div class="photos">{"".join(_photo(photos[i], float(rule.scores[i])) for i in worst)}</div>'
+
+
+def _photo(photo: LabelledPhoto, score: float) -> str:
+    with Image.open(io.BytesIO(photo.read()[Rendition.THUMBNAIL])) as image:
         small = image.convert("RGB").resize((CONTACT_PX, CONTACT_PX))
     out = io.BytesIO()
     small.save(out, "JPEG", quality=80)

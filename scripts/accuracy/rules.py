@@ -1,4 +1,4 @@
-"""Ways to say "cat" from the same activations: ours, and the rules of programs that this one replaces."""
+"""Decision rules on the same activations: CatLoader's, and those of programs that it replaces."""
 
 from __future__ import annotations
 
@@ -13,81 +13,90 @@ from checker.decision.operating_point import ThresholdRule, Thresholds, softmax
 from checker.decision.profile import Profile
 from checker.decision.subject import Subject
 from checker.evaluation.fit import FEATURE_PENALTY, Inputs
-from checker.evaluation.statistics import Doubles, Flags
+from checker.evaluation.measure import Measured
+from checker.evaluation.statistics import Doubles
 from checker.evaluation.thresholds import judge
+from checker.values import Verdict
 from models.catalogue import class_names
-from scripts._measure import Measured
+
+Verdicts = npt.NDArray[np.str_]
+
+CATLOADER = "CatLoader"
+OTHERS = {
+    "threshold 0.8, as cloud demos use, on this model": 0.8,
+    "threshold 0.3, as PhotoPrism uses, on this model": 0.3,
+    "threshold 0.1, as Nextcloud Recognize uses, on this model": 0.1,
+}
+"""Name -> confidence that any single class of the subject must reach on the photo."""
+TOP_1 = "most likely class is a cat"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """Applied to the labelled photos without the wild felines, in their order."""
+    """A rule applied to the labelled photos, the wild felines left out of ``scores``."""
 
     name: str
     scores: Doubles
-    """0..1; the higher, the more cat."""
-    called: Flags
-    wild_called: int
-    """Wild felines that it calls cat."""
+    """0..1 of cats and others; higher means more like a cat."""
+    verdicts: Verdicts
+    """Of cats and others, in the same order: ``cat``, ``unsure`` or ``not_cat``."""
+    wild_verdicts: Verdicts
     thresholds: Thresholds | None = None
-    """Of ours; the others have none, or one."""
-
-
-OURS = "ours"
-BASELINES = {
-    "cloud demo: any cat label over 0.8": 0.8,
-    "PhotoPrism: 0.3": 0.3,
-    "Nextcloud Recognize: 0.1": 0.1,
-}
-"""Name -> confidence that any single class of the subject must reach on the photo."""
+    """CatLoader's only."""
 
 
 def rules(
     measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
 ) -> tuple[list[Rule], bool]:
-    """Ours first. True where our scores are held out, since the profile was fitted on these very photos."""
-    known = ~measured.wild
-    ours, held_out = _ours(measured, subject, profile, max_fpr, max_fnr)
+    """Apply all rules, CatLoader's first.
+
+    Returns:
+        The applied rules; and True if the profile was fitted on these same photos, so that CatLoader's scores
+        are those of its cross-validation.
+    """
+    wild = measured.wild
+    catloader, held_out = _catloader(measured, subject, profile, max_fpr, max_fnr)
     confidences = np.stack([softmax(row) for row in measured.evidence.photo.logits]).astype(np.float64)
     best = confidences[:, list(subject.classes)].max(axis=1)
-    made = [ours]
-    for name, threshold in BASELINES.items():
-        made.append(
-            Rule(name, best[known], best[known] >= threshold, int((best[measured.wild] >= threshold).sum()))
-        )
-    first = np.isin(measured.evidence.photo.logits.argmax(axis=1), subject.classes)
-    made.append(Rule("top-1", best[known], first[known], int(first[measured.wild].sum())))
-    return made, held_out
+    applied = [catloader]
+    for name, threshold in OTHERS.items():
+        verdicts = _two_verdicts(best >= threshold)
+        applied.append(Rule(name, best[~wild], verdicts[~wild], verdicts[wild]))
+    top_1 = _two_verdicts(np.isin(measured.evidence.photo.logits.argmax(axis=1), subject.classes))
+    applied.append(Rule(TOP_1, best[~wild], top_1[~wild], top_1[wild]))
+    return applied, held_out
 
 
-def _ours(
+def _two_verdicts(is_cat: npt.NDArray[np.bool_]) -> Verdicts:
+    return np.where(is_cat, Verdict.CAT.value, Verdict.NOT_CAT.value)
+
+
+def _catloader(
     measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
 ) -> tuple[Rule, bool]:
     rule = ThresholdRule(subject, class_names(), profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
     decisions = [rule.decide(measured.evidence[i]) for i in range(len(measured.names))]
-    wild = np.array([decision.wild_feline for decision in decisions])
     scores = np.array([decision.score for decision in decisions])
-    called = (scores >= rule.thresholds.cat_at) & ~wild
-    wild_called = int(called[measured.wild].sum())
+    verdicts = np.array([decision.verdict.value for decision in decisions])
+    wild = measured.wild
+    wild_verdicts, scores, verdicts = verdicts[wild], scores[~wild], verdicts[~wild]
+    held_out = profile is not None and profile.made.get("data", {}).get("sha256") == measured.data["sha256"]
+    if held_out and profile is not None:
+        scores = _held_out_scores(measured, subject, profile.made["fit"])
+        looks_wild = np.array([decision.wild_feline for decision in decisions])[~wild]
+        verdicts = np.array([rule.thresholds.verdict(score).value for score in scores])
+        verdicts[looks_wild & (verdicts == Verdict.CAT)] = Verdict.UNSURE
+    return Rule(CATLOADER, scores, verdicts, wild_verdicts, rule.thresholds), held_out
+
+
+def _held_out_scores(measured: Measured, subject: Subject, fit: dict[str, Any]) -> Doubles:
+    """Return the scores of the calibration's own cross-validation: no photo had a part in its own."""
     known = ~measured.wild
-    same = profile is not None and profile.made.get("data", {}).get("sha256") == measured.data["sha256"]
-    if same and profile is not None:
-        scores = _held_out(measured, subject, profile.made["fit"], known)
-        called = (scores >= rule.thresholds.cat_at) & ~wild[known]
-    else:
-        scores, called = scores[known], called[known]
-    return Rule(OURS, scores, called, wild_called, rule.thresholds), same
-
-
-def _held_out(
-    measured: Measured, subject: Subject, made: dict[str, Any], known: npt.NDArray[np.bool_]
-) -> Doubles:
-    """The scores of the calibration's own cross-validation: no photo had a part in its own."""
     judged = judge(
         Inputs.of(subject, measured.evidence[known]),
         measured.positive[known],
-        features=made["head"] == "linear probe",
-        penalty=made["penalty"] or FEATURE_PENALTY,
-        seed=made["seed"],
+        features=fit["head"] == "linear probe",
+        penalty=fit["penalty"] or FEATURE_PENALTY,
+        seed=fit["seed"],
     )
     return sigmoid(judged.held_out)

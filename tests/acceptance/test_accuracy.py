@@ -15,10 +15,10 @@ from catloader.settings import Settings
 from catloader.wiring import load_model
 from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.decision.profile import Profile
+from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
 from checker.pipeline import LoadedModel, check_batch
 from checker.testing import InMemoryImageSource
-from checker.values import Claim, Decision, Rendition, Verdict
-from scripts._photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
+from checker.values import Claim, Decision, Verdict
 from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
 
 BATCH = 8
@@ -59,8 +59,7 @@ def decide(model: LoadedModel, photos: list[LabelledPhoto]) -> Decided:
     for start in range(0, len(claims), BATCH):
         batch, source = claims[start : start + BATCH], InMemoryImageSource()
         for claim in batch:
-            stored = photos[claim.photo_id].read()  # both renditions, as an upload makes them
-            source.put(claim, {Rendition.PHOTO: stored.photo, Rendition.THUMBNAIL: stored.thumbnail})
+            source.put(claim, photos[claim.photo_id].read())  # both renditions, as an upload makes them
         for outcome in check_batch(batch, source, model.classifier, model.rule):
             assert outcome.decision is not None, f"{outcome.claim.photo_key}: {outcome.error}"
             rows.append((photos[outcome.claim.photo_id], outcome.decision))

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checker.evaluation.photos import CAT, NOT_CAT
 from checker.runtimes.openvino_runtime import OpenVinoClassifier
 from models import openvino_ir
 from models.errors import OptimiseFailed, WeightsMissing, WeightsRefused
 from models.optimise import optimise
-from scripts._photos import CAT, NOT_CAT
 from tests.support import openvino_variants
 from tests.support.photo_sets import PhotoSet
 

@@ -1,9 +1,8 @@
-"""The accuracy benchmark: its gate can fail, its rules are what they claim, its report stands alone."""
-
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,35 @@ import skimage
 from PIL import Image
 
 from checker.decision.subject import SUBJECTS
-from checker.values import Activations, Evidence
+from checker.evaluation.measure import Measured
+from checker.evaluation.photos import LabelledPhoto
+from checker.evaluation.provenance import provenance
+from checker.evaluation.statistics import rate
+from checker.values import Activations, Evidence, Rendition
 from scripts import benchmark_accuracy
-from scripts._measure import Measured
+from scripts.accuracy.charts import LEAST_ERRORS, curves, fewest_errors, reliability
 from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regressions
-from scripts.accuracy.rules import BASELINES, rules
-from scripts.accuracy.svg import Line, chart
+from scripts.accuracy.report import report
+from scripts.accuracy.rules import CATLOADER, OTHERS, TOP_1, Rule, rules
+from scripts.accuracy.run import Compared, count
+from scripts.accuracy.text import summary, table
 
 PICTURES = Path(skimage.__file__).parent / "data"
+THUMBNAIL = {Rendition.THUMBNAIL: (PICTURES / "rocket.jpg").read_bytes()}
 LITE0 = "efficientnet_lite0"
 
 
 def result(**figure: float) -> dict[str, Any]:
-    """One model's result, good unless said otherwise."""
-    got = {"recall": 0.99, "false_positive_rate": 0.005, "auc": 0.999, "ece": 0.01, **figure}
-    ours = {name: {"rate": got[name]} for name in ("recall", "false_positive_rate")}
-    fixed = {"0.003": {"rate": got.get("fixed", 0.98)}, "0.01": {"rate": 0.99}}
-    model = {"rules": {"ours": ours}, "auc": got["auc"], "ece": got["ece"], "recall_at_fpr": fixed}
+    """One model's result, good but for ``figure``."""
+    figures = {"recall": 0.99, "false_positive_rate": 0.005, "auc": 0.999, "ece": 0.01, **figure}
+    rule = {name: {"rate": figures[name]} for name in ("recall", "false_positive_rate")}
+    at_fpr = {"0.003": {"rate": figures.get("at_fpr", 0.98)}, "0.01": {"rate": 0.99}}
+    model = {
+        "rules": {CATLOADER: rule},
+        "auc": figures["auc"],
+        "ece": figures["ece"],
+        "recall_at_fpr": at_fpr,
+    }
     return {"models": {LITE0: model}}
 
 
@@ -44,7 +55,7 @@ GATE = {
 }
 
 
-def test_a_gate_that_is_held_says_nothing() -> None:
+def test_a_gate_that_is_held_gives_no_sentence() -> None:
     assert regressions(result(), GATE) == []
     exact = result(recall=0.98, false_positive_rate=0.01)
     assert regressions(exact, GATE) == []
@@ -57,63 +68,132 @@ def test_a_gate_that_is_held_says_nothing() -> None:
         ("false_positive_rate", 0.02),
         ("auc", 0.99),
         ("ece", 0.03),
-        ("fixed", 0.96),
+        ("at_fpr", 0.96),
         ("auc", float("nan")),
     ],
 )
-def test_each_figure_that_falls_behind_is_named(figure: str, worse: float) -> None:
-    found = regressions(result(**{figure: worse}), GATE)
-    assert len(found) == 1
-    assert LITE0 in found[0]
+def test_each_figure_that_falls_behind_its_limit_is_named(figure: str, worse: float) -> None:
+    (sentence,) = regressions(result(**{figure: worse}), GATE)
+    assert sentence.startswith(f"{LITE0}: ")
 
 
-def test_a_model_that_was_not_measured_holds_no_gate() -> None:
+def test_a_model_that_was_not_measured_does_not_hold_its_gate() -> None:
     assert len(regressions(result(), {"resnet50": {"min_recall": 0.1}})) == 1
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"models": {}}', '{"models": {"a": {"min_recal": 0.9}}}', "[]"])
-def test_a_gate_that_bounds_nothing_does_not_pass_for_one(tmp_path: Path, text: str) -> None:
+def test_a_gate_without_a_known_limit_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "gate.json"
     path.write_text(text)
     with pytest.raises(BadGate, match="gate"):
         load_gate(path)
 
 
-def test_the_rules_of_others_are_theirs() -> None:
+def test_each_rule_gives_its_programs_verdicts() -> None:
     confidences = np.full((5, 1000), 1e-6)
-    confidences[0, 281], confidences[0, 282] = 0.45, 0.45  # no single label over 0.8, nor needs it
+    confidences[0, 281], confidences[0, 282] = 0.45, 0.45  # no single class reaches 0.8, together they do
     confidences[1, 281] = 0.85
     confidences[2, 281], confidences[2, 200] = 0.2, 0.7
     confidences[3, 200] = 0.9
     confidences[4, 287], confidences[4, 281] = 0.5, 0.4  # a lynx
     logits = np.log(confidences).astype(np.float32)
-    nothing = np.zeros((5, 4), np.float32)
+    no_features = np.zeros((5, 4), np.float32)
     measured = Measured(
         names=tuple("abcde"),
         labels=np.array(["cat", "cat", "cat", "not_cat", "wild_feline"]),
-        evidence=Evidence(Activations(logits, nothing), Activations(logits, nothing)),
+        evidence=Evidence(Activations(logits, no_features), Activations(logits, no_features)),
         data={"sha256": ""},
         photos_per_s=1,
         peak_bytes=1,
     )
-    made, held_out = rules(measured, SUBJECTS["house_cat"], None, 0.01, 0.01)
-    called = {rule.name: (rule.called.tolist(), rule.wild_called) for rule in made}
-    cloud, photoprism, recognize = BASELINES
+    applied, held_out = rules(measured, SUBJECTS["house_cat"], None, 0.01, 0.01)
+    verdicts = {rule.name: (rule.verdicts.tolist(), rule.wild_verdicts.tolist()) for rule in applied}
+    cloud, photoprism, recognize = OTHERS
     assert not held_out
-    assert called == {
-        "ours": ([True, True, False, False], 0),
-        cloud: ([False, True, False, False], 0),
-        photoprism: ([True, True, False, False], 1),
-        recognize: ([True, True, True, False], 1),
-        "top-1": ([True, True, False, False], 0),
+    assert verdicts == {
+        CATLOADER: (["cat", "cat", "unsure", "not_cat"], ["unsure"]),
+        cloud: (["not_cat", "cat", "not_cat", "not_cat"], ["not_cat"]),
+        photoprism: (["cat", "cat", "not_cat", "not_cat"], ["cat"]),
+        recognize: (["cat", "cat", "cat", "not_cat"], ["cat"]),
+        TOP_1: (["cat", "cat", "not_cat", "not_cat"], ["not_cat"]),
     }
 
 
-def test_charts_are_well_formed_and_escape_their_names() -> None:
+def test_a_confusion_table_has_three_columns_and_the_summary_counts_the_unsure() -> None:
+    verdicts = np.array(["cat"] * 98 + ["unsure", "not_cat"] + ["not_cat"] * 97 + ["unsure", "unsure", "cat"])
+    positive = np.arange(200) < 100
+    row = count(Rule(CATLOADER, np.zeros(200), verdicts, np.array(["unsure"])), positive)
+    assert row["confusion"] == {
+        "cat": {"cat": 98, "unsure": 1, "not_cat": 1},
+        "not_cat": {"cat": 1, "unsure": 2, "not_cat": 97},
+        "wild_feline": {"cat": 0, "unsure": 1, "not_cat": 0},
+    }
+    assert (row["recall"]["rate"], row["false_positive_rate"]["rate"]) == (0.98, 0.01)
+    assert summary({"rules": {CATLOADER: row}}) == (
+        "98 of 100 cats found, 1 of 100 others called cat, 3 left unsure."
+    )
+
+
+def rules_with_errors(errors: int) -> tuple[list[Rule], np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Two rules on 100 cats and 100 others, of whom so many have a score like the other class."""
+    positive = np.arange(200) < 100
+    scores = np.where(positive, 0.9, 0.1) + np.linspace(0, 0.05, 200)
+    scores[100 : 100 + errors] = 0.92
+    verdicts = np.where(scores >= 0.5, "cat", "not_cat")
+    return [Rule(name, scores, verdicts, verdicts[:0]) for name in (CATLOADER, *OTHERS)], positive
+
+
+def test_charts_are_well_formed_and_take_the_pages_colour() -> None:
     from xml.etree import ElementTree
 
-    svg = chart("A < B", [Line("x & y", [(0, 0), (1, 1)], [(0.5, 0.5, "<here>")])], x="a", y="b")
-    assert ElementTree.fromstring(svg).tag == "svg"
+    applied, positive = rules_with_errors(20)
+    bins = [{"score": 0.1, "share": 0.2, "n": 5}, {"score": 0.9, "share": 0.8, "n": 1}]
+    for svg in [*curves(applied, positive, ()), reliability(bins, 0.1)]:
+        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "currentColor" in svg
+        assert "#000000" not in svg
+
+
+@pytest.mark.parametrize(("errors", "charts"), [(LEAST_ERRORS, 3), (LEAST_ERRORS - 1, 1), (0, 1)])
+def test_curves_are_left_out_where_too_few_errors_would_make_them_hug_the_axes(
+    errors: int, charts: int
+) -> None:
+    applied, positive = rules_with_errors(errors)
+    assert fewest_errors(applied[0], positive) == errors
+    measured = Measured(
+        names=tuple(f"{number}" for number in range(200)),
+        labels=np.where(positive, "cat", "not_cat"),
+        evidence=Evidence(
+            *(Activations(np.zeros((200, 1), np.float32), np.zeros((200, 1), np.float32)),) * 2
+        ),
+        data={"counts": {"cat": 100, "not_cat": 100}, "sha256": "00"},
+        photos_per_s=1,
+        peak_bytes=1,
+    )
+    photos = [LabelledPhoto(f"<{name}>", "cat", lambda: THUMBNAIL) for name in measured.names]
+    model = {
+        "profile_id": "uncalibrated",
+        "scores": "as served",
+        "auc": 0.9,
+        "ece": 0.1,
+        "reliability": [{"score": 0.1, "share": 0.2, "n": 5}],
+        "recall_at_fpr": {target: asdict(rate(1, 9)) for target in ("0.003", "0.01")},
+        "rules": {rule.name: count(rule, positive) for rule in applied},
+        "photos_per_s": 1.0,
+        "peak_bytes": 1,
+    }
+    result = {**provenance(), "data": measured.data, "models": {LITE0: model}, "mcnemar": []}
+    page = report(result, [Compared(LITE0, measured, applied, None, model)], photos)
+    assert page.count("<svg") == charts
+    assert ("No ROC curve" in page) == (charts == 1)
+    first_sentence = re.search(r"<p[^>]*>([^<]*)</p>", page)
+    assert first_sentence is not None
+    assert first_sentence[1] == f"100 of 100 cats found, {errors} of 100 others called cat, 0 left unsure."
+    assert '<meta name="viewport"' in page
+    assert "prefers-color-scheme:dark" in page
+    assert "<th>photo shows<th>cat<th>unsure<th>not_cat" in page
+    assert "&lt;0&gt;" in page
+    assert f"{errors} of 100" in table(result)
 
 
 @pytest.fixture
@@ -140,37 +220,38 @@ def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
     gate.write_text(json.dumps({"models": {LITE0: {"min_recall": 1.0, "max_false_positive_rate": 0.0}}}))
     assert benchmark_accuracy.main(arguments) == 0
     assert f"{LITE0}, torch fp32: 6 photos\n" in capfd.readouterr().err
-    got = json.loads(out.read_text())
-    assert figures(got["models"][LITE0])["recall"] == 1.0
-    assert got["models"][LITE0]["profile_id"].startswith("efficientnet_lite0-torch-fp32-house_cat-")
-    # Not "as served": a site takes the fastest form.
-    assert got["models"][LITE0]["scores"] == "as with CATCHECK_RUNTIME=torch and CATCHECK_PRECISION=fp32"
-    assert got["models"][LITE0]["photos_per_s"] > 0
-    assert {"date", "commit", "command", "machine", "data"} <= set(got)
+    written = json.loads(out.read_text())
+    assert figures(written["models"][LITE0])["recall"] == 1.0
+    assert written["models"][LITE0]["profile_id"].startswith("efficientnet_lite0-torch-fp32-house_cat-")
+    # Not "as served": a site takes the fastest variant.
+    assert written["models"][LITE0]["scores"] == "as with CATCHECK_RUNTIME=torch and CATCHECK_PRECISION=fp32"
+    assert written["models"][LITE0]["photos_per_s"] > 0
+    assert {"date", "commit", "command", "machine", "data"} <= set(written)
     html = page.read_text()
-    assert html.count("<svg") == 3
+    assert "2 of 2 cats found, 0 of 4 others called cat, 0 left unsure." in html
+    assert html.count("<svg") == 1  # too few photos for curves
     assert html.count("data:image/jpeg;base64,") == 6
-    assert not re.search(r"(src|href)=\"(?!data:)", html)
+    assert not re.search(r"(src|href)=\"(?!data:|#)", html)
     gate.write_text(json.dumps({"models": {LITE0: {"min_recall_at_fpr_0.01": 1.1}}}))
     assert benchmark_accuracy.main(arguments) == REGRESSION
 
 
 @pytest.mark.parametrize(
-    ("form", "said"),
+    ("variant", "message"),
     [
         ("openvino-int4", "openvino has no precision 'int4'; it has auto, fp32, bf16, int8"),
         ("torch-int8", "torch has no precision 'int8'; it has auto, fp32, bf16, fp16"),
         ("onnx-fp32", "there is no runtime 'onnx'; there are torch, openvino"),
     ],
 )
-def test_a_form_that_does_not_exist_is_answered_with_those_that_do(
-    few_photos: Path, form: str, said: str, capsys: pytest.CaptureFixture[str]
+def test_an_unknown_variant_is_answered_with_the_known_ones(
+    few_photos: Path, variant: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert benchmark_accuracy.main([str(few_photos), "--models", f"{LITE0}@{form}"]) == 2
-    assert said in capsys.readouterr().err
+    assert benchmark_accuracy.main([str(few_photos), "--models", f"{LITE0}@{variant}"]) == 2
+    assert message in capsys.readouterr().err
 
 
-def test_what_can_not_run_has_its_own_exit_code(few_photos: Path, tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_has_its_own_exit_code(few_photos: Path, tmp_path: Path) -> None:
     assert benchmark_accuracy.main([str(few_photos), "--models", "resnet1000"]) == 2
     assert benchmark_accuracy.main([str(tmp_path / "nowhere")]) == 2
     assert benchmark_accuracy.main([str(few_photos), "--gate", str(tmp_path / "none.json")]) == 2

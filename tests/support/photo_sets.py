@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts._photos import CAT, NOT_CAT, LabelledPhoto, labelled_photos
+from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, labelled_photos
 
 _ROOT = Path(__file__).resolve().parents[2]
 BESIDE = _ROOT.parent / "shared"
@@ -26,7 +26,7 @@ class PhotoSet:
     @functools.cached_property
     def photos(self) -> list[LabelledPhoto]:
         """Sorted by name, which is the path relative to the folder."""
-        return labelled_photos(str(self.folder))
+        return labelled_photos(self.folder)
 
     @functools.cached_property
     def counts(self) -> Counter[str]:
@@ -52,7 +52,7 @@ def chosen_photos(environment: Mapping[str, str]) -> PhotoSet:
     """Return the folder that ``CATCHECK_TEST_PHOTOS`` names, else the one beside the checkout, else ours.
 
     Raises:
-        NoData: the variable names a folder that is missing or not labelled.
+        UnusablePhotos: the variable names a folder that is missing or not labelled.
     """
     if folder := environment.get(VARIABLE):
         chosen = PhotoSet(Path(folder).resolve(), VARIABLE)

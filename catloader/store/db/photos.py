@@ -7,7 +7,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, insert, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import NotFound, StoreUnavailable
@@ -70,6 +80,7 @@ class DecidedPhoto:
     human_verdict: str | None
 
 
+_DECIDED = (photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
 _OBJECT_COLUMNS = {
     ObjectKind.PHOTO: photos.c.photo_key,
     ObjectKind.THUMBNAIL: photos.c.thumbnail_key,
@@ -147,10 +158,15 @@ class Photos:
         Args:
             sample: only so many, drawn at random.
         """
-        columns = (photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
         decided = photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
-        for rows in pages(self._engine, select(*columns).where(decided), photos.c.id, sample):
-            yield [DecidedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict) for row in rows]
+        for rows in pages(self._engine, select(*_DECIDED).where(decided), photos.c.id, sample):
+            yield [_decided(row) for row in rows]
+
+    def reviewed(self) -> list[DecidedPhoto]:
+        """Return the photos that have a person's verdict, by rising id."""
+        query = select(*_DECIDED).where(photos.c.human_verdict.is_not(None)).order_by(photos.c.id)
+        with reading(self._engine) as connection:
+            return [_decided(row) for row in connection.execute(query)]
 
     def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
         """Count photos; every status is a key, with 0 if there are none."""
@@ -179,6 +195,10 @@ class Photos:
     def _all(self, query: Select[Any]) -> list[Photo]:
         with reading(self._engine) as connection:
             return [Photo(**row._mapping) for row in connection.execute(query)]
+
+
+def _decided(row: Any) -> DecidedPhoto:
+    return DecidedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict)
 
 
 def status_is(status: str) -> ColumnElement[bool]:

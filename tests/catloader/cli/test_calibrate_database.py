@@ -1,4 +1,4 @@
-"""The photos that people reviewed on a site make a profile, and the site serves by it."""
+"""``catloader models calibrate``: reviewed photos make a profile, and the site serves by it."""
 
 from __future__ import annotations
 
@@ -9,87 +9,100 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import skimage.data
+from click.testing import CliRunner
 from PIL import Image
 from sqlalchemy import update
 
 from catloader.checks.dispatch import Off
+from catloader.cli import main
 from catloader.intake.upload import Uploaded, upload
 from catloader.server.database import migrated_database
 from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
-from catloader.wiring import build, load_classifier_and_rule
+from catloader.wiring import Services, build, load_classifier_and_rule
 
 ROOT = Path(__file__).resolve().parents[3]
 OF_EACH = 50
 
 
-def pieces(name: str, seed: int) -> list[bytes]:
-    """Different crops of one of scikit-image's photos."""
-    picture = Image.fromarray(getattr(skimage.data, name)())
+def crops(name: str, seed: int) -> list[bytes]:
+    """Return different crops of one of scikit-image's photos."""
+    source = Image.fromarray(getattr(skimage.data, name)())
     rng = np.random.default_rng(seed)
-    found = []
+    files = []
     for _ in range(OF_EACH):
-        side = int(min(picture.size) * rng.uniform(0.7, 1.0))
-        left = int(rng.integers(0, picture.width - side + 1))
-        top = int(rng.integers(0, picture.height - side + 1))
+        side = int(min(source.size) * rng.uniform(0.7, 1.0))
+        left = int(rng.integers(0, source.width - side + 1))
+        top = int(rng.integers(0, source.height - side + 1))
         buffer = io.BytesIO()
-        picture.crop((left, top, left + side, top + side)).resize((160, 160)).save(buffer, "JPEG", quality=80)
-        found.append(buffer.getvalue())
-    return found
+        source.crop((left, top, left + side, top + side)).resize((160, 160)).save(buffer, "JPEG", quality=80)
+        files.append(buffer.getvalue())
+    return files
+
+
+def uploaded(services: Services, files: list[bytes]) -> list[int]:
+    """Upload the photos of one owner; return their ids."""
+    owner = services.users.by_email("ada@example.org")
+    assert owner is not None
+    results = upload(
+        [(f"{number}.jpg", data) for number, data in enumerate(files)],
+        [],
+        owner.id,
+        settings=services.settings,
+        photos=services.photos,
+        objects=services.objects,
+        dispatcher=Off(),
+        now=utcnow,
+    )
+    return [result.photo_id for result in results if isinstance(result, Uploaded)]
+
+
+def review(services: Services, ids: list[int], verdict: str) -> None:
+    values = {"human_verdict": verdict, "human_verdict_at": utcnow()}
+    with writing(services.engine) as connection:
+        connection.execute(update(photos).where(photos.c.id.in_(ids)).values(values))
+
+
+def calibrated(data_dir: Path) -> subprocess.CompletedProcess[str]:
+    settings = {"CATLOADER_DATA_DIR": str(data_dir), "CATLOADER_MIN_FREE_BYTES": "0"}
+    model = ["--model", "efficientnet_lite0", "--precision", "fp32"]
+    return subprocess.run(
+        [sys.executable, "-m", "catloader", "models", "calibrate", "database", *model],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, model="efficientnet_lite0", device="cpu", min_free_bytes=0)
     with migrated_database(settings), shared_or_own_object_store(settings) as with_s3:
         services = build(with_s3, checker=False)
-        owner = services.users.create("ada@example.org", "hash", utcnow()).id
-        for verdict, pictures in (("cat", pieces("chelsea", 1)), ("not_cat", pieces("coffee", 2))):
-            files = [(f"{verdict}-{number}.jpg", data) for number, data in enumerate(pictures)]
-            said = upload(
-                files,
-                [],
-                owner,
-                settings=settings,
-                photos=services.photos,
-                objects=services.objects,
-                dispatcher=Off(),
-                now=utcnow,
-            )
-            ids = [one.photo_id for one in said if isinstance(one, Uploaded)]
-            assert len(ids) == OF_EACH
-            with writing(services.engine) as connection:
-                reviewed = {"human_verdict": verdict, "human_verdict_at": utcnow()}
-                connection.execute(update(photos).where(photos.c.id.in_(ids[:-1])).values(reviewed))
-        command = [sys.executable, "scripts/calibrate.py", "database", "--model", settings.model]
-        environ = {"CATLOADER_DATA_DIR": str(tmp_path), "CATLOADER_MIN_FREE_BYTES": "0"}
-
-        def calibrated() -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                [*command, "--precision", "fp32"],
-                cwd=ROOT,
-                env={**os.environ, **environ},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-
-        # One of each kind was reviewed by nobody: too few are left.
-        early = calibrated()
-        assert (early.returncode, early.stderr.count("\n")) == (2, 1), early.stderr
-        assert "at least 50 photos of either label are needed" in early.stderr
-        with writing(services.engine) as connection:
-            for verdict, last in (("cat", OF_EACH), ("not_cat", 2 * OF_EACH)):
-                reviewed = {"human_verdict": verdict, "human_verdict_at": utcnow()}
-                connection.execute(update(photos).where(photos.c.id == last).values(reviewed))
+        services.users.create("ada@example.org", "hash", utcnow())
+        ids = {
+            verdict: uploaded(services, crops(name, seed))
+            for seed, (verdict, name) in enumerate((("cat", "chelsea"), ("not_cat", "coffee")))
+        }
+        assert [len(of_one) for of_one in ids.values()] == [OF_EACH, OF_EACH]
+        for verdict, of_one in ids.items():
+            review(services, of_one[:-1], verdict)
+        too_few = calibrated(tmp_path)
+        assert (too_few.returncode, too_few.stderr.count("\n")) == (1, 1), too_few.stderr
+        assert "at least 50 photos of either label are needed; there are 49 of cat" in too_few.stderr
+        for verdict, of_one in ids.items():
+            review(services, of_one[-1:], verdict)
         services.close()
-    # Without a site, too: it starts the embedded S3 by itself.
-    done = calibrated()
+    # No site runs now: the command starts the embedded object store by itself.
+    done = calibrated(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "fp32 checks nothing by this profile: a maximum false positive rate of 0.01 is" in done.stderr
-    assert "Another form of the network may" in done.stderr
+    assert "fp32 cannot use this profile: a maximum false positive rate of 0.01 is" in done.stderr
+    assert "Another variant of the model may" in done.stderr
     classifier, rule = load_classifier_and_rule(
         settings.with_changes(
             runtime="torch",
@@ -102,3 +115,30 @@ def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path
     assert rule.profile is not None
     assert rule.profile.folder == tmp_path / "profiles"
     assert rule.profile.made["data"]["counts"] == {"cat": OF_EACH, "not_cat": OF_EACH}
+
+
+def test_missing_packages_are_named_with_the_command_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    result = CliRunner().invoke(main, ["models", "calibrate", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: Calibration needs sklearn, which is not installed here. "
+        "This installs it: pip install 'catloader[calibrate]'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "Error: nowhere: no such folder or labels.csv"),
+        (["nowhere", "--model", "resnet1000"], "called 'resnet1000'; there are "),
+        (["nowhere", "--runtime", "openvino", "--precision", "fp16"], "openvino has no precision 'fp16'"),
+    ],
+)
+def test_unusable_arguments_are_refused_in_one_sentence(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["models", "calibrate", *arguments])
+    assert result.exit_code == 1
+    assert message in result.output
+    assert result.output.count("\n") == 1

@@ -3,25 +3,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from checker.decision.profile import find_profile
 from checker.decision.subject import SUBJECTS
+from checker.evaluation.calibrate import calibrate, table
+from checker.evaluation.measure import Measured
 from checker.values import Activations, Evidence, ModelInfo
 from models.catalogue import Preprocessing, entry_named
-from scripts._measure import Measured
-from scripts._photos import NoData, labelled_photos
-from scripts.calibrate import calibrate
 from tests.checker.evaluation.samples import made_up
 
 
 class Stub:
-    """A ``Classifier`` as far as ``calibrate`` asks: what ran, and how its input was made."""
+    """A ``Classifier`` that knows its model and preprocessing, and cannot run."""
 
     model_info = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu", {"numpy": "2"})
     preprocessing: Preprocessing = entry_named("efficientnet_lite0").preprocessing
 
-    def run(self, batch: object) -> object:
+    def run(self, batch: object) -> Activations:
         raise AssertionError("calibrate judges what was measured, and runs nothing")
 
     def close(self) -> None: ...
@@ -48,7 +46,7 @@ def measured(n: int = 400) -> Measured:
 
 
 def test_a_profile_is_calibrated_and_its_thresholds_fall_with_the_target(tmp_path: Path) -> None:
-    profile = calibrate(measured(), Stub(), SUBJECTS["house_cat"], fit_head=True)  # type: ignore[arg-type]
+    profile = calibrate(measured(), Stub(), SUBJECTS["house_cat"], fit_head=True)
     targets = [point.target for point in profile.cat]
     thresholds = [point.threshold for point in profile.cat]
     assert targets == [0.005, 0.01, 0.02, 0.05]
@@ -58,34 +56,9 @@ def test_a_profile_is_calibrated_and_its_thresholds_fall_with_the_target(tmp_pat
     assert profile.made["wild_felines"]["n"] == 3
     assert {"date", "commit", "command", "machine", "data"} <= set(profile.made)
     profile.save(tmp_path / "p.json")
-    found = find_profile(profile.key, [tmp_path])
-    assert found is not None
-    assert found.profile_id == profile.profile_id
-
-
-def test_data_is_a_table_or_folders(tmp_path: Path) -> None:
-    for label in ("cat", "not_cat"):
-        (tmp_path / label).mkdir()
-        (tmp_path / label / "a.jpg").write_bytes(b"")
-    (tmp_path / "not_cat" / "notes.txt").write_bytes(b"")
-    found = [(photo.name, photo.label) for photo in labelled_photos(str(tmp_path))]
-    assert found == [("cat/a.jpg", "cat"), ("not_cat/a.jpg", "not_cat")]
-    table = "\ufefffile,label\ncat/a.jpg,not_cat\nnot_cat/a.jpg,cat\n"  # a spreadsheet's UTF-8
-    (tmp_path / "labels.csv").write_text(table, encoding="utf-8")
-    found = [(photo.name, photo.label) for photo in labelled_photos(str(tmp_path))]
-    assert found == [("cat/a.jpg", "not_cat"), ("not_cat/a.jpg", "cat")]
-    (tmp_path / "labels.csv").write_text("file,label\ncat/a.jpg,kitten\n")
-    with pytest.raises(NoData, match="'kitten' is no label"):
-        labelled_photos(str(tmp_path))
-    (tmp_path / "labels.csv").write_text("file,label\ncat/a.jpg,cat\nnot_cat/gone.jpg,not_cat\n")
-    with pytest.raises(NoData, match=r"line 3: there is no file 'not_cat/gone\.jpg'"):
-        labelled_photos(str(tmp_path))
-    for text in ("photo,label\ncat/a.jpg,cat\n", ""):
-        (tmp_path / "labels.csv").write_text(text)
-        with pytest.raises(NoData, match=r"labels\.csv: its first line must name the columns file and label"):
-            labelled_photos(str(tmp_path))
-    (tmp_path / "labels.csv").write_bytes(b"file,label\nm\xfcsli.jpg,cat\n")
-    with pytest.raises(NoData, match=r"labels\.csv cannot be read as a table"):
-        labelled_photos(str(tmp_path))
-    with pytest.raises(NoData, match="no such folder"):
-        labelled_photos(str(tmp_path / "nowhere"))
+    saved = find_profile(profile.key, [tmp_path])
+    assert saved is not None
+    assert saved.profile_id == profile.profile_id
+    lines = table(profile).splitlines()
+    assert len(lines) == 2 + len(profile.cat) + len(profile.not_cat)
+    assert {len(line) for line in lines[1:]} == {len(lines[1])}

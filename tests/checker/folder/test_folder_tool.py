@@ -26,6 +26,7 @@ from catloader.settings import Settings
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.errors import UnreadableImage
+from checker.evaluation.photos import WILD_FELINE
 from checker.folder import report
 from checker.folder import walk as folder_walk
 from checker.folder.arguments import parse
@@ -37,7 +38,6 @@ from checker.runtimes.load import load_classifier
 from checker.testing import InMemoryImageSource
 from checker.values import Claim, Decision, Rendition, Verdict
 from models.catalogue import class_names, resolve
-from scripts._photos import WILD_FELINE
 from tests.support.hostile import HostileCorpus
 from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
 

@@ -1,0 +1,106 @@
+"""``catloader models calibrate``: measure one variant on labelled photos, and write its profile."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from catloader.cli.context import pass_settings
+from catloader.errors import CatLoaderError
+from catloader.settings import Settings
+from checker.errors import ModelRefused
+
+_EXTRA = ("scipy", "sklearn")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _choice(name: str, choices: str, default: str) -> Callable[[_Command], _Command]:
+    return click.option(name, type=click.Choice(choices.split()), default=default, show_default=True)
+
+
+def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
+    return click.option(name, type=click.Path(file_okay=False, path_type=Path), **options)
+
+
+@click.command()
+@click.argument("data")
+@click.option("--model", metavar="NAME", default="auto", show_default=True, help="See `catloader models ls`.")
+@_choice("--runtime", "torch openvino", "torch")
+@_choice("--precision", "auto fp32 bf16 fp16 int8", "auto")
+@_choice("--device", "auto cpu cuda", "cpu")
+@_choice("--decoder", "cpu nvjpeg", "cpu")
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of torch on a CPU."
+)
+@_folder("--weights-dir", help="Folder of fetched weights.  [default: CATCHECK_WEIGHTS_DIR]")
+@click.option("--subject", default="house_cat", show_default=True, help="A built-in name or a .toml file.")
+@click.option("--fit-head", is_flag=True, help="Fit a linear probe too; it needs photos like yours.")
+@click.option(
+    "--penalty", type=click.FloatRange(min=0, min_open=True), help="L2 of the probe.  [default: 30]"
+)
+@_folder("--out", help="Folder of the profile.  [default: where the site looks for its own]")
+@click.option("--shipped", is_flag=True, help="Write to models/profiles instead.")
+@pass_settings
+def calibrate(
+    settings: Settings,
+    /,
+    data: str,
+    *,
+    weights_dir: Path | None,
+    subject: str,
+    fit_head: bool,
+    penalty: float | None,
+    out: Path | None,
+    shipped: bool,
+    **names: Any,
+) -> None:
+    """Measure a model's error rates on labelled photos; write its thresholds as a profile.
+
+    DATA is a folder with cat/ and not_cat/ (perhaps wild_feline/), a labels.csv or a folder with one, or the
+    word `database` for the photos that people reviewed on this site. It needs 50 photos of either label.
+    """
+    require_extra()
+    from catloader.cli.labelled_photos import open_photos
+    from checker.decision.operating_point import SHIPPED_PROFILES, choose
+    from checker.decision.subject import load_subject
+    from checker.evaluation.calibrate import measure_and_calibrate, table, write_profile
+    from checker.evaluation.photos import enough_of_both
+    from checker.evaluation.variants import NamedVariant
+
+    variant = NamedVariant(**names, weights_dir=weights_dir or settings.weights_dir)
+    variant.resolve()
+    with open_photos(data, settings) as photos:
+        enough_of_both(photos)
+        profile, classifier = measure_and_calibrate(
+            photos, variant, load_subject(subject), fit_head=fit_head, penalty=penalty
+        )
+    folder = SHIPPED_PROFILES if shipped else out or settings.data_dir / "profiles"
+    path = write_profile(profile, classifier, folder)
+    click.echo(table(profile))
+    click.echo(f"written to {path}")
+    try:
+        choose(profile, settings.max_false_positive_rate, settings.max_false_negative_rate)
+    except ModelRefused as error:
+        click.echo(
+            f"{profile.key.runtime} {profile.key.precision} cannot use this profile: {error}. Another "
+            "variant of the model may, if its profile holds these rates; without one, photos wait.",
+            err=True,
+        )
+
+
+def require_extra() -> None:
+    """
+    Raises:
+        CatLoaderError: packages of the extra ``calibrate`` are missing; one sentence with the command.
+    """
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        are, them = ("are", "them") if len(missing) > 1 else ("is", "it")
+        raise CatLoaderError(
+            f"Calibration needs {' and '.join(missing)}, which {are} not installed here. "
+            f"This installs {them}: pip install 'catloader[calibrate]'"
+        )

@@ -1,0 +1,37 @@
+"""Labelled photos as a command line names them: a folder, a table, or the site's own database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from catloader.checks.reviewed_photos import reviewed_photos
+from catloader.server.data_dir import prepare_data_dir
+from catloader.server.object_store import shared_or_own_object_store
+from catloader.settings import Settings
+from catloader.wiring import build
+from checker.evaluation.photos import LabelledPhoto, both_labels, labelled_photos
+
+DATABASE = "database"
+
+
+@contextmanager
+def open_photos(data: str, settings: Settings) -> Iterator[list[LabelledPhoto]]:
+    """Yield the photos of a folder or table, or of the site if ``data`` is ``database``, sorted by name.
+
+    For ``database`` the embedded object store runs as long as the block: read the photos in it.
+
+    Raises:
+        UnusablePhotos, StartupError, StoreUnavailable: there are none, or no answer.
+    """
+    if data != DATABASE:
+        yield labelled_photos(Path(data))
+        return
+    prepare_data_dir(settings)
+    with shared_or_own_object_store(settings) as with_s3:
+        services = build(with_s3, checker=False)
+        try:
+            yield both_labels(reviewed_photos(services.photos, services.objects), data)
+        finally:
+            services.close()

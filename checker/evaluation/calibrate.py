@@ -1,0 +1,161 @@
+"""Calibration: from activations of labelled photos to a profile with measured operating points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from checker.decision.head import Head, sigmoid
+from checker.decision.operating_point import ThresholdRule
+from checker.decision.profile import OperatingPoint, Profile, ProfileKey
+from checker.decision.subject import Subject
+from checker.evaluation.fit import FEATURE_PENALTY, Flags, Inputs, cross_fitted, fit, platt, scaled
+from checker.evaluation.golden import golden_test
+from checker.evaluation.measure import Measured, measure
+from checker.evaluation.photos import LabelledPhoto
+from checker.evaluation.provenance import provenance
+from checker.evaluation.statistics import auc, expected_calibration_error
+from checker.evaluation.thresholds import FOLDS, chosen_thresholds, judge
+from checker.evaluation.variants import NamedVariant
+from checker.ports import Classifier
+from models.catalogue import class_names
+
+SEED = 20
+
+
+def measure_and_calibrate(
+    photos: Sequence[LabelledPhoto],
+    variant: NamedVariant,
+    subject: Subject,
+    *,
+    fit_head: bool,
+    penalty: float | None = None,
+) -> tuple[Profile, Classifier]:
+    """Measure a variant on enough photos (``enough_of_both``); int8 is compared with fp32."""
+
+    def profile_of(classifier: Classifier) -> Profile:
+        measured = measure(photos, classifier)
+        return calibrate(measured, classifier, subject, fit_head=fit_head, penalty=penalty)
+
+    classifier = variant.load()
+    profile = profile_of(classifier)
+    if profile.key.precision == "int8":
+        fp32 = profile_of(variant.in_fp32().load())
+        profile = replace(
+            profile, fp32_recall={point.target: round(point.recall.rate, 5) for point in fp32.cat}
+        )
+    return profile, classifier
+
+
+def calibrate(
+    measured: Measured,
+    classifier: Classifier,
+    subject: Subject,
+    *,
+    fit_head: bool,
+    penalty: float | None = None,
+    seed: int = SEED,
+) -> Profile:
+    """Fit the head, choose thresholds and judge them; the profile has no golden test yet.
+
+    Args:
+        measured: of ``enough_of_both``.
+        fit_head: weigh the model's features too, not only the softmax mass.
+        penalty: L2, of the features' weights; None: ``FEATURE_PENALTY``.
+    """
+    penalty = FEATURE_PENALTY if penalty is None else penalty
+    known = ~measured.wild
+    positive: Flags = measured.positive[known]
+    inputs = Inputs.of(subject, measured.evidence[known])
+    judged = judge(inputs, positive, features=fit_head, penalty=penalty, seed=seed)
+    held_out = cross_fitted(inputs, positive, features=fit_head, penalty=penalty, folds=FOLDS, seed=seed)
+    slope, shift = platt(held_out, positive)
+    head = scaled(fit(inputs, positive, features=fit_head, penalty=penalty), slope, shift)
+    cat, not_cat = (
+        {target: float(sigmoid(np.array(logit))) for target, logit in thresholds.items()}
+        for thresholds in chosen_thresholds(slope * held_out + shift, positive)
+    )
+    scores = sigmoid(judged.held_out)
+    return Profile(
+        key=ProfileKey.of(classifier.model_info, classifier.preprocessing, subject),
+        model=classifier.model_info.model,
+        head=head,
+        cat=_with_thresholds(judged.cat, cat),
+        not_cat=_with_thresholds(judged.not_cat, not_cat),
+        made={
+            **provenance(),
+            "data": measured.data,
+            "versions": dict(classifier.model_info.versions),
+            "device": classifier.model_info.device,
+            "fit": {
+                "head": "linear probe" if fit_head else "softmax mass",
+                "penalty": penalty if fit_head else None,
+                "seed": seed,
+            },
+            "judged": {
+                "how": f"nested {FOLDS}-fold cross-validation: each photo is judged once, by a head, a scale "
+                "and thresholds made without it",
+                "auc": round(auc(scores, positive), 5),
+                "ece": round(expected_calibration_error(scores, positive), 4),
+            },
+            "wild_felines": _wild_felines(measured, subject, head, cat),
+        },
+    )
+
+
+def write_profile(profile: Profile, classifier: Classifier, folder: Path) -> Path:
+    """Complete the profile with its golden test, and write both to ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = profile.key
+    any_rates = ThresholdRule(key.subject, class_names(), profile=profile, max_fpr=1, max_fnr=1)
+    profile = golden_test(profile, classifier, folder, any_rates)
+    decoder = classifier.preprocessing.decoder
+    precision = key.precision if decoder == "cpu" else f"{key.precision}-{decoder}"
+    path = folder / f"{profile.model}-{key.runtime}-{precision}-{key.subject.name}.json"
+    profile.save(path)
+    return path
+
+
+def table(profile: Profile) -> str:
+    """Return the operating points as text, one a line."""
+    lines = [
+        profile.profile_id,
+        f"{'target':13} {'threshold':>9} {'realised':>8} {'95 % interval':>17} {'n':>6} {'recall':>8} "
+        f"{'95 % interval':>17}",
+    ]
+    for side, points in (("FPR", profile.cat), ("FNR", profile.not_cat)):
+        for point in points:
+            realised, recall = (
+                f"{share.rate:8.2%} {f'{share.low:.2%} - {share.high:.2%}':>17}"
+                for share in (point.realised, point.recall)
+            )
+            fp32 = profile.fp32_recall.get(point.target) if side == "FPR" else None
+            lines.append(
+                f"{side} <= {point.target:6.2%} {point.threshold:9.4f} {realised} {point.realised.n:6d} "
+                + recall
+                + ("" if fp32 is None else f"  (fp32: {fp32:.2%})")
+            )
+    return "\n".join(lines)
+
+
+def _with_thresholds(
+    points: tuple[OperatingPoint, ...], thresholds: dict[float, float]
+) -> tuple[OperatingPoint, ...]:
+    return tuple(
+        OperatingPoint(point.target, thresholds[point.target], point.realised, point.recall)
+        for point in points
+    )
+
+
+def _wild_felines(
+    measured: Measured, subject: Subject, head: Head, cat: dict[float, float]
+) -> dict[str, Any]:
+    if not measured.wild.any():
+        return {"n": 0}
+    scores = head.scores(subject, measured.evidence[measured.wild])
+    reached = {f"{target:g}": int((scores >= threshold).sum()) for target, threshold in cat.items()}
+    return {"n": int(measured.wild.sum()), "at_or_above_cat_threshold": reached}
