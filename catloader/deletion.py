@@ -1,7 +1,7 @@
-"""Deleting from S3, fired and forgotten: rows went with the request, the files go here.
+"""The deletion worker: deletes objects from S3 in the background, after the request that deleted their rows.
 
-The transaction that takes the rows writes the keys into the ledger; this thread deletes them and
-retries until the store says they are gone. It also clears what uploads that died have left.
+The transaction that deletes the rows enters the objects in the ledger; this thread deletes them and retries
+until the store confirms it. Reservations of uploads that died become due and are deleted as well.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ _MAX_RETRY_S = 3600.0
 class DeletionWorker:
     """One daemon thread; ``wake`` never blocks.
 
-    Several processes may run one each: deleting twice is harmless.
+    Several processes may run one each: deleting an object twice is harmless.
     """
 
     def __init__(
         self, ledger: Deletions, objects: ObjectStore, *, sweep_s: float, now: Callable[[], datetime]
     ) -> None:
         self._ledger, self._objects, self._sweep_s, self._now = ledger, objects, sweep_s, now
-        self._wanted, self._closing = threading.Event(), threading.Event()
+        self._requested, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="deletion", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def wake(self) -> None:
-        self._wanted.set()
+        self._requested.set()
 
     def close(self) -> None:
         self._closing.set()
-        self._wanted.set()
+        self._requested.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
 
     def work_off(self) -> int:
-        """Delete all that is due; returns how many objects are gone.
+        """Delete all objects that are due; return their number.
 
-        The first failure ends the pass: a store that is away would make every other key wait for
-        its time-out too. The failing key goes to the back, so that it can't hold up the others.
+        The first failure ends the pass: with a store that is away, every other object would wait for the
+        time-out too. The failed object is retried later than the others, so that it does not block them.
         """
-        gone = 0
+        deleted = 0
         while not self._closing.is_set() and (due := self._ledger.due(self._now(), _BATCH)):
             done: list[int] = []
             try:
@@ -64,12 +64,12 @@ class DeletionWorker:
             except CatLoaderError as error:
                 retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
                 self._ledger.failed(entry.id, str(error), self._now(), retry_s)
-                logger.warning("S3 objects wait to be deleted: %s", error)
-                return gone + len(done)
+                logger.warning("deletions from S3 are postponed: %s", error)
+                return deleted + len(done)
             finally:
                 self._ledger.done(done)
-            gone += len(done)
-        return gone
+            deleted += len(done)
+        return deleted
 
     def _delete(self, entry: Deletion) -> None:
         if entry.kind is not None:
@@ -80,9 +80,9 @@ class DeletionWorker:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                if gone := self.work_off():
-                    logger.info("deleted %d objects from S3", gone)
-            except Exception:  # the top of a thread: it must live on
-                logger.exception("The deletion ledger could not be worked off; trying again later.")
-            self._wanted.wait(self._sweep_s)
-            self._wanted.clear()
+                if deleted := self.work_off():
+                    logger.info("deleted %d object%s from S3", deleted, "" if deleted == 1 else "s")
+            except Exception:  # the top of a thread, which must go on
+                logger.exception("the deletion ledger could not be processed; retrying later")
+            self._requested.wait(self._sweep_s)
+            self._requested.clear()

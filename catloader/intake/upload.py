@@ -1,4 +1,4 @@
-"""Step 1, upload: bytes in; each photo is prepared, stored (2), recorded (3), and the checker woken (4)."""
+"""Step 1, upload: prepare each photo, store it (step 2), record it (step 3), wake the checker (step 4)."""
 
 from __future__ import annotations
 
@@ -24,24 +24,28 @@ from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
-_MAX_CAPTION = 500  # characters; the column's
+_MAX_CAPTION_CHARS = 500  # of the column
 _STORE_AWAY = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
+    """A file that is stored."""
+
     name: str
-    """The client's name for the file, as it came: for showing, escaped, and nothing else."""
+    """The client's name for the file, unchanged: only to be shown, escaped."""
     photo_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
+    """A file that is not stored."""
+
     name: str
     error: str
     """One plain sentence."""
     status: int
-    """The HTTP status that says the same."""
+    """The HTTP status of the same meaning."""
 
 
 def upload(
@@ -55,11 +59,11 @@ def upload(
     dispatcher: Dispatcher,
     now: Callable[[], datetime],
 ) -> list[Uploaded | Refused]:
-    """Take every file that can be taken; one outcome per file, in their order.
+    """Store the files that can be stored. One outcome per file, in their order; raises no ``CatLoaderError``.
 
     Args:
-        files: name and content of each; of a stream no more than ``max_file_bytes`` + 1 are read.
-        captions: of the file at the same place; missing ones are empty.
+        files: name and content of each; no more than ``max_file_bytes`` + 1 are read of a stream.
+        captions: of the files at the same places; missing ones are empty.
     """
     outcomes: list[Uploaded | Refused] = []
     store_away = False
@@ -67,14 +71,14 @@ def upload(
         for place, (name, content) in enumerate(files):
             try:
                 if place >= settings.max_files:
-                    raise TooManyFiles(f"We take up to {settings.max_files} photos at once.")
-                # The store's client has tried three times by now; the next file need not wait for it again.
+                    raise TooManyFiles(f"You can upload up to {settings.max_files} photos at a time.")
+                # The client of the store has tried three times: the next file need not wait for that again.
                 if store_away:
                     raise StoreUnavailable(_STORE_AWAY)
                 refuse_full_disk(settings)
-                caption = _clean(captions[place] if place < len(captions) else "")
+                caption = _clean_caption(captions[place] if place < len(captions) else "")
                 prepared = _prepare(content, settings)
-                photo_id = _keep(prepared, caption, owner_id, photos=photos, objects=objects, now=now)
+                photo_id = _store(prepared, caption, owner_id, photos=photos, objects=objects, now=now)
             except StoreUnavailable as error:
                 if not store_away:
                     logger.warning("Uploads are refused: %s", error)
@@ -108,11 +112,11 @@ def _prepare(content: BinaryIO | bytes, settings: Settings) -> Prepared:
 
 @cache
 def _decode_slots(slots: int) -> threading.BoundedSemaphore:
-    """The process's: it bounds the memory that decoding takes, whoever asks for it."""
+    """Return the process's one semaphore: it bounds the memory of decoding, for all callers together."""
     return threading.BoundedSemaphore(slots)
 
 
-def _keep(
+def _store(
     prepared: Prepared,
     caption: str,
     owner_id: int,
@@ -144,15 +148,19 @@ def _keep(
     return photos.add(new, now())
 
 
-def _clean(caption: str) -> str:
-    """Without what no caption needs and PostgreSQL refuses: control characters, lone surrogates."""
+def _clean_caption(caption: str) -> str:
+    """Remove control characters and lone surrogates, which PostgreSQL refuses."""
     text = "".join(c for c in caption if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"}).strip()
-    if len(text) > _MAX_CAPTION:
-        raise InvalidInput(f"The caption is longer than {_MAX_CAPTION} characters.")
+    if len(text) > _MAX_CAPTION_CHARS:
+        raise InvalidInput(f"The caption is longer than {_MAX_CAPTION_CHARS} characters.")
     return text
 
 
 def refuse_full_disk(settings: Settings) -> None:
-    """Raises: StoreFull: less than ``CATLOADER_MIN_FREE_BYTES`` are left."""
+    """Check the disk of the data folder.
+
+    Raises:
+        StoreFull: less than ``CATLOADER_MIN_FREE_BYTES`` are free.
+    """
     if settings.data_dir.exists() and shutil.disk_usage(settings.data_dir).free < settings.min_free_bytes:
-        raise StoreFull("The disk of this site is nearly full, so it keeps nothing more at the moment.")
+        raise StoreFull("The disk of this site is nearly full; it can store nothing more at the moment.")

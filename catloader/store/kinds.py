@@ -1,4 +1,4 @@
-"""Kinds of stored objects: the names by which the rest of the site speaks of the object store."""
+"""Kinds of stored objects, by which the rest of the site addresses the object store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ObjectKind(StrEnum):
-    """What an object holds. The object store alone knows in which bucket each kind lies."""
+    """Content of an object. Only the object store knows the bucket of each kind."""
 
     PHOTO = "photo"
     THUMBNAIL = "thumbnail"

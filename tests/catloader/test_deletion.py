@@ -1,4 +1,4 @@
-"""What was deleted from the tables goes from S3 too, whatever happens in between."""
+"""Objects whose rows were deleted are deleted from S3, also after failures in between."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def worker(
 
 
 def away(s3: EmbeddedS3, objects: ObjectStore) -> ObjectStore:
-    """The same buckets behind a port where nobody listens."""
+    """Return a store with the same buckets on a port without a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -56,7 +56,7 @@ def away(s3: EmbeddedS3, objects: ObjectStore) -> ObjectStore:
     )
 
 
-def test_due_objects_go_and_the_ledger_forgets_them(
+def test_due_objects_are_deleted_and_leave_the_ledger(
     engine: Engine, ledger: Deletions, objects: ObjectStore
 ) -> None:
     now = datetime.now(UTC)
@@ -71,10 +71,10 @@ def test_due_objects_go_and_the_ledger_forgets_them(
     assert ledger.count() == 1
 
 
-def test_rows_of_the_older_version_are_deleted_from_the_bucket_they_name(
+def test_rows_of_an_older_version_are_deleted_from_the_bucket_they_name(
     engine: Engine, ledger: Deletions, objects: ObjectStore
 ) -> None:
-    """That the site has set other buckets since then changes nothing."""
+    """Also if the settings name other buckets now."""
     now = datetime.now(UTC)
     for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
         objects.put(kind, "a.jpg", b"x")
@@ -87,7 +87,7 @@ def test_rows_of_the_older_version_are_deleted_from_the_bucket_they_name(
     assert ledger.count() == 0
 
 
-def test_a_store_that_is_away_keeps_the_keys_until_it_is_back(
+def test_deletion_is_retried_until_the_store_is_back(
     engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
 ) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", b"x")
@@ -101,7 +101,7 @@ def test_a_store_that_is_away_keeps_the_keys_until_it_is_back(
     assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
-def test_the_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:
+def test_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:
     deleting = worker(ledger, objects, sweep_s=3600)
     deleting.start()
     objects.put(ObjectKind.PHOTO, "a.jpg", b"x")

@@ -1,4 +1,4 @@
-"""Rows for tests of the store."""
+"""Rows for tests: users and photos without objects."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def new_photo(owner_id: int, caption: str = "") -> NewPhoto:
 
 
 def add_photo(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
-    """As an upload does it: reserved, then added; due at ``now``."""
+    """Add a photo as an upload does, with a reservation; its check is due at ``now``."""
     photos, new, now = Photos(engine), new_photo(owner_id), now or utcnow()
     photos.reserve(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
     return photos.add(new, now)
 
 
 def add_photos(engine: Engine, count: int, now: datetime | None = None, **columns: Any) -> list[int]:
-    """Many at once, without the steps of an upload."""
+    """Add many photos of a new user in one statement; ``columns`` override the defaults."""
     owner, now = some_user(engine), now or utcnow()
     rows = [
         {**asdict(new_photo(owner.id)), "next_attempt_at": now, "created_at": now, **columns}

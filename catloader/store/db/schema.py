@@ -1,4 +1,4 @@
-"""The tables. Alembic's migrations must produce exactly these (a test compares the two)."""
+"""The tables. The migrations must produce exactly these; a test compares the two."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class Status(StrEnum):
-    """Where a photo stands. The last five are ends; the first two make the queue."""
+    """State of a photo. The first two make the queue; the other five are final."""
 
     PENDING = "pending"
     CHECKING = "checking"
@@ -74,14 +74,14 @@ users = Table(
     Column("email", String(254), nullable=False, unique=True),  # lower case
     Column("password_hash", String(255), nullable=False),  # Argon2id, PHC format
     Column("is_admin", Boolean, nullable=False, server_default=text("false")),
-    # Part of every session cookie: a new password ends all other sessions.
+    # Part of every session cookie: a new password increments it, which ends all other sessions.
     Column("session_version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", UtcDateTime, nullable=False),
-    # Or SQLite would give the id of a deleted account to the next one, and its open sessions with it.
+    # Without it SQLite gives the id of a deleted account, and with it open sessions, to the next account.
     sqlite_autoincrement=True,
 )
 
-# The first version called a photo an image. Table and column keep those names in the database.
+# The first version called a photo an image. Table and column keep these names in the database.
 photos = Table(
     "images",
     metadata,
@@ -104,18 +104,18 @@ photos = Table(
     Column("score", Float),
     Column("wild_feline", Boolean, nullable=False, server_default=text("false")),
     Column("calibrated", Boolean, nullable=False, server_default=text("false")),
-    Column("check_error", Text),  # the last attempt's, in one sentence
+    Column("check_error", Text),  # of the last attempt, in one sentence
     Column("claim_token", String(32)),
     Column("lease_until", UtcDateTime),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", UtcDateTime, nullable=False),
     Column("checked_at", UtcDateTime),
-    # A person's decision; no machine overwrites a status that rests on it.
+    # A person's decision; no checker overwrites a status set by it.
     Column("human_verdict", String(10)),
     Column("human_verdict_at", UtcDateTime),
     Column("on_air", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
-    # The explanation in the photos bucket, made when somebody first asks, and a digest of what it explains.
+    # The explanation, made on first request, and a digest of what it explains.
     Column("explanation_key", String(64)),
     Column("explanation_of", String(64)),
     CheckConstraint(
@@ -124,7 +124,7 @@ photos = Table(
     ),
     CheckConstraint("human_verdict IN ('cat','not_cat')", name="human_verdict"),
     Index("ix_images_owner_id_id", "owner_id", "id"),
-    # Partial: the queue stays as small as the backlog, however many photos are done.
+    # Partial: the index is as small as the backlog, however many photos are finished.
     Index(
         "ix_images_waiting",
         "next_attempt_at",
@@ -138,7 +138,7 @@ photos = Table(
         sqlite_where=text("status = 'checking'"),
         postgresql_where=text("status = 'checking'"),
     ),
-    sqlite_autoincrement=True,  # a deleted photo's address must not lead to another photo
+    sqlite_autoincrement=True,  # the address of a deleted photo must not lead to another one
 )
 
 likes = Table(
@@ -183,7 +183,7 @@ check_log = Table(
     Index("ix_check_log_finished_at", "finished_at"),
 )
 
-# For whole rows: results are named after columns, and photo_id is called image_id in the database.
+# For whole rows: results are named after the database's columns, where photo_id is image_id.
 CHECK_LOG_COLUMNS = tuple(column.label(column.key) for column in check_log.columns)
 
 deletions = Table(
@@ -209,7 +209,7 @@ deletions = Table(
 webhook_ids = Table(
     "webhook_ids",
     metadata,
-    Column("id", String(64), primary_key=True),  # a wake-up's id: a second one is a replay
+    Column("id", String(64), primary_key=True),  # of a wake-up; a second one is refused
     Column("seen_at", UtcDateTime, nullable=False),
     Index("ix_webhook_ids_seen_at", "seen_at"),
 )

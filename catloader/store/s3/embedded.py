@@ -1,4 +1,4 @@
-"""The embedded object store: SeaweedFS as a child process, on ports that only this machine sees."""
+"""The embedded object store: SeaweedFS as a child process, on loopback ports."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from catloader.processes import start_child
 from catloader.settings import kept_secret
 from catloader.store.s3 import seaweedfs
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+
 _START_S = 30.0
 _RELEASE_S = 5.0
+"""A server that is just being killed holds the folder's lock for no longer."""
 _RESTART_S = 0.5
 
 
 class EmbeddedS3:
-    """Starts the server, starts it again on the same ports when it crashes, stops it.
+    """Starts the server, restarts it on the same ports when it crashes, stops it.
 
-    Folder: ``data_dir/s3``. Ports and keys are made at the first start and kept there.
+    Folder: ``data_dir/s3``. Ports and keys are chosen at the first start and kept there.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self._dir = data_dir.resolve() / "s3"
         self.log_file = self._dir / "weed.log"
-        """What it says when it starts or dies; its small talk is in the folder ``log`` beside."""
+        """Output of its starts and crashes; the verbose log is in the folder ``log`` beside."""
         self._keys = self._dir / "keys.json"
         self.endpoint_url = self.access_key_id = self.secret_access_key = ""
         self._child: subprocess.Popen[bytes] | None = None
@@ -46,10 +48,10 @@ class EmbeddedS3:
         self._supervisor = threading.Thread(target=self._supervise, name="embedded-s3", daemon=True)
 
     def start(self) -> None:
-        """Returns when it answers, after about a second.
+        """Start the server and wait until it answers, about a second.
 
         Raises:
-            StartupError: says what is wrong with the folder, the disk or the program.
+            StartupError: the folder, the disk or the program is not usable; one sentence.
         """
         self._weed = seaweedfs.find_program()
         try:
@@ -64,7 +66,7 @@ class EmbeddedS3:
             ) from error
         if disk.free < disk.total * seaweedfs.MIN_FREE:
             raise StartupError(
-                f"The disk of {self._dir} is over 99 % full: the embedded S3 would take no photos."
+                f"The disk of {self._dir} is over 99 % full: the embedded S3 would store no photos."
             )
         self._supervisor.start()
         self._started.wait()
@@ -73,11 +75,11 @@ class EmbeddedS3:
             raise self._failure
 
     def poll(self) -> int | None:
-        """The exit code of the server when it is down just now; None while it runs."""
+        """Return the exit code of a server that is down; None while it runs."""
         return self._child.poll() if self._child else None
 
     def stop(self, timeout_s: float = 3.0) -> None:
-        """Stop it, with force after ``timeout_s``; safe to call twice."""
+        """Stop the server, by force after ``timeout_s``; safe to call twice."""
         self._stop_within_s = timeout_s
         self._stopping.set()
         if self._supervisor.is_alive():
@@ -87,11 +89,13 @@ class EmbeddedS3:
         keys = {"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)}
         identity = {"name": "catloader", "credentials": [keys], "actions": ["Admin"]}
         try:
-            kept = json.loads(kept_secret(self._keys, make=json.dumps({"identities": [identity]})))
-            (keys,) = kept["identities"][0]["credentials"]
+            stored = json.loads(kept_secret(self._keys, make=json.dumps({"identities": [identity]})))
+            (keys,) = stored["identities"][0]["credentials"]
             self.access_key_id, self.secret_access_key = keys["accessKey"], keys["secretKey"]
         except (ValueError, LookupError, TypeError) as error:
-            raise StartupError(f"{self._keys} is damaged. Remove it: new keys are made then.") from error
+            raise StartupError(
+                f"{self._keys} is damaged. Remove it: the next start makes new keys."
+            ) from error
 
     def _choose_ports(self) -> None:
         file = self._dir / "ports.json"
@@ -105,10 +109,10 @@ class EmbeddedS3:
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
 
     def _supervise(self) -> None:
-        """The child lives and dies with this thread: see ``start_child``."""
+        """Run in a thread of its own, with which the child process ends: see ``start_child``."""
         try:
             with (self._dir / "lock").open("w") as lock:
-                self._take(lock)
+                self._acquire(lock)
                 self._choose_ports()
                 try:
                     while not self._stopping.is_set():
@@ -122,8 +126,8 @@ class EmbeddedS3:
         finally:
             self._started.set()
 
-    def _take(self, lock: IO[str]) -> None:
-        """The server holds the lock as well, so one that is just being killed is waited for."""
+    def _acquire(self, lock: IO[str]) -> None:
+        """Lock the folder. The server inherits the lock, so this waits for one that is just being killed."""
         deadline = time.monotonic() + _RELEASE_S
         while True:
             try:
@@ -145,11 +149,14 @@ class EmbeddedS3:
             while self._child.poll() is None and not self._stopping.wait(0.2):
                 pass
         elif not self._started.is_set() and not self._stopping.is_set():
-            why = seaweedfs.last_words(self.log_file) if self._child.poll() is not None else "no answer."
-            raise StartupError(f"The embedded S3 can't start in {self._dir}: {why}")
+            running = self._child.poll() is None
+            reason = "no answer." if running else seaweedfs.failure_reason(self.log_file)
+            raise StartupError(f"The embedded S3 can't start in {self._dir}: {reason}")
         if not self._stopping.is_set():
             self._end_child()
-            _log.error("The embedded S3 ended (%s); starting it again. See %s.", self.poll(), self.log_file)
+            logger.error(
+                "the embedded S3 ended (exit code %s); restarting it. See %s", self.poll(), self.log_file
+            )
             self._stopping.wait(_RESTART_S)
 
     def _wait_until_ready(self, child: subprocess.Popen[bytes]) -> bool:
@@ -166,6 +173,6 @@ class EmbeddedS3:
             try:
                 child.wait(self._stop_within_s)
             except subprocess.TimeoutExpired:
-                child.kill()  # loses nothing: what was written is with the kernel
+                child.kill()  # loses nothing: written data is in the kernel's hands
                 child.wait()
         seaweedfs.remove_sockets(self._ports)

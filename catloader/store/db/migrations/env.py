@@ -1,4 +1,4 @@
-"""Alembic's entry: ``store.engine.migrate`` hands the connection over, lock and transaction included."""
+"""Alembic's entry point, on the connection of ``store.db.migrate`` with its lock and transaction."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ context.configure(
     target_metadata=metadata,
     compare_type=True,
     compare_server_default=True,
-    render_as_batch=True,  # SQLite alters a table by making it anew
+    render_as_batch=True,  # SQLite alters a table by copying it
 )
 context.run_migrations()

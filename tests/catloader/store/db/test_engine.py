@@ -1,3 +1,5 @@
+"""The engine: transactions, errors, and what each database needs to be told."""
+
 from __future__ import annotations
 
 import re
@@ -54,7 +56,7 @@ def _email(engine: Engine) -> str:
         return str(connection.execute(select(users.c.email)).scalar_one())
 
 
-def test_a_block_that_fails_writes_nothing(engine: Engine) -> None:
+def test_failed_block_writes_nothing(engine: Engine) -> None:
     with pytest.raises(ZeroDivisionError), writing(engine) as connection:
         connection.execute(insert(webhook_ids).values(id="x", seen_at=datetime.now(UTC)))
         raise ZeroDivisionError
@@ -62,7 +64,7 @@ def test_a_block_that_fails_writes_nothing(engine: Engine) -> None:
         assert connection.execute(select(webhook_ids)).all() == []
 
 
-def test_times_come_back_aware_and_in_utc_and_naive_ones_are_refused(engine: Engine) -> None:
+def test_times_are_stored_in_utc_and_naive_ones_refused(engine: Engine) -> None:
     noon = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
     with writing(engine) as connection:
         connection.execute(insert(webhook_ids).values(id="x", seen_at=noon))
@@ -74,7 +76,7 @@ def test_times_come_back_aware_and_in_utc_and_naive_ones_are_refused(engine: Eng
         connection.execute(naive)
 
 
-def test_sqlite_is_set_up_for_many_processes(tmp_path: Path) -> None:
+def test_sqlite_is_configured_for_many_processes(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path / 'new.sqlite3'}")
     with reading(engine) as connection:
         pragmas = [
@@ -85,7 +87,7 @@ def test_sqlite_is_set_up_for_many_processes(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_sqlite_without_shared_memory_keeps_a_rollback_journal_and_says_so_once(
+def test_sqlite_without_shared_memory_uses_a_rollback_journal_and_logs_it_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As on network file systems; this VFS of SQLite's own has no shared memory either."""
@@ -106,7 +108,7 @@ def test_sqlite_without_shared_memory_keeps_a_rollback_journal_and_says_so_once(
 
 
 @pytest.mark.parametrize("name", ["cats?", "My%20Photos", "a#b", "ä ö"])
-def test_a_path_names_exactly_that_sqlite_file(tmp_path: Path, name: str) -> None:
+def test_path_names_exactly_that_sqlite_file(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
     engine = make_engine(folder / "a.sqlite3")
@@ -141,7 +143,7 @@ def test_no_statement_is_prepared_on_the_server(postgres_url: str) -> None:
         ),
     ],
 )
-def test_an_unreachable_database_is_one_error_with_its_name_and_the_reason(url: str, message: str) -> None:
+def test_error_names_an_unreachable_database_and_the_reason(url: str, message: str) -> None:
     engine = make_engine(url)
     for use in (lambda: _email(engine), lambda: _add_user(engine), lambda: migrate(engine)):
         with pytest.raises(StoreUnavailable) as raised:
@@ -150,7 +152,7 @@ def test_an_unreachable_database_is_one_error_with_its_name_and_the_reason(url: 
     engine.dispose()
 
 
-def test_a_lost_connection_is_one_plain_error_and_the_next_use_works(postgres_url: str) -> None:
+def test_next_use_works_after_a_lost_connection(postgres_url: str) -> None:
     engine = make_engine(postgres_url)
     with pytest.raises(StoreUnavailable), reading(engine) as connection:
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
@@ -162,7 +164,7 @@ def test_a_lost_connection_is_one_plain_error_and_the_next_use_works(postgres_ur
     engine.dispose()
 
 
-def test_a_full_pool_is_one_plain_error(tmp_path: Path) -> None:
+def test_exhausted_pool_is_store_unavailable(tmp_path: Path) -> None:
     full = make_engine(f"sqlite:///{tmp_path / 'new.sqlite3'}", connections=1, wait_s=0.05)
     with reading(full), pytest.raises(StoreUnavailable), reading(full):
         pass

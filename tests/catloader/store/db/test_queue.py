@@ -309,7 +309,7 @@ def test_every_photo_gets_its_verdict_after_kill_9(engine: Engine, clock: Clock)
 
 
 def _plans(engine: Engine, use: Callable[[], object]) -> str:
-    """How the database would run every statement that ``use`` sends."""
+    """Return the query plans of all statements that ``use`` sends."""
     sent: list[tuple[str, Any]] = []
 
     def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:

@@ -1,4 +1,4 @@
-"""Migrations make what schema.py says, from anywhere, however many processes start at once."""
+"""Migrations produce the tables of schema.py, keep existing rows, and may run in parallel."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ engine.dispose()
 
 @pytest.fixture
 def empty_url(engine: Engine, tmp_path: Path) -> Iterator[str]:
-    """A database with nothing in it, of the same kind as ``engine``."""
+    """URL of an empty database of the same kind as ``engine``."""
     if engine.dialect.name == "sqlite":
         yield f"sqlite:///{tmp_path / 'new.sqlite3'}"
         return
@@ -55,13 +55,13 @@ def empty_url(engine: Engine, tmp_path: Path) -> Iterator[str]:
     server.dispose()
 
 
-def test_migrations_and_tables_agree(engine: Engine) -> None:
+def test_migrations_produce_the_tables_of_the_schema(engine: Engine) -> None:
     options = {"compare_type": True, "compare_server_default": True}
     with reading(engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
 
 
-def test_migrations_make_the_rules_alembic_does_not_compare(engine: Engine, empty_url: str) -> None:
+def test_migrations_produce_the_rules_that_alembic_does_not_compare(engine: Engine, empty_url: str) -> None:
     direct = make_engine(empty_url)
     with writing(direct) as connection:
         metadata.create_all(connection)
@@ -92,7 +92,7 @@ def _sqlite_words(engine: Engine, table: str) -> list[str]:
     return [word for word in ("AUTOINCREMENT", "WITHOUT ROWID", "STRICT") if word in sql]
 
 
-def test_down_and_up_again(empty_url: str) -> None:
+def test_downgrade_to_empty_and_upgrade_again(empty_url: str) -> None:
     engine = make_engine(empty_url)
     migrate(engine)
     with _alembic(engine) as config:
@@ -114,7 +114,7 @@ def _alembic(engine: Engine) -> Iterator[Config]:
         yield config
 
 
-def test_photos_of_the_first_version_come_along(engine: Engine, empty_url: str) -> None:
+def test_photos_of_the_first_version_are_kept(engine: Engine, empty_url: str) -> None:
     old = make_engine(empty_url)
     with _alembic(old) as config:
         command.upgrade(config, "0001")
@@ -203,9 +203,7 @@ def test_ledger_rows_name_either_a_kind_or_a_bucket(engine: Engine, where: dict[
         connection.execute(insert(deletions).values(key="k", not_before=datetime.now(UTC), **where))
 
 
-def test_many_processes_migrate_at_once_from_any_folder_and_say_nothing(
-    empty_url: str, tmp_path: Path
-) -> None:
+def test_concurrent_migrations_from_any_folder_succeed_silently(empty_url: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     started = [
         subprocess.Popen(
@@ -214,8 +212,8 @@ def test_many_processes_migrate_at_once_from_any_folder_and_say_nothing(
         )
         for _ in range(4)
     ]  # fmt: skip
-    said = [process.communicate(timeout=60)[0].decode() for process in started]
-    assert said == [""] * 4
+    outputs = [process.communicate(timeout=60)[0].decode() for process in started]
+    assert outputs == [""] * 4
     assert [process.returncode for process in started] == [0] * 4
     engine = make_engine(empty_url)
     with reading(engine) as connection:
@@ -223,8 +221,8 @@ def test_many_processes_migrate_at_once_from_any_folder_and_say_nothing(
     engine.dispose()
 
 
-def test_an_id_is_never_given_twice(engine: Engine) -> None:
-    """A session or a link of a deleted account must not open the next one's."""
+def test_id_of_a_deleted_account_is_never_reused(engine: Engine) -> None:
+    """A session or link of a deleted account must not open another one."""
     with writing(engine) as connection:
         insert = text(
             "INSERT INTO users (email, password_hash, created_at) VALUES (:e, '', '2026-01-01') RETURNING id"

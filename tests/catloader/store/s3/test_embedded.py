@@ -1,4 +1,4 @@
-"""The embedded SeaweedFS: private, quiet, and gone when we are."""
+"""The embedded SeaweedFS: private, quiet, and ended with the site."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ server.stop()
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Callable[[], EmbeddedS3]]:
-    """Starts a server on ``tmp_path``; stops what is left in the end."""
+    """Return a function that starts a server on ``tmp_path``; stop all of them at the end."""
     servers: list[EmbeddedS3] = []
 
     def start() -> EmbeddedS3:
@@ -67,8 +67,8 @@ def store_of(server: EmbeddedS3) -> ObjectStore:
 
 
 def weeds(folder: Path, parent: int | None = None) -> list[psutil.Process]:
-    found = psutil.Process(parent).children(recursive=True) if parent else psutil.process_iter()
-    return [process for process in found if f"-dir={folder / 's3'}" in _command(process)]
+    processes = psutil.Process(parent).children(recursive=True) if parent else psutil.process_iter()
+    return [process for process in processes if f"-dir={folder / 's3'}" in _command(process)]
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -81,11 +81,11 @@ def _command(process: psutil.Process) -> list[str]:
 def wait_until(holds: Callable[[], object], timeout_s: float = 20) -> None:
     deadline, waiting = time.monotonic() + timeout_s, threading.Event()
     while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         waiting.wait(0.05)
 
 
-def test_it_stops_in_time_and_leaves_nothing_behind(
+def test_stop_takes_under_4_s_and_leaves_no_process_port_or_socket(
     tmp_path: Path, started: Callable[[], EmbeddedS3]
 ) -> None:
     server = started()
@@ -105,7 +105,7 @@ def test_it_stops_in_time_and_leaves_nothing_behind(
         assert not any(name.endswith(f"-{port}.sock") for name in left)
 
 
-def test_a_second_start_finds_everything_as_it_was(started: Callable[[], EmbeddedS3]) -> None:
+def test_second_start_keeps_address_keys_and_objects(started: Callable[[], EmbeddedS3]) -> None:
     first = started()
     store_of(first).put(ObjectKind.PHOTO, "a", b"bytes")
     first.stop()
@@ -119,7 +119,9 @@ def test_a_second_start_finds_everything_as_it_was(started: Callable[[], Embedde
     assert time.monotonic() - began < 2
 
 
-def test_after_a_crash_it_is_back_on_the_same_port(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+def test_crashed_server_is_restarted_on_the_same_port(
+    tmp_path: Path, started: Callable[[], EmbeddedS3]
+) -> None:
     server = started()
     store = store_of(server)
     store.put(ObjectKind.PHOTO, "a", b"bytes")
@@ -138,7 +140,7 @@ def _status(url: str) -> int:
         return 0
 
 
-def test_it_dies_with_a_parent_that_is_killed_and_the_next_one_takes_up(
+def test_server_dies_with_a_killed_parent_and_the_next_start_works(
     tmp_path: Path, started: Callable[[], EmbeddedS3]
 ) -> None:
     # An empty HOME, and a proxy that must not be asked.
@@ -167,7 +169,7 @@ def test_it_dies_with_a_parent_that_is_killed_and_the_next_one_takes_up(
     assert len(weeds(tmp_path)) == 1
 
 
-def test_nobody_listens_or_calls_beyond_this_machine(
+def test_server_listens_and_connects_on_loopback_only(
     tmp_path: Path, started: Callable[[], EmbeddedS3]
 ) -> None:
     server = started()
@@ -195,7 +197,7 @@ def test_keys_and_photos_are_private(tmp_path: Path, started: Callable[[], Embed
     assert _status(f"http://127.0.0.1:{ports['volume']}/{fid}") == requests.codes.unauthorized
 
 
-def test_a_port_that_somebody_took_meanwhile(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+def test_taken_port_leads_to_new_ports(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     first = started()
     store_of(first).put(ObjectKind.PHOTO, "a", b"bytes")
     first.stop()
@@ -219,28 +221,29 @@ def _refusal(folder: Path) -> str:
     return str(raised.value)
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s3").write_text("")
     assert (
         _refusal(tmp_path) == f"The object store's folder {tmp_path / 's3'} is not usable: Not a directory."
     )
 
 
-def test_damaged_keys_are_named(tmp_path: Path) -> None:
+def test_damaged_keys_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "s3").mkdir()
     for damage in ("", "{", "{}", '{"identities": [{"credentials": []}]}', "[]"):
         (tmp_path / "s3" / "keys.json").write_text(damage)
         assert "keys.json is damaged" in _refusal(tmp_path)
 
 
-def test_what_the_server_itself_complains_of(tmp_path: Path) -> None:
+def test_failure_at_start_gives_the_server_s_own_reason(tmp_path: Path) -> None:
     (tmp_path / "s3").mkdir()
     (tmp_path / "s3" / "filerldb2").write_text("not a database")
-    assert "can't start" in (said := _refusal(tmp_path))
-    assert "filerldb2" in said
+    refusal = _refusal(tmp_path)
+    assert "can't start" in refusal
+    assert "filerldb2" in refusal
 
 
-def test_a_folder_in_use(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+def test_folder_in_use_is_refused(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     started()
     server = EmbeddedS3(tmp_path)
     with pytest.raises(StartupError, match="Another process"):
@@ -248,7 +251,7 @@ def test_a_folder_in_use(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> N
     assert len(weeds(tmp_path)) == 1
 
 
-def test_damaged_ports_are_made_anew(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+def test_damaged_ports_file_is_replaced(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     (tmp_path / "s3").mkdir()
     (tmp_path / "s3" / "ports.json").write_text("{")
     store_of(started()).put(ObjectKind.PHOTO, "a", b"1")
@@ -268,7 +271,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def test_a_small_disk_is_used_to_the_end_and_a_full_one_is_refused(small_disk: Path) -> None:
+def test_small_disk_is_used_to_the_end_and_full_disk_is_refused(small_disk: Path) -> None:
     server = EmbeddedS3(small_disk)
     server.start()
     try:
@@ -287,5 +290,5 @@ def test_a_small_disk_is_used_to_the_end_and_a_full_one_is_refused(small_disk: P
     assert "over 99 % full" in _refusal(small_disk)
 
 
-def test_stop_without_start(tmp_path: Path) -> None:
+def test_stop_without_start_does_nothing(tmp_path: Path) -> None:
     EmbeddedS3(tmp_path).stop()

@@ -37,7 +37,7 @@ def _store(endpoint_url: str, **changes: Any) -> ObjectStore:
     return ObjectStore(**{**values, **changes})
 
 
-def test_bytes_come_back_as_they_were_put(objects: ObjectStore) -> None:
+def test_get_and_open_return_the_bytes_that_were_put(objects: ObjectStore) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", _PHOTO)
     assert objects.get(ObjectKind.PHOTO, "a.jpg") == _PHOTO
     chunks, size_bytes = objects.open(ObjectKind.PHOTO, "a.jpg")
@@ -46,7 +46,7 @@ def test_bytes_come_back_as_they_were_put(objects: ObjectStore) -> None:
     assert not objects.exists(ObjectKind.THUMBNAIL, "a.jpg")
 
 
-def test_a_stream_left_early_gives_its_connection_back(objects: ObjectStore) -> None:
+def test_closed_stream_returns_its_connection(objects: ObjectStore) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", _PHOTO)
     for _ in range(40):  # more than there are connections
         chunks, _ = objects.open(ObjectKind.PHOTO, "a.jpg")
@@ -55,7 +55,7 @@ def test_a_stream_left_early_gives_its_connection_back(objects: ObjectStore) -> 
     assert objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
-def test_what_is_not_there(objects: ObjectStore) -> None:
+def test_missing_object_is_not_found_and_its_deletion_no_error(objects: ObjectStore) -> None:
     for read in (objects.get, objects.open):
         with pytest.raises(NotFound):
             read(ObjectKind.PHOTO, "none.jpg")
@@ -63,14 +63,14 @@ def test_what_is_not_there(objects: ObjectStore) -> None:
     objects.delete(ObjectKind.PHOTO, "none.jpg")
 
 
-def test_deleted_is_gone(objects: ObjectStore) -> None:
+def test_deleted_object_does_not_exist(objects: ObjectStore) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", b"1")
     for _ in range(2):
         objects.delete(ObjectKind.PHOTO, "a.jpg")
         assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
-def test_strangers_get_nothing_and_a_signed_link_everything_for_a_while(objects: ObjectStore) -> None:
+def test_only_signed_links_give_access_without_keys(objects: ObjectStore) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", b"bytes")
     link = objects.url(ObjectKind.PHOTO, "a.jpg", 60)
     assert requests.get(link.partition("?")[0], timeout=5).status_code == HTTPStatus.FORBIDDEN
@@ -82,7 +82,7 @@ def test_strangers_get_nothing_and_a_signed_link_everything_for_a_while(objects:
     assert requests.put(bucket + "/c.jpg", data=b"x", timeout=5).status_code == HTTPStatus.FORBIDDEN
 
 
-def test_a_signed_link_runs_out(objects: ObjectStore) -> None:
+def test_signed_link_expires(objects: ObjectStore) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", b"bytes")
     link, waiting = objects.url(ObjectKind.PHOTO, "a.jpg", 1), threading.Event()
     for _ in range(30):
@@ -92,7 +92,7 @@ def test_a_signed_link_runs_out(objects: ObjectStore) -> None:
     assert status == HTTPStatus.FORBIDDEN
 
 
-def test_buckets_are_made_by_many_at_once(s3_server: EmbeddedS3) -> None:
+def test_several_processes_may_create_the_buckets_at_once(s3_server: EmbeddedS3) -> None:
     keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
     stores = [_store(s3_server.endpoint_url, photos_bucket="race-photos", **keys) for _ in range(6)]
     start = threading.Barrier(6)
@@ -106,21 +106,21 @@ def test_buckets_are_made_by_many_at_once(s3_server: EmbeddedS3) -> None:
     stores[0].put(ObjectKind.PHOTO, "a", b"1")
 
 
-def test_another_region_is_named_when_a_bucket_is_made(s3_server: EmbeddedS3) -> None:
+def test_bucket_can_be_created_in_another_region(s3_server: EmbeddedS3) -> None:
     keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
     store = _store(s3_server.endpoint_url, photos_bucket="frankfurt", region="eu-central-1", **keys)
     store.ensure_buckets()
     store.put(ObjectKind.PHOTO, "a", b"1")
 
 
-def test_wrong_keys_are_the_stores_fault_not_a_missing_photo(s3_server: EmbeddedS3) -> None:
+def test_wrong_keys_are_a_refusal_not_a_missing_object(s3_server: EmbeddedS3) -> None:
     store = _store(s3_server.endpoint_url)
     for use in _every_use(store):
         with pytest.raises(StoreUnavailable, match="refused"):
             use()
 
 
-def test_a_missing_bucket_is_the_stores_fault_too(s3_server: EmbeddedS3) -> None:
+def test_missing_bucket_is_a_refusal_not_a_missing_object(s3_server: EmbeddedS3) -> None:
     keys = {"access_key_id": s3_server.access_key_id, "secret_access_key": s3_server.secret_access_key}
     with pytest.raises(StoreUnavailable, match="NoSuchBucket"):
         _store(s3_server.endpoint_url, photos_bucket="never-made", **keys).get(ObjectKind.PHOTO, "a")
@@ -144,7 +144,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def test_an_unreachable_server_is_named_with_the_reason(free_port: int) -> None:
+def test_error_names_an_unreachable_server_and_the_reason(free_port: int) -> None:
     address = f"http://127.0.0.1:{free_port}"
     for use in _every_use(_store(address.replace("//", "//user:secret@") + "/")):
         with pytest.raises(StoreUnavailable) as raised:
@@ -152,12 +152,12 @@ def test_an_unreachable_server_is_named_with_the_reason(free_port: int) -> None:
         assert str(raised.value) == f"The object store at {address} did not answer: connection refused."
 
 
-def test_an_unknown_host_name_is_the_reason() -> None:
+def test_error_gives_an_unknown_host_name_as_the_reason() -> None:
     with pytest.raises(StoreUnavailable, match=r"http://no\.such\.host\.invalid did not answer: .*name"):
         _store("http://no.such.host.invalid").ensure_buckets()
 
 
-def test_an_untrusted_certificate_is_the_reason(tmp_path: Path) -> None:
+def test_error_gives_an_untrusted_certificate_as_the_reason(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
@@ -177,7 +177,7 @@ def test_an_untrusted_certificate_is_the_reason(tmp_path: Path) -> None:
 
 
 class _Broken(BaseHTTPRequestHandler):
-    """A full disk for those who write, and half an object for those who read."""
+    """Answers a PUT like a full disk, and a GET with half an object."""
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -198,7 +198,7 @@ class _Broken(BaseHTTPRequestHandler):
         return
 
 
-def test_a_full_disk_and_an_answer_cut_short_are_one_plain_error() -> None:
+def test_full_disk_and_truncated_answer_are_store_unavailable() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}")
@@ -213,14 +213,14 @@ def test_a_full_disk_and_an_answer_cut_short_are_one_plain_error() -> None:
 
 
 class _Hiccup(BaseHTTPRequestHandler):
-    """Refuses the first request for each photo, or hangs up on it; notes who asks."""
+    """Refuses or drops the first request; records the user agents."""
 
     protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[str]] = []
+    agents: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
-        first = not self.asked
-        self.asked.append(self.headers["User-Agent"].partition("/")[0])
+        first = not self.agents
+        self.agents.append(self.headers["User-Agent"].partition("/")[0])
         assert self.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=nobody/")
         if first and "hangs" in self.path:
             self.close_connection = True
@@ -235,17 +235,17 @@ class _Hiccup(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("key", ["refuses.jpg", "hangs up.jpg"])
-def test_what_the_quick_way_does_not_get_the_client_gets(key: str) -> None:
-    _Hiccup.asked.clear()
+def test_client_repeats_a_get_that_failed_without_it(key: str) -> None:
+    _Hiccup.agents.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Hiccup) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}/")
         assert [store.get(ObjectKind.PHOTO, key) for _ in range(2)] == [b"photo", b"photo"]
-        assert _Hiccup.asked == ["python-urllib3", "Boto3", "python-urllib3"]
+        assert _Hiccup.agents == ["python-urllib3", "Boto3", "python-urllib3"]
         server.shutdown()
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+def test_proxy_of_the_environment_is_not_used_for_loopback(
     s3_server: EmbeddedS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")

@@ -18,7 +18,7 @@ def test_each_part_gets_two_free_ports_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 10_000])
-def test_a_port_is_free_when_its_pair_is(offset: int) -> None:
+def test_port_is_free_only_if_both_of_its_pair_are(offset: int) -> None:
     port = next(iter(seaweedfs.choose_ports().values()))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port + offset))
@@ -27,31 +27,31 @@ def test_a_port_is_free_when_its_pair_is(offset: int) -> None:
     assert seaweedfs.is_free(port)
 
 
-def test_it_hears_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_holds_no_proxies_or_keys_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "HTTPS_PROXY", "S3_BUCKET"):
-        monkeypatch.setenv(name, "ours")
-    assert "ours" not in seaweedfs.environment(Path("/data/s3")).values()
+        monkeypatch.setenv(name, "site's")
+    assert "site's" not in seaweedfs.environment(Path("/data/s3")).values()
 
 
-def test_it_leaves_half_of_the_cores_to_the_checker() -> None:
+def test_server_leaves_half_of_the_cores_to_the_checker() -> None:
     threads = int(seaweedfs.environment(Path("/data/s3"))["GOMAXPROCS"])
     assert 2 * threads in (available_cores(), available_cores() - 1) or threads == available_cores() == 1
 
 
-def test_every_start_has_tokens_of_its_own() -> None:
+def test_every_start_has_new_tokens() -> None:
     first, second = (seaweedfs.environment(Path("/data/s3")) for _ in range(2))
     tokens = [name for name in first if "JWT" in name]
     assert len({first[name] for name in tokens} | {second[name] for name in tokens}) == 2 * len(tokens) == 8
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("log", "reason"),
     [
-        ("", "it said nothing."),
+        ("", "no message."),
         ("Starting ...\n\nlast line\n", "last line"),
         ("F1123 20:29:38.463000 configuration.go:26 disk full: /data\n  Volume ready\n", "disk full: /data"),
     ],
 )
-def test_why_it_ended(tmp_path: Path, said: str, why: str) -> None:
-    (tmp_path / "weed.log").write_text(said)
-    assert seaweedfs.last_words(tmp_path / "weed.log") == why
+def test_failure_reason_is_the_last_error_message(tmp_path: Path, log: str, reason: str) -> None:
+    (tmp_path / "weed.log").write_text(log)
+    assert seaweedfs.failure_reason(tmp_path / "weed.log") == reason

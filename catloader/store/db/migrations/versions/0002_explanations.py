@@ -1,4 +1,4 @@
-"""Where a photo's explanation lies, and what it explains."""
+"""Add the key of a photo's explanation, and a digest of what it explains."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # No batch: SQLite adds such columns in place, and a table made anew would take every check of the
-    # queue out of work for as long as it is copied.
+    # No batch: SQLite adds such columns in place; copying the table would stop all checks meanwhile.
     op.add_column("images", sa.Column("explanation_key", sa.String(length=64), nullable=True))
     op.add_column("images", sa.Column("explanation_of", sa.String(length=64), nullable=True))
 
 
 def downgrade() -> None:
-    """Explanations stay in the photos bucket, and nothing knows of them."""
+    """Drop the columns; the explanations stay in the photos bucket, unreferenced."""
     op.drop_column("images", "explanation_of")
     op.drop_column("images", "explanation_key")
