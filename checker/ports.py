@@ -72,7 +72,9 @@ class Classifier(Protocol):
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free the model. A later ``run`` raises ClassifierFailed."""
+        ...
 
 
 class DecisionRule(Protocol):

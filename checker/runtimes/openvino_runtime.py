@@ -67,6 +67,7 @@ class OpenVinoClassifier:
         self._latency_model: _CompiledModel | None = None
         self._throughput_model: _CompiledModel | None = None
         self._compiling = threading.Lock()
+        self._closed = False
         self._calls = 0
         self._counting = threading.Lock()
         versions = {name: importlib.metadata.version(name) for name in ("openvino", *LIBRARIES)}
@@ -101,8 +102,9 @@ class OpenVinoClassifier:
         return Activations(logits, features, min(len(batch), _MAX_INPUTS))
 
     def close(self) -> None:
-        """Release the compiled models."""
+        """Release the compiled models; see ``ports.Classifier``."""
         with self._compiling:
+            self._closed = True
             self._latency_model = self._throughput_model = None
 
     @contextlib.contextmanager
@@ -120,6 +122,8 @@ class OpenVinoClassifier:
     def _model(self, single: bool) -> _CompiledModel:
         """Compile at first use, in 0.1 to 0.3 s. Never keep both models: each holds the weights."""
         with self._compiling:
+            if self._closed:
+                raise ClassifierFailed("The model is closed.")
             if self._throughput_model is not None:
                 return self._throughput_model
             if single:

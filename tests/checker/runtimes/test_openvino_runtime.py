@@ -153,3 +153,10 @@ def test_first_calls_from_several_threads_do_not_deadlock() -> None:
         subprocess.run(
             [sys.executable, "-c", _FIRST_CALLS, str(manifest.path.parent)], cwd=ROOT, check=True, timeout=30
         )
+
+
+def test_a_closed_model_refuses_like_that_of_torch(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
+    classifier.run(inputs[:1])
+    classifier.close()
+    with pytest.raises(ClassifierFailed, match="closed"):
+        classifier.run(inputs[:1])
