@@ -117,7 +117,7 @@ class Settings(BaseSettings):
 
     @property
     def checks_here(self) -> bool:
-        """Whether the site's own processes check photos."""
+        """True if the site's own processes check photos."""
         return self.dispatch in ("thread", "internal")
 
     def with_changes(self, **changes: Any) -> Settings:

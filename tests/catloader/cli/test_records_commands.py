@@ -279,7 +279,7 @@ def test_photos_wait_while_the_self_test_fails(on_site: Run, engine: Engine, tmp
 
 
 def _broken_profile(folder: Path) -> Path:
-    """Of Lite0, and no network of that kind says of the golden photo what it expects."""
+    """Write a profile of Lite0 whose golden photo has other labels than the model gives."""
     shipped = Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json")
     profile = json.loads(shipped.read_text())
     profile["golden"]["labels"]["photo"] = {"coffee mug": 0.9}
@@ -291,7 +291,7 @@ def _broken_profile(folder: Path) -> Path:
 
 
 def _contrary_profile(folder: Path) -> None:
-    """By which Lite2 takes every cat for none, and everything else for one."""
+    """Write a profile by which Lite2 calls every cat not_cat, and everything else cat."""
     profile = json.loads(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json").read_text())
     lite2 = entry_named("efficientnet_lite2")
     profile["key"] |= {"weights_sha256": lite2.sha256, "preprocessing": lite2.preprocessing.key}
