@@ -58,7 +58,7 @@ def calibrate(
     shipped: bool,
     **names: Any,
 ) -> None:
-    """Measure a model's error rates on labelled photos; write its thresholds as a profile.
+    """Measure a model on labelled photos; write its profile.
 
     DATA is a folder with cat/ and not_cat/ (perhaps wild_feline/), a labels.csv or a folder with one, or the
     word `database` for the photos that people reviewed on this site. It needs 50 photos of either label.
