@@ -58,7 +58,7 @@ def _variable(field: str, info: FieldInfo) -> Variable:
         section=facts["section"],
         doc=str(info.description),
         default=default,
-        default_text=facts["default_text"] or str(plain),
+        default_text=facts["default_text"] or (str(plain).lower() if isinstance(plain, bool) else str(plain)),
         choices=choices,
         accepts=f"one of {', '.join(choices)}" if choices else _accepts(info),
         secret=info.annotation is SecretStr,
