@@ -12,8 +12,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from catloader.errors import CatLoaderError, NotFound
+from catloader.intake.prepare import shown_limit
 from catloader.web.context import services, wants_json
-from catloader.web.labels import shown_limit
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flask import Flask, current_app
 
+from catloader.intake.prepare import shown_limit
 from catloader.settings import Settings
 from catloader.store.db.check_log import CheckRecord
 from catloader.store.db.photos import Photo
@@ -99,11 +100,6 @@ def shown_time(moment: datetime) -> str:
 def shown_bytes(size_bytes: int) -> str:
     """Format a file's size as "1.2 MB" or "195 kB"."""
     return f"{size_bytes / 2**20:.1f} MB" if size_bytes >= 2**20 else f"{max(1, size_bytes // 1024)} kB"
-
-
-def shown_limit(size_bytes: int) -> str:
-    """Format a limit without decimals that mean nothing: "25 MB", "1.5 MB" or "195 kB"."""
-    return f"{size_bytes / 2**20:.3g} MB" if size_bytes >= 2**20 else shown_bytes(size_bytes)
 
 
 def counted(number: int, noun: str) -> str:
