@@ -29,7 +29,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from catloader.store.db.engine import make_engine, reading, utcnow, writing
 from catloader.store.db.queue_sql import log_row
-from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
+from catloader.store.db.schema import Status, check_log, photos
+from catloader.store.db.utc_datetime import UtcDateTime
 from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 from scripts.command_line import CannotRun
 

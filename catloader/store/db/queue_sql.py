@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 
 from catloader.store.db.photos import status_is
-from catloader.store.db.schema import Status, UtcDateTime, check_log, photos
+from catloader.store.db.schema import Status, check_log, photos
+from catloader.store.db.utc_datetime import UtcDateTime
 from checker.values import Decision, ModelInfo, Outcome
 
 _now: ColumnElement[Any] = bindparam("now", type_=UtcDateTime())

@@ -108,9 +108,10 @@ class ObjectStore:
             if error_code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
 
-    def put(self, kind: ObjectKind, key: str, data: bytes, content_type: str = "image/jpeg") -> None:
+    def put(self, kind: ObjectKind, key: str, data: bytes) -> None:
+        """Store a JPEG."""
         with translated(self._address, key):
-            self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType=content_type)
+            self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType="image/jpeg")
 
     def get(self, kind: ObjectKind, key: str) -> bytes:
         bucket = self._buckets[kind]
