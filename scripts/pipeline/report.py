@@ -1,4 +1,4 @@
-"""What the pipeline benchmark found, as shares, against the targets, and as text."""
+"""Results of the pipeline benchmark: shares, targets, and text."""
 
 from __future__ import annotations
 
@@ -6,44 +6,46 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from checker.evaluation.provenance import machine_kind
 from scripts.pipeline.turns import Turn
 
 SHARE = 0.85
-"""The promise: the whole pipeline's rate, as a share of the classifier's own."""
+"""Target: the whole pipeline's rate, as a share of the classifier's own."""
 FLAT = 1.15
-"""The promise is "flat"; medians of milliseconds on a machine that others use differ by as much."""
+"""Target "flat": medians of milliseconds on a shared machine differ by as much."""
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return number, median and range."""
     return {"n": len(values), "median": median(values), "min": min(values), "max": max(values)}
 
 
 def shares(turns: dict[str, list[Turn]], workers: int) -> dict[str, Any]:
-    """``own`` and ``pipeline``, their ratio, and what the difference consists of."""
-    found: dict[str, Any] = {name: _summed_up(taken) for name, taken in turns.items()}
-    own, pipeline = found["own"], found["pipeline"]
+    """Sum up ``own`` and ``pipeline``, their ratio, and the parts of the difference."""
+    figures: dict[str, Any] = {name: _summary(taken) for name, taken in turns.items()}
+    own, pipeline = figures["own"], figures["pipeline"]
     rounds = [
-        through.photos_per_s / alone.photos_per_s
-        for alone, through in zip(turns["own"], turns["pipeline"], strict=True)
+        whole.photos_per_s / alone.photos_per_s
+        for alone, whole in zip(turns["own"], turns["pipeline"], strict=True)
     ]
-    found["ratio"] = pipeline["photos_per_s"]["median"] / own["photos_per_s"]["median"]
-    found["ratio_range"] = [min(rounds), max(rounds)]
-    # Of all the cores that the workers could have used, in milliseconds for each photo.
+    figures["ratio"] = pipeline["photos_per_s"]["median"] / own["photos_per_s"]["median"]
+    figures["ratio_range"] = [min(rounds), max(rounds)]
+    # Core time of all workers, in milliseconds per photo.
     gap = workers * 1000 * (1 / pipeline["photos_per_s"]["median"] - 1 / own["photos_per_s"]["median"])
     process = pipeline["process_core_ms"] - own["process_core_ms"]
     stores = pipeline["store_core_ms"] - own["store_core_ms"]
     idle = pipeline["idle_core_ms"] - own["idle_core_ms"]
-    found["gap_core_ms"] = {
+    figures["gap_core_ms"] = {
         "all": gap,
         "object store": stores,
         "this process": process,
         "idle cores": idle,
         "others": gap - stores - process - idle,
     }
-    return found
+    return figures
 
 
-def _summed_up(turns: Sequence[Turn]) -> dict[str, Any]:
+def _summary(turns: Sequence[Turn]) -> dict[str, Any]:
     return {
         "photos_per_s": spread([turn.photos_per_s for turn in turns]),
         "process_core_ms": median(turn.process_core_ms for turn in turns),
@@ -54,12 +56,19 @@ def _summed_up(turns: Sequence[Turn]) -> dict[str, Any]:
 
 
 def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was promised, and whether this run kept it."""
-    found: list[dict[str, Any]] = []
+    """Compare this run with the targets."""
+    judged: list[dict[str, Any]] = []
 
-    def judge(what: str, value: float, wanted: float, *, at_least: bool) -> None:
-        kept = value >= wanted if at_least else value <= wanted
-        found.append({"what": what, "found": value, "wanted": wanted, "at_least": at_least, "kept": kept})
+    def judge(figure: str, measured: float, target: float, *, at_least: bool) -> None:
+        judged.append(
+            {
+                "figure": figure,
+                "measured": measured,
+                "target": target,
+                "at_least": at_least,
+                "met": measured >= target if at_least else measured <= target,
+            }
+        )
 
     for label, photos in results["photos"].items():
         judge(f"{label}: pipeline / classifier's own rate", photos["ratio"], SHARE, at_least=True)
@@ -70,15 +79,15 @@ def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
     judge(f"{between}: ms of claim + 4 verdicts", times, FLAT, at_least=False)
     rate = rows["drain_photos_per_s: largest / smallest"]
     judge(f"{between}: photos/s of the pipeline", rate, 1 / FLAT, at_least=True)
-    return found
+    return judged
 
 
 def as_text(results: dict[str, Any]) -> str:
-    made = results["made"]["machine"]
+    """Return a table for each kind of photos, one for the sizes of tables, and the targets."""
     lines = [
-        f"{made['processor']}, {made['cores']} cores; load {results['load_at_start']:.1f} at the start, "
+        f"{machine_kind(results['made']['machine'])}; load {results['load_at_start']:.1f} at the start, "
         f"{results['load_at_end']:.1f} at the end",
-        f"{results['network']}; {results['database']}; {results['workers']} workers, "
+        f"{results['model']}; {results['database']}; {results['workers']} workers, "
         f"{results['batch_photos']} photos in a batch; medians of {results['rounds']} rounds",
     ]
     for label, photos in results["photos"].items():
@@ -95,29 +104,31 @@ def as_text(results: dict[str, Any]) -> str:
     lines += ["", f"{'rows':>9} {'ms of claim + 4 verdicts':>25} {'range':>15} {'photos/s':>9} {'range':>15}"]
     for rows, ms in results["rows"]["claim_and_finish_4_ms"].items():
         rate = results["rows"]["drain_photos_per_s"].get(rows)
-        drained = f"{rate['median']:9.1f} {_range(rate)}" if rate else ""
-        lines.append(f"{rows:>9} {ms['median']:25.2f} {_range(ms)} {drained}".rstrip())
+        photos_per_s = f"{rate['median']:9.1f} {_range(rate)}" if rate else ""
+        lines.append(f"{rows:>9} {ms['median']:25.2f} {_range(ms)} {photos_per_s}".rstrip())
     lines.append("")
     for target in results["targets"]:
         sign = ">=" if target["at_least"] else "<="
-        verdict = "kept" if target["kept"] else "MISSED"
-        lines.append(f"{target['what']:55}{target['found']:8.3f}  {sign} {target['wanted']:<6.3g} {verdict}")
+        result = "met" if target["met"] else "MISSED"
+        lines.append(
+            f"{target['figure']:55}{target['measured']:8.3f}  {sign} {target['target']:<6.3g} {result}"
+        )
     return "\n".join(lines)
 
 
-def _row(name: str, found: dict[str, Any]) -> str:
-    rate, (low, high) = found["photos_per_s"], found["load"]
+def _row(name: str, figures: dict[str, Any]) -> str:
+    rate, (low, high) = figures["photos_per_s"], figures["load"]
     return (
-        f"{name:20}{rate['median']:9.1f} {_range(rate)} {found['process_core_ms']:8.1f} "
-        f"{found['store_core_ms']:13.1f} {f'{low:.1f}-{high:.1f}':>9}"
+        f"{name:20}{rate['median']:9.1f} {_range(rate)} {figures['process_core_ms']:8.1f} "
+        f"{figures['store_core_ms']:13.1f} {f'{low:.1f}-{high:.1f}':>9}"
     )
 
 
 def _gap(gap: dict[str, float]) -> str:
     parts = ", ".join(f"{name} {core_ms:.1f}" for name, core_ms in gap.items() if name != "all")
     share = f" ({gap['object store'] / gap['all']:.0%} of it the object store's)" if gap["all"] > 0 else ""
-    return f"the gap, core-ms a photo: {gap['all']:.1f} = {parts}{share}"
+    return f"the gap, core-ms per photo: {gap['all']:.1f} = {parts}{share}"
 
 
-def _range(found: dict[str, Any]) -> str:
-    return f"{found['min']:.1f}-{found['max']:.1f}".rjust(15)
+def _range(figures: dict[str, Any]) -> str:
+    return f"{figures['min']:.1f}-{figures['max']:.1f}".rjust(15)

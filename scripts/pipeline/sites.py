@@ -1,4 +1,4 @@
-"""Sites for the pipeline benchmark: a database each, and photos in one object store."""
+"""Sites for the pipeline benchmark: each has a database, and all share one object store."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from catloader.settings import Settings, variables
 from catloader.store.db.engine import utcnow
 from catloader.store.db.migrate import migrate
 from catloader.store.db.photos import NewPhoto
+from catloader.store.db.testing import fill, temporary_database
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
@@ -24,26 +25,25 @@ from checker.pipeline import LoadedModel
 from checker.ports import Classifier
 from checker.service import CheckerService
 from checker.values import Rendition
-from scripts.pipeline import rows as pipeline_rows
 
 
 class Stored(NamedTuple):
     """A photo whose objects are in the store."""
 
     new: NewPhoto
-    pictures: dict[Rendition, bytes]
+    renditions: dict[Rendition, bytes]
 
 
 class Site(NamedTuple):
-    """A site with a database of its own; the object store is everybody's."""
+    """A site with a database of its own."""
 
     services: Services
     checker: CheckerService
-    """Loads its network at the first ``drain``."""
+    """Loads its model at the first ``drain``."""
     owner_id: int
 
     def add(self, photos: Iterable[Stored]) -> datetime:
-        """As the site does it: reserved, then recorded; when it began."""
+        """Reserve and record the photos, as an upload does; return the time of the first."""
         began = utcnow()
         for photo in photos:
             new, now = replace(photo.new, owner_id=self.owner_id), utcnow()
@@ -69,15 +69,17 @@ def lent(loaded: LoadedModel) -> LoadedModel:
 
 
 @contextmanager
-def site(
+def open_site(
     settings: Settings, name: str, load: Callable[[], LoadedModel], *, rows: int = 0, pending: int = 0
 ) -> Iterator[Site]:
-    """
+    """Open a site with a new database.
+
     Args:
-        settings: with an S3 server; its ``database_url`` names a PostgreSQL server, or nothing: SQLite.
-        rows: photos without pictures that the table is filled with, ``pending`` of them to be checked.
+        settings: with an S3 server; ``database_url`` names a PostgreSQL server, or nothing: SQLite.
+        load: makes the model at the first check.
+        rows: photos without objects to fill the table with, ``pending`` of them unchecked.
     """
-    with pipeline_rows.database(settings.database_url.get_secret_value(), settings.data_dir, name) as url:
+    with temporary_database(settings.database_url.get_secret_value(), settings.data_dir, name) as url:
         services = build(settings.with_changes(database_url=url), checker=False)
         checker = CheckerService(
             services.queue,
@@ -90,7 +92,7 @@ def site(
         try:
             migrate(services.engine)
             owner = services.users.create("owner@example.org", "no password", utcnow())
-            pipeline_rows.fill(url, owner.id, rows, pending)
+            fill(url, owner.id, rows, pending)
             yield Site(services, checker, owner.id)
         finally:
             checker.close(timeout_s=1.0)
@@ -98,33 +100,33 @@ def site(
 
 
 def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> list[Stored]:
-    """``count`` photos of these pictures, put into the store."""
+    """Put ``count`` photos into the store, the same ones again after the last."""
     photos = []
-    for picture in itertools.islice(itertools.cycle(prepared), count):
+    for photo in itertools.islice(itertools.cycle(prepared), count):
         new = NewPhoto(
             owner_id=0,
             caption="",
             photo_key=f"{os.urandom(16).hex()}.jpg",
             thumbnail_key=f"{os.urandom(16).hex()}.jpg",
-            width_px=picture.width_px,
-            height_px=picture.height_px,
-            size_bytes=len(picture.photo),
-            thumbnail_px=picture.thumbnail_px,
-            crop_left_px=picture.crop.left,
-            crop_top_px=picture.crop.top,
-            crop_side_px=picture.crop.side,
-            sha256=picture.sha256,
-            thumbnail_sha256=picture.thumbnail_sha256,
+            width_px=photo.width_px,
+            height_px=photo.height_px,
+            size_bytes=len(photo.photo),
+            thumbnail_px=photo.thumbnail_px,
+            crop_left_px=photo.crop.left,
+            crop_top_px=photo.crop.top,
+            crop_side_px=photo.crop.side,
+            sha256=photo.sha256,
+            thumbnail_sha256=photo.thumbnail_sha256,
         )
-        objects.put(ObjectKind.PHOTO, new.photo_key, picture.photo)
-        objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, picture.thumbnail)
-        photos.append(Stored(new, {Rendition.PHOTO: picture.photo, Rendition.THUMBNAIL: picture.thumbnail}))
+        objects.put(ObjectKind.PHOTO, new.photo_key, photo.photo)
+        objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, photo.thumbnail)
+        photos.append(Stored(new, {Rendition.PHOTO: photo.photo, Rendition.THUMBNAIL: photo.thumbnail}))
     return photos
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
-    """How photos are checked, as the environment says; everything else new and in ``folder``."""
-    checking = {name for one in variables() if one.section == "Checking" for name in one.names}
+    """Return settings that check photos as the environment says; everything else is new and in ``folder``."""
+    checking = {name for variable in variables() if variable.section == "Checking" for name in variable.names}
     environment = {name: value for name, value in os.environ.items() if name in checking}
     settings = Settings.from_environment(environment, data_dir=folder, dispatch="off", **changes)
     return settings.with_changes(workers=settings.workers or available_cores())

@@ -1,4 +1,4 @@
-"""Turns of the pipeline benchmark: the seconds that so many photos took, and whose time it was."""
+"""Turns of the pipeline benchmark: the rate of checks, and the core time of each process."""
 
 from __future__ import annotations
 
@@ -18,38 +18,44 @@ from checker.values import Claim
 from scripts.pipeline.sites import Site, Stored
 
 if TYPE_CHECKING:
-    import psutil  # of requirements-bench.txt: the script must start without it, and say so
+    import psutil  # of requirements-bench.txt: the script must start without it, to name it as missing
 
 
 class Turn(NamedTuple):
+    """One measurement; core times are per photo."""
+
     photos_per_s: float
     process_core_ms: float
-    """For each photo, as the next one."""
+    """Of this process."""
     store_core_ms: float
+    """Of the object store."""
     idle_core_ms: float
-    """Of all cores: nobody had anything to do on them."""
+    """Of all cores without work."""
     load: float
 
 
-def _turn(work: Callable[[], int], wanted: int) -> Turn:
-    """
+def _turn(work: Callable[[], int], photos: int) -> Turn:
+    """Measure ``work``, which returns the number of verdicts.
+
     Raises:
-        RuntimeError: not every photo got its verdict; a rate would mean nothing.
+        RuntimeError: not every photo got a verdict; a rate would mean nothing.
     """
     import psutil
 
-    ours = psutil.Process()
-    processes = [ours, next(child for child in ours.children() if child.name() == "weed")]
-    before_idle_s, before_s = psutil.cpu_times().idle, [_core_s(process) for process in processes]
+    process = psutil.Process()
+    processes = [process, next(child for child in process.children() if child.name() == "weed")]
+    before_idle_s, before_s = psutil.cpu_times().idle, [_core_s(one) for one in processes]
     started_s = time.perf_counter()
     finished = work()
     took_s = time.perf_counter() - started_s
     idle_s = psutil.cpu_times().idle - before_idle_s
-    own_s, store_s = (_core_s(now) - then_s for now, then_s in zip(processes, before_s, strict=True))
-    if finished != wanted:
-        raise RuntimeError(f"{finished} of {wanted} photos got a verdict.")
-    each = 1000 / wanted
-    return Turn(wanted / took_s, own_s * each, store_s * each, idle_s * each, os.getloadavg()[0])
+    own_s, store_s = (
+        _core_s(one) - one_before_s for one, one_before_s in zip(processes, before_s, strict=True)
+    )
+    if finished != photos:
+        raise RuntimeError(f"{finished} of {photos} photos got a verdict.")
+    each = 1000 / photos
+    return Turn(photos / took_s, own_s * each, store_s * each, idle_s * each, os.getloadavg()[0])
 
 
 def _core_s(process: psutil.Process) -> float:
@@ -58,14 +64,14 @@ def _core_s(process: psutil.Process) -> float:
 
 
 def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) -> Turn:
-    """The classifier's own work: these photos from memory."""
+    """Check these photos from memory: the classifier's own rate."""
     claims = [
         Claim(number, "", photo.new.photo_key, photo.new.thumbnail_key, 1)
         for number, photo in enumerate(photos)
     ]
     source = InMemoryImageSource()
     for claim, photo in zip(claims, photos, strict=True):
-        source.put(claim, photo.pictures)
+        source.put(claim, photo.renditions)
     size = settings.batch_photos
     batches = [claims[first : first + size] for first in range(0, len(claims), size)]
 
@@ -77,20 +83,20 @@ def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) 
     return _turn(work, len(photos))
 
 
-def drain(here: Site, photos: int, since: datetime) -> Turn:
-    """All photos checked ``since`` then are set back, as by the site's own command, and checked again."""
-    if Rechecks(here.services.engine).requeue(RecheckFilter(since=since), utcnow()) != photos:
-        raise RuntimeError("Other photos than those with pictures would be checked, too.")
-    return _turn(here.checker.drain, photos)
+def recheck(site: Site, photos: int, since: datetime) -> Turn:
+    """Requeue all photos checked ``since`` then, as the site's own command does, and check them again."""
+    if Rechecks(site.services.engine).requeue(RecheckFilter(since=since), utcnow()) != photos:
+        raise RuntimeError("Photos without objects would be checked too.")
+    return _turn(site.checker.drain, photos)
 
 
 def compare(turns: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[Turn]]:
-    """Each in its turn, after one that is not counted; each is the first as often as the others."""
-    found: dict[str, list[Turn]] = {name: [] for name in turns}
+    """Take turns ``rounds`` times, after a round that is not counted; each is first equally often."""
+    taken: dict[str, list[Turn]] = {name: [] for name in turns}
     order = list(turns.items())
     for number in range(rounds + 1):
         for name, turn in order[number % len(order) :] + order[: number % len(order)]:
-            took = turn()
+            measured = turn()
             if number:
-                found[name].append(took)
-    return found
+                taken[name].append(measured)
+    return taken

@@ -90,9 +90,12 @@ def test_variants_whose_package_is_missing_are_not_prepared(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--database-url", "nonsense"], "--database-url takes postgresql://user:password@host/name"),
-        (["--database-url", "sqlite:///x"], "--database-url takes postgresql://user:password@host/name"),
-        (["--database-url", "postgresql://u:hunter2@h:x/n"], "takes postgresql://user:password@host/name"),
+        (["--database-url", "nonsense"], "a database server is postgresql://user:password@host/name"),
+        (["--database-url", "sqlite:///x"], "a database server is postgresql://user:password@host/name"),
+        (
+            ["--database-url", "postgresql://u:hunter2@h:x/n"],
+            "a database server is postgresql://user:password@host/name",
+        ),
         (
             ["--database-url", "postgresql://u:hunter2@127.0.0.1:1/n"],
             "The database postgresql+psycopg://u:***@127.0.0.1:1/n does not answer: ",

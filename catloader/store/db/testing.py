@@ -1,4 +1,4 @@
-"""Databases for the pipeline benchmark, with as many rows as a site has after years, made in seconds."""
+"""Made-up databases for benchmarks and tests: as many rows as a site has after years, made in seconds."""
 
 from __future__ import annotations
 
@@ -27,41 +27,42 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from catloader.errors import SettingError, StartupError
 from catloader.store.db.engine import make_engine, reading, utcnow, writing
 from catloader.store.db.queue_sql import log_row
 from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.utc_datetime import UtcDateTime
 from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
-from scripts.command_line import CannotRun
 
-_AT_ONCE = 50_000
-_LOGGED = 4
-"""One in so many of the finished rows has its log row: a kilobyte, three times as much as the photo's."""
+_ROWS_PER_STATEMENT = 50_000
+_LOGGED_SHARE = 4
+"""One in so many finished rows has a log row: a kilobyte, three times as much as the photo's row."""
 LONG_AGO = timedelta(days=365)
 
 
 @contextmanager
-def database(server_url: str, folder: Path, name: str) -> Iterator[str]:
-    """The URL of a new, empty database, gone afterwards (SQLite's with ``folder``); no other is touched.
+def temporary_database(server_url: str, folder: Path, name: str) -> Iterator[str]:
+    """Yield the URL of a new, empty database, and drop it afterwards; SQLite's file goes with ``folder``.
 
     Args:
-        server_url: a PostgreSQL database whose user may make others beside it; empty: SQLite in ``folder``.
+        server_url: a PostgreSQL database whose user may create others; empty: SQLite in ``folder``.
     Raises:
-        CannotRun, StoreUnavailable: no such URL, no answer, or no right to make one.
+        SettingError: this is no such URL.
+        StartupError, StoreUnavailable: no right to create a database, or no answer.
     """
-    ours = f"catloader_bench_{name}_{secrets.token_hex(4)}"
+    database = f"catloader_bench_{name}_{secrets.token_hex(4)}"
     if not server_url:
-        yield f"sqlite:///{folder / ours}.sqlite3"
+        yield f"sqlite:///{folder / database}.sqlite3"
         return
     url = _postgresql(server_url)
     server = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
     try:
-        _make(server, ours)
+        _create(server, database)
         try:
-            yield url.set(database=ours).render_as_string(hide_password=False)
+            yield url.set(database=database).render_as_string(hide_password=False)
         finally:
             with reading(server) as connection:
-                connection.execute(text(f"DROP DATABASE {ours} WITH (FORCE)"))
+                connection.execute(text(f"DROP DATABASE {database} WITH (FORCE)"))
     finally:
         server.dispose()
 
@@ -72,38 +73,38 @@ def _postgresql(server_url: str) -> URL:
         if url.get_backend_name() in ("postgres", "postgresql"):
             return url.set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):
-        pass  # its words may show the password
-    raise CannotRun("--database-url takes postgresql://user:password@host/name")
+        pass  # their texts may show the password
+    raise SettingError("The URL of a database server is postgresql://user:password@host/name.")
 
 
-def _make(server: Engine, name: str) -> None:
+def _create(server: Engine, database: str) -> None:
     try:
         with reading(server) as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"CREATE DATABASE {database}"))
     except DBAPIError as error:
-        why = str(error.orig).partition("\n")[0]
-        raise CannotRun(f"the database server makes no new database for this user: {why}") from error
+        reason = str(error.orig).partition("\n")[0]
+        raise StartupError(f"This user may not create a database on the server: {reason}") from error
 
 
 def fill(url: str, owner_id: int, rows: int, pending: int) -> None:
-    """``rows`` photos, the last ``pending`` of them still to be checked; their pictures do not exist."""
+    """Insert ``rows`` photos without objects, the last ``pending`` of them unchecked."""
     engine = make_engine(url)
     sqlite = engine.dialect.name == "sqlite"
     if sqlite:
-        with engine.connect() as connection:  # of this engine only: who measures has the site's own
+        with engine.connect() as connection:  # of this engine only: the measured one has the site's own cache
             connection.exec_driver_sql("PRAGMA cache_size=-262144")
-    for first in range(0, rows, _AT_ONCE):
-        _insert(engine, owner_id, first, min(rows, first + _AT_ONCE), rows - pending)
+    for first in range(0, rows, _ROWS_PER_STATEMENT):
+        _insert(engine, owner_id, first, min(rows, first + _ROWS_PER_STATEMENT), rows - pending)
     if not sqlite:
-        # What the server itself does within a minute of so many inserts.
+        # The server would do this by itself within a minute of so many inserts.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
     engine.dispose()
-    os.sync()  # or the kernel writes while we measure
+    os.sync()  # or the kernel writes during the measurement
 
 
 def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) -> None:
-    """Rows ``first`` to ``end`` (not included) of which those below ``finished`` have their verdict."""
+    """Insert rows ``first`` to ``end`` (exclusive); those below ``finished`` have a verdict."""
     then = literal(utcnow() - LONG_AGO, UtcDateTime())
     number = select(literal(first).label("i")).cte("numbers", recursive=True)
     number = number.union_all(select(number.c.i + 1).where(number.c.i + 1 < end))
@@ -112,8 +113,8 @@ def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) 
     columns: dict[str, Any] = {
         "owner_id": literal(owner_id),
         "caption": literal("A photo with a caption of usual length"),
-        "photo_key": _key(engine),
-        "thumbnail_key": _key(engine),
+        "photo_key": _random_key(engine),
+        "thumbnail_key": _random_key(engine),
         **{name: literal(500) for name in ("width_px", "height_px", "thumbnail_px", "crop_side_px")},
         **{name: literal(0) for name in ("crop_left_px", "crop_top_px")},
         "size_bytes": literal(50_000),
@@ -128,25 +129,30 @@ def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) 
     }
     with writing(engine) as connection:
         connection.execute(insert(photos).from_select(list(columns), select(*columns.values())))
-        some = (photos.c.id % _LOGGED == 0) & (photos.c.id > first) & photos.c.checked_at.is_not(None)
+        logged = (photos.c.id % _LOGGED_SHARE == 0) & (photos.c.id > first) & photos.c.checked_at.is_not(None)
         log = {
             name: literal(value, check_log.c[name].type)
             for name, value in _log_row(utcnow() - LONG_AGO).items()
         }
-        connection.execute(
-            insert(check_log).from_select(["photo_id", *log], select(photos.c.id, *log.values()).where(some))
-        )
+        rows = select(photos.c.id, *log.values()).where(logged)
+        connection.execute(insert(check_log).from_select(["photo_id", *log], rows))
 
 
-def _key(engine: Engine) -> ColumnElement[str]:
-    """Random, as an upload's: keys in order would make for indexes that are cheaper than a site's."""
+def _random_key(engine: Engine) -> ColumnElement[str]:
+    """Return a random key, as an upload's: sorted keys would make cheaper indexes than a site's."""
     if engine.dialect.name == "sqlite":
         return func.lower(func.hex(func.randomblob(16))) + ".jpg"
     return func.replace(cast(func.gen_random_uuid(), String), "-", "") + ".jpg"
 
 
-def outcome(claim: Claim) -> Outcome:
-    """What a network would say of a photo, as long as such words are."""
+def _log_row(finished_at: datetime) -> dict[str, Any]:
+    row = log_row(made_up_outcome(Claim(0, "", "", "", 1)))
+    del row["photo_id"]
+    return {**{name: value for name, value in row.items() if value is not None}, "finished_at": finished_at}
+
+
+def made_up_outcome(claim: Claim) -> Outcome:
+    """Return an outcome whose texts are as long as a model's."""
     labels = tuple(Label(281 + place, f"a class of ImageNet, number {place}", 0.2) for place in range(5))
     scores = {label.name: label.confidence for label in labels}
     decision = Decision(
@@ -173,9 +179,3 @@ def outcome(claim: Claim) -> Outcome:
         batch_size=8,
         ms=dict.fromkeys(stages, 12.3),
     )
-
-
-def _log_row(finished_at: datetime) -> dict[str, Any]:
-    row = log_row(outcome(Claim(0, "", "", "", 1)))
-    del row["photo_id"]
-    return {**{name: value for name, value in row.items() if value is not None}, "finished_at": finished_at}

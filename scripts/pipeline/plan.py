@@ -1,0 +1,37 @@
+"""Extent of one run of the pipeline benchmark; imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CLAIMED = 4
+"""Photos claimed and finished at once in part B."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Rounds, photos and sizes of tables."""
+
+    rounds: int = 7
+    photos: int = 400
+    """In one turn."""
+    rows: Sequence[int] = (1_000, 10_000, 100_000, 1_000_000)
+    cycles: int = 200
+    """Times that ``CLAIMED`` photos are claimed and finished, at each size."""
+    folder: Path | None = None
+    """Real photos for part A."""
+
+    @property
+    def pending(self) -> int:
+        """Photos that part B checks: the smallest table has at least these."""
+        return CLAIMED * (self.cycles + self.warm_up)
+
+    @property
+    def warm_up(self) -> int:
+        """Cycles that are not counted."""
+        return self.cycles // 10 + 1
+
+
+QUICK = Plan(rounds=5, photos=80, rows=(1_000, 100_000), cycles=80)
