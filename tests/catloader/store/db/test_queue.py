@@ -41,10 +41,10 @@ def queue(engine: Engine, clock: Clock) -> SqlCheckQueue:
     return SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=10, now=clock)
 
 
-def image(engine: Engine, id: int) -> Photo:
-    found = Photos(engine).by_id(id)
-    assert found
-    return found
+def row_of(engine: Engine, id: int) -> Photo:
+    row = Photos(engine).by_id(id)
+    assert row
+    return row
 
 
 def log(engine: Engine) -> list[Any]:
@@ -55,7 +55,7 @@ def log(engine: Engine) -> list[Any]:
 def test_claim_writes_its_token_and_lease(engine: Engine, queue: SqlCheckQueue) -> None:
     (id,) = add_photos(engine, 1, START)
     (claim,) = queue.claim(10)
-    row = image(engine, id)
+    row = row_of(engine, id)
     assert (row.status, row.claim_token, row.lease_until) == (
         "checking",
         claim.token,
@@ -68,7 +68,7 @@ def test_verdict_and_log_row_are_written_in_full(engine: Engine, queue: SqlCheck
     (claim,) = queue.claim(1)
     clock.advance(2)
     assert queue.finish([decided(claim)]) == [True]
-    row = image(engine, id)
+    row = row_of(engine, id)
     assert (row.status, row.score, row.calibrated, row.checked_at) == ("cat", 0.9, True, clock.now)
     assert (row.claim_token, row.lease_until, row.attempts, row.check_error) == (None, None, 1, None)
     record = CheckLog(engine).latest(id)
@@ -99,9 +99,9 @@ def test_batch_is_one_transaction_and_each_outcome_gets_its_own_row(
     ]
     with pytest.raises((StatementError, TypeError)):  # nothing of it is written
         queue.finish([outcomes[2], replace(decided(cat), ms={"total": object()})])  # type: ignore[dict-item]
-    assert [image(engine, id).status for id in ids] == ["checking"] * 4
+    assert [row_of(engine, id).status for id in ids] == ["checking"] * 4
     assert queue.finish(outcomes) == [False, True, True, True]
-    assert [image(engine, id).status for id in ids] == ["unreadable", "cat", "checking", "pending"]
+    assert [row_of(engine, id).status for id in ids] == ["unreadable", "cat", "checking", "pending"]
     logged = [CheckLog(engine).latest(id) for id in ids]
     assert [record and (record.verdict, record.score) for record in logged] == [
         ("unreadable", None),
@@ -120,7 +120,7 @@ def test_verdict_without_a_measured_profile_is_marked_uncalibrated(
     outcome = decided(claim)
     assert outcome.decision
     queue.finish([replace(outcome, decision=replace(outcome.decision, profile_id="uncalibrated"))])
-    assert image(engine, id).calibrated is False
+    assert row_of(engine, id).calibrated is False
 
 
 def test_error_is_kept_and_checked_at_is_set_only_at_the_end(
@@ -130,12 +130,12 @@ def test_error_is_kept_and_checked_at_is_set_only_at_the_end(
     for wait_s in (10, 20):
         (claim,) = queue.claim(1)
         assert queue.finish([failed(claim, retryable=True)]) == [True]
-        row = image(engine, id)
+        row = row_of(engine, id)
         assert (row.status, row.check_error, row.checked_at) == ("pending", "It did not work.", None)
         clock.advance(wait_s)
     (claim,) = queue.claim(1)
     queue.finish([failed(claim, retryable=True)])
-    row = image(engine, id)
+    row = row_of(engine, id)
     assert (row.status, row.check_error, row.checked_at) == ("failed", "It did not work.", clock.now)
 
 
@@ -143,7 +143,7 @@ def test_unreadable_photo_keeps_its_error(engine: Engine, queue: SqlCheckQueue) 
     (id,) = add_photos(engine, 1, START)
     (claim,) = queue.claim(1)
     assert queue.finish([failed(claim, unreadable=True)]) == [True]
-    assert (image(engine, id).status, image(engine, id).check_error) == ("unreadable", "It did not work.")
+    assert (row_of(engine, id).status, row_of(engine, id).check_error) == ("unreadable", "It did not work.")
 
 
 def test_stale_token_changes_no_column(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
@@ -151,11 +151,11 @@ def test_stale_token_changes_no_column(engine: Engine, queue: SqlCheckQueue, clo
     (old,) = queue.claim(1)
     clock.advance(61)
     queue.claim(1)
-    before = (image(engine, id), log(engine))
+    before = (row_of(engine, id), log(engine))
     assert queue.finish([decided(old, Verdict.NOT_CAT)]) == [False]
     assert queue.finish([failed(old, retryable=True)]) == [False]
     queue.release([old])
-    assert (image(engine, id), log(engine)) == before
+    assert (row_of(engine, id), log(engine)) == before
 
 
 def test_photo_that_kills_its_checker_keeps_the_reason(
@@ -166,7 +166,7 @@ def test_photo_that_kills_its_checker_keeps_the_reason(
         queue.claim(1)
         clock.advance(61)
     assert queue.claim(5) == []
-    row = image(engine, id)
+    row = row_of(engine, id)
     assert (row.status, row.check_error, row.checked_at, row.claim_token) == (
         "failed",
         "The checker stopped in the middle of this photo 3 times.",
@@ -178,7 +178,7 @@ def test_photo_that_kills_its_checker_keeps_the_reason(
 def test_release_takes_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
     ids = add_photos(engine, 3, START)
     queue.release(queue.claim(3)[:2])
-    assert [image(engine, id).attempts for id in ids] == [0, 0, 1]
+    assert [row_of(engine, id).attempts for id in ids] == [0, 0, 1]
 
 
 def test_human_verdict_outranks_every_outcome(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
@@ -191,14 +191,14 @@ def test_human_verdict_outranks_every_outcome(engine: Engine, queue: SqlCheckQue
     queue.release([by_id[ids[2]]])
     clock.advance(61)
     assert queue.claim(4) == []
-    assert [image(engine, id).status for id in ids] == ["not_cat"] * 4
-    assert image(engine, ids[0]).score == 0.9
+    assert [row_of(engine, id).status for id in ids] == ["not_cat"] * 4
+    assert row_of(engine, ids[0]).score == 0.9
 
 
 def test_verdict_is_not_written_without_its_log_row(engine: Engine, queue: SqlCheckQueue) -> None:
     (id,) = add_photos(engine, 1, START)
     (claim,) = queue.claim(1)
-    before = image(engine, id)
+    before = row_of(engine, id)
     with writing(engine) as connection:
         connection.execute(text("ALTER TABLE check_log RENAME COLUMN profile_id TO gone"))
     try:
@@ -208,7 +208,7 @@ def test_verdict_is_not_written_without_its_log_row(engine: Engine, queue: SqlCh
         engine.dispose()  # another pooled SQLite connection may still have the old schema cached
         with writing(engine) as connection:
             connection.execute(text("ALTER TABLE check_log RENAME COLUMN gone TO profile_id"))
-    assert image(engine, id) == before
+    assert row_of(engine, id) == before
     assert queue.finish([decided(claim)]) == [True]
 
 
@@ -242,16 +242,16 @@ from checker.values import Outcome
 engine = make_engine(sys.argv[1])
 queue = SqlCheckQueue(engine, lease_s=600, max_attempts=3, backoff_s=1)
 def work(_):
-    mine = []
+    finished = []
     while claims := queue.claim(7):
         for claim in claims:
             assert queue.finish([Outcome(claim=claim, error="seen")]) == [True]
-            mine.append(claim.photo_id)
-    return mine
+            finished.append(claim.photo_id)
+    return finished
 sys.stdin.readline()
 with ThreadPoolExecutor(4) as pool:
-    for mine in pool.map(work, range(4)):
-        print(*mine, sep="\\n")
+    for finished in pool.map(work, range(4)):
+        print(*finished, sep="\\n")
 engine.dispose()
 """
 
@@ -272,9 +272,9 @@ def test_many_processes_and_threads_take_every_photo_once(engine: Engine) -> Non
     url = engine.url.render_as_string(hide_password=False)
     processes = [_python(_CLAIMER, url) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        said = list(pool.map(lambda process: process.communicate("go\n", timeout=120), processes))
-    assert [errors for _, errors in said] == [""] * 3
-    taken = Counter(int(line) for output, _ in said for line in output.split())
+        outputs = list(pool.map(lambda process: process.communicate("go\n", timeout=120), processes))
+    assert [errors for _, errors in outputs] == [""] * 3
+    taken = Counter(int(line) for output, _ in outputs for line in output.split())
     assert taken == Counter(ids)
     assert Counter(row.photo_id for row in log(engine)) == Counter(ids)
 
@@ -299,13 +299,13 @@ def test_every_photo_gets_its_verdict_after_kill_9(engine: Engine, clock: Clock)
     assert victim.stdout and victim.stdout.readline() == "in the middle\n"
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
-    lease_until = max(filter(None, (image(engine, id).lease_until for id in ids)))
+    lease_until = max(filter(None, (row_of(engine, id).lease_until for id in ids)))
     clock.now = lease_until + timedelta(seconds=1)
     queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=10, now=clock)
     claims = queue.claim(100)
     assert sorted(claim.photo_id for claim in claims) == ids[1:]
     assert all(queue.finish([decided(claim)]) == [True] for claim in claims)
-    assert [image(engine, id).status for id in ids] == ["failed"] + ["cat"] * 9
+    assert [row_of(engine, id).status for id in ids] == ["failed"] + ["cat"] * 9
 
 
 def _plans(engine: Engine, use: Callable[[], object]) -> str:

@@ -71,8 +71,8 @@ def test_deleting_an_account_deletes_its_rows_and_marks_its_objects_as_due(engin
     own = [add_photo(engine, user.id) for _ in range(3)]
     other_photo = add_photo(engine, other.id)
     store = Photos(engine)
-    keys = {(ObjectKind.PHOTO, image.photo_key) for image in store.of_owner(user.id, None, 9)}
-    keys |= {(ObjectKind.THUMBNAIL, image.thumbnail_key) for image in store.of_owner(user.id, None, 9)}
+    keys = {(ObjectKind.PHOTO, photo.photo_key) for photo in store.of_owner(user.id, None, 9)}
+    keys |= {(ObjectKind.THUMBNAIL, photo.thumbnail_key) for photo in store.of_owner(user.id, None, 9)}
     with writing(engine) as connection:
         log = {"attempt": 1, "finished_at": _NOW}
         connection.execute(insert(check_log), [{**log, "photo_id": id} for id in (own[0], other_photo)])
@@ -102,7 +102,7 @@ def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine:
         uploads: list[Future[int]] = []
 
         def upload_now(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-            if statement.startswith("DELETE FROM images"):  # no photo was found; the account is next
+            if statement.startswith("DELETE FROM images"):  # the photos are gone; the account is next
                 uploads.append(pool.submit(store.add, new, utcnow()))
                 with contextlib.suppress(TimeoutError):
                     uploads[0].exception(timeout=0.5)  # it waits for the account, or is done

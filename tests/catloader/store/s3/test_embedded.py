@@ -143,7 +143,7 @@ def _status(url: str) -> int:
 def test_server_dies_with_a_killed_parent_and_the_next_start_works(
     tmp_path: Path, started: Callable[[], EmbeddedS3]
 ) -> None:
-    # An empty HOME, and a proxy that must not be asked.
+    # An empty HOME, and a proxy that must not be used.
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(_ROOT),
