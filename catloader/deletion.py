@@ -46,7 +46,7 @@ class DeletionWorker:
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
 
-    def delete_due(self) -> int:
+    def work_off(self) -> int:
         """Delete all objects that are due; return their number.
 
         The first failure ends the pass: with a store that is away, every other object would wait for the
@@ -62,8 +62,7 @@ class DeletionWorker:
                     self._delete(entry)
                     done.append(entry.id)
             except CatLoaderError as error:
-                # Bounded: after 43 days of failures 2**attempts is no float any more.
-                retry_s = min(self._sweep_s * 2 ** min(entry.attempts, 20), _MAX_RETRY_S)
+                retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
                 self._ledger.failed(entry.id, str(error), self._now(), retry_s)
                 logger.warning("deletions from S3 are postponed: %s", error)
                 return deleted + len(done)
@@ -81,7 +80,7 @@ class DeletionWorker:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                if deleted := self.delete_due():
+                if deleted := self.work_off():
                     logger.info("deleted %d object%s from S3", deleted, "" if deleted == 1 else "s")
             except Exception:  # the top of a thread, which must go on
                 logger.exception("the deletion ledger could not be processed; retrying later")

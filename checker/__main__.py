@@ -11,54 +11,57 @@ import warnings
 from collections.abc import Sequence
 
 from checker.errors import CheckerError
-from checker.folder.arguments import INTERRUPTED, READER_GONE, parse, refuse
+from checker.folder.arguments import INTERRUPTED, READER_GONE, CheckOptions, ExplainOptions, parse, refuse
 from models.errors import ModelsError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns the exit code."""
-    if sys.stderr is None:  # closed by who started us, as is stdout below
+    """Run the tool; return the exit code."""
+    if sys.stderr is None:  # closed by the calling process, as stdout may be
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
-    try:
-        options = parse(sys.argv[1:] if argv is None else argv)
-    except SystemExit as stop:  # argparse: 0 after --help, 2 for anything wrong
-        return int(stop.code or 0)
-    if sys.stdout is None and not options.explains:
+    options = parse(sys.argv[1:] if argv is None else argv)
+    if isinstance(options, int):
+        return options
+    if sys.stdout is None and isinstance(options, CheckOptions):
         return refuse("There is nowhere to write to: the standard output is closed.")
     with warnings.catch_warnings():
         if not options.verbose:
-            # Pillow's remarks on odd files would tear the table; what matters about a file is in its row.
+            # Pillow's warnings about odd files would tear the table; errors are in the rows.
             warnings.simplefilter("ignore")
         logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL)
-        try:
-            # Not before: numpy and Pillow take their time, and torch, further on, seconds.
-            from checker.folder import commands
-
-            return commands.explain(options) if options.explains else commands.check(options)
-        except (CheckerError, ModelsError) as error:
-            return refuse(str(error))
-        except ModuleNotFoundError as error:
-            return refuse(f"{error.name} is not installed; `pip install -r requirements.txt` brings it.")
-        except KeyboardInterrupt:
-            return INTERRUPTED
-        except BrokenPipeError:
-            # Python flushes once more at its end, and would complain then.
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return READER_GONE
-        except OSError as error:  # what goes wrong with files is told in their rows
-            return refuse(f"The output can't be written: {error.strerror or error}.")
+        return _run(options)
 
 
-def _interrupted(*_: object) -> None:
-    """The first Ctrl-C ends it in order; a second one does not wait for that."""
+def _run(options: CheckOptions | ExplainOptions) -> int:
+    try:
+        # Not before: importing numpy and Pillow takes time, and torch, further on, seconds.
+        from checker.folder import commands
+
+        return commands.check(options) if isinstance(options, CheckOptions) else commands.explain(options)
+    except (CheckerError, ModelsError) as error:
+        return refuse(str(error))
+    except ModuleNotFoundError as error:
+        return refuse(f"{error.name} is not installed; `pip install -r requirements.txt` installs it.")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at its end, and would complain then.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    except OSError as error:  # errors of files are in their rows
+        return refuse(f"The output can't be written: {error.strerror or error}.")
+
+
+def _interrupt(*_: object) -> None:
+    """End in order at the first Ctrl-C, and at once at a second one."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
-        signal.signal(signal.SIGINT, _interrupted)
+        signal.signal(signal.SIGINT, _interrupt)
     code = main()
     if code == INTERRUPTED:
         # Python resets the handler while it ends: a second Ctrl-C then would be the process's exit status.

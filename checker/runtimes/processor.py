@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
-# The values of ONEDNN_MAX_CPU_ISA without VNNI, bf16 and AMX.
+# The values of oneDNN's variable without VNNI, bf16 and AMX.
 _PLAIN_ISAS = ("SSE41", "AVX", "AVX2", "AVX512_CORE")
 
 

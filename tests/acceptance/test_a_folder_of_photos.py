@@ -20,9 +20,9 @@ from PIL import Image
 
 from tests.support.processor import served_variants
 
-PICTURES = Path(skimage.__file__).parent / "data"
+PHOTOS = Path(skimage.__file__).parent / "data"
 ROOT = Path(__file__).resolve().parents[2]
-CAT, COFFEE = str(PICTURES / "chelsea.png"), str(PICTURES / "coffee.png")
+CAT, COFFEE = str(PHOTOS / "chelsea.png"), str(PHOTOS / "coffee.png")
 LITE = ("--model", "efficientnet_lite0", "--device", "cpu")
 
 
@@ -40,13 +40,13 @@ def _start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """More photos than are checked in the time a test waits."""
+    """A folder with more photos than are checked while a test waits."""
     for number in range(3000):
         (tmp_path / f"{number:04}.png").symlink_to(CAT)
     return tmp_path
 
 
-def test_json_is_utf_8_whatever_the_terminal_is(tmp_path: Path) -> None:
+def test_json_is_utf_8_in_any_locale(tmp_path: Path) -> None:
     (tmp_path / "chat-é.png").symlink_to(CAT)
     done = _run(
         "--json",
@@ -65,9 +65,10 @@ def test_json_is_utf_8_whatever_the_terminal_is(tmp_path: Path) -> None:
     assert done.stderr.startswith("3 files: 2 cat, 1 not_cat")
 
 
-def test_table_and_csv_and_what_is_unreadable(tmp_path: Path) -> None:
+def test_table_and_csv_list_verdicts_and_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to(CAT)
-    (tmp_path / "b.jpg").write_text("no picture")
+    (tmp_path / "b.jpg").write_text("not a photo")
+    (tmp_path / "notes.txt").touch()
     table = _run(*LITE, str(tmp_path))
     assert table.returncode == 1
     comment, header, *lines = table.stdout.splitlines()
@@ -77,7 +78,8 @@ def test_table_and_csv_and_what_is_unreadable(tmp_path: Path) -> None:
     assert header.split() == ["VERDICT", "SCORE", "LOOKS", "LIKE", "PATH"]
     assert [line.split()[0] for line in lines] == ["cat", "unreadable"]
     assert lines[1].endswith("b.jpg: This is not a photo, or not in a format that can be decoded.")
-    assert "\x1b" not in table.stdout + table.stderr, "progress is for terminals"
+    assert "\x1b" not in table.stdout + table.stderr, "colours and progress are for terminals"
+    assert table.stderr.endswith("1 file skipped (not photos)\n")
 
     listed = _run("--csv", *LITE, str(tmp_path))
     assert listed.returncode == 1
@@ -98,37 +100,37 @@ def test_another_subject_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["/no/such/folder"], "There is no /no/such/folder."),
         (["--model", "resnet9000", CAT], "There is no model called 'resnet9000'"),
         (["--model", "resnet50", "--weights-dir", "/no/such/folder", CAT], "resnet50 are not on disk"),
         (["--subject", "unicorn", CAT], "no subject 'unicorn'"),
-        (["--json", "--csv", CAT], "not allowed with"),
-        ([], "the following arguments are required: PATH"),
-        (["explain", CAT], "-o/--output"),
+        (["--json", "--csv", CAT], "--json and --csv can't be used together"),
+        ([], "Missing argument 'PATH...'"),
+        (["explain", CAT], "Missing option '-o'"),
         (["explain", "/no/such/photo", "-o", "x.png"], "There is no /no/such/photo."),
     ],
 )  # fmt: skip
-def test_refusals_come_before_torch(arguments: list[str], said: str) -> None:
+def test_refusals_do_not_wait_for_torch(arguments: list[str], message: str) -> None:
     done = _without(["torch"], *arguments)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
 
 
-def test_help_needs_nothing_but_python() -> None:
-    done = _without(["torch", "numpy", "PIL"], "--help")
+def test_help_needs_click_alone() -> None:
+    done = _without(["torch", "numpy", "PIL", "tqdm"], "--help")
     assert done.returncode == 0, done.stderr
     assert "  1    some were not" in done.stdout
 
 
-def test_torch_numpy_and_pillow_are_enough(tmp_path: Path) -> None:
-    """Whatever else is installed can't be imported; pillow-heif may be missing."""
+def test_torch_numpy_pillow_and_click_are_enough(tmp_path: Path) -> None:
+    """Other packages can't be imported, even pillow-heif; tqdm is for terminals."""
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     refused = [
-        "flask", "boto3", "botocore", "sqlalchemy", "click", "requests", "catloader", "skimage", "scipy",
+        "flask", "boto3", "botocore", "sqlalchemy", "tqdm", "requests", "catloader", "skimage", "scipy",
         "torchvision", "pillow_heif", "standardwebhooks", "alembic", "openvino", "simplejpeg",
         "cykooz_resizer",
     ]  # fmt: skip
@@ -136,11 +138,11 @@ def test_torch_numpy_and_pillow_are_enough(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["verdict"] for row in rows] == ["cat", "not_cat", "unreadable"]
-    assert rows[2]["error"].startswith("This is not a photo")  # and not: the checker failed
+    assert rows[2]["error"].startswith("This is not a photo")  # not: the checker failed
 
 
 def _without(packages: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The tool in a process where these packages can't be imported."""
+    """Run the tool in a process where these packages can't be imported."""
     code = (
         "import sys\n"
         "class Refuse:\n"
@@ -164,11 +166,11 @@ def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
         json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
-        said = process.stderr.read()
+        stderr = process.stderr.read()
         assert process.wait(20) == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     # The signal may come between the counting of a line and the line.
-    assert int(said.split(" file")[0]) - 1 - rest.count("\n") in (0, 1)
+    assert int(stderr.split(" file")[0]) - 1 - rest.count("\n") in (0, 1)
     assert all(json.loads(line) for line in rest.splitlines())
 
 
@@ -195,22 +197,22 @@ def test_ctrl_c_twice_ends_it_at_once(many: Path, when: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("closed", "code", "said"),
+    ("closed", "code", "message"),
     [
         (">&-", 2, "checker: There is nowhere to write to: the standard output is closed.\n"),
         ("2>&-", 0, ""),
     ],
 )
-def test_a_closed_stream_is_no_crash(closed: str, code: int, said: str) -> None:
+def test_a_closed_stream_is_refused_or_ignored(closed: str, code: int, message: str) -> None:
     command = f'exec "$0" -m checker --json --model efficientnet_lite0 --device cpu {CAT} {closed}'
     done = subprocess.run(
         ["sh", "-c", command, sys.executable], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (code, said)
+    assert (done.returncode, done.stderr) == (code, message)
     assert done.stdout.count('"verdict": "cat"') == (code == 0)
 
 
-def test_a_reader_that_goes_away_is_no_error(many: Path) -> None:
+def test_a_reader_that_goes_away_gives_exit_code_141(many: Path) -> None:
     with _start(*LITE, str(many)) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -220,14 +222,14 @@ def test_a_reader_that_goes_away_is_no_error(many: Path) -> None:
         assert process.wait(20) == 141
 
 
-def test_a_full_disk_is_told(many: Path) -> None:
+def test_a_full_disk_is_reported(many: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = _run(*LITE, str(many), capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 2
     assert done.stderr == "checker: The output can't be written: No space left on device.\n"
 
 
-def test_a_terminal_shows_progress(tmp_path: Path) -> None:
+def test_a_terminal_shows_progress_and_colours(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"{number}.png").symlink_to(CAT)
     ours, theirs = pty.openpty()
@@ -235,33 +237,47 @@ def test_a_terminal_shows_progress(tmp_path: Path) -> None:
         os.close(theirs)
         assert process.stdout is not None
         rows = process.stdout.read()
-        shown = b""
-        while chunk := _read(ours):
-            shown += chunk
+        shown = _read_all(ours)
         assert process.wait(20) == 0
-    os.close(ours)
     assert rows.count("\n") == 13
-    assert b"loading the network" in shown
-    assert b"/12, " in shown
-    assert shown.rstrip().split(b"\x1b[K")[-1].startswith(b"12 files: 12 cat"), "the bar is wiped away"
+    assert b"loading the model" in shown
+    assert b"/12 [00:0" in shown
+    assert shown.rstrip().split(b"\r")[-1].startswith(b"12 files: 12 cat"), "the bar is wiped away"
+
+    ours, theirs = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    with _start(*LITE, CAT, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = _read_all(ours)
+        assert process.wait(20) == 0
+    assert b"\x1b[32mcat" in shown
+
+
+def _read_all(terminal: int) -> bytes:
+    shown = b""
+    while chunk := _read(terminal):
+        shown += chunk
+    os.close(terminal)
+    return shown
 
 
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # how Linux says that the other end is closed
+    except OSError:  # Linux: the other end is closed
         return b""
 
 
-def test_explain_writes_a_picture(tmp_path: Path) -> None:
+def test_explain_writes_a_png(tmp_path: Path) -> None:
     done = _run("explain", CAT, "-o", str(tmp_path / "why.png"), "--model", "efficientnet_lite0")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    with Image.open(tmp_path / "why.png") as shown, Image.open(CAT) as photo:
-        assert (shown.format, shown.size) == ("PNG", photo.size)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"wrote {tmp_path / 'why.png'}\n"
+    with Image.open(tmp_path / "why.png") as heat_map, Image.open(CAT) as photo:
+        assert (heat_map.format, heat_map.size) == ("PNG", photo.size)
 
 
-def test_explain_says_why_not(tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_text("no picture")
+def test_explain_reports_errors(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("not a photo")
     unreadable = _run("explain", str(tmp_path / "text.jpg"), "-o", str(tmp_path / "why.png"))
     assert unreadable.returncode == 1
     assert "This is not a photo" in unreadable.stderr
@@ -270,7 +286,7 @@ def test_explain_says_why_not(tmp_path: Path) -> None:
     assert f"there is no folder {tmp_path / 'no'}" in nowhere.stderr
 
 
-def test_a_folder_named_like_the_command(tmp_path: Path) -> None:
+def test_a_folder_named_explain(tmp_path: Path) -> None:
     (tmp_path / "explain").mkdir()
     done = _run(*LITE, "./explain", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert (done.returncode, done.stderr) == (0, "No pictures found.\n")
+    assert (done.returncode, done.stderr) == (0, "No photos found.\n")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, insert
 
 from catloader.deletion import DeletionWorker
 from catloader.store.db.deletions import Deletions
@@ -64,7 +64,7 @@ def test_due_objects_are_deleted_and_leave_the_ledger(
         objects.put(ObjectKind.PHOTO, key, b"x")
     reserve(engine, ["a.jpg", "b.jpg", "never-stored.jpg"], now)
     reserve(engine, ["later.jpg"], now + timedelta(hours=1))
-    assert worker(ledger, objects).delete_due() == 3
+    assert worker(ledger, objects).work_off() == 3
     assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
     assert not objects.exists(ObjectKind.PHOTO, "b.jpg")
     assert objects.exists(ObjectKind.PHOTO, "later.jpg")
@@ -81,7 +81,7 @@ def test_rows_of_an_older_version_are_deleted_from_the_bucket_they_name(
     with writing(engine) as connection:
         row = {"bucket": objects.thumbnails_bucket, "key": "a.jpg", "not_before": now}
         connection.execute(insert(deletions).values(row))
-    assert worker(ledger, objects).delete_due() == 1
+    assert worker(ledger, objects).work_off() == 1
     assert objects.exists(ObjectKind.PHOTO, "a.jpg")
     assert not objects.exists(ObjectKind.THUMBNAIL, "a.jpg")
     assert ledger.count() == 0
@@ -93,23 +93,12 @@ def test_deletion_is_retried_until_the_store_is_back(
     objects.put(ObjectKind.PHOTO, "a.jpg", b"x")
     start = datetime.now(UTC)
     reserve(engine, ["a.jpg"], start)
-    assert worker(ledger, away(s3_server, objects), lambda: start, sweep_s=10).delete_due() == 0
+    assert worker(ledger, away(s3_server, objects), lambda: start, sweep_s=10).work_off() == 0
     assert ledger.count() == 1
     assert ledger.due(start + timedelta(seconds=9), 10) == []
     assert [entry.attempts for entry in ledger.due(start + timedelta(seconds=10), 10)] == [1]
-    assert worker(ledger, objects, lambda: start + timedelta(seconds=10)).delete_due() == 1
+    assert worker(ledger, objects, lambda: start + timedelta(seconds=10)).work_off() == 1
     assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
-
-
-def test_deletion_is_still_retried_after_very_many_failures(
-    engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
-) -> None:
-    start = datetime.now(UTC)
-    reserve(engine, ["a.jpg"], start)
-    with writing(engine) as connection:
-        connection.execute(update(deletions).values(attempts=2000))
-    assert worker(ledger, away(s3_server, objects), lambda: start).delete_due() == 0
-    assert [row.attempts for row in ledger.due(start + timedelta(hours=1), 10)] == [2001]
 
 
 def test_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:

@@ -152,7 +152,7 @@ def test_explanation_is_made_once_and_deleted_with_the_photo(
     objects.delete(ObjectKind.EXPLANATION, str(key))
     answer = anna.get(f"/photos/{photo}/explanation.jpg")
     assert answer.status_code == 200
-    services_of(app).deletion.delete_due()
+    services_of(app).deletion.work_off()
     assert stored() == {_row(app, photo).photo_key, _row(app, photo).explanation_key}
 
     # From here on the explainer cannot start a child.
@@ -170,7 +170,7 @@ def test_explanation_is_made_once_and_deleted_with_the_photo(
     assert Person(app).get(f"/photos/{photo}/explanation.jpg").status_code == 404
 
     anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
-    assert services_of(app).deletion.delete_due() == 3
+    assert services_of(app).deletion.work_off() == 3
     assert stored() == set()
 
 
@@ -197,10 +197,10 @@ def test_check_by_another_model_replaces_the_explanation_and_account_deletion_re
         assert (answer.data == first.data) is same_picture
         assert (_row(app, photo).explanation_key != before) is stale
     after = _row(app, photo).explanation_key
-    assert services_of(app).deletion.delete_due() == 2
+    assert services_of(app).deletion.work_off() == 2
     assert stored() == {_row(app, photo).photo_key, after}
     anna.post("/account/delete", {"password": PASSWORD}, page="/account")
-    assert services_of(app).deletion.delete_due() == 3
+    assert services_of(app).deletion.work_off() == 3
     assert stored() == set()
 
 
@@ -222,7 +222,7 @@ def test_explanations_are_made_one_at_a_time_and_a_deleted_photo_leaves_none(
         assert anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
         assert not request.done(), "too late: the explanation was finished already"
         assert request.result(60).status_code == 404
-    services_of(app).deletion.delete_due()
+    services_of(app).deletion.work_off()
     assert services_of(app).ledger.count() == 0
     assert stored() == {_row(app, other).photo_key}
     assert not services_of(app).explainer.busy

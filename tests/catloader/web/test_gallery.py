@@ -109,7 +109,7 @@ def test_deleting_a_photo_removes_row_and_objects(app: Flask, anna: Person, obje
     assert anna.get(f"/photos/{photo}").status_code == 404
     assert anna.get(f"/photos/{photo}/photo.jpg").status_code == 404
     assert services_of(app).ledger.count() == 2
-    assert services_of(app).deletion.delete_due() == 2
+    assert services_of(app).deletion.work_off() == 2
     assert [objects.exists(*where) for where in stored] == [False, False]
 
 

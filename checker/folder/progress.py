@@ -1,0 +1,64 @@
+"""Progress of the folder tool: a bar at the bottom of a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+class Progress:
+    """A note while the model loads, then a bar whose clock starts with the first file. Not thread-safe."""
+
+    def __init__(self, stream: TextIO, total: Callable[[], int | None]) -> None:
+        """``total`` is the number of files, None while it is not known."""
+        self._stream, self._total = stream, total
+        self._is_terminal = stream.isatty()
+        self._has_note = False
+        self._bar: tqdm[NoReturn] | None = None
+
+    def note(self, text: str) -> None:
+        if self._is_terminal:
+            self._stream.write(text)
+            self._stream.flush()
+            self._has_note = True
+
+    def advance(self) -> None:
+        """Count one file that is done."""
+        if not self._is_terminal:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            size = shutil.get_terminal_size()
+            self._bar = tqdm(
+                initial=1,  # its time was spent before the clock started
+                total=self._total(),
+                unit=" files",
+                file=self._stream,
+                leave=False,
+                # 80 x 24 where a terminal does not know its size; by itself tqdm would draw nothing there.
+                ncols=size.columns - 1,
+                nrows=size.lines,
+            )
+        else:
+            self._bar.total = self._total()
+            self._bar.update()
+
+    def clear(self) -> None:
+        """Remove note and bar from the screen; the next ``advance`` draws the bar again."""
+        if self._has_note:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._has_note = False
+        if self._bar is not None:
+            self._bar.clear()
+
+    def close(self) -> None:
+        """End the bar, and remove it from the screen."""
+        self.clear()
+        if self._bar is not None:
+            self._bar.close()

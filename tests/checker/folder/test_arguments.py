@@ -1,0 +1,65 @@
+"""Command-line arguments of the folder tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checker.folder.arguments import USAGE, CheckOptions, ExplainOptions, parse
+from models.catalogue import default_weights_dir
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Missing argument 'PATH...'"),
+        (["--json", "--csv", "x"], "--json and --csv can't be used together"),
+        (["--js", "x"], "No such option '--js'"),
+        (["--max-false-positive-rate", "0", "x"], "0 is not a number between 0.0001 and 0.5"),
+        (["--max-false-positive-rate", "abc", "x"], "abc is not a number between 0.0001 and 0.5"),
+        (["--max-false-negative-rate", "nan", "x"], "nan is not a number between 0.0001 and 0.5"),
+        (["--device", "tpu", "x"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+        (["--workers", "-1", "x"], "-1 is not a whole number between 0 and 256"),
+        (["--workers", "x", "x"], "x is not a whole number between 0 and 256"),
+        (["--profiles", "/nowhere", "x"], "Directory '/nowhere' does not exist"),
+        (["explain", "x"], "Missing option '-o' / '--output'"),
+        (["explain", "x", "-o", "x.jpg"], "x.jpg does not end in .png"),
+        (["explain", "x", "-o", "/nowhere/x.png"], "there is no folder /nowhere"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert parse(arguments) == USAGE
+    stderr = capsys.readouterr().err
+    assert "Usage: python -m checker" in stderr
+    assert message in stderr
+
+
+def test_arguments_become_options(tmp_path: Path) -> None:
+    check = parse(
+        ["a", "--json", "b\udce9", "--profiles", str(tmp_path), "--profiles", "/", "--workers", "3"]
+    )
+    assert isinstance(check, CheckOptions)
+    assert check.paths == ("a", "b\udce9")  # a name that is not UTF-8
+    assert (check.as_json, check.as_csv, check.workers) == (True, False, 3)
+    assert check.profiles == (tmp_path, Path("/"))
+    assert (check.max_false_positive_rate, check.max_false_negative_rate) == (0.01, 0.01)
+    assert check.weights_dir == default_weights_dir()
+    explain = parse(["explain", "x", "-o", str(tmp_path / "why.PNG"), "--weights-dir", "w"])
+    assert isinstance(explain, ExplainOptions)
+    assert (explain.photo, explain.output, explain.weights_dir) == ("x", tmp_path / "why.PNG", Path("w"))
+
+
+def test_the_last_of_repeated_options_counts() -> None:
+    """As ``catloader check files`` needs it: the site's settings first, then those that are typed."""
+    options = parse(["--device", "cpu", "--model", "resnet18", "--device", "auto", "--model", "auto", "x"])
+    assert isinstance(options, CheckOptions)
+    assert (options.device, options.model) == ("auto", "auto")
+
+
+def test_help_ends_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["-h"], ["explain", "--help"]):
+        assert parse(arguments) == 0
+        assert "Exit codes:" in capsys.readouterr().out

@@ -1,0 +1,46 @@
+"""The progress bar of a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from checker.folder.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_clock_starts_with_the_first_file() -> None:
+    terminal = Terminal()
+    progress = Progress(terminal, lambda: 18)
+    progress.note("loading the model ...")
+    progress.clear()
+    progress.advance()
+    note, bar = terminal.getvalue().split("\r\x1b[K")
+    assert note == "loading the model ..."
+    # Not, say, 0.2 files/s after a model that took 5 s to load.
+    assert "1/18 [00:00<?, ? files/s]" in bar
+    progress.close()
+
+
+def test_the_total_may_come_later_and_clear_wipes_the_line() -> None:
+    terminal, total = Terminal(), None
+    progress = Progress(terminal, lambda: total)
+    progress.advance()
+    assert "1 files [00:00" in terminal.getvalue()
+    total = 2
+    progress.advance()
+    progress.close()
+    *_, wiped, rest = terminal.getvalue().split("\r")
+    assert (wiped.strip(), rest) == ("", "")
+
+
+def test_elsewhere_nothing_is_written() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, lambda: 18)
+    progress.note("loading the model ...")
+    progress.advance()
+    progress.close()
+    assert stream.getvalue() == ""
