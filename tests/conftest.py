@@ -1,4 +1,4 @@
-"""What tests stand on: real servers on this machine, real photos; no fakes."""
+"""Fixtures: real servers on this machine and real photos; no fakes."""
 
 from __future__ import annotations
 

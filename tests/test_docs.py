@@ -1,4 +1,4 @@
-"""What the documents say is so: the ten steps, the settings, the commands, the links."""
+"""Compare the documents with the code: steps, tree, settings, commands, links, promises."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from catloader.wiring import build_object_store
 logger = logging.getLogger(__name__)
 
 _STARTING_S = 15.0
-"""How long a command waits for a site that is still starting its object store."""
+"""Longest wait of a command for a site that is still starting its object store."""
 _STOP_S = 1.5
 """Usually it takes a third of that; with the workers' grace period a stop stays below 5 s."""
 

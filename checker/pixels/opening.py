@@ -37,7 +37,7 @@ DECODER_ERRORS = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-"""What Pillow's decoders raise on hostile files. A MemoryError is not among them: it is a fault of this
+"""Errors of Pillow's decoders on hostile files. MemoryError is not among them: it is a fault of this
 machine, not of the photo."""
 
 

@@ -15,4 +15,4 @@ class RenditionSizes:
 
 
 DEFAULT_SIZES = RenditionSizes()
-"""What the site stores unless its settings differ, and what the folder tool makes of a file."""
+"""The sizes that the site stores by default, and that the folder tool makes of a file."""

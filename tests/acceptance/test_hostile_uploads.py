@@ -57,7 +57,7 @@ class Site:
         return self.browser.post(self.url + "/upload", data={"csrf_token": token}, files=files, timeout=60)
 
     def keys(self) -> dict[str, set[str]]:
-        """What the table knows of, and what lies in the two buckets."""
+        """Return the keys in the table and the keys in the two buckets."""
         engine = build_engine(self.settings)
         with reading(engine) as connection:
             rows = connection.execute(select(photos.c.photo_key, photos.c.thumbnail_key)).all()

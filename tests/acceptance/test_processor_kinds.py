@@ -1,4 +1,4 @@
-"""What depends on the processor: on this one, and with the runtimes held back to AVX2."""
+"""Processor-dependent tests: on this processor, and with the runtimes held back to AVX2."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_demo_verdicts_are_right(kind: dict[str, str]) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_what_depends_on_the_processor_passes_held_back_to_avx2() -> None:
+def test_processor_dependent_tests_pass_when_held_back_to_avx2() -> None:
     done = _run(["pytest", "-q", "-p", "no:cacheprovider", *_DEPENDENT], AVX2_ONLY, 500)
     assert done.returncode == 0, done.stdout
     assert "held back by ONEDNN_MAX_CPU_ISA=AVX2" in done.stdout

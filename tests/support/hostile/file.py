@@ -20,7 +20,7 @@ CLAIMED_TYPES = {
     ".bmp": "image/bmp",
     ".svg": "image/svg+xml",
 }
-"""What a browser sends, by suffix."""
+"""Content type that a browser sends, by suffix."""
 
 
 @dataclass(frozen=True, slots=True)
