@@ -7,6 +7,7 @@ relies on gunicorn's internals is all in this file, with its reason beside it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import logging
 import os
@@ -93,6 +94,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def run(self) -> int:
         """Return the exit code: 0 after a stop, 1 when a worker could not start."""
+        # What exists now lives as long as the process: the workers share its memory instead of copying it
+        # when they collect garbage, and the interpreter ends sooner (on a busy machine by seconds).
+        gc.freeze()
         try:
             _Supervisor(self).run()
         except SystemExit as stop:
