@@ -120,6 +120,7 @@ def _convert(openvino: Any, entry: Entry, path: Path) -> Any:
         OptimiseFailed: the logits differ from torch's on some noise.
     """
     import torch
+    from openvino.tools.ovc import convert_model  # openvino has it too, but not where a model is being served
 
     preprocessing = entry.preprocessing
     side = preprocessing.input_px
@@ -127,7 +128,7 @@ def _convert(openvino: Any, entry: Entry, path: Path) -> Any:
     # Two inputs: with one, torch.export takes the batch size for a constant.
     example = torch.zeros(2, 3, side, side)
     any_batch = ({0: torch.export.Dim("inputs", min=1, max=4096)},)
-    model = openvino.convert_model(torch.export.export(module, (example,), dynamic_shapes=any_batch))
+    model = convert_model(torch.export.export(module, (example,), dynamic_shapes=any_batch))
     model.reshape([-1, 3, side, side])
     for output, name in zip(model.outputs, ("features", "logits"), strict=True):
         output.tensor.set_names({name})

@@ -17,10 +17,11 @@ import numpy as np
 
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
+from checker.runtimes.openvino_import import import_openvino
 from checker.values import Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
-from models.openvino_ir import Manifest, verify, without_telemetry
+from models.openvino_ir import Manifest, verify
 
 # Precision -> OpenVINO's inference precision, and the capability that the processor must have for it.
 _HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
@@ -49,7 +50,7 @@ class OpenVinoClassifier:
             ModelRefused: OpenVINO is missing, a file differs from the manifest, or the processor lacks the
                 precision.
         """
-        openvino = _import_openvino()
+        openvino = import_openvino()
         try:
             verify(manifest)
         except ModelsError as error:
@@ -189,18 +190,3 @@ def _chunks(batch: Pixels) -> list[Pixels]:
 def _outputs(results: Any) -> tuple[Floats, ...]:
     # Copies, as openvino returns them by default: the next call overwrites the request's own arrays.
     return results["logits"], results["features"]
-
-
-def _import_openvino() -> Any:
-    without_telemetry()
-    try:
-        import openvino
-    except ImportError as error:
-        raise ModelRefused(
-            "The OpenVINO runtime is not installed; `pip install 'catloader[openvino]'` installs it."
-        ) from error
-    # OpenVINO fills its table of NumPy types at first use, behind a C++ guard that is held while the GIL
-    # changes hands: two threads that get there first deadlock. So one thread fills it here.
-    openvino.Type.u8.to_dtype()
-    np.asarray(openvino.Tensor(np.zeros(1, np.float32), shared_memory=True).data)
-    return openvino

@@ -160,3 +160,22 @@ def test_a_closed_model_refuses_like_that_of_torch(classifier: OpenVinoClassifie
     classifier.close()
     with pytest.raises(ClassifierFailed, match="closed"):
         classifier.run(inputs[:1])
+
+
+_CONVERTER_AFTER_SERVING = """
+import sys
+from pathlib import Path
+from checker.runtimes.openvino_runtime import OpenVinoClassifier
+from models.catalogue import entry_named
+from models.openvino_ir import get
+entry = entry_named("efficientnet_lite0")
+OpenVinoClassifier(entry, get(entry, Path(sys.argv[1]), "fp32"))
+assert "openvino.tools.ovc" not in sys.modules
+from openvino.tools.ovc import convert_model
+"""
+
+
+def test_serving_imports_no_converter_and_leaves_it_importable() -> None:
+    _entry, manifest = openvino_variants.made("fp32")
+    command = [sys.executable, "-c", _CONVERTER_AFTER_SERVING, str(manifest.path.parent)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
