@@ -1,7 +1,7 @@
 """Find and check photos in files and folders, as the site checks them: no web, no S3, no database.
 
 Memory, at most, beside the model: for each worker one encoded file (``MAX_BYTES``), one decoded one
-(``decode.MAX_PIXELS`` x 4 bytes; x 9 where it is transparent, x 16 where it has more than 8 bits a channel)
+(``opening.MAX_PIXELS`` x 4 bytes; x 8 where it is transparent, x 12 where it has more than 8 bits a channel)
 and the two small JPEGs of each photo of a micro-batch; and for the whole run
 ``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. The number of files does not
 matter.
