@@ -62,7 +62,7 @@ class Site:
         with process:
             assert process.stdout
             try:
-                assert any("ready" in line for line in process.stdout), self._log.read_text()
+                assert any("Ready for uploads" in line for line in process.stdout), self._log.read_text()
                 yield self
             finally:
                 os.killpg(process.pid, signal.SIGINT)
