@@ -169,7 +169,7 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
 
 def test_promote_and_roll_back(typed: Run, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, weights_dir=tmp_path / "weights")
-    assert "none to go back to" in _one_line(typed("models", "rollback"))
+    assert "none to return to" in _one_line(typed("models", "rollback"))
     assert model_in_force(settings) == "auto"
 
     assert typed("models", "promote", "efficientnet_lite2").output.startswith(
@@ -260,7 +260,7 @@ def test_model_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> 
 def test_promoted_model_without_weights_is_named(typed: Run, tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"current": "resnet50", "previous": "auto"}')
     refused = _one_line(typed("check", "verify", AWS_ENDPOINT_URL_S3="", DATABASE_URL=""))
-    assert "promoted network resnet50 are not on disk" in refused
+    assert "promoted model resnet50 are not on disk" in refused
     assert "catloader models rollback" in refused
     (tmp_path / "model.json").write_text("{")
     assert "model.json cannot be read" in _one_line(typed("models", "ls"))
