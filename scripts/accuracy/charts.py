@@ -37,7 +37,6 @@ _STYLE: Any = {
     "grid.alpha": 0.25,
     "xtick.color": _INK,
     "ytick.color": _INK,
-    "legend.frameon": False,
     "font.size": 10,
 }
 
@@ -74,7 +73,7 @@ def curves(rules: Sequence[Rule], positive: Flags, points: Sequence[OperatingPoi
     roc_axes.set(ylabel="recall", xlim=(smallest, 1))
     precision_axes.set(xlabel="recall", ylabel="precision")
     for axes in (roc_axes, precision_axes):
-        axes.legend(loc="lower right" if axes is roc_axes else "lower left")
+        axes.legend(loc="lower right" if axes is roc_axes else "lower left", frameon=False, labelcolor=_INK)
     return [_svg(roc, "ROC curve"), _svg(precision, "Precision and recall")]
 
 
@@ -86,7 +85,7 @@ def reliability(rows: Sequence[dict[str, float]], ece: float) -> str:
     axes.plot(scores, shares, color=_COLOURS[0], label=f"measured (ECE {ece:.3f})")
     axes.scatter(scores, shares, s=12 + 12 * np.log2(counts), color=_COLOURS[0])
     axes.set(xlabel="score", ylabel="share of cats")
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", frameon=False, labelcolor=_INK)
     return _svg(figure, "Reliability")
 
 

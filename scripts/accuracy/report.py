@@ -28,18 +28,19 @@ _STYLE = """
 :root{color-scheme:light dark;--paper:#faf8f5;--card:#fff;--ink:#211c17;--soft:#665d53;--line:#e5ded4}
 @media(prefers-color-scheme:dark){:root{--paper:#171411;--card:#211d19;--ink:#f1ebe3;--soft:#b0a597;--line:#3a332c}}
 *{box-sizing:border-box}
-body{margin:0 auto;padding:1rem;max-width:68rem;background:var(--paper);color:var(--ink);
+body{margin:0 auto;padding:1rem;max-width:68rem;overflow-wrap:anywhere;background:var(--paper);
+color:var(--ink);
 font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",Cantarell,sans-serif}
 h1,h2,h3{line-height:1.2;letter-spacing:-.015em;text-wrap:balance}h2{margin-top:2.5rem}
 .result{font-size:1.25rem;font-weight:600}.note,figcaption{color:var(--soft);font-size:.85rem}
-.note{overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;background:var(--card)}
 td,th{padding:.4rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-td:first-child,th:first-child{text-align:left;white-space:normal;min-width:10rem}
+td:first-child,th:first-child{text-align:left;white-space:normal;min-width:7rem;overflow-wrap:normal}
+@media(max-width:30rem){td,th{padding:.35rem .5rem}}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1rem}
-svg{width:100%;height:auto;background:var(--card);border-radius:14px}
+svg{width:100%;max-width:32rem;height:auto;background:var(--card);border-radius:14px}
 .photos{display:grid;grid-template-columns:repeat(auto-fill,minmax(8rem,1fr));gap:.7rem}
-figure{margin:0}figcaption{overflow-wrap:anywhere}img{width:100%;height:auto;border-radius:10px;display:block}
+figure{margin:0}img{width:100%;height:auto;border-radius:10px;display:block}
 """
 
 
@@ -81,6 +82,10 @@ def _share(row: dict[str, Any]) -> str:
     return f"{row['rate']:.2%} ({interval(row)})"
 
 
+def _counted(verdicts: dict[str, int], share: dict[str, Any]) -> str:
+    return f"{verdicts['cat']} of {sum(verdicts.values())} ({interval(share)})"
+
+
 def _comparison(result: dict[str, Any]) -> list[str]:
     rows = [
         [
@@ -120,20 +125,15 @@ def _model(one: Compared, photos: Sequence[LabelledPhoto]) -> list[str]:
     rows = [
         [
             rule,
-            _share(row["recall"]),
-            _share(row["false_positive_rate"]),
+            _counted(row["confusion"][CAT], row["recall"]),
+            _counted(row["confusion"][NOT_CAT], row["false_positive_rate"]),
             sum(row["confusion"][label]["unsure"] for label in (CAT, NOT_CAT)),
             row["confusion"][WILD_FELINE]["cat"],
         ]
         for rule, row in result["rules"].items()
     ]
-    head = [
-        "rule",
-        "recall (95 % interval)",
-        "false positives (95 % interval)",
-        "unsure",
-        "wild felines as cat",
-    ]
+    head = ["rule", "cats found (95 % interval)", "others called cat (95 % interval)"]
+    head += ["unsure", "wild felines called cat"]
     parts.append(_table(head, rows))
     parts.append(_charts(one))
     catloader, positive = one.rules[0], one.positive

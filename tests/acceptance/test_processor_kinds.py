@@ -47,6 +47,6 @@ def test_demo_verdicts_are_right(kind: dict[str, str]) -> None:
 
 @pytest.mark.timeout(600)
 def test_processor_dependent_tests_pass_when_held_back_to_avx2() -> None:
-    done = _run(["pytest", "-q", "-p", "no:cacheprovider", *_DEPENDENT], AVX2_ONLY, 500)
+    done = _run(["pytest", "-p", "no:cacheprovider", *_DEPENDENT], AVX2_ONLY, 500)
     assert done.returncode == 0, done.stdout
     assert "held back by ONEDNN_MAX_CPU_ISA=AVX2" in done.stdout

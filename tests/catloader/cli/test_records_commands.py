@@ -263,7 +263,7 @@ def test_promoted_model_without_weights_is_named(typed: Run, tmp_path: Path) -> 
     assert "promoted model resnet50 are not on disk" in refused
     assert "catloader models rollback" in refused
     (tmp_path / "model.json").write_text("{")
-    assert "model.json cannot be read" in _one_line(typed("models", "ls"))
+    assert "model.json can't be read" in _one_line(typed("models", "ls"))
 
 
 def test_photos_wait_while_the_self_test_fails(on_site: Run, engine: Engine, tmp_path: Path) -> None:

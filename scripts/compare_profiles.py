@@ -1,0 +1,41 @@
+"""Compare the profiles of two calibrations: thresholds, rates and intervals side by side.
+
+    python scripts/compare_profiles.py FIRST SECOND [--json FILE]
+
+FIRST and SECOND are folders with profiles of the same names. Exit code 1: a rate of one lies outside the 95 %
+interval of the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from scripts.command_line import new_file, report_errors
+
+
+@report_errors
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("first", type=Path, metavar="FIRST")
+    parser.add_argument("second", type=Path, metavar="SECOND")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
+    arguments = parser.parse_args(argv)
+    from checker.evaluation.provenance import provenance
+    from scripts.accuracy.profiles import as_text, compare
+
+    pairs = compare(arguments.first, arguments.second)
+    print(as_text(pairs))
+    if arguments.json:
+        result = {**provenance(), "profiles": pairs}
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {arguments.json}")
+    return 0 if all(pair["within_error_bars"] for pair in pairs.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
