@@ -12,12 +12,6 @@ import pytest
 from tests.support.processor import AVX2_ONLY, KIND_NAMES, KINDS, served_variants
 
 _ROOT = Path(__file__).resolve().parents[2]
-_DEPENDENT = [
-    "tests/checker/runtimes/test_self_test.py",
-    "tests/checker/runtimes/test_select.py",
-    "tests/scripts/test_benchmark_pipeline.py::test_every_size_is_measured_and_the_smallest_and_largest_with_the_model",
-]
-"""Tests that were red, or could be, on a processor without VNNI."""
 
 
 def _run(arguments: list[str], kind: dict[str, str], timeout_s: float) -> subprocess.CompletedProcess[str]:
@@ -47,6 +41,7 @@ def test_demo_verdicts_are_right(kind: dict[str, str]) -> None:
 
 @pytest.mark.timeout(600)
 def test_processor_dependent_tests_pass_when_held_back_to_avx2() -> None:
-    done = _run(["pytest", "-p", "no:cacheprovider", *_DEPENDENT], AVX2_ONLY, 500)
+    where = ["tests/checker/runtimes", "tests/scripts"]
+    done = _run(["pytest", "-m", "processor", "-p", "no:cacheprovider", *where], AVX2_ONLY, 500)
     assert done.returncode == 0, done.stdout
     assert "held back by ONEDNN_MAX_CPU_ISA=AVX2" in done.stdout

@@ -29,6 +29,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return measure(settings_for(folder, model="efficientnet_lite0"), _PLAN)
 
 
+@pytest.mark.processor
 def test_the_model_stays_open_until_the_last_site_has_checked(tmp_path: Path) -> None:
     """With torch: a closed OpenVINO model would compile once more and hide it."""
     plan = Plan(rounds=1, photos=8, rows=(20, 40), cycles=2)

@@ -94,6 +94,7 @@ def prepared_as(**changes: Any) -> Entry:
     return dataclasses.replace(ENTRY, preprocessing=dataclasses.replace(ENTRY.preprocessing, **changes))
 
 
+@pytest.mark.processor
 def test_the_measured_model_passes(classifier: Classifier, profile: Profile) -> None:
     self_test(classifier, rule(profile))
 
@@ -175,6 +176,7 @@ def settings(tmp_path: Path, folder: Path) -> Settings:
     return Settings(data_dir=tmp_path, model=ENTRY.name, device="cpu", runtime="torch", precision="fp32")
 
 
+@pytest.mark.processor
 def test_the_site_runs_it_when_it_loads_a_model(tmp_path: Path, folder: Path) -> None:
     loaded = load_model(settings(tmp_path, folder))
     loaded.classifier.close()
