@@ -114,10 +114,16 @@ def default_weights_dir(package: Path = _HERE) -> Path:
     """Return the folder of fetched weights where no setting or option names another one.
 
     In a checkout it is ``models/weights`` beside the code, whatever the working directory. Installed, it is a
-    folder of the user: the next upgrade would delete what lies in site-packages.
+    folder of the user, or of the system for a user without a home: the next upgrade would delete what lies in
+    site-packages.
     """
     beside_code = package / "weights"
-    return beside_code if beside_code.is_dir() else Path.home() / ".local/share/catloader/weights"
+    if beside_code.is_dir():
+        return beside_code
+    try:
+        return Path.home() / ".local/share/catloader/weights"
+    except RuntimeError:  # a user ID of a container: neither HOME nor an entry in the password file
+        return Path("/var/lib/catloader/weights")
 
 
 def weights_path(entry: Entry, weights_dir: Path) -> Path | None:

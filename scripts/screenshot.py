@@ -48,7 +48,7 @@ def take_screenshot(url: str, target: Path) -> None:
         page.goto("/register")
         page.get_by_label("E-mail").fill(f"{secrets.token_hex(6)}@example.org")
         page.get_by_label("Password").fill(secrets.token_urlsafe(16))
-        page.get_by_role("button", name="Register").click()
+        page.get_by_role("button", name="Create account").click()
         for file, caption in zip(files, PHOTOS.values(), strict=True):  # one by one, to keep the order
             page.goto("/upload")
             page.set_input_files("#photos", file)

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from models.catalogue import load_catalogue
 from scripts.lock import BASE, BUILT_AGAINST_TORCH, FILES, TORCH_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -169,3 +170,10 @@ def test_every_import_of_the_packages_is_named() -> None:
 def test_every_import_of_scripts_and_tests_is_named() -> None:
     imported = _imported("scripts", "tests")
     assert {name: path for name, path in imported.items() if name not in NAMED} == {}
+
+
+def test_every_package_always_installed_is_used() -> None:
+    weights = {
+        canonicalize_name(entry.package) for entry in load_catalogue().values() if entry.package is not None
+    }
+    assert NEEDED_ALWAYS.keys() - _imported(*PACKAGES).keys() - weights == set()

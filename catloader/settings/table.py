@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = _setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are believed.", ge=0, le=10)
     login_rate: str = _setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Site", "Log-in attempts allowed for each address; forms that ask for the password again count too.")
     register_rate: str = _setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Site", "Registrations allowed for each address (each costs a password hash).")
-    rate_limit_storage_url: SecretStr = _setting("CATLOADER_RATE_LIMIT_STORAGE_URL", SecretStr("memory://"), "Site", "Storage of the attempts counted; with `redis://...` (needs `pip install redis`) several processes share their counts.")
+    rate_limit_storage_url: SecretStr = _setting("CATLOADER_RATE_LIMIT_STORAGE_URL", SecretStr("memory://"), "Site", "Storage of the attempts counted; with `redis://...` (needs `pip install 'catloader[redis]'`) several processes share their counts.")
     min_free_bytes: int = _setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "With less free disk than this in the data folder the site does not start and takes no uploads.", ge=0)
 
     max_file_bytes: int = _setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -80,7 +81,12 @@ def check_limits(settings: Settings) -> None:
 
 def _reason(error: ConfigurationError) -> str:
     """Return the library's reason without the URL, which may hold a password."""
-    return str(error).partition(" : ")[0].rstrip(".")
+    missing = re.match(r"'(\w+)' prerequisite not available", str(error))
+    if missing is None:
+        return str(error).partition(" : ")[0].rstrip(".")
+    package = missing[1]
+    command = "pip install 'catloader[redis]'" if package == "redis" else f"pip install {package}"
+    return f"it needs the package {package}: {command}"
 
 
 def _address() -> str:

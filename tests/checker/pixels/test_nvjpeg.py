@@ -139,7 +139,9 @@ def test_each_decoder_has_its_own_profiles() -> None:
 def test_decoder_is_refused_without_a_gpu(runtime: str, tmp_path: Path) -> None:
     request = RuntimeRequest("auto", runtime, "auto", 0.01, 0.01, (), tmp_path, decoder="nvjpeg")
     expected = (
-        "on a GPU" if runtime == "openvino" else "Decoder nvjpeg needs a GPU and `pip install torchcodec`."
+        "on a GPU"
+        if runtime == "openvino"
+        else "Decoder nvjpeg needs a GPU and `pip install 'catloader[nvjpeg]'`."
     )
     with pytest.raises(ModelRefused, match=expected):
         load_checker(ENTRY, WEIGHTS, load_subject("house_cat"), request)

