@@ -3,6 +3,8 @@
 PY := .venv/bin/python
 RUNTIME := .venv/.requirements
 DEV := .venv/.requirements-dev
+# Two processes, because tests mostly wait for servers; each takes the other's tests when it has none left.
+PYTEST := $(PY) -m pytest -n 2 --dist worksteal
 export PYTHON TORCH_INDEX
 
 .PHONY: run demo test test-fast check coverage lock clean help
@@ -25,11 +27,11 @@ else
 	@exec $(PY) -m catloader demo
 endif
 
-test: check ## Run the quality gate and all tests (15 minutes)
-	$(PY) -m pytest
+test: check ## Run the quality gate and all tests (10 minutes)
+	$(PYTEST)
 
 test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes)
-	$(PY) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	$(PY) -m ruff format --check
@@ -38,7 +40,7 @@ check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	.venv/bin/lint-imports
 
 coverage: $(DEV) ## Run all tests and write the branch coverage to scripts/results/coverage.json
-	$(PY) -m pytest --cov --cov-report=
+	$(PYTEST) --cov --cov-report=
 	$(PY) scripts/report_coverage.py
 
 lock: $(DEV) ## Write the requirements files from pyproject.toml [UPGRADE=1: newest versions]

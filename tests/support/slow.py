@@ -1,4 +1,5 @@
-"""Mark tests that start servers, browsers or sites as ``slow``, by what they use, for `make test-fast`."""
+"""Mark tests as ``slow``, for `make test-fast`: those that start servers, browsers or sites, make models, or
+measure."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 FIXTURES = frozenset({"s3_server", "postgres_url"})
-FOLDERS = frozenset({"acceptance", "browser", "faults"})
+FOLDERS = frozenset({"acceptance", "browser", "faults", "scripts"})
+FILES = frozenset({"test_calibrate_database.py", "test_embedded.py", "test_objects.py", "test_optimise.py"})
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marker
@@ -24,4 +26,5 @@ def _is_slow(item: pytest.Item) -> bool:
         FIXTURES.intersection(fixtures)
         or "postgresql" in parameters  # that half of a test which runs on both databases
         or FOLDERS.intersection(item.path.parts)
+        or item.path.name in FILES
     )
