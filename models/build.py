@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from models import tensor_file
 from models.catalogue import Entry
 from models.digest import open_weights, verify_open
 from models.efficientnet_lite import EfficientNetLite
@@ -60,6 +61,8 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
 
 
 def _read_tensors(path: Path, file: IO[bytes]) -> dict[str, Any]:
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path, file)
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
@@ -69,3 +72,12 @@ def _read_tensors(path: Path, file: IO[bytes]) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise WeightsRefused(f"{path.name} holds no table of parameters.")
     return state
+
+
+def _read_safetensors(path: Path, file: IO[bytes]) -> dict[str, Any]:
+    try:
+        # A bytearray, because torch warns of memory that it may not write to.
+        tensors = tensor_file.parse(bytearray(file.read()))
+    except tensor_file.NotTensors as error:
+        raise WeightsRefused(f"{path.name} was not loaded: {error}.") from error
+    return {name: torch.from_numpy(values) for name, values in tensors.items()}
