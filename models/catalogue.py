@@ -50,7 +50,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model. Its weights come from exactly one of ``url`` and ``package``."""
+    """One model. Its weights come from exactly one of ``url``, ``package`` and ``npm``."""
 
     name: str
     architecture: str
@@ -69,6 +69,9 @@ class Entry:
     preprocessing: Preprocessing
     url: str | None = None
     package: str | None = None
+    """Of Python, installed by pip."""
+    npm: str | None = None
+    """Package and version, as ``npm pack`` takes them. What is made of it has the digest ``sha256``."""
 
     def decoded_by(self, decoder: str) -> Entry:
         """Return the entry with another decoder."""

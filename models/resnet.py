@@ -1,5 +1,8 @@
 """ResNet 18 to 152, with the parameter names of torchvision, whose files hold the weights.
 
+``resnet50_v1`` is the first one of the paper (arXiv 1512.03385): its stages begin with the stride on the 1x1
+convolution.
+
 Not torchvision's modules, because importing that package takes as long as torch itself, and its version
 must match torch's exactly; tests prove the two equal.
 """
@@ -14,6 +17,7 @@ _DEPTHS = {
     "resnet18": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),
     "resnet50": (3, 4, 6, 3),
+    "resnet50_v1": (3, 4, 6, 3),
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
@@ -48,14 +52,16 @@ class _Basic(nn.Module):
 
 class _Bottleneck(nn.Module):
     expansion = 4
+    # On the 3x3 ("v1.5"), as in torchvision's published weights.
+    stride_is_on_3x3 = True
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         outputs = width * self.expansion
-        self.conv1 = _conv(inputs, width, 1)
+        stride_1x1, stride_3x3 = (1, stride) if self.stride_is_on_3x3 else (stride, 1)
+        self.conv1 = _conv(inputs, width, 1, stride_1x1)
         self.bn1 = nn.BatchNorm2d(width)
-        # The stride is on the 3x3 ("v1.5"), as in the published weights.
-        self.conv2 = _conv(width, width, 3, stride)
+        self.conv2 = _conv(width, width, 3, stride_3x3)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = _conv(width, outputs, 1)
         self.bn3 = nn.BatchNorm2d(outputs)
@@ -68,12 +74,22 @@ class _Bottleneck(nn.Module):
         return functional.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
 
 
+class _BottleneckV1(_Bottleneck):
+    stride_is_on_3x3 = False
+
+
+def _block(name: str) -> type[_Basic | _Bottleneck]:
+    if name in ("resnet18", "resnet34"):
+        return _Basic
+    return _BottleneckV1 if name == "resnet50_v1" else _Bottleneck
+
+
 class ResNet(nn.Module):
     """``forward`` maps ``(N, 3, H, H)`` to features ``(N, 512 or 2048)`` and logits ``(N, 1000)``."""
 
     def __init__(self, name: str, classes: int = 1000) -> None:
         super().__init__()
-        block: type[_Basic | _Bottleneck] = _Basic if name in ("resnet18", "resnet34") else _Bottleneck
+        block = _block(name)
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         inputs = 64

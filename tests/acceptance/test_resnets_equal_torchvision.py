@@ -19,7 +19,7 @@ from checker.pixels.decode import decode
 from checker.runtimes.load import load_classifier
 from models.catalogue import entry_named, load_catalogue
 
-RESNETS = [name for name in load_catalogue() if name.startswith("resnet")]
+RESNETS = [name for name, entry in load_catalogue().items() if entry.source.startswith("torchvision ResNet")]
 
 
 def photos() -> list[bytes]:

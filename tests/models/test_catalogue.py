@@ -20,7 +20,7 @@ from models.catalogue import (
 )
 from models.errors import UnknownModel, WeightsMissing
 
-RESNETS = [name for name in load_catalogue() if name.startswith("resnet")]
+RESNETS = [name for name, entry in load_catalogue().items() if entry.source.startswith("torchvision ResNet")]
 
 
 def test_every_resnet_is_listed() -> None:
@@ -60,10 +60,9 @@ def test_the_house_cats_are_classes_281_to_285() -> None:
 
 def test_auto_prefers_the_best_resnet_on_disk_and_v1_to_v2(tmp_path: Path) -> None:
     assert resolve("auto", tmp_path)[0].name == "efficientnet_lite0"
-    for name in ("resnet152_v2", "resnet18", "resnet50"):
+    for name in ("resnet152_v2", "resnet18", "resnet50_v1", "resnet50"):
         (tmp_path / entry_named(name).file).touch()
-        expected = {"resnet152_v2": "resnet152_v2", "resnet18": "resnet18", "resnet50": "resnet50"}[name]
-        assert resolve("auto", tmp_path)[0].name == expected
+        assert resolve("auto", tmp_path)[0].name == name
     assert resolve("resnet18", tmp_path) == (
         entry_named("resnet18"),
         tmp_path / entry_named("resnet18").file,

@@ -53,6 +53,17 @@ def _commands(command: click.Command) -> Iterator[click.Command]:
             yield from _commands(inner)
 
 
+def test_weights_that_can_not_be_imported_or_mirrored_get_one_sentence(typed: Run, tmp_path: Path) -> None:
+    other = tmp_path / "model.onnx"
+    other.write_bytes(b"\x08\x07")
+    refused = typed("models", "import", str(other))
+    assert refused.exit_code == 1
+    assert refused.output.startswith("Error: model.onnx has a form that is not taken; taken are ")
+    mirrored = typed("models", "fetch", "resnet50_v1", "--mirror", "http://127.0.0.1:9/")
+    assert mirrored.exit_code == 2
+    assert "comes by npm, whose own configuration names a mirror" in mirrored.output
+
+
 @pytest.mark.parametrize("group", list(_groups(main)), ids=" ".join)
 def test_summaries_of_commands_are_not_cut(typed: Run, group: tuple[str, ...]) -> None:
     page = typed(*group, "--help")

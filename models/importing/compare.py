@@ -1,0 +1,50 @@
+"""Compare a converted model with its source by their logits on a real photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from models.build import build
+from models.catalogue import Entry
+from models.errors import WeightsRefused
+
+# Any photo of many things will do; this one is shipped.
+_PHOTO = Path(__file__).parents[1] / "profiles" / "golden.jpg"
+TOLERANCE = 1e-4
+"""Of the largest logit. float32 and float64 differ by about 1e-6; any mistake exceeds 1e-2."""
+
+
+def example_pixels(side_px: int) -> npt.NDArray[np.uint8]:
+    """Return a photo and its mirror image: (2, side, side, 3), RGB."""
+    with Image.open(_PHOTO) as photo:
+        pixels = np.asarray(photo.convert("RGB").resize((side_px, side_px)))
+    return np.stack([pixels, pixels[:, ::-1]])
+
+
+@torch.inference_mode()
+def difference(
+    entry: Entry, path: Path, pixels: npt.NDArray[np.uint8], expected: npt.NDArray[np.float64]
+) -> float:
+    """Return the largest difference from the expected logits, as a share of the largest of them.
+
+    Args:
+        path: the converted weights, which the entry's digest must fit.
+        pixels: uint8 (N, H, W, 3), RGB.
+        expected: the source's logits for them, (N, 1000).
+    Raises:
+        WeightsRefused: it exceeds the tolerance.
+    """
+    steps = entry.preprocessing
+    inputs = (pixels / steps.scale - np.array(steps.mean)) / np.array(steps.std)
+    _, logits = build(entry, path)(torch.from_numpy(inputs.astype(np.float32)).permute(0, 3, 1, 2))
+    share = float(np.abs(logits.numpy() - expected).max() / np.abs(expected).max())
+    if not share <= TOLERANCE:
+        raise WeightsRefused(
+            f"The converted {entry.name} was not taken: its logits differ from the source's by {share:.1%}."
+        )
+    return share

