@@ -6,7 +6,9 @@ Outside the checking path: each call builds a torch model of its own.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -22,6 +24,9 @@ from checker.pixels.orientation import orientation_of, turned
 from checker.values import Floats, Pixels, Rendition
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 MAX_EDGE_PX = 1280
 """Longer edge of the explanation. A PNG of this size takes 1 to 2 MB."""
@@ -44,8 +49,8 @@ _FRAME = (255, 255, 255, 150)
 def heat_map(entry: Entry, path: Path, pixels: Pixels, subject: Subject, head: Head | None = None) -> Floats:
     """Compute the share of each part of a model input in the subject's log-odds.
 
-    Grad-CAM on the feature map of the last convolution. All models here pool that map and multiply it by a
-    matrix, so that its gradient is the same at every place and needs no backward pass through convolutions.
+    Grad-CAM on the feature map of the last convolution. All models here pool that map before they classify,
+    so that its gradient is the same at every place and needs no backward pass through convolutions.
 
     Args:
         pixels: uint8 ``(H, W, 3)``, as ``decode`` returns them.
@@ -54,10 +59,9 @@ def heat_map(entry: Entry, path: Path, pixels: Pixels, subject: Subject, head: H
     Returns:
         float32 ``(H, W)``, 0..1; near 0 everywhere if the photo does not show the subject.
     Raises:
-        ModelRefused: the weights differ from the catalogue's.
+        ModelRefused: the weights differ from the catalogue's, or the model has no feature map.
     """
     import torch
-    from torch import Tensor
     from torch.nn import functional
 
     from models.build import build
@@ -67,21 +71,16 @@ def heat_map(entry: Entry, path: Path, pixels: Pixels, subject: Subject, head: H
     except ModelsError as error:
         raise ModelRefused(str(error)) from error
     torch.set_num_threads(1)  # in this thread only; more of them would compete with the checking threads
-    is_resnet = entry.architecture.startswith("resnet")
-    last, linear = (model.get_submodule(name) for name in (_RESNET if is_resnet else _LITE))
-    outputs: list[Tensor] = []
-    last.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     scale = entry.preprocessing.scale
     mean, std = (
         torch.tensor(channels).view(1, 3, 1, 1)
         for channels in (entry.preprocessing.mean, entry.preprocessing.std)
     )
-    with torch.inference_mode():
-        model((torch.from_numpy(pixels).permute(2, 0, 1)[None] / scale - mean) / std)
-    maps = (outputs[0] if is_resnet else functional.relu6(outputs[0]))[0].clone()
+    inputs = (torch.from_numpy(pixels).permute(2, 0, 1)[None] / scale - mean) / std
+    maps, classify = _map_and_classifier(entry, model, inputs)
 
     features = maps.mean(dim=(1, 2)).requires_grad_()
-    logits = linear(features)
+    logits = classify(features[None])[0]
     of_subject = torch.zeros(len(logits), dtype=torch.bool)
     of_subject[list(subject.classes)] = True
     log_odds = logits[of_subject].logsumexp(0) - logits[~of_subject].logsumexp(0)
@@ -95,6 +94,30 @@ def heat_map(entry: Entry, path: Path, pixels: Pixels, subject: Subject, head: H
     heat = heat[0, 0].relu()
     result: Floats = (heat / heat.max().clamp_min(_HOTTEST_LOG_ODDS)).numpy()
     return result
+
+
+def _map_and_classifier(
+    entry: Entry, model: nn.Module, inputs: Tensor
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Return the last feature map of one input, (C, h, w), and what makes logits of its mean, (N, C)."""
+    import torch
+    from torch.nn import functional
+
+    from models.torchvision_models import ConvolutionalModel, VisionTransformer
+
+    if isinstance(model, VisionTransformer):
+        raise ModelRefused(f"{entry.name} has no feature map, so its verdicts can't be explained.")
+    if isinstance(model, ConvolutionalModel):
+        with torch.inference_mode():
+            feature_map = model.feature_map(inputs)
+        return feature_map[0].clone(), model.classify
+    is_resnet = entry.architecture.startswith("resnet")
+    last, linear = (model.get_submodule(name) for name in (_RESNET if is_resnet else _LITE))
+    outputs: list[Tensor] = []
+    last.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    with torch.inference_mode():
+        model(inputs)
+    return (outputs[0] if is_resnet else functional.relu6(outputs[0]))[0].clone(), linear
 
 
 def explain(entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None) -> bytes:

@@ -16,10 +16,17 @@ from models.digest import open_weights, verify_open
 from models.efficientnet_lite import EfficientNetLite
 from models.errors import WeightsRefused
 from models.resnet import ResNet
+from models.torchvision_models import CONVOLUTIONAL, TRANSFORMERS, torchvision_model
 
 
 def architecture(name: str) -> nn.Module:
-    """Build the bare model with random weights. ``forward`` returns ``(features, logits)``."""
+    """Build the bare model with random weights. ``forward`` returns ``(features, logits)``.
+
+    Raises:
+        PackageMissing: torchvision builds this one, and is not installed.
+    """
+    if name in (*CONVOLUTIONAL, *TRANSFORMERS):
+        return torchvision_model(name)
     return EfficientNetLite(name) if name.startswith("efficientnet_lite") else ResNet(name)
 
 
@@ -30,7 +37,7 @@ def build(entry: Entry, path: Path) -> nn.Module:
     twice.
 
     Raises:
-        WeightsMissing, WeightsRefused: one plain sentence names the reason.
+        WeightsMissing, WeightsRefused, PackageMissing: one plain sentence names the reason.
     """
     model = architecture(entry.architecture)
     # One open file for both, so that nobody can swap it between verification and loading.

@@ -19,6 +19,10 @@ class WeightsRefused(ModelsError):
     """The file differs from the catalogue or its manifest: nothing was loaded from it."""
 
 
+class PackageMissing(ModelsError):
+    """The model is built by a package that is not installed."""
+
+
 class FetchFailed(ModelsError):
     """The weights did not arrive; there is no file under the final name."""
 

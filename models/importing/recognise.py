@@ -9,7 +9,7 @@ import torch
 
 from models.build import architecture
 from models.catalogue import Entry
-from models.errors import WeightsRefused
+from models.errors import PackageMissing, WeightsRefused
 from models.tensor_file import Tensors, canonical
 
 
@@ -45,8 +45,14 @@ def entry_of_tensors(tensors: Tensors, entries: Iterable[Entry], name: str) -> E
 
 
 def _shapes(entry: Entry) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        state = architecture(entry.architecture).state_dict()
+    try:
+        try:
+            with torch.device("meta"):  # no memory, no random numbers
+                state = architecture(entry.architecture).state_dict()
+        except NotImplementedError:  # RegNet computes its widths with tensors
+            state = architecture(entry.architecture).state_dict()
+    except PackageMissing:  # what can't be built here can't be recognised by its shapes either
+        return {}
     return {
         name: tuple(tensor.shape)
         for name, tensor in state.items()

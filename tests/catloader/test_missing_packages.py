@@ -18,6 +18,7 @@ from catloader.store.s3 import seaweedfs
 from catloader.web.limits import check_limits
 from checker.runtimes.openvino_import import import_openvino
 from models import optimise
+from models.build import architecture
 
 Use = Callable[[], object]
 
@@ -30,6 +31,7 @@ Use = Callable[[], object]
         ("sklearn", "calibrate", require_extra),
         ("openvino", "openvino", import_openvino),
         ("nncf", "optimise", lambda: optimise._import("nncf")),
+        ("torchvision", "torchvision", lambda: architecture("vit_b_16")),
     ],
 )
 def test_missing_package_is_named_with_its_extra(

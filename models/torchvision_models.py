@@ -1,0 +1,90 @@
+"""Models that torchvision builds, with its parameter names; ``forward`` returns features and logits.
+
+torchvision is imported only when one of them is built.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import PackageMissing
+
+CONVOLUTIONAL = ("convnext_tiny", "efficientnet_v2_s", "mobilenet_v3_large", "regnet_y_1_6gf")
+TRANSFORMERS = ("vit_b_16",)
+
+
+def torchvision_model(name: str) -> nn.Module:
+    """Build one of the above with random weights.
+
+    Raises:
+        PackageMissing: torchvision is not installed, or does not fit torch.
+    """
+    return VisionTransformer(name) if name in TRANSFORMERS else ConvolutionalModel(name)
+
+
+class ConvolutionalModel(nn.Module):
+    """A feature map, its mean over all places, and a classifier of that.
+
+    ``forward`` maps ``(N, 3, H, W)`` to features ``(N, C)`` and logits ``(N, 1000)``.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        for part, module in _built(name).named_children():
+            self.add_module(part, module)
+        self._parts = ("stem", "trunk_output") if hasattr(self, "stem") else ("features",)
+        self._classifier = "fc" if hasattr(self, "fc") else "classifier"
+        self._takes_a_map = name.startswith("convnext")  # its classifier begins with a norm over channels
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Compute the last feature map, (N, C, h, w)."""
+        for part in self._parts:
+            x = self.get_submodule(part)(x)
+        return x
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Compute the logits of pooled features, or of those of one window: (N, C)."""
+        logits: Tensor = self.get_submodule(self._classifier)(
+            features[..., None, None] if self._takes_a_map else features
+        )
+        return logits
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.flatten(self.get_submodule("avgpool")(self.feature_map(x)), 1)
+        return features, self.classify(features)
+
+
+class VisionTransformer(nn.Module):
+    """A transformer over patches. The features are those of the class token: there is no map to pool.
+
+    ``forward`` maps ``(N, 3, 224, 224)`` to features ``(N, 768)`` and logits ``(N, 1000)``.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        network = _built(name)
+        self.class_token = network.class_token
+        for part, module in network.named_children():
+            self.add_module(part, module)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        # shape[0], not len(): that would fix the batch size when the model is exported.
+        patches = self.get_submodule("conv_proj")(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], dim=1)
+        features = self.get_submodule("encoder")(tokens)[:, 0]
+        return features, self.get_submodule("heads")(features)
+
+
+def _built(name: str) -> Any:
+    try:
+        from torchvision.models import get_model
+    # RuntimeError: it was built for another torch, and its operators are missing.
+    except (ImportError, RuntimeError) as error:
+        raise PackageMissing(
+            f"Model {name} needs torchvision in the version that belongs to torch; "
+            "`pip install 'catloader[torchvision]'` installs it."
+        ) from error
+    return get_model(name, weights=None)
