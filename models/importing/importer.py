@@ -62,10 +62,14 @@ def import_weights(source: Path, weights_dir: Path, entries: Iterable[Entry] | N
         raise WeightsRefused(
             f"{source.name} is the file of {publishers.name}, which comes with the Python package {package}."
         )
+    path = weights_dir / publishers.file
+    if path.is_file() and path.samefile(source):
+        return Imported(
+            publishers, path, None
+        )  # in its place, with the manifest that tells how it came there
     with _placed(publishers, weights_dir) as part:
         shutil.copyfile(source, part)
-    imported_from = {"name": source.name, "form": "publisher's file", "sha256": source_sha256}
-    path = weights_dir / publishers.file
+    imported_from = {"name": source.name, "form": "the catalogue's own file", "sha256": source_sha256}
     _write_manifest(publishers, path, imported_from=imported_from)
     return Imported(publishers, path, None)
 

@@ -146,7 +146,10 @@ def test_the_publishers_own_file_is_copied_unchanged(tmp_path: Path) -> None:
     assert imported.path == tmp_path / "weights" / "r.pth"
     assert imported.path.read_bytes() == source.read_bytes()
     assert imported.logit_difference is None
+    manifest = imported.path.with_suffix(".json").read_text()
+    assert json.loads(manifest)["imported_from"]["name"] == "renamed.pth"
     assert import_weights(imported.path, tmp_path / "weights", [own]).path == imported.path
+    assert imported.path.with_suffix(".json").read_text() == manifest
 
 
 def test_other_weights_of_the_same_shape_are_refused(
