@@ -9,7 +9,15 @@ import pytest
 
 FIXTURES = frozenset({"s3_server", "postgres_url"})
 FOLDERS = frozenset({"acceptance", "browser", "faults", "scripts"})
-FILES = frozenset({"test_calibrate_database.py", "test_embedded.py", "test_objects.py", "test_optimise.py"})
+FILES = frozenset(
+    {
+        "test_calibrate_database.py",
+        "test_embedded.py",
+        "test_objects.py",
+        "test_optimise.py",
+        "test_real_weights.py",
+    }
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marker
