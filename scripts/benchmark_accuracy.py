@@ -23,7 +23,10 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", help="folder, labels.csv, or 'database'")
+    parser.add_argument("data", help="folder or file of labelled photos (scripts/README.md), or 'database'")
+    parser.add_argument(
+        "--cat-classes", default="", metavar="NAME,...", help="folders or categories that show house cats"
+    )
     parser.add_argument(
         "--models",
         default="efficientnet_lite0",
@@ -73,8 +76,10 @@ def main(argv: list[str] | None = None) -> int:
     gate = load_gate(arguments.gate) if arguments.gate else {}
     settings = Settings.from_environment()
     names = arguments.models.split(",")
+    cat_classes = arguments.cat_classes.split(",")
     request = Request(
         data=arguments.data,
+        cat_classes=cat_classes,
         variants={
             name: parse_variant(
                 name,
@@ -91,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         max_fnr=arguments.max_fnr,
         profile_folders=arguments.profiles or [settings.data_dir / "profiles", SHIPPED_PROFILES],
     )
-    with open_photos(arguments.data, settings) as photos:
+    with open_photos(arguments.data, settings, cat_classes) as photos:
         for variant in request.variants.values():
             variant.resolve()
         result, compared = run(request)

@@ -36,6 +36,12 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of torch on a CPU."
 )
+@click.option(
+    "--cat-classes",
+    metavar="NAME,...",
+    default="",
+    help="Folders or categories that show house cats, beside `cat` and those of ImageNet.",
+)
 @_folder("--weights-dir", help="Folder of fetched weights.  [default: CATCHECK_WEIGHTS_DIR]")
 @click.option("--subject", default="house_cat", show_default=True, help="A built-in name or a .toml file.")
 @click.option("--fit-head", is_flag=True, help="Fit a linear probe too; it needs photos like yours.")
@@ -50,6 +56,7 @@ def calibrate(
     /,
     data: str,
     *,
+    cat_classes: str,
     weights_dir: Path | None,
     subject: str,
     fit_head: bool,
@@ -60,8 +67,9 @@ def calibrate(
 ) -> None:
     """Measure a model on labelled photos; write its profile.
 
-    DATA is a folder with cat/ and not_cat/ (perhaps wild_feline/), a labels.csv or a folder with one, or the
-    word `database` for the photos that people reviewed on this site. It needs 50 photos of either label.
+    DATA is a folder with cat/ and other classes, a labels.csv or a folder with one, Oxford-IIIT Pet, COCO
+    annotations, or the word `database` for the photos that people reviewed on this site. It needs 50 photos
+    of either label.
     """
     require_extra()
     from catloader.cli.labelled_photos import open_photos
@@ -73,7 +81,7 @@ def calibrate(
 
     variant = NamedVariant(**names, weights_dir=weights_dir or settings.weights_dir)
     variant.resolve()
-    with open_photos(data, settings) as photos:
+    with open_photos(data, settings, cat_classes.split(",")) as photos:
         enough_of_both(photos)
         profile, classifier = measure_and_calibrate(
             photos, variant, load_subject(subject), fit_head=fit_head, penalty=penalty

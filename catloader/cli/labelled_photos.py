@@ -1,8 +1,8 @@
-"""Labelled photos as a command line names them: a folder, a table, or the site's own database."""
+"""Labelled photos as a command line names them: a folder, a file, or the site's own database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,22 +11,27 @@ from catloader.server.data_dir import prepare_data_dir
 from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.wiring import build
-from checker.evaluation.photos import LabelledPhoto, both_labels, labelled_photos
+from checker.evaluation.data_sets.read import labelled_photos
+from checker.evaluation.photos import LabelledPhoto, both_labels
 
 DATABASE = "database"
 
 
 @contextmanager
-def open_photos(data: str, settings: Settings) -> Iterator[list[LabelledPhoto]]:
-    """Yield the photos of a folder or table, or of the site if ``data`` is ``database``, sorted by name.
+def open_photos(
+    data: str, settings: Settings, cat_classes: Iterable[str] = ()
+) -> Iterator[list[LabelledPhoto]]:
+    """Yield the photos of a folder or file, or of the site if ``data`` is ``database``, sorted by name.
 
     For ``database`` the embedded object store runs as long as the block: read the photos in it.
 
+    Args:
+        cat_classes: as ``labelled_photos`` takes it.
     Raises:
         UnusablePhotos, StartupError, StoreUnavailable: there are none, or no answer.
     """
     if data != DATABASE:
-        yield labelled_photos(Path(data))
+        yield labelled_photos(Path(data), cat_classes)
         return
     prepare_data_dir(settings)
     with shared_or_own_object_store(settings) as with_s3:

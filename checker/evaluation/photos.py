@@ -1,19 +1,17 @@
-"""Labelled photos in a folder or a table, with the renditions that the site would store."""
+"""Labelled photos, with the renditions that the site would store; ``data_sets`` reads them."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from checker.errors import CheckerError
-from checker.folder.walk import read, walk
+from checker.folder.walk import read
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 
@@ -37,25 +35,13 @@ class LabelledPhoto:
     label: str
     read: Callable[[], Mapping[Rendition, bytes]]
     """Return both renditions as the site stores them: JPEGs. Raises ``UnusablePhotos``."""
+    kind: str | None = None
+    """What is shown, in lower case: ``dog``, ``thing or scene``. Rates are told for each kind."""
 
-
-def labelled_photos(data: Path) -> list[LabelledPhoto]:
-    """Return the labelled photos, sorted by name.
-
-    Args:
-        data: a folder with ``labels.csv`` (columns ``file`` and ``label``), such a file, or a folder with
-            ``cat/``, ``not_cat/`` and perhaps ``wild_feline/``. Hidden files and folders are left out.
-    Raises:
-        UnusablePhotos: there is no such data, a label is unknown, or one of the labels has no photos.
-    """
-    table = data / "labels.csv" if data.is_dir() else data
-    if table.is_file():
-        photos = _from_table(table)
-    elif data.is_dir():
-        photos = list(_from_folders(data))
-    else:
-        raise UnusablePhotos(f"{data}: no such folder or labels.csv")
-    return both_labels(photos, str(data))
+    @property
+    def kind_or_label(self) -> str:
+        """The kind of the photo, or what its label says where it has none."""
+        return self.kind or {CAT: "cat", NOT_CAT: "other", WILD_FELINE: "wild feline"}[self.label]
 
 
 def both_labels(photos: Iterable[LabelledPhoto], source: str) -> list[LabelledPhoto]:
@@ -110,44 +96,16 @@ def naming(photo: str) -> Iterator[None]:
         raise UnusablePhotos(f"{photo}: {error}") from error
 
 
-def _from_table(table: Path) -> list[LabelledPhoto]:
-    photos = []
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before UTF-8
-            rows = csv.DictReader(file)
-            if not {"file", "label"} <= set(rows.fieldnames or ()):
-                raise UnusablePhotos(f"{table}: its first line must name the columns file and label")
-            for row in rows:
-                name, label = row["file"] or "", row["label"] or ""
-                if label not in LABELS:
-                    raise UnusablePhotos(f"{table}: {label!r} is no label; there are {', '.join(LABELS)}")
-                if not (table.parent / name).is_file():
-                    line = f"{table}, line {rows.line_num}"
-                    raise UnusablePhotos(f"{line}: there is no file {name!r} in this folder")
-                photos.append(_file(str(table.parent / name), name, label))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UnusablePhotos(f"{table} cannot be read as a table: {error}") from error
-    return photos
+def photo_file(path: str, name: str, label: str, kind: str | None) -> LabelledPhoto:
+    """Return a labelled photo that is read from a file; ``name`` may hold bytes that are not UTF-8."""
 
-
-def _from_folders(folder: Path) -> Iterator[LabelledPhoto]:
-    for label in LABELS:
-        if not (folder / label).is_dir():
-            continue
-        for found in walk([str(folder / label)]):
-            if found.error:
-                raise UnusablePhotos(f"{_printable(found.path)}: {found.error}")
-            yield _file(found.path, os.path.relpath(found.path, folder), label)
-
-
-def _file(path: str, name: str, label: str) -> LabelledPhoto:
     def renditions() -> Mapping[Rendition, bytes]:
-        with naming(_printable(path)):
+        with naming(printable(path)):
             return site_renditions(read(path), fast=False)
 
-    return LabelledPhoto(_printable(name), label, renditions)
+    return LabelledPhoto(printable(name), label, renditions, kind)
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """Escape bytes that are not UTF-8: the system hands them on as surrogates, which no file can take."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

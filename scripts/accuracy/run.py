@@ -45,6 +45,8 @@ class Request:
     """The models to compare, and the photos to compare them on."""
 
     data: str
+    cat_classes: Sequence[str]
+    """As ``labelled_photos`` takes them."""
     variants: dict[str, NamedVariant]
     """By the names that the report shows."""
     subject: str
@@ -87,7 +89,9 @@ def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
     for name, variant in request.variants.items():
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
             try:
-                measured, model_info = child.submit(_measure, variant, request.data).result()
+                measured, model_info = child.submit(
+                    _measure, variant, request.data, request.cat_classes
+                ).result()
             except BrokenProcessPool:
                 raise CannotRun(f"{name}: its process was killed, perhaps for lack of memory") from None
         compared.append(_compare(name, measured, model_info, subject, request))
@@ -105,9 +109,9 @@ def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
     return result, compared
 
 
-def _measure(variant: NamedVariant, data: str) -> tuple[Measured, ModelInfo]:
+def _measure(variant: NamedVariant, data: str, cat_classes: Sequence[str]) -> tuple[Measured, ModelInfo]:
     """Measure one model, in a process of its own so that its peak memory is its own."""
-    with open_photos(data, Settings.from_environment()) as photos:
+    with open_photos(data, Settings.from_environment(), cat_classes) as photos:
         classifier = variant.load()
         return measure(photos, classifier), classifier.model_info
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, labelled_photos
+from checker.evaluation.data_sets.read import labelled_photos
+from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
 
 _ROOT = Path(__file__).resolve().parents[2]
 BESIDE = _ROOT.parent / "shared"
@@ -22,11 +23,13 @@ _ENOUGH = 200
 class PhotoSet:
     folder: Path
     chosen_by: str
+    table: str = ""
+    """Of the folder's tables, the only one to read; empty: all."""
 
     @functools.cached_property
     def photos(self) -> list[LabelledPhoto]:
         """Sorted by name, which is the path relative to the folder."""
-        return labelled_photos(self.folder)
+        return labelled_photos(self.folder / self.table)
 
     @functools.cached_property
     def counts(self) -> Counter[str]:
@@ -57,7 +60,7 @@ def chosen_photos(environment: Mapping[str, str]) -> PhotoSet:
     if folder := environment.get(VARIABLE):
         chosen = PhotoSet(Path(folder).resolve(), VARIABLE)
     elif (BESIDE / "photos" / "labels.csv").is_file():
-        chosen = PhotoSet(BESIDE / "photos", "found beside the checkout")
+        chosen = PhotoSet(BESIDE / "photos", "found beside the checkout", "labels.csv")
     else:
         chosen = OWN_PHOTOS
     _ = chosen.photos

@@ -132,7 +132,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "Error: nowhere: no such folder or labels.csv"),
+        (["nowhere"], "Error: nowhere: no such folder or file"),
         (["nowhere", "--model", "resnet1000"], "called 'resnet1000'; there are "),
         (["nowhere", "--runtime", "openvino", "--precision", "fp16"], "openvino has no precision 'fp16'"),
     ],

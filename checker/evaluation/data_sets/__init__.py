@@ -1,0 +1,1 @@
+"""Readers of labelled photos: class folders, tables, Oxford-IIIT Pet, COCO."""

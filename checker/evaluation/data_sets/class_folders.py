@@ -1,0 +1,48 @@
+"""Folders of classes, as torchvision's ImageFolder has them: one folder for each class, named after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from checker.evaluation.data_sets.kinds import kind_from_name, label_of_class, normalised
+from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file, printable
+from checker.folder.walk import walk
+
+_SHOWN = 8
+"""Names in the sentence about a wrong folder."""
+
+
+def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[LabelledPhoto]:
+    """Yield the photos below each class folder, without hidden ones.
+
+    The class of a photo that shows no cat is its kind. Below ``not_cat``, the next folder's name is.
+
+    Raises:
+        UnusablePhotos: no folder's name stands for cats, or a folder can't be read.
+    """
+    classes = sorted(
+        (entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")),
+        key=lambda entry: entry.name,
+    )
+    labels = {entry: label_of_class(entry.name, cat_classes) for entry in classes}
+    if CAT not in {label for label, _ in labels.values()}:
+        raise UnusablePhotos(_no_cats(folder, [printable(entry.name) for entry in classes]))
+    for entry, (label, kind) in labels.items():
+        for found in walk([str(entry)]):
+            if found.error:
+                raise UnusablePhotos(f"{printable(found.path)}: {found.error}")
+            parts = Path(os.path.relpath(found.path, entry)).parts
+            told = kind
+            if told is None and label == NOT_CAT:
+                told = normalised(printable(parts[0])) if len(parts) > 1 else kind_from_name(parts[-1])
+            yield photo_file(found.path, os.path.relpath(found.path, folder), label, told)
+
+
+def _no_cats(folder: Path, classes: list[str]) -> str:
+    start = f"{folder}: no table with the columns file and label, no annotations, and "
+    if not classes:
+        return start + "no folders of classes such as cat and not_cat"
+    shown = ", ".join(classes[:_SHOWN]) + (", ..." if len(classes) > _SHOWN else "")
+    return start + f"none of its {len(classes)} folders is named after cats ({shown}): name those that are"

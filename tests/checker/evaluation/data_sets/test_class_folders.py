@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from checker.evaluation.data_sets.read import labelled_photos
+from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, UnusablePhotos
+
+
+def names(folder: Path) -> list[tuple[str, str]]:
+    return [(photo.name, photo.label) for photo in labelled_photos(folder)]
+
+
+def kinds(folder: Path, *cat_classes: str) -> dict[str, tuple[str, str | None]]:
+    return {photo.name: (photo.label, photo.kind) for photo in labelled_photos(folder, cat_classes)}
+
+
+def test_photos_are_labelled_by_their_folder_and_other_files_are_left_out(folder: Path) -> None:
+    (folder / "not_cat" / "notes.txt").write_bytes(b"")
+    (folder / "cat" / "more").mkdir()
+    (folder / "cat" / "more" / "b.HEIC").write_bytes(b"")
+    assert names(folder) == [("cat/a.jpg", CAT), ("cat/more/b.HEIC", CAT), ("not_cat/a.jpg", NOT_CAT)]
+
+
+@pytest.mark.parametrize("hidden", ["._a.jpg", ".trash/b.jpg", "more/.thumbnails/c.jpg", ".DS_Store"])
+def test_hidden_files_and_folders_are_left_out(folder: Path, hidden: str) -> None:
+    path = folder / "cat" / hidden
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    (folder / "cat" / "locked").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UnusablePhotos, match=r"locked: .*Permission denied"):
+        labelled_photos(folder)
+
+
+def test_classes_of_any_name_become_kinds(tmp_path: Path) -> None:
+    for name in (
+        "Cat",
+        "Dog",
+        "n02128385",
+        "n02099601",
+        "n03063599_coffee_mug",
+        "tabby",
+        "Snow_Leopard",
+        "plush",
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").touch()
+    assert kinds(tmp_path) == {
+        "Cat/a.jpg": (CAT, None),
+        "tabby/a.jpg": (CAT, None),
+        "Dog/a.jpg": (NOT_CAT, "dog"),
+        "n02099601/a.jpg": (NOT_CAT, "dog"),
+        "n02128385/a.jpg": (WILD_FELINE, "wild feline"),
+        "Snow_Leopard/a.jpg": (WILD_FELINE, "wild feline"),
+        "n03063599_coffee_mug/a.jpg": (NOT_CAT, "thing or scene"),
+        "plush/a.jpg": (NOT_CAT, "plush"),
+    }
+
+
+def test_below_not_cat_the_folder_or_the_name_tells_the_kind(folder: Path) -> None:
+    (folder / "not_cat" / "Drawing").mkdir()
+    for name in ("Drawing/b.jpg", "dog.12.jpg", "n02423022_gazelle.JPEG", "hotdog.1.jpg"):
+        (folder / "not_cat" / name).touch()
+    told = {name: kind for name, (label, kind) in kinds(folder).items() if label == NOT_CAT}
+    assert told == {
+        "not_cat/Drawing/b.jpg": "drawing",
+        "not_cat/a.jpg": None,
+        "not_cat/dog.12.jpg": "dog",
+        "not_cat/hotdog.1.jpg": None,
+        "not_cat/n02423022_gazelle.JPEG": "other animal",
+    }
+
+
+def test_classes_of_cats_with_other_names_are_named(tmp_path: Path) -> None:
+    for name in ("Ragdoll", "Maine_Coon", "Beagle"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").touch()
+    with pytest.raises(
+        UnusablePhotos, match=r"none of its 3 folders is named after cats \(Beagle, Maine_Coon,"
+    ):
+        labelled_photos(tmp_path)
+    labels = {name: label for name, (label, _) in kinds(tmp_path, "ragdoll", "Maine Coon").items()}
+    assert labels == {"Ragdoll/a.jpg": CAT, "Maine_Coon/a.jpg": CAT, "Beagle/a.jpg": NOT_CAT}

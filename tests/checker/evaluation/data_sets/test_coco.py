@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checker.evaluation.data_sets.read import labelled_photos
+from checker.evaluation.photos import UnusablePhotos
+
+CATEGORIES = [
+    {"id": 1, "name": "person", "supercategory": "person"},
+    {"id": 17, "name": "cat", "supercategory": "animal"},
+    {"id": 18, "name": "dog", "supercategory": "animal"},
+    {"id": 19, "name": "horse", "supercategory": "animal"},
+]
+SHOWN = {
+    "1.jpg": [1, 17],
+    "2.jpg": [18, 17],
+    "3.jpg": [1, 18, 19],
+    "4.jpg": [1, 19],
+    "5.jpg": [1],
+    "6.jpg": [],
+}
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    (tmp_path / "val2017").mkdir()
+    for name in SHOWN:
+        (tmp_path / "val2017" / name).touch()
+    write(tmp_path, {})
+    return tmp_path
+
+
+def write(folder: Path, changes: dict[str, Any]) -> None:
+    images = [{"id": number, "file_name": name} for number, name in enumerate(SHOWN)]
+    boxes = [
+        {"id": 10 * image + category, "image_id": image, "category_id": category}
+        for image, categories in enumerate(SHOWN.values())
+        for category in categories
+    ]
+    content = {"images": images, "annotations": boxes, "categories": CATEGORIES, **changes}
+    (folder / "annotations").mkdir(exist_ok=True)
+    (folder / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
+
+
+def test_a_photo_with_a_cat_among_others_is_a_cat_and_the_rest_has_kinds(coco: Path) -> None:
+    for data in (coco, coco / "annotations" / "instances_val2017.json"):
+        assert {photo.name: (photo.label, photo.kind) for photo in labelled_photos(data)} == {
+            "1.jpg": ("cat", None),
+            "2.jpg": ("cat", None),
+            "3.jpg": ("not_cat", "dog"),
+            "4.jpg": ("not_cat", "other animal"),
+            "5.jpg": ("not_cat", "thing or scene"),
+            "6.jpg": ("not_cat", "thing or scene"),
+        }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"categories": None}, "cannot be read as COCO annotations: TypeError"),
+        (
+            {"annotations": [{"image_id": 1, "category_id": 99}]},
+            "cannot be read as COCO annotations: KeyError",
+        ),
+        ({"images": []}, "names no photos"),
+        ({"images": [{"id": 1, "file_name": "gone.jpg"}]}, r"its photo gone\.jpg is in none of .*val2017"),
+        ({"images": [{"id": 0, "file_name": "1.jpg"}, {"id": 9, "file_name": "9.jpg"}]}, "there is no photo"),
+    ],
+)
+def test_annotations_with_an_error_are_refused_in_one_sentence(
+    coco: Path, changes: dict[str, Any], message: str
+) -> None:
+    write(coco, changes)
+    with pytest.raises(UnusablePhotos, match=message):
+        labelled_photos(coco)
+
+
+def test_a_folder_with_two_sets_asks_for_one(coco: Path) -> None:
+    (coco / "annotations" / "instances_train2017.json").write_text("{}")
+    with pytest.raises(
+        UnusablePhotos, match=r"give one of instances_train2017\.json, instances_val2017\.json"
+    ):
+        labelled_photos(coco)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checker.evaluation.data_sets.read import labelled_photos
+from checker.evaluation.photos import UnusablePhotos
+
+LIST = """#Image CLASS-ID SPECIES BREED ID
+#ID: 1:37 Class ids
+Abyssinian_100 1 1 1
+american_bulldog_100 2 2 1
+"""
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    for folder in ("images", "annotations"):
+        (tmp_path / folder).mkdir()
+    for name in ("Abyssinian_100", "american_bulldog_100", "not_listed_1", "._Abyssinian_100"):
+        (tmp_path / "images" / f"{name}.jpg").touch()
+    (tmp_path / "annotations" / "list.txt").write_text(LIST)
+    return tmp_path
+
+
+def test_species_become_labels_and_kinds(pets: Path) -> None:
+    for data in (pets, pets / "annotations" / "list.txt"):
+        assert [(photo.name, photo.label, photo.kind) for photo in labelled_photos(data)] == [
+            ("Abyssinian_100.jpg", "cat", None),
+            ("american_bulldog_100.jpg", "not_cat", "dog"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("Abyssinian_100 1 3 1\n", "line 1: not a name, a class, a species"),
+        ("Abyssinian_100\n", "line 1: not a name, a class, a species"),
+        ("# \ngone_1 1 1 1\n", r"line 2: there is no photo .*images/gone_1\.jpg"),
+        ("Abyssinian_100 1 1 1\n", "found 1 cat, 0 not_cat"),
+    ],
+)
+def test_a_list_with_an_error_is_refused_in_one_sentence(pets: Path, lines: str, message: str) -> None:
+    (pets / "annotations" / "list.txt").write_text(lines)
+    with pytest.raises(UnusablePhotos, match=message):
+        labelled_photos(pets)
+
+
+def test_a_list_without_its_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(LIST)
+    with pytest.raises(UnusablePhotos, match="there is no folder images beside it"):
+        labelled_photos(tmp_path / "list.txt")

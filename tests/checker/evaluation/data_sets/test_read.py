@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checker.evaluation.data_sets.read import labelled_photos
+from checker.evaluation.photos import UnusablePhotos
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusablePhotos, match="nowhere: no such folder"):
+        labelled_photos(tmp_path / "nowhere")
+
+
+def test_a_folder_of_something_else_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(
+        UnusablePhotos, match=r"no table .* no annotations, and no folders of classes such as cat"
+    ):
+        labelled_photos(tmp_path)
+
+
+def test_a_folder_with_photos_of_one_label_only_is_refused_with_the_counts(folder: Path) -> None:
+    (folder / "not_cat" / "a.jpg").unlink()
+    with pytest.raises(UnusablePhotos, match=r"photos of both labels are needed.*found 1 cat, 0 not_cat"):
+        labelled_photos(folder)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from checker.evaluation.data_sets.read import labelled_photos
+from checker.evaluation.photos import CAT, NOT_CAT, UnusablePhotos
+
+
+def names(folder: Path) -> list[tuple[str, str]]:
+    return [(photo.name, photo.label) for photo in labelled_photos(folder)]
+
+
+def test_a_table_wins_over_the_folders(folder: Path) -> None:
+    table = "\ufefffile,label\ncat/a.jpg,not_cat\nnot_cat/a.jpg,cat\n"  # as spreadsheets write UTF-8
+    (folder / "labels.csv").write_text(table, encoding="utf-8")
+    assert names(folder) == [("cat/a.jpg", NOT_CAT), ("not_cat/a.jpg", CAT)]
+    assert names(folder / "labels.csv") == names(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"file,label\ncat/a.jpg,kitten\n", "'kitten' is no label"),
+        (
+            b"file,label\ncat/a.jpg,cat\nnot_cat/gone.jpg,not_cat\n",
+            r"line 3: there is no file 'not_cat/gone\.jpg'",
+        ),
+        (
+            b"photo,label\ncat/a.jpg,cat\n",
+            r"labels\.csv: its first line must name the columns file and label",
+        ),
+        (b"", r"labels\.csv: its first line must name the columns file and label"),
+        (b"file,label\nm\xfcsli.jpg,cat\n", r"labels\.csv cannot be read as a table"),
+        (b"file,label\ncat/a.jpg,cat\n", "photos of both labels are needed.*found 1 cat, 0 not_cat"),
+    ],
+)
+def test_a_table_with_an_error_is_refused_in_one_sentence(folder: Path, table: bytes, message: str) -> None:
+    (folder / "labels.csv").write_bytes(table)
+    with pytest.raises(UnusablePhotos, match=message):
+        labelled_photos(folder)
+
+
+def test_a_column_tells_the_kind_and_without_it_the_name_does(folder: Path) -> None:
+    (folder / "dog.1.jpg").touch()
+    rows = "file,label,kind\ncat/a.jpg,cat,\nnot_cat/a.jpg,not_cat,Soft_Picture\ndog.1.jpg,not_cat,\n"
+    (folder / "labels.csv").write_text(rows)
+    assert {photo.name: photo.kind for photo in labelled_photos(folder)} == {
+        "cat/a.jpg": None,
+        "not_cat/a.jpg": "soft picture",
+        "dog.1.jpg": "dog",
+    }
+
+
+def test_all_tables_of_a_folder_are_read(folder: Path) -> None:
+    (folder / "labels.csv").write_text("file,label\ncat/a.jpg,cat\n")
+    (folder / "pets.csv").write_text(
+        "file,label,kind,note\nnot_cat/a.jpg,not_cat,dog,\ncat/a.jpg,cat,,twice\n"
+    )
+    (folder / "verdicts.csv").write_text("path,verdict\ncat/a.jpg,cat\n")
+    (folder / "._pets.csv").write_bytes(b"\0\5\x16\7")
+    assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
+    with pytest.raises(UnusablePhotos, match="found 1 cat, 0 not_cat"):
+        labelled_photos(folder / "labels.csv")
+
+
+def test_tables_that_contradict_each_other_are_refused(folder: Path) -> None:
+    (folder / "labels.csv").write_text("file,label\ncat/a.jpg,cat\n")
+    (folder / "more.csv").write_text("file,label\ncat/a.jpg,not_cat\n")
+    with pytest.raises(UnusablePhotos, match=r"more\.csv: cat/a\.jpg is not_cat here and cat before"):
+        labelled_photos(folder)
+
+
+def test_a_table_names_a_file_whose_name_is_not_utf_8_as_reports_print_it(folder: Path) -> None:
+    (folder / "cat" / "a.jpg").rename(folder / "cat" / os.fsdecode(b"caf\xe9.jpg"))
+    (folder / "labels.csv").write_text("file,label\ncat/caf\\xe9.jpg,cat\nnot_cat/a.jpg,not_cat\n")
+    assert names(folder) == [("cat/caf\\xe9.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
+    photo, other = labelled_photos(folder)
+    assert photo.read() == other.read()
