@@ -1,6 +1,7 @@
 """Compare models on labelled photos: a table, a JSON file, and a self-contained HTML report.
 
     python scripts/benchmark_accuracy.py DATA --models efficientnet_lite0,efficientnet_lite2 [--gate FILE]
+    python scripts/benchmark_accuracy.py imagenet DIR [--models resnet50_v1]
 
 A name alone means torch, fp32 on a CPU; a site takes the fastest variant that holds its rates.
 Each model is judged by CatLoader's rule and, on the same activations, by the rules of other programs. Where a
@@ -16,10 +17,12 @@ import json
 import sys
 from pathlib import Path
 
+from scripts.accuracy import imagenet_command
+from scripts.accuracy.options import add_variant_options, named_variants
 from scripts.command_line import new_file, report_errors, require
 
 
-def _arguments(argv: list[str] | None) -> argparse.Namespace:
+def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -27,18 +30,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--cat-classes", default="", metavar="NAME,...", help="folders or categories that show house cats"
     )
-    parser.add_argument(
-        "--models",
-        default="efficientnet_lite0",
-        help="names, separated by commas; NAME@openvino-int8 is that variant of it "
-        "(default: %(default)s, that is --runtime and --precision)",
-    )
-    parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
+    add_variant_options(parser)
     parser.add_argument("--subject", default="house_cat")
-    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--runtime", default="torch")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-fpr", type=float, default=0.01)
     parser.add_argument("--max-fnr", type=float, default=0.01)
     parser.add_argument("--profiles", type=Path, nargs="*", metavar="FOLDER", help="the first that has one")
@@ -63,34 +56,27 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 @report_errors
 def main(argv: list[str] | None = None) -> int:
-    arguments = _arguments(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["imagenet"]:
+        require("scipy", "sklearn")
+        return imagenet_command.main(words[1:])
+    arguments = _arguments(words)
     require("matplotlib", "scipy", "sklearn")
     from catloader.cli.labelled_photos import open_photos
     from catloader.settings import Settings
     from checker.decision.operating_point import SHIPPED_PROFILES
     from scripts.accuracy.gate import REGRESSION, load_gate, regressions
     from scripts.accuracy.report import report
-    from scripts.accuracy.run import Request, parse_variant, run
+    from scripts.accuracy.run import Request, run
     from scripts.accuracy.text import table
 
     gate = load_gate(arguments.gate) if arguments.gate else {}
     settings = Settings.from_environment()
-    names = arguments.models.split(",")
     cat_classes = arguments.cat_classes.split(",")
     request = Request(
         data=arguments.data,
         cat_classes=cat_classes,
-        variants={
-            name: parse_variant(
-                name,
-                runtime=arguments.runtime,
-                precision=arguments.precision,
-                device=arguments.device,
-                threads=arguments.threads,
-                weights_dir=arguments.weights_dir or settings.weights_dir,
-            )
-            for name in names
-        },
+        variants=named_variants(arguments, settings),
         subject=arguments.subject,
         max_fpr=arguments.max_fpr,
         max_fnr=arguments.max_fnr,

@@ -6,7 +6,7 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -69,17 +69,6 @@ class Compared:
     def positive(self) -> Flags:
         """Without the wild felines, in the order of the rules' scores."""
         return np.asarray(self.measured.positive[~self.measured.wild])
-
-
-def parse_variant(name: str, **defaults: Any) -> NamedVariant:
-    """Parse ``NAME`` or ``NAME@RUNTIME-PRECISION``; ``defaults`` are ``NamedVariant``'s other fields."""
-    model, _, variant = name.partition("@")
-    runtime, _, precision = variant.partition("-")
-    return replace(
-        NamedVariant(model, **defaults),
-        runtime=runtime or defaults["runtime"],
-        precision=precision or defaults["precision"],
-    )
 
 
 def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:

@@ -158,7 +158,7 @@ def test_an_unreadable_photo_is_named(
 @pytest.mark.parametrize("script", [calibrate, benchmark_accuracy, compare_scores])
 def test_a_missing_folder_is_named(script: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(["/nope"]) == 2  # type: ignore[attr-defined]
-    assert capsys.readouterr().err.endswith(": /nope: no such folder or labels.csv\n")
+    assert capsys.readouterr().err.endswith(": /nope: no such folder or file\n")
 
 
 def test_too_few_photos_are_refused_before_they_are_measured(

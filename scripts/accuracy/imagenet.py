@@ -1,0 +1,125 @@
+"""Top-1 and top-5 of a model on photos of ImageNet's validation set, to hold against its published figure.
+
+As the model's authors measure it: the centre crop of each file, one input for each photo, no head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from checker.errors import CheckerError
+from checker.evaluation.data_sets.kinds import imagenet_class
+from checker.evaluation.photos import printable
+from checker.evaluation.progress import progress_bar
+from checker.evaluation.statistics import recall
+from checker.evaluation.variants import NamedVariant
+from checker.folder.walk import read, walk
+from checker.pixels.decode import decode
+from checker.ports import Classifier
+from models.catalogue import CLASSES
+from scripts.command_line import CannotRun
+
+BATCH_PHOTOS = 8
+_TOP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationPhoto:
+    path: str
+    class_index: int
+
+
+def validation_photos(folder: Path) -> list[ValidationPhoto]:
+    """Return the photos of a folder, without hidden ones, in the order of their names.
+
+    A photo's class is the folder that it lies in, named by WordNet ID (``n02123045``) or class name
+    (``tabby``); or the start of its own name (``n02328150_Angora.JPEG``).
+
+    Raises:
+        CannotRun: there is no such folder, it has no photos, or one of them names no class.
+    """
+    if not folder.is_dir():
+        raise CannotRun(f"{folder}: no such folder")
+    photos = []
+    for found in walk([str(folder)]):
+        path = Path(found.path)
+        if found.error:
+            raise CannotRun(f"{printable(found.path)}: {found.error}")
+        names = [path.stem] if path.parent == folder else [path.parent.name, path.stem]
+        index = next((one for one in map(imagenet_class, names) if one is not None), None)
+        if index is None:
+            raise CannotRun(
+                f"{printable(found.path)}: neither folder nor file is named after a class of ImageNet, "
+                "such as n02123045 or tabby"
+            )
+        photos.append(ValidationPhoto(found.path, index))
+    if not photos:
+        raise CannotRun(f"{folder} has no photos")
+    return photos
+
+
+def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[str, Any]:
+    """Return one variant's shares with intervals, beside the published top-1 accuracy of its model.
+
+    Raises:
+        CannotRun: names a photo that can't be read.
+    """
+    entry, _ = variant.resolve()
+    classifier = variant.load()
+    info = classifier.model_info
+    ranks: list[int] = []
+    with progress_bar(len(photos), f"{info.model}, {info.runtime} {info.precision}", "photos") as progress:
+        for start in range(0, len(photos), BATCH_PHOTOS):
+            batch = photos[start : start + BATCH_PHOTOS]
+            logits = _logits(batch, classifier)
+            truth = np.array([photo.class_index for photo in batch])
+            own = logits[np.arange(len(batch)), truth]
+            ranks += (logits > own[:, np.newaxis]).sum(axis=1).tolist()
+            progress.update(len(batch))
+    classifier.close()
+    n = len(photos)
+    top_1, top_5 = (recall(sum(rank >= best for rank in ranks), n) for best in (1, _TOP))
+    return {
+        "model_info": {**asdict(info), "versions": dict(info.versions)},
+        "n": n,
+        "classes": len({photo.class_index for photo in photos}),
+        "top_1": asdict(top_1),
+        "top_5": asdict(top_5),
+        "published_top_1": round(entry.acc1 / 100, 5),
+        "published_is_in_the_interval": top_1.low <= entry.acc1 / 100 <= top_1.high,
+    }
+
+
+def _logits(batch: Sequence[ValidationPhoto], classifier: Classifier) -> npt.NDArray[np.float32]:
+    pixels = []
+    for photo in batch:
+        try:
+            pixels.append(decode(read(photo.path), classifier.preprocessing))
+        except CheckerError as error:
+            raise CannotRun(f"{printable(photo.path)}: {error}") from error
+    return classifier.run(np.stack(pixels)).logits.reshape(len(batch), CLASSES)
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """Return a table, which says where the photos are only a part of the published figure's."""
+    lines = [f"{'model':32}{'photos':>8}{'top-1':>8}{'95 % interval':>18}{'top-5':>8}{'published top-1':>17}"]
+    for name, row in result["models"].items():
+        top_1 = row["top_1"]
+        interval = f"{top_1['low']:.1%} - {top_1['high']:.1%}"
+        lines.append(
+            f"{name:32}{row['n']:8d}{top_1['rate']:8.1%}{interval:>18}{row['top_5']['rate']:8.1%}"
+            f"{row['published_top_1']:17.1%}" + _comparison(row)
+        )
+    return "\n".join(lines)
+
+
+def _comparison(row: dict[str, Any]) -> str:
+    if row["classes"] < CLASSES:
+        return f"  not comparable: {row['classes']} of {CLASSES} classes"
+    return "  in the interval" if row["published_is_in_the_interval"] else "  OUTSIDE of the interval"

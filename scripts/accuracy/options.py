@@ -1,0 +1,55 @@
+"""Options that name the variants to measure, for the accuracy benchmark and its ``imagenet`` command."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from catloader.settings import Settings
+    from checker.evaluation.variants import NamedVariant
+
+
+def add_variant_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that ``named_variants`` reads."""
+    parser.add_argument(
+        "--models",
+        default="efficientnet_lite0",
+        help="names, separated by commas; NAME@openvino-int8 is that variant of it "
+        "(default: %(default)s, that is --runtime and --precision)",
+    )
+    parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
+    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--runtime", default="torch")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+
+
+def named_variants(arguments: argparse.Namespace, settings: Settings) -> dict[str, NamedVariant]:
+    """Return the variants by the names that were typed."""
+    return {
+        name: parse_variant(
+            name,
+            runtime=arguments.runtime,
+            precision=arguments.precision,
+            device=arguments.device,
+            threads=arguments.threads,
+            weights_dir=arguments.weights_dir or settings.weights_dir,
+        )
+        for name in arguments.models.split(",")
+    }
+
+
+def parse_variant(name: str, **defaults: Any) -> NamedVariant:
+    """Parse ``NAME`` or ``NAME@RUNTIME-PRECISION``; ``defaults`` are ``NamedVariant``'s other fields."""
+    from checker.evaluation.variants import NamedVariant
+
+    model, _, variant = name.partition("@")
+    runtime, _, precision = variant.partition("-")
+    return replace(
+        NamedVariant(model, **defaults),
+        runtime=runtime or defaults["runtime"],
+        precision=precision or defaults["precision"],
+    )
