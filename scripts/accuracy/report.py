@@ -18,7 +18,7 @@ from checker.values import Rendition
 from scripts.accuracy import charts
 from scripts.accuracy.rules import CATLOADER, Rule
 from scripts.accuracy.run import VERDICTS, Compared
-from scripts.accuracy.text import interval, summary
+from scripts.accuracy.text import interval, speed, summary
 
 _TITLE = "Accuracy of the Cat Checker"
 WORST = 12
@@ -93,12 +93,11 @@ def _comparison(result: dict[str, Any]) -> list[str]:
             f"{model['auc']:.5f}",
             f"{model['ece']:.4f}",
             *(_share(model["recall_at_fpr"][target]) for target in ("0.003", "0.01")),
-            model["photos_per_s"],
-            f"{model['peak_bytes'] / 2**20:.0f} MiB",
+            speed(model),
         ]
         for name, model in result["models"].items()
     ]
-    head = ["model", "AUC", "ECE", "recall at 0.3 % false positives", "at 1 %", "photos/s", "peak memory"]
+    head = ["model", "AUC", "ECE", "recall at 0.3 % false positives", "at 1 %", "speed"]
     parts = [_table(head, rows)]
     if result["mcnemar"]:
         pairs = [

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from checker.decision.head import sigmoid
-from checker.decision.operating_point import ThresholdRule, Thresholds, softmax
-from checker.decision.profile import Profile
+from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.decision.subject import Subject
-from checker.evaluation.fit import FEATURE_PENALTY, Inputs
-from checker.evaluation.measure import Measured
 from checker.evaluation.statistics import Doubles
-from checker.evaluation.thresholds import judge
 from checker.values import Verdict
 from models.catalogue import class_names
+from scripts.accuracy.scores import Scores
 
 Verdicts = npt.NDArray[np.str_]
 
@@ -45,58 +40,30 @@ class Rule:
     """CatLoader's only."""
 
 
-def rules(
-    measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
-) -> tuple[list[Rule], bool]:
+def rules(scores: Scores, subject: Subject, max_fpr: float, max_fnr: float) -> list[Rule]:
     """Apply all rules, CatLoader's first.
 
-    Returns:
-        The applied rules; and True if the profile was fitted on these same photos, so that CatLoader's scores
-        are those of its cross-validation.
+    Raises:
+        ModelRefused: the profile has no thresholds for these rates.
     """
-    wild = measured.wild
-    catloader, held_out = _catloader(measured, subject, profile, max_fpr, max_fnr)
-    confidences = np.stack([softmax(row) for row in measured.evidence.photo.logits]).astype(np.float64)
-    best = confidences[:, list(subject.classes)].max(axis=1)
-    applied = [catloader]
-    for name, threshold in OTHERS.items():
-        verdicts = _two_verdicts(best >= threshold)
+    wild = scores.wild
+    best = np.array([row.best for row in scores.rows])
+    top_1 = np.isin([row.top for row in scores.rows], subject.classes)
+    applied = [_catloader(scores, subject, max_fpr, max_fnr)]
+    for name, is_cat in (*((name, best >= at) for name, at in OTHERS.items()), (TOP_1, top_1)):
+        verdicts = np.where(is_cat, Verdict.CAT.value, Verdict.NOT_CAT.value)
         applied.append(Rule(name, best[~wild], verdicts[~wild], verdicts[wild]))
-    top_1 = _two_verdicts(np.isin(measured.evidence.photo.logits.argmax(axis=1), subject.classes))
-    applied.append(Rule(TOP_1, best[~wild], top_1[~wild], top_1[wild]))
-    return applied, held_out
+    return applied
 
 
-def _two_verdicts(is_cat: npt.NDArray[np.bool_]) -> Verdicts:
-    return np.where(is_cat, Verdict.CAT.value, Verdict.NOT_CAT.value)
-
-
-def _catloader(
-    measured: Measured, subject: Subject, profile: Profile | None, max_fpr: float, max_fnr: float
-) -> tuple[Rule, bool]:
-    rule = ThresholdRule(subject, class_names(), profile=profile, max_fpr=max_fpr, max_fnr=max_fnr)
-    decisions = [rule.decide(measured.evidence[i]) for i in range(len(measured.names))]
-    scores = np.array([decision.score for decision in decisions])
-    verdicts = np.array([decision.verdict.value for decision in decisions])
-    wild = measured.wild
-    wild_verdicts, scores, verdicts = verdicts[wild], scores[~wild], verdicts[~wild]
-    held_out = profile is not None and profile.made.get("data", {}).get("sha256") == measured.data["sha256"]
-    if held_out and profile is not None:
-        scores = _held_out_scores(measured, subject, profile.made["fit"])
-        looks_wild = np.array([decision.wild_feline for decision in decisions])[~wild]
-        verdicts = np.array([rule.thresholds.verdict(score).value for score in scores])
-        verdicts[looks_wild & (verdicts == Verdict.CAT)] = Verdict.UNSURE
-    return Rule(CATLOADER, scores, verdicts, wild_verdicts, rule.thresholds), held_out
-
-
-def _held_out_scores(measured: Measured, subject: Subject, fit: dict[str, Any]) -> Doubles:
-    """Return the scores of the calibration's own cross-validation: no photo had a part in its own."""
-    known = ~measured.wild
-    judged = judge(
-        Inputs.of(subject, measured.evidence[known]),
-        measured.positive[known],
-        features=fit["head"] == "linear probe",
-        penalty=fit["penalty"] or FEATURE_PENALTY,
-        seed=fit["seed"],
-    )
-    return sigmoid(judged.held_out)
+def _catloader(scores: Scores, subject: Subject, max_fpr: float, max_fnr: float) -> Rule:
+    rule = ThresholdRule(subject, class_names(), profile=scores.profile, max_fpr=max_fpr, max_fnr=max_fnr)
+    wild = scores.wild
+    served = np.array([row.score for row in scores.rows])
+    judged = served.copy()
+    if scores.held_out is not None:
+        judged[~wild] = scores.held_out
+    verdicts = np.array([rule.thresholds.verdict(score).value for score in judged])
+    vetoed = np.array([row.vetoed for row in scores.rows])
+    verdicts[vetoed & (verdicts == Verdict.CAT)] = Verdict.UNSURE
+    return Rule(CATLOADER, judged[~wild], verdicts[~wild], verdicts[wild], rule.thresholds)

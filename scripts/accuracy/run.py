@@ -1,4 +1,4 @@
-"""A run of the accuracy benchmark: measure each model, apply the rules, count."""
+"""A run of the accuracy benchmark: score the photos with each model, apply the rules, count."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from catloader.cli.labelled_photos import open_photos
 from catloader.settings import Settings
-from checker.decision.profile import Profile, ProfileKey, find_profile
+from checker.decision.profile import Profile
 from checker.decision.subject import Subject, load_subject
-from checker.evaluation.measure import Measured, measure
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE
+from checker.evaluation.progress import note
 from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import (
     Flags,
@@ -31,9 +29,14 @@ from checker.evaluation.statistics import (
     reliability,
 )
 from checker.evaluation.variants import NamedVariant
-from checker.values import ModelInfo, Verdict
-from models.catalogue import entry_named
+from checker.values import Verdict
+from scripts.accuracy.breakdown import by_kind, by_slice, by_variation
+from scripts.accuracy.corruptions import corruptions
+from scripts.accuracy.positions import positions
 from scripts.accuracy.rules import CATLOADER, Rule, Verdicts, rules
+from scripts.accuracy.scores import Scores
+from scripts.accuracy.scoring import Scorer
+from scripts.accuracy.variations import sample, varied
 from scripts.command_line import CannotRun
 
 TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)
@@ -53,6 +56,13 @@ class Request:
     max_fpr: float
     max_fnr: float
     profile_folders: Sequence[Path]
+    cache_folder: Path
+    resume: bool
+    """Take scores from the cache."""
+    corrupted: int = 0
+    """Photos of each label to corrupt in every way."""
+    moved: int = 0
+    """Photos of each label to put into other positions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,64 +70,83 @@ class Compared:
     """One model's arrays, for the report."""
 
     name: str
-    measured: Measured
+    scores: Scores
     rules: list[Rule]
-    profile: Profile | None
     result: dict[str, Any]
 
     @property
     def positive(self) -> Flags:
         """Without the wild felines, in the order of the rules' scores."""
-        return np.asarray(self.measured.positive[~self.measured.wild])
+        return self.scores.positive
+
+    @property
+    def profile(self) -> Profile | None:
+        return self.scores.profile
+
+
+_Varied = dict[tuple[str, str], Scores]
+"""Family and strength -> scores."""
 
 
 def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
     """Return the figures for the JSON file, and the arrays for the report."""
-    subject = load_subject(request.subject)
     compared = []
     for name, variant in request.variants.items():
+        # A process of its own, so that its peak memory is its own.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
             try:
-                measured, model_info = child.submit(
-                    _measure, variant, request.data, request.cat_classes
-                ).result()
+                scores, corrupted, moved = child.submit(_score, variant, request).result()
             except BrokenProcessPool:
                 raise CannotRun(f"{name}: its process was killed, perhaps for lack of memory") from None
-        compared.append(_compare(name, measured, model_info, subject, request))
+        compared.append(_compare(name, scores, corrupted, moved, request))
     pairs = []
     for first, second in combinations(compared, 2):
         right = [(one.rules[0].verdicts == Verdict.CAT) == one.positive for one in (first, second)]
         pairs.append({"first": first.name, "second": second.name, "rule": CATLOADER, **mcnemar(*right)})
     result = {
         **provenance(),
-        "subject": subject.name,
-        "data": compared[0].measured.data,
+        "subject": load_subject(request.subject).name,
+        "data": compared[0].scores.data,
         "models": {one.name: one.result for one in compared},
         "mcnemar": pairs,
     }
     return result, compared
 
 
-def _measure(variant: NamedVariant, data: str, cat_classes: Sequence[str]) -> tuple[Measured, ModelInfo]:
-    """Measure one model, in a process of its own so that its peak memory is its own."""
-    with open_photos(data, Settings.from_environment(), cat_classes) as photos:
-        classifier = variant.load()
-        return measure(photos, classifier), classifier.model_info
+def _score(variant: NamedVariant, request: Request) -> tuple[Scores, _Varied, _Varied]:
+    with open_photos(request.data, Settings.from_environment(), request.cat_classes) as photos:
+        scorer = Scorer(
+            variant.load(),
+            load_subject(request.subject),
+            request.profile_folders,
+            request.cache_folder,
+            request.resume,
+        )
+        scores = scorer.score(photos)
+        changed: list[_Varied] = []
+        for number, variations in ((request.corrupted, corruptions()), (request.moved, positions())):
+            chosen = sample(photos, number) if number else []
+            scored: _Varied = {}
+            for variation in variations if number else []:
+                note(variation.name)
+                scored[variation.family, variation.strength] = scorer.score(varied(chosen, variation))
+            changed.append(scored)
+        scorer.classifier.close()
+    corrupted, moved = changed
+    return scores, corrupted, moved
 
 
-def _compare(
-    name: str, measured: Measured, model_info: ModelInfo, subject: Subject, request: Request
-) -> Compared:
-    key = ProfileKey.of(model_info, entry_named(model_info.model).preprocessing, subject)
-    profile = find_profile(key, request.profile_folders)
-    applied, held_out = rules(measured, subject, profile, request.max_fpr, request.max_fnr)
-    positive = measured.positive[~measured.wild]
-    catloader = applied[0]
-    as_served = f"as with CATCHECK_RUNTIME={model_info.runtime} and CATCHECK_PRECISION={model_info.precision}"
+def _compare(name: str, scores: Scores, corrupted: _Varied, moved: _Varied, request: Request) -> Compared:
+    subject = load_subject(request.subject)
+    applied = rules(scores, subject, request.max_fpr, request.max_fnr)
+    positive = scores.positive
+    info, catloader = scores.model_info, applied[0]
+    as_served = f"as with CATCHECK_RUNTIME={info.runtime} and CATCHECK_PRECISION={info.precision}"
+    held_out = "cross-validated: the profile was fitted on these photos"
     result: dict[str, Any] = {
-        "model_info": {**asdict(model_info), "versions": dict(model_info.versions)},
-        "profile_id": profile.profile_id if profile else "uncalibrated",
-        "scores": "cross-validated: the profile was fitted on these photos" if held_out else as_served,
+        "model_info": {**asdict(info), "versions": dict(info.versions)},
+        "profile_id": scores.profile.profile_id if scores.profile else "uncalibrated",
+        "scores": as_served if scores.held_out is None else held_out,
         "thresholds": asdict(catloader.thresholds) if catloader.thresholds else None,
         "auc": auc(catloader.scores, positive),
         "ece": expected_calibration_error(catloader.scores, positive),
@@ -126,10 +155,24 @@ def _compare(
             f"{target:g}": asdict(recall_at_fpr(catloader.scores, positive, target)) for target in TARGETS
         },
         "rules": {rule.name: count(rule, positive) for rule in applied},
-        "photos_per_s": round(measured.photos_per_s, 1),
-        "peak_bytes": measured.peak_bytes,
+        "kinds": by_kind(scores, catloader),
+        "slices": by_slice(scores, catloader),
+        "photos_per_s": round(scores.photos_per_s, 1) if scores.photos_per_s else None,
+        "peak_bytes": scores.peak_bytes or None,
     }
-    return Compared(name, measured, applied, profile, result)
+    for key, changed in (("corruptions", corrupted), ("positions", moved)):
+        if changed:
+            result[key] = by_variation(_ruled(changed, subject, request))
+    return Compared(name, scores, applied, result)
+
+
+def _ruled(
+    changed: _Varied, subject: Subject, request: Request
+) -> dict[tuple[str, str], tuple[Scores, Rule]]:
+    return {
+        key: (scores, rules(scores, subject, request.max_fpr, request.max_fnr)[0])
+        for key, scores in changed.items()
+    }
 
 
 def count(rule: Rule, positive: Flags) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from checker.evaluation.provenance import machine_kind
 from checker.values import Verdict
 from scripts.accuracy.rules import CATLOADER
 
+BREAKDOWNS = {"slices": "slice", "corruptions": "corruption", "positions": "position"}
+"""Key of a model's result -> heading of its first column; each is group -> row -> rates."""
+
 
 def summary(model: Mapping[str, Any]) -> str:
     """Sum up CatLoader's result on one model in a sentence."""
@@ -27,8 +30,23 @@ def interval(share: Mapping[str, Any]) -> str:
     return f"{100 * share['low']:.2f} - {100 * share['high']:.2f} %"
 
 
+def counted(share: Mapping[str, Any] | None) -> str:
+    """Return ``98 of 100 (93.00 - 99.45 %)`` for a recall or a rate; empty without photos of it."""
+    if share is None:
+        return ""
+    hits = round(share["rate"] * share["n"])
+    return f"{hits} of {share['n']} ({interval(share)})"
+
+
+def speed(model: Mapping[str, Any]) -> str:
+    """Return photos a second and peak memory, or the reason why they are not known."""
+    if model["photos_per_s"] is None:
+        return "scores of an earlier run"
+    return f"{model['photos_per_s']} photos/s  peak {model['peak_bytes'] / 2**20:.0f} MiB"
+
+
 def table(result: Mapping[str, Any]) -> str:
-    """Return one table for each model, and McNemar's test for each pair of models."""
+    """Return the tables of each model, and McNemar's test for each pair of models."""
     lines = [machine_kind(result["machine"])]
     for name, model in result["models"].items():
         lines += ["", f"{name}: {summary(model)}", _HEADING]
@@ -36,9 +54,15 @@ def table(result: Mapping[str, Any]) -> str:
         targets = "  ".join(f"{float(t):.1%}: {row['rate']:.2%}" for t, row in model["recall_at_fpr"].items())
         lines += [
             f"  recall at a false positive rate of  {targets}",
-            f"  AUC {model['auc']:.5f}  ECE {model['ece']:.4f}  {model['photos_per_s']} photos/s  "
-            f"peak {model['peak_bytes'] / 2**20:.0f} MiB  {model['profile_id']}, {model['scores']}",
+            f"  AUC {model['auc']:.5f}  ECE {model['ece']:.4f}  {speed(model)}  "
+            f"{model['profile_id']}, {model['scores']}",
+            _rates_heading("kind"),
+            *(_rates_row(kind, row) for kind, row in model["kinds"].items()),
         ]
+        for key, heading in BREAKDOWNS.items():
+            for group, rows in model.get(key, {}).items():
+                lines += [_rates_heading(f"{heading}: {group}")]
+                lines += [_rates_row(title, row) for title, row in rows.items()]
     lines += [
         f"McNemar, {pair['first']} against {pair['second']}: only the first is right {pair['only_first']} "
         f"times, only the second {pair['only_second']}; p = {pair['p']:.3f}"
@@ -63,3 +87,12 @@ def _row(rule: str, row: Mapping[str, Any]) -> str:
         f"  {rule:57}{found:>12}{interval(row['recall']):>18}{other_as_cat:>15}"
         f"{interval(row['false_positive_rate']):>18}{unsure:8d}{wild_as_cat:>13}"
     )
+
+
+def _rates_heading(title: str) -> str:
+    return f"  {title:40}{'cats found':>32}{'cats as not_cat':>32}{'others as cat':>32}{'unsure':>8}"
+
+
+def _rates_row(title: str, row: Mapping[str, Any]) -> str:
+    shares = (counted(row.get(key)) for key in ("recall", "false_negative_rate", "false_positive_rate"))
+    return f"  {title:40}" + "".join(f"{share:>32}" for share in shares) + f"{row['unsure']:8d}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import asdict
@@ -11,19 +12,19 @@ import pytest
 import skimage
 from PIL import Image
 
-from checker.decision.subject import SUBJECTS
-from checker.evaluation.measure import Measured
 from checker.evaluation.photos import LabelledPhoto
 from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import rate
-from checker.values import Activations, Evidence, Rendition
+from checker.values import Rendition
 from scripts import benchmark_accuracy
+from scripts.accuracy.breakdown import by_kind
 from scripts.accuracy.charts import LEAST_ERRORS, curves, fewest_errors, reliability
 from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regressions
 from scripts.accuracy.report import report
-from scripts.accuracy.rules import CATLOADER, OTHERS, TOP_1, Rule, rules
+from scripts.accuracy.rules import CATLOADER, OTHERS, Rule
 from scripts.accuracy.run import Compared, count
 from scripts.accuracy.text import summary, table
+from tests.scripts.accuracy.made_up import photo_score, scores_of
 
 PICTURES = Path(skimage.__file__).parent / "data"
 THUMBNAIL = {Rendition.THUMBNAIL: (PICTURES / "rocket.jpg").read_bytes()}
@@ -89,36 +90,6 @@ def test_a_gate_without_a_known_limit_is_refused(tmp_path: Path, text: str) -> N
         load_gate(path)
 
 
-def test_each_rule_gives_its_programs_verdicts() -> None:
-    confidences = np.full((5, 1000), 1e-6)
-    confidences[0, 281], confidences[0, 282] = 0.45, 0.45  # no single class reaches 0.8, together they do
-    confidences[1, 281] = 0.85
-    confidences[2, 281], confidences[2, 200] = 0.2, 0.7
-    confidences[3, 200] = 0.9
-    confidences[4, 287], confidences[4, 281] = 0.5, 0.4  # a lynx
-    logits = np.log(confidences).astype(np.float32)
-    no_features = np.zeros((5, 4), np.float32)
-    measured = Measured(
-        names=tuple("abcde"),
-        labels=np.array(["cat", "cat", "cat", "not_cat", "wild_feline"]),
-        evidence=Evidence(Activations(logits, no_features), Activations(logits, no_features)),
-        data={"sha256": ""},
-        photos_per_s=1,
-        peak_bytes=1,
-    )
-    applied, held_out = rules(measured, SUBJECTS["house_cat"], None, 0.01, 0.01)
-    verdicts = {rule.name: (rule.verdicts.tolist(), rule.wild_verdicts.tolist()) for rule in applied}
-    cloud, photoprism, recognize = OTHERS
-    assert not held_out
-    assert verdicts == {
-        CATLOADER: (["cat", "cat", "unsure", "not_cat"], ["unsure"]),
-        cloud: (["not_cat", "cat", "not_cat", "not_cat"], ["not_cat"]),
-        photoprism: (["cat", "cat", "not_cat", "not_cat"], ["cat"]),
-        recognize: (["cat", "cat", "cat", "not_cat"], ["cat"]),
-        TOP_1: (["cat", "cat", "not_cat", "not_cat"], ["not_cat"]),
-    }
-
-
 def test_a_confusion_table_has_three_columns_and_the_summary_counts_the_unsure() -> None:
     verdicts = np.array(["cat"] * 98 + ["unsure", "not_cat"] + ["not_cat"] * 97 + ["unsure", "unsure", "cat"])
     positive = np.arange(200) < 100
@@ -163,17 +134,9 @@ def test_curves_are_left_out_where_too_few_errors_would_make_them_hug_the_axes(
 ) -> None:
     applied, positive = rules_with_errors(errors)
     assert fewest_errors(applied[0], positive) == errors
-    measured = Measured(
-        names=tuple(f"{number}" for number in range(200)),
-        labels=np.where(positive, "cat", "not_cat"),
-        evidence=Evidence(
-            *(Activations(np.zeros((200, 1), np.float32), np.zeros((200, 1), np.float32)),) * 2
-        ),
-        data={"counts": {"cat": 100, "not_cat": 100}, "sha256": "00"},
-        photos_per_s=1,
-        peak_bytes=1,
-    )
-    photos = [LabelledPhoto(f"<{name}>", "cat", lambda: THUMBNAIL) for name in measured.names]
+    labels = np.where(positive, "cat", "not_cat").tolist()
+    scores = scores_of(labels, [photo_score(0.5)] * 200)
+    photos = [LabelledPhoto(name, "cat", lambda: THUMBNAIL) for name in scores.names]
     model = {
         "profile_id": "uncalibrated",
         "scores": "as served",
@@ -182,11 +145,12 @@ def test_curves_are_left_out_where_too_few_errors_would_make_them_hug_the_axes(
         "reliability": [{"score": 0.1, "share": 0.2, "n": 5}],
         "recall_at_fpr": {target: asdict(rate(1, 9)) for target in ("0.003", "0.01")},
         "rules": {rule.name: count(rule, positive) for rule in applied},
+        "kinds": by_kind(scores, applied[0]),
         "photos_per_s": 1.0,
         "peak_bytes": 1,
     }
-    result = {**provenance(), "data": measured.data, "models": {LITE0: model}, "mcnemar": []}
-    page = report(result, [Compared(LITE0, measured, applied, None, model)], photos)
+    result = {**provenance(), "data": scores.data, "models": {LITE0: model}, "mcnemar": []}
+    page = report(result, [Compared(LITE0, scores, applied, model)], photos)
     assert page.count("<svg") == charts
     assert ("No ROC curve" in page) == (charts == 1)
     first_sentence = re.search(r"<p[^>]*>([^<]*)</p>", page)
@@ -219,7 +183,9 @@ def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
 ) -> None:
     gate, out, page = tmp_path / "gate.json", tmp_path / "new" / "out.json", tmp_path / "out.html"
     arguments = [str(few_photos), "--models", LITE0, "--gate", str(gate)]
-    arguments += ["--json", str(out), "--html", str(page)]
+    arguments += ["--json", str(out), "--html", str(page), "--cache", str(tmp_path / "cache")]
+    lines = tmp_path / "out.csv"
+    arguments += ["--csv", str(lines), "--corruptions", "1", "--positions", "1"]
     gate.write_text(json.dumps({"models": {LITE0: {"min_recall": 1.0, "max_false_positive_rate": 0.0}}}))
     assert benchmark_accuracy.main(arguments) == 0
     assert f"{LITE0}, torch fp32: 6 photos\n" in capfd.readouterr().err
@@ -230,6 +196,19 @@ def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
     assert written["models"][LITE0]["scores"] == "as with CATCHECK_RUNTIME=torch and CATCHECK_PRECISION=fp32"
     assert written["models"][LITE0]["photos_per_s"] > 0
     assert {"date", "commit", "command", "machine", "data"} <= set(written)
+    model = written["models"][LITE0]
+    assert model["kinds"]["other"]["false_positive_rate"]["n"] == 4
+    assert {family: len(rows) for family, rows in model["corruptions"].items()} == {
+        "blur": 5, "small, enlarged": 5, "JPEG": 5, "darkness": 5, "noise": 5,
+    }  # fmt: skip
+    assert all(row["recall"]["n"] == 1 for rows in model["positions"].values() for row in rows.values())
+    rows = list(csv.DictReader(lines.read_text().splitlines()))
+    assert [(row["file"], row["verdict"]) for row in rows[:2]] == [
+        ("cat/chelsea-2.jpg", "cat"),
+        ("cat/chelsea.jpg", "cat"),
+    ]
+    assert len(rows) == 6
+    assert {row["profile"] for row in rows} == {model["profile_id"]}
     html = page.read_text()
     assert "2 of 2 cats found, 0 of 4 others called cat, 0 left unsure." in html
     assert html.count("<svg") == 1  # too few photos for curves
@@ -237,6 +216,10 @@ def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
     assert not re.search(r"(src|href)=\"(?!data:|#)", html)
     gate.write_text(json.dumps({"models": {LITE0: {"min_recall_at_fpr_0.01": 1.1}}}))
     assert benchmark_accuracy.main(arguments) == REGRESSION
+    captured = capfd.readouterr()
+    assert "6 photos" not in captured.err, "the second report takes the scores of the first"
+    assert "scores of an earlier run" in captured.out
+    assert json.loads(out.read_text())["models"][LITE0]["kinds"] == model["kinds"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""Facts about a photo's pixels that accuracy may depend on, and the slices that they put it into."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+_SIDE_PX = 256
+"""Shorter side at which sharpness is measured: about what a model sees. Nothing is scaled up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts about a stored photo."""
+
+    width_px: int
+    height_px: int
+    sharpness: float
+    """Standard deviation of the Laplacian, in grey levels: near 0 where nothing is in focus."""
+    brightness: float
+    """Mean grey level, 0..255."""
+    colour: float
+    """Mean distance of the most and least intense channel, 0..255: 0 is a grey photo."""
+
+
+def facts_of(photo: bytes) -> Facts:
+    """Measure an encoded photo."""
+    with Image.open(io.BytesIO(photo)) as image:
+        width, height = image.size
+        image.draft("RGB", (_SIDE_PX, _SIDE_PX))
+        small = image.convert("RGB")
+    scale = min(_SIDE_PX / min(small.size), 1)
+    if scale < 1:
+        size = (round(small.width * scale), round(small.height * scale))
+        small = small.resize(size, Image.Resampling.BOX)
+    pixels = np.asarray(small, dtype=np.float64)
+    grey = np.asarray(small.convert("L"), dtype=np.float64)
+    return Facts(
+        width_px=width,
+        height_px=height,
+        sharpness=round(_laplacian(grey), 2),
+        brightness=round(float(grey.mean()), 1),
+        colour=round(float((pixels.max(axis=2) - pixels.min(axis=2)).mean()), 1),
+    )
+
+
+def _laplacian(grey: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:
+    if min(grey.shape) < 3:
+        return 0.0
+    centre = grey[1:-1, 1:-1]
+    sides = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    return float((sides - 4 * centre).std())
+
+
+Slicer = Callable[[Facts], float]
+SLICES: Mapping[str, tuple[Slicer, Mapping[str, float]]] = {
+    "sharpness": (
+        lambda facts: facts.sharpness,
+        {"soft (below 15)": 15, "15 to 30": 30, "sharp (30 and more)": float("inf")},
+    ),
+    "shorter side": (
+        lambda facts: min(facts.width_px, facts.height_px),
+        {"below 200 px": 200, "200 to 399 px": 400, "400 to 999 px": 1000, "1000 px and more": float("inf")},
+    ),
+    "aspect": (
+        lambda facts: max(facts.width_px, facts.height_px) / min(facts.width_px, facts.height_px),
+        {"up to 1.2 : 1": 1.2, "1.2 to 1.6 : 1": 1.6, "1.6 to 2.2 : 1": 2.2, "longer": float("inf")},
+    ),
+    "brightness": (
+        lambda facts: facts.brightness,
+        {"dark (below 80)": 80, "80 to 149": 150, "bright (150 and more)": float("inf")},
+    ),
+    "colour": (lambda facts: facts.colour, {"grey (below 8)": 8, "coloured": float("inf")}),
+}
+"""Name -> a figure of each photo, and its ranges by their upper ends, which are outside of them."""
+
+
+def slice_of(name: str, facts: Facts) -> str:
+    """Return the range of ``SLICES[name]`` that a photo lies in."""
+    figure, ends = SLICES[name]
+    return next(title for title, end in ends.items() if figure(facts) < end)

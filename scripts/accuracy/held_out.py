@@ -1,0 +1,53 @@
+"""Scores of the photos that a profile was fitted on, by heads that were fitted without them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from checker.decision.head import sigmoid
+from checker.decision.subject import Subject
+from checker.evaluation.fit import FEATURE_PENALTY, Inputs
+from checker.evaluation.measure import Measured
+from checker.evaluation.statistics import Doubles
+from checker.evaluation.thresholds import judge
+
+_Part = TypeVar("_Part")
+
+
+def held_out_scores(measured: Measured, subject: Subject, fit: dict[str, Any]) -> Doubles:
+    """Return the scores of the calibration's own cross-validation: no photo had a part in its own.
+
+    Wild felines have none and are left out.
+    """
+    known = ~measured.wild
+    judged = judge(
+        Inputs.of(subject, measured.evidence[known]),
+        measured.positive[known],
+        features=fit["head"] == "linear probe",
+        penalty=fit["penalty"] or FEATURE_PENALTY,
+        seed=fit["seed"],
+    )
+    return sigmoid(judged.held_out)
+
+
+def joined(parts: Sequence[_Part]) -> _Part:
+    """Put measurements of several sets of photos behind each other: every array and tuple in them.
+
+    Other fields are those of the first part.
+    """
+    first: Any = parts[0]
+    values: dict[str, Any] = {}
+    for field in fields(first):
+        pieces = [getattr(part, field.name) for part in parts]
+        if isinstance(pieces[0], np.ndarray):
+            values[field.name] = np.concatenate(pieces)
+        elif isinstance(pieces[0], tuple):
+            values[field.name] = sum(pieces, ())
+        elif is_dataclass(pieces[0]):
+            values[field.name] = joined(pieces)
+    whole: _Part = replace(first, **values)
+    return whole

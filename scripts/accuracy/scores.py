@@ -1,0 +1,96 @@
+"""One variant's scores of labelled photos: all that rules, tables and report need of the activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from checker.decision.profile import Profile
+from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe
+from checker.evaluation.statistics import Doubles, Flags
+from checker.values import Decision, ModelInfo, Rendition, Verdict
+from scripts.accuracy.facts import Facts
+
+Texts = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoScore:
+    """What one variant makes of one photo, whatever the thresholds are."""
+
+    score: float
+    """CatLoader's, 0..1."""
+    vetoed: bool
+    """No score makes it a cat: the labels contradict."""
+    wild: bool
+    """It looks like a wild feline."""
+    best: float
+    """Confidence of the most likely class of the subject, on the whole photo."""
+    top: int
+    """The most likely class of all, on the whole photo."""
+    renditions_sha256: str
+    facts: Facts
+
+    @classmethod
+    def of(cls, decision: Decision, renditions_sha256: str, facts: Facts) -> PhotoScore:
+        """Take the parts of a decision that was made with both thresholds at 0."""
+        return cls(
+            score=decision.score,
+            vetoed=decision.verdict is not Verdict.CAT,
+            wild=decision.wild_feline,
+            best=max(decision.subject_scores[Rendition.PHOTO].values()),
+            top=decision.labels[Rendition.PHOTO][0].index,
+            renditions_sha256=renditions_sha256,
+            facts=facts,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> PhotoScore:
+        """Take the fields of ``as_json``."""
+        return cls(**{**fields, "facts": Facts(**fields["facts"])})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Row i of every sequence is photo i, in the order of the names."""
+
+    names: Sequence[str]
+    labels: Texts
+    kinds: Texts
+    rows: Sequence[PhotoScore]
+    data: Mapping[str, Any]
+    """Counts and digest."""
+    model_info: ModelInfo
+    profile: Profile | None
+    held_out: Doubles | None
+    """Scores of the profile's own cross-validation, where it was fitted on these same photos; wild felines
+    have none and are left out."""
+    photos_per_s: float | None
+    """Decode and forward of the photos that were measured now; None: all came from the cache."""
+    peak_bytes: int
+
+    @property
+    def wild(self) -> Flags:
+        """Shape ``(n,)``."""
+        return np.asarray(self.labels == WILD_FELINE)
+
+    @property
+    def positive(self) -> Flags:
+        """Without the wild felines, in the order of the rules' scores."""
+        return np.asarray(self.labels[~self.wild] == CAT)
+
+
+def labels_and_kinds(photos: Sequence[LabelledPhoto]) -> tuple[Texts, Texts]:
+    return np.array([photo.label for photo in photos]), np.array([photo.kind_or_label for photo in photos])
+
+
+def described(photos: Sequence[LabelledPhoto], rows: Sequence[PhotoScore]) -> dict[str, Any]:
+    """Return counts and digest, as a calibration on these photos has them."""
+    return describe(photos, [row.renditions_sha256 for row in rows])

@@ -1,0 +1,138 @@
+"""Score labelled photos by one variant: from the cache where they are known, else by measuring them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from checker.decision.operating_point import ThresholdRule, Thresholds
+from checker.decision.profile import Profile, ProfileKey, find_profile
+from checker.decision.subject import Subject
+from checker.evaluation.measure import Measured, measure
+from checker.evaluation.photos import LabelledPhoto, renditions_sha256
+from checker.evaluation.statistics import Doubles
+from checker.ports import Classifier
+from checker.values import ModelInfo, Rendition
+from models.catalogue import class_names, entry_named
+from scripts.accuracy.cache import ScoreCache
+from scripts.accuracy.facts import Facts, facts_of
+from scripts.accuracy.held_out import held_out_scores, joined
+from scripts.accuracy.scores import PhotoScore, Scores, described, labels_and_kinds
+
+CHUNK_PHOTOS = 256
+"""Photos between two writes to the cache, and in memory with their activations."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Reads a photo once, and keeps what is needed of its renditions."""
+
+    photo: LabelledPhoto
+    sha256: str = ""
+    facts: Facts | None = None
+
+    def read(self) -> Mapping[Rendition, bytes]:
+        files = self.photo.read()
+        self.sha256 = renditions_sha256(files)
+        self.facts = facts_of(files[Rendition.PHOTO])
+        return files
+
+
+@dataclass(slots=True)
+class Scorer:
+    """One loaded variant with its profile, and what it measured so far."""
+
+    classifier: Classifier
+    subject: Subject
+    profile_folders: Sequence[Path]
+    cache_folder: Path
+    resume: bool
+    """Take scores from the cache."""
+    profile: Profile | None = field(init=False)
+    cache: ScoreCache = field(init=False)
+    _measured: list[tuple[int, float, int]] = field(default_factory=list)
+    """Photos, photos a second, peak bytes of each chunk."""
+
+    def __post_init__(self) -> None:
+        info = self.info
+        key = ProfileKey.of(info, entry_named(info.model).preprocessing, self.subject)
+        self.profile = find_profile(key, self.profile_folders)
+        self.cache = ScoreCache(self.cache_folder, info, self.profile, self.subject)
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.classifier.model_info
+
+    def score(self, photos: Sequence[LabelledPhoto]) -> Scores:
+        """Score the photos; those that are new go to the cache.
+
+        Raises:
+            UnusablePhotos: names a photo that can't be read.
+        """
+        self._measured.clear()
+        known = {i: score for i, photo in enumerate(photos) if (score := self._cached(photo)) is not None}
+        missing = [i for i in range(len(photos)) if i not in known]
+        parts = []
+        for start in range(0, len(missing), CHUNK_PHOTOS):
+            chunk = missing[start : start + CHUNK_PHOTOS]
+            scores, measured = self._measure([photos[i] for i in chunk])
+            known.update(zip(chunk, scores, strict=True))
+            if self._may_be_fitted_on(photos):  # else the activations are not needed any more
+                parts.append(measured)
+        rows = [known[i] for i in range(len(photos))]
+        data = described(photos, rows)
+        labels, kinds = labels_and_kinds(photos)
+        held_out = self._held_out(photos, parts, data["sha256"])
+        busy_s = sum(n / rate for n, rate, _ in self._measured)
+        return Scores(
+            names=[photo.name for photo in photos],
+            labels=labels,
+            kinds=kinds,
+            rows=rows,
+            data=data,
+            model_info=self.info,
+            profile=self.profile,
+            held_out=held_out,
+            photos_per_s=sum(n for n, _, _ in self._measured) / busy_s if busy_s else None,
+            peak_bytes=max((peak for _, _, peak in self._measured), default=0),
+        )
+
+    def _cached(self, photo: LabelledPhoto) -> PhotoScore | None:
+        return self.cache.get(photo.digest()) if self.resume else None
+
+    def _measure(self, photos: Sequence[LabelledPhoto]) -> tuple[list[PhotoScore], Measured]:
+        readings = [_Reading(photo) for photo in photos]
+        reading = [replace(photo, read=one.read) for photo, one in zip(photos, readings, strict=True)]
+        measured = measure(reading, self.classifier)
+        # Thresholds of 0 make a cat of every photo but those that no score makes one.
+        rule = ThresholdRule(self.subject, class_names(), profile=self.profile, max_fpr=1, max_fnr=1)
+        rule = rule.with_thresholds(Thresholds(cat_at=0.0, not_cat_below=0.0))
+        scores = []
+        for i, one in enumerate(readings):
+            assert one.facts is not None, "measure() reads every photo"
+            scores.append(PhotoScore.of(rule.decide(measured.evidence[i]), one.sha256, one.facts))
+        self.cache.add({photo.digest(): score for photo, score in zip(photos, scores, strict=True)})
+        self._measured.append((len(photos), measured.photos_per_s, measured.peak_bytes))
+        return scores, measured
+
+    def _may_be_fitted_on(self, photos: Sequence[LabelledPhoto]) -> bool:
+        counts = Counter(photo.label for photo in photos)
+        return self.profile is not None and self.profile.made.get("data", {}).get("counts") == dict(counts)
+
+    def _held_out(
+        self, photos: Sequence[LabelledPhoto], parts: Sequence[Measured], data_sha256: str
+    ) -> Doubles | None:
+        if self.profile is None or self.profile.made.get("data", {}).get("sha256") != data_sha256:
+            return None
+        cached = self.cache.held_out(data_sha256) if self.resume else None
+        if cached is not None:
+            return cached
+        if sum(len(part.names) for part in parts) < len(photos):  # scores of the cache have no activations
+            parts = [self._measure(photos)[1]]
+        scores = held_out_scores(joined(parts), self.subject, self.profile.made["fit"])
+        self.cache.add_held_out(data_sha256, [float(score) for score in scores])
+        return np.asarray(scores)

@@ -1,0 +1,74 @@
+"""Labelled photos, changed: the base of corruptions and positions. Labels and kinds stay what they were."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
+from checker.pixels.renditions import encode
+from checker.pixels.sizes import DEFAULT_SIZES
+from checker.values import Rendition
+
+Change = Callable[[Image.Image, int, Image.Image], Image.Image]
+"""(RGB photo, seed, another photo without a cat) -> RGB photo. The same seed gives the same photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """One change of every photo."""
+
+    family: str
+    strength: str
+    change: Change
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}, {self.strength}"
+
+
+def varied(photos: Sequence[LabelledPhoto], variation: Variation) -> list[LabelledPhoto]:
+    """Return the photos as they are after the change, in their order; each is made when it is read."""
+    grounds = [photo for photo in photos if photo.label == NOT_CAT]
+    return [_varied(photo, variation, grounds[i % len(grounds)]) for i, photo in enumerate(photos)]
+
+
+def _varied(photo: LabelledPhoto, variation: Variation, ground: LabelledPhoto) -> LabelledPhoto:
+    def digest() -> str:
+        text = "\n".join((variation.name, photo.digest(), ground.digest()))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def renditions() -> Mapping[Rendition, bytes]:
+        changed = variation.change(_image(photo), int(photo.digest()[:8], 16), _image(ground))
+        encoded = encode(changed, DEFAULT_SIZES)
+        return {Rendition.PHOTO: encoded.photo, Rendition.THUMBNAIL: encoded.thumbnail}
+
+    return replace(photo, read=renditions, source_sha256=digest)
+
+
+def _image(photo: LabelledPhoto) -> Image.Image:
+    with Image.open(io.BytesIO(photo.read()[Rendition.PHOTO])) as image:
+        return image.convert("RGB")
+
+
+def sample(photos: Sequence[LabelledPhoto], most: int) -> list[LabelledPhoto]:
+    """Choose at most ``most`` cats and as many others, spread over their kinds; always the same ones."""
+    chosen: list[LabelledPhoto] = []
+    for label in (CAT, NOT_CAT):
+        by_kind: dict[str, list[LabelledPhoto]] = defaultdict(list)
+        for photo in sorted(photos, key=lambda photo: hashlib.sha256(photo.name.encode()).hexdigest()):
+            if photo.label == label:
+                by_kind[photo.kind_or_label].append(photo)
+        turns = [
+            photo
+            for turn in range(max(map(len, by_kind.values())))
+            for kind in sorted(by_kind)
+            for photo in by_kind[kind][turn : turn + 1]
+        ]
+        chosen += turns[:most]
+    return sorted(chosen, key=lambda photo: photo.name)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import io
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
+from checker.values import Rendition
+from scripts.accuracy.corruptions import corruptions
+from scripts.accuracy.facts import Facts, facts_of
+from scripts.accuracy.positions import positions
+from scripts.accuracy.variations import Variation, sample, varied
+from tests.support.photo_sets import OWN_PHOTOS
+
+CHOSEN = [next(photo for photo in OWN_PHOTOS.photos if photo.label == label) for label in (CAT, NOT_CAT)]
+
+
+def changed(variation: Variation) -> tuple[Facts, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    """Return facts and pixels of the first photo, decoded again from what a site would store."""
+    data = varied(CHOSEN, variation)[0].read()[Rendition.PHOTO]
+    return facts_of(data), np.asarray(Image.open(io.BytesIO(data)))
+
+
+def family(name: str) -> list[Variation]:
+    return [variation for variation in corruptions() if variation.family == name]
+
+
+def test_each_corruption_has_five_strengths() -> None:
+    assert Counter(variation.family for variation in corruptions()) == {
+        "blur": 5, "small, enlarged": 5, "JPEG": 5, "darkness": 5, "noise": 5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "falls"),
+    [
+        ("blur", "sharpness", True),
+        ("small, enlarged", "sharpness", True),
+        ("darkness", "brightness", True),
+        ("noise", "sharpness", False),
+    ],
+)
+def test_each_strength_changes_the_photo_more_than_the_one_before(
+    name: str, figure: str, falls: bool
+) -> None:
+    original = facts_of(CHOSEN[0].read()[Rendition.PHOTO])
+    figures = [getattr(facts, figure) for facts in (original, *(changed(one)[0] for one in family(name)))]
+    assert all((second < first) == falls for first, second in pairwise(figures)), figures
+
+
+def test_stronger_compression_leaves_fewer_different_pixels() -> None:
+    """Of a flat square of 8 x 8 px only the average is left."""
+    flat = []
+    for variation in family("JPEG"):
+        _, pixels = changed(variation)
+        flat.append(float((np.abs(np.diff(pixels[:, :, 1].astype(int), axis=1)) <= 1).mean()))
+    assert flat == sorted(flat)
+    assert flat[-1] > flat[0] + 0.05
+
+
+def test_a_corruption_keeps_size_label_and_kind_and_is_the_same_every_time() -> None:
+    for variation in corruptions():
+        photo = varied(CHOSEN, variation)[0]
+        assert (photo.name, photo.label, photo.kind) == (CHOSEN[0].name, CHOSEN[0].label, CHOSEN[0].kind)
+        with Image.open(io.BytesIO(CHOSEN[0].read()[Rendition.PHOTO])) as image:
+            aspect = image.width / image.height
+        facts, _ = changed(variation)
+        assert facts.width_px / facts.height_px == pytest.approx(aspect, rel=0.01)
+    noise = family("noise")[0]
+    assert varied(CHOSEN, noise)[0].read() == varied(CHOSEN, noise)[0].read()
+
+
+def test_every_variation_of_every_photo_has_a_digest_of_its_own() -> None:
+    variations = [*corruptions(), *positions()]
+    digests = {photo.digest() for variation in variations for photo in varied(CHOSEN, variation)}
+    assert len(digests) == 2 * len(variations)
+    assert not digests & {photo.digest() for photo in CHOSEN}
+
+
+def test_the_photo_is_where_the_position_says_and_another_without_a_cat_around_it() -> None:
+    white, black = ({one: _flat(level) for one in Rendition} for level in (255, 0))
+    cat = LabelledPhoto("cat", CAT, lambda: white)
+    other = LabelledPhoto("other", NOT_CAT, lambda: black)
+    shares = {}
+    for variation in positions():
+        data = varied([cat, other], variation)[0].read()[Rendition.PHOTO]
+        pixels = np.asarray(Image.open(io.BytesIO(data)).convert("L")) > 127
+        shares[variation.name] = (pixels.mean(), pixels[0, 0], pixels[-1, -1], pixels.shape)
+    share, top_left, bottom_right, shape = shares["16:9, left"]
+    assert (round(share, 2), bool(top_left), bool(bottom_right), shape) == (0.17, False, False, (720, 1280))
+    share, top_left, _, shape = shares["3:1, left"]
+    assert (round(share, 2), bool(top_left), shape) == (0.33, True, (512, 1536))
+    share, _, bottom_right, _ = shares["collage, a quarter"]
+    assert (round(share, 2), bool(bottom_right)) == (0.25, True)
+    assert round(shares["small, in the middle, 4 %"][0], 2) == 0.04
+
+
+def _flat(level: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (400, 300), (level,) * 3).save(out, "JPEG")
+    return out.getvalue()
+
+
+def test_a_sample_has_as_many_of_both_labels_spread_over_the_kinds() -> None:
+    def photo(number: int, label: str, kind: str | None) -> LabelledPhoto:
+        return LabelledPhoto(f"{label}-{kind}-{number:03}", label, CHOSEN[0].read, kind)
+
+    photos = [photo(number, CAT, None) for number in range(50)]
+    photos += [photo(number, NOT_CAT, "dog") for number in range(50)]
+    photos += [photo(number, NOT_CAT, "thing or scene") for number in range(3)]
+    photos += [photo(0, "wild_feline", None)]
+    chosen = sample(photos, 10)
+    assert Counter((one.label, one.kind) for one in chosen) == {
+        (CAT, None): 10, (NOT_CAT, "dog"): 7, (NOT_CAT, "thing or scene"): 3,
+    }  # fmt: skip
+    assert sample(photos[::-1], 10) == chosen
+    assert len(sample(photos, 1000)) == 103
