@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from checker.decision.profile import Rate
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+_Z95 = 1.959963984540054
+"""Standard deviations of a normal distribution that hold 95 % of it."""
+
 
 def wilson(errors: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % score interval for a share: it keeps its level near 0 and 1, where these rates lie."""
@@ -23,6 +27,24 @@ def wilson(errors: int, n: int) -> tuple[float, float]:
         return 0.0, 1.0
     interval = binomtest(errors, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def wilson_high(share: float, n: float) -> float:
+    """Upper end of Wilson's 95 % interval where ``share`` of n photos was observed, a whole number or not."""
+    z2 = _Z95**2
+    spread = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return (share + z2 / (2 * n) + spread) / (1 + z2 / n)
+
+
+def photos_to_tell(share: float, from_share: float) -> int:
+    """Photos after which an observed ``share`` has an interval that ends below ``from_share``."""
+    if not 0 <= share < from_share < 1:
+        raise ValueError(f"{share} is not below {from_share}")
+    enough = 1
+    while wilson_high(share, enough) >= from_share:
+        enough *= 2
+    candidates = range(1, enough + 1)
+    return candidates[bisect_left(candidates, True, key=lambda n: wilson_high(share, n) < from_share)]
 
 
 def rate(errors: int, n: int) -> Rate:

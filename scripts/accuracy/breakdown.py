@@ -40,18 +40,24 @@ def rates(verdicts: Verdicts, positive: Flags) -> dict[str, Any]:
 
 def by_kind(scores: Scores, rule: Rule) -> dict[str, Any]:
     """Return the rates of each kind: cats first, then the kinds of other photos by their number."""
-    verdicts, rows = verdicts_of_all(scores, rule), {}
+    verdicts = verdicts_of_all(scores, rule)
+    return {
+        kind: rates(verdicts[members], np.full(int(members.sum()), label == CAT))
+        for kind, (label, members) in members_by_kind(scores).items()
+    }
+
+
+def members_by_kind(scores: Scores) -> dict[str, tuple[str, Flags]]:
+    """Return kind -> its label, and the photos that are of it, in the order of ``by_kind``.
+
+    A kind of other photos that is called like one of cats gets its label behind its name.
+    """
     groups = {(str(label), str(kind)) for label, kind in zip(scores.labels, scores.kinds, strict=True)}
-    sizes = {group: _members(scores, *group) for group in groups}
-    for label, kind in sorted(groups, key=lambda group: (group[0] != CAT, -int(sizes[group].sum()), group)):
-        members = sizes[label, kind]
-        title = kind if kind not in rows else f"{kind} ({label})"
-        rows[title] = rates(verdicts[members], np.full(int(members.sum()), label == CAT))
-    return rows
-
-
-def _members(scores: Scores, label: str, kind: str) -> Flags:
-    return np.asarray((scores.labels == label) & (scores.kinds == kind))
+    members = {(label, kind): (scores.labels == label) & (scores.kinds == kind) for label, kind in groups}
+    kinds: dict[str, tuple[str, Flags]] = {}
+    for label, kind in sorted(groups, key=lambda one: (one[0] != CAT, -int(members[one].sum()), one)):
+        kinds[kind if kind not in kinds else f"{kind} ({label})"] = (label, members[label, kind])
+    return kinds
 
 
 def by_slice(scores: Scores, rule: Rule) -> dict[str, dict[str, Any]]:

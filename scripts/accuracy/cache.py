@@ -25,7 +25,7 @@ from scripts.accuracy.scores import PhotoScore
 
 _CODE = (
     "checker/decision/*.py",
-    "checker/evaluation/*.py",
+    *(f"checker/evaluation/{name}.py" for name in ("fit", "measure", "photos", "thresholds")),
     "checker/pixels/*.py",
     "checker/runtimes/*.py",
     "models/**/*.py",

@@ -9,15 +9,18 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.metrics import precision_recall_curve, roc_curve
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from sklearn.metrics import roc_curve
 
 from checker.decision.profile import OperatingPoint
-from checker.evaluation.statistics import Flags
+from checker.evaluation.statistics import Flags, wilson
 from checker.values import Verdict
 from scripts.accuracy.rules import CATLOADER, Rule
 
+Counts = npt.NDArray[np.float64]
 LEAST_ERRORS = 3
 """With fewer a curve hugs the axes and shows nothing, even with a log axis."""
 _INK = "#010203"
@@ -48,45 +51,101 @@ def fewest_errors(rule: Rule, positive: Flags) -> int:
 
 
 def curves(rules: Sequence[Rule], positive: Flags, points: Sequence[OperatingPoint]) -> list[str]:
-    """Draw ROC (false positives on a log axis) and precision over recall, with all rules as points."""
+    """Draw ROC and precision over recall, with 95 % intervals and all rules as points.
+
+    All axes count errors and are logarithmic: near the perfect corner, where these rates lie, plain axes show
+    nothing. An error of none is drawn at half a photo.
+    """
     catloader, best_label = rules[0], rules[1]
-    smallest = 0.5 / int((~positive).sum())
+    n_cats, n_others = int(positive.sum()), int((~positive).sum())
     roc, roc_axes = _figure()
     precision, precision_axes = _figure()
     for rule, colour, name in (
         (catloader, _COLOURS[0], CATLOADER),
         (best_label, _COLOURS[1], "confidence of the best cat class"),
     ):
-        style: dict[str, Any] = {"color": colour, "label": name, "drawstyle": "steps-post"}
+        style: dict[str, Any] = {"floor": 0.5 / n_cats, "colour": colour, "name": name}
         false, true, _ = roc_curve(positive, rule.scores, drop_intermediate=False)
-        roc_axes.plot(np.maximum(false, smallest), true, **style)
-        shares, recalls, _ = precision_recall_curve(positive, rule.scores)
-        precision_axes.plot(recalls, shares, **style)
+        found, wrong = np.rint(true * n_cats), np.rint(false * n_others)
+        _band(roc_axes, wrong, n_others, n_cats - found, np.full(len(found), n_cats), **style)
+        called = found + wrong > 0
+        among = (found + wrong)[called]
+        _band(precision_axes, (n_cats - found)[called], n_cats, wrong[called], among, **style)
     spots = [(catloader.scores >= point.threshold, _COLOURS[0], "o") for point in points]
     spots += [(rule.verdicts == Verdict.CAT, _COLOURS[1], "x") for rule in rules[1:]]
     for called, colour, marker in spots:
-        found, wrong = float(called[positive].mean()), float(called[~positive].mean())
-        roc_axes.plot(max(wrong, smallest), found, marker, color=colour)
+        missed, wrong = int((~called[positive]).sum()), int(called[~positive].sum())
+        _spot(roc_axes, (wrong, n_others), (missed, n_cats), colour, marker)
         if called.any():
-            precision_axes.plot(found, float(positive[called].mean()), marker, color=colour)
-    roc_axes.set(xscale="log", xlabel=f"false positive rate (log; left edge: none of {(~positive).sum()})")
-    roc_axes.set(ylabel="recall", xlim=(smallest, 1))
-    precision_axes.set(xlabel="recall", ylabel="precision")
+            _spot(precision_axes, (missed, n_cats), (wrong, int(called.sum())), colour, marker)
+    _error_axis(roc_axes, "x", f"others called cat, of {n_others}", 0.5 / n_others)
+    _error_axis(roc_axes, "y", f"cats missed, of {n_cats}", 0.5 / n_cats)
+    _error_axis(precision_axes, "x", f"cats missed, of {n_cats} (1 - recall)", 0.5 / n_cats)
+    _error_axis(precision_axes, "y", "wrong among those called cat (1 - precision)", 0.5 / n_cats)
     for axes in (roc_axes, precision_axes):
-        axes.legend(loc="lower right" if axes is roc_axes else "lower left", frameon=False, labelcolor=_INK)
+        axes.legend(loc="upper right", frameon=False, labelcolor=_INK)
     return [_svg(roc, "ROC curve"), _svg(precision, "Precision and recall")]
 
 
 def reliability(rows: Sequence[dict[str, float]], ece: float) -> str:
-    """Draw the share of cats over the mean score of each bin; a larger point is a bin of more photos."""
+    """Draw the share of cats over the mean score of each bin, with 95 % intervals.
+
+    A larger point is a bin of more photos.
+    """
     figure, axes = _figure()
     axes.plot([0, 1], [0, 1], "--", color=_COLOURS[-1], label="perfect")
     scores, shares, counts = (np.array([row[key] for row in rows]) for key in ("score", "share", "n"))
+    ends = np.array([wilson(round(share * n), int(n)) for share, n in zip(shares, counts, strict=True)])
+    axes.vlines(scores, ends[:, 0], ends[:, 1], color=_COLOURS[0], alpha=0.5)
     axes.plot(scores, shares, color=_COLOURS[0], label=f"measured (ECE {ece:.3f})")
     axes.scatter(scores, shares, s=12 + 12 * np.log2(counts), color=_COLOURS[0])
     axes.set(xlabel="score", ylabel="share of cats")
     axes.legend(loc="upper left", frameon=False, labelcolor=_INK)
     return _svg(figure, "Reliability")
+
+
+def _band(
+    axes: Axes,
+    x_errors: Counts,
+    x_n: int,
+    y_errors: Counts,
+    y_n: Counts,
+    *,
+    floor: float,
+    colour: str,
+    name: str,
+) -> None:
+    """Draw a curve of errors, and the interval of its y value at each x."""
+    x = np.maximum(x_errors, 0.5) / x_n
+    y = np.where(y_errors > 0, y_errors / y_n, floor)
+    ends = np.array([wilson(int(errors), int(n)) for errors, n in zip(y_errors, y_n, strict=True)])
+    axes.plot(x, y, color=colour, label=name, drawstyle="steps-post")
+    axes.fill_between(
+        x, np.maximum(ends[:, 0], floor / 2), ends[:, 1], step="post", color=colour, alpha=0.15, linewidth=0
+    )
+
+
+def _spot(axes: Axes, x: tuple[int, int], y: tuple[int, int], colour: str, marker: str) -> None:
+    """Mark (errors, n) on both axes, with the intervals of both."""
+    place = [max(errors, 0.5) / n for errors, n in (x, y)]
+    ends = [wilson(errors, n) for errors, n in (x, y)]
+    arms = [
+        [[max(middle - low, 0)], [max(high - middle, 0)]]
+        for middle, (low, high) in zip(place, ends, strict=True)
+    ]
+    axes.errorbar(
+        place[0], place[1], xerr=arms[0], yerr=arms[1], fmt=marker, color=colour, elinewidth=0.7, alpha=0.9
+    )
+
+
+def _error_axis(axes: Axes, axis: str, label: str, least: float) -> None:
+    """Make one axis logarithmic, from half an error to all, in per cent."""
+    one = axes.xaxis if axis == "x" else axes.yaxis
+    (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
+    (axes.set_xlim if axis == "x" else axes.set_ylim)(0.7 * least, 1)  # a mark on the edge is seen whole
+    one.set_label_text(label)
+    one.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    one.set_minor_formatter(NullFormatter())
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -8,10 +8,11 @@ from typing import Any
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE
 from checker.evaluation.provenance import machine_kind
 from checker.values import Verdict
+from scripts.accuracy.advice import advice
 from scripts.accuracy.rules import CATLOADER
 
-BREAKDOWNS = {"slices": "slice", "corruptions": "corruption", "positions": "position"}
-"""Key of a model's result -> heading of its first column; each is group -> row -> rates."""
+BREAKDOWNS = {"slices": "By slice", "corruptions": "Corrupted", "positions": "In other positions"}
+"""Key of a model's result -> title; each is group -> row -> rates."""
 
 
 def summary(model: Mapping[str, Any]) -> str:
@@ -58,10 +59,11 @@ def table(result: Mapping[str, Any]) -> str:
             f"{model['profile_id']}, {model['scores']}",
             _rates_heading("kind"),
             *(_rates_row(kind, row) for kind, row in model["kinds"].items()),
+            f"  {advice(model['kinds'])}",
         ]
-        for key, heading in BREAKDOWNS.items():
+        for key, title in BREAKDOWNS.items():
             for group, rows in model.get(key, {}).items():
-                lines += [_rates_heading(f"{heading}: {group}")]
+                lines += [_rates_heading(f"{title}: {group}")]
                 lines += [_rates_row(title, row) for title, row in rows.items()]
     lines += [
         f"McNemar, {pair['first']} against {pair['second']}: only the first is right {pair['only_first']} "

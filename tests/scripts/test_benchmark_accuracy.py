@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,13 @@ import pytest
 import skimage
 from PIL import Image
 
-from checker.evaluation.photos import LabelledPhoto
-from checker.evaluation.provenance import provenance
-from checker.evaluation.statistics import rate
-from checker.values import Rendition
 from scripts import benchmark_accuracy
-from scripts.accuracy.breakdown import by_kind
-from scripts.accuracy.charts import LEAST_ERRORS, curves, fewest_errors, reliability
 from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regressions
-from scripts.accuracy.report import report
-from scripts.accuracy.rules import CATLOADER, OTHERS, Rule
-from scripts.accuracy.run import Compared, count
-from scripts.accuracy.text import summary, table
-from tests.scripts.accuracy.made_up import photo_score, scores_of
+from scripts.accuracy.rules import CATLOADER, Rule
+from scripts.accuracy.run import count
+from scripts.accuracy.text import summary
 
 PICTURES = Path(skimage.__file__).parent / "data"
-THUMBNAIL = {Rendition.THUMBNAIL: (PICTURES / "rocket.jpg").read_bytes()}
 LITE0 = "efficientnet_lite0"
 
 
@@ -103,64 +93,6 @@ def test_a_confusion_table_has_three_columns_and_the_summary_counts_the_unsure()
     assert summary({"rules": {CATLOADER: row}}) == (
         "98 of 100 cats found, 1 of 100 others called cat, 3 left unsure."
     )
-
-
-def rules_with_errors(errors: int) -> tuple[list[Rule], np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Two rules on 100 cats and 100 others, of whom so many have a score like the other class."""
-    positive = np.arange(200) < 100
-    scores = np.where(positive, 0.9, 0.1) + np.linspace(0, 0.05, 200)
-    scores[100 : 100 + errors] = 0.92
-    verdicts = np.where(scores >= 0.5, "cat", "not_cat")
-    return [Rule(name, scores, verdicts, verdicts[:0]) for name in (CATLOADER, *OTHERS)], positive
-
-
-def test_charts_are_well_formed_and_take_the_pages_colour() -> None:
-    from xml.etree import ElementTree
-
-    applied, positive = rules_with_errors(20)
-    bins = [{"score": 0.1, "share": 0.2, "n": 5}, {"score": 0.9, "share": 0.8, "n": 1}]
-    for svg in [*curves(applied, positive, ()), reliability(bins, 0.1)]:
-        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
-        # Formulas such as powers of ten take their colour from the group around them.
-        texts = re.findall(r"(?:<g style=\"fill: currentColor\"[^>]*>\s*)?<text[^>]*>", svg)
-        assert texts
-        assert all("currentColor" in text for text in texts)  # readable on the dark page, the legend too
-        assert "#000000" not in svg
-
-
-@pytest.mark.parametrize(("errors", "charts"), [(LEAST_ERRORS, 3), (LEAST_ERRORS - 1, 1), (0, 1)])
-def test_curves_are_left_out_where_too_few_errors_would_make_them_hug_the_axes(
-    errors: int, charts: int
-) -> None:
-    applied, positive = rules_with_errors(errors)
-    assert fewest_errors(applied[0], positive) == errors
-    labels = np.where(positive, "cat", "not_cat").tolist()
-    scores = scores_of(labels, [photo_score(0.5)] * 200)
-    photos = [LabelledPhoto(name, "cat", lambda: THUMBNAIL) for name in scores.names]
-    model = {
-        "profile_id": "uncalibrated",
-        "scores": "as served",
-        "auc": 0.9,
-        "ece": 0.1,
-        "reliability": [{"score": 0.1, "share": 0.2, "n": 5}],
-        "recall_at_fpr": {target: asdict(rate(1, 9)) for target in ("0.003", "0.01")},
-        "rules": {rule.name: count(rule, positive) for rule in applied},
-        "kinds": by_kind(scores, applied[0]),
-        "photos_per_s": 1.0,
-        "peak_bytes": 1,
-    }
-    result = {**provenance(), "data": scores.data, "models": {LITE0: model}, "mcnemar": []}
-    page = report(result, [Compared(LITE0, scores, applied, model)], photos)
-    assert page.count("<svg") == charts
-    assert ("No ROC curve" in page) == (charts == 1)
-    first_sentence = re.search(r"<p[^>]*>([^<]*)</p>", page)
-    assert first_sentence is not None
-    assert first_sentence[1] == f"100 of 100 cats found, {errors} of 100 others called cat, 0 left unsure."
-    assert '<meta name="viewport"' in page
-    assert "prefers-color-scheme:dark" in page
-    assert "<th>photo shows<th>cat<th>unsure<th>not_cat" in page
-    assert "&lt;0&gt;" in page
-    assert f"{errors} of 100" in table(result)
 
 
 @pytest.fixture

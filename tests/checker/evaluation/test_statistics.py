@@ -9,11 +9,13 @@ from checker.evaluation.statistics import (
     auc,
     expected_calibration_error,
     mcnemar,
+    photos_to_tell,
     rate,
     recall,
     recall_at_fpr,
     reliability,
     wilson,
+    wilson_high,
 )
 
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.55, 0.5])
@@ -72,3 +74,16 @@ def test_mcnemar_is_the_exact_test_on_the_discordant_photos() -> None:
     second = np.array([False] * 9 + [True] + [True] * 20)
     assert mcnemar(first, second) == {"only_first": 9, "only_second": 1, "p": pytest.approx(0.0215, abs=1e-4)}
     assert mcnemar(first, first)["p"] == 1.0
+
+
+@pytest.mark.parametrize(("errors", "n"), [(0, 10), (5, 1000), (10, 10)])
+def test_the_upper_end_of_the_interval_is_that_of_whole_counts(errors: int, n: int) -> None:
+    assert wilson_high(errors / n, n) == pytest.approx(wilson(errors, n)[1])
+
+
+def test_enough_photos_to_tell_two_rates_are_the_fewest_whose_interval_keeps_them_apart() -> None:
+    n = photos_to_tell(0.005, 0.01)
+    assert wilson_high(0.005, n) < 0.01 <= wilson_high(0.005, n - 1)
+    assert 1400 < n < 1600
+    with pytest.raises(ValueError, match=r"0\.01 is not below 0\.01"):
+        photos_to_tell(0.01, 0.01)

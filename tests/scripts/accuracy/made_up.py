@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from checker.decision.operating_point import DEFAULT_THRESHOLDS
 from checker.evaluation.photos import WILD_FELINE
+from checker.evaluation.provenance import provenance
+from checker.evaluation.statistics import Flags, rate
 from checker.values import ModelInfo
+from scripts.accuracy.breakdown import by_kind, by_slice
 from scripts.accuracy.facts import Facts
+from scripts.accuracy.rules import CATLOADER, OTHERS, Rule
+from scripts.accuracy.run import Compared, count
 from scripts.accuracy.scores import PhotoScore, Scores
 
 FACTS = Facts(width_px=500, height_px=375, sharpness=20.0, brightness=100.0, colour=30.0)
@@ -37,3 +44,40 @@ def scores_of(
         "peak_bytes": 1,
     }
     return Scores(**{**values, **fields})
+
+
+def rules_with_errors(errors: int) -> tuple[list[Rule], Flags]:
+    """Rules on 100 cats and 100 others, of whom so many have a score like the other class."""
+    positive = np.arange(200) < 100
+    scores = np.where(positive, 0.9, 0.1) + np.linspace(0, 0.05, 200)
+    scores[100 : 100 + errors] = 0.92
+    verdicts = np.where(scores >= 0.5, "cat", "not_cat")
+    return [
+        Rule(name, scores, verdicts, verdicts[:0], DEFAULT_THRESHOLDS) for name in (CATLOADER, *OTHERS)
+    ], positive
+
+
+def compared(errors: int, kinds: Sequence[str] | None = None) -> Compared:
+    """One model's result, with so many errors."""
+    applied, positive = rules_with_errors(errors)
+    rows = [photo_score(float(score)) for score in applied[0].scores]
+    scores = scores_of(np.where(positive, "cat", "not_cat").tolist(), rows, kinds)
+    model = {
+        "profile_id": "uncalibrated",
+        "scores": "as served",
+        "auc": 0.9,
+        "ece": 0.1,
+        "reliability": [{"score": 0.1, "share": 0.2, "n": 5}],
+        "recall_at_fpr": {target: asdict(rate(1, 9)) for target in ("0.003", "0.01")},
+        "rules": {rule.name: count(rule, positive) for rule in applied},
+        "kinds": by_kind(scores, applied[0]),
+        "slices": by_slice(scores, applied[0]),
+        "photos_per_s": 1.0,
+        "peak_bytes": 1,
+    }
+    return Compared("efficientnet_lite0", scores, applied, model)
+
+
+def result_of(one: Compared) -> dict[str, Any]:
+    """The result of a whole run."""
+    return {**provenance(), "data": one.scores.data, "models": {one.name: one.result}, "mcnemar": []}
