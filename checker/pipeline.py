@@ -23,10 +23,10 @@ from checker.errors import (
     Unexpected,
     UnreadableImage,
 )
-from checker.pixels.crop import preprocessing_of
-from checker.pixels.decode import decode
+from checker.pixels.decode import model_inputs
+from checker.pixels.detail import is_soft
 from checker.ports import Classifier, DecisionRule, ImageSource
-from checker.values import Claim, Evidence, Outcome, Pixels, Rendition
+from checker.values import INPUTS_PER_PHOTO, Claim, Evidence, Outcome, Pixels, Rendition
 
 logger = logging.getLogger(__name__)
 
@@ -98,17 +98,12 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
 
 
 def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
-    """Decode to uint8 ``(2, H, W, 3)``: photo, thumbnail."""
+    """Decode to the photo's model inputs, uint8 ``(INPUTS_PER_PHOTO, H, W, 3)``."""
     started_s = time.perf_counter()
     try:
         if item.error is not None:
             raise item.error
-        pixels = np.stack(
-            [
-                decode(item.renditions[rendition], preprocessing_of(rendition, classifier.preprocessing))
-                for rendition in Rendition
-            ]
-        )
+        pixels = model_inputs(item.renditions, classifier.preprocessing)
     except CheckerError as error:
         return _failed(item, error)
     except MemoryError:
@@ -124,7 +119,7 @@ def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
 def _forward(
     items: Sequence[Fetched], pixels: Pixels, classifier: Classifier, rule: DecisionRule
 ) -> list[Outcome]:
-    """Classify N items from ``(2 N, H, W, 3)``: the photo and the thumbnail of each in turn."""
+    """Classify N items from ``(INPUTS_PER_PHOTO * N, H, W, 3)``: the inputs of each in turn."""
     started_s = time.perf_counter()
     try:
         activations = classifier.run(pixels)
@@ -134,13 +129,15 @@ def _forward(
         half = len(items) // 2
         logger.warning("%s; trying again with %d photos at a time", error, half)
         return [
-            *_forward(items[:half], pixels[: 2 * half], classifier, rule),
-            *_forward(items[half:], pixels[2 * half :], classifier, rule),
+            *_forward(items[:half], pixels[: INPUTS_PER_PHOTO * half], classifier, rule),
+            *_forward(items[half:], pixels[INPUTS_PER_PHOTO * half :], classifier, rule),
         ]
     except Exception as error:  # the boundary of one batch
         return [_failed(item, _unexpected(item, error)) for item in items]
     forward_ms = _ms_since(started_s)
-    evidence = Evidence.of_pairs(activations)
+    evidence = Evidence.of(
+        activations, [is_soft(square) for square in pixels[INPUTS_PER_PHOTO - 1 :: INPUTS_PER_PHOTO]]
+    )
     batch_size = activations.inputs_per_forward or len(pixels)
     outcomes = []
     for index, item in enumerate(items):

@@ -5,7 +5,7 @@ All of them are immutable and safe to share between threads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -25,6 +25,22 @@ class Rendition(StrEnum):
 
     PHOTO = "photo"
     THUMBNAIL = "thumbnail"
+
+
+INPUTS_OF = {Rendition.PHOTO: slice(0, 2), Rendition.THUMBNAIL: slice(2, 3)}
+"""The model inputs of each rendition, among those of a photo: the two ends of the photo, the thumbnail."""
+INPUTS_PER_PHOTO = 3
+
+
+class Reason(StrEnum):
+    """Why a photo is ``unsure`` whose score says "cat"."""
+
+    WILD_FELINE = "wild_feline"
+    """It looks even more like a lion, a tiger or another wild feline."""
+    LOW_DETAIL = "low_detail"
+    """It is blurred, tiny or dark, and the score is not high enough for such a picture."""
+    NO_LABEL = "no_label"
+    """No class of the subject is among the most likely ones anywhere in the photo."""
 
 
 class Verdict(StrEnum):
@@ -63,12 +79,15 @@ class Label:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activations:
-    """The outputs of a model for a batch of N inputs, in their order; or for one, without the first axis."""
+    """The outputs of a model for a batch of N inputs, in their order; or for one, without the first axis.
+
+    Each input is judged in W windows: the whole input first, then parts of it, where the model can tell.
+    """
 
     logits: Floats
-    """float32 ``(N, 1000)``, ImageNet-1k class order, before the softmax."""
+    """float32 ``(N, W, 1000)``, ImageNet-1k class order, before the softmax."""
     features: Floats
-    """float32 ``(N, D)``: the pooled penultimate features."""
+    """float32 ``(N, W, D)``: the pooled penultimate features."""
     inputs_per_forward: int = 0
     """Inputs in each forward pass, the last one padded; 0: all N in one."""
 
@@ -78,18 +97,26 @@ class Activations:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """The activations of both renditions of N photos, in one order; or of one, without the first axis."""
+    """The activations of N photos, three inputs each; or of one photo, without the first axis."""
 
-    photo: Activations
-    thumbnail: Activations
+    logits: Floats
+    """float32 ``(N, INPUTS_PER_PHOTO, W, 1000)``: the photo's two ends, the thumbnail."""
+    features: Floats
+    """float32 ``(N, INPUTS_PER_PHOTO, W, D)``."""
+    soft: npt.NDArray[np.bool_]
+    """``(N,)``: the photo has little detail or light."""
 
     @classmethod
-    def of_pairs(cls, activations: Activations) -> Evidence:
-        """Split a batch of ``2 N`` inputs: the photo and the thumbnail of each photo in turn."""
-        return cls(activations[0::2], activations[1::2])
+    def of(cls, activations: Activations, soft: Sequence[bool]) -> Evidence:
+        """Group a batch of ``INPUTS_PER_PHOTO * N`` inputs: those of each photo in turn."""
+        logits, features = (
+            values.reshape(-1, INPUTS_PER_PHOTO, *values.shape[1:])
+            for values in (activations.logits, activations.features)
+        )
+        return cls(logits, features, np.asarray(soft, dtype=bool))
 
     def __getitem__(self, photos: Selection) -> Evidence:
-        return Evidence(self.photo[photos], self.thumbnail[photos])
+        return Evidence(self.logits[photos], self.features[photos], self.soft[photos])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +147,8 @@ class Decision:
     subject: str
     profile_id: str
     """``uncalibrated`` if no profile was measured for this model."""
+    reason: Reason | None
+    """Set where the verdict is unsure although the score reaches ``cat_at``, or would in a sharp photo."""
     wild_feline: bool
     """The photo shows a lynx, lion, tiger, ...: a feline, but no house cat."""
     labels: Mapping[Rendition, tuple[Label, ...]]
@@ -145,7 +174,7 @@ class Outcome:
     photo_sha256: str | None = None
     thumbnail_sha256: str | None = None
     batch_size: int = 0
-    """Model inputs (two for each photo) in the forward pass that decided."""
+    """Model inputs (``INPUTS_PER_PHOTO`` for each photo) in the forward pass that decided."""
     ms: Mapping[str, float] = field(default_factory=dict)
     """Stage -> milliseconds: ``fetch``, ``decode``, ``classify``, ``total``."""
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.windows import windowed
+
 # kernel, stride, expansion, channels, repeats: the table of the EfficientNet paper (arXiv 1905.11946).
 _STAGES = (
     (3, 1, 1, 16, 1),
@@ -86,7 +88,10 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """``forward`` maps ``(N, 3, H, H)`` to features ``(N, 1280)`` and logits ``(N, 1000)``."""
+    """``forward`` maps ``(N, 3, H, W)`` to features ``(N, WINDOWS, 1280)`` and logits ``(N, WINDOWS, 1000)``.
+
+    H and W are multiples of 4, so that the padding of every stage is the same on both axes.
+    """
 
     def __init__(self, name: str, classes: int = 1000) -> None:
         super().__init__()
@@ -105,10 +110,18 @@ class EfficientNetLite(nn.Module):
         self._bn1 = _norm(_HEAD)
         self._fc = nn.Linear(_HEAD, classes)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Compute the last feature map, ``(N, 1280, h, w)``."""
         x = _relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        x = _relu6(self._bn1(self._conv_head(x)))
-        features = torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1)
-        return features, self._fc(features)
+        return _relu6(self._bn1(self._conv_head(x)))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Compute the logits of features averaged over a window, ``(..., 1280)``."""
+        logits: Tensor = self._fc(features)
+        return logits
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = windowed(self.feature_map(x))
+        return features, self.classify(features)

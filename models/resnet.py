@@ -9,9 +9,10 @@ must match torch's exactly; tests prove the two equal.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.windows import windowed
 
 _DEPTHS = {
     "resnet18": (2, 2, 2, 2),
@@ -85,7 +86,10 @@ def _block(name: str) -> type[_Basic | _Bottleneck]:
 
 
 class ResNet(nn.Module):
-    """``forward`` maps ``(N, 3, H, H)`` to features ``(N, 512 or 2048)`` and logits ``(N, 1000)``."""
+    """``forward`` maps ``(N, 3, H, W)`` to features ``(N, WINDOWS, C)`` and logits ``(N, WINDOWS, 1000)``.
+
+    C is 512 up to ResNet-34, then 2048.
+    """
 
     def __init__(self, name: str, classes: int = 1000) -> None:
         super().__init__()
@@ -103,10 +107,19 @@ class ResNet(nn.Module):
             setattr(self, f"layer{number + 1}", nn.Sequential(*blocks))
         self.fc = nn.Linear(inputs, classes)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Compute the last feature map, ``(N, 512 or 2048, h, w)``."""
         x = functional.relu(self.bn1(self.conv1(x)), inplace=True)
         x = functional.max_pool2d(x, 3, 2, padding=1)
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)
-        features = torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1)
-        return features, self.fc(features)
+        return x
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Compute the logits of features averaged over a window, ``(..., 512 or 2048)``."""
+        logits: Tensor = self.fc(features)
+        return logits
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = windowed(self.feature_map(x))
+        return features, self.classify(features)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import PackageMissing
+from models.windows import windowed
 
 CONVOLUTIONAL = ("convnext_tiny", "efficientnet_v2_s", "mobilenet_v3_large", "regnet_y_1_6gf")
 TRANSFORMERS = ("vit_b_16",)
@@ -28,7 +29,7 @@ def torchvision_model(name: str) -> nn.Module:
 class ConvolutionalModel(nn.Module):
     """A feature map, its mean over all places, and a classifier of that.
 
-    ``forward`` maps ``(N, 3, H, W)`` to features ``(N, C)`` and logits ``(N, 1000)``.
+    ``forward`` maps ``(N, 3, H, W)`` to features ``(N, WINDOWS, C)`` and logits ``(N, WINDOWS, 1000)``.
     """
 
     def __init__(self, name: str) -> None:
@@ -46,21 +47,24 @@ class ConvolutionalModel(nn.Module):
         return x
 
     def classify(self, features: Tensor) -> Tensor:
-        """Compute the logits of pooled features, or of those of one window: (N, C)."""
-        logits: Tensor = self.get_submodule(self._classifier)(
-            features[..., None, None] if self._takes_a_map else features
-        )
+        """Compute the logits of features averaged over a window, ``(..., C)``."""
+        classifier = self.get_submodule(self._classifier)
+        if self._takes_a_map:
+            each = features.flatten(0, -2)[..., None, None]
+            logits: Tensor = classifier(each).unflatten(0, features.shape[:-1])
+        else:
+            logits = classifier(features)
         return logits
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = torch.flatten(self.get_submodule("avgpool")(self.feature_map(x)), 1)
+        features = windowed(self.feature_map(x))
         return features, self.classify(features)
 
 
 class VisionTransformer(nn.Module):
     """A transformer over patches. The features are those of the class token: there is no map to pool.
 
-    ``forward`` maps ``(N, 3, 224, 224)`` to features ``(N, 768)`` and logits ``(N, 1000)``.
+    ``forward`` maps ``(N, 3, 224, 224)`` to features ``(N, 1, 768)`` and logits ``(N, 1, 1000)``.
     """
 
     def __init__(self, name: str) -> None:
@@ -74,7 +78,7 @@ class VisionTransformer(nn.Module):
         # shape[0], not len(): that would fix the batch size when the model is exported.
         patches = self.get_submodule("conv_proj")(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], dim=1)
-        features = self.get_submodule("encoder")(tokens)[:, 0]
+        features = self.get_submodule("encoder")(tokens)[:, :1]
         return features, self.get_submodule("heads")(features)
 
 

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     from catloader.cli.labelled_photos import open_photos
     from catloader.settings import Settings
     from checker.decision.subject import load_subject
-    from checker.evaluation.fit import Inputs
+    from checker.evaluation.fit import Examples
     from checker.evaluation.measure import measure
     from checker.evaluation.photos import enough_of_both
     from checker.evaluation.provenance import provenance
@@ -46,11 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         enough_of_both(photos, FOLDS)
         classifier = variant.load()
         measured = measure(photos, classifier)
-    known = ~measured.wild
-    inputs = Inputs.of(load_subject(arguments.subject), measured.evidence[known])
-    scores = compare(
-        inputs, measured.positive[known], arguments.repeats, lambda line: print(line, flush=True)
-    )
+    examples = Examples.of(load_subject(arguments.subject), measured)
+    scores = compare(examples, arguments.repeats, lambda line: print(line, flush=True))
     if arguments.json:
         result = {
             **provenance(),

@@ -13,6 +13,7 @@ from catloader.settings import Settings
 from catloader.store.db.check_log import CheckRecord
 from catloader.store.db.photos import Photo
 from catloader.wiring import Services
+from checker.values import Reason
 
 _IN_QUEUE = ("pending", "checking")
 
@@ -66,6 +67,8 @@ def sentence(photo: Photo, record: CheckRecord | None) -> str:
             return f"No {subject}, but it looks like a wild relative, such as a lynx, a lion or a tiger."
         case "not_cat":
             return f"This photo shows no {subject}."
+        case "unsure" if record is not None and record.reason:
+            return _unsure_because(record, subject)
         case "unsure":
             return f"The checker can't tell whether this photo shows a {subject}."
         case "unreadable":
@@ -80,6 +83,17 @@ def sentence(photo: Photo, record: CheckRecord | None) -> str:
     if photo.attempts and record is not None:
         return "The last check failed. The checker will try again."
     return "Waiting for the checker. You can leave this page."
+
+
+def _unsure_because(record: CheckRecord, subject: str) -> str:
+    match record.reason:
+        case Reason.WILD_FELINE:
+            likeliest = record.labels["thumbnail"][0][1] if record.labels else "wild feline"
+            article = "an" if likeliest[0].lower() in "aeiou" else "a"
+            return f"This looks like a {subject}, but even more like {article} {likeliest}."
+        case Reason.LOW_DETAIL:
+            return f"This may show a {subject}, but the picture is too blurred, small or dark to be sure."
+    return f"This may show a {subject}, but the model recognises none anywhere in the photo."
 
 
 def reason(photo: Photo) -> str | None:

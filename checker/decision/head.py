@@ -1,4 +1,4 @@
-"""The head: activations of both renditions to one score."""
+"""The head: from the activations of a photo's inputs and their windows to one score."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from checker.values import Evidence, Floats
 
 Doubles = npt.NDArray[np.float64]
 
+MARGIN = 3.0
+"""Log-odds. With a smaller one more dogs pass by a single window, so that the threshold rises and loses cats;
+with a larger one, cats that fill a tenth of the photo are ruled out."""
 CLIP = 30.0
 """Bound of the log-odds: more carries no information, and one class alone must not outweigh all else."""
 
@@ -41,16 +44,58 @@ def sigmoid(z: Doubles) -> Doubles:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Head:
-    """A logistic regression over both renditions, fitted by the calibration.
-
-    Score = sigmoid(bias + mass . (log-odds of photo, thumbnail) + features . mean of both features).
-    """
+class Linear:
+    """Log-odds of one window: bias + mass * (log-odds of the softmax mass) + features . (its features)."""
 
     bias: float = 0.0
-    mass: tuple[float, float] = (0.5, 0.5)
+    mass: float = 1.0
     features: Doubles | None = None
     """float64 ``(D,)``; None: the softmax mass alone decides."""
+
+    def logits(self, odds: Doubles, features: Floats) -> Doubles:
+        """Compute the log-odds of windows ``(...)`` with features ``(..., D)``.
+
+        Raises:
+            ModelRefused: the weights are for features of another size.
+        """
+        z = self.bias + self.mass * odds
+        if self.features is None:
+            return z
+        if features.shape[-1] != self.features.shape[0]:
+            got, expected = features.shape[-1], self.features.shape[0]
+            raise ModelRefused(f"the profile's head takes {expected} features, the model gives {got}")
+        return np.asarray(z + (features.astype(np.float64) * self.features).sum(axis=-1))
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"bias": self.bias, "mass": self.mass}
+        if self.features is not None:
+            data["features_float32"] = base64.b64encode(self.features.astype("<f4").tobytes()).decode("ascii")
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Linear:
+        packed = data.get("features_float32")
+        features = None
+        if packed is not None:
+            features = np.frombuffer(base64.b64decode(packed, validate=True), dtype="<f4").astype(np.float64)
+        return cls(float(data["bias"]), float(data["mass"]), features)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """Two logistic regressions, fitted by the calibration: over whole model inputs, and over their windows.
+
+    ``whole``, averaged over a photo's inputs, tells well what the photo as a whole shows; ``window``, in the
+    window where it is highest, finds a small subject anywhere in it. Their mean decides what is the subject;
+    what only the window finds is at least not ruled out:
+    score = sigmoid(bias + slope * max((whole + window) / 2, window - margin)).
+    """
+
+    whole: Linear = Linear()
+    window: Linear = Linear()
+    margin: float = MARGIN
+    slope: float = 1.0
+    bias: float = 0.0
 
     def scores(self, subject: Subject, evidence: Evidence) -> Doubles:
         """Score one photo, float64 ``()``, or N photos, float64 ``(N,)``: 0..1.
@@ -58,28 +103,35 @@ class Head:
         Raises:
             ModelRefused: the head was fitted for features of another size.
         """
-        photo, thumbnail = evidence.photo, evidence.thumbnail
-        z = self.bias + self.mass[0] * log_odds(photo.logits, subject)
-        z = z + self.mass[1] * log_odds(thumbnail.logits, subject)
-        if self.features is not None:
-            if photo.features.shape[-1] != self.features.shape[0]:
-                got, expected = photo.features.shape[-1], self.features.shape[0]
-                raise ModelRefused(f"the profile's head takes {expected} features, the model gives {got}")
-            pooled = 0.5 * (photo.features.astype(np.float64) + thumbnail.features.astype(np.float64))
-            z = z + (pooled * self.features).sum(axis=-1)
-        return sigmoid(np.asarray(z))
+        return sigmoid(self.logits(log_odds(evidence.logits, subject), evidence.features))
+
+    def logits(self, odds: Doubles, features: Floats) -> Doubles:
+        """Compute the score before the sigmoid.
+
+        Args:
+            odds: log-odds of the softmax mass, ``(..., inputs, W)``.
+            features: ``(..., inputs, W, D)``.
+        """
+        whole = self.whole.logits(odds[..., 0], features[..., 0, :]).mean(axis=-1)
+        window = self.window.logits(odds, features).max(axis=(-2, -1))
+        z = np.maximum(0.5 * (whole + window), window - self.margin)
+        return np.asarray(self.bias + self.slope * z)
 
     def to_json(self) -> dict[str, Any]:
-        data: dict[str, Any] = {"bias": self.bias, "mass": list(self.mass)}
-        if self.features is not None:
-            data["features_float32"] = base64.b64encode(self.features.astype("<f4").tobytes()).decode("ascii")
-        return data
+        return {
+            "bias": self.bias,
+            "slope": self.slope,
+            "margin": self.margin,
+            "whole": self.whole.to_json(),
+            "window": self.window.to_json(),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Head:
-        photo, thumbnail = data["mass"]
-        packed = data.get("features_float32")
-        features = None
-        if packed is not None:
-            features = np.frombuffer(base64.b64decode(packed, validate=True), dtype="<f4").astype(np.float64)
-        return cls(float(data["bias"]), (float(photo), float(thumbnail)), features)
+        return cls(
+            whole=Linear.from_json(data["whole"]),
+            window=Linear.from_json(data["window"]),
+            margin=float(data["margin"]),
+            slope=float(data["slope"]),
+            bias=float(data["bias"]),
+        )

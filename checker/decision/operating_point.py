@@ -7,32 +7,34 @@ the thresholds come from the profile that was measured for exactly this model.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from checker.decision.head import Head, log_sum_exp
+from checker.decision.head import Head, log_odds, log_sum_exp
 from checker.decision.profile import OperatingPoint, Profile
 from checker.decision.subject import CLASSES, Subject
 from checker.errors import ModelRefused
-from checker.values import Decision, Evidence, Floats, Label, Rendition, Verdict
+from checker.values import INPUTS_OF, Decision, Evidence, Floats, Label, Reason, Rendition, Verdict
 
 UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "models" / "profiles"
 _LABELS = 5
 
 WILD_MASS = 0.5
-"""Mean softmax mass of the wild classes, over both renditions, that makes a photo a wild feline."""
+"""Mean softmax mass of the wild classes, over the photo's inputs, that makes a photo a wild feline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Two bounds of the score: at or above ``cat_at`` cat, below ``not_cat_below`` not cat, else unsure."""
+    """Bounds of the score: at or above ``cat_at`` cat, below ``not_cat_below`` not cat, else unsure."""
 
     cat_at: float
     not_cat_below: float
+    soft_cat_at: float = 1.0
+    """Instead of ``cat_at``, for soft pictures."""
 
     def verdict(self, score: float) -> Verdict:
         if score >= self.cat_at:
@@ -40,7 +42,7 @@ class Thresholds:
         return Verdict.NOT_CAT if score < self.not_cat_below else Verdict.UNSURE
 
 
-DEFAULT_THRESHOLDS = Thresholds(cat_at=0.5, not_cat_below=0.02)
+DEFAULT_THRESHOLDS = Thresholds(cat_at=0.5, not_cat_below=0.02, soft_cat_at=0.9)
 """For models without a profile: a wide band on purpose, because people look at the photos in it."""
 
 
@@ -55,7 +57,8 @@ def choose(profile: Profile, max_fpr: float, max_fnr: float) -> Thresholds:
     """
     cat_at = cat_point(profile, max_fpr).threshold
     not_cat_below = _loosest_within(profile, profile.not_cat, max_fnr, "false negative").threshold
-    return Thresholds(cat_at, min(not_cat_below, cat_at))
+    soft_cat_at = _loosest_within(profile, profile.soft, max_fpr, "false positive").threshold
+    return Thresholds(cat_at, min(not_cat_below, cat_at), max(soft_cat_at, cat_at))
 
 
 def cat_point(profile: Profile, max_fpr: float) -> OperatingPoint:
@@ -104,36 +107,58 @@ class ThresholdRule:
         return copied
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Decide on one photo, from float32 logits ``(1000,)`` and features ``(D,)`` of both renditions.
+        """Decide on one photo.
 
         Raises:
             ModelRefused: the head was fitted for features of another size.
         """
         score = float(self._head.scores(self.subject, evidence))
-        confidences = {
-            Rendition.PHOTO: softmax(evidence.photo.logits),
-            Rendition.THUMBNAIL: softmax(evidence.thumbnail.logits),
-        }
-        wild = self._is_wild(*confidences.values())
-        verdict = self.thresholds.verdict(score)
-        if wild and verdict is Verdict.CAT:
-            verdict = Verdict.UNSURE  # score and labels disagree: people decide
+        confidences = {rendition: self._shown(evidence, rendition) for rendition in Rendition}
+        labels = {rendition: self._top(values) for rendition, values in confidences.items()}
+        wild = self._is_wild(evidence)
+        cat_at = self.thresholds.soft_cat_at if evidence.soft else self.thresholds.cat_at
+        reason = self._reason(score, cat_at, wild=wild, labels=labels)
+        verdict = Verdict.UNSURE if reason else self.thresholds.verdict(score)
         return Decision(
             verdict=verdict,
             score=score,
-            cat_at=self.thresholds.cat_at,
+            cat_at=cat_at,
             not_cat_below=self.thresholds.not_cat_below,
+            reason=reason,
             subject=self.subject.name,
             profile_id=self.profile_id,
             wild_feline=wild,
-            labels={rendition: self._top(values) for rendition, values in confidences.items()},
+            labels=labels,
             subject_scores={rendition: self._masses(values) for rendition, values in confidences.items()},
         )
 
-    def _is_wild(self, *confidences: Floats) -> bool:
+    def _reason(
+        self, score: float, cat_at: float, *, wild: bool, labels: Mapping[Rendition, tuple[Label, ...]]
+    ) -> Reason | None:
+        """Return why people must decide although the score, in a sharp photo, says "cat"."""
+        if score < self.thresholds.cat_at:
+            return None
+        if wild:
+            return Reason.WILD_FELINE
+        if score < cat_at:
+            return Reason.LOW_DETAIL
+        named = {label.index for found in labels.values() for label in found}
+        return None if named & set(self.subject.classes) else Reason.NO_LABEL
+
+    def _shown(self, evidence: Evidence, rendition: Rendition) -> Floats:
+        """Compute the confidences that a record keeps: those in the window that looks most like the subject.
+
+        Of the thumbnail, those of the whole: one of the two records must say what the photo as a whole shows.
+        """
+        if rendition is Rendition.THUMBNAIL:
+            return softmax(evidence.logits[INPUTS_OF[rendition]][0, 0])
+        windows = evidence.logits[INPUTS_OF[rendition]].reshape(-1, CLASSES)
+        return softmax(windows[log_odds(windows, self.subject).argmax()])
+
+    def _is_wild(self, evidence: Evidence) -> bool:
         if not self.subject.wild:
             return False
-        mean = np.mean(confidences, axis=0)
+        mean = softmax(evidence.logits[:, 0]).mean(axis=0)
         wild = float(mean[list(self.subject.wild)].sum())
         return wild >= WILD_MASS and wild > float(mean[list(self.subject.classes)].sum())
 
@@ -146,6 +171,7 @@ class ThresholdRule:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Compute float32 ``(1000,)`` confidences, which sum to 1."""
-    result: Floats = np.exp(logits.astype(np.float64) - log_sum_exp(logits)).astype(np.float32)
+    """Compute float32 ``(..., 1000)`` confidences, which sum to 1."""
+    scale = log_sum_exp(logits)[..., np.newaxis]
+    result: Floats = np.exp(logits.astype(np.float64) - scale).astype(np.float32)
     return result

@@ -21,7 +21,7 @@ from checker.errors import ModelRefused
 from checker.values import ModelInfo
 from models.catalogue import Preprocessing
 
-FORMAT = 1
+FORMAT = 2
 
 
 def digest(value: Any) -> str:
@@ -79,6 +79,8 @@ class OperatingPoint:
     """The measured rate, to compare with ``target``."""
     recall: Rate
     """Cats at or above ``threshold``; ``errors`` counts the missed ones."""
+    kinds: Mapping[str, Rate] = field(default_factory=dict)
+    """Of a cat threshold: kind of other photo -> share called cat. ``realised`` is the worst kind's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Profile:
     """By rising target (maximum false positive rate)."""
     not_cat: tuple[OperatingPoint, ...]
     """By rising target (maximum false negative rate)."""
+    soft: tuple[OperatingPoint, ...] = ()
+    """Of soft pictures, by rising target (maximum false positive rate)."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """Provenance: date, command, commit, machine, data (counts and digest), method."""
     fp32_recall: Mapping[float, float] = field(default_factory=dict)
@@ -114,6 +118,7 @@ class Profile:
             "key": self.key.to_json(),
             "cat": [dataclasses.asdict(point) for point in self.cat],
             "not_cat": [dataclasses.asdict(point) for point in self.not_cat],
+            "soft": [dataclasses.asdict(point) for point in self.soft],
             **({"fp32_recall": fp32_recall} if fp32_recall else {}),
             "made": dict(self.made),
             "golden": dict(self.golden),
@@ -136,13 +141,17 @@ def load_profile(path: Path) -> Profile:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
-            raise ModelRefused(f"profile {path}: format {data['format']}; this program reads format {FORMAT}")
+            raise ModelRefused(
+                f"profile {path}: format {data['format']}; this program reads format {FORMAT}; "
+                "calibrate again, or delete it"
+            )
         return Profile(
             key=ProfileKey.from_json(data["key"]),
             model=data["model"],
             head=Head.from_json(data["head"]),
             cat=_points(data["cat"]),
             not_cat=_points(data["not_cat"]),
+            soft=_points(data["soft"]),
             made=data["made"],
             fp32_recall={float(target): rate for target, rate in data.get("fp32_recall", {}).items()},
             golden=data["golden"],
@@ -155,7 +164,11 @@ def load_profile(path: Path) -> Profile:
 def _points(rows: Iterable[Mapping[str, Any]]) -> tuple[OperatingPoint, ...]:
     points = [
         OperatingPoint(
-            float(row["target"]), float(row["threshold"]), Rate(**row["realised"]), Rate(**row["recall"])
+            float(row["target"]),
+            float(row["threshold"]),
+            Rate(**row["realised"]),
+            Rate(**row["recall"]),
+            {kind: Rate(**rate) for kind, rate in row["kinds"].items()},
         )
         for row in rows
     ]

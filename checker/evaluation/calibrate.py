@@ -13,13 +13,13 @@ from checker.decision.head import Head, sigmoid
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey
 from checker.decision.subject import Subject
-from checker.evaluation.fit import FEATURE_PENALTY, Flags, Inputs, cross_fitted, fit, platt, scaled
+from checker.evaluation.fit import FEATURE_PENALTY, Examples, cross_fitted, fit, platt, scaled
 from checker.evaluation.golden import golden_test
 from checker.evaluation.measure import Measured, measure
 from checker.evaluation.photos import LabelledPhoto
 from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import auc, expected_calibration_error
-from checker.evaluation.thresholds import FOLDS, chosen_thresholds, judge
+from checker.evaluation.thresholds import FOLDS, choose_thresholds, judge
 from checker.evaluation.variants import NamedVariant
 from checker.ports import Classifier
 from models.catalogue import class_names
@@ -38,7 +38,7 @@ def measure_and_calibrate(
     """Measure a variant on enough photos (``enough_of_both``); int8 is compared with fp32."""
 
     def profile_of(classifier: Classifier) -> Profile:
-        measured = measure(photos, classifier)
+        measured = measure(photos, classifier, views=True)
         return calibrate(measured, classifier, subject, fit_head=fit_head, penalty=penalty)
 
     classifier = variant.load()
@@ -68,24 +68,22 @@ def calibrate(
         penalty: L2, of the features' weights; None: ``FEATURE_PENALTY``.
     """
     penalty = FEATURE_PENALTY if penalty is None else penalty
-    known = ~measured.wild
-    positive: Flags = measured.positive[known]
-    inputs = Inputs.of(subject, measured.evidence[known])
-    judged = judge(inputs, positive, features=fit_head, penalty=penalty, seed=seed)
-    held_out = cross_fitted(inputs, positive, features=fit_head, penalty=penalty, folds=FOLDS, seed=seed)
-    slope, shift = platt(held_out, positive)
-    head = scaled(fit(inputs, positive, features=fit_head, penalty=penalty), slope, shift)
-    cat, not_cat = (
-        {target: float(sigmoid(np.array(logit))) for target, logit in thresholds.items()}
-        for thresholds in chosen_thresholds(slope * held_out + shift, positive)
-    )
-    scores = sigmoid(judged.held_out)
+    examples = Examples.of(subject, measured)
+    held_out, fold = cross_fitted(examples, features=fit_head, penalty=penalty, folds=FOLDS, seed=seed)
+    plain, positive = examples.plain, examples.positive[examples.plain]
+    slope, shift = platt(held_out[plain], positive)
+    held_out = slope * held_out + shift
+    head = scaled(fit(examples, features=fit_head, penalty=penalty), slope, shift)
+    judged = judge(examples, held_out, fold)
+    chosen = choose_thresholds(examples, held_out)
+    scores = sigmoid(held_out[plain])
     return Profile(
         key=ProfileKey.of(classifier.model_info, classifier.preprocessing, subject),
         model=classifier.model_info.model,
         head=head,
-        cat=_with_thresholds(judged.cat, cat),
-        not_cat=_with_thresholds(judged.not_cat, not_cat),
+        cat=_with_thresholds(judged.cat, chosen.cat),
+        not_cat=_with_thresholds(judged.not_cat, chosen.not_cat),
+        soft=_with_thresholds(judged.soft, chosen.soft),
         made={
             **provenance(),
             "data": measured.data,
@@ -97,12 +95,12 @@ def calibrate(
                 "seed": seed,
             },
             "judged": {
-                "how": f"nested {FOLDS}-fold cross-validation: each photo is judged once, by a head, a scale "
-                "and thresholds made without it",
+                "how": f"{FOLDS}-fold cross-validation: each photo is judged once, by a head fitted and "
+                "thresholds chosen without it",
                 "auc": round(auc(scores, positive), 5),
                 "ece": round(expected_calibration_error(scores, positive), 4),
             },
-            "wild_felines": _wild_felines(measured, subject, head, cat),
+            "wild_felines": _wild_felines(measured, subject, head, _as_scores(chosen.cat)),
         },
     )
 
@@ -145,10 +143,13 @@ def table(profile: Profile) -> str:
 def _with_thresholds(
     points: tuple[OperatingPoint, ...], thresholds: dict[float, float]
 ) -> tuple[OperatingPoint, ...]:
-    return tuple(
-        OperatingPoint(point.target, thresholds[point.target], point.realised, point.recall)
-        for point in points
-    )
+    scores = _as_scores(thresholds)
+    return tuple(replace(point, threshold=scores[point.target]) for point in points)
+
+
+def _as_scores(logits: dict[float, float]) -> dict[float, float]:
+    """Turn log-odds into scores."""
+    return {target: float(sigmoid(np.array(logit))) for target, logit in logits.items()}
 
 
 def _wild_felines(

@@ -1,105 +1,180 @@
-"""Fit the head: a logistic regression (scikit-learn's) over both renditions of each photo.
+"""Fit the head: two logistic regressions (scikit-learn's), over whole model inputs and over their windows.
 
-Deterministic: the same photos and seed give the same head. Doubles throughout.
+Deterministic: the same photos and seed give the same head.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from checker.decision.head import Head, log_odds
+from checker.decision.head import Head, Linear, log_odds
 from checker.decision.subject import Subject
-from checker.values import Evidence
+from checker.evaluation.measure import PASTED, Measured
+from checker.values import Floats
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
+Strings = npt.NDArray[np.str_]
 
-FEATURE_PENALTY = 30.0
-"""L2, on the weights of features scaled to unit spread. From 10 to 100 the held-out loss hardly moves."""
+FEATURE_PENALTY = 150.0
+"""L2, on the weights of features scaled to unit spread. docs/decisions/0002-the-score.md has others."""
 MASS_PENALTY = 1e-3
 _PLATT_PENALTY = 1e-6
-_TOLERANCE = 1e-6
-"""Of the largest component of the mean loss's gradient: weights are exact to about five digits."""
+_TOLERANCE = 1e-4
+_VIEW_WEIGHT = 0.5
+"""Of a harder view, where the photo itself weighs 1."""
+_ROUNDS = 2
+_HARDEST = 3
+"""Windows of a photo without the subject that are examples: those that look most like it."""
+PLAIN = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Inputs:
-    """Input of a head for n photos: log-odds ``(n, 2)`` (photo, thumbnail), features ``(n, D)`` of both."""
+class Examples:
+    """Photos and their harder views, as a head sees them. Row i of every array is example i."""
 
     odds: Doubles
-    photo: Doubles
-    thumbnail: Doubles
+    """Log-odds of the subject's softmax mass, ``(n, inputs, W)``."""
+    features: Floats
+    """``(n, inputs, W, D)``."""
+    positive: Flags
+    soft: Flags
+    view: Strings
+    """``PLAIN``, ``SOFT`` or ``PASTED``."""
+    photo: Indices
+    """Number of the photo, the same for its views."""
+    kinds: Strings
 
     @classmethod
-    def of(cls, subject: Subject, evidence: Evidence) -> Inputs:
-        renditions = (evidence.photo, evidence.thumbnail)
-        odds = np.stack([log_odds(rendition.logits, subject) for rendition in renditions], axis=1)
-        return cls(odds, *(rendition.features.astype(np.float64) for rendition in renditions))
+    def of(cls, subject: Subject, measured: Measured) -> Examples:
+        """Collect the photos and views that are no wild felines; ``photo`` counts the plain ones from 0."""
+        known = np.flatnonzero(~measured.wild)
+        number = np.full(len(measured.labels), -1)
+        number[known] = np.arange(len(known))
+        source, view = known, np.full(len(known), PLAIN, dtype="U8")
+        parts = [measured.evidence[known]]
+        if measured.views is not None:
+            rows = np.flatnonzero(~measured.wild[measured.views.photo])
+            source = np.concatenate([source, measured.views.photo[rows]])
+            view = np.concatenate([view, measured.views.view[rows]])
+            parts.append(measured.views.evidence[rows])
+        return cls(
+            odds=np.concatenate([log_odds(part.logits, subject) for part in parts]),
+            features=np.concatenate([part.features for part in parts]),
+            positive=measured.positive[source],
+            soft=np.concatenate([part.soft for part in parts]),
+            view=view,
+            photo=number[source],
+            kinds=measured.kinds[source],
+        )
 
-    def __getitem__(self, selection: Indices | Flags) -> Inputs:
-        return Inputs(self.odds[selection], self.photo[selection], self.thumbnail[selection])
+    def __getitem__(self, selection: Indices | Flags) -> Examples:
+        return Examples(*(getattr(self, field.name)[selection] for field in fields(self)))
 
-    def logits(self, head: Head) -> Doubles:
-        """The score before the sigmoid, as ``Head.scores`` computes it."""
-        z = head.bias + self.odds @ np.array(head.mass)
-        if head.features is not None:
-            z = z + 0.5 * (self.photo + self.thumbnail) @ head.features
-        return np.asarray(z)
+    @property
+    def plain(self) -> Flags:
+        return np.asarray(self.view == PLAIN)
 
 
-def fit(
-    inputs: Inputs,
-    positive: Flags,
-    *,
-    features: bool,
-    penalty: float = FEATURE_PENALTY,
-    single_renditions: bool = True,
-) -> Head:
-    """Fit a head to these photos; its logits are not calibrated yet.
+def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY) -> Head:
+    """Fit a head to these examples; its logits are not calibrated yet.
 
-    Args:
-        single_renditions: each photo is three examples that weigh a third each: both renditions averaged, as
-            they will be judged, and each rendition alone. Augmentation that costs nothing when serving;
-            ``scripts/compare_scores.py`` measures its worth.
+    Nobody says in which window of a photo the subject is. So the window's weights are fitted to the window
+    that looks most like it by the weights of the round before: with the subject, that one should; without it,
+    not even that one.
     """
-    if not features:
-        bias, mass = _logistic_regression(inputs.odds, positive, penalties=np.full(2, MASS_PENALTY))
-        return Head(bias, (float(mass[0]), float(mass[1])))
-    rows = 0.5 * (inputs.photo + inputs.thumbnail)
-    # One weight for both log-odds: two would only fit the noise between these near twins.
-    odds = inputs.odds.mean(axis=1)
-    if single_renditions:
-        rows = np.concatenate([rows, inputs.photo, inputs.thumbnail])
-        odds = np.concatenate([odds, inputs.odds[:, 0], inputs.odds[:, 1]])
-    copies = len(rows) // len(positive)
-    centre, spread = rows.mean(axis=0), rows.std()
-    bias, weights = _logistic_regression(
-        np.column_stack([odds, (rows - centre) / spread]),
-        np.tile(positive, copies),
-        penalties=np.r_[MASS_PENALTY, np.full(rows.shape[1], penalty)],
-        sample_weight=np.full(len(rows), 1 / copies),
+    weight = np.where(examples.plain, 1.0, _VIEW_WEIGHT)
+    pasted_subject = (examples.view == PASTED) & examples.positive
+    rows = np.flatnonzero(~pasted_subject)  # what a whole input shows there is both
+    whole = _linear(
+        np.concatenate([examples.odds[rows, :, 0].mean(axis=1), examples.odds[rows, -1, 0]]),
+        np.concatenate([examples.features[rows, :, 0].mean(axis=1), examples.features[rows, -1, 0]]),
+        np.tile(examples.positive[rows], 2),
+        np.tile(weight[rows] / 2, 2),
+        features=features,
+        penalty=penalty,
     )
-    slope = weights[1:] / spread
-    half = 0.5 * float(weights[0])
-    return Head(bias - float(centre @ slope), (half, half), slope)
+    n, inputs, windows = examples.odds.shape
+    odds = examples.odds.reshape(n, inputs * windows)
+    vectors = examples.features.reshape(n, inputs * windows, -1)
+    thumbnail = (inputs - 1) * windows
+    window = whole
+    for _ in range(_ROUNDS):
+        best = np.argsort(-_window_logits(window, odds, vectors), axis=1)
+        others = np.flatnonzero(~examples.positive)
+        hardest = min(_HARDEST, inputs * windows)
+        row = np.concatenate([np.flatnonzero(examples.positive), np.repeat(others, hardest)])
+        column = np.concatenate([best[examples.positive, 0], best[others, :hardest].ravel()])
+        shown = np.flatnonzero(examples.positive & ~pasted_subject)  # the whole thumbnail shows it too
+        row = np.concatenate([row, shown])
+        column = np.concatenate([column, np.full(len(shown), thumbnail)])
+        window = _linear(
+            odds[row, column],
+            vectors[row, column],
+            examples.positive[row],
+            weight[row],
+            features=features,
+            penalty=penalty,
+        )
+    return Head(whole, window)
+
+
+def _window_logits(linear: Linear, odds: Doubles, vectors: Floats) -> Doubles:
+    """As ``Linear.logits``, in float32 and without a copy of all features in float64."""
+    z = linear.bias + linear.mass * odds
+    return z if linear.features is None else z + vectors @ linear.features.astype(np.float32)
+
+
+def _linear(
+    odds: Doubles, vectors: Floats, positive: Flags, weight: Doubles, *, features: bool, penalty: float
+) -> Linear:
+    if not features:
+        bias, mass = _logistic_regression(
+            odds[:, np.newaxis], positive, penalties=np.array([MASS_PENALTY]), sample_weight=weight
+        )
+        return Linear(bias, float(mass[0]))
+    centre, spread = vectors.mean(axis=0, dtype=np.float64), float(vectors.std(dtype=np.float64))
+    columns = np.column_stack([odds, (vectors - centre) / spread]).astype(np.float32)
+    bias, weights = _logistic_regression(
+        columns,
+        positive,
+        penalties=np.r_[MASS_PENALTY, np.full(vectors.shape[1], penalty)],
+        sample_weight=weight,
+    )
+    slope = (weights[1:] / spread).astype(np.float32).astype(np.float64)  # as a profile keeps them
+    return Linear(bias - float(centre @ slope), float(weights[0]), slope)
+
+
+def head_logits(head: Head, examples: Examples) -> Doubles:
+    """Compute the score before the sigmoid of many examples, as ``Head.logits`` does for one."""
+    n = len(examples.odds)
+    whole = _window_logits(head.whole, examples.odds[..., 0], examples.features[..., 0, :]).mean(axis=1)
+    window = _window_logits(head.window, examples.odds, examples.features).reshape(n, -1).max(axis=1)
+    z = np.maximum(0.5 * (whole + window), window - head.margin)
+    return np.asarray(head.bias + head.slope * z, dtype=np.float64)
 
 
 def cross_fitted(
-    inputs: Inputs, positive: Flags, *, features: bool, penalty: float, folds: int, seed: int
-) -> Doubles:
-    """Return each photo's logit by a head that was fitted without it."""
-    logits = np.empty(len(positive))
-    for train, test in stratified_folds(positive, folds, seed):
-        head = fit(inputs[train], positive[train], features=features, penalty=penalty)
-        logits[test] = inputs[test].logits(head)
-    return logits
+    examples: Examples, *, features: bool, penalty: float, folds: int, seed: int
+) -> tuple[Doubles, Indices]:
+    """Return each example's logit by a head that was fitted without its photo, and the photo's fold."""
+    logits = np.empty(len(examples.positive))
+    fold_of = np.empty(int(examples.plain.sum()), dtype=np.int64)
+    for number, (_, test) in enumerate(stratified_folds(examples.positive[examples.plain], folds, seed)):
+        fold_of[test] = number
+    fold = fold_of[examples.photo]
+    for number in range(folds):
+        head = fit(examples[fold != number], features=features, penalty=penalty)
+        logits[fold == number] = head_logits(head, examples[fold == number])
+    return logits, fold
 
 
 def stratified_folds(positive: Flags, folds: int, seed: int) -> Iterator[tuple[Indices, Indices]]:
@@ -127,21 +202,18 @@ def platt(logits: Doubles, positive: Flags) -> tuple[float, float]:
 
 
 def scaled(head: Head, slope: float, shift: float) -> Head:
-    """Return the head whose logits are ``slope * logits + shift``; float32 features, as in a profile."""
-    features = None
-    if head.features is not None:
-        features = (slope * head.features).astype(np.float32).astype(np.float64)
-    return Head(slope * head.bias + shift, (slope * head.mass[0], slope * head.mass[1]), features)
+    """Return the head whose logits are ``slope * logits + shift``."""
+    return replace(head, slope=slope * head.slope, bias=slope * head.bias + shift)
 
 
 def _logistic_regression(
-    columns: Doubles, positive: Flags, *, penalties: Doubles, sample_weight: Doubles | None = None
+    columns: Doubles | Floats, positive: Flags, *, penalties: Doubles, sample_weight: Doubles
 ) -> tuple[float, Doubles]:
     """Return intercept (unpenalised) and weights that minimise summed log loss + penalties / 2 * weights**2.
 
     scikit-learn has one penalty for all weights, so each column is divided by the root of its own.
     """
-    scale = 1 / np.sqrt(penalties)
-    model = LogisticRegression(C=1.0, solver="newton-cg", tol=_TOLERANCE, max_iter=1000)
+    scale: Any = (1 / np.sqrt(penalties)).astype(columns.dtype)
+    model = LogisticRegression(C=1.0, solver="lbfgs", tol=_TOLERANCE, max_iter=1000)
     model.fit(columns * scale, positive, sample_weight=sample_weight)
-    return float(model.intercept_[0]), model.coef_[0] * scale
+    return float(model.intercept_[0]), model.coef_[0].astype(np.float64) * scale

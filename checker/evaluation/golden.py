@@ -6,12 +6,10 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
-import numpy as np
-
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import Profile
-from checker.pixels.crop import preprocessing_of
-from checker.pixels.decode import decode
+from checker.pixels.decode import model_inputs
+from checker.pixels.detail import is_soft
 from checker.ports import Classifier
 from checker.runtimes.self_test import names_digest
 from checker.values import Evidence, Rendition
@@ -26,8 +24,8 @@ def golden_test(profile: Profile, classifier: Classifier, folder: Path, rule: Th
     """Return the profile with its golden test; copy the photo to ``folder``, beside the profile."""
     data = PHOTO.read_bytes()
     (folder / PHOTO.name).write_bytes(data)
-    pixels = np.stack([decode(data, preprocessing_of(one, classifier.preprocessing)) for one in Rendition])
-    decision = rule.decide(Evidence.of_pairs(classifier.run(pixels))[0])
+    pixels = model_inputs(dict.fromkeys(Rendition, data), classifier.preprocessing)
+    decision = rule.decide(Evidence.of(classifier.run(pixels), [is_soft(pixels[-1])])[0])
     golden = {
         "file": PHOTO.name,
         "sha256": hashlib.sha256(data).hexdigest(),

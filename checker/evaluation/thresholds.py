@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from checker.decision.profile import OperatingPoint
-from checker.evaluation.fit import (
-    Doubles,
-    Flags,
-    Inputs,
-    cross_fitted,
-    fit,
-    platt,
-    scaled,
-    stratified_folds,
-)
+from checker.decision.profile import OperatingPoint, Rate
+from checker.evaluation.fit import Doubles, Examples, Flags, Indices
+from checker.evaluation.measure import PASTED
 from checker.evaluation.statistics import rate, recall
 
 FALSE_POSITIVE_TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)
 FALSE_NEGATIVE_TARGETS = (0.005, 0.01, 0.02, 0.05)
 FOLDS = 5
+FEWEST_OF_A_KIND = 100
+"""Photos of a kind without the subject; of fewer, a rate of one in a hundred says nothing."""
+OTHER, SOFT_PICTURE = "other", "soft picture"
 TAIL_SHARE = 0.1
 
 
@@ -42,71 +38,120 @@ def threshold_above(logits: Doubles, target: float) -> float:
     return start + slope * math.log(tail / (len(falling) * target))
 
 
-@dataclass(slots=True)
-class _Count:
-    """Errors over the photos of all folds."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Target -> logit of each threshold."""
 
-    wrong: int = 0
-    """Others at or above a cat threshold, cats below a not_cat threshold."""
-    missed: int = 0
-    """Cats below the threshold."""
+    cat: dict[float, float]
+    soft: dict[float, float]
+    not_cat: dict[float, float]
+
+
+def kinds_of_others(examples: Examples) -> dict[str, Flags]:
+    """Return the photos of each kind that has a rate of its own; where none has, all of them as one."""
+    others = examples.plain & ~examples.positive
+    names, counts = np.unique(examples.kinds[others], return_counts=True)
+    enough = [str(name) for name, n in zip(names, counts, strict=True) if n >= FEWEST_OF_A_KIND]
+    return {name: others & (examples.kinds == name) for name in enough} or {OTHER: others}
+
+
+def _telling(kinds: Mapping[str, Flags], target: float) -> list[str]:
+    """Return the kinds with enough photos to tell this rate, or the largest one."""
+    n = {name: int(group.sum()) for name, group in kinds.items()}
+    return [name for name in kinds if measurable((target,), n[name])] or [max(n, key=lambda name: n[name])]
+
+
+def choose_thresholds(examples: Examples, logits: Doubles) -> Chosen:
+    """Choose thresholds that keep each target on the worst kind of photo.
+
+    ``cat``: on every kind of other photo with enough of them; ``soft``: on soft pictures without the subject;
+    ``not_cat``: on photos of the subject, and, at ten times the rate, on small ones pasted into others.
+    """
+    plain, positive = examples.plain, examples.positive
+    kinds = kinds_of_others(examples)
+    cats = [(logits[plain & positive], 1)]
+    if (small := (examples.view == PASTED) & positive).any():
+        cats.append((logits[small], 10))
+    soft = logits[examples.soft & ~positive & (examples.view != PASTED)]
+    cat = {
+        target: max(threshold_above(logits[kinds[name]], target) for name in _telling(kinds, target))
+        for target in FALSE_POSITIVE_TARGETS
+    }
+    return Chosen(
+        cat=cat,
+        soft={
+            target: max(at, threshold_above(soft, target)) if len(soft) >= FEWEST_OF_A_KIND else math.inf
+            for target, at in cat.items()
+        },
+        not_cat={
+            target: min(-threshold_above(-kind, min(factor * target, TAIL_SHARE)) for kind, factor in cats)
+            for target in FALSE_NEGATIVE_TARGETS
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Result of the nested cross-validation."""
+    """The rates of thresholds on photos that did not choose them. The points' ``threshold`` is NaN."""
 
     cat: tuple[OperatingPoint, ...]
     not_cat: tuple[OperatingPoint, ...]
-    held_out: Doubles
-    """Each photo's calibrated logit, by a head, slope and shift fitted without it."""
+    soft: tuple[OperatingPoint, ...]
+
+
+def judge(examples: Examples, logits: Doubles, fold: Indices) -> Judged:
+    """Choose thresholds from all folds but one and count the errors in that one, for each fold.
+
+    The counts are those of all photos, each judged once, by a head that was fitted without it.
+
+    Args:
+        logits: by ``cross_fitted``, as is ``fold``.
+    """
+    called: dict[float, Flags] = {}
+    ruled_out: dict[float, Flags] = {}
+    for number in range(FOLDS):
+        inside, outside = fold != number, fold == number
+        chosen = choose_thresholds(examples[inside], logits[inside])
+        for target, at in chosen.cat.items():
+            at_each = np.where(examples.soft[outside], chosen.soft[target], at)
+            called.setdefault(target, np.zeros(len(logits), bool))[outside] = logits[outside] >= at_each
+        for target, below in chosen.not_cat.items():
+            ruled_out.setdefault(target, np.zeros(len(logits), bool))[outside] = logits[outside] < below
+    cats = examples.plain & examples.positive
+    kinds = kinds_of_others(examples)
+    soft_cats, soft_others = (
+        examples.soft & (examples.view != PASTED) & flags for flags in (examples.positive, ~examples.positive)
+    )
+    most = max(int(group.sum()) for group in kinds.values())
+    return Judged(
+        cat=tuple(
+            _point(target, called[target], kinds, cats) for target in measurable(FALSE_POSITIVE_TARGETS, most)
+        ),
+        not_cat=tuple(
+            OperatingPoint(target, math.nan, _rate(ruled_out[target], cats), _recall(ruled_out[target], cats))
+            for target in measurable(FALSE_NEGATIVE_TARGETS, int(cats.sum()))
+        ),
+        soft=tuple(
+            _point(target, called[target], {SOFT_PICTURE: soft_others}, soft_cats)
+            for target in measurable(FALSE_POSITIVE_TARGETS, most)
+        ),
+    )
+
+
+def _point(target: float, called: Flags, groups: Mapping[str, Flags], cats: Flags) -> OperatingPoint:
+    kinds = {name: _rate(called, group) for name, group in groups.items()}
+    worst = max((kinds[name] for name in _telling(groups, target)), key=lambda rate: rate.rate)
+    return OperatingPoint(target, math.nan, worst, _recall(~called, cats), kinds)
+
+
+def _rate(wrong: Flags, of: Flags) -> Rate:
+    return rate(int((wrong & of).sum()), int(of.sum()))
+
+
+def _recall(missed: Flags, of: Flags) -> Rate:
+    return recall(int((missed & of).sum()), int(of.sum()))
 
 
 def measurable(targets: tuple[float, ...], n: int) -> tuple[float, ...]:
     """Return the targets that ``n`` photos can measure: at least one error must be expected."""
     return tuple(target for target in targets if target * n >= 1)
-
-
-def chosen_thresholds(logits: Doubles, positive: Flags) -> tuple[dict[float, float], dict[float, float]]:
-    """Return target -> logit, for ``cat_at`` and for ``not_cat_below``."""
-    cat = {target: threshold_above(logits[~positive], target) for target in FALSE_POSITIVE_TARGETS}
-    not_cat = {target: -threshold_above(-logits[positive], target) for target in FALSE_NEGATIVE_TARGETS}
-    return cat, not_cat
-
-
-def judge(inputs: Inputs, positive: Flags, *, features: bool, penalty: float, seed: int) -> Judged:
-    """Repeat the whole calibration on four fifths of the photos and count errors on the fifth, five times.
-
-    Head, slope, shift and thresholds of a fold come from its four fifths alone. The counts are those of all
-    photos, each judged once. The points' ``threshold`` is NaN: the profile's thresholds come from all photos.
-    """
-    n_cats, n_others = int(positive.sum()), int((~positive).sum())
-    cat = {target: _Count() for target in measurable(FALSE_POSITIVE_TARGETS, n_others)}
-    not_cat = {target: _Count() for target in measurable(FALSE_NEGATIVE_TARGETS, n_cats)}
-    held_out = np.empty(len(positive))
-    for number, (train, test) in enumerate(stratified_folds(positive, FOLDS, seed)):
-        inside, labels = inputs[train], positive[train]
-        inner = cross_fitted(
-            inside, labels, features=features, penalty=penalty, folds=FOLDS, seed=seed + 1 + number
-        )
-        slope, shift = platt(inner, labels)
-        head = scaled(fit(inside, labels, features=features, penalty=penalty), slope, shift)
-        logits = held_out[test] = inputs[test].logits(head)
-        cats, others = logits[positive[test]], logits[~positive[test]]
-        cat_at, not_cat_below = chosen_thresholds(slope * inner + shift, labels)
-        for target, count in cat.items():
-            count.wrong += int((others >= cat_at[target]).sum())
-            count.missed += int((cats < cat_at[target]).sum())
-        for target, count in not_cat.items():
-            count.wrong += int((cats < not_cat_below[target]).sum())
-    return Judged(
-        cat=tuple(
-            OperatingPoint(target, math.nan, rate(count.wrong, n_others), recall=recall(count.missed, n_cats))
-            for target, count in cat.items()
-        ),
-        not_cat=tuple(
-            OperatingPoint(target, math.nan, rate(count.wrong, n_cats), recall=recall(count.wrong, n_cats))
-            for target, count in not_cat.items()
-        ),
-        held_out=held_out,
-    )

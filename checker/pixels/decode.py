@@ -1,22 +1,33 @@
 """Step 7, decode: bytes in, uint8 pixels at the model's input size out.
 
-The same pixels as torchvision's resize and centre crop (within 2 of 255 where vector instructions make them);
+The same pixels as torchvision's resize and crop (within 2 of 255 where vector instructions make them);
 of large JPEGs only what is needed is decoded.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
 from checker.pixels import nvjpeg, simd_jpeg
 from checker.pixels.colour import to_rgb
-from checker.pixels.crop import RESAMPLING, Frame, exact_crop, frame_of, just_the_crop, source_box
+from checker.pixels.crop import (
+    RESAMPLING,
+    Frame,
+    Layout,
+    Part,
+    centre_square,
+    end_squares,
+    exact_part,
+    just_the_part,
+    whole_square,
+)
 from checker.pixels.opening import opened
-from checker.pixels.orientation import MIRRORED_X, MIRRORED_Y, SWAPPED, orientation_of, turned
-from checker.values import Pixels
+from checker.pixels.orientation import SWAPPED, orientation_of, turned
+from checker.values import Pixels, Rendition
 from models.catalogue import Preprocessing
 
 LIBRARIES = ("numpy", "pillow", *(("simplejpeg", "cykooz-resizer") if simd_jpeg.IS_INSTALLED else ()))
@@ -37,61 +48,96 @@ def keep_memory(workers: int) -> None:
 
 
 def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
-    """Turn an encoded photo into one model input, upright as a person sees it.
+    """Turn an encoded photo into one model input: the centre square, as torchvision crops it.
+
+    Returns:
+        uint8 ``(input_px, input_px, 3)``, RGB, contiguous.
+    Raises:
+        UnreadableImage: as ``opened`` does.
+    """
+    return np.asarray(decode_squares(data, preprocessing, centre_square)[0])
+
+
+def model_inputs(renditions: Mapping[Rendition, bytes], preprocessing: Preprocessing) -> Pixels:
+    """Turn a photo's two renditions into its three model inputs.
+
+    A cat may be anywhere in the photo, so the model sees both ends of it; the thumbnail is its centre square.
+    Profiles rest on this rule: a change of it raises ``profile.FORMAT``.
+
+    Returns:
+        uint8 ``(INPUTS_PER_PHOTO, input_px, input_px, 3)``: the photo's two ends, the thumbnail.
+    Raises:
+        UnreadableImage: as ``opened`` does.
+    """
+    return np.concatenate(
+        [
+            decode_squares(renditions[Rendition.PHOTO], preprocessing, end_squares),
+            decode_squares(renditions[Rendition.THUMBNAIL], preprocessing, whole_square),
+        ]
+    )
+
+
+def decode_squares(data: bytes, preprocessing: Preprocessing, layout: Layout) -> Pixels:
+    """Turn an encoded photo into the model inputs that ``layout`` places, upright as a person sees them.
 
     JPEGs are decoded at the smallest DCT scale that still gives ``_DRAFT_FACTOR`` times the resized size: in
     photos no pixel differs by more than 8/255 from a full decode. Transparency lies on white; colour
     profiles are ignored, since renditions have none. Thread-safe.
 
     Returns:
-        uint8 ``(input_px, input_px, 3)``, RGB, contiguous: the centre crop.
+        uint8 ``(squares, input_px, input_px, 3)``, RGB, contiguous.
     Raises:
         UnreadableImage: as ``opened`` does.
     """
+    side = preprocessing.input_px
     with opened(data) as image:
-        return _decoded(data, image, preprocessing)
+        pixels, frame = _decoded(data, image, preprocessing, layout)
+    part = Part.of(frame, side)
+    offsets = [(left - part.left, top - part.top) for left, top in frame.corners]
+    return np.stack([pixels[top : top + side, left : left + side] for left, top in offsets])
 
 
-def _decoded(data: bytes, image: Image.Image, preprocessing: Preprocessing) -> Pixels:
+def _decoded(
+    data: bytes, image: Image.Image, preprocessing: Preprocessing, layout: Layout
+) -> tuple[Pixels, Frame]:
+    """Return the bounding box of the squares, and the squares' places."""
     width, height = image.size
     if image.format in ("JPEG", "MPO"):
         # Both sides are asked to stay above the target of the shorter one, so that one decides.
         enough_px = math.ceil(_DRAFT_FACTOR * preprocessing.resize_px)
         image.draft(None, (enough_px, enough_px))
-        pixels = _fast_decoded(data, image, (width, height), preprocessing)
+        frame = layout(width, height, preprocessing)
+        pixels = _fast_decoded(data, image, (width, height), preprocessing, frame)
         if pixels is not None:
-            return pixels
+            return pixels, frame
     image.load()
     scale = max(round(width / image.width), 1)
     if scale == 1:
         width, height = image.size  # a TIFF turns itself upright while it loads
-    orientation, side = orientation_of(image), preprocessing.input_px
+    orientation = orientation_of(image)
     swapped = orientation in SWAPPED
-    frame = frame_of(*((height, width) if swapped else (width, height)), preprocessing)
-    if swapped:
-        frame = Frame(frame.height, frame.width, frame.top, frame.left)
-    if orientation in MIRRORED_X:
-        frame = frame._replace(left=frame.width - side - frame.left)
-    if orientation in MIRRORED_Y:
-        frame = frame._replace(top=frame.height - side - frame.top)
+    frame = layout(*((height, width) if swapped else (width, height)), preprocessing)
+    part = Part.of(frame, preprocessing.input_px).stored(orientation)
     resampling = RESAMPLING[preprocessing.interpolation]
     if scale == 1:
-        crop = exact_crop(to_rgb(image), frame, side, resampling, rows_first=swapped)
+        crop = exact_part(to_rgb(image), part, resampling, rows_first=swapped)
     else:
         # In the drafted photo's own pixels; its last row or column may stand for less than a whole one.
-        box = source_box(frame, width / scale, height / scale, side)
-        crop = just_the_crop(to_rgb(image), box, side, resampling, rows_first=swapped)
-    return np.array(turned(crop, orientation), dtype=np.uint8)
+        box = part.source(width / scale, height / scale)
+        size = (part.width, part.height)
+        crop = just_the_part(to_rgb(image), box, size, resampling, rows_first=swapped)
+    return np.array(turned(crop, orientation), dtype=np.uint8), frame
 
 
 def _fast_decoded(
-    data: bytes, drafted: Image.Image, size: tuple[int, int], preprocessing: Preprocessing
+    data: bytes, drafted: Image.Image, size: tuple[int, int], preprocessing: Preprocessing, frame: Frame
 ) -> Pixels | None:
     """Decode an upright colour JPEG by something faster than Pillow; None where that is impossible."""
     if drafted.format != "JPEG" or drafted.mode != "RGB" or orientation_of(drafted) != 1:
         return None
+    part = Part.of(frame, preprocessing.input_px)
     if preprocessing.decoder == "nvjpeg":
-        return nvjpeg.decode(data, preprocessing)
+        return nvjpeg.decode(data, part, preprocessing.interpolation)
     if not simd_jpeg.IS_INSTALLED:
         return None
-    return simd_jpeg.decode(data, drafted.size, size, preprocessing)
+    return simd_jpeg.decode(data, drafted.size, size, part, preprocessing.interpolation)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from checker.pixels.crop import frame_of
+from checker.pixels.crop import Part
 from checker.values import Pixels
-from models.catalogue import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,14 +25,14 @@ def is_installed() -> bool:
     return importlib.util.find_spec("torchcodec") is not None
 
 
-def decode(data: bytes, preprocessing: Preprocessing) -> Pixels | None:
-    """Make the model's input, copied back to the host: 150 kB, as if the host had decoded it. Thread-safe.
+def decode(data: bytes, part: Part, interpolation: str) -> Pixels | None:
+    """Decode a part, copied back to the host: 150 kB a square, as if the host had decoded it. Thread-safe.
 
     Args:
         data: an upright colour JPEG.
     Returns:
-        uint8 ``(input_px, input_px, 3)``; None, which leaves the photo to the host, where the file does not
-        end as a JPEG does or the GPU could not decode it.
+        uint8 ``(part.height, part.width, 3)``; None, which leaves the photo to the host, where the file does
+        not end as a JPEG does or the GPU could not decode it.
     """
     if not data.endswith(_END_OF_IMAGE):
         return None
@@ -41,12 +40,12 @@ def decode(data: bytes, preprocessing: Preprocessing) -> Pixels | None:
 
     try:
         (photo,) = decode_jpeg([data], device=DEVICE)
-        return _cropped(photo, preprocessing)
+        return _cropped(photo, part, interpolation)
     except RuntimeError:  # a broken file, or no memory left there
         return None
 
 
-def _cropped(photo: Tensor, preprocessing: Preprocessing) -> Pixels:
+def _cropped(photo: Tensor, part: Part, interpolation: str) -> Pixels:
     """Resize and crop a decoded photo.
 
     Args:
@@ -54,15 +53,11 @@ def _cropped(photo: Tensor, preprocessing: Preprocessing) -> Pixels:
     """
     import torch
 
-    _, height, width = photo.shape
-    frame, side = frame_of(width, height, preprocessing), preprocessing.input_px
     with torch.inference_mode():
         resized = torch.nn.functional.interpolate(
-            photo[None].float(),
-            (frame.height, frame.width),
-            mode=preprocessing.interpolation,
-            antialias=True,
+            photo[None].float(), (part.photo_height, part.photo_width), mode=interpolation, antialias=True
         )
-        crop = resized[0, :, frame.top : frame.top + side, frame.left : frame.left + side]
+        right, bottom = part.left + part.width, part.top + part.height
+        crop = resized[0, :, part.top : bottom, part.left : right]
         pixels = crop.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous()
     return np.asarray(pixels.cpu().numpy())

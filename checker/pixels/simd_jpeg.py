@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from checker.pixels.crop import frame_of, needed_span, source_box
+from checker.pixels.crop import Part, needed_span
 from checker.values import Pixels
-from models.catalogue import Preprocessing
 
 try:
     import simplejpeg
@@ -24,14 +23,15 @@ else:
 
 
 def decode(
-    data: bytes, drafted: tuple[int, int], whole: tuple[int, int], preprocessing: Preprocessing
+    data: bytes, drafted: tuple[int, int], whole: tuple[int, int], part: Part, interpolation: str
 ) -> Pixels | None:
-    """Make the model's input from an upright colour JPEG. Thread-safe; both libraries release the GIL.
+    """Decode a part of an upright colour JPEG. Thread-safe; both libraries release the GIL.
 
     Args:
         drafted: width and height to decode at: those of the whole photo, a half, a quarter or an eighth.
+        whole: width and height of the photo.
     Returns:
-        uint8 ``(input_px, input_px, 3)``; None where anything is unusual, which is left to Pillow.
+        uint8 ``(part.height, part.width, 3)``; None where anything is unusual, which is left to Pillow.
     """
     try:
         photo = simplejpeg.decode_jpeg(data, "RGB", min_width=drafted[0], min_height=drafted[1])
@@ -40,23 +40,21 @@ def decode(
     if photo.shape != (drafted[1], drafted[0], 3):
         return None
     scale = round(whole[0] / drafted[0])
-    side = preprocessing.input_px
-    frame = frame_of(*whole, preprocessing)
-    left, top, right, bottom = source_box(frame, whole[0] / scale, whole[1] / scale, side)
+    left, top, right, bottom = part.source(whole[0] / scale, whole[1] / scale)
     (first_column, last_column), (first_row, last_row) = (
-        needed_span(left, right, side, drafted[0]),
-        needed_span(top, bottom, side, drafted[1]),
+        needed_span(left, right, part.width, drafted[0]),
+        needed_span(top, bottom, part.height, drafted[1]),
     )
-    part = photo[first_row:last_row, first_column:last_column]
+    pixels = photo[first_row:last_row, first_column:last_column]
     rows = last_row - first_row
-    filters = ResizeAlg.convolution(_FILTERS[preprocessing.interpolation])
-    image = ImageData(part.shape[1], rows, PixelType.U8x3, part.tobytes())
+    filters = ResizeAlg.convolution(_FILTERS[interpolation])
+    image = ImageData(pixels.shape[1], rows, PixelType.U8x3, pixels.tobytes())
     # Across first, as Pillow does: both at once would go down first, and at hard edges that shows.
-    for across, down, box in (
-        (side, rows, CropBox(left - first_column, 0, right - left, rows)),
-        (side, side, CropBox(0, top - first_row, side, bottom - top)),
+    for height, box in (
+        (rows, CropBox(left - first_column, 0, right - left, rows)),
+        (part.height, CropBox(0, top - first_row, part.width, bottom - top)),
     ):
-        resized = ImageData(across, down, PixelType.U8x3)
+        resized = ImageData(part.width, height, PixelType.U8x3)
         Resizer().resize(image, resized, ResizeOptions(filters, crop_box=box))
         image = resized
-    return np.frombuffer(image.get_buffer(), np.uint8).reshape(side, side, 3).copy()
+    return np.frombuffer(image.get_buffer(), np.uint8).reshape(part.height, part.width, 3).copy()

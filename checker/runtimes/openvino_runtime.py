@@ -18,17 +18,15 @@ import numpy as np
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
 from checker.runtimes.openvino_import import import_openvino
-from checker.values import Activations, Floats, ModelInfo, Pixels
+from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
 from models.openvino_ir import Manifest, verify
 
 # Precision -> OpenVINO's inference precision, and the capability that the processor must have for it.
 _HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
-# With more than eight, the activations no longer fit the cache, and each larger batch is slower.
-_MAX_INPUTS = 8
-# One photo and its thumbnail.
-_SINGLE_PHOTO_INPUTS = 2
+# With more, the activations no longer fit the cache, and each larger batch is slower.
+_MAX_INPUTS = 9
 
 
 class OpenVinoClassifier:
@@ -36,7 +34,7 @@ class OpenVinoClassifier:
 
     ``workers`` calls run side by side, each on one compute thread: no call waits for a thread that another
     process keeps off its core. A single photo, when no other call is in flight, gets all cores: before the
-    first larger load as one stream of many threads, after it with its two inputs on two streams.
+    first larger load as one stream of many threads, after it with its inputs on two streams.
 
     Memory: about 100 MB for the libraries, the weights twice (the file, and the processor's own layout;
     ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker.
@@ -92,7 +90,7 @@ class OpenVinoClassifier:
     def run(self, batch: Pixels) -> Activations:
         """See ``ports.Classifier``."""
         with self._in_flight() as calls:
-            single = calls == 1 and len(batch) <= _SINGLE_PHOTO_INPUTS
+            single = calls == 1 and len(batch) <= INPUTS_PER_PHOTO
             try:
                 model = self._model(single)
                 outputs = [part for chunk in _chunks(batch) for part in model.infer(chunk, spread=single)]

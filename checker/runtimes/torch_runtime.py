@@ -15,7 +15,7 @@ from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
 from checker.runtimes.prepack import pack
-from checker.values import Activations, Floats, ModelInfo, Pixels
+from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.build import build, fold_batch_norms
 from models.catalogue import Entry, Preprocessing
 from models.digest import verify
@@ -23,8 +23,8 @@ from models.digest import verify
 if TYPE_CHECKING:
     from checker.runtimes.cuda_graphs import Graphs
 
-INPUTS_PER_FORWARD = 2
-"""On a CPU every forward pass has this shape: one photo with its thumbnail.
+INPUTS_PER_FORWARD = INPUTS_PER_PHOTO
+"""On a CPU every forward pass has this shape: the inputs of one photo.
 
 oneDNN selects kernels by shape, and another kernel rounds differently (by up to 6e-6 in a logit): with one
 shape and one thread a photo gets the same bits alone, among 64, and in a replay. It costs nothing in fp32

@@ -3,54 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from sklearn.metrics import log_loss
 
-from checker.decision.head import sigmoid
-from checker.evaluation.fit import Doubles, Flags, Inputs, fit, stratified_folds
+from checker.decision.head import MARGIN, sigmoid
+from checker.evaluation.fit import (
+    FEATURE_PENALTY,
+    Doubles,
+    Examples,
+    fit,
+    head_logits,
+    stratified_folds,
+)
 from checker.evaluation.statistics import auc, recall_at_fpr
 
 TARGETS = (0.003, 0.01, 0.02)
 FOLDS = 5
-Score = Callable[[Inputs, Flags, Inputs], Doubles]
-"""(photos to fit on, their labels, photos to judge) -> logits of the latter."""
+Score = Callable[[Examples, Examples], Doubles]
+"""(photos to fit on, photos to judge) -> logits of the latter."""
 
 
-def _fitted(**options: Any) -> Score:
-    return lambda train, labels, test: test.logits(fit(train, labels, **options))
+def _fitted(*, margin: float = MARGIN, features: bool = True, penalty: float = FEATURE_PENALTY) -> Score:
+    def score(train: Examples, test: Examples) -> Doubles:
+        return head_logits(replace(fit(train, features=features, penalty=penalty), margin=margin), test)
+
+    return score
 
 
-def _one_rendition(column: int, score: Score) -> Score:
-    """Score as if both renditions were the photo (0) or the thumbnail (1)."""
+def _whole(train: Examples, test: Examples) -> Doubles:
+    whole = fit(train, features=True).whole
+    return np.asarray(whole.logits(test.odds[:, :, 0], test.features[:, :, 0]).mean(axis=1))
 
-    def only(inputs: Inputs) -> Inputs:
-        features = (inputs.photo, inputs.thumbnail)[column]
-        return Inputs(np.repeat(inputs.odds[:, [column]], 2, axis=1), features, features)
 
-    return lambda train, labels, test: score(only(train), labels, only(test))
+def _window(train: Examples, test: Examples) -> Doubles:
+    window = fit(train, features=True).window
+    return np.asarray(window.logits(test.odds, test.features).max(axis=(1, 2)))
 
 
 CANDIDATES: dict[str, Score] = {
-    "softmax mass, photo": lambda _train, _labels, test: test.odds[:, 0],
-    "softmax mass, thumbnail": lambda _train, _labels, test: test.odds[:, 1],
-    "softmax mass, better of both": lambda _train, _labels, test: test.odds.max(axis=1),
-    "softmax mass, mean log-odds of both": lambda _train, _labels, test: test.odds.mean(axis=1),
-    "softmax mass, two fitted weights": _fitted(features=False),
-    "probe, photo": _one_rendition(0, _fitted(features=True, single_renditions=False)),
-    "probe, thumbnail": _one_rendition(1, _fitted(features=True, single_renditions=False)),
-    "probe, both": _fitted(features=True, single_renditions=False),
-    "probe, both, fitted on each rendition alone too": _fitted(features=True),
-    "  ... penalty 10": _fitted(features=True, penalty=10.0),
-    "  ... penalty 100": _fitted(features=True, penalty=100.0),
+    "softmax mass, thumbnail": lambda _, test: test.odds[:, -1, 0],
+    "softmax mass, mean of the inputs": lambda _, test: test.odds[:, :, 0].mean(axis=1),
+    "softmax mass, best window": lambda _, test: test.odds.max(axis=(1, 2)),
+    "softmax mass, fitted": _fitted(features=False),
+    "probe, whole inputs": _whole,
+    "probe, best window": _window,
+    "probe, both": _fitted(),
+    "  ... margin 1": _fitted(margin=1.0),
+    "  ... margin 6": _fitted(margin=6.0),
+    "  ... penalty 30": _fitted(penalty=30.0),
+    "  ... penalty 500": _fitted(penalty=500.0),
 }
 
 
-def compare(
-    inputs: Inputs, positive: Flags, repeats: int, show: Callable[[str], None]
-) -> dict[str, dict[str, float]]:
+def compare(examples: Examples, repeats: int, show: Callable[[str], None]) -> dict[str, dict[str, float]]:
     """Return the means over the repeats, by candidate; ``show`` gets each as a line when it is known."""
+    positive = examples.positive
     names = ["auc", "log_loss", *(f"recall_at_fpr_{target:g}" for target in TARGETS)]
     rows = {}
     for name, score in CANDIDATES.items():
@@ -58,7 +67,7 @@ def compare(
         for seed in range(repeats):
             logits = np.empty(len(positive))
             for train, test in stratified_folds(positive, FOLDS, seed):
-                logits[test] = score(inputs[train], positive[train], inputs[test])
+                logits[test] = score(examples[train], examples[test])
             loss = log_loss(positive, sigmoid(logits))
             recalls = [recall_at_fpr(logits, positive, target).rate for target in TARGETS]
             figures.append([auc(logits, positive), loss, *recalls])

@@ -43,7 +43,7 @@ def test_outcome_holds_what_a_replay_needs(source: FaultySource) -> None:
     assert middle.model_info == StubClassifier.model_info
     assert middle.photo_sha256 == hashlib.sha256(photo(1)).hexdigest()
     assert middle.thumbnail_sha256 == hashlib.sha256(photo(9)).hexdigest()
-    assert middle.batch_size == 6
+    assert middle.batch_size == 9
     assert set(middle.ms) == {"fetch", "decode", "classify", "total"}
     assert middle.ms["total"] >= middle.ms["decode"]
     assert (middle.error, middle.unreadable, middle.retryable) == (None, False, False)

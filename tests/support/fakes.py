@@ -140,7 +140,9 @@ class StubClassifier:
         if self.fails is not None and len(batch) > self.most:
             raise self.fails
         means = batch.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
-        return Activations(logits=np.pad(means, ((0, 0), (0, 997))), features=means)
+        return Activations(
+            logits=np.pad(means, ((0, 0), (0, 997)))[:, np.newaxis], features=means[:, np.newaxis]
+        )
 
     def close(self) -> None:
         self.closed = True
@@ -155,10 +157,9 @@ class StubRule:
     def decide(self, evidence: Evidence) -> Decision:
         if self.fails is not None:
             raise self.fails
-        photo, thumbnail = evidence.photo, evidence.thumbnail
-        parts = (photo.logits, photo.features, thumbnail.logits, thumbnail.features)
+        parts = [*evidence.logits, *evidence.features]
         score = float(sum((weight + 1) * np.abs(part).sum() for weight, part in enumerate(parts)))
-        return Decision(Verdict.CAT, score, 0.5, 0.1, "house_cat", "test", False, {}, {})
+        return Decision(Verdict.CAT, score, 0.5, 0.1, "house_cat", "test", None, False, {}, {})
 
 
 def ports() -> tuple[CheckQueue, ImageSource, Classifier, DecisionRule]:

@@ -21,7 +21,7 @@ from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.wiring import Services, build
-from checker.values import Decision, Label, ModelInfo, Outcome, Rendition, Verdict
+from checker.values import Decision, Label, ModelInfo, Outcome, Reason, Rendition, Verdict
 
 PASSWORD = "correct horse battery"
 
@@ -117,6 +117,7 @@ def check(
     *,
     score: float = 0.97,
     profile_id: str = "uncalibrated",
+    reason: Reason | None = None,
     network: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Do what a checker does with the photo that waits longest; returns the photo's id.
@@ -133,6 +134,7 @@ def check(
         not_cat_below=0.02,
         subject="house_cat",
         profile_id=profile_id,
+        reason=reason,
         wild_feline=False,
         labels={Rendition.PHOTO: labels, Rendition.THUMBNAIL: labels},
         subject_scores={Rendition.PHOTO: {"tabby": 0.71}, Rendition.THUMBNAIL: {"tabby": 0.71}},

@@ -27,6 +27,8 @@ class CheckRecord:
     cat_at: float | None
     not_cat_below: float | None
     subject: str | None
+    reason: str | None
+    """Why the verdict is unsure although the score says "cat"; see ``checker.values.Reason``."""
     wild_feline: bool | None
     profile_id: str | None
     model: str | None

@@ -149,6 +149,7 @@ def _decision_columns(decision: Decision) -> dict[str, Any]:
         "cat_at": decision.cat_at,
         "not_cat_below": decision.not_cat_below,
         "subject": decision.subject,
+        "reason": decision.reason and str(decision.reason),
         "wild_feline": decision.wild_feline,
         "profile_id": decision.profile_id,
         "labels": {

@@ -162,6 +162,7 @@ def made_up_outcome(claim: Claim) -> Outcome:
         not_cat_below=0.1,
         subject="house_cat",
         profile_id="efficientnet_lite0-openvino-int8-house_cat",
+        reason=None,
         wild_feline=False,
         labels=dict.fromkeys(Rendition, labels),
         subject_scores=dict.fromkeys(Rendition, scores),

@@ -76,6 +76,7 @@ def decided(claim: Claim, verdict: Verdict = Verdict.CAT) -> Outcome:
             not_cat_below=0.01,
             subject="house_cat",
             profile_id="lite0-abc",
+            reason=None,
             wild_feline=False,
             labels={
                 Rendition.PHOTO: (Label(281, "tabby", 0.8), Label(285, "Egyptian cat", 0.1)),

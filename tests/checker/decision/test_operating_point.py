@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checker.decision.head import Head, log_odds
+from checker.decision.head import Head, Linear, log_odds
 from checker.decision.operating_point import (
     DEFAULT_THRESHOLDS,
     UNCALIBRATED,
@@ -18,7 +18,16 @@ from checker.decision.operating_point import (
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
 from checker.decision.subject import SUBJECTS, Subject
 from checker.errors import ModelRefused
-from checker.values import Activations, Evidence, Floats, ModelInfo, Rendition, Verdict
+from checker.values import (
+    INPUTS_PER_PHOTO,
+    Activations,
+    Evidence,
+    Floats,
+    ModelInfo,
+    Reason,
+    Rendition,
+    Verdict,
+)
 from models.catalogue import class_names, entry_named
 
 HOUSE_CAT = SUBJECTS["house_cat"]
@@ -39,6 +48,7 @@ def profile(head: Head | None = None) -> Profile:
         model="efficientnet_lite0",
         head=head or Head(),
         cat=(point(0.005, 0.9), point(0.01, 0.8), point(0.02, 0.6), point(0.05, 0.3)),
+        soft=(point(0.005, 0.99), point(0.01, 0.95), point(0.02, 0.9), point(0.05, 0.2)),
         not_cat=(point(0.005, 0.05), point(0.01, 0.1), point(0.05, 0.4)),
         made={"date": "2025-01-01"},
     )
@@ -57,12 +67,19 @@ def rule(of: Profile | None = None) -> ThresholdRule:
     return ThresholdRule(HOUSE_CAT, class_names(), profile=of)
 
 
-def evidence(photo: Floats, thumbnail: Floats | None = None) -> Evidence:
-    """Logits without features; the thumbnail's are the photo's unless given."""
-    features = np.zeros(FEATURES, np.float32)
-    return Evidence(
-        Activations(photo, features), Activations(photo if thumbnail is None else thumbnail, features)
-    )
+def evidence(photo: Floats, thumbnail: Floats | None = None, *, soft: bool = False) -> Evidence:
+    """Logits of whole inputs, without features; the thumbnail's are the photo's unless given."""
+    inputs = np.stack([photo, photo, photo if thumbnail is None else thumbnail])[:, np.newaxis]
+    features = np.zeros((*inputs.shape[:2], FEATURES), np.float32)
+    return Evidence(inputs, features, np.array(soft))
+
+
+def evidence_of_windows(**best: Floats) -> Evidence:
+    """Windows of cups, but for those named ``wINPUT_WINDOW``."""
+    inputs = np.tile(logits(c968=0.9), (INPUTS_PER_PHOTO, 5, 1))
+    for name, value in best.items():
+        inputs[int(name[1]), int(name[3])] = value
+    return Evidence(inputs, np.zeros((INPUTS_PER_PHOTO, 5, FEATURES), np.float32), np.array(False))
 
 
 def test_score_uses_the_mass_of_all_classes_not_the_best_one() -> None:
@@ -77,11 +94,39 @@ def test_score_uses_the_mass_of_all_classes_not_the_best_one() -> None:
 def test_both_renditions_count() -> None:
     cat, cup = logits(c281=0.9), logits(c968=0.9)
     both = rule().decide(evidence(cat)).score
-    first = rule().decide(evidence(cat, cup)).score
-    second = rule().decide(evidence(cup, cat)).score
+    photo = rule().decide(evidence(cat, cup)).score
+    thumbnail = rule().decide(evidence(cup, cat)).score
     none = rule().decide(evidence(cup)).score
-    assert first == pytest.approx(second)
-    assert both > first > none
+    assert both > photo > thumbnail > none, "the photo is two of three inputs"
+
+
+@pytest.mark.parametrize("place", [f"w{number}_{window}" for number in range(3) for window in range(5)])
+def test_a_cat_in_any_window_of_any_input_is_not_ruled_out(place: str) -> None:
+    decision = rule().decide(evidence_of_windows(**{place: logits(c281=0.9)}))
+    assert decision.verdict is Verdict.UNSURE
+    assert rule().decide(evidence_of_windows()).verdict is Verdict.NOT_CAT
+
+
+def test_labels_of_the_photo_are_those_of_the_window_most_like_a_cat() -> None:
+    decision = rule().decide(evidence_of_windows(w1_3=logits(c281=0.9), w0_2=logits(c282=0.5)))
+    assert decision.labels[Rendition.PHOTO][0].index == TABBY
+    assert decision.labels[Rendition.THUMBNAIL][0].index == CUP
+
+
+def test_soft_picture_needs_a_higher_score_to_be_a_cat() -> None:
+    tabby = logits(c281=0.9)
+    fitted = profile()
+    sharp, soft = (rule(fitted).decide(evidence(tabby, soft=soft)) for soft in (False, True))
+    assert (sharp.verdict, sharp.reason, sharp.cat_at) == (Verdict.CAT, None, 0.8)
+    assert (soft.verdict, soft.reason, soft.cat_at) == (Verdict.UNSURE, Reason.LOW_DETAIL, 0.95)
+    assert rule(fitted).decide(evidence(logits(c281=0.97), soft=True)).verdict is Verdict.CAT
+    assert rule(fitted).decide(evidence(logits(c968=0.9), soft=True)).verdict is Verdict.NOT_CAT
+
+
+def test_nothing_is_called_a_cat_where_no_label_says_so() -> None:
+    fooled = profile(Head(bias=20.0))
+    decision = rule(fooled).decide(evidence(logits(c968=0.3, c1=0.1, c2=0.1, c3=0.1, c4=0.1, c5=0.1)))
+    assert (decision.verdict, decision.reason) == (Verdict.UNSURE, Reason.NO_LABEL)
 
 
 def test_decision_without_a_profile_is_uncalibrated() -> None:
@@ -102,6 +147,7 @@ def test_wild_feline_is_reported_and_never_called_a_cat() -> None:
     fooled = profile(Head(bias=20.0))
     decision = rule(fooled).decide(evidence(lynx))
     assert (decision.wild_feline, decision.verdict) == (True, Verdict.UNSURE)
+    assert decision.reason is Reason.WILD_FELINE
     tabby = logits(c281=0.5, c287=0.4)
     assert not rule().decide(evidence(tabby)).wild_feline
     as_feline = ThresholdRule(SUBJECTS["feline"], class_names()).decide(evidence(lynx))
@@ -128,13 +174,13 @@ def test_two_thresholds_make_three_verdicts() -> None:
 
 
 def test_choose_takes_the_loosest_measured_point_within_the_rate() -> None:
-    assert choose(profile(), 0.01, 0.01) == Thresholds(0.8, 0.1)
-    assert choose(profile(), 0.0199, 0.04) == Thresholds(0.8, 0.1)
-    assert choose(profile(), 0.5, 0.005) == Thresholds(0.3, 0.05)
+    assert choose(profile(), 0.01, 0.01) == Thresholds(0.8, 0.1, 0.95)
+    assert choose(profile(), 0.0199, 0.04) == Thresholds(0.8, 0.1, 0.95)
+    assert choose(profile(), 0.5, 0.005) == Thresholds(0.3, 0.05, 0.3)
 
 
 def test_unsure_band_is_empty_where_the_thresholds_would_cross() -> None:
-    assert choose(profile(), 0.05, 0.05) == Thresholds(0.3, 0.3)
+    assert choose(profile(), 0.05, 0.05) == Thresholds(0.3, 0.3, 0.3)
 
 
 def test_rate_stricter_than_any_measured_is_refused_with_the_measured_ones() -> None:
@@ -145,16 +191,16 @@ def test_rate_stricter_than_any_measured_is_refused_with_the_measured_ones() -> 
 
 
 def test_head_for_other_features_is_refused() -> None:
-    fitted = profile(Head(features=np.ones(4)))
+    fitted = profile(Head(window=Linear(features=np.ones(4))))
     with pytest.raises(ModelRefused, match="takes 4 features, the model gives 8"):
         rule(fitted).decide(evidence(logits()))
 
 
 def test_photo_gets_the_same_score_alone_and_in_a_batch() -> None:
     rng = np.random.default_rng(3)
-    head = Head(0.1, (0.4, 0.3), rng.normal(size=1280))
-    logits, features = (rng.normal(size=(128, size)).astype(np.float32) for size in (1000, 1280))
-    photos = Evidence.of_pairs(Activations(logits, features))
+    head = Head(Linear(0.1, 0.4, rng.normal(size=1280)), Linear(0.2, 0.3, rng.normal(size=1280)))
+    logits, features = (rng.normal(size=(192, 5, size)).astype(np.float32) for size in (1000, 1280))
+    photos = Evidence.of(Activations(logits, features), 64 * [False])
     together = head.scores(HOUSE_CAT, photos)
     alone = [float(head.scores(HOUSE_CAT, photos[i])) for i in range(64)]
     assert alone == pytest.approx(together.tolist(), rel=1e-12)
@@ -170,13 +216,13 @@ def test_extreme_logits_give_a_score_without_a_warning() -> None:
 
 
 def test_profile_is_the_same_after_saving_and_loading(tmp_path: Path) -> None:
-    made = profile(Head(0.25, (0.5, 0.125), np.arange(FEATURES) / 4))
+    made = profile(Head(Linear(0.25, 0.5, np.arange(FEATURES) / 4), Linear(0.125), 2.0, 1.5, 0.5))
     made.save(tmp_path / "own.json")
     again = load_profile(tmp_path / "own.json")
     assert again.profile_id == made.profile_id
     assert again.to_json() == made.to_json()
-    assert again.head.features is not None
-    assert again.head.features.tolist() == (np.arange(FEATURES) / 4).tolist()
+    assert again.head.whole.features is not None
+    assert again.head.whole.features.tolist() == (np.arange(FEATURES) / 4).tolist()
 
 
 def test_other_threshold_gives_another_profile_id() -> None:
@@ -227,7 +273,7 @@ def test_broken_profile_is_refused_and_not_ignored(tmp_path: Path, damage: str) 
     if damage == "cut":
         del data["cat"]
     if damage == "head":
-        data["head"]["features_float32"] = "not base64!"
+        data["head"]["whole"]["features_float32"] = "not base64!"
     path.write_text(json.dumps(data) if damage in ("cut", "head") else damage)
     with pytest.raises(ModelRefused, match=r"p\.json"):
         find_profile(profile().key, [tmp_path])
@@ -240,7 +286,7 @@ def test_rule_uses_the_profile_of_exactly_this_model(tmp_path: Path) -> None:
     assert saved is not None
     rule = ThresholdRule(HOUSE_CAT, class_names(), profile=saved, max_fpr=0.02, max_fnr=0.01)
     assert rule.profile_id == profile().profile_id
-    assert rule.thresholds == Thresholds(0.6, 0.1)
+    assert rule.thresholds == Thresholds(0.6, 0.1, 0.9)
     others = (
         ProfileKey.of(dataclasses.replace(MODEL_INFO, weights_sha256="cd" * 32), PREPROCESSING, HOUSE_CAT),
         ProfileKey.of(dataclasses.replace(MODEL_INFO, precision="int8"), PREPROCESSING, HOUSE_CAT),

@@ -1,21 +1,32 @@
-"""Made-up inputs of a head whose truth is known."""
+"""Made-up photos for the tests of fitting and judging."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from checker.evaluation.fit import Flags, Inputs
+from checker.evaluation.fit import PLAIN, Examples
 
-DIMENSIONS = 24
+FEATURES, INPUTS, WINDOWS = 24, 3, 2
 
 
-def made_up(n: int, seed: int, separation: float = 2.0) -> tuple[Inputs, Flags]:
-    """Two clouds of features around opposite centres; the log-odds tell a little of the truth."""
+def made_up(n: int, seed: int, separation: float = 1.0) -> Examples:
+    """A third are positive. Log-odds and some features tell them apart, in every window, with noise.
+
+    Even photos are dogs, odd ones other things, both called by their kind.
+    """
     rng = np.random.default_rng(seed)
-    positive = rng.random(n) < 0.4
-    sign = np.where(positive, 1.0, -1.0)[:, None]
-    centre = np.linspace(1, 0, DIMENSIONS) * separation / 4
-    photo = sign * centre + rng.normal(size=(n, DIMENSIONS))
-    thumbnail = photo + 0.3 * rng.normal(size=photo.shape)
-    odds = sign + 2 * rng.normal(size=(n, 2))
-    return Inputs(odds, photo, thumbnail), positive
+    positive = rng.random(n) < 1 / 3
+    sign = np.where(positive, 1.0, -1.0) * separation
+    odds = (1.5 * sign + 2.0 * rng.normal(size=n))[:, None, None] + rng.normal(size=(n, INPUTS, WINDOWS))
+    direction = np.zeros(FEATURES)
+    direction[:6] = 0.8
+    features = sign[:, None, None, None] * direction + rng.normal(size=(n, INPUTS, WINDOWS, FEATURES))
+    return Examples(
+        odds=odds,
+        features=features.astype(np.float32),
+        positive=positive,
+        soft=np.zeros(n, dtype=bool),
+        view=np.full(n, PLAIN, dtype="U8"),
+        photo=np.arange(n),
+        kinds=np.where(np.arange(n) % 2, "other", "dog"),
+    )

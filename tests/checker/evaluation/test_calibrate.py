@@ -25,20 +25,18 @@ class Stub:
     def close(self) -> None: ...
 
 
-def measured(n: int = 400) -> Measured:
+def measured(n: int = 700) -> Measured:
     """Logits that favour tabby (281) for cats, features as ``made_up``."""
-    inputs, positive = made_up(n, seed=1)
-    logits = np.zeros((n, 1000), np.float32)
-    logits[:, 281] = inputs.odds[:, 0] + 7
-    labels = np.where(positive, "cat", "not_cat").astype("<U12")
+    examples = made_up(n, seed=1, separation=0.5)
+    logits = np.zeros((*examples.odds.shape, 1000), np.float32)
+    logits[..., 281] = examples.odds + 7
+    labels = np.where(examples.positive, "cat", "not_cat").astype("<U12")
     labels[:3] = "wild_feline"
     return Measured(
         names=tuple(f"{i:04}" for i in range(n)),
         labels=labels,
-        evidence=Evidence(
-            Activations(logits, inputs.photo.astype(np.float32)),
-            Activations(logits, inputs.thumbnail.astype(np.float32)),
-        ),
+        kinds=examples.kinds,
+        evidence=Evidence(logits, examples.features, examples.soft),
         data={"counts": {}, "sha256": "00"},
         photos_per_s=1.0,
         peak_bytes=1,
@@ -62,3 +60,4 @@ def test_a_profile_is_calibrated_and_its_thresholds_fall_with_the_target(tmp_pat
     lines = table(profile).splitlines()
     assert len(lines) == 2 + len(profile.cat) + len(profile.not_cat)
     assert {len(line) for line in lines[1:]} == {len(lines[1])}
+    assert all(set(point.kinds) == {"dog", "other"} for point in profile.cat)

@@ -1,89 +1,105 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from checker.decision.head import Head, sigmoid
+from checker.decision.head import Head, Linear, sigmoid
 from checker.evaluation.fit import (
-    MASS_PENALTY,
+    Doubles,
+    Examples,
     Flags,
-    Inputs,
     cross_fitted,
     fit,
+    head_logits,
     platt,
     scaled,
     stratified_folds,
 )
+from checker.evaluation.measure import PASTED, SOFT
 from tests.checker.evaluation.samples import made_up
 
 
-def loss(logits: np.ndarray, positive: Flags) -> float:
+def loss(logits: Doubles, positive: Flags) -> float:
     return float(np.logaddexp(0, np.where(positive, -logits, logits)).mean())
 
 
+def with_views(examples: Examples, view: str, change: Callable[[Examples], Examples]) -> Examples:
+    """Add a view of each photo."""
+    views = dataclasses.replace(change(examples), view=np.full(len(examples.positive), view, dtype="U8"))
+    fields = [field.name for field in dataclasses.fields(Examples)]
+    return Examples(*(np.concatenate([getattr(examples, name), getattr(views, name)]) for name in fields))
+
+
+def in_one_window(examples: Examples) -> Examples:
+    """Leave the photo only in one window of its first end; the rest is like a photo of something else."""
+    other = np.flatnonzero(~examples.positive)[0]
+    odds = np.repeat(examples.odds[[other]], len(examples.odds), axis=0)
+    features = np.repeat(examples.features[[other]], len(examples.odds), axis=0)
+    odds[:, 0, 1], features[:, 0, 1] = examples.odds[:, -1, 0], examples.features[:, -1, 0]
+    return dataclasses.replace(examples, odds=odds, features=features)
+
+
 def test_features_help_on_photos_that_were_not_fitted() -> None:
-    train, labels = made_up(600, seed=1)
-    test, truth = made_up(600, seed=2)
-    with_features = fit(train, labels, features=True)
-    without = fit(train, labels, features=False)
-    assert without.features is None
-    assert loss(test.logits(with_features), truth) < 0.7 * loss(test.logits(without), truth)
+    train, test = made_up(600, seed=1), made_up(600, seed=2)
+    with_features, without = (fit(train, features=features, penalty=1.0) for features in (True, False))
+    assert without.whole.features is without.window.features is None
+    assert loss(head_logits(with_features, test), test.positive) < 0.7 * loss(
+        head_logits(without, test), test.positive
+    )
 
 
-def test_the_fit_is_at_the_minimum_of_the_penalised_loss() -> None:
-    inputs, positive = made_up(300, seed=3)
-    head = fit(inputs, positive, features=False)
-
-    def total(head: Head) -> float:
-        penalty = MASS_PENALTY / 2 * sum(weight * weight for weight in head.mass)
-        return loss(inputs.logits(head), positive) * len(positive) + penalty
-
-    best = total(head)
-    for step in (-0.01, 0.01):
-        assert total(dataclasses.replace(head, bias=head.bias + step)) > best
-        assert total(dataclasses.replace(head, mass=(head.mass[0] + step, head.mass[1]))) > best
-        assert total(dataclasses.replace(head, mass=(head.mass[0], head.mass[1] + step))) > best
+def test_many_examples_get_the_logits_of_each_alone() -> None:
+    examples = made_up(50, seed=3)
+    head = scaled(fit(examples, features=True), 1.5, -0.25)
+    alone = [
+        float(head.logits(odds, features))
+        for odds, features in zip(examples.odds, examples.features, strict=True)
+    ]
+    assert head_logits(head, examples) == pytest.approx(alone, rel=1e-5)
 
 
-def test_each_column_has_its_own_penalty_in_units_of_its_spread() -> None:
-    inputs, positive = made_up(300, seed=3)
-    head = fit(inputs, positive, features=True, penalty=7.0, single_renditions=False)
-    assert head.features is not None
-    spread = float((0.5 * (inputs.photo + inputs.thumbnail)).std())
+def test_a_subject_in_one_window_is_found_by_the_window_and_not_by_the_whole() -> None:
+    train = with_views(made_up(600, seed=1), PASTED, in_one_window)
+    test = in_one_window(made_up(400, seed=2))
+    head = fit(train, features=True, penalty=1.0)
+    whole = head.whole.logits(test.odds[..., 0], test.features[..., 0, :]).mean(axis=1)
+    cats = test.positive
 
-    def total(features: np.ndarray) -> float:
-        logits = inputs.logits(dataclasses.replace(head, features=features))
-        return loss(logits, positive) * len(positive) + 7.0 / 2 * float(((features * spread) ** 2).sum())
+    def share_won(logits: Doubles) -> float:
+        return float((logits[cats][:, None] > logits[~cats]).mean())
 
-    best = total(head.features)
-    for column in (0, 7, 23):
-        for step in (-0.01, 0.01):
-            moved = head.features.copy()
-            moved[column] += step
-            assert total(moved) > best
+    assert share_won(head_logits(head, test)) > 0.85
+    assert share_won(whole) < 0.6
+
+
+def test_views_weigh_half_of_a_photo() -> None:
+    """Soft views with turned labels pull the fit, and do not turn it."""
+    examples = made_up(600, seed=4)
+    turned = with_views(examples, SOFT, lambda one: dataclasses.replace(one, positive=~one.positive))
+    plain, pulled = (fit(one, features=False).whole.mass for one in (examples, turned))
+    assert 0 < pulled < plain / 2
 
 
 def test_the_same_photos_give_the_same_head_bit_for_bit() -> None:
-    inputs, positive = made_up(200, seed=4)
-    first, second = (fit(inputs, positive, features=True) for _ in range(2))
-    assert first.features is not None
-    assert second.features is not None
-    assert (first.bias, first.features.tolist()) == (second.bias, second.features.tolist())
+    first, second = (fit(made_up(200, seed=4), features=True).to_json() for _ in range(2))
+    assert first == second
 
 
 def test_no_photo_has_a_part_in_its_own_held_out_logit() -> None:
-    inputs, positive = made_up(100, seed=5)
-    before = cross_fitted(inputs, positive, features=True, penalty=1.0, folds=5, seed=0)
-    train, test = next(stratified_folds(positive, 5, 0))
-    moved = inputs.photo.copy()
-    moved[test] *= 50  # would bend any head fitted on them
-    other = Inputs(inputs.odds, moved, inputs.thumbnail)
-    after = cross_fitted(other, positive, features=True, penalty=1.0, folds=5, seed=0)
-    head = fit(inputs[train], positive[train], features=True, penalty=1.0)
-    assert after[test] == pytest.approx(other[test].logits(head))
-    assert not np.allclose(before[train], after[train])
+    examples = with_views(made_up(100, seed=5), SOFT, lambda one: one)
+    before, fold = cross_fitted(examples, features=True, penalty=1.0, folds=5, seed=0)
+    inside, outside = fold != 0, fold == 0
+    assert set(examples.photo[inside]).isdisjoint(examples.photo[outside]), "views go with their photo"
+    moved = examples.features.copy()
+    moved[outside] *= 50  # would bend any head fitted on them
+    other = dataclasses.replace(examples, features=moved)
+    after, _ = cross_fitted(other, features=True, penalty=1.0, folds=5, seed=0)
+    head = fit(examples[inside], features=True, penalty=1.0)
+    assert after[outside] == pytest.approx(head_logits(head, other[outside]), rel=1e-4)
+    assert not np.allclose(before[inside], after[inside])
 
 
 def test_folds_are_stratified_and_test_each_photo_once() -> None:
@@ -112,19 +128,23 @@ def test_separated_photos_do_not_make_the_scale_explode() -> None:
 
 
 def test_separated_photos_do_not_make_the_head_explode() -> None:
-    inputs, positive = made_up(300, seed=7)
-    sign = np.where(positive, 1.0, -1.0)[:, None]
-    separated = Inputs(20.0 * sign.repeat(2, axis=1), inputs.photo + 9 * sign, inputs.thumbnail + 9 * sign)
+    examples = made_up(300, seed=7)
+    sign = np.where(examples.positive, 1.0, -1.0)[:, None, None]
+    separated = dataclasses.replace(
+        examples,
+        odds=20.0 * np.broadcast_to(sign, examples.odds.shape),
+        features=(examples.features + 9 * sign[..., None]).astype(np.float32),
+    )
     for features in (False, True):
-        head = fit(separated, positive, features=features)
-        assert 0 < head.mass[0] < 5
-        assert ((separated.logits(head) > 0) == positive).all()
+        head = fit(separated, features=features)
+        assert 0 < head.whole.mass < 5
+        assert ((head_logits(head, separated) > 0) == separated.positive).all()
 
 
 def test_a_scaled_head_survives_being_saved_as_float32() -> None:
-    head = scaled(Head(1.0, (0.5, 0.5), np.array([0.1, 0.2])), 2.0, 3.0)
-    assert (head.bias, head.mass) == (5.0, (1.0, 1.0))
-    assert head.features is not None
+    head = scaled(Head(Linear(1.0, 0.5, np.array([0.125, 0.25]))), 2.0, 3.0)
+    assert (head.slope, head.bias) == (2.0, 3.0)
     again = Head.from_json(head.to_json())
-    assert again.features is not None
-    assert again.features.tolist() == head.features.tolist()
+    assert again.to_json() == head.to_json()
+    assert again.whole.features is not None
+    assert again.whole.features.tolist() == [0.125, 0.25]

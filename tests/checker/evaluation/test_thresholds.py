@@ -1,28 +1,32 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from checker.decision.head import sigmoid
-from checker.evaluation.fit import Inputs, stratified_folds
-from checker.evaluation.statistics import auc
-from checker.evaluation.thresholds import FOLDS, judge, threshold_above
+from checker.evaluation.fit import Examples, Indices, cross_fitted
+from checker.evaluation.measure import PASTED, SOFT
+from checker.evaluation.thresholds import FOLDS, Judged, choose_thresholds, judge, threshold_above
 from tests.checker.evaluation.samples import made_up
 
 
+def judged(examples: Examples) -> tuple[Judged, Indices]:
+    logits, fold = cross_fitted(examples, features=False, penalty=1.0, folds=FOLDS, seed=0)
+    return judge(examples, logits, fold), fold
+
+
 def test_no_photo_has_a_part_in_the_thresholds_that_it_is_judged_by() -> None:
-    inputs, positive = made_up(600, seed=10)
-    before = judge(inputs, positive, features=False, penalty=1.0, seed=0)
-    fold = next(test for _, test in stratified_folds(positive, FOLDS, 0))
-    mislabelled = fold[~positive[fold]]
-    moved = inputs.odds.copy()
+    examples = made_up(600, seed=10)
+    before, fold = judged(examples)
+    mislabelled = np.flatnonzero((fold == 0) & ~examples.positive & (examples.kinds == "dog"))
+    moved = examples.odds.copy()
     # To the model they are all cats now; thresholds that had seen them would be as high.
     moved[mislabelled] += 50
-    after = judge(
-        Inputs(moved, inputs.photo, inputs.thumbnail), positive, features=False, penalty=1.0, seed=0
-    )
+    after, _ = judged(dataclasses.replace(examples, odds=moved))
     assert [point.realised.errors < len(mislabelled) for point in before.cat] == [True] * len(before.cat)
-    assert [point.realised.errors >= len(mislabelled) for point in after.cat] == [True] * len(after.cat)
+    assert [point.kinds["dog"].errors >= len(mislabelled) for point in after.cat] == [True] * len(after.cat)
 
 
 @pytest.mark.parametrize("target", [0.003, 0.01, 0.05])
@@ -37,20 +41,56 @@ def test_a_chosen_threshold_keeps_its_rate_on_unseen_photos(target: float) -> No
     assert np.mean(np.array(realised) <= target) >= 0.6
 
 
+def test_the_target_holds_for_the_worst_kind_and_not_for_the_mixture() -> None:
+    examples = made_up(2000, seed=11)
+    logits = examples.odds.mean(axis=(1, 2))
+    dogs = ~examples.positive & (examples.kinds == "dog")
+    logits[dogs] += 2
+    alike = choose_thresholds(dataclasses.replace(examples, kinds=np.full(2000, "other")), logits)
+    by_kind = choose_thresholds(examples, logits)
+    for target in (0.01, 0.05):
+        assert by_kind.cat[target] > alike.cat[target]
+        assert float((logits[dogs] >= by_kind.cat[target]).mean()) <= target
+        assert float((logits[dogs] >= alike.cat[target]).mean()) > target
+
+
+def test_soft_pictures_and_small_subjects_have_thresholds_of_their_own() -> None:
+    examples = made_up(2000, seed=12)
+    logits = examples.odds.mean(axis=(1, 2))
+    view = np.array(["", SOFT, PASTED], dtype="U8")[np.arange(2000) % 3]
+    changed = dataclasses.replace(examples, view=view, soft=view == SOFT, photo=np.arange(2000) // 3)
+    logits[changed.soft] += 3
+    logits[view == PASTED] -= 3
+    chosen = choose_thresholds(changed, logits)
+    soft_others = logits[changed.soft & ~examples.positive]
+    assert (
+        float((soft_others >= chosen.soft[0.01]).mean())
+        <= 0.015
+        < float((soft_others >= chosen.cat[0.01]).mean())
+    )
+    assert all(chosen.soft[target] >= chosen.cat[target] for target in chosen.cat)
+    small = logits[(view == PASTED) & examples.positive]
+    assert float((small < chosen.not_cat[0.01]).mean()) <= 0.12, "ten times the rate"
+    plain = logits[(view == "") & examples.positive]
+    assert float((plain < chosen.not_cat[0.01]).mean()) <= 0.01
+
+
 def test_judging_counts_each_photo_once_and_finds_no_separation_in_noise() -> None:
-    inputs, positive = made_up(500, seed=8, separation=0.0)
-    inputs = Inputs(np.zeros_like(inputs.odds), inputs.photo, inputs.thumbnail)
-    judged = judge(inputs, positive, features=True, penalty=1.0, seed=0)
-    assert auc(judged.held_out, positive) == pytest.approx(0.5, abs=0.08)
-    for point in judged.cat:
-        assert point.realised.n == int((~positive).sum())
-        assert point.recall.n == int(positive.sum())
+    examples = made_up(500, seed=8, separation=0.0)
+    result, _ = judged(examples)
+    others = {kind: int((~examples.positive & (examples.kinds == kind)).sum()) for kind in ("dog", "other")}
+    assert min(others.values()) >= 100
+    for point in result.cat:
+        assert {kind: rate.n for kind, rate in point.kinds.items()} == others
+        assert point.realised == max(point.kinds.values(), key=lambda rate: rate.rate)
+        assert point.recall.n == int(examples.positive.sum())
         assert point.recall.rate < 0.2
 
 
 def test_a_rate_too_low_for_the_number_of_photos_is_not_claimed() -> None:
-    inputs, positive = made_up(160, seed=9)
-    judged = judge(inputs, positive, features=False, penalty=1.0, seed=0)
-    assert 50 < int(positive.sum()) < 100 <= int((~positive).sum()) < 200
-    assert [point.target for point in judged.cat] == [0.01, 0.02, 0.05]
-    assert [point.target for point in judged.not_cat] == [0.02, 0.05]
+    examples = made_up(180, seed=9)
+    result, _ = judged(examples)
+    assert 50 < int(examples.positive.sum()) < 100 <= int((~examples.positive).sum()) < 200
+    assert [point.target for point in result.cat] == [0.01, 0.02, 0.05], "too few of either kind: all as one"
+    assert [list(point.kinds) for point in result.cat] == 3 * [["other"]]
+    assert [point.target for point in result.not_cat] == [0.02, 0.05]

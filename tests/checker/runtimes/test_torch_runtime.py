@@ -54,8 +54,8 @@ def test_every_batch_size_gives_the_same_bits(
     entry, path = (LITE0, LITE0_PATH) if name == "efficientnet_lite0" else random_resnet18(tmp_path)
     classifier = TorchClassifier(entry, path, device="cpu", precision=precision)
     whole = classifier.run(inputs)
-    assert whole.logits.shape == (9, 1000)
-    assert whole.features.shape == (9, 1280 if name == "efficientnet_lite0" else 512)
+    assert whole.logits.shape == (9, 5, 1000)
+    assert whole.features.shape == (9, 5, 1280 if name == "efficientnet_lite0" else 512)
     assert whole.logits.dtype == whole.features.dtype == np.float32
     assert whole.inputs_per_forward == INPUTS_PER_FORWARD
     for start, stop in ((0, 1), (3, 4), (2, 5), (8, 9), (1, 9)):
@@ -146,7 +146,7 @@ def test_recorded_passes_give_the_outputs_of_plain_ones(
     classifier._graphs = cuda_graphs.Graphs(classifier._forward_on_device, blank, stand_in)
     assert classifier._graphs.sizes == (2, 16)
     recorded = classifier.run(inputs)
-    assert recorded.logits.shape == (9, 1000)
+    assert recorded.logits.shape == (9, 5, 1000)
     assert np.abs(recorded.logits - plain.logits).max() < 1e-4
     assert np.abs(recorded.features - plain.features).max() < 1e-4
     classifier.close()

@@ -72,7 +72,7 @@ def files_in(folder: Path) -> set[str]:
 def logits(entry: Entry, path: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     inputs = torch.tensor((pixels - np.array(entry.preprocessing.mean)).astype(np.float32))
     with torch.inference_mode():
-        output: npt.NDArray[np.float32] = build(entry, path)(inputs.permute(0, 3, 1, 2))[1].numpy()
+        output: npt.NDArray[np.float32] = build(entry, path)(inputs.permute(0, 3, 1, 2))[1][:, 0].numpy()
     return output
 
 

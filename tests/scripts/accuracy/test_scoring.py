@@ -108,5 +108,5 @@ def test_measurements_of_parts_join_to_the_measurement_of_the_whole(classifier: 
     parts = joined([measure(PHOTOS[:3], classifier), measure(PHOTOS[3:], classifier)])
     assert parts.names == whole.names
     assert (parts.labels == whole.labels).all()
-    np.testing.assert_allclose(parts.evidence.photo.logits, whole.evidence.photo.logits, atol=1e-4)
-    assert parts.evidence.thumbnail.features.shape == whole.evidence.thumbnail.features.shape
+    np.testing.assert_allclose(parts.evidence.logits, whole.evidence.logits, atol=1e-4)
+    assert parts.evidence.features.shape == whole.evidence.features.shape

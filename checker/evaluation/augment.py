@@ -1,0 +1,67 @@
+"""Harder views of labelled photos: soft pictures, and pictures with a small part of another photo in them.
+
+Made from model inputs, not from files, so that a view costs a forward pass and no decoding.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from checker.values import Pixels
+
+SOFT_VIEWS = ("blurred", "tiny", "compressed", "dark")
+
+
+def soft(inputs: Pixels, view: str, generator: np.random.Generator) -> Pixels:
+    """Return a photo's inputs as a soft picture would give them, uint8 ``(inputs, S, S, 3)``.
+
+    Args:
+        view: one of ``SOFT_VIEWS``: out of focus (by 1/150 to 1/50 of the side), enlarged from 24 to 96 px, a
+            JPEG of quality 8 to 30, or darkened to 8 to 25 %.
+    """
+    strength = generator.uniform()
+    return np.stack([_soft(Image.fromarray(pixels), view, strength) for pixels in inputs])
+
+
+def _soft(picture: Image.Image, view: str, strength: float) -> Pixels:
+    side = picture.width
+    match view:
+        case "blurred":
+            picture = picture.filter(ImageFilter.GaussianBlur(side / (50 + 100 * strength)))
+        case "tiny":
+            small_px = int(24 * 4**strength)
+            small = picture.resize((small_px, small_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
+            picture = small.resize((side, side), Image.Resampling.BICUBIC)
+        case "compressed":
+            file = io.BytesIO()
+            picture.save(file, "JPEG", quality=8 + int(23 * strength))
+            picture = Image.open(file)
+        case _:
+            picture = picture.point([int(value * (0.08 + 0.17 * strength)) for value in range(256)] * 3)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def pasted(inputs: Pixels, other: Pixels, generator: np.random.Generator) -> Pixels:
+    """Return a photo's inputs with another photo, small, in one of the photo's ends.
+
+    The paste covers a tenth to two thirds of the square, and lies at an edge as often as not.
+
+    Args:
+        inputs: of the photo that is the background.
+        other: one square of the photo that is pasted, ``(S, S, 3)``.
+    """
+    side = inputs.shape[1]
+    small_px = int(side * generator.uniform(0.1, 0.66) ** 0.5)
+    small = np.asarray(Image.fromarray(other).resize((small_px, small_px), Image.Resampling.BICUBIC))
+    left, top = ((side - small_px) * _place(generator) for _ in range(2))
+    result = inputs.copy()
+    result[generator.integers(2), int(top) : int(top) + small_px, int(left) : int(left) + small_px] = small
+    return result
+
+
+def _place(generator: np.random.Generator) -> float:
+    place = generator.uniform()
+    return float(round(place)) if generator.uniform() < 0.5 else place
