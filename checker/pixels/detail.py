@@ -9,6 +9,8 @@ from checker.values import Pixels
 LEAST_SHARPNESS = 0.6
 """Of 400 photos of pets and things 1 % lie below; of the same ones out of focus by 1/120 of the longer side,
 or 64 px large, all do."""
+LEAST_CONTRAST = 20
+"""Of 255, for the second difference: what lies below is the noise of the JPEG, which is sharp."""
 LEAST_LIGHT = 80
 """Of 255: in an ordinary photo some things are brighter; 1 % of the same 400 have nothing above 142."""
 
@@ -27,4 +29,4 @@ def is_soft(square: Pixels) -> bool:
     neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     second = np.percentile(np.abs(4 * inner - neighbours), 99)
     first = np.percentile(np.abs(np.diff(grey, axis=0)[:, :-1]) + np.abs(np.diff(grey, axis=1)[:-1]), 99)
-    return bool(second < LEAST_SHARPNESS * first)
+    return bool(second < max(LEAST_SHARPNESS * first, LEAST_CONTRAST))

@@ -15,7 +15,7 @@ from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from checker.values import Outcome, Verdict
+from checker.values import Outcome, Reason, Verdict
 from tests.support.site import Person, check, jpeg, running_site, services_of
 
 
@@ -165,6 +165,24 @@ def test_photo_page_states_each_verdict_in_words(app: Flask, anna: Person) -> No
     assert "can&#39;t tell whether this photo shows a cat" in unsure
     assert "Not sure" in unsure
     assert "the model has not been tested here yet" in unsure
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (Reason.WILD_FELINE, "This looks like a cat, but even more like a tabby."),
+        (Reason.LOW_DETAIL, "This may show a cat, but the picture is too blurred, small or dark to be sure."),
+        (Reason.NO_LABEL, "This may show a cat, but the model recognises none anywhere in the photo."),
+    ],
+)
+def test_photo_page_says_why_a_photo_with_a_high_score_is_unsure(
+    app: Flask, anna: Person, reason: Reason, sentence: str
+) -> None:
+    photo = anna.upload_one()
+    check(app, Verdict.UNSURE, profile_id="lite0-1", reason=reason)
+    page = " ".join(anna.get(f"/photos/{photo}").text.split())
+    assert sentence in page
+    assert "0.500 and up usually means cat" in page
 
 
 def test_photo_page_explains_failed_checks(app: Flask, anna: Person) -> None:

@@ -1,0 +1,48 @@
+"""Harder views of a photo's inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from checker.evaluation.augment import SOFT_VIEWS, pasted, soft
+from checker.pixels.detail import is_soft
+from checker.values import INPUTS_PER_PHOTO
+
+CAT = np.asarray(Image.fromarray(skimage.data.chelsea()).resize((224, 224)))
+INPUTS = np.stack([CAT] * INPUTS_PER_PHOTO)
+BACKGROUND = np.full_like(INPUTS, 7)
+
+
+@pytest.mark.parametrize("view", SOFT_VIEWS)
+def test_soft_views_keep_the_shape_and_change_the_pixels(view: str) -> None:
+    for seed in range(5):
+        result = soft(INPUTS, view, np.random.default_rng(seed))
+        assert (result.shape, result.dtype) == (INPUTS.shape, np.uint8)
+        assert np.array_equal(result[0], result[2]), "all inputs change alike"
+        assert np.abs(result.astype(int) - INPUTS).mean() > 1
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"), [("blurred", True), ("tiny", True), ("dark", True), ("compressed", False)]
+)
+def test_what_a_checker_calls_soft_is_among_the_views(view: str, expected: bool) -> None:
+    made = [is_soft(soft(INPUTS, view, np.random.default_rng(seed))[-1]) for seed in range(20)]
+    assert (np.mean(made) > 0.5) == expected
+
+
+def test_a_pasted_photo_lies_in_one_end_and_covers_a_tenth_to_two_thirds_of_it() -> None:
+    shares, ends = [], set()
+    for seed in range(60):
+        result = pasted(BACKGROUND, CAT, np.random.default_rng(seed))
+        changed = (result != BACKGROUND).any(axis=3)
+        assert not changed[-1].any(), "the thumbnail shows the background alone"
+        (end,) = np.flatnonzero(changed.any(axis=(1, 2)))
+        ends.add(int(end))
+        shares.append(float(changed[end].mean()))
+    assert ends == {0, 1}
+    assert 0.05 < min(shares) < 0.2
+    assert 0.5 < max(shares) < 0.7
+    assert (BACKGROUND == 7).all()

@@ -1,0 +1,41 @@
+"""Measuring labelled photos, with and without harder views."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from checker.decision.subject import SUBJECTS
+from checker.evaluation.data_sets.read import labelled_photos
+from checker.evaluation.fit import Examples
+from checker.evaluation.measure import PASTED, SOFT, measure
+from checker.values import INPUTS_PER_PHOTO
+from tests.support.fakes import StubClassifier
+from tests.support.photo_sets import OWN_PHOTOS
+
+PHOTOS = labelled_photos(OWN_PHOTOS.folder)
+
+
+def test_views_are_two_soft_ones_and_a_pasted_one_of_each_photo_and_the_same_in_every_run() -> None:
+    plain, first, second = (measure(PHOTOS, StubClassifier(), views=views) for views in (False, True, True))
+    assert plain.views is None
+    assert first.views is not None
+    assert second.views is not None
+    n = len(PHOTOS)
+    assert first.views.photo.tolist() == np.repeat(np.arange(n), 3).tolist()
+    assert first.views.view.tolist() == n * [SOFT, SOFT, PASTED]
+    assert first.views.evidence.features.shape == (3 * n, INPUTS_PER_PHOTO, 1, 3)
+    assert np.array_equal(first.views.evidence.features, second.views.evidence.features)
+    assert np.array_equal(first.evidence.features, plain.evidence.features)
+
+
+def test_examples_leave_wild_felines_out_with_their_views() -> None:
+    measured = measure(PHOTOS, StubClassifier(), views=True)
+    examples = Examples.of(SUBJECTS["house_cat"], measured)
+    known = int((~measured.wild).sum())
+    assert known < len(PHOTOS)
+    assert int(examples.plain.sum()) == known
+    assert len(examples.view) == 4 * known
+    assert np.bincount(examples.photo).tolist() == known * [4]
+    assert np.array_equal(examples.positive[examples.plain], measured.positive[~measured.wild])
+    views = ~examples.plain
+    assert np.array_equal(examples.positive[views], examples.positive[examples.plain][examples.photo[views]])

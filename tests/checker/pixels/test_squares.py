@@ -1,0 +1,101 @@
+"""The model's three inputs of a photo: both of its ends, and the thumbnail."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from checker.pixels.crop import end_squares, whole_square
+from checker.pixels.decode import decode_squares, model_inputs
+from checker.pixels.renditions import site_renditions
+from checker.values import INPUTS_PER_PHOTO
+from models.catalogue import entry_named
+from tests.checker.pixels.test_decode import drawing, encoded
+
+LITE0 = entry_named("efficientnet_lite0").preprocessing
+RESNET = entry_named("resnet50").preprocessing
+SIDE = 224
+SIZES = [(640, 427), (427, 640), (600, 600), (610, 600), (1280, 720), (720, 1280), (900, 450)]
+
+
+@pytest.mark.parametrize(("width", "height"), [*SIZES, (3000, 1000), (40, 4000), (2, 2)])
+def test_squares_lie_in_opposite_corners_and_cover_the_photo_from_end_to_end(width: int, height: int) -> None:
+    frame = end_squares(width, height, LITE0)
+    assert frame.corners == ((0, 0), (frame.width - SIDE, frame.height - SIDE))
+    longer, shorter = max(frame.width, frame.height), min(frame.width, frame.height)
+    assert SIDE <= shorter <= LITE0.resize_px <= longer <= 2 * SIDE, (
+        "the second square begins where the first ends"
+    )
+    assert (frame.width >= frame.height) == (width >= height)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_photo_up_to_two_to_one_keeps_its_proportions(width: int, height: int) -> None:
+    frame = end_squares(width, height, LITE0)
+    assert frame.width / frame.height == pytest.approx(width / height, rel=0.005)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_squares_are_those_of_the_whole_photo_resized(size: tuple[int, int]) -> None:
+    photo = drawing(*size)
+    squares = decode_squares(encoded(photo, "PNG"), RESNET, end_squares)
+    frame = end_squares(*size, RESNET)
+    # One pass at a time, across first, as torchvision resizes.
+    resized = photo.resize((frame.width, size[1]), Image.Resampling.BILINEAR)
+    whole = np.asarray(resized.resize((frame.width, frame.height), Image.Resampling.BILINEAR))
+    assert np.array_equal(squares[0], whole[:SIDE, :SIDE])
+    assert np.array_equal(squares[1], whole[-SIDE:, -SIDE:])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (4000, 2100)])
+def test_squares_of_every_orientation_are_upright(orientation: int, form: str, size: tuple[int, int]) -> None:
+    """Turned back by hand, the squares are those of the upright photo."""
+    upright = Image.linear_gradient("L").resize(size).convert("RGB")
+    upright.paste("red", (0, 0, size[0] // 8, size[1] // 8))
+    turns = {
+        1: (),
+        2: (Image.Transpose.FLIP_LEFT_RIGHT,),
+        3: (Image.Transpose.ROTATE_180,),
+        4: (Image.Transpose.FLIP_TOP_BOTTOM,),
+        5: (Image.Transpose.TRANSPOSE,),
+        6: (Image.Transpose.ROTATE_90,),
+        7: (Image.Transpose.TRANSVERSE,),
+        8: (Image.Transpose.ROTATE_270,),
+    }
+    stored = upright
+    for turn in turns[orientation]:
+        stored = stored.transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    squares, expected = (
+        decode_squares(data, LITE0, end_squares).astype(int)
+        for data in (encoded(stored, form, exif=exif), encoded(upright, form))
+    )
+    assert np.abs(squares - expected).mean() < 2
+
+
+def test_thumbnail_is_seen_to_its_edges() -> None:
+    thumbnail = Image.new("RGB", (320, 320), "white")
+    thumbnail.paste("black", (0, 0, 320, 12))
+    (square,) = decode_squares(encoded(thumbnail, "PNG"), LITE0, whole_square)
+    assert square[:6].max() < 30
+
+
+def test_inputs_are_the_two_ends_and_the_thumbnail() -> None:
+    wide = Image.new("RGB", (1200, 400), "blue")
+    wide.paste("red", (0, 0, 400, 400))
+    wide.paste("lime", (800, 0, 1200, 400))
+    file = io.BytesIO()
+    wide.save(file, "PNG")
+    inputs = model_inputs(site_renditions(file.getvalue()), LITE0)
+    assert inputs.shape == (INPUTS_PER_PHOTO, SIDE, SIDE, 3)
+    assert inputs.dtype == np.uint8
+    first, last, thumbnail = inputs.mean(axis=(1, 2))
+    assert first.argmax() == 0, "red is at the left"
+    assert last.argmax() == 1, "green is at the right"
+    assert thumbnail.argmax() == 2, "blue is in the middle"
