@@ -53,9 +53,13 @@ class Manifest:
         return self.bin_sha256 if self.precision == "int8" else self.source_sha256
 
 
-def stem(entry: Entry, source_sha256: str, precision: str, calibration_sha256: str = "") -> str:
-    """Name a variant's files: a different name for everything that gives different outputs."""
-    inputs = (FORMAT, source_sha256, entry.preprocessing.key, precision, calibration_sha256)
+def stem(entry: Entry, source_sha256: str, precision: str, made_with: str = "") -> str:
+    """Name a variant's files: a different name for everything that gives different outputs.
+
+    Args:
+        made_with: for int8, the settings and the digest of the calibration photos.
+    """
+    inputs = (FORMAT, source_sha256, entry.preprocessing.key, precision, made_with)
     return f"{entry.name}-{precision}-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]}"
 
 

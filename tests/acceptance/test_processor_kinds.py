@@ -7,17 +7,31 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nncf
+import numpy as np
+import openvino
 import pytest
 
-from tests.support.processor import AVX2_ONLY, KIND_NAMES, KINDS, served_variants
+from checker.pixels.decode import decode
+from tests.support import openvino_variants
+from tests.support.photo_sets import OWN_PHOTOS
+from tests.support.processor import AVX2_ONLY, KIND_NAMES, KINDS, adds_up_bytes_exactly, served_variants
 
 _ROOT = Path(__file__).resolve().parents[2]
+_SAVE_OUTPUTS = """
+import sys, numpy as np
+from checker.runtimes.openvino_import import import_openvino
+model, photos, outputs = sys.argv[1:]
+compiled = import_openvino().Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+results = compiled(np.load(photos))
+np.savez(outputs, logits=results["logits"], features=results["features"])
+"""
 
 
 def _run(arguments: list[str], kind: dict[str, str], timeout_s: float) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CATCHECK_")}
     return subprocess.run(
-        [sys.executable, "-m", *arguments],
+        [sys.executable, *arguments],
         cwd=_ROOT,
         env={**environment, **kind},
         capture_output=True,
@@ -29,7 +43,7 @@ def _run(arguments: list[str], kind: dict[str, str], timeout_s: float) -> subpro
 
 @pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
 def test_demo_verdicts_are_right(kind: dict[str, str]) -> None:
-    done = _run(["catloader", "demo"], kind, 100)
+    done = _run(["-m", "catloader", "demo"], kind, 100)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "7 of 7 verdicts are right." in done.stdout
     decided_by = {
@@ -42,6 +56,43 @@ def test_demo_verdicts_are_right(kind: dict[str, str]) -> None:
 @pytest.mark.timeout(600)
 def test_processor_dependent_tests_pass_when_held_back_to_avx2() -> None:
     where = ["tests/checker/runtimes", "tests/scripts"]
-    done = _run(["pytest", "-m", "processor", "-p", "no:cacheprovider", *where], AVX2_ONLY, 500)
+    done = _run(["-m", "pytest", "-m", "processor", "-p", "no:cacheprovider", *where], AVX2_ONLY, 500)
     assert done.returncode == 0, done.stdout
     assert "held back by ONEDNN_MAX_CPU_ISA=AVX2" in done.stdout
+
+
+def _outputs(model: Path, kind: dict[str, str], folder: Path) -> dict[str, np.ndarray]:
+    """Run an OpenVINO file on the repository's own photos, in a process for that kind of processor."""
+    photos = [OWN_PHOTOS.folder / photo.name for photo in OWN_PHOTOS.photos]
+    preprocessing = openvino_variants.ENTRY.preprocessing
+    np.save(folder / "photos.npy", np.stack([decode(photo.read_bytes(), preprocessing) for photo in photos]))
+    files = [str(model), str(folder / "photos.npy"), str(folder / "outputs.npz")]
+    done = _run(["-c", _SAVE_OUTPUTS, *files], kind, 100)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "outputs.npz") as outputs:
+        return dict(outputs)
+
+
+def _differences(model: Path, folder: Path) -> dict[str, float]:
+    here, held_back = (_outputs(model, kind, folder) for kind in KINDS)
+    return {name: float(np.abs(here[name] - held_back[name]).max()) for name in here}
+
+
+@pytest.mark.timeout(300)
+def test_int8_gives_the_same_outputs_to_the_last_bit_on_every_kind(tmp_path: Path) -> None:
+    _, manifest = openvino_variants.made("int8")
+
+    assert _differences(manifest.path, tmp_path) == {"logits": 0.0, "features": 0.0}
+
+
+@pytest.mark.timeout(300)
+def test_int8_with_the_defaults_of_nncf_would_not(tmp_path: Path) -> None:
+    """Without this, a hold that no longer holds anything back would pass the test above."""
+    if not adds_up_bytes_exactly():
+        pytest.skip("both kinds are the same one: this processor has no VNNI")
+    _, manifest = openvino_variants.made("fp32")
+    photos = nncf.Dataset([photo[np.newaxis] for photo in openvino_variants.crops()])
+    model = nncf.quantize(openvino.Core().read_model(manifest.path), photos)
+    openvino.save_model(model, tmp_path / "defaults.xml", compress_to_fp16=False)
+
+    assert _differences(tmp_path / "defaults.xml", tmp_path)["logits"] > 0.1

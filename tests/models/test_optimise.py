@@ -103,6 +103,7 @@ def test_an_int8_manifest_names_its_sources() -> None:
 
     assert manifest.made["calibration"]["photos"] == len(openvino_variants.crops())
     assert manifest.made["against_fp32"]["top1_agreement"] > 0.8
+    assert "overflow fix" in manifest.made["quantisation"]
     assert set(manifest.made["versions"]) >= {"torch", "openvino", "nncf"}
 
 

@@ -56,8 +56,15 @@ def served_variants(
     int8, fallback = ("openvino", "int8"), ("torch", "fp32")
     if machine != "x86_64":
         return {int8, fallback}
+    return {int8} if adds_up_bytes_exactly(environment, has) else {fallback}
+
+
+def adds_up_bytes_exactly(
+    environment: Mapping[str, str] = os.environ, has: Collection[str] = flags()
+) -> bool:
+    """Return whether this x86 processor has VNNI, and the runtimes use it."""
     held_back = environment.get("ONEDNN_MAX_CPU_ISA", environment.get("DNNL_MAX_CPU_ISA", "")).upper()
-    return {int8} if _VNNI & set(has) and held_back not in _WITHOUT_VNNI else {fallback}
+    return bool(_VNNI & set(has)) and held_back not in _WITHOUT_VNNI
 
 
 def described() -> str:

@@ -1,0 +1,108 @@
+"""Compare ways to quantise a model to int8: distance from fp32, and results with and without VNNI.
+
+    python scripts/compare_int8.py DATA [--model efficientnet_lite0] [--json FILE]
+
+Photos spread over DATA calibrate; all others are judged, on this processor and held back to AVX2. The
+decision that rests on it is docs/decisions/0003-openvino.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.command_line import new_file, report_errors, require
+
+
+@report_errors
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="as scripts/benchmark_accuracy.py takes it")
+    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
+    parser.add_argument("--calibration", type=int, default=300, metavar="N", help="photos that calibrate")
+    parser.add_argument("--judged", type=int, default=0, metavar="N", help="photos judged; 0: all others")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
+    arguments = parser.parse_args(argv)
+    require("nncf", "openvino", "torch")
+    from checker.evaluation.provenance import machine_kind, provenance
+
+    result = {**provenance(), **_measure(arguments)}
+    print(machine_kind(result["machine"]))
+    print(_table(result["settings"]))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {arguments.json}")
+    return 0
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    import nncf
+    import openvino
+
+    from catloader.settings import Settings
+    from checker.decision.subject import load_subject
+    from checker.evaluation.data_sets.read import labelled_photos
+    from checker.evaluation.photos import describe
+    from checker.pixels.decode import decode
+    from checker.values import Rendition
+    from models.catalogue import resolve
+    from models.optimise import optimise
+    from scripts.accuracy import int8
+
+    weights_dir = arguments.weights_dir or Settings.from_environment().weights_dir
+    entry, path = resolve(arguments.model, weights_dir)
+    photos = labelled_photos(arguments.data)
+    files = [photo.read()[Rendition.PHOTO] for photo in photos]
+    pixels = np.stack([decode(file, entry.preprocessing) for file in files])
+    chosen = np.linspace(0, len(pixels) - 1, arguments.calibration).astype(int)
+    judged = np.delete(pixels, chosen, axis=0)
+    if arguments.judged:
+        judged = judged[np.linspace(0, len(judged) - 1, arguments.judged).astype(int)]
+    subject = list(load_subject("house_cat").classes)
+    settings: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.save(folder / "photos.npy", judged)
+        source = optimise(entry, path, folder, "fp32").path
+        fp32, ms = int8.logits(source, folder / "photos.npy", folder, held_back=False)
+        held, held_ms = int8.logits(source, folder / "photos.npy", folder, held_back=True)
+        settings["fp32"] = {**int8.compare(fp32, fp32, held, subject), "ms_here": ms, "ms_held": held_ms}
+        for title, run in int8.settings(nncf).items():
+            made = run(openvino.Core().read_model(source), pixels[chosen])
+            openvino.save_model(made, folder / "int8.xml", compress_to_fp16=False)
+            here, ms = int8.logits(folder / "int8.xml", folder / "photos.npy", folder, held_back=False)
+            held, held_ms = int8.logits(folder / "int8.xml", folder / "photos.npy", folder, held_back=True)
+            settings[title] = {**int8.compare(fp32, here, held, subject), "ms_here": ms, "ms_held": held_ms}
+    return {
+        "model": entry.name,
+        "data": describe(photos, [hashlib.sha256(file).hexdigest() for file in files]),
+        "calibration_photos": len(chosen),
+        "judged_photos": len(judged),
+        "settings": settings,
+    }
+
+
+def _table(settings: dict[str, dict[str, float]]) -> str:
+    lines = [f"{'':36} between processors   as fp32 (top-1)     rms of logits     ms/photo"]
+    for title, figures in settings.items():
+        lines.append(
+            f"{title:36} {figures['largest_difference_between_processors']:18.4f}"
+            f" {figures['top1_as_fp32_here']:8.1%} {figures['top1_as_fp32_held']:8.1%}"
+            f" {figures['rms_of_logits_here']:8.3f} {figures['rms_of_logits_held']:8.3f}"
+            f" {figures['ms_here']:6.2f} {figures['ms_held']:6.2f}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
