@@ -1,6 +1,6 @@
 """Compare ways to quantise a model to int8: distance from fp32, and results with and without VNNI.
 
-    python scripts/compare_int8.py DATA [DATA ...] [--model efficientnet_lite0] [--json FILE]
+    python scripts/compare_int8.py DATA [--model efficientnet_lite0] [--json FILE]
 
 Photos spread over DATA calibrate; all others are judged, on this processor and held back to AVX2. The
 decision that rests on it is docs/decisions/0003-openvino.md.
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", nargs="+", type=Path, help="folders or labels.csv")
+    parser.add_argument("data", type=Path, help="as scripts/benchmark_accuracy.py takes it")
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
     parser.add_argument("--calibration", type=int, default=300, metavar="N", help="photos that calibrate")
@@ -51,7 +51,8 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from catloader.settings import Settings
     from checker.decision.subject import load_subject
-    from checker.evaluation.photos import describe, labelled_photos
+    from checker.evaluation.data_sets.read import labelled_photos
+    from checker.evaluation.photos import describe
     from checker.pixels.decode import decode
     from checker.values import Rendition
     from models.catalogue import resolve
@@ -60,7 +61,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     weights_dir = arguments.weights_dir or Settings.from_environment().weights_dir
     entry, path = resolve(arguments.model, weights_dir)
-    photos = [photo for data in arguments.data for photo in labelled_photos(data)]
+    photos = labelled_photos(arguments.data)
     files = [photo.read()[Rendition.PHOTO] for photo in photos]
     pixels = np.stack([decode(file, entry.preprocessing) for file in files])
     chosen = np.linspace(0, len(pixels) - 1, arguments.calibration).astype(int)
