@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import skimage.data
 from PIL import Image
 
 from checker.evaluation.augment import SOFT_VIEWS, pasted, soft
 from checker.pixels.detail import is_soft
 from checker.values import INPUTS_PER_PHOTO
+from tests.support.photo_sets import OWN_PHOTOS
 
-CAT = np.asarray(Image.fromarray(skimage.data.chelsea()).resize((224, 224)))
+CAT = np.asarray(Image.open(OWN_PHOTOS.folder / "cat/chelsea.jpg").resize((224, 224)))
 INPUTS = np.stack([CAT] * INPUTS_PER_PHOTO)
 BACKGROUND = np.full_like(INPUTS, 7)
 
@@ -20,7 +20,8 @@ BACKGROUND = np.full_like(INPUTS, 7)
 def test_soft_views_keep_the_shape_and_change_the_pixels(view: str) -> None:
     for seed in range(5):
         result = soft(INPUTS, view, np.random.default_rng(seed))
-        assert (result.shape, result.dtype) == (INPUTS.shape, np.uint8)
+        assert result.shape == INPUTS.shape
+        assert result.dtype == np.uint8
         assert np.array_equal(result[0], result[2]), "all inputs change alike"
         assert np.abs(result.astype(int) - INPUTS).mean() > 1
 

@@ -75,6 +75,7 @@ def write_profile(
         head=Head(),
         cat=(OperatingPoint(target, 0.5, false_positives, recall),),
         not_cat=(OperatingPoint(target, 0.1, false_positives, recall),),
+        soft=(OperatingPoint(target, 0.5, false_positives, recall),),
         fp32_recall={} if lost is None else {target: 0.98 + lost / 1000},
     )
     folder = request.profile_folders[0]
