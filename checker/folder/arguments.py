@@ -52,6 +52,8 @@ class CheckOptions(Options):
     max_false_positive_rate: float
     max_false_negative_rate: float
     workers: int
+    resume: Path | None
+    megadetector: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,14 @@ def _number(kind: type[int | float], low: float, high: float) -> Callable[[str],
 
 
 _RATE = _number(float, 0.0001, 0.5)
+
+
+def _new_file(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.is_dir():
+        raise click.BadParameter(f"{path} is a folder.")
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}.")
+    return path
 
 
 def _png(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
@@ -169,6 +179,20 @@ def _choice(name: str, values: str, help_text: str) -> Callable[[Decorated], Dec
 )
 @click.option(
     "--workers", type=_number(int, 0, 256), default=0, metavar="N", help="Threads; 0: one per core."
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    callback=_new_file,
+    metavar="FILE",
+    help="Append lines of --json to FILE, too, and leave out the files that it has.",
+)
+@click.option(
+    "--megadetector",
+    type=click.Path(path_type=Path),
+    callback=_new_file,
+    metavar="FILE",
+    help="Write FILE in MegaDetector's batch format at the end, for Timelapse.",
 )
 def _check(weights_dir: Path | None, **options: Any) -> CheckOptions:
     """Check every photo in files and folders: does it show a cat?"""

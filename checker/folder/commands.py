@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import os
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -30,7 +28,9 @@ from checker.folder.arguments import (
     Options,
     refuse,
 )
-from checker.folder.progress import Progress
+from checker.folder.progress import Clock, Progress
+from checker.folder.records import Records
+from checker.folder.skipped import Skipped
 from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
 from checker.pixels.renditions import site_renditions
@@ -48,28 +48,33 @@ def check(options: CheckOptions) -> int:
 
     Raises:
         ModelRefused, models.errors.ModelsError: the requested model, subject or rates are not available.
+        CannotResume: the file to go on from is something else.
         OSError: the output can't be written.
     """
     if (path := _missing(options.paths)) is not None:
         return refuse(f"There is no {path}.")
     entry, weights, subject = _resolve(options)
-    progress = Progress(sys.stderr, _count_files(options.paths))
+    total: list[int] = []
+    progress = Progress(sys.stderr, lambda: total[0] if total else None)
     progress.note("loading the model ...")
     try:
         classifier, rule = load_checker(entry, weights, subject, _request(options))
     finally:
         progress.clear()
     model_info = classifier.model_info
-    skipped = itertools.count()
+    records, skipped, clock = Records(options, model_info, rule), Skipped(), Clock()
+    if sys.stderr.isatty():  # a terminal's progress bar shows a total
+        everything = records.new(walk(options.paths), Skipped())
+        threading.Thread(target=lambda: total.append(sum(1 for _ in everything)), daemon=True).start()
     checks = check_files(
-        walk(options.paths, on_skip=lambda _: next(skipped)),
+        clock.started_by(records.new(walk(options.paths, on_skip=skipped.add), skipped)),
         LoadedModel(classifier, rule),
         workers=options.workers or available_cores(),
         batch_photos=_MICRO_BATCH_PHOTOS["cpu" if model_info.device == "cpu" else "gpu"],
     )
-    with contextlib.closing(checks):
-        code = _print(checks, model_info, rule, progress, options)
-    sys.stderr.write(report.skipped_line(next(skipped)))
+    with contextlib.closing(records), contextlib.closing(checks):
+        code = _print(checks, model_info, rule, options, records=records, progress=progress, clock=clock)
+    sys.stderr.write(skipped.line())
     classifier.close()
     return code
 
@@ -100,8 +105,11 @@ def _print(
     checks: Iterable[Checked],
     model_info: ModelInfo,
     rule: ThresholdRule,
-    progress: Progress,
     options: CheckOptions,
+    *,
+    records: Records,
+    progress: Progress,
+    clock: Clock,
 ) -> int:
     out, verdicts, code = sys.stdout, Counter[str](), OK
     if isinstance(out, io.TextIOWrapper):
@@ -110,7 +118,6 @@ def _print(
     format_line = _line_format(options, colour=to_terminal and "NO_COLOR" not in os.environ)
     if not options.as_json:
         out.write(report.csv_header() if options.as_csv else report.table_header(model_info, rule))
-    started_s = time.monotonic()
     try:
         for checked in checks:
             row = report.row(checked, model_info, rule)
@@ -120,13 +127,14 @@ def _print(
             verdicts[row["verdict"]] += 1  # just before its line, so that Ctrl-C hardly ever separates them
             out.write(line)
             out.flush()
+            records.add(row)
             progress.advance()
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
         progress.close()
     out.flush()
-    sys.stderr.write(report.summary(verdicts, time.monotonic() - started_s, rule))
+    sys.stderr.write(report.summary(verdicts, clock.seconds(), rule))
     return code or (SOME_UNREADABLE if verdicts["unreadable"] else OK)
 
 
@@ -136,14 +144,6 @@ def _line_format(options: CheckOptions, *, colour: bool) -> Callable[[report.Row
     if options.as_csv:
         return report.csv_line
     return lambda row: report.table_line(row, colour=colour)
-
-
-def _count_files(paths: Sequence[str]) -> Callable[[], int | None]:
-    """Count the files in a thread, for a terminal's progress bar; the function returns None until then."""
-    counts: list[int] = []
-    if sys.stderr.isatty():
-        threading.Thread(target=lambda: counts.append(sum(1 for _ in walk(paths))), daemon=True).start()
-    return lambda: counts[0] if counts else None
 
 
 def _missing(paths: Sequence[str]) -> str | None:

@@ -1,13 +1,34 @@
-"""Progress of the folder tool: a bar at the bottom of a terminal, nothing elsewhere."""
+"""Progress of the folder tool: a clock, and a bar at the bottom of a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, TextIO
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+_Item = TypeVar("_Item")
+
+
+class Clock:
+    """Seconds since the first file is taken: loading a model and finding files are no part of a rate."""
+
+    def __init__(self) -> None:
+        self._started_s: float | None = None
+
+    def started_by(self, files: Iterable[_Item]) -> Iterator[_Item]:
+        """Yield the files; the first one starts the clock."""
+        for file in files:
+            if self._started_s is None:
+                self._started_s = time.monotonic()
+            yield file
+
+    def seconds(self) -> float:
+        """Return the seconds so far; 0 while it stands."""
+        return 0.0 if self._started_s is None else time.monotonic() - self._started_s
 
 
 class Progress:

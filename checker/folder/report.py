@@ -41,14 +41,8 @@ def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
         "path": as_text(path),
         "verdict": str(decision.verdict if decision else Verdict.UNREADABLE),
         "score": round(decision.score, 6) if decision else None,
-        "subject": rule.subject.name,
         "wild_feline": bool(decision and decision.wild_feline),
-        "calibrated": rule.profile_id != UNCALIBRATED,
-        "profile": rule.profile_id,
-        "model": model_info.model,
-        "runtime": model_info.runtime,
-        "precision": model_info.precision,
-        "device": model_info.device,
+        **run_fields(model_info, rule),
         "labels": [
             {"name": label.name, "confidence": round(label.confidence, 6)}
             for label in (decision.labels[Rendition.PHOTO] if decision else ())
@@ -59,6 +53,19 @@ def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
     if fields["path"] != path:
         fields["path_base64"] = base64.b64encode(os.fsencode(path)).decode("ascii")
     return fields
+
+
+def run_fields(model_info: ModelInfo, rule: ThresholdRule) -> Row:
+    """Return the fields that all rows of a run have."""
+    return {
+        "subject": rule.subject.name,
+        "calibrated": rule.profile_id != UNCALIBRATED,
+        "profile": rule.profile_id,
+        "model": model_info.model,
+        "runtime": model_info.runtime,
+        "precision": model_info.precision,
+        "device": model_info.device,
+    }
 
 
 def as_text(path: str) -> str:
@@ -127,11 +134,6 @@ def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule) -> str:
     mark = " (uncalibrated)" if rule.profile_id == UNCALIBRATED else ""
     rate = files / max(seconds, 1e-3)
     return f"{_files(files)}: {counts}{mark}; {seconds:.1f} s, {rate:.0f} a second\n"
-
-
-def skipped_line(files: int) -> str:
-    """Report the files in folders whose names are not those of photos; empty if there were none."""
-    return f"{_files(files)} skipped (not photos)\n" if files else ""
 
 
 def _files(count: int) -> str:

@@ -67,7 +67,8 @@ def walk(paths: Iterable[str], on_skip: Callable[[str], object] = lambda _: None
     kept in memory.
 
     Args:
-        on_skip: called with each file, not hidden, whose name is not one of a photo.
+        on_skip: called with each path that is left out inside a folder: files whose names are not those of
+            photos, hidden files and folders, and links to folders.
     """
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - str throughout: a Path for each file costs more than the listing
@@ -166,7 +167,7 @@ def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[Found]:
         elif isinstance(entry, Found):
             yield entry
         elif entry.name.startswith("."):
-            continue
+            on_skip(entry.path)
         elif _is_folder(entry):
             stack.append(_entries(entry.path))
         elif entry.name.lower().endswith(EXTENSIONS):

@@ -103,7 +103,8 @@ def _logits(batch: Sequence[ValidationPhoto], classifier: Classifier) -> npt.NDA
             pixels.append(decode(read(photo.path), classifier.preprocessing))
         except CheckerError as error:
             raise CannotRun(f"{printable(photo.path)}: {error}") from error
-    return classifier.run(np.stack(pixels)).logits.reshape(len(batch), CLASSES)
+    # Where a model judges parts of its input, too, the whole comes first.
+    return classifier.run(np.stack(pixels)).logits.reshape(len(batch), -1, CLASSES)[:, 0]
 
 
 def as_text(result: dict[str, Any]) -> str:

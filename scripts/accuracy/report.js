@@ -1,7 +1,7 @@
 "use strict";
 // Every model's section has its scores as JSON: {"at", "below", "cats": [...], "others": [...],
-// "kinds": {kind: [...]}, "shown"}.
-// A score of -1 is no cat at any threshold.
+// "kinds": {kind: [...]}, "scores": [[...], [...]], "shown"}. Of cats, others and kinds, -1 is no cat at any
+// threshold; "scores" are the same photos' own ones, cats and others.
 const Z = 1.959963984540054;
 
 function wilson(errors, n) {
@@ -34,7 +34,8 @@ function follow(section) {
     const above = (scores) => scores.filter((score) => score >= at).length;
     const cats = data.cats.length, others = data.others;
     const below = Math.min(data.below, at);
-    const unsure = data.cats.concat(others).filter((score) => score < at && score >= below).length;
+    const called = data.cats.concat(others), scores = data.scores.flat();
+    const unsure = called.filter((score, place) => score < at && scores[place] >= below).length;
     panel.querySelector(".at").textContent = at.toFixed(4);
     counted(panel.querySelector(".found"), above(data.cats), cats);
     counted(panel.querySelector(".called"), above(others), others.length);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +108,9 @@ class Scorer:
         readings = [_Reading(photo) for photo in photos]
         reading = [replace(photo, read=one.read) for photo, one in zip(photos, readings, strict=True)]
         measured = measure(reading, self.classifier)
-        # Thresholds of 0 make a cat of every photo but those that no score makes one.
+        # With all thresholds at 0 every photo is a cat, but those that no score makes one.
         rule = ThresholdRule(self.subject, class_names(), profile=self.profile, max_fpr=1, max_fnr=1)
-        rule = rule.with_thresholds(Thresholds(cat_at=0.0, not_cat_below=0.0))
+        rule = rule.with_thresholds(Thresholds(*[0.0] * len(fields(Thresholds))))
         scores = []
         for i, one in enumerate(readings):
             assert one.facts is not None, "measure() reads every photo"

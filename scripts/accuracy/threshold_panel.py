@@ -63,16 +63,17 @@ def _data(one: Compared) -> dict[str, Any]:
     scores = one.scores
     judged = np.array([row.score for row in scores.rows])
     judged[~scores.wild] = one.rules[0].scores
+    judged = np.round(judged, 6)
     # A vetoed photo is unsure where its score would make it a cat.
-    judged[np.array([row.vetoed for row in scores.rows])] = -1
-    rounded = np.round(judged, 6)
+    called = np.where([row.vetoed for row in scores.rows], -1, judged)
     groups = members_by_kind(scores)
     return {
         "at": thresholds.cat_at,
         "below": thresholds.not_cat_below,
-        "cats": rounded[scores.labels == CAT].tolist(),
-        "others": rounded[scores.labels == NOT_CAT].tolist(),
-        "kinds": {kind: rounded[members].tolist() for kind, (_, members) in groups.items()},
+        "cats": called[scores.labels == CAT].tolist(),
+        "others": called[scores.labels == NOT_CAT].tolist(),
+        "kinds": {kind: called[members].tolist() for kind, (_, members) in groups.items()},
+        "scores": [judged[scores.labels == label].tolist() for label in (CAT, NOT_CAT)],
         "shown": SHOWN,
     }
 

@@ -79,7 +79,7 @@ def test_table_and_csv_list_verdicts_and_unreadable_files(tmp_path: Path) -> Non
     assert [line.split()[0] for line in lines] == ["cat", "unreadable"]
     assert lines[1].endswith("b.jpg: This is not a photo, or not in a format that can be decoded.")
     assert "\x1b" not in table.stdout + table.stderr, "colours and progress are for terminals"
-    assert table.stderr.endswith("1 file skipped (not photos)\n")
+    assert table.stderr.endswith("\nSkipped: 1 file that is not a photo (1 .txt)\n")
 
     listed = _run("--csv", *LITE, str(tmp_path))
     assert listed.returncode == 1
@@ -266,6 +266,33 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:  # Linux: the other end is closed
         return b""
+
+
+def test_a_killed_run_goes_on_where_it_was_and_timelapse_gets_all_photos(many: Path, tmp_path: Path) -> None:
+    photos = [str(many / f"{number:04}.png") for number in range(40)]
+    verdicts, timelapse = tmp_path / "verdicts.jsonl", tmp_path / "timelapse.json"
+    command = ["--json", *LITE, *photos, "--resume", str(verdicts), "--megadetector", str(timelapse)]
+    with _start(*command) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+        process.communicate()
+    before = verdicts.read_bytes().count(b"\n")
+    assert 1 <= before < 40
+    assert not timelapse.exists()
+
+    done = _run(*command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 40 - before
+    assert done.stderr.endswith(f"Skipped: {before} file{'s' * (before > 1)} of an earlier run\n")
+    assert [json.loads(line)["path"] for line in verdicts.read_text().splitlines()] == photos
+    images = json.loads(timelapse.read_text())["images"]
+    assert [image["file"] for image in images] == [Path(photo).name for photo in photos]
+
+    other = _run("--json", *LITE, "--subject", "dog", *photos, "--resume", str(verdicts))
+    assert other.returncode == 2
+    assert "choose another file" in other.stderr
+    assert "Traceback" not in other.stderr
 
 
 def test_explain_writes_a_png(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.photos import (
     CAT,
+    LABELS,
     NOT_CAT,
     LabelledPhoto,
     UnusablePhotos,
     describe,
     enough_of_both,
+    renditions_sha256,
 )
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
@@ -60,3 +63,16 @@ def test_the_digest_covers_names_labels_and_contents(folder: Path) -> None:
     relabelled = [replace(photos[0], label=NOT_CAT), photos[1]]
     digests = [describe(these, ["00", "11"])["sha256"] for these in (photos, renamed, relabelled)]
     assert len({*digests, describe(photos, ["00", "22"])["sha256"]}) == 4
+
+
+def test_a_photo_has_the_digest_of_its_file_or_else_of_its_renditions(folder: Path) -> None:
+    photo = labelled_photos(folder)[0]
+    assert photo.digest() == hashlib.sha256(PHOTO.read_bytes()).hexdigest()
+    stored = replace(photo, source_sha256=None)  # as the site's own, which have no file any more
+    assert stored.digest() == renditions_sha256(photo.read()) != photo.digest()
+
+
+def test_a_photo_without_a_kind_is_of_the_kind_that_its_label_says() -> None:
+    photos = [LabelledPhoto("", label, dict) for label in LABELS]
+    assert [photo.kind_or_label for photo in photos] == ["cat", "other", "wild feline"]
+    assert replace(photos[1], kind="dog").kind_or_label == "dog"

@@ -23,6 +23,8 @@ from models.catalogue import default_weights_dir
         (["--workers", "-1", "x"], "-1 is not a whole number between 0 and 256"),
         (["--workers", "x", "x"], "x is not a whole number between 0 and 256"),
         (["--profiles", "/nowhere", "x"], "Directory '/nowhere' does not exist"),
+        (["--resume", "/nowhere/v.jsonl", "x"], "there is no folder /nowhere"),
+        (["--megadetector", "/", "x"], "/ is a folder"),
         (["explain", "x"], "Missing option '-o' / '--output'"),
         (["explain", "x", "-o", "x.jpg"], "x.jpg does not end in .png"),
         (["explain", "x", "-o", "/nowhere/x.png"], "there is no folder /nowhere"),
@@ -47,6 +49,7 @@ def test_arguments_become_options(tmp_path: Path) -> None:
     assert check.profiles == (tmp_path, Path("/"))
     assert (check.max_false_positive_rate, check.max_false_negative_rate) == (0.01, 0.01)
     assert check.weights_dir == default_weights_dir()
+    assert (check.resume, check.megadetector) == (None, None)
     explain = parse(["explain", "x", "-o", str(tmp_path / "why.PNG"), "--weights-dir", "w"])
     assert isinstance(explain, ExplainOptions)
     assert (explain.photo, explain.output, explain.weights_dir) == ("x", tmp_path / "why.PNG", Path("w"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Iterator
 
-from checker.folder.progress import Progress
+from checker.folder.progress import Clock, Progress
 
 
 class Terminal(io.StringIO):
@@ -12,7 +14,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_clock_starts_with_the_first_file() -> None:
+def test_the_bar_starts_with_the_first_file() -> None:
     terminal = Terminal()
     progress = Progress(terminal, lambda: 18)
     progress.note("loading the model ...")
@@ -44,3 +46,24 @@ def test_elsewhere_nothing_is_written() -> None:
     progress.advance()
     progress.close()
     assert stream.getvalue() == ""
+
+
+def test_the_clock_starts_when_the_first_file_is_taken() -> None:
+    """Finding it may take long: an earlier run's files, or a slow disk."""
+    found_s: list[float] = []
+
+    def files() -> Iterator[str]:
+        started_s = time.monotonic()
+        while time.monotonic() == started_s:  # until the machine's clock moves
+            pass
+        found_s.append(time.monotonic())
+        yield from ("a.jpg", "b.jpg")
+
+    clock = Clock()
+    assert clock.seconds() == 0
+    taken = clock.started_by(files())
+    assert clock.seconds() == 0
+    assert next(taken) == "a.jpg"
+    first_s = clock.seconds()
+    assert list(taken) == ["b.jpg"]
+    assert first_s <= clock.seconds() <= time.monotonic() - found_s[0]

@@ -106,9 +106,6 @@ def test_the_summary_counts(rule: ThresholdRule) -> None:
         == "3 files: 2 cat, 1 unreadable (uncalibrated); 1.5 s, 2 a second\n"
     )
     assert report.summary(Counter(), 1.5, rule) == "No photos found.\n"
-    assert report.skipped_line(0) == ""
-    assert report.skipped_line(1) == "1 file skipped (not photos)\n"
-    assert report.skipped_line(2) == "2 files skipped (not photos)\n"
 
 
 def test_a_dog_that_was_looked_for_is_called_dog(rule: ThresholdRule) -> None:

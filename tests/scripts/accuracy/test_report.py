@@ -8,6 +8,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -133,6 +134,25 @@ def test_the_slider_moves_rates_kinds_and_the_photos_that_are_wrong(page: Page) 
 
     panel.get_by_role("button").click()
     expect(panel.locator(".called")).to_have_text(interval(ERRORS, 100))
+
+
+def test_a_photo_that_no_score_makes_a_cat_stays_unsure(browser: Browser, tmp_path: Path) -> None:
+    one = compared(ERRORS, KINDS)
+    rows = list(one.scores.rows)
+    rows[100] = replace(rows[100], vetoed=True)  # a dog with a high score
+    one = replace(one, scores=replace(one.scores, rows=rows))
+    photos = [LabelledPhoto(name, "cat", lambda: THUMBNAIL) for name in one.scores.names]
+    (tmp_path / "report.html").write_text(report(result_of(one), [one], photos), encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    panel = page.locator(".threshold")
+    expect(panel.locator(".called")).to_have_text(interval(ERRORS - 1, 100))
+    expect(panel.locator(".unsure")).to_have_text("81")  # with those between the thresholds
+    panel.locator("input").fill("-9")
+    expect(panel.locator(".called")).to_have_text(interval(99, 100))
+    expect(panel.locator(".unsure")).to_have_text("1")
+    expect(page.get_by_text("(vetoed)")).to_be_visible()
+    page.close()
 
 
 @pytest.mark.parametrize("page", [(390, False), (390, True), (1280, True)], indirect=True)

@@ -1,0 +1,101 @@
+"""The file of ``--resume``: the lines of ``--json`` of all runs so far, which the next run goes on from.
+
+Memory: about 150 bytes for each file that was checked, and its path.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from checker.errors import CheckerError
+from checker.folder.report import Row, json_line
+
+_SAME = ("model", "runtime", "precision", "profile", "subject")
+"""Fields that must be those of this run: one file does not mix the verdicts of two models."""
+
+
+class CannotResume(CheckerError):
+    """The file is none of ``--json``, or of a run with another model."""
+
+
+class Checkpoint:
+    """A file of ``--json`` lines that grows. Not thread-safe; one process at a time."""
+
+    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+        """Read what an earlier run wrote; cut off the line that it was writing when it was killed.
+
+        Args:
+            run: the fields that all rows of this run have.
+        Raises:
+            CannotResume: the file is something else, or of another model.
+            OSError: it can't be read or written.
+        """
+        self._path = path
+        self._run = {field: run[field] for field in _SAME}
+        self._paths: set[bytes] = set()
+        self._file = path.open("a+b")
+        try:
+            self._file.truncate(self._read())
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __contains__(self, path: str) -> bool:
+        return os.fsencode(path) in self._paths
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows of all runs so far."""
+        self._file.flush()
+        with self._path.open("rb") as file:
+            for line in file:
+                yield json.loads(line)
+
+    def add(self, row: Row) -> None:
+        """Append a row; it is in the file when this returns."""
+        self._file.write(json_line(row).encode("utf-8"))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self) -> int:
+        """Read the paths of all whole lines; return the size of these in bytes."""
+        whole_bytes = 0
+        self._file.seek(0)
+        for number, line in enumerate(self._file, 1):
+            if not line.endswith(b"\n"):
+                break
+            self._paths.add(_path_of(self._checked(line, number)))
+            whole_bytes += len(line)
+        return whole_bytes
+
+    def _checked(self, line: bytes, number: int) -> Row:
+        try:
+            row: Row = json.loads(line)
+            run = {field: row[field] for field in _SAME}
+            row["path"], row["verdict"]
+        except (ValueError, KeyError, TypeError):
+            raise CannotResume(
+                f"{self._path}, line {number}, is no line of --json: choose another file for --resume."
+            ) from None
+        if run != self._run:
+            before, now = (
+                f"{one['model']} ({one['runtime']} {one['precision']}, profile {one['profile']}, "
+                f"subject {one['subject']})"
+                for one in (run, self._run)
+            )
+            raise CannotResume(
+                f"{self._path} has verdicts of {before}, and this run would use {now}: choose another file."
+            )
+        return row
+
+
+def _path_of(row: Row) -> bytes:
+    if "path_base64" in row:
+        return base64.b64decode(row["path_base64"])
+    return os.fsencode(row["path"])

@@ -1,0 +1,103 @@
+"""MegaDetector's batch output format 1.4, which Timelapse and other camera-trap programs open.
+
+https://lila.science/megadetector-output-format: one JSON object with the images, their detections and the
+meaning of the categories. The Cat Checker judges whole photos, so a detection's box is the whole photo, its
+confidence the score, and its only category the subject.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from checker.decision.operating_point import ThresholdRule
+from checker.folder.report import Row, subject_verdict
+from checker.values import ModelInfo, Verdict
+
+FORMAT_VERSION = "1.4"
+LOWEST_CONFIDENCE = 0.005
+"""A lower score is no detection, as in MegaDetector's own files."""
+_CATEGORY = "1"
+_DIGITS = 6
+_STEP = 1e-6
+_WHOLE_PHOTO = (0.0, 0.0, 1.0, 1.0)
+"""Left, top, width and height, as shares of the photo's."""
+
+
+class BatchResults:
+    """A results file that is written photo by photo; it appears under its name when it is whole."""
+
+    def __init__(self, path: Path, paths: Sequence[str], model_info: ModelInfo, rule: ThresholdRule) -> None:
+        """Begin the file.
+
+        Args:
+            paths: as they were named: photos are told relative to the folder, or what they have in common.
+        Raises:
+            OSError: the file can't be written.
+        """
+        self._path = path
+        self._folder = _common_folder(paths)
+        self._model_info, self._rule = model_info, rule
+        # Rounded down: a score that reaches the threshold must reach it when both are rounded.
+        self._cat_at = round(math.floor(rule.thresholds.cat_at / _STEP) * _STEP, _DIGITS)
+        self._part = path.with_name(f"{path.name}.part")
+        self._file = self._part.open("w", encoding="utf-8")
+        self._file.write('{"images": [')
+        self._separator = "\n"
+
+    def add(self, row: Row) -> None:
+        """Write one photo, from its row of ``--json``."""
+        self._file.write(self._separator + json.dumps(self._image(row), ensure_ascii=False))
+        self._separator = ",\n"
+
+    def close(self) -> None:
+        """End the file, and give it its name."""
+        rest = {
+            "detection_categories": {_CATEGORY: subject_verdict(Verdict.CAT, self._rule.subject.name)},
+            "info": self._info(),
+        }
+        self._file.write("\n], " + json.dumps(rest)[1:] + "\n")
+        self._file.close()
+        self._part.replace(self._path)
+
+    def _image(self, row: Row) -> dict[str, Any]:
+        file = os.path.relpath(row["path"], self._folder).replace(os.sep, "/")
+        if row["score"] is None:
+            return {"file": file, "failure": row["error"], "detections": None}
+        confidence = self._confidence(row)
+        detection = {"category": _CATEGORY, "conf": confidence, "bbox": _WHOLE_PHOTO}
+        return {"file": file, "detections": [detection] if confidence >= LOWEST_CONFIDENCE else []}
+
+    def _confidence(self, row: Row) -> float:
+        """Return the score, on that side of the threshold where the verdict is.
+
+        A wild feline may have a high score and is no cat; programs see the confidence alone.
+        """
+        score = float(row["score"])
+        if row["verdict"] == Verdict.CAT:
+            return score
+        return min(score, round(self._cat_at - _STEP, _DIGITS))
+
+    def _info(self) -> dict[str, Any]:
+        info = self._model_info
+        return {
+            "format_version": FORMAT_VERSION,
+            "detector": f"catloader-{info.model}-{info.runtime}-{info.precision}",
+            "detection_completion_time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+            "detector_metadata": {
+                "typical_detection_threshold": self._cat_at,
+                "conservative_detection_threshold": self._rule.thresholds.not_cat_below,
+                "profile": self._rule.profile_id,
+            },
+        }
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """Return the folder that Timelapse opens: the named one, or the one that all named paths lie in."""
+    folders = [path if os.path.isdir(path) else os.path.dirname(path) or "." for path in paths]  # noqa: PTH112, PTH120
+    return os.path.commonpath([os.path.abspath(folder) for folder in folders])  # noqa: PTH100

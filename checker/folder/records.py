@@ -1,0 +1,50 @@
+"""The files that the folder tool writes beside its output: the one of ``--resume``, and MegaDetector's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from checker.decision.operating_point import ThresholdRule
+from checker.folder.arguments import CheckOptions
+from checker.folder.checkpoint import Checkpoint
+from checker.folder.megadetector import BatchResults
+from checker.folder.report import Row, run_fields
+from checker.folder.skipped import Skipped
+from checker.folder.walk import Found
+from checker.values import ModelInfo
+
+
+class Records:
+    """Both files, where they were asked for. Not thread-safe."""
+
+    def __init__(self, options: CheckOptions, model_info: ModelInfo, rule: ThresholdRule) -> None:
+        """Raises CannotResume and OSError, as the files do."""
+        self._checkpoint = self._results = None
+        if options.resume is not None:
+            self._checkpoint = Checkpoint(options.resume, run_fields(model_info, rule))
+        if options.megadetector is not None:
+            self._results = BatchResults(options.megadetector, options.paths, model_info, rule)
+            for row in self._checkpoint.rows() if self._checkpoint else ():
+                self._results.add(row)
+
+    def new(self, files: Iterable[Found], skipped: Skipped) -> Iterator[Found]:
+        """Yield the files that no earlier run checked; count the others."""
+        for found in files:
+            if self._checkpoint is not None and found.path in self._checkpoint:
+                skipped.known += 1
+            else:
+                yield found
+
+    def add(self, row: Row) -> None:
+        """Write a row to both."""
+        if self._checkpoint is not None:
+            self._checkpoint.add(row)
+        if self._results is not None:
+            self._results.add(row)
+
+    def close(self) -> None:
+        """End both files."""
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+        if self._results is not None:
+            self._results.close()

@@ -1,0 +1,57 @@
+"""Counts of what the folder tool leaves out, for the line at its end."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+_ENDINGS = 5
+"""Endings that are named; the others are counted together."""
+
+
+class Skipped:
+    """What was left out so far. Not thread-safe; its memory does not grow with the files of one ending."""
+
+    def __init__(self) -> None:
+        self._endings: Counter[str] = Counter()
+        self._hidden = self._links = 0
+        self.known = 0
+        """Files that an earlier run checked."""
+
+    def add(self, path: str) -> None:
+        """Count a path that ``walk`` left out."""
+        name = os.path.basename(path)  # noqa: PTH119 - as in walk: a Path for each file costs more
+        if name.startswith("."):
+            self._hidden += 1
+        elif os.path.isdir(path):  # noqa: PTH112 - as above
+            self._links += 1
+        else:
+            self._endings[os.path.splitext(name)[1].lower()] += 1  # noqa: PTH122 - as above
+
+    def line(self) -> str:
+        """Return one line, or nothing where nothing was left out."""
+        parts = []
+        if self._endings:
+            files = _counted(self._endings.total(), "file that is not a photo", "files that are not photos")
+            parts.append(f"{files} ({', '.join(self._named_endings())})")
+        if self._hidden:
+            parts.append(_counted(self._hidden, "hidden file or folder", "hidden files or folders"))
+        if self._links:
+            parts.append(_counted(self._links, "link to a folder", "links to folders"))
+        if self.known:
+            parts.append(_counted(self.known, "file of an earlier run", "files of an earlier run"))
+        return f"Skipped: {', '.join(parts)}\n" if parts else ""
+
+    def _named_endings(self) -> list[str]:
+        named = self._endings.most_common(_ENDINGS)
+        words = [f"{count} {_printable(ending) or 'without an ending'}" for ending, count in named]
+        rest = self._endings.total() - sum(count for _, count in named)
+        return [*words, f"{rest} others"] if rest else words
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
+def _printable(ending: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in ending)

@@ -1,0 +1,79 @@
+"""The file of ``--resume``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from checker.folder.checkpoint import CannotResume, Checkpoint
+from checker.folder.report import Row, json_line
+
+RUN = {"model": "m", "runtime": "torch", "precision": "fp32", "profile": "p", "subject": "house_cat"}
+
+
+def row(path: str, **fields: object) -> Row:
+    return {"path": path, "verdict": "cat", **RUN, **fields}
+
+
+def written(path: Path, *rows: Row) -> Path:
+    path.write_text("".join(map(json_line, rows)), encoding="utf-8")
+    return path
+
+
+def test_files_of_an_earlier_run_are_known_and_new_rows_are_appended(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    first = Checkpoint(path, RUN)
+    first.add(row("a.jpg"))
+    assert path.read_text().count("\n") == 1, "a row is in the file at once"
+    first.close()
+    second = Checkpoint(path, RUN)
+    assert "a.jpg" in second
+    assert "b.jpg" not in second
+    second.add(row("b.jpg"))
+    assert [one["path"] for one in second.rows()] == ["a.jpg", "b.jpg"]
+    second.close()
+
+
+def test_a_line_that_was_being_written_is_cut_off(tmp_path: Path) -> None:
+    path = written(tmp_path / "v", row("a.jpg"), row("b.jpg"))
+    path.write_bytes(path.read_bytes()[:-5])
+    checkpoint = Checkpoint(path, RUN)
+    assert "a.jpg" in checkpoint
+    assert "b.jpg" not in checkpoint
+    checkpoint.add(row("b.jpg"))
+    assert [one["path"] for one in checkpoint.rows()] == ["a.jpg", "b.jpg"]
+    checkpoint.close()
+
+
+def test_a_name_that_is_not_utf_8_is_known_by_its_bytes(tmp_path: Path) -> None:
+    path = written(tmp_path / "v", row("caf\ufffd.jpg", path_base64="Y2Fm6S5qcGc="))
+    checkpoint = Checkpoint(path, RUN)
+    assert os.fsdecode(b"caf\xe9.jpg") in checkpoint
+    assert "caf\ufffd.jpg" not in checkpoint
+    checkpoint.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,verdict\n", r"v, line 1, is no line of --json: choose another file for --resume\."),
+        ('{"path": "a.jpg"}\n', "line 1, is no line of --json"),
+        ("[]\n", "line 1, is no line of --json"),
+        (
+            json_line(row("a.jpg", profile="q")),
+            r"has verdicts of m \(torch fp32, profile q, subject house_cat\), and this run would use m "
+            r"\(torch fp32, profile p, subject house_cat\)",
+        ),
+        (json_line(row("a.jpg")) + json_line(row("b.jpg", subject="dog")), "subject dog"),
+    ],
+)
+def test_another_file_or_another_models_is_refused_and_left_alone(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "v"
+    path.write_text(text)
+    with pytest.raises(CannotResume, match=message):
+        Checkpoint(path, RUN)
+    assert path.read_text() == text
