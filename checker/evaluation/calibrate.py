@@ -119,7 +119,7 @@ def write_profile(profile: Profile, classifier: Classifier, folder: Path) -> Pat
 
 
 def table(profile: Profile) -> str:
-    """Return the operating points as text, one a line."""
+    """Return the operating points as text, one a line, then the rates of each kind of other photo."""
     lines = [
         profile.profile_id,
         f"{'target':13} {'threshold':>9} {'realised':>8} {'95 % interval':>17} {'n':>6} {'recall':>8} "
@@ -137,6 +137,11 @@ def table(profile: Profile) -> str:
                 + recall
                 + ("" if fp32 is None else f"  (fp32: {fp32:.2%})")
             )
+    soft = {point.target: point for point in profile.soft}
+    for point in profile.cat:
+        kinds = {**point.kinds, **(soft[point.target].kinds if point.target in soft else {})}
+        shares = (f"{kind} {share.rate:.2%} ({share.errors} of {share.n})" for kind, share in kinds.items())
+        lines.append(f"called cat at FPR <= {point.target:.2%}: {', '.join(shares)}")
     return "\n".join(lines)
 
 

@@ -58,6 +58,11 @@ def test_a_profile_is_calibrated_and_its_thresholds_fall_with_the_target(tmp_pat
     assert saved is not None
     assert saved.profile_id == profile.profile_id
     lines = table(profile).splitlines()
-    assert len(lines) == 2 + len(profile.cat) + len(profile.not_cat)
-    assert {len(line) for line in lines[1:]} == {len(lines[1])}
+    points = len(profile.cat) + len(profile.not_cat)
+    assert len(lines) == 2 + points + len(profile.cat)
+    assert {len(line) for line in lines[1 : 2 + points]} == {len(lines[1])}
+    dogs = profile.cat[0].kinds["dog"]
+    assert lines[2 + points].startswith(
+        f"called cat at FPR <= 0.50%: dog {dogs.rate:.2%} ({dogs.errors} of {dogs.n})"
+    )
     assert all(set(point.kinds) == {"dog", "other"} for point in profile.cat)
