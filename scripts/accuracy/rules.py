@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.decision.subject import Subject
-from checker.evaluation.statistics import Doubles
+from checker.evaluation.statistics import Doubles, Flags
 from checker.values import Verdict
 from models.catalogue import class_names
 from scripts.accuracy.scores import Scores
@@ -64,6 +64,15 @@ def _catloader(scores: Scores, subject: Subject, max_fpr: float, max_fnr: float)
     if scores.held_out is not None:
         judged[~wild] = scores.held_out
     verdicts = np.array([rule.thresholds.verdict(score).value for score in judged])
-    vetoed = np.array([row.vetoed for row in scores.rows])
-    verdicts[vetoed & (verdicts == Verdict.CAT)] = Verdict.UNSURE
+    verdicts[held_back(scores, judged, rule.thresholds) & (verdicts == Verdict.CAT)] = Verdict.UNSURE
     return Rule(CATLOADER, judged[~wild], verdicts[~wild], verdicts[wild], rule.thresholds)
+
+
+def held_back(scores: Scores, judged: Doubles, thresholds: Thresholds) -> Flags:
+    """Tell which photos are no cats though their score reaches ``cat_at``: contradicted, or soft.
+
+    Args:
+        judged: the scores of all photos, in their order.
+    """
+    vetoed, soft = np.array([(row.vetoed, row.soft) for row in scores.rows]).T
+    return np.asarray(vetoed | (soft & (judged < thresholds.soft_cat_at)))

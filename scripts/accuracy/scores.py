@@ -26,6 +26,8 @@ class PhotoScore:
     """CatLoader's, 0..1."""
     vetoed: bool
     """No score makes it a cat: the labels contradict."""
+    soft: bool
+    """It has little detail or light, and must reach a threshold of its own."""
     wild: bool
     """It looks like a wild feline."""
     best: float
@@ -36,11 +38,12 @@ class PhotoScore:
     facts: Facts
 
     @classmethod
-    def of(cls, decision: Decision, renditions_sha256: str, facts: Facts) -> PhotoScore:
-        """Take the parts of a decision that was made with both thresholds at 0."""
+    def of(cls, decision: Decision, *, soft: bool, renditions_sha256: str, facts: Facts) -> PhotoScore:
+        """Take the parts of a decision that was made with all thresholds at 0."""
         return cls(
             score=decision.score,
             vetoed=decision.verdict is not Verdict.CAT,
+            soft=soft,
             wild=decision.wild_feline,
             best=max(decision.subject_scores[Rendition.PHOTO].values()),
             top=decision.labels[Rendition.PHOTO][0].index,

@@ -114,7 +114,15 @@ class Scorer:
         scores = []
         for i, one in enumerate(readings):
             assert one.facts is not None, "measure() reads every photo"
-            scores.append(PhotoScore.of(rule.decide(measured.evidence[i]), one.sha256, one.facts))
+            evidence = measured.evidence[i]
+            scores.append(
+                PhotoScore.of(
+                    rule.decide(evidence),
+                    soft=bool(evidence.soft),
+                    renditions_sha256=one.sha256,
+                    facts=one.facts,
+                )
+            )
         self.cache.add({photo.digest(): score for photo, score in zip(photos, scores, strict=True)})
         self._measured.append((len(photos), measured.photos_per_s, measured.peak_bytes))
         return scores, measured

@@ -15,6 +15,7 @@ from PIL import Image
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
 from checker.values import Rendition
 from scripts.accuracy.breakdown import members_by_kind
+from scripts.accuracy.rules import held_back
 from scripts.accuracy.run import Compared
 
 SHOWN = 12
@@ -64,8 +65,7 @@ def _data(one: Compared) -> dict[str, Any]:
     judged = np.array([row.score for row in scores.rows])
     judged[~scores.wild] = one.rules[0].scores
     judged = np.round(judged, 6)
-    # A vetoed photo is unsure where its score would make it a cat.
-    called = np.where([row.vetoed for row in scores.rows], -1, judged)
+    called = np.where(held_back(scores, judged, thresholds), -1, judged)
     groups = members_by_kind(scores)
     return {
         "at": thresholds.cat_at,
@@ -95,8 +95,11 @@ def worst_photos(one: Compared, thumbnails: Thumbnails, label: str) -> str:
 def _figure(one: Compared, thumbnails: Thumbnails, place: int, score: float, *, hidden: bool) -> str:
     row = one.scores.rows[place]
     shown = " hidden" if hidden else ""
-    veto = " (vetoed)" if row.vetoed else ""
-    of_verdict = -1 if row.vetoed else round(score, 6)
+    thresholds = one.rules[0].thresholds
+    assert thresholds is not None, "CatLoader's rule has them"
+    too_soft = row.soft and score < thresholds.soft_cat_at
+    veto = " (vetoed)" if row.vetoed else " (soft)" if too_soft else ""
+    of_verdict = -1 if row.vetoed or too_soft else round(score, 6)
     return (
         f'<figure data-score="{of_verdict}"{shown}><img src="{thumbnails.url(place)}" '
         f'width="{CONTACT_PX}" height="{CONTACT_PX}" alt=""><figcaption>{escape(one.scores.names[place])}<br>'

@@ -24,7 +24,13 @@ TABBY, DALMATIAN = 281, 251
 
 
 def photo_score(score: float, **fields: Any) -> PhotoScore:
-    values = {"vetoed": False, "wild": False, "best": score, "top": TABBY if score > 0.5 else DALMATIAN}
+    values = {
+        "vetoed": False,
+        "soft": False,
+        "wild": False,
+        "best": score,
+        "top": TABBY if score > 0.5 else DALMATIAN,
+    }
     return PhotoScore(**{"score": score, **values, "renditions_sha256": "00", "facts": FACTS, **fields})
 
 

@@ -140,18 +140,21 @@ def test_a_photo_that_no_score_makes_a_cat_stays_unsure(browser: Browser, tmp_pa
     one = compared(ERRORS, KINDS)
     rows = list(one.scores.rows)
     rows[100] = replace(rows[100], vetoed=True)  # a dog with a high score
+    rows[101] = replace(rows[101], soft=True, score=0.8)  # one that is blurred
+    one.rules[0].scores[101] = 0.8
     one = replace(one, scores=replace(one.scores, rows=rows))
     photos = [LabelledPhoto(name, "cat", lambda: THUMBNAIL) for name in one.scores.names]
     (tmp_path / "report.html").write_text(report(result_of(one), [one], photos), encoding="utf-8")
     page = browser.new_page()
     page.goto((tmp_path / "report.html").as_uri())
     panel = page.locator(".threshold")
-    expect(panel.locator(".called")).to_have_text(interval(ERRORS - 1, 100))
-    expect(panel.locator(".unsure")).to_have_text("81")  # with those between the thresholds
+    expect(panel.locator(".called")).to_have_text(interval(ERRORS - 2, 100))
+    expect(panel.locator(".unsure")).to_have_text("82")  # with those between the thresholds
     panel.locator("input").fill("-9")
-    expect(panel.locator(".called")).to_have_text(interval(99, 100))
-    expect(panel.locator(".unsure")).to_have_text("1")
+    expect(panel.locator(".called")).to_have_text(interval(98, 100))
+    expect(panel.locator(".unsure")).to_have_text("2")
     expect(page.get_by_text("(vetoed)")).to_be_visible()
+    expect(page.get_by_text("0.8000 (soft)")).to_have_count(1)
     page.close()
 
 

@@ -49,3 +49,16 @@ def test_cross_validated_scores_replace_those_of_the_served_head() -> None:
         ["not_cat", "unsure"],
         ["unsure"],
     )
+
+
+def test_a_soft_picture_is_a_cat_only_from_a_threshold_of_its_own() -> None:
+    at, soft_at = DEFAULT_THRESHOLDS.cat_at, DEFAULT_THRESHOLDS.soft_cat_at
+    rows = [
+        photo_score(at),
+        photo_score(at, soft=True),
+        photo_score(soft_at, soft=True),
+        photo_score(0.001, soft=True),
+    ]
+    scores = scores_of(["cat", "cat", "cat", "not_cat"], rows)
+    catloader = rules(scores, HOUSE_CAT, 0.01, 0.01)[0]
+    assert catloader.verdicts.tolist() == ["cat", "unsure", "cat", "not_cat"]
