@@ -15,7 +15,7 @@ from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, Unr
 from checker.pipeline import check_batch, classify, fetch
 from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
-from checker.values import Claim, Rendition
+from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
 from models.catalogue import resolve
 from tests.support.fakes import FaultySource, StubClassifier, StubRule, claim_of, flat, photo
 
@@ -61,7 +61,7 @@ def test_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Classi
         alone = check_batch([claims[number]], source, lite0, StubRule())[0]
         assert alone.decision == together[number].decision
         assert alone.decision is not None
-        assert alone.batch_size == together[number].batch_size == 2
+        assert alone.batch_size == together[number].batch_size == INPUTS_PER_PHOTO
     scores = {outcome.decision.score for outcome in together if outcome.decision}
     assert len(scores) == 62  # every photo has its own fingerprint
 
@@ -72,9 +72,10 @@ def test_photo_and_thumbnail_are_not_mixed_up() -> None:
     source.add(0, black, white)
     source.add(1, white, black)
     outcomes = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubRule())
-    # The stub's logits are the mean colours, and its score counts the four parts 1, 2, 3 and 4 times.
+    # The stub's logits and features are the mean colours, and its score counts those of the three inputs
+    # 1, 2, 3 and 4, 5, 6 times; the third is the thumbnail.
     scores = [outcome.decision.score for outcome in outcomes if outcome.decision]
-    assert scores == [(3 + 4) * 3 * 255, (1 + 2) * 3 * 255]
+    assert scores == [(3 + 6) * 3 * 255, (1 + 2 + 4 + 5) * 3 * 255]
 
 
 @pytest.mark.parametrize("rendition", list(Rendition))
@@ -111,7 +112,7 @@ def test_out_of_memory_halves_the_batch_until_it_fits(
     classifier = StubClassifier(most=4, fails=ClassifierFailed("out of memory"))
     claims = [claim_of(number) for number in range(7)]
     outcomes = check_batch(claims, source, classifier, StubRule())
-    assert classifier.batches == [14, 6, 2, 4, 8, 4, 4]
+    assert classifier.batches == [21, 9, 3, 6, 3, 3, 12, 6, 3, 3, 6, 3, 3]
     assert all(outcome.decision for outcome in outcomes)
     assert [outcome.claim for outcome in outcomes] == claims
     at_once = check_batch(claims, source, StubClassifier(), StubRule())

@@ -13,7 +13,7 @@ import pytest
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
 from checker.pipeline import LoadedModel
 from checker.service import CheckerService
-from checker.values import Claim, Rendition
+from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
 from models.errors import WeightsMissing
 from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of
 
@@ -84,7 +84,7 @@ def test_drain_checks_every_pending_photo_once_and_counts_them(rig: Rig) -> None
     assert numbers(rig) == list(range(23))
     assert rig.services[0].drain() == 0
     assert rig.loads == 1
-    assert max(rig.classifier.batches) <= 8
+    assert max(rig.classifier.batches) <= 4 * INPUTS_PER_PHOTO
 
 
 def test_start_checks_the_backlog_and_wake_checks_new_photos(rig: Rig) -> None:

@@ -94,8 +94,9 @@ def test_the_pixels_are_normalised_as_the_catalogue_says(inputs: Pixels) -> None
 def test_bf16_is_close_to_fp32(inputs: Pixels) -> None:
     fp32 = TorchClassifier(LITE0, LITE0_PATH, device="cpu").run(inputs).logits
     bf16 = TorchClassifier(LITE0, LITE0_PATH, device="cpu", precision="bf16").run(inputs).logits
-    assert 0 < np.abs(fp32 - bf16).max() < 0.5
-    assert (fp32.argmax(axis=1) == bf16.argmax(axis=1)).mean() > 0.7
+    assert 0 < np.abs(fp32 - bf16)[:, 0].max() < 0.5
+    assert np.abs(fp32 - bf16).max() < 0.8, "a window averages fewer places"
+    assert (fp32.argmax(axis=2) == bf16.argmax(axis=2)).mean() > 0.7
 
 
 @pytest.mark.parametrize("precision", ["auto", "fp32", "bf16"])
