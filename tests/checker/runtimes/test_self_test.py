@@ -167,7 +167,7 @@ def test_another_photo_is_refused(classifier: Classifier, profile: Profile, tmp_
 def test_another_head_is_refused(classifier: Classifier, profile: Profile) -> None:
     """The labels are those measured; the score is not."""
     other = dataclasses.replace(profile, head=Head(bias=-6.0))
-    with pytest.raises(ModelRefused, match="the golden photo.s score is 0"):
+    with pytest.raises(ModelRefused, match="the golden photo's score is 0"):
         self_test(classifier, rule(other))
 
 

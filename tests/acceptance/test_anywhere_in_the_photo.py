@@ -1,0 +1,128 @@
+"""A cat anywhere in the frame counts, and a soft picture without one is not called a cat, on the site."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from PIL import Image, ImageFilter, ImageOps
+
+from catloader.settings import Settings
+from catloader.wiring import load_model
+from checker.evaluation.photos import CAT, NOT_CAT
+from checker.pipeline import LoadedModel, check_batch
+from checker.pixels.renditions import site_renditions
+from checker.testing import InMemoryImageSource
+from checker.values import Claim, Verdict
+from tests.support.photo_sets import PhotoSet
+
+MOST = 40
+"""Photos of either label."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_model(
+        Settings(model="efficientnet_lite0", device="cpu", data_dir=tmp_path_factory.mktemp("data"))
+    )
+
+
+def spread(photo_set: PhotoSet, label: str) -> list[Image.Image]:
+    files = photo_set.files(label)
+    return [Image.open(path).convert("RGB") for path in files[:: max(1, len(files) // MOST)][:MOST]]
+
+
+@pytest.fixture(scope="module")
+def cats(photo_set: PhotoSet) -> list[Image.Image]:
+    return spread(photo_set, CAT)
+
+
+@pytest.fixture(scope="module")
+def others(photo_set: PhotoSet) -> list[Image.Image]:
+    return spread(photo_set, NOT_CAT)
+
+
+def verdicts(model: LoadedModel, pictures: list[Image.Image]) -> Counter[Verdict]:
+    source = InMemoryImageSource()
+    claims = [Claim(number, "token", str(number), str(number), 1) for number in range(len(pictures))]
+    for claim, picture in zip(claims, pictures, strict=True):
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=92)
+        source.put(claim, site_renditions(file.getvalue(), fast=False))
+    counts: Counter[Verdict] = Counter()
+    for start in range(0, len(claims), 4):
+        for outcome in check_batch(claims[start : start + 4], source, model.classifier, model.rule):
+            assert outcome.decision is not None, outcome.error
+            counts[outcome.decision.verdict] += 1
+    return counts
+
+
+Placed = Callable[[Image.Image, Image.Image], Image.Image]
+"""(cat, background) -> picture."""
+
+
+def _at(size: tuple[int, int], side: int, place: tuple[int, int]) -> Placed:
+    def picture(cat: Image.Image, background: Image.Image) -> Image.Image:
+        ground = ImageOps.fit(background, size)
+        ground.paste(ImageOps.fit(cat, (side, side)), place)
+        return ground
+
+    return picture
+
+
+def _a_quarter_of_a_collage(cat: Image.Image, background: Image.Image) -> Image.Image:
+    parts = [background, ImageOps.mirror(background), cat, ImageOps.flip(background)]
+    ground = Image.new("RGB", (1200, 900))
+    for number, part in enumerate(parts):
+        ground.paste(ImageOps.fit(part, (600, 450)), (600 * (number % 2), 450 * (number // 2)))
+    return ground
+
+
+@pytest.mark.parametrize(
+    "placed",
+    [
+        pytest.param(_at((1280, 720), 560, (0, 80)), id="left of 16:9"),
+        pytest.param(_at((720, 1280), 560, (160, 720)), id="bottom of 9:16"),
+        pytest.param(_at((1440, 480), 480, (960, 0)), id="right of 3:1"),
+        pytest.param(_a_quarter_of_a_collage, id="a quarter of a collage"),
+    ],
+)
+def test_a_cat_beside_the_middle_is_not_ruled_out(
+    placed: Placed, model: LoadedModel, cats: list[Image.Image], others: list[Image.Image]
+) -> None:
+    pictures = [placed(cat, others[number % len(others)]) for number, cat in enumerate(cats)]
+    assert verdicts(model, pictures)[Verdict.NOT_CAT] <= max(1, 0.1 * len(cats))
+
+
+def _blurred(picture: Image.Image) -> Image.Image:
+    return picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 60))
+
+
+def _within(side: int) -> Callable[[Image.Image], Image.Image]:
+    return lambda picture: ImageOps.contain(picture, (side, side))
+
+
+def _dark(picture: Image.Image) -> Image.Image:
+    return picture.point(lambda value: value // 8)
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        pytest.param(_blurred, id="out of focus"),
+        pytest.param(_within(32), id="32 px"),
+        pytest.param(_within(64), id="64 px"),
+        pytest.param(_dark, id="dark"),
+    ],
+)
+def test_a_soft_picture_without_a_cat_is_not_called_one(
+    worse: Callable[[Image.Image], Image.Image], model: LoadedModel, others: list[Image.Image]
+) -> None:
+    assert verdicts(model, [worse(picture) for picture in others])[Verdict.CAT] <= 1
+
+
+def test_an_empty_picture_is_no_cat(model: LoadedModel) -> None:
+    empty = [Image.new("RGB", (640, 480), colour) for colour in ("black", "white", "gray", "red")]
+    assert verdicts(model, empty)[Verdict.CAT] == 0
