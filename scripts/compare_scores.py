@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     from catloader.cli.labelled_photos import open_photos
     from catloader.settings import Settings
     from checker.decision.subject import load_subject
-    from checker.evaluation.fit import Examples
+    from checker.evaluation.examples import Examples
     from checker.evaluation.measure import measure
     from checker.evaluation.photos import enough_of_both
     from checker.evaluation.provenance import provenance

@@ -13,7 +13,8 @@ from checker.decision.head import Head, sigmoid
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey
 from checker.decision.subject import Subject
-from checker.evaluation.fit import FEATURE_PENALTY, Examples, cross_fitted, fit, platt, scaled
+from checker.evaluation.examples import Examples
+from checker.evaluation.fit import FEATURE_PENALTY, cross_fitted, fit, platt, scaled
 from checker.evaluation.golden import golden_test
 from checker.evaluation.measure import Measured, measure
 from checker.evaluation.photos import LabelledPhoto

@@ -6,23 +6,17 @@ Deterministic: the same photos and seed give the same head.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from checker.decision.head import Head, Linear, log_odds
-from checker.decision.subject import Subject
-from checker.evaluation.measure import PASTED, Measured
+from checker.decision.head import Doubles, Head, Linear
+from checker.evaluation.examples import Examples, Flags, Indices
+from checker.evaluation.measure import PASTED
 from checker.values import Floats
-
-Doubles = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.int64]
-Strings = npt.NDArray[np.str_]
 
 FEATURE_PENALTY = 150.0
 """L2, on the weights of features scaled to unit spread. docs/decisions/0002-the-score.md has others."""
@@ -34,54 +28,6 @@ _VIEW_WEIGHT = 0.5
 _ROUNDS = 2
 _HARDEST = 3
 """Windows of a photo without the subject that are examples: those that look most like it."""
-PLAIN = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Examples:
-    """Photos and their harder views, as a head sees them. Row i of every array is example i."""
-
-    odds: Doubles
-    """Log-odds of the subject's softmax mass, ``(n, inputs, W)``."""
-    features: Floats
-    """``(n, inputs, W, D)``."""
-    positive: Flags
-    soft: Flags
-    view: Strings
-    """``PLAIN``, ``SOFT`` or ``PASTED``."""
-    photo: Indices
-    """Number of the photo, the same for its views."""
-    kinds: Strings
-
-    @classmethod
-    def of(cls, subject: Subject, measured: Measured) -> Examples:
-        """Collect the photos and views that are no wild felines; ``photo`` counts the plain ones from 0."""
-        known = np.flatnonzero(~measured.wild)
-        number = np.full(len(measured.labels), -1)
-        number[known] = np.arange(len(known))
-        source, view = known, np.full(len(known), PLAIN, dtype="U8")
-        parts = [measured.evidence[known]]
-        if measured.views is not None:
-            rows = np.flatnonzero(~measured.wild[measured.views.photo])
-            source = np.concatenate([source, measured.views.photo[rows]])
-            view = np.concatenate([view, measured.views.view[rows]])
-            parts.append(measured.views.evidence[rows])
-        return cls(
-            odds=np.concatenate([log_odds(part.logits, subject) for part in parts]),
-            features=np.concatenate([part.features for part in parts]),
-            positive=measured.positive[source],
-            soft=np.concatenate([part.soft for part in parts]),
-            view=view,
-            photo=number[source],
-            kinds=measured.kinds[source],
-        )
-
-    def __getitem__(self, selection: Indices | Flags) -> Examples:
-        return Examples(*(getattr(self, field.name)[selection] for field in fields(self)))
-
-    @property
-    def plain(self) -> Flags:
-        return np.asarray(self.view == PLAIN)
 
 
 def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY) -> Head:

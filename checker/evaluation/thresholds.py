@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from checker.decision.head import Doubles
 from checker.decision.profile import OperatingPoint, Rate
-from checker.evaluation.fit import Doubles, Examples, Flags, Indices
+from checker.evaluation.examples import Examples, Flags, Indices
 from checker.evaluation.measure import PASTED
 from checker.evaluation.statistics import rate, recall
 

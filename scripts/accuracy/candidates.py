@@ -8,15 +8,9 @@ from dataclasses import replace
 import numpy as np
 from sklearn.metrics import log_loss
 
-from checker.decision.head import MARGIN, sigmoid
-from checker.evaluation.fit import (
-    FEATURE_PENALTY,
-    Doubles,
-    Examples,
-    fit,
-    head_logits,
-    stratified_folds,
-)
+from checker.decision.head import MARGIN, Doubles, sigmoid
+from checker.evaluation.examples import Examples
+from checker.evaluation.fit import FEATURE_PENALTY, fit, head_logits, stratified_folds
 from checker.evaluation.statistics import auc, recall_at_fpr
 
 TARGETS = (0.003, 0.01, 0.02)

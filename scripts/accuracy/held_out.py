@@ -10,7 +10,8 @@ import numpy as np
 
 from checker.decision.head import sigmoid
 from checker.decision.subject import Subject
-from checker.evaluation.fit import FEATURE_PENALTY, Examples, cross_fitted, platt
+from checker.evaluation.examples import Examples
+from checker.evaluation.fit import FEATURE_PENALTY, cross_fitted, platt
 from checker.evaluation.measure import Measured
 from checker.evaluation.statistics import Doubles
 from checker.evaluation.thresholds import FOLDS

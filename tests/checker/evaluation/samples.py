@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checker.evaluation.fit import PLAIN, Examples
+from checker.evaluation.examples import PLAIN, Examples
 
 FEATURES, INPUTS, WINDOWS = 24, 3, 2
 

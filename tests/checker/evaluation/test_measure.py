@@ -6,7 +6,7 @@ import numpy as np
 
 from checker.decision.subject import SUBJECTS
 from checker.evaluation.data_sets.read import labelled_photos
-from checker.evaluation.fit import Examples
+from checker.evaluation.examples import Examples
 from checker.evaluation.measure import PASTED, SOFT, measure
 from checker.values import INPUTS_PER_PHOTO
 from tests.support.fakes import StubClassifier

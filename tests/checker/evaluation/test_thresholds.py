@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from checker.decision.head import sigmoid
-from checker.evaluation.fit import Examples, Indices, cross_fitted
+from checker.evaluation.examples import Examples, Indices
+from checker.evaluation.fit import cross_fitted
 from checker.evaluation.measure import PASTED, SOFT
 from checker.evaluation.thresholds import FOLDS, Judged, choose_thresholds, judge, threshold_above
 from tests.checker.evaluation.samples import made_up

@@ -1,0 +1,66 @@
+"""The examples that a head is fitted on and judged by: photos and their harder views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from checker.decision.head import Doubles, log_odds
+from checker.decision.subject import Subject
+from checker.evaluation.measure import Measured
+from checker.values import Floats
+
+Flags = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
+Strings = npt.NDArray[np.str_]
+
+PLAIN = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Photos and their harder views, as a head sees them. Row i of every array is example i."""
+
+    odds: Doubles
+    """Log-odds of the subject's softmax mass, ``(n, inputs, W)``."""
+    features: Floats
+    """``(n, inputs, W, D)``."""
+    positive: Flags
+    soft: Flags
+    view: Strings
+    """``PLAIN``, ``SOFT`` or ``PASTED``."""
+    photo: Indices
+    """Number of the photo, the same for its views."""
+    kinds: Strings
+
+    @classmethod
+    def of(cls, subject: Subject, measured: Measured) -> Examples:
+        """Collect the photos and views that are no wild felines; ``photo`` counts the plain ones from 0."""
+        known = np.flatnonzero(~measured.wild)
+        number = np.full(len(measured.labels), -1)
+        number[known] = np.arange(len(known))
+        source, view = known, np.full(len(known), PLAIN, dtype="U8")
+        parts = [measured.evidence[known]]
+        if measured.views is not None:
+            rows = np.flatnonzero(~measured.wild[measured.views.photo])
+            source = np.concatenate([source, measured.views.photo[rows]])
+            view = np.concatenate([view, measured.views.view[rows]])
+            parts.append(measured.views.evidence[rows])
+        return cls(
+            odds=np.concatenate([log_odds(part.logits, subject) for part in parts]),
+            features=np.concatenate([part.features for part in parts]),
+            positive=measured.positive[source],
+            soft=np.concatenate([part.soft for part in parts]),
+            view=view,
+            photo=number[source],
+            kinds=measured.kinds[source],
+        )
+
+    def __getitem__(self, selection: Indices | Flags) -> Examples:
+        return Examples(*(getattr(self, field.name)[selection] for field in fields(self)))
+
+    @property
+    def plain(self) -> Flags:
+        return np.asarray(self.view == PLAIN)
