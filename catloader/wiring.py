@@ -31,6 +31,7 @@ from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
 from checker.ports import WAKE_UP_PATH, Classifier
+from checker.runtimes.loader import ModelLoader
 from checker.runtimes.select import load_checker
 from checker.runtimes.variants import RuntimeRequest
 from checker.service import CheckerService
@@ -178,10 +179,14 @@ def local_url(host: str, port: int) -> str:
 
 
 def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectStore) -> CheckerService:
+    loader = ModelLoader(
+        lambda: resolve_model(settings), lambda: load_subject(settings.subject), runtime_request(settings)
+    )
     return CheckerService(
         queue,
         S3ImageSource(objects),
-        lambda: load_model(settings),
+        loader.load,
+        successors=loader,
         workers=settings.workers,
         batch_photos=settings.batch_photos,
         sweep_s=settings.sweep_s,

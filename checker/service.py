@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from checker.cores import available_cores
 from checker.errors import ModelRefused
@@ -21,6 +21,23 @@ logger = logging.getLogger(__name__)
 _SHORTEST_WAIT_S = 0.25
 
 
+class Successors(Protocol):
+    """What may take over from the model that was loaded first. Thread-safe."""
+
+    @property
+    def why_not_faster(self) -> str:
+        """One plain sentence on the faster variants that do not serve; empty where there are none."""
+        ...
+
+    def next(self) -> LoadedModel | None:
+        """Wait for a better model than the last one; None: there will be none."""
+        ...
+
+    def close(self) -> None:
+        """Make ``next`` return soon."""
+        ...
+
+
 class CheckerService:
     """Checks all due photos of a queue. Every method may be called from any thread.
 
@@ -28,6 +45,7 @@ class CheckerService:
         load: makes the model; runs once, at the first ``start`` or ``drain``. The message of its
             ``ModelRefused`` or ``ModelsError`` becomes the ``reason`` in ``state``.
         workers: threads that decode and classify, and as many that fetch; 0: one per core.
+        successors: models that take over later, while photos are checked (not in ``drain``).
         batch_photos: photos in a micro-batch; see ``checker.workers`` for the memory.
         sweep_s: longest time between two looks at the queue without a wake-up.
     """
@@ -38,6 +56,7 @@ class CheckerService:
         source: ImageSource,
         load: Callable[[], LoadedModel],
         *,
+        successors: Successors | None = None,
         workers: int = 0,
         batch_photos: int = 4,
         sweep_s: float = 15.0,
@@ -45,6 +64,7 @@ class CheckerService:
         self.ready = threading.Event()
         """Set once the model is loaded; never, if it is refused."""
         self._queue, self._load, self._sweep_s = queue, load, sweep_s
+        self._successors = successors
         self._pool = Workers(queue, source, workers=workers or available_cores(), batch_photos=batch_photos)
         self._changed = self._pool.changed
         self._loading = threading.Lock()
@@ -74,15 +94,19 @@ class CheckerService:
         Raises:
             ModelRefused: the model can't be used; nothing was claimed.
         """
-        model = self._model_or_refusal()
+        self._model_or_refusal()
         with self._changed:
             before = self._pool.finished
-            self._pool.wake(model)
+            assert self._model is not None
+            self._pool.wake(self._model)
             self._changed.wait_for(lambda: self._pool.active == 0)
             return self._pool.finished - before
 
     def state(self) -> dict[str, Any]:
-        """Tell ``state``: ``loading``, ``ready``, ``refused`` (with a ``reason``) or ``closed``."""
+        """Tell ``state``: ``loading``, ``ready``, ``refused`` (with a ``reason``) or ``closed``.
+
+        ``why_not_faster`` is there where a faster variant of the model does not serve.
+        """
         if self._closing:
             return {"state": "closed"}
         if self._refusal is not None:
@@ -90,8 +114,10 @@ class CheckerService:
         if self._model is None:
             return {"state": "loading"}
         info = self._model.classifier.model_info
+        reason = self._successors.why_not_faster if self._successors else ""
         return {
             "state": "ready",
+            **({"why_not_faster": reason} if reason else {}),
             "model": info.model,
             "runtime": info.runtime,
             "precision": info.precision,
@@ -105,6 +131,8 @@ class CheckerService:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        if self._successors is not None:
+            self._successors.close()
         ended = self._pool.close(timeout_s)
         if self._thread is not None:
             self._thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -114,18 +142,37 @@ class CheckerService:
     def _run(self) -> None:
         """Sweep until closed (the target of the service's thread)."""
         try:
-            model = self._model_or_refusal()
+            self._model_or_refusal()
         except ModelRefused:
             return
+        if self._successors is not None:
+            threading.Thread(target=self._succeed, args=(self._successors,), daemon=True).start()
         while not self._closing:
             with self._changed:
                 self._woken = False
-                self._pool.wake(model)
+                assert self._model is not None
+                self._pool.wake(self._model)
                 # While one worker is busy only a wake-up matters: it may concern the idle ones.
                 self._changed.wait_for(lambda: self._woken or self._closing or self._pool.active == 0)
             wait_s = self._next_look_s()
             with self._changed:
                 self._changed.wait_for(lambda: self._woken or self._closing, wait_s)
+
+    def _succeed(self, successors: Successors) -> None:
+        """Put each successor in the place of the model before (the target of a thread)."""
+        try:
+            while (model := successors.next()) is not None:
+                with self._changed:
+                    if self._closing:
+                        break
+                    before, self._model = self._model, model
+                    self._pool.wake(model)
+                assert before is not None
+                _log_model("from now on checking", model)
+                self._pool.wait_until_unused(before)
+                before.classifier.close()
+        except Exception:  # the top of this thread; the model before goes on
+            logger.exception("no other variant takes over")
 
     def _next_look_s(self) -> float:
         """Seconds until the next photo or lease is due, at most ``sweep_s``."""
@@ -158,14 +205,19 @@ class CheckerService:
             self._refusal = f"The model could not be loaded: {error}"
             logger.exception("no photo is checked until this is fixed")
         else:
-            info, seconds = self._model.classifier.model_info, time.monotonic() - started_s
-            logger.info(
-                "checking with %s (%s %s, %s); weights %s, loaded in %.1f s",
-                info.model,
-                info.runtime,
-                info.precision,
-                info.device,
-                info.weights_sha256[:8],
-                seconds,
-            )
+            _log_model("checking", self._model, f", loaded in {time.monotonic() - started_s:.1f} s")
             self.ready.set()
+
+
+def _log_model(doing: str, model: LoadedModel, more: str = "") -> None:
+    info = model.classifier.model_info
+    logger.info(
+        "%s with %s (%s %s, %s); weights %s%s",
+        doing,
+        info.model,
+        info.runtime,
+        info.precision,
+        info.device,
+        info.weights_sha256[:8],
+        more,
+    )

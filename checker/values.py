@@ -132,7 +132,8 @@ class ModelInfo:
     device: str
     """The device in use, as the runtime names it: ``cpu``, ``cuda:0 NVIDIA H200``."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Library name -> version, of the libraries that affect the numbers."""
+    """Library -> version, of those that affect the numbers; on a CPU also ``processor``, its instruction
+    sets: ``AVX2 AVX-512 VNNI``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Workers:
         self.finished = 0
         """Photos whose verdict was written by this process."""
         self._wake_ups = 0
+        self._model: LoadedModel | None = None
+        self._classifying: list[LoadedModel] = []
         self._closing = False
         self._in_hand: set[Claim] = set()
         self._pool: ThreadPoolExecutor | None = None
@@ -52,9 +54,13 @@ class Workers:
         return len(self._in_hand)
 
     def wake(self, model: LoadedModel) -> None:
-        """Start every idle worker; busy ones look at the queue once more. Call with ``changed`` held."""
+        """Start every idle worker; busy ones look at the queue once more. Call with ``changed`` held.
+
+        Batches that start from now on are classified by ``model``.
+        """
         if self._closing:
             return
+        self._model = model
         if self._pool is None or self._fetchers is None:
             keep_memory(self._workers)
             self._pool = ThreadPoolExecutor(self._workers, "check")
@@ -65,7 +71,12 @@ class Workers:
         self._wake_ups += 1
         while self.active < self._workers:
             self.active += 1
-            self._pool.submit(self._run, model)
+            self._pool.submit(self._run)
+
+    def wait_until_unused(self, model: LoadedModel) -> None:
+        """Wait until no batch is being classified by ``model``, after another one has taken over."""
+        with self.changed:
+            self.changed.wait_for(lambda: not any(used is model for used in self._classifying))
 
     def close(self, timeout_s: float) -> bool:
         """Finish the batches at work within ``timeout_s`` and release all other claims.
@@ -83,13 +94,13 @@ class Workers:
                 pool.shutdown(wait=False, cancel_futures=True)
         return ended
 
-    def _run(self, model: LoadedModel) -> None:
+    def _run(self) -> None:
         """Work until the queue has nothing due (the target of a worker's thread)."""
         idle = False
         while not idle:
             wake_ups = self._wake_ups
             try:
-                self._check_all_due(model)
+                self._check_all_due()
             except Exception:  # the top of this thread
                 self.paused = True
                 logger.exception("a worker failed; its photos wait for the end of their lease")
@@ -102,7 +113,7 @@ class Workers:
                         self._tally.log()
                     self.changed.notify_all()
 
-    def _check_all_due(self, model: LoadedModel) -> None:
+    def _check_all_due(self) -> None:
         upcoming = self._claim_and_fetch()
         while upcoming is not None:
             claims, fetching = upcoming
@@ -111,7 +122,20 @@ class Workers:
             if self._closing:
                 self._release(claims)
             else:
-                self._settle(pipeline.classify(batch, model.classifier, model.rule))
+                self._settle(self._classify(batch))
+
+    def _classify(self, batch: Sequence[Fetched]) -> list[Outcome]:
+        with self.changed:
+            model = self._model
+            assert model is not None
+            self._classifying.append(model)
+        try:
+            return pipeline.classify(batch, model.classifier, model.rule)
+        finally:
+            with self.changed:
+                self._classifying.remove(model)
+                if model is not self._model:
+                    self.changed.notify_all()
 
     def _claim_and_fetch(self) -> tuple[list[Claim], Future[list[Fetched]]] | None:
         """Claim the next batch and start its fetch; None: nothing is due, or the pool pauses or closes."""

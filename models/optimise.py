@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import fcntl
 import hashlib
 import importlib
 import importlib.metadata
-import sys
+import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from models.openvino_ir import (
     write_manifest,
 )
 from models.openvino_ir import verify as verify_files
+from models.quantise import SETTINGS, quantise
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -44,8 +46,6 @@ MIN_CALIBRATION_PHOTOS = 50
 # torch and OpenVINO add up float32 in different orders: 1e-6 of the largest logit. Any mistake exceeds 1e-2.
 _TOLERANCE = 1e-3
 _PROBES = 4
-_QUANTISATION = "overflow fix, depthwise stem in fp32"
-"""Part of an int8 variant's name and manifest: change it with ``quantise``."""
 
 
 def optimise(
@@ -74,11 +74,18 @@ def optimise(
         )
     photos = np.stack(calibration) if precision == "int8" else None
     photos_sha256 = "" if photos is None else hashlib.sha256(photos.data).hexdigest()
-    made_with = "" if photos is None else f"{_QUANTISATION} {photos_sha256}"
+    made_with = "" if photos is None else f"{SETTINGS} {photos_sha256}"
     source_sha256 = verify(entry, path)
     target = weights_dir / f"{stem(entry, source_sha256, precision, made_with)}.xml"
     if manifest := _verified(target):
         return manifest
+    draft = Manifest(entry.name, precision, entry.preprocessing.key, source_sha256, "", "", {}, target)
+    with _alone(weights_dir):
+        return _verified(target) or _make(entry, path, photos, draft)
+
+
+def _make(entry: Entry, path: Path, photos: Pixels | None, draft: Manifest) -> Manifest:
+    """Make the files of ``draft``; complete it."""
     openvino = _import("openvino")
     made: dict[str, Any] = {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     model = _convert(openvino, entry, path)
@@ -86,13 +93,31 @@ def optimise(
     if photos is not None:
         fp32 = model
         model = quantise(_import("nncf"), fp32, photos)
-        made["calibration"] = {"photos": len(photos), "sha256": photos_sha256}
-        made["quantisation"] = _QUANTISATION
+        made["calibration"] = {"photos": len(photos), "sha256": hashlib.sha256(photos.data).hexdigest()}
+        made["quantisation"] = SETTINGS
         made["against_fp32"] = _compare(_logits(openvino, fp32, photos), _logits(openvino, model, photos))
         packages.append("nncf")
     made["versions"] = {name: importlib.metadata.version(name) for name in packages}
-    manifest = Manifest(entry.name, precision, entry.preprocessing.key, source_sha256, "", "", made, target)
-    return _save(openvino, model, manifest)
+    return _save(openvino, model, dataclasses.replace(draft, made=made))
+
+
+@contextlib.contextmanager
+def _alone(weights_dir: Path) -> Iterator[None]:
+    """Let one process at a time make variants: those that wait find the first one's.
+
+    Raises:
+        OptimiseFailed: the folder can't be made or locked.
+    """
+    try:
+        weights_dir.mkdir(parents=True, exist_ok=True)
+        folder = os.open(weights_dir, os.O_RDONLY)
+    except OSError as error:
+        raise OptimiseFailed(f"{weights_dir} can't be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _verified(target: Path) -> Manifest | None:
@@ -157,43 +182,6 @@ def _add_preprocessing(openvino: Any, model: Any, preprocessing: Preprocessing) 
     normalise.mean([scale * value for value in preprocessing.mean])
     normalise.scale([scale * value for value in preprocessing.std])
     return steps.build()
-
-
-def quantise(nncf: Any, model: Any, photos: Pixels) -> Any:
-    """Quantise weights per channel and activations per tensor, with the same results on every processor.
-
-    ``scripts/compare_int8.py`` compares these settings with others; docs/decisions/0003-openvino.md has its
-    figures.
-
-    Args:
-        model: an OpenVINO model in fp32; not changed.
-        photos: they set the ranges of the activations, and correct biases.
-    """
-    nncf.set_log_level("ERROR")
-    dataset = nncf.Dataset([photo[np.newaxis] for photo in photos])
-    # Without VNNI, x86 adds up two u8 x s8 products in 16 bits, which saturate. With weights of 7 bits they
-    # can't: no logit differs between the two kinds of processor.
-    advanced = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
-    ignored = nncf.IgnoredScope(names=_depthwise_stem(model))
-    with contextlib.redirect_stdout(sys.stderr):  # its progress bars
-        return nncf.quantize(
-            model.clone(),
-            dataset,
-            subset_size=len(photos),
-            ignored_scope=ignored,
-            advanced_parameters=advanced,
-        )
-
-
-def _depthwise_stem(model: Any) -> list[str]:
-    """Name the first convolution and the depthwise one after it; nothing where no such one follows.
-
-    With 7 bits those two cause half of a mobile network's error, and in fp32 they cost no measurable time.
-    In a ResNet, which starts with a large convolution, fp32 there takes a tenth more time for little.
-    """
-    convolutions = [op for op in model.get_ordered_ops() if op.get_type_name().endswith("Convolution")]
-    starts_depthwise = [op.get_type_name() for op in convolutions[:2]] == ["Convolution", "GroupConvolution"]
-    return [op.get_friendly_name() for op in convolutions[:2]] if starts_depthwise else []
 
 
 def _logits(openvino: Any, model: Any, photos: Pixels) -> Floats:

@@ -177,3 +177,28 @@ def test_every_package_always_installed_is_used() -> None:
         canonicalize_name(entry.package) for entry in load_catalogue().values() if entry.package is not None
     }
     assert NEEDED_ALWAYS.keys() - _imported(*PACKAGES).keys() - weights == set()
+
+
+def test_packages_left_out_on_arm_are_in_the_table_of_arm64() -> None:
+    """In the extras of requirements.txt, and in its pins."""
+    arm = {"platform_machine": "aarch64", "sys_platform": "linux"}
+    project = PROJECT["project"]
+    named = [*project["dependencies"], *project["optional-dependencies"]["openvino"]]
+    pinned = re.findall(
+        r"^[\w.-]+==.*?(?= \\$)", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE
+    )
+    left_out = [
+        {
+            requirement.name
+            for requirement in map(Requirement, lines)
+            if requirement.marker
+            and requirement.marker.evaluate({"platform_machine": "x86_64", "sys_platform": "linux"})
+            and not requirement.marker.evaluate(arm)
+        }
+        for lines in (named, pinned)
+    ]
+    assert left_out == [{"cykooz-resizer"}, {"cykooz-resizer"}]
+    operations = (ROOT / "docs/operations.md").read_text("utf-8")
+    table = operations.partition("## ARM64")[2].partition("\n## ")[0]
+    assert "cykooz-resizer" in table
+    assert {"simplejpeg", "openvino", "torch"} <= {Requirement(line).name for line in (*named, *pinned)}

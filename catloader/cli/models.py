@@ -31,7 +31,8 @@ def models() -> None:
 def ls(settings: Settings) -> None:
     """List the models; `*` marks the one in use.
 
-    The variants whose rates are measured are named, fastest first.
+    The variants whose rates are measured are named, fastest first. The model in use is loaded, to tell which
+    of its variants checks on this machine, and why no faster one.
     """
     try:
         in_use = resolve_model(settings)[0].name
@@ -44,6 +45,29 @@ def ls(settings: Settings) -> None:
         state = _measured(settings, entry, path) if path else "no"
         size = round(entry.bytes / 1e6)
         click.echo(f"{mark} {entry.name:<20} {entry.acc1:>6.2f} {size:>5}  {entry.licence:<13} {state}")
+    if in_use:
+        click.echo(_serving(settings))
+
+
+def _serving(settings: Settings) -> str:
+    """Tell which variant of the model in use checks here, and why no faster one."""
+    from catloader.wiring import runtime_request
+    from checker.decision.subject import load_subject
+    from checker.errors import ModelRefused
+    from checker.runtimes.select import choose
+
+    entry, path = resolve_model(settings)
+    try:
+        choice = choose(entry, path, load_subject(settings.subject), runtime_request(settings))
+    except ModelRefused as error:
+        return f"{entry.name} can't check here: {error}"
+    choice.classifier.close()
+    info = choice.classifier.model_info
+    kind = info.versions.get("processor", "")
+    device = f"{info.device}, {kind}" if kind else info.device
+    return " ".join(
+        filter(None, [f"{entry.name} checks here as {choice.variant} ({device}).", choice.why_not_faster])
+    )
 
 
 def _measured(settings: Settings, entry: Entry, path: Path) -> str:

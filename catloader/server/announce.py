@@ -54,6 +54,8 @@ def _announce_model(services: Services, note: str) -> None:
     if state["state"] == "ready":
         variant = f"{state['runtime']} {state['precision']}, {state['device']}"
         say(f"Checking with {state['model']} ({variant}){note}")
+        if reason := state.get("why_not_faster"):
+            say(reason)
 
 
 def _stores(settings: Settings) -> str:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -34,7 +34,8 @@ from checker.folder.skipped import Skipped
 from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
 from checker.pixels.renditions import site_renditions
-from checker.runtimes.select import load_checker
+from checker.runtimes.making import Making
+from checker.runtimes.select import Choice, choose
 from checker.runtimes.variants import RuntimeRequest
 from checker.values import ModelInfo, Rendition
 from models.catalogue import Entry, class_names, resolve
@@ -58,9 +59,10 @@ def check(options: CheckOptions) -> int:
     progress = Progress(sys.stderr, lambda: total[0] if total else None)
     progress.note("loading the model ...")
     try:
-        classifier, rule = load_checker(entry, weights, subject, _request(options))
+        choice = choose(entry, weights, subject, _request(options))
     finally:
         progress.clear()
+    classifier, rule = choice.classifier, choice.rule
     model_info = classifier.model_info
     records, skipped, clock = Records(options, model_info, rule), Skipped(), Clock()
     if sys.stderr.isatty():  # a terminal's progress bar shows a total
@@ -72,9 +74,14 @@ def check(options: CheckOptions) -> int:
         workers=options.workers or available_cores(),
         batch_photos=_MICRO_BATCH_PHOTOS["cpu" if model_info.device == "cpu" else "gpu"],
     )
-    with contextlib.closing(records), contextlib.closing(checks):
+    with (
+        contextlib.closing(records),
+        contextlib.closing(checks),
+        _making(choice, entry, options.weights_dir),
+    ):
         code = _print(checks, model_info, rule, options, records=records, progress=progress, clock=clock)
     sys.stderr.write(skipped.line())
+    sys.stderr.write(report.slower_line(choice.why_not_faster))
     classifier.close()
     return code
 
@@ -99,6 +106,16 @@ def explain(options: ExplainOptions) -> int:
     options.output.write_bytes(png)
     click.echo(f"wrote {options.output}")
     return OK
+
+
+@contextlib.contextmanager
+def _making(choice: Choice, entry: Entry, weights_dir: Path) -> Iterator[None]:
+    """Make a faster variant that is missing meanwhile: the next run uses it, if this one is long enough."""
+    if choice.not_made is None:
+        yield
+        return
+    with contextlib.closing(Making(entry.name, choice.not_made.precision, weights_dir)):
+        yield
 
 
 def _print(

@@ -136,5 +136,10 @@ def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule) -> str:
     return f"{_files(files)}: {counts}{mark}; {seconds:.1f} s, {rate:.0f} a second\n"
 
 
+def slower_line(why_not_faster: str) -> str:
+    """Report why a faster variant did not check; empty if the fastest one did."""
+    return f"{why_not_faster}\n" if why_not_faster else ""
+
+
 def _files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"

@@ -18,6 +18,7 @@ import numpy as np
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
 from checker.runtimes.openvino_import import import_openvino
+from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
@@ -70,6 +71,7 @@ class OpenVinoClassifier:
         self._calls = 0
         self._counting = threading.Lock()
         versions = {name: importlib.metadata.version(name) for name in ("openvino", *LIBRARIES)}
+        versions["processor"] = instruction_sets(cpu_flags())
         self._model_info = ModelInfo(
             model=entry.name,
             weights_sha256=manifest.weights_sha256,

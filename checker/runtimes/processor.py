@@ -1,17 +1,28 @@
-"""The processor's instructions for reduced precision."""
+"""The processor's instruction sets, as far as speed and results depend on them."""
 
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
-# The values of oneDNN's variable without VNNI, bf16 and AMX.
+# The values of oneDNN's variable without VNNI, bf16 and AMX; the first three are without AVX-512 too.
 _PLAIN_ISAS = ("SSE41", "AVX", "AVX2", "AVX512_CORE")
+_INSTRUCTION_SETS = {
+    "AVX2": {"avx2"},
+    "AVX-512": {"avx512f"},
+    "VNNI": {"avx512_vnni", "avx_vnni"},
+    "bf16": {"avx512_bf16", "amx_bf16", "bf16"},
+    "AMX": {"amx_tile"},
+    "NEON": {"asimd"},
+    "dot product": {"asimddp"},
+}
+"""Name -> flags of Linux, any of which shows it. The last two are ARM's."""
 
 
 def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """Read the feature flags of the first core; empty where Linux on x86 does not list them.
+    """Read the feature flags of the first core; empty where Linux does not list them.
 
     OpenVINO and torch compute with oneDNN, so flags beyond its variable ``ONEDNN_MAX_CPU_ISA`` are left out.
     Tests use that for a processor without VNNI.
@@ -20,10 +31,17 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
         lines = cpuinfo.read_text().splitlines()
     except OSError:
         return frozenset()
-    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split()
-    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _PLAIN_ISAS:
-        flags = [flag for flag in flags if not any(part in flag for part in ("vnni", "bf16", "amx"))]
+    listed = (line.partition(":")[2] for line in lines if line.startswith(("flags", "Features")))
+    flags = next(listed, "").split()
+    if (isa := os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()) in _PLAIN_ISAS:
+        beyond = ("vnni", "bf16", "amx") if isa == "AVX512_CORE" else ("vnni", "bf16", "amx", "avx512")
+        flags = [flag for flag in flags if not any(part in flag for part in beyond)]
     return frozenset(flags)
+
+
+def instruction_sets(flags: frozenset[str], machine: str = platform.machine()) -> str:
+    """Name those in use: ``AVX2 AVX-512 VNNI``; the machine's architecture where none is known."""
+    return " ".join(name for name, any_of in _INSTRUCTION_SETS.items() if any_of & flags) or machine
 
 
 def multiplies_bf16(flags: frozenset[str]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from checker.decision.operating_point import ThresholdRule, cat_point
@@ -18,9 +19,10 @@ from checker.errors import ModelRefused
 from checker.ports import Classifier
 from checker.runtimes.batcher import Batcher
 from checker.runtimes.load import load_classifier
+from checker.runtimes.making import can_make
 from checker.runtimes.processor import cpu_flags, saturates_int8
 from checker.runtimes.self_test import SelfTestFailed, self_test
-from checker.runtimes.variants import RuntimeRequest, Variant, variants
+from checker.runtimes.variants import RuntimeRequest, Variant, not_made, variants
 from models.catalogue import Entry, class_names
 
 logger = logging.getLogger(__name__)
@@ -32,12 +34,41 @@ _UNMEASURED = ("fp16", "fp32", "bf16")
 """Preference among variants without a profile: the usual precision of a GPU, then of a CPU."""
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The variant that checks, loaded."""
+
+    classifier: Classifier
+    rule: ThresholdRule
+    variant: Variant
+    not_made: Variant | None
+    """A faster one that ``Making`` can make."""
+    refusals: tuple[str, ...]
+    """For each faster variant on disk, why it does not check: one plain sentence."""
+
+    @property
+    def why_not_faster(self) -> str:
+        """Everything that there is to say; empty where the fastest variant checks."""
+        reasons = list(self.refusals)
+        if self.not_made is not None:
+            reasons.append(f"{self.not_made} is faster than {self.variant}, but is not made yet")
+        return " ".join(f"{reason.removesuffix('.')}." for reason in reasons)
+
+
 def load_checker(
     entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
 ) -> tuple[Classifier, ThresholdRule]:
+    """As ``choose``; the log says why a faster variant is not used."""
+    choice = choose(entry, path, subject, request)
+    for refusal in choice.refusals:
+        logger.warning(refusal)
+    return choice.classifier, choice.rule
+
+
+def choose(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) -> Choice:
     """Load the fastest variant that may check, with its decision rule; its self-test has passed.
 
-    Takes up to seconds. A variant that is refused gives way to the next one, and the log says so.
+    Takes up to seconds. A variant that is refused gives way to the next one.
 
     Args:
         path: the entry's weights.
@@ -46,7 +77,7 @@ def load_checker(
         ModelRefused: no variant that matches the request may check; one plain sentence.
     """
     available: list[Variant] = []
-    refusals: list[tuple[Variant, ModelRefused]] = []
+    refused: list[tuple[Variant, ModelRefused]] = []
     for variant in variants(entry, path, subject, request):
         available.append(variant)
         if variant.profile is None:
@@ -55,16 +86,36 @@ def load_checker(
             _require_rates(variant.profile, request)
             classifier, rule = _load(entry, path, subject, request, variant)
         except ModelRefused as error:
-            refusals.append((variant, error))
+            refused.append((variant, error))
             continue
-        for refused, refusal in refusals:
-            logger.warning(fallback_message(refused, refusal, variant, cpu_flags()))
-        return classifier, rule
-    for refused, refusal in refusals:
-        logger.warning("%s is not used: %s", refused, refusal)
-    if refusals:  # a measured variant that was refused must not run as an unmeasured one
-        raise refusals[-1][1]
-    return _load(entry, path, subject, request, _unmeasured(entry, request, available))
+        unmeasured = [str(faster) for faster in available if faster.profile is None]
+        refusals = (
+            *(fallback_message(*refusal, variant, cpu_flags()) for refusal in refused),
+            *(f"{faster} is not used: its error rates were not measured" for faster in unmeasured),
+        )
+        missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
+        return Choice(classifier, rule, variant, missing, refusals)
+    for refused_variant, refusal in refused:
+        logger.warning("%s is not used: %s", refused_variant, refusal)
+    if refused:  # a measured variant that was refused must not run as an unmeasured one
+        raise refused[-1][1]
+    variant = _unmeasured(entry, request, available)
+    classifier, rule = _load(entry, path, subject, request, variant)
+    missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
+    return Choice(classifier, rule, variant, missing, ())
+
+
+def _not_made(
+    entry: Entry, path: Path, subject: Subject, request: RuntimeRequest, serving: Variant
+) -> Variant | None:
+    for variant in not_made(entry, path, subject, request, serving):
+        try:
+            if variant.profile is not None:
+                _require_rates(variant.profile, request)
+        except ModelRefused:
+            continue
+        return variant if can_make() else None
+    return None
 
 
 def fallback_message(refused: Variant, error: ModelRefused, used: Variant, flags: frozenset[str]) -> str:
@@ -129,6 +180,10 @@ def _load(
         max_fnr=request.max_fnr,
     )
     self_test(classifier, rule, request.profile_folders)
-    if classifier.model_info.device != "cpu":
+    if not _on_cpu(classifier):
         classifier = Batcher(classifier, window_ms=request.batching_window_ms)
     return classifier, rule
+
+
+def _on_cpu(classifier: Classifier) -> bool:
+    return classifier.model_info.device == "cpu"

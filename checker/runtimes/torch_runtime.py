@@ -15,6 +15,7 @@ from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
 from checker.runtimes.prepack import pack
+from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.build import build, fold_batch_norms
 from models.catalogue import Entry, Preprocessing
@@ -92,13 +93,16 @@ class TorchClassifier:
             blank = torch.zeros(1, side, side, 3, dtype=torch.uint8, device=self._device)
             self._graphs = Graphs(self._forward_on_device, blank, cuda_recorder())
         libraries = ["torch", *LIBRARIES] + ["torchcodec"] * (preprocessing.decoder == "nvjpeg")
+        versions = {name: importlib.metadata.version(name) for name in libraries}
+        if not on_gpu:
+            versions["processor"] = instruction_sets(cpu_flags())
         self._model_info = ModelInfo(
             model=entry.name,
             weights_sha256=digest,
             runtime="torch",
             precision=precision,
             device=f"{self._device} {torch.cuda.get_device_name(self._device)}" if on_gpu else "cpu",
-            versions={name: importlib.metadata.version(name) for name in libraries},
+            versions=versions,
         )
 
     @property

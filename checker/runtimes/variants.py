@@ -96,6 +96,31 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
             yield Variant(runtime, precision, manifest, find_profile(key, request.profile_folders))
 
 
+def not_made(
+    entry: Entry, path: Path, subject: Subject, request: RuntimeRequest, serving: Variant
+) -> Iterator[Variant]:
+    """Yield the OpenVINO variants that need no photos, are faster than ``serving``, and are not on disk.
+
+    Those alone that could take over: one that was measured never gives way to one that was not.
+    """
+    if (serving.runtime, serving.precision) not in _ON_CPU or request.decoder != "cpu":
+        return
+    faster = _ON_CPU[: _ON_CPU.index((serving.runtime, serving.precision))]
+    for runtime, precision in faster:
+        if runtime == "torch" or precision == "int8":
+            continue
+        if request.runtime not in ("auto", runtime) or request.precision not in ("auto", precision):
+            continue
+        if precision == "bf16" and not multiplies_bf16(cpu_flags()):
+            continue
+        if _is_on_disk(entry, request.weights_dir, precision):
+            continue
+        key = ProfileKey(verify(entry, path), entry.preprocessing.key, runtime, precision, subject)
+        profile = find_profile(key, request.profile_folders)
+        if profile is not None or (serving.profile is None and precision == serving.precision):
+            yield Variant(runtime, precision, manifest=None, profile=profile)
+
+
 def _weights(
     entry: Entry, path: Path, request: RuntimeRequest, runtime: str, precision: str
 ) -> Sequence[tuple[str, openvino_ir.Manifest | None]]:
@@ -110,6 +135,13 @@ def _weights(
             raise ModelRefused(str(error)) from error
         logger.warning("OpenVINO %s is not used: %s", precision, error)
         return []
+
+
+def _is_on_disk(entry: Entry, weights_dir: Path, precision: str) -> bool:
+    try:
+        return bool(openvino_ir.manifests(entry, weights_dir, precision))
+    except ModelsError:
+        return True  # damaged: the log says so, and what to do
 
 
 def _has_gpu() -> bool:

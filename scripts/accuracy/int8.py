@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from checker.evaluation.provenance import ROOT
-from models.optimise import Pixels, quantise
+from models.quantise import Pixels, quantise
 
 Logits = npt.NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
 from checker.pipeline import LoadedModel
-from checker.service import CheckerService
+from checker.service import CheckerService, Successors
 from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
 from models.errors import WeightsMissing
 from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of
@@ -39,6 +39,7 @@ class Rig:
         self,
         load: Callable[[], LoadedModel] | None = None,
         *,
+        successors: Successors | None = None,
         workers: int = 2,
         batch_photos: int = 4,
         sweep_s: float = NEVER_S,
@@ -47,6 +48,7 @@ class Rig:
             self.queue,
             self.source,
             load or self.load,
+            successors=successors,
             workers=workers,
             batch_photos=batch_photos,
             sweep_s=sweep_s,
@@ -439,3 +441,70 @@ def test_concurrent_drains_check_each_photo_once(rig: Rig) -> None:
     assert numbers(rig) == list(range(50))
     assert rig.loads == 1
     assert rig.queue.largest <= 2 * 2 * 4  # one pool for all drains
+
+
+class OneSuccessor:
+    """Hands over one model once ``made`` is set; fails after that if there is an error to raise."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.made, self.closed, self.asked_again = threading.Event(), threading.Event(), threading.Event()
+        self.classifier = StubClassifier()
+        self.why_not_faster = "It is not made yet."
+        self._error, self._handed_over = error, False
+
+    def next(self) -> LoadedModel | None:
+        if self._handed_over:
+            self.asked_again.set()
+            return None
+        assert self.made.wait(30)
+        self._handed_over = True
+        if self._error is not None:
+            raise self._error
+        self.why_not_faster = ""
+        return LoadedModel(self.classifier, StubRule())
+
+    def close(self) -> None:
+        self.closed.set()
+        self.made.set()
+
+
+def test_a_successor_takes_over_between_two_batches(rig: Rig) -> None:
+    """The batch at work is finished by the model before, which is closed after that."""
+    successor = OneSuccessor()
+    rig.classifier.gate = threading.Event()
+    rig.put(*range(8))
+    service = rig.service(successors=successor, workers=1)
+    service.start()
+    assert rig.classifier.running.wait(30)
+    assert service.state()["why_not_faster"] == "It is not made yet."
+
+    successor.made.set()
+    while "why_not_faster" in service.state():
+        time.sleep(0.01)
+    assert not rig.classifier.closed
+    rig.classifier.gate.set()
+
+    assert rig.queue.finished(8)
+    assert successor.asked_again.wait(30)
+    assert rig.classifier.closed and not successor.classifier.closed
+    assert (sum(rig.classifier.batches), sum(successor.classifier.batches)) == (8, 8)  # two inputs a photo
+    assert numbers(rig) == list(range(8))
+    service.close(5)
+    assert successor.closed.is_set() and successor.classifier.closed
+
+
+def test_a_successor_that_fails_leaves_the_model_before_at_work(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    successor = OneSuccessor(RuntimeError("no memory"))
+    service = rig.service(successors=successor)
+    service.start()
+    assert service.ready.wait(30)
+    successor.made.set()
+    rig.put(1, 2)
+    service.wake()
+    assert rig.queue.finished(2)
+    while "no other variant takes over" not in caplog.messages:
+        time.sleep(0.01)
+    service.close(5)
+    assert sum(rig.classifier.batches) == 4

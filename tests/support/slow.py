@@ -13,6 +13,7 @@ FILES = frozenset(
     {
         "test_calibrate_database.py",
         "test_embedded.py",
+        "test_loader.py",
         "test_objects.py",
         "test_optimise.py",
         "test_real_weights.py",

@@ -24,6 +24,7 @@ from catloader.store.db.schema import check_log, photos
 from catloader.store.db.users import Users
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from checker.runtimes.processor import cpu_flags, instruction_sets
 from models import openvino_ir
 from models.catalogue import entry_named
 
@@ -201,6 +202,8 @@ def test_list_names_the_measured_variants(typed: Run, tmp_path: Path) -> None:
     lite0 = next(line for line in shown.splitlines() if line.startswith("* efficientnet_lite0"))
     assert "yes; measured: openvino int8, " in lite0
     assert lite0.endswith(", torch fp32")
+    kind = instruction_sets(cpu_flags())
+    assert re.search(rf"^efficientnet_lite0 checks here as .* \(cpu, {kind}\)\.", shown, re.MULTILINE)
     assert "nothing measured" in typed("models", "ls", CATCHECK_SUBJECT="dog").output
     weights = tmp_path / "weights"
     weights.mkdir()

@@ -147,3 +147,8 @@ def test_verdicts_are_coloured_on_a_terminal_only() -> None:
     assert report.table_line(ROW, colour=True).startswith("\x1b[32mcat        \x1b[0m 0.993  tabby 20%")
     assert "\x1b" not in report.table_line(ROW)
     assert "\x1b" not in report.table_line({**ROW, "verdict": "not_cat"}, colour=True).replace("\x1b[0m", "")
+
+
+def test_the_reason_why_no_faster_variant_checks_is_a_line_of_its_own() -> None:
+    assert report.slower_line("It is not made yet.") == "It is not made yet.\n"
+    assert report.slower_line("") == ""

@@ -14,6 +14,7 @@ import pytest
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Classifier
 from checker.runtimes.openvino_runtime import OpenVinoClassifier
+from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import Pixels
 from tests.support import openvino_variants
 
@@ -89,6 +90,7 @@ def test_it_is_a_classifier_with_its_model_info(classifier: OpenVinoClassifier) 
     )
     assert port.model_info.weights_sha256 == openvino_variants.ENTRY.sha256
     assert port.model_info.versions["openvino"]
+    assert port.model_info.versions["processor"] == instruction_sets(cpu_flags())
     assert port.preprocessing == openvino_variants.ENTRY.preprocessing
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from checker.runtimes.processor import cpu_flags, multiplies_bf16, saturates_int8
+from checker.runtimes.processor import cpu_flags, instruction_sets, multiplies_bf16, saturates_int8
 
 ZEN_3 = "fpu sse4_2 fma avx avx2"
 CASCADE_LAKE = f"{ZEN_3} avx512f avx512_vnni"
@@ -38,9 +38,24 @@ def test_flags_that_onednn_must_not_use_are_left_out(tmp_path: Path, monkeypatch
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert not multiplies_bf16(cpu_flags(cpuinfo))
     assert saturates_int8(cpu_flags(cpuinfo))
+    assert instruction_sets(cpu_flags(cpuinfo)) == "AVX2"
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
     assert not saturates_int8(cpu_flags(cpuinfo))
 
 
 def test_a_system_without_cpuinfo_has_no_flags(tmp_path: Path) -> None:
     assert cpu_flags(tmp_path / "none") == frozenset()
+
+
+def test_instruction_sets_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    cpuinfo = tmp_path / "cpuinfo"
+    for line, names in (
+        (f"flags : {ZEN_3}", "AVX2"),
+        (f"flags : {CASCADE_LAKE}", "AVX2 AVX-512 VNNI"),
+        (f"flags : {SAPPHIRE_RAPIDS} amx_tile", "AVX2 AVX-512 VNNI bf16 AMX"),
+        ("Features : fp asimd asimddp", "NEON dot product"),
+        ("", "aarch64"),  # macOS lists none
+    ):
+        cpuinfo.write_text(line)
+        assert instruction_sets(cpu_flags(cpuinfo), "aarch64") == names

@@ -17,6 +17,7 @@ from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES, decode
 from checker.runtimes import cuda_graphs
 from checker.runtimes.load import load_classifier
+from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.runtimes.torch_runtime import INPUTS_PER_FORWARD, TorchClassifier
 from checker.values import Pixels
 from models.build import architecture, build
@@ -107,9 +108,8 @@ def test_model_info_names_what_really_ran(precision: str) -> None:
     assert (model_info.model, model_info.weights_sha256) == ("efficientnet_lite0", LITE0.sha256)
     assert (model_info.runtime, model_info.device) == ("torch", "cpu")
     assert model_info.precision == ("fp32" if precision == "auto" else precision)
-    assert dict(model_info.versions) == {
-        name: importlib.metadata.version(name) for name in ("torch", *LIBRARIES)
-    }
+    libraries = {name: importlib.metadata.version(name) for name in ("torch", *LIBRARIES)}
+    assert dict(model_info.versions) == {**libraries, "processor": instruction_sets(cpu_flags())}
 
 
 def test_model_info_has_the_whole_digest_where_the_catalogue_has_eight_digits(tmp_path: Path) -> None:

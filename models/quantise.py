@@ -1,0 +1,52 @@
+"""Quantisation to int8, for processors with and without VNNI. Needs nncf."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+
+SETTINGS = "overflow fix, depthwise stem in fp32"
+"""Part of an int8 variant's name and manifest: change it with ``quantise``."""
+
+
+def quantise(nncf: Any, model: Any, photos: Pixels) -> Any:
+    """Quantise weights per channel and activations per tensor, with the same results on every processor.
+
+    ``scripts/compare_int8.py`` compares these settings with others; docs/decisions/0003-openvino.md has its
+    figures.
+
+    Args:
+        model: an OpenVINO model in fp32; not changed.
+        photos: they set the ranges of the activations, and correct biases.
+    """
+    nncf.set_log_level("ERROR")
+    dataset = nncf.Dataset([photo[np.newaxis] for photo in photos])
+    # Without VNNI, x86 adds up two u8 x s8 products in 16 bits, which saturate. With weights of 7 bits they
+    # can't: no logit differs between the two kinds of processor.
+    advanced = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
+    ignored = nncf.IgnoredScope(names=_depthwise_stem(model))
+    with contextlib.redirect_stdout(sys.stderr):  # its progress bars
+        return nncf.quantize(
+            model.clone(),
+            dataset,
+            subset_size=len(photos),
+            ignored_scope=ignored,
+            advanced_parameters=advanced,
+        )
+
+
+def _depthwise_stem(model: Any) -> list[str]:
+    """Name the first convolution and the depthwise one after it; nothing where no such one follows.
+
+    With 7 bits those two cause half of a mobile network's error, and in fp32 they cost no measurable time.
+    In a ResNet, which starts with a large convolution, fp32 there takes a tenth more time for little.
+    """
+    convolutions = [op for op in model.get_ordered_ops() if op.get_type_name().endswith("Convolution")]
+    starts_depthwise = [op.get_type_name() for op in convolutions[:2]] == ["Convolution", "GroupConvolution"]
+    return [op.get_friendly_name() for op in convolutions[:2]] if starts_depthwise else []
