@@ -42,20 +42,18 @@ def test_children_get_default_signals_where_the_tests_run_in_the_background() ->
 
 
 @pytest.mark.parametrize(
-    ("environment", "has", "served"),
+    ("environment", "has", "exactly"),
     [
-        ({}, {"avx2", "avx512f", "avx512_vnni"}, ("openvino", "int8")),
-        ({}, {"avx2", "avx_vnni"}, ("openvino", "int8")),
-        ({}, {"avx2", "avx512f"}, ("torch", "fp32")),
-        ({}, {"avx2"}, ("torch", "fp32")),
-        (processor.AVX2_ONLY, {"avx2", "avx512f", "avx512_vnni"}, ("torch", "fp32")),
-        ({"ONEDNN_MAX_CPU_ISA": "avx2_vnni"}, {"avx2", "avx_vnni"}, ("openvino", "int8")),
+        ({}, {"avx2", "avx512f", "avx512_vnni"}, True),
+        ({}, {"avx2", "avx_vnni"}, True),
+        ({}, {"avx2", "avx512f"}, False),
+        ({}, {"avx2"}, False),
+        (processor.AVX2_ONLY, {"avx2", "avx512f", "avx512_vnni"}, False),
+        ({"ONEDNN_MAX_CPU_ISA": "avx2_vnni"}, {"avx2", "avx_vnni"}, True),
     ],
 )
-def test_int8_is_expected_only_with_vnni(
-    environment: dict[str, str], has: set[str], served: tuple[str, str]
-) -> None:
-    assert processor.served_variants(environment, has, "x86_64") == {served}
+def test_only_vnni_adds_up_bytes_exactly(environment: dict[str, str], has: set[str], exactly: bool) -> None:
+    assert processor.adds_up_bytes_exactly(environment, has) == exactly
 
 
 @pytest.mark.parametrize("environment", processor.KINDS, ids=processor.KIND_NAMES)

@@ -75,14 +75,8 @@ print(json.dumps({"code": code, "core_s": used.ru_utime + used.ru_stime, "peak_b
 """
 
 
-_FALLBACK = (
-    "OpenVINO int8 gives different results on this processor, so torch fp32 is used instead (slower). "
-    "Nothing to do."
-)
-
-
 @pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
-def test_out_of_the_box_the_first_verdict_is_calibrated_and_from_int8_where_it_is_exact(
+def test_out_of_the_box_the_first_verdict_is_calibrated_and_from_int8_on_every_kind(
     tmp_path: Path, kind: dict[str, str]
 ) -> None:
     (photo,) = (one.path for one in demo_photos(tmp_path) if one.name == "chelsea.png")
@@ -91,8 +85,7 @@ def test_out_of_the_box_the_first_verdict_is_calibrated_and_from_int8_where_it_i
     assert done.returncode == 0, done.stderr
     row, told = map(json.loads, done.stdout.splitlines())
     assert (row["verdict"], row["calibrated"]) == ("cat", True)
-    assert (row["runtime"], row["precision"]) in served_variants({**os.environ, **kind})
-    assert (_FALLBACK in done.stderr) == (row["precision"] != "int8"), done.stderr
+    assert (row["runtime"], row["precision"]) in served_variants()
     if row["precision"] == "int8":
         _assert_frugal(told)
 

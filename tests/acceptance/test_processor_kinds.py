@@ -48,7 +48,7 @@ def test_demo_verdicts_are_right(kind: dict[str, str]) -> None:
     assert "7 of 7 verdicts are right." in done.stdout
     decided_by = {
         f"Decided by efficientnet_lite0 ({runtime}, {precision}, cpu)."
-        for runtime, precision in served_variants({**os.environ, **kind})
+        for runtime, precision in served_variants()
     }
     assert decided_by & set(done.stdout.splitlines())
 
