@@ -47,14 +47,14 @@ def _soft(picture: Image.Image, view: str, strength: float) -> Pixels:
 def pasted(inputs: Pixels, other: Pixels, generator: np.random.Generator) -> Pixels:
     """Return a photo's inputs with another photo, small, in one of the photo's ends.
 
-    The paste covers a tenth to two thirds of the square, and lies at an edge as often as not.
+    The paste covers a fifth to two thirds of the square, and lies at an edge as often as not.
 
     Args:
         inputs: of the photo that is the background.
         other: one square of the photo that is pasted, ``(S, S, 3)``.
     """
     side = inputs.shape[1]
-    small_px = int(side * generator.uniform(0.1, 0.66) ** 0.5)
+    small_px = int(side * generator.uniform(0.2, 0.66) ** 0.5)
     small = np.asarray(Image.fromarray(other).resize((small_px, small_px), Image.Resampling.BICUBIC))
     left, top = ((side - small_px) * _place(generator) for _ in range(2))
     result = inputs.copy()

@@ -34,7 +34,7 @@ def test_all_views_but_compressed_ones_are_soft_pictures(view: str, expected: bo
     assert (np.mean(made) > 0.5) == expected
 
 
-def test_a_pasted_photo_lies_in_one_end_and_covers_a_tenth_to_two_thirds_of_it() -> None:
+def test_a_pasted_photo_lies_in_one_end_and_covers_a_fifth_to_two_thirds_of_it() -> None:
     shares, ends = [], set()
     for seed in range(60):
         result = pasted(BACKGROUND, CAT, np.random.default_rng(seed))
@@ -44,6 +44,6 @@ def test_a_pasted_photo_lies_in_one_end_and_covers_a_tenth_to_two_thirds_of_it()
         ends.add(int(end))
         shares.append(float(changed[end].mean()))
     assert ends == {0, 1}
-    assert 0.05 < min(shares) < 0.2
+    assert 0.1 < min(shares) < 0.3
     assert 0.5 < max(shares) < 0.7
     assert (BACKGROUND == 7).all()
