@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from typing import Any
 
@@ -25,7 +26,8 @@ def quantise(nncf: Any, model: Any, photos: Pixels) -> Any:
         model: an OpenVINO model in fp32; not changed.
         photos: they set the ranges of the activations, and correct biases.
     """
-    nncf.set_log_level("ERROR")
+    # Not nncf.set_log_level, which changes the level of this process's own handlers too.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     dataset = nncf.Dataset([photo[np.newaxis] for photo in photos])
     # Without VNNI, x86 adds up two u8 x s8 products in 16 bits, which saturate. With weights of 7 bits they
     # can't: no logit differs between the two kinds of processor.
