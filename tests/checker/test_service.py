@@ -487,7 +487,7 @@ def test_a_successor_takes_over_between_two_batches(rig: Rig) -> None:
     assert rig.queue.finished(8)
     assert successor.asked_again.wait(30)
     assert rig.classifier.closed and not successor.classifier.closed
-    assert (sum(rig.classifier.batches), sum(successor.classifier.batches)) == (8, 8)  # two inputs a photo
+    assert (sum(rig.classifier.batches), sum(successor.classifier.batches)) == (4 * INPUTS_PER_PHOTO,) * 2
     assert numbers(rig) == list(range(8))
     service.close(5)
     assert successor.closed.is_set() and successor.classifier.closed
@@ -507,4 +507,4 @@ def test_a_successor_that_fails_leaves_the_model_before_at_work(
     while "no other variant takes over" not in caplog.messages:
         time.sleep(0.01)
     service.close(5)
-    assert sum(rig.classifier.batches) == 4
+    assert sum(rig.classifier.batches) == 2 * INPUTS_PER_PHOTO

@@ -93,7 +93,7 @@ def test_every_photo_gets_its_verdict_and_its_log_row(site: Site) -> None:
     assert [row.photo_id for row in rows] == site.ids
     for row, photo in zip(rows, photo_rows, strict=True):
         assert (row.photo_sha256, row.thumbnail_sha256) == (photo.sha256, photo.thumbnail_sha256)
-        assert (row.batch_size, row.attempt, row.error) == (2, 1, None)
+        assert (row.batch_size, row.attempt, row.error) == (INPUTS_PER_PHOTO, 1, None)
         assert set(row.ms) == {"fetch", "decode", "classify", "total"}
         assert row.weights_sha256.startswith("57934424")
         assert photo.claim_token is None
