@@ -154,11 +154,11 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
     assert result.exit_code == 0
     cat, other, *summary = result.output.splitlines()
     assert re.fullmatch(r"photo +\d+ +cat \d\.\d+ -> not_cat \d\.\d+  a person says cat", cat)
-    assert re.fullmatch(r"photo +\d+  not_cat \d\.\d+ -> +cat \d\.\d+", other)
+    assert re.fullmatch(r"photo +\d+  not_cat \d\.\d+ -> +unsure \d\.\d+", other)
     assert [" ".join(line.split()) for line in summary] == [
         "2 photos compared: 1 would move towards cat, 1 away from it.",
         "cat -> not_cat 1",
-        "not_cat -> cat 1",
+        "not_cat -> unsure 1",
         "Where people decided: 1 would become wrong, 0 right.",
     ]
     sample = on_site("models", "shadow", "efficientnet_lite2", "--sample", "1", **rates).output
@@ -294,12 +294,14 @@ def _broken_profile(folder: Path) -> Path:
 
 
 def _contrary_profile(folder: Path) -> None:
-    """Write a profile by which Lite2 calls every cat not_cat, and everything else cat."""
+    """Write a profile by which Lite2 calls every cat not_cat and is unsure of the rest: no label says cat."""
     profile = json.loads(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json").read_text())
     lite2 = entry_named("efficientnet_lite2")
     profile["key"] |= {"weights_sha256": lite2.sha256, "preprocessing": lite2.preprocessing.key}
-    profile |= {"golden": {}, "head": {"bias": 0.0, "mass": [-0.5, -0.5]}}
-    for point in profile["cat"] + profile["not_cat"]:
+    whole, window = {"bias": 0.0, "mass": -2.0}, {"bias": 0.0, "mass": 0.0}
+    head = {"bias": 0.0, "slope": 1.0, "margin": 1000.0, "whole": whole, "window": window}
+    profile |= {"golden": {}, "head": head}
+    for point in profile["cat"] + profile["soft"] + profile["not_cat"]:
         point["threshold"] = 0.5
     folder.mkdir()
     (folder / "contrary.json").write_text(json.dumps(profile))

@@ -24,7 +24,7 @@ from catloader.wiring import load_model
 from checker.pipeline import LoadedModel
 from checker.ports import ImageSource
 from checker.service import CheckerService
-from checker.values import Claim, Rendition
+from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
 from tests.support.rows import some_user
 
 PICTURES = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "camera.png", "moon.png")
