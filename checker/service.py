@@ -22,7 +22,7 @@ _SHORTEST_WAIT_S = 0.25
 
 
 class Successors(Protocol):
-    """What may take over from the model that was loaded first. Thread-safe."""
+    """Supplies the models that may take over from the one that was loaded first. Thread-safe."""
 
     @property
     def why_not_faster(self) -> str:

@@ -33,7 +33,7 @@ INPUTS_PER_PHOTO = 3
 
 
 class Reason(StrEnum):
-    """Why a photo is ``unsure`` whose score says "cat"."""
+    """The reason why a photo is ``unsure`` although its score says "cat"."""
 
     WILD_FELINE = "wild_feline"
     """It looks even more like a lion, a tiger or another wild feline."""

@@ -36,7 +36,7 @@ class LabelledPhoto:
     read: Callable[[], Mapping[Rendition, bytes]]
     """Return both renditions as the site stores them: JPEGs. Raises ``UnusablePhotos``."""
     kind: str | None = None
-    """What is shown, in lower case: ``dog``, ``thing or scene``. Rates are told for each kind."""
+    """The subject of the photo, in lower case: ``dog``, ``thing or scene``. Rates are told for each kind."""
     source_sha256: Callable[[], str] | None = None
     """Return the digest of what the renditions are made of, in less time than they take."""
 

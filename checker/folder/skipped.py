@@ -10,7 +10,7 @@ _ENDINGS = 5
 
 
 class Skipped:
-    """What was left out so far. Not thread-safe; its memory does not grow with the files of one ending."""
+    """Counts what was left out. Not thread-safe; its memory does not grow with the files of one ending."""
 
     def __init__(self) -> None:
         self._endings: Counter[str] = Counter()

@@ -49,7 +49,9 @@ def _shapes(entry: Entry) -> dict[str, tuple[int, ...]]:
         try:
             with torch.device("meta"):  # no memory, no random numbers
                 state = architecture(entry.architecture).state_dict()
-        except NotImplementedError:  # RegNet computes its widths with tensors
+        except (
+            NotImplementedError
+        ):  # torch's meta device has no values, and RegNet computes its widths with some
             state = architecture(entry.architecture).state_dict()
     except PackageMissing:  # what can't be built here can't be recognised by its shapes either
         return {}

@@ -20,7 +20,7 @@ Texts = npt.NDArray[np.str_]
 
 @dataclass(frozen=True, slots=True)
 class PhotoScore:
-    """What one variant makes of one photo, whatever the thresholds are."""
+    """The result of one variant for one photo, whatever the thresholds are."""
 
     score: float
     """CatLoader's, 0..1."""

@@ -28,7 +28,7 @@ class CheckRecord:
     not_cat_below: float | None
     subject: str | None
     reason: str | None
-    """Why the verdict is unsure although the score says "cat"; see ``checker.values.Reason``."""
+    """A ``checker.values.Reason``: set where the verdict is unsure although the score says "cat"."""
     wild_feline: bool | None
     profile_id: str | None
     model: str | None
