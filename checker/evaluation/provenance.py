@@ -14,19 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from checker.runtimes.processor import instruction_names
+
 ROOT = Path(__file__).resolve().parents[2]
 _CODE = ("checker", "models", "scripts")
 """Paths in the checkout that every figure depends on."""
-_INSTRUCTIONS = {
-    "AVX2": r"avx2",
-    "AVX-512": r"avx512f",
-    "VNNI": r"avx512_vnni|avx_vnni",
-    "bf16": r"avx512_bf16|amx_bf16|bf16",
-    "AMX": r"amx_tile",
-    "NEON": r"asimd",
-    "dot product": r"asimddp",
-}
-"""Name -> flag in /proc/cpuinfo, of the instructions that speed and int8 results depend on."""
 
 
 def provenance(*code: str) -> dict[str, Any]:
@@ -105,9 +97,5 @@ def processor(cpuinfo: str) -> dict[str, Any]:
     flags = (facts.get("flags") or facts.get("Features", "")).split()
     return {
         "processor": name,
-        "instructions": [
-            kind
-            for kind, pattern in _INSTRUCTIONS.items()
-            if any(re.fullmatch(pattern, flag) for flag in flags)
-        ],
+        "instructions": instruction_names(flags),
     }

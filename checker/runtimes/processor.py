@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Collection
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -41,7 +42,12 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 def instruction_sets(flags: frozenset[str], machine: str = platform.machine()) -> str:
     """Name those in use: ``AVX2 AVX-512 VNNI``; the machine's architecture where none is known."""
-    return " ".join(name for name, any_of in _INSTRUCTION_SETS.items() if any_of & flags) or machine
+    return " ".join(instruction_names(flags)) or machine
+
+
+def instruction_names(flags: Collection[str]) -> list[str]:
+    """List the instruction sets that speed and int8 results depend on."""
+    return [name for name, any_of in _INSTRUCTION_SETS.items() if not any_of.isdisjoint(flags)]
 
 
 def multiplies_bf16(flags: frozenset[str]) -> bool:
