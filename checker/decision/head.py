@@ -16,9 +16,10 @@ from checker.values import Evidence, Floats
 
 Doubles = npt.NDArray[np.float64]
 
-MARGIN = 3.0
-"""Log-odds. With a smaller one more dogs pass by a single window, so that the threshold rises and loses cats;
-with a larger one, cats that fill a tenth of the photo are ruled out."""
+KNEE, BEYOND = -3.0, 0.3
+"""Log-odds up to which a window counts in full, and the share that counts of what is above. With a higher
+knee or share more dogs pass by a single window, so that the threshold rises and loses cats; with a lower
+one, small cats are not found. docs/decisions/0002-the-score.md has the figures."""
 CLIP = 30.0
 """Bound of the log-odds: more carries no information, and one class alone must not outweigh all else."""
 
@@ -86,14 +87,15 @@ class Head:
     """Two logistic regressions, fitted by the calibration: over whole model inputs, and over their windows.
 
     ``whole``, averaged over a photo's inputs, tells well what the photo as a whole shows; ``window``, in the
-    window where it is highest, finds a small subject anywhere in it. Their mean decides what is the subject;
-    what only the window finds is at least not ruled out:
-    score = sigmoid(bias + slope * max((whole + window) / 2, window - margin)).
+    window where it is highest, finds a small subject anywhere in it, and more dogs that look like one. So
+    what only a window finds is not ruled out, and is the subject if the window is far more certain than the
+    whole must be: score = sigmoid(bias + slope * max(whole, bent(window))), see ``combined``.
     """
 
     whole: Linear = Linear()
     window: Linear = Linear()
-    margin: float = MARGIN
+    knee: float = KNEE
+    beyond: float = BEYOND
     slope: float = 1.0
     bias: float = 0.0
 
@@ -114,14 +116,23 @@ class Head:
         """
         whole = self.whole.logits(odds[..., 0], features[..., 0, :]).mean(axis=-1)
         window = self.window.logits(odds, features).max(axis=(-2, -1))
-        z = np.maximum(0.5 * (whole + window), window - self.margin)
-        return np.asarray(self.bias + self.slope * z)
+        return self.combined(whole, window)
+
+    def combined(self, whole: Doubles, window: Doubles) -> Doubles:
+        """Combine the log-odds of the whole with those of the best window.
+
+        The window's are bent at ``knee``: of what is above, the share ``beyond`` counts.
+        """
+        above = np.maximum(window - self.knee, 0.0)
+        bent = np.minimum(window, self.knee) + self.beyond * above
+        return np.asarray(self.bias + self.slope * np.maximum(whole, bent), dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "bias": self.bias,
             "slope": self.slope,
-            "margin": self.margin,
+            "knee": self.knee,
+            "beyond": self.beyond,
             "whole": self.whole.to_json(),
             "window": self.window.to_json(),
         }
@@ -131,7 +142,8 @@ class Head:
         return cls(
             whole=Linear.from_json(data["whole"]),
             window=Linear.from_json(data["window"]),
-            margin=float(data["margin"]),
+            knee=float(data["knee"]),
+            beyond=float(data["beyond"]),
             slope=float(data["slope"]),
             bias=float(data["bias"]),
         )

@@ -21,7 +21,7 @@ from checker.errors import ModelRefused
 from checker.values import ModelInfo
 from models.catalogue import Preprocessing
 
-FORMAT = 2
+FORMAT = 3
 
 
 def digest(value: Any) -> str:

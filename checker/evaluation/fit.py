@@ -104,8 +104,7 @@ def head_logits(head: Head, examples: Examples) -> Doubles:
     n = len(examples.odds)
     whole = _window_logits(head.whole, examples.odds[..., 0], examples.features[..., 0, :]).mean(axis=1)
     window = _window_logits(head.window, examples.odds, examples.features).reshape(n, -1).max(axis=1)
-    z = np.maximum(0.5 * (whole + window), window - head.margin)
-    return np.asarray(head.bias + head.slope * z, dtype=np.float64)
+    return head.combined(whole, window)
 
 
 def cross_fitted(

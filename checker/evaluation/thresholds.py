@@ -28,7 +28,7 @@ def threshold_above(logits: Doubles, target: float) -> float:
 
     A plain quantile this far out would rest on two or three photos. So the highest tenth is taken as an
     exponential tail (the usual one of log-odds), and its slope is lengthened by one standard error to stay on
-    the safe side.
+    the safe side. Where the tail is longer than that, the plain quantile is the higher one, and holds.
     """
     falling = np.sort(logits)[::-1]
     tail = max(int(len(falling) * TAIL_SHARE), 2)
@@ -36,7 +36,8 @@ def threshold_above(logits: Doubles, target: float) -> float:
         raise ValueError(f"{len(falling)} photos are too few to choose a threshold from")
     start = float(falling[tail])
     slope = float((falling[:tail] - start).mean()) * (1 + 1 / math.sqrt(tail))
-    return start + slope * math.log(tail / (len(falling) * target))
+    by_tail = start + slope * math.log(tail / (len(falling) * target))
+    return max(by_tail, float(np.nextafter(falling[int(len(falling) * target)], math.inf)))
 
 
 @dataclass(frozen=True, slots=True)

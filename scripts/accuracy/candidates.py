@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.metrics import log_loss
 
-from checker.decision.head import MARGIN, Doubles, sigmoid
+from checker.decision.head import BEYOND, KNEE, Doubles, sigmoid
 from checker.evaluation.examples import Examples
 from checker.evaluation.fit import FEATURE_PENALTY, fit, head_logits, stratified_folds
 from checker.evaluation.statistics import auc, recall_at_fpr
@@ -19,9 +19,12 @@ Score = Callable[[Examples, Examples], Doubles]
 """(photos to fit on, photos to judge) -> logits of the latter."""
 
 
-def _fitted(*, margin: float = MARGIN, features: bool = True, penalty: float = FEATURE_PENALTY) -> Score:
+def _fitted(
+    *, knee: float = KNEE, beyond: float = BEYOND, features: bool = True, penalty: float = FEATURE_PENALTY
+) -> Score:
     def score(train: Examples, test: Examples) -> Doubles:
-        return head_logits(replace(fit(train, features=features, penalty=penalty), margin=margin), test)
+        head = fit(train, features=features, penalty=penalty)
+        return head_logits(replace(head, knee=knee, beyond=beyond), test)
 
     return score
 
@@ -44,8 +47,8 @@ CANDIDATES: dict[str, Score] = {
     "probe, whole inputs": _whole,
     "probe, best window": _window,
     "probe, both": _fitted(),
-    "  ... margin 1": _fitted(margin=1.0),
-    "  ... margin 6": _fitted(margin=6.0),
+    "  ... knee -1": _fitted(knee=-1.0),
+    "  ... half counts beyond": _fitted(beyond=0.5),
     "  ... penalty 30": _fitted(penalty=30.0),
     "  ... penalty 500": _fitted(penalty=500.0),
 }

@@ -299,7 +299,7 @@ def _contrary_profile(folder: Path) -> None:
     lite2 = entry_named("efficientnet_lite2")
     profile["key"] |= {"weights_sha256": lite2.sha256, "preprocessing": lite2.preprocessing.key}
     whole, window = {"bias": 0.0, "mass": -2.0}, {"bias": 0.0, "mass": 0.0}
-    head = {"bias": 0.0, "slope": 1.0, "margin": 1000.0, "whole": whole, "window": window}
+    head = {"bias": 0.0, "slope": 1.0, "knee": -1000.0, "beyond": 0.0, "whole": whole, "window": window}
     profile |= {"golden": {}, "head": head}
     for point in profile["cat"] + profile["soft"] + profile["not_cat"]:
         point["threshold"] = 0.5

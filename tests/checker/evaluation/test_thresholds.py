@@ -42,6 +42,15 @@ def test_a_chosen_threshold_keeps_its_rate_on_unseen_photos(target: float) -> No
     assert np.mean(np.array(realised) <= target) >= 0.6
 
 
+@pytest.mark.parametrize("target", [0.005, 0.01])
+def test_a_few_photos_far_above_the_others_raise_the_threshold(target: float) -> None:
+    """Some dogs look like cats to the model: their tail is longer than that of the rest."""
+    logits = np.random.default_rng(8).logistic(size=1000)
+    logits[:12] += 12
+    called = int((logits >= threshold_above(logits, target)).sum())
+    assert called == 1000 * target
+
+
 def test_the_target_holds_for_the_worst_kind_and_not_for_the_mixture() -> None:
     examples = made_up(2000, seed=11)
     logits = examples.odds.mean(axis=(1, 2))
