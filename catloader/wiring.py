@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from pathlib import Path
 
 from pydantic import SecretStr
 
 from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off
-from catloader.checks.promotion import resolve_model
+from catloader.checks.promotion import better_model, models_in_force, resolve_model
+from catloader.checks.runtime_request import profile_folders, runtime_request
 from catloader.checks.signatures import Signer, new_secret
 from catloader.deletion import DeletionWorker
 from catloader.errors import StartupError
@@ -27,13 +27,12 @@ from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
+from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
 from checker.ports import WAKE_UP_PATH, Classifier
 from checker.runtimes.loader import ModelLoader
 from checker.runtimes.select import load_checker
-from checker.runtimes.variants import RuntimeRequest
 from checker.service import CheckerService
 
 
@@ -90,11 +89,12 @@ def build_object_store(settings: Settings) -> ObjectStore:
     )
 
 
-def build(settings: Settings, *, checker: bool | None = None) -> Services:
+def build(settings: Settings, *, checker: bool | None = None, fetch: bool = False) -> Services:
     """Make everything, start nothing.
 
     Args:
         checker: make a checker for this process; None: as ``settings.dispatch`` demands.
+        fetch: let the checker fetch a better model, as ``settings.fetch`` demands.
 
     Raises:
         StartupError: no S3 server is set (``catloader serve`` starts the embedded one).
@@ -120,7 +120,7 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
     )
     ledger, check_log = Deletions(engine), CheckLog(engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
-    service = _checker_service(settings, queue, objects) if checker else None
+    service = _checker_service(settings, queue, objects, fetch=fetch) if checker else None
     return Services(
         settings=settings,
         secret_key=_secret(settings.secret_key, settings, "secret-key"),
@@ -178,9 +178,14 @@ def local_url(host: str, port: int) -> str:
     return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
-def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectStore) -> CheckerService:
+def _checker_service(
+    settings: Settings, queue: SqlCheckQueue, objects: ObjectStore, *, fetch: bool
+) -> CheckerService:
     loader = ModelLoader(
-        lambda: resolve_model(settings), lambda: load_subject(settings.subject), runtime_request(settings)
+        lambda: models_in_force(settings),
+        lambda: load_subject(settings.subject),
+        runtime_request(settings),
+        worth_fetching=lambda: better_model(settings) if fetch else None,
     )
     return CheckerService(
         queue,
@@ -208,25 +213,3 @@ def load_classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdR
     """As ``load_model``, typed for callers that use the thresholds or the profile."""
     entry, path = resolve_model(settings)
     return load_checker(entry, path, load_subject(settings.subject), runtime_request(settings))
-
-
-def runtime_request(settings: Settings) -> RuntimeRequest:
-    """Collect the settings that select a runtime."""
-    return RuntimeRequest(
-        device=settings.device,
-        runtime=settings.runtime,
-        precision=settings.precision,
-        max_fpr=settings.max_false_positive_rate,
-        max_fnr=settings.max_false_negative_rate,
-        profile_folders=profile_folders(settings),
-        weights_dir=settings.weights_dir,
-        workers=settings.workers,
-        decoder=settings.decoder,
-        cuda_graphs=settings.cuda_graphs == "on",
-        batching_window_ms=settings.batching_window_ms,
-    )
-
-
-def profile_folders(settings: Settings) -> tuple[Path, ...]:
-    """Return the folders of profiles: those measured here come before the shipped ones."""
-    return (settings.data_dir / "profiles", SHIPPED_PROFILES)

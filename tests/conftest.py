@@ -34,6 +34,8 @@ pytest_plugins = ["tests.support.slow"]
 
 _POSTGRES_START_S = 20
 
+os.environ["CATCHECK_FETCH"] = "off"  # a site that runs under test fetches no model, whatever is reachable
+
 
 def require(condition: object, reason: str) -> None:
     """Skip the test where something is missing on a laptop; in CI nothing may be missing."""

@@ -9,12 +9,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from catloader.checks.runtime_request import runtime_request
 from catloader.errors import StartupError
 from catloader.settings import Settings
+from checker.decision.subject import load_subject
+from checker.runtimes.auto import AUTO, candidates, worth_fetching
 from models.catalogue import Entry, resolve
 from models.errors import ModelsError, WeightsMissing
-
-AUTO = "auto"
 
 
 class NothingToRollBack(ModelsError):
@@ -52,14 +53,32 @@ def model_in_force(settings: Settings) -> str:
 
 
 def resolve_model(settings: Settings) -> tuple[Entry, Path]:
-    """Return the model in force and the path of its weights.
+    """Return the model in force and the path of its weights. Raises as ``models_in_force`` does."""
+    return models_in_force(settings)[0]
+
+
+def better_model(settings: Settings) -> Entry | None:
+    """Return the model that ``auto`` would take if its weights were fetched, where that may be done."""
+    if settings.fetch == "off" or model_in_force(settings) != AUTO:
+        return None
+    return worth_fetching(load_subject(settings.subject), runtime_request(settings))
+
+
+def models_in_force(settings: Settings) -> list[tuple[Entry, Path]]:
+    """Return the model in force and the path of its weights; with ``auto``, also those that come after it.
 
     Raises:
-        UnknownModel, WeightsMissing, StartupError: says what to do.
+        UnknownModel, WeightsMissing, StartupError, ModelRefused: says what to do.
     """
-    name = model_in_force(settings)
+    return models_named(settings, model_in_force(settings))
+
+
+def models_named(settings: Settings, name: str) -> list[tuple[Entry, Path]]:
+    """As ``models_in_force``, for a name of the catalogue or ``auto``."""
+    if name == AUTO:
+        return candidates(load_subject(settings.subject), runtime_request(settings))
     try:
-        return resolve(name, settings.weights_dir)
+        return [resolve(name, settings.weights_dir)]
     except WeightsMissing as error:
         if name == settings.model:
             raise

@@ -51,7 +51,7 @@ def ls(settings: Settings) -> None:
 
 def _serving(settings: Settings) -> str:
     """Tell which variant of the model in use checks here, and why no faster one."""
-    from catloader.wiring import runtime_request
+    from catloader.checks.runtime_request import runtime_request
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
     from checker.runtimes.select import choose
@@ -71,7 +71,7 @@ def _serving(settings: Settings) -> str:
 
 
 def _measured(settings: Settings, entry: Entry, path: Path) -> str:
-    from catloader.wiring import runtime_request
+    from catloader.checks.runtime_request import runtime_request
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
     from checker.runtimes.variants import variants

@@ -7,7 +7,8 @@ import click
 from catloader.checks import promotion
 from catloader.cli.context import pass_settings
 from catloader.settings import Settings
-from models.catalogue import entry_named, resolve
+from checker.runtimes.auto import AUTO
+from models.catalogue import entry_named
 
 
 @click.command()
@@ -36,7 +37,7 @@ def rollback(settings: Settings) -> None:
     The model before must load and pass its self-test.
     """
     name = promotion.rollback_target(settings)
-    variant = _load_once(settings, resolve(name, settings.weights_dir)[0].name)
+    variant = _load_once(settings, promotion.models_named(settings, name)[0][0].name)
     choice = promotion.promote(settings, name)
     click.echo(f"{name} is back ({variant}); previous: {choice.previous}.")
     _tell_when(settings)
@@ -53,7 +54,7 @@ def _load_once(settings: Settings, name: str) -> str:
 
 
 def _tell_when(settings: Settings) -> None:
-    if settings.model == promotion.AUTO:
+    if settings.model == AUTO:
         click.echo("Sites and workers use it from their next start.")
     else:
         click.echo(

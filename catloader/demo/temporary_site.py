@@ -43,6 +43,7 @@ def temporary_site(folder: Path) -> Iterator[TemporarySite]:
         "CATLOADER_DATA_DIR": str(folder),
         "CATLOADER_HOST": "127.0.0.1",
         "CATLOADER_PORT": str(port),
+        "CATCHECK_FETCH": "off",  # it ends before a fetched model could check
     }
     dropped = {name for one in variables() if one.section not in _INHERITED_SECTIONS for name in one.names}
     environ = {name: value for name, value in os.environ.items() if name not in dropped} | settings

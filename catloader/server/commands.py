@@ -56,7 +56,7 @@ def serve(settings: Settings) -> int:
         with own_object_store(settings) as with_s3:
 
             def make() -> tuple[Flask, Services]:
-                services = build(with_s3)
+                services = build(with_s3, fetch=True)
                 return create_app(with_s3, services), services
 
             code = Server(
@@ -82,7 +82,7 @@ def serve_checker(settings: Settings) -> int:
         migrate_database(settings)
 
         def make() -> tuple[Flask, Services]:
-            services = build(with_s3, checker=True)
+            services = build(with_s3, checker=True, fetch=True)
             checker = services.checker
             assert checker is not None
             return create_checker_app(checker.wake, checker.state, services.signer.refusal), services
@@ -114,7 +114,7 @@ def work(settings: Settings) -> None:
     try:
         with wait_for_site_object_store(settings) as with_s3:
             migrate_database(settings)
-            with _running(with_s3) as services:
+            with _running(with_s3, fetch=True) as services:
                 services.start()
                 threading.Thread(target=announce, args=("", services), name="announce", daemon=True).start()
                 threading.Event().wait()
@@ -123,9 +123,9 @@ def work(settings: Settings) -> None:
 
 
 @contextmanager
-def _running(settings: Settings) -> Iterator[Services]:
+def _running(settings: Settings, *, fetch: bool = False) -> Iterator[Services]:
     """Yield services with a checker; close them at the end, also after Ctrl-C."""
-    services = build(settings, checker=True)
+    services = build(settings, checker=True, fetch=fetch)
     try:
         yield services
     finally:

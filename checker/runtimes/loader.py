@@ -1,15 +1,16 @@
-"""Load the model that checks; make a faster variant of it in the background, and load that one too."""
+"""Load the model that checks; then make a faster variant or fetch a better model, and load that."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from checker.decision.subject import Subject
+from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
-from checker.runtimes.making import Making
+from checker.runtimes.background import BackgroundTask
 from checker.runtimes.select import Choice, choose
 from checker.runtimes.variants import RuntimeRequest
 from models.catalogue import Entry
@@ -22,18 +23,25 @@ class ModelLoader:
 
     def __init__(
         self,
-        resolve: Callable[[], tuple[Entry, Path]],
+        candidates: Callable[[], Sequence[tuple[Entry, Path]]],
         subject: Callable[[], Subject],
         request: RuntimeRequest,
+        *,
+        worth_fetching: Callable[[], Entry | None] = lambda: None,
     ) -> None:
         """
         Args:
-            resolve, subject: called at the first load; what they raise is raised there.
+            candidates: models with their weights, the preferred one first: where none of its variants may
+                check, the next model does. At least one.
+            candidates, subject: called at each load; what they raise is raised there.
+            worth_fetching: a model that would be the first candidate if its weights were on disk.
         """
-        self._resolve, self._subject, self._request = resolve, subject, request
+        self._candidates, self._subject, self._request = candidates, subject, request
+        self._worth_fetching = worth_fetching
         self._choice: Choice | None = None
+        self._tried: set[str] = set()
         self._why_not_faster = ""
-        self._making: Making | None = None
+        self._task: BackgroundTask | None = None
         self._closed = False
         self._guard = threading.Lock()
 
@@ -44,52 +52,89 @@ class ModelLoader:
 
     def load(self) -> LoadedModel:
         """Load the fastest variant on disk that may check; raises as ``select.choose`` does."""
-        choice = choose(*self._resolve(), self._subject(), self._request)
+        choice = self._choose()
         self._choice = choice
         self._say(choice.why_not_faster)
         return LoadedModel(choice.classifier, choice.rule)
 
     def next(self) -> LoadedModel | None:
-        """Make the faster variant that is missing, then load it. None: none is, or it may not check here.
+        """Make the faster variant that is missing or fetch the better model, then load it.
 
-        It is tried once: another try waits for the next start.
+        Each is tried once: another try waits for the next start. None: nothing better may check here.
         """
-        before = self._choice
-        if before is None or before.not_made is None:
-            return None
-        entry, _ = self._resolve()
-        if (reason := self._make(entry, before.not_made.precision)) is None:
-            return None
-        if reason:
-            self._say(f"{before.not_made} is faster than {before.variant}, but could not be made: {reason}")
-            return None
-        model = self.load()
-        assert self._choice is not None
-        if str(self._choice.variant) == str(before.variant):  # its self-test failed, as the log says
-            model.classifier.close()
-            return None
-        return model
+        return self._faster() or self._better()
 
     def close(self) -> None:
         """End the child process, if there is one."""
         with self._guard:
             self._closed = True
-            making = self._making
-        if making is not None:
-            making.close()
+            task = self._task
+        if task is not None:
+            task.close()
 
-    def _make(self, entry: Entry, precision: str) -> str | None:
-        """Return the reason where it could not be made, else an empty string; None where this was closed."""
+    def _choose(self) -> Choice:
+        candidates, subject = self._candidates(), self._subject()
+        for entry, path in candidates[:-1]:
+            try:
+                return choose(entry, path, subject, self._request)
+            except ModelRefused as error:
+                logger.warning("%s is not used: %s", entry.name, error)
+        return choose(*candidates[-1], subject, self._request)
+
+    def _faster(self) -> LoadedModel | None:
+        before = self._choice
+        if before is None or (missing := before.not_made) is None:
+            return None
+        name = before.classifier.model_info.model
+        reason = self._run(
+            f"{name} {missing}",
+            lambda: BackgroundTask.optimise(name, missing.precision, self._request.weights_dir),
+        )
+        if reason:
+            self._say(f"{missing} is faster than {before.variant}, but could not be made: {reason}")
+        return self._load_another(before) if reason == "" else None
+
+    def _better(self) -> LoadedModel | None:
+        before, entry = self._choice, self._worth_fetching()
+        if before is None or entry is None:
+            return None
+        name, megabytes = before.classifier.model_info.model, entry.bytes / 1e6
+        if entry.name not in self._tried:
+            logger.info("fetching %s (%.0f MB); meanwhile %s checks", entry.name, megabytes, name)
+        reason = self._run(entry.name, lambda: BackgroundTask.fetch(entry.name, self._request.weights_dir))
+        if reason:
+            logger.info("%s goes on checking: %s", name, reason)  # every start without internet says so
+        elif reason == "":
+            logger.info("fetched %s: %s (%s)", entry.name, entry.source, entry.licence)
+        return self._load_another(before) if reason == "" else None
+
+    def _load_another(self, before: Choice) -> LoadedModel | None:
+        """Load what may check now; None if it is what checked before."""
+        model = self.load()
+        assert self._choice is not None
+        info, info_before = model.classifier.model_info, before.classifier.model_info
+        if info.model == info_before.model and str(self._choice.variant) == str(before.variant):
+            model.classifier.close()  # the self-test of the new one failed, as the log says
+            return None
+        return model
+
+    def _run(self, name: str, start: Callable[[], BackgroundTask]) -> str | None:
+        """Run a task that was not tried yet.
+
+        Returns:
+            The reason where it could not be done, else an empty string; None: tried before, or closed.
+        """
         with self._guard:
+            if self._closed or name in self._tried:
+                return None
+            self._tried.add(name)
+            self._task = start()
+        reason = self._task.wait()
+        with self._guard:
+            task, self._task = self._task, None
             if self._closed:
                 return None
-            self._making = Making(entry.name, precision, self._request.weights_dir)
-        reason = self._making.wait()
-        with self._guard:
-            making, self._making = self._making, None
-            if self._closed:
-                return None
-        making.close()
+        task.close()
         return reason
 
     def _say(self, reason: str) -> None:

@@ -17,9 +17,9 @@ from checker.decision.profile import Profile
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.ports import Classifier
+from checker.runtimes.background import can_optimise
 from checker.runtimes.batcher import Batcher
 from checker.runtimes.load import load_classifier
-from checker.runtimes.making import can_make
 from checker.runtimes.processor import cpu_flags, saturates_int8
 from checker.runtimes.self_test import SelfTestFailed, self_test
 from checker.runtimes.variants import RuntimeRequest, Variant, not_made, variants
@@ -42,7 +42,7 @@ class Choice:
     rule: ThresholdRule
     variant: Variant
     not_made: Variant | None
-    """A faster one that ``Making`` can make."""
+    """A faster one that can be made in the background."""
     refusals: tuple[str, ...]
     """For each faster variant on disk, why it does not check: one plain sentence."""
 
@@ -83,7 +83,7 @@ def choose(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) 
         if variant.profile is None:
             continue
         try:
-            _require_rates(variant.profile, request)
+            require_rates(variant.profile, request)
             classifier, rule = _load(entry, path, subject, request, variant)
         except ModelRefused as error:
             refused.append((variant, error))
@@ -111,10 +111,10 @@ def _not_made(
     for variant in not_made(entry, path, subject, request, serving):
         try:
             if variant.profile is not None:
-                _require_rates(variant.profile, request)
+                require_rates(variant.profile, request)
         except ModelRefused:
             continue
-        return variant if can_make() else None
+        return variant if can_optimise() else None
     return None
 
 
@@ -129,7 +129,7 @@ def fallback_message(refused: Variant, error: ModelRefused, used: Variant, flags
     return f"{used} is used instead of {refused}: {error}"
 
 
-def _require_rates(profile: Profile, request: RuntimeRequest) -> None:
+def require_rates(profile: Profile, request: RuntimeRequest) -> None:
     """Raise ModelRefused if the profile's rates exceed the request, or int8 loses too many cats."""
     point = cat_point(profile, request.max_fpr)
     if profile.key.precision != "int8":

@@ -138,10 +138,14 @@ def _weights(
 
 
 def _is_on_disk(entry: Entry, weights_dir: Path, precision: str) -> bool:
+    """Return whether it is there and whole: a damaged one is made again."""
     try:
-        return bool(openvino_ir.manifests(entry, weights_dir, precision))
+        manifests = openvino_ir.manifests(entry, weights_dir, precision)
+        for manifest in manifests:
+            openvino_ir.verify(manifest)
     except ModelsError:
-        return True  # damaged: the log says so, and what to do
+        return False
+    return bool(manifests)
 
 
 def _has_gpu() -> bool:

