@@ -48,6 +48,10 @@ class Visitor:
             if checker["state"] == "refused":
                 raise StartupError(checker["reason"])
 
+    def checker(self) -> dict[str, Any]:
+        """Return the state of the site's checker, as ``/readyz`` tells it."""
+        return dict(self._http.get(self._url + "/readyz", timeout=10).json()["checker"])
+
     def register(self) -> None:
         """Create an account with a random password, and stay logged in."""
         form = self.form("/register")

@@ -1,0 +1,126 @@
+"""Measure what the whole site takes at rest: processor time and memory of all its processes.
+
+A site with the embedded S3 server is started in a temporary folder, gets a few photos, and waits until each
+has its verdict. Then nothing is asked of it: memory (PSS: shared pages count once) is read at the end of the
+rest, processor time over all of it. Linux only.
+
+    python scripts/benchmark_idle.py [--rest-s 60] [--json scripts/results/idle-avx512-vnni.json]
+
+Exit code 1: more than 1 % of a core, or more than 450 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from catloader.demo.client import Visitor
+from catloader.demo.photos import demo_photos
+from catloader.demo.temporary_site import temporary_site
+from checker.evaluation.provenance import machine_kind, provenance
+from scripts.command_line import new_file, report_errors
+
+MOST_OF_A_CORE, MOST_BYTES = 0.01, 450_000_000
+_SETTLE_S = 15.0
+
+
+@report_errors
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rest-s", type=float, default=60.0, help="how long to look (default 60)")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
+    arguments = parser.parse_args(argv)
+    results = measure(arguments.rest_s)
+    print(machine_kind(results["machine"]))
+    for process in results["processes"]:
+        print(f"  {process['mb']:6.0f} MB  {process['core']:7.3%} of a core  {process['command']}")
+    total = f"{results['mb']:.0f} MB, {results['core']:.2%} of a core"
+    print(f"at rest, with {results['checks_with']}: {total} (promised: 450 MB, 1 %)")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+        print(f"written to {arguments.json}")
+    return 0 if results["holds"] else 1
+
+
+def measure(rest_s: float) -> dict[str, Any]:
+    """Run a site, let it check photos, and look at it while it rests."""
+    with tempfile.TemporaryDirectory(prefix="catloader-idle-") as name, temporary_site(Path(name)) as site:
+        (Path(name) / "photos").mkdir()
+        visitor = Visitor(site.url, site.must_run)
+        visitor.wait_until_ready()
+        visitor.register()
+        for photo in demo_photos(Path(name) / "photos"):
+            visitor.wait_for_verdict(visitor.upload(photo.name, photo.path.read_bytes()))
+        time.sleep(_SETTLE_S)
+        pids = tree(site.process.pid)
+        before_s = {pid: processor_s(pid) for pid in pids}
+        started_s = time.monotonic()
+        time.sleep(rest_s)
+        passed_s = time.monotonic() - started_s
+        site.must_run()
+        processes: list[dict[str, Any]] = [
+            {
+                "command": command(pid),
+                "mb": round(pss_bytes(pid) / 1e6, 1),
+                "core": round((processor_s(pid) - before_s[pid]) / passed_s, 5),
+            }
+            for pid in pids
+        ]
+        checks_with = " ".join(visitor.checker()[key] for key in ("model", "runtime", "precision"))
+    mb = round(sum(float(process["mb"]) for process in processes), 1)
+    core = round(sum(float(process["core"]) for process in processes), 5)
+    return {
+        **provenance("catloader"),
+        "rest_s": rest_s,
+        "checks_with": checks_with,
+        "processes": processes,
+        "mb": mb,
+        "core": core,
+        "holds": core <= MOST_OF_A_CORE and mb * 1e6 <= MOST_BYTES,
+    }
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor time of a process so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pss_bytes(pid: int) -> int:
+    """Return a process's share of physical memory: a page that n processes share counts 1/n."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def command(pid: int) -> str:
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return " ".join(Path(word).name for word in words[:4]).strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
