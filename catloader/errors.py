@@ -76,6 +76,20 @@ class TooManyFiles(CatLoaderError):
     status = 413
 
 
+class UploadsBusy(CatLoaderError):
+    """As many uploads are decoded, or wait for it, as the site has places for."""
+
+    status = 503
+    retry_after_s = 5
+
+
+class DecodersAway(CatLoaderError):
+    """No process could be started that decodes photos."""
+
+    status = 503
+    retry_after_s = 5
+
+
 class InvalidInput(CatLoaderError):
     """A form field has a value that is not accepted."""
 

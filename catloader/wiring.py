@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off
 from catloader.checks.promotion import resolve_model
 from catloader.checks.signatures import Signer, new_secret
+from catloader.decoders import Decoders, build_decoders
 from catloader.deletion import DeletionWorker
 from catloader.errors import StartupError
 from catloader.explanations.explainer import Explainer
@@ -53,11 +54,13 @@ class Services:
     signer: Signer
     dispatcher: Dispatcher
     deletion: DeletionWorker
+    decoders: Decoders
     explainer: Explainer
     checker: CheckerService | None
 
     def start(self) -> None:
-        """Start the threads. Call it after a fork, which would lose them."""
+        """Start the threads and the decoders. Call it after a fork, which would lose them."""
+        self.decoders.start()
         self.deletion.start()
         if self.checker is not None:
             self.checker.start()
@@ -68,6 +71,7 @@ class Services:
         if self.checker is not None:
             self.checker.close(timeout_s=1.0)
         self.deletion.close()
+        self.decoders.close()
         self.engine.dispose()
 
 
@@ -120,7 +124,8 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
     )
     ledger, check_log = Deletions(engine), CheckLog(engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
-    service = _checker_service(settings, queue, objects) if checker else None
+    decoders = build_decoders(settings)
+    service = _checker_service(settings, queue, objects, decoders) if checker else None
     return Services(
         settings=settings,
         secret_key=_secret(settings.secret_key, settings, "secret-key"),
@@ -134,6 +139,7 @@ def build(settings: Settings, *, checker: bool | None = None) -> Services:
         signer=signer,
         dispatcher=_dispatcher(settings, service, signer),
         deletion=deletion,
+        decoders=decoders,
         explainer=Explainer(
             check_log,
             Explanations(engine),
@@ -178,7 +184,9 @@ def local_url(host: str, port: int) -> str:
     return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
-def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectStore) -> CheckerService:
+def _checker_service(
+    settings: Settings, queue: SqlCheckQueue, objects: ObjectStore, decoders: Decoders
+) -> CheckerService:
     loader = ModelLoader(
         lambda: resolve_model(settings), lambda: load_subject(settings.subject), runtime_request(settings)
     )
@@ -186,6 +194,7 @@ def _checker_service(settings: Settings, queue: SqlCheckQueue, objects: ObjectSt
         queue,
         S3ImageSource(objects),
         loader.load,
+        decode=decoders.decode,
         successors=loader,
         workers=settings.workers,
         batch_photos=settings.batch_photos,

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from catloader.errors import SettingError
 from catloader.settings.kinds import DatabaseAddress, HttpAddress, WebhookSecret
+from checker.isolation.limits import DEFAULT_LIMITS
 from checker.pixels.sizes import DEFAULT_SIZES
 from models.catalogue import default_weights_dir
 
@@ -70,7 +71,11 @@ class Settings(BaseSettings):
     max_edge_px: int = _setting("CATLOADER_MAX_EDGE_PX", DEFAULT_SIZES.max_edge_px, "Uploads", "Longest edge of the stored photo; larger ones are scaled down.", ge=64)
     thumbnail_px: int = _setting("CATLOADER_THUMBNAIL_PX", DEFAULT_SIZES.thumbnail_px, "Uploads", "Side of the square thumbnail.", ge=32, le=2048)
     jpeg_quality: int = _setting("CATLOADER_JPEG_QUALITY", DEFAULT_SIZES.jpeg_quality, "Uploads", "JPEG quality of the stored photo and thumbnail.", ge=40, le=98)
-    decode_slots: int = _setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Uploads decoded at the same time in one process: bounds memory at about `slots x max_pixels x 19` bytes (2.4 GB by default, with WebPs of that size; JPEGs take a fifth).", ge=1, le=64)
+    decode_slots: int = _setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Child processes of one web process that decode uploads. Memory: at most `slots x decode_memory_bytes`; a photo takes 3 to 12 bytes a pixel, WebP up to 19.", ge=1, le=64)
+    decode_queue: int = _setting("CATLOADER_DECODE_QUEUE", 4, "Uploads", "Uploads of one web process that may wait for such a child, half of all places for one user at most; others get 503 and `Retry-After`. Fewer where that would leave no request thread for pages. Memory: at most `(slots + queue) x max_file_bytes`.", ge=0, le=256)
+    decode_cpu_s: float = _setting("CATLOADER_DECODE_CPU_S", DEFAULT_LIMITS.cpu_s, "Uploads", "Processor time for one photo, when it is uploaded and when it is checked; one that takes more is refused, or unreadable.", ge=0.1, le=600)
+    decode_wall_s: float = _setting("CATLOADER_DECODE_WALL_S", DEFAULT_LIMITS.wall_s, "Uploads", "Time for the same, on a machine with other work too.", ge=0.1, le=600)
+    decode_memory_bytes: int = _setting("CATLOADER_DECODE_MEMORY_BYTES", DEFAULT_LIMITS.memory_bytes, "Uploads", "Memory for the same; the largest photos need about `max_pixels x 19`.", ge=2**26)
 
     database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`.")
     s3_endpoint_url: HttpAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
