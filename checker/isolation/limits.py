@@ -34,7 +34,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def confine(memory_bytes: int) -> None:
-    """Set the limits of this process for good: memory, descriptors, no core file, no writing to files."""
+    """Set the limits that last: memory, descriptors, no core file, no change of a file."""
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_NOFILE, _MAX_FILES)
