@@ -63,7 +63,7 @@ def init_app(app: Flask, upload_bytes: int) -> None:
 
 @blueprint.get("/upload")
 def form() -> str:
-    return render_template("upload.html", error=None)
+    return render_template("upload.html", error=None, welcome="welcome" in request.args)
 
 
 @blueprint.post("/upload")
