@@ -28,6 +28,7 @@ from catloader.intake.bombs import takes_too_long
 from catloader.intake.formats import sniff
 from checker.errors import UnreadableImage
 from checker.pixels import renditions
+from checker.pixels.coded_colour import coded_colour
 from checker.pixels.opening import too_many_pixels
 from checker.pixels.renditions import Crop
 from checker.pixels.repair import repaired
@@ -189,6 +190,7 @@ def _decoded(data: bytes, source_format: str, limits: Limits) -> Image.Image:
         image.verify()  # every chunk's checksum up to the last; load() alone stops at the pixels
         image = decoder(io.BytesIO(data))
     renditions.draft(image, limits.sizes, fast=False)
+    image.info["coded_colour"] = coded_colour(data)
     image.load()
     _check_size(image, limits)  # HEIC: the coded picture may be larger than its header says
     return image

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import io
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from checker.pixels.coded_colour import coded_to_srgb
+from checker.pixels.eight_bit import to_eight_bit
+
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-_ROWS = 64
+_LEVELS = (0, 51, 102, 153, 204, 255)
+_COLOURS = Image.fromarray(
+    np.array([[(r, g, b) for r in _LEVELS for g in _LEVELS for b in _LEVELS]], np.uint8)
+)
+_NO_DIFFERENCE = 4
+"""Of 255: profiles of sRGB differ by that much in their rounded matrices and curves."""
 
 
 def averageable(image: Image.Image) -> Image.Image:
     """Return the loaded image in a mode whose pixels may be averaged: L, RGB, RGBA, CMYK or LAB."""
     if image.mode.startswith(("I", "F")):
-        return _eight_bit(image)
+        values = np.asarray(image)
+        return Image.fromarray(to_eight_bit(values, None if image.format == "TIFF" else 65535.0))
     if image.mode == "RGBA":
         return image  # convert() would copy it: 4 more bytes a pixel
     if image.has_transparency_data:
@@ -25,7 +35,14 @@ def averageable(image: Image.Image) -> Image.Image:
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """Return an ``averageable`` image as RGB on white, converted from its embedded colour profile."""
+    """Return an ``averageable`` image as RGB on white, converted from the colour that its file states.
+
+    That is ``info["coded_colour"]`` (``coded_colour.coded_colour``) where it is HDR, else the embedded
+    profile, else again the coded one.
+    """
+    coded = image.info.get("coded_colour")
+    if coded is not None and (coded.is_hdr or not image.info.get("icc_profile")):
+        return coded_to_srgb(_on_white(image, None), coded)
     profile = image.info.get("icc_profile")
     source = _profile_to_convert(profile) if profile else None
     return _on_white(image, source)
@@ -61,30 +78,23 @@ def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile | None) -> Ima
 
 
 def _profile_to_convert(profile: bytes) -> ImageCms.ImageCmsProfile | None:
-    """Parse a profile; None where there is nothing to convert: sRGB (75 ms saved), or a broken profile."""
+    """Parse a profile; None where there is nothing to convert: sRGB (75 ms saved), or a broken profile.
+
+    Some colours tell: a profile's name may be "sRGB" and its curve another one, as with linear samples.
+    """
     try:
-        parsed = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return None if ImageCms.getProfileDescription(parsed).startswith("sRGB") else parsed
+        return None if _is_srgb(profile) else ImageCms.ImageCmsProfile(io.BytesIO(profile))
     except (OSError, ImageCms.PyCMSError):
         return None
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Scale grey of more than 8 bits; Pillow's own conversion would clip it.
-
-    PNG's 16 bits span the whole range by definition. No field of a TIFF says what its white is: data that
-    leaves the top two bits unused (a sensor's 10, 12 or 14) and floats are stretched to the brightest pixel.
-    """
-    values = np.asarray(image)
-    brightest = float(np.nanmax(values, initial=0, where=np.isfinite(values)))
-    if image.format != "TIFF" or 2**14 <= brightest < 2**16:
-        white = 65535.0
-    elif image.mode == "F" and brightest <= 1:
-        white = 1.0
-    else:
-        white = max(255.0, brightest)
-    grey = np.empty(values.shape, np.uint8)
-    for row in range(0, len(values), _ROWS):  # in bands: the floats would take four times the image
-        band = np.nan_to_num(values[row : row + _ROWS].astype(np.float32), posinf=white)
-        grey[row : row + _ROWS] = np.clip(band, 0, white) * (255 / white) + 0.5
-    return Image.fromarray(grey, "L")
+@functools.lru_cache(maxsize=32)
+def _is_srgb(profile: bytes) -> bool:
+    parsed = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    try:
+        converted = ImageCms.profileToProfile(_COLOURS, parsed, _SRGB, outputMode="RGB")
+    except ImageCms.PyCMSError:
+        return False  # of grey or of CMYK
+    assert converted is not None
+    difference = np.abs(np.asarray(converted, np.int16) - np.asarray(_COLOURS, np.int16))
+    return bool(difference.max() <= _NO_DIFFERENCE)

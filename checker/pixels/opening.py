@@ -13,6 +13,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from PIL import Image, UnidentifiedImageError
 
 from checker.errors import UnreadableImage
+from checker.pixels.coded_colour import coded_colour
 from checker.pixels.repair import repaired
 
 MAX_PIXELS = 89_478_485
@@ -53,6 +54,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(repaired(data, MAX_PIXELS)), formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(too_many_pixels(image, MAX_PIXELS))
+            image.info["coded_colour"] = coded_colour(data)
             yield image
     except UnidentifiedImageError as error:  # its own text has a memory address
         raise UnreadableImage("This is not a photo, or not in a format that can be decoded.") from error

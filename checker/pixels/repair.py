@@ -11,6 +11,7 @@ import zlib
 from PIL import PngImagePlugin
 
 from checker.pixels.tiff import full_picture_first
+from checker.pixels.tiff_samples import with_plain_samples
 
 try:
     import simplejpeg
@@ -35,16 +36,17 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
     """Return the file as decoders take it; the same object where there is nothing to repair.
 
     - PNG: without ancillary chunks whose checksum is wrong.
-    - TIFF: the full picture first, where the first page says that it is a preview.
+    - TIFF: the full picture first, where the first page says that it is a preview; in 8 bits, where the
+      decoder would misread its samples.
     - JPEG of at most ``max_pixels``: with an end marker, where nothing else is missing.
 
     Raises:
-        UnreadableImage: a raw photo.
+        UnreadableImage: a raw photo, or samples that nothing here reads.
     """
     if data.startswith(_PNG_SIGNATURE):
         return _without_broken_chunks(data)
     if data.startswith((b"II", b"MM")):
-        return full_picture_first(data)
+        return with_plain_samples(full_picture_first(data), max_pixels)
     if data.startswith(b"\xff\xd8") and _has_all_but_its_end(data, max_pixels):
         return data + _END_OF_IMAGE
     return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -104,7 +104,7 @@ def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
             seen.add(offset)
             _, entries, link = layout.directory(data, offset)
             links.append(link)
-            tags = _wanted(entries, data, layout)
+            tags = _values(entries, data, layout, _WANTED)
         except struct.error:
             continue
         offsets += tags.get(_SUB_DIRECTORIES, ())
@@ -116,10 +116,24 @@ def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
         yield _Directory(offset, is_preview, photometric in _RAW, width * height)
 
 
-def _wanted(entries: Iterator[Entry], data: bytes, layout: Layout) -> dict[int, tuple[int, ...]]:
+def values_of(
+    data: bytes, layout: Layout, wanted: Collection[int], offset: int
+) -> dict[int, tuple[int, ...]]:
+    """Read integers of the directory at ``offset``.
+
+    Raises:
+        struct.error: beyond the file's end.
+    """
+    _, entries, _ = layout.directory(data, offset)
+    return _values(entries, data, layout, wanted)
+
+
+def _values(
+    entries: Iterator[Entry], data: bytes, layout: Layout, wanted: Collection[int]
+) -> dict[int, tuple[int, ...]]:
     tags = {}
     for tag, kind, values, field in islice(entries, _MAX_ENTRIES):
-        if tag in _WANTED and kind in _INTEGERS and 0 < values <= _MAX_VALUES:
+        if tag in wanted and kind in _INTEGERS and 0 < values <= _MAX_VALUES:
             form = f"{layout.order}{values}{_INTEGERS[kind]}"
             if struct.calcsize(form) <= len(field):
                 tags[tag] = struct.unpack_from(form, field)

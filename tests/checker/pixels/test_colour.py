@@ -124,6 +124,19 @@ def test_profile_of_a_transparent_photo_is_converted() -> None:
     assert abs(blue - 127) < 5
 
 
+def test_a_linear_profile_called_srgb_is_converted() -> None:
+    """The name begins with that of sRGB; the curve is another one."""
+    linear = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
+    count = int.from_bytes(linear[128:132], "big")
+    for at in range(132, 132 + 12 * count, 12):
+        if bytes(linear[at : at + 4]) in (b"rTRC", b"gTRC", b"bTRC"):
+            curve = int.from_bytes(linear[at + 4 : at + 8], "big")
+            linear[curve : curve + 16] = b"para" + bytes(8) + (65536).to_bytes(4, "big")  # gamma 1.0
+    assert colour_of(flat("RGB", (55, 55, 55)), "PNG", icc_profile=bytes(linear)) == pytest.approx(
+        (127, 127, 127), abs=3
+    )
+
+
 @pytest.mark.parametrize("profile", [b"", b"nonsense", b"\0" * 4096, swapped_profile(b"Wide")[:300]])
 def test_broken_profile_is_ignored(profile: bytes) -> None:
     assert colour_of(flat("RGB", (220, 0, 0)), "JPEG", icc_profile=profile)[0] > 200

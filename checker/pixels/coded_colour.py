@@ -1,0 +1,104 @@
+"""Photos whose file states its colour as code points (ITU-T H.273): HDR, and wide gamut without a profile.
+
+HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk. Shown as if they were sRGB, photos in PQ and
+HLG look grey and flat.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from checker.values import Floats
+
+Light = npt.NDArray[np.floating]
+
+_BOX, _CHUNK = b"colrnclx", b"\x00\x00\x00\x04cICP"
+_HEAD_BYTES = 1 << 16
+"""The box lies among the properties, the chunk before the pixels."""
+_BT2020, _P3 = 9, 12
+_PQ, _HLG = 16, 18
+_TO_BT709 = {
+    _BT2020: ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187)),
+    _P3: ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979)),
+}
+"""Primaries -> matrix of linear RGB. ITU-R BT.2087 (from BT.2020); from Display P3, derived the same way."""
+_WHITE_NITS = 203.0
+"""Of diffuse white in HDR (ITU-R BT.2408): what is brighter is highlights."""
+_HLG_NITS = 1000.0
+_SHOULDER = 0.8
+"""Linear light from which highlights are compressed."""
+_ROWS = 64
+_LEVELS = 4096
+
+
+class CodedColour(NamedTuple):
+    primaries: int
+    transfer: int
+
+    @property
+    def is_hdr(self) -> bool:
+        return self.transfer in (_PQ, _HLG)
+
+
+def coded_colour(data: bytes) -> CodedColour | None:
+    """Read the code points of a HEIC, AVIF or PNG; None where there are none, or they mean sRGB."""
+    if data[4:8] == b"ftyp":
+        at, size = data.find(_BOX, 0, _HEAD_BYTES), 2
+    elif data.startswith(b"\x89PNG"):
+        at, size = data.find(_CHUNK, 0, _HEAD_BYTES), 1
+    else:
+        return None
+    values = data[at + 8 : at + 8 + 2 * size]
+    if at < 0 or len(values) < 2 * size:
+        return None
+    found = CodedColour(int.from_bytes(values[:size], "big"), int.from_bytes(values[size:], "big"))
+    return found if found.is_hdr or found.primaries in _TO_BT709 else None
+
+
+def coded_to_srgb(image: Image.Image, colour: CodedColour) -> Image.Image:
+    """Convert an RGB image, 8 bits a channel, to sRGB; highlights above diffuse white are compressed."""
+    linear = _linear(np.arange(256, dtype=np.float32) / 255, colour.transfer)
+    matrix = np.array(_TO_BT709.get(colour.primaries, np.eye(3)), np.float32).T
+    encode = (_srgb(np.arange(_LEVELS, dtype=np.float32) / (_LEVELS - 1)) * 255 + 0.5).astype(np.uint8)
+    pixels = np.asarray(image)
+    result = np.empty_like(pixels)
+    for row in range(0, len(pixels), _ROWS):  # in bands: the floats take four times the image
+        light = np.maximum(linear[pixels[row : row + _ROWS]] @ matrix, 0.0)
+        if colour.is_hdr:
+            light = _compressed(light)
+        result[row : row + _ROWS] = encode[(np.minimum(light, 1.0) * (_LEVELS - 1) + 0.5).astype(np.uint16)]
+    return Image.fromarray(result)
+
+
+def _linear(signal: Light, transfer: int) -> Floats:
+    """Turn a signal 0..1 into linear light, 1 for diffuse white."""
+    if transfer == _PQ:  # SMPTE ST 2084
+        m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+        root = signal ** np.float32(1 / m2)
+        nits = 10_000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1)
+        return _floats(nits / _WHITE_NITS)
+    if transfer == _HLG:  # ARIB STD-B67, with the system gamma of a display of 1000 nits
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+        return _floats(_HLG_NITS * scene**1.2 / _WHITE_NITS)
+    return _floats(np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4))
+
+
+def _srgb(light: Light) -> Floats:
+    """Encode linear light 0..1 (IEC 61966-2-1)."""
+    return _floats(np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
+
+
+def _compressed(light: Light) -> Floats:
+    """Bend light above ``_SHOULDER`` so that it nears 1 and never reaches it."""
+    room = 1 - _SHOULDER
+    bent = 1 - room / (1 + (np.maximum(light, _SHOULDER) - _SHOULDER) / room)
+    return _floats(np.where(light <= _SHOULDER, light, bent))
+
+
+def _floats(values: Light) -> Floats:
+    return np.asarray(values, dtype=np.float32)

@@ -1,0 +1,48 @@
+"""Samples of more than 8 bits, to 8: one rule for every format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from checker.values import Pixels
+
+Samples = npt.NDArray[Any]
+_ROWS = 64
+
+
+def to_eight_bit(values: Samples, white: float | None = None) -> Pixels:
+    """Scale samples ``(H, W, ...)`` of any number type to uint8.
+
+    Integers that use their type's top two bits span its range. No field of a TIFF says what its white is:
+    data that leaves them unused (a sensor's 10, 12 or 14 in 16) is stretched to the brightest sample, and so
+    are floats beyond 1.
+
+    Args:
+        white: the sample that is white, where the format says so.
+    """
+    if white is None:
+        white = _white(values.dtype, float(np.nanmax(values, initial=0, where=np.isfinite(values))))
+    result = np.empty(values.shape, np.uint8)
+    for row in range(0, len(values), _ROWS):  # in bands: the floats would take four times the image
+        band = np.nan_to_num(values[row : row + _ROWS].astype(np.float32), posinf=white)
+        result[row : row + _ROWS] = np.clip(band, 0, white) * (255 / white) + 0.5
+    return result
+
+
+def alpha_to_eight_bit(values: Samples, opaque: float | None = None) -> Pixels:
+    """Scale opacity, which spans its type's range unless ``opaque`` says otherwise, to uint8."""
+    if opaque is None:
+        opaque = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+    return np.asarray(np.clip(values.astype(np.float32) / opaque, 0, 1) * 255 + 0.5, dtype=np.uint8)
+
+
+def _white(dtype: np.dtype[Any], brightest: float) -> float:
+    if dtype.kind == "f":
+        return 1.0 if brightest <= 1 else max(255.0, brightest)
+    for bits in (16, 32) if dtype.kind == "u" else (15, 16, 31):
+        if bits <= 8 * dtype.itemsize and 2 ** (bits - 2) <= brightest < 2**bits:
+            return float(2**bits - 1)
+    return max(255.0, brightest)

@@ -1,0 +1,158 @@
+"""TIFFs whose samples Pillow misreads or refuses, decoded by tifffile and handed on in 8 bits.
+
+Of separate planes Pillow keeps the low bytes of 16-bit samples, of grey with 0 for white it forgets to turn
+16 bits around, and floats, halves, signed, 32-bit and packed 10-bit samples in colour it does not know.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from checker.errors import UnreadableImage
+from checker.pixels.eight_bit import Samples, alpha_to_eight_bit, to_eight_bit
+from checker.pixels.tiff import Layout, values_of
+
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
+_ICC_PROFILE, _ORIENTATION, _EXTRA_SAMPLES = 34675, 274, 338
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
+_UNSIGNED, _FLOAT = 1, 3
+_SEPARATE, _UNCOMPRESSED = 2, 1
+_PACKED = (10, 12, 14)
+"""Bits of samples that are not padded to whole bytes."""
+_ASSOCIATED_ALPHA, _ALPHA = 1, 2
+_MAX_BYTES = 512 * 2**20
+"""Of the decoded samples; 64 megapixels in RGB of 16 bits take 384 MB."""
+_CANNOT = "This TIFF stores its colours in a way that can't be read here. Save it as JPEG and try again."
+
+
+def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
+    """Return the file with its first page in 8 bits, where Pillow would misread it; else the same object.
+
+    Orientation and colour profile are kept.
+
+    Raises:
+        UnreadableImage: tifffile knows no better than Pillow.
+    """
+    try:
+        layout = Layout.of(data)
+        tags = values_of(
+            data,
+            layout,
+            (_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT),
+            layout.offset_at(data, layout.link_at),
+        )
+    except struct.error:
+        return data
+    bits = max(tags.get(_BITS, (1,)))
+    samples, planes, photometric, sample_format = (
+        tags.get(tag, (default,))[0]
+        for tag, default in (
+            (_SAMPLES, 1),
+            (_PLANES, 1),
+            (_PHOTOMETRIC, _BLACK_IS_ZERO),
+            (_SAMPLE_FORMAT, _UNSIGNED),
+        )
+    )
+    if _is_read_well(bits, samples, photometric, sample_format, separate=planes == _SEPARATE):
+        return data
+    chunky_16 = bits == 16 and planes != _SEPARATE and samples >= 3 and sample_format == _UNSIGNED
+    try:
+        return _in_eight_bits(data, max_pixels)
+    except UnreadableImage:
+        if chunky_16:  # Pillow drops the low bytes: right unless the high ones are unused
+            return data
+        raise
+
+
+def _is_read_well(bits: int, samples: int, photometric: int, sample_format: int, *, separate: bool) -> bool:
+    if sample_format == _FLOAT:
+        return samples == 1 and bits == 32
+    if sample_format != _UNSIGNED:
+        return False
+    if bits <= 8 or (photometric == _CMYK and bits == 16 and not separate):
+        return True
+    return samples == 1 and bits == 16 and photometric == _BLACK_IS_ZERO
+
+
+def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it has a line for every odd tag
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page: Any = file.pages[0]
+            size_bytes = page.imagewidth * page.imagelength * page.samplesperpixel * page.bitspersample // 8
+            if page.imagewidth * page.imagelength > max_pixels or size_bytes > _MAX_BYTES:
+                return data  # refused for its size by the next step
+            is_packed = page.dtype is not None and page.bitspersample in _PACKED
+            values = _unpacked(page, data) if is_packed else page.asarray(maxworkers=1)
+            if page.planarconfig == _SEPARATE:
+                values = np.moveaxis(values, 0, -1)
+            photo = _picture(
+                values,
+                int(page.photometric),
+                [int(extra) for extra in page.extrasamples],
+                white=2.0**page.bitspersample - 1 if is_packed else None,
+            )
+            tags = {tag: page.tags[tag].value for tag in (_ICC_PROFILE, _ORIENTATION) if tag in page.tags}
+    except (
+        tifffile.TiffFileError,
+        NotImplementedError,
+        ValueError,
+        LookupError,
+        TypeError,
+        OSError,
+    ) as error:
+        raise UnreadableImage(_CANNOT) from error
+    out = io.BytesIO()
+    photo.save(
+        out, "TIFF", tiffinfo={_ORIENTATION: tags.get(_ORIENTATION, 1)}, icc_profile=tags.get(_ICC_PROFILE)
+    )
+    return out.getvalue()
+
+
+def _unpacked(page: Any, data: bytes) -> Samples:
+    """Read samples that do not end at byte limits; tifffile needs 40 MB of other codecs for that."""
+    height, width, bits = page.imagelength, page.imagewidth, page.bitspersample
+    separate = page.planarconfig == _SEPARATE
+    per_row = width * (1 if separate else page.samplesperpixel)
+    if page.compression != _UNCOMPRESSED or page.is_tiled:
+        raise UnreadableImage(_CANNOT)
+    strips = zip(page.dataoffsets, page.databytecounts, strict=True)
+    packed = np.frombuffer(b"".join(data[start : start + size] for start, size in strips), np.uint8)
+    rows = height * (page.samplesperpixel if separate else 1)
+    packed = packed.reshape(rows, (per_row * bits + 7) // 8)
+    values = np.empty((rows, per_row), np.uint16)
+    weights = 1 << np.arange(bits, dtype=np.uint16)[::-1]
+    for row in range(rows):  # one by one: as bits they take eight times the space
+        of_row = np.unpackbits(packed[row])[: per_row * bits]
+        values[row] = of_row.reshape(per_row, bits) @ weights
+    planes = (-1, height, width) if separate else (height, width, -1)
+    return values.reshape(planes)
+
+
+def _picture(
+    values: Samples, photometric: int, extra: list[int], *, white: float | None = None
+) -> Image.Image:
+    """Turn decoded samples ``(H, W)`` or ``(H, W, samples)`` into an L, LA, RGB or RGBA image."""
+    values = values[..., np.newaxis] if values.ndim == 2 else values
+    colours = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}.get(photometric, 0)
+    if values.ndim != 3 or not 0 < colours <= values.shape[2]:
+        raise UnreadableImage(_CANNOT)
+    colour = to_eight_bit(values[..., :colours], white)
+    if photometric == _WHITE_IS_ZERO:
+        colour = 255 - colour
+    has_alpha = extra[:1] in ([_ASSOCIATED_ALPHA], [_ALPHA]) and values.shape[2] > colours
+    if not has_alpha:
+        return Image.fromarray(colour[..., 0] if colours == 1 else colour)
+    colour = np.repeat(colour, 3, axis=2) if colours == 1 else colour
+    bands = np.concatenate([colour, alpha_to_eight_bit(values[..., colours : colours + 1], white)], axis=2)
+    if extra[0] == _ASSOCIATED_ALPHA:
+        return Image.frombytes("RGBa", bands.shape[1::-1], bands.tobytes()).convert("RGBA")
+    return Image.fromarray(bands)

@@ -1,0 +1,110 @@
+"""HDR photos, and wide gamut without a profile, are stored in the colours that an HDR screen shows."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from catloader.intake.prepare import Limits, prepare
+from checker.pixels.coded_colour import coded_colour
+from checker.pixels.renditions import site_renditions
+from checker.values import Rendition
+
+LIMITS = Limits(2**20, 10**6, 2560, 320, 92)
+BT709, BT2020, P3 = 1, 9, 12
+SRGB, PQ, HLG = 13, 16, 18
+TO_BT2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))  # ITU-R BT.2087
+COLOURS = [(200, 40, 40), (40, 160, 60), (50, 70, 190), (120, 120, 120), (210, 180, 90), (10, 10, 10)]
+
+
+def signal(srgb: tuple[int, int, int], transfer: int) -> tuple[int, ...]:
+    """Encode a colour in BT.2020, with diffuse white at 203 nits, as 16 bits."""
+    coded = np.array(srgb) / 255
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    light = np.maximum(np.array(TO_BT2020) @ linear, 0)
+    if transfer == PQ:
+        root = (light * 203 / 10_000) ** (2610 / 16384)
+        value = ((3424 / 4096 + 2413 / 128 * root) / (1 + 2392 / 128 * root)) ** (2523 / 32)
+    else:
+        scene = (light * 203 / 1000) ** (1 / 1.2)
+        log = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+        value = np.where(scene <= 1 / 12, np.sqrt(3 * scene), log)
+    return tuple(int(channel) for channel in np.round(value * 65535))
+
+
+def heic(colour: tuple[int, ...], primaries: int, transfer: int) -> bytes:
+    """Encode a flat photo of a 16-bit colour in 10 bits."""
+    pixels = np.broadcast_to(np.array(colour, "<u2"), (64, 96, 3))
+    photo = pillow_heif.from_bytes("RGB;16", (96, 64), pixels.tobytes())
+    out = io.BytesIO()
+    photo.save(
+        out,
+        quality=95,
+        chroma=444,
+        save_nclx_profile=True,
+        color_primaries=primaries,
+        transfer_characteristics=transfer,
+        matrix_coefficients=9,
+        full_range_flag=1,
+    )
+    return out.getvalue()
+
+
+def png(colour: tuple[int, int, int], primaries: int, transfer: int) -> bytes:
+    """Encode a flat photo with a cICP chunk."""
+    out = io.BytesIO()
+    Image.new("RGB", (96, 64), colour).save(out, "PNG")
+    body = b"cICP" + bytes([primaries, transfer, 0, 1])
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    data = out.getvalue()
+    return data[:33] + chunk + data[33:]  # behind IHDR
+
+
+def stored_colours(data: bytes) -> list[tuple[int, ...]]:
+    """Return the colour that the site stores, and the one that the folder tool sees."""
+    photos = prepare(data, limits=LIMITS).photo, site_renditions(data)[Rendition.PHOTO]
+    return [tuple(np.asarray(Image.open(io.BytesIO(photo)))[32, 48].tolist()) for photo in photos]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_an_hdr_heic_is_stored_in_its_colours(transfer: int, colour: tuple[int, int, int]) -> None:
+    for stored in stored_colours(heic(signal(colour, transfer), BT2020, transfer)):
+        assert np.abs(np.subtract(stored, colour)).max() <= 10
+
+
+def test_an_hdr_png_is_stored_in_its_colours() -> None:
+    coded = tuple(round(channel / 257) for channel in signal((200, 40, 40), PQ))
+    for stored in stored_colours(png((coded[0], coded[1], coded[2]), BT2020, PQ)):
+        assert np.abs(np.subtract(stored, (200, 40, 40))).max() <= 10
+
+
+def test_highlights_keep_their_order() -> None:
+    bright = [stored_colours(heic((value,) * 3, BT2020, PQ))[0][0] for value in (38_000, 42_000, 50_000)]
+    assert 200 < bright[0] < bright[1] < bright[2] <= 255
+
+
+def test_wide_gamut_without_a_profile_is_converted() -> None:
+    red, green, _ = stored_colours(png((200, 100, 100), P3, SRGB))[0]
+    assert red > 205
+    assert green < 100
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x89PNG",
+        png((1, 2, 3), BT709, SRGB),
+        png((1, 2, 3), BT709, SRGB)[:45],
+        b"0000ftypheic" + b"colrnclx",
+    ],
+)
+def test_files_without_such_colour_are_left_alone(data: bytes) -> None:
+    assert coded_colour(data) is None

@@ -1,0 +1,137 @@
+"""TIFFs of every sample layout are stored in their colours; what cannot be read is refused in a sentence."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from catloader.errors import NotAnImage
+from catloader.intake.prepare import Limits, prepare
+from checker.pixels.renditions import site_renditions
+from checker.pixels.tiff_samples import with_plain_samples
+from checker.values import Rendition
+
+LIMITS = Limits(2**22, 10**6, 2560, 320, 95)
+Y, X = np.mgrid[0:60, 0:80]
+COLOUR = np.stack([X * 3, Y * 4, 255 - X * 3], axis=-1).astype(np.uint8)
+GREY = COLOUR[..., 0]
+WIDE = COLOUR.astype(np.uint16) * 257
+OPAQUE = np.concatenate([WIDE, np.full((60, 80, 1), 65535, np.uint16)], axis=-1)
+
+
+def tiff(values: np.ndarray[Any, Any], photometric: str = "rgb", **options: Any) -> bytes:
+    out = io.BytesIO()
+    if options.get("planarconfig") == "separate":
+        values = np.moveaxis(values, -1, 0)
+    tifffile.imwrite(out, values, photometric=photometric, metadata=None, **options)
+    return out.getvalue()
+
+
+def packed_tiff(values: np.ndarray[Any, Any], bits: int, compression: int = 1) -> bytes:
+    """Write samples of ``bits`` bits that do not end at byte limits, each row beginning anew."""
+    height, width, samples = values.shape
+    rows = b""
+    for row in values.reshape(height, -1).astype(int) * 2 ** (bits - 8):
+        text = "".join(format(value, f"0{bits}b") for value in row)
+        rows += int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+    bits_at = 8 + 2 + 12 * 9 + 4
+    entries = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, samples, bits if samples == 1 else bits_at),
+        (259, 3, 1, compression),
+        (262, 3, 1, 2 if samples == 3 else 1),
+        (273, 4, 1, bits_at + 6),
+        (277, 3, 1, samples),
+        (278, 4, 1, height),
+        (279, 4, 1, len(rows)),
+    ]
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + struct.pack("<I", 0)
+    return head + struct.pack("<3H", *[bits] * 3) + rows
+
+
+def stored(data: bytes) -> list[np.ndarray[Any, Any]]:
+    """Return the pixels that the site stores and those that the folder tool sees."""
+    photos = prepare(data, limits=LIMITS).photo, site_renditions(data)[Rendition.PHOTO]
+    return [np.asarray(Image.open(io.BytesIO(photo)).convert("RGB"), np.int16) for photo in photos]
+
+
+LAYOUTS = {
+    "16 bits": tiff(WIDE),
+    "16 bits, big-endian": tiff(WIDE, byteorder=">"),
+    "16 bits in planes": tiff(WIDE, planarconfig="separate"),
+    "16 bits in planes, big-endian": tiff(WIDE, planarconfig="separate", byteorder=">"),
+    "16 bits in planes with opacity": tiff(OPAQUE, planarconfig="separate", extrasamples=["unassalpha"]),
+    "16 bits in planes, deflated": tiff(WIDE, planarconfig="separate", compression="zlib"),
+    "12 bits in 16": tiff(WIDE >> 4),
+    "32 bits": tiff(WIDE.astype(np.uint32) << 16),
+    "floats": tiff((COLOUR / 255).astype(np.float32)),
+    "halves": tiff((COLOUR / 255).astype(np.float16)),
+    "doubles in planes": tiff(COLOUR / 255, planarconfig="separate"),
+    "12 bits, packed": packed_tiff(COLOUR, 12),
+    "10 bits, packed": packed_tiff(COLOUR, 10),
+    "14 bits, packed": packed_tiff(COLOUR, 14),
+}
+GREY_LAYOUTS = {
+    "32 bits": tiff(WIDE[..., 0].astype(np.uint32) << 16, "minisblack"),
+    "signed": tiff((WIDE[..., 0] // 2).astype(np.int16), "minisblack"),
+    "white is zero": tiff(65535 - WIDE[..., 0], "miniswhite"),
+    "with opacity": tiff(
+        OPAQUE[..., [0, 3]], "minisblack", extrasamples=["unassalpha"], planarconfig="contig"
+    ),
+    "doubles": tiff(GREY / 255, "minisblack"),
+    "12 bits, packed": packed_tiff(GREY[..., np.newaxis], 12),
+    "10 bits, packed": packed_tiff(GREY[..., np.newaxis], 10),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_colours_are_stored_as_they_are(name: str) -> None:
+    for pixels in stored(LAYOUTS[name]):
+        assert np.abs(pixels - COLOUR).mean() < 2
+
+
+@pytest.mark.parametrize("name", GREY_LAYOUTS)
+def test_greys_are_stored_as_they_are(name: str) -> None:
+    for pixels in stored(GREY_LAYOUTS[name]):
+        assert np.abs(pixels - GREY[..., np.newaxis]).mean() < 2
+
+
+def test_premultiplied_colour_is_seen_through_its_opacity() -> None:
+    half = np.full((60, 80, 4), 32768, np.uint16)
+    half[..., 1:3] = 0  # red, half transparent, on white
+    for pixels in stored(tiff(half, planarconfig="separate", extrasamples=["assocalpha"])):
+        assert np.abs(pixels - (255, 127, 127)).max() <= 4
+
+
+def test_orientation_is_kept() -> None:
+    data = tiff(WIDE, planarconfig="separate", extratags=[(274, 3, 1, 6, True)])
+    assert [pixels.shape[:2] for pixels in stored(data)] == [(80, 60), (80, 60)]
+
+
+def test_a_plain_tiff_is_not_decoded_twice() -> None:
+    for data in (
+        tiff(COLOUR),
+        tiff(WIDE[..., 0], "minisblack"),
+        tiff(GREY, "minisblack"),
+        b"II*\0",
+        b"II*\0\xff",
+    ):
+        assert with_plain_samples(data, 10**6) is data
+
+
+def test_unreadable_samples_are_refused_in_a_sentence() -> None:
+    with pytest.raises(NotAnImage, match=r"^This TIFF stores its colours in a way .* Save it as JPEG"):
+        prepare(packed_tiff(COLOUR, 12, compression=5), limits=LIMITS)
+
+
+def test_the_limit_of_pixels_holds_before_anything_is_decoded() -> None:
+    data = tiff(WIDE, planarconfig="separate")
+    assert with_plain_samples(data, 60 * 80 - 1) is data
