@@ -76,6 +76,20 @@ class TooManyFiles(CatLoaderError):
     status = 413
 
 
+class UploadsBusy(CatLoaderError):
+    """As many uploads are decoded, or wait for it, as the site has places for."""
+
+    status = 503
+    retry_after_s = 5
+
+
+class DecodersAway(CatLoaderError):
+    """No process could be started that decodes photos."""
+
+    status = 503
+    retry_after_s = 5
+
+
 class InvalidInput(CatLoaderError):
     """A form field has a value that is not accepted."""
 
@@ -92,6 +106,35 @@ class WrongCredentials(CatLoaderError):
     """Unknown e-mail or wrong password: the same answer for both."""
 
     status = 401
+
+
+class TooManyAttempts(CatLoaderError):
+    """Too many passwords for one account, or attempts from one network; nothing was evaluated."""
+
+    status = 429
+
+    def __init__(self, wait_s: int) -> None:
+        minutes = -(-wait_s // 60)
+        wait = f"{wait_s} seconds" if wait_s < 100 else f"{minutes} minutes"
+        super().__init__(f"Too many attempts. Please wait {wait} before you try again.")
+        self.retry_after_s = wait_s
+
+
+class FormRefused(CatLoaderError):
+    """A form without a valid token, or from another site. Nothing was changed."""
+
+    status = 400
+
+    def __init__(self, sentence: str, *, expired: bool) -> None:
+        super().__init__(sentence)
+        self.expired = expired
+        """True: the same request with a fresh token may succeed."""
+
+
+class UnknownHost(CatLoaderError):
+    """The request is for a host name that is not this site's."""
+
+    status = 400
 
 
 class NotFound(CatLoaderError):

@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 
 from pydantic import SecretStr
 
-from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off
+from catloader.attempts import AttemptLimits
+from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off, local_url
 from catloader.checks.promotion import better_model, models_in_force, resolve_model
 from catloader.checks.runtime_request import profile_folders, runtime_request
 from catloader.checks.signatures import Signer, new_secret
+from catloader.decoders import Decoders, build_decoders
 from catloader.deletion import DeletionWorker
 from catloader.errors import StartupError
 from catloader.explanations.explainer import Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.settings import Settings, kept_secret
+from catloader.store.db.attempts import Attempts
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine, make_engine, utcnow
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.sessions import Sessions
+from catloader.store.db.sign_up import SignUps
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
@@ -44,6 +48,9 @@ class Services:
     secret_key: str
     engine: Engine
     users: Users
+    sign_ups: SignUps
+    sessions: Sessions
+    attempts: AttemptLimits
     photos: Photos
     check_log: CheckLog
     queue: SqlCheckQueue
@@ -52,11 +59,13 @@ class Services:
     signer: Signer
     dispatcher: Dispatcher
     deletion: DeletionWorker
+    decoders: Decoders
     explainer: Explainer
     checker: CheckerService | None
 
     def start(self) -> None:
-        """Start the threads. Call it after a fork, which would lose them."""
+        """Start the threads and the decoders. Call it after a fork, which would lose them."""
+        self.decoders.start()
         self.deletion.start()
         if self.checker is not None:
             self.checker.start()
@@ -67,6 +76,7 @@ class Services:
         if self.checker is not None:
             self.checker.close(timeout_s=1.0)
         self.deletion.close()
+        self.decoders.close()
         self.engine.dispose()
 
 
@@ -120,12 +130,28 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
     )
     ledger, check_log = Deletions(engine), CheckLog(engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
-    service = _checker_service(settings, queue, objects, fetch=fetch) if checker else None
+    decoders = build_decoders(settings)
+    service = _checker_service(settings, queue, objects, decoders, fetch=fetch) if checker else None
+    secret_key = _secret(settings.secret_key, settings, "secret-key")
     return Services(
         settings=settings,
-        secret_key=_secret(settings.secret_key, settings, "secret-key"),
+        secret_key=secret_key,
         engine=engine,
         users=Users(engine),
+        sign_ups=SignUps(engine),
+        sessions=Sessions(
+            engine,
+            idle_days=settings.session_idle_days,
+            days=settings.session_days,
+            most=settings.max_sessions,
+        ),
+        attempts=AttemptLimits(
+            Attempts(engine),
+            secret_key,
+            account_rate=settings.password_rate,
+            network_rate=settings.login_rate,
+            register_rate=settings.register_rate,
+        ),
         photos=Photos(engine),
         check_log=check_log,
         queue=queue,
@@ -134,6 +160,7 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
         signer=signer,
         dispatcher=_dispatcher(settings, service, signer),
         deletion=deletion,
+        decoders=decoders,
         explainer=Explainer(
             check_log,
             Explanations(engine),
@@ -159,27 +186,14 @@ def _secret(
 def _dispatcher(settings: Settings, service: CheckerService | None, signer: Signer) -> Dispatcher:
     if settings.dispatch == "thread" and service is not None:
         return InProcess(service.wake)
-    if settings.dispatch == "internal":
-        url = local_url(settings.host, settings.port)
+    urls = {"internal": local_url(settings.host, settings.port), "external": settings.checker_url.rstrip("/")}
+    if url := urls.get(settings.dispatch):
         return HttpPost(url + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
-    if settings.dispatch == "external":
-        return HttpPost(settings.checker_url.rstrip("/") + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
     return Off()
 
 
-def local_url(host: str, port: int) -> str:
-    """Return the address at which a program on this machine reaches a server that listens on ``host``."""
-    try:
-        address = ip_address(host)
-    except ValueError:  # a name
-        return f"http://{host}:{port}"
-    if address.is_unspecified:
-        address = ip_address("127.0.0.1" if address.version == 4 else "::1")
-    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
-
-
 def _checker_service(
-    settings: Settings, queue: SqlCheckQueue, objects: ObjectStore, *, fetch: bool
+    settings: Settings, queue: SqlCheckQueue, objects: ObjectStore, decoders: Decoders, *, fetch: bool
 ) -> CheckerService:
     loader = ModelLoader(
         lambda: models_in_force(settings),
@@ -191,6 +205,7 @@ def _checker_service(
         queue,
         S3ImageSource(objects),
         loader.load,
+        decode=decoders.decode,
         successors=loader,
         workers=settings.workers,
         batch_photos=settings.batch_photos,

@@ -39,3 +39,26 @@ class Unexpected(CheckerError):
     """A bug in the checker that one photo triggered; logged with its traceback."""
 
     retryable = True
+
+
+class DecodingFailed(CheckerError):
+    """A photo crashed the process that decodes it, or went beyond its limits.
+
+    Retryable, since a busy machine may be the cause; after the last attempt the photo is unreadable.
+    """
+
+    retryable = True
+
+
+class DecodingTooSlow(DecodingFailed):
+    """It used up its processor time, or did not end in time."""
+
+
+class DecodingTooLarge(DecodingFailed):
+    """It used up its memory."""
+
+
+class DecoderUnavailable(CheckerError):
+    """No process could be started that decodes; the photo may be fine."""
+
+    retryable = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,14 +18,16 @@ import numpy as np
 from checker.errors import (
     CheckerError,
     ClassifierFailed,
+    DecoderUnavailable,
+    DecodingFailed,
     ModelRefused,
     StoreUnavailable,
     Unexpected,
     UnreadableImage,
 )
-from checker.pixels.decode import model_inputs
+from checker.pixels.decode import decode_each
 from checker.pixels.detail import is_soft
-from checker.ports import Classifier, DecisionRule, ImageSource
+from checker.ports import Classifier, DecisionRule, Decoder, ImageSource
 from checker.values import INPUTS_PER_PHOTO, Claim, Evidence, Outcome, Pixels, Rendition
 
 logger = logging.getLogger(__name__)
@@ -51,10 +53,14 @@ class Fetched:
 
 
 def check_batch(
-    claims: Sequence[Claim], source: ImageSource, classifier: Classifier, rule: DecisionRule
+    claims: Sequence[Claim],
+    source: ImageSource,
+    classifier: Classifier,
+    rule: DecisionRule,
+    decode: Decoder = decode_each,
 ) -> list[Outcome]:
     """Check photos: steps 6 to 9. One outcome per claim, in their order; raises nothing."""
-    return classify(fetch(claims, source), classifier, rule)
+    return classify(fetch(claims, source), classifier, rule, decode)
 
 
 def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
@@ -62,20 +68,28 @@ def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
     return [_fetch_one(claim, source) for claim in claims]
 
 
-def classify(batch: Sequence[Fetched], classifier: Classifier, rule: DecisionRule) -> list[Outcome]:
+def classify(
+    batch: Sequence[Fetched], classifier: Classifier, rule: DecisionRule, decode: Decoder = decode_each
+) -> list[Outcome]:
     """Decode and classify fetched photos (steps 7 to 9). One outcome per claim, in their order."""
     outcomes: dict[int, Outcome] = {}
-    readable: list[tuple[int, Pixels]] = []
+    fetched: list[int] = []
     for index, item in enumerate(batch):
-        pixels = _decode_one(item, classifier)
-        if isinstance(pixels, Outcome):
-            outcomes[index] = pixels
+        if item.error is None:
+            fetched.append(index)
+        else:
+            outcomes[index] = _failed(item, item.error)
+    readable: list[tuple[int, Pixels]] = []
+    decoded = _decode([batch[index] for index in fetched], classifier, decode)
+    for index, pixels in zip(fetched, decoded, strict=True):
+        if isinstance(pixels, CheckerError):
+            outcomes[index] = _failed(batch[index], pixels)
         else:
             readable.append((index, pixels))
     if readable:
-        indices, decoded = zip(*readable, strict=True)
+        indices, inputs = zip(*readable, strict=True)
         items = [batch[index] for index in indices]
-        decided = _forward(items, np.concatenate(decoded), classifier, rule)
+        decided = _forward(items, np.concatenate(inputs), classifier, rule)
         outcomes.update(zip(indices, decided, strict=True))
     return [outcomes[index] for index in range(len(batch))]
 
@@ -97,23 +111,18 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
     return item
 
 
-def _decode_one(item: Fetched, classifier: Classifier) -> Pixels | Outcome:
-    """Decode to the photo's model inputs, uint8 ``(INPUTS_PER_PHOTO, H, W, 3)``."""
+def _decode(
+    items: Sequence[Fetched], classifier: Classifier, decode: Decoder
+) -> Iterator[Pixels | CheckerError]:
+    """Yield each photo's model inputs, uint8 ``(INPUTS_PER_PHOTO, H, W, 3)``, or an error."""
     started_s = time.perf_counter()
-    try:
-        if item.error is not None:
-            raise item.error
-        pixels = model_inputs(item.renditions, classifier.preprocessing)
-    except CheckerError as error:
-        return _failed(item, error)
-    except MemoryError:
-        return _failed(item, ClassifierFailed("There was not enough memory to decode the photo."))
-    except Exception as error:  # the boundary of one photo
-        return _failed(item, _unexpected(item, error))
-    finally:
-        item.renditions.clear()  # megabytes that are no longer needed
+    photos = [dict(item.renditions) for item in items]
+    for item in items:
+        item.renditions.clear()  # megabytes that are not needed any more once they are decoded
+    for item, pixels in zip(items, decode(photos, classifier.preprocessing), strict=True):
         item.ms["decode"] = _ms_since(started_s)
-    return pixels
+        yield pixels
+        started_s = time.perf_counter()
 
 
 def _forward(
@@ -172,10 +181,12 @@ def _failed(item: Fetched, error: CheckerError) -> Outcome:
     return Outcome(
         claim=item.claim,
         error=str(error) or type(error).__name__,
-        unreadable=isinstance(error, UnreadableImage),
+        unreadable=isinstance(error, UnreadableImage | DecodingFailed),
         # A refused model says nothing about the photo, which waits for a model that works.
         retryable=error.retryable or isinstance(error, ModelRefused),
-        blames_machine=isinstance(error, StoreUnavailable | ClassifierFailed | ModelRefused),
+        blames_machine=isinstance(
+            error, StoreUnavailable | ClassifierFailed | DecoderUnavailable | ModelRefused
+        ),
         photo_sha256=item.sha256.get(Rendition.PHOTO),
         thumbnail_sha256=item.sha256.get(Rendition.THUMBNAIL),
         ms=_rounded(item.ms),

@@ -1,10 +1,11 @@
-"""The four ports of the checker: image source, check queue, classifier and decision rule."""
+"""The five ports of the checker: image source, check queue, decoder, classifier and decision rule."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from checker.errors import CheckerError
 from checker.values import Activations, Claim, Decision, Evidence, ModelInfo, Outcome, Pixels, Rendition
 from models.catalogue import Preprocessing
 
@@ -50,6 +51,19 @@ class CheckQueue(Protocol):
 
     def next_due_s(self) -> float | None:
         """Seconds until a photo is due or a lease ends, 0 if one is; None: nothing is pending or claimed."""
+        ...
+
+
+class Decoder(Protocol):
+    """Step 7, in this process or in others. Thread-safe."""
+
+    def __call__(
+        self, photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
+    ) -> Iterator[Pixels | CheckerError]:
+        """Yield each photo's model inputs, as ``checker.pixels.decode.model_inputs`` makes them, or an error.
+
+        One result for each photo, in their order; raises nothing.
+        """
         ...
 
 

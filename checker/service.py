@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from checker.cores import available_cores
 from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
-from checker.ports import CheckQueue, ImageSource
+from checker.pixels.decode import decode_each
+from checker.ports import CheckQueue, Decoder, ImageSource
 from checker.workers import Workers
 from models.errors import ModelsError
 
@@ -44,6 +45,7 @@ class CheckerService:
     Args:
         load: makes the model; runs once, at the first ``start`` or ``drain``. The message of its
             ``ModelRefused`` or ``ModelsError`` becomes the ``reason`` in ``state``.
+        decode: step 7; ``IsolatedDecoder`` for photos that can't be trusted.
         workers: threads that decode and classify, and as many that fetch; 0: one per core.
         successors: models that take over later, while photos are checked (not in ``drain``).
         batch_photos: photos in a micro-batch; see ``checker.workers`` for the memory.
@@ -56,6 +58,7 @@ class CheckerService:
         source: ImageSource,
         load: Callable[[], LoadedModel],
         *,
+        decode: Decoder = decode_each,
         successors: Successors | None = None,
         workers: int = 0,
         batch_photos: int = 4,
@@ -65,7 +68,9 @@ class CheckerService:
         """Set once the model is loaded; never, if it is refused."""
         self._queue, self._load, self._sweep_s = queue, load, sweep_s
         self._successors = successors
-        self._pool = Workers(queue, source, workers=workers or available_cores(), batch_photos=batch_photos)
+        self._pool = Workers(
+            queue, source, decode, workers=workers or available_cores(), batch_photos=batch_photos
+        )
         self._changed = self._pool.changed
         self._loading = threading.Lock()
         self._model: LoadedModel | None = None

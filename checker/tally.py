@@ -49,4 +49,4 @@ def kind_of(outcome: Outcome) -> str:
     """Kind of a written outcome: its verdict, ``unreadable`` or ``failed``."""
     if outcome.decision is not None:
         return str(outcome.decision.verdict)
-    return "unreadable" if outcome.unreadable else "failed"
+    return "unreadable" if outcome.unreadable and not outcome.retryable else "failed"

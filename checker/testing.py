@@ -10,7 +10,7 @@ import heapq
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from checker.errors import ObjectMissing
@@ -153,8 +153,8 @@ class InMemoryCheckQueue:
         photo = self._claimed(outcome.claim)
         if photo is None:
             return False
-        self.log.append(outcome)
         retry_s = outcome.retry_after_s(self._max_attempts, self._backoff_s)
+        self.log.append(outcome if retry_s is None else replace(outcome, unreadable=False))
         if retry_s is not None:
             _end_lease(photo, "pending", now + timedelta(seconds=retry_s))
         elif outcome.decision is not None:

@@ -168,7 +168,7 @@ class Outcome:
     error: str | None = None
     """One plain sentence; None exactly if ``decision`` is set."""
     unreadable: bool = False
-    """The photo can't be decoded: final, verdict ``unreadable``."""
+    """The photo can't be decoded: verdict ``unreadable``, of a retryable outcome after the last attempt."""
     retryable: bool = False
     blames_machine: bool = False
     """The object store or the model failed; the photo is not the cause."""
@@ -182,6 +182,6 @@ class Outcome:
     def retry_after_s(self, max_attempts: int, backoff_s: float) -> float | None:
         """Seconds until the next attempt, doubled each time, at most an hour; None: the outcome is final."""
         attempt = self.claim.attempt
-        if self.decision or self.unreadable or not self.retryable or attempt >= max_attempts:
+        if self.decision or not self.retryable or attempt >= max_attempts:
             return None
         return min(LONGEST_BACKOFF_S, backoff_s * 2.0 ** (attempt - 1))

@@ -18,8 +18,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from checker import pipeline
 from checker.errors import CheckerError
 from checker.pipeline import Fetched, LoadedModel
-from checker.pixels.decode import keep_memory
-from checker.ports import CheckQueue, ImageSource
+from checker.pixels.decode import decode_each, keep_memory
+from checker.ports import CheckQueue, Decoder, ImageSource
 from checker.tally import LOST, Tally, kind_of
 from checker.values import Claim, Outcome
 
@@ -29,8 +29,16 @@ logger = logging.getLogger(__name__)
 class Workers:
     """The pool. ``changed`` guards its state and is notified when a worker becomes idle."""
 
-    def __init__(self, queue: CheckQueue, source: ImageSource, *, workers: int, batch_photos: int) -> None:
-        self._queue, self._source = queue, source
+    def __init__(
+        self,
+        queue: CheckQueue,
+        source: ImageSource,
+        decode: Decoder = decode_each,
+        *,
+        workers: int,
+        batch_photos: int,
+    ) -> None:
+        self._queue, self._source, self._decode = queue, source, decode
         self._workers, self._batch_photos = workers, batch_photos
         self.changed = threading.Condition()
         self.active = 0
@@ -130,7 +138,7 @@ class Workers:
             assert model is not None
             self._classifying.append(model)
         try:
-            return pipeline.classify(batch, model.classifier, model.rule)
+            return pipeline.classify(batch, model.classifier, model.rule, self._decode)
         finally:
             with self.changed:
                 self._classifying.remove(model)

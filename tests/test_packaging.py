@@ -112,8 +112,6 @@ def _pins(file: str) -> dict[str, Version]:
 def test_everything_named_is_locked_within_its_bounds() -> None:
     pins = {name: version for file in LOCK_FILES for name, version in _pins(file).items()}
     for name, requirement in NAMED.items():
-        if name == "limits" and requirement.extras:
-            continue  # the extra `redis` is no part of a lock file
         assert pins[name] in requirement.specifier, f"{name}: run `make lock`"
 
 

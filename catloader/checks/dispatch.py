@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Protocol
 
 import requests
@@ -109,3 +110,14 @@ class HttpPost:
             )
             return False
         return True
+
+
+def local_url(host: str, port: int) -> str:
+    """Return the address at which a program on this machine reaches a server that listens on ``host``."""
+    try:
+        address = ip_address(host)
+    except ValueError:  # a name
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        address = ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"

@@ -48,11 +48,11 @@ def create(settings: Settings, email: str, admin: bool, password_stdin: bool) ->
 @pass_settings
 def reset_password(settings: Settings, email: str, password_stdin: bool) -> None:
     """Set a new password and end the account's sessions."""
-    from catloader.accounts import hash_password
+    from catloader.passwords import hash_password
 
     with _users(settings) as users:
         account = _account(users, email)
-        users.set_password(account.id, hash_password(_read_password(password_stdin)))
+        users.set_password(account.id, hash_password(_read_password(password_stdin), email=account.email))
         click.echo(f"{account.email} has a new password.")
 
 

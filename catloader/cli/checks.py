@@ -59,10 +59,10 @@ def files(settings: Settings, arguments: tuple[str, ...]) -> None:
 @pass_settings
 def list_(settings: Settings) -> None:
     """Show waiting photos and the count of each status."""
+    from catloader.checks.dispatch import local_url
     from catloader.checks.status import checker_status
     from catloader.server.database import migrated_database
     from catloader.store.db.photos import Photos
-    from catloader.wiring import local_url
 
     with migrated_database(settings) as engine:
         photos = Photos(engine)

@@ -83,19 +83,13 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
     The first frame counts, of a TIFF the first full picture. Nothing is scaled up: the thumbnail of a photo
     that is smaller than ``thumbnail_px`` has the photo's shorter side.
 
+    For bytes that can be trusted: those of users are prepared by ``isolated``, which calls this in a child.
+
     Raises:
         BadImage: one of its leaves, with a sentence for the person who sent the file.
+        MemoryError
     """
-    if not data:
-        raise errors.EmptyFile("This file is empty.")
-    if len(data) > limits.max_bytes:
-        raise errors.TooManyBytes(f"This file is larger than {shown_limit(limits.max_bytes)}.")
-    source_format = sniff(data)
-    if source_format is None:
-        raise errors.NotAnImage(
-            "This file is not a photo that CatLoader can read. "
-            "Use JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."
-        )
+    source_format = format_of(data, limits)
     _silence_decoders()
     with _plain_errors(source_format):
         image = _decoded(_screened(data, source_format, limits), source_format, limits)
@@ -113,6 +107,25 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
         thumbnail_sha256=hashlib.sha256(encoded.thumbnail).hexdigest(),
         source_format=source_format,
     )
+
+
+def format_of(data: bytes, limits: Limits) -> str:
+    """Return the format of a file that may be decoded, told by its first bytes.
+
+    Raises:
+        EmptyFile, TooManyBytes, NotAnImage
+    """
+    if not data:
+        raise errors.EmptyFile("This file is empty.")
+    if len(data) > limits.max_bytes:
+        raise errors.TooManyBytes(f"This file is larger than {shown_limit(limits.max_bytes)}.")
+    source_format = sniff(data)
+    if source_format is None:
+        raise errors.NotAnImage(
+            "This file is not a photo that CatLoader can read. "
+            "Use JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."
+        )
+    return source_format
 
 
 def shown_limit(size_bytes: int) -> str:
@@ -133,18 +146,16 @@ def _silence_decoders() -> None:
 def _plain_errors(source_format: str) -> Iterator[None]:
     try:
         yield
-    except errors.BadImage:
+    except (errors.BadImage, MemoryError):
         raise
     except UnreadableImage as error:  # a raw photo, in a sentence of its own
         raise errors.NotAnImage(str(error)) from error
     except Image.DecompressionBombError as error:  # a GIF whose first frame is far larger than its screen
         raise errors.TooManyPixels("This photo has more pixels than the limit allows.") from error
     # Everything: on hostile bytes the decoders raise whatever their parsing ran into (OSError, SyntaxError,
-    # struct.error, RuntimeError, MemoryError, ...), and each of them means the same to a person.
+    # struct.error, RuntimeError, ...), and each of them means the same to a person.
     except Exception as error:
-        raise errors.BrokenImage(
-            f"This {source_format} photo is damaged or incomplete. Try the original file."
-        ) from error
+        raise broken(source_format) from error
 
 
 def _screened(data: bytes, source_format: str, limits: Limits) -> bytes:
@@ -158,9 +169,17 @@ def _screened(data: bytes, source_format: str, limits: Limits) -> bytes:
 
 def _refuse_slow_files(data: bytes, source_format: str) -> None:
     if takes_too_long(data, source_format):
-        raise errors.BrokenImage(
-            f"This {source_format} photo takes too long to open. Save it as a new JPEG and try again."
-        )
+        raise too_slow(source_format)
+
+
+def too_slow(source_format: str) -> errors.BrokenImage:
+    return errors.BrokenImage(
+        f"This {source_format} photo takes too long to open. Save it as a new JPEG and try again."
+    )
+
+
+def broken(source_format: str) -> errors.BrokenImage:
+    return errors.BrokenImage(f"This {source_format} photo is damaged or incomplete. Try the original file.")
 
 
 def _decoded(data: bytes, source_format: str, limits: Limits) -> Image.Image:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
-import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import BinaryIO
 
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
-from catloader.intake.prepare import Limits, Prepared, prepare
+from catloader.intake.prepare import Limits, Prepared
 from catloader.settings import Settings
 from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.photos import NewPhoto, Photos
@@ -23,6 +21,9 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
+
+Preparer = Callable[[bytes, int], Prepared]
+"""Prepares the file of an owner; raises leaves of ``CatLoaderError``. See ``isolated.IsolatedPreparer``."""
 
 _MAX_CAPTION_CHARS = 500  # of the column
 _STORE_AWAY = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
@@ -46,6 +47,8 @@ class Refused:
     """One plain sentence."""
     status: int
     """The HTTP status of the same meaning."""
+    retry_after_s: int | None = None
+    """As in ``CatLoaderError``."""
 
 
 def upload(
@@ -54,6 +57,7 @@ def upload(
     owner_id: int,
     *,
     settings: Settings,
+    prepare: Preparer,
     photos: Photos,
     objects: ObjectStore,
     dispatcher: Dispatcher,
@@ -77,7 +81,9 @@ def upload(
                     raise StoreUnavailable(_STORE_AWAY)
                 refuse_full_disk(settings)
                 caption = _clean_caption(captions[place] if place < len(captions) else "")
-                prepared = _prepare(content, settings)
+                data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
+                prepared = prepare(data, owner_id)
+                del data  # megabytes that the store need not wait beside
                 photo_id = _store(prepared, caption, owner_id, photos=photos, objects=objects, now=now)
             except StoreUnavailable as error:
                 if not store_away:
@@ -85,7 +91,7 @@ def upload(
                 store_away = True
                 outcomes.append(Refused(name, _STORE_AWAY, StoreUnavailable.status))
             except CatLoaderError as error:
-                outcomes.append(Refused(name, str(error), error.status))
+                outcomes.append(Refused(name, str(error), error.status, error.retry_after_s))
             else:
                 outcomes.append(Uploaded(name, photo_id))
     finally:
@@ -102,18 +108,6 @@ def limits(settings: Settings) -> Limits:
         thumbnail_px=settings.thumbnail_px,
         jpeg_quality=settings.jpeg_quality,
     )
-
-
-def _prepare(content: BinaryIO | bytes, settings: Settings) -> Prepared:
-    data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
-    with _decode_slots(settings.decode_slots):
-        return prepare(data, limits=limits(settings))
-
-
-@cache
-def _decode_slots(slots: int) -> threading.BoundedSemaphore:
-    """Return the process's one semaphore: it bounds the memory of decoding, for all callers together."""
-    return threading.BoundedSemaphore(slots)
 
 
 def _store(

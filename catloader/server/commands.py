@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from flask import Flask
 
 from catloader import create_app
+from catloader.errors import SettingError
 from catloader.server.announce import announcement, say
 from catloader.server.data_dir import exclusive_data_dir, prepare_data_dir
 from catloader.server.database import migrate_database
@@ -27,7 +28,6 @@ from catloader.server.object_store import (
     wait_for_site_object_store,
 )
 from catloader.settings import Settings
-from catloader.web.limits import check_limits
 from catloader.wiring import Services, build
 from checker.http import create_checker_app
 
@@ -44,13 +44,8 @@ def serve(settings: Settings) -> int:
     """
     _log_to_stderr()
     prepare_data_dir(settings)
-    check_limits(settings)
     announce = announcement(settings, "Ready for uploads at {url}", checks_here=settings.checks_here)
-    if settings.delivery == "url" and settings.embedded_s3:
-        logger.warning(
-            "CATLOADER_DELIVERY=url with the embedded object store: its links work on this machine only"
-        )
-
+    refuse_unreachable_links(settings)
     with exclusive_data_dir(settings), _listening(settings, settings.port, "CATLOADER_PORT") as listener:
         migrate_database(settings)
         with own_object_store(settings) as with_s3:
@@ -68,6 +63,21 @@ def serve(settings: Settings) -> int:
                 access_log=settings.access_log,
             ).run()
     return _stopped(code)
+
+
+def refuse_unreachable_links(settings: Settings) -> None:
+    """Refuse to send browsers to the embedded object store, which only this machine reaches.
+
+    Raises:
+        SettingError: other machines reach the site, so their users would see no picture.
+    """
+    if settings.delivery != "url" or not settings.embedded_s3:
+        return
+    sentence = "CATLOADER_DELIVERY=url with the embedded object store: its links work on this machine only"
+    host = settings.host
+    if settings.trusted_proxies or not (host in {"localhost", "::1"} or host.startswith("127.")):
+        raise SettingError(f"{sentence}; use `app`, or set AWS_ENDPOINT_URL_S3.")
+    logger.warning(sentence)
 
 
 def serve_checker(settings: Settings) -> int:

@@ -24,10 +24,11 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
+from catloader.checks.dispatch import local_url
 from catloader.errors import CatLoaderError
 from catloader.processes import die_with_parent
 from catloader.server.announce import Announce
-from catloader.wiring import Services, local_url
+from catloader.wiring import Services
 
 _GRACE_S = 2
 """Time that a stop leaves to requests under way; with the embedded S3's stop it must stay below 5 s."""

@@ -10,6 +10,7 @@ import re
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
 
+from limits import parse_many
 from pydantic import AfterValidator, SecretStr
 
 
@@ -61,6 +62,28 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _rate(text: str) -> str:
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ValueError("it takes rates such as 10 per minute; 100 per hour") from None
+    return text
+
+
+def _host_names(text: str) -> str:
+    name = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+"  # or an IPv6 address
+    if not all(re.fullmatch(name, one) for one in split(text)):
+        raise ValueError("it takes host names such as cats.example.org, .example.org")
+    return text
+
+
+def split(text: str) -> list[str]:
+    """Return the items of a list that is written with commas."""
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
+AttemptRate = Annotated[str, AfterValidator(_rate)]
+HostNames = Annotated[str, AfterValidator(_host_names)]

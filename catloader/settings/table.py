@@ -15,7 +15,8 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from catloader.errors import SettingError
-from catloader.settings.kinds import DatabaseAddress, HttpAddress, WebhookSecret
+from catloader.settings.kinds import AttemptRate, DatabaseAddress, HostNames, HttpAddress, WebhookSecret
+from checker.isolation.limits import DEFAULT_LIMITS
 from checker.pixels.sizes import DEFAULT_SIZES
 from models.catalogue import default_weights_dir
 
@@ -57,12 +58,18 @@ class Settings(BaseSettings):
     web_threads: int = _setting("CATLOADER_WEB_THREADS", 8, "Site", "Request threads of each process.", ge=1, le=256)
     stalled_s: float = _setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection that moves no byte for this long is closed, because it holds a request thread. Slow ones are not affected.", ge=0.1)
     access_log: bool = _setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, path, status, bytes and duration.")
-    secret_key: SecretStr = _setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Signs the session cookies. Empty: made at the first start and kept in the data folder.")
+    secret_key: SecretStr = _setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Signs forms and messages to visitors. Empty: made at the first start and kept in the data folder.")
     trusted_proxies: int = _setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are believed.", ge=0, le=10)
-    login_rate: str = _setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Site", "Log-in attempts allowed for each address; forms that ask for the password again count too.")
-    register_rate: str = _setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Site", "Registrations allowed for each address (each costs a password hash).")
-    rate_limit_storage_url: SecretStr = _setting("CATLOADER_RATE_LIMIT_STORAGE_URL", SecretStr("memory://"), "Site", "Storage of the attempts counted; with `redis://...` (needs `pip install 'catloader[redis]'`) several processes share their counts.")
+    trusted_hosts: HostNames = _setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, with commas between them; `.example.org` means all below it. Empty: any. This machine's own addresses are always allowed.")
+    hsts_s: int = _setting("CATLOADER_HSTS_S", 31_536_000, "Site", "Time for which browsers that came over https stay with https (`Strict-Transport-Security`); 0: the header is not sent.", ge=0)
     min_free_bytes: int = _setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "With less free disk than this in the data folder the site does not start and takes no uploads.", ge=0)
+
+    session_idle_days: float = _setting("CATLOADER_SESSION_IDLE_DAYS", 14.0, "Accounts", "A log-in ends this long after the last page.", ge=0.01, le=3650.0)
+    session_days: float = _setting("CATLOADER_SESSION_DAYS", 90.0, "Accounts", "A log-in ends after this time at the latest.", ge=0.01, le=3650.0)
+    max_sessions: int = _setting("CATLOADER_MAX_SESSIONS", 50, "Accounts", "Browsers in which one account may be logged in; one more ends the one that was unused for longest. A session takes about 200 bytes in the database.", ge=1)
+    password_rate: AttemptRate = _setting("CATLOADER_PASSWORD_RATE", "10 per 15 minutes", "Accounts", "Wrong passwords for one account, from whatever address; after that no password is evaluated. Counted in the database, about 20 bytes each.")
+    login_rate: AttemptRate = _setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Accounts", "Log-ins, right or wrong, from one network (IPv4 /24, IPv6 /48); forms that ask for the password again count too.")
+    register_rate: AttemptRate = _setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Accounts", "Sign-ups from one network (each costs a password hash).")
 
     max_file_bytes: int = _setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)
     max_files: int = _setting("CATLOADER_MAX_FILES", 100, "Uploads", "Most files in one request. A request may write `max_files x max_file_bytes` to the temporary folder.", ge=1)
@@ -70,7 +77,11 @@ class Settings(BaseSettings):
     max_edge_px: int = _setting("CATLOADER_MAX_EDGE_PX", DEFAULT_SIZES.max_edge_px, "Uploads", "Longest edge of the stored photo; larger ones are scaled down.", ge=64)
     thumbnail_px: int = _setting("CATLOADER_THUMBNAIL_PX", DEFAULT_SIZES.thumbnail_px, "Uploads", "Side of the square thumbnail.", ge=32, le=2048)
     jpeg_quality: int = _setting("CATLOADER_JPEG_QUALITY", DEFAULT_SIZES.jpeg_quality, "Uploads", "JPEG quality of the stored photo and thumbnail.", ge=40, le=98)
-    decode_slots: int = _setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Uploads decoded at the same time in one process: bounds memory at about `slots x max_pixels x 19` bytes (2.4 GB by default, with WebPs of that size; JPEGs take a fifth).", ge=1, le=64)
+    decode_slots: int = _setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Child processes of one web process that decode uploads. Memory: at most `slots x decode_memory_bytes`; a photo takes 3 to 12 bytes a pixel, WebP up to 19.", ge=1, le=64)
+    decode_queue: int = _setting("CATLOADER_DECODE_QUEUE", 4, "Uploads", "Uploads of one web process that may wait for such a child, half of all places for one user at most; others get 503 and `Retry-After`. Fewer where that would leave no request thread for pages. Memory: at most `(slots + queue) x max_file_bytes`.", ge=0, le=256)
+    decode_cpu_s: float = _setting("CATLOADER_DECODE_CPU_S", DEFAULT_LIMITS.cpu_s, "Uploads", "Processor time for one photo, when it is uploaded and when it is checked; one that takes more is refused, or unreadable.", ge=0.1, le=600)
+    decode_wall_s: float = _setting("CATLOADER_DECODE_WALL_S", DEFAULT_LIMITS.wall_s, "Uploads", "Time for the same, on a machine with other work too.", ge=0.1, le=600)
+    decode_memory_bytes: int = _setting("CATLOADER_DECODE_MEMORY_BYTES", DEFAULT_LIMITS.memory_bytes, "Uploads", "Memory for the same; the largest photos need about `max_pixels x 19`.", ge=2**26)
 
     database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`.")
     s3_endpoint_url: HttpAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")

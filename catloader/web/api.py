@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from catloader.errors import InvalidInput
+from catloader.web import forms
 from catloader.web.context import MAX_ID, services
 from catloader.web.labels import badge
 from catloader.web.sessions import current_user
@@ -12,6 +13,12 @@ from catloader.web.sessions import current_user
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 MAX_IDS = 100
+
+
+@blueprint.get("/form")
+def form() -> Response:
+    """Return a fresh token for a form that was left open, and the account that it is good for now."""
+    return jsonify(token=forms.token(), account=current_user().id)
 
 
 @blueprint.get("/photos/status")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader import accounts
-from catloader.errors import CatLoaderError, InvalidInput, WrongCredentials
+from catloader.errors import CatLoaderError, FormRefused, InvalidInput, TooManyAttempts, WrongCredentials
 from catloader.store.db.engine import utcnow
-from catloader.web.context import services
+from catloader.web.context import services, wants_json
+from catloader.web.errors import form_refused
 from catloader.web.labels import counted
-from catloader.web.sessions import current_user, sign_in, sign_out, without_login
+from catloader.web.sessions import current_user, sign_in, sign_out, use_token, without_login
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("auth", __name__)
 
-Answer = Response | str | tuple[str, int]
+Answer = Response | str | tuple[str | Response, int]
 
 
 @blueprint.get("/register")
@@ -29,14 +30,14 @@ def register() -> Answer:
 @blueprint.post("/register")
 @without_login
 def do_register() -> Answer:
+    """Answer in the same way whether the e-mail is registered or not; the next page tells the two apart."""
     try:
-        user = accounts.register(services().users, _field("email"), _field("password"), utcnow())
-    except InvalidInput as error:
+        token, id = accounts.sign_up(services().sign_ups, _field("email"), _field("password"), _guard())
+    except (InvalidInput, TooManyAttempts) as error:
         return _form_page("register.html", error)
-    logger.info("user %d registered", user.id)
-    sign_in(user)
-    flash("Welcome! Your account is ready.")
-    return redirect(url_for("uploads.form"), 303)
+    logger.info("a sign-up with an e-mail that is registered" if id is None else f"user {id} registered")
+    use_token(token)
+    return redirect(url_for("uploads.form", welcome=1), 303)
 
 
 @blueprint.get("/login")
@@ -49,13 +50,24 @@ def login() -> Answer:
 @without_login
 def do_login() -> Answer:
     try:
-        user = accounts.authenticate(services().users, _field("email"), _field("password"))
-    except WrongCredentials as error:
+        user = accounts.authenticate(services().users, _field("email"), _field("password"), _guard())
+    except (WrongCredentials, TooManyAttempts) as error:
         logger.info("a log-in from %s failed", request.remote_addr)
         return _form_page("login.html", error)
     logger.info("user %d logged in", user.id)
     sign_in(user)
     return redirect(_local_path(request.values.get("next")), 303)
+
+
+@blueprint.errorhandler(FormRefused)
+def form_again(error: FormRefused) -> Answer:
+    """Show a form of visitors once more, with a new token and what was typed; others get the usual page."""
+    template = {"auth.do_login": "login.html", "auth.do_register": "register.html"}.get(
+        request.endpoint or ""
+    )
+    if template is None or wants_json() or not error.expired:
+        return form_refused(error)
+    return _form_page(template, InvalidInput("This form had expired. Please send it once more."))
 
 
 @blueprint.post("/logout")
@@ -75,13 +87,12 @@ def account() -> Answer:
 def change_password() -> Answer:
     user = current_user()
     try:
-        changed = accounts.change_password(
-            services().users, user, _field("old_password"), _field("new_password")
-        )
-    except (WrongCredentials, InvalidInput) as error:
+        old, new = _field("old_password"), _field("new_password")
+        accounts.change_password(services().users, user, old, new, _guard())
+    except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
         return _account_page(error, at="password")
     logger.info("user %d changed the password", user.id)
-    sign_in(changed)
+    sign_in(user)
     flash("Password changed. You were logged out on other devices.")
     return redirect(url_for(".account"), 303)
 
@@ -90,14 +101,18 @@ def change_password() -> Answer:
 def delete_account() -> Answer:
     user = current_user()
     try:
-        photos = accounts.delete_account(services().users, user, _field("password"), utcnow())
-    except WrongCredentials as error:
+        photos = accounts.delete_account(services().users, user, _field("password"), _guard())
+    except (WrongCredentials, TooManyAttempts) as error:
         return _account_page(error, at="delete")
     services().deletion.wake()
     logger.info("user %d deleted the account and its %s", user.id, counted(photos, "photo"))
     sign_out()
     flash("Your account and photos were deleted.")
     return redirect(url_for("gallery.landing"), 303)
+
+
+def _guard() -> accounts.Guard:
+    return accounts.Guard(services().attempts, request.remote_addr or "", utcnow())
 
 
 def _field(name: str) -> str:
@@ -107,7 +122,7 @@ def _field(name: str) -> str:
 def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
     next_path = request.values.get("next", "")
     page = render_template(template, error=error, email=_field("email"), next=next_path)
-    return (page, error.status) if error else page
+    return _response(page, error.status, error) if error else page
 
 
 def _account_page(error: CatLoaderError | None = None, at: str | None = None) -> Answer:
@@ -115,7 +130,14 @@ def _account_page(error: CatLoaderError | None = None, at: str | None = None) ->
     page = render_template("account.html", error=error, at=at, photos=photos)
     # 403, not the error's 401: the user is logged in, and only this request is refused.
     status = 403 if isinstance(error, WrongCredentials) else error.status if error else 200
-    return page, status
+    return _response(page, status, error)
+
+
+def _response(page: str, status: int, error: CatLoaderError | None) -> Response:
+    response = make_response(page, status)
+    if error is not None and error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def _redirect_home() -> Response:
@@ -123,8 +145,12 @@ def _redirect_home() -> Response:
 
 
 def _local_path(target: str | None) -> str:
-    """Return ``target`` if it is a path of this site, else the address of My photos."""
+    """Return ``target`` if it is a path of this site, else the address of My photos.
+
+    It is written without the prefix that a proxy adds, as in ``/photos``; one that has it already is kept.
+    """
     is_path = target and target.startswith("/") and not target.startswith("//")
     if target and is_path and target.isprintable() and "\\" not in target:
-        return target
+        prefix = request.script_root
+        return target if prefix and target.startswith(f"{prefix}/") else prefix + target
     return url_for("gallery.photos")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import current_app, request
 
 from catloader.wiring import Services
@@ -22,6 +24,14 @@ def wants_json() -> bool:
         request.path.startswith("/api/")
         or request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
     )
+
+
+def host_name(url: str) -> str:
+    """Return the host of an address, without its port and in lower case; "" if there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def for_log(text: str, max_chars: int = 80) -> str:

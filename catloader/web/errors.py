@@ -7,11 +7,10 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, current_app, jsonify, render_template, request
-from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from catloader.errors import CatLoaderError, NotFound
+from catloader.errors import CatLoaderError, FormRefused, NotFound
 from catloader.intake.prepare import shown_limit
 from catloader.web.context import services, wants_json
 
@@ -36,7 +35,7 @@ _SENTENCES = {
 
 
 def init_app(app: Flask) -> None:
-    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(FormRefused, form_refused)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CatLoaderError, _catloader_error)
     app.register_error_handler(OSError, _os_error)
@@ -54,13 +53,11 @@ def error_response(
     return render_template("error.html", status=status, title=title, sentence=sentence), status
 
 
-def _csrf(error: CSRFError) -> tuple[str | Response, int]:
-    logger.warning("refused %s %s: %s", request.method, request.path, error.description)
-    return error_response(
-        400,
-        "This form has expired or came from another site. Go back, reload the page and try again.",
-        title="This form has expired",
-    )
+def form_refused(error: FormRefused) -> tuple[str | Response, int]:
+    if wants_json():
+        return jsonify(error=str(error), status=error.status, expired=error.expired), error.status
+    title = "This form has expired" if error.expired else "This form came from another site"
+    return error_response(error.status, str(error), title=title)
 
 
 def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:

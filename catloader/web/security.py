@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask
+from flask import Flask, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.wrappers import Response
 
@@ -23,11 +23,11 @@ class HtmlSafeJson(DefaultJSONProvider):
 
 def init_app(app: Flask) -> None:
     services: Services = app.extensions["catloader"]
+    hsts = f"max-age={services.settings.hsts_s}" if services.settings.hsts_s else ""
     headers = {
         "Content-Security-Policy": _policy(_picture_origins(services)),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
-        # Not `no-referrer`: over https the CSRF check compares the referrer with the host.
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
@@ -38,6 +38,8 @@ def init_app(app: Flask) -> None:
     def add_headers(response: Response) -> Response:
         for name, value in headers.items():
             response.headers.setdefault(name, value)
+        if hsts and request.is_secure:
+            response.headers.setdefault("Strict-Transport-Security", hsts)
         # Pages show one user's data; views and static files that may be cached set their own header.
         response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -1,29 +1,32 @@
-"""The log-in, kept in the signed session cookie.
+"""The log-in: a row in the database, named by a random token in a cookie (``store/db/sessions.py``).
 
 Every view needs a log-in unless it is marked ``without_login``.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, flash, g, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, current_app, flash, g, redirect, request, url_for
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
+from catloader.errors import StoreUnavailable
+from catloader.store.db.engine import utcnow
+from catloader.store.db.sessions import Session
 from catloader.store.db.users import User
+from catloader.web import cookies
 from catloader.web.context import services, wants_json
+
+logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-
-class Sessions(SecureCookieSessionInterface):
-    """Session cookies that are Secure if the request came over https, also through a trusted proxy."""
-
-    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask passes it by name or place
-        return request.is_secure
+_TOUCH_EVERY = timedelta(minutes=5)
+"""A page writes to the database at most so often; below the shortest idle limit (14 minutes)."""
 
 
 def without_login(view: View) -> View:
@@ -35,18 +38,25 @@ def without_login(view: View) -> View:
 def init_app(app: Flask) -> None:
     app.before_request(_load_user)
     app.before_request(_require_user)
+    app.after_request(_touch)
     app.context_processor(lambda: {"user": g.get("user")})
 
 
 def sign_in(user: User) -> None:
-    session.clear()  # a session set before the log-in must not survive it (session fixation)
-    session["account"] = _account(user)
-    session.permanent = True
-    g.user = user
+    """Begin a session with a new token (session fixation); the one that this browser had ends."""
+    use_token(services().sessions.begin(user.id, utcnow()))
+
+
+def use_token(token: str) -> None:
+    """Give the browser the token of a new session; the one that it had ends."""
+    _end_session()
+    cookies.set_cookie(cookies.SESSION, token, timedelta(days=services().settings.session_days))
 
 
 def sign_out() -> None:
-    session.clear()
+    """End the session in the database, so that a copy of its cookie is worth nothing."""
+    _end_session()
+    cookies.delete_cookie(cookies.SESSION)
     g.user = None
 
 
@@ -57,21 +67,20 @@ def current_user() -> User:
     return user
 
 
-def _account(user: User) -> list[int | str]:
-    """Return what ties a session to one account: a database may reuse a deleted user's id."""
-    return [user.id, user.session_version, user.created_at.isoformat()]
+def _end_session() -> None:
+    session: Session | None = g.get("session")
+    if session is not None:
+        services().sessions.end(session)
+    g.session = None
 
 
 def _load_user() -> None:
-    g.user = None
-    if request.endpoint == "static" or "account" not in session:
+    g.user = g.session = None
+    token = cookies.read(cookies.SESSION)
+    if not token or request.endpoint == "static":
         return
-    account = session["account"]
-    user = services().users.by_id(account[0])
-    if user is not None and _account(user) == account:
-        g.user = user
-    else:
-        sign_out()
+    g.session = services().sessions.find(token, utcnow())
+    g.user = g.session.user if g.session else None
 
 
 def _require_user() -> Response | None:
@@ -81,6 +90,22 @@ def _require_user() -> Response | None:
         return None
     if wants_json():
         raise Unauthorized("Please log in.")
-    flash("Please log in first.")
+    if g.session is not None:  # a sign-up with an e-mail that is registered already
+        sign_out()
+        flash("Log in with your password. If you had an account before, it is the password from then.")
+    else:
+        flash("Please log in first.")
     next_path = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("auth.login", next=next_path), 303)
+
+
+def _touch(response: Response) -> Response:
+    """Keep the session from running idle: by pages only, and without a cookie."""
+    session: Session | None = g.get("session")
+    is_page = request.method == "GET" and response.mimetype == "text/html" and response.status_code < 400
+    if session is not None and is_page and utcnow() - session.used_at > _TOUCH_EVERY:
+        try:
+            services().sessions.touch(session, utcnow())
+        except StoreUnavailable as error:  # the page is made already
+            logger.warning("the use of a session was not recorded: %s", error)
+    return response

@@ -63,7 +63,7 @@ def init_app(app: Flask, upload_bytes: int) -> None:
 
 @blueprint.get("/upload")
 def form() -> str:
-    return render_template("upload.html", error=None)
+    return render_template("upload.html", error=None, welcome="welcome" in request.args)
 
 
 @blueprint.post("/upload")
@@ -81,6 +81,7 @@ def upload() -> Page:
         captions,
         user.id,
         settings=app.settings,
+        prepare=app.decoders.prepare,
         photos=app.photos,
         objects=app.objects,
         dispatcher=WakeAfterResponse(app.dispatcher),
@@ -134,12 +135,23 @@ def _response(outcomes: Sequence[Uploaded | Refused]) -> Page:
     results = [_result(outcome) for outcome in outcomes]
     refused = [result["status"] for result in results if result["id"] is None]
     stored = len(results) - len(refused)
+    _tell_when_to_retry(outcomes)
     if wants_json():
         return jsonify(files=results), max(refused, default=201)
     if refused:
         return render_template("results.html", results=results, stored=stored), max(refused)
     flash("Your photo is stored." if stored == 1 else f"Your {stored} photos are stored.")
     return redirect(url_for("gallery.photos"), 303)
+
+
+def _tell_when_to_retry(outcomes: Sequence[Uploaded | Refused]) -> None:
+    waits_s = [one.retry_after_s for one in outcomes if isinstance(one, Refused) and one.retry_after_s]
+    if waits_s:
+
+        @after_this_request
+        def add(response: Response) -> Response:
+            response.headers["Retry-After"] = str(max(waits_s))
+            return response
 
 
 def _result(outcome: Uploaded | Refused) -> dict[str, Any]:

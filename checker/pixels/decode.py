@@ -6,12 +6,14 @@ of large JPEGs only what is needed is decoded.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
+from checker.errors import CheckerError, ClassifierFailed, Unexpected
 from checker.pixels import nvjpeg, simd_jpeg
 from checker.pixels.colour import to_rgb
 from checker.pixels.crop import (
@@ -29,6 +31,8 @@ from checker.pixels.opening import opened
 from checker.pixels.orientation import SWAPPED, orientation_of, turned
 from checker.values import Pixels, Rendition
 from models.catalogue import Preprocessing
+
+logger = logging.getLogger(__name__)
 
 LIBRARIES = ("numpy", "pillow", *(("simplejpeg", "cykooz-resizer") if simd_jpeg.IS_INSTALLED else ()))
 """Packages that the pixels depend on; their versions are kept with every verdict."""
@@ -75,6 +79,22 @@ def model_inputs(renditions: Mapping[Rendition, bytes], preprocessing: Preproces
             decode_squares(renditions[Rendition.THUMBNAIL], preprocessing, whole_square),
         ]
     )
+
+
+def decode_each(
+    photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
+) -> Iterator[Pixels | CheckerError]:
+    """Make the model inputs in this process; see ``ports.Decoder``. For photos that can be trusted."""
+    for renditions in photos:
+        try:
+            yield model_inputs(renditions, preprocessing)
+        except CheckerError as error:
+            yield error
+        except MemoryError:
+            yield ClassifierFailed("There was not enough memory to decode the photo.")
+        except Exception as error:  # the boundary of one photo
+            logger.exception("a photo could not be decoded")
+            yield Unexpected(f"The decoder failed on this photo ({type(error).__name__}).")
 
 
 def decode_squares(data: bytes, preprocessing: Preprocessing, layout: Layout) -> Pixels:

@@ -21,7 +21,7 @@ from checker.pixels.tiff import Layout, values_of
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _ICC_PROFILE, _ORIENTATION, _EXTRA_SAMPLES = 34675, 274, 338
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
-_UNSIGNED, _FLOAT = 1, 3
+_UNSIGNED, _FLOAT, _UNDEFINED = 1, 3, 4
 _SEPARATE, _UNCOMPRESSED = 2, 1
 _PACKED = (10, 12, 14)
 """Bits of samples that are not padded to whole bytes."""
@@ -61,11 +61,11 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
     )
     if _is_read_well(bits, samples, photometric, sample_format, separate=planes == _SEPARATE):
         return data
-    chunky_16 = bits == 16 and planes != _SEPARATE and samples >= 3 and sample_format == _UNSIGNED
+    by_high_bytes = bits == 16 and planes != _SEPARATE and samples >= 3 and sample_format == _UNSIGNED
     try:
         return _in_eight_bits(data, max_pixels)
     except UnreadableImage:
-        if chunky_16:  # Pillow drops the low bytes: right unless the high ones are unused
+        if bits <= 8 or by_high_bytes:  # Pillow may know better: of 16 bits it drops the low ones
             return data
         raise
 
@@ -73,7 +73,7 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
 def _is_read_well(bits: int, samples: int, photometric: int, sample_format: int, *, separate: bool) -> bool:
     if sample_format == _FLOAT:
         return samples == 1 and bits == 32
-    if sample_format != _UNSIGNED:
+    if sample_format not in (_UNSIGNED, _UNDEFINED):
         return False
     if bits <= 8 or (photometric == _CMYK and bits == 16 and not separate):
         return True

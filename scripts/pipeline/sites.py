@@ -85,6 +85,7 @@ def open_site(
             services.queue,
             S3ImageSource(services.objects),
             load,
+            decode=services.decoders.decode,
             workers=settings.workers,
             batch_photos=settings.batch_photos,
             sweep_s=settings.sweep_s,

@@ -111,6 +111,7 @@ def _fill(services: Services, data: bytes) -> None:
             [],
             owner.id,
             settings=services.settings,
+            prepare=services.decoders.prepare,
             photos=services.photos,
             objects=services.objects,
             dispatcher=services.dispatcher,  # this process checks nothing: no wake-up reaches the site

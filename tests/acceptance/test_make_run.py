@@ -341,8 +341,12 @@ def _wrong_rate(_folder: Path) -> dict[str, object]:
     return {"CATLOADER_LOGIN_RATE": "often", "CATLOADER_WEB_PROCESSES": 2}
 
 
-def _wrong_rate_storage(_folder: Path) -> dict[str, object]:
-    return {"CATLOADER_RATE_LIMIT_STORAGE_URL": "paper://u:hush@host", "CATLOADER_WEB_PROCESSES": 2}
+def _links_to_this_machine(_folder: Path) -> dict[str, object]:
+    return {"CATLOADER_DELIVERY": "url", "CATLOADER_HOST": "0.0.0.0"}
+
+
+def _wrong_host_name(_folder: Path) -> dict[str, object]:
+    return {"CATLOADER_TRUSTED_HOSTS": "https://cats.example.org"}
 
 
 def _wrong_webhook_secret(_folder: Path) -> dict[str, object]:
@@ -403,7 +407,8 @@ def test_kubernetes_service_called_catloader_does_not_prevent_the_start(tmp_path
         (_no_s3, "did not answer: connection refused"),
         (_s3_without_scheme, "AWS_ENDPOINT_URL_S3 is '127.0.0.1:9000'; it takes an address"),
         (_wrong_rate, "CATLOADER_LOGIN_RATE is 'often'"),
-        (_wrong_rate_storage, "CATLOADER_RATE_LIMIT_STORAGE_URL cannot be used: unknown storage scheme"),
+        (_links_to_this_machine, "its links work on this machine only; use `app`"),
+        (_wrong_host_name, "CATLOADER_TRUSTED_HOSTS is 'https://cats.example.org'; it takes host names"),
         (_wrong_webhook_secret, "CATCHECK_WEBHOOK_SECRET is (hidden); it takes whsec_ and base64"),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else None,

@@ -1,24 +1,27 @@
-"""Accounts: e-mails are normalised once, and an unknown e-mail costs as much time as a known one."""
+"""Accounts: e-mails are normalised once, and each attempt is counted before its password is compared."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 
 from catloader import accounts
-from catloader.errors import EmailTaken, WrongCredentials
+from catloader.accounts import Guard
+from catloader.attempts import AttemptLimits, network
+from catloader.errors import EmailTaken, TooManyAttempts, WrongCredentials
+from catloader.store.db.attempts import Attempts
 from catloader.store.db.users import Users
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 
 
-def test_the_dummy_hash_costs_what_a_real_one_costs() -> None:
-    real = accounts.hash_password(PASSWORD)
-    assert real.split("$")[:4] == accounts.DUMMY_HASH.split("$")[:4]
-    assert len(real) == len(accounts.DUMMY_HASH)
+def _guard(engine: Engine, address: str = "192.0.2.1", after_s: float = 0, **rates: str) -> Guard:
+    given = {"account_rate": "3 per 15 minutes", "network_rate": "100 per hour", "register_rate": "9 per day"}
+    limits = AttemptLimits(Attempts(engine), "secret", **{**given, **rates})
+    return Guard(limits, address, NOW + timedelta(seconds=after_s))
 
 
 def test_one_account_however_its_e_mail_is_typed(engine: Engine) -> None:
@@ -26,9 +29,93 @@ def test_one_account_however_its_e_mail_is_typed(engine: Engine) -> None:
     composed, decomposed = "zo\u00eb@example.org", " Zoe\u0308@Example.org "
     user = accounts.register(users, decomposed, PASSWORD, NOW)
     assert user.email == composed
-    assert accounts.authenticate(users, composed.upper(), PASSWORD).id == user.id
+    assert accounts.authenticate(users, composed.upper(), PASSWORD, _guard(engine)).id == user.id
     assert users.by_email(decomposed) == user
     with pytest.raises(EmailTaken):
         accounts.register(users, composed, PASSWORD, NOW)
     with pytest.raises(WrongCredentials):
-        accounts.authenticate(users, "zoe@example.org", PASSWORD)
+        accounts.authenticate(users, "zoe@example.org", PASSWORD, _guard(engine))
+
+
+@pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org", "no address"])
+def test_after_the_limit_no_password_is_evaluated_whatever_the_address(engine: Engine, email: str) -> None:
+    users = Users(engine)
+    accounts.register(users, "ann@example.org", PASSWORD, NOW)
+    for n in range(3):
+        with pytest.raises(WrongCredentials):
+            accounts.authenticate(users, email, f"guess {n}", _guard(engine, f"198.51.{n}.7", n))
+    typed = email.upper() + " "
+    with pytest.raises(TooManyAttempts) as refused:
+        accounts.authenticate(users, typed, PASSWORD, _guard(engine, "203.0.113.9", 10))
+    assert refused.value.retry_after_s == 890
+    with pytest.raises(WrongCredentials):
+        accounts.authenticate(users, "bo@example.org", "another account's limit", _guard(engine))
+
+
+def test_right_passwords_are_no_guesses_and_forgive_none(engine: Engine) -> None:
+    users = Users(engine)
+    accounts.register(users, "ann@example.org", PASSWORD, NOW)
+    for n in range(2):
+        with pytest.raises(WrongCredentials):
+            accounts.authenticate(users, "ann@example.org", "guess", _guard(engine, after_s=n))
+    for n in range(10):
+        accounts.authenticate(users, "ann@example.org", PASSWORD, _guard(engine, after_s=10 + n))
+    with pytest.raises(WrongCredentials):
+        accounts.authenticate(users, "ann@example.org", "guess", _guard(engine, after_s=30))
+    with pytest.raises(TooManyAttempts):
+        accounts.authenticate(users, "ann@example.org", PASSWORD, _guard(engine, after_s=31))
+
+
+def test_forms_that_ask_for_the_password_again_share_the_account_s_limit(engine: Engine) -> None:
+    users = Users(engine)
+    user = accounts.register(users, "ann@example.org", PASSWORD, NOW)
+    for ask in (
+        lambda: accounts.authenticate(users, user.email, "guess", _guard(engine)),
+        lambda: accounts.change_password(users, user, "guess", "a completely new one", _guard(engine)),
+        lambda: accounts.delete_account(users, user, "guess", _guard(engine)),
+    ):
+        with pytest.raises(WrongCredentials):
+            ask()
+    for right in (
+        lambda: accounts.change_password(users, user, PASSWORD, "a completely new one", _guard(engine)),
+        lambda: accounts.delete_account(users, user, PASSWORD, _guard(engine)),
+    ):
+        with pytest.raises(TooManyAttempts):
+            right()
+    assert users.by_id(user.id) == user
+
+
+def test_one_network_is_limited_over_all_accounts(engine: Engine) -> None:
+    rate = "5 per minute"
+    for n, address in enumerate(["2001:db8:7::1", "2001:db8:7:ffff::2"] * 3):
+        guard = _guard(engine, address, n, network_rate=rate)
+        with pytest.raises(WrongCredentials if n < 5 else TooManyAttempts):
+            accounts.authenticate(Users(engine), f"p{n}@example.org", "guess", guard)
+    with pytest.raises(WrongCredentials):
+        accounts.authenticate(
+            Users(engine), "q@e.org", "guess", _guard(engine, "2001:db8:8::1", network_rate=rate)
+        )
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("2001:db8:7:ffff::2", "2001:db8:7::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("", "unknown"),
+        ("unix:", "unknown"),
+    ],
+)
+def test_network_of_an_address(address: str, expected: str) -> None:
+    assert network(address) == expected
+
+
+def test_keys_of_attempts_tell_neither_e_mail_nor_address(engine: Engine) -> None:
+    with pytest.raises(WrongCredentials):
+        accounts.authenticate(Users(engine), "my password, typed above", "guess", _guard(engine))
+    with engine.connect() as connection:
+        rows = str(connection.exec_driver_sql("SELECT * FROM attempts").all())
+    assert "192.0.2" not in rows
+    assert "typed above" not in rows

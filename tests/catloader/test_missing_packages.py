@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import metadata
-from importlib.abc import MetaPathFinder
 
 import pytest
 
 from catloader.cli.calibrate import require_extra
 from catloader.demo import photos
-from catloader.errors import SettingError, StartupError
-from catloader.settings import Settings
+from catloader.errors import StartupError
 from catloader.store.db.engine import make_engine
 from catloader.store.s3 import seaweedfs
-from catloader.web.limits import check_limits
 from checker.runtimes.openvino_import import import_openvino
 from models import optimise
 from models.build import architecture
@@ -44,24 +41,6 @@ def test_missing_package_is_named_with_its_extra(
     assert f"pip install 'catloader[{extra}]'" in str(raised.value)
     assert "hush" not in str(raised.value)
     assert "\n" not in str(raised.value)
-
-
-class _NoRedis(MetaPathFinder):
-    def find_spec(self, fullname: str, *_: object) -> None:
-        if fullname == "redis":
-            raise ModuleNotFoundError(name=fullname)
-
-
-def test_missing_redis_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    _forget("redis", monkeypatch)
-    monkeypatch.setattr(sys, "meta_path", [_NoRedis(), *sys.meta_path])
-    environment = {"CATLOADER_RATE_LIMIT_STORAGE_URL": "redis://:hush@127.0.0.1:1"}
-    with pytest.raises(SettingError) as raised:
-        check_limits(Settings.from_environment(environment))
-    assert str(raised.value) == (
-        "CATLOADER_RATE_LIMIT_STORAGE_URL cannot be used: it needs the package redis: "
-        "pip install 'catloader[redis]'."
-    )
 
 
 def _forget(package: str, monkeypatch: pytest.MonkeyPatch) -> None:

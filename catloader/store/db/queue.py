@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,7 +67,9 @@ class SqlCheckQueue:
                 keys = {"photo_id": outcome.claim.photo_id, "token": outcome.claim.token}
                 written[place] = connection.execute(statement, keys | values).rowcount == 1
                 if written[place]:
-                    log.append({**sql.log_row(outcome), "finished_at": now})
+                    # Not unreadable yet, where another attempt follows.
+                    logged = replace(outcome, unreadable=False) if statement is sql.RESCHEDULE else outcome
+                    log.append({**sql.log_row(logged), "finished_at": now})
             if log:
                 connection.execute(sql.LOG, log)
         return written

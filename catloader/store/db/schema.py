@@ -52,11 +52,31 @@ users = Table(
     Column("email", String(254), nullable=False, unique=True),  # lower case
     Column("password_hash", String(255), nullable=False),  # Argon2id, PHC format
     Column("is_admin", Boolean, nullable=False, server_default=text("false")),
-    # Part of every session cookie: a new password increments it, which ends all other sessions.
-    Column("session_version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", UtcDateTime, nullable=False),
-    # Without it SQLite gives the id of a deleted account, and with it open sessions, to the next account.
+    # Without it SQLite gives the id of a deleted account, and with it old links, to the next account.
     sqlite_autoincrement=True,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_sha256", String(64), primary_key=True),  # of the token in the cookie
+    # NULL: begun by a sign-up with an e-mail that is registered already; it opens nothing.
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime, nullable=False),  # by a page, to within some minutes
+    Index("ix_sessions_user_id", "user_id"),
+    Index("ix_sessions_used_at", "used_at"),
+    Index("ix_sessions_created_at", "created_at"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("key", String(80), primary_key=True),  # a digest of the account or the network
+    Column("times", JSON, nullable=False),  # [seconds since 1970, ...] of those that still count
+    Column("until", UtcDateTime, nullable=False),  # after this none of them counts
+    Index("ix_attempts_until", "until"),
 )
 
 # The first version called a photo an image. Table and column keep these names in the database.

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from catloader.errors import EmailTaken
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos import delete_photos
-from catloader.store.db.schema import photos, users
+from catloader.store.db.schema import photos, sessions, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,6 @@ class User:
     email: str
     password_hash: str
     is_admin: bool
-    session_version: int
-    """Part of every session cookie; a new password increments it and so ends all sessions."""
     created_at: datetime
 
 
@@ -70,13 +68,10 @@ class Users:
         return User(**row._mapping) if row else None
 
     def set_password(self, id: int, password_hash: str) -> None:
-        """Set a new password and end all sessions that began with the old one."""
+        """Set a new password and end all sessions of the account."""
         with writing(self._engine) as connection:
-            connection.execute(
-                update(users)
-                .where(users.c.id == id)
-                .values(password_hash=password_hash, session_version=users.c.session_version + 1)
-            )
+            connection.execute(update(users).where(users.c.id == id).values(password_hash=password_hash))
+            connection.execute(delete(sessions).where(sessions.c.user_id == id))
 
     def grant_admin(self, id: int) -> None:
         """Make the account an administrator."""
@@ -84,7 +79,7 @@ class Users:
             connection.execute(update(users).where(users.c.id == id).values(is_admin=True))
 
     def delete(self, id: int, now: datetime) -> int:
-        """Delete account, photos, likes and logs; mark the objects as due for deletion. One transaction.
+        """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.
 
         Returns:
             The number of photos.

@@ -28,6 +28,7 @@ from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import ThresholdRule
 from checker.pipeline import LoadedModel, check_batch
 from checker.ports import Classifier
+from tests.support.preparing import prepare_here
 
 PHOTOS = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "horse.png")
 LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", precision="fp32")
@@ -68,6 +69,7 @@ class CheckedSite:
             [],
             self.owner_id,
             settings=LITE0.with_changes(data_dir=folder, min_free_bytes=0),
+            prepare=prepare_here(),
             photos=self.photos,
             objects=objects,
             dispatcher=Off(),

@@ -53,6 +53,7 @@ def uploaded(services: Services, files: list[bytes]) -> list[int]:
         [],
         owner.id,
         settings=services.settings,
+        prepare=services.decoders.prepare,
         photos=services.photos,
         objects=services.objects,
         dispatcher=Off(),

@@ -27,6 +27,7 @@ from catloader.store.s3.objects import ObjectStore
 from checker.runtimes.processor import cpu_flags, instruction_sets
 from models import openvino_ir
 from models.catalogue import entry_named
+from tests.support.preparing import prepare_here
 
 PHOTOS = ("chelsea.png", "coffee.png")
 Run = Callable[..., Result]
@@ -69,6 +70,7 @@ def on_site(typed: Run, engine: Engine, s3_server: EmbeddedS3, objects: ObjectSt
         [],
         Users(engine).create("ada@example.org", "hash", utcnow()).id,
         settings=Settings(data_dir=tmp_path, min_free_bytes=0),
+        prepare=prepare_here(),
         photos=Photos(engine),
         objects=objects,
         dispatcher=Off(),

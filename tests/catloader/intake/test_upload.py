@@ -23,6 +23,7 @@ from catloader.store.db.photos import Photos
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from tests.support.preparing import prepare_here
 
 
 class CountingDispatcher:
@@ -54,6 +55,7 @@ class Site:
             captions,
             self.owner_id,
             settings=self.settings,
+            prepare=prepare_here(self.settings),
             photos=self.photos,
             objects=self.objects,
             dispatcher=self.dispatcher,

@@ -25,6 +25,7 @@ from checker.pipeline import LoadedModel
 from checker.ports import ImageSource
 from checker.service import CheckerService
 from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
+from tests.support.preparing import prepare_here
 from tests.support.rows import some_user
 
 PICTURES = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "camera.png", "moon.png")
@@ -50,6 +51,7 @@ class Site:
             [],
             some_user(engine).id,
             settings=Settings(min_free_bytes=0),
+            prepare=prepare_here(),
             photos=Photos(engine),
             objects=objects,
             dispatcher=Off(),

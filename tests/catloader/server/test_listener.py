@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
+from catloader.checks.dispatch import local_url
 from catloader.demo.client import free_port
 from catloader.errors import StartupError
 from catloader.server.listener import listening
-from catloader.wiring import local_url
 
 
 def _connect(host: str, port: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,16 @@ from tests.support.site import Person, jpeg, running_site, services_of
 
 @pytest.fixture
 def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path, max_file_bytes=100_000, max_files=4) as app:
+    with running_site(
+        engine,
+        s3_server,
+        objects,
+        tmp_path,
+        max_file_bytes=100_000,
+        max_files=4,
+        decode_slots=3,
+        decode_queue=0,
+    ) as app:
         yield app
 
 
@@ -181,3 +191,18 @@ def test_line_breaks_in_names_stay_out_of_the_log(anna: Person, caplog: pytest.L
     (line,) = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
     assert r"a\r\nINFO user 1 is an administrator\u202e.jpg" in line
     assert "anna" not in line
+
+
+def test_full_queue_refuses_with_retry_after_and_pages_are_served(app: Flask, anna: Person) -> None:
+    places = services_of(app).decoders.prepare.places
+    with ExitStack() as taken:
+        for other in range(-6, -3):
+            taken.enter_context(places.taken(other))
+        refused = anna.upload(("a.jpg", jpeg()), ("b.jpg", b"no photo"), Accept="application/json")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        files = refused.json["files"]  # type: ignore[index]
+        assert [file["status"] for file in files] == [503, 415]
+        assert files[0]["error"].startswith("Many photos are being uploaded")
+        assert anna.get("/photos").status_code == 200
+        assert _photos(anna) == 0
+    assert anna.upload(("a.jpg", jpeg())).status_code == 303

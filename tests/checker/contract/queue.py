@@ -162,6 +162,18 @@ class CheckQueueContract:
         assert case.status(id) == "failed"
         assert case.log() == [(id, n, None, "It did not work.") for n in (1, 2, 3)]
 
+    def test_photo_that_defeats_the_decoder_is_unreadable_after_its_last_attempt(
+        self, case: QueueUnderTest
+    ) -> None:
+        (id,) = case.add(1)
+        for _ in range(3):
+            assert case.status(id) == "pending"
+            (claim,) = case.queue.claim(1)
+            assert case.queue.finish([failed(claim, retryable=True, unreadable=True)]) == [True]
+            case.clock.advance(case.queue.next_due_s() or 0)
+        assert case.status(id) == "unreadable"
+        assert [entry.verdict for entry in case.log()] == [None, None, "unreadable"]
+
     def test_backoff_is_at_most_an_hour(self, case: QueueUnderTest) -> None:
         queue = case.other(max_attempts=100, backoff_s=3000)
         case.add(1)
@@ -178,7 +190,6 @@ class CheckQueueContract:
         ("outcome", "status", "verdict"),
         [
             (lambda claim: failed(claim, unreadable=True), "unreadable", "unreadable"),
-            (lambda claim: failed(claim, unreadable=True, retryable=True), "unreadable", "unreadable"),
             (failed, "failed", None),
         ],
     )

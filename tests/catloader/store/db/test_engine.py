@@ -15,31 +15,32 @@ from sqlalchemy.exc import StatementError
 from catloader.errors import StoreUnavailable
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate
-from catloader.store.db.schema import users, webhook_ids
+from catloader.store.db.schema import deletions, users, webhook_ids
 
 
 def _add_user(engine: Engine) -> None:
     with writing(engine) as connection:
-        row = {"email": "a@b.c", "password_hash": "", "session_version": 0, "created_at": datetime.now(UTC)}
+        row = {"email": "a@b.c", "password_hash": "", "created_at": datetime.now(UTC)}
         connection.execute(insert(users).values(row))
 
 
 def test_transactions_that_read_before_they_write_take_turns(engine: Engine) -> None:
-    _add_user(engine)
+    with writing(engine) as connection:
+        connection.execute(insert(deletions).values(kind="photo", key="k", not_before=datetime.now(UTC)))
     start = threading.Barrier(8)
 
     def count_up(_: int) -> None:
         start.wait()
         for _ in range(10):
             with writing(engine) as connection:
-                query = select(users.c.session_version).with_for_update()
+                query = select(deletions.c.attempts).with_for_update()
                 seen = connection.execute(query).scalar_one()
-                connection.execute(update(users).values(session_version=seen + 1))
+                connection.execute(update(deletions).values(attempts=seen + 1))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count_up, range(8)))
     with reading(engine) as connection:
-        assert connection.execute(select(users.c.session_version)).scalar_one() == 80
+        assert connection.execute(select(deletions.c.attempts)).scalar_one() == 80
 
 
 def test_readers_do_not_wait_for_a_writer(engine: Engine) -> None:

@@ -18,6 +18,7 @@ from catloader.store.db.photos import Photos
 from catloader.store.db.schema import check_log, likes, photos, users
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
+from tests.catloader.store.db.test_sessions import sessions_of
 from tests.support.rows import add_photo, new_photo, some_user
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,12 +27,7 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_an_account_is_found_by_e_mail_and_id(engine: Engine) -> None:
     store = Users(engine)
     made = store.create(" Ada@Example.org ", "hash", _NOW)
-    assert (made.email, made.is_admin, made.session_version, made.created_at) == (
-        "ada@example.org",
-        False,
-        1,
-        _NOW,
-    )
+    assert (made.email, made.is_admin, made.created_at) == ("ada@example.org", False, _NOW)
     assert store.by_email("ADA@example.org") == store.by_id(made.id) == made
     assert store.by_email("eve@example.org") is None
     assert store.by_id(made.id + 1) is None
@@ -52,12 +48,15 @@ def test_of_concurrent_registrations_of_one_e_mail_one_succeeds(engine: Engine) 
         assert sorted(pool.map(register, range(6))) == [False] * 5 + [True]
 
 
-def test_a_new_password_ends_the_old_sessions(engine: Engine) -> None:
-    store, user = Users(engine), some_user(engine)
+def test_a_new_password_ends_all_sessions_of_its_account(engine: Engine) -> None:
+    store, user, other = Users(engine), some_user(engine), some_user(engine)
+    sessions = sessions_of(engine)
+    here, there, others = (sessions.begin(id, _NOW) for id in (user.id, user.id, other.id))
     store.set_password(user.id, "new hash")
     changed = store.by_id(user.id)
     assert changed
-    assert (changed.password_hash, changed.session_version) == ("new hash", 2)
+    assert changed.password_hash == "new hash"
+    assert [sessions.find(token, _NOW) is None for token in (here, there, others)] == [True, True, False]
 
 
 def test_grant_admin_changes_one_account(engine: Engine) -> None:

@@ -1,0 +1,98 @@
+"""Limits on attempts to log in and to register: per account and per network, counted in the database."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from limits import parse_many
+
+from catloader.errors import TooManyAttempts
+from catloader.store.db.attempts import Attempts, Rate
+from catloader.store.db.users import normal_email
+
+_IPV4_PREFIX = 24
+_IPV6_PREFIX = 48
+"""What one person can have: providers give a customer up to a /48 of IPv6 (65 536 networks of a household's
+size), and a /24 is the smallest IPv4 network that is routed on its own, so it can be rented. Neighbours share
+a limit, which is why it is higher than an account's.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordAttempt:
+    """A counted attempt, cancelled for the account when the password is right."""
+
+    key: str
+    at: datetime
+
+
+class AttemptLimits:
+    """At most so many evaluated attempts, in all processes together.
+
+    Args:
+        secret: keys are digests made with it, because people type passwords into the field for the e-mail.
+        account_rate: wrong passwords for one account, from anywhere; also for one that does not exist.
+        network_rate: attempts from one network, right or wrong.
+        register_rate: sign-ups from one network.
+    """
+
+    def __init__(
+        self, attempts: Attempts, secret: str, *, account_rate: str, network_rate: str, register_rate: str
+    ) -> None:
+        self._attempts, self._secret = attempts, secret.encode()
+        self._account, self._network, self._register = map(
+            _rates, (account_rate, network_rate, register_rate)
+        )
+
+    def begin_password(self, email: str, address: str, now: datetime) -> PasswordAttempt:
+        """Count an attempt before the password is looked at.
+
+        Raises:
+            TooManyAttempts: the password must not be evaluated, right or wrong.
+        """
+        attempt = PasswordAttempt(self._key("account", normal_email(email)), now)
+        self._reserve(
+            {attempt.key: self._account, self._key("network", network(address)): self._network}, now
+        )
+        return attempt
+
+    def succeeded(self, attempt: PasswordAttempt) -> None:
+        """Cancel the account's count: the password was right. The network's stays, it bounds the work."""
+        self._attempts.cancel(attempt.key, attempt.at)
+
+    def begin_sign_up(self, address: str, now: datetime) -> None:
+        """Count a sign-up.
+
+        Raises:
+            TooManyAttempts: too many from this network.
+        """
+        self._reserve({self._key("sign-up", network(address)): self._register}, now)
+
+    def _reserve(self, rates: dict[str, list[Rate]], now: datetime) -> None:
+        wait_s = self._attempts.reserve(rates, now)
+        if wait_s is not None:
+            raise TooManyAttempts(wait_s)
+
+    def _key(self, kind: str, name: str) -> str:
+        digest = hmac.new(self._secret, f"{kind}:{name}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return f"{kind}:{digest.hexdigest()}"
+
+
+def network(address: str) -> str:
+    """Return the network that an address is counted with (IPv4 /24, IPv6 /48); "unknown" if it is none."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    prefix = _IPV4_PREFIX if parsed.version == 4 else _IPV6_PREFIX
+    return str(ip_network(f"{parsed.compressed.partition('%')[0]}/{prefix}", strict=False))
+
+
+def _rates(text: str) -> list[Rate]:
+    return [Rate(item.amount, item.get_expiry()) for item in parse_many(text)]

@@ -1,0 +1,72 @@
+"""Passwords: which are accepted, and how they are kept and compared.
+
+They are kept as Argon2id in PHC format, with OWASP's smallest parameters for it (19 MiB, two passes, one
+lane): about 60 ms, and a process of 8 request threads needs at most 8 x 19 MiB for it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn import zxcvbn
+
+from catloader.errors import InvalidInput
+
+MIN_CHARS = 10
+MAX_CHARS = 1000
+
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+# Hash of a random text that was thrown away, with the parameters above. The password for an unknown e-mail is
+# compared with it, so that the answer takes as long as for a known one.
+DUMMY_HASH = (
+    "$argon2id$v=19$m=19456,t=2,p=1$vKNce/PR1uV7GdRuqfJOGA$FwxyXyOBgrr4/3tWVeH2HzlMv7YSPxkdYoYdUd0gEBY"
+)
+
+_JUDGED_CHARS = 72
+"""zxcvbn takes no more; a password is at least as hard to guess as its beginning."""
+_WEAK = 1
+"""zxcvbn's score below which a million guesses are enough. Every password of its lists of leaked ones, and
+every simple change of one, scores at most this (docs/decisions/0008-sessions-and-attempts.md)."""
+
+
+def hash_password(password: str, *, email: str = "") -> str:
+    """Return Argon2id in PHC format.
+
+    Args:
+        email: of the account; a password made from it is refused.
+    Raises:
+        InvalidInput: too short, too long, or easy to guess.
+    """
+    if len(password) < MIN_CHARS:
+        raise InvalidInput(f"The password needs at least {MIN_CHARS} characters.")
+    if len(password) > MAX_CHARS:
+        raise InvalidInput(f"The password may have at most {MAX_CHARS} characters.")
+    if _is_weak(password, email):
+        raise InvalidInput(
+            "This password is easy to guess: it is on lists of leaked passwords, or nearly. "
+            "A short sentence is easy to remember."
+        )
+    return _hasher.hash(_bytes(password))
+
+
+def matches(password_hash: str, password: str) -> bool:
+    """Compare the whole password with the hash; takes the same time for every password."""
+    if len(password) > MAX_CHARS:  # no account has such a one
+        password_hash, password = DUMMY_HASH, password[:MAX_CHARS]
+    try:
+        return _hasher.verify(password_hash, _bytes(password))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _is_weak(password: str, email: str) -> bool:
+    own_words = ["catloader", email, email.partition("@")[0], *email.replace("@", ".").split(".")]
+    judged = zxcvbn(password[:_JUDGED_CHARS], user_inputs=[word for word in own_words if word])
+    return bool(judged["score"] <= _WEAK)
+
+
+def _bytes(password: str) -> bytes:
+    # Systems type the same letter as different code points (u with an umlaut: one or two).
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

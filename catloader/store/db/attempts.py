@@ -1,0 +1,110 @@
+"""Counted attempts: to log in, to register, to give a password again.
+
+They are in the database because a limit must hold for all processes and machines together, and after a
+restart. One row a key, with the times of its attempts; a row is locked while an attempt is counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import attempts
+
+_TRIES = 5
+"""A key's first row may be inserted by several processes at once; all but one begin again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` attempts in any ``window_s`` seconds."""
+
+    count: int
+    window_s: int
+
+
+Rates = Mapping[str, Sequence[Rate]]
+"""Key (of at most 80 characters) -> rates, all of which must hold."""
+
+
+class Attempts:
+    """Attempts by key. Exact in every window, whatever number of processes counts. Thread-safe."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def reserve(self, rates: Rates, now: datetime) -> int | None:
+        """Count one attempt under every key, or under none.
+
+        Returns:
+            None: it may be made. Else the seconds after which the next one may be.
+        """
+        now_s = now.timestamp()
+        # Refusals only read: a flood of them must not keep the database busy with writing.
+        with reading(self._engine) as connection:
+            wait_s = max((_wait_s(_times(connection, key), rates[key], now_s) for key in rates), default=0)
+        for _ in range(0 if wait_s else _TRIES):
+            try:
+                with writing(self._engine) as connection:
+                    wait_s = _count(connection, rates, now_s)
+                break
+            except IntegrityError:
+                continue
+        return wait_s or None
+
+    def cancel(self, key: str, reserved_at: datetime) -> None:
+        """Remove the attempt that was counted at this time: it succeeded, so it was no guess."""
+        with writing(self._engine) as connection:
+            times = _times(connection, key, lock=True)
+            if (at_s := reserved_at.timestamp()) in times:
+                times.remove(at_s)
+                connection.execute(update(attempts).where(attempts.c.key == key).values(times=times))
+
+
+def _times(connection: Connection, key: str, *, lock: bool = False) -> list[float]:
+    query = select(attempts.c.times).where(attempts.c.key == key)
+    return list(connection.execute(query.with_for_update() if lock else query).scalar() or [])
+
+
+def _count(connection: Connection, rates: Rates, now_s: float) -> int:
+    """Lock the rows, one after the other in one order, and add the attempt unless a rate forbids it."""
+    counted = {}
+    for key in sorted(rates):
+        if not connection.execute(select(attempts.c.key).where(attempts.c.key == key)).first():
+            connection.execute(insert(attempts).values(key=key, times=[], until=_time(now_s)))
+        counted[key] = _times(connection, key, lock=True)
+    if wait_s := max(_wait_s(counted[key], rates[key], now_s) for key in rates):
+        return wait_s
+    for key, times in counted.items():
+        longest_s = max(rate.window_s for rate in rates[key])
+        kept = [time for time in times if time > now_s - longest_s]
+        values = {"times": [*kept, now_s], "until": _time(now_s + longest_s)}
+        connection.execute(update(attempts).where(attempts.c.key == key).values(values))
+    _delete_expired(connection, now_s)
+    return 0
+
+
+def _delete_expired(connection: Connection, now_s: float) -> None:
+    # Rows that are being counted are skipped: two transactions that wait for each other would fail.
+    expired = select(attempts.c.key).where(attempts.c.until < _time(now_s)).with_for_update(skip_locked=True)
+    connection.execute(delete(attempts).where(attempts.c.key.in_(expired)))
+
+
+def _wait_s(times: Sequence[float], rates: Sequence[Rate], now_s: float) -> int:
+    """Return the seconds until all rates allow one more; 0: now."""
+    waits = [0]
+    for rate in rates:
+        inside = sorted(time for time in times if time > now_s - rate.window_s)
+        if len(inside) >= rate.count:
+            waits.append(math.ceil(inside[-rate.count] + rate.window_s - now_s))
+    return max(waits)
+
+
+def _time(epoch_s: float) -> datetime:
+    return datetime.fromtimestamp(epoch_s, UTC)

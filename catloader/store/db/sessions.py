@@ -1,0 +1,116 @@
+"""The rows of sessions. A session lives here, and its cookie is only a random number that names it.
+
+So a log-out, a new password or the end of an account ends it everywhere at once, and no response that
+arrives late can bring it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.errors import WrongCredentials
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import sessions, users
+from catloader.store.db.users import User
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One browser's log-in."""
+
+    token_sha256: str
+    user: User | None
+    """None: begun by a sign-up with an e-mail that is registered already. It opens nothing."""
+    used_at: datetime
+
+
+class Sessions:
+    """Open sessions, found by the token in their cookie. Only its digest is stored.
+
+    Args:
+        idle_days: a session ends so long after the last page,
+        days: and so long after the log-in at the latest.
+        most: sessions of one account; the log-in after that ends the one that was unused for longest.
+    """
+
+    def __init__(self, engine: Engine, *, idle_days: float, days: float, most: int) -> None:
+        self._engine, self._most = engine, most
+        self._idle, self._absolute = timedelta(days=idle_days), timedelta(days=days)
+
+    def begin(self, user_id: int, now: datetime) -> str:
+        """Begin a session and delete those that have run out; return its token of 256 bits.
+
+        Raises:
+            WrongCredentials: the account was deleted meanwhile.
+        """
+        token = new_token()
+        try:
+            with writing(self._engine) as connection:
+                self._delete_expired(connection, now)
+                insert_session(connection, token, user_id, now)
+                self._delete_most_idle(connection, user_id)
+        except IntegrityError:
+            raise WrongCredentials("This account does not exist any more.") from None
+        return token
+
+    def find(self, token: str, now: datetime) -> Session | None:
+        """Return the session with its account; None for one that is unknown, ended or expired."""
+        query = (
+            select(sessions, *users.c)
+            .outerjoin(users, users.c.id == sessions.c.user_id)
+            .where(sessions.c.token_sha256 == _digest(token), ~self._expired(now))
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        values = row._mapping
+        user = User(**{column.name: values[column] for column in users.c}) if values[users.c.id] else None
+        return Session(values[sessions.c.token_sha256], user, values[sessions.c.used_at])
+
+    def touch(self, session: Session, now: datetime) -> None:
+        """Record a use. A session that was ended meanwhile stays ended."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(sessions).where(sessions.c.token_sha256 == session.token_sha256).values(used_at=now)
+            )
+
+    def end(self, session: Session) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(delete(sessions).where(sessions.c.token_sha256 == session.token_sha256))
+
+    def _expired(self, now: datetime) -> ColumnElement[bool]:
+        return (sessions.c.used_at < now - self._idle) | (sessions.c.created_at < now - self._absolute)
+
+    def _delete_expired(self, connection: Connection, now: datetime) -> None:
+        # Rows that another log-in is deleting are skipped: two that wait for each other would fail.
+        expired = select(sessions.c.token_sha256).where(self._expired(now)).with_for_update(skip_locked=True)
+        connection.execute(delete(sessions).where(sessions.c.token_sha256.in_(expired)))
+
+    def _delete_most_idle(self, connection: Connection, user_id: int) -> None:
+        own = sessions.c.user_id == user_id
+        kept = (
+            select(sessions.c.token_sha256).where(own).order_by(sessions.c.used_at.desc()).limit(self._most)
+        )
+        connection.execute(delete(sessions).where(own, sessions.c.token_sha256.not_in(kept)))
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def insert_session(connection: Connection, token: str, user_id: int | None, now: datetime) -> None:
+    """Add a session; a step of the caller's transaction."""
+    row = {"token_sha256": _digest(token), "user_id": user_id, "created_at": now, "used_at": now}
+    connection.execute(insert(sessions).values(row))
+
+
+def _digest(token: str) -> str:
+    # Not a password hash: a token of 256 random bits cannot be guessed from its digest.
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

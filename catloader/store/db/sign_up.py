@@ -1,0 +1,41 @@
+"""Sign-up: the account and its first session, in one transaction.
+
+It does the same work for an e-mail that is registered already, so that neither the answer nor its time
+tells which e-mails are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+
+from sqlalchemy import Engine, insert
+from sqlalchemy.exc import IntegrityError
+
+from catloader.store.db.engine import writing
+from catloader.store.db.schema import users
+from catloader.store.db.sessions import insert_session, new_token
+from catloader.store.db.users import normal_email
+
+
+class SignUps:
+    """Accounts that people make themselves."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def create(self, email: str, password_hash: str, now: datetime) -> tuple[str, int | None]:
+        """Add an account and begin its first session.
+
+        Returns:
+            The session's token, and the id of the account. None: the e-mail is registered already, nothing
+            was added to that account, and the session opens nothing.
+        """
+        token = new_token()
+        row = {"email": normal_email(email), "password_hash": password_hash, "created_at": now}
+        with writing(self._engine) as connection:
+            user_id: int | None = None
+            with contextlib.suppress(IntegrityError), connection.begin_nested():
+                user_id = connection.execute(insert(users).values(row).returning(users.c.id)).scalar_one()
+            insert_session(connection, token, user_id, now)
+        return token, user_id

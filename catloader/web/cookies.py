@@ -1,0 +1,59 @@
+"""The cookies of the site: names, flags and lifetime in one place.
+
+``catloader_session`` names the log-in, ``catloader_form`` binds forms of visitors who have none, and
+``catloader_notes`` holds sentences for the next page (Flask's own signed session). Nothing else is kept in
+the browser. The first two are set once and never again by the way: a late response overwrites nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Flask, after_this_request, request
+from flask.sessions import SecureCookieSessionInterface
+from werkzeug.wrappers import Response
+
+SESSION = "catloader_session"
+FORM = "catloader_form"
+NOTES = "catloader_notes"
+
+
+def name_here(name: str) -> str:
+    """Return the cookie's name for this request.
+
+    Browsers take ``__Host-`` cookies over https only, from this very host only: neither plain http nor a
+    neighbouring subdomain can plant one.
+    """
+    return f"__Host-{name}" if request.is_secure else name
+
+
+def read(name: str) -> str | None:
+    return request.cookies.get(name_here(name))
+
+
+def set_cookie(name: str, value: str, max_age: timedelta | None = None) -> None:
+    """Set it with this response; without ``max_age`` it ends with the browser."""
+
+    @after_this_request
+    def add(response: Response) -> Response:
+        response.set_cookie(
+            name_here(name), value, max_age=max_age, secure=request.is_secure, httponly=True, samesite="Lax"
+        )
+        return response
+
+
+def delete_cookie(name: str) -> None:
+    @after_this_request
+    def add(response: Response) -> Response:
+        response.delete_cookie(name_here(name), secure=request.is_secure, httponly=True, samesite="Lax")
+        return response
+
+
+class Notes(SecureCookieSessionInterface):
+    """Flask's session, used for flashed sentences only; https is seen through a trusted proxy, too."""
+
+    def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002 - Flask passes it by name or place
+        return name_here(NOTES)
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
+        return request.is_secure

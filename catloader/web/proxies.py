@@ -1,0 +1,59 @@
+"""Reverse proxies: what they tell is believed only as far as ``CATLOADER_TRUSTED_PROXIES`` says, and only
+what cannot mislead; and the names under which the site may be called."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Flask, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from catloader.errors import UnknownHost
+from catloader.settings import Settings
+from catloader.settings.kinds import split
+from catloader.web.context import for_log, host_name
+
+_PREFIX = "HTTP_X_FORWARDED_PREFIX"
+_PLAIN_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?")
+"""Segments of letters and the like: ``//evil.example`` would turn every link of a page into one to there."""
+_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+"""Health checks, and wake-ups of the site itself."""
+
+
+class PlainPrefix:
+    """WSGI middleware: drop an ``X-Forwarded-Prefix`` that is not a plain path."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        prefixes = [part.strip() for part in environ.get(_PREFIX, "").split(",")]
+        if all(_PLAIN_PATH.fullmatch(prefix) for prefix in prefixes):
+            environ[_PREFIX] = ",".join(prefix.rstrip("/") for prefix in prefixes)
+        else:
+            del environ[_PREFIX]
+        return self._app(environ, start_response)
+
+
+def wrap(app: Flask, settings: Settings) -> None:
+    """Believe the proxies that the settings name. Ports are not needed: no link of the site has one."""
+    if hops := settings.trusted_proxies:
+        fixed = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=0, x_prefix=hops)
+        app.wsgi_app = PlainPrefix(fixed)  # type: ignore[method-assign]
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    trusted = [*split(settings.trusted_hosts.lower()), *_OWN_NAMES, settings.host]
+
+    @app.before_request
+    def refuse_unknown_hosts() -> None:
+        name = host_name(f"//{request.host}")
+        if settings.trusted_hosts and not any(_is(name, one) for one in trusted):
+            raise UnknownHost(
+                f"This site does not answer under the name {for_log(name)} (CATLOADER_TRUSTED_HOSTS)."
+            )
+
+
+def _is(name: str, trusted: str) -> bool:
+    return name == trusted or (trusted.startswith(".") and name.endswith(trusted))

@@ -1,0 +1,108 @@
+"""The processes that decode: a server that imports the decoders once, and the children that it forks.
+
+The server has one thread and opens no file of a user: a fork of it is safe, takes milliseconds and shares its
+memory. Children end with the server, the server ends when its caller closes the connection or dies.
+
+usage: python -m checker.isolation.child CONTROL_DESCRIPTOR MEMORY_BYTES MODULE:FUNCTION...
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pkgutil
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from checker.isolation import frames
+from checker.isolation.limits import confine, die_with, resident_bytes, start_clock
+
+_KEPT_BYTES = 24 * 2**20
+"""A child that holds this much more than at its start ends: after photos of many megapixels, that is."""
+
+Result = tuple[Mapping[str, Any], Sequence[bytes | memoryview]]
+Work = Callable[[Mapping[str, Any], Sequence[bytes]], Result]
+"""Takes the arguments of the request and the blobs of one item; returns what JSON can hold, and blobs."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fork a child for each descriptor that comes; end the child whose number comes. Never returns."""
+    descriptor, memory_bytes, *names = arguments
+    control = socket.socket(fileno=int(descriptor))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    works: dict[str, Work] = {name: pkgutil.resolve_name(name) for name in names}
+    gc.collect()
+    gc.freeze()  # what exists now stays shared: a collection would write to its pages
+    while True:
+        message, descriptors, *_ = socket.recv_fds(control, 64, 1)
+        if not message:
+            os._exit(0)
+        if descriptors:
+            control.send(b"%d" % _fork(descriptors[0], control, works, int(memory_bytes)))
+        else:
+            control.send(b"%d" % _end(int(message)))
+
+
+def _fork(descriptor: int, control: socket.socket, works: Mapping[str, Work], memory_bytes: int) -> int:
+    server = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:  # too many processes
+        os.close(descriptor)
+        return 0
+    if pid == 0:
+        try:
+            die_with(server)
+            control.close()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders complain there about hostile files
+            confine(memory_bytes)
+            _serve(socket.socket(fileno=descriptor), works)
+        finally:
+            os._exit(1)
+    os.close(descriptor)
+    return pid
+
+
+def _end(pid: int) -> int:
+    """Kill a child unless it has ended; return the signal that ended it, 0: none."""
+    os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is its own
+    _, status = os.waitpid(pid, 0)
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+
+
+def _serve(end: socket.socket, works: Mapping[str, Work]) -> None:
+    """Work on requests until the caller closes the connection: one reply for each item, in their order."""
+    enough_bytes = resident_bytes() + _KEPT_BYTES
+    while True:
+        try:
+            request, blobs = frames.receive(end)
+        except frames.Closed:
+            return
+        remaining = map(bytes, blobs)
+        del blobs
+        for count in request["blobs_of_item"]:
+            item = [next(remaining) for _ in range(count)]
+            start_clock(request["cpu_s"])
+            header, parts = _reply(works[request["work"]], request["arguments"], item)
+            start_clock(0)
+            frames.send(end, header, parts)
+            del item, parts  # megabytes, while it waits for the next request
+        frames.send(end, {"retire": resident_bytes() > enough_bytes}, [])
+
+
+def _reply(work: Work, arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+    try:
+        result, blobs = work(arguments, item)
+    except MemoryError:
+        return {"failed": "memory"}, []
+    except Exception:  # the top of this process: a bug, which the caller logs
+        return {"failed": "bug", "traceback": traceback.format_exc()[-4000:]}, []
+    return {"result": result}, blobs
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

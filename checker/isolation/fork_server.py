@@ -1,0 +1,142 @@
+"""The caller's side of the server that forks decoding children."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from checker.errors import DecoderUnavailable
+from checker.isolation import frames
+
+_ROOT = Path(__file__).resolve().parents[2]
+_ANSWER_S = 30.0
+"""The server answers in milliseconds; the first time once the decoders are imported."""
+_ENVIRONMENT = {
+    # glibc maps large blocks anew each time, and the kernel clears them page by page: twice the time of a
+    # small photo. So it keeps what is freed; a child that has kept much ends (``child``), and all goes back.
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**25),
+    # Nothing here multiplies matrices, and a fork is safe from a process with one thread only.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running child; ``generation`` tells the server that forked it."""
+
+    end: socket.socket
+    pid: int
+    generation: int
+
+
+class ForkServer:
+    """Starts the server when it is needed, and again if it has ended. Thread-safe.
+
+    Args:
+        works: ``module:function`` of each kind of work that children do, a ``checker.isolation.child.Work``.
+        memory_bytes: as in ``Limits``.
+    """
+
+    def __init__(self, works: Sequence[str], memory_bytes: int) -> None:
+        self._works, self._memory_bytes = tuple(works), memory_bytes
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._generation = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the server without waiting for it, so that the first photo need not."""
+        with self._lock:
+            self._ensure_running()
+
+    def fork(self) -> Child:
+        """Start a child.
+
+        Raises:
+            DecoderUnavailable: the server does not start, or cannot fork.
+        """
+        ours, theirs = frames.pair()
+        try:
+            with theirs, self._lock:
+                pid = self._fork(theirs)
+                return Child(ours, pid, self._generation)
+        except BaseException:
+            ours.close()
+            raise
+
+    def _fork(self, theirs: socket.socket) -> int:
+        for _ in range(2):  # a server that was killed is started again
+            control = self._ensure_running()
+            try:
+                socket.send_fds(control, [b"fork"], [theirs.fileno()])
+                answer = control.recv(64)
+            except OSError:
+                answer = b""
+            if answer == b"0":
+                raise DecoderUnavailable("No process could be started: too many run, or no memory is left.")
+            if answer:
+                return int(answer)
+            self._stop()
+        raise DecoderUnavailable("The process that starts the decoders has ended.")
+
+    def end(self, child: Child) -> int | None:
+        """Kill a child unless it has ended; return the signal that ended it, 0: none, None: unknown."""
+        child.end.close()
+        with self._lock:
+            if self._control is None or child.generation != self._generation:
+                return None  # it ended with its server
+            try:
+                self._control.send(b"%d" % child.pid)
+                return int(self._control.recv(64))
+            except (OSError, ValueError):
+                self._stop()
+                return None
+
+    def close(self) -> None:
+        """End the server and its children; calls in progress get ``DecoderUnavailable``."""
+        with self._lock:
+            self._closed = True
+            self._stop()
+
+    def _ensure_running(self) -> socket.socket:
+        if self._closed:
+            raise DecoderUnavailable("This process is stopping.")
+        if self._control is None:
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._control.settimeout(_ANSWER_S)
+            paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+            arguments = [str(theirs.fileno()), str(self._memory_bytes), *self._works]
+            with theirs:
+                self._process = subprocess.Popen(
+                    # -P: nothing may be imported from the folder in which the caller was started.
+                    [sys.executable, "-P", "-m", "checker.isolation.child", *arguments],
+                    env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for the caller, which ends it in its turn
+                    pass_fds=[theirs.fileno()],
+                )
+            self._generation += 1
+        return self._control
+
+    def _stop(self) -> None:
+        """Close the connection, at which the server ends; the kernel ends its children."""
+        if self._control is not None and self._process is not None:
+            self._control.close()
+            self._control = None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
+                return
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,88 @@
+"""Messages between a caller and a decoding child: JSON and blobs, never pickles.
+
+A child that was taken over by a hostile file can send its caller wrong data, but no code.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LENGTHS = struct.Struct("!II")  # bytes of the JSON, number of blobs
+_SIZE = struct.Struct("!Q")
+_MAX_HEADER_BYTES = 2**20
+_MAX_BLOBS = 2**12
+_MAX_BYTES = 2**30
+_BUFFER_BYTES = 2**20  # as many as the kernel allows of it: fewer switches between the two processes
+
+Header = dict[str, Any]
+Blob = bytes | bytearray
+
+
+class Closed(ConnectionError):
+    """The other side has ended, or sent something else than a message."""
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Make the two ends of a connection."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+    return ends
+
+
+def send(end: socket.socket, header: Mapping[str, Any], blobs: Sequence[Blob | memoryview]) -> None:
+    """Send one message.
+
+    Raises:
+        OSError: the other side has ended, or the socket's own time-out has passed.
+    """
+    text = json.dumps(header).encode()
+    sizes = b"".join(_SIZE.pack(len(blob)) for blob in blobs)
+    end.sendall(_LENGTHS.pack(len(text), len(blobs)) + sizes + text)
+    for blob in blobs:
+        end.sendall(blob)
+
+
+def receive(end: socket.socket, deadline_s: float | None = None) -> tuple[Header, list[bytearray]]:
+    """Receive one message.
+
+    Args:
+        deadline_s: of ``time.monotonic``; None: wait for ever.
+    Raises:
+        Closed: there will be no message.
+        TimeoutError: not in time.
+    """
+    header_bytes, count = _LENGTHS.unpack(_exactly(end, _LENGTHS.size, deadline_s))
+    if header_bytes > _MAX_HEADER_BYTES or count > _MAX_BLOBS:
+        raise Closed("a message that is too long")
+    sizes = [size for (size,) in _SIZE.iter_unpack(_exactly(end, count * _SIZE.size, deadline_s))]
+    if sum(sizes) > _MAX_BYTES:
+        raise Closed("a message that is too long")
+    try:
+        header = json.loads(_exactly(end, header_bytes, deadline_s))
+    except ValueError as error:
+        raise Closed("a message that is no JSON") from error
+    if not isinstance(header, dict):
+        raise Closed("a message without a header")
+    return header, [_exactly(end, size, deadline_s) for size in sizes]
+
+
+def _exactly(end: socket.socket, size: int, deadline_s: float | None) -> bytearray:
+    data = bytearray(size)
+    view, done = memoryview(data), 0
+    while done < size:
+        if deadline_s is not None:
+            end.settimeout(max(deadline_s - time.monotonic(), 1e-3))
+        try:
+            got = end.recv_into(view[done:])
+        except ConnectionError as error:
+            raise Closed("the other side has ended") from error
+        if not got:
+            raise Closed("the other side has ended")
+        done += got
+    return data

@@ -1,0 +1,86 @@
+"""The limits of a process that decodes: processor time, memory, files, and the life of its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import struct
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # <linux/prctl.h>
+_CREATE_RULESET, _RESTRICT_SELF = 444, 446  # <asm-generic/unistd.h>: the same on every architecture
+# Bits of <linux/landlock.h>, ABI 1: run a program, write a file; remove and make folders and files.
+_CHANGES = 1 << 0 | 1 << 1 | sum(1 << bit for bit in range(4, 13))
+_MAX_FILES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one item may take."""
+
+    cpu_s: float = 5.0
+    """Processor time of all threads together."""
+    wall_s: float = 20.0
+    """Four times as long: the machine may be busy."""
+    memory_bytes: int = 1536 * 2**20
+    """Address space beyond that of an idle child."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def confine(memory_bytes: int) -> None:
+    """Set the limits that last: memory, descriptors, no core file, no change of a file."""
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_NOFILE, _MAX_FILES)
+    if sys.platform == "linux":
+        _lower(resource.RLIMIT_AS, _statm_bytes(0) + memory_bytes)
+        _forbid_changes_of_files()
+
+
+def start_clock(cpu_s: float) -> None:
+    """End this process by SIGPROF once its threads have used ``cpu_s`` from now; 0: not any more.
+
+    An interval timer and not RLIMIT_CPU, which counts whole seconds.
+    """
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+
+
+def die_with(parent_pid: int) -> None:
+    """Let the kernel kill this process when the thread that forked it ends. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:
+            os._exit(1)  # it ended before the kernel was asked
+
+
+def _lower(limit: int, most: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(limit, (most, most))
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds; 0 where the system does not tell."""
+    return _statm_bytes(1) if sys.platform == "linux" else 0
+
+
+def _statm_bytes(column: int) -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[column])
+    return pages * resource.getpagesize()
+
+
+def _forbid_changes_of_files() -> None:
+    """Let Landlock refuse every change of a file or folder; without it there is RLIMIT_FSIZE only."""
+    libc = ctypes.CDLL(None)
+    handled = struct.pack("Q", _CHANGES)
+    ruleset = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
+    if ruleset >= 0:
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        libc.syscall(_RESTRICT_SELF, ruleset, 0)
+        os.close(ruleset)

@@ -1,0 +1,182 @@
+"""A bounded pool of decoding children: one plain result for each item, whatever its bytes do."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checker.errors import (
+    CheckerError,
+    DecoderUnavailable,
+    DecodingFailed,
+    DecodingTooLarge,
+    DecodingTooSlow,
+    Unexpected,
+)
+from checker.isolation import frames
+from checker.isolation.fork_server import Child, ForkServer
+from checker.isolation.limits import Limits
+
+logger = logging.getLogger(__name__)
+
+_ITEMS_OF_A_CHILD = 500
+"""A fork takes milliseconds, and what a decoder has leaked or overwritten goes with its process."""
+_TOO_SLOW = "Decoding this photo takes too long."
+_TOO_LARGE = "Decoding this photo takes too much memory."
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The result for one item."""
+
+    result: Mapping[str, Any]
+    blobs: Sequence[bytearray]
+
+
+@dataclass(slots=True)
+class _Worker:
+    child: Child
+    items: int = 0
+    is_sound: bool = True
+
+
+class ChildPool:
+    """At most ``children`` processes, forked when needed and kept. Thread-safe.
+
+    Memory: ``children x limits.memory_bytes`` at most, and in the caller the bytes of the requests under way.
+    """
+
+    def __init__(self, server: ForkServer, *, children: int, limits: Limits) -> None:
+        self._server, self._limits = server, limits
+        self._turns = threading.BoundedSemaphore(children)
+        self._idle: deque[_Worker] = deque()
+        self._closed = False
+
+    def close(self) -> None:
+        """End the idle children; the others end with their item."""
+        self._closed = True
+        while self._idle:
+            self._server.end(self._idle.pop().child)
+
+    def run(
+        self, work: str, arguments: Mapping[str, Any], items: Sequence[Sequence[bytes]]
+    ) -> Iterator[Reply | CheckerError]:
+        """Send the items to one child in one message; yield what becomes of each, in their order.
+
+        The item at which a child ends is the one to blame; another child gets the items behind it. A child
+        that was killed from outside is replaced once: only then its item is blamed. Waits while all children
+        are at work.
+
+        Yields:
+            DecodingFailed: the item crashed the child or went beyond a limit.
+            DecoderUnavailable: no child could be started.
+            Unexpected: a bug in ``work``; logged.
+        """
+        done, killed_before = 0, False
+        with self._turns:
+            while done < len(items):
+                try:
+                    worker = self._take()
+                except DecoderUnavailable as error:
+                    yield from [error] * (len(items) - done)
+                    return
+                worker.is_sound = False  # until every item has its reply
+                fault: OSError | None = None
+                try:
+                    for reply in self._replies(worker, work, arguments, items[done:]):
+                        done, killed_before = done + 1, False
+                        yield reply
+                except OSError as error:
+                    fault = error
+                finally:
+                    death = self._put_back(worker)
+                if fault is None or done == len(items):
+                    continue
+                timed_out = isinstance(fault, TimeoutError)
+                if not timed_out and death in (None, signal.SIGKILL) and not killed_before:
+                    killed_before = True
+                    continue
+                done, killed_before = done + 1, False
+                yield _blame(timed_out, death)
+
+    def _replies(
+        self, worker: _Worker, work: str, arguments: Mapping[str, Any], items: Sequence[Sequence[bytes]]
+    ) -> Iterator[Reply | CheckerError]:
+        """Yield a reply for each item.
+
+        Raises:
+            OSError: the child has ended.
+            TimeoutError: it takes too long.
+        """
+        header = {
+            "work": work,
+            "arguments": dict(arguments),
+            "cpu_s": self._limits.cpu_s,
+            "blobs_of_item": [len(item) for item in items],
+        }
+        end, wall_s = worker.child.end, self._limits.wall_s
+        end.settimeout(wall_s)
+        frames.send(end, header, [blob for item in items for blob in item])
+        sound = True
+        for _ in items:
+            answer, blobs = frames.receive(end, time.monotonic() + wall_s)
+            failure = _failure(answer)
+            sound = sound and failure is None
+            yield Reply(answer.get("result", {}), blobs) if failure is None else failure
+        last, _ = frames.receive(end, time.monotonic() + wall_s)
+        worker.is_sound = sound and not last.get("retire")
+        worker.items += len(items)
+
+    def _take(self) -> _Worker:
+        while True:
+            try:
+                worker = self._idle.pop()
+            except IndexError:
+                return _Worker(self._server.fork())
+            if _is_alive(worker.child):
+                return worker
+            self._server.end(worker.child)
+
+    def _put_back(self, worker: _Worker) -> int | None:
+        """Keep a sound child for the next request; end any other one and return the signal that ended it."""
+        if worker.is_sound and worker.items < _ITEMS_OF_A_CHILD and not self._closed:
+            self._idle.append(worker)
+            return 0
+        return self._server.end(worker.child)
+
+
+def _failure(answer: frames.Header) -> CheckerError | None:
+    """Translate what a child says of an item that it could not finish."""
+    if "result" in answer:
+        return None
+    if answer.get("failed") == "memory":
+        return DecodingTooLarge(_TOO_LARGE)
+    logger.error("a decoding process failed: %s", answer.get("traceback"))
+    return Unexpected("The decoder failed on this photo.")
+
+
+def _blame(timed_out: bool, death: int | None) -> DecodingFailed:
+    if timed_out or death == signal.SIGPROF:
+        return DecodingTooSlow(_TOO_SLOW)
+    if death == signal.SIGKILL:
+        return DecodingTooLarge("The process that decoded this photo was killed, twice.")
+    name = signal.Signals(death).name if death else "without a signal"
+    return DecodingFailed(f"This photo crashed the decoder ({name}).")
+
+
+def _is_alive(child: Child) -> bool:
+    """Tell whether an idle child still holds its end of the connection."""
+    child.end.settimeout(0)
+    try:
+        child.end.recv(1)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False  # it has ended, or talks without being asked

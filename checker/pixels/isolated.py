@@ -1,0 +1,80 @@
+"""Step 7 in child processes: what they do, and the two functions that have it done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from checker.errors import CheckerError, UnreadableImage
+from checker.isolation.child import Result
+from checker.isolation.pool import ChildPool, Reply
+from checker.pixels.decode import decode_each, model_inputs
+from checker.pixels.renditions import site_renditions
+from checker.values import INPUTS_PER_PHOTO, Pixels, Rendition
+from models.catalogue import Preprocessing
+
+_INPUTS, _RENDITIONS = f"{__name__}:make_inputs", f"{__name__}:make_renditions"
+WORKS = (_INPUTS, _RENDITIONS)
+"""For ``ForkServer``."""
+
+
+class IsolatedDecoder:
+    """Decodes in the children of a pool. Thread-safe."""
+
+    def __init__(self, pool: ChildPool) -> None:
+        self._pool = pool
+
+    def __call__(
+        self, photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
+    ) -> Iterator[Pixels | CheckerError]:
+        """See ``ports.Decoder``. nvJPEG needs this process's GPU: it decodes here, without limits."""
+        if preprocessing.decoder != "cpu":
+            yield from decode_each(photos, preprocessing)
+            return
+        shape = (INPUTS_PER_PHOTO, preprocessing.input_px, preprocessing.input_px, 3)
+        items = [[photo[rendition] for rendition in Rendition] for photo in photos]
+        for reply in self._pool.run(_INPUTS, dataclasses.asdict(preprocessing), items):
+            result = _result(reply)
+            if isinstance(result, Reply):
+                yield np.frombuffer(result.blobs[0], np.uint8).reshape(shape)
+            else:
+                yield result
+
+    def renditions(self, data: bytes) -> dict[Rendition, bytes]:
+        """Do the work of ``site_renditions``.
+
+        Raises:
+            UnreadableImage, DecodingFailed, DecoderUnavailable
+        """
+        (reply,) = self._pool.run(_RENDITIONS, {}, [[data]])
+        result = _result(reply)
+        if isinstance(result, CheckerError):
+            raise result
+        return {rendition: bytes(blob) for rendition, blob in zip(Rendition, result.blobs, strict=True)}
+
+
+def make_inputs(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+    """Make the model inputs of a photo; runs in a child."""
+    try:
+        pixels = model_inputs(dict(zip(Rendition, item, strict=True)), Preprocessing(**arguments))
+    except UnreadableImage as error:
+        return {"unreadable": str(error)}, []
+    return {}, [pixels.data.cast("B")]
+
+
+def make_renditions(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+    """Make a file's two renditions; runs in a child."""
+    try:
+        renditions = site_renditions(item[0])
+    except UnreadableImage as error:
+        return {"unreadable": str(error)}, []
+    return {}, [renditions[rendition] for rendition in Rendition]
+
+
+def _result(reply: Reply | CheckerError) -> Reply | CheckerError:
+    if isinstance(reply, Reply) and "unreadable" in reply.result:
+        return UnreadableImage(reply.result["unreadable"])
+    return reply

@@ -1,0 +1,96 @@
+"""Step 1 in child processes: the same result, and every way to fail is one plain refusal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from PIL import Image
+
+from catloader import errors
+from catloader.intake.isolated import WORK, IsolatedPreparer
+from catloader.intake.places import Places
+from catloader.intake.prepare import Prepared, prepare
+from catloader.intake.upload import Preparer
+from catloader.intake.upload import limits as limits_of
+from catloader.settings import Settings
+from checker.isolation import limits
+from checker.isolation.fork_server import ForkServer
+from checker.isolation.pool import ChildPool
+from tests.support.hostile import HostileFile, corpus, origins
+
+LIMITS = limits_of(Settings())
+
+
+@contextmanager
+def preparer(server: ForkServer, cpu_s: float = 60.0) -> Iterator[IsolatedPreparer]:
+    pool = ChildPool(server, children=1, limits=limits.Limits(cpu_s, wall_s=120.0))
+    yield IsolatedPreparer(pool, Places(slots=1, waiting=0, patience_s=0), LIMITS)
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    server = ForkServer([WORK], limits.DEFAULT_LIMITS.memory_bytes)
+    yield server
+    server.close()
+
+
+def png(side: int) -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((side, side), 60).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def test_result_is_that_of_this_process(server: ForkServer) -> None:
+    data = png(1000)
+    with preparer(server) as isolated:
+        assert isolated(data, 1) == prepare(data, limits=LIMITS)
+
+
+@pytest.mark.parametrize("origin", origins())
+def test_hostile_files_get_the_same_answers(server: ForkServer, origin: str) -> None:
+    with preparer(server) as isolated:
+        for file in corpus(origin).files:
+            assert _answer(isolated, file) == _answer(_here, file), file.name
+
+
+def _here(data: bytes, _owner_id: int) -> Prepared:
+    return prepare(data, limits=LIMITS)
+
+
+def _answer(prepare: Preparer, file: HostileFile) -> object:
+    try:
+        return prepare(file.data, 1)
+    except errors.BadImage as error:
+        return type(error), str(error)
+
+
+def test_photo_that_takes_too_long_is_refused(server: ForkServer) -> None:
+    with (
+        preparer(server, cpu_s=0.05) as isolated,
+        pytest.raises(errors.BrokenImage, match="This PNG photo takes too long to open"),
+    ):
+        isolated(png(3000), 1)
+
+
+def test_photo_that_takes_too_much_memory_is_refused() -> None:
+    small = ForkServer([WORK], 2**26)
+    try:
+        with (
+            preparer(small) as isolated,
+            pytest.raises(errors.BrokenImage, match="This PNG photo takes too much memory to open"),
+        ):
+            isolated(png(4500), 1)
+    finally:
+        small.close()
+
+
+def test_without_decoders_nothing_can_be_uploaded() -> None:
+    server = ForkServer([WORK], 2**30)
+    server.close()
+    with preparer(server) as isolated, pytest.raises(errors.DecodersAway) as away:
+        isolated(png(10), 1)
+    assert (away.value.status, away.value.retry_after_s) == (503, 5)

@@ -1,0 +1,98 @@
+"""The rows of sessions, on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+
+from catloader.errors import WrongCredentials
+from catloader.store.db.engine import reading
+from catloader.store.db.schema import sessions
+from catloader.store.db.sessions import Sessions
+from catloader.store.db.sign_up import SignUps
+from catloader.store.db.users import Users
+from tests.support.rows import some_user
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def sessions_of(engine: Engine) -> Sessions:
+    return Sessions(engine, idle_days=14, days=90, most=3)
+
+
+@pytest.fixture
+def store(engine: Engine) -> Sessions:
+    return sessions_of(engine)
+
+
+def test_a_session_is_found_by_its_token_only_and_its_token_is_not_stored(
+    engine: Engine, store: Sessions
+) -> None:
+    user = some_user(engine)
+    token = store.begin(user.id, NOW)
+    found = store.find(token, NOW)
+    assert found
+    assert found.user == user
+    assert len(token) >= 43  # 256 bits
+    assert store.begin(user.id, NOW) != token
+    with reading(engine) as connection:
+        rows = connection.execute(text("SELECT * FROM sessions")).all()
+    assert token not in str(rows)
+    for other in (found.token_sha256, token[:-1], "", "\udce9", "x" * 100_000):
+        assert store.find(other, NOW) is None
+
+
+def test_idle_and_absolute_limits_end_a_session(engine: Engine, store: Sessions) -> None:
+    token = store.begin(some_user(engine).id, NOW)
+    day = timedelta(days=1)
+    assert store.find(token, NOW + 13 * day)
+    assert store.find(token, NOW + 15 * day) is None
+    for days in range(10, 100, 10):
+        if session := store.find(token, NOW + days * day):
+            store.touch(session, NOW + days * day)
+    assert store.find(token, NOW + 89 * day), "it was used every ten days"
+    assert store.find(token, NOW + 91 * day) is None
+
+
+def test_a_session_that_was_ended_does_not_come_back_with_a_late_use(engine: Engine, store: Sessions) -> None:
+    token = store.begin(some_user(engine).id, NOW)
+    session = store.find(token, NOW)
+    assert session
+    store.end(session)
+    store.touch(session, NOW)
+    assert store.find(token, NOW) is None
+
+
+def test_expired_sessions_are_deleted_and_their_number_is_bounded(engine: Engine, store: Sessions) -> None:
+    user, other = some_user(engine), some_user(engine)
+    store.begin(other.id, NOW - timedelta(days=15))
+    others = store.begin(other.id, NOW)
+    tokens = [store.begin(user.id, NOW + timedelta(minutes=n)) for n in range(5)]
+    later = NOW + timedelta(minutes=5)
+    assert [store.find(token, later) is not None for token in tokens] == [False] * 2 + [True] * 3
+    assert store.find(others, later)
+    with reading(engine) as connection:
+        assert connection.execute(select(func.count()).select_from(sessions)).scalar_one() == 4
+
+
+def test_the_end_of_an_account_ends_its_sessions(engine: Engine, store: Sessions) -> None:
+    user = some_user(engine)
+    token = store.begin(user.id, NOW)
+    Users(engine).delete(user.id, NOW)
+    assert store.find(token, NOW) is None
+    with pytest.raises(WrongCredentials):
+        store.begin(user.id, NOW)
+
+
+def test_sign_up_with_a_known_e_mail_begins_a_session_of_nobody(engine: Engine, store: Sessions) -> None:
+    first, id = SignUps(engine).create("Ada@example.org", "hash", NOW)
+    again, none = SignUps(engine).create(" ada@Example.org", "another hash", NOW)
+    session, decoy = store.find(first, NOW), store.find(again, NOW)
+    assert session
+    assert session.user
+    assert session.user.id == id
+    assert decoy
+    assert (decoy.user, none) == (None, None)
+    assert [user.password_hash for user in Users(engine).all()] == ["hash"]

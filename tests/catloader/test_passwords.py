@@ -1,0 +1,52 @@
+"""Passwords: weak and leaked ones are refused, long ones are compared whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from catloader import passwords
+from catloader.errors import InvalidInput
+
+
+def test_the_dummy_hash_costs_what_a_real_one_costs() -> None:
+    real = passwords.hash_password("correct horse battery")
+    assert real.split("$")[:4] == passwords.DUMMY_HASH.split("$")[:4]
+    assert len(real) == len(passwords.DUMMY_HASH)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "1234567890", "password12", " " * 10, "qwertyuiop", "1q2w3e4r5t", "iloveyou123", "letmein1234",
+        "trustno1trustno1", "P@ssw0rd1234", "Password123!", "abcdefghij", "basketball", "x" * 1000,
+        "ann.smith@example.org", "ann.smith1", "catloader1", "smithsmith",
+    ],
+)  # fmt: skip
+def test_weak_and_leaked_passwords_are_refused(password: str) -> None:
+    with pytest.raises(InvalidInput, match="easy to guess"):
+        passwords.hash_password(password, email="ann.smith@example.org")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery",
+        "Zauberk\u00fcnstler",
+        "my cat is fat",
+        "\U0001f408 a nice cat \U0001f408",
+        "k7#Vq2!xWz",
+    ],
+)
+def test_sentences_and_random_ones_are_accepted(password: str) -> None:
+    assert passwords.matches(passwords.hash_password(password), password)
+
+
+def test_every_character_of_a_long_password_counts() -> None:
+    long = "correct horse battery " * 46
+    long = long[: passwords.MAX_CHARS]
+    kept = passwords.hash_password(long)
+    assert passwords.matches(kept, long)
+    for other in (long + "x", long + long, long[:-1], long[:-1] + "?"):
+        assert not passwords.matches(kept, other), len(other)
+    with pytest.raises(InvalidInput, match="at most 1000"):
+        passwords.hash_password(long + "x")

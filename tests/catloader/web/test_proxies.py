@@ -1,0 +1,95 @@
+"""Reverse proxies: prefixes, trusted hosts. What a proxy adds to a request is sent as it would send it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.site import PASSWORD, Person, running_site
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(
+        engine, s3_server, objects, tmp_path, trusted_proxies=1, trusted_hosts="cats.example.org, .cats.test"
+    ) as app:
+        yield app
+
+
+def _addresses(page: str) -> list[str]:
+    return re.findall(r'(?:href|src|action)="([^"#]+)', page)
+
+
+@pytest.mark.parametrize("prefix", ["/cats", "/cats/", "/a/b-c_1.2~x"])
+def test_below_a_prefix_every_address_and_redirect_has_it(app: Flask, prefix: str) -> None:
+    anna = Person(app, "anna@example.org")
+    anna.log_out()
+    headers, root = {"X-Forwarded-Prefix": prefix}, prefix.rstrip("/")
+    to_login = anna.get("/photos?before=7", **headers)
+    assert to_login.location == f"{root}/login?next=/photos?before%3D7"
+    page = anna.get("/login", **headers).text
+    assert all(address.startswith(f"{root}/") for address in _addresses(page))
+    for wish in ("/photos?before=7", f"{root}/photos?before=7"):
+        fields = {"email": anna.email, "password": PASSWORD, "next": wish, "csrf_token": anna.token("/login")}
+        answer = anna.client.post("/login", data=fields, headers=headers)
+        assert answer.location == f"{root}/photos?before=7"
+        anna.log_out()
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "/a//b",
+        "/..",
+        "/a/../b",
+        "/a b",
+        "/%2F",
+        "x",
+    ],
+)
+def test_a_prefix_that_is_no_plain_path_is_ignored(app: Flask, prefix: str) -> None:
+    anna = Person(app, "anna@example.org")
+    answer = anna.get("/upload", **{"X-Forwarded-Prefix": prefix})
+    addresses = _addresses(answer.text)
+    assert {"/photos", "/account"} <= set(addresses)
+    assert all(re.match(r"/\w", address) or address == "/" for address in addresses)
+    assert Person(app).get("/photos", **{"X-Forwarded-Prefix": prefix}).location == "/login?next=/photos"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("cats.example.org", 200),
+        ("CATS.example.org:8443", 200),
+        ("my.cats.test", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 400),
+        ("cats.example.org.evil.example", 400),
+        ("mycats.test", 400),
+    ],
+)
+def test_the_site_answers_to_its_own_names_only(app: Flask, host: str, status: int) -> None:
+    for headers in ({"Host": host}, {"X-Forwarded-Host": host}):
+        for path in ("/login", "/static/site.css"):
+            with app.test_client().get(path, headers=headers) as answer:
+                assert answer.status_code == status, (path, headers)
+    if status == 400:
+        assert "CATLOADER_TRUSTED_HOSTS" in app.test_client().get("/login", headers={"Host": host}).text
+
+
+def test_without_a_setting_any_name_will_do(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        assert app.test_client().get("/login", headers={"Host": "any.example"}).status_code == 200

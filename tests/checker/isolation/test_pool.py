@@ -1,0 +1,211 @@
+"""The limits of decoding children, each met by a real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from checker.errors import (
+    CheckerError,
+    DecoderUnavailable,
+    DecodingFailed,
+    DecodingTooLarge,
+    DecodingTooSlow,
+    Unexpected,
+)
+from checker.isolation.fork_server import ForkServer
+from checker.isolation.limits import Limits
+from checker.isolation.pool import ChildPool, Reply
+
+DO, ECHO = "tests.checker.isolation.deeds:do", "tests.checker.isolation.deeds:echo"
+LIMITS = Limits(cpu_s=0.3, wall_s=60.0, memory_bytes=2**28)
+"""The time is ample, so that only the test of that limit meets it, on a busy machine too."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    server = ForkServer([DO, ECHO], LIMITS.memory_bytes)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def pool(server: ForkServer) -> Iterator[ChildPool]:
+    pool = ChildPool(server, children=2, limits=LIMITS)
+    yield pool
+    pool.close()
+
+
+def done(pool: ChildPool, *deeds: str, **arguments: object) -> list[Reply | CheckerError]:
+    return list(pool.run(DO, arguments, [[deed.encode()] for deed in deeds]))
+
+
+def pid_of(pool: ChildPool) -> int:
+    (reply,) = done(pool, "nothing")
+    assert isinstance(reply, Reply)
+    return int(reply.result["pid"])
+
+
+def test_blobs_come_back_as_they_were_sent(pool: ChildPool) -> None:
+    item = [b"", os.urandom(3_000_000), b"x"]
+    (reply,) = pool.run(ECHO, {}, [item])
+    assert isinstance(reply, Reply)
+    assert reply.result == {"parts": 3}
+    assert list(map(bytes, reply.blobs)) == item
+
+
+@pytest.mark.parametrize("deed", ["loop", "loop in threads"])
+def test_processor_time_is_limited(pool: ChildPool, deed: str) -> None:
+    started_s = time.process_time()
+    (error,) = done(pool, deed)
+    assert type(error) is DecodingTooSlow
+    assert time.process_time() - started_s < LIMITS.cpu_s  # the caller sleeps meanwhile
+
+
+def test_each_photo_of_a_batch_has_its_own_processor_time(pool: ChildPool) -> None:
+    assert [type(reply) for reply in done(pool, *["work for 0.1 s"] * 6)] == [Reply] * 6
+
+
+def test_time_is_limited(server: ForkServer) -> None:
+    pool = ChildPool(server, children=1, limits=Limits(wall_s=0.3))
+    try:
+        started_s = time.monotonic()
+        (error,) = done(pool, "hang")
+        assert type(error) is DecodingTooSlow
+        assert time.monotonic() - started_s < 2
+        pid = pid_of(pool)  # the hanging one is gone, another one serves
+        assert psutil.Process(pid).is_running()
+    finally:
+        pool.close()
+
+
+def test_memory_is_limited(pool: ChildPool) -> None:
+    (error,) = done(pool, "allocate 512 MB")
+    assert type(error) is DecodingTooLarge
+
+
+@pytest.mark.parametrize(
+    ("deed", "signal_name"),
+    [("segfault", "SIGSEGV"), ("abort", "SIGABRT"), ("exit", "without a signal")],
+)
+def test_crash_is_blamed_on_the_photo(pool: ChildPool, deed: str, signal_name: str) -> None:
+    (error,) = done(pool, deed)
+    assert type(error) is DecodingFailed
+    assert signal_name in str(error)
+
+
+def test_child_killed_from_outside_is_replaced_once(pool: ChildPool) -> None:
+    (error,) = done(pool, "kill")
+    assert type(error) is DecodingTooLarge
+    assert "twice" in str(error)
+
+
+def test_idle_child_that_was_killed_harms_no_photo(pool: ChildPool) -> None:
+    pid = pid_of(pool)
+    os.kill(pid, signal.SIGKILL)
+    assert pid_of(pool) != pid
+
+
+def test_child_cannot_change_files_nor_run_programs(pool: ChildPool, tmp_path: Path) -> None:
+    existing = tmp_path / "existing"
+    existing.write_bytes(b"untouched")
+    replies = done(pool, "write", "create", "delete", "run", "open many", folder=str(tmp_path))
+    assert [type(reply) for reply in replies] == [Unexpected] * 5
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"existing": b"untouched"}
+
+
+def test_bug_is_logged_with_its_traceback(pool: ChildPool, caplog: pytest.LogCaptureFixture) -> None:
+    (error,) = done(pool, "bug")
+    assert type(error) is Unexpected
+    assert "ValueError: a bug" in caplog.text
+
+
+def test_neighbours_of_a_bad_photo_get_their_results(pool: ChildPool) -> None:
+    deeds = ["nothing", "segfault", "nothing", "loop", "kill", "allocate 512 MB", "bug", "nothing"]
+    kinds = [type(reply) for reply in done(pool, *deeds)]
+    assert kinds == [
+        Reply,
+        DecodingFailed,
+        Reply,
+        DecodingTooSlow,
+        DecodingTooLarge,
+        DecodingTooLarge,
+        Unexpected,
+        Reply,
+    ]
+
+
+def test_child_is_kept_unless_it_holds_much_memory(pool: ChildPool) -> None:
+    assert pid_of(pool) == pid_of(pool)
+    pid = pid_of(pool)
+    done(pool, "hold 64 MB for a moment")
+    assert pid_of(pool) == pid
+    done(pool, "hold 64 MB")
+    assert pid_of(pool) != pid
+
+
+def test_at_most_so_many_children_work_at_once(server: ForkServer) -> None:
+    pool = ChildPool(server, children=2, limits=LIMITS)
+    try:
+        threads = [threading.Thread(target=done, args=(pool, "loop")) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        most = 0
+        while any(thread.is_alive() for thread in threads):
+            most = max(most, sum(1 for child in children_of(server) if child.cpu_times().user > 0.05))
+        assert most == 2
+    finally:
+        pool.close()
+
+
+def children_of(server: ForkServer) -> list[psutil.Process]:
+    return [
+        child
+        for process in psutil.Process().children()
+        if "checker.isolation.child" in " ".join(process.cmdline())
+        for child in process.children()
+        if child.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def test_killed_server_is_started_again(pool: ChildPool, server: ForkServer) -> None:
+    pid = pid_of(pool)
+    psutil.Process(pid).parent().kill()  # type: ignore[union-attr]
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=5)
+    assert pid_of(pool) != pid
+
+
+def test_children_die_with_their_caller() -> None:
+    """Also those that are at work, and however the caller ends."""
+    code = (
+        "import os, signal, threading\n"
+        "from tests.checker.isolation.test_pool import *\n"
+        "server = ForkServer([DO], 2**28)\n"
+        "pool = ChildPool(server, children=2, limits=Limits())\n"
+        "print(pid_of(pool), flush=True)\n"
+        "threading.Thread(target=done, args=(pool, 'hang')).start()\n"
+        "signal.pause()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout is not None
+        child = psutil.Process(int(caller.stdout.readline()))
+        caller.kill()
+    _, alive = psutil.wait_procs([child], timeout=5)
+    assert not alive
+
+
+def test_closed_server_decodes_nothing() -> None:
+    server = ForkServer([DO, ECHO], LIMITS.memory_bytes)
+    server.close()
+    (error,) = ChildPool(server, children=1, limits=LIMITS).run(DO, {}, [[b"nothing"]])
+    assert type(error) is DecoderUnavailable
+    assert error.retryable

@@ -1,0 +1,69 @@
+"""Step 7 in child processes: the same pixels, and one bad photo harms no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from checker.errors import CheckerError, DecodingTooSlow, UnreadableImage
+from checker.isolation.fork_server import ForkServer
+from checker.isolation.limits import Limits
+from checker.isolation.pool import ChildPool
+from checker.pipeline import check_batch
+from checker.pixels.decode import decode_each
+from checker.pixels.isolated import WORKS, IsolatedDecoder
+from checker.pixels.renditions import site_renditions
+from checker.values import Pixels, Rendition
+from tests.support.bombs import slow_tiff
+from tests.support.fakes import LITE0, FaultySource, StubClassifier, StubRule, claim_of, flat, photo
+
+
+@pytest.fixture(scope="module")
+def decode() -> Iterator[IsolatedDecoder]:
+    server = ForkServer(WORKS, 2**30)
+    pool = ChildPool(server, children=2, limits=Limits(cpu_s=1.0, wall_s=120.0))
+    yield IsolatedDecoder(pool)
+    pool.close()
+    server.close()
+
+
+def test_pixels_are_those_of_this_process(decode: IsolatedDecoder) -> None:
+    photos = [site_renditions(photo(number)) for number in range(3)]
+    photos.append(dict.fromkeys(Rendition, flat("red")))
+    isolated = list(decode(photos, LITE0.preprocessing))
+    for ours, theirs in zip(decode_each(photos, LITE0.preprocessing), isolated, strict=True):
+        assert isinstance(ours, np.ndarray)
+        assert isinstance(theirs, np.ndarray)
+        assert theirs.dtype == np.uint8
+        assert np.array_equal(ours, theirs)
+
+
+def test_bad_photo_is_an_error_of_its_own(decode: IsolatedDecoder) -> None:
+    good, slow = (dict.fromkeys(Rendition, data) for data in (photo(), slow_tiff()))
+    results: list[Pixels | CheckerError] = list(
+        decode([good, dict.fromkeys(Rendition, b"no photo"), slow, good], LITE0.preprocessing)
+    )
+    assert [type(result) for result in results] == [np.ndarray, UnreadableImage, DecodingTooSlow, np.ndarray]
+
+
+def test_neighbours_of_a_photo_that_loops_get_their_verdicts(decode: IsolatedDecoder) -> None:
+    source = FaultySource()
+    for number in range(4):
+        source.add(number, slow_tiff() if number == 1 else None)
+    claims = [claim_of(number) for number in range(4)]
+    outcomes = check_batch(claims, source, StubClassifier(), StubRule(), decode)
+    assert [outcome.claim for outcome in outcomes] == claims
+    assert [outcome.decision is not None for outcome in outcomes] == [True, False, True, True]
+    slow = outcomes[1]
+    assert (slow.unreadable, slow.retryable, slow.blames_machine) == (True, True, False)
+    assert slow.error == "Decoding this photo takes too long."
+
+
+def test_renditions_of_a_file(decode: IsolatedDecoder) -> None:
+    assert decode.renditions(photo()) == site_renditions(photo())
+    with pytest.raises(UnreadableImage, match="not a photo"):
+        decode.renditions(b"no photo")
+    with pytest.raises(DecodingTooSlow):
+        decode.renditions(slow_tiff())

@@ -1,0 +1,41 @@
+"""Small files that keep a decoder busy for minutes, made here."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+# A deflate block with dynamic codes that holds nothing; it ends at a whole byte, so any number may follow.
+_EMPTY_BLOCK = bytes.fromhex("04c0010500000000a0feafae")
+
+
+def slow_tiff(strips: int = 20_000, blocks: int = 2_000) -> bytes:
+    """Make a TIFF whose strips, of one row each, all lie on one stream of empty deflate blocks.
+
+    By default 180 kB, which take more than a minute; ``strips x blocks`` counts.
+    """
+    row = bytes(8)
+    last = b"\x01" + struct.pack("<HH", len(row), len(row) ^ 0xFFFF) + row
+    stream = b"\x78\x01" + _EMPTY_BLOCK * blocks + last + struct.pack(">I", zlib.adler32(row))
+    offsets_at = 8 + len(stream)
+    counts_at = offsets_at + 4 * strips
+    fields = [
+        (256, 4, 1, len(row)),  # width
+        (257, 4, 1, strips),  # height
+        (258, 3, 1, 8),  # bits
+        (259, 3, 1, 8),  # deflate
+        (262, 3, 1, 1),  # black is zero
+        (273, 4, strips, offsets_at),
+        (277, 3, 1, 1),  # samples
+        (278, 3, 1, 1),  # rows of a strip
+        (279, 4, strips, counts_at),
+    ]
+    directory = struct.pack("<H", len(fields))
+    directory += b"".join(struct.pack("<HHII", *field) for field in fields) + bytes(4)
+    return (
+        struct.pack("<2sHI", b"II", 42, counts_at + 4 * strips)
+        + stream
+        + struct.pack("<I", 8) * strips
+        + struct.pack("<I", len(stream)) * strips
+        + directory
+    )
