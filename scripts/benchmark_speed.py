@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from checker.runtimes.names import DEVICES
 from scripts.command_line import CannotRun, new_file, report_errors, require
 from scripts.speed.names import CATLOADER, MODELS, ON_GPU, OTHERS, Plan
 
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="ResNet-50 only, short turns: about 5 minutes")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure and ratio to FILE")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--device", choices=DEVICES[1:], default="cpu")
     parser.add_argument("--models", metavar="A,B", help=f"of {', '.join(MODELS)}; default: all")
     parser.add_argument(
         "--variants", metavar="A,B", help=f"of {', '.join((*OTHERS, *CATLOADER))}; default: all"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +13,14 @@ from catloader.cli.context import pass_settings
 from catloader.errors import CatLoaderError
 from catloader.settings import Settings
 from checker.errors import ModelRefused
+from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIME_PRECISIONS
 
 _EXTRA = ("scipy", "sklearn")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _choice(name: str, choices: str, default: str) -> Callable[[_Command], _Command]:
-    return click.option(name, type=click.Choice(choices.split()), default=default, show_default=True)
+def _choice(name: str, choices: Iterable[str], default: str) -> Callable[[_Command], _Command]:
+    return click.option(name, type=click.Choice(list(choices)), default=default, show_default=True)
 
 
 def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
@@ -29,10 +30,10 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
 @click.command()
 @click.argument("data")
 @click.option("--model", metavar="NAME", default="auto", show_default=True, help="See `catloader models ls`.")
-@_choice("--runtime", "torch openvino", "torch")
-@_choice("--precision", "auto fp32 bf16 fp16 int8", "auto")
-@_choice("--device", "auto cpu cuda", "cpu")
-@_choice("--decoder", "cpu nvjpeg", "cpu")
+@_choice("--runtime", RUNTIME_PRECISIONS, "torch")
+@_choice("--precision", PRECISIONS, "auto")
+@_choice("--device", DEVICES, "cpu")
+@_choice("--decoder", DECODERS, "cpu")
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of torch on a CPU."
 )

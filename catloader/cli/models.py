@@ -14,6 +14,7 @@ from catloader.cli.context import count, pass_settings
 from catloader.settings import Settings
 from models.catalogue import Entry, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
+from models.openvino_ir import PRECISIONS
 
 if TYPE_CHECKING:
     from checker.values import Pixels
@@ -172,7 +173,7 @@ def _digests(entry: Entry, path: Path, weights_dir: Path) -> Iterator[tuple[str,
 
 @models.command()
 @click.argument("name")
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "int8"]), default="fp32", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option(
     "--photos",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -18,13 +18,10 @@ from catloader.errors import SettingError
 from catloader.settings.kinds import AttemptRate, DatabaseAddress, HostNames, HttpAddress, WebhookSecret
 from checker.isolation.limits import DEFAULT_LIMITS
 from checker.pixels.sizes import DEFAULT_SIZES
+from checker.runtimes.names import Decoder, Device, Precision, Runtime
 from models.catalogue import default_weights_dir
 
 Delivery = Literal["app", "url"]
-Device = Literal["auto", "cpu", "cuda"]
-Runtime = Literal["auto", "torch", "openvino"]
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-Decoder = Literal["cpu", "nvjpeg"]
 OffOrOn = Literal["off", "on"]
 Dispatch = Literal["thread", "internal", "external", "off"]
 

@@ -8,11 +8,8 @@ from pathlib import Path
 from checker.errors import ModelRefused
 from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
-from models import openvino_ir
+from checker.runtimes.names import RUNTIME_PRECISIONS
 from models.catalogue import Entry, default_weights_dir, resolve
-
-RUNTIMES = {"torch": ("fp32", "bf16", "fp16"), "openvino": openvino_ir.PRECISIONS}
-"""Runtime -> its precisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +31,10 @@ class NamedVariant:
             ModelRefused: there is no such runtime, or it has no such precision; names the existing ones.
             ModelsError: there is no such model, or its weights are not on disk.
         """
-        if self.runtime not in RUNTIMES:
-            raise ModelRefused(f"there is no runtime {self.runtime!r}; there are {', '.join(RUNTIMES)}")
-        precisions = ("auto", *RUNTIMES[self.runtime])
+        if self.runtime not in RUNTIME_PRECISIONS:
+            names = ", ".join(RUNTIME_PRECISIONS)
+            raise ModelRefused(f"there is no runtime {self.runtime!r}; there are {names}")
+        precisions = ("auto", *RUNTIME_PRECISIONS[self.runtime])
         if self.precision not in precisions:
             raise ModelRefused(
                 f"{self.runtime} has no precision {self.precision!r}; it has {', '.join(precisions)}"

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIMES
 from models.catalogue import default_weights_dir
 
 OK, SOME_UNREADABLE, USAGE, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
@@ -142,8 +143,7 @@ def _common(command: Decorated) -> Decorated:
     return command
 
 
-def _choice(name: str, values: str, help_text: str) -> Callable[[Decorated], Decorated]:
-    choices = values.split()
+def _choice(name: str, choices: Sequence[str], help_text: str) -> Callable[[Decorated], Decorated]:
     return click.option(
         name, type=click.Choice(choices), default=choices[0], show_default=True, help=help_text
     )
@@ -157,10 +157,10 @@ def _choice(name: str, values: str, help_text: str) -> Callable[[Decorated], Dec
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header line.")
 @_common
-@_choice("--device", "auto cpu cuda", "auto takes a GPU where there is one.")
-@_choice("--runtime", "auto torch openvino", "auto takes the fastest measured variant.")
-@_choice("--precision", "auto fp32 bf16 fp16 int8", "As --runtime.")
-@_choice("--decoder", "cpu nvjpeg", "nvjpeg decodes on a GPU (experimental).")
+@_choice("--device", DEVICES, "auto takes a GPU where there is one.")
+@_choice("--runtime", RUNTIMES, "auto takes the fastest measured variant.")
+@_choice("--precision", PRECISIONS, "As --runtime.")
+@_choice("--decoder", DECODERS, "nvjpeg decodes on a GPU (experimental).")
 @click.option(
     "--max-false-positive-rate",
     type=_RATE,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from checker.errors import ModelRefused
 from checker.ports import Classifier
+from checker.runtimes.names import RUNTIMES
 from models.catalogue import Entry
 from models.errors import ModelsError
 from models.openvino_ir import Manifest, get
@@ -41,7 +42,7 @@ def load_classifier(
     Raises:
         ModelRefused: the weights differ from the catalogue, or the device is missing; one plain sentence.
     """
-    if runtime not in ("auto", "torch", "openvino"):
+    if runtime not in RUNTIMES:
         raise ModelRefused(f"There is no runtime called {runtime!r} here.")
     try:
         if runtime == "openvino":

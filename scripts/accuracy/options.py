@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from catloader.settings import Settings
-    from checker.evaluation.variants import NamedVariant
+    from checker.runtimes.names import DEVICES
+from checker.evaluation.variants import NamedVariant
 
 
 def add_variant_options(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_variant_options(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s, that is --runtime and --precision)",
     )
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
-    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--device", default="cpu", choices=DEVICES)
     parser.add_argument("--runtime", default="torch")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=1)

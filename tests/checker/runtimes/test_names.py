@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from checker.runtimes import variants
+from checker.runtimes.names import PRECISIONS, RUNTIME_PRECISIONS, RUNTIMES
+
+
+def test_every_runtime_and_precision_that_can_be_asked_for_can_run() -> None:
+    assert set(RUNTIMES) == {"auto", *RUNTIME_PRECISIONS}
+    assert set(PRECISIONS) == {"auto"}.union(*RUNTIME_PRECISIONS.values())
+
+
+def test_selection_knows_only_variants_that_exist() -> None:
+    for runtime, precision in (*variants._ON_CPU, *variants._ON_GPU):
+        assert precision in RUNTIME_PRECISIONS[runtime]
