@@ -17,8 +17,9 @@ import tempfile
 from pathlib import Path
 
 from checker.runtimes.names import DEVICES
+from checker.runtimes.processor import cpu_flags, multiplies_bf16
 from scripts.command_line import CannotRun, new_file, report_errors, require
-from scripts.speed.names import CATLOADER, MODELS, ON_GPU, OTHERS, Plan
+from scripts.speed.names import CATLOADER, MODELS, ON_GPU, OTHERS, WHOLE_PHOTO, Plan
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -29,7 +30,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         if not torch.cuda.is_available():
             print("No CUDA GPU here that torch can use: the CPU is measured instead.", flush=True)
             device = "cpu"
-    names = ON_GPU if device == "cuda" else (*OTHERS, *CATLOADER)
+    names = ON_GPU if device == "cuda" else (*OTHERS, *CATLOADER, *WHOLE_PHOTO)
     models = arguments.models.split(",") if arguments.models else MODELS[:1] if arguments.quick else MODELS
     requested = arguments.variants.split(",") if arguments.variants else names
     if unknown := {*requested} - {*names}:
@@ -37,6 +38,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             f"no variant {', '.join(sorted(unknown))} on this device; there are {', '.join(names)}"
         )
     variants = [name for name in names if name in requested]
+    if arguments.quick and device == "cpu" and not multiplies_bf16(cpu_flags()):
+        variants = [name for name in variants if "bf16" not in name]  # emulated, it takes minutes
     rounds, turn_s, single_photos = (5, 0.8, 8) if arguments.quick else (7, 4.0, 10)
     return Plan(models, variants, device, arguments.rounds or rounds, turn_s, single_photos)
 
@@ -51,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=DEVICES[1:], default="cpu")
     parser.add_argument("--models", metavar="A,B", help=f"of {', '.join(MODELS)}; default: all")
     parser.add_argument(
-        "--variants", metavar="A,B", help=f"of {', '.join((*OTHERS, *CATLOADER))}; default: all"
+        "--variants", metavar="A,B", help=f"of {', '.join((*OTHERS, *CATLOADER, *WHOLE_PHOTO))}; default: all"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each variant (default 7, quick 5)")
     arguments = parser.parse_args(argv)

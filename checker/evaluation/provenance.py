@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from checker.runtimes.processor import instruction_names
+from checker.runtimes.processor import instruction_names, within_limit
 
 ROOT = Path(__file__).resolve().parents[2]
 _CODE = ("checker", "models", "scripts")
@@ -88,7 +88,7 @@ def _cpuinfo() -> str:
 
 
 def processor(cpuinfo: str) -> dict[str, Any]:
-    """Return the processor's name, with family and model number, and its instruction sets."""
+    """Return the processor's name, with family and model number, and its instruction sets in use."""
     lines = cpuinfo.partition("\n\n")[0].splitlines()
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     name = facts.get("model name") or platform.processor() or "unknown"
@@ -97,5 +97,5 @@ def processor(cpuinfo: str) -> dict[str, Any]:
     flags = (facts.get("flags") or facts.get("Features", "")).split()
     return {
         "processor": name,
-        "instructions": instruction_names(flags),
+        "instructions": instruction_names(within_limit(flags)),
     }

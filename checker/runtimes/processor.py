@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -33,7 +33,11 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
     except OSError:
         return frozenset()
     listed = (line.partition(":")[2] for line in lines if line.startswith(("flags", "Features")))
-    flags = next(listed, "").split()
+    return within_limit(next(listed, "").split())
+
+
+def within_limit(flags: Iterable[str]) -> frozenset[str]:
+    """Leave out the flags beyond ``ONEDNN_MAX_CPU_ISA``."""
     if (isa := os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()) in _PLAIN_ISAS:
         beyond = ("vnni", "bf16", "amx") if isa == "AVX512_CORE" else ("vnni", "bf16", "amx", "avx512")
         flags = [flag for flag in flags if not any(part in flag for part in beyond)]

@@ -9,6 +9,9 @@ MODELS = ("resnet50", "resnet18", "efficientnet_lite0")
 OTHERS = ("torchvision", "transformers", "onnxruntime")
 """Loops as the documentation of three libraries shows them."""
 CATLOADER = ("openvino-int8", "openvino-bf16", "openvino-fp32", "torch-bf16", "torch-fp32")
+WHOLE = "-whole"
+"""Ends the name of a variant that sees a photo's three inputs, as the site does, and not one square."""
+WHOLE_PHOTO: tuple[str, ...] = tuple(f"{name}{WHOLE}" for name in ("openvino-int8", "openvino-fp32"))
 ON_GPU = ("torchvision", "transformers", "torch-fp16", "torch-fp16-nvjpeg", "torch-bf16")
 PACKAGES = {
     "transformers": ("transformers",),

@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from checker.pixels.renditions import site_renditions
+from checker.values import Rendition
+
 SIZES = {"500x375": (500, 375, 90), "12MP": (4000, 3000, 90)}
 """Name -> width, height, JPEG quality."""
 _SOURCES = ("astronaut", "coffee", "chelsea", "rocket", "retina", "immunohistochemistry")
@@ -20,7 +23,7 @@ _GRAIN, _TEXTURE, _OCTAVES = 1.6, 2.2, 6
 
 
 def make(folder: Path, size: str, count: int) -> list[Path]:
-    """Write ``count`` photos, the same ones every time, and return their paths."""
+    """Write ``count`` photos and their thumbnails, the same ones every time; return the photos' paths."""
     import skimage.data
 
     width, height, quality = SIZES[size]
@@ -39,7 +42,12 @@ def make(folder: Path, size: str, count: int) -> list[Path]:
         Image.fromarray(np.clip(pixels + light, 0, 255).astype(np.uint8)).save(
             path, "JPEG", quality=quality, subsampling="4:2:0"
         )
+        thumbnail_of(path).write_bytes(site_renditions(path.read_bytes())[Rendition.THUMBNAIL])
     return paths
+
+
+def thumbnail_of(photo: Path) -> Path:
+    return photo.with_name(f"thumbnail-{photo.name}")
 
 
 def _part(source: Image.Image, width: int, height: int, rng: np.random.Generator) -> Image.Image:

@@ -62,7 +62,7 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
     flipped = [flip for photo in pixels for flip in (photo, photo[:, ::-1], photo[::-1], photo[::-1, ::-1])]
     calibration = (flipped * MIN_CALIBRATION_PHOTOS)[:MIN_CALIBRATION_PHOTOS]
     for precision in PRECISIONS:
-        if f"openvino-{precision}" in variants:
+        if any(name.startswith(f"openvino-{precision}") for name in variants):
             optimise(entry, path, folder, precision, calibration)
     if "onnxruntime" in variants:
         side = entry.preprocessing.input_px

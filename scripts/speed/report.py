@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from checker.evaluation.provenance import machine_kind
+from checker.values import INPUTS_PER_PHOTO
+from scripts.speed.names import WHOLE
 from scripts.speed.targets import LETTERS
 
 _HEADING = (
@@ -36,6 +38,8 @@ def as_text(results: dict[str, Any]) -> str:
                 f"first verdict of {first['variant']}: {first['s']:.2f} s after the process's start, "
                 f"{first['peak_rss_bytes'] / 1e6:.0f} MB, {torch} torch"
             )
+    if serving := results.get("serves_by_default"):
+        lines += ["", f"serves by default here: {serving}, on whole photos ({INPUTS_PER_PHOTO} inputs each)"]
     lines += ["", *(f"left out: {name}: {reason}" for name, reason in results["left_out"].items()), ""]
     for target in results["targets"]:
         sign = ">=" if target["at_least"] else "<="
@@ -51,7 +55,8 @@ def _row(
     name: str, figures: dict[str, Any], gop: float, peaks: dict[str, float], forward: float | None
 ) -> str:
     rates, single = figures["photos_per_s_of_each_round"], figures["one_photo_ms"]
-    precision = name.partition("-")[2] or "fp32"
+    precision = name.removesuffix(WHOLE).partition("-")[2] or "fp32"
+    gop *= INPUTS_PER_PHOTO if name.endswith(WHOLE) else 1
     share = f"{figures['photos_per_s'] * gop / peaks[precision]:8.0%}" if precision in peaks else ""
     of_forward = f"{figures['photos_per_s'] / forward:.0%}" if forward else ""
     busy = f"{figures['gpu_utilisation']:.0%}" if "gpu_utilisation" in figures else ""

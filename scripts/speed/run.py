@@ -11,8 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from catloader.checks.promotion import resolve_model
+from catloader.checks.runtime_request import runtime_request
+from catloader.settings import Settings
+from checker.decision.subject import load_subject
 from checker.evaluation.progress import note, progress_bar
 from checker.evaluation.provenance import provenance
+from checker.runtimes.select import choose
 from scripts.command_line import CannotRun, require
 from scripts.speed import photos as photo_sets
 from scripts.speed.gpu import utilisation
@@ -55,9 +60,19 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
         )
     results["peak_gop_per_s"] = peaks
     results["load_at_end"] = os.getloadavg()
+    results["serves_by_default"] = _serving()
     results["ratios"] = ratios(results)
     results["targets"] = targets(results)
     return results
+
+
+def _serving() -> str:
+    """Return the model and the variant that check on this machine where no setting says otherwise."""
+    settings = Settings()
+    entry, path = resolve_model(settings)
+    choice = choose(entry, path, load_subject(settings.subject), runtime_request(settings))
+    choice.classifier.close()
+    return f"{entry.name}, {choice.variant}"
 
 
 def _measure(

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.speed.names import OTHERS
+from scripts.speed.names import OTHERS, WHOLE
 
 LETTERS = dict(zip(OTHERS, "abc", strict=True))
 _FASTER = {
-    "500x375": {"torchvision": 6.5, "transformers": 6.5, "onnxruntime": 3.7},
-    "12MP": {"torchvision": 9.0, "transformers": 14.0, "onnxruntime": 5.5},
+    "AVX2": {
+        ("resnet50", "500x375"): {"torchvision": 3.2, "onnxruntime": 2.1},
+        ("resnet50", "12MP"): {"torchvision": 6.0, "onnxruntime": 5.3},
+        ("efficientnet_lite0", "500x375"): {"torchvision": 5.3, "onnxruntime": 2.2},
+    },
+    "VNNI": {
+        ("resnet50", "500x375"): {"torchvision": 6.0, "onnxruntime": 3.9},
+        ("resnet50", "12MP"): {"torchvision": 9.0, "onnxruntime": 7.0},
+        ("efficientnet_lite0", "500x375"): {"torchvision": 6.0, "onnxruntime": 2.5},
+    },
 }
-"""Size -> other variant -> ratio to reach with ResNet-50 on two cores, decode included."""
-_TORCH_FASTER = 3.0
+"""Kind of processor -> model, size of the photos -> other variant -> ratio to reach on two cores, one square
+of each photo, decode included."""
 _LATENCY_SHARE = 0.25
 _FIRST_S, _FIRST_BYTES = 1.0, 250e6
 _JUDGED = "resnet50"
 
 
 def fastest(variants: dict[str, Any], runtime: str = "") -> str | None:
-    """Return CatLoader's fastest variant, of one runtime or of all."""
-    names = [name for name in variants if name not in OTHERS and name.startswith(runtime)]
+    """Return CatLoader's fastest variant on one square, of one runtime or of all."""
+    names = [
+        name
+        for name in variants
+        if name not in OTHERS and name.startswith(runtime) and not name.endswith(WHOLE)
+    ]
     return max(names, key=lambda name: variants[name]["photos_per_s"], default=None)
 
 
@@ -63,9 +75,11 @@ def ratios(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Compare this run with the targets of ResNet-50 on two cores."""
-    if _JUDGED not in results["models"] or results["device"] != "cpu":
+    """Compare this run with the targets of its kind of processor."""
+    if results["device"] != "cpu":
         return []
+    instructions = " ".join(results["made"]["machine"].get("instructions", ()))
+    faster = _FASTER["VNNI" if "vnni" in instructions.lower() else "AVX2"]
     rows: list[dict[str, Any]] = []
 
     def judge(
@@ -83,16 +97,13 @@ def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
         )
 
     for ratio in results["ratios"]:
-        size, other = ratio["size"], ratio["other"]
-        if ratio["model"] != _JUDGED:
-            continue
-        if ratio["of"] == "all":
-            figure, target = f"{size}: times ({LETTERS[other]}) {other}", _FASTER[size][other]
-        elif (size, other) == ("500x375", "torchvision"):
-            figure, target = f"{size}: torch alone, times (a) {other}", _TORCH_FASTER
-        else:
-            continue
-        judge(figure, ratio["times"], target, at_least=True, at_most=ratio["at_most"])
+        model, size, other = ratio["model"], ratio["size"], ratio["other"]
+        target = faster.get((model, size), {}).get(other)
+        if target is not None and ratio["of"] == "all":
+            figure = f"{model}, {size}: times ({LETTERS[other]}) {other}"
+            judge(figure, ratio["times"], target, at_least=True, at_most=ratio["at_most"])
+    if _JUDGED not in results["models"]:
+        return rows
     model = results["models"][_JUDGED]
     variants = model["500x375"]
     best = fastest(variants)

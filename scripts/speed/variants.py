@@ -17,17 +17,19 @@ import numpy as np
 
 from checker.cores import available_cores
 from checker.evaluation.provenance import ROOT
-from checker.pixels.decode import decode, keep_memory
+from checker.pixels.decode import decode, keep_memory, model_inputs
 from checker.ports import Classifier
 from checker.runtimes.batcher import Batcher
+from checker.values import Pixels, Rendition
 from models.catalogue import Entry, entry_named
 from models.openvino_ir import get
 from scripts.command_line import CannotRun, require
-from scripts.speed.names import PACKAGES
+from scripts.speed.names import PACKAGES, WHOLE
 from scripts.speed.others import OnnxRuntime, Torchvision, Transformers, Variant
+from scripts.speed.photos import thumbnail_of
 
 _MICRO_BATCH = {"cpu": 8, "cuda": 32}
-"""Renditions; on a CPU four photos and their thumbnails, as the service takes them."""
+"""Photos of one input each."""
 
 
 def make_variants(model: str, folder: Path, variants: Sequence[str]) -> None:
@@ -62,7 +64,9 @@ def load(name: str, model: str, folder: Path, device: str) -> Variant:
         return Transformers(folder / f"{model}-hf", device)
     if name == "onnxruntime":
         return OnnxRuntime(entry, folder / f"{model}.onnx")
-    return CatLoader(load_classifier(name, entry, weights, folder, device), _MICRO_BATCH[device])
+    works = WholePhotos if name.endswith(WHOLE) else CatLoader
+    classifier = load_classifier(name.removesuffix(WHOLE), entry, weights, folder, device)
+    return works(classifier, _MICRO_BATCH[device])
 
 
 def load_classifier(name: str, entry: Entry, weights: Path, folder: Path, device: str) -> Classifier:
@@ -96,14 +100,15 @@ class CatLoader:
 
     def forwards_per_s(self, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
         """Return the rate of photos that are decoded already: the rest of the work costs the difference."""
-        pixels = np.stack([self._decoded(photo) for photo in photos[:1]] * self._micro_batch)
+        pixels = np.concatenate([self._decoded(photos[0])] * self._micro_batch)
         return self._in_all_workers(lambda _: self._classifier.run(pixels), photos, seconds)
 
-    def _decoded(self, photo: Path) -> Any:
-        return decode(photo.read_bytes(), self._classifier.preprocessing)
+    def _decoded(self, photo: Path) -> Pixels:
+        """Return the photo's inputs, uint8 ``(inputs, H, W, 3)``."""
+        return decode(photo.read_bytes(), self._classifier.preprocessing)[np.newaxis]
 
     def _scores(self, photos: Sequence[Path]) -> Any:
-        logits = self._classifier.run(np.stack([self._decoded(photo) for photo in photos])).logits
+        logits = self._classifier.run(np.concatenate([self._decoded(photo) for photo in photos])).logits
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         return shares / shares.sum(axis=1, keepdims=True)
 
@@ -141,3 +146,17 @@ class CatLoader:
         if errors:
             raise errors[0]
         return sum(rates), sum(done)
+
+
+class WholePhotos(CatLoader):
+    """Looks at a photo as the site does: at both of its ends and at the thumbnail."""
+
+    def __init__(self, classifier: Classifier, micro_batch: int) -> None:
+        super().__init__(classifier, micro_batch // 2)
+
+    def _decoded(self, photo: Path) -> Pixels:
+        renditions = {
+            Rendition.PHOTO: photo.read_bytes(),
+            Rendition.THUMBNAIL: thumbnail_of(photo).read_bytes(),
+        }
+        return model_inputs(renditions, self._classifier.preprocessing)
