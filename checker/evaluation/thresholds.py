@@ -22,8 +22,8 @@ FEWEST_OF_A_KIND = 100
 OTHER, SOFT_PICTURE = "other", "soft picture"
 TAIL_SHARE = 0.1
 SMALL_FACTOR = 6
-"""Times the target: share of the small subjects that may be ruled out. With 10 there were 6 of 40 cats of 396 px
-at the left of 1280 x 720, with 5 a tenth of all other photos were unsure."""
+"""Times the target: share of the small subjects that may be ruled out. With 10 there were 6 of 40 cats of
+396 px at the left of 1280 x 720, with 5 a tenth of all other photos were unsure."""
 
 
 def threshold_above(logits: Doubles, target: float) -> float:
