@@ -21,8 +21,8 @@ class _StrictParser(FormDataParser):
     def __init__(self, stream_factory: Callable[..., IO[bytes]], **options: Any) -> None:
         self._files: list[IO[bytes]] = []
 
-        def open_file(**facts: Any) -> IO[bytes]:
-            self._files.append(stream_factory(**facts))
+        def open_file(*facts: Any, **more_facts: Any) -> IO[bytes]:
+            self._files.append(stream_factory(*facts, **more_facts))
             return self._files[-1]
 
         super().__init__(stream_factory=open_file, silent=False, **options)
