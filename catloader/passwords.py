@@ -45,8 +45,7 @@ def hash_password(password: str, *, email: str = "") -> str:
         raise InvalidInput(f"The password may have at most {MAX_CHARS} characters.")
     if _is_weak(password, email):
         raise InvalidInput(
-            "This password is easy to guess: it is on lists of leaked passwords, or nearly. "
-            "A short sentence is easy to remember."
+            "This password is easy to guess: it is on lists of leaked passwords, or close to one that is."
         )
     return _hasher.hash(_bytes(password))
 

@@ -78,5 +78,5 @@ def _prepared(reply: Reply) -> Prepared:
     facts = dict(reply.result)
     if "refused" in facts:
         raise _REFUSALS[facts["refused"]](facts["sentence"])
-    photo, thumbnail = map(bytes, reply.blobs)
+    photo, thumbnail = reply.blobs
     return Prepared(photo=photo, thumbnail=thumbnail, crop=Crop(*facts.pop("crop")), **facts)

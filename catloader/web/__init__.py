@@ -12,6 +12,7 @@ from catloader.web import (
     auth,
     cookies,
     errors,
+    form_parser,
     forms,
     gallery,
     health,
@@ -44,6 +45,7 @@ def make_app(services: Services) -> Flask:
         MAX_FORM_MEMORY_SIZE=_FORM_BYTES + settings.max_files * 4096,
         MAX_FORM_PARTS=2 * settings.max_files + 16,  # a file and a caption each
     )
+    app.request_class = form_parser.StrictRequest
     app.session_interface = cookies.Notes()
     app.json = security.HtmlSafeJson(app)
     labels.init_app(app)

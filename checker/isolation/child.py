@@ -16,13 +16,16 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from select import select
 from typing import Any
 
 from checker.isolation import frames
-from checker.isolation.limits import confine, die_with, resident_bytes, start_clock
+from checker.isolation.limits import confine, die_with, give_memory_back, resident_bytes, start_clock
 
-_KEPT_BYTES = 24 * 2**20
-"""A child that holds this much more than at its start ends: after photos of many megapixels, that is."""
+_KEPT_BYTES, _KEPT_S = 24 * 2**20, 1.0
+"""A child that holds this much more than at its start gives it back after a second without work ..."""
+_MOST_BYTES = 192 * 2**20
+"""... and this much at once, by its end."""
 
 Result = tuple[Mapping[str, Any], Sequence[bytes | memoryview]]
 Work = Callable[[Mapping[str, Any], Sequence[bytes]], Result]
@@ -76,13 +79,15 @@ def _end(pid: int) -> int:
 
 def _serve(end: socket.socket, works: Mapping[str, Work]) -> None:
     """Work on requests until the caller closes the connection: one reply for each item, in their order."""
-    enough_bytes = resident_bytes() + _KEPT_BYTES
+    at_start_bytes = resident_bytes()
     while True:
+        if resident_bytes() > at_start_bytes + _KEPT_BYTES and not select([end], [], [], _KEPT_S)[0]:
+            give_memory_back()
         try:
             request, blobs = frames.receive(end)
         except frames.Closed:
             return
-        remaining = map(bytes, blobs)
+        remaining = iter(blobs)
         del blobs
         for count in request["blobs_of_item"]:
             item = [next(remaining) for _ in range(count)]
@@ -91,7 +96,7 @@ def _serve(end: socket.socket, works: Mapping[str, Work]) -> None:
             start_clock(0)
             frames.send(end, header, parts)
             del item, parts  # megabytes, while it waits for the next request
-        frames.send(end, {"retire": resident_bytes() > enough_bytes}, [])
+        frames.send(end, {"retire": resident_bytes() > at_start_bytes + _MOST_BYTES}, [])
 
 
 def _reply(work: Work, arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:

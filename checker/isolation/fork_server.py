@@ -19,11 +19,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_S = 30.0
 """The server answers in milliseconds; the first time once the decoders are imported."""
 _ENVIRONMENT = {
-    # glibc maps large blocks anew each time, and the kernel clears them page by page: twice the time of a
-    # small photo. So it keeps what is freed; a child that has kept much ends (``child``), and all goes back.
+    # By default glibc maps large blocks anew each time, and the kernel clears them page by page: twice the
+    # time of a small photo. So it keeps what is freed until a child has no work (see ``child``).
     "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),
-    "MALLOC_TRIM_THRESHOLD_": str(2**25),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
+    "MALLOC_TRIM_THRESHOLD_": str(2**28),
     # Nothing here multiplies matrices, and a fork is safe from a process with one thread only.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",

@@ -36,7 +36,7 @@ class Reply:
     """The result for one item."""
 
     result: Mapping[str, Any]
-    blobs: Sequence[bytearray]
+    blobs: Sequence[bytes]
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from checker.pixels.coded_colour import coded_to_srgb
 from checker.pixels.eight_bit import to_eight_bit
+from checker.pixels.profile_bounds import bounded
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _LEVELS = (0, 51, 102, 153, 204, 255)
@@ -43,7 +44,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
     coded = image.info.get("coded_colour")
     if coded is not None and (coded.is_hdr or not image.info.get("icc_profile")):
         return coded_to_srgb(_on_white(image, None), coded)
-    profile = image.info.get("icc_profile")
+    profile = bounded(image.info.get("icc_profile") or b"")
     source = _profile_to_convert(profile) if profile else None
     return _on_white(image, source)
 

@@ -53,7 +53,7 @@ class IsolatedDecoder:
         result = _result(reply)
         if isinstance(result, CheckerError):
             raise result
-        return {rendition: bytes(blob) for rendition, blob in zip(Rendition, result.blobs, strict=True)}
+        return dict(zip(Rendition, result.blobs, strict=True))
 
 
 def make_inputs(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:

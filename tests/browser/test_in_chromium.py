@@ -3,134 +3,17 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from urllib.request import ProxyHandler, build_opener
 
-import pytest
-from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
-from skimage import data
+from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import require
-from tests.support.environ import environ_without_settings
-
-PASSWORD = "correct horse battery"
-_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
-)
-_START_S = 60
-
-
-class Site:
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._environ = environ_without_settings(
-            CATLOADER_DATA_DIR=folder / "data",
-            CATLOADER_PORT=port,
-            CATCHECK_MODEL="efficientnet_lite0",
-            # Photos wait until the test runs `check run`, so the waiting badge is always seen.
-            CATCHECK_DISPATCH="off",
-            CATLOADER_MAX_FILE_BYTES=1_000_000,
-            CATLOADER_MAX_FILES=4,
-        )
-        self._log = folder / "log"
-
-    @contextmanager
-    def running(self) -> Iterator[Site]:
-        with self._log.open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "catloader", "serve"],
-                env=self._environ,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                process_group=0,
-            )
-        with process:
-            assert process.stdout
-            try:
-                assert any("Ready for uploads" in line for line in process.stdout), self._log.read_text()
-                yield self
-            finally:
-                os.killpg(process.pid, signal.SIGINT)
-                process.wait(20)
-
-    def check(self) -> None:
-        """Check all waiting photos with the real model."""
-        command = [sys.executable, "-m", "catloader", "check", "run"]
-        subprocess.run(command, env=self._environ, check=True, capture_output=True, timeout=120)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("site")).running() as site:
-        with build_opener(ProxyHandler({})).open(site.url + "/healthz", timeout=_START_S) as answer:
-            assert answer.status == 200
-        yield site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = os.environ.get("CATLOADER_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    require(program, "no Chromium: install Debian's chromium, or set CATLOADER_TEST_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_FLAGS.split())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """Open a new browser window; a policy violation or a script error fails the test."""
-    context = browser.new_context(base_url=site.url, viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    errors: list[str] = []
-
-    def read(message: ConsoleMessage) -> None:
-        if "Policy" in message.text:
-            errors.append(message.text)
-
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", read)
-    yield page
-    context.close()
-    assert not errors
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for name in ("chelsea.jpg", "coffee.png"):
-        Image.fromarray(getattr(data, Path(name).stem)()).save(folder / name)
-    (folder / "notes.jpg").write_text("no picture")
-    return folder
-
-
-def _register(page: Page, email: str) -> None:
-    page.goto("/")
-    page.get_by_role("main").get_by_role("link", name="Create account").click()
-    page.get_by_label("E-mail").fill(email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+from tests.support.browser import PASSWORD, Site, register
 
 
 def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> None:
-    _register(page, "anna@example.org")
+    register(page, "anna@example.org")
     page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "coffee.png"])
     page.get_by_label("Caption of chelsea.jpg").fill("Chelsea")
     page.get_by_role("button", name="Upload 2 photos").click()
@@ -198,7 +81,7 @@ def _check_explanation(page: Page) -> None:
 
 
 def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
-    _register(page, "bert@example.org")
+    register(page, "bert@example.org")
     page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
     page.get_by_role("button", name="Upload 2 photos").click()
     rows = page.locator("#queue li")
@@ -209,7 +92,7 @@ def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
 
 
 def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
-    _register(page, "carl@example.org")
+    register(page, "carl@example.org")
     page.locator("label[for=camera]").click()
     page.get_by_role("button", name="Take photo").click()
     expect(page.locator("#queue li")).to_contain_text("camera.jpg")
@@ -220,7 +103,7 @@ def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
 def test_upload_works_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
     context = browser.new_context(base_url=site.url, java_script_enabled=False)
     page = context.new_page()
-    _register(page, "dora@example.org")
+    register(page, "dora@example.org")
     page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
     page.get_by_label("Caption").fill("A cup")
     page.get_by_role("button", name="Upload").click()
@@ -234,7 +117,7 @@ def test_oversized_request_gets_an_error_page(browser: Browser, site: Site, tmp_
     (tmp_path / "huge.jpg").write_bytes(bytes(40_000_000))
     context = browser.new_context(base_url=site.url, java_script_enabled=False)
     page = context.new_page()
-    _register(page, "emil@example.org")
+    register(page, "emil@example.org")
     page.set_input_files("#photos", [tmp_path / "huge.jpg"])
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("heading", name="Too large")).to_be_visible()

@@ -9,6 +9,18 @@ import zlib
 _EMPTY_BLOCK = bytes.fromhex("04c0010500000000a0feafae")
 
 
+def chain_profile(links: int) -> bytes:
+    """Make an RGB profile of ``links`` matrices, one and the same in the file: 1 000 take 0.6 s."""
+    matrix = struct.pack(">4s4xHH12f", b"matf", 3, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
+    element_at = 16 + 8 * links
+    chain = struct.pack(">4s4xHHI", b"mpet", 3, 3, links)
+    chain += struct.pack(">II", element_at, len(matrix)) * links + matrix
+    tags = struct.pack(">I4sII", 1, b"D2B0", 144, len(chain))
+    head = struct.pack(">I4xI4s4s4s", 144 + len(chain), 0x04400000, b"mntr", b"RGB ", b"XYZ ")
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">III", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + tags + chain
+
+
 def slow_tiff(strips: int = 20_000, blocks: int = 2_000) -> bytes:
     """Make a TIFF whose strips, of one row each, all lie on one stream of empty deflate blocks.
 

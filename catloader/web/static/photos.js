@@ -3,6 +3,7 @@
 
 const FIRST_MS = 1000;
 const MOST_MS = 10000;
+const STATUS = new URL("../api/photos/status", import.meta.url); // beside this file, also below a proxy's prefix
 const news = document.getElementById("news");
 let waitMs = FIRST_MS;
 let timer = 0;
@@ -43,7 +44,7 @@ async function poll() {
   if (!badges.size) return;
   let changed = 0;
   try {
-    const answer = await fetch(`/api/photos/status?ids=${[...badges.keys()].join(",")}`);
+    const answer = await fetch(`${STATUS}?ids=${[...badges.keys()].join(",")}`);
     if (answer.status === 401) return; // logged out in another tab: stop polling
     const ends = [];
     if (answer.ok) {

@@ -2,6 +2,8 @@
 // Each file is sent in its own request, two at a time, so one refused file does not affect the others.
 
 import { offerCamera } from "./camera.js";
+import { filesOf } from "./dropped.js";
+import { LOGGED_OUT, formToken } from "./form-token.js";
 
 const TOGETHER = 2;
 const form = document.getElementById("upload");
@@ -11,10 +13,12 @@ const doneLink = document.getElementById("done-link");
 const news = document.getElementById("progress-news");
 const dropZone = document.getElementById("drop");
 const maxBytes = Number(form.dataset.maxBytes);
-const token = form.elements.csrf_token.value;
+const token = formToken(form);
+const notice = document.getElementById("notice");
 
 let rows = []; // { file, item, state: "waiting" | "sending" | "stored" | "refused" | "failed" }
 let running = 0;
+let stopped = ""; // the sentence that ended an upload for all files
 
 function element(name, properties = {}, ...children) {
   const node = Object.assign(document.createElement(name), properties);
@@ -83,6 +87,15 @@ function settle() {
   return { open, stored: of("stored"), refused: of("refused"), sending: of("sending") };
 }
 
+// Say a sentence once for all files, above them.
+function say(sentence) {
+  notice.hidden = !sentence;
+  notice.textContent = sentence;
+  if (sentence !== LOGGED_OUT) return;
+  const link = element("a", { href: form.dataset.login, target: "_blank", textContent: "Log in in a new tab" });
+  notice.append(" Your photos and captions are still here: ", link, `, then press “${button.textContent}”.`);
+}
+
 function parsed(request) {
   try {
     return JSON.parse(request.responseText);
@@ -91,30 +104,17 @@ function parsed(request) {
   }
 }
 
-function send(row) {
+// Send one file; resolve to the request when it is over, whatever came of it.
+function post(row) {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");
-    request.setRequestHeader("X-CSRFToken", token);
+    request.setRequestHeader("X-CSRFToken", token.current());
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) row.bar.value = event.loaded / event.total;
     };
-    request.onload = () => {
-      const response = parsed(request);
-      const result = response.files?.[0];
-      if (request.status === 401) location.assign(`${form.dataset.login}?next=${encodeURIComponent(location.pathname)}`);
-      else if (result && result.id !== null) end(row, "stored", "Stored.");
-      else {
-        const retryable = request.status >= 500 || request.status === 429;
-        end(row, retryable ? "failed" : "refused", result?.error ?? response.error ?? "That did not work. Please try again.");
-      }
-      resolve();
-    };
-    request.onerror = () => {
-      end(row, "failed", "Connection lost. This photo was not uploaded.");
-      resolve();
-    };
+    request.onloadend = () => resolve(request);
     const body = new FormData();
     body.append("photos", row.file, row.file.name);
     body.append("caption", row.caption.value);
@@ -126,8 +126,29 @@ function send(row) {
   });
 }
 
+async function send(row) {
+  const used = token.current();
+  let request = await post(row);
+  if (request.status === 400 && parsed(request).expired) {
+    // Another file may have fetched a fresh token meanwhile.
+    const reason = token.current() === used ? await token.renew() : "";
+    if (reason) stopped = reason;
+    else request = await post(row);
+  }
+  if (request.status === 401) stopped = LOGGED_OUT;
+  const response = parsed(request);
+  const result = response.files?.[0];
+  if (request.status === 0) end(row, "failed", "Connection lost. This photo was not uploaded.");
+  else if (result && result.id !== null) end(row, "stored", "Stored.");
+  else if (stopped) end(row, "failed", "Not uploaded yet.");
+  else {
+    const retryable = request.status >= 500 || request.status === 429 || response.expired;
+    end(row, retryable ? "failed" : "refused", result?.error ?? response.error ?? "That did not work. Please try again.");
+  }
+}
+
 async function lane(todo) {
-  for (let row = todo.shift(); row; row = todo.shift()) {
+  for (let row = todo.shift(); row && !stopped; row = todo.shift()) {
     if (rows.includes(row)) await send(row);
   }
 }
@@ -137,11 +158,14 @@ form.addEventListener("submit", async (event) => {
   const todo = rows.filter((row) => row.state === "waiting" || row.state === "failed");
   if (!todo.length || running) return;
   running = todo.length;
+  stopped = "";
+  say("");
   news.textContent = `Uploading ${photos(todo.length)}.`;
   settle();
   await Promise.all(Array.from({ length: TOGETHER }, () => lane(todo)));
   running = 0;
   const { stored, refused, open } = settle();
+  say(stopped);
   news.textContent = `${photos(stored)} stored, ${refused + open} not stored.`;
   if (stored && !refused && !open) location.assign(form.dataset.photos);
 });
@@ -170,10 +194,19 @@ for (const name of ["dragleave", "drop"]) {
 window.addEventListener("dragover", (event) => event.preventDefault());
 window.addEventListener("drop", (event) => {
   event.preventDefault();
-  add([...event.dataTransfer.files]);
+  filesOf(event.dataTransfer).then(({ files, sentence }) => {
+    add(files);
+    say(sentence);
+  });
 });
 window.addEventListener("beforeunload", (event) => {
   if (running) event.preventDefault();
+});
+document.addEventListener("visibilitychange", async () => {
+  // Back from the tab of the log-in.
+  if (document.hidden || stopped !== LOGGED_OUT || running || (await token.renew())) return;
+  stopped = "";
+  say("");
 });
 settle();
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));

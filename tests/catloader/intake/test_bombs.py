@@ -15,6 +15,7 @@ from catloader import errors
 from catloader.intake.bombs import takes_too_long
 from catloader.intake.formats import sniff
 from catloader.intake.prepare import Limits, prepare
+from tests.support.bombs import slow_tiff
 
 LIMITS = Limits(max_bytes=25 * 2**20, max_pixels=10**8, max_edge_px=2560, thumbnail_px=320, jpeg_quality=88)
 FORMATS = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP")
@@ -185,7 +186,20 @@ def bmp_of_runs() -> bytes:  # 13 s, from 40 kB
     return b"BM" + struct.pack("<IHHI", 1078 + len(runs), 0, 0, 1078) + header + bytes(1024) + runs
 
 
+def tiff_of_strips_on_one_blob() -> bytes:  # hours, from 1.3 MB: 65 535 strips
+    return slow_tiff(strips=65_535, blocks=60_000)
+
+
+def jpeg_of_exif_in_many_segments() -> bytes:  # 5 s
+    data = encoded("JPEG")
+    part = b"Exif\0\0" + bytes(65_000)
+    segment = b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part
+    return data[:2] + segment * 380 + data[2:]
+
+
 SLOW = (
+    jpeg_of_exif_in_many_segments,
+    tiff_of_strips_on_one_blob,
     jpeg_of_markers,
     jpeg_of_junk,
     jpeg_of_scans,
@@ -207,6 +221,29 @@ def test_file_that_takes_too_long_is_refused_soon(build: Callable[[], bytes]) ->
 @pytest.mark.parametrize(("order", "big"), [(">", False), ("<", True), (">", True)])
 def test_every_tiff_layout_is_checked(order: str, big: bool) -> None:
     assert takes_too_long(tiff_of_strips(order, big), "TIFF")
+
+
+def test_exif_of_ordinary_size_passes() -> None:
+    data = encoded("JPEG")
+    part = b"Exif\0\0" + bytes(65_000)
+    segment = b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part
+    prepare(data[:2] + segment * 32 + data[2:], limits=LIMITS)  # 2 MB
+
+
+def test_equal_strips_may_share_their_bytes() -> None:
+    """All three lie on one, with more in the file or with nothing else; uncompressed ones cost nothing."""
+    assert not takes_too_long(slow_tiff(strips=3, blocks=2_000).ljust(40_000, b"\0"), "TIFF")
+    assert takes_too_long(slow_tiff(strips=3, blocks=2_000), "TIFF")
+    uncompressed = slow_tiff().replace(struct.pack("<HHII", 259, 3, 1, 8), struct.pack("<HHII", 259, 3, 1, 1))
+    assert not takes_too_long(uncompressed, "TIFF")
+
+
+@pytest.mark.parametrize("compression", ["tiff_deflate", "tiff_lzw", "packbits", "jpeg", "group4"])
+def test_compressed_tiffs_pass(compression: str) -> None:
+    out = io.BytesIO()
+    image = Image.effect_noise((600, 400), 60).convert("1" if compression == "group4" else "RGB")
+    image.save(out, "TIFF", compression=compression)
+    assert not takes_too_long(out.getvalue(), "TIFF")
 
 
 def test_files_of_ordinary_encoders_pass() -> None:

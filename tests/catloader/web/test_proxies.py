@@ -43,6 +43,15 @@ def test_below_a_prefix_every_address_and_redirect_has_it(app: Flask, prefix: st
         anna.log_out()
 
 
+def test_scripts_name_no_address_at_the_root(app: Flask) -> None:
+    scripts = list(Path(app.static_folder or "").glob("*.js"))
+    assert len(scripts) > 3
+    for script in scripts:
+        assert not re.search(r"""(fetch|open|assign|URL)\((["'][A-Z]+["'], )?["'`]/""", script.read_text()), (
+            script
+        )
+
+
 @pytest.mark.parametrize(
     "prefix",
     [

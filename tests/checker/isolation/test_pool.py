@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -144,12 +145,21 @@ def test_neighbours_of_a_bad_photo_get_their_results(pool: ChildPool) -> None:
     ]
 
 
-def test_child_is_kept_unless_it_holds_much_memory(pool: ChildPool) -> None:
-    assert pid_of(pool) == pid_of(pool)
+def test_child_without_work_gives_its_memory_back(pool: ChildPool) -> None:
+    child = psutil.Process(pid_of(pool))
+    before_bytes = child.memory_info().rss
+    done(pool, "hold 96 MB for a moment")
+    end_s = time.monotonic() + 30
+    while child.memory_info().rss > before_bytes + 24 * 2**20:
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+    assert pid_of(pool) == child.pid
+
+
+def test_child_that_holds_very_much_memory_is_replaced(pool: ChildPool) -> None:
     pid = pid_of(pool)
-    done(pool, "hold 64 MB for a moment")
     assert pid_of(pool) == pid
-    done(pool, "hold 64 MB")
+    done(pool, "hold 220 MB")
     assert pid_of(pool) != pid
 
 
@@ -161,20 +171,20 @@ def test_at_most_so_many_children_work_at_once(server: ForkServer) -> None:
             thread.start()
         most = 0
         while any(thread.is_alive() for thread in threads):
-            most = max(most, sum(1 for child in children_of(server) if child.cpu_times().user > 0.05))
+            most = max(most, running_children())
         assert most == 2
     finally:
         pool.close()
 
 
-def children_of(server: ForkServer) -> list[psutil.Process]:
-    return [
-        child
-        for process in psutil.Process().children()
-        if "checker.isolation.child" in " ".join(process.cmdline())
-        for child in process.children()
-        if child.status() != psutil.STATUS_ZOMBIE
-    ]
+def running_children() -> int:
+    """Count those of all fork servers of this process."""
+    servers = [one for one in psutil.Process().children() if "checker.isolation.child" in one.cmdline()]
+    states = []
+    for child in (child for server in servers for child in server.children()):
+        with suppress(psutil.NoSuchProcess):
+            states.append(child.status())
+    return sum(state != psutil.STATUS_ZOMBIE for state in states)
 
 
 def test_killed_server_is_started_again(pool: ChildPool, server: ForkServer) -> None:

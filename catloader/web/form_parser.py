@@ -1,0 +1,43 @@
+"""Reading forms: one that cannot be read is refused with a reason, and not taken for an empty one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.formparser import FormDataParser
+
+from catloader.errors import InvalidInput
+
+_NOT_UTF_8 = (
+    "The name of a file or a field is not written in UTF-8, so nothing was stored. Rename the file to plain "
+    "letters, or use a newer program."
+)
+_UNREADABLE = "The site could not read this form: it is damaged or cut off. Nothing was stored."
+
+
+class _StrictParser(FormDataParser):
+    def __init__(self, stream_factory: Callable[..., IO[bytes]], **options: Any) -> None:
+        self._files: list[IO[bytes]] = []
+
+        def open_file(*facts: Any, **more_facts: Any) -> IO[bytes]:
+            self._files.append(stream_factory(*facts, **more_facts))
+            return self._files[-1]
+
+        super().__init__(stream_factory=open_file, silent=False, **options)
+
+    def parse(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().parse(*args, **options)
+        except ValueError as error:
+            for file in self._files:
+                file.close()
+            not_utf_8 = isinstance(error, UnicodeDecodeError)
+            raise InvalidInput(_NOT_UTF_8 if not_utf_8 else _UNREADABLE) from None
+
+
+class StrictRequest(Request):
+    """A request whose form is complete, or raises ``InvalidInput``."""
+
+    form_data_parser_class = _StrictParser

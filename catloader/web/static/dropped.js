@@ -1,0 +1,43 @@
+// The files of a drop. A folder arrives as one entry that cannot be sent; its photos are found by walking it.
+
+const MOST = 1000; // rows that a page shows without becoming slow
+const PHOTO = /\.(jpe?g|png|webp|gif|apng|avif|hei[cf]|tiff?|bmp)$/i;
+
+function inFolder(reader) {
+  return new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+}
+
+async function walk(entry, found) {
+  if (found.files.length >= MOST) return;
+  if (entry.isFile) {
+    if (entry.name.startsWith(".") || !PHOTO.test(entry.name)) found.others += 1;
+    else found.files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    return;
+  }
+  const reader = entry.createReader();
+  // Each call gives a part of the folder; the last one gives none.
+  for (let part = await inFolder(reader); part.length; part = await inFolder(reader)) {
+    for (const child of part) await walk(child, found);
+  }
+}
+
+// Resolve to { files, sentence }; the sentence says what of the folders was left out, if anything was.
+export async function filesOf(transfer) {
+  // Both lists are empty once the event is over.
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const plain = [...transfer.files];
+  const folders = entries.filter((entry) => entry.isDirectory);
+  if (!folders.length) return { files: plain, sentence: "" };
+  const names = new Set(folders.map((folder) => folder.name));
+  const found = { files: [], others: 0 };
+  try {
+    for (const folder of folders) await walk(folder, found);
+  } catch {
+    return { files: [], sentence: "This folder could not be read. Open it and choose the photos in it." };
+  }
+  const files = [...plain.filter((file) => !names.has(file.name)), ...found.files];
+  if (!found.files.length) return { files, sentence: `There are no photos in ${[...names].join(", ")}.` };
+  if (found.files.length >= MOST) return { files, sentence: `The first ${MOST} photos were taken. Drop the folder once more after they are sent.` };
+  const left = found.others === 1 ? "1 file that is no photo was left out." : `${found.others} files that are no photos were left out.`;
+  return { files, sentence: found.others ? left : "" };
+}

@@ -1,0 +1,71 @@
+"""Chromium, a site, and photos to upload."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from skimage import data
+
+from tests.conftest import require
+from tests.support.browser import Site
+from tests.support.proxies import HOST
+
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+)
+_START_S = 60
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("site")).running() as site:
+        with build_opener(ProxyHandler({})).open(site.url + "/healthz", timeout=_START_S) as answer:
+            assert answer.status == 200
+        yield site
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = os.environ.get("CATLOADER_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    require(program, "no Chromium: install Debian's chromium, or set CATLOADER_TEST_CHROMIUM")
+    flags = [*_FLAGS.split(), f"--host-resolver-rules=MAP {HOST} 127.0.0.1"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """Open a new browser window; a policy violation or a script error fails the test."""
+    context = browser.new_context(base_url=site.url, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    errors: list[str] = []
+
+    def read(message: ConsoleMessage) -> None:
+        if "Policy" in message.text:
+            errors.append(message.text)
+
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", read)
+    yield page
+    context.close()
+    assert not errors
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("chelsea.jpg", "coffee.png"):
+        Image.fromarray(getattr(data, Path(name).stem)()).save(folder / name)
+    (folder / "notes.jpg").write_text("no picture")
+    return folder

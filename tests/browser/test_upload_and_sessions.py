@@ -1,0 +1,129 @@
+"""An upload page that stays open while other tabs log in and out, and folders that are dropped on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.browser import log_in, log_out, register
+
+
+@pytest.fixture
+def dialogs(page: Page) -> list[str]:
+    """Collect the boxes that the page opens."""
+    opened: list[str] = []
+
+    def refuse(dialog: object) -> None:
+        opened.append(str(dialog))
+        dialog.dismiss()  # type: ignore[attr-defined]
+
+    page.on("dialog", refuse)
+    return opened
+
+
+def _choose(page: Page, photos: Path) -> None:
+    page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "coffee.png"])
+    page.get_by_label("Caption of chelsea.jpg").fill("Chelsea")
+    page.get_by_label("Caption of coffee.png").fill("A cup")
+
+
+def _assert_stored(page: Page) -> None:
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(2)
+    for caption in ("Chelsea", "A cup"):
+        expect(page.get_by_text(caption, exact=True)).to_be_visible()
+
+
+def test_a_new_log_in_elsewhere_is_not_noticed_by_an_open_upload_page(page: Page, photos: Path) -> None:
+    register(page, "fred@example.org")
+    _choose(page, photos)
+    other = page.context.new_page()
+    log_out(other)
+    log_in(other, "fred@example.org")
+    page.bring_to_front()
+    page.get_by_role("button", name="Upload 2 photos").click()
+    _assert_stored(page)
+
+
+def test_a_log_out_elsewhere_is_said_once_and_nothing_is_lost(
+    page: Page, photos: Path, dialogs: list[str]
+) -> None:
+    register(page, "gina@example.org")
+    _choose(page, photos)
+    other = page.context.new_page()
+    log_out(other)
+    page.bring_to_front()
+    page.get_by_role("button", name="Upload 2 photos").click()
+    notice = page.get_by_role("alert")
+    expect(notice).to_have_count(1)
+    expect(notice).to_contain_text("You are logged out. Your photos and captions are still here")
+    expect(page.get_by_label("Caption of chelsea.jpg")).to_have_value("Chelsea")
+    again = page.get_by_role("button", name="Try 2 photos again")
+    expect(again).to_be_enabled()
+    again.click()
+    expect(notice).to_contain_text("You are logged out.")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Log in in a new tab").click()
+    log_in(opened.value, "gina@example.org")
+    opened.value.close()
+    page.bring_to_front()
+    again.click()
+    _assert_stored(page)
+    assert dialogs == []
+
+
+def test_photos_do_not_go_to_another_account(page: Page, photos: Path) -> None:
+    register(page, "hans@example.org")
+    other = page.context.new_page()
+    log_out(other)
+    register(other, "ida@example.org")
+    other.goto("/upload")
+    log_out(other)
+    log_in(other, "hans@example.org")
+    page.bring_to_front()
+    page.reload()
+    _choose(page, photos)
+    log_out(other)
+    log_in(other, "ida@example.org")
+    page.bring_to_front()
+    page.get_by_role("button", name="Upload 2 photos").click()
+    expect(page.get_by_role("alert")).to_contain_text("Another account is logged in now.")
+    other.reload()
+    expect(other.get_by_text("No photos yet.")).to_be_visible()
+
+
+def _drop(page: Page, *paths: Path) -> None:
+    """Drop files or folders as a file manager does."""
+    box = page.locator("#drop").bounding_box()
+    assert box
+    tools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        where = {"x": box["x"] + 20, "y": box["y"] + 20}
+        tools.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+
+
+def test_a_dropped_folder_gives_its_photos(page: Page, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "chelsea.jpg").write_bytes((photos / "chelsea.jpg").read_bytes())
+    (folder / "deeper" / "COFFEE.PNG").write_bytes((photos / "coffee.png").read_bytes())
+    (folder / "notes.txt").write_text("no photo")
+    (folder / ".DS_Store").write_text("no photo")
+    register(page, "jo@example.org")
+    _drop(page, folder, photos / "coffee.png")
+    rows = page.locator("#queue li .name")
+    expect(rows).to_have_text(["coffee.png", "chelsea.jpg", "COFFEE.PNG"])
+    expect(page.get_by_role("alert")).to_have_text("2 files that are no photos were left out.")
+    page.get_by_role("button", name="Upload 3 photos").click()
+    expect(page.locator(".grid .badge")).to_have_count(3)
+
+
+def test_a_dropped_folder_without_photos_is_named(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    register(page, "kim@example.org")
+    _drop(page, tmp_path / "empty")
+    expect(page.get_by_role("alert")).to_have_text("There are no photos in empty.")
+    expect(page.locator("#queue li")).to_have_count(0)

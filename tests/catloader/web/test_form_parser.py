@@ -1,0 +1,48 @@
+"""Forms that cannot be read are refused with a reason, and never taken for empty ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.site import Person, jpeg, running_site
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        yield app
+
+
+def _body(name: bytes, end: bytes = b"--frontier--\r\n") -> bytes:
+    head = b'--frontier\r\nContent-Disposition: form-data; name="photos"; filename="' + name + b'"\r\n'
+    return head + b"Content-Type: image/jpeg\r\n\r\n" + jpeg() + b"\r\n" + end
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (_body("caf\u00e9.jpg".encode()), 201, ""),
+        (_body(b"caf\xe9.jpg"), 400, "name of a file or a field is not written in UTF-8"),
+        (_body(b"\x83l\x83R.jpg"), 400, "name of a file or a field is not written in UTF-8"),
+        (_body(b"cut.jpg", end=b""), 400, "damaged or cut off"),
+        (b"no parts at all", 400, "damaged or cut off"),
+    ],
+)
+def test_the_sentence_says_what_is_wrong_with_a_form(app: Flask, body: bytes, status: int, says: str) -> None:
+    anna = Person(app, "anna@example.org")
+    answer = anna.client.post(
+        "/upload",
+        data=body,
+        content_type="multipart/form-data; boundary=frontier",
+        headers={"X-CSRFToken": anna.token("/upload"), "Accept": "application/json"},
+    )
+    assert answer.status_code == status
+    assert says in answer.text
+    assert "at least one photo" not in answer.text

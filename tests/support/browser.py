@@ -1,0 +1,85 @@
+"""A site of its own for browser tests, and a person who fills in its forms in Chromium."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.support.environ import environ_without_settings
+
+PASSWORD = "correct horse battery"
+
+
+class Site:
+    def __init__(self, folder: Path, **settings: object) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self._environ = environ_without_settings(
+            CATLOADER_DATA_DIR=folder / "data",
+            CATLOADER_PORT=port,
+            CATCHECK_MODEL="efficientnet_lite0",
+            # Photos wait until the test runs `check run`, so the waiting badge is always seen.
+            CATCHECK_DISPATCH="off",
+            CATLOADER_MAX_FILE_BYTES=1_000_000,
+            CATLOADER_MAX_FILES=4,
+            **settings,
+        )
+        self._log = folder / "log"
+
+    @contextmanager
+    def running(self) -> Iterator[Site]:
+        with self._log.open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "catloader", "serve"],
+                env=self._environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                process_group=0,
+            )
+        with process:
+            assert process.stdout
+            try:
+                assert any("Ready for uploads" in line for line in process.stdout), self._log.read_text()
+                yield self
+            finally:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(20)
+
+    def check(self) -> None:
+        """Check all waiting photos with the real model."""
+        command = [sys.executable, "-m", "catloader", "check", "run"]
+        subprocess.run(command, env=self._environ, check=True, capture_output=True, timeout=120)
+
+
+def register(page: Page, email: str) -> None:
+    page.goto("/")
+    page.get_by_role("main").get_by_role("link", name="Create account").click()
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+
+
+def log_in(page: Page, email: str) -> None:
+    page.goto("/login")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+
+
+def log_out(page: Page) -> None:
+    page.goto("/account")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_text("You are logged out.")).to_be_visible()

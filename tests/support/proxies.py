@@ -1,0 +1,94 @@
+"""nginx and Caddy as docs/proxies.md sets them up, on a free port of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from catloader.demo.client import free_port
+
+HOST = "cats.example.org"
+_DOCUMENT = Path(__file__).resolve().parents[2] / "docs/proxies.md"
+_NGINX = """\
+{user}daemon off; pid {folder}/pid; error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+{example}
+}}
+"""
+
+
+def program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+def example(heading: str) -> str:
+    """Return the code block below a heading of the document."""
+    text = _DOCUMENT.read_text("utf-8").split(f"\n## {heading}\n", 1)[1]
+    return text.split("```", 2)[1].partition("\n")[2]
+
+
+@contextmanager
+def running_proxy(heading: str, site_url: str, folder: Path) -> Iterator[int]:
+    """Run the example below the heading in front of the site; yield its port."""
+    port, (certificate, key) = free_port(), _certificate(folder)
+    config = folder / "config"
+    text = example(heading).replace("127.0.0.1:8000", site_url.removeprefix("http://"))
+    if heading.startswith("nginx"):
+        text = re.sub(r"listen 443", f"listen 127.0.0.1:{port}", text)
+        text = re.sub(r"ssl_certificate .*;", f"ssl_certificate {certificate};", text)
+        text = re.sub(r"ssl_certificate_key .*;", f"ssl_certificate_key {key};", text)
+        # As root its workers would become another user, who can't write to the folder.
+        user = "user root; " if os.geteuid() == 0 else ""
+        config.write_text(_NGINX.format(folder=folder, example=text, user=user))
+        command = [program("nginx"), "-p", str(folder), "-c", str(config)]
+    else:
+        own = "{\n admin off\n auto_https disable_redirects\n}\n"
+        own += f"{HOST}:{port} {{\n tls {certificate} {key}\n"
+        config.write_text(text.replace(f"{HOST} {{\n", own))
+        command = [program("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
+    homes = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(word) for word in command], env={**os.environ, **homes}, stdout=log, stderr=log
+        )
+    try:
+        _wait_for(port, process, folder / "log")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST},IP:127.0.0.1",
+         "-out", certificate, "-keyout", key],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    waiting = threading.Event()
+    for _ in range(200):
+        assert process.poll() is None, log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            waiting.wait(0.05)
+        else:
+            return
+    raise AssertionError(log.read_text())
