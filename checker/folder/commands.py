@@ -17,7 +17,7 @@ from checker.cores import available_cores
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import Subject, load_subject
-from checker.errors import UnreadableImage
+from checker.errors import DecodingFailed, UnreadableImage
 from checker.folder import report
 from checker.folder.arguments import (
     INTERRUPTED,
@@ -31,9 +31,9 @@ from checker.folder.arguments import (
 from checker.folder.progress import Clock, Progress
 from checker.folder.records import Records
 from checker.folder.skipped import Skipped
-from checker.folder.walk import Checked, check_files, read, walk
+from checker.folder.walk import DECODE_LIMITS, Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
-from checker.pixels.renditions import site_renditions
+from checker.pixels.isolated import isolated_decoder
 from checker.runtimes.making import Making
 from checker.runtimes.select import Choice, choose
 from checker.runtimes.variants import RuntimeRequest
@@ -92,8 +92,9 @@ def explain(options: ExplainOptions) -> int:
         return refuse(f"There is no {path}.")
     entry, weights, subject = _resolve(options)
     try:
-        photo = site_renditions(read(options.photo))[Rendition.PHOTO]
-    except UnreadableImage as error:
+        with isolated_decoder(1, DECODE_LIMITS) as decoder:
+            photo = decoder.renditions(read(options.photo))[Rendition.PHOTO]
+    except (UnreadableImage, DecodingFailed) as error:
         refuse(f"{options.photo}: {error}")
         return SOME_UNREADABLE
 
