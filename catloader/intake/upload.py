@@ -91,7 +91,7 @@ def upload(
                 if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
                     logger.warning("Uploads are refused: %s%s", error, suffix)
                 store_away = True
-                outcomes.append(Refused(name, _STORE_AWAY, StoreUnavailable.status))
+                outcomes.append(Refused(name, _STORE_AWAY, error.status, error.retry_after_s))
             except CatLoaderError as error:
                 outcomes.append(Refused(name, str(error), error.status, error.retry_after_s))
             else:

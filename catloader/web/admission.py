@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from flask import Flask, Request, g, request
 from werkzeug.exceptions import HTTPException
 
-from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable
+from catloader.errors import StoreFull, StoreUnavailable, UploadsBusy
 from catloader.web import cookies
 from catloader.wiring import Services
 
@@ -23,14 +23,8 @@ RULES = "catloader.rules"
 """Key of the ``Rules`` in the extensions of an application."""
 REFUSED = "catloader.refused"
 """Key in the WSGI environment: the HTTP status of a request whose body the server could not keep."""
+_BUSY = "Many photos are being uploaded at the moment. Please try again in a few seconds."
 _UPLOAD = "uploads.upload"
-
-
-class TooManyUploads(CatLoaderError):
-    """This process works on as many uploads as it may; to wait would only make the queue longer."""
-
-    status = 503
-    retry_after_s = 5
 
 
 def uses_object_store(view: View) -> View:
@@ -84,9 +78,7 @@ def init_app(app: Flask, *, uploads_at_once: int) -> None:
             raise StoreFull(unkept) if status == StoreFull.status else StoreUnavailable(unkept)
         if request.endpoint == _UPLOAD:
             if not free.acquire(blocking=False):
-                raise TooManyUploads(
-                    "Many photos are being uploaded right now. Please try again in a moment."
-                )
+                raise UploadsBusy(_BUSY)  # a queue would make every upload slower, and none faster
             g.has_upload_place = True
 
     @app.teardown_request

@@ -19,7 +19,7 @@ import numpy as np
 import requests
 from PIL import Image
 
-from tests.support.serving import Serving, form_token, registered, serving
+from tests.support.serving import Serving, form_token, plain_session, registered, serving
 
 _WAIT_S = 60.0
 
@@ -76,27 +76,32 @@ class _Uploader:
         id = answer.json()["files"][0]["id"] if answer.status_code == 201 else 0
         return answer.status_code, took_s, id, float(answer.headers.get("Retry-After", 0))
 
+    def has(self, id: int) -> bool:
+        url = self._url.replace("/upload", f"/photos/{id}/photo.jpg")
+        return self._session.get(url, timeout=_WAIT_S).status_code == 200
+
 
 def measure(
     site: Serving, *, uploaders: int, seconds: float, unloaded: int = 20, megapixels: int = 12
 ) -> Figures:
     """Upload ``unloaded`` photos one by one, then by ``uploaders`` at once, who repeat a 503 as it says."""
     data, session = photo(megapixels), registered(site.url)
+    crowd = [_Uploader(site, data, registered(site.url)) for _ in range(uploaders)]
     alone = _Uploader(site, data, session)
     unloaded_s = [alone.upload()[1] for _ in range(unloaded)]
-    answers: list[tuple[int, float, int]] = []
+    answers: list[tuple[int, float, int, _Uploader]] = []
     pages: list[tuple[int, float]] = []
     end_s = time.monotonic() + seconds
 
-    def upload() -> None:
-        uploader = _Uploader(site, data, _copy(session))
+    def upload(uploader: _Uploader) -> None:
         while time.monotonic() < end_s:
             status, took_s, id, retry_s = uploader.upload()
-            answers.append((status if status != 503 or retry_s else -503, took_s, id))
+            answers.append((status if status != 503 or retry_s else -503, took_s, id, uploader))
             time.sleep(retry_s)
 
     def read() -> None:
-        reader = _copy(session)
+        reader = plain_session()
+        reader.cookies.update(session.cookies)
         while time.monotonic() < end_s:
             begun_s, status = time.monotonic(), 0
             with suppress(requests.RequestException):
@@ -104,14 +109,16 @@ def measure(
             pages.append((status, time.monotonic() - begun_s))
             time.sleep(0.1)
 
-    threads = [threading.Thread(target=upload) for _ in range(uploaders)] + [threading.Thread(target=read)]
+    threads = [threading.Thread(target=upload, args=(one,)) for one in crowd] + [
+        threading.Thread(target=read)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    accepted = [took_s for status, took_s, _ in answers if status == 201]
-    refused = [took_s for status, took_s, _ in answers if status == 503]
-    odd = [status for status, _, _ in answers if status not in (201, 503)]
+    accepted = [took_s for status, took_s, *_ in answers if status == 201]
+    refused = [took_s for status, took_s, *_ in answers if status == 503]
+    odd = [status for status, *_ in answers if status not in (201, 503)]
     return Figures(
         unloaded_p50_s=_share(unloaded_s, 0.5),
         unloaded_p99_s=_share(unloaded_s, 0.99),
@@ -123,25 +130,13 @@ def measure(
         refused_p99_s=_share(refused, 0.99),
         page_p95_s=_share([took_s for _, took_s in pages], 0.95),
         pages_failed=sum(status != 200 for status, _ in pages),
-        lost=sum(not _exists(site, session, id) for status, _, id in answers if status == 201),
+        lost=sum(not one.has(id) for status, _, id, one in answers if status == 201),
     )
-
-
-def _copy(session: requests.Session) -> requests.Session:
-    other = requests.Session()
-    other.trust_env = False
-    other.headers.update(session.headers)
-    other.cookies.update(session.cookies)
-    return other
 
 
 def _share(times_s: list[float], share: float) -> float:
     ordered = sorted(times_s) or [0.0]
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
-
-
-def _exists(site: Serving, session: requests.Session, id: int) -> bool:
-    return session.get(f"{site.url}/photos/{id}/photo.jpg", timeout=_WAIT_S).status_code == 200
 
 
 def main() -> None:

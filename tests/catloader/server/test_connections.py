@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
@@ -96,10 +97,13 @@ def test_answers_do_not_tell_the_server(site: Serving) -> None:
 
 
 def test_a_connection_is_kept_for_the_next_request(site: Serving) -> None:
-    with _connect(site) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)) as connection:
+        connection.connect()
+        first = connection.sock
         for _ in range(3):
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read() == b'{"ok":true}\n'
+            assert connection.sock is first
 
 
 def test_a_refused_body_is_read_so_that_the_answer_arrives(site: Serving) -> None:

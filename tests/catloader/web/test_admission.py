@@ -19,6 +19,7 @@ from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.web.admission import REFUSED, RULES, Rules
+from catloader.web.cookies import SESSION
 from tests.support.site import Person, jpeg, running_site, services_of
 
 
@@ -65,14 +66,15 @@ def test_uploads_beyond_the_bound_are_refused_at_once(app: Flask) -> None:
 
 def test_head_tells_what_to_keep_and_whether_s3_is_needed(app: Flask) -> None:
     rules: Rules = app.extensions[RULES]
-    anna = Person(app, "anna@example.org")
-    visitor = Person(app)
-    visitor.token("/login")
-    cookies = [person.client.get_cookie("catloader_session") for person in (anna, visitor)]
-    signed, anonymous = ({"COOKIE": f"catloader_session={cookie.value}"} for cookie in cookies if cookie)
+    cookie = Person(app, "anna@example.org").client.get_cookie(SESSION)
+    assert cookie
+    signed = {"COOKIE": f"a=b; {SESSION}={cookie.value}"}
+    over_https = {"COOKIE": f"__Host-{SESSION}={cookie.value}"}
+    invented = {"COOKIE": f"{SESSION}={cookie.value[:-1]}{'01'[cookie.value[-1] == '0']}"}
     upload = rules.body_bytes("POST", "/upload", signed)
     assert upload > 4 * services_of(app).settings.max_file_bytes
-    for head in (anonymous, {}, {"COOKIE": signed["COOKIE"] + "x"}):
+    assert rules.body_bytes("POST", "/upload", over_https) == upload
+    for head in (invented, {}, {"COOKIE": f"{SESSION}=x"}):
         assert rules.body_bytes("POST", "/upload", head) == 64 * 1024
     for method, path in (("POST", "/login"), ("GET", "/upload"), ("POST", "/upload/x"), ("POST", "/\xff")):
         assert rules.body_bytes(method, path, signed) == 64 * 1024
