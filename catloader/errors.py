@@ -28,6 +28,15 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
     """
 
     status = 503
+    retry_after_s = 5
+
+    def __init__(self, text: str, *, cause: str = "") -> None:
+        """
+        Args:
+            cause: what makes two failures the same one, for the log, where ``text`` names an object.
+        """
+        super().__init__(text)
+        self.cause = cause or text
 
 
 class StoreFull(CatLoaderError):

@@ -22,7 +22,7 @@ from catloader.settings import Settings, kept_secret
 from catloader.store.db.attempts import Attempts
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
-from catloader.store.db.engine import Engine, make_engine, utcnow
+from catloader.store.db.engine import Engine, for_requests, make_engine, utcnow
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
@@ -116,6 +116,7 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
     if checker is None:
         checker = settings.checks_here
     engine = build_engine(settings)
+    requests_engine = for_requests(engine)
     objects = build_object_store(settings)
     queue = SqlCheckQueue(
         engine,
@@ -126,9 +127,9 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
     )
     signer = Signer(
         _secret(settings.webhook_secret, settings, "webhook-secret", new_secret),
-        WebhookIds(engine).remember,
+        WebhookIds(requests_engine).remember,
     )
-    ledger, check_log = Deletions(engine), CheckLog(engine)
+    ledger, check_log = Deletions(engine), CheckLog(requests_engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
     decoders = build_decoders(settings)
     service = _checker_service(settings, queue, objects, decoders, fetch=fetch) if checker else None
@@ -137,22 +138,22 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
         settings=settings,
         secret_key=secret_key,
         engine=engine,
-        users=Users(engine),
-        sign_ups=SignUps(engine),
+        users=Users(requests_engine),
+        sign_ups=SignUps(requests_engine),
         sessions=Sessions(
-            engine,
+            requests_engine,
             idle_days=settings.session_idle_days,
             days=settings.session_days,
             most=settings.max_sessions,
         ),
         attempts=AttemptLimits(
-            Attempts(engine),
+            Attempts(requests_engine),
             secret_key,
             account_rate=settings.password_rate,
             network_rate=settings.login_rate,
             register_rate=settings.register_rate,
         ),
-        photos=Photos(engine),
+        photos=Photos(requests_engine),
         check_log=check_log,
         queue=queue,
         ledger=ledger,
@@ -163,7 +164,7 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
         decoders=decoders,
         explainer=Explainer(
             check_log,
-            Explanations(engine),
+            Explanations(requests_engine),
             objects,
             weights_dir=settings.weights_dir,
             subject=settings.subject,

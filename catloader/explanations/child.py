@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from importlib import import_module
 
 _QUALITY = 88
 """Of the JPEG: as the stored photos by default."""
@@ -17,8 +18,11 @@ def main() -> int:
     from checker.decision.basis import DecisionBasis
     from checker.errors import CheckerError
     from checker.explain import explanation
+    from checker.isolation.limits import forbid_changes
     from models.errors import ModelsError
 
+    import_module("torch")  # which makes temporary files
+    forbid_changes()
     line, _, photo = sys.stdin.buffer.read().partition(b"\n")
     try:
         basis = DecisionBasis.from_json(line)

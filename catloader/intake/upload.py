@@ -14,6 +14,7 @@ from typing import BinaryIO
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.prepare import Limits, Prepared
+from catloader.log_limit import LogLimits
 from catloader.settings import Settings
 from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.photos import NewPhoto, Photos
@@ -26,6 +27,7 @@ Preparer = Callable[[bytes, int], Prepared]
 """Prepares the file of an owner; raises leaves of ``CatLoaderError``. See ``isolated.IsolatedPreparer``."""
 
 _MAX_CAPTION_CHARS = 500  # of the column
+_LOG_LIMITS = LogLimits()
 _STORE_AWAY = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
 
 
@@ -86,10 +88,10 @@ def upload(
                 del data  # megabytes that the store need not wait beside
                 photo_id = _store(prepared, caption, owner_id, photos=photos, objects=objects, now=now)
             except StoreUnavailable as error:
-                if not store_away:
-                    logger.warning("Uploads are refused: %s", error)
+                if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
+                    logger.warning("Uploads are refused: %s%s", error, suffix)
                 store_away = True
-                outcomes.append(Refused(name, _STORE_AWAY, StoreUnavailable.status))
+                outcomes.append(Refused(name, _STORE_AWAY, error.status, error.retry_after_s))
             except CatLoaderError as error:
                 outcomes.append(Refused(name, str(error), error.status, error.retry_after_s))
             else:

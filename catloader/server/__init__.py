@@ -12,7 +12,8 @@ backwards through them:
    fork.
 6. ``object_store.own_object_store`` makes the buckets, on the embedded server or on the one that is set.
 7. ``gunicorn.Server`` forks the workers. Only there ``wiring.build`` makes engines, clients and threads, and
-   ``create_app`` the pages; the model loads in the background while uploads are already accepted.
+   ``create_app`` the pages; the model loads in the background while uploads are already accepted. Each worker
+   (``worker``) runs waitress's event loop (``connections``, ``request_parser``) and its threads (``pools``).
 8. ``announce`` tells on the terminal that uploads are accepted, and later which model checks.
 
 ``catloader checker serve`` and ``catloader worker`` leave out step 3 and wait in step 6 for the object store

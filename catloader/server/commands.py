@@ -27,6 +27,7 @@ from catloader.server.object_store import (
     shared_or_own_object_store,
     wait_for_site_object_store,
 )
+from catloader.server.request_parser import TimeLimits
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 from checker.http import create_checker_app
@@ -60,6 +61,8 @@ def serve(settings: Settings) -> int:
                 announce,
                 processes=settings.web_processes,
                 threads=settings.web_threads,
+                connections=settings.connections,
+                limits=_time_limits(settings),
                 access_log=settings.access_log,
             ).run()
     return _stopped(code)
@@ -97,7 +100,15 @@ def serve_checker(settings: Settings) -> int:
             assert checker is not None
             return create_checker_app(checker.wake, checker.state, services.signer.refusal), services
 
-        code = Server(listener, make, announce, processes=1, threads=_CHECKER_THREADS).run()
+        code = Server(
+            listener,
+            make,
+            announce,
+            processes=1,
+            threads=_CHECKER_THREADS,
+            connections=settings.connections,
+            limits=_time_limits(settings),
+        ).run()
     return _stopped(code)
 
 
@@ -157,4 +168,8 @@ def _log_to_stderr() -> None:
 
 
 def _listening(settings: Settings, port: int, port_setting: str) -> AbstractContextManager[socket.socket]:
-    return listening(settings.host, port, "CATLOADER_HOST", port_setting, stalled_s=settings.stalled_s)
+    return listening(settings.host, port, "CATLOADER_HOST", port_setting)
+
+
+def _time_limits(settings: Settings) -> TimeLimits:
+    return TimeLimits(settings.stalled_s, settings.head_s, settings.body_bytes_per_s)

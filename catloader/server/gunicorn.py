@@ -1,7 +1,7 @@
-"""gunicorn, set up for the site and for the stand-alone Cat Checker.
+"""gunicorn, which supervises the web processes of the site and of the stand-alone Cat Checker.
 
 The supervisor makes no engine, client or thread pool: those belong to the workers, made after the fork. What
-relies on gunicorn's internals is all in this file, with its reason beside it.
+relies on gunicorn's internals is in this file and in ``worker.py``, with its reason beside it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ from catloader.checks.dispatch import local_url
 from catloader.errors import CatLoaderError
 from catloader.processes import die_with_parent
 from catloader.server.announce import Announce
+from catloader.server.request_parser import FormsOnly, Rules, TimeLimits
+from catloader.server.worker import WaitressWorker, WorkerOptions
+from catloader.web.admission import RULES
 from catloader.wiring import Services
 
-_GRACE_S = 2
+_GRACE_S = 2.0
 """Time that a stop leaves to requests under way; with the embedded S3's stop it must stay below 5 s."""
+_KILL_S = 4
+"""A worker that has not ended by then is killed: grace, then the end of its threads."""
 _HEARTBEAT_S = 60
-"""A worker whose main loop is silent this long is killed. Uploads run in threads: slow ones do not count."""
-_ACCESS_LOG = '%(h)s "%(r)s" %(s)s %(b)s bytes %(M)s ms'
+"""A worker whose event loop is silent this long is killed; slow requests run in threads."""
 
 Make = Callable[[], tuple[Flask, Services]]
 
@@ -54,28 +58,26 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         *,
         processes: int,
         threads: int,
+        connections: int,
+        limits: TimeLimits,
         access_log: bool = False,
     ) -> None:
         self._listener, self._make, self._announce = listener, make, announce
-        self._processes, self._threads, self._access_log = processes, threads, access_log
+        self._processes = processes
+        self._options = WorkerOptions(threads, connections, limits, access_log, _GRACE_S)
         self._services: Services | None = None
+        self.rules: Rules = FormsOnly()
         super().__init__()
 
     def load_config(self) -> None:
         options: dict[str, Any] = {
             "bind": f"fd://{os.dup(self._listener.fileno())}",
-            "worker_class": "gthread",
+            "worker_class": type("Worker", (WaitressWorker,), {"options": self._options}),
             "workers": self._processes,
-            "threads": self._threads,
             "timeout": _HEARTBEAT_S,
-            "graceful_timeout": _GRACE_S,
-            "keepalive": 15,
+            "graceful_timeout": _KILL_S,
             "loglevel": "warning",
-            "accesslog": "-" if self._access_log else None,
-            "access_log_format": _ACCESS_LOG,
             "control_socket_disable": True,
-            # ProxyFix reads X-Forwarded-* as far as CATLOADER_TRUSTED_PROXIES allows; gunicorn must not.
-            "forwarded_allow_ips": "",
             "post_fork": self._post_fork,
             "post_worker_init": self._post_worker_init,
             "worker_exit": self._worker_exit,
@@ -90,6 +92,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         except CatLoaderError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(Arbiter.APP_LOAD_ERROR)
+        self.rules = app.extensions.get(RULES, self.rules)
         self._services.start()
         return app
 
@@ -108,8 +111,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         die_with_parent()
 
     def _post_worker_init(self, worker: Worker) -> None:
-        worker.log.error_log.addFilter(_shorten_broken_connections)
-        signal.signal(signal.SIGHUP, worker.handle_quit)
+        signal.signal(signal.SIGHUP, worker.handle_exit)
         if worker.age == 1:
             threading.Thread(target=self._announce_when_ready, name="announce", daemon=True).start()
 
@@ -143,11 +145,3 @@ class _Supervisor(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
 
     def handle_hup(self) -> None:
         raise StopIteration
-
-
-def _shorten_broken_connections(record: logging.LogRecord) -> bool:
-    """Log a connection that broke in one line, as a warning; gunicorn would show a traceback for each."""
-    if record.msg == "Socket error processing request." and record.exc_info:
-        record.msg, record.args = "A connection fell silent or broke: %s", (record.exc_info[1],)
-        record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
-    return True

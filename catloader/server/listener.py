@@ -5,23 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-import struct
 from collections.abc import Iterator
 from ipaddress import ip_address
 
 from catloader.errors import StartupError
 
-_BACKLOG = 2048
+BACKLOG = 2048
 
 
 @contextlib.contextmanager
-def listening(
-    host: str, port: int, host_setting: str, port_setting: str, *, stalled_s: float = 60.0
-) -> Iterator[socket.socket]:
+def listening(host: str, port: int, host_setting: str, port_setting: str) -> Iterator[socket.socket]:
     """Hold the port from the first moment: early connections wait instead of being refused.
 
-    ``::`` listens on IPv4 too. Connections inherit the kernel's own timeouts: gunicorn reads and writes
-    without any, and a peer that falls silent in the middle of a request would keep a thread for ever.
+    ``::`` listens on IPv4 too.
 
     Raises:
         StartupError: the port cannot be opened; says why, and which setting to change.
@@ -32,7 +28,7 @@ def listening(
         listener = socket.create_server(
             (host, port),
             family=family,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             dualstack_ipv6=any_ipv6 and socket.has_dualstack_ipv6(),
         )
     except socket.gaierror:
@@ -46,12 +42,5 @@ def listening(
         }
         other = f"{name} cannot be opened: {error.strerror}."
         raise StartupError(reasons.get(error.errno or 0, other)) from error
-    # Inherited too. Head and body of an answer are two writes: without it the second one waits for the
-    # client's delayed acknowledgement of the first, 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        seconds, microseconds = divmod(round(stalled_s * 1e6), 1_000_000)
-        value = struct.pack("@ll", seconds, microseconds)  # struct timeval
-        listener.setsockopt(socket.SOL_SOCKET, timeout, value)
     with listener:
         yield listener

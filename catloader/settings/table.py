@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from catloader.errors import SettingError
 from catloader.settings.kinds import AttemptRate, DatabaseAddress, HostNames, HttpAddress, WebhookSecret
+from checker.cores import available_cores
 from checker.isolation.limits import DEFAULT_LIMITS
 from checker.pixels.sizes import DEFAULT_SIZES
 from checker.runtimes.names import Decoder, Device, Precision, Runtime
@@ -51,9 +52,13 @@ class Settings(BaseSettings):
     data_dir: Path = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of everything that lasts: the SQLite database, the embedded S3, keys, profiles measured here.")
     host: str = _setting("CATLOADER_HOST", "127.0.0.1", "Site", "Address to listen on; `0.0.0.0` for all IPv4 addresses, `::` for IPv4 and IPv6.")
     port: int = _setting("CATLOADER_PORT", 8000, "Site", "TCP port of the site.", ge=1, le=65535)
-    web_processes: int = _setting("CATLOADER_WEB_PROCESSES", 1, "Site", "gunicorn processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
-    web_threads: int = _setting("CATLOADER_WEB_THREADS", 8, "Site", "Request threads of each process.", ge=1, le=256)
-    stalled_s: float = _setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection that moves no byte for this long is closed, because it holds a request thread. Slow ones are not affected.", ge=0.1)
+    web_processes: int = _setting("CATLOADER_WEB_PROCESSES", 1, "Site", "Web processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
+    web_threads: int = _setting("CATLOADER_WEB_THREADS", 8, "Site", "Request threads of each process. A third of them are for pages alone; uploads and photos, which may have to wait for S3, get the others.", ge=2, le=256)
+    uploads_at_once: int = _setting("CATLOADER_UPLOADS_AT_ONCE", 0, "Site", "Uploads that a process works on at the same time, once they have come in; more are answered 503 with `Retry-After` at once. 0: one for each core, at least 2.", ge=0, le=256)
+    connections: int = _setting("CATLOADER_CONNECTIONS", 2000, "Site", "Open connections of each process; more wait. A request comes in whole before it gets a thread; it takes up to 64 KiB of memory meanwhile, and what is longer waits in the temporary folder.", ge=8, le=100_000)
+    stalled_s: float = _setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection that moves no byte for this long in the middle of a request or answer is closed.", ge=0.1)
+    head_s: float = _setting("CATLOADER_HEAD_S", 20.0, "Site", "Time for the head of a request; then the connection is closed.", ge=0.1)
+    body_bytes_per_s: float = _setting("CATLOADER_BODY_BYTES_PER_S", 1000.0, "Site", "Lowest average rate of a request's body after the first `CATLOADER_STALLED_S`; slower ones are closed.", ge=1.0)
     access_log: bool = _setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, path, status, bytes and duration.")
     secret_key: SecretStr = _setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Signs forms and messages to visitors. Empty: made at the first start and kept in the data folder.")
     trusted_proxies: int = _setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are believed.", ge=0, le=10)
@@ -119,6 +124,10 @@ class Settings(BaseSettings):
     def database(self) -> str | Path:
         """Return the database's URL with its driver, or the path of the SQLite file in the data folder."""
         return self.database_url.get_secret_value() or self.data_dir.resolve() / "catloader.sqlite3"
+
+    @property
+    def max_uploads_at_once(self) -> int:
+        return self.uploads_at_once or max(2, available_cores())
 
     @property
     def embedded_s3(self) -> bool:

@@ -8,6 +8,7 @@ from flask import Flask
 
 from catloader.settings import Settings
 from catloader.web import (
+    admission,
     api,
     auth,
     cookies,
@@ -22,13 +23,10 @@ from catloader.web import (
     sessions,
     uploads,
 )
-from catloader.web.lingering_close import LingeringClose
 from catloader.wiring import Services, build
 
 _FORM_BYTES = 64 * 1024
 """Limit of a form without files, and of the fields beside files, which get another 4 kB per file."""
-
-_LINGERING_BYTES = 64 * 2**20
 
 
 def make_app(services: Services) -> Flask:
@@ -54,12 +52,13 @@ def make_app(services: Services) -> Flask:
     # The user is known before the form is read: without a log-in nothing of an upload is spooled.
     sessions.init_app(app)
     uploads.init_app(app, upload_bytes)
+    admission.init_app(app, uploads_at_once=settings.max_uploads_at_once)
     forms.init_app(app)
     errors.init_app(app)
     for module in (auth, uploads, gallery, api, health):
         app.register_blueprint(module.blueprint)
     health.mount_wake_up(app)
-    app.wsgi_app = LingeringClose(app.wsgi_app, max_bytes=2 * upload_bytes + _LINGERING_BYTES)  # type: ignore[method-assign]
+    app.extensions[admission.RULES] = admission.Rules(app, form_bytes=_FORM_BYTES, upload_bytes=upload_bytes)
     proxies.wrap(app, settings)
     return app
 

@@ -10,11 +10,14 @@ from flask import Flask, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from catloader.errors import CatLoaderError, FormRefused, NotFound
+from catloader.errors import CatLoaderError, FormRefused, NotFound, StoreFull, StoreUnavailable
 from catloader.intake.prepare import shown_limit
+from catloader.log_limit import LogLimits
 from catloader.web.context import services, wants_json
 
 logger = logging.getLogger(__name__)
+
+_LOG_LIMITS = "catloader.log_limits"
 
 _SENTENCES = {
     400: ("Invalid request", "The site could not read this request. Please go back and try again."),
@@ -40,6 +43,14 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CatLoaderError, _catloader_error)
     app.register_error_handler(OSError, _os_error)
     app.register_error_handler(Exception, _unexpected)
+    app.extensions[_LOG_LIMITS] = LogLimits()
+    app.after_request(_say_when_to_retry)
+
+
+def _say_when_to_retry(response: Response) -> Response:
+    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers.setdefault("Retry-After", str(StoreUnavailable.retry_after_s))
+    return response
 
 
 def error_response(
@@ -88,6 +99,10 @@ def _too_large() -> str:
 
 
 def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
+    if isinstance(error, StoreUnavailable | StoreFull):  # the text is for operators
+        cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
+        _log_once_a_minute(cause, f"{request.method} {request.path}: {error}")
+        return error_response(error.status)
     if error.retry_after_s is not None:
         response = current_app.make_response(error_response(error.status, str(error)))
         response.headers["Retry-After"] = str(error.retry_after_s)
@@ -103,8 +118,15 @@ def _os_error(error: OSError) -> tuple[str | Response, int]:
     """Answer 507 when a disk is full: large uploads pass through the temporary folder."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return _unexpected(error)
-    logger.error("%s %s: %s (data folder or temporary folder)", request.method, request.path, error.strerror)
+    where = f"{request.method} {request.path}"
+    _log_once_a_minute(str(error), f"{where}: {error.strerror} (data folder or temporary folder)")
     return error_response(507)
+
+
+def _log_once_a_minute(cause: str, line: str) -> None:
+    limits: LogLimits = current_app.extensions[_LOG_LIMITS]
+    if (suffix := limits.suffix(cause)) is not None:
+        logger.error("%s%s", line, suffix)
 
 
 def _unexpected(error: Exception) -> tuple[str | Response, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, Any
 
 from flask import Request
@@ -30,9 +31,12 @@ class _StrictParser(FormDataParser):
     def parse(self, *args: Any, **options: Any) -> Any:
         try:
             return super().parse(*args, **options)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             for file in self._files:
-                file.close()
+                with suppress(OSError):  # it writes what is left, and the disk may be full
+                    file.close()
+            if isinstance(error, OSError):
+                raise
             not_utf_8 = isinstance(error, UnicodeDecodeError)
             raise InvalidInput(_NOT_UTF_8 if not_utf_8 else _UNREADABLE) from None
 

@@ -10,13 +10,14 @@ from flask import Blueprint, Response, current_app, flash, g, redirect, render_t
 from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound
+from catloader.log_limit import LogLimit
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Photo
 from catloader.store.kinds import ObjectKind
+from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, services
 from catloader.web.gauge import gauge
 from catloader.web.labels import noun_of, reason, sentence
-from catloader.web.log_limit import LogLimit
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def delete(id: int) -> BaseResponse:
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/photo.jpg")
 @without_login  # without a log-in the response is 404, not the log-in page
+@uses_object_store
 def photo_file(id: int) -> BaseResponse:
     photo = _visible_photo(id)
     return _jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
@@ -79,6 +81,7 @@ def photo_file(id: int) -> BaseResponse:
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail.jpg")
 @without_login
+@uses_object_store
 def thumbnail_file(id: int) -> BaseResponse:
     photo = _visible_photo(id)
     return _jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
@@ -86,6 +89,7 @@ def thumbnail_file(id: int) -> BaseResponse:
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
 @without_login
+@uses_object_store
 def explanation_file(id: int) -> BaseResponse:
     """Serve the explanation. The first request makes it, in seconds; while busy: 503 with ``Retry-After``."""
     photo = services().photos.by_id(id) if g.user else None

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, jsonify
 
 from catloader.errors import CatLoaderError
 from catloader.store.kinds import ObjectKind
+from catloader.web.admission import uses_object_store
 from catloader.web.context import services
 from catloader.web.forms import without_token
 from catloader.web.sessions import without_login
@@ -27,6 +28,7 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 @without_login
+@uses_object_store
 def readyz() -> tuple[Response, int]:
     """Return 200 if uploads are accepted and this process's checker, if any, is ready; else 503."""
     parts = {"database": _responds(_query_database), "object_store": _responds(_query_object_store)}

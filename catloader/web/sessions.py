@@ -50,7 +50,8 @@ def sign_in(user: User) -> None:
 def use_token(token: str) -> None:
     """Give the browser the token of a new session; the one that it had ends."""
     _end_session()
-    cookies.set_cookie(cookies.SESSION, token, timedelta(days=services().settings.session_days))
+    value = cookies.signed(token, services().secret_key)
+    cookies.set_cookie(cookies.SESSION, value, timedelta(days=services().settings.session_days))
 
 
 def sign_out() -> None:
@@ -76,7 +77,7 @@ def _end_session() -> None:
 
 def _load_user() -> None:
     g.user = g.session = None
-    token = cookies.read(cookies.SESSION)
+    token = cookies.unsigned(cookies.read(cookies.SESSION) or "", services().secret_key)
     if not token or request.endpoint == "static":
         return
     g.session = services().sessions.find(token, utcnow())

@@ -25,6 +25,7 @@ from catloader.checks.dispatch import Dispatcher
 from catloader.intake.upload import Refused, Uploaded
 from catloader.intake.upload import upload as store
 from catloader.store.db.engine import utcnow
+from catloader.web.admission import uses_object_store
 from catloader.web.context import for_log, services, wants_json
 from catloader.web.labels import shown_bytes
 from catloader.web.sessions import current_user
@@ -67,6 +68,7 @@ def form() -> str:
 
 
 @blueprint.post("/upload")
+@uses_object_store
 def upload() -> Page:
     """Respond 201 (JSON) or 303 if every file is stored, else with the highest status of the refused."""
     files = _chosen_files()

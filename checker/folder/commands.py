@@ -17,7 +17,7 @@ from checker.cores import available_cores
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import load_subject
-from checker.errors import UnreadableImage
+from checker.errors import DecodingFailed, UnreadableImage
 from checker.folder import report
 from checker.folder.arguments import (
     INTERRUPTED,
@@ -30,9 +30,9 @@ from checker.folder.arguments import (
 from checker.folder.progress import Clock, Progress
 from checker.folder.records import Records
 from checker.folder.skipped import Skipped
-from checker.folder.walk import Checked, check_files, read, walk
+from checker.folder.walk import DECODE_LIMITS, Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
-from checker.pixels.renditions import site_renditions
+from checker.pixels.isolated import isolated_decoder
 from checker.runtimes.auto import AUTO, candidates
 from checker.runtimes.background import BackgroundTask
 from checker.runtimes.select import Choice, choose
@@ -98,8 +98,9 @@ def explain(options: ExplainOptions) -> int:
     subject = load_subject(options.subject, class_names())
     entry, weights = resolve(options.model, options.weights_dir)
     try:
-        photo = site_renditions(read(options.photo))[Rendition.PHOTO]
-    except UnreadableImage as error:
+        with isolated_decoder(1, DECODE_LIMITS) as decoder:
+            photo = decoder.renditions(read(options.photo))[Rendition.PHOTO]
+    except (UnreadableImage, DecodingFailed) as error:
         refuse(f"{options.photo}: {error}")
         return SOME_UNREADABLE
 

@@ -1,8 +1,8 @@
 """Find and check photos in files and folders, as the site checks them: no web, no S3, no database.
 
-Memory, at most, beside the model: for each worker one encoded file (``MAX_BYTES``), one decoded one
-(``opening.MAX_PIXELS`` x 4 bytes; x 8 where it is transparent, x 12 where it has more than 8 bits a channel)
-and the two small JPEGs of each photo of a micro-batch; and for the whole run
+Memory, at most, beside the model: for each worker one encoded file (``MAX_BYTES``), a child process with the
+same and one decoded photo (``opening.MAX_PIXELS`` x 4 bytes; x 8 where it is transparent, x 12 where it has
+more than 8 bits a channel), and the two small JPEGs of each photo of a micro-batch; and for the whole run
 ``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. The number of files does not
 matter.
 """
@@ -12,17 +12,18 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from checker.errors import ClassifierFailed, UnreadableImage
+from checker.errors import UnreadableImage
+from checker.isolation.limits import Limits
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.decode import keep_memory
-from checker.pixels.renditions import site_renditions
+from checker.pixels.isolated import isolated_decoder
 from checker.values import Claim, Outcome, Rendition
 
 EXTENSIONS = (
@@ -33,6 +34,9 @@ EXTENSIONS = (
 
 MAX_BYTES = 256 * 2**20
 """Larger files are not read, and are unreadable."""
+
+DECODE_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_bytes=3 * 2**30)
+"""For one file; more than the site allows, because its limits on bytes and pixels are lower."""
 
 BATCHES_AHEAD = 4
 """Micro-batches in hand per worker, so that one slow photo does not leave the others without work."""
@@ -86,7 +90,13 @@ def check_files(
     the running micro-batches.
     """
     keep_memory(workers)
-    source = FileSource()
+    with isolated_decoder(workers, DECODE_LIMITS) as decoder:
+        yield from _check_files(found, loaded, FileSource(decoder.renditions), workers, batch_photos)
+
+
+def _check_files(
+    found: Iterable[Found], loaded: LoadedModel, source: FileSource, workers: int, batch_photos: int
+) -> Generator[Checked, None, None]:
     pool = ThreadPoolExecutor(workers, "check")
     pending: deque[Future[list[Checked]]] = deque()
     numbers = count(1)
@@ -106,7 +116,12 @@ def check_files(
 class FileSource:
     """An ``ImageSource`` over files: a claim's key is a path. A file is read once for both renditions."""
 
-    def __init__(self) -> None:
+    def __init__(self, renditions: Callable[[bytes], Mapping[Rendition, bytes]]) -> None:
+        """
+        Args:
+            renditions: makes both of an encoded photo, as ``site_renditions`` does.
+        """
+        self._renditions = renditions
         self._thumbnails: dict[int, bytes] = {}
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
@@ -114,14 +129,12 @@ class FileSource:
 
         Raises:
             UnreadableImage: the file can't be read, or is not a photo.
+            DecodingFailed, DecoderUnavailable
         """
         thumbnail = self._thumbnails.pop(claim.photo_id, None)
         if rendition is Rendition.THUMBNAIL and thumbnail is not None:
             return thumbnail
-        try:
-            renditions = site_renditions(read(claim.photo_key))
-        except MemoryError as error:
-            raise ClassifierFailed("There was not enough memory to decode the photo.") from error
+        renditions = self._renditions(read(claim.photo_key))
         if rendition is Rendition.PHOTO:
             self._thumbnails[claim.photo_id] = renditions[Rendition.THUMBNAIL]
         return renditions[rendition]

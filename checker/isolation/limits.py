@@ -36,12 +36,25 @@ DEFAULT_LIMITS = Limits()
 
 def confine(memory_bytes: int) -> None:
     """Set the limits that last: memory, descriptors, no core file, no change of a file."""
-    _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_NOFILE, _MAX_FILES)
     if sys.platform == "linux":
         _lower(resource.RLIMIT_AS, _statm_bytes(0) + memory_bytes)
-        _forbid_changes_of_files()
+    forbid_changes()
+
+
+def forbid_changes() -> None:
+    """Let this process write no byte to a file and, where the kernel has Landlock, change none, run none."""
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, 0)
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    handled = struct.pack("Q", _CHANGES)
+    ruleset = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
+    if ruleset >= 0:
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        libc.syscall(_RESTRICT_SELF, ruleset, 0)
+        os.close(ruleset)
 
 
 def start_clock(cpu_s: float) -> None:
@@ -80,14 +93,3 @@ def give_memory_back() -> None:
 def _statm_bytes(column: int) -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[column])
     return pages * resource.getpagesize()
-
-
-def _forbid_changes_of_files() -> None:
-    """Let Landlock refuse every change of a file or folder; without it there is RLIMIT_FSIZE only."""
-    libc = ctypes.CDLL(None)
-    handled = struct.pack("Q", _CHANGES)
-    ruleset = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
-    if ruleset >= 0:
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        libc.syscall(_RESTRICT_SELF, ruleset, 0)
-        os.close(ruleset)

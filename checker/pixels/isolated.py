@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from checker.errors import CheckerError, UnreadableImage
 from checker.isolation.child import Result
+from checker.isolation.fork_server import ForkServer
+from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool, Reply
 from checker.pixels.decode import decode_each, model_inputs
 from checker.pixels.renditions import site_renditions
@@ -54,6 +57,19 @@ class IsolatedDecoder:
         if isinstance(result, CheckerError):
             raise result
         return dict(zip(Rendition, result.blobs, strict=True))
+
+
+@contextmanager
+def isolated_decoder(children: int, limits: Limits) -> Iterator[IsolatedDecoder]:
+    """Make a decoder with a fork server and a pool of its own, and end them."""
+    server = ForkServer(WORKS, limits.memory_bytes)
+    pool = ChildPool(server, children=children, limits=limits)
+    try:
+        server.start()
+        yield IsolatedDecoder(pool)
+    finally:
+        pool.close()
+        server.close()
 
 
 def make_inputs(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:

@@ -15,6 +15,7 @@ from catloader import create_app
 from catloader.server.announce import say
 from catloader.server.gunicorn import Server
 from catloader.server.listener import listening
+from catloader.server.request_parser import TimeLimits
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 
@@ -34,7 +35,16 @@ def serve(variant: str) -> None:
         def announce(url: str, _services: Services) -> None:
             say(f"{variant}: {url}")
 
-        sys.exit(Server(listener, make, announce, processes=1, threads=settings.web_threads).run())
+        server = Server(
+            listener,
+            make,
+            announce,
+            processes=1,
+            threads=settings.web_threads,
+            connections=settings.connections,
+            limits=TimeLimits(settings.stalled_s, settings.head_s, settings.body_bytes_per_s),
+        )
+        sys.exit(server.run())
 
 
 def _checked_first(services: Services) -> Callable[[Response], Response]:

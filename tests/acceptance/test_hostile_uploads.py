@@ -1,4 +1,4 @@
-"""Hostile files through the real upload form of a real site: gunicorn, SQLite, the embedded S3."""
+"""Hostile files through the real upload form of a real site: waitress, SQLite, the embedded S3."""
 
 from __future__ import annotations
 

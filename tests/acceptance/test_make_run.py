@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,39 +189,6 @@ def test_service_manager_and_closed_terminal_stop_the_site(tmp_path: Path, sig: 
         assert time.monotonic() - stopped_s < 5
         assert _alive(processes) == []
         assert "Traceback" not in err
-
-
-def test_silent_connections_do_not_hold_the_threads(tmp_path: Path) -> None:
-    with (
-        _serving(tmp_path, CATLOADER_WEB_THREADS=2, CATLOADER_STALLED_S=1) as site,
-        ExitStack() as connections,
-    ):
-        site.first_answer_s()
-        host, port = site.url.removeprefix("http://").split(":")
-        head = f"POST /login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-        silent = [connections.enter_context(socket.create_connection((host, int(port)))) for _ in range(4)]
-        for connection in silent:
-            connection.sendall(f"{head}Content-Length: 100\r\n\r\nemail=".encode())
-        assert site.browser.get(site.url, timeout=10).ok
-        for connection in silent:
-            connection.settimeout(10)
-            assert b" 400 " in connection.recv(4096)
-        site.stop()
-
-
-def test_request_that_never_ends_is_one_line_in_the_log(tmp_path: Path) -> None:
-    with _serving(tmp_path, CATLOADER_STALLED_S=1) as site, ExitStack() as connections:
-        site.first_answer_s()
-        host, port = site.url.removeprefix("http://").split(":")
-        silent = [connections.enter_context(socket.create_connection((host, int(port)))) for _ in range(3)]
-        for connection in silent:
-            connection.sendall(b"GET / HT")
-            connection.settimeout(10)
-        for connection in silent:
-            assert connection.recv(4096) == b""
-        _, err = site.stop()
-    assert err.count("A connection fell silent or broke") == 3
-    assert "Traceback" not in err
 
 
 def test_backlog_survives_a_kill_in_the_middle(tmp_path: Path) -> None:

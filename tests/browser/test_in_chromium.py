@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import re
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import psutil
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import PASSWORD, Site, register
@@ -89,6 +90,19 @@ def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
     expect(rows.nth(1)).to_contain_text("Stored.")
     page.get_by_role("link", name="See my photos").click()
     expect(page.locator(".grid .badge")).to_have_count(1)
+
+
+def test_upload_page_waits_while_the_site_is_busy(page: Page, site: Site, photos: Path) -> None:
+    register(page, "gerd@example.org")
+    page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
+    store = site.object_store()
+    store.suspend()
+    page.get_by_role("button", name="Upload 2 photos").click()
+    row = page.locator("#queue li").nth(1)
+    expect(row).to_contain_text("Trying again in a moment", timeout=30_000)
+    with suppress(psutil.NoSuchProcess):  # restarted by the site in the meantime
+        store.resume()
+    expect(row).to_contain_text("Stored.", timeout=60_000)
 
 
 def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:

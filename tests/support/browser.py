@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from playwright.sync_api import Page, expect
 
 from tests.support.environ import environ_without_settings
@@ -35,6 +36,7 @@ class Site:
             **settings,
         )
         self._log = folder / "log"
+        self._pid = 0
 
     @contextmanager
     def running(self) -> Iterator[Site]:
@@ -49,12 +51,18 @@ class Site:
             )
         with process:
             assert process.stdout
+            self._pid = process.pid
             try:
                 assert any("Ready for uploads" in line for line in process.stdout), self._log.read_text()
                 yield self
             finally:
                 os.killpg(process.pid, signal.SIGINT)
                 process.wait(20)
+
+    def object_store(self) -> psutil.Process:
+        """Return the embedded S3's process."""
+        children = psutil.Process(self._pid).children()
+        return next(child for child in children if "mini" in child.cmdline())
 
     def check(self) -> None:
         """Check all waiting photos with the real model."""

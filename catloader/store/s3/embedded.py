@@ -25,6 +25,9 @@ _START_S = 30.0
 _RELEASE_S = 5.0
 """A server that is just being killed holds the folder's lock for no longer."""
 _RESTART_S = 0.5
+_PROBE_S = 1.0
+_HUNG_S = 10.0
+"""A server without an answer to a probe for so long is killed and started again; that loses nothing."""
 
 
 class EmbeddedS3:
@@ -144,10 +147,11 @@ class EmbeddedS3:
                 stdout=log,
                 keep_open=[lock.fileno()],
             )
+        ended = "ended"
         if self._wait_until_ready(self._child):
             self._started.set()
-            while self._child.poll() is None and not self._stopping.wait(0.2):
-                pass
+            if self._hangs(self._child):
+                ended = f"did not answer for {_HUNG_S:.0f} s"
         elif not self._started.is_set() and not self._stopping.is_set():
             running = self._child.poll() is None
             reason = "no answer." if running else seaweedfs.failure_reason(self.log_file)
@@ -155,9 +159,23 @@ class EmbeddedS3:
         if not self._stopping.is_set():
             self._end_child()
             logger.error(
-                "the embedded S3 ended (exit code %s); restarting it. See %s", self.poll(), self.log_file
+                "the embedded S3 %s (exit code %s); restarting it. See %s", ended, self.poll(), self.log_file
             )
             self._stopping.wait(_RESTART_S)
+
+    def _hangs(self, child: subprocess.Popen[bytes]) -> bool:
+        """Wait until the server ends, hangs, or shall stop; return True if it hangs."""
+        answered_s = time.monotonic()
+        next_probe_s = answered_s + _PROBE_S
+        while child.poll() is None and not self._stopping.wait(0.2):
+            if time.monotonic() < next_probe_s:
+                continue
+            if seaweedfs.answers(self._ports):
+                answered_s = time.monotonic()
+            elif time.monotonic() > answered_s + _HUNG_S:
+                return True
+            next_probe_s = time.monotonic() + _PROBE_S
+        return False
 
     def _wait_until_ready(self, child: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + _START_S

@@ -10,6 +10,11 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 
 from catloader.errors import NotFound, StoreUnavailable
 
+
+class NoAnswer(StoreUnavailable):
+    """The object store gave no answer, as opposed to a refusal."""
+
+
 _NO_OBJECT = ("NoSuchKey", "NotFound", "404")
 
 
@@ -19,7 +24,8 @@ def translated(address: str, what: str) -> Iterator[None]:
 
     Raises:
         NotFound: the server has no such object.
-        StoreUnavailable: no answer, or a refusal; names the address and the reason.
+        NoAnswer: no answer; names the address and the reason.
+        StoreUnavailable: a refusal; names the address and S3's name of the error.
     """
     try:
         yield
@@ -27,10 +33,11 @@ def translated(address: str, what: str) -> Iterator[None]:
         if error_code(error) in _NO_OBJECT:
             raise NotFound(f"{what} is not in the store.") from error
         raise StoreUnavailable(
-            f"The object store at {address} refused {what} ({error_code(error)})."
+            f"The object store at {address} refused {what} ({error_code(error)}).",
+            cause=f"{address} {error_code(error)}",
         ) from error
     except BotoCoreError as error:
-        raise StoreUnavailable(f"The object store at {address} did not answer: {_reason(error)}.") from error
+        raise NoAnswer(f"The object store at {address} did not answer: {_reason(error)}.") from error
 
 
 def is_missing(error: ClientError) -> bool:
@@ -43,8 +50,16 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def is_timeout(error: BaseException | None) -> bool:
+    """Tell if the wait for the server ran out, to read from it or to write to it."""
+    return error is not None and (
+        isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError)
+        or is_timeout(error.__cause__ or error.__context__)
+    )
+
+
 def _reason(error: BotoCoreError) -> str:
-    if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+    if is_timeout(error):
         return "timed out"
     cause: BaseException | None = error
     while cause is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,14 +19,18 @@ from botocore.exceptions import ClientError
 
 from catloader.errors import NotFound
 from catloader.store.kinds import ObjectKind
-from catloader.store.s3.errors import error_code, is_missing, translated
+from catloader.store.s3.breaker import Breaker
+from catloader.store.s3.errors import error_code, is_missing, is_timeout, translated
 from checker import errors as checker_errors
 from checker.values import Claim, Rendition
 
 _CHUNK_BYTES = 256 * 1024
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_DIRECT_TIMEOUT = urllib3.Timeout(connect=1, read=4)
-"""For a GET without the client, which waits longer and retries."""
+_CONNECT_S = 3
+_READ_S = 4
+_READ_TIMEOUT = urllib3.Timeout(connect=_CONNECT_S, read=_READ_S)
+_WRITE_S = 12
+"""Time for the answer to a PUT, after its last byte: room for 25 MB on a disk that writes 2 MB a second."""
 
 
 class ObjectStore:
@@ -57,40 +62,61 @@ class ObjectStore:
         }
         self._region = region
         is_local = url.hostname in _LOOPBACK
-        config = Config(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            connect_timeout=2,
-            read_timeout=20,
-            retries={"total_max_attempts": 3, "mode": "standard"},
-            max_pool_connections=max_connections,
-            # Servers other than Amazon's know requests without the newer checksums best.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            # A proxy from the environment is for the internet, not for a server on this machine.
-            proxies={} if is_local else None,
-        )
-        self._client: Any = boto3.session.Session().client(
-            "s3",
-            endpoint_url=endpoint_url,
-            aws_access_key_id=access_key_id,
-            aws_secret_access_key=secret_access_key,
-            region_name=region,
-            config=config,
-        )
+        session = boto3.session.Session()
+
+        def client(read_timeout_s: float) -> Any:
+            config = Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                connect_timeout=_CONNECT_S,
+                read_timeout=read_timeout_s,
+                retries={"total_max_attempts": 3, "mode": "standard"},
+                max_pool_connections=max_connections,
+                # Servers other than Amazon's know requests without the newer checksums best.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                # A proxy from the environment is for the internet, not for a server on this machine.
+                proxies={} if is_local else None,
+            )
+            made = session.client(
+                "s3",
+                endpoint_url=endpoint_url,
+                aws_access_key_id=access_key_id,
+                aws_secret_access_key=secret_access_key,
+                region_name=region,
+                config=config,
+            )
+            made.meta.events.register_first("needs-retry.s3", _do_not_repeat_timeout)
+            return made
+
+        self._client, self._reader = client(_WRITE_S), client(_READ_S)
+        self._breaker = Breaker(self._probe)
         self._endpoint_url = endpoint_url.rstrip("/")
         self._signature = S3SigV4Auth(Credentials(access_key_id, secret_access_key), "s3", region)
         self._direct: urllib3.HTTPConnectionPool | None = None
         # TLS and proxies are left to the client.
         if endpoint_url.startswith("http://") and (is_local or "http" not in getproxies()):
             self._direct = urllib3.connection_from_url(
-                endpoint_url, maxsize=max_connections, timeout=_DIRECT_TIMEOUT, retries=False
+                endpoint_url,
+                maxsize=max_connections,
+                timeout=_READ_TIMEOUT,
+                retries=False,
             )
+
+    @contextmanager
+    def _request(self, what: str) -> Iterator[None]:
+        """Run requests inside; at once ``NoAnswer`` while the server is known to be away."""
+        with self._breaker.guarding(), translated(self._address, what):
+            yield
+
+    def _probe(self) -> None:
+        with translated(self._address, f"bucket {self.photos_bucket}"):
+            self._reader.head_bucket(Bucket=self.photos_bucket)
 
     def ensure_buckets(self) -> None:
         """Create missing buckets; several processes may do so at once."""
         for bucket in (self.photos_bucket, self.thumbnails_bucket):
-            with translated(self._address, f"bucket {bucket}"):
+            with self._request(f"bucket {bucket}"):
                 try:
                     self._client.head_bucket(Bucket=bucket)
                 except ClientError as error:
@@ -110,16 +136,16 @@ class ObjectStore:
 
     def put(self, kind: ObjectKind, key: str, data: bytes) -> None:
         """Store a JPEG."""
-        with translated(self._address, key):
+        with self._request(key):
             self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType="image/jpeg")
 
     def get(self, kind: ObjectKind, key: str) -> bytes:
         bucket = self._buckets[kind]
-        with translated(self._address, key):
+        with self._request(key):
             content = self._get_directly(bucket, key)
             if content is not None:
                 return content
-            body = self._client.get_object(Bucket=bucket, Key=key)["Body"]
+            body = self._reader.get_object(Bucket=bucket, Key=key)["Body"]
             with body:
                 data: bytes = body.read()
                 return data
@@ -140,14 +166,18 @@ class ObjectStore:
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Iterator[bytes], int]:
         """Return the object in chunks and its size in bytes; close the iterator when you stop early."""
-        with translated(self._address, key):
-            answer = self._client.get_object(Bucket=self._buckets[kind], Key=key)
-        return _chunks(answer["Body"], self._address, key), int(answer["ContentLength"])
+        with self._request(key):
+            answer = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
+        return self._chunks(answer["Body"], key), int(answer["ContentLength"])
+
+    def _chunks(self, body: Any, key: str) -> Iterator[bytes]:
+        with translated(self._address, key), body:
+            yield from body.iter_chunks(_CHUNK_BYTES)
 
     def exists(self, kind: ObjectKind, key: str) -> bool:
         try:
-            with translated(self._address, key):
-                self._client.head_object(Bucket=self._buckets[kind], Key=key)
+            with self._request(key):
+                self._reader.head_object(Bucket=self._buckets[kind], Key=key)
         except NotFound:
             return False
         return True
@@ -159,7 +189,7 @@ class ObjectStore:
     def delete_from_bucket(self, bucket: str, key: str) -> None:
         """Delete as ``delete`` does, for rows of the ledger that name a bucket."""
         try:
-            with translated(self._address, key):
+            with self._request(key):
                 self._client.delete_object(Bucket=bucket, Key=key)
         except NotFound:
             return
@@ -184,6 +214,7 @@ class S3ImageSource:
             raise checker_errors.ObjectMissing(f"The {rendition} is not in the store.") from error
 
 
-def _chunks(body: Any, address: str, key: str) -> Iterator[bytes]:
-    with translated(address, key), body:
-        yield from body.iter_chunks(_CHUNK_BYTES)
+def _do_not_repeat_timeout(caught_exception: Exception | None = None, **_: Any) -> None:
+    """Keep botocore from waiting several times; it repeats what failed at once."""
+    if caught_exception is not None and is_timeout(caught_exception):
+        raise caught_exception

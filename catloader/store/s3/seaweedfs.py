@@ -98,6 +98,11 @@ def is_ready(ports: Mapping[str, int]) -> bool:
     return _get(ports["s3"], "/healthz")[0] == http.HTTPStatus.OK and b"DataNodes" in _topology(ports)
 
 
+def answers(ports: Mapping[str, int]) -> bool:
+    """Tell if it answers at all, within two seconds."""
+    return _get(ports["s3"], "/healthz")[0] != 0
+
+
 def _topology(ports: Mapping[str, int]) -> bytes:
     return _get(ports["master"], "/dir/status")[1]
 

@@ -1,11 +1,13 @@
 // Enhance the plain upload form: drag and drop, previews, a caption and a progress bar per file.
 // Each file is sent in its own request, two at a time, so one refused file does not affect the others.
+// While the site is busy it answers 503 with Retry-After: the file is sent again after that time.
 
 import { offerCamera } from "./camera.js";
 import { filesOf } from "./dropped.js";
 import { LOGGED_OUT, formToken } from "./form-token.js";
 
 const TOGETHER = 2;
+const TRIES = 15; // of one file; with the site's Retry-After of 2 to 5 seconds about a minute
 const form = document.getElementById("upload");
 const list = document.getElementById("queue");
 const button = document.getElementById("send-button");
@@ -104,6 +106,10 @@ function parsed(request) {
   }
 }
 
+function pause(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}
+
 // Send one file; resolve to the request when it is over, whatever came of it.
 function post(row) {
   return new Promise((resolve) => {
@@ -126,14 +132,27 @@ function post(row) {
   });
 }
 
+// Post it again while the site is busy and says when to come back.
+async function postUntilTaken(row) {
+  for (let left = TRIES; ; left -= 1) {
+    const request = await post(row);
+    const retryAfterS = Number(request.getResponseHeader("Retry-After"));
+    if (request.status !== 503 || !(retryAfterS > 0) || left === 1 || stopped) return request;
+    row.bar.hidden = true;
+    row.status.hidden = false;
+    row.status.textContent = "The site is busy. Trying again in a moment …";
+    await pause(retryAfterS * (1 + Math.random())); // not all at the same moment
+  }
+}
+
 async function send(row) {
   const used = token.current();
-  let request = await post(row);
+  let request = await postUntilTaken(row);
   if (request.status === 400 && parsed(request).expired) {
     // Another file may have fetched a fresh token meanwhile.
     const reason = token.current() === used ? await token.renew() : "";
     if (reason) stopped = reason;
-    else request = await post(row);
+    else request = await postUntilTaken(row);
   }
   if (request.status === 401) stopped = LOGGED_OUT;
   const response = parsed(request);

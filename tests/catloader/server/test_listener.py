@@ -1,4 +1,4 @@
-"""The listening socket: options that connections inherit, address families, one sentence when it fails."""
+"""The listening socket: address families, one sentence when it fails."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ from catloader.server.listener import listening
 
 def _connect(host: str, port: int) -> None:
     socket.create_connection((host, port), timeout=5).close()
-
-
-def test_answer_is_not_held_back_for_an_acknowledgement() -> None:
-    port = free_port()
-    with (
-        listening("127.0.0.1", port, "HOST", "PORT", stalled_s=1) as listener,
-        socket.create_connection(("127.0.0.1", port)),
-    ):
-        connection, _ = listener.accept()
-        with connection:
-            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")

@@ -70,7 +70,7 @@ def _files(folder: Path) -> SourceUnderTest:
         path.write_bytes(photo(number))
         return _claim(number, str(path), str(path)), site_renditions(photo(number))
 
-    return SourceUnderTest(FileSource(), store, UnreadableImage)
+    return SourceUnderTest(FileSource(site_renditions), store, UnreadableImage)
 
 
 ORDERS = ([Rendition.PHOTO, Rendition.THUMBNAIL], [Rendition.THUMBNAIL, Rendition.PHOTO])

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from checker.errors import CheckerError, DecodingTooSlow, UnreadableImage
-from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
-from checker.isolation.pool import ChildPool
 from checker.pipeline import check_batch
 from checker.pixels.decode import decode_each
-from checker.pixels.isolated import WORKS, IsolatedDecoder
+from checker.pixels.isolated import IsolatedDecoder, isolated_decoder
 from checker.pixels.renditions import site_renditions
 from checker.values import Pixels, Rendition
 from tests.support.bombs import slow_tiff
@@ -22,11 +20,8 @@ from tests.support.fakes import LITE0, FaultySource, StubClassifier, StubRule, c
 
 @pytest.fixture(scope="module")
 def decode() -> Iterator[IsolatedDecoder]:
-    server = ForkServer(WORKS, 2**30)
-    pool = ChildPool(server, children=2, limits=Limits(cpu_s=1.0, wall_s=120.0))
-    yield IsolatedDecoder(pool)
-    pool.close()
-    server.close()
+    with isolated_decoder(2, Limits(cpu_s=1.0, wall_s=120.0, memory_bytes=2**30)) as decoder:
+        yield decoder
 
 
 def test_pixels_are_those_of_this_process(decode: IsolatedDecoder) -> None:

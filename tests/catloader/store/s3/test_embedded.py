@@ -292,3 +292,14 @@ def test_small_disk_is_used_to_the_end_and_full_disk_is_refused(small_disk: Path
 
 def test_stop_without_start_does_nothing(tmp_path: Path) -> None:
     EmbeddedS3(tmp_path).stop()
+
+
+def test_hung_server_is_restarted(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+    server = started()
+    store = store_of(server)
+    store.put(ObjectKind.PHOTO, "a", b"bytes")
+    (weed,) = weeds(tmp_path)
+    weed.suspend()
+    wait_until(lambda: any(other.pid != weed.pid for other in weeds(tmp_path)), timeout_s=40)
+    wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
+    assert store.get(ObjectKind.PHOTO, "a") == b"bytes"

@@ -4,8 +4,10 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -259,3 +261,70 @@ def test_image_source_tells_a_missing_object_from_an_unavailable_store(objects: 
         S3ImageSource(objects).get(claim, Rendition.PHOTO)
     with pytest.raises(checker_errors.StoreUnavailable):
         S3ImageSource(_store("http://127.0.0.1:1")).get(claim, Rendition.THUMBNAIL)
+
+
+class _Silent:
+    """A server without an answer before ``answer_after_bytes``, which reads at ``bytes_per_s``."""
+
+    def __init__(
+        self, answer_after_bytes: int = 2**62, bytes_per_s: float = 1e9, thinks_s: float = 0
+    ) -> None:
+        self._wanted, self._bytes_per_s, self._thinks_s = answer_after_bytes, bytes_per_s, thinks_s
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.requests += 1
+                threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+
+    def _read(self, connection: socket.socket) -> None:
+        waiting, received = threading.Event(), 0
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        with suppress(OSError), connection:
+            while data := connection.recv(65536):
+                received += len(data)
+                waiting.wait(len(data) / self._bytes_per_s)
+                if received >= self._wanted:
+                    waiting.wait(self._thinks_s)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: x\r\n\r\n")
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_silent_server_is_waited_for_once_and_then_not_at_all() -> None:
+    server = _Silent()
+    store = _store(server.url)
+    try:
+        for _ in range(2):
+            began_s = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="timed out"):
+                store.open(ObjectKind.PHOTO, "a")
+            assert time.monotonic() - began_s < 6
+        assert server.requests == 2
+        began_s = time.monotonic()
+        for use in _every_use(store):
+            with pytest.raises(StoreUnavailable, match="timed out"):
+                use()
+        assert time.monotonic() - began_s < 1
+        assert server.requests == 2
+    finally:
+        server.close()
+
+
+def test_large_photo_is_not_cut_on_a_slow_way() -> None:
+    """Its bytes take longer than a connection may, and the disk behind the server needs its time too."""
+    data = bytes(10_000_000)
+    server = _Silent(len(data), bytes_per_s=2e6, thinks_s=6)
+    try:
+        began_s = time.monotonic()
+        _store(server.url).put(ObjectKind.PHOTO, "a", data)
+        assert time.monotonic() - began_s > 10, "the server was slow"
+        assert server.requests == 1
+    finally:
+        server.close()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from catloader.log_limit import LogLimit
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from catloader.web.log_limit import LogLimit
 from tests.support.site import Person, running_site, services_of
 
 

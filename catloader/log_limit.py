@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 _PERIOD_S = 60.0
+_MAX_CAUSES = 256
 
 
 class LogLimit:
@@ -27,3 +28,20 @@ class LogLimit:
             count, self._suppressed = self._suppressed, 0
             self._next_s = now_s + _PERIOD_S
             return count
+
+
+class LogLimits:
+    """A ``LogLimit`` for each cause; the causes remembered are bounded. Thread-safe."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s, self._lock = clock_s, threading.Lock()
+        self._limits: dict[str, LogLimit] = {}
+
+    def suffix(self, cause: str) -> str | None:
+        """Return None if this message must not be logged, else what to append: how many were left out."""
+        with self._lock:
+            if cause not in self._limits and len(self._limits) >= _MAX_CAUSES:
+                self._limits.pop(next(iter(self._limits)))
+            limit = self._limits.setdefault(cause, LogLimit(self._clock_s))
+        count = limit.suppressed()
+        return None if count is None else f" ({count} more not logged)" if count else ""

@@ -1,0 +1,154 @@
+"""Connections: waitress receives requests whole before a thread is given to them.
+
+One event loop reads all connections of a process, so a slow client holds a descriptor and no thread. What
+relies on waitress's internals is in this file, ``request_parser`` and ``worker``, with its reason beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import Error
+
+from catloader.errors import CatLoaderError
+from catloader.log_limit import LogLimits
+from catloader.server.announce import say
+from catloader.server.listener import BACKLOG
+from catloader.server.request_parser import Parser, Rules, TimeLimits
+from catloader.web.admission import REFUSED
+
+logger = logging.getLogger(__name__)
+
+_IN_MEMORY_BYTES = 64 * 1024
+"""Longer bodies wait in the temporary folder; with 2 000 connections they take 128 MB of memory at most."""
+_HEAD_BYTES = 32 * 1024
+_KEEP_ALIVE_S = 15.0
+
+
+class _TooSlow(Error):  # type: ignore[misc]  # waitress ships no types
+    code = 408
+    reason = "Request Timeout"
+
+
+class _AnswerTask(WSGITask):  # type: ignore[misc]
+    """One answer of the application."""
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        if self.request.refused:
+            environ[REFUSED] = int(self.request.refused)
+        return environ
+
+    def service(self) -> None:
+        try:
+            super().service()
+        except CatLoaderError as error:
+            # The object store failed in the middle of a picture: the cut connection tells the browser.
+            self.close_on_finish = True
+            if (suffix := self.channel.server.log_limits.suffix(str(error))) is not None:
+                logger.warning("%s was cut off: %s%s", self.request.path, error, suffix)
+        _log_access(self)
+
+
+class _RefusalTask(ErrorTask):  # type: ignore[misc]
+    """The answer to a request that is no HTTP, or that took too long."""
+
+    def service(self) -> None:
+        super().service()
+        _log_access(self)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection."""
+
+    task_class = _AnswerTask
+    error_task_class = _RefusalTask
+    request: Any
+    """The request that is coming in; None between two."""
+    will_close: bool
+
+    def parser_class(self, adj: Adjustments) -> Parser:
+        """Stand in for waitress's class attribute, which knows no rules."""
+        return Parser(adj, self.server.rules, self.server.log_limits)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.requests or self.request is not None or self.total_outbufs_len)
+
+    def close_if_slow(self, now_s: float, limits: TimeLimits) -> None:
+        """Keep the limits of time; runs in the event loop, as everything that receives does."""
+        if self.requests:  # in a thread's hands
+            return
+        silent_s = time.time() - self.last_activity
+        if self.request is None:
+            idle_s = limits.stalled_s if self.total_outbufs_len else _KEEP_ALIVE_S
+            self.will_close = self.will_close or silent_s > idle_s
+        elif silent_s > limits.stalled_s or self.request.too_slow(now_s, limits):
+            self._refuse_slow()
+
+    def _refuse_slow(self) -> None:
+        if (suffix := self.server.log_limits.suffix("slow")) is not None:
+            logger.warning("A connection was closed: it fell silent, or its request took too long%s", suffix)
+        request, self.request = self.request, None
+        request.error = _TooSlow("This request took too long.")
+        self.requests.append(request)
+        self.service()  # writes one line to the buffer, so it may run in the event loop
+
+
+class Connections(TcpWSGIServer):  # type: ignore[misc]
+    """The listening socket and all connections of one process."""
+
+    channel_class = Channel
+
+    def __init__(self, *args: Any, rules: Rules, limits: TimeLimits, access_log: bool, **kw: Any) -> None:
+        self.rules, self.limits, self.access_log = rules, limits, access_log
+        self.log_limits = LogLimits()
+        super().__init__(*args, **kw)
+
+    def maintenance(self, _now: float) -> None:
+        now_s = time.monotonic()
+        for channel in list(self.active_channels.values()):
+            channel.close_if_slow(now_s, self.limits)
+
+    def is_busy(self) -> bool:
+        """Return True if a request is under way, from its first byte to the last one of its answer."""
+        return any(channel.is_busy for channel in self.active_channels.values())
+
+    def close_idle(self) -> None:
+        for channel in self.active_channels.values():
+            channel.will_close = channel.will_close or not channel.is_busy
+
+
+def adjustments(*, connections: int) -> Adjustments:
+    """Return waitress's options: bodies are bounded by ``Rules``, time by ``TimeLimits``."""
+    return Adjustments(
+        # ProxyFix reads X-Forwarded-* as far as CATLOADER_TRUSTED_PROXIES allows; waitress must pass them on.
+        clear_untrusted_proxy_headers=False,
+        ident="",  # no Server header
+        connection_limit=connections,
+        asyncore_use_poll=True,
+        cleanup_interval=1,
+        backlog=BACKLOG,
+        recv_bytes=64 * 1024,
+        inbuf_overflow=_IN_MEMORY_BYTES,
+        max_request_header_size=_HEAD_BYTES,
+        max_request_body_size=sys.maxsize,
+        log_socket_errors=False,
+    )
+
+
+def _log_access(task: Any) -> None:
+    if not task.channel.server.access_log:
+        return
+    line = getattr(task.request, "first_line", b"-").decode("latin-1")
+    shown = "".join(c if c.isprintable() and c != '"' else f"\\x{ord(c):02x}" for c in line)
+    status, size_bytes = task.status.partition(" ")[0], task.content_bytes_written
+    ms = round((time.time() - task.start_time) * 1000)
+    say(f'{task.channel.addr[0]} "{shown}" {status} {size_bytes} bytes {ms} ms')

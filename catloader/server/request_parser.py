@@ -1,0 +1,173 @@
+"""Requests as they come in: bodies within a bound that the head allows, the rest discarded."""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from waitress.adjustments import Adjustments
+from waitress.parser import HTTPRequestParser
+from waitress.utilities import BadRequest
+
+from catloader.log_limit import LogLimits
+
+logger = logging.getLogger(__name__)
+
+_FORM_BYTES = 64 * 1024
+_CHUNK_LINE_BYTES = 1024
+"""Longest line between the chunks of a body; waitress knows no limit and copies the line at each read."""
+_LINGER_S = 30.0
+"""Lingering close: a refused body is read and discarded for so long. A browser that is still sending when the
+connection closes shows "connection reset" instead of the answer."""
+
+
+class Rules(Protocol):
+    """What the application says of a request from its head alone. Called in the event loop: never waits."""
+
+    def body_bytes(self, method: str, path: str, headers: Mapping[str, str]) -> int:
+        """Return the most bytes of its body to keep; a longer one is discarded.
+
+        Args:
+            headers: names in capitals, ``_`` for ``-``.
+        """
+
+    def uses_object_store(self, method: str, path: str) -> bool:
+        """Return True if its thread may have to wait for S3."""
+
+
+class FormsOnly:
+    """The rules of an application that states none: small bodies, no object store."""
+
+    def body_bytes(self, _method: str, _path: str, _headers: Mapping[str, str]) -> int:
+        return _FORM_BYTES
+
+    def uses_object_store(self, _method: str, _path: str) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How slow a client may be."""
+
+    stalled_s: float
+    """Longest time without a byte."""
+    head_s: float
+    """Longest time for the head of a request."""
+    body_bytes_per_s: float
+    """Lowest average rate of a body, counted after ``stalled_s``."""
+
+
+class _Discarded:
+    """Stands in for the buffer of a body: counts the bytes and keeps none."""
+
+    def __init__(self, size_bytes: int = 0) -> None:
+        self._size_bytes = size_bytes
+
+    def append(self, data: bytes) -> None:
+        self._size_bytes += len(data)
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def getfile(self) -> io.BytesIO:
+        return io.BytesIO()
+
+    def close(self) -> None:
+        return
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
+    """One request as it comes in."""
+
+    completed: bool
+    expect_continue: bool
+    """The client waits for "100 Continue" before it sends the body."""
+
+    body_rcv: Any
+    """waitress's receiver of the body; None: there is no body."""
+
+    def __init__(self, adj: Adjustments, rules: Rules, log_limits: LogLimits) -> None:
+        super().__init__(adj)
+        self._rules, self._log_limits = rules, log_limits
+        self.refused: int | None = None
+        self.begun_s = time.monotonic()
+        self.body_begun_s = self.begun_s
+        self._kept_bytes = 0
+        self._linger_until_s = float("inf")
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        self.body_begun_s = time.monotonic()
+        if self.body_rcv is None:
+            return
+        self._kept_bytes = self._rules.body_bytes(self.command, self.path, self.headers)
+        if self.content_length > self._kept_bytes:
+            if self.expect_continue:  # the client has not begun to send
+                self.expect_continue, self.body_rcv = False, None
+                self.headers["CONNECTION"] = "close"
+            else:
+                self._discard()
+
+    def received(self, data: bytes) -> int:
+        try:
+            consumed: int = super().received(data)
+        except OSError as error:
+            consumed = self._refuse_unkept(data, error)
+        if self.chunked and not self.completed:
+            line_bytes = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
+            if line_bytes > _CHUNK_LINE_BYTES:
+                self.error, self.completed = BadRequest("The line between two chunks is too long."), True
+            elif len(self.body_rcv) > self._kept_bytes and not self._is_discarding:
+                self._discard()
+        if self._lingers_too_long():
+            self._give_up_rest()
+        return consumed
+
+    @property
+    def _is_discarding(self) -> bool:
+        return self.body_rcv is not None and isinstance(self.body_rcv.buf, _Discarded)
+
+    def _discard(self) -> None:
+        kept = self.body_rcv.buf
+        self.body_rcv.buf = _Discarded(len(kept))
+        kept.close()
+        self._linger_until_s = time.monotonic() + _LINGER_S
+
+    def _refuse_unkept(self, data: bytes, error: OSError) -> int:
+        """Go on without a body that the temporary folder has no room for.
+
+        Only the receiver of a body of known length can be asked again: it has changed nothing when it fails.
+        """
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # else, say, too many open files
+        if (suffix := self._log_limits.suffix(str(error))) is not None:
+            logger.error(
+                "A request's body can't be kept in the temporary folder: %s%s", error.strerror, suffix
+            )
+        self.refused = HTTPStatus.INSUFFICIENT_STORAGE if full else HTTPStatus.SERVICE_UNAVAILABLE
+        self._discard()
+        if not self.chunked:
+            return int(super().received(data))
+        self._give_up_rest()
+        return len(data)
+
+    def _lingers_too_long(self) -> bool:
+        return not self.completed and time.monotonic() > self._linger_until_s
+
+    def _give_up_rest(self) -> None:
+        """Answer now, and close the connection: what follows is not another request."""
+        if self.chunked:
+            self.headers["CONTENT_LENGTH"] = str(len(self.body_rcv))
+        self.headers["CONNECTION"] = "close"
+        self.completed = True
+
+    def too_slow(self, now_s: float, limits: TimeLimits) -> bool:
+        if not self.headers_finished:
+            return now_s > self.begun_s + limits.head_s
+        allowed_s = limits.stalled_s + self.body_bytes_received / limits.body_bytes_per_s
+        return bool(now_s > self.body_begun_s + allowed_s)

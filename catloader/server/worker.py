@@ -1,0 +1,91 @@
+"""One web process: a gunicorn worker that runs waitress's event loop and a pool of request threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import time
+from dataclasses import dataclass
+from types import FrameType
+
+from gunicorn.workers.base import Worker
+from waitress import wasyncore
+
+from catloader.server.connections import Connections, adjustments
+from catloader.server.pools import Pools
+from catloader.server.request_parser import Rules, TimeLimits
+
+_ROUND_S = 1.0
+_SPARE_DESCRIPTORS = 300
+"""For the database, S3, the model, libraries and logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a worker is told before the fork."""
+
+    threads: int
+    connections: int
+    limits: TimeLimits
+    access_log: bool
+    grace_s: float
+    """Time that a stop leaves to requests under way."""
+
+
+class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
+    """Serve until a signal; then let requests end that are under way, uploads half received too."""
+
+    options: WorkerOptions
+    """Set on a subclass: gunicorn makes the instance."""
+
+    def run(self) -> None:
+        logging.getLogger("waitress").setLevel(logging.WARNING)  # a client that hung up is no news
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        rules: Rules = self.app.rules
+        (listener,) = self.sockets
+        self._connections = Connections(
+            self.wsgi,
+            {},
+            _sock=listener.sock,
+            dispatcher=Pools(rules, threads=self.options.threads),
+            adj=adjustments(connections=_within_descriptors(self.options.connections)),
+            bind_socket=False,
+            sockinfo=(listener.sock.family, None, None, None),
+            rules=rules,
+            limits=self.options.limits,
+            access_log=self.options.access_log,
+        )
+        while self.alive and os.getppid() == self.ppid:
+            self._round(_ROUND_S)
+        self._finish()  # threads that are busy end with the process
+
+    def _round(self, timeout_s: float) -> None:
+        wasyncore.loop(timeout_s, use_poll=True, map=self._connections._map, count=1)
+        self.notify()
+
+    def _finish(self) -> None:
+        self._connections.accepting = False
+        end_s = time.monotonic() + self.options.grace_s
+        while self._connections.is_busy() and time.monotonic() < end_s:
+            self._connections.close_idle()
+            self._round(0.05)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's names
+        """End the loop at every signal that stops; gunicorn would end at some in the middle of answers."""
+        self.alive = False
+        if connections := getattr(self, "_connections", None):
+            connections.pull_trigger()  # the event loop may be waiting
+
+    handle_quit = handle_exit
+
+
+def _within_descriptors(connections: int) -> int:
+    """Raise this process's limit of open files; return how many connections fit, each with two files."""
+    wanted = 3 * connections + _SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(8, min(connections, (wanted - _SPARE_DESCRIPTORS) // 3))

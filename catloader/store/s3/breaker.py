@@ -1,0 +1,102 @@
+"""A circuit breaker: while the object store does not answer, requests to it fail at once.
+
+pybreaker runs all calls one after another, under a lock; purgatory and circuitbreaker let every call through
+when the pause is over. Here one caller asks whether the store is back, and the others do not wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from catloader.store.s3.errors import NoAnswer
+
+logger = logging.getLogger(__name__)
+
+_FAILURES = 2
+PAUSE_S = 3.0
+
+
+class Breaker:
+    """Opens after ``_FAILURES`` requests in a row without an answer. Thread-safe."""
+
+    def __init__(
+        self,
+        probe: Callable[[], object],
+        *,
+        pause_s: float = PAUSE_S,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            probe: a short request, made by one caller after each pause; raises ``NoAnswer``.
+        """
+        self._probe, self._pause_s, self._clock_s = probe, pause_s, clock_s
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._reason = ""
+        """Why it is open; empty: it is closed."""
+        self._opened_s = self._next_probe_s = 0.0
+
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """Run a request inside.
+
+        Raises:
+            NoAnswer: the request got none, or was not made because others got none.
+        """
+        if self._must_probe():
+            self._run_probe()
+        try:
+            yield
+        except NoAnswer as error:
+            self._count_failure(str(error))
+            raise
+        except Exception:  # the store refused something, so it answers
+            self._close()
+            raise
+        self._close()
+
+    def _must_probe(self) -> bool:
+        with self._lock:
+            if not self._reason:
+                return False
+            if self._clock_s() < self._next_probe_s:
+                raise NoAnswer(self._reason)
+            self._next_probe_s = float("inf")  # until this probe is done
+            return True
+
+    def _run_probe(self) -> None:
+        try:
+            self._probe()
+        except NoAnswer as error:
+            with self._lock:
+                self._reason = str(error)
+            raise
+        except Exception:
+            logger.debug("the object store refuses the probe", exc_info=True)  # so it answers
+        finally:
+            with self._lock:
+                self._next_probe_s = self._clock_s() + self._pause_s
+        self._close()
+
+    def _count_failure(self, reason: str) -> None:
+        with self._lock:
+            self._failures += 1
+            if self._failures < _FAILURES or self._reason:
+                return
+            self._reason, self._opened_s = reason, self._clock_s()
+            self._next_probe_s = self._opened_s + self._pause_s
+        logger.error("%s Until it answers, requests to it fail at once.", reason)
+
+    def _close(self) -> None:
+        if not self._failures:  # nearly always: no lock is needed
+            return
+        with self._lock:
+            was_open, self._reason, self._failures = self._reason, "", 0
+            away_s = self._clock_s() - self._opened_s
+        if was_open:
+            logger.warning("The object store answers again, after %.0f s.", away_s)

@@ -1,0 +1,87 @@
+"""Admission: what the server may know of a request from its head, and how many uploads are worked on at once.
+
+The server (``catloader.server``) receives requests whole and hands them to two pools of threads. It asks
+``Rules`` how much of a body to keep and which pool to use, before any view runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from flask import Flask, Request, g, request
+from werkzeug.exceptions import HTTPException
+
+from catloader.errors import StoreFull, StoreUnavailable, UploadsBusy
+from catloader.web import cookies
+from catloader.wiring import Services
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+RULES = "catloader.rules"
+"""Key of the ``Rules`` in the extensions of an application."""
+REFUSED = "catloader.refused"
+"""Key in the WSGI environment: the HTTP status of a request whose body the server could not keep."""
+_BUSY = "Many photos are being uploaded at the moment. Please try again in a few seconds."
+_UPLOAD = "uploads.upload"
+
+
+def uses_object_store(view: View) -> View:
+    """Mark a view whose thread may have to wait for S3: other pages keep threads of their own."""
+    view.uses_object_store = True  # type: ignore[attr-defined]
+    return view
+
+
+class Rules:
+    """Implements the server's ``Rules``."""
+
+    def __init__(self, app: Flask, *, form_bytes: int, upload_bytes: int) -> None:
+        self._app, self._form_bytes, self._upload_bytes = app, form_bytes, upload_bytes
+        self._urls = app.url_map.bind("")
+
+    def body_bytes(self, method: str, path: str, headers: Mapping[str, str]) -> int:
+        """Return the limit of uploads for a browser with a session's cookie of this site, else that of forms.
+
+        So nobody fills the temporary folder without a sign-up. The view refuses what is longer.
+        """
+        if self._endpoint(method, path) != _UPLOAD:
+            return self._form_bytes
+        sent = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
+        values = [sent[name] for name in cookies.names(cookies.SESSION) if name in sent]
+        services: Services = self._app.extensions["catloader"]
+        known = any(cookies.unsigned(value, services.secret_key) for value in values)
+        return self._upload_bytes if known else self._form_bytes
+
+    def uses_object_store(self, method: str, path: str) -> bool:
+        view = self._app.view_functions.get(self._endpoint(method, path))
+        return getattr(view, "uses_object_store", False)
+
+    def _endpoint(self, method: str, path: str) -> str:
+        text = path.encode("latin-1").decode("utf-8", "replace")  # WSGI's guise for bytes
+        try:
+            endpoint, _ = self._urls.match(text, method)
+        except HTTPException:
+            return ""
+        return str(endpoint)
+
+
+def init_app(app: Flask, *, uploads_at_once: int) -> None:
+    """Refuse what can't be worked on; call it after the log-in is checked and before forms are read."""
+    free = threading.BoundedSemaphore(uploads_at_once)
+
+    @app.before_request
+    def admit() -> None:
+        status = request.environ.get(REFUSED)
+        if status is not None:
+            unkept = "The temporary folder can't keep this request."
+            raise StoreFull(unkept) if status == StoreFull.status else StoreUnavailable(unkept)
+        if request.endpoint == _UPLOAD:
+            if not free.acquire(blocking=False):
+                raise UploadsBusy(_BUSY)  # a queue would make every upload slower, and none faster
+            g.has_upload_place = True
+
+    @app.teardown_request
+    def leave(_error: BaseException | None) -> None:
+        if g.pop("has_upload_place", False):
+            free.release()

@@ -1,0 +1,233 @@
+"""Connections of a real site: what is kept of a request, what is refused, and how a stop ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.serving import Serving, cookies_of, form_token, plain_session, registered, serving
+from tests.support.site import jpeg
+
+_MAX_FILE_BYTES = 4_000_000
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    settings = {"CATLOADER_MAX_FILE_BYTES": _MAX_FILE_BYTES, "CATLOADER_MAX_FILES": 1}
+    settings |= {"CATLOADER_STALLED_S": 2, "CATLOADER_HEAD_S": 2}
+    with serving(tmp_path_factory.mktemp("site"), **settings) as site:
+        yield site
+
+
+def _connect(site: Serving) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", site.port), timeout=20)
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """Read until the site closes the connection."""
+    parts = []
+    while data := connection.recv(65536):
+        parts.append(data)
+    return b"".join(parts)
+
+
+def _head(site: Serving, path: str, cookies: str = "", **headers: object) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{site.port}", "Accept: application/json"]
+    if cookies:
+        lines.append(f"Cookie: {cookies}")
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _upload(site: Serving, data: bytes) -> tuple[bytes, bytes]:
+    """Return head and body of an upload by a new account."""
+    session = registered(site.url)
+    token = form_token(session, site.url + "/upload")
+    body = (
+        f'--x\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{token}\r\n'
+        '--x\r\nContent-Disposition: form-data; name="photos"; filename="a.jpg"\r\n\r\n'
+    ).encode() + data
+    body += b"\r\n--x--\r\n"
+    kind = {"Content_Type": "multipart/form-data; boundary=x", "Content_Length": len(body)}
+    return _head(site, "/upload", cookies_of(session), Connection="close", **kind), body
+
+
+def _temporary_files(site: Serving) -> list[str]:
+    """Return the deleted files that the web processes hold open: bodies that are kept."""
+    links = []
+    for process in site.web_processes():
+        for fd in Path(f"/proc/{process.pid}/fd").iterdir():
+            try:
+                links.append(str(fd.readlink()))
+            except FileNotFoundError:  # closed meanwhile
+                continue
+    return [link for link in links if "/#" in link and "(deleted)" in link]
+
+
+def _wait_until_read(connection: socket.socket) -> None:
+    """Wait until the site has taken everything from its side of the connection."""
+    mine = connection.getsockname()[1]
+    end_s = time.monotonic() + 10
+    while time.monotonic() < end_s:
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, _, remote, _, queues, *_ = line.split()
+            if int(remote.partition(":")[2], 16) == mine and queues.endswith(":00000000"):
+                return
+        time.sleep(0.02)
+    raise AssertionError("the site does not read")
+
+
+def test_answers_do_not_tell_the_server(site: Serving) -> None:
+    with plain_session() as session:
+        assert "server" not in session.get(site.url + "/login", timeout=10).headers
+    with _connect(site) as connection:
+        connection.sendall(b"not HTTP\r\n\r\n")
+        assert b"waitress" not in _answer(connection).lower()
+
+
+def test_a_connection_is_kept_for_the_next_request(site: Serving) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)) as connection:
+        connection.connect()
+        first = connection.sock
+        for _ in range(3):
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read() == b'{"ok":true}\n'
+            assert connection.sock is first
+
+
+def test_a_refused_body_is_read_so_that_the_answer_arrives(site: Serving) -> None:
+    """30 MB are more than the buffers of a connection: without reading, the client could not send them."""
+    cookies = cookies_of(registered(site.url))
+    with _connect(site) as connection:
+        head = _head(site, "/upload", cookies, Content_Type="multipart/form-data; boundary=x",
+                     Content_Length=30_000_000, Connection="close")  # fmt: skip
+        connection.sendall(head)
+        for _ in range(30):
+            connection.sendall(bytes(1_000_000))
+        assert _temporary_files(site) == []
+        answer = _answer(connection)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"You can upload up to 1 photos at a time" in answer
+
+
+def test_a_body_that_waits_for_permission_is_refused_at_once(site: Serving) -> None:
+    with _connect(site) as connection:
+        connection.sendall(_head(site, "/login", Content_Length=30_000_000, Expect="100-continue"))
+        assert b" 413 " in _answer(connection).partition(b"\r\n")[0]
+
+
+def test_only_uploads_with_a_log_in_are_kept_in_the_temporary_folder(site: Serving) -> None:
+    multipart = "multipart/form-data; boundary=x"
+    visitor = plain_session()
+    form_token(visitor, site.url + "/login")
+    anonymous = cookies_of(visitor)
+    for cookies, kept in ((cookies_of(registered(site.url)), 1), (anonymous, 0)):
+        with _connect(site) as connection:
+            head = _head(site, "/upload", cookies, Content_Type=multipart, Content_Length=2_000_000)
+            connection.sendall(head + bytes(1_000_000))
+            _wait_until_read(connection)
+            assert len(_temporary_files(site)) == kept
+            connection.sendall(bytes(1_000_000))
+            status = connection.recv(65536).split(b" ", 2)[1]
+            assert (status == b"401") is not bool(kept)  # no log-in; what was kept is no form
+    assert _temporary_files(site) == []
+
+
+def test_the_line_between_two_chunks_is_bounded(site: Serving) -> None:
+    with _connect(site) as connection:
+        connection.sendall(_head(site, "/login", Transfer_Encoding="chunked") + b"1;" + b"x" * 5000)
+        assert _answer(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_chunked_body_is_bounded(site: Serving) -> None:
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    form = "application/x-www-form-urlencoded"
+    with _connect(site) as connection:
+        head = _head(site, "/login", Transfer_Encoding="chunked", Content_Type=form, Connection="close")
+        connection.sendall(head + 20 * chunk + b"0\r\n\r\n")
+        assert _answer(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_slow_heads_and_silent_bodies_are_ended_with_one_line_in_the_log(site: Serving) -> None:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(_connect(site)) for _ in range(3)]
+        for connection in silent:
+            connection.sendall(_head(site, "/login", Content_Length=100) + b"email=")
+        slow = stack.enter_context(_connect(site))
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(4):
+            time.sleep(0.5)  # each byte alone comes soon enough
+            slow.sendall(b"X")
+        for connection in (*silent, slow):
+            assert b" 408 " in _answer(connection).partition(b"\r\n")[0]
+    assert site.log.count("fell silent, or its request took too long") == 1
+    assert "Traceback" not in site.log
+
+
+def test_an_upload_under_way_is_stored_before_the_stop(tmp_path: Path) -> None:
+    with serving(tmp_path) as site, _connect(site) as connection:
+        head, body = _upload(site, jpeg(size=(900, 700)))
+        connection.sendall(head + body[:1000])
+        _wait_until_read(connection)
+        os.kill(site.process.pid, signal.SIGTERM)
+        time.sleep(0.3)
+        connection.sendall(body[1000:])
+        assert _answer(connection).startswith(b"HTTP/1.1 201 ")
+        assert site.process.wait(10) == 0
+
+
+def test_a_web_process_that_dies_is_replaced(tmp_path: Path) -> None:
+    with serving(tmp_path, CATLOADER_WEB_PROCESSES=2) as site:
+        first, second = site.web_processes()
+        first.kill()
+        first.wait(10)
+        end_s = time.monotonic() + 20
+        while len(alive := [p for p in site.web_processes() if p.status() != psutil.STATUS_ZOMBIE]) < 2:
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+        assert second in alive
+        assert first not in alive
+        with plain_session() as session:
+            assert session.get(site.url + "/healthz", timeout=20).ok
+        assert site.stop() == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(disk)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root may make a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_full_temporary_folder_is_507_and_nothing_is_left(tmp_path: Path, small_disk: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    photo = jpeg(size=(1200, 900))
+    with serving(folder, TMPDIR=small_disk) as site:
+        for padding, status in ((8_000_000, b"507"), (2_000_000, b"507"), (0, b"201")):
+            head, body = _upload(site, photo + bytes(padding))
+            with _connect(site) as connection:
+                connection.sendall(head)
+                connection.sendall(body)
+                answer = _answer(connection)
+            assert answer.split(b" ", 2)[1] == status, answer
+            assert (b"disk is full" in answer) is (status == b"507")
+            assert os.statvfs(small_disk).f_bfree == os.statvfs(small_disk).f_blocks
+        assert "Traceback" not in site.log
+        assert len(re.findall("No space left on device", site.log)) <= 2

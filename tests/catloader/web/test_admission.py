@@ -1,0 +1,144 @@
+"""What is refused before a view works on it, and how failures of the stores are told."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from catloader.store.db.engine import make_engine
+from catloader.store.db.migrate import migrate
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from catloader.web.admission import REFUSED, RULES, Rules
+from catloader.web.cookies import SESSION
+from tests.support.site import Person, jpeg, running_site, services_of
+
+
+@pytest.fixture
+def app(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    engine = make_engine(tmp_path / "test.sqlite3")
+    migrate(engine)
+    with running_site(engine, s3_server, objects, tmp_path, uploads_at_once=1, max_files=4) as app:
+        yield app
+    engine.dispose()
+
+
+def test_uploads_beyond_the_bound_are_refused_at_once(app: Flask) -> None:
+    anna, bert = Person(app, "anna@example.org"), Person(app, "bert@example.org")
+    token = bert.token("/upload")
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        """A body whose end comes when the test wants it; the view holds its place meanwhile."""
+
+        def read(self, _size: int = -1) -> bytes:
+            begun.set()
+            assert go_on.wait(20)
+            return b""
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(
+            anna.client.post,
+            "/upload",
+            content_type="multipart/form-data; boundary=x",
+            environ_overrides={"wsgi.input": Slow(), "wsgi.input_terminated": True, "CONTENT_LENGTH": "10"},
+        )
+        assert begun.wait(20)
+        refused = bert.client.post(
+            "/upload", data={"csrf_token": token}, headers={"Accept": "application/json"}
+        )
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        assert "try again" in (refused.json or {})["error"]
+        assert bert.get("/photos").status_code == 200
+        go_on.set()
+        assert first.result().status_code == 400
+    assert bert.upload(("a.jpg", jpeg()), Accept="application/json").status_code == 201
+
+
+def test_head_tells_what_to_keep_and_whether_s3_is_needed(app: Flask) -> None:
+    rules: Rules = app.extensions[RULES]
+    cookie = Person(app, "anna@example.org").client.get_cookie(SESSION)
+    assert cookie
+    signed = {"COOKIE": f"a=b; {SESSION}={cookie.value}"}
+    over_https = {"COOKIE": f"__Host-{SESSION}={cookie.value}"}
+    invented = {"COOKIE": f"{SESSION}={cookie.value[:-1]}{'01'[cookie.value[-1] == '0']}"}
+    upload = rules.body_bytes("POST", "/upload", signed)
+    assert upload > 4 * services_of(app).settings.max_file_bytes
+    assert rules.body_bytes("POST", "/upload", over_https) == upload
+    for head in (invented, {}, {"COOKIE": f"{SESSION}=x"}):
+        assert rules.body_bytes("POST", "/upload", head) == 64 * 1024
+    for method, path in (("POST", "/login"), ("GET", "/upload"), ("POST", "/upload/x"), ("POST", "/\xff")):
+        assert rules.body_bytes(method, path, signed) == 64 * 1024
+    paths = ("/photos/1/photo.jpg", "/photos/1/thumbnail.jpg", "/photos/1/explanation.jpg", "/readyz")
+    assert all(rules.uses_object_store("GET", path) for path in paths)
+    assert rules.uses_object_store("POST", "/upload")
+    others = ("/", "/photos", "/photos/1", "/upload", "/healthz", "/api/photos/status", "/static/style.css")
+    assert not any(rules.uses_object_store("GET", path) for path in others)
+
+
+@pytest.mark.parametrize(("refused", "sentence"), [(507, "disk is full"), (503, "not responding")])
+def test_body_that_could_not_be_kept_is_told_by_its_status(app: Flask, refused: int, sentence: str) -> None:
+    answer = app.test_client().post("/login", environ_overrides={REFUSED: refused})
+    assert (answer.status_code, sentence in answer.text) == (refused, True)
+
+
+def test_store_that_is_away_is_one_line_a_minute_and_retry_after(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make_engine(tmp_path / "test.sqlite3")
+    migrate(engine)
+    server = EmbeddedS3(tmp_path)
+    server.start()
+    store = ObjectStore(
+        endpoint_url=server.endpoint_url,
+        access_key_id=server.access_key_id,
+        secret_access_key=server.secret_access_key,
+        region="us-east-1",
+        photos_bucket="photos",
+        thumbnails_bucket="thumbnails",
+    )
+    store.ensure_buckets()
+    with running_site(engine, server, store, tmp_path) as app:
+        anna = Person(app, "anna@example.org")
+        id = anna.upload_one()
+        server.stop()
+        for _ in range(4):
+            for answer in (anna.get(f"/photos/{id}/photo.jpg"), anna.upload(("a.jpg", jpeg()))):
+                assert answer.status_code == 503
+                assert int(answer.headers["Retry-After"]) > 0
+        assert anna.get("/photos").status_code == 200
+    engine.dispose()
+    assert [message.partition(": ")[0] for message in caplog.messages] == [
+        f"GET /photos/{id}/photo.jpg",
+        f"The object store at {server.endpoint_url} did not answer",  # and from now on it fails at once
+        "Uploads are refused",
+    ]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_locked_database_is_503_after_three_seconds(app: Flask, tmp_path: Path) -> None:
+    anna = Person(app, "anna@example.org")
+    token = anna.token("/upload")
+    with closing(sqlite3.connect(tmp_path / "test.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun_s = time.monotonic()
+        answer = anna.client.post(
+            "/upload",
+            data={"photos": (io.BytesIO(jpeg()), "a.jpg"), "csrf_token": token},
+            headers={"Accept": "application/json"},
+        )
+        waited_s = time.monotonic() - begun_s
+        assert anna.get("/photos").status_code == 200
+        other.execute("ROLLBACK")
+    assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+    assert 3 <= waited_s < 10
+    assert anna.upload(("a.jpg", jpeg()), Accept="application/json").status_code == 201

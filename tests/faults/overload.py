@@ -1,0 +1,154 @@
+"""More uploads than a site can work on: python -m tests.faults.overload [--uploaders 32] [--seconds 40] ...
+
+Starts a site in a temporary folder and uploads photos of 12 megapixels, one by one, then by many at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import requests
+from PIL import Image
+
+from tests.support.serving import Serving, form_token, plain_session, registered, serving
+
+_WAIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the uploaders and a reader of pages saw. Times in seconds."""
+
+    unloaded_p50_s: float
+    unloaded_p99_s: float
+    accepted: int
+    refused: int
+    """Answered 503 with Retry-After."""
+    other: dict[str, int]
+    """Any other answer, by status; 0: none."""
+    accepted_p50_s: float
+    accepted_p99_s: float
+    refused_p99_s: float
+    page_p95_s: float
+    pages_failed: int
+    lost: int
+    """Accepted photos that the site does not know afterwards."""
+
+
+def photo(megapixels: int = 12) -> bytes:
+    """Return a JPEG of about 0.3 bytes a pixel, as cameras make them."""
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    noise = np.random.default_rng(5).integers(0, 256, (height // 8, height // 6, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).resize((height * 4 // 3, height), Image.Resampling.BICUBIC).save(
+        file, "JPEG", quality=88
+    )
+    return file.getvalue()
+
+
+class _Uploader:
+    def __init__(self, site: Serving, data: bytes, session: requests.Session) -> None:
+        self._url, self._data, self._session = site.url + "/upload", data, session
+        self._token = form_token(session, self._url)
+
+    def upload(self) -> tuple[int, float, int, float]:
+        """Return status, seconds, the photo's id, and the seconds after which to try again."""
+        begun_s = time.monotonic()
+        try:
+            answer = self._session.post(
+                self._url,
+                data={"csrf_token": self._token},
+                files={"photos": ("a.jpg", self._data)},
+                timeout=_WAIT_S,
+            )
+        except requests.RequestException:
+            return 0, time.monotonic() - begun_s, 0, 1.0
+        took_s = time.monotonic() - begun_s
+        id = answer.json()["files"][0]["id"] if answer.status_code == 201 else 0
+        return answer.status_code, took_s, id, float(answer.headers.get("Retry-After", 0))
+
+    def has(self, id: int) -> bool:
+        url = self._url.replace("/upload", f"/photos/{id}/photo.jpg")
+        return self._session.get(url, timeout=_WAIT_S).status_code == 200
+
+
+def measure(
+    site: Serving, *, uploaders: int, seconds: float, unloaded: int = 20, megapixels: int = 12
+) -> Figures:
+    """Upload ``unloaded`` photos one by one, then by ``uploaders`` at once, who repeat a 503 as it says."""
+    data, session = photo(megapixels), registered(site.url)
+    crowd = [_Uploader(site, data, registered(site.url)) for _ in range(uploaders)]
+    alone = _Uploader(site, data, session)
+    unloaded_s = [alone.upload()[1] for _ in range(unloaded)]
+    answers: list[tuple[int, float, int, _Uploader]] = []
+    pages: list[tuple[int, float]] = []
+    end_s = time.monotonic() + seconds
+
+    def upload(uploader: _Uploader) -> None:
+        while time.monotonic() < end_s:
+            status, took_s, id, retry_s = uploader.upload()
+            answers.append((status if status != 503 or retry_s else -503, took_s, id, uploader))
+            time.sleep(retry_s)
+
+    def read() -> None:
+        reader = plain_session()
+        reader.cookies.update(session.cookies)
+        while time.monotonic() < end_s:
+            begun_s, status = time.monotonic(), 0
+            with suppress(requests.RequestException):
+                status = reader.get(site.url + "/photos", timeout=_WAIT_S).status_code
+            pages.append((status, time.monotonic() - begun_s))
+            time.sleep(0.1)
+
+    threads = [threading.Thread(target=upload, args=(one,)) for one in crowd] + [
+        threading.Thread(target=read)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    accepted = [took_s for status, took_s, *_ in answers if status == 201]
+    refused = [took_s for status, took_s, *_ in answers if status == 503]
+    odd = [status for status, *_ in answers if status not in (201, 503)]
+    return Figures(
+        unloaded_p50_s=_share(unloaded_s, 0.5),
+        unloaded_p99_s=_share(unloaded_s, 0.99),
+        accepted=len(accepted),
+        refused=len(refused),
+        other={str(status): odd.count(status) for status in set(odd)},
+        accepted_p50_s=_share(accepted, 0.5),
+        accepted_p99_s=_share(accepted, 0.99),
+        refused_p99_s=_share(refused, 0.99),
+        page_p95_s=_share([took_s for _, took_s in pages], 0.95),
+        pages_failed=sum(status != 200 for status, _ in pages),
+        lost=sum(not one.has(id) for status, _, id, one in answers if status == 201),
+    )
+
+
+def _share(times_s: list[float], share: float) -> float:
+    ordered = sorted(times_s) or [0.0]
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("uploaders", 32), ("seconds", 40), ("megapixels", 12)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--dispatch", default="off", help="CATCHECK_DISPATCH of the site")
+    options = vars(parser.parse_args())
+    dispatch = options.pop("dispatch")
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), CATCHECK_DISPATCH=dispatch) as site:
+        print(json.dumps(asdict(measure(site, **options)), indent=1))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Slow clients beside normal ones: python -m tests.faults.slow_clients [--heads 200] [--bodies 200] ...
+
+Starts a site in a temporary folder. Half of the bodies are uploads of a logged-in person.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.support.serving import Serving, cookies_of, plain_session, registered, serving
+
+_DRIP_S = 1.0
+_PAGE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the normal users saw."""
+
+    pages: int
+    failed: int
+    p95_s: float
+    longest_s: float
+    cut: int
+    """Slow connections that the site closed meanwhile."""
+
+
+def measure(site: Serving, *, heads: int, bodies: int, users: int, seconds: float) -> Figures:
+    """Let ``users`` load a page a second while ``heads`` + ``bodies`` connections send a byte a second."""
+    cookies = cookies_of(registered(site.url))
+    with _dripping(site.port, cookies, heads, bodies) as cut:
+        times_s, failed = _load_pages(site.url, cookies, users, seconds)
+    times_s.sort()
+    p95_s = times_s[int(0.95 * (len(times_s) - 1))]
+    return Figures(len(times_s), failed, round(p95_s, 3), round(times_s[-1], 3), len(cut))
+
+
+@contextmanager
+def _dripping(port: int, cookies: str, heads: int, bodies: int) -> Iterator[list[int]]:
+    """Hold slow connections open; yield the list of those that were closed."""
+    form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\n"
+    login = b"POST /login HTTP/1.1\r\nHost: x\r\n" + form
+    files = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 5000000\r\n\r\n"
+    upload = b"POST /upload HTTP/1.1\r\nHost: x\r\nCookie: " + cookies.encode() + b"\r\n" + files
+    begun = [b"GET /login HTTP/1.1\r\nHost: x\r\nX-Slow: "] * heads
+    begun += [upload if number % 2 else login for number in range(bodies)]
+    stop, cut = threading.Event(), []
+    with ExitStack() as stack:
+        connections = []
+        for first in begun:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            connection.sendall(first)
+            connections.append(connection)
+
+        def drip() -> None:
+            while not stop.wait(_DRIP_S):
+                for number, connection in enumerate(connections):
+                    try:
+                        connection.send(b"a")
+                    except OSError:
+                        if number not in cut:
+                            cut.append(number)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            yield cut
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _load_pages(url: str, cookies: str, users: int, seconds: float) -> tuple[list[float], int]:
+    times_s: list[float] = []
+    failures: list[int] = []
+    end_s = time.monotonic() + seconds
+
+    def browse(number: int) -> None:
+        session = plain_session()
+        session.headers["Cookie"] = cookies
+        while time.monotonic() < end_s:
+            begun_s, status = time.monotonic(), 0
+            with suppress(OSError):  # requests' own errors too
+                status = session.get(url + "/photos", timeout=_PAGE_S, allow_redirects=False).status_code
+            times_s.append(time.monotonic() - begun_s)
+            if status != 200:
+                failures.append(status)
+            time.sleep(max(0.0, 1.0 - times_s[-1]) * (0.5 + number / users))
+
+    threads = [threading.Thread(target=browse, args=(number,)) for number in range(users)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times_s, len(failures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("heads", 200), ("bodies", 200), ("users", 50), ("seconds", 30)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as site:
+        print(json.dumps(asdict(measure(site, **vars(options)))))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

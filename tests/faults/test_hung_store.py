@@ -1,0 +1,88 @@
+"""An object store that hangs: pages do not notice, pictures and uploads are told at once to come back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import requests
+
+from tests.support.serving import Serving, form_token, registered, serving
+from tests.support.site import jpeg
+
+_HUNG_S = 25.0
+
+
+def _upload(session: requests.Session, site: Serving, token: str) -> requests.Response:
+    return session.post(
+        site.url + "/upload",
+        data={"csrf_token": token},
+        files={"photos": ("a.jpg", jpeg())},
+        timeout=60,
+    )
+
+
+def _until(session: requests.Session, site: Serving, token: str, status: int) -> float:
+    """Upload until the answer is ``status``; return the seconds of that last upload."""
+    for _ in range(100):
+        begun_s = time.monotonic()
+        answer = _upload(session, site, token)
+        took_s = time.monotonic() - begun_s
+        assert answer.status_code in (201, 503)
+        if answer.status_code == 503:
+            assert int(answer.headers["Retry-After"]) > 0
+            assert "does not answer" in answer.json()["files"][0]["error"]
+        if answer.status_code == status:
+            return took_s
+        time.sleep(0.2)
+    raise AssertionError(f"no {status}: {site.log}")
+
+
+def test_hung_store_stops_no_page_and_is_restarted(tmp_path: Path) -> None:
+    with serving(tmp_path) as site:
+        session = registered(site.url)
+        token = form_token(session, site.url + "/upload")
+        id = _upload(session, site, token).json()["files"][0]["id"]
+        store, stop = site.object_store(), threading.Event()
+        pages: list[float] = []
+        pictures: list[tuple[int, float]] = []
+
+        def watch(path: str, results: list[tuple[int, float]]) -> None:
+            while not stop.wait(0.1):
+                begun_s = time.monotonic()
+                answer = session.get(site.url + path, timeout=60)
+                results.append((answer.status_code, time.monotonic() - begun_s))
+
+        seen: list[tuple[int, float]] = []
+        watchers = [threading.Thread(target=watch, args=("/photos", seen))]
+        watchers += [
+            threading.Thread(target=watch, args=(f"/photos/{id}/photo.jpg", pictures)) for _ in range(8)
+        ]
+        store.suspend()
+        try:
+            for watcher in watchers:
+                watcher.start()
+            assert _until(session, site, token, 503) < 15
+            assert _until(session, site, token, 503) < 5
+            assert _until(session, site, token, 201) < 15, "it was restarted"
+        finally:
+            stop.set()
+            for watcher in watchers:
+                watcher.join()
+            with suppress(psutil.NoSuchProcess):
+                store.resume()
+        assert site.stop() == 0
+        assert "Traceback" not in site.log
+        assert "the embedded S3 did not answer for 10 s" in site.log
+        complaints = [line for line in site.log.splitlines() if "timed out" in line]
+        assert 1 <= len(complaints) <= 4, complaints
+    pages = sorted(took_s for _, took_s in seen)
+    assert {status for status, _ in seen} == {200}
+    assert pages[int(0.95 * len(pages))] < 0.5
+    assert {status for status, _ in pictures} <= {200, 503}
+    waits = sorted(took_s for status, took_s in pictures if status == 503)
+    assert waits[len(waits) // 2] < 1
+    assert waits[-1] < 10

@@ -1,0 +1,21 @@
+"""Uploads beyond what the site can work on are refused at once; pages and accepted photos are fine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.faults.overload import measure
+from tests.support.serving import serving
+
+
+def test_overload_is_refused_and_leaves_pages_alone(tmp_path: Path) -> None:
+    with serving(tmp_path, CATLOADER_UPLOADS_AT_ONCE=2) as site:
+        figures = measure(site, uploaders=16, seconds=8, unloaded=3, megapixels=6)
+        assert site.stop() == 0
+        assert "Traceback" not in site.log
+    assert figures.accepted > 0
+    assert figures.refused > 0
+    assert figures.other == {}, "neither an error nor a 503 without Retry-After"
+    assert figures.lost == 0
+    assert figures.pages_failed == 0
+    assert figures.page_p95_s < 1

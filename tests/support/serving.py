@@ -1,0 +1,123 @@
+"""``catloader serve`` in a process of its own, for tests that need real sockets and real signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+
+from catloader.demo.client import Visitor, free_port
+from tests.support.environ import environ_without_settings
+from tests.support.site import PASSWORD
+
+_STOP_S = 20
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A running site; its output is in ``log_file``."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    url: str
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def visitor(self) -> Visitor:
+        return Visitor(self.url, self.must_run)
+
+    def must_run(self) -> None:
+        assert self.process.poll() is None, self.log
+
+    def object_store(self) -> psutil.Process:
+        """Return the embedded S3's process."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(child for child in children if "mini" in child.cmdline())
+
+    def web_processes(self) -> list[psutil.Process]:
+        store = self.object_store()
+        return [child for child in psutil.Process(self.process.pid).children() if child != store]
+
+    def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
+        """Stop the site; return its exit code."""
+        os.kill(self.process.pid, sig)
+        return self.process.wait(_STOP_S)
+
+
+@contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[Serving]:
+    """Run a site on ``folder`` until it answers; ``settings`` (by variable) win over those here."""
+    port = free_port()
+    environment = environ_without_settings(
+        **{
+            "CATLOADER_DATA_DIR": folder,
+            "CATLOADER_PORT": port,
+            "CATCHECK_DISPATCH": "off",
+            "CATLOADER_LOGIN_RATE": "1000 per minute",
+            "CATLOADER_REGISTER_RATE": "1000 per minute",
+            "CATLOADER_MIN_FREE_BYTES": 0,
+            **settings,
+        }
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "catloader", "serve"], env=environment, stdout=log, stderr=log
+        )
+    site = Serving(process, folder, f"http://127.0.0.1:{port}")
+    try:
+        site.visitor().wait_until_ready()
+        yield site
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(_STOP_S)
+
+
+def plain_session() -> requests.Session:
+    """Return a session that uses no proxy of the environment."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+def registered(url: str) -> requests.Session:
+    """Return a session of a new account, which asks for JSON."""
+    session = plain_session()
+    account = {"email": f"{secrets.token_hex(8)}@example.org", "password": PASSWORD}
+    form = {"csrf_token": form_token(session, url + "/register"), **account}
+    assert session.post(url + "/register", data=form, timeout=30).ok
+    session.headers["Accept"] = "application/json"
+    return session
+
+
+def form_token(session: requests.Session, url: str) -> str:
+    """Return the token of the form that ``url`` serves."""
+    page = session.get(url, headers={"Accept": "text/html"}, timeout=30).text
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert token, page
+    return token[1]
+
+
+def cookies_of(session: requests.Session) -> str:
+    """Return the session's Cookie header."""
+    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
