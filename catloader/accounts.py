@@ -11,7 +11,7 @@ from datetime import datetime
 
 from catloader import passwords
 from catloader.attempts import AttemptLimits
-from catloader.errors import InvalidInput, WrongCredentials
+from catloader.errors import InvalidEmail, WrongCredentials
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.users import User, Users, normal_email
 
@@ -111,7 +111,7 @@ def confirm(user: User, password: str, guard: Guard) -> None:
 
 def _new_hash(email: str, password: str) -> str:
     if not _is_email(email):
-        raise InvalidInput("That does not look like an e-mail address.")
+        raise InvalidEmail("That does not look like an e-mail address.")
     return passwords.hash_password(password, email=normal_email(email))
 
 

@@ -103,6 +103,14 @@ class InvalidInput(CatLoaderError):
     """A form field has a value that is not accepted."""
 
     status = 400
+    field = ""
+    """Name of the field, where the page should lead to it."""
+
+
+class InvalidEmail(InvalidInput):
+    """No e-mail address."""
+
+    field = "email"
 
 
 class EmailTaken(InvalidInput):

@@ -62,15 +62,24 @@ def test_an_unknown_email_takes_as_long_as_a_wrong_password(app: Flask) -> None:
     stranger = Person(app)
     token = stranger.token("/login")
 
-    def seconds(email: str) -> float:
-        started = time.perf_counter()
+    def milliseconds(email: str) -> float:
+        # Of the processor: on a busy machine the clock on the wall shows the other programs.
+        started_s = time.thread_time()
         stranger.client.post("/login", data={"csrf_token": token, "email": email, "password": "wrong one"})
-        return time.perf_counter() - started
+        return 1000 * (time.thread_time() - started_s)
 
-    known = min(seconds("anna@example.org") for _ in range(4))
-    unknown = min(seconds("nobody@example.org") for _ in range(4))
-    # Without the verification it takes a twentieth; what is left is the noise of a busy machine.
-    assert unknown > known / 2
+    pairs = [(milliseconds("anna@example.org"), milliseconds("nobody@example.org")) for _ in range(9)]
+    known, unknown = (min(times) for times in zip(*pairs, strict=True))
+    assert abs(known - unknown) < 5
+    assert unknown > 5, "it is evaluated"
+
+
+def test_the_field_that_is_wrong_has_the_focus(app: Flask) -> None:
+    for email, password, field in (("no address", PASSWORD, "email"), ("a@example.org", "short", "password")):
+        page = Person(app).post("/register", {"email": email, "password": password}).text
+        focused = [tag for tag in re.findall("<input[^>]*>", page) if " autofocus" in tag]
+        assert [f'name="{field}"' in tag for tag in focused] == [True]
+        assert ('aria-invalid="true"' in page) is (field == "email")
 
 
 def test_log_in_and_out(app: Flask) -> None:

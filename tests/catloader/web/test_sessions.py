@@ -194,14 +194,14 @@ def test_sign_up_takes_as_long_for_registered_e_mails_as_for_new_ones(app: Flask
     def milliseconds(email: str) -> float:
         stranger.client.delete_cookie(cookies.SESSION)
         fields = {"csrf_token": stranger.token("/register"), "email": email, "password": PASSWORD}
-        started_s = time.perf_counter()
+        started_s = time.thread_time()  # of the processor, as in the test of the log-in
         answer = stranger.client.post("/register", data=fields)
         assert answer.status_code == 303
-        return 1000 * (time.perf_counter() - started_s)
+        return 1000 * (time.thread_time() - started_s)
 
     pairs = [(milliseconds("anna@example.org"), milliseconds(f"p{n}@example.org")) for n in range(15)]
-    fastest = [min(times) for times in zip(*pairs, strict=True)]  # the noise of a busy machine adds only
-    assert abs(fastest[0] - fastest[1]) < 5
+    known, new = (min(times) for times in zip(*pairs, strict=True))
+    assert abs(known - new) < 5
 
 
 def test_photo_of_another_account_is_not_found_with_an_ended_session(app: Flask) -> None:
