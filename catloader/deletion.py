@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from catloader.errors import CatLoaderError
+from catloader.log_limit import LogLimits
 from catloader.store.db.deletions import Deletion, Deletions
 from catloader.store.s3.objects import ObjectStore
 
@@ -31,6 +32,7 @@ class DeletionWorker:
         self, ledger: Deletions, objects: ObjectStore, *, sweep_s: float, now: Callable[[], datetime]
     ) -> None:
         self._ledger, self._objects, self._sweep_s, self._now = ledger, objects, sweep_s, now
+        self._log_limits = LogLimits()
         self._requested, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="deletion", daemon=True)
 
@@ -64,7 +66,8 @@ class DeletionWorker:
             except CatLoaderError as error:
                 retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
                 self._ledger.failed(entry.id, str(error), self._now(), retry_s)
-                logger.warning("deletions from S3 are postponed: %s", error)
+                if (suffix := self._log_limits.suffix(getattr(error, "cause", str(error)))) is not None:
+                    logger.warning("deletions from S3 are postponed: %s%s", error, suffix)
                 return deleted + len(done)
             finally:
                 self._ledger.done(done)

@@ -101,7 +101,7 @@ def _too_large() -> str:
 def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
     if isinstance(error, StoreUnavailable | StoreFull):  # the text is for operators
         cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
-        _log_once_a_minute(cause, f"{request.method} {request.path}: {error}")
+        log_once_a_minute(cause, f"{request.method} {request.path}: {error}")
         return error_response(error.status)
     if error.retry_after_s is not None:
         response = current_app.make_response(error_response(error.status, str(error)))
@@ -119,11 +119,12 @@ def _os_error(error: OSError) -> tuple[str | Response, int]:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return _unexpected(error)
     where = f"{request.method} {request.path}"
-    _log_once_a_minute(str(error), f"{where}: {error.strerror} (data folder or temporary folder)")
+    log_once_a_minute(str(error), f"{where}: {error.strerror} (data folder or temporary folder)")
     return error_response(507)
 
 
-def _log_once_a_minute(cause: str, line: str) -> None:
+def log_once_a_minute(cause: str, line: str) -> None:
+    """Log an error that many requests meet; ``cause`` is what makes two of them the same one."""
     limits: LogLimits = current_app.extensions[_LOG_LIMITS]
     if (suffix := limits.suffix(cause)) is not None:
         logger.error("%s%s", line, suffix)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from flask import Blueprint, Flask, Response, jsonify
@@ -11,12 +10,12 @@ from catloader.errors import CatLoaderError
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
 from catloader.web.context import services
+from catloader.web.errors import log_once_a_minute
 from catloader.web.forms import without_token
 from catloader.web.sessions import without_login
 from catloader.wiring import Services
 from checker.http import wake_up_blueprint
 
-logger = logging.getLogger(__name__)
 blueprint = Blueprint("health", __name__)
 
 
@@ -64,6 +63,6 @@ def _responds(query: Callable[[], object]) -> bool:
     try:
         query()
     except CatLoaderError as error:
-        logger.error("not ready: %s", error)
+        log_once_a_minute(str(error), f"not ready: {error}")
         return False
     return True

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import psutil
@@ -40,6 +40,16 @@ def _answer(connection: socket.socket) -> bytes:
     while data := connection.recv(65536):
         parts.append(data)
     return b"".join(parts)
+
+
+def _answer_while_dripping(connection: socket.socket) -> bytes:
+    """Send a byte every half second, soon enough each, until there is an answer."""
+    connection.settimeout(0.5)
+    for _ in range(20):
+        connection.sendall(b"X")
+        with suppress(TimeoutError):
+            return connection.recv(65536)
+    raise AssertionError("no answer within 10 s")
 
 
 def _head(site: Serving, path: str, cookies: str = "", **headers: object) -> bytes:
@@ -155,7 +165,10 @@ def test_a_chunked_body_is_bounded(site: Serving) -> None:
     form = "application/x-www-form-urlencoded"
     with _connect(site) as connection:
         head = _head(site, "/login", Transfer_Encoding="chunked", Content_Type=form, Connection="close")
-        connection.sendall(head + 20 * chunk + b"0\r\n\r\n")
+        connection.sendall(head + 20 * chunk)
+        _wait_until_read(connection)
+        assert _temporary_files(site) == []
+        connection.sendall(b"0\r\n\r\n")
         assert _answer(connection).startswith(b"HTTP/1.1 413 ")
 
 
@@ -164,12 +177,11 @@ def test_slow_heads_and_silent_bodies_are_ended_with_one_line_in_the_log(site: S
         silent = [stack.enter_context(_connect(site)) for _ in range(3)]
         for connection in silent:
             connection.sendall(_head(site, "/login", Content_Length=100) + b"email=")
-        slow = stack.enter_context(_connect(site))
-        slow.sendall(b"GET / HTTP/1.1\r\n")
-        for _ in range(4):
-            time.sleep(0.5)  # each byte alone comes soon enough
-            slow.sendall(b"X")
-        for connection in (*silent, slow):
+        for begun in (b"GET / HTTP/1.1\r\n", _head(site, "/login", Content_Length=100)):
+            slow = stack.enter_context(_connect(site))
+            slow.sendall(begun)
+            assert b" 408 " in _answer_while_dripping(slow)
+        for connection in silent:
             assert b" 408 " in _answer(connection).partition(b"\r\n")[0]
     assert site.log.count("fell silent, or its request took too long") == 1
     assert "Traceback" not in site.log
