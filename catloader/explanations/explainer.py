@@ -1,25 +1,20 @@
 """Explanations: the places in a photo that spoke for the subject. Made on request, kept in the object store.
 
-Never part of a check, and never made in the site's own process: a child process loads torch, explains one
-photo and ends.
+Never part of a check, and never made in the site's own process: a child process loads torch and explains.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import secrets
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
-from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
+from catloader.errors import CannotExplain, ExplainerBusy, NotFound
 from catloader.explanations.fair_lock import FairLock
-from catloader.processes import start_child
+from catloader.explanations.warm_child import WarmChild
 from catloader.store.db.check_log import CheckLog, CheckRecord
 from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.explanations import Explanations
@@ -35,14 +30,15 @@ LIMIT_S = 45.0
 """For one photo. Lite0 takes 3 s, ResNet-152 twice that; proxies hang up after 60 s."""
 PATIENCE_S = 6.0
 """Twice ``ExplainerBusy.retry_after_s``, after which a rejected request is told to retry."""
-_ROOT = Path(__file__).resolve().parents[2]
+KEEP_S = 60.0
+"""Someone who looks at one explanation often looks at a second: it takes a second then, and not eight."""
 
 
 class Explainer:
     """Explains one photo at a time; no request waits for another one's photo. Thread-safe.
 
-    Unless the explanation is stored already, a call takes some seconds of its own thread and of one core and,
-    in the child process, about 700 MB (a third of it torch's files).
+    Unless the explanation is stored already, a call takes some seconds of its own thread and of one core, and
+    the memory of ``WarmChild``.
     """
 
     def __init__(
@@ -59,6 +55,7 @@ class Explainer:
         refuse_full_disk: Callable[[], None],
         limit_s: float = LIMIT_S,
         patience_s: float = PATIENCE_S,
+        keep_s: float = KEEP_S,
     ) -> None:
         """
         Args:
@@ -66,15 +63,14 @@ class Explainer:
             on_deletion_due: called when an object has become due for deletion.
             refuse_full_disk: raises StoreFull.
             patience_s: as ``FairLock``'s.
+            keep_s: life of the child process after its last photo.
         """
         self._check_log, self._explanations, self._objects = check_log, explanations, objects
         self._weights_dir, self._subject, self._profile_folders = weights_dir, subject, tuple(profile_folders)
         self._on_deletion_due, self._now, self._limit_s = on_deletion_due, now, limit_s
         self._refuse_full_disk = refuse_full_disk
         self._lock = FairLock(patience_s)
-        self._child_guard = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._closed = False
+        self._child = WarmChild(keep_s)
 
     @property
     def busy(self) -> bool:
@@ -102,19 +98,16 @@ class Explainer:
         if not self._lock.acquire(photo.owner_id):
             raise ExplainerBusy("Another photo is being explained just now. Please try again in a moment.")
         try:
-            jpeg = self._explain_in_child(
-                self._basis(record), self._objects.get(ObjectKind.PHOTO, photo.photo_key)
-            )
+            basis = self._basis(record).to_json()
+            data = self._objects.get(ObjectKind.PHOTO, photo.photo_key)
+            jpeg = self._child.ask(basis, data, self._limit_s)
         finally:
             self._lock.release()
         return self._store(photo.id, jpeg, digest, lost=stored)
 
     def close(self) -> None:
         """Kill the child process, if there is one; the call that waits for it gets ``ExplanationFailed``."""
-        with self._child_guard:
-            self._closed = True
-            if self._child is not None:
-                self._child.kill()
+        self._child.close()
 
     def _basis(self, record: CheckRecord) -> DecisionBasis:
         try:
@@ -137,39 +130,6 @@ class Explainer:
         if key_in_force is None:
             raise NotFound("This photo was deleted meanwhile.")
         return key_in_force
-
-    def _explain_in_child(self, basis: DecisionBasis, photo: bytes) -> bytes:
-        with self._start_child() as child:
-            try:
-                request = basis.to_json().encode() + b"\n" + photo
-                jpeg, errors = child.communicate(request, timeout=self._limit_s)
-            except subprocess.TimeoutExpired:
-                raise ExplanationFailed(f"Explaining a photo took more than {self._limit_s:g} s.") from None
-            finally:
-                child.kill()  # without effect on one that has ended
-                with self._child_guard:
-                    self._child = None
-        if child.returncode != 0:
-            logger.error(
-                "The explaining process ended with %d: %s", child.returncode, errors.decode(errors="replace")
-            )
-            raise ExplanationFailed("The explanation could not be made.")
-        return jpeg
-
-    def _start_child(self) -> subprocess.Popen[bytes]:
-        import_paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        with self._child_guard:
-            if self._closed:
-                raise ExplanationFailed("The site is stopping.")
-            self._child = start_child(
-                # -P: nothing may be imported from the folder in which the site was started.
-                [sys.executable, "-P", "-m", "catloader.explanations.child"],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(import_paths), "OMP_NUM_THREADS": "1"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            return self._child
 
 
 def _digest(record: CheckRecord) -> str:

@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,7 +24,7 @@ from PIL import Image
 from sqlalchemy import Engine, update
 
 from catloader.errors import ExplainerBusy, ExplanationFailed, StoreFull
-from catloader.explanations.explainer import LIMIT_S, PATIENCE_S, Explainer
+from catloader.explanations.explainer import KEEP_S, LIMIT_S, PATIENCE_S, Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.store.db.engine import utcnow
 from catloader.store.db.explanations import Explanations
@@ -82,6 +83,20 @@ def _judge(app: Flask, *, profile_id: str = "uncalibrated", **network: str) -> N
     check(app, Verdict.CAT, profile_id=profile_id, network=network)
 
 
+_made: list[Explainer] = []
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Each test sees only processes of its own."""
+    yield
+    while _made:
+        _made.pop().close()
+    for child in _children():  # of the site, whose explainer goes on
+        child.kill()
+        child.wait(10)
+
+
 def _row(app: Flask, photo: int) -> Row:
     row = services_of(app).photos.by_id(photo)
     assert row
@@ -89,11 +104,16 @@ def _row(app: Flask, photo: int) -> Row:
 
 
 def _explainer(
-    app: Flask, *, limit_s: float = LIMIT_S, patience_s: float = PATIENCE_S, min_free_bytes: int = 0
+    app: Flask,
+    *,
+    limit_s: float = LIMIT_S,
+    patience_s: float = PATIENCE_S,
+    keep_s: float = KEEP_S,
+    min_free_bytes: int = 0,
 ) -> Explainer:
     """Return an explainer like the site's, except for the given limits."""
     services = services_of(app)
-    return Explainer(
+    explainer = Explainer(
         services.check_log,
         Explanations(services.engine),
         services.objects,
@@ -107,7 +127,10 @@ def _explainer(
         ),
         limit_s=limit_s,
         patience_s=patience_s,
+        keep_s=keep_s,
     )
+    _made.append(explainer)
+    return explainer
 
 
 def _children() -> list[psutil.Process]:
@@ -333,11 +356,46 @@ def test_killed_child_is_an_error_and_the_next_request_works(
     assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
 
 
+def test_the_second_photo_finds_the_process_of_the_first_and_takes_two_seconds_at_most(
+    app: Flask, anna: Person, chelsea: bytes
+) -> None:
+    ids = [anna.upload_one(chelsea), anna.upload_one(chelsea)]
+    for _ in ids:
+        _judge(app, weights_sha256=_LITE0)
+    explainer = _explainer(app)
+    try:
+        explainer.explain(_row(app, ids[0]))
+        (first,) = _children()
+        started_s = time.monotonic()
+        explainer.explain(_row(app, ids[1]))
+        took_s = time.monotonic() - started_s
+        assert _children() == [first]
+    finally:
+        explainer.close()
+    assert took_s <= 2
+    assert not first.is_running()
+
+
+def test_the_process_ends_when_it_has_had_no_work_for_a_while(
+    app: Flask, anna: Person, chelsea: bytes
+) -> None:
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    explainer = _explainer(app, keep_s=0.2)
+    explainer.explain(_row(app, photo))
+    waiting, deadline_s = threading.Event(), time.monotonic() + 20
+    while _children() and time.monotonic() < deadline_s:
+        waiting.wait(0.05)
+    assert _children() == []
+    explainer.close()
+
+
 _PARENT = """
-import os, signal, sys
+import os, signal, socket, sys
 from catloader.processes import start_child
-command = [sys.executable, "-m", "catloader.explanations.child"]
-child = start_child(command, env=os.environ, stdin=0, stdout=1)
+ours, its = socket.socketpair()
+command = [sys.executable, "-m", "catloader.explanations.child", str(its.fileno())]
+child = start_child(command, env=os.environ, stdout=1, keep_open=[its.fileno()])
 print(child.pid, flush=True)
 signal.pause()
 """
@@ -351,10 +409,8 @@ def test_child_dies_with_a_killed_site() -> None:
         assert site.stdout
         child = psutil.Process(int(site.stdout.readline()))
         waiting = threading.Event()
-        while not any("_imaging" in library.path for library in child.memory_maps()):
-            waiting.wait(
-                0.01
-            )  # the imports are done; the child now waits for a photo on a pipe that stays open
+        while not any("libtorch" in library.path for library in child.memory_maps()):
+            waiting.wait(0.01)
         site.kill()
         assert select.select([site.stdout], [], [], 10)[0], "the child still holds its end of the pipe"
         assert site.stdout.read() == b""

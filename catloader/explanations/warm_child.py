@@ -1,0 +1,143 @@
+"""The caller's side of the explaining process: started when a photo is to be explained, and kept for a while.
+
+Loading torch takes seconds, so the next photo finds the process of the one before. It holds about 700 MB, a
+third of them torch's files, and so it ends when it has had no work for ``keep_s``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from catloader.errors import ExplanationFailed
+from catloader.processes import start_child
+from checker.isolation import frames
+
+logger = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class WarmChild:
+    """One process of ``catloader.explanations.child``. ``ask`` is for one caller at a time."""
+
+    def __init__(self, keep_s: float) -> None:
+        self._keep_s = keep_s
+        # The kernel kills a child together with the thread that started it: one thread for all of them.
+        self._thread: ThreadPoolExecutor | None = None
+        self._guard = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end: socket.socket | None = None
+        self._retirement: threading.Timer | None = None
+        self._closed = False
+
+    def ask(self, basis: str, photo: bytes, limit_s: float) -> bytes:
+        """Return the JPEG that explains a photo.
+
+        Args:
+            basis: ``DecisionBasis.to_json()``.
+            limit_s: for the photo, and for the start of the process where there is none.
+        Raises:
+            ExplanationFailed: the process made none, or not in time; it is gone then.
+        """
+        with self._guard:
+            self._refuse_if_closed()
+            self._thread = self._thread or ThreadPoolExecutor(1, "explain")
+            answer = self._thread.submit(self._ask, basis, photo, limit_s)
+        return answer.result()
+
+    def close(self) -> None:
+        """Kill the process, if there is one; a call of ``ask`` that waits for it fails."""
+        with self._guard:
+            self._closed = True
+            self._cancel_retirement()
+            if self._thread is not None:
+                self._thread.shutdown(wait=False)
+        self._end_process()
+
+    def _ask(self, basis: str, photo: bytes, limit_s: float) -> bytes:
+        deadline_s = time.monotonic() + limit_s
+        try:
+            end = self._running()
+            end.settimeout(limit_s)
+            frames.send(end, {"basis": basis}, [photo])
+            reply, parts = frames.receive(end, deadline_s)
+        except TimeoutError:
+            self._end_process()
+            raise ExplanationFailed(f"Explaining a photo took more than {limit_s:g} s.") from None
+        except OSError as error:  # frames.Closed is one
+            logger.error("The explaining process ended: %s", self._end_process() or error)
+            raise ExplanationFailed("The explanation could not be made.") from None
+        self._retire_later()
+        if len(parts) != 1:
+            logger.error("A photo could not be explained: %s", reply.get("error"))
+            raise ExplanationFailed("The explanation could not be made.")
+        return parts[0]
+
+    def _running(self) -> socket.socket:
+        """Return the connection to the process; start one where there is none."""
+        with self._guard:
+            self._refuse_if_closed()
+            self._cancel_retirement()
+            if self._end is None or self._process is None or self._process.poll() is not None:
+                self._start()
+            assert self._end is not None
+            return self._end
+
+    def _start(self) -> None:
+        import_paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._end, for_child = frames.pair()
+        with for_child:
+            self._process = start_child(
+                # -P: nothing may be imported from the folder in which the site was started.
+                [sys.executable, "-P", "-m", "catloader.explanations.child", str(for_child.fileno())],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(import_paths), "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                keep_open=[for_child.fileno()],
+            )
+
+    def _end_process(self) -> str:
+        """End the process, if there is one; return what it said last."""
+        with self._guard:
+            process, self._process = self._process, None
+            end, self._end = self._end, None
+        said = ""
+        if process is not None:
+            process.kill()
+            with process:
+                assert process.stderr is not None
+                said = process.stderr.read().decode(errors="replace")[-2000:].strip()
+        if end is not None:
+            end.close()
+        return said
+
+    def _retire_later(self) -> None:
+        with self._guard:
+            if self._closed or self._thread is None:
+                return
+            self._retirement = threading.Timer(self._keep_s, self._retire)
+            self._retirement.daemon = True
+            self._retirement.start()
+
+    def _retire(self) -> None:
+        """End the process between two photos (the target of a timer)."""
+        with self._guard:
+            if self._thread is not None and self._retirement is threading.current_thread():
+                self._thread.submit(self._end_process)
+
+    def _cancel_retirement(self) -> None:
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ExplanationFailed("The site is stopping.")
