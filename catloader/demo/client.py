@@ -52,10 +52,10 @@ class Visitor:
         """Return the state of the site's checker, as ``/readyz`` tells it."""
         return dict(self._http.get(self._url + "/readyz", timeout=10).json()["checker"])
 
-    def register(self) -> None:
+    def register(self, email: str = "demo@example.org") -> None:
         """Create an account with a random password, and stay logged in."""
         form = self.form("/register")
-        form |= {"email": "demo@example.org", "password": secrets.token_urlsafe(16)}
+        form |= {"email": email, "password": secrets.token_urlsafe(16)}
         self._post("/register", data=form)
 
     def upload(self, name: str, data: bytes, form: dict[str, str] | None = None) -> int:

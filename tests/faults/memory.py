@@ -1,0 +1,161 @@
+"""Memory of a site while 24-megapixel photos are uploaded eight at a time, format by format.
+
+    python -m tests.faults.memory [FORMAT ...]
+
+Starts a site of its own that checks nothing, and adds up the shares (PSS) of the supervisor, the web process,
+the fork server and its children. Shows the idle, the highest and the last value of each format.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import psutil
+from PIL import Image
+
+from catloader.demo.client import Visitor, free_port
+from catloader.errors import CatLoaderError
+
+_SIZE_PX = (6000, 4000)
+_TOGETHER = 8
+_SETTLE_S = 5.0
+FORMATS = ("JPEG", "PROGRESSIVE", "PNG", "RGBA", "HEIC", "AVIF", "WEBP", "TIFF")
+
+
+def photo(format: str) -> bytes:
+    """Encode 24 megapixels with some detail, below the 25 MB that a site takes."""
+    coarse = np.random.default_rng(1).integers(0, 256, (_SIZE_PX[1] // 40, _SIZE_PX[0] // 40, 3), np.uint8)
+    image = Image.fromarray(coarse).resize(_SIZE_PX, Image.Resampling.NEAREST)
+    out = io.BytesIO()
+    match format:
+        case "HEIC":
+            pillow_heif.from_pillow(image).save(out, quality=50)
+        case "RGBA":
+            image.putalpha(128)
+            image.save(out, "PNG", compress_level=1)
+        case "PROGRESSIVE":
+            image.save(out, "JPEG", progressive=True)
+        case "AVIF":
+            image.save(out, "AVIF", speed=10)
+        case "TIFF":
+            image.save(out, "TIFF", compression="tiff_deflate")
+        case _:
+            image.save(out, format)
+    return out.getvalue()
+
+
+class Meter:
+    """The memory of a process and of those below it, looked at all the time."""
+
+    def __init__(self, pid: int) -> None:
+        self._site = psutil.Process(pid)
+        self.highest_bytes = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def now_bytes(self) -> int:
+        """Add up what belongs to the site, less the object store."""
+        total = 0
+        for process in [self._site, *self._site.children(recursive=True)]:
+            try:
+                if process.name() != "weed":
+                    total += _pss_bytes(process.pid)
+            except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+                continue
+        return total
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.02):
+            self.highest_bytes = max(self.highest_bytes, self.now_bytes())
+
+
+def _pss_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+@contextmanager
+def site() -> Iterator[tuple[int, str]]:
+    """Run a site; yield its process number and its address."""
+    with tempfile.TemporaryDirectory(prefix="memory-") as folder:
+        port = free_port()
+        environ = {
+            **os.environ,
+            "CATLOADER_DATA_DIR": folder,
+            "CATLOADER_PORT": str(port),
+            "CATCHECK_DISPATCH": "off",
+            "DATABASE_URL": "",
+            "CATLOADER_REGISTER_RATE": "1000 per minute",
+        }
+        with subprocess.Popen(
+            [sys.executable, "-m", "catloader", "serve"], env=environ, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                yield process.pid, f"http://127.0.0.1:{port}"
+            finally:
+                process.terminate()
+                process.wait(20)
+
+
+def upload(visitor: Visitor, data: bytes) -> int:
+    """Upload until there is a place; return the number of refusals."""
+    for refusals in range(1000):
+        try:
+            visitor.upload("photo", data)
+        except CatLoaderError as error:
+            if "HTTP 503" not in str(error):
+                raise
+            time.sleep(0.2)
+        else:
+            return refusals
+    raise AssertionError("never a place")
+
+
+def main() -> int:
+    formats = [name.upper() for name in sys.argv[1:]] or list(FORMATS)
+    with site() as (pid, url), ThreadPoolExecutor(_TOGETHER) as threads:
+        visitors = [Visitor(url) for _ in range(_TOGETHER)]
+        for number, visitor in enumerate(visitors):
+            visitor.wait_until_ready()
+            visitor.register(f"visitor{number}@example.org")
+        upload(visitors[0], photo("JPEG"))
+        time.sleep(_SETTLE_S)
+        for name in formats:
+            data = photo(name)
+            meter = Meter(pid)
+            idle_bytes, began_s = meter.now_bytes(), time.monotonic()
+            refusals = sum(threads.map(upload, visitors, [data] * _TOGETHER))
+            seconds = time.monotonic() - began_s
+            time.sleep(_SETTLE_S)
+            last_bytes = meter.now_bytes()
+            meter.close()
+            sys.stdout.write(
+                f"{name:11} {len(data) / 2**20:5.1f} MB  idle {idle_bytes / 2**20:4.0f}  "
+                f"highest {meter.highest_bytes / 2**20:5.0f}  after {last_bytes / 2**20:4.0f} MB  "
+                f"{seconds:5.1f} s, {refusals} refused and tried again\n"
+            )
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

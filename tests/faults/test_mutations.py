@@ -1,0 +1,14 @@
+"""A sample of the mutations in ``make test``; all of them by ``python -m tests.faults.mutations``."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.mutations import answers
+
+
+@pytest.mark.timeout(280)
+def test_every_mutant_gets_a_plain_answer_in_time() -> None:
+    kinds = {answer.kind for answer in answers(300, seed=1)}
+    assert "stored" in kinds
+    assert "BrokenImage" in kinds
