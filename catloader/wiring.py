@@ -200,7 +200,7 @@ def _checker_service(
         lambda: models_in_force(settings),
         lambda: load_subject(settings.subject),
         runtime_request(settings),
-        worth_fetching=lambda: better_model(settings) if fetch else None,
+        better=lambda: better_model(settings) if fetch else None,
     )
     return CheckerService(
         queue,

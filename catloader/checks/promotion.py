@@ -13,7 +13,7 @@ from catloader.checks.runtime_request import runtime_request
 from catloader.errors import StartupError
 from catloader.settings import Settings
 from checker.decision.subject import load_subject
-from checker.runtimes.auto import AUTO, candidates, worth_fetching
+from checker.runtimes.auto import AUTO, Better, better, candidates
 from models.catalogue import Entry, resolve
 from models.errors import ModelsError, WeightsMissing
 
@@ -57,11 +57,11 @@ def resolve_model(settings: Settings) -> tuple[Entry, Path]:
     return models_in_force(settings)[0]
 
 
-def better_model(settings: Settings) -> Entry | None:
-    """Return the model that ``auto`` would take if its weights were fetched, where that may be done."""
+def better_model(settings: Settings) -> Better | None:
+    """Return the model that ``auto`` would take if what it needs were here, where that may be fetched."""
     if settings.fetch == "off" or model_in_force(settings) != AUTO:
         return None
-    return worth_fetching(load_subject(settings.subject), runtime_request(settings))
+    return better(load_subject(settings.subject), runtime_request(settings))
 
 
 def models_in_force(settings: Settings) -> list[tuple[Entry, Path]]:

@@ -1,15 +1,17 @@
-"""``auto``: the models that may check here, the preferred ones first, and the one that is worth fetching."""
+"""``auto``: the models that may check here, the preferred ones first, and the one that is worth getting."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from checker.decision.profile import Profile, load_profile
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.runtimes.background import can_optimise
+from checker.runtimes.processor import cpu_flags, multiplies_bf16
 from checker.runtimes.select import require_rates
 from checker.runtimes.variants import RuntimeRequest
 from models import openvino_ir
@@ -20,8 +22,21 @@ AUTO = "auto"
 """In place of a model's name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Better:
+    """A model before all measured ones on disk, and what is missing until it may check."""
+
+    entry: Entry
+    fetch: bool
+    """Its weights are missing."""
+    optimise: str | None
+    """Precision of the OpenVINO variant to be made; None: none needs to be."""
+
+
 def candidates(subject: Subject, request: RuntimeRequest) -> list[tuple[Entry, Path]]:
-    """Return the models on disk whose measured rates keep those of the request; else the first one on disk.
+    """Return the models with a variant on disk whose measured rates keep those of the request, best first.
+
+    Where there is none, the first model on disk.
 
     Raises:
         ModelsError: no weights are on disk.
@@ -29,23 +44,28 @@ def candidates(subject: Subject, request: RuntimeRequest) -> list[tuple[Entry, P
     """
     on_disk = automatic_on_disk(request.weights_dir)
     profiles = list(_fitting_profiles(subject, request))
-    measured = [pair for pair in on_disk if any(_can_run(p, pair[0], request) for p in profiles)]
+    measured = [pair for pair in on_disk if any(_is_there(p, pair[0], request) for p in profiles)]
     return measured or on_disk[:1]
 
 
-def worth_fetching(subject: Subject, request: RuntimeRequest) -> Entry | None:
-    """Return the model before all measured ones on disk, if it was measured and its weights can be fetched.
+def better(subject: Subject, request: RuntimeRequest) -> Better | None:
+    """Return the model that would be the first candidate, if what is missing can be had on this machine.
 
     Raises as ``candidates`` does.
     """
-    measured = {profile.model for profile in _fitting_profiles(subject, request)}
+    profiles = list(_fitting_profiles(subject, request))
     for entry in automatic():
-        if entry.name not in measured:
-            continue
-        if weights_path(entry, request.weights_dir) is not None:
+        measured = [profile for profile in profiles if profile.model == entry.name]
+        missing = weights_path(entry, request.weights_dir) is None
+        if not missing and any(_is_there(profile, entry, request) for profile in measured):
             return None
-        if entry.package is None:
-            return entry
+        if missing and entry.package is not None:
+            continue
+        if any(_runs_in_torch(profile) for profile in measured):
+            return Better(entry, fetch=missing, optimise=None)
+        makeable = [profile.key.precision for profile in measured if _can_be_made(profile)]
+        if makeable:
+            return Better(entry, fetch=missing, optimise="bf16" if "bf16" in makeable else makeable[0])
     return None
 
 
@@ -68,14 +88,29 @@ def _keeps_rates(profile: Profile, request: RuntimeRequest) -> bool:
     return True
 
 
-def _can_run(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
-    """Return whether the variant is on disk or can be made; its weights are not verified yet."""
+def _is_there(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
+    """Return whether the profile's variant of the entry is on disk; its weights are not verified yet."""
     if profile.model != entry.name:
         return False
     if profile.key.runtime == "torch":
-        return importlib.util.find_spec("torch") is not None
+        return _runs_in_torch(profile)
     try:
-        made = openvino_ir.manifests(entry, request.weights_dir, profile.key.precision)
+        return bool(openvino_ir.manifests(entry, request.weights_dir, profile.key.precision))
     except ModelsError:
         return False
-    return bool(made) or (profile.key.precision != "int8" and can_optimise())
+
+
+def _runs_in_torch(profile: Profile) -> bool:
+    has_torch = importlib.util.find_spec("torch") is not None
+    return profile.key.runtime == "torch" and has_torch and _is_multiplied(profile.key.precision)
+
+
+def _can_be_made(profile: Profile) -> bool:
+    key = profile.key
+    needs_photos = key.precision == "int8"
+    return key.runtime == "openvino" and not needs_photos and can_optimise() and _is_multiplied(key.precision)
+
+
+def _is_multiplied(precision: str) -> bool:
+    """Return whether the processor does the precision's products itself."""
+    return precision != "bf16" or multiplies_bf16(cpu_flags())

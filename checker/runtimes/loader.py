@@ -10,6 +10,7 @@ from pathlib import Path
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
+from checker.runtimes.auto import Better
 from checker.runtimes.background import BackgroundTask
 from checker.runtimes.select import Choice, choose
 from checker.runtimes.variants import RuntimeRequest
@@ -27,17 +28,17 @@ class ModelLoader:
         subject: Callable[[], Subject],
         request: RuntimeRequest,
         *,
-        worth_fetching: Callable[[], Entry | None] = lambda: None,
+        better: Callable[[], Better | None] = lambda: None,
     ) -> None:
         """
         Args:
             candidates: models with their weights, the preferred one first: where none of its variants may
                 check, the next model does. At least one.
             candidates, subject: called at each load; what they raise is raised there.
-            worth_fetching: a model that would be the first candidate if its weights were on disk.
+            better: the model that would be the first candidate if what it needs were on disk.
         """
         self._candidates, self._subject, self._request = candidates, subject, request
-        self._worth_fetching = worth_fetching
+        self._better_model = better
         self._choice: Choice | None = None
         self._tried: set[str] = set()
         self._why_not_faster = ""
@@ -95,17 +96,24 @@ class ModelLoader:
         return self._load_another(before) if reason == "" else None
 
     def _better(self) -> LoadedModel | None:
-        before, entry = self._choice, self._worth_fetching()
-        if before is None or entry is None:
+        before, better = self._choice, self._better_model()
+        if before is None or better is None:
             return None
-        name, megabytes = before.classifier.model_info.model, entry.bytes / 1e6
-        if entry.name not in self._tried:
-            logger.info("fetching %s (%.0f MB); meanwhile %s checks", entry.name, megabytes, name)
-        reason = self._run(entry.name, lambda: BackgroundTask.fetch(entry.name, self._request.weights_dir))
-        if reason:
-            logger.info("%s goes on checking: %s", name, reason)  # every start without internet says so
-        elif reason == "":
-            logger.info("fetched %s: %s (%s)", entry.name, entry.source, entry.licence)
+        entry = better.entry
+        name, folder = before.classifier.model_info.model, self._request.weights_dir
+        if better.fetch:
+            if entry.name not in self._tried:
+                logger.info("fetching %s (%.0f MB); meanwhile %s checks", entry.name, entry.bytes / 1e6, name)
+            reason = self._run(entry.name, lambda: BackgroundTask.fetch(entry.name, folder))
+            if reason == "":
+                logger.info("fetched %s: %s (%s)", entry.name, entry.source, entry.licence)
+        else:
+            reason = ""
+        if reason == "" and (precision := better.optimise) is not None:
+            made = f"{entry.name} OpenVINO {precision}"
+            reason = self._run(made, lambda: BackgroundTask.optimise(entry.name, precision, folder))
+        if reason:  # every start without internet says so
+            logger.info("%s goes on checking: %s", name, reason)
         return self._load_another(before) if reason == "" else None
 
     def _load_another(self, before: Choice) -> LoadedModel | None:

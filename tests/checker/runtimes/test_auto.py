@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from checker.decision.subject import load_subject
-from checker.runtimes.auto import candidates, worth_fetching
+from checker.runtimes.auto import Better, better, candidates
 from checker.runtimes.variants import RuntimeRequest
 from models.catalogue import entry_named
 from models.errors import WeightsMissing
@@ -61,27 +61,35 @@ def test_without_weights_the_message_says_what_to_do(
 
 
 def test_the_missing_model_that_would_come_first_is_worth_fetching(measured: RuntimeRequest) -> None:
-    assert worth_fetching(HOUSE_CAT, measured) == RESNET
-    assert worth_fetching(load_subject("dog"), measured) is None
-    assert worth_fetching(HOUSE_CAT, replace(measured, max_fpr=0.001)) is None
-    assert worth_fetching(HOUSE_CAT, replace(measured, runtime="openvino")) is None
+    wanted = Better(RESNET, fetch=True, optimise=None)
+    assert better(HOUSE_CAT, measured) == wanted
+    assert better(load_subject("dog"), measured) is None
+    assert better(HOUSE_CAT, replace(measured, max_fpr=0.001)) is None
+    assert better(HOUSE_CAT, replace(measured, runtime="openvino")) is None
     (measured.weights_dir / RESNET.file).touch()
-    assert worth_fetching(HOUSE_CAT, measured) is None
+    assert better(HOUSE_CAT, measured) is None
 
 
 def test_nothing_is_worth_fetching_where_only_the_model_on_disk_is_measured(request_: RuntimeRequest) -> None:
     write_profile(request_, "torch", "fp32")
-    assert worth_fetching(HOUSE_CAT, request_) is None
+    assert better(HOUSE_CAT, request_) is None
 
 
-def test_an_openvino_profile_needs_its_files_or_the_packages_that_make_them(
+def test_a_variant_that_can_be_made_is_worth_making_and_no_candidate_before(
     measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder,) = measured.profile_folders
-    (measured.weights_dir / RESNET.file).touch()
     profile = json.loads((folder / "resnet.json").read_text())
-    for precision, expected in (("fp32", [RESNET.name, ENTRY.name]), ("int8", [ENTRY.name])):
+    for precision, expected in (("fp32", "fp32"), ("int8", None)):
         profile["key"] |= {"runtime": "openvino", "precision": precision}
         profile["fp32_recall"] = {str(point["target"]): 0.98 for point in profile["cat"]}
         (folder / "resnet.json").write_text(json.dumps(profile))
-        assert names(measured) == expected
+        found = better(HOUSE_CAT, measured)
+        assert found == (Better(RESNET, fetch=True, optimise=expected) if expected else None)
+    profile["key"]["precision"] = "fp32"
+    (folder / "resnet.json").write_text(json.dumps(profile))
+    (measured.weights_dir / RESNET.file).touch()
+    assert better(HOUSE_CAT, measured) == Better(RESNET, fetch=False, optimise="fp32")
+    assert names(measured) == [ENTRY.name]
+    monkeypatch.setattr("checker.runtimes.auto.can_optimise", lambda: False)
+    assert better(HOUSE_CAT, measured) is None

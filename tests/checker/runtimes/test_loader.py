@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from checker.decision.subject import load_subject
+from checker.runtimes.auto import Better
 from checker.runtimes.background import BackgroundTask
 from checker.runtimes.loader import ModelLoader
 from checker.runtimes.variants import RuntimeRequest
@@ -153,7 +154,7 @@ def test_a_model_that_cannot_be_fetched_leaves_the_one_that_checks(
         lambda: [(ENTRY, openvino_variants.weights())],
         lambda: load_subject("house_cat"),
         request_,
-        worth_fetching=lambda: entry_named("resnet50_v1"),
+        better=lambda: Better(entry_named("resnet50_v1"), fetch=True, optimise=None),
     )
     loader.load()
     with caplog.at_level(logging.INFO, "checker.runtimes.loader"):
