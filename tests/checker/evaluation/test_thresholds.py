@@ -64,6 +64,31 @@ def test_the_target_holds_for_the_worst_kind_and_not_for_the_mixture() -> None:
         assert float((logits[dogs] >= alike.cat[target]).mean()) > target
 
 
+def test_a_kind_with_few_photos_has_a_say_where_they_are_enough() -> None:
+    examples = made_up(2000, seed=13)
+    logits = examples.odds.mean(axis=(1, 2))
+    others = np.flatnonzero(~examples.positive)
+    kinds = np.full(2000, "dog", dtype=examples.kinds.dtype)
+    kinds[others[:120]] = "bird"
+    logits[others[:120]] += 4
+    few = dataclasses.replace(examples, kinds=kinds)
+    with_say, without = (choose_thresholds(few, logits, share=share).cat[0.01] for share in (1.0, 0.8))
+    assert with_say > without
+
+
+def test_a_looser_target_never_has_a_higher_threshold() -> None:
+    """Photos of a few birds look like the subject; they have a say at 1 %, and not at 0.5 %."""
+    examples = made_up(2000, seed=13)
+    logits = examples.odds.mean(axis=(1, 2))
+    others = np.flatnonzero(~examples.positive)
+    kinds = np.full(2000, "dog", dtype=examples.kinds.dtype)
+    kinds[others[:120]] = "bird"
+    logits[others[:120]] += 4
+    cat = choose_thresholds(dataclasses.replace(examples, kinds=kinds), logits).cat
+    thresholds = [cat[target] for target in sorted(cat)]
+    assert thresholds == sorted(thresholds, reverse=True)
+
+
 def test_soft_pictures_and_small_subjects_have_thresholds_of_their_own() -> None:
     examples = made_up(2000, seed=12)
     logits = examples.odds.mean(axis=(1, 2))
