@@ -168,7 +168,7 @@ def test_unavailable_store_refuses_every_file_after_one_attempt(
     with caplog.at_level(logging.CRITICAL, "catloader.intake.upload"):
         outcomes = away.upload(("a.png", photo()), ("b.png", photo()))
     sentence = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
-    assert outcomes == [Refused("a.png", sentence, 503), Refused("b.png", sentence, 503)]
+    assert outcomes == [Refused("a.png", sentence, 503, 5), Refused("b.png", sentence, 503, 5)]
     assert away.photos.of_owner(away.owner_id, None, 10) == []
     assert away.reserved() == 2  # of the first file: perhaps one of its puts did arrive
     assert away.dispatcher.wakes == []
