@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -31,6 +32,7 @@ def start_child(
     command: Sequence[str],
     *,
     env: Mapping[str, str],
+    folder: Path | None = None,
     stdin: _Stream = subprocess.DEVNULL,
     stdout: _Stream,
     stderr: _Stream = subprocess.STDOUT,
@@ -44,6 +46,7 @@ def start_child(
     Args:
         command: the first item is the path of the program; ``PATH`` is not searched.
         env: the child's whole environment.
+        folder: the child's working directory; None: this process's.
         keep_open: file descriptors that the child inherits.
     """
     return subprocess.Popen(
@@ -52,6 +55,7 @@ def start_child(
         stdout=stdout,
         stderr=stderr,
         env=dict(env),
+        cwd=folder,
         start_new_session=True,
         pass_fds=keep_open,
     )

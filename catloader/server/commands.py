@@ -18,7 +18,11 @@ from flask import Flask
 from catloader import create_app
 from catloader.errors import SettingError
 from catloader.server.announce import announcement, say
-from catloader.server.data_dir import exclusive_data_dir, prepare_data_dir
+from catloader.server.data_dir import (
+    exclusive_data_dir,
+    prepare_data_dir,
+    refuse_missing_temporary_folder,
+)
 from catloader.server.database import migrate_database
 from catloader.server.gunicorn import Server
 from catloader.server.listener import listening
@@ -45,6 +49,7 @@ def serve(settings: Settings) -> int:
     """
     _log_to_stderr()
     prepare_data_dir(settings)
+    refuse_missing_temporary_folder()
     announce = announcement(settings, "Ready for uploads at {url}", checks_here=settings.checks_here)
     refuse_unreachable_links(settings)
     with exclusive_data_dir(settings), _listening(settings, settings.port, "CATLOADER_PORT") as listener:
@@ -87,6 +92,7 @@ def serve_checker(settings: Settings) -> int:
     """Run the stand-alone Cat Checker, which ``CATCHECK_DISPATCH=external`` wakes; return the exit code."""
     _log_to_stderr()
     prepare_data_dir(settings)
+    refuse_missing_temporary_folder()
     announce = announcement(settings, "Listening for wake-ups at {url}", checks_here=True)
     with (
         _listening(settings, settings.checker_port, "CATCHECKER_PORT") as listener,
@@ -131,6 +137,7 @@ def work(settings: Settings) -> None:
     """Check photos as they come, in a process of its own, until SIGINT or SIGTERM."""
     _log_to_stderr()
     prepare_data_dir(settings)
+    refuse_missing_temporary_folder()
     announce = announcement(settings, "Waiting for photos", checks_here=True)
     try:
         with wait_for_site_object_store(settings) as with_s3:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from catloader.errors import StartupError
 from catloader.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 _RELEASE_S = 1.5
@@ -73,11 +77,45 @@ def try_lock(settings: Settings, stack: contextlib.ExitStack, mode: int = fcntl.
     except BlockingIOError:
         file.close()
         return False
+    except OSError as error:
+        file.close()
+        _refuse_without_locks(settings, error)
+        return True
     stack.enter_context(file)
     if mode == fcntl.LOCK_EX:
         # Left by a site that was killed: nothing may read it while this one starts its store.
         store_note(settings).unlink(missing_ok=True)
     return True
+
+
+def _refuse_without_locks(settings: Settings, error: OSError) -> None:
+    """Refuse a file system without locks where two sites would write to the same files.
+
+    Raises:
+        StartupError: database or object store lie in the folder.
+    """
+    sentence = f"The file system of the data folder {settings.data_dir} has no file locks ({error.strerror})"
+    if settings.embedded_s3 or isinstance(settings.database, Path):
+        raise StartupError(
+            f"{sentence}; set CATLOADER_DATA_DIR to a folder on a local disk, or use PostgreSQL and an S3 "
+            "server of your own."
+        ) from error
+    logger.warning("%s, so a second site on it would not be noticed.", sentence)
+
+
+def refuse_missing_temporary_folder() -> None:
+    """Look for a folder in which uploads can wait; log where it is not the one that is set.
+
+    Raises:
+        StartupError: there is none.
+    """
+    try:
+        chosen = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise StartupError("No temporary folder can be written to; set TMPDIR to one that can.") from error
+    wanted = os.environ.get("TMPDIR", "")
+    if wanted and not Path(wanted).is_dir():
+        logger.warning("TMPDIR is %r, which is no folder; %s is used.", wanted, chosen)
 
 
 def store_note(settings: Settings) -> Path:

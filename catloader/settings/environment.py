@@ -88,7 +88,7 @@ def _refusal(error: ValidationError) -> SettingError:
     """Put pydantic's first complaint into one sentence of our own."""
     complaint = error.errors(include_url=False)[0]
     variable = next(one for one in variables() if one.field == complaint["loc"][0])
-    shown = "(hidden)" if variable.secret else repr(complaint["input"])
+    shown = "(hidden)" if variable.secret else re.sub("//.*@", "//(hidden)@", repr(complaint["input"]))
     own = complaint["type"] == "value_error"  # raised in kinds.py
     takes = complaint["ctx"]["error"] if own else f"it takes {variable.accepts}"
     return SettingError(f"{variable.name} is {shown}; {takes}.")

@@ -5,23 +5,51 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from pathlib import Path
+
+_WRITING_S = 2.0
+_POLL_S = 0.01
 
 
 def kept_secret(path: Path, make: str = "") -> str:
     """Read the secret in ``path``; write it there first (mode 600) when there is none.
 
     Processes that start together agree on one secret: the file appears whole under its name, or not at all.
+    Where there are no hard links (some network and memory cards' file systems), it may be empty for a moment.
 
     Args:
         make: the secret to write; empty: a random one of 48 bytes.
     """
-    if not path.exists():
+    deadline_s = time.monotonic() + _WRITING_S
+    while not (secret := _read(path)):
+        if time.monotonic() > deadline_s:
+            path.unlink(missing_ok=True)  # its writer was killed
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w") as file:
             file.write(make or secrets.token_urlsafe(48))
         with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text().strip()
+            _publish(draft, path)
+        draft.unlink(missing_ok=True)
+        if path.exists() and not path.stat().st_size:
+            time.sleep(_POLL_S)
+    return secret
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _publish(draft: Path, path: Path) -> None:
+    """Give the draft its name. Raises FileExistsError if another process was first."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # only one process can
+        draft.replace(path)

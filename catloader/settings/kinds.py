@@ -22,6 +22,23 @@ def _http_address(text: str) -> str:
         good = False
     if text and not good:
         raise ValueError("it takes an address such as http://127.0.0.1:9000 or https://host")
+    if "@" in parts.netloc:  # logs and messages show addresses
+        raise ValueError("it takes an address without user name and password")
+    if parts.query or parts.fragment:
+        raise ValueError("it takes an address without ? and #")
+    return text
+
+
+def _region(text: str) -> str:
+    # The rule of boto3, which would end with a traceback.
+    if not re.fullmatch(r"(?!-)(?!\d+$)[A-Za-z0-9-]{1,63}(?<!-)", text):
+        raise ValueError("it takes a name such as us-east-1")
+    return text
+
+
+def _bucket(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", text):
+        raise ValueError("it takes a name such as my-photos, 3 to 63 of a-z, 0-9, - and .")
     return text
 
 
@@ -29,7 +46,7 @@ def _database_address(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     if url.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
         return SecretStr(_postgresql_address(url))
-    if url and not url.startswith("sqlite:"):
+    if url and not re.match(r"sqlite(\+pysqlite)?:///.", url):
         raise ValueError("it takes postgresql://user:password@host/name or sqlite:///file")
     return secret
 
@@ -82,6 +99,8 @@ def split(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
+BucketName = Annotated[str, AfterValidator(_bucket)]
+RegionName = Annotated[str, AfterValidator(_region)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]

@@ -15,7 +15,15 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from catloader.errors import SettingError
-from catloader.settings.kinds import AttemptRate, DatabaseAddress, HostNames, HttpAddress, WebhookSecret
+from catloader.settings.kinds import (
+    AttemptRate,
+    BucketName,
+    DatabaseAddress,
+    HostNames,
+    HttpAddress,
+    RegionName,
+    WebhookSecret,
+)
 from checker.cores import available_cores
 from checker.isolation.limits import DEFAULT_LIMITS
 from checker.pixels.sizes import DEFAULT_SIZES
@@ -85,13 +93,13 @@ class Settings(BaseSettings):
     decode_wall_s: float = _setting("CATLOADER_DECODE_WALL_S", DEFAULT_LIMITS.wall_s, "Uploads", "Time for the same, on a machine with other work too.", ge=0.1, le=600)
     decode_memory_bytes: int = _setting("CATLOADER_DECODE_MEMORY_BYTES", DEFAULT_LIMITS.memory_bytes, "Uploads", "Memory for the same; the largest photos need about `max_pixels x 19`.", ge=2**26)
 
-    database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`.")
+    database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`; or leave the password out and set `PGPASSWORD`, which takes any password as it is.")
     s3_endpoint_url: HttpAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
     s3_access_key_id: SecretStr = _setting("AWS_ACCESS_KEY_ID", _NO_SECRET, "Storage", "Key of that server; the embedded one makes its own.")
     s3_secret_access_key: SecretStr = _setting("AWS_SECRET_ACCESS_KEY", _NO_SECRET, "Storage", "Secret of that key.")
-    s3_region: str = _setting("AWS_REGION", "us-east-1", "Storage", "Region of that server.")
-    s3_photos_bucket: str = _setting("CATLOADER_PHOTOS_BUCKET", "catloader-photos", "Storage", "Private bucket of the photos; made when missing.")
-    s3_thumbnails_bucket: str = _setting("CATLOADER_THUMBNAILS_BUCKET", "catloader-thumbnails", "Storage", "Private bucket of the thumbnails; made when missing.")
+    s3_region: RegionName = _setting("AWS_REGION", "us-east-1", "Storage", "Region of that server.")
+    s3_photos_bucket: BucketName = _setting("CATLOADER_PHOTOS_BUCKET", "catloader-photos", "Storage", "Private bucket of the photos; made when missing.")
+    s3_thumbnails_bucket: BucketName = _setting("CATLOADER_THUMBNAILS_BUCKET", "catloader-thumbnails", "Storage", "Private bucket of the thumbnails; made when missing.")
     delivery: Delivery = _setting("CATLOADER_DELIVERY", "app", "Storage", "`app`: the site reads photos from S3 and sends them. `url`: it redirects the browser to a signed, short-lived S3 URL, so the browser must reach the S3 server.")
     url_ttl_s: int = _setting("CATLOADER_URL_TTL_S", 300, "Storage", "Life of a signed S3 URL.", ge=10, le=86400)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from catloader.errors import SettingError
 from catloader.settings import Settings, kept_secret, variables
+from tests.support import refusing
 
 SECRETS = [variable.name for variable in variables() if variable.secret]
 
@@ -91,6 +94,11 @@ def test_changes_are_checked_and_leave_the_original_alone() -> None:
         ("AWS_ENDPOINT_URL_S3", "http://s3:port", "http://127.0.0.1:9000"),
         ("AWS_ENDPOINT_URL_S3", "http://", "http://127.0.0.1:9000"),
         ("CATCHECKER_URL", "127.0.0.1:8001", "http://127.0.0.1:9000"),
+        ("AWS_ENDPOINT_URL_S3", "http://s3:9000/?region=x", "without ? and #"),
+        ("AWS_REGION", "Frankfurt (Main)", "us-east-1"),
+        ("AWS_REGION", "-eu", "us-east-1"),
+        ("CATLOADER_PHOTOS_BUCKET", "my photos", "my-photos"),
+        ("CATLOADER_THUMBNAILS_BUCKET", "s3://thumbnails", "my-photos"),
     ],
 )
 def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, value: str, takes: str) -> None:
@@ -110,6 +118,11 @@ def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, va
         ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
         ({"DATABASE_URL": "postgresql://u:12?secret@h/d"}, "DATABASE_URL.*%3F"),
+        ({"DATABASE_URL": "sqlite://secret.db"}, "DATABASE_URL.*sqlite:///file"),
+        ({"AWS_ENDPOINT_URL_S3": "http://me:p@/secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
+        ({"AWS_ENDPOINT_URL_S3": "http://me:secret@s3:9000"}, "without user name and password"),
+        ({"AWS_ENDPOINT_URL_S3": "htp://me:secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
+        ({"CATCHECKER_URL": "http://me:secret@checker"}, "without user name and password"),
     ],
 )
 def test_refusals_name_the_setting_and_hide_the_secret(environment: dict[str, str], names: str) -> None:
@@ -271,3 +284,21 @@ def test_threads_that_start_together_agree_on_one_secret(tmp_path: Path) -> None
         thread.join()
     assert len(secrets) == 8
     assert len(set(secrets)) == 1
+
+
+@pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
+def test_processes_agree_on_one_secret_where_there_are_no_hard_links(tmp_path: Path) -> None:
+    key = str(tmp_path / "k")
+    code = f"import pathlib; from catloader.settings import *; print(kept_secret(pathlib.Path({key!r})))"
+    command = refusing.command([sys.executable, "-c", code], link="EPERM")
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = {process.communicate(timeout=60)[0].strip() for process in processes}
+    assert len(outputs) == 1
+    assert outputs == {(tmp_path / "k").read_text()}
+    assert [file.name for file in tmp_path.iterdir()] == ["k"]
+    assert (tmp_path / "k").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_empty_secret_of_a_killed_process_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "k").touch(0o600)
+    assert len(kept_secret(tmp_path / "k")) > 60

@@ -144,6 +144,7 @@ class EmbeddedS3:
             self._child = start_child(
                 seaweedfs.command(self._weed, self._dir, self._keys, self._ports),
                 env=seaweedfs.environment(self._dir),
+                folder=self._dir,
                 stdout=log,
                 keep_open=[lock.fileno()],
             )

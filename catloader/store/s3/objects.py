@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
 
-import boto3
 import urllib3
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -21,6 +20,7 @@ from catloader.errors import NotFound
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.errors import error_code, is_missing, is_timeout, translated
+from catloader.store.s3.session import make_session
 from checker import errors as checker_errors
 from checker.values import Claim, Rendition
 
@@ -62,12 +62,13 @@ class ObjectStore:
         }
         self._region = region
         is_local = url.hostname in _LOOPBACK
-        session = boto3.session.Session()
+        session = make_session()
 
         def client(read_timeout_s: float) -> Any:
             config = Config(
                 signature_version="s3v4",
-                s3={"addressing_style": "path"},
+                # The second one is of no use here, but a wrong one in the environment would be read.
+                s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"},
                 connect_timeout=_CONNECT_S,
                 read_timeout=read_timeout_s,
                 retries={"total_max_attempts": 3, "mode": "standard"},

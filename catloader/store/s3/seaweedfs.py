@@ -58,11 +58,12 @@ def is_free(port: int) -> bool:
 
 
 def command(program: str, folder: Path, keys: Path, ports: Mapping[str, int]) -> list[str]:
-    """Return the command line of the server."""
+    """Return the command line of the server, which runs in ``folder``."""
     return [
         *(program, f"-logdir={folder / 'log'}", "-alsologtostderr=false", "-stderrthreshold=FATAL"),
         *("-log_max_size_mb=4", "-log_max_files=2"),
-        *("mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+        # Not the folder's path: at a comma a list of folders would begin.
+        *("mini", "-dir=.", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *(f"-{part}.port={port}" for part, port in ports.items()),
         *(f"-s3.config={keys}", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),

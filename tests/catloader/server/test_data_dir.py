@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +17,8 @@ from catloader.errors import StartupError
 from catloader.server.data_dir import exclusive_data_dir, prepare_data_dir, store_note, try_lock
 from catloader.server.object_store import shared_or_own_object_store, wait_for_site_object_store
 from catloader.settings import Settings
+from tests.support import refusing
+from tests.support.environ import environ_without_settings
 
 ADDRESS = ("http://127.0.0.1:9000", "key", "secret")
 
@@ -101,3 +105,52 @@ def test_shared_lock_only_asks(settings: Settings) -> None:
             assert not try_lock(settings, third)
     with ExitStack() as third:
         assert try_lock(settings, third)
+
+
+def _run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    environment = environ_without_settings(**environ)
+    command = [sys.executable, "-c", code]
+    if "flock" in environ.get("REFUSED", ""):
+        command = refusing.command(command, flock="ENOLCK")
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+_LOCK = """
+from catloader.server.data_dir import exclusive_data_dir
+from catloader.settings import Settings
+with exclusive_data_dir(Settings.from_environment()):
+    print("held")
+"""
+
+
+@pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
+def test_a_file_system_without_locks_is_refused_where_data_would_lie_on_it(tmp_path: Path) -> None:
+    done = _run(_LOCK, REFUSED="flock", CATLOADER_DATA_DIR=str(tmp_path))
+    reason = f"The file system of the data folder {tmp_path} has no file locks (No locks available); set"
+    assert reason in done.stderr
+    assert "held" not in done.stdout
+    external = {
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "DATABASE_URL": "postgresql://127.0.0.1:1/d",
+    }
+    done = _run(_LOCK, REFUSED="flock", CATLOADER_DATA_DIR=str(tmp_path), **external)
+    assert "has no file locks" in done.stderr
+    assert done.stdout == "held\n"
+
+
+_LOOK = """
+import resource, sys
+from catloader.server.data_dir import refuse_missing_temporary_folder
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+refuse_missing_temporary_folder()
+"""
+
+
+def test_a_missing_temporary_folder_is_named() -> None:
+    done = _run(_LOOK.replace("sys.argv[1]", "1000"), TMPDIR="/nonexistent")
+    assert "TMPDIR is '/nonexistent', which is no folder; " in done.stderr
+    assert done.returncode == 0
+    done = _run(_LOOK.replace("sys.argv[1]", "0"))  # no file may have a byte, in whatever folder
+    assert "StartupError: No temporary folder can be written to; set TMPDIR" in done.stderr

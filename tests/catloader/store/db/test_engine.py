@@ -119,6 +119,46 @@ def test_path_names_exactly_that_sqlite_file(tmp_path: Path, name: str) -> None:
     assert (folder / "a.sqlite3").exists()
 
 
+@pytest.mark.parametrize("password", ["p@ss/w:rd?%41#", "plain"])
+def test_pgpassword_takes_any_password_as_it_is(
+    postgres_url: str, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """compose.yaml gives the password so, because a URL would need it escaped."""
+    engine = make_engine(postgres_url)
+    with writing(engine) as connection:
+        connection.exec_driver_sql("DROP ROLE IF EXISTS ann")
+        connection.exec_driver_sql(f"CREATE ROLE ann LOGIN PASSWORD '{password.replace('%', '%%')}'")
+        rules = Path(str(connection.exec_driver_sql("SHOW hba_file").scalar_one()))
+    if not rules.exists():
+        pytest.skip("the server runs elsewhere")
+    before = rules.read_text()
+    try:
+        rules.write_text("local all ann scram-sha-256\n" + before)
+        _reload(engine)
+        anns = make_engine(postgres_url.replace("tests@", "ann@"))
+        monkeypatch.setenv("PGPASSWORD", "another")
+        with pytest.raises(StoreUnavailable, match="password authentication failed"):
+            _use(anns)
+        monkeypatch.setenv("PGPASSWORD", password)
+        _use(anns)
+        anns.dispose()
+    finally:
+        rules.write_text(before)
+        _reload(engine)
+        engine.dispose()
+
+
+def _use(engine: Engine) -> None:
+    with reading(engine) as connection:
+        connection.exec_driver_sql("SELECT 1")
+
+
+def _reload(engine: Engine) -> None:
+    with reading(engine) as connection:
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+
+
 def test_no_statement_is_prepared_on_the_server(postgres_url: str) -> None:
     """A transaction pooler would run the next transaction on a connection that does not know it."""
     engine = make_engine(postgres_url, connections=1)

@@ -68,7 +68,9 @@ def store_of(server: EmbeddedS3) -> ObjectStore:
 
 def weeds(folder: Path, parent: int | None = None) -> list[psutil.Process]:
     processes = psutil.Process(parent).children(recursive=True) if parent else psutil.process_iter()
-    return [process for process in processes if f"-dir={folder / 's3'}" in _command(process)]
+    return [
+        process for process in processes if f"-s3.config={folder / 's3' / 'keys.json'}" in _command(process)
+    ]
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -288,6 +290,17 @@ def test_small_disk_is_used_to_the_end_and_full_disk_is_refused(small_disk: Path
     finally:
         server.stop()
     assert "over 99 % full" in _refusal(small_disk)
+
+
+@pytest.mark.parametrize("name", ["a,b", "My%20Photos?", "-x #1; $HOME"])
+def test_any_name_of_the_data_folder_will_do(tmp_path: Path, name: str) -> None:
+    server = EmbeddedS3(tmp_path / name)
+    server.start()
+    try:
+        store_of(server).put(ObjectKind.PHOTO, "a", b"1")
+    finally:
+        server.stop()
+    assert [folder.name for folder in tmp_path.iterdir()] == [name]
 
 
 def test_stop_without_start_does_nothing(tmp_path: Path) -> None:

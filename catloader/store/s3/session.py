@@ -1,0 +1,27 @@
+"""boto3's session without the AWS configuration of the person or machine that runs the site."""
+
+from __future__ import annotations
+
+import os
+
+import boto3
+import botocore.session
+
+_FILES = ("config_file", "credentials_file")
+_KEPT = ("ca_bundle",)
+"""Read from ``AWS_CA_BUNDLE``: the certificates that a server of one's own needs."""
+
+
+def make_session() -> boto3.session.Session:
+    """Make a session that reads no profile, no file in ``~/.aws`` and no ``AWS_...`` variable.
+
+    The server, its keys and its region come from our settings. A missing profile, a broken file or
+    a number that is none would end the start with boto3's traceback, and an addressing style in a file would
+    silently change every request.
+    """
+    isolated = {
+        name: (None, None, os.devnull if name in _FILES else default, convert)
+        for name, (_, _, default, convert) in botocore.session.Session.SESSION_VARIABLES.items()
+        if name not in _KEPT
+    }
+    return boto3.session.Session(botocore_session=botocore.session.Session(session_vars=isolated))

@@ -1,0 +1,71 @@
+"""The addresses under which an S3 server may lie: with a path, a slash at the end, and over IPv6."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+
+
+class _Server(BaseHTTPRequestHandler):
+    """Answers everything with 200 and remembers the paths."""
+
+    paths: ClassVar[set[str]] = set()
+
+    def do_GET(self) -> None:
+        self.paths.add(self.path)
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+class _OverIpv6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+@pytest.mark.parametrize(
+    ("server_class", "host", "path", "prefix"),
+    [
+        (ThreadingHTTPServer, "127.0.0.1", "", ""),
+        (ThreadingHTTPServer, "127.0.0.1", "/", ""),
+        (ThreadingHTTPServer, "127.0.0.1", "/storage/v1/s3", "/storage/v1/s3"),
+        (ThreadingHTTPServer, "127.0.0.1", "/s3/", "/s3"),
+        (_OverIpv6, "::1", "", ""),
+        (_OverIpv6, "::1", "/s3", "/s3"),
+    ],
+)
+def test_requests_go_below_the_address(
+    server_class: type[ThreadingHTTPServer], host: str, path: str, prefix: str
+) -> None:
+    _Server.paths.clear()
+    with server_class((host, 0), _Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        name = f"[{host}]" if ":" in host else host
+        store = ObjectStore(
+            endpoint_url=f"http://{name}:{server.server_port}{path}",
+            access_key_id="a",
+            secret_access_key="b",
+            region="us-east-1",
+            photos_bucket="photos",
+            thumbnails_bucket="thumbnails",
+        )
+        store.put(ObjectKind.PHOTO, "a.jpg", b"")
+        store.get(ObjectKind.PHOTO, "a.jpg")
+        store.delete(ObjectKind.PHOTO, "a.jpg")
+        assert f"http://{name}:{server.server_port}{prefix}/photos/a.jpg?" in store.url(
+            ObjectKind.PHOTO, "a.jpg", 60
+        )
+        server.shutdown()
+    assert _Server.paths == {f"{prefix}/photos/a.jpg"}

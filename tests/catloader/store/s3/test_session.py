@@ -1,0 +1,73 @@
+"""The AWS configuration of the person who runs the site does not matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import botocore.session
+import pytest
+
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.session import make_session
+
+_NO_NUMBERS = {
+    variable: "no such value"
+    for _, variable, _, convert in botocore.session.Session.SESSION_VARIABLES.values()
+    if isinstance(variable, str) and variable != "AWS_CA_BUNDLE"
+}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"AWS_PROFILE": "nobody"},
+        {"AWS_DEFAULT_PROFILE": "nobody"},
+        {"AWS_SESSION_TOKEN": "of-another-account", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        _NO_NUMBERS,
+        {"AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "nowhere", "AWS_S3_USE_ARN_REGION": "perhaps"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_aws_variables_do_not_matter(
+    s3_server: EmbeddedS3, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _store_and_read(s3_server)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_files_in_the_home_folder_do_not_matter(
+    s3_server: EmbeddedS3, broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".aws"
+    folder.mkdir()
+    lines = ["[default]", "region = mars", "endpoint_url = http://127.0.0.1:1"]
+    lines += ["s3 =", "  addressing_style = virtual", "  use_accelerate_endpoint = true"]
+    for name in ("config", "credentials"):
+        (folder / name).write_text("\n".join([*lines, "not a line of this format" if broken else ""]))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _store_and_read(s3_server)
+
+
+def test_certificates_of_a_server_of_ones_own_are_taken_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/my-ca.pem")
+    assert make_session()._session.get_config_variable("ca_bundle") == "/etc/my-ca.pem"
+
+
+def _store_and_read(server: EmbeddedS3) -> None:
+    store = ObjectStore(
+        endpoint_url=server.endpoint_url,
+        access_key_id=server.access_key_id,
+        secret_access_key=server.secret_access_key,
+        region="us-east-1",
+        photos_bucket="isolated-photos",
+        thumbnails_bucket="isolated-thumbnails",
+    )
+    store.ensure_buckets()
+    store.put(ObjectKind.PHOTO, "a", b"bytes")
+    assert store.exists(ObjectKind.PHOTO, "a")
