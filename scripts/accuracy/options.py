@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from checker.evaluation.variants import NamedVariant
+from checker.runtimes.names import DEVICES
+
 if TYPE_CHECKING:
     from catloader.settings import Settings
-    from checker.runtimes.names import DEVICES
-from checker.evaluation.variants import NamedVariant
 
 
 def add_variant_options(parser: argparse.ArgumentParser) -> None:
