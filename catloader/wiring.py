@@ -125,10 +125,7 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
         backoff_s=settings.backoff_s,
         now=utcnow,
     )
-    signer = Signer(
-        _secret(settings.webhook_secret, settings, "webhook-secret", new_secret),
-        WebhookIds(requests_engine).remember,
-    )
+    signer = build_signer(settings, requests_engine)
     ledger, check_log = Deletions(engine), CheckLog(requests_engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
     decoders = build_decoders(settings)
@@ -175,6 +172,12 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
         ),
         checker=service,
     )
+
+
+def build_signer(settings: Settings, engine: Engine) -> Signer:
+    """Make the signer of wake-ups, with the secret that is set or kept in the data folder."""
+    secret = _secret(settings.webhook_secret, settings, "webhook-secret", new_secret)
+    return Signer(secret, WebhookIds(engine).remember)
 
 
 def _secret(

@@ -91,25 +91,26 @@ class HttpPost:
                     self._closing.wait(self._retry_s)
 
     def _post(self, session: requests.Session) -> bool:
-        try:
-            response = session.post(
-                self._url,
-                data=_BODY,
-                headers={"content-type": "application/json", **self._signer.sign(_BODY)},
-                timeout=_TIMEOUT_S,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            logger.warning(
-                "The Cat Checker at %s does not answer (%s); photos wait.", self._url, type(error).__name__
-            )
-            return False
-        if response.status_code != requests.codes.accepted:
-            logger.warning(
-                "The Cat Checker at %s refused a wake-up: HTTP %d.", self._url, response.status_code
-            )
-            return False
-        return True
+        if failure := post_wake_up(session, self._url, self._signer):
+            logger.warning(failure)
+        return not failure
+
+
+def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
+    """Send one wake-up; return one sentence if it failed."""
+    try:
+        response = session.post(
+            url,
+            data=_BODY,
+            headers={"content-type": "application/json", **signer.sign(_BODY)},
+            timeout=_TIMEOUT_S,
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        return f"The Cat Checker at {url} does not answer ({type(error).__name__}); photos wait."
+    if response.status_code != requests.codes.accepted:
+        return f"The Cat Checker at {url} refused a wake-up: HTTP {response.status_code}."
+    return ""
 
 
 def local_url(host: str, port: int) -> str:

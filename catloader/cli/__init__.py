@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from catloader.cli import accounts, calibrate, checks, database, models, promotion, records, site
+from catloader.cli import accounts, calibrate, checks, database, doctor, models, promotion, records, site
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
@@ -34,6 +34,7 @@ for command in (
     site.serve,
     site.demo,
     site.settings,
+    doctor.doctor,
     database.db,
     accounts.user,
     checks.check,

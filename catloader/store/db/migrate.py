@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic.util import CommandError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DatabaseError
 
 from catloader.errors import StartupError
-from catloader.store.db.engine import database_name, writing
+from catloader.store.db.engine import database_name, reading, writing
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x0CA7_10AD
@@ -32,12 +36,37 @@ def migrate(engine: Engine) -> None:
         raise StartupError(f"The database {name} was made by another version: {error}.") from error
 
 
-def _upgrade(engine: Engine) -> None:
-    from alembic import command
+def revisions(engine: Engine) -> tuple[str | None, str | None]:
+    """Return the revision of the tables, None if there are none, and the newest one.
+
+    Raises:
+        StoreUnavailable: the database does not answer.
+        StartupError: it is damaged.
+    """
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    try:
+        with reading(engine) as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except DatabaseError as error:
+        reason = " ".join(str(error.orig).split()).rstrip(".")
+        raise StartupError(f"The database {database_name(engine)} is broken: {reason}.") from error
+    return current, ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _upgrade(engine: Engine) -> None:
+    from alembic import command
+
+    config = _config()
     # One transaction holds the lock throughout, so the second process finds nothing left to do.
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":

@@ -152,6 +152,12 @@ class Photos:
         pending = _in_queue("pending").order_by(photos.c.next_attempt_at, photos.c.id)
         return checking + self._all(pending.limit(limit - len(checking)))
 
+    def due_since(self) -> datetime | None:
+        """Return since when the photo that waits longest for a checker could be checked; None: none waits."""
+        query = select(func.min(photos.c.next_attempt_at)).where(status_is("pending"))
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
     def decided(self, sample: int | None = None) -> Iterator[Sequence[DecidedPhoto]]:
         """Yield pages of photos that a model or a person has decided, by rising id.
 

@@ -53,7 +53,8 @@ class ObjectStore:
     ) -> None:
         """Connects to nothing yet."""
         url = urlsplit(endpoint_url)
-        self._address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"  # without a password
+        self.address = f"{url.scheme}://{url.netloc}"
+        """For messages."""
         self.photos_bucket, self.thumbnails_bucket = photos_bucket, thumbnails_bucket
         self._buckets = {
             ObjectKind.PHOTO: photos_bucket,
@@ -107,11 +108,11 @@ class ObjectStore:
     @contextmanager
     def _request(self, what: str) -> Iterator[None]:
         """Run requests inside; at once ``NoAnswer`` while the server is known to be away."""
-        with self._breaker.guarding(), translated(self._address, what):
+        with self._breaker.guarding(), translated(self.address, what):
             yield
 
     def _probe(self) -> None:
-        with translated(self._address, f"bucket {self.photos_bucket}"):
+        with translated(self.address, f"bucket {self.photos_bucket}"):
             self._reader.head_bucket(Bucket=self.photos_bucket)
 
     def ensure_buckets(self) -> None:
@@ -172,7 +173,7 @@ class ObjectStore:
         return self._chunks(answer["Body"], key), int(answer["ContentLength"])
 
     def _chunks(self, body: Any, key: str) -> Iterator[bytes]:
-        with translated(self._address, key), body:
+        with translated(self.address, key), body:
             yield from body.iter_chunks(_CHUNK_BYTES)
 
     def exists(self, kind: ObjectKind, key: str) -> bool:

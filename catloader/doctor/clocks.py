@@ -1,0 +1,22 @@
+"""Compare this machine's clock with another one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from catloader.doctor.rows import Row
+
+MOST_APART_S = 60.0
+"""Leases, sessions and signatures compare times of several machines; S3 refuses at 15 minutes."""
+
+
+def clock_row(part: str, here: datetime, there: datetime) -> Row:
+    ahead_s = (here - there).total_seconds()
+    if abs(ahead_s) <= MOST_APART_S:
+        return Row(part, "ok", f"The clocks are {abs(ahead_s):.1f} s apart.")
+    side = "ahead of" if ahead_s > 0 else "behind"
+    return Row(
+        part,
+        "failed",
+        f"This machine's clock is {abs(ahead_s):.0f} s {side} the other one; set both by NTP.",
+    )

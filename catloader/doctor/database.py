@@ -1,0 +1,53 @@
+"""The database: reached, migrated, and its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from catloader.doctor.clocks import clock_row
+from catloader.doctor.rows import EXPECTED, Row
+from catloader.settings import Settings
+from catloader.store.db.engine import Engine, database_name, utcnow
+from catloader.store.db.migrate import revisions
+from catloader.store.db.photos import Photos
+from catloader.store.db.server_clock import server_time
+from catloader.wiring import build_engine
+
+_LONG_WAIT_S = 600.0
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    if isinstance(settings.database, Path) and not settings.database.exists():
+        yield Row("database", "ok", f"{settings.database} is not there yet; the first start makes it.")
+        return
+    engine = build_engine(settings)
+    try:
+        yield from _rows(engine)
+    except EXPECTED as error:
+        yield Row("database", "failed", str(error))
+    finally:
+        engine.dispose()
+
+
+def _rows(engine: Engine) -> Iterator[Row]:
+    current, newest = revisions(engine)
+    yield Row("database", "ok", f"{database_name(engine)} answers.")
+    if current != newest:
+        sentence = (
+            f"The tables are at revision {current}, not at {newest}." if current else "There are no tables."
+        )
+        yield Row("migrations", "note", f"{sentence} The next start, or `catloader db migrate`, does it.")
+        return
+    yield Row("migrations", "ok", f"The tables are at the newest revision, {newest}.")
+    yield clock_row("database clock", utcnow(), server_time(engine))
+    yield _waiting(Photos(engine))
+
+
+def _waiting(photos: Photos) -> Row:
+    due_since = photos.due_since()
+    if due_since is None:
+        return Row("waiting photos", "ok", "No photo waits for its check.")
+    number, wait_s = photos.count_by_status()["pending"], (utcnow() - due_since).total_seconds()
+    sentence = f"Waiting for their check: {number}, the first one since {max(0.0, wait_s):.0f} s."
+    return Row("waiting photos", "note" if wait_s > _LONG_WAIT_S else "ok", sentence)

@@ -1,0 +1,22 @@
+"""The whole examination, in the order in which a site starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from catloader.doctor import database, dispatch, machine, model, object_store
+from catloader.doctor.rows import Row, examined
+from catloader.settings import Settings
+
+
+def examine(settings: Settings) -> Iterator[Row]:
+    """Yield one row after the other; takes some seconds, most of them for the model.
+
+    Starts the embedded object store where no site runs on the data folder. Changes nothing but the data
+    folder, which is made, and a test object in each bucket, which is deleted again.
+    """
+    yield from machine.rows(settings)
+    yield from database.rows(settings)
+    yield from object_store.rows(settings)
+    yield from model.rows(settings)
+    yield examined("dispatch", lambda: dispatch.row(settings))

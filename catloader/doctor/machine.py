@@ -1,0 +1,53 @@
+"""The machine: Python, the data folder and its disk, the temporary folder, the processor."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from catloader.doctor.rows import Row, examined
+from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
+from catloader.settings import Settings
+from checker.cores import available_cores
+from checker.runtimes.processor import cpu_flags
+
+_OLDEST = (3, 11)
+_FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16")
+"""What decides on the variants that a processor runs fast."""
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    yield _python()
+    yield examined("data folder", lambda: _data_folder(settings))
+    yield examined("temporary folder", lambda: _temporary_folder(settings))
+    flags = [flag for flag in _FLAGS if flag in cpu_flags()]
+    sentence = f"{available_cores()} cores, {platform.machine()}, {', '.join(flags) or 'no AVX2'}."
+    yield Row("processor", "ok", sentence)
+
+
+def _python() -> Row:
+    sentence = f"Python {platform.python_version()} on {platform.system()}."
+    if sys.version_info < _OLDEST or platform.system() != "Linux":
+        return Row("Python", "failed", f"{sentence} Linux and Python 3.11 or newer are needed.")
+    return Row("Python", "ok", sentence)
+
+
+def _data_folder(settings: Settings) -> str:
+    prepare_data_dir(settings)
+    free_bytes = shutil.disk_usage(settings.data_dir).free
+    return f"{settings.data_dir.resolve()} can be written to; {free_bytes / 2**30:.1f} GiB are free."
+
+
+def _temporary_folder(settings: Settings) -> str | Row:
+    refuse_missing_temporary_folder()
+    folder = tempfile.gettempdir()
+    free_bytes = shutil.disk_usage(folder).free
+    sentence = f"{folder} can be written to; {free_bytes / 2**20:.0f} MiB are free."
+    needed_bytes = 2 * settings.max_file_bytes * settings.max_uploads_at_once
+    if free_bytes < needed_bytes:
+        wanted = f"uploads at work may need {needed_bytes / 2**20:.0f} MiB (set TMPDIR)."
+        return Row("temporary folder", "note", f"{sentence.removesuffix('.')}, and {wanted}")
+    return sentence

@@ -1,0 +1,166 @@
+"""Ask an S3 server for each thing that the site needs of it, one by one, for ``catloader doctor``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from catloader.store.s3.errors import error_code, translated
+from catloader.store.s3.objects import ObjectStore
+
+_REASONS = {
+    "InvalidAccessKeyId": "the server does not know the key; look at AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret is not that of the key; look at AWS_SECRET_ACCESS_KEY",
+    "RequestTimeTooSkewed": "the clocks are too far apart; set both by NTP",
+    "AuthorizationHeaderMalformed": "the server is in another region; set AWS_REGION",
+    "IllegalLocationConstraintException": "the server is in another region; set AWS_REGION",
+    "PermanentRedirect": "the bucket is in another region; set AWS_REGION and its AWS_ENDPOINT_URL_S3",
+    "301": "the bucket is in another region; set AWS_REGION and its AWS_ENDPOINT_URL_S3",
+}
+_NOT_MADE = "It is missing; the next start makes it."
+_DENIED = ("AccessDenied", "403")
+_MISSING = ("NoSuchBucket", "404", "NoSuchKey", "NotFound")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said to one request."""
+
+    code: str
+    """S3's name of the error; empty: none."""
+    body: bytes
+    date: datetime | None
+    """The server's time of day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One capability."""
+
+    name: str
+    works: bool
+    sentence: str
+
+
+class Probes:
+    """The requests of one run; they leave no object behind."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store, self._client = store, store._client
+        self._buckets = {store.photos_bucket: 0, store.thumbnails_bucket: 0}  # in this order, each once
+        self._key = f"doctor-{secrets.token_hex(8)}"
+        self._bytes = secrets.token_bytes(4096)
+
+    def server_time(self) -> datetime | None:
+        """Return the server's time; None: it does not tell. Raises NoAnswer."""
+        return self._ask(self._client.head_bucket, self._store.photos_bucket).date
+
+    def run(self) -> Iterator[Finding]:
+        """Yield the findings; ends early where nothing further can be asked.
+
+        Raises:
+            NoAnswer: the server can't be reached, or its certificate is not trusted; says why.
+        """
+        answer = self._ask(self._client.get_object, self._store.photos_bucket, Key=self._key)
+        yield Finding("address", True, f"{self._store.address} answers.")
+        known = answer.code not in _REASONS
+        yield Finding(
+            "keys and region",
+            known,
+            "The keys are known, and the region is right."
+            if known
+            else f"{_upper(_REASONS[answer.code])} ({answer.code}).",
+        )
+        if not known:
+            return
+        present = True
+        for bucket in self._buckets:
+            finding = self._bucket(bucket)
+            present = present and finding.sentence != _NOT_MADE
+            yield finding
+        if present:
+            yield from self._objects()
+
+    def _bucket(self, bucket: str) -> Finding:
+        name = f"bucket {bucket}"
+        code = self._ask(self._client.head_bucket, bucket).code
+        if code in _MISSING:
+            return Finding(name, True, _NOT_MADE)
+        if code in _DENIED:
+            right = "s3:ListBucket (on SeaweedFS: Read)"
+            return Finding(name, False, _denied(right, "without which the site does not start"))
+        return Finding(name, not code, _failed(code) if code else "It is there, addressed by path.")
+
+    def _objects(self) -> Iterator[Finding]:
+        right = {"list": "s3:ListBucket", "put": "s3:PutObject", "get": "s3:GetObject"}
+        right["delete"] = "s3:DeleteObject"
+        stored = True
+        for name, ask in self._requests():
+            if name == "get" and not stored:
+                continue
+            finding = self._for_each_bucket(name, right[name], ask)
+            stored = finding.works if name == "put" else stored
+            yield finding
+        code = self._ask(
+            self._client.put_object,
+            self._store.photos_bucket,
+            Key=self._key,
+            Body=self._bytes,
+            ChecksumAlgorithm="CRC32",
+        ).code
+        self._ask(self._client.delete_object, self._store.photos_bucket, Key=self._key)
+        takes = "takes" if not code else "does not take"
+        yield Finding(
+            "checksum headers", True, f"The server {takes} the newer ones; the site does not send them."
+        )
+
+    def _requests(self) -> Iterator[tuple[str, Callable[[str], Answer]]]:
+        client, key = self._client, self._key
+        yield "list", lambda bucket: self._ask(client.list_objects_v2, bucket, MaxKeys=1)
+        yield "put", lambda bucket: self._ask(client.put_object, bucket, Key=key, Body=self._bytes)
+        yield "get", lambda bucket: self._same_bytes(self._ask(client.get_object, bucket, Key=key))
+        yield "delete", lambda bucket: self._ask(client.delete_object, bucket, Key=key)
+
+    def _same_bytes(self, answer: Answer) -> Answer:
+        altered = not answer.code and answer.body != self._bytes
+        return Answer("AlteredBytes", answer.body, answer.date) if altered else answer
+
+    def _for_each_bucket(self, name: str, right: str, ask: Callable[[str], Answer]) -> Finding:
+        for bucket in self._buckets:
+            code = ask(bucket).code
+            if code in _DENIED:
+                return Finding(name, False, _denied(right, f"on the bucket {bucket}"))
+            if code:
+                return Finding(name, False, f"Bucket {bucket}: {_failed(code)}")
+        return Finding(name, True, "Works in both buckets.")
+
+    def _ask(self, request: Callable[..., Any], bucket: str, **parameters: Any) -> Answer:
+        with translated(self._store.address, f"bucket {bucket}"):
+            try:
+                response = request(Bucket=bucket, **parameters)
+                body = response["Body"].read() if "Body" in response else b""
+                code = ""
+            except ClientError as error:
+                response, body, code = error.response, b"", error_code(error)
+        date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+        return Answer(code, body, parsedate_to_datetime(date).astimezone(UTC) if date else None)
+
+
+def _denied(right: str, where: str) -> str:
+    return f"The keys lack the right {right} {where}."
+
+
+def _failed(code: str) -> str:
+    if code == "AlteredBytes":
+        return "the server returns other bytes than were stored."
+    return f"the server refuses ({code}{': ' + _REASONS[code] if code in _REASONS else ''})."
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

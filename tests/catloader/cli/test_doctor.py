@@ -1,0 +1,50 @@
+"""``catloader doctor`` beside a running site: the table, the exit code, the JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.environ import environ_without_settings
+from tests.support.serving import Serving, serving
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("doctor"), CATCHECK_DISPATCH="internal") as site:
+        yield site
+
+
+def _doctor(folder: Path, *options: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    environ = environ_without_settings(
+        CATLOADER_DATA_DIR=folder, CATLOADER_MIN_FREE_BYTES=0, CATCHECK_DISPATCH="internal", **settings
+    )
+    command = [sys.executable, "-m", "catloader", "doctor", *options]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_running_site_is_in_order(site: Serving) -> None:
+    done = _doctor(site.folder, CATLOADER_PORT=site.port)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("Nothing failed.\n")
+    assert f"A wake-up reached {site.url}" in done.stdout
+    assert done.stderr == ""
+
+
+def test_json_and_exit_code_of_a_failure(site: Serving) -> None:
+    done = _doctor(
+        site.folder,
+        "--json",
+        CATLOADER_PORT=site.port,
+        CATCHECK_WEBHOOK_SECRET="whsec_YW5vdGhlciBzZWNyZXQgdGhhbiB0aGUgc2l0ZSdz",
+    )
+    rows = {row["part"]: row for row in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert [part for part, row in rows.items() if row["result"] == "failed"] == ["dispatch"]
+    assert "HTTP 401" in rows["dispatch"]["sentence"]
+    assert set(rows["Python"]) == {"part", "result", "sentence"}

@@ -1,0 +1,178 @@
+"""What the doctor says of a real S3 server with wrong keys, missing rights, another clock, or none at all."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import SecretStr
+
+from catloader.doctor.object_store import rows
+from catloader.doctor.rows import Row
+from catloader.settings import Settings
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.session import make_session
+
+_RIGHTS = {
+    "list": ["Read", "Write"],
+    "put": ["Read", "List"],
+    "get": ["Write", "List"],
+}
+"""Of a key that lacks the right, in SeaweedFS' words."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
+    """A server that knows, beside ours, keys with some rights only."""
+    folder = tmp_path_factory.mktemp("limited")
+    (folder / "s3").mkdir()
+    identities = [
+        {"name": name, "credentials": [{"accessKey": name, "secretKey": "secret"}], "actions": actions}
+        for name, actions in {"admin": ["Admin"], **_RIGHTS}.items()
+    ]
+    (folder / "s3" / "keys.json").write_text(json.dumps({"identities": identities}))
+    server = EmbeddedS3(folder)
+    server.start()
+    ObjectStore(
+        endpoint_url=server.endpoint_url,
+        access_key_id="admin",
+        secret_access_key="secret",
+        region="us-east-1",
+        photos_bucket="catloader-photos",
+        thumbnails_bucket="catloader-thumbnails",
+    ).ensure_buckets()
+    yield server
+    server.stop()
+
+
+def _settings(endpoint_url: str, key: str = "admin", secret: str = "secret", **changes: Any) -> Settings:
+    return Settings(
+        s3_endpoint_url=endpoint_url,
+        s3_access_key_id=SecretStr(key),
+        s3_secret_access_key=SecretStr(secret),
+        **changes,
+    )
+
+
+def _failed(found: list[Row]) -> dict[str, str]:
+    return {row.part: row.sentence for row in found if row.result == "failed"}
+
+
+def test_everything_works_and_nothing_is_left(server: EmbeddedS3) -> None:
+    found = list(rows(_settings(server.endpoint_url)))
+    assert {row.result for row in found} == {"ok"}
+    names = ("list", "put", "get", "delete", "checksum headers", "clock", "keys and region", "address")
+    assert {f"S3 {name}" for name in names} < {row.part for row in found}
+    client = make_session().client(
+        "s3",
+        endpoint_url=server.endpoint_url,
+        aws_access_key_id="admin",
+        aws_secret_access_key="secret",
+        region_name="us-east-1",
+    )
+    assert client.list_objects_v2(Bucket="catloader-photos")["KeyCount"] == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "named"),
+    [("nobody", "secret", "AWS_ACCESS_KEY_ID"), ("admin", "wrong", "AWS_SECRET_ACCESS_KEY")],
+)
+def test_wrong_keys_are_told_apart(server: EmbeddedS3, key: str, secret: str, named: str) -> None:
+    failed = _failed(list(rows(_settings(server.endpoint_url, key, secret))))
+    assert list(failed) == ["S3 keys and region"]
+    assert named in failed["S3 keys and region"]
+
+
+@pytest.mark.parametrize(
+    ("key", "rights"),
+    [
+        ("list", {"S3 list": "s3:ListBucket"}),
+        ("put", {"S3 put": "s3:PutObject", "S3 delete": "s3:DeleteObject"}),
+        (
+            "get",
+            {
+                "S3 bucket catloader-photos": "s3:ListBucket",
+                "S3 bucket catloader-thumbnails": "s3:ListBucket",
+                "S3 get": "s3:GetObject",
+            },
+        ),
+    ],
+)
+def test_missing_rights_are_named(server: EmbeddedS3, key: str, rights: dict[str, str]) -> None:
+    failed = _failed(list(rows(_settings(server.endpoint_url, key))))
+    assert list(failed) == list(rights)
+    for part, right in rights.items():
+        assert f"The keys lack the right {right} " in failed[part]
+
+
+def test_a_missing_bucket_is_made_by_the_next_start(server: EmbeddedS3) -> None:
+    found = {row.part: row for row in rows(_settings(server.endpoint_url, s3_photos_bucket="not-made"))}
+    assert found["S3 bucket not-made"].sentence == "It is missing; the next start makes it."
+    assert "failed" not in {row.result for row in found.values()}
+
+
+def test_no_answer_is_one_failed_row() -> None:
+    (row,) = rows(_settings("http://127.0.0.1:1"))
+    assert (row.part, row.result) == ("S3 address", "failed")
+    assert "http://127.0.0.1:1 did not answer: connection refused" in row.sentence
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Passes requests on to the server, and tells another date."""
+
+    to: ClassVar[str]
+
+    def do_GET(self) -> None:
+        connection = http.client.HTTPConnection(self.to, timeout=10)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        content = answer.read()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("date", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        self.send_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        connection.close()
+
+    do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+@contextmanager
+def _other_clock(server: EmbeddedS3) -> Iterator[str]:
+    _Proxy.to = server.endpoint_url.removeprefix("http://")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{proxy.server_port}"
+        proxy.shutdown()
+
+
+def test_another_clock_is_a_failed_row(server: EmbeddedS3) -> None:
+    with _other_clock(server) as url:
+        failed = _failed(list(rows(_settings(url))))
+    assert list(failed) == ["S3 clock"]
+    assert "ahead of" in failed["S3 clock"]
+
+
+def test_the_embedded_store_is_started_and_stopped(tmp_path: Path) -> None:
+    found = list(rows(Settings(data_dir=tmp_path)))
+    assert {row.result for row in found} == {"ok"}
+    assert not (tmp_path / "object-store.json").exists()

@@ -1,0 +1,138 @@
+"""The doctor's other parts: disk, temporary folder, clocks, database, model, wake-ups."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from catloader.doctor import database, dispatch, machine, model
+from catloader.doctor.clocks import clock_row
+from catloader.doctor.rows import Row
+from catloader.settings import Settings
+from catloader.store.db.engine import make_engine, utcnow, writing
+from catloader.store.db.migrate import migrate, revisions
+from catloader.store.db.server_clock import server_time
+from models.catalogue import entry_named
+from tests.support.rows import add_photos
+
+
+def _by_part(rows: Iterator[Row]) -> dict[str, Row]:
+    return {row.part: row for row in rows}
+
+
+def test_machine_in_order(tmp_path: Path) -> None:
+    found = _by_part(machine.rows(Settings(data_dir=tmp_path / "data", min_free_bytes=0)))
+    assert {row.result for row in found.values()} <= {"ok", "note"}
+    assert list(found) == ["Python", "data folder", "temporary folder", "processor"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(disk)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root may make a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_full_disk_is_a_failed_row(small_disk: Path) -> None:
+    row = _by_part(machine.rows(Settings(data_dir=small_disk)))["data folder"]
+    assert row.result == "failed"
+    assert "2 MiB free" in row.sentence or "3 MiB free" in row.sentence
+
+
+@pytest.mark.parametrize(
+    ("apart_s", "result"), [(0, "ok"), (59, "ok"), (-59, "ok"), (61, "failed"), (-3600, "failed")]
+)
+def test_clocks_may_be_a_minute_apart(apart_s: int, result: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    row = clock_row("clock", now + timedelta(seconds=apart_s), now)
+    assert row.result == result
+    if result == "failed":
+        assert ("ahead of" if apart_s > 0 else "behind") in row.sentence
+
+
+def _settings(engine: Engine, **changes: Any) -> Settings:
+    url = engine.url.render_as_string(hide_password=False)
+    return Settings(database_url=SecretStr(url), **changes)
+
+
+def test_database_is_reached_and_its_clock_compared(engine: Engine) -> None:
+    found = _by_part(database.rows(_settings(engine)))
+    assert list(found) == ["database", "migrations", "database clock", "waiting photos"]
+    assert {row.result for row in found.values()} == {"ok"}
+    assert abs((server_time(engine) - utcnow()).total_seconds()) < 30
+
+
+def test_photos_that_wait_long_are_a_note(engine: Engine) -> None:
+    add_photos(engine, 2)
+    assert (
+        "Waiting for their check: 2" in _by_part(database.rows(_settings(engine)))["waiting photos"].sentence
+    )
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE images SET next_attempt_at = '2026-01-01 00:00:00'")
+    assert _by_part(database.rows(_settings(engine)))["waiting photos"].result == "note"
+
+
+def test_tables_that_are_behind_are_a_note(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "a.sqlite3")
+    migrate(engine)
+    current, newest = revisions(engine)
+    assert current == newest
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    row = _by_part(database.rows(_settings(engine)))["migrations"]
+    assert (row.result, f"at revision 0001, not at {newest}" in row.sentence) == ("note", True)
+    engine.dispose()
+
+
+def test_unreachable_and_missing_databases(tmp_path: Path) -> None:
+    (row,) = database.rows(Settings(database_url=SecretStr("postgresql://u:secret@127.0.0.1:1/d")))
+    assert row.result == "failed"
+    assert "does not answer" in row.sentence and "secret" not in row.sentence
+    (row,) = database.rows(Settings(data_dir=tmp_path))
+    assert row.result == "ok" and "the first start makes it" in row.sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_model_in_order(tmp_path: Path) -> None:
+    found = _by_part(model.rows(Settings(data_dir=tmp_path, model="efficientnet_lite0")))
+    assert {row.result for row in found.values()} <= {"ok", "note"}
+    assert "its self-test passed" in found["variant"].sentence
+    slower = Settings(data_dir=tmp_path, model="efficientnet_lite0", precision="bf16", runtime="openvino")
+    assert _by_part(model.rows(slower))["model"].result == "ok"
+
+
+def test_broken_and_missing_weights_are_a_failed_row(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, model="resnet18", weights_dir=tmp_path)
+    (row,) = model.rows(settings)
+    assert (row.result, "resnet18" in row.sentence) == ("failed", True)
+    (tmp_path / str(entry_named("resnet18").file)).write_bytes(b"not weights")
+    (row,) = model.rows(settings)
+    assert row.result == "failed"
+    assert "digest" in row.sentence or "bytes" in row.sentence
+
+
+def test_a_variant_that_this_machine_does_not_run_is_a_failed_row(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path, model="efficientnet_lite0", device="cpu", runtime="torch", precision="int8"
+    )
+    assert _by_part(model.rows(settings))["variant"].result == "failed"
+
+
+def test_wake_up_that_reaches_no_checker_is_a_failed_row(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, dispatch="external", checker_url="http://127.0.0.1:1")
+    row = dispatch.row(settings)
+    assert (row.result, "http://127.0.0.1:1" in row.sentence) == ("failed", True)
+    assert dispatch.row(Settings(data_dir=tmp_path, dispatch="off")).result == "ok"
+    assert dispatch.row(Settings(data_dir=tmp_path, port=1)).result == "note"
