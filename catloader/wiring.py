@@ -19,13 +19,16 @@ from catloader.errors import StartupError
 from catloader.explanations.explainer import Explainer
 from catloader.intake.upload import refuse_full_disk
 from catloader.settings import Settings, kept_secret
+from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.attempts import Attempts
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine, for_requests, make_engine, utcnow
 from catloader.store.db.explanations import Explanations
+from catloader.store.db.gallery import Gallery
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.sessions import Sessions
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.users import Users
@@ -52,6 +55,9 @@ class Services:
     sessions: Sessions
     attempts: AttemptLimits
     photos: Photos
+    gallery: Gallery
+    rechecks: Rechecks
+    activity: CheckerActivity
     check_log: CheckLog
     queue: SqlCheckQueue
     ledger: Deletions
@@ -151,6 +157,9 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
             register_rate=settings.register_rate,
         ),
         photos=Photos(requests_engine),
+        gallery=Gallery(requests_engine),
+        rechecks=Rechecks(requests_engine),
+        activity=CheckerActivity(requests_engine),
         check_log=check_log,
         queue=queue,
         ledger=ledger,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
 from catloader.checks.dispatch import Dispatcher
-from catloader.errors import CatLoaderError, InvalidInput, StoreFull, StoreUnavailable, TooManyFiles
+from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.prepare import Limits, Prepared
 from catloader.log_limit import LogLimits
 from catloader.settings import Settings
@@ -20,13 +19,13 @@ from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.photos import NewPhoto, Photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from catloader.texts import clean_text
 
 logger = logging.getLogger(__name__)
 
 Preparer = Callable[[bytes, int], Prepared]
 """Prepares the file of an owner; raises leaves of ``CatLoaderError``. See ``isolated.IsolatedPreparer``."""
 
-_MAX_CAPTION_CHARS = 500  # of the column
 _LOG_LIMITS = LogLimits()
 _STORE_AWAY = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
 
@@ -82,7 +81,7 @@ def upload(
                 if store_away:
                     raise StoreUnavailable(_STORE_AWAY)
                 refuse_full_disk(settings)
-                caption = _clean_caption(captions[place] if place < len(captions) else "")
+                caption = clean_text(captions[place] if place < len(captions) else "", "caption")
                 data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
                 prepared = prepare(data, owner_id)
                 del data  # megabytes that the store need not wait beside
@@ -142,14 +141,6 @@ def _store(
         thumbnail_sha256=prepared.thumbnail_sha256,
     )
     return photos.add(new, now())
-
-
-def _clean_caption(caption: str) -> str:
-    """Remove control characters and lone surrogates, which PostgreSQL refuses."""
-    text = "".join(c for c in caption if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"}).strip()
-    if len(text) > _MAX_CAPTION_CHARS:
-        raise InvalidInput(f"The caption is longer than {_MAX_CAPTION_CHARS} characters.")
-    return text
 
 
 def refuse_full_disk(settings: Settings) -> None:

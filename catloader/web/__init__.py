@@ -18,6 +18,8 @@ from catloader.web import (
     gallery,
     health,
     labels,
+    photo,
+    pictures,
     proxies,
     security,
     sessions,
@@ -55,7 +57,7 @@ def make_app(services: Services) -> Flask:
     admission.init_app(app, uploads_at_once=settings.max_uploads_at_once)
     forms.init_app(app)
     errors.init_app(app)
-    for module in (auth, uploads, gallery, api, health):
+    for module in (auth, uploads, gallery, photo, pictures, api, health):
         app.register_blueprint(module.blueprint)
     health.mount_wake_up(app)
     app.extensions[admission.RULES] = admission.Rules(app, form_bytes=_FORM_BYTES, upload_bytes=upload_bytes)

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from catloader.errors import InvalidInput
 from catloader.web import forms
+from catloader.web.checking import checker_is_away
 from catloader.web.context import MAX_ID, services
 from catloader.web.labels import badge
 from catloader.web.sessions import current_user
@@ -23,7 +24,10 @@ def form() -> Response:
 
 @blueprint.get("/photos/status")
 def status() -> Response:
-    """Return status and badge of the user's own photos among ``?ids=1,2,3`` (at most 100 ids)."""
+    """Return status and badge of the user's own photos among ``?ids=1,2,3`` (at most 100 ids).
+
+    ``checker_away``: one of them has been waiting for a minute in which no checker did anything.
+    """
     ids = _ids(request.args.get("ids", ""))
     photos = services().photos.statuses(current_user().id, ids) if ids else []
     entries = []
@@ -40,7 +44,7 @@ def status() -> Response:
                 "calibrated": photo.calibrated,
             }
         )
-    return jsonify(photos=entries)
+    return jsonify(photos=entries, checker_away=checker_is_away(photos))
 
 
 def _ids(text: str) -> list[int]:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from catloader import accounts
 from catloader.errors import CatLoaderError, FormRefused, InvalidInput, TooManyAttempts, WrongCredentials
 from catloader.store.db.engine import utcnow
-from catloader.web.context import services, wants_json
+from catloader.web.context import local_path, services, wants_json
 from catloader.web.errors import form_refused
 from catloader.web.labels import counted
 from catloader.web.sessions import current_user, sign_in, sign_out, use_token, without_login
@@ -56,7 +56,7 @@ def do_login() -> Answer:
         return _form_page("login.html", error)
     logger.info("user %d logged in", user.id)
     sign_in(user)
-    return redirect(_local_path(request.values.get("next")), 303)
+    return redirect(local_path(request.values.get("next")), 303)
 
 
 @blueprint.errorhandler(FormRefused)
@@ -141,16 +141,4 @@ def _response(page: str, status: int, error: CatLoaderError | None) -> Response:
 
 
 def _redirect_home() -> Response:
-    return redirect(_local_path(request.args.get("next")), 303)
-
-
-def _local_path(target: str | None) -> str:
-    """Return ``target`` if it is a path of this site, else the address of My photos.
-
-    It is written without the prefix that a proxy adds, as in ``/photos``; one that has it already is kept.
-    """
-    is_path = target and target.startswith("/") and not target.startswith("//")
-    if target and is_path and target.isprintable() and "\\" not in target:
-        prefix = request.script_root
-        return target if prefix and target.startswith(f"{prefix}/") else prefix + target
-    return url_for("gallery.photos")
+    return redirect(local_path(request.args.get("next")), 303)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import current_app, request
+from flask import current_app, request, url_for
 
 from catloader.wiring import Services
 
 MAX_ID = 2**31 - 1
 """The largest id of a PostgreSQL integer column; the server refuses to compare it with a larger number."""
+PHOTO_NOT_FOUND = "This photo may have been deleted, or it belongs to someone else."
 
 
 def services() -> Services:
@@ -40,3 +41,15 @@ def for_log(text: str, max_chars: int = 80) -> str:
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: max_chars + 1]
     )
     return escaped if len(escaped) <= max_chars else escaped[:max_chars] + "..."
+
+
+def local_path(target: str | None) -> str:
+    """Return ``target`` if it is a path of this site, else the address of My photos.
+
+    It is written without the prefix that a proxy adds, as in ``/photos``; one that has it already is kept.
+    """
+    is_path = target and target.startswith("/") and not target.startswith("//")
+    if target and is_path and target.isprintable() and "\\" not in target:
+        prefix = request.script_root
+        return target if prefix and target.startswith(f"{prefix}/") else prefix + target
+    return url_for("gallery.photos")

@@ -11,6 +11,7 @@ from flask import Flask, current_app
 from catloader.intake.prepare import shown_limit
 from catloader.settings import Settings
 from catloader.store.db.check_log import CheckRecord
+from catloader.store.db.gallery import Shown
 from catloader.store.db.photos import Photo
 from catloader.wiring import Services
 from checker.values import Reason
@@ -22,7 +23,7 @@ _IN_QUEUE = ("pending", "checking")
 class Badge:
     text: str
     tone: str
-    """CSS class: ``waiting``, ``yes``, ``no``, ``unsure`` or ``problem``."""
+    """CSS class: ``waiting``, ``checking``, ``yes``, ``no``, ``unsure`` or ``problem``."""
     final: bool
     """True once no checker will change the status."""
 
@@ -42,16 +43,32 @@ def badge(photo: Photo) -> Badge:
     """Return the badge of a photo. "Cat?" means that the model's thresholds were not measured."""
     subject = _noun()
     texts = {
+        "pending": ("Waiting", "waiting"),
+        "checking": ("Being checked", "checking"),
         "cat": (subject.capitalize(), "yes"),
         "not_cat": (f"No {subject}", "no"),
         "unsure": ("Not sure", "unsure"),
         "unreadable": ("Unreadable", "problem"),
         "failed": ("Check failed", "problem"),
     }
-    text, tone = texts.get(photo.status, ("Being checked", "waiting"))
+    text, tone = texts[photo.status]
     if tone in ("yes", "no") and not photo.calibrated and photo.human_verdict is None:
         text += "?"
     return Badge(text, tone, photo.status not in _IN_QUEUE)
+
+
+def shown_label(shown: Shown) -> str:
+    """Return the name of a filter of My photos."""
+    subject = _noun()
+    texts = {
+        Shown.ALL: "All",
+        Shown.CAT: f"{subject.capitalize()}s",
+        Shown.UNSURE: "Not sure",
+        Shown.NOT_CAT: f"No {subject}",
+        Shown.WAITING: "Waiting",
+        Shown.FAILED: "Check failed",
+    }
+    return texts[shown]
 
 
 def sentence(photo: Photo, record: CheckRecord | None) -> str:
@@ -106,6 +123,11 @@ def shown_date(moment: datetime) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
+def shown_month(month: datetime) -> str:
+    """Format as "November 2026"."""
+    return f"{month:%B %Y}"
+
+
 def shown_time(moment: datetime) -> str:
     """Format as "5 November 2026, 14:07 UTC"; a script converts it to local time."""
     return f"{shown_date(moment)}, {moment:%H:%M} UTC"
@@ -127,6 +149,8 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(badge)
     app.add_template_filter(shown_date)
     app.add_template_filter(shown_time)
+    app.add_template_filter(shown_month)
+    app.add_template_filter(shown_label)
     app.add_template_filter(shown_bytes)
     app.add_template_filter(shown_limit)
     app.context_processor(

@@ -49,7 +49,7 @@ def _walk_through(browser: Browser, below: str, photos: Path, email: str) -> Non
     page.set_input_files("#photos", photos / "chelsea.jpg")
     page.get_by_role("button", name="Upload 1 photo").click()
     with page.expect_response(re.compile("/api/photos/status")) as polled:
-        expect(page.locator(".grid .badge")).to_have_text("Being checked")
+        expect(page.locator(".grid .badge")).to_have_text("Waiting")
     assert polled.value.ok
     photo = page.locator(".grid img")
     expect(photo).to_have_js_property("complete", True)
@@ -57,13 +57,13 @@ def _walk_through(browser: Browser, below: str, photos: Path, email: str) -> Non
     assert {cookie["name"] for cookie in context.cookies()} >= {"__Host-catloader_session"}
     page.get_by_role("link", name="Account").click()
     page.get_by_role("button", name="Log out").click()
-    page.goto(below + "photos?before=9")
+    page.goto(below + "photos?show=cat")
     expect(page.get_by_text("Please log in first.")).to_be_visible()
     for label, text in (("E-mail", email), ("Password", PASSWORD)):
         page.get_by_label(label).fill(text)
     page.get_by_role("main").get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="My photos")).to_be_visible()
-    assert page.url == below + "photos?before=9"
+    assert page.url == below + "photos?show=cat"
     assert [url for url in asked if not url.startswith((below, "blob:"))] == []  # blob: previews
     context.close()
 

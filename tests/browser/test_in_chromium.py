@@ -21,7 +21,7 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
 
     expect(page.get_by_role("heading", name="My photos")).to_be_visible()
     badges = page.locator(".grid .badge")
-    expect(badges).to_have_text(["Being checked", "Being checked"])
+    expect(badges).to_have_text(["Waiting", "Waiting"])
     expect(page.get_by_text("Chelsea", exact=True)).to_be_visible()
     for photo in page.locator(".grid img").all():
         expect(photo).to_have_js_property("complete", True)
@@ -111,7 +111,7 @@ def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
     page.get_by_role("button", name="Take photo").click()
     expect(page.locator("#queue li")).to_contain_text("camera.jpg")
     page.get_by_role("button", name="Upload 1 photo").click()
-    expect(page.locator(".grid .badge")).to_have_text("Being checked")
+    expect(page.locator(".grid .badge")).to_have_text("Waiting")
 
 
 def test_upload_works_without_scripts(browser: Browser, site: Site, photos: Path) -> None:

@@ -18,6 +18,8 @@ from werkzeug.test import TestResponse
 
 from catloader import create_app
 from catloader.settings import Settings
+from catloader.store.db.gallery import Selection
+from catloader.store.db.photos import Photo
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.wiring import Services, build
@@ -103,6 +105,11 @@ class Person:
         user = services_of(self.app).users.by_email(self.email)
         assert user
         return user.id
+
+    @property
+    def photos(self) -> list[Photo]:
+        """Newest first."""
+        return services_of(self.app).gallery.older(Selection(self.id), None, 999)
 
 
 def jpeg(colour: tuple[int, int, int] = (200, 120, 40), size: tuple[int, int] = (96, 64)) -> bytes:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    update,
 )
 from sqlalchemy.exc import IntegrityError
 
@@ -26,6 +27,7 @@ from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.schema import Status, photos
 from catloader.store.kinds import ObjectKind, StoredObject
+from catloader.texts import folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Photo(NewPhoto):
     """A whole row."""
 
     id: int
+    caption_folded: str
     status: str
     score: float | None
     wild_feline: bool
@@ -123,7 +126,13 @@ class Photos:
             NotFound: the account is gone.
             StoreUnavailable: the reservation ran out, so the objects may be deleted already.
         """
-        values = {**asdict(new), "status": Status.PENDING, "next_attempt_at": now, "created_at": now}
+        values = {
+            **asdict(new),
+            "caption_folded": folded(new.caption),
+            "status": Status.PENDING,
+            "next_attempt_at": now,
+            "created_at": now,
+        }
         try:
             with writing(self._engine) as connection:
                 if not cancel(connection, _uploaded(new.photo_key, new.thumbnail_key), now):
@@ -136,11 +145,6 @@ class Photos:
     def by_id(self, id: int) -> Photo | None:
         rows = self._all(select(photos).where(photos.c.id == id))
         return rows[0] if rows else None
-
-    def of_owner(self, owner_id: int, before_id: int | None, limit: int) -> list[Photo]:
-        """Return a page, newest first; ``before_id`` is the last id of the page before."""
-        query = select(photos).where(photos.c.owner_id == owner_id).order_by(photos.c.id.desc()).limit(limit)
-        return self._all(query if before_id is None else query.where(photos.c.id < before_id))
 
     def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Photo]:
         """Return those of ``ids`` that are this owner's."""
@@ -189,14 +193,21 @@ class Photos:
         with reading(self._engine) as connection:
             return {row.owner_id: row.photos for row in connection.execute(query)}
 
-    def delete(self, id: int, owner_id: int, now: datetime) -> bool:
-        """Delete the row and mark its objects as due for deletion, in one transaction.
-
-        Returns:
-            False: this owner has no such photo.
-        """
+    def set_caption(self, id: int, owner_id: int, caption: str) -> bool:
+        """Replace the caption; False: this owner has no such photo."""
+        own = (photos.c.id == id) & (photos.c.owner_id == owner_id)
+        values = {"caption": caption, "caption_folded": folded(caption)}
         with writing(self._engine) as connection:
-            return delete_photos(connection, (photos.c.id == id) & (photos.c.owner_id == owner_id), now) == 1
+            return connection.execute(update(photos).where(own).values(values)).rowcount == 1
+
+    def delete(self, id: int, owner_id: int, now: datetime) -> bool:
+        """Delete the row and mark its objects as due for deletion; False: this owner has no such photo."""
+        return self.delete_all([id], owner_id, now) == 1
+
+    def delete_all(self, ids: Sequence[int], owner_id: int, now: datetime) -> int:
+        """Delete this owner's photos among ``ids`` in one transaction; return their number."""
+        with writing(self._engine) as connection:
+            return delete_photos(connection, photos.c.id.in_(ids) & (photos.c.owner_id == owner_id), now)
 
     def _all(self, query: Select[Any]) -> list[Photo]:
         with reading(self._engine) as connection:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select, update
 
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import Status, check_log, photos
@@ -61,30 +62,38 @@ class Rechecks:
                     break
                 # Conditions repeated: PostgreSQL evaluates them again on a row that has just changed.
                 unchanged = photos.c.id.in_(ids) & photos.c.status.in_(FINISHED) & by_model
-                result = connection.execute(
-                    update(photos)
-                    .where(unchanged)
-                    .values(
-                        status=Status.PENDING,
-                        attempts=0,
-                        next_attempt_at=now,
-                        claim_token=None,
-                        lease_until=None,
-                        check_error=None,
-                        score=None,
-                        wild_feline=False,
-                        calibrated=False,
-                        checked_at=None,
-                    )
-                )
-                requeued += result.rowcount
+                requeued += _requeue(connection, unchanged, now)
             last_id = ids[-1]
         return requeued
+
+    def requeue_own(self, ids: Sequence[int], owner_id: int, now: datetime) -> int:
+        """Make an owner's finished photos among ``ids`` ``pending``; return their number."""
+        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id)
+        with writing(self._engine) as connection:
+            return _requeue(
+                connection, own & photos.c.status.in_(FINISHED) & photos.c.human_verdict.is_(None), now
+            )
 
     def _count(self, *conditions: ColumnElement[bool]) -> int:
         query = select(func.count()).select_from(photos).where(*conditions)
         with reading(self._engine) as connection:
             return connection.execute(query).scalar_one()
+
+
+def _requeue(connection: Connection, condition: ColumnElement[bool], now: datetime) -> int:
+    values = {
+        "status": Status.PENDING,
+        "attempts": 0,
+        "next_attempt_at": now,
+        "claim_token": None,
+        "lease_until": None,
+        "check_error": None,
+        "score": None,
+        "wild_feline": False,
+        "calibrated": False,
+        "checked_at": None,
+    }
+    return connection.execute(update(photos).where(condition).values(values)).rowcount
 
 
 def _conditions(chosen: RecheckFilter) -> list[ColumnElement[bool]]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from catloader.store.db.utc_datetime import UtcDateTime
+from catloader.texts import MAX_TEXT_CHARS
 
 
 class Status(StrEnum):
@@ -85,7 +86,9 @@ photos = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("owner_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
-    Column("caption", String(500), nullable=False, server_default=text("''")),
+    Column("caption", String(MAX_TEXT_CHARS), nullable=False, server_default=text("''")),
+    # For the search; see texts.folded.
+    Column("caption_folded", String(MAX_TEXT_CHARS), nullable=False, server_default=text("''")),
     Column("photo_key", String(64), nullable=False, unique=True),
     Column("thumbnail_key", String(64), nullable=False, unique=True),
     Column("width_px", Integer, nullable=False),
@@ -121,7 +124,19 @@ photos = Table(
         name="status",
     ),
     CheckConstraint("human_verdict IN ('cat','not_cat')", name="human_verdict"),
-    Index("ix_images_owner_id_id", "owner_id", "id"),
+    # My photos: pages of all, pages and counts of a verdict, and the search in captions.
+    Index("ix_images_owner_id_created_at", "owner_id", "created_at", "id"),
+    Index("ix_images_owner_id_status", "owner_id", "status", "created_at", "id"),
+    Index(
+        "ix_images_captions",
+        "owner_id",
+        "created_at",
+        "id",
+        "status",
+        "caption_folded",
+        sqlite_where=text("caption_folded <> ''"),
+        postgresql_where=text("caption_folded <> ''"),
+    ),
     # Partial: the index is as small as the backlog, however many photos are finished.
     Index(
         "ix_images_waiting",

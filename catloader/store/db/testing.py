@@ -24,6 +24,7 @@ from sqlalchemy import (
     make_url,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -112,7 +113,8 @@ def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) 
     done = i < finished
     columns: dict[str, Any] = {
         "owner_id": literal(owner_id),
-        "caption": literal("A photo with a caption of usual length"),
+        "caption": _caption(i),
+        "caption_folded": func.lower(_caption(i)),
         "photo_key": _random_key(engine),
         "thumbnail_key": _random_key(engine),
         **{name: literal(500) for name in ("width_px", "height_px", "thumbnail_px", "crop_side_px")},
@@ -136,6 +138,26 @@ def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) 
         }
         rows = select(photos.c.id, *log.values()).where(logged)
         connection.execute(insert(check_log).from_select(["photo_id", *log], rows))
+
+
+def _caption(number: ColumnElement[int]) -> ColumnElement[str]:
+    usual = literal("A photo with a caption of usual length")
+    return case((number % 1000 == 7, literal("A rare caption")), else_=usual)
+
+
+def spread_over_months(url: str, months: int) -> None:
+    """Give the rows of ``fill`` times in so many months up to now: ascending with the ids."""
+    engine, month = make_engine(url), timedelta(days=30)
+    with writing(engine) as connection:
+        last_id = connection.execute(select(func.max(photos.c.id))).scalar_one()
+        for n in range(months):
+            ids = (photos.c.id > last_id * n // months) & (photos.c.id <= last_id * (n + 1) // months)
+            then = utcnow() - (months - 1 - n) * month
+            connection.execute(update(photos).where(ids).values(created_at=then))
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+    engine.dispose()
 
 
 def _random_key(engine: Engine) -> ColumnElement[str]:

@@ -20,14 +20,16 @@ function show(badge, photo) {
 }
 
 // On a photo's own page a verdict changes more than the badge: the sentence, the gauge and the labels.
+// My photos has counts in its filters: they are fetched once all photos of the page are checked.
 async function refresh() {
-  if (!document.querySelector("article.photo")) return;
+  const onPhoto = document.querySelector("article.photo");
+  if (!onPhoto && waiting().length) return;
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const id of ["verdict", "labels", "details", "explain"]) {
+  for (const id of onPhoto ? ["verdict", "labels", "details", "explain"] : ["filters"]) {
     const part = fresh.getElementById(id);
-    if (part) document.getElementById(id).replaceWith(part);
+    if (part) document.getElementById(id)?.replaceWith(part);
   }
   localTimes();
 }
@@ -48,7 +50,9 @@ async function poll() {
     if (answer.status === 401) return; // logged out in another tab: stop polling
     const ends = [];
     if (answer.ok) {
-      for (const photo of (await answer.json()).photos) {
+      const found = await answer.json();
+      document.getElementById("checker-away").hidden = !found.checker_away;
+      for (const photo of found.photos) {
         if (show(badges.get(String(photo.id)), photo)) changed += 1;
         if (photo.final) ends.push(photo.label);
       }

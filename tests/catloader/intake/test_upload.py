@@ -19,7 +19,8 @@ from catloader.intake.upload import Refused, Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import utcnow
-from catloader.store.db.photos import Photos
+from catloader.store.db.gallery import Gallery, Selection
+from catloader.store.db.photos import Photo, Photos
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
@@ -46,6 +47,10 @@ class Site:
         self.photos = Photos(engine)
         self.dispatcher = CountingDispatcher(self.photos)
         self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
+
+    def rows(self) -> list[Photo]:
+        """Newest first."""
+        return Gallery(self.engine).older(Selection(self.owner_id), None, 10)
 
     def upload(
         self, *files: tuple[str, BinaryIO | bytes], captions: Sequence[str] = ()
@@ -105,7 +110,7 @@ def test_every_file_gets_an_outcome_and_a_bad_one_affects_no_other(site: Site) -
     outcomes = site.upload(*files, captions=["first", "", "third"])
     assert [outcome.name for outcome in outcomes] == [name for name, _ in files]
     assert [getattr(outcome, "status", 201) for outcome in outcomes] == [201, 415, 201, 400, 422]
-    rows = site.photos.of_owner(site.owner_id, None, 10)
+    rows = site.rows()
     assert [row.id for row in reversed(rows)] == [
         outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)
     ]
@@ -116,7 +121,7 @@ def test_every_file_gets_an_outcome_and_a_bad_one_affects_no_other(site: Site) -
 
 def test_row_describes_the_stored_objects(site: Site) -> None:
     site.upload(("tall.png", photo(size=(40, 60))))
-    (row,) = site.photos.of_owner(site.owner_id, None, 10)
+    (row,) = site.rows()
     stored = site.objects.get(ObjectKind.PHOTO, row.photo_key)
     thumbnail = site.objects.get(ObjectKind.THUMBNAIL, row.thumbnail_key)
     assert row.sha256 == hashlib.sha256(stored).hexdigest()
@@ -129,7 +134,7 @@ def test_row_describes_the_stored_objects(site: Site) -> None:
 
 def test_keys_are_random_and_do_not_contain_the_name(site: Site) -> None:
     site.upload(*[(f"../../{place}.png", photo()) for place in range(3)])
-    rows = site.photos.of_owner(site.owner_id, None, 10)
+    rows = site.rows()
     keys = [key for row in rows for key in (row.photo_key, row.thumbnail_key)]
     assert len(set(keys)) == 6
     for key in keys:
@@ -158,7 +163,7 @@ def test_captions_are_cleaned_and_limited(site: Site) -> None:
         ("a", photo()), ("b", photo()), ("c", photo()), captions=[nasty, "x" * 501, "x" * 500]
     )
     assert outcomes[1] == Refused("b", "The caption is longer than 500 characters.", 400)
-    captions = [row.caption for row in site.photos.of_owner(site.owner_id, None, 10)]
+    captions = [row.caption for row in site.rows()]
     assert captions == ["x" * 500, f"Mia[31m\nand {family} <b>"]
 
 
@@ -169,7 +174,7 @@ def test_unavailable_store_refuses_every_file_after_one_attempt(
         outcomes = away.upload(("a.png", photo()), ("b.png", photo()))
     sentence = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
     assert outcomes == [Refused("a.png", sentence, 503, 5), Refused("b.png", sentence, 503, 5)]
-    assert away.photos.of_owner(away.owner_id, None, 10) == []
+    assert away.rows() == []
     assert away.reserved() == 2  # of the first file: perhaps one of its puts did arrive
     assert away.dispatcher.wakes == []
 

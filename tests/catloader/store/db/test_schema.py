@@ -121,8 +121,8 @@ def test_photos_of_the_first_version_are_kept(engine: Engine, empty_url: str) ->
     columns = (
         "owner_id, photo_key, thumbnail_key, width_px, height_px, size_bytes, thumbnail_px, crop_left_px"
     )
-    columns += ", crop_top_px, crop_side_px, sha256, thumbnail_sha256, next_attempt_at, created_at"
-    values = "1, :p, :t, 1, 2, 3, 4, 5, 6, 7, 'a', 'b', '2026-01-01', '2026-01-01'"
+    columns += ", caption, crop_top_px, crop_side_px, sha256, thumbnail_sha256, next_attempt_at, created_at"
+    values = "1, :p, :t, 1, 2, 3, 4, 5, 'Zoë', 6, 7, 'a', 'b', '2026-01-01', '2026-01-01'"
     insert = text(f"INSERT INTO images ({columns}) VALUES ({values}) RETURNING id")
     with writing(old) as connection:
         user = "INSERT INTO users (email, password_hash, created_at) VALUES ('a', '', '2026-01-01')"
@@ -136,7 +136,12 @@ def test_photos_of_the_first_version_are_kept(engine: Engine, empty_url: str) ->
     migrate(old)
     with writing(old) as connection:
         after = connection.execute(text("SELECT * FROM images")).mappings().one()
-        assert dict(after) == {**before, "explanation_key": None, "explanation_of": None}
+        assert dict(after) == {
+            **before,
+            "caption_folded": "zoë",
+            "explanation_key": None,
+            "explanation_of": None,
+        }
         assert connection.execute(text("SELECT count(*) FROM check_log")).scalar_one() == 1
         next_id = connection.execute(insert, {"p": "p3", "t": "t3"}).scalar_one()
         assert next_id == 3, "the id of a deleted photo was given again"

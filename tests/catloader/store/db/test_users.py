@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event, func, insert, select
 from catloader.errors import EmailTaken, NotFound
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.gallery import Gallery, Selection
 from catloader.store.db.photos import Photos
 from catloader.store.db.schema import check_log, likes, photos, users
 from catloader.store.db.users import Users
@@ -69,9 +70,9 @@ def test_deleting_an_account_deletes_its_rows_and_marks_its_objects_as_due(engin
     user, other = some_user(engine), some_user(engine)
     own = [add_photo(engine, user.id) for _ in range(3)]
     other_photo = add_photo(engine, other.id)
-    store = Photos(engine)
-    keys = {(ObjectKind.PHOTO, photo.photo_key) for photo in store.of_owner(user.id, None, 9)}
-    keys |= {(ObjectKind.THUMBNAIL, photo.thumbnail_key) for photo in store.of_owner(user.id, None, 9)}
+    rows = Gallery(engine).older(Selection(user.id), None, 9)
+    keys = {(ObjectKind.PHOTO, photo.photo_key) for photo in rows}
+    keys |= {(ObjectKind.THUMBNAIL, photo.thumbnail_key) for photo in rows}
     with writing(engine) as connection:
         log = {"attempt": 1, "finished_at": _NOW}
         connection.execute(insert(check_log), [{**log, "photo_id": id} for id in (own[0], other_photo)])

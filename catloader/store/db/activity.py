@@ -1,0 +1,25 @@
+"""Signs of a running checker, whichever process or machine it runs in: claims and finished attempts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Engine, exists, literal, select
+
+from catloader.store.db.engine import reading
+from catloader.store.db.photos import status_is
+from catloader.store.db.schema import check_log, photos
+
+
+class CheckerActivity:
+    """Read access to the traces that checkers leave."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def seen_since(self, then: datetime, now: datetime) -> bool:
+        """Return True if a photo is claimed by a checker now, or an attempt was finished since ``then``."""
+        claimed = exists().where(status_is("checking"), photos.c.lease_until >= now)
+        finished = exists().where(check_log.c.finished_at >= then)
+        with reading(self._engine) as connection:
+            return bool(connection.execute(select(literal(True)).where(claimed | finished)).first())

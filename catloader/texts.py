@@ -1,0 +1,38 @@
+"""Texts that people type: captions, reasons and notes."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from catloader.errors import InvalidInput
+
+MAX_TEXT_CHARS = 500
+"""Of a caption, a reason and a note, as the columns take them."""
+MAX_WORDS = 8
+
+
+def clean_text(text: str, name: str) -> str:
+    """Remove control characters, lone surrogates (PostgreSQL refuses both) and blanks around.
+
+    Args:
+        name: what the text is, for the error.
+
+    Raises:
+        InvalidInput: it is longer than ``MAX_TEXT_CHARS``.
+    """
+    text = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"}).strip()
+    if len(text) > MAX_TEXT_CHARS:
+        raise InvalidInput(f"The {name} is longer than {MAX_TEXT_CHARS} characters.")
+    return text
+
+
+def folded(text: str) -> str:
+    """Return the form in which captions are searched: upper and lower case are the same."""
+    # Cut, because folding lengthens some letters and an entry of an index has at most 2700 bytes.
+    return unicodedata.normalize("NFC", text).casefold()[:MAX_TEXT_CHARS]
+
+
+def search_words(text: str) -> tuple[str, ...]:
+    """Return the folded words of a search; those after the eighth are left out."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return tuple(folded(printable).split()[:MAX_WORDS])

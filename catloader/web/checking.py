@@ -1,0 +1,21 @@
+"""Tell users that nobody checks, where that is so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from catloader.store.db.engine import utcnow
+from catloader.store.db.photos import Photo
+from catloader.web.context import services
+
+_PATIENCE = timedelta(minutes=1)
+
+
+def checker_is_away(photos: Sequence[Photo]) -> bool:
+    """Return True if one of ``photos`` has been due for a minute, in which no checker did anything."""
+    now = utcnow()
+    then = now - _PATIENCE
+    if not any(photo.status == "pending" and photo.next_attempt_at < then for photo in photos):
+        return False
+    return not services().activity.seen_since(then, now)

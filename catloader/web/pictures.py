@@ -1,0 +1,95 @@
+"""The JPEG files: photos, thumbnails and explanations."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+from flask import Blueprint, Response, current_app, g, redirect, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from catloader.errors import NotFound
+from catloader.log_limit import LogLimit
+from catloader.store.db.photos import Photo
+from catloader.store.kinds import ObjectKind
+from catloader.web.admission import uses_object_store
+from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.sessions import without_login
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("pictures", __name__)
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/photo.jpg")
+@without_login  # without a log-in the response is 404, not the log-in page
+@uses_object_store
+def photo(id: int) -> BaseResponse:
+    photo = _visible_photo(id)
+    return _jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail.jpg")
+@without_login
+@uses_object_store
+def thumbnail(id: int) -> BaseResponse:
+    photo = _visible_photo(id)
+    return _jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
+@without_login
+@uses_object_store
+def explanation(id: int) -> BaseResponse:
+    """Serve the explanation. The first request makes it, in seconds; while busy: 503 with ``Retry-After``."""
+    photo = services().photos.by_id(id) if g.user else None
+    if photo is None or photo.owner_id != g.user.id:  # public or not: explanations are for the owner
+        raise NotFound(PHOTO_NOT_FOUND)
+    key = services().explainer.explain(photo)
+    # Each explanation has its own key, so the key's digest identifies the content.
+    return _jpeg_response(ObjectKind.EXPLANATION, key, hashlib.sha256(key.encode()).hexdigest())
+
+
+def _visible_photo(id: int) -> Photo:
+    """Return a photo that the user may see: the user's own, or a public one.
+
+    Raises:
+        NotFound: also for another user's private photo, whose existence is not revealed.
+    """
+    photo = services().photos.by_id(id) if g.user else None
+    if photo is None or not (photo.on_air or photo.owner_id == g.user.id):
+        raise NotFound(PHOTO_NOT_FOUND)
+    return photo
+
+
+def _jpeg_response(kind: ObjectKind, key: str, sha256: str) -> BaseResponse:
+    settings = services().settings
+    if settings.delivery == "url":
+        link = redirect(services().objects.url(kind, key, settings.url_ttl_s), 302)
+        link.headers["Cache-Control"] = "private, no-store"
+        return link
+    response = Response(mimetype="image/jpeg")
+    response.set_etag(sha256)
+    # The browser may keep the file but must revalidate it: after a log-out, or once the photo is
+    # deleted, the response is 404. A 304 needs no request to S3.
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.make_conditional(request)
+    if response.status_code == 304:
+        return response
+    if request.method == "HEAD":
+        response.response = iter(())
+        return response
+    try:
+        chunks, size_bytes = services().objects.open(kind, key)
+    except NotFound:
+        _log_missing(kind)
+        raise
+    response.response = chunks
+    response.content_length = size_bytes
+    return response
+
+
+def _log_missing(kind: ObjectKind) -> None:
+    limit: LogLimit = current_app.extensions.setdefault("catloader.missing_objects", LogLimit())
+    if (others := limit.suppressed()) is not None:
+        more = f" ({others} more not logged)" if others else ""
+        logger.warning("%s: the %s is not in the object store%s", request.path, kind, more)

@@ -1,0 +1,29 @@
+// From photo to photo with the arrow keys and by swiping; Escape leads back to My photos.
+
+const SWIPE_PX = 60;
+
+function follow(selector) {
+  const link = document.querySelector(selector);
+  if (link) location.assign(link.href);
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  if (event.target.closest("input, textarea, select")) return; // arrows move the cursor there
+  const target = { ArrowLeft: "#before", ArrowRight: "#after", Escape: ".along .back" }[event.key];
+  if (target) follow(target);
+});
+
+const picture = document.querySelector("article.photo figure");
+let start = null;
+picture?.addEventListener("touchstart", (event) => {
+  // Two fingers zoom, and on a photo that is zoomed one finger moves it.
+  start = event.touches.length === 1 && (window.visualViewport?.scale ?? 1) === 1 ? event.touches[0] : null;
+}, { passive: true });
+picture?.addEventListener("touchend", (event) => {
+  if (!start) return;
+  const [end] = event.changedTouches;
+  const [x, y] = [end.clientX - start.clientX, end.clientY - start.clientY];
+  start = null;
+  if (Math.abs(x) > SWIPE_PX && Math.abs(x) > 2 * Math.abs(y)) follow(x < 0 ? "#after" : "#before");
+});

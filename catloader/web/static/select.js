@@ -1,0 +1,47 @@
+// Select several photos: a bar with their number, all of the page at once, a range with Shift, none with Escape.
+
+const form = document.getElementById("selection");
+const boxes = form ? [...form.querySelectorAll("input.select")] : [];
+const all = document.getElementById("select-all");
+const count = document.getElementById("selected-count");
+let last = null;
+
+function settle() {
+  const number = boxes.filter((box) => box.checked).length;
+  form.classList.toggle("selecting", number > 0);
+  count.textContent = number ? `${number} selected` : "";
+  all.textContent = number === boxes.length ? "Select none" : "Select all on this page";
+}
+
+function select(chosen, checked) {
+  for (const box of chosen) box.checked = checked;
+  settle();
+}
+
+form?.addEventListener("click", (event) => {
+  const box = event.target.closest("input.select");
+  if (!box) return;
+  if (event.shiftKey && last && last !== box) {
+    const [from, to] = [boxes.indexOf(last), boxes.indexOf(box)].sort((a, b) => a - b);
+    select(boxes.slice(from, to + 1), box.checked);
+  }
+  last = box;
+  settle();
+});
+all?.addEventListener("click", () => select(boxes, !boxes.every((box) => box.checked)));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && boxes.some((box) => box.checked)) select(boxes, false);
+});
+// A page that is restored by the browser's Back button keeps its ticks.
+if (form) window.addEventListener("pageshow", settle);
+
+// The menu of months closes with Escape and when the focus leaves it.
+const months = document.getElementById("months");
+months?.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !months.open) return;
+  months.open = false;
+  months.querySelector("summary").focus();
+});
+months?.addEventListener("focusout", (event) => {
+  if (event.relatedTarget && !months.contains(event.relatedTarget)) months.open = false;
+});

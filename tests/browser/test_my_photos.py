@@ -1,0 +1,65 @@
+"""My photos in a browser: select with mouse and keys, delete, and go from photo to photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import Site, register
+
+
+def _upload(page: Page, email: str, photos: Path) -> None:
+    register(page, email)
+    page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "coffee.png"])
+    page.get_by_label("Caption of chelsea.jpg").fill("Chelsea")
+    page.get_by_label("Caption of coffee.png").fill("Coffee")
+    page.get_by_role("button", name="Upload 2 photos").click()
+    expect(page.locator(".grid li")).to_have_count(2)
+
+
+def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
+    _upload(page, "hana@example.org", photos)
+    bar = page.locator("#selected")
+    expect(bar).to_be_hidden()
+    page.get_by_label("Select Chelsea").press("Space")
+    expect(bar).to_contain_text("1 selected")
+    page.get_by_role("button", name="Select all on this page").click()
+    expect(bar).to_contain_text("2 selected")
+    page.keyboard.press("Escape")
+    expect(bar).to_be_hidden()
+
+    page.locator(".grid a").first.click()
+    page.wait_for_url("**/photos/*")
+    first = page.url
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(lambda url: url != first)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(first)
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/photos?*")
+
+    page.goto("/photos")
+    page.get_by_label("Search in captions").fill("CHEL")
+    page.keyboard.press("Enter")
+    expect(page.locator(".grid li")).to_have_count(1)
+    page.get_by_label("Select Chelsea").check()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete 1 photo").click()
+    expect(page.get_by_text("1 photo deleted.")).to_be_visible()
+    page.goto("/photos")
+    expect(page.locator(".grid li")).to_have_count(1)
+
+
+def test_selection_works_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
+    context = browser.new_context(base_url=site.url, java_script_enabled=False)
+    page = context.new_page()
+    register(page, "ines@example.org")
+    page.set_input_files("#photos", [photos / "coffee.png"])
+    page.get_by_role("button", name="Upload").click()
+    page.goto("/photos")
+    page.locator("input.select").check()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete 1 photo").click()
+    expect(page.get_by_text("No photos yet.")).to_be_visible()
+    context.close()
