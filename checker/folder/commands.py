@@ -41,7 +41,8 @@ from checker.values import ModelInfo, Rendition
 from models.catalogue import Entry, class_names, resolve
 
 _MICRO_BATCH_PHOTOS = {"cpu": 2, "gpu": 32}
-"""On a CPU four are no faster and take 35 MB more. On a GPU a forward pass takes nearly the same time for any number of photos."""
+"""On a CPU four are no faster and take 35 MB more. On a GPU a forward pass takes nearly the same time for any
+number of photos."""
 
 
 def check(options: CheckOptions) -> int:
