@@ -62,6 +62,8 @@ class Claim:
     thumbnail_key: str
     attempt: int
     """1 for the first."""
+    waited_s: float = 0.0
+    """From the moment the photo could be checked to this claim."""
 
     def key(self, rendition: Rendition) -> str:
         """Key of the rendition in the image source."""

@@ -43,7 +43,17 @@ class SqlCheckQueue:
             self._reclaim_expired(connection, now)
             rows = connection.execute(sql.CLAIM, values).all()
         rows = sorted(rows, key=lambda row: (row.next_attempt_at, row.id))
-        return [Claim(row.id, token, row.photo_key, row.thumbnail_key, row.attempts) for row in rows]
+        return [
+            Claim(
+                row.id,
+                token,
+                row.photo_key,
+                row.thumbnail_key,
+                row.attempts,
+                max(0.0, (now - row.next_attempt_at).total_seconds()),
+            )
+            for row in rows
+        ]
 
     def _reclaim_expired(self, connection: Connection, now: datetime) -> None:
         """Log the lost attempts; a photo that kills its checker gets here until its attempts are used up."""

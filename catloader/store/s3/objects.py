@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -50,8 +50,14 @@ class ObjectStore:
         photos_bucket: str,
         thumbnails_bucket: str,
         max_connections: int = 32,
+        timed: Callable[[str], AbstractContextManager[None]] = lambda _operation: nullcontext(),
     ) -> None:
-        """Connects to nothing yet."""
+        """Connects to nothing yet.
+
+        Args:
+            timed: requests run inside what it returns for the name of their operation.
+        """
+        self._timed = timed
         url = urlsplit(endpoint_url)
         self.address = f"{url.scheme}://{url.netloc}"
         """For messages."""
@@ -106,9 +112,9 @@ class ObjectStore:
             )
 
     @contextmanager
-    def _request(self, what: str) -> Iterator[None]:
+    def _request(self, operation: str, what: str) -> Iterator[None]:
         """Run requests inside; at once ``NoAnswer`` while the server is known to be away."""
-        with self._breaker.guarding(), translated(self.address, what):
+        with self._timed(operation), self._breaker.guarding(), translated(self.address, what):
             yield
 
     def _probe(self) -> None:
@@ -118,7 +124,7 @@ class ObjectStore:
     def ensure_buckets(self) -> None:
         """Create missing buckets; several processes may do so at once."""
         for bucket in (self.photos_bucket, self.thumbnails_bucket):
-            with self._request(f"bucket {bucket}"):
+            with self._request("bucket", f"bucket {bucket}"):
                 try:
                     self._client.head_bucket(Bucket=bucket)
                 except ClientError as error:
@@ -138,12 +144,12 @@ class ObjectStore:
 
     def put(self, kind: ObjectKind, key: str, data: bytes) -> None:
         """Store a JPEG."""
-        with self._request(key):
+        with self._request("put", key):
             self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType="image/jpeg")
 
     def get(self, kind: ObjectKind, key: str) -> bytes:
         bucket = self._buckets[kind]
-        with self._request(key):
+        with self._request("get", key):
             content = self._get_directly(bucket, key)
             if content is not None:
                 return content
@@ -168,7 +174,7 @@ class ObjectStore:
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Iterator[bytes], int]:
         """Return the object in chunks and its size in bytes; close the iterator when you stop early."""
-        with self._request(key):
+        with self._request("open", key):
             answer = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
         return self._chunks(answer["Body"], key), int(answer["ContentLength"])
 
@@ -178,7 +184,7 @@ class ObjectStore:
 
     def exists(self, kind: ObjectKind, key: str) -> bool:
         try:
-            with self._request(key):
+            with self._request("head", key):
                 self._reader.head_object(Bucket=self._buckets[kind], Key=key)
         except NotFound:
             return False
@@ -191,7 +197,7 @@ class ObjectStore:
     def delete_from_bucket(self, bucket: str, key: str) -> None:
         """Delete as ``delete`` does, for rows of the ledger that name a bucket."""
         try:
-            with self._request(key):
+            with self._request("delete", key):
                 self._client.delete_object(Bucket=bucket, Key=key)
         except NotFound:
             return
