@@ -150,9 +150,9 @@ def _print(
             if to_terminal:
                 progress.clear()
             verdicts[row["verdict"]] += 1  # just before its line, so that Ctrl-C hardly ever separates them
+            records.add(row)  # first: what was shown and not kept would be checked and shown again
             out.write(line)
             out.flush()
-            records.add(row)
             progress.advance()
     except KeyboardInterrupt:
         code = INTERRUPTED

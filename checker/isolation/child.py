@@ -20,7 +20,14 @@ from select import select
 from typing import Any
 
 from checker.isolation import frames
-from checker.isolation.limits import confine, die_with, give_memory_back, resident_bytes, start_clock
+from checker.isolation.limits import (
+    confine,
+    die_with,
+    give_memory_back,
+    keep_standard_descriptors,
+    resident_bytes,
+    start_clock,
+)
 
 _KEPT_BYTES, _KEPT_S = 24 * 2**20, 1.0
 """A child that holds this much more than at its start gives it back after a second without work ..."""
@@ -34,6 +41,7 @@ Work = Callable[[Mapping[str, Any], Sequence[bytes]], Result]
 
 def main(arguments: Sequence[str]) -> None:
     """Fork a child for each descriptor that comes; end the child whose number comes. Never returns."""
+    keep_standard_descriptors()
     descriptor, memory_bytes, *names = arguments
     control = socket.socket(fileno=int(descriptor))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

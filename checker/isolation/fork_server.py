@@ -14,6 +14,7 @@ from pathlib import Path
 
 from checker.errors import DecoderUnavailable
 from checker.isolation import frames
+from checker.isolation.limits import keep_standard_descriptors
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_S = 30.0
@@ -66,6 +67,8 @@ class ForkServer:
         Raises:
             DecoderUnavailable: the server does not start, or cannot fork.
         """
+        with self._lock:
+            self._ensure_running()
         ours, theirs = frames.pair()
         try:
             with theirs, self._lock:
@@ -76,6 +79,7 @@ class ForkServer:
             raise
 
     def _fork(self, theirs: socket.socket) -> int:
+        """Send the child's end of a connection; return the child's number."""
         for _ in range(2):  # a server that was killed is started again
             control = self._ensure_running()
             try:
@@ -113,6 +117,7 @@ class ForkServer:
         if self._closed:
             raise DecoderUnavailable("This process is stopping.")
         if self._control is None:
+            keep_standard_descriptors()
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._control.settimeout(_ANSWER_S)
             paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

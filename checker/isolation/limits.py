@@ -93,3 +93,13 @@ def give_memory_back() -> None:
 def _statm_bytes(column: int) -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[column])
     return pages * resource.getpagesize()
+
+
+def keep_standard_descriptors() -> None:
+    """Open those of 0 to 2 that this process was started without (``2>&-``).
+
+    A connection that got such a number would be lost: children send their descriptor 2 to nowhere.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
