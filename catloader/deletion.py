@@ -29,12 +29,20 @@ class DeletionWorker:
     """
 
     def __init__(
-        self, ledger: Deletions, objects: ObjectStore, *, sweep_s: float, now: Callable[[], datetime]
+        self,
+        ledger: Deletions,
+        objects: ObjectStore,
+        *,
+        sweep_s: float,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
-        self._ledger, self._objects, self._sweep_s, self._now = ledger, objects, sweep_s, now
+        self._ledger, self._objects, self._sweep_s, self._clock = ledger, objects, sweep_s, now
         self._log_limits = LogLimits()
         self._requested, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="deletion", daemon=True)
+
+    def _now(self) -> datetime | None:
+        return self._clock() if self._clock else None
 
     def start(self) -> None:
         self._thread.start()
@@ -55,7 +63,7 @@ class DeletionWorker:
         time-out too. The failed object is retried later than the others, so that it does not block them.
         """
         deleted = 0
-        while not self._closing.is_set() and (due := self._ledger.due(self._now(), _BATCH)):
+        while not self._closing.is_set() and (due := self._ledger.due(_BATCH, self._now())):
             done: list[int] = []
             try:
                 for entry in due:
@@ -65,7 +73,7 @@ class DeletionWorker:
                     done.append(entry.id)
             except CatLoaderError as error:
                 retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
-                self._ledger.failed(entry.id, str(error), self._now(), retry_s)
+                self._ledger.failed(entry.id, str(error), retry_s, self._now())
                 if (suffix := self._log_limits.suffix(getattr(error, "cause", str(error)))) is not None:
                     logger.warning("deletions from S3 are postponed: %s%s", error, suffix)
                 return deleted + len(done)

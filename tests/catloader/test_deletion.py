@@ -95,8 +95,8 @@ def test_deletion_is_retried_until_the_store_is_back(
     reserve(engine, ["a.jpg"], start)
     assert worker(ledger, away(s3_server, objects), lambda: start, sweep_s=10).work_off() == 0
     assert ledger.count() == 1
-    assert ledger.due(start + timedelta(seconds=9), 10) == []
-    assert [entry.attempts for entry in ledger.due(start + timedelta(seconds=10), 10)] == [1]
+    assert ledger.due(10, start + timedelta(seconds=9)) == []
+    assert [entry.attempts for entry in ledger.due(10, start + timedelta(seconds=10))] == [1]
     assert worker(ledger, objects, lambda: start + timedelta(seconds=10)).work_off() == 1
     assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Update
 
 from catloader.store.db import queue_sql as sql
-from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import Status
 from checker.decision.operating_point import UNCALIBRATED
 from checker.values import Claim, Outcome
 
 
 class SqlCheckQueue:
-    """Implements ``checker.ports.CheckQueue``."""
+    """Implements ``checker.ports.CheckQueue``.
+
+    Args:
+        now: for tests; None: the database's clock, whatever time this process takes it to be.
+    """
 
     def __init__(
         self,
@@ -27,30 +31,34 @@ class SqlCheckQueue:
         lease_s: float,
         max_attempts: int,
         backoff_s: float,
-        now: Callable[[], datetime] = utcnow,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._engine = engine
-        self._lease = timedelta(seconds=lease_s)
+        self._lease_s = lease_s
         self._max_attempts = max_attempts
         self._backoff_s = backoff_s
-        self._now = now
+        self._clock = now
 
     def claim(self, limit: int) -> list[Claim]:
         """Claim due photos, longest due first; photos whose lease has expired are reclaimed first."""
-        now, token = self._now(), secrets.token_hex(16)
-        values = {"now": now, "limit": limit, "token": token, "lease_until": now + self._lease}
+        token = secrets.token_hex(16)
+        values = {"now": self._now(), "limit": limit, "token": token, "lease_s": self._lease_s}
         with writing(self._engine) as connection:
-            self._reclaim_expired(connection, now)
+            self._reclaim_expired(connection)
             rows = connection.execute(sql.CLAIM, values).all()
         rows = sorted(rows, key=lambda row: (row.next_attempt_at, row.id))
         return [Claim(row.id, token, row.photo_key, row.thumbnail_key, row.attempts) for row in rows]
 
-    def _reclaim_expired(self, connection: Connection, now: datetime) -> None:
+    def _now(self) -> datetime | None:
+        return self._clock() if self._clock else None
+
+    def _reclaim_expired(self, connection: Connection) -> None:
         """Log the lost attempts; a photo that kills its checker gets here until its attempts are used up."""
-        rows = connection.execute(sql.RECLAIM_EXPIRED, {"now": now, "max_attempts": self._max_attempts}).all()
+        values = {"now": self._now(), "max_attempts": self._max_attempts}
+        rows = connection.execute(sql.RECLAIM_EXPIRED, values).all()
         if rows:
             log = [
-                {"photo_id": row.id, "attempt": row.attempts, "finished_at": now, "error": row.check_error}
+                {"photo_id": row.id, "attempt": row.attempts, "error": row.check_error, "now": self._now()}
                 for row in rows
             ]
             connection.execute(sql.LOG, log)
@@ -69,12 +77,12 @@ class SqlCheckQueue:
                 if written[place]:
                     # Not unreadable yet, where another attempt follows.
                     logged = replace(outcome, unreadable=False) if statement is sql.RESCHEDULE else outcome
-                    log.append({**sql.log_row(logged), "finished_at": now})
+                    log.append({**sql.log_row(logged), "now": now})
             if log:
                 connection.execute(sql.LOG, log)
         return written
 
-    def _update(self, outcome: Outcome, now: datetime) -> tuple[Update, dict[str, Any]]:
+    def _update(self, outcome: Outcome, now: datetime | None) -> tuple[Update, dict[str, Any]]:
         decision = outcome.decision
         if decision is not None:
             return sql.DECIDED, {
@@ -86,7 +94,7 @@ class SqlCheckQueue:
             }
         retry_s = outcome.retry_after_s(self._max_attempts, self._backoff_s)
         if retry_s is not None:
-            return sql.RESCHEDULE, {"new_error": outcome.error, "due": now + timedelta(seconds=retry_s)}
+            return sql.RESCHEDULE, {"new_error": outcome.error, "retry_s": retry_s, "now": now}
         status = Status.UNREADABLE if outcome.unreadable else Status.FAILED
         return sql.FINISH_WITHOUT_VERDICT, {"new_status": str(status), "new_error": outcome.error, "now": now}
 
@@ -105,6 +113,7 @@ class SqlCheckQueue:
     def next_due_s(self) -> float | None:
         """Return the seconds until a photo is due or a lease expires; 0: one has; None: nothing is queued."""
         with reading(self._engine) as connection:
-            minima = [connection.execute(query).scalar_one() for query in (sql.NEXT_PENDING, sql.NEXT_LEASE)]
-        times = [time for time in minima if time]
-        return max(0.0, (min(times) - self._now()).total_seconds()) if times else None
+            values = {"now": self._now()}
+            rows = [connection.execute(query, values).one() for query in (sql.NEXT_PENDING, sql.NEXT_LEASE)]
+        waits = [(row.at - row.now).total_seconds() for row in rows if row.at]
+        return max(0.0, min(waits)) if waits else None

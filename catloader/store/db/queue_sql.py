@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Float,
     Select,
     String,
     bindparam,
@@ -18,12 +19,14 @@ from sqlalchemy import (
     update,
 )
 
+from catloader.store.db.clock import bound_now, later
 from catloader.store.db.photos import status_is
 from catloader.store.db.schema import Status, check_log, photos
-from catloader.store.db.utc_datetime import UtcDateTime
 from checker.values import Decision, ModelInfo, Outcome
 
-_now: ColumnElement[Any] = bindparam("now", type_=UtcDateTime())
+_now = bound_now()
+"""``now`` None: the database's clock. The statements compute every time with it, none in this process."""
+_lease_until = later(_now, bindparam("lease_s", type_=Float()))
 _claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
 
 
@@ -74,7 +77,7 @@ CLAIM = (
     .values(
         status=Status.CHECKING,
         claim_token=bindparam("token"),
-        lease_until=bindparam("lease_until"),
+        lease_until=_lease_until,
         attempts=photos.c.attempts + 1,
     )
     .returning(
@@ -102,7 +105,7 @@ DECIDED = FINISH.values(
 RESCHEDULE = FINISH.values(
     status=unless_human(literal(Status.PENDING)),
     check_error=bindparam("new_error"),
-    next_attempt_at=bindparam("due"),
+    next_attempt_at=later(_now, bindparam("retry_s", type_=Float())),
 )
 """Wait for the next attempt."""
 
@@ -111,13 +114,17 @@ FINISH_WITHOUT_VERDICT = FINISH.values(
 )
 """Permanently: unreadable or failed."""
 
-LOG = insert(check_log)
+LOG = insert(check_log).values(finished_at=_now)
 
 RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)), attempts=photos.c.attempts - 1)
 
 WAITING = select(func.count()).select_from(photos).where(status_is("pending"))
-NEXT_PENDING = select(func.min(photos.c.next_attempt_at)).where(status_is("pending"))
-NEXT_LEASE = select(func.min(photos.c.lease_until)).where(status_is("checking"))
+NEXT_PENDING = select(func.min(photos.c.next_attempt_at).label("at"), _now.label("now")).where(
+    status_is("pending")
+)
+NEXT_LEASE = select(func.min(photos.c.lease_until).label("at"), _now.label("now")).where(
+    status_is("checking")
+)
 
 
 _LOGGED = [column.key for column in check_log.columns if column.key not in ("id", "finished_at")]

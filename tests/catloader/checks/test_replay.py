@@ -91,7 +91,7 @@ def test_an_unreadable_photo_stays_unreadable(site: CheckedSite) -> None:
     row = site.row(site.ids[0])
     good = site.objects.get(ObjectKind.PHOTO, row.photo_key)
     site.objects.put(ObjectKind.PHOTO, row.photo_key, b"not a photo")
-    Rechecks(site.engine).requeue(RecheckFilter(status=Status.CAT), utcnow())
+    Rechecks(site.engine).requeue(RecheckFilter(status=Status.CAT))
     site.check()
     assert site.row(site.ids[0]).status == "unreadable"
     now = site.row(site.ids[0]).checked_at

@@ -64,7 +64,6 @@ class Site:
             photos=self.photos,
             objects=self.objects,
             dispatcher=self.dispatcher,
-            now=utcnow,
         )
 
     def reserved(self) -> int:

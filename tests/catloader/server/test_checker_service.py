@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select, text, update
 from catloader.checks.dispatch import Off
 from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
-from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
@@ -55,7 +55,6 @@ class Site:
             photos=Photos(engine),
             objects=objects,
             dispatcher=Off(),
-            now=utcnow,
         )
         self.ids = [one.photo_id for one in done if isinstance(one, Uploaded)]
         assert len(self.ids) == len(PICTURES)
