@@ -63,6 +63,7 @@ class Photo(NewPhoto):
     check_error: str | None
     claim_token: str | None
     lease_until: datetime | None
+    begun_at: datetime | None
     attempts: int
     next_attempt_at: datetime
     checked_at: datetime | None

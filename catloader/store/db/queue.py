@@ -34,7 +34,7 @@ class SqlCheckQueue:
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._engine = engine
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self._max_attempts = max_attempts
         self._backoff_s = backoff_s
         self._clock = now
@@ -42,26 +42,60 @@ class SqlCheckQueue:
     def claim(self, limit: int) -> list[Claim]:
         """Claim due photos, longest due first; photos whose lease has expired are reclaimed first."""
         token = secrets.token_hex(16)
-        values = {"now": self._now(), "limit": limit, "token": token, "lease_s": self._lease_s}
+        values = {"now": self._now(), "limit": limit, "token": token, "lease_s": self.lease_s}
         with writing(self._engine) as connection:
             self._reclaim_expired(connection)
             rows = connection.execute(sql.CLAIM, values).all()
         rows = sorted(rows, key=lambda row: (row.next_attempt_at, row.id))
-        return [Claim(row.id, token, row.photo_key, row.thumbnail_key, row.attempts) for row in rows]
+        return [
+            Claim(
+                photo_id=row.id,
+                token=token,
+                photo_key=row.photo_key,
+                thumbnail_key=row.thumbnail_key,
+                attempt=row.attempts + 1,
+                photo_sha256=row.sha256,
+                thumbnail_sha256=row.thumbnail_sha256,
+            )
+            for row in rows
+        ]
 
     def _now(self) -> datetime | None:
         return self._clock() if self._clock else None
 
     def _reclaim_expired(self, connection: Connection) -> None:
-        """Log the lost attempts; a photo that kills its checker gets here until its attempts are used up."""
+        """Log the lost attempts; a photo that kills its checker gets here until they are used up."""
         values = {"now": self._now(), "max_attempts": self._max_attempts}
         rows = connection.execute(sql.RECLAIM_EXPIRED, values).all()
-        if rows:
-            log = [
-                {"photo_id": row.id, "attempt": row.attempts, "error": row.check_error, "now": self._now()}
-                for row in rows
-            ]
+        log = [
+            {"photo_id": row.id, "attempt": row.attempts, "error": row.check_error, "now": values["now"]}
+            for row in rows
+            if row.begun_at is not None
+        ]
+        if log:
             connection.execute(sql.LOG, log)
+
+    def begin(self, claims: Sequence[Claim]) -> list[bool]:
+        """Count the attempts in one statement; see the port."""
+        if not claims:
+            return []
+        with writing(self._engine) as connection:
+            held = set(connection.execute(sql.BEGIN, self._of(claims)).scalars())
+        return [claim.photo_id in held for claim in claims]
+
+    def renew(self, claims: Sequence[Claim]) -> None:
+        """See the port."""
+        if claims:
+            with writing(self._engine) as connection:
+                connection.execute(sql.RENEW, self._of(claims))
+
+    def _of(self, claims: Sequence[Claim]) -> dict[str, Any]:
+        return {
+            "photo_ids": [claim.photo_id for claim in claims],
+            "tokens": sorted({claim.token for claim in claims}),
+            "lease_s": self.lease_s,
+            "now": self._now(),
+        }
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
         """Write verdicts and log rows in one transaction; see the port."""
@@ -72,7 +106,7 @@ class SqlCheckQueue:
             # By id in every transaction: no two of them wait for each other's rows.
             for place, outcome in sorted(enumerate(outcomes), key=lambda pair: pair[1].claim.photo_id):
                 statement, values = self._update(outcome, now)
-                keys = {"photo_id": outcome.claim.photo_id, "token": outcome.claim.token}
+                keys = _keys(outcome.claim, outcome.claim.attempt)
                 written[place] = connection.execute(statement, keys | values).rowcount == 1
                 if written[place]:
                     # Not unreadable yet, where another attempt follows.
@@ -99,9 +133,10 @@ class SqlCheckQueue:
         return sql.FINISH_WITHOUT_VERDICT, {"new_status": str(status), "new_error": outcome.error, "now": now}
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """Give claims back untouched: no attempt is counted."""
+        """Give claims back: no attempt is counted."""
         if claims:
-            keys = [{"photo_id": claim.photo_id, "token": claim.token} for claim in claims]
+            ordered = sorted(claims, key=lambda claim: claim.photo_id)
+            keys = [_keys(claim, claim.attempt - 1) for claim in ordered]
             with writing(self._engine) as connection:
                 connection.execute(sql.RELEASE, keys)
 
@@ -117,3 +152,7 @@ class SqlCheckQueue:
             rows = [connection.execute(query, values).one() for query in (sql.NEXT_PENDING, sql.NEXT_LEASE)]
         waits = [(row.at - row.now).total_seconds() for row in rows if row.at]
         return max(0.0, min(waits)) if waits else None
+
+
+def _keys(claim: Claim, attempts: int) -> dict[str, Any]:
+    return {"photo_id": claim.photo_id, "token": claim.token, "attempts_then": attempts}

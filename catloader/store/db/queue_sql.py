@@ -30,13 +30,13 @@ _lease_until = later(_now, bindparam("lease_s", type_=Float()))
 _claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
 
 
-def _locked(query: Select[Any]) -> Select[Any]:
-    """Lock the selected rows, except those that another transaction has locked.
+def _locked(query: Select[Any], *, wait: bool = False) -> Select[Any]:
+    """Lock the selected rows, except those that another transaction has locked, unless ``wait``.
 
     Materialised, because the planner may run a sub-select several times, each time with other rows locked
     and skipped: more than the limit would be taken.
     """
-    rows = query.with_for_update(skip_locked=True).cte().prefix_with("MATERIALIZED", dialect="postgresql")
+    rows = query.with_for_update(skip_locked=not wait).cte().prefix_with("MATERIALIZED", dialect="postgresql")
     return select(rows.c.id)
 
 
@@ -46,7 +46,8 @@ def unless_human(status: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 _expired = select(photos.c.id).where(status_is("checking"), photos.c.lease_until < _now)
-_used_up = photos.c.attempts >= bindparam("max_attempts")
+_begun = photos.c.begun_at.is_not(None)
+_used_up = _begun & (photos.c.attempts >= bindparam("max_attempts"))
 _times = case((photos.c.attempts == 1, literal("once")), else_=cast(photos.c.attempts, String) + " times")
 
 RECLAIM_EXPIRED = (
@@ -54,15 +55,21 @@ RECLAIM_EXPIRED = (
     .where(photos.c.id.in_(_locked(_expired)))
     .values(
         status=unless_human(case((_used_up, literal(Status.FAILED)), else_=literal(Status.PENDING))),
-        check_error=literal("The checker stopped in the middle of this photo ") + _times + ".",
+        check_error=case(
+            (_begun, literal("The checker stopped in the middle of this photo ") + _times + "."),
+            else_=photos.c.check_error,
+        ),
         claim_token=None,
         lease_until=None,
         next_attempt_at=_now,
         checked_at=case((_used_up, _now), else_=photos.c.checked_at),
     )
-    .returning(photos.c.id, photos.c.attempts, photos.c.check_error)
+    .returning(photos.c.id, photos.c.attempts, photos.c.check_error, photos.c.begun_at)
 )
-"""Expired leases: pending again, or failed once the attempts are used up."""
+"""Expired leases: pending again, or failed once the attempts are used up.
+
+Only the photos whose decoding had begun can have stopped the checker; the others are as they were.
+"""
 
 _due = (
     select(photos.c.id)
@@ -78,18 +85,44 @@ CLAIM = (
         status=Status.CHECKING,
         claim_token=bindparam("token"),
         lease_until=_lease_until,
-        attempts=photos.c.attempts + 1,
+        begun_at=None,
     )
     .returning(
         photos.c.id,
         photos.c.photo_key,
         photos.c.thumbnail_key,
+        photos.c.sha256,
+        photos.c.thumbnail_sha256,
         photos.c.attempts,
         photos.c.next_attempt_at,
     )
 )
 
-FINISH = update(photos).where(_claimed, status_is("checking")).values(claim_token=None, lease_until=None)
+_held = (
+    select(photos.c.id)
+    .where(
+        photos.c.id.in_(bindparam("photo_ids", expanding=True)),
+        photos.c.claim_token.in_(bindparam("tokens", expanding=True)),
+        status_is("checking"),
+    )
+    .order_by(photos.c.id)  # as in `finish`: no two transactions wait for each other's rows
+)
+
+BEGIN = (
+    update(photos)
+    .where(photos.c.id.in_(_locked(_held, wait=True)))
+    .values(attempts=photos.c.attempts + 1, begun_at=_now, lease_until=_lease_until)
+    .returning(photos.c.id)
+)
+
+RENEW = update(photos).where(photos.c.id.in_(_locked(_held))).values(lease_until=_lease_until)
+"""Rows that another transaction has locked are left out: they are being finished."""
+
+FINISH = (
+    update(photos)
+    .where(_claimed, status_is("checking"))
+    .values(claim_token=None, lease_until=None, attempts=bindparam("attempts_then"))
+)
 
 _new_status = unless_human(bindparam("new_status", type_=String()))
 
@@ -116,7 +149,7 @@ FINISH_WITHOUT_VERDICT = FINISH.values(
 
 LOG = insert(check_log).values(finished_at=_now)
 
-RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)), attempts=photos.c.attempts - 1)
+RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)))
 
 WAITING = select(func.count()).select_from(photos).where(status_is("pending"))
 NEXT_PENDING = select(func.min(photos.c.next_attempt_at).label("at"), _now.label("now")).where(

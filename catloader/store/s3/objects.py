@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -166,13 +166,13 @@ class ObjectStore:
             return None
         return answer.data if answer.status == HTTPStatus.OK else None
 
-    def open(self, kind: ObjectKind, key: str) -> tuple[Iterator[bytes], int]:
+    def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
         """Return the object in chunks and its size in bytes; close the iterator when you stop early."""
         with self._request(key):
             answer = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
         return self._chunks(answer["Body"], key), int(answer["ContentLength"])
 
-    def _chunks(self, body: Any, key: str) -> Iterator[bytes]:
+    def _chunks(self, body: Any, key: str) -> Generator[bytes, None, None]:
         with translated(self.address, key), body:
             yield from body.iter_chunks(_CHUNK_BYTES)
 

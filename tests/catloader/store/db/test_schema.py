@@ -138,6 +138,7 @@ def test_photos_of_the_first_version_are_kept(engine: Engine, empty_url: str) ->
         after = connection.execute(text("SELECT * FROM images")).mappings().one()
         assert dict(after) == {
             **before,
+            "begun_at": None,
             "caption_folded": "zoë",
             "explanation_key": None,
             "explanation_of": None,
