@@ -23,7 +23,7 @@ from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.attempts import Attempts
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
-from catloader.store.db.engine import Engine, for_requests, make_engine
+from catloader.store.db.engine import Engine, for_checks, for_requests, make_engine
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.photos import Photos
@@ -125,7 +125,7 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
     requests_engine = for_requests(engine)
     objects = build_object_store(settings)
     queue = SqlCheckQueue(
-        engine,
+        for_checks(engine),
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
         backoff_s=settings.backoff_s,

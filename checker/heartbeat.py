@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from checker.ports import CheckQueue
 from checker.values import Claim
@@ -23,16 +24,18 @@ class Heartbeat:
     """One daemon thread. With the process it stops, and the leases run out.
 
     Args:
-        in_hand: returns the claims and when each was taken, of ``time.monotonic``.
+        in_hand: the claims, and when each was taken, of ``time.monotonic``; changed with ``guard`` held.
     """
 
     def __init__(
         self,
         queue: CheckQueue,
-        in_hand: Callable[[], Mapping[Claim, float]],
+        in_hand: Mapping[Claim, float],
+        guard: AbstractContextManager[object],
         longest_hold_s: float = LONGEST_HOLD_S,
     ) -> None:
-        self._queue, self._in_hand, self._longest_hold_s = queue, in_hand, longest_hold_s
+        self._queue, self._in_hand, self._guard = queue, in_hand, guard
+        self._longest_hold_s = longest_hold_s
         self._closing = threading.Event()
         self._given_up: set[Claim] = set()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -50,7 +53,9 @@ class Heartbeat:
                 logger.warning("the leases of the photos in hand could not be renewed: %s", error)
 
     def _renew(self) -> None:
-        in_hand, now_s = self._in_hand(), time.monotonic()
+        with self._guard:
+            in_hand = dict(self._in_hand)
+        now_s = time.monotonic()
         given_up = {claim for claim, since_s in in_hand.items() if now_s - since_s > self._longest_hold_s}
         if new := given_up - self._given_up:
             ids = ", ".join(str(claim.photo_id) for claim in new)

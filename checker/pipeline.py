@@ -69,6 +69,15 @@ def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
     return [_fetch_one(claim, source) for claim in claims]
 
 
+def parts(batch: Sequence[Fetched]) -> list[list[Fetched]]:
+    """Put first attempts together, and every photo that has failed before alone.
+
+    If one of them stops the process again, no other photo is blamed for it.
+    """
+    first = [item for item in batch if item.claim.attempt == 1]
+    return [part for part in (first, *([item] for item in batch if item.claim.attempt > 1)) if part]
+
+
 def classify(
     batch: Sequence[Fetched], classifier: Classifier, rule: DecisionRule, decode: Decoder = decode_each
 ) -> list[Outcome]:

@@ -76,7 +76,7 @@ class Workers:
             keep_memory(self._workers)
             self._pool = ThreadPoolExecutor(self._workers, "check")
             self._fetchers = ThreadPoolExecutor(self._workers, "fetch")
-            self._heartbeat = Heartbeat(self._queue, self._claims_in_hand)
+            self._heartbeat = Heartbeat(self._queue, self._in_hand, self.changed)
         if self.active == 0:
             self.paused = False
             self._tally.restart()
@@ -127,10 +127,6 @@ class Workers:
                         self._tally.log()
                     self.changed.notify_all()
 
-    def _claims_in_hand(self) -> dict[Claim, float]:
-        with self.changed:
-            return dict(self._in_hand)
-
     def _check_all_due(self) -> None:
         upcoming, following = self._claim_and_fetch(), None
         try:
@@ -138,16 +134,15 @@ class Workers:
                 claims, fetching = upcoming
                 batch = fetching.result()
                 following = self._claim_and_fetch()  # runs during the decoding and the forward pass
-                for place, part in enumerate(_parts(batch)):
+                for place, part in enumerate(pipeline.parts(batch)):
                     if self._closing or (place and self.paused):
                         self._release(item.claim for item in part)
                     elif held := self._begin(part):
                         self._settle(self._classify(held))
                 upcoming = following
         except Exception:
-            # Nobody works on them any more: the heartbeat must not keep them.
             for claims, _ in filter(None, (upcoming, following)):
-                self._forget(claims)
+                self._forget(claims)  # or the heartbeat would keep them for good
             raise
 
     def _begin(self, part: Sequence[Fetched]) -> list[Fetched]:
@@ -253,12 +248,3 @@ class Workers:
     def _pause(self, reason: str) -> None:
         self.paused = True
         logger.warning("%s; trying again at the next sweep", reason)
-
-
-def _parts(batch: Sequence[Fetched]) -> list[list[Fetched]]:
-    """Put first attempts together, and every photo that has failed before alone.
-
-    If one of them stops the process again, no other photo is blamed for it.
-    """
-    first = [item for item in batch if item.claim.attempt == 1]
-    return [part for part in (first, *([item] for item in batch if item.claim.attempt > 1)) if part]

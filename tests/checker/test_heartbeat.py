@@ -42,7 +42,7 @@ def _claimed(queue: RecordingQueue) -> Claim:
 def test_lease_is_kept_while_the_photo_is_in_hand_and_no_longer() -> None:
     queue = _Beats()
     in_hand = {_claimed(queue): time.monotonic()}
-    heartbeat = Heartbeat(queue, lambda: dict(in_hand))
+    heartbeat = Heartbeat(queue, in_hand, threading.Lock())
     try:
         for _ in range(6):  # two leases
             assert queue.renewed.acquire(timeout=10)
@@ -56,7 +56,7 @@ def test_lease_is_kept_while_the_photo_is_in_hand_and_no_longer() -> None:
 def test_failed_renewal_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     queue = _Beats(failures=1)
     in_hand = {_claimed(queue): time.monotonic()}
-    heartbeat = Heartbeat(queue, lambda: in_hand)
+    heartbeat = Heartbeat(queue, in_hand, threading.Lock())
     try:
         assert queue.renewed.acquire(timeout=10)
     finally:
@@ -68,7 +68,7 @@ def test_photo_of_a_check_that_hangs_goes_to_another_checker(caplog: pytest.LogC
     queue = _Beats()
     hanging = _claimed(queue)
     with caplog.at_level(logging.ERROR):
-        heartbeat = Heartbeat(queue, lambda: {hanging: time.monotonic() - 100}, longest_hold_s=99)
+        heartbeat = Heartbeat(queue, {hanging: time.monotonic() - 100}, threading.Lock(), longest_hold_s=99)
         try:
             assert _wait_for_claim(queue)
         finally:
