@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from catloader.errors import NotFound
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
+from catloader.store.s3.deleting import delete_many
 from catloader.store.s3.errors import error_code, is_missing, is_timeout, translated
 from catloader.store.s3.session import make_session
 from checker import errors as checker_errors
@@ -186,15 +187,15 @@ class ObjectStore:
 
     def delete(self, kind: ObjectKind, key: str) -> None:
         """Delete the object; one that is gone already is no error."""
-        self.delete_from_bucket(self._buckets[kind], key)
+        with suppress(NotFound), self._request(key):
+            self._client.delete_object(Bucket=self._buckets[kind], Key=key)
 
-    def delete_from_bucket(self, bucket: str, key: str) -> None:
-        """Delete as ``delete`` does, for rows of the ledger that name a bucket."""
-        try:
-            with self._request(key):
-                self._client.delete_object(Bucket=bucket, Key=key)
-        except NotFound:
-            return
+    def bucket_of(self, kind: ObjectKind) -> str:
+        return self._buckets[kind]
+
+    def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        """Delete up to 1 000 objects; return key -> reason for those that are not gone. See ``deleting``."""
+        return delete_many(self._client, self._request, bucket, keys)
 
     def url(self, kind: ObjectKind, key: str, ttl_s: int) -> str:
         """Return a signed link that works for everyone who has it, for ``ttl_s``; takes no round trip."""
