@@ -142,7 +142,7 @@ class Workers:
                 upcoming = following
         except Exception:
             for claims, _ in filter(None, (upcoming, following)):
-                self._forget(claims)  # or the heartbeat would keep them for good
+                self._forget(claims)  # or the heartbeat would keep them
             raise
 
     def _begin(self, part: Sequence[Fetched]) -> list[Fetched]:

@@ -54,7 +54,7 @@ class ObjectStore:
     ) -> None:
         """Connects to nothing yet."""
         url = urlsplit(endpoint_url)
-        self.address = f"{url.scheme}://{url.netloc}"
+        self.address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"  # without a password
         """For messages."""
         self.photos_bucket, self.thumbnails_bucket = photos_bucket, thumbnails_bucket
         self._buckets = {

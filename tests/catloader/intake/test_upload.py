@@ -68,7 +68,7 @@ class Site:
 
     def reserved(self) -> int:
         """Count the objects that will be deleted, now or later."""
-        return len(Deletions(self.engine).due(utcnow() + timedelta(days=365), 1000))
+        return len(Deletions(self.engine).due(1000, utcnow() + timedelta(days=365)))
 
 
 @pytest.fixture
