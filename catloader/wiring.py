@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from catloader.attempts import AttemptLimits
 from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off, local_url
+from catloader.checks.measured_queue import MeasuredQueue
 from catloader.checks.promotion import better_model, models_in_force, resolve_model
 from catloader.checks.runtime_request import profile_folders, runtime_request
 from catloader.checks.signatures import Signer, new_secret
@@ -18,6 +20,7 @@ from catloader.deletion import DeletionWorker
 from catloader.errors import StartupError
 from catloader.explanations.explainer import Explainer
 from catloader.intake.upload import refuse_full_disk
+from catloader.metrics import Metrics
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.attempts import Attempts
@@ -68,6 +71,7 @@ class Services:
     decoders: Decoders
     explainer: Explainer
     checker: CheckerService | None
+    metrics: Metrics
 
     def start(self) -> None:
         """Start the threads and the decoders. Call it after a fork, which would lose them."""
@@ -91,8 +95,8 @@ def build_engine(settings: Settings) -> Engine:
     return make_engine(settings.database)
 
 
-def build_object_store(settings: Settings) -> ObjectStore:
-    """Make the client of the S3 server that ``settings`` name."""
+def build_object_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
+    """Make the client of the S3 server that ``settings`` name; ``metrics`` times its requests."""
     return ObjectStore(
         endpoint_url=settings.s3_endpoint_url,
         access_key_id=settings.s3_access_key_id.get_secret_value(),
@@ -102,15 +106,23 @@ def build_object_store(settings: Settings) -> ObjectStore:
         thumbnails_bucket=settings.s3_thumbnails_bucket,
         # Every request thread and every checker thread may hold one, and fetches overlap.
         max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
+        **({"timed": metrics.s3_request} if metrics else {}),
     )
 
 
-def build(settings: Settings, *, checker: bool | None = None, fetch: bool = False) -> Services:
+def build(
+    settings: Settings,
+    *,
+    checker: bool | None = None,
+    fetch: bool = False,
+    shared_metrics: Path | None = None,
+) -> Services:
     """Make everything, start nothing.
 
     Args:
         checker: make a checker for this process; None: as ``settings.dispatch`` demands.
         fetch: let the checker fetch a better model, as ``settings.fetch`` demands.
+        shared_metrics: the folder of ``metrics_folder``.
 
     Raises:
         StartupError: no S3 server is set (``catloader serve`` starts the embedded one).
@@ -123,7 +135,8 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
         checker = settings.checks_here
     engine = build_engine(settings)
     requests_engine = for_requests(engine)
-    objects = build_object_store(settings)
+    metrics = Metrics(shared_metrics)
+    objects = build_object_store(settings, metrics)
     queue = SqlCheckQueue(
         for_checks(engine),
         lease_s=settings.lease_s,
@@ -134,7 +147,11 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
     ledger, check_log = Deletions(engine), CheckLog(requests_engine)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s)
     decoders = build_decoders(settings)
-    service = _checker_service(settings, queue, objects, decoders, fetch=fetch) if checker else None
+    service = (
+        _checker_service(settings, MeasuredQueue(queue, metrics), objects, decoders, fetch=fetch)
+        if checker
+        else None
+    )
     secret_key = _secret(settings.secret_key, settings, "secret-key")
     return Services(
         settings=settings,
@@ -178,6 +195,7 @@ def build(settings: Settings, *, checker: bool | None = None, fetch: bool = Fals
             refuse_full_disk=partial(refuse_full_disk, settings),
         ),
         checker=service,
+        metrics=metrics,
     )
 
 
@@ -204,7 +222,7 @@ def _dispatcher(settings: Settings, service: CheckerService | None, signer: Sign
 
 
 def _checker_service(
-    settings: Settings, queue: SqlCheckQueue, objects: ObjectStore, decoders: Decoders, *, fetch: bool
+    settings: Settings, queue: MeasuredQueue, objects: ObjectStore, decoders: Decoders, *, fetch: bool
 ) -> CheckerService:
     loader = ModelLoader(
         lambda: models_in_force(settings),

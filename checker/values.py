@@ -65,6 +65,8 @@ class Claim:
     photo_sha256: str | None = None
     """Of the bytes that were stored; None: not known, so not compared."""
     thumbnail_sha256: str | None = None
+    waited_s: float = 0.0
+    """From the moment the photo could be checked to this claim."""
 
     def key(self, rendition: Rendition) -> str:
         """Key of the rendition in the image source."""

@@ -6,7 +6,7 @@ import logging
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from catloader.checks.dispatch import Dispatcher
@@ -48,6 +48,8 @@ class Refused:
     """The HTTP status of the same meaning."""
     retry_after_s: int | None = None
     """As in ``CatLoaderError``."""
+    kind: str = field(default="", compare=False)
+    """Name of the error's class."""
 
 
 def upload(
@@ -87,9 +89,13 @@ def upload(
                 if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
                     logger.warning("Uploads are refused: %s%s", error, suffix)
                 store_away = True
-                outcomes.append(Refused(name, _STORE_AWAY, error.status, error.retry_after_s))
+                outcomes.append(
+                    Refused(name, _STORE_AWAY, error.status, error.retry_after_s, type(error).__name__)
+                )
             except CatLoaderError as error:
-                outcomes.append(Refused(name, str(error), error.status, error.retry_after_s))
+                outcomes.append(
+                    Refused(name, str(error), error.status, error.retry_after_s, type(error).__name__)
+                )
             else:
                 outcomes.append(Uploaded(name, photo_id))
     finally:

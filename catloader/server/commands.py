@@ -12,11 +12,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from flask import Flask
 
 from catloader import create_app
 from catloader.errors import SettingError
+from catloader.metrics import metrics_folder
 from catloader.server.announce import announcement, say
 from catloader.server.data_dir import (
     exclusive_data_dir,
@@ -33,6 +35,7 @@ from catloader.server.object_store import (
 )
 from catloader.server.request_parser import TimeLimits
 from catloader.settings import Settings
+from catloader.web.metrics import metrics_blueprint
 from catloader.wiring import Services, build
 from checker.http import create_checker_app
 
@@ -54,10 +57,10 @@ def serve(settings: Settings) -> int:
     refuse_unreachable_links(settings)
     with exclusive_data_dir(settings), _listening(settings, settings.port, "CATLOADER_PORT") as listener:
         migrate_database(settings)
-        with own_object_store(settings) as with_s3:
+        with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
 
             def make() -> tuple[Flask, Services]:
-                services = build(with_s3, fetch=True)
+                services = build(with_s3, fetch=True, shared_metrics=metrics)
                 return create_app(with_s3, services), services
 
             code = Server(
@@ -97,14 +100,17 @@ def serve_checker(settings: Settings) -> int:
     with (
         _listening(settings, settings.checker_port, "CATCHECKER_PORT") as listener,
         wait_for_site_object_store(settings) as with_s3,
+        _metrics_folder(settings) as metrics,
     ):
         migrate_database(settings)
 
         def make() -> tuple[Flask, Services]:
-            services = build(with_s3, checker=True, fetch=True)
+            services = build(with_s3, checker=True, fetch=True, shared_metrics=metrics)
             checker = services.checker
             assert checker is not None
-            return create_checker_app(checker.wake, checker.state, services.signer.refusal), services
+            app = create_checker_app(checker.wake, checker.state, services.signer.refusal)
+            app.register_blueprint(metrics_blueprint(services))
+            return app, services
 
         code = Server(
             listener,
@@ -176,6 +182,10 @@ def _log_to_stderr() -> None:
 
 def _listening(settings: Settings, port: int, port_setting: str) -> AbstractContextManager[socket.socket]:
     return listening(settings.host, port, "CATLOADER_HOST", port_setting)
+
+
+def _metrics_folder(settings: Settings) -> AbstractContextManager[Path | None]:
+    return metrics_folder(wanted=bool(settings.metrics_token.get_secret_value()))
 
 
 def _time_limits(settings: Settings) -> TimeLimits:

@@ -104,18 +104,15 @@ def _refuse_without_locks(settings: Settings, error: OSError) -> None:
 
 
 def refuse_missing_temporary_folder() -> None:
-    """Look for a folder in which uploads can wait; log where it is not the one that is set.
+    """Look for a folder in which uploads can wait.
 
     Raises:
         StartupError: there is none.
     """
     try:
-        chosen = tempfile.gettempdir()
+        tempfile.gettempdir()
     except FileNotFoundError as error:
         raise StartupError("No temporary folder can be written to; set TMPDIR to one that can.") from error
-    wanted = os.environ.get("TMPDIR", "")
-    if wanted and not Path(wanted).is_dir():
-        logger.warning("TMPDIR is %r, which is no folder; %s is used.", wanted, chosen)
 
 
 def store_note(settings: Settings) -> Path:

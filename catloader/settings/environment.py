@@ -36,6 +36,8 @@ def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
         raise _refusal(error) from None  # its own text shows the input, secrets too
     for sentence in _unknown(environ):
         logger.warning(sentence)
+    if (folder := environ.get("TMPDIR", "")) and not Path(folder).is_dir():
+        logger.warning("TMPDIR is %r, which is no folder; another temporary folder is used.", folder)
     return settings
 
 

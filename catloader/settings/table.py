@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     stalled_s: float = _setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection that moves no byte for this long in the middle of a request or answer is closed.", ge=0.1)
     head_s: float = _setting("CATLOADER_HEAD_S", 20.0, "Site", "Time for the head of a request; then the connection is closed.", ge=0.1)
     body_bytes_per_s: float = _setting("CATLOADER_BODY_BYTES_PER_S", 1000.0, "Site", "Lowest average rate of a request's body after the first `CATLOADER_STALLED_S`; slower ones are closed.", ge=1.0)
+    metrics_token: SecretStr = _setting("CATLOADER_METRICS_TOKEN", _NO_SECRET, "Site", "Opens `/metrics` to requests with `Authorization: Bearer TOKEN`. Empty: there is no such page.")
     access_log: bool = _setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, path, status, bytes and duration.")
     secret_key: SecretStr = _setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Signs forms and messages to visitors. Empty: made at the first start and kept in the data folder.")
     trusted_proxies: int = _setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are believed.", ge=0, le=10)

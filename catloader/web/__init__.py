@@ -18,6 +18,7 @@ from catloader.web import (
     gallery,
     health,
     labels,
+    metrics,
     photo,
     pictures,
     proxies,
@@ -48,6 +49,7 @@ def make_app(services: Services) -> Flask:
     app.request_class = form_parser.StrictRequest
     app.session_interface = cookies.Notes()
     app.json = security.HtmlSafeJson(app)
+    metrics.init_app(app)
     labels.init_app(app)
     security.init_app(app)
     proxies.init_app(app, settings)
@@ -59,6 +61,7 @@ def make_app(services: Services) -> Flask:
     errors.init_app(app)
     for module in (auth, uploads, gallery, photo, pictures, api, health):
         app.register_blueprint(module.blueprint)
+    app.register_blueprint(metrics.metrics_blueprint(services))
     health.mount_wake_up(app)
     app.extensions[admission.RULES] = admission.Rules(app, form_bytes=_FORM_BYTES, upload_bytes=upload_bytes)
     proxies.wrap(app, settings)

@@ -107,6 +107,7 @@ def _too_large() -> str:
 
 
 def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
+    services().metrics.refused(type(error).__name__)
     if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered):  # the text is for operators
         cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
         log_once_a_minute(cause, f"{request.method} {request.path}: {error}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, Flask, Response, jsonify
 
 from catloader.errors import CatLoaderError
+from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
 from catloader.web.context import services
@@ -20,6 +21,7 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
+@blueprint.get("/livez")
 @without_login
 def healthz() -> Response:
     return jsonify(ok=True)
@@ -29,13 +31,23 @@ def healthz() -> Response:
 @without_login
 @uses_object_store
 def readyz() -> tuple[Response, int]:
-    """Return 200 if uploads are accepted and this process's checker, if any, is ready; else 503."""
+    """Return 200 if uploads are accepted and this process's checker, if any, is ready; else 503.
+
+    ``oldest_waiting_s``: how long the first photo of the queue has been due; a long wait is no reason to be
+    taken out of service, but one to look.
+    """
     parts = {"database": _responds(_query_database), "object_store": _responds(_query_object_store)}
     checker = services().checker
     state = {"state": "elsewhere"} if checker is None else checker.state()
     ready = all(parts.values()) and state["state"] in ("elsewhere", "ready")
     texts = {name: "ok" if ok else "no answer" for name, ok in parts.items()}
-    return jsonify(ready=ready, checker=state, **texts), 200 if ready else 503
+    waiting = {"oldest_waiting_s": round(oldest_waiting_s(), 1)} if parts["database"] else {}
+    return jsonify(ready=ready, checker=state, **texts, **waiting), 200 if ready else 503
+
+
+def oldest_waiting_s() -> float:
+    due_since = services().photos.due_since()
+    return max(0.0, (utcnow() - due_since).total_seconds()) if due_since else 0.0
 
 
 def mount_wake_up(app: Flask) -> None:

@@ -116,6 +116,7 @@ def _log(user_id: int, outcomes: Sequence[Uploaded | Refused], seconds: float) -
         logger.info("user %d stored %s, %s in %.1f s", user_id, _id_ranges(ids), sent, seconds)
     for outcome in outcomes:
         if isinstance(outcome, Refused):
+            services().metrics.refused(outcome.kind)
             reason = for_log(outcome.error, max_chars=200)
             logger.info("user %d: refused %s: %s", user_id, for_log(outcome.name), reason)
 

@@ -302,3 +302,10 @@ def test_processes_agree_on_one_secret_where_there_are_no_hard_links(tmp_path: P
 def test_an_empty_secret_of_a_killed_process_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "k").touch(0o600)
     assert len(kept_secret(tmp_path / "k")) > 60
+
+
+def test_a_temporary_folder_that_does_not_exist_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    Settings.from_environment({"TMPDIR": "/nonexistent"})
+    assert caplog.messages == [
+        "TMPDIR is '/nonexistent', which is no folder; another temporary folder is used."
+    ]

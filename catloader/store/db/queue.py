@@ -56,6 +56,7 @@ class SqlCheckQueue:
                 attempt=row.attempts + 1,
                 photo_sha256=row.sha256,
                 thumbnail_sha256=row.thumbnail_sha256,
+                waited_s=max(0.0, (row.lease_until - row.next_attempt_at).total_seconds() - self.lease_s),
             )
             for row in rows
         ]

@@ -95,6 +95,7 @@ CLAIM = (
         photos.c.thumbnail_sha256,
         photos.c.attempts,
         photos.c.next_attempt_at,
+        photos.c.lease_until,
     )
 )
 

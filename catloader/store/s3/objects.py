@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -51,8 +52,14 @@ class ObjectStore:
         photos_bucket: str,
         thumbnails_bucket: str,
         max_connections: int = 32,
+        timed: Callable[[str], AbstractContextManager[None]] = lambda _operation: nullcontext(),
     ) -> None:
-        """Connects to nothing yet."""
+        """Connects to nothing yet.
+
+        Args:
+            timed: requests run inside what it returns for the name of their operation.
+        """
+        self._timed = timed
         url = urlsplit(endpoint_url)
         self.address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"  # without a password
         """For messages."""
@@ -107,9 +114,9 @@ class ObjectStore:
             )
 
     @contextmanager
-    def _request(self, what: str) -> Iterator[None]:
+    def _request(self, operation: str, what: str) -> Iterator[None]:
         """Run requests inside; at once ``NoAnswer`` while the server is known to be away."""
-        with self._breaker.guarding(), translated(self.address, what):
+        with self._timed(operation), self._breaker.guarding(), translated(self.address, what):
             yield
 
     def _probe(self) -> None:
@@ -119,7 +126,7 @@ class ObjectStore:
     def ensure_buckets(self) -> None:
         """Create missing buckets; several processes may do so at once."""
         for bucket in (self.photos_bucket, self.thumbnails_bucket):
-            with self._request(f"bucket {bucket}"):
+            with self._request("bucket", f"bucket {bucket}"):
                 try:
                     self._client.head_bucket(Bucket=bucket)
                 except ClientError as error:
@@ -139,12 +146,12 @@ class ObjectStore:
 
     def put(self, kind: ObjectKind, key: str, data: bytes) -> None:
         """Store a JPEG."""
-        with self._request(key):
+        with self._request("put", key):
             self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType="image/jpeg")
 
     def get(self, kind: ObjectKind, key: str) -> bytes:
         bucket = self._buckets[kind]
-        with self._request(key):
+        with self._request("get", key):
             content = self._get_directly(bucket, key)
             if content is not None:
                 return content
@@ -169,7 +176,7 @@ class ObjectStore:
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
         """Return the object in chunks and its size in bytes; close the iterator when you stop early."""
-        with self._request(key):
+        with self._request("open", key):
             answer = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
         return self._chunks(answer["Body"], key), int(answer["ContentLength"])
 
@@ -179,7 +186,7 @@ class ObjectStore:
 
     def exists(self, kind: ObjectKind, key: str) -> bool:
         try:
-            with self._request(key):
+            with self._request("head", key):
                 self._reader.head_object(Bucket=self._buckets[kind], Key=key)
         except NotFound:
             return False
@@ -187,7 +194,7 @@ class ObjectStore:
 
     def delete(self, kind: ObjectKind, key: str) -> None:
         """Delete the object; one that is gone already is no error."""
-        with suppress(NotFound), self._request(key):
+        with suppress(NotFound), self._request("delete", key):
             self._client.delete_object(Bucket=self._buckets[kind], Key=key)
 
     def bucket_of(self, kind: ObjectKind) -> str:
@@ -195,7 +202,7 @@ class ObjectStore:
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
         """Delete up to 1 000 objects; return key -> reason for those that are not gone. See ``deleting``."""
-        return delete_many(self._client, self._request, bucket, keys)
+        return delete_many(self._client, partial(self._request, "delete"), bucket, keys)
 
     def url(self, kind: ObjectKind, key: str, ttl_s: int) -> str:
         """Return a signed link that works for everyone who has it, for ``ttl_s``; takes no round trip."""

@@ -101,6 +101,7 @@ def test_health(app: Flask) -> None:
         "database": "ok",
         "object_store": "ok",
         "checker": {"state": "elsewhere"},
+        "oldest_waiting_s": 0,
     }
     assert "Set-Cookie" not in ready.headers
 

@@ -1,0 +1,133 @@
+"""Metrics for Prometheus: one set for all web processes of a command.
+
+Each process writes into files of its own in a folder that they share; the process that is asked adds them up.
+What the database knows (waiting photos) is asked of it at that moment, so it is right for all machines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    values,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SHORT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LONG_S = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0)
+
+
+@contextlib.contextmanager
+def metrics_folder(*, wanted: bool) -> Iterator[Path | None]:
+    """Make the folder that the processes of a command share; None where no metrics are wanted."""
+    if not wanted:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="catloader-metrics-") as name:
+        yield Path(name)
+
+
+class Metrics:
+    """Counts and times. Thread-safe; in a process that was forked from another one too.
+
+    Args:
+        folder: of ``metrics_folder``; None: numbers stay in this process, where nobody asks for them.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        if folder is not None:
+            # The library takes both from the environment at its import, which is too early.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        self.photos_checked = Counter(
+            "catcheck_images", "Finished attempts to check a photo.", ("outcome", "model"), registry=registry
+        )
+        self.inference_s = Histogram(
+            "catcheck_inference_seconds",
+            "Forward pass of a micro-batch, once for each photo in it.",
+            registry=registry,
+            buckets=_SHORT_S,
+        )
+        self.queue_s = Histogram(
+            "catcheck_queue_seconds",
+            "From the moment a photo could be checked to its claim.",
+            registry=registry,
+            buckets=_LONG_S,
+        )
+        self.refusals = Counter(
+            "catloader_refusals", "Files and requests that were refused.", ("reason",), registry=registry
+        )
+        self.http_s = Histogram(
+            "catloader_http_request_seconds",
+            "Requests, from their view's begin to its end.",
+            ("method", "endpoint", "status"),
+            registry=registry,
+            buckets=_SHORT_S,
+        )
+        self.s3_s = Histogram(
+            "catloader_s3_request_seconds",
+            "Requests to the object store with their repetitions.",
+            ("operation", "result"),
+            registry=registry,
+            buckets=_SHORT_S,
+        )
+
+    def refused(self, error: str) -> None:
+        """Count a refusal by the name of its error's class."""
+        self.refusals.labels(re.sub(r"(?<!^)(?=[A-Z])", "_", error).lower()).inc()
+
+    @contextlib.contextmanager
+    def s3_request(self, operation: str) -> Iterator[None]:
+        """Time a request to the object store that is made inside."""
+        begun_s, result = time.monotonic(), "error"
+        try:
+            yield
+            result = "ok"
+        finally:
+            self.s3_s.labels(operation, result).observe(time.monotonic() - begun_s)
+
+    def as_text(self, photos: Mapping[str, int], oldest_pending_s: float) -> bytes:
+        """Return all processes' numbers in Prometheus' text format.
+
+        Args:
+            photos: number of photos of each status.
+            oldest_pending_s: how long the first photo of the queue has been due; 0: none is.
+        """
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
+        registry.register(_OfThisMoment(photos, oldest_pending_s))
+        return generate_latest(registry)
+
+
+class _OfThisMoment(Collector):
+    """Gauges that are asked of the database, and so are no process's own."""
+
+    def __init__(self, photos: Mapping[str, int], oldest_pending_s: float) -> None:
+        self._photos, self._oldest_pending_s = photos, oldest_pending_s
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        photos = GaugeMetricFamily("catcheck_photos", "Photos by status.", labels=["status"])
+        for status, number in self._photos.items():
+            photos.add_metric([status], number)
+        yield photos
+        yield GaugeMetricFamily(
+            "catcheck_oldest_pending_seconds",
+            "How long the first photo of the queue has been due.",
+            value=self._oldest_pending_s,
+        )

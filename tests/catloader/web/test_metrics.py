@@ -1,0 +1,103 @@
+"""``/metrics``: behind its token, of all processes together; the health pages beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from catloader.demo.client import until
+from tests.support.serving import Serving, form_token, plain_session, registered, serving
+from tests.support.site import jpeg
+
+_TOKEN = "a token of the operator"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    settings = {
+        "CATLOADER_METRICS_TOKEN": _TOKEN,
+        "CATLOADER_WEB_PROCESSES": 2,
+        "CATCHECK_DISPATCH": "thread",
+        "CATCHECK_MODEL": "efficientnet_lite0",
+        "CATCHECK_WORKERS": 1,
+    }
+    with serving(tmp_path_factory.mktemp("metrics"), **settings) as site:
+        yield site
+
+
+def _get(site: Serving, path: str, token: str | None = None) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    with plain_session() as session:  # a new connection: any of the processes answers
+        return session.get(site.url + path, headers=headers, timeout=30)
+
+
+def _numbers(site: Serving) -> dict[str, float]:
+    text = _get(site, "/metrics", _TOKEN).text
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+def _sum(numbers: dict[str, float], pattern: str) -> float:
+    return sum(value for name, value in numbers.items() if re.fullmatch(pattern, name))
+
+
+def test_metrics_are_for_those_who_know_the_token(site: Serving) -> None:
+    assert _get(site, "/metrics").status_code == 401
+    assert _get(site, "/metrics", "another").status_code == 401
+    answer = _get(site, "/metrics", _TOKEN)
+    assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+
+
+def test_every_process_tells_the_same_total(site: Serving) -> None:
+    name = r'catloader_http_request_seconds_count\{.*endpoint="health.healthz".*\}'
+    before = _sum(_numbers(site), name)
+    for _ in range(40):
+        assert _get(site, "/livez").ok
+        assert _get(site, "/healthz").ok
+    assert {_sum(_numbers(site), name) for _ in range(12)} == {before + 80}
+
+
+def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
+    person = registered(site.url)
+    form = {"csrf_token": form_token(person, site.url + "/upload")}
+    for name, data, status in (("a.jpg", jpeg(), 201), ("b.jpg", b"no photo", 415)):
+        answer = person.post(site.url + "/upload", data=form, files={"photos": (name, data)}, timeout=60)
+        assert answer.status_code == status
+    for _ in until(60, "The photo was not checked"):
+        if _sum(_numbers(site), r"catcheck_images_total\{.*\}") == 1:
+            break
+    numbers = _numbers(site)
+    assert _sum(numbers, r'catcheck_images_total\{model="efficientnet_lite0",outcome="\w+"\}') == 1
+    assert numbers["catcheck_inference_seconds_count"] == numbers["catcheck_queue_seconds_count"] == 1
+    assert 0 < numbers["catcheck_inference_seconds_sum"] < 30
+    assert numbers['catloader_refusals_total{reason="not_an_image"}'] == 1
+    assert numbers['catloader_s3_request_seconds_count{operation="put",result="ok"}'] == 2
+    assert numbers["catcheck_oldest_pending_seconds"] == 0
+    assert numbers['catcheck_photos{status="pending"}'] == 0
+
+
+def test_readiness_tells_the_oldest_waiting_photo(site: Serving) -> None:
+    for _ in until(60, "The site was not ready"):
+        if _get(site, "/readyz").ok:
+            break
+    state = _get(site, "/readyz").json()
+    assert state["oldest_waiting_s"] == 0
+    assert state["checker"]["precision"]
+
+
+def test_nothing_is_left_of_a_stopped_site(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with serving(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN, TMPDIR=temporary) as site:
+        assert list(temporary.glob("catloader-metrics-*"))
+        assert site.stop() == 0
+    assert list(temporary.glob("catloader-metrics-*")) == []
+
+
+def test_without_a_token_there_is_no_such_page(tmp_path: Path) -> None:
+    with serving(tmp_path) as site:
+        assert _get(site, "/metrics", "").status_code == 404
