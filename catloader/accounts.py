@@ -93,7 +93,7 @@ def delete_account(users: Users, user: User, password: str, guard: Guard) -> int
         TooManyAttempts: not evaluated.
     """
     confirm(user, password, guard)
-    return users.delete(user.id, guard.now)
+    return users.delete(user.id)
 
 
 def confirm(user: User, password: str, guard: Guard) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from catloader.errors import CatLoaderError
@@ -18,7 +18,8 @@ from catloader.store.s3.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 200
+_BATCH = 1000
+"""The most that one request to S3 may name."""
 _MAX_RETRY_S = 3600.0
 
 
@@ -29,12 +30,20 @@ class DeletionWorker:
     """
 
     def __init__(
-        self, ledger: Deletions, objects: ObjectStore, *, sweep_s: float, now: Callable[[], datetime]
+        self,
+        ledger: Deletions,
+        objects: ObjectStore,
+        *,
+        sweep_s: float,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
-        self._ledger, self._objects, self._sweep_s, self._now = ledger, objects, sweep_s, now
+        self._ledger, self._objects, self._sweep_s, self._clock = ledger, objects, sweep_s, now
         self._log_limits = LogLimits()
         self._requested, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="deletion", daemon=True)
+
+    def _now(self) -> datetime | None:
+        return self._clock() if self._clock else None
 
     def start(self) -> None:
         self._thread.start()
@@ -51,34 +60,42 @@ class DeletionWorker:
     def work_off(self) -> int:
         """Delete all objects that are due; return their number.
 
-        The first failure ends the pass: with a store that is away, every other object would wait for the
-        time-out too. The failed object is retried later than the others, so that it does not block them.
+        An object leaves the ledger once the store says that it is gone; one that the store does not delete is
+        retried later than the others. A store that does not answer ends the pass.
         """
         deleted = 0
-        while not self._closing.is_set() and (due := self._ledger.due(self._now(), _BATCH)):
-            done: list[int] = []
-            try:
-                for entry in due:
-                    if self._closing.is_set():
-                        break
-                    self._delete(entry)
-                    done.append(entry.id)
-            except CatLoaderError as error:
-                retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
-                self._ledger.failed(entry.id, str(error), self._now(), retry_s)
-                if (suffix := self._log_limits.suffix(getattr(error, "cause", str(error)))) is not None:
-                    logger.warning("deletions from S3 are postponed: %s%s", error, suffix)
-                return deleted + len(done)
-            finally:
-                self._ledger.done(done)
-            deleted += len(done)
+        while not self._closing.is_set() and (due := self._ledger.due(_BATCH, self._now())):
+            for bucket, entries in self._by_bucket(due).items():
+                try:
+                    refused = self._objects.delete_many(bucket, [entry.key for entry in entries])
+                except CatLoaderError as error:
+                    self._postpone(entries[:1], str(error))
+                    self._warn(getattr(error, "cause", str(error)), str(error))
+                    return deleted
+                gone = [entry.id for entry in entries if entry.key not in refused]
+                self._ledger.done(gone)
+                deleted += len(gone)
+                for entry in entries:
+                    if entry.key in refused:
+                        self._postpone([entry], refused[entry.key])
+                        self._warn(refused[entry.key], f"{entry.key} in {bucket}: {refused[entry.key]}")
         return deleted
 
-    def _delete(self, entry: Deletion) -> None:
-        if entry.kind is not None:
-            self._objects.delete(entry.kind, entry.key)
-        elif entry.bucket is not None:
-            self._objects.delete_from_bucket(entry.bucket, entry.key)
+    def _by_bucket(self, due: Sequence[Deletion]) -> dict[str, list[Deletion]]:
+        buckets: dict[str, list[Deletion]] = {}
+        for entry in due:
+            bucket = self._objects.bucket_of(entry.kind) if entry.kind is not None else entry.bucket
+            buckets.setdefault(bucket or "", []).append(entry)
+        return buckets
+
+    def _postpone(self, entries: Sequence[Deletion], error: str) -> None:
+        for entry in entries:
+            retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
+            self._ledger.failed(entry.id, error, retry_s, self._now())
+
+    def _warn(self, cause: str, text: str) -> None:
+        if (suffix := self._log_limits.suffix(cause)) is not None:
+            logger.warning("deletions from S3 are postponed: %s%s", text, suffix)
 
     def _run(self) -> None:
         while not self._closing.is_set():

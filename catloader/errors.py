@@ -39,6 +39,12 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
         self.cause = cause or text
 
 
+class ObjectAltered(CatLoaderError):
+    """The object store gave other bytes than were stored; they are not passed on."""
+
+    status = 502
+
+
 class StoreFull(CatLoaderError):
     """The disk is nearly full; the rest is reserved for the running site."""
 

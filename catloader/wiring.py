@@ -26,7 +26,7 @@ from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.attempts import Attempts
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
-from catloader.store.db.engine import Engine, for_requests, make_engine, utcnow
+from catloader.store.db.engine import Engine, for_checks, for_requests, make_engine
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.photos import Photos
@@ -138,15 +138,14 @@ def build(
     metrics = Metrics(shared_metrics)
     objects = build_object_store(settings, metrics)
     queue = SqlCheckQueue(
-        engine,
+        for_checks(engine),
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
         backoff_s=settings.backoff_s,
-        now=utcnow,
     )
     signer = build_signer(settings, requests_engine)
     ledger, check_log = Deletions(engine), CheckLog(requests_engine)
-    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, now=utcnow)
+    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s)
     decoders = build_decoders(settings)
     service = (
         _checker_service(settings, MeasuredQueue(queue, metrics), objects, decoders, fetch=fetch)
@@ -193,7 +192,6 @@ def build(
             subject=settings.subject,
             profile_folders=profile_folders(settings),
             on_deletion_due=deletion.wake,
-            now=utcnow,
             refuse_full_disk=partial(refuse_full_disk, settings),
         ),
         checker=service,

@@ -21,6 +21,15 @@ class ObjectMissing(CheckerError):
     retryable = True
 
 
+class ObjectAltered(CheckerError):
+    """The object store gives other bytes than were stored: the photo is never judged by them.
+
+    Retryable, since a proxy in between may be the cause; after the last attempt the photo is failed.
+    """
+
+    retryable = True
+
+
 class UnreadableImage(CheckerError):
     """The bytes can't be decoded as a photo: final."""
 

@@ -21,6 +21,7 @@ from checker.errors import (
     DecoderUnavailable,
     DecodingFailed,
     ModelRefused,
+    ObjectAltered,
     StoreUnavailable,
     Unexpected,
     UnreadableImage,
@@ -68,6 +69,15 @@ def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
     return [_fetch_one(claim, source) for claim in claims]
 
 
+def parts(batch: Sequence[Fetched]) -> list[list[Fetched]]:
+    """Put first attempts together, and every photo that has failed before alone.
+
+    If one of them stops the process again, no other photo is blamed for it.
+    """
+    first = [item for item in batch if item.claim.attempt == 1]
+    return [part for part in (first, *([item] for item in batch if item.claim.attempt > 1)) if part]
+
+
 def classify(
     batch: Sequence[Fetched], classifier: Classifier, rule: DecisionRule, decode: Decoder = decode_each
 ) -> list[Outcome]:
@@ -98,9 +108,9 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
     item = Fetched(claim)
     try:
         for rendition in Rendition:
-            data = source.get(claim, rendition)
+            data, digest = _get(source, claim, rendition)
             item.renditions[rendition] = data
-            item.sha256[rendition] = hashlib.sha256(data).hexdigest()
+            item.sha256[rendition] = digest
     except CheckerError as error:
         # Without its traceback, which would keep the locals of the failed calls alive, decoded photos too.
         error.__cause__ = error.__context__ = None
@@ -109,6 +119,31 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
         item.error = _unexpected(item, error)
     item.ms["fetch"] = _ms_since(item.started_s)
     return item
+
+
+def _get(source: ImageSource, claim: Claim, rendition: Rendition) -> tuple[bytes, str]:
+    """Fetch a rendition and compare its SHA-256 with the claim's; fetch it once more if they differ.
+
+    Raises:
+        ObjectAltered: they still differ; logged as an error, with the key.
+        CheckerError: as the source's.
+    """
+    expected = claim.sha256(rendition)
+    for _ in range(2):
+        data = source.get(claim, rendition)
+        digest = hashlib.sha256(data).hexdigest()
+        if expected is None or digest == expected:
+            return data, digest
+    logger.error(
+        "photo %d: the object store holds other bytes under the key %s of its %s than were stored "
+        "(SHA-256 %s instead of %s)",
+        claim.photo_id,
+        claim.key(rendition),
+        rendition,
+        digest,
+        expected,
+    )
+    raise ObjectAltered(f"The photo store gave a {rendition} that is not the one that was stored.")
 
 
 def _decode(

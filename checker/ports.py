@@ -33,8 +33,29 @@ class CheckQueue(Protocol):
     Every method raises ``StoreUnavailable`` if the database does not answer.
     """
 
+    @property
+    def lease_s(self) -> float:
+        """Seconds for which a claim holds after ``claim``, ``begin`` or the last ``renew``."""
+        ...
+
     def claim(self, limit: int) -> Sequence[Claim]:
-        """Take up to ``limit`` due photos; each belongs to this caller alone until its lease ends."""
+        """Take up to ``limit`` due photos; each belongs to this caller alone until its lease ends.
+
+        Longest due first. Expired leases end here: a photo whose decoding had begun has used up an attempt,
+        the others go back uncounted.
+        """
+        ...
+
+    def begin(self, claims: Sequence[Claim]) -> list[bool]:
+        """Count the attempt, right before these photos are decoded: from now on a crash is blamed on them.
+
+        Returns:
+            One flag per claim; False: it no longer holds, so its photo must not be decoded.
+        """
+        ...
+
+    def renew(self, claims: Sequence[Claim]) -> None:
+        """Let the leases of those claims that still hold begin anew."""
         ...
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
@@ -46,7 +67,7 @@ class CheckQueue(Protocol):
         ...
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """Give claims back untouched (at a stop): no attempt is counted."""
+        """Give claims back, begun or not: no attempt is counted."""
         ...
 
     def next_due_s(self) -> float | None:

@@ -49,6 +49,7 @@ class _Photo:
     attempts: int = 0
     token: str | None = None
     lease_until: datetime | None = None
+    begun: bool = False
 
 
 class InMemoryCheckQueue:
@@ -65,7 +66,7 @@ class InMemoryCheckQueue:
         backoff_s: float = 10.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._lease = timedelta(seconds=lease_s)
+        self.lease_s = lease_s
         self._max_attempts, self._backoff_s, self._now = max_attempts, backoff_s, now
         self._photos: dict[int, _Photo] = {}
         self._changed = threading.Condition()
@@ -111,11 +112,28 @@ class InMemoryCheckQueue:
             claims = []
             for _, photo_id in heapq.nsmallest(limit, due):
                 photo = self._photos[photo_id]
-                photo.status, photo.token, photo.lease_until = "checking", token, now + self._lease
-                photo.attempts += 1
-                claims.append(_claim(photo_id, photo))
+                photo.status, photo.token, photo.begun = "checking", token, False
+                photo.lease_until = self._lease_until()
+                claims.append(_claim(photo_id, photo, photo.attempts + 1))
             self._changed.notify_all()
             return claims
+
+    def begin(self, claims: Sequence[Claim]) -> list[bool]:
+        """See ``ports.CheckQueue``."""
+        with self._changed:
+            photos = [self._claimed(claim) for claim in claims]
+            for photo in filter(None, photos):
+                photo.begun, photo.lease_until = True, self._lease_until()
+                photo.attempts += 1
+            self._changed.notify_all()
+            return [photo is not None for photo in photos]
+
+    def renew(self, claims: Sequence[Claim]) -> None:
+        """See ``ports.CheckQueue``."""
+        with self._changed:
+            for photo in filter(None, map(self._claimed, claims)):
+                photo.lease_until = self._lease_until()
+            self._changed.notify_all()
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
         """See ``ports.CheckQueue``."""
@@ -128,9 +146,10 @@ class InMemoryCheckQueue:
     def release(self, claims: Sequence[Claim]) -> None:
         """See ``ports.CheckQueue``; a claim that has lost its lease is passed over."""
         with self._changed:
-            for photo in filter(None, map(self._claimed, claims)):
-                photo.attempts -= 1
-                _end_lease(photo, "pending")
+            for claim in claims:
+                if (photo := self._claimed(claim)) is not None:
+                    photo.attempts = claim.attempt - 1
+                    _end_lease(photo, "pending")
             self._changed.notify_all()
 
     def next_due_s(self) -> float | None:
@@ -143,16 +162,23 @@ class InMemoryCheckQueue:
 
     def _reclaim_expired(self, now: datetime) -> None:
         for photo_id, photo in self._photos.items():
-            if photo.lease_until is not None and photo.lease_until < now:
+            if photo.lease_until is None or photo.lease_until >= now:
+                continue
+            if photo.begun:
                 times = "once" if photo.attempts == 1 else f"{photo.attempts} times"
                 error = f"The checker stopped in the middle of this photo {times}."
-                self.log.append(Outcome(_claim(photo_id, photo), error=error))
-                _end_lease(photo, "failed" if photo.attempts >= self._max_attempts else "pending", now)
+                self.log.append(Outcome(_claim(photo_id, photo, photo.attempts), error=error))
+            used_up = photo.begun and photo.attempts >= self._max_attempts
+            _end_lease(photo, "failed" if used_up else "pending", now)
+
+    def _lease_until(self) -> datetime:
+        return self._now() + timedelta(seconds=self.lease_s)
 
     def _finish(self, outcome: Outcome, now: datetime) -> bool:
         photo = self._claimed(outcome.claim)
         if photo is None:
             return False
+        photo.attempts = outcome.claim.attempt
         retry_s = outcome.retry_after_s(self._max_attempts, self._backoff_s)
         self.log.append(outcome if retry_s is None else replace(outcome, unreadable=False))
         if retry_s is not None:
@@ -169,8 +195,8 @@ class InMemoryCheckQueue:
         return photo if photo is not None and photo.token == claim.token else None
 
 
-def _claim(photo_id: int, photo: _Photo) -> Claim:
-    return Claim(photo_id, photo.token or "", photo.photo_key, photo.thumbnail_key, photo.attempts)
+def _claim(photo_id: int, photo: _Photo, attempt: int) -> Claim:
+    return Claim(photo_id, photo.token or "", photo.photo_key, photo.thumbnail_key, attempt)
 
 
 def _end_lease(photo: _Photo, status: str, due: datetime | None = None) -> None:

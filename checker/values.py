@@ -61,13 +61,20 @@ class Claim:
     photo_key: str
     thumbnail_key: str
     attempt: int
-    """1 for the first."""
+    """1 for the first. It counts once the photo is decoded or has an outcome."""
+    photo_sha256: str | None = None
+    """Of the bytes that were stored; None: not known, so not compared."""
+    thumbnail_sha256: str | None = None
     waited_s: float = 0.0
     """From the moment the photo could be checked to this claim."""
 
     def key(self, rendition: Rendition) -> str:
         """Key of the rendition in the image source."""
         return self.photo_key if rendition is Rendition.PHOTO else self.thumbnail_key
+
+    def sha256(self, rendition: Rendition) -> str | None:
+        """Digest of the rendition's bytes."""
+        return self.photo_sha256 if rendition is Rendition.PHOTO else self.thumbnail_sha256
 
 
 @dataclass(frozen=True, slots=True)

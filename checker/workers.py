@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from checker import pipeline
 from checker.errors import CheckerError
+from checker.heartbeat import Heartbeat
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each, keep_memory
 from checker.ports import CheckQueue, Decoder, ImageSource
@@ -51,7 +53,8 @@ class Workers:
         self._model: LoadedModel | None = None
         self._classifying: list[LoadedModel] = []
         self._closing = False
-        self._in_hand: set[Claim] = set()
+        self._in_hand: dict[Claim, float] = {}
+        self._heartbeat: Heartbeat | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._fetchers: ThreadPoolExecutor | None = None
         self._tally = Tally()
@@ -73,6 +76,7 @@ class Workers:
             keep_memory(self._workers)
             self._pool = ThreadPoolExecutor(self._workers, "check")
             self._fetchers = ThreadPoolExecutor(self._workers, "fetch")
+            self._heartbeat = Heartbeat(self._queue, self._in_hand, self.changed)
         if self.active == 0:
             self.paused = False
             self._tally.restart()
@@ -96,6 +100,8 @@ class Workers:
             self._closing = True
             ended = self.changed.wait_for(lambda: self.active == 0, timeout_s)
             unfinished = list(self._in_hand)
+        if self._heartbeat is not None:
+            self._heartbeat.close()
         self._release(unfinished)
         for pool in (self._pool, self._fetchers):
             if pool is not None:
@@ -122,15 +128,38 @@ class Workers:
                     self.changed.notify_all()
 
     def _check_all_due(self) -> None:
-        upcoming = self._claim_and_fetch()
-        while upcoming is not None:
-            claims, fetching = upcoming
-            batch = fetching.result()
-            upcoming = self._claim_and_fetch()  # runs during the decoding and the forward pass
-            if self._closing:
-                self._release(claims)
-            else:
-                self._settle(self._classify(batch))
+        upcoming, following = self._claim_and_fetch(), None
+        try:
+            while upcoming is not None:
+                claims, fetching = upcoming
+                batch = fetching.result()
+                following = self._claim_and_fetch()  # runs during the decoding and the forward pass
+                for place, part in enumerate(pipeline.parts(batch)):
+                    if self._closing or (place and self.paused):
+                        self._release(item.claim for item in part)
+                    elif held := self._begin(part):
+                        self._settle(self._classify(held))
+                upcoming = following
+        except Exception:
+            for claims, _ in filter(None, (upcoming, following)):
+                self._forget(claims)  # or the heartbeat would keep them
+            raise
+
+    def _begin(self, part: Sequence[Fetched]) -> list[Fetched]:
+        """Count the attempts of the photos that are about to be decoded; leave out those lost meanwhile."""
+        fetched = [item.claim for item in part if item.error is None]
+        try:
+            held = dict(zip(fetched, self._queue.begin(fetched), strict=True)) if fetched else {}
+        except CheckerError as error:
+            self._forget(item.claim for item in part)
+            self._pause(f"{len(part)} photos wait for the end of their lease: {error}")
+            return []
+        lost = [claim for claim in fetched if not held[claim]]
+        self._forget(lost)
+        with self.changed:
+            for _ in lost:
+                self._tally.add(LOST)
+        return [item for item in part if held.get(item.claim, True)]
 
     def _classify(self, batch: Sequence[Fetched]) -> list[Outcome]:
         with self.changed:
@@ -157,7 +186,7 @@ class Workers:
         if not claims:
             return None
         with self.changed:
-            self._in_hand.update(claims)
+            self._in_hand.update(dict.fromkeys(claims, time.monotonic()))
         assert self._fetchers is not None
         return claims, self._fetchers.submit(pipeline.fetch, claims, self._source)
 
@@ -169,7 +198,7 @@ class Workers:
             return
         with self.changed:
             outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]  # else released
-            self._in_hand.difference_update(outcome.claim for outcome in outcomes)
+        self._forget(outcome.claim for outcome in outcomes)
         if outcomes:
             self._write(outcomes)
 
@@ -204,12 +233,17 @@ class Workers:
     def _release(self, claims: Iterable[Claim]) -> None:
         with self.changed:
             held = [claim for claim in claims if claim in self._in_hand]
-            self._in_hand.difference_update(held)
+        self._forget(held)
         if held:
             try:
                 self._queue.release(held)
             except CheckerError as error:
                 logger.warning("%d photos wait for the end of their lease: %s", len(held), error)
+
+    def _forget(self, claims: Iterable[Claim]) -> None:
+        with self.changed:
+            for claim in claims:
+                self._in_hand.pop(claim, None)
 
     def _pause(self, reason: str) -> None:
         self.paused = True

@@ -14,7 +14,9 @@ class MeasuredQueue:
 
     def __init__(self, queue: CheckQueue, metrics: Metrics) -> None:
         self._queue, self._metrics = queue, metrics
+        self.begin, self.renew = queue.begin, queue.renew
         self.release, self.next_due_s = queue.release, queue.next_due_s
+        self.lease_s = queue.lease_s
 
     def claim(self, limit: int) -> Sequence[Claim]:
         claims = self._queue.claim(limit)

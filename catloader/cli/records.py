@@ -140,7 +140,6 @@ def recheck(
     Photos must meet all conditions given. Verdicts of people stay as they are.
     """
     from catloader.server.database import migrated_database
-    from catloader.store.db.engine import utcnow
     from catloader.store.db.rechecks import RecheckFilter, Rechecks
 
     status = status or band
@@ -154,7 +153,7 @@ def recheck(
             photos = min(rechecks.count(conditions), limit or sys.maxsize)
             click.echo(f"Would re-check {count(photos, 'photo')} (dry run; nothing changed).")
         else:
-            photos = rechecks.requeue(conditions, utcnow(), limit)
+            photos = rechecks.requeue(conditions, limit)
             click.echo(f"Queued {count(photos, 'photo')} for another check.")
     if kept:
         click.echo(f"{count(kept, 'photo')} decided by people {'stays' if kept == 1 else 'stay'} unchanged.")

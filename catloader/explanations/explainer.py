@@ -9,14 +9,12 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from pathlib import Path
 
 from catloader.errors import CannotExplain, ExplainerBusy, NotFound
 from catloader.explanations.fair_lock import FairLock
 from catloader.explanations.warm_child import WarmChild
 from catloader.store.db.check_log import CheckLog, CheckRecord
-from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photo
 from catloader.store.kinds import ObjectKind
@@ -51,7 +49,6 @@ class Explainer:
         subject: str,
         profile_folders: Iterable[Path],
         on_deletion_due: Callable[[], None],
-        now: Callable[[], datetime],
         refuse_full_disk: Callable[[], None],
         limit_s: float = LIMIT_S,
         patience_s: float = PATIENCE_S,
@@ -67,7 +64,7 @@ class Explainer:
         """
         self._check_log, self._explanations, self._objects = check_log, explanations, objects
         self._weights_dir, self._subject, self._profile_folders = weights_dir, subject, tuple(profile_folders)
-        self._on_deletion_due, self._now, self._limit_s = on_deletion_due, now, limit_s
+        self._on_deletion_due, self._limit_s = on_deletion_due, limit_s
         self._refuse_full_disk = refuse_full_disk
         self._lock = FairLock(patience_s)
         self._child = WarmChild(keep_s)
@@ -123,9 +120,9 @@ class Explainer:
     def _store(self, photo_id: int, jpeg: bytes, digest: str, lost: str | None) -> str:
         """Reserve, put, record, as an upload does: a process that dies in between leaves a due deletion."""
         key = f"{secrets.token_hex(16)}.jpg"
-        self._explanations.reserve(key, self._now() + RESERVED_FOR)
+        self._explanations.reserve(key)
         self._objects.put(ObjectKind.EXPLANATION, key, jpeg)
-        key_in_force = self._explanations.keep(photo_id, key, digest, self._now(), lost=lost)
+        key_in_force = self._explanations.keep(photo_id, key, digest, lost=lost)
         self._on_deletion_due()
         if key_in_force is None:
             raise NotFound("This photo was deleted meanwhile.")

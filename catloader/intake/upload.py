@@ -7,7 +7,6 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import BinaryIO
 
 from catloader.checks.dispatch import Dispatcher
@@ -15,7 +14,6 @@ from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, TooMan
 from catloader.intake.prepare import Limits, Prepared
 from catloader.log_limit import LogLimits
 from catloader.settings import Settings
-from catloader.store.db.deletions import RESERVED_FOR
 from catloader.store.db.photos import NewPhoto, Photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
@@ -64,7 +62,6 @@ def upload(
     photos: Photos,
     objects: ObjectStore,
     dispatcher: Dispatcher,
-    now: Callable[[], datetime],
 ) -> list[Uploaded | Refused]:
     """Store the files that can be stored. One outcome per file, in their order; raises no ``CatLoaderError``.
 
@@ -87,7 +84,7 @@ def upload(
                 data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
                 prepared = prepare(data, owner_id)
                 del data  # megabytes that the store need not wait beside
-                photo_id = _store(prepared, caption, owner_id, photos=photos, objects=objects, now=now)
+                photo_id = _store(prepared, caption, owner_id, photos=photos, objects=objects)
             except StoreUnavailable as error:
                 if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
                     logger.warning("Uploads are refused: %s%s", error, suffix)
@@ -124,11 +121,10 @@ def _store(
     *,
     photos: Photos,
     objects: ObjectStore,
-    now: Callable[[], datetime],
 ) -> int:
     """Reserve, put, record, in this order: a process that dies in between leaves due deletions."""
     photo_key, thumbnail_key = (f"{secrets.token_hex(16)}.jpg" for _ in range(2))
-    photos.reserve(photo_key, thumbnail_key, now() + RESERVED_FOR)
+    photos.reserve(photo_key, thumbnail_key)
     objects.put(ObjectKind.PHOTO, photo_key, prepared.photo)
     objects.put(ObjectKind.THUMBNAIL, thumbnail_key, prepared.thumbnail)
     new = NewPhoto(
@@ -146,7 +142,7 @@ def _store(
         sha256=prepared.sha256,
         thumbnail_sha256=prepared.thumbnail_sha256,
     )
-    return photos.add(new, now())
+    return photos.add(new)
 
 
 def refuse_full_disk(settings: Settings) -> None:

@@ -10,7 +10,14 @@ from flask import Flask, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from catloader.errors import CatLoaderError, FormRefused, NotFound, StoreFull, StoreUnavailable
+from catloader.errors import (
+    CatLoaderError,
+    FormRefused,
+    NotFound,
+    ObjectAltered,
+    StoreFull,
+    StoreUnavailable,
+)
 from catloader.intake.prepare import shown_limit
 from catloader.log_limit import LogLimits
 from catloader.web.context import services, wants_json
@@ -32,6 +39,7 @@ _SENTENCES = {
         "Something went wrong",
         "Something went wrong on our side. The error was logged. Please try again.",
     ),
+    502: ("Photo damaged", "The photo store holds a damaged copy of this photo, so it is not shown."),
     503: ("Temporarily unavailable", "A part of this site is not responding. Please try again in a moment."),
     507: ("Out of space", "The server's disk is full, so nothing was stored. Please try again later."),
 }
@@ -100,7 +108,7 @@ def _too_large() -> str:
 
 def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
     services().metrics.refused(type(error).__name__)
-    if isinstance(error, StoreUnavailable | StoreFull):  # the text is for operators
+    if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered):  # the text is for operators
         cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
         log_once_a_minute(cause, f"{request.method} {request.path}: {error}")
         return error_response(error.status)

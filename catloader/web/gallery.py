@@ -9,7 +9,6 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
-from catloader.store.db.engine import utcnow
 from catloader.web.checking import checker_is_away
 from catloader.web.context import MAX_ID, local_path, services
 from catloader.web.gallery_view import PAGE_PHOTOS, GalleryView
@@ -66,7 +65,7 @@ def selected() -> Any:
 
 def _delete(ids: list[int], back: str) -> Response:
     user = current_user()
-    number = services().photos.delete_all(ids, user.id, utcnow())
+    number = services().photos.delete_all(ids, user.id)
     services().deletion.wake()
     logger.info("user %d deleted %s", user.id, counted(number, "photo"))
     flash(f"{counted(number, 'photo')} deleted.")
@@ -74,7 +73,7 @@ def _delete(ids: list[int], back: str) -> Response:
 
 
 def _check_again(ids: list[int], back: str) -> Response:
-    number = services().rechecks.requeue_own(ids, current_user().id, utcnow())
+    number = services().rechecks.requeue_own(ids, current_user().id)
     services().dispatcher.wake()
     left = len(ids) - number
     kept = f" {left} left as before: decided by a person, or waiting already." if left else ""

@@ -8,7 +8,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
-from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Photo
 from catloader.web.checking import checker_is_away
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
@@ -47,7 +46,7 @@ def page(id: int) -> str:
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/delete")
 def delete(id: int) -> Response:
     user = current_user()
-    if not services().photos.delete(id, user.id, utcnow()):
+    if not services().photos.delete(id, user.id):
         raise NotFound(PHOTO_NOT_FOUND)
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import closing
 
 from flask import Blueprint, Response, current_app, g, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from catloader.errors import NotFound
+from catloader.errors import NotFound, ObjectAltered
 from catloader.log_limit import LogLimit
 from catloader.store.db.photos import Photo
 from catloader.store.kinds import ObjectKind
@@ -18,6 +19,9 @@ from catloader.web.sessions import without_login
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("pictures", __name__)
+
+_MOST_BYTES = 64 * 1024 * 1024
+"""Above any JPEG that an upload stores (a few MB). A larger object is not ours, and not read into memory."""
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/photo.jpg")
@@ -45,8 +49,7 @@ def explanation(id: int) -> BaseResponse:
     if photo is None or photo.owner_id != g.user.id:  # public or not: explanations are for the owner
         raise NotFound(PHOTO_NOT_FOUND)
     key = services().explainer.explain(photo)
-    # Each explanation has its own key, so the key's digest identifies the content.
-    return _jpeg_response(ObjectKind.EXPLANATION, key, hashlib.sha256(key.encode()).hexdigest())
+    return _jpeg_response(ObjectKind.EXPLANATION, key, None)
 
 
 def _visible_photo(id: int) -> Photo:
@@ -61,14 +64,23 @@ def _visible_photo(id: int) -> Photo:
     return photo
 
 
-def _jpeg_response(kind: ObjectKind, key: str, sha256: str) -> BaseResponse:
+def _jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseResponse:
+    """Send an object, or a link to it.
+
+    Args:
+        sha256: of the bytes that were stored; None: not known.
+    Raises:
+        NotFound, StoreUnavailable: there is no such object, or no answer.
+        ObjectAltered: the store has other bytes; none of them is sent.
+    """
     settings = services().settings
     if settings.delivery == "url":
         link = redirect(services().objects.url(kind, key, settings.url_ttl_s), 302)
         link.headers["Cache-Control"] = "private, no-store"
         return link
     response = Response(mimetype="image/jpeg")
-    response.set_etag(sha256)
+    # Each explanation has its own key, so the key's digest identifies the content.
+    response.set_etag(sha256 or hashlib.sha256(key.encode()).hexdigest())
     # The browser may keep the file but must revalidate it: after a log-out, or once the photo is
     # deleted, the response is 404. A 304 needs no request to S3.
     response.headers["Cache-Control"] = "private, no-cache"
@@ -79,13 +91,22 @@ def _jpeg_response(kind: ObjectKind, key: str, sha256: str) -> BaseResponse:
         response.response = iter(())
         return response
     try:
-        chunks, size_bytes = services().objects.open(kind, key)
+        response.data = _stored(kind, key, sha256)
     except NotFound:
         _log_missing(kind)
         raise
-    response.response = chunks
-    response.content_length = size_bytes
     return response
+
+
+def _stored(kind: ObjectKind, key: str, sha256: str | None) -> bytes:
+    """Read a whole object before the first byte is sent: at most ``_MOST_BYTES`` in each request thread."""
+    for _ in range(2):  # a proxy may have altered the first answer
+        chunks, size_bytes = services().objects.open(kind, key)
+        with closing(chunks):
+            data = b"".join(chunks) if size_bytes <= _MOST_BYTES else b""
+        if size_bytes == len(data) and sha256 in (None, hashlib.sha256(data).hexdigest()):
+            return data
+    raise ObjectAltered(f"the object store holds other bytes under the key {key} ({kind}) than were stored")
 
 
 def _log_missing(kind: ObjectKind) -> None:

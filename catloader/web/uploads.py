@@ -24,7 +24,6 @@ from werkzeug.wrappers import Response
 from catloader.checks.dispatch import Dispatcher
 from catloader.intake.upload import Refused, Uploaded
 from catloader.intake.upload import upload as store
-from catloader.store.db.engine import utcnow
 from catloader.web.admission import uses_object_store
 from catloader.web.context import for_log, services, wants_json
 from catloader.web.labels import shown_bytes
@@ -87,7 +86,6 @@ def upload() -> Page:
         photos=app.photos,
         objects=app.objects,
         dispatcher=WakeAfterResponse(app.dispatcher),
-        now=utcnow,
     )
     _log(user.id, outcomes, time.monotonic() - started_s)
     return _response(outcomes)

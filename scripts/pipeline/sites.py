@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ class Site(NamedTuple):
         began = utcnow()
         for photo in photos:
             new, now = replace(photo.new, owner_id=self.owner_id), utcnow()
-            self.services.photos.reserve(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
+            self.services.photos.reserve(new.photo_key, new.thumbnail_key)
             self.services.photos.add(new, now)
         return began
 

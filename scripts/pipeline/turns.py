@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from catloader.settings import Settings
-from catloader.store.db.engine import utcnow
 from catloader.store.db.rechecks import RecheckFilter, Rechecks
 from checker.pipeline import LoadedModel, check_batch
 from checker.testing import InMemoryImageSource
@@ -85,7 +84,7 @@ def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) 
 
 def recheck(site: Site, photos: int, since: datetime) -> Turn:
     """Requeue all photos checked ``since`` then, as the site's own command does, and check them again."""
-    if Rechecks(site.services.engine).requeue(RecheckFilter(since=since), utcnow()) != photos:
+    if Rechecks(site.services.engine).requeue(RecheckFilter(since=since)) != photos:
         raise RuntimeError("Photos without objects would be checked too.")
     return _turn(site.checker.drain, photos)
 

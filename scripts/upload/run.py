@@ -6,7 +6,6 @@ import io
 import os
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -115,7 +114,6 @@ def _fill(services: Services, data: bytes) -> None:
             photos=services.photos,
             objects=services.objects,
             dispatcher=services.dispatcher,  # this process checks nothing: no wake-up reaches the site
-            now=lambda: datetime.now(UTC),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -91,14 +91,52 @@ def test_deletion_is_retried_until_the_store_is_back(
     engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
 ) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", b"x")
-    start = datetime.now(UTC)
+    start = datetime.now(UTC).replace(microsecond=0)
     reserve(engine, ["a.jpg"], start)
     assert worker(ledger, away(s3_server, objects), lambda: start, sweep_s=10).work_off() == 0
     assert ledger.count() == 1
-    assert ledger.due(start + timedelta(seconds=9), 10) == []
-    assert [entry.attempts for entry in ledger.due(start + timedelta(seconds=10), 10)] == [1]
+    assert ledger.due(10, start + timedelta(seconds=9)) == []
+    assert [entry.attempts for entry in ledger.due(10, start + timedelta(seconds=10))] == [1]
     assert worker(ledger, objects, lambda: start + timedelta(seconds=10)).work_off() == 1
     assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
+
+
+class _Refusing(ObjectStore):
+    """A store whose server names one object as not deleted."""
+
+    refused = "b.jpg"
+
+    def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        others = super().delete_many(bucket, [key for key in keys if key != self.refused])
+        return others | ({self.refused: "AccessDenied"} if self.refused in keys else {})
+
+
+def test_an_object_that_the_store_does_not_delete_is_retried_and_holds_up_no_other(
+    engine: Engine,
+    ledger: Deletions,
+    objects: ObjectStore,
+    s3_server: EmbeddedS3,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    for key in ("a.jpg", "b.jpg", "c.jpg"):
+        objects.put(ObjectKind.PHOTO, key, b"x")
+    reserve(engine, ["a.jpg", "b.jpg", "c.jpg"], start)
+    refusing = _Refusing(
+        endpoint_url=s3_server.endpoint_url,
+        access_key_id=s3_server.access_key_id,
+        secret_access_key=s3_server.secret_access_key,
+        region="us-east-1",
+        photos_bucket=objects.photos_bucket,
+        thumbnails_bucket=objects.thumbnails_bucket,
+    )
+    assert worker(ledger, refusing, lambda: start, sweep_s=10).work_off() == 2
+    assert [objects.exists(ObjectKind.PHOTO, f"{name}.jpg") for name in "abc"] == [False, True, False]
+    assert "b.jpg" in caplog.text
+    assert "AccessDenied" in caplog.text
+    assert ledger.due(10, start + timedelta(seconds=9)) == []
+    (entry,) = ledger.due(10, start + timedelta(seconds=10))
+    assert (entry.key, entry.attempts) == ("b.jpg", 1)
 
 
 def test_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,47 @@ def test_unreadable_rendition_is_final(source: FaultySource, rendition: Renditio
     assert bad.error.startswith("The photo can't be decoded: ")
     assert bad.photo_sha256 is not None
     assert bad.thumbnail_sha256 is not None
+
+
+@pytest.mark.parametrize("rendition", list(Rendition))
+@pytest.mark.parametrize("data", [photo(1), photo(0)[:-200], b""], ids=["altered", "cut", "empty"])
+def test_altered_object_is_never_judged_and_never_unreadable(
+    source: FaultySource, rendition: Rendition, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = hashlib.sha256(photo(0)).hexdigest()
+    good, claim = (
+        replace(claim_of(number), photo_sha256=digest, thumbnail_sha256=digest) for number in (10, 11)
+    )
+    for stored in (good, claim):
+        source.put(stored, dict.fromkeys(Rendition, photo(0)))
+    source.put(claim, {rendition: data})
+    kept, altered = check_batch([good, claim], source, StubClassifier(), StubRule())
+    assert kept.decision
+    assert kept.photo_sha256 == digest
+    assert altered.decision is None
+    assert (altered.retryable, altered.unreadable, altered.blames_machine) == (True, False, False)
+    assert altered.error == f"The photo store gave a {rendition} that is not the one that was stored."
+    (alarm,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert f"photo 11: the object store holds other bytes under the key {claim.key(rendition)}" in (
+        alarm.getMessage()
+    )
+
+
+def test_object_that_was_altered_on_its_way_once_is_fetched_again() -> None:
+    class Once(FaultySource):
+        answers = 0
+
+        def get(self, claim: Claim, rendition: Rendition) -> bytes:
+            self.answers += 1
+            return super().get(claim, rendition)[: 100 if self.answers == 1 else None]
+
+    source = Once()
+    digest = hashlib.sha256(photo(0)).hexdigest()
+    claim = replace(claim_of(0), photo_sha256=digest, thumbnail_sha256=digest)
+    source.add(0, photo(0))
+    (outcome,) = check_batch([claim], source, StubClassifier(), StubRule())
+    assert outcome.decision
+    assert source.answers == 3
 
 
 def test_missing_object_is_retryable_and_blamed_on_the_photo(source: FaultySource) -> None:

@@ -13,7 +13,7 @@ import pytest
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
 from checker.pipeline import LoadedModel
 from checker.service import CheckerService, Successors
-from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
+from checker.values import INPUTS_PER_PHOTO, Claim, Outcome, Rendition
 from models.errors import WeightsMissing
 from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of
 
@@ -345,6 +345,48 @@ def test_outcome_after_the_lease_is_not_counted(rig: Rig) -> None:
     assert rig.queue.finished(1)
     assert service.drain() == 0
     assert len(rig.queue.log) == 1
+
+
+def test_photo_lost_before_its_decoding_is_not_decoded(rig: Rig) -> None:
+    rig.put(0, 1)
+    rig.source.gate = threading.Event()
+    service = rig.service(workers=1)
+    service.start()
+    assert rig.source.fetching.wait(10)
+    rig.queue.delete(0)
+    rig.source.gate.set()
+    assert rig.queue.finished(1)
+    assert service.drain() == 0
+    assert rig.classifier.batches == [INPUTS_PER_PHOTO]
+    assert service.state()["photos_in_hand"] == 0
+
+
+def test_photo_that_failed_before_is_checked_alone(rig: Rig) -> None:
+    """If it was the one that stopped the checker, its neighbours are not blamed for the next time."""
+    rig.put(*range(4))
+    rig.queue.finish([Outcome(claim, error="It crashed.", retryable=True) for claim in rig.queue.claim(1)])
+    rig.queue.advance(NEVER_S)
+    assert rig.service(workers=1).drain() == 4
+    assert sorted(rig.classifier.batches) == [INPUTS_PER_PHOTO, 3 * INPUTS_PER_PHOTO]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("the database is away"), ValueError("a bug")])
+def test_photos_of_a_failed_worker_are_not_held_any_longer(rig: Rig, error: Exception) -> None:
+    """Also those whose fetch had begun: the heartbeat would keep them for good."""
+    rig.put(*range(8))
+
+    def fail(name: str) -> None:
+        if name == "begin":
+            raise error
+
+    rig.queue.fails = fail
+    service = rig.service(workers=1)
+    assert service.drain() == 0
+    assert service.state()["photos_in_hand"] == 0
+    rig.queue.fails = lambda _: None
+    rig.queue.advance(rig.queue.lease_s + 1)
+    assert service.drain() == 8
+    assert {outcome.claim.attempt for outcome in rig.queue.log} == {1}
 
 
 def test_close_finishes_the_batch_at_work_and_releases_the_next_one(rig: Rig) -> None:

@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import skimage.data
@@ -85,7 +86,10 @@ class RecordingQueue(InMemoryCheckQueue):
     """``InMemoryCheckQueue`` that records its callers and fails on demand."""
 
     def __init__(self, *, lease_s: float = 600.0) -> None:
-        super().__init__(lease_s=lease_s, max_attempts=5, backoff_s=1000.0)
+        self._ahead = timedelta()
+        super().__init__(
+            lease_s=lease_s, max_attempts=5, backoff_s=1000.0, now=lambda: datetime.now(UTC) + self._ahead
+        )
         self.claims = 0
         """Calls of ``claim``."""
         self.largest = 0
@@ -101,6 +105,14 @@ class RecordingQueue(InMemoryCheckQueue):
             self.claims += 1
             self.largest = max(self.largest, len(self.ids("checking")))
             return claims
+
+    def advance(self, seconds: float) -> None:
+        """Put the queue's clock forward."""
+        self._ahead += timedelta(seconds=seconds)
+
+    def begin(self, claims: Sequence[Claim]) -> list[bool]:
+        self.fails("begin")
+        return super().begin(claims)
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
         self.fails("finish")

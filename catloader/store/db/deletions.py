@@ -3,53 +3,79 @@
 An upload *reserves* its keys here before it puts the objects and *cancels* the reservation in the transaction
 that adds its row. A process that dies in between leaves nothing behind: its reservations become due, and the
 deletion worker takes the objects away. The functions below are steps of the caller's transaction.
+
+All times are those of the database's clock; where a function takes ``now``, it is for tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 
+from catloader.store.db.clock import later, now_or
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import deletions
 from catloader.store.kinds import ObjectKind, StoredObject
 
-RESERVED_FOR = timedelta(hours=1)
+RESERVED_FOR_S = 300.0
 """Age at which the reservation of an object whose row was never written becomes due.
 
-An upload makes two S3 requests between its reservation and its commit, each at most 66 s with all retries.
+Between its reservation and its commit an upload makes two S3 requests, which take seconds, and at most 66 s
+each with all retries. One that takes longer all the same is refused by ``cancel``: its row is not added.
 """
 
 
-def reserve(connection: Connection, objects: Sequence[StoredObject], not_before: datetime) -> None:
-    """Enter objects that are about to be put; unless cancelled, they are due at ``not_before``."""
-    rows = [{"kind": kind, "key": key, "not_before": not_before} for kind, key in objects]
-    if rows:
-        connection.execute(insert(deletions), rows)
+def reserve(connection: Connection, objects: Sequence[StoredObject], not_before: datetime | None) -> None:
+    """Enter objects that are about to be put; unless cancelled, they are due at ``not_before``.
+
+    Args:
+        not_before: None: in ``RESERVED_FOR_S``.
+    """
+    due = later(now_or(None), literal(RESERVED_FOR_S)) if not_before is None else now_or(not_before)
+    _enter(connection, objects, due)
 
 
-def mark_due(connection: Connection, objects: Sequence[StoredObject], now: datetime) -> None:
+def mark_due(connection: Connection, objects: Sequence[StoredObject], now: datetime | None = None) -> None:
     """Enter stored objects that no row names any more."""
-    reserve(connection, objects, now)
+    _enter(connection, objects, now_or(now))
 
 
-def cancel(connection: Connection, objects: Sequence[StoredObject], now: datetime) -> bool:
+def _enter(
+    connection: Connection, objects: Sequence[StoredObject], not_before: ColumnElement[datetime]
+) -> None:
+    if objects:
+        rows = [{"kind": kind, "key": key} for kind, key in objects]
+        connection.execute(insert(deletions).values(not_before=not_before), rows)
+
+
+def cancel(connection: Connection, objects: Sequence[StoredObject], now: datetime | None = None) -> bool:
     """Remove reservations.
 
     Returns:
         False: one has become due, so its object may be deleted already. Roll the transaction back.
     """
-    untouched = (deletions.c.not_before > now) & (deletions.c.attempts == 0)
+    untouched = (deletions.c.not_before > now_or(now)) & (deletions.c.attempts == 0)
     removed = connection.execute(delete(deletions).where(_named(objects), untouched))
     return removed.rowcount == len(objects)
 
 
-def expire(connection: Connection, objects: Sequence[StoredObject], now: datetime) -> None:
+def expire(connection: Connection, objects: Sequence[StoredObject], now: datetime | None = None) -> None:
     """Make reservations due at once: nothing will name their objects."""
-    connection.execute(update(deletions).where(_named(objects)).values(not_before=now))
+    connection.execute(update(deletions).where(_named(objects)).values(not_before=now_or(now)))
 
 
 def _named(objects: Sequence[StoredObject]) -> ColumnElement[bool]:
@@ -74,7 +100,7 @@ class Deletions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def due(self, now: datetime, limit: int) -> list[Deletion]:
+    def due(self, limit: int, now: datetime | None = None) -> list[Deletion]:
         """Return due rows, longest due first.
 
         Two workers may get the same ones: deleting an object twice does no harm.
@@ -88,7 +114,7 @@ class Deletions:
         )
         query = (
             select(*columns)
-            .where(deletions.c.not_before <= now)
+            .where(deletions.c.not_before <= now_or(now))
             .order_by(deletions.c.not_before, deletions.c.id)
             .limit(limit)
         )
@@ -105,7 +131,7 @@ class Deletions:
             with writing(self._engine) as connection:
                 connection.execute(delete(deletions).where(deletions.c.id.in_(ids)))
 
-    def failed(self, id: int, error: str, now: datetime, retry_in_s: float) -> None:
+    def failed(self, id: int, error: str, retry_in_s: float, now: datetime | None = None) -> None:
         """Count an attempt and make the row due again ``retry_in_s`` from now."""
         with writing(self._engine) as connection:
             connection.execute(
@@ -114,7 +140,7 @@ class Deletions:
                 .values(
                     attempts=deletions.c.attempts + 1,
                     last_error=error,
-                    not_before=now + timedelta(seconds=retry_in_s),
+                    not_before=later(now_or(now), literal(retry_in_s)),
                 )
             )
 

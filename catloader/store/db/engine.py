@@ -21,7 +21,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from catloader.errors import StartupError, StoreUnavailable
 
 # Engine: the composition root names the type and may not import SQLAlchemy.
-__all__ = ["Engine", "database_name", "for_requests", "make_engine", "reading", "utcnow", "writing"]
+__all__ = [
+    "Engine",
+    "database_name",
+    "for_checks",
+    "for_requests",
+    "make_engine",
+    "reading",
+    "utcnow",
+    "writing",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +39,8 @@ _REQUEST_BUSY_TIMEOUT_S = 3.0
 """Somebody waits for the answer, and the thread is missing elsewhere."""
 _BUSY_OPTION = "catloader_busy_s"
 _READ_ONLY = "catloader_read_only"
+_REPEATABLE = "catloader_repeatable"
+_HAS_LOG = "catloader_has_write_ahead_log"
 
 
 def utcnow() -> datetime:
@@ -78,6 +89,12 @@ def for_requests(engine: Engine) -> Engine:
     return engine.execution_options(**{_BUSY_OPTION: _REQUEST_BUSY_TIMEOUT_S})
 
 
+def for_checks(engine: Engine) -> Engine:
+    """Return the same engine for transactions that are made again if a power cut takes them: SQLite does not
+    wait for the disk at their commits. A killed process loses nothing either way."""
+    return engine.execution_options(**{_REPEATABLE: True})
+
+
 def database_name(engine: Engine) -> str:
     """Return the URL without password and without query, which may hold a password too."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
@@ -86,15 +103,14 @@ def database_name(engine: Engine) -> str:
 def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
     warned = False
 
-    def prepare(connection: sqlite3.Connection, _record: Any) -> None:
+    def prepare(connection: sqlite3.Connection, record: Any) -> None:
         nonlocal warned
         connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
         connection.execute("PRAGMA foreign_keys=ON")
-        if _use_write_ahead_log(connection):
-            # A killed process loses nothing; a power cut may take the last commits, and the embedded object
-            # store beside it does not fsync either.
-            connection.execute("PRAGMA synchronous=NORMAL")
-        elif not warned:
+        connection.execute("PRAGMA busy_timeout=0")  # the next function has its own time
+        has_log = record.info[_HAS_LOG] = _prepare_journal(connection)
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000:.0f}")
+        if not has_log and not warned:
             warned = True
             logger.warning(
                 "SQLite can't keep a write-ahead log for %s on this file system; with its rollback journal, "
@@ -105,13 +121,17 @@ def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
     return prepare
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> bool:
-    """Switch the journal; False: this file system has no shared memory or locks for it."""
-    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+def _prepare_journal(connection: sqlite3.Connection) -> bool:
+    """Switch to the write-ahead log; False: this file system has no shared memory for it.
+
+    Raises:
+        sqlite3.OperationalError: locked for as long as a request may wait; the next connection tries again.
+    """
+    deadline = time.monotonic() + _REQUEST_BUSY_TIMEOUT_S
     while True:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-        except sqlite3.OperationalError as error:  # the busy timeout does not cover this one statement
+        except sqlite3.OperationalError as error:  # the busy timeout does not always cover this statement
             if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise
             if time.monotonic() > deadline:
@@ -130,6 +150,10 @@ def _begin_sqlite(connection: Connection) -> None:
         return
     busy_s = options.get(_BUSY_OPTION, _BUSY_TIMEOUT_S)
     connection.exec_driver_sql(f"PRAGMA busy_timeout={busy_s * 1000:.0f}")
+    # FULL: a commit is on the disk before it is acknowledged, so that a power cut takes none. A rollback
+    # journal needs it to stay whole.
+    fast = options.get(_REPEATABLE) and connection.info[_HAS_LOG]
+    connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if fast else 'FULL'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

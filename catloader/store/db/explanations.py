@@ -19,12 +19,14 @@ class Explanations:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def reserve(self, key: str, not_before: datetime) -> None:
+    def reserve(self, key: str, not_before: datetime | None = None) -> None:
         """Enter the key in the deletion ledger before the object is put; ``keep`` cancels that."""
         with writing(self._engine) as connection:
             reserve(connection, [_explanation(key)], not_before)
 
-    def keep(self, photo_id: int, key: str, of: str, now: datetime, *, lost: str | None = None) -> str | None:
+    def keep(
+        self, photo_id: int, key: str, of: str, now: datetime | None = None, *, lost: str | None = None
+    ) -> str | None:
         """Write the row's columns and cancel the reservation of ``key``, in one transaction.
 
         Every other explanation is due for deletion at once: a stale one, and ``key`` itself if the photo is

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import NotFound, StoreUnavailable
+from catloader.store.db.clock import now_or
 from catloader.store.db.deletions import cancel, mark_due, reserve
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
@@ -62,6 +63,7 @@ class Photo(NewPhoto):
     check_error: str | None
     claim_token: str | None
     lease_until: datetime | None
+    begun_at: datetime | None
     attempts: int
     next_attempt_at: datetime
     checked_at: datetime | None
@@ -91,7 +93,7 @@ _OBJECT_COLUMNS = {
 }
 
 
-def delete_photos(connection: Connection, condition: ColumnElement[bool], now: datetime) -> int:
+def delete_photos(connection: Connection, condition: ColumnElement[bool], now: datetime | None = None) -> int:
     """Delete rows and mark their objects as due for deletion; return the number of photos."""
     rows = connection.execute(delete(photos).where(condition).returning(*_OBJECT_COLUMNS.values())).all()
     objects = [
@@ -110,17 +112,19 @@ class Photos:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def reserve(self, photo_key: str, thumbnail_key: str, not_before: datetime) -> None:
+    def reserve(self, photo_key: str, thumbnail_key: str, not_before: datetime | None = None) -> None:
         """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.
 
-        If the upload stops in between, the objects are deleted at ``not_before``: well after the end of any
-        upload.
+        If the upload stops in between, the objects are deleted at ``not_before``; None: in
+        ``RESERVED_FOR_S``.
         """
         with writing(self._engine) as connection:
             reserve(connection, _uploaded(photo_key, thumbnail_key), not_before)
 
-    def add(self, new: NewPhoto, now: datetime) -> int:
+    def add(self, new: NewPhoto, now: datetime | None = None) -> int:
         """Insert the `pending` row and cancel the reservation of its two keys, in one transaction.
+
+        Its check is due ``now`` (None: by the database's clock).
 
         Raises:
             NotFound: the account is gone.
@@ -130,8 +134,8 @@ class Photos:
             **asdict(new),
             "caption_folded": folded(new.caption),
             "status": Status.PENDING,
-            "next_attempt_at": now,
-            "created_at": now,
+            "next_attempt_at": now_or(now),
+            "created_at": now_or(now),
         }
         try:
             with writing(self._engine) as connection:
@@ -200,11 +204,11 @@ class Photos:
         with writing(self._engine) as connection:
             return connection.execute(update(photos).where(own).values(values)).rowcount == 1
 
-    def delete(self, id: int, owner_id: int, now: datetime) -> bool:
+    def delete(self, id: int, owner_id: int, now: datetime | None = None) -> bool:
         """Delete the row and mark its objects as due for deletion; False: this owner has no such photo."""
         return self.delete_all([id], owner_id, now) == 1
 
-    def delete_all(self, ids: Sequence[int], owner_id: int, now: datetime) -> int:
+    def delete_all(self, ids: Sequence[int], owner_id: int, now: datetime | None = None) -> int:
         """Delete this owner's photos among ``ids`` in one transaction; return their number."""
         with writing(self._engine) as connection:
             return delete_photos(connection, photos.c.id.in_(ids) & (photos.c.owner_id == owner_id), now)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Float,
     Select,
     String,
     bindparam,
@@ -18,22 +19,24 @@ from sqlalchemy import (
     update,
 )
 
+from catloader.store.db.clock import bound_now, later
 from catloader.store.db.photos import status_is
 from catloader.store.db.schema import Status, check_log, photos
-from catloader.store.db.utc_datetime import UtcDateTime
 from checker.values import Decision, ModelInfo, Outcome
 
-_now: ColumnElement[Any] = bindparam("now", type_=UtcDateTime())
+_now = bound_now()
+"""``now`` None: the database's clock. The statements compute every time with it, none in this process."""
+_lease_until = later(_now, bindparam("lease_s", type_=Float()))
 _claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
 
 
-def _locked(query: Select[Any]) -> Select[Any]:
-    """Lock the selected rows, except those that another transaction has locked.
+def _locked(query: Select[Any], *, wait: bool = False) -> Select[Any]:
+    """Lock the selected rows, except those that another transaction has locked, unless ``wait``.
 
     Materialised, because the planner may run a sub-select several times, each time with other rows locked
     and skipped: more than the limit would be taken.
     """
-    rows = query.with_for_update(skip_locked=True).cte().prefix_with("MATERIALIZED", dialect="postgresql")
+    rows = query.with_for_update(skip_locked=not wait).cte().prefix_with("MATERIALIZED", dialect="postgresql")
     return select(rows.c.id)
 
 
@@ -43,7 +46,8 @@ def unless_human(status: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 _expired = select(photos.c.id).where(status_is("checking"), photos.c.lease_until < _now)
-_used_up = photos.c.attempts >= bindparam("max_attempts")
+_begun = photos.c.begun_at.is_not(None)
+_used_up = _begun & (photos.c.attempts >= bindparam("max_attempts"))
 _times = case((photos.c.attempts == 1, literal("once")), else_=cast(photos.c.attempts, String) + " times")
 
 RECLAIM_EXPIRED = (
@@ -51,15 +55,21 @@ RECLAIM_EXPIRED = (
     .where(photos.c.id.in_(_locked(_expired)))
     .values(
         status=unless_human(case((_used_up, literal(Status.FAILED)), else_=literal(Status.PENDING))),
-        check_error=literal("The checker stopped in the middle of this photo ") + _times + ".",
+        check_error=case(
+            (_begun, literal("The checker stopped in the middle of this photo ") + _times + "."),
+            else_=photos.c.check_error,
+        ),
         claim_token=None,
         lease_until=None,
         next_attempt_at=_now,
         checked_at=case((_used_up, _now), else_=photos.c.checked_at),
     )
-    .returning(photos.c.id, photos.c.attempts, photos.c.check_error)
+    .returning(photos.c.id, photos.c.attempts, photos.c.check_error, photos.c.begun_at)
 )
-"""Expired leases: pending again, or failed once the attempts are used up."""
+"""Expired leases: pending again, or failed once the attempts are used up.
+
+Only the photos whose decoding had begun can have stopped the checker; the others are as they were.
+"""
 
 _due = (
     select(photos.c.id)
@@ -74,19 +84,46 @@ CLAIM = (
     .values(
         status=Status.CHECKING,
         claim_token=bindparam("token"),
-        lease_until=bindparam("lease_until"),
-        attempts=photos.c.attempts + 1,
+        lease_until=_lease_until,
+        begun_at=None,
     )
     .returning(
         photos.c.id,
         photos.c.photo_key,
         photos.c.thumbnail_key,
+        photos.c.sha256,
+        photos.c.thumbnail_sha256,
         photos.c.attempts,
         photos.c.next_attempt_at,
+        photos.c.lease_until,
     )
 )
 
-FINISH = update(photos).where(_claimed, status_is("checking")).values(claim_token=None, lease_until=None)
+_held = (
+    select(photos.c.id)
+    .where(
+        photos.c.id.in_(bindparam("photo_ids", expanding=True)),
+        photos.c.claim_token.in_(bindparam("tokens", expanding=True)),
+        status_is("checking"),
+    )
+    .order_by(photos.c.id)  # as in `finish`: no two transactions wait for each other's rows
+)
+
+BEGIN = (
+    update(photos)
+    .where(photos.c.id.in_(_locked(_held, wait=True)))
+    .values(attempts=photos.c.attempts + 1, begun_at=_now, lease_until=_lease_until)
+    .returning(photos.c.id)
+)
+
+RENEW = update(photos).where(photos.c.id.in_(_locked(_held))).values(lease_until=_lease_until)
+"""Rows that another transaction has locked are left out: they are being finished."""
+
+FINISH = (
+    update(photos)
+    .where(_claimed, status_is("checking"))
+    .values(claim_token=None, lease_until=None, attempts=bindparam("attempts_then"))
+)
 
 _new_status = unless_human(bindparam("new_status", type_=String()))
 
@@ -102,7 +139,7 @@ DECIDED = FINISH.values(
 RESCHEDULE = FINISH.values(
     status=unless_human(literal(Status.PENDING)),
     check_error=bindparam("new_error"),
-    next_attempt_at=bindparam("due"),
+    next_attempt_at=later(_now, bindparam("retry_s", type_=Float())),
 )
 """Wait for the next attempt."""
 
@@ -111,13 +148,17 @@ FINISH_WITHOUT_VERDICT = FINISH.values(
 )
 """Permanently: unreadable or failed."""
 
-LOG = insert(check_log)
+LOG = insert(check_log).values(finished_at=_now)
 
-RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)), attempts=photos.c.attempts - 1)
+RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)))
 
 WAITING = select(func.count()).select_from(photos).where(status_is("pending"))
-NEXT_PENDING = select(func.min(photos.c.next_attempt_at)).where(status_is("pending"))
-NEXT_LEASE = select(func.min(photos.c.lease_until)).where(status_is("checking"))
+NEXT_PENDING = select(func.min(photos.c.next_attempt_at).label("at"), _now.label("now")).where(
+    status_is("pending")
+)
+NEXT_LEASE = select(func.min(photos.c.lease_until).label("at"), _now.label("now")).where(
+    status_is("checking")
+)
 
 
 _LOGGED = [column.key for column in check_log.columns if column.key not in ("id", "finished_at")]

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select, update
 
+from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import Status, check_log, photos
 
@@ -41,7 +42,7 @@ class Rechecks:
         """Count the photos that match but stay as they are."""
         return self._count(*_conditions(chosen), photos.c.human_verdict.is_not(None))
 
-    def requeue(self, chosen: RecheckFilter, now: datetime, limit: int | None = None) -> int:
+    def requeue(self, chosen: RecheckFilter, limit: int | None = None) -> int:
         """Make matching photos ``pending`` with all attempts before them, oldest first; return their number.
 
         A verdict that a person gives meanwhile stays, too.
@@ -62,17 +63,16 @@ class Rechecks:
                     break
                 # Conditions repeated: PostgreSQL evaluates them again on a row that has just changed.
                 unchanged = photos.c.id.in_(ids) & photos.c.status.in_(FINISHED) & by_model
-                requeued += _requeue(connection, unchanged, now)
+                requeued += _requeue(connection, unchanged)
             last_id = ids[-1]
         return requeued
 
-    def requeue_own(self, ids: Sequence[int], owner_id: int, now: datetime) -> int:
+    def requeue_own(self, ids: Sequence[int], owner_id: int) -> int:
         """Make an owner's finished photos among ``ids`` ``pending``; return their number."""
         own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id)
         with writing(self._engine) as connection:
-            return _requeue(
-                connection, own & photos.c.status.in_(FINISHED) & photos.c.human_verdict.is_(None), now
-            )
+            by_model = photos.c.human_verdict.is_(None)
+            return _requeue(connection, own & photos.c.status.in_(FINISHED) & by_model)
 
     def _count(self, *conditions: ColumnElement[bool]) -> int:
         query = select(func.count()).select_from(photos).where(*conditions)
@@ -80,11 +80,11 @@ class Rechecks:
             return connection.execute(query).scalar_one()
 
 
-def _requeue(connection: Connection, condition: ColumnElement[bool], now: datetime) -> int:
+def _requeue(connection: Connection, condition: ColumnElement[bool]) -> int:
     values = {
         "status": Status.PENDING,
         "attempts": 0,
-        "next_attempt_at": now,
+        "next_attempt_at": database_now(),
         "claim_token": None,
         "lease_until": None,
         "check_error": None,

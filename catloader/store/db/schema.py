@@ -108,6 +108,7 @@ photos = Table(
     Column("check_error", Text),  # of the last attempt, in one sentence
     Column("claim_token", String(32)),
     Column("lease_until", UtcDateTime),
+    Column("begun_at", UtcDateTime),  # decoding, under the latest claim; NULL: not yet
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", UtcDateTime, nullable=False),
     Column("checked_at", UtcDateTime),

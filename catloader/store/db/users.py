@@ -78,7 +78,7 @@ class Users:
         with writing(self._engine) as connection:
             connection.execute(update(users).where(users.c.id == id).values(is_admin=True))
 
-    def delete(self, id: int, now: datetime) -> int:
+    def delete(self, id: int, now: datetime | None = None) -> int:
         """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.
 
         Returns:

@@ -15,7 +15,7 @@ class NoAnswer(StoreUnavailable):
     """The object store gave no answer, as opposed to a refusal."""
 
 
-_NO_OBJECT = ("NoSuchKey", "NotFound", "404")
+NO_OBJECT = ("NoSuchKey", "NotFound", "404")
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def translated(address: str, what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error_code(error) in _NO_OBJECT:
+        if error_code(error) in NO_OBJECT:
             raise NotFound(f"{what} is not in the store.") from error
         raise StoreUnavailable(
             f"The object store at {address} refused {what} ({error_code(error)}).",
@@ -42,7 +42,7 @@ def translated(address: str, what: str) -> Iterator[None]:
 
 def is_missing(error: ClientError) -> bool:
     """Tell if the server has no such object or bucket."""
-    return error_code(error) in (*_NO_OBJECT, "NoSuchBucket")
+    return error_code(error) in (*NO_OBJECT, "NoSuchBucket")
 
 
 def error_code(error: ClientError) -> str:

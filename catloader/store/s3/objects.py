@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -19,6 +20,7 @@ from botocore.exceptions import ClientError
 from catloader.errors import NotFound
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
+from catloader.store.s3.deleting import delete_many
 from catloader.store.s3.errors import error_code, is_missing, is_timeout, translated
 from catloader.store.s3.session import make_session
 from checker import errors as checker_errors
@@ -59,7 +61,7 @@ class ObjectStore:
         """
         self._timed = timed
         url = urlsplit(endpoint_url)
-        self.address = f"{url.scheme}://{url.netloc}"
+        self.address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"  # without a password
         """For messages."""
         self.photos_bucket, self.thumbnails_bucket = photos_bucket, thumbnails_bucket
         self._buckets = {
@@ -172,13 +174,13 @@ class ObjectStore:
             return None
         return answer.data if answer.status == HTTPStatus.OK else None
 
-    def open(self, kind: ObjectKind, key: str) -> tuple[Iterator[bytes], int]:
+    def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
         """Return the object in chunks and its size in bytes; close the iterator when you stop early."""
         with self._request("open", key):
             answer = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
         return self._chunks(answer["Body"], key), int(answer["ContentLength"])
 
-    def _chunks(self, body: Any, key: str) -> Iterator[bytes]:
+    def _chunks(self, body: Any, key: str) -> Generator[bytes, None, None]:
         with translated(self.address, key), body:
             yield from body.iter_chunks(_CHUNK_BYTES)
 
@@ -192,15 +194,15 @@ class ObjectStore:
 
     def delete(self, kind: ObjectKind, key: str) -> None:
         """Delete the object; one that is gone already is no error."""
-        self.delete_from_bucket(self._buckets[kind], key)
+        with suppress(NotFound), self._request("delete", key):
+            self._client.delete_object(Bucket=self._buckets[kind], Key=key)
 
-    def delete_from_bucket(self, bucket: str, key: str) -> None:
-        """Delete as ``delete`` does, for rows of the ledger that name a bucket."""
-        try:
-            with self._request("delete", key):
-                self._client.delete_object(Bucket=bucket, Key=key)
-        except NotFound:
-            return
+    def bucket_of(self, kind: ObjectKind) -> str:
+        return self._buckets[kind]
+
+    def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        """Delete up to 1 000 objects; return key -> reason for those that are not gone. See ``deleting``."""
+        return delete_many(self._client, partial(self._request, "delete"), bucket, keys)
 
     def url(self, kind: ObjectKind, key: str, ttl_s: int) -> str:
         """Return a signed link that works for everyone who has it, for ``ttl_s``; takes no round trip."""

@@ -73,7 +73,6 @@ class CheckedSite:
             photos=self.photos,
             objects=objects,
             dispatcher=Off(),
-            now=utcnow,
         )
         self.ids = [outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)]
         assert len(self.ids) == len(PHOTOS)

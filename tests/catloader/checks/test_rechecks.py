@@ -17,7 +17,7 @@ def test_requeued_photos_get_all_attempts_and_the_same_verdict(site: CheckedSite
     before = {id: (site.row(id).status, site.row(id).score) for id in site.ids}
     rechecks, everything = Rechecks(site.engine), RecheckFilter(since=utcnow() - timedelta(days=1))
     assert rechecks.count(everything) == len(PHOTOS)
-    assert rechecks.requeue(everything, utcnow()) == len(PHOTOS)
+    assert rechecks.requeue(everything) == len(PHOTOS)
     assert {(site.row(id).status, site.row(id).attempts, site.row(id).score) for id in site.ids} == {
         ("pending", 0, None)
     }
@@ -41,7 +41,7 @@ def test_requeue_takes_the_photos_that_match_the_filter(site: CheckedSite) -> No
     assert rechecks.count(RecheckFilter("beef", Status.CAT)) == 1
     assert rechecks.count(RecheckFilter("beef", Status.NOT_CAT)) == 0
     assert rechecks.count(RecheckFilter(since=utcnow() + timedelta(hours=1))) == 0
-    assert rechecks.requeue(RecheckFilter(status=Status.CAT), utcnow()) == len(cats)
+    assert rechecks.requeue(RecheckFilter(status=Status.CAT)) == len(cats)
     assert [id for id in site.ids if site.row(id).status == "pending"] == cats
 
 
@@ -51,7 +51,7 @@ def test_a_person_is_never_overruled(site: CheckedSite) -> None:
     rechecks, everything = Rechecks(site.engine), RecheckFilter(since=utcnow() - timedelta(days=1))
     assert (rechecks.count(everything), rechecks.count_decided_by_people(everything)) == (4, 1)
     before = site.row(cat)
-    assert rechecks.requeue(everything, utcnow()) == 4
+    assert rechecks.requeue(everything) == 4
     assert site.row(cat) == before
     # A person decides while the photo waits for its second check.
     _decide(site.engine, other, "cat", status="pending")
@@ -61,7 +61,7 @@ def test_a_person_is_never_overruled(site: CheckedSite) -> None:
 
 def test_photos_being_checked_are_not_requeued(engine: Engine) -> None:
     ids = {status: add_photos(engine, 1, status=status, checked_at=utcnow())[0] for status in Status}
-    assert Rechecks(engine).requeue(RecheckFilter(since=utcnow() - timedelta(days=1)), utcnow()) == 5
+    assert Rechecks(engine).requeue(RecheckFilter(since=utcnow() - timedelta(days=1))) == 5
     with reading(engine) as connection:
         query = select(photos.c.id, photos.c.status)
         rows = {row.id: row.status for row in connection.execute(query)}
@@ -73,12 +73,12 @@ def test_many_photos_are_requeued_in_batches(engine: Engine) -> None:
     now: datetime = utcnow()
     ids = add_photos(engine, 2001, status="unsure", checked_at=now)
     rechecks, unsure = Rechecks(engine), RecheckFilter(status=Status.UNSURE)
-    assert rechecks.requeue(unsure, now, limit=1001) == 1001
+    assert rechecks.requeue(unsure, limit=1001) == 1001
     assert rechecks.count(unsure) == 1000
     with reading(engine) as connection:
         left = connection.execute(select(photos.c.id).where(photos.c.status == "unsure")).scalars()
         assert sorted(left) == ids[1001:]
-    assert rechecks.requeue(unsure, now) == 1000
+    assert rechecks.requeue(unsure) == 1000
     assert rechecks.count(unsure) == 0
 
 

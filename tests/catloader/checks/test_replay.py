@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, update
 
 from catloader.checks.replay import replay_key
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.rechecks import RecheckFilter, Rechecks
-from catloader.store.db.schema import Status, check_log
+from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.operating_point import Thresholds
@@ -90,8 +91,12 @@ def test_each_decision_is_replayed_with_the_thresholds_of_its_time(site: Checked
 def test_an_unreadable_photo_stays_unreadable(site: CheckedSite) -> None:
     row = site.row(site.ids[0])
     good = site.objects.get(ObjectKind.PHOTO, row.photo_key)
-    site.objects.put(ObjectKind.PHOTO, row.photo_key, b"not a photo")
-    Rechecks(site.engine).requeue(RecheckFilter(status=Status.CAT), utcnow())
+    broken = b"not a photo"
+    site.objects.put(ObjectKind.PHOTO, row.photo_key, broken)
+    with writing(site.engine) as connection:
+        stored = {"sha256": hashlib.sha256(broken).hexdigest()}
+        connection.execute(update(photos).where(photos.c.id == row.id).values(stored))
+    Rechecks(site.engine).requeue(RecheckFilter(status=Status.CAT))
     site.check()
     assert site.row(site.ids[0]).status == "unreadable"
     now = site.row(site.ids[0]).checked_at

@@ -57,7 +57,6 @@ def uploaded(services: Services, files: list[bytes]) -> list[int]:
         photos=services.photos,
         objects=services.objects,
         dispatcher=Off(),
-        now=utcnow,
     )
     return [result.photo_id for result in results if isinstance(result, Uploaded)]
 

@@ -74,7 +74,6 @@ def on_site(typed: Run, engine: Engine, s3_server: EmbeddedS3, objects: ObjectSt
         photos=Photos(engine),
         objects=objects,
         dispatcher=Off(),
-        now=utcnow,
     )
 
     def run(*words: str, **environ: str) -> Result:

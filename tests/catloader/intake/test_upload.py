@@ -64,12 +64,11 @@ class Site:
             photos=self.photos,
             objects=self.objects,
             dispatcher=self.dispatcher,
-            now=utcnow,
         )
 
     def reserved(self) -> int:
         """Count the objects that will be deleted, now or later."""
-        return len(Deletions(self.engine).due(utcnow() + timedelta(days=365), 1000))
+        return len(Deletions(self.engine).due(1000, utcnow() + timedelta(days=365)))
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from sqlalchemy import Engine, update
 from catloader.errors import ExplainerBusy, ExplanationFailed, StoreFull
 from catloader.explanations.explainer import KEEP_S, LIMIT_S, PATIENCE_S, Explainer
 from catloader.intake.upload import refuse_full_disk
-from catloader.store.db.engine import utcnow
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photo as Row
 from catloader.store.db.schema import photos
@@ -121,7 +120,6 @@ def _explainer(
         subject="house_cat",
         profile_folders=(),
         on_deletion_due=services.deletion.wake,
-        now=utcnow,
         refuse_full_disk=partial(
             refuse_full_disk, services.settings.with_changes(min_free_bytes=min_free_bytes)
         ),

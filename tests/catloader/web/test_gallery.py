@@ -76,6 +76,25 @@ def test_jpeg_files_and_their_headers(app: Flask, anna: Person) -> None:
     assert cached.status_code == 404
 
 
+@pytest.mark.parametrize("damage", ["altered", "cut"])
+def test_altered_and_cut_objects_are_not_served(
+    app: Flask, anna: Person, objects: ObjectStore, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    id = anna.upload_one()
+    row = services_of(app).photos.by_id(id)
+    assert row
+    for kind, key in ((ObjectKind.PHOTO, row.photo_key), (ObjectKind.THUMBNAIL, row.thumbnail_key)):
+        good = objects.get(kind, key)
+        objects.put(kind, key, jpeg((9, 9, 9)) if damage == "altered" else good[: len(good) // 2])
+        answer = anna.get(f"/photos/{id}/{kind}.jpg")
+        assert (answer.status_code, answer.mimetype) == (502, "text/html")
+        assert "damaged copy of this photo" in answer.text
+        assert f"other bytes under the key {key} ({kind})" in caplog.text
+        assert caplog.records[-1].levelname == "ERROR"
+        objects.put(kind, key, good)
+        assert anna.get(f"/photos/{id}/{kind}.jpg").data == good
+
+
 def test_delivery_by_short_lived_urls(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:

@@ -206,6 +206,7 @@ class CheckQueueContract:
     def test_expired_lease_makes_the_photo_claimable_again(self, case: QueueUnderTest) -> None:
         (id,) = case.add(1)
         (old,) = case.queue.claim(1)
+        assert case.queue.begin([old]) == [True]
         case.clock.advance(60)
         assert list(case.queue.claim(1)) == []
         assert case.queue.next_due_s() == 0
@@ -241,11 +242,11 @@ class CheckQueueContract:
     def test_photo_that_kills_its_checker_fails_after_all_attempts(self, case: QueueUnderTest) -> None:
         deadly, harmless = case.add(2)
         for _ in range(3):
-            claims = case.queue.claim(2)
-            case.queue.release([claim for claim in claims if claim.photo_id == harmless])
+            claims = {claim.photo_id: claim for claim in case.queue.claim(2)}
+            assert case.queue.begin([claims[deadly]]) == [True]
             case.clock.advance(61)
         (claim,) = case.queue.claim(5)
-        assert (claim.photo_id, claim.attempt) == (harmless, 1)
+        assert (claim.photo_id, claim.attempt) == (harmless, 1)  # in the same hands each time
         assert case.status(deadly) == "failed"
         assert [(entry.photo_id, entry.attempt, entry.error) for entry in case.log()] == [
             (deadly, attempt, f"The checker stopped in the middle of this photo {times}.")
@@ -255,11 +256,52 @@ class CheckQueueContract:
     def test_release_counts_no_attempt(self, case: QueueUnderTest) -> None:
         ids = case.add(3)
         claims = case.queue.claim(3)
+        case.queue.begin([claims[1]])
         case.queue.release(claims[:2])
         assert [case.status(id) for id in ids] == ["pending", "pending", "checking"]
         assert [(c.photo_id, c.attempt) for c in case.queue.claim(3)] == [(ids[0], 1), (ids[1], 1)]
         case.queue.release([])
         assert case.log() == []
+
+    def test_attempt_counts_once_whether_begun_or_not(self, case: QueueUnderTest) -> None:
+        case.add(2)
+        begun, fetched_in_vain = case.queue.claim(2)
+        case.queue.begin([begun])
+        case.queue.finish([failed(begun, retryable=True), failed(fetched_in_vain, retryable=True)])
+        case.clock.advance(10)
+        assert [claim.attempt for claim in case.queue.claim(2)] == [2, 2]
+
+    def test_begin_tells_which_claims_still_hold(self, case: QueueUnderTest) -> None:
+        case.add(3)
+        lost, *held = case.queue.claim(3)
+        case.clock.advance(50)
+        assert case.queue.begin(held) == [True, True]
+        case.clock.advance(11)
+        (new,) = case.queue.claim(3)  # begin renewed the leases of the others
+        assert (new.photo_id, new.attempt) == (lost.photo_id, 1)
+        assert case.queue.begin([lost, held[0]]) == [False, True]
+        assert case.queue.begin([new]) == [True]
+        assert case.queue.begin([]) == []
+
+    def test_renewed_lease_does_not_expire(self, case: QueueUnderTest) -> None:
+        case.add(2)
+        renewed, left_alone = case.queue.claim(2)
+        for _ in range(5):
+            case.clock.advance(50)
+            case.queue.renew([renewed])
+        assert [claim.photo_id for claim in case.queue.claim(2)] == [left_alone.photo_id]
+        assert case.queue.finish([decided(renewed)]) == [True]
+        case.queue.renew([])
+
+    def test_lost_claim_is_not_renewed(self, case: QueueUnderTest) -> None:
+        case.add(1)
+        (old,) = case.queue.claim(1)
+        case.clock.advance(61)
+        case.queue.claim(1)
+        case.clock.advance(30)
+        case.queue.renew([old])
+        assert case.queue.next_due_s() == 30
+        assert case.queue.lease_s == 60
 
     def test_next_due_is_the_first_pending_photo_or_lease(self, case: QueueUnderTest) -> None:
         assert case.queue.next_due_s() is None

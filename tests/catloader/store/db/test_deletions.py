@@ -20,19 +20,19 @@ def test_due_rows_come_longest_due_first(engine: Engine) -> None:
     photos.reserve("p2", "t2", _NOW)
     photos.reserve("p1", "t1", _NOW - timedelta(seconds=1))
     photos.reserve("p3", "t3", _NOW + timedelta(seconds=1))
-    assert [row.key for row in ledger.due(_NOW, 3)] == ["p1", "t1", "p2"]
+    assert [row.key for row in ledger.due(3, _NOW)] == ["p1", "t1", "p2"]
     assert ledger.count() == 6
 
 
 def test_done_rows_leave_and_failed_ones_are_retried_later(engine: Engine) -> None:
     ledger = Deletions(engine)
     Photos(engine).reserve("p", "t", _NOW)
-    photo, thumbnail = ledger.due(_NOW, 10)
+    photo, thumbnail = ledger.due(10, _NOW)
     ledger.done([photo.id])
     ledger.done([])
-    ledger.failed(thumbnail.id, "S3 is away", _NOW, 30)
-    assert ledger.due(_NOW + timedelta(seconds=29), 10) == []
-    (again,) = ledger.due(_NOW + timedelta(seconds=30), 10)
+    ledger.failed(thumbnail.id, "S3 is away", 30, _NOW)
+    assert ledger.due(10, _NOW + timedelta(seconds=29)) == []
+    (again,) = ledger.due(10, _NOW + timedelta(seconds=30))
     assert (again.key, again.kind, again.bucket, again.attempts) == ("t", ObjectKind.THUMBNAIL, None, 1)
     with reading(engine) as connection:
         assert connection.execute(select(deletions.c.last_error)).scalars().all() == ["S3 is away"]

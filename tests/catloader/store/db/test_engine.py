@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from sqlalchemy import Engine, insert, select, text, update
 from sqlalchemy.exc import StatementError
 
 from catloader.errors import StoreUnavailable
-from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.engine import for_checks, for_requests, make_engine, reading, writing
 from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import deletions, users, webhook_ids
 
@@ -88,6 +91,25 @@ def test_sqlite_is_configured_for_many_processes(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_acknowledged_commits_wait_for_the_disk_and_checks_do_not(tmp_path: Path) -> None:
+    """All of them share the connections of one pool."""
+    engine = make_engine(tmp_path / "a.sqlite3", connections=1)
+    without_log = make_engine(f"sqlite:///file:{tmp_path}/b.sqlite3?vfs=unix-dotfile&uri=true")
+
+    def mode(engine: Engine) -> int:
+        with writing(engine) as connection:
+            return int(connection.execute(text("PRAGMA synchronous")).scalar_one())
+
+    normal, full = 1, 2
+    for _ in range(2):
+        assert mode(for_checks(engine)) == normal
+        assert mode(for_requests(engine)) == full
+        assert mode(engine) == full
+    assert mode(for_checks(without_log)) == full
+    engine.dispose()
+    without_log.dispose()
+
+
 def test_sqlite_without_shared_memory_uses_a_rollback_journal_and_logs_it_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,6 +127,22 @@ def test_sqlite_without_shared_memory_uses_a_rollback_journal_and_logs_it_once(
     full = 2  # what keeps a rollback journal whole in a power cut
     assert pragmas == ["delete", full]
     assert len([record for record in caplog.records if "write-ahead log" in record.message]) == 1
+    engine.dispose()
+
+
+def test_a_locked_database_without_a_write_ahead_log_stops_no_connection_for_long(tmp_path: Path) -> None:
+    """Its journal can't be switched while another process writes; the caller's own limit holds."""
+    path = tmp_path / "a.sqlite3"
+    engine = for_requests(make_engine(path))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started_s = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="locked"):
+            migrate(engine)
+        assert time.monotonic() - started_s < 10
+    migrate(engine)
+    with reading(engine) as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
     engine.dispose()
 
 

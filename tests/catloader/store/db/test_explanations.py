@@ -30,7 +30,7 @@ def ledger(engine: Engine) -> Deletions:
 
 
 def _due(ledger: Deletions, now: datetime = _NOW) -> list[tuple[ObjectKind | None, str]]:
-    return [(row.kind, row.key) for row in ledger.due(now, 99)]
+    return [(row.kind, row.key) for row in ledger.due(99, now)]
 
 
 def _columns(engine: Engine, id: int) -> tuple[str | None, str | None]:

@@ -50,8 +50,8 @@ def test_an_upload_that_dies_leaves_its_reservations(
     engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
     photos.reserve("p", "t", _NOW + _HOUR)
-    assert ledger.due(_NOW, 10) == []
-    assert [(row.kind, row.key) for row in ledger.due(_NOW + _HOUR, 10)] == [
+    assert ledger.due(10, _NOW) == []
+    assert [(row.kind, row.key) for row in ledger.due(10, _NOW + _HOUR)] == [
         (ObjectKind.PHOTO, "p"),
         (ObjectKind.THUMBNAIL, "t"),
     ]
@@ -60,7 +60,7 @@ def test_an_upload_that_dies_leaves_its_reservations(
 def test_add_cancels_its_own_reservations_only(engine: Engine, photos: Photos, ledger: Deletions) -> None:
     photos.reserve("p", "t", _NOW + _HOUR)
     add_photo(engine, some_user(engine).id, _NOW)
-    assert [row.key for row in ledger.due(_NOW + _HOUR, 10)] == ["p", "t"]
+    assert [row.key for row in ledger.due(10, _NOW + _HOUR)] == ["p", "t"]
 
 
 def test_add_is_refused_after_its_reservation_ran_out(
@@ -72,8 +72,8 @@ def test_add_is_refused_after_its_reservation_ran_out(
     with pytest.raises(StoreUnavailable, match="too long"):
         photos.add(new, _NOW + _HOUR)
     assert ledger.count() == 2
-    (first, _) = ledger.due(_NOW + _HOUR, 10)
-    ledger.failed(first.id, "away", _NOW + _HOUR, 7200)
+    (first, _) = ledger.due(10, _NOW + _HOUR)
+    ledger.failed(first.id, "away", 7200, _NOW + _HOUR)
     with pytest.raises(StoreUnavailable, match="too long"):
         photos.add(new, _NOW)
     assert photos.count_by_status()["pending"] == 0
@@ -115,7 +115,7 @@ def test_only_the_owner_deletes_and_the_objects_are_due(
     assert (photos.by_id(photo.id), ledger.count()) == (photo, 0)
     assert photos.delete(photo.id, owner, _NOW) is True
     assert photos.by_id(photo.id) is None
-    due = [(row.kind, row.key) for row in ledger.due(_NOW, 10)]
+    due = [(row.kind, row.key) for row in ledger.due(10, _NOW)]
     assert due == [(ObjectKind.PHOTO, photo.photo_key), (ObjectKind.THUMBNAIL, photo.thumbnail_key)]
     assert photos.delete(photo.id, owner, _NOW) is False
 

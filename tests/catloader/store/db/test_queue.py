@@ -163,7 +163,7 @@ def test_photo_that_kills_its_checker_keeps_the_reason(
 ) -> None:
     (id,) = add_photos(engine, 1, START)
     for _ in range(3):
-        queue.claim(1)
+        assert queue.begin(queue.claim(1)) == [True]
         clock.advance(61)
     assert queue.claim(5) == []
     row = row_of(engine, id)
@@ -177,7 +177,10 @@ def test_photo_that_kills_its_checker_keeps_the_reason(
 
 def test_release_takes_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
     ids = add_photos(engine, 3, START)
-    queue.release(queue.claim(3)[:2])
+    claims = queue.claim(3)
+    queue.begin(claims)
+    assert [row_of(engine, id).begun_at for id in ids] == [START] * 3
+    queue.release(claims[:2])
     assert [row_of(engine, id).attempts for id in ids] == [0, 0, 1]
 
 

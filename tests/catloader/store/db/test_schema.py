@@ -138,6 +138,7 @@ def test_photos_of_the_first_version_are_kept(engine: Engine, empty_url: str) ->
         after = connection.execute(text("SELECT * FROM images")).mappings().one()
         assert dict(after) == {
             **before,
+            "begun_at": None,
             "caption_folded": "zoë",
             "explanation_key": None,
             "explanation_of": None,
@@ -162,7 +163,7 @@ def test_ledger_rows_of_the_second_version_keep_their_bucket_in_both_directions(
         )
     before = _ledger(engine)
     migrate(engine)
-    rows = Deletions(engine).due(datetime(2026, 1, 1, 12, tzinfo=UTC), 10)
+    rows = Deletions(engine).due(10, datetime(2026, 1, 1, 12, tzinfo=UTC))
     assert [(row.id, row.kind, row.bucket, row.key, row.attempts) for row in rows] == [
         (1, None, "my-photos", "p", 2),
         (2, None, "b", "t", 0),
@@ -184,7 +185,7 @@ def test_downgrade_refuses_to_forget_objects_that_are_named_by_kind(empty_url: s
     Photos(engine).reserve("p", "t", now)
     with pytest.raises(CommandError, match="2 objects wait to be deleted"), _alembic(engine) as config:
         command.downgrade(config, "0002")
-    due = Deletions(engine).due(now, 10)
+    due = Deletions(engine).due(10, now)
     assert [(row.kind, row.key) for row in due] == [(ObjectKind.PHOTO, "p"), (ObjectKind.THUMBNAIL, "t")]
     Deletions(engine).done([row.id for row in due])
     with _alembic(engine) as config:

@@ -88,7 +88,7 @@ def test_deleting_an_account_deletes_its_rows_and_marks_its_objects_as_due(engin
             for table in (users, photos, check_log, likes)
         ]
     assert counted == [1, 1, 1, 0]
-    due = Deletions(engine).due(_NOW, 100)
+    due = Deletions(engine).due(100, _NOW)
     assert {(row.kind, row.key) for row in due} == keys
     assert Users(engine).delete(user.id, _NOW) == 0
 
@@ -114,7 +114,7 @@ def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine:
             event.remove(engine, "after_cursor_execute", upload_now)
         with pytest.raises(NotFound):
             uploads[0].result(timeout=10)
-    due = {row.key for row in Deletions(engine).due(utcnow() + timedelta(hours=2), 999)}
+    due = {row.key for row in Deletions(engine).due(999, utcnow() + timedelta(hours=2))}
     assert due == {new.photo_key, new.thumbnail_key}
 
 

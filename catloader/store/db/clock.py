@@ -1,0 +1,65 @@
+"""The database's clock, for statements: what one process writes with it, every other one reads alike.
+
+Leases, due times and reservations are compared by processes on several machines. With a clock of their own,
+a checker an hour ahead would take every lease for expired.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, func, literal
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from catloader.store.db.utc_datetime import UtcDateTime
+
+# As SQLAlchemy writes times into SQLite, whose own have milliseconds: the texts are compared.
+_SQLITE_FORMAT = "%Y-%m-%d %H:%M:%f000"
+
+
+class database_now(FunctionElement[datetime]):  # noqa: N801 - named as functions of SQL are
+    """The start of the statement; to the millisecond in SQLite. Stable, so that indexes are used."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+class later(FunctionElement[datetime]):  # noqa: N801
+    """``later(time, seconds)``."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(_element: database_now, _compiler: Any, **_: Any) -> str:
+    return f"strftime('{_SQLITE_FORMAT}', 'now')"
+
+
+@compiles(database_now, "postgresql")
+def _postgresql_now(_element: database_now, _compiler: Any, **_: Any) -> str:
+    return "statement_timestamp()"
+
+
+@compiles(later, "sqlite")
+def _sqlite_later(element: later, compiler: Any, **options: Any) -> str:
+    time, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"strftime('{_SQLITE_FORMAT}', {time}, {seconds} || ' seconds')"
+
+
+@compiles(later, "postgresql")
+def _postgresql_later(element: later, compiler: Any, **options: Any) -> str:
+    time, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{time} + make_interval(secs => {seconds})"
+
+
+def now_or(given: datetime | None) -> ColumnElement[datetime]:
+    """Return the time as an expression; None: the database's."""
+    return database_now() if given is None else literal(given, UtcDateTime())
+
+
+def bound_now() -> ColumnElement[datetime]:
+    """Return the parameter ``now`` of a statement that is built once; None: the database's clock."""
+    return func.coalesce(bindparam("now", type_=UtcDateTime()), database_now(), type_=UtcDateTime())

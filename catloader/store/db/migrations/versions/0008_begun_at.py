@@ -1,0 +1,23 @@
+"""Tell the photos that were decoded when their checker stopped from those it had only claimed.
+
+An attempt was counted at the claim before this, and is counted when decoding begins from now on. Those of
+photos that are in hand during the update stay counted.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("images", sa.Column("begun_at", sa.DateTime(timezone=True), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("images", "begun_at")

@@ -1,0 +1,65 @@
+"""Renew the leases of the photos in hand, so that a lease can be shorter than the slowest photo."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from checker.ports import CheckQueue
+from checker.values import Claim
+
+logger = logging.getLogger(__name__)
+
+_BEATS_PER_LEASE = 3
+"""Two of them may be lost, to a busy machine or database, before another checker takes the photos."""
+LONGEST_HOLD_S = 900.0
+"""A photo in hand for longer is held by a thread that hangs: its lease is left to run out, and another
+checker takes it. Decoding the slowest batch of the default size takes 80 s, 20 for each of 4 photos."""
+
+
+class Heartbeat:
+    """One daemon thread. With the process it stops, and the leases run out.
+
+    Args:
+        in_hand: the claims, and when each was taken, of ``time.monotonic``; changed with ``guard`` held.
+    """
+
+    def __init__(
+        self,
+        queue: CheckQueue,
+        in_hand: Mapping[Claim, float],
+        guard: AbstractContextManager[object],
+        longest_hold_s: float = LONGEST_HOLD_S,
+    ) -> None:
+        self._queue, self._in_hand, self._guard = queue, in_hand, guard
+        self._longest_hold_s = longest_hold_s
+        self._closing = threading.Event()
+        self._given_up: set[Claim] = set()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread soon; a renewal at work ends by itself."""
+        self._closing.set()
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._queue.lease_s / _BEATS_PER_LEASE):
+            try:
+                self._renew()
+            except Exception as error:  # the top of this thread; the database may come back in time
+                logger.warning("the leases of the photos in hand could not be renewed: %s", error)
+
+    def _renew(self) -> None:
+        with self._guard:
+            in_hand = dict(self._in_hand)
+        now_s = time.monotonic()
+        given_up = {claim for claim, since_s in in_hand.items() if now_s - since_s > self._longest_hold_s}
+        if new := given_up - self._given_up:
+            ids = ", ".join(str(claim.photo_id) for claim in new)
+            logger.error("the check of these photos hangs (%s); another checker may take them", ids)
+        self._given_up = given_up
+        if claims := [claim for claim in in_hand if claim not in given_up]:
+            self._queue.renew(claims)

@@ -1,0 +1,100 @@
+"""PostgreSQL behind a transaction pooler: each transaction may run on another connection to the server."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, make_url, select
+
+from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.migrate import migrate
+from catloader.store.db.photos import Photos
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.schema import check_log, metadata
+from tests.checker.contract.queue import decided
+from tests.conftest import require
+from tests.support.rows import add_photos
+
+
+@pytest.fixture
+def pooled(postgres_url: str) -> Iterator[Engine]:
+    """An engine whose connections share two of PgBouncer's to the server."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    require(program, "no PgBouncer: apt install pgbouncer")
+    assert program
+    url = make_url(postgres_url)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            "default_pool_size": 2,
+        }
+        lines = [f"{key} = {value}" for key, value in settings.items()]
+        server = f"host={url.query.get('host') or url.host} port={url.port or 5432} user={url.username}"
+        config = folder / "pgbouncer.ini"
+        config.write_text("\n".join(["[databases]", f"* = {server}", "[pgbouncer]", *lines, ""]))
+        run = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid} if os.geteuid() == 0 else {}
+        with (folder / "log").open("wb") as log:
+            pooler = subprocess.Popen([program, config], stdout=log, stderr=log, **run)  # type: ignore[call-overload]
+        try:
+            _wait_for(port, pooler, folder / "log")
+            engine = make_engine(f"postgresql+psycopg://tests@127.0.0.1:{port}/{url.database}")
+            yield engine
+            engine.dispose()
+        finally:
+            pooler.terminate()
+            pooler.wait(10)
+
+
+def _wait_for(port: int, pooler: subprocess.Popen[bytes], log: Path) -> None:
+    waiting = threading.Event()
+    for _ in range(200):
+        assert pooler.poll() is None, log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            waiting.wait(0.05)
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
+def test_uploads_and_checks_work_behind_a_transaction_pooler(pooled: Engine) -> None:
+    migrate(pooled)
+    with writing(pooled) as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    ids = add_photos(pooled, 60)
+    queue = SqlCheckQueue(pooled, lease_s=60, max_attempts=3, backoff_s=1)
+
+    def check_all(_: int) -> None:
+        while claims := queue.claim(3):
+            assert queue.begin(claims) == [True] * len(claims)
+            queue.renew(claims)
+            assert queue.finish([decided(claim) for claim in claims]) == [True] * len(claims)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(check_all, range(8)))
+    with reading(pooled) as connection:
+        assert Counter(connection.execute(select(check_log.c.photo_id)).scalars()) == Counter(ids)
+    sample = [photo.photo_id for page in Photos(pooled).decided(sample=10) for photo in page]
+    assert len(sample) == 10

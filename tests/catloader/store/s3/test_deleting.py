@@ -1,0 +1,93 @@
+"""Many objects are deleted in one request, and only those that the server names as gone are gone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from catloader.errors import StoreUnavailable
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+
+
+def test_many_objects_of_a_real_server_are_deleted(objects: ObjectStore) -> None:
+    keys = [f"{number}.jpg" for number in range(1000)]
+    stored = [*keys[:3], "other.jpg"]
+    for key in stored:
+        objects.put(ObjectKind.PHOTO, key, b"x")
+    assert objects.delete_many(objects.photos_bucket, keys) == {}
+    assert [objects.exists(ObjectKind.PHOTO, key) for key in stored] == [False] * 3 + [True]
+
+
+class _Server(BaseHTTPRequestHandler):
+    """Answers the request for many deletions with ``status`` and ``body``, all others with success."""
+
+    status: ClassVar[int] = 200
+    body: ClassVar[str] = ""
+    requests: ClassVar[list[str]] = []
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        many = self.command == "POST"
+        self.requests.append(self.command)
+        content = self.body.encode() if many else b""
+        self.send_response(self.status if many else 204)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_DELETE = _answer  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def _answering(status: int, body: str) -> Iterator[tuple[ObjectStore, list[str]]]:
+    requests: list[str] = []
+    handler = type("Handler", (_Server,), {"status": status, "body": body, "requests": requests})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = ObjectStore(
+            endpoint_url=f"http://127.0.0.1:{server.server_port}",
+            access_key_id="key",
+            secret_access_key="secret",
+            region="us-east-1",
+            photos_bucket="photos",
+            thumbnails_bucket="thumbnails",
+        )
+        yield store, requests
+        server.shutdown()
+
+
+def test_only_objects_that_the_server_names_as_gone_are_gone() -> None:
+    errors = "".join(
+        f"<Error><Key>{key}</Key><Code>{code}</Code></Error>"
+        for key, code in (("refused", "AccessDenied"), ("missing", "NoSuchKey"))
+    )
+    body = f"<DeleteResult><Deleted><Key>gone</Key></Deleted>{errors}</DeleteResult>"
+    with _answering(200, body) as (store, requests):
+        assert store.delete_many("photos", ["gone", "refused", "missing", "unnamed"]) == {
+            "refused": "AccessDenied",
+            "unnamed": "the answer does not name it",
+        }
+        assert requests == ["POST"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "MissingContentMD5"), (501, "NotImplemented")])
+def test_server_without_this_request_gets_one_for_each_object(status: int, code: str) -> None:
+    with _answering(status, f"<Error><Code>{code}</Code></Error>") as (store, requests):
+        assert store.delete_many("photos", ["a", "b"]) == {}
+        assert requests.count("DELETE") == 2
+
+
+def test_server_that_is_away_is_asked_once() -> None:
+    with _answering(200, "") as (store, _):
+        pass
+    with pytest.raises(StoreUnavailable, match="did not answer"):
+        store.delete_many("photos", ["a", "b"])

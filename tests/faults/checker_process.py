@@ -1,0 +1,66 @@
+"""A checker in a process of its own, for tests that stop or kill it: a real queue, and a stub for a model.
+
+``python -m tests.faults.checker_process URL LEASE_S POISONED_ID`` checks what is due, three photos at a time,
+and prints how many got a verdict. For each photo that it begins to decode it prints a line. The poisoned one
+kills the process, as one does that makes the kernel end it for its memory. With the id 0 it waits for a line
+on its standard input before each photo instead.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+from catloader.store.db.engine import make_engine
+from catloader.store.db.queue import SqlCheckQueue
+from checker.errors import CheckerError
+from checker.pipeline import LoadedModel
+from checker.pixels.decode import decode_each
+from checker.service import CheckerService
+from checker.values import Claim, Pixels, Rendition
+from models.catalogue import Preprocessing
+from tests.support.fakes import StubClassifier, StubRule, photo
+
+MAX_ATTEMPTS = 3
+
+
+class _Source:
+    """Any photo; the first four bytes of its thumbnail tell its id."""
+
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
+        number = claim.photo_id.to_bytes(4, "big") if rendition is Rendition.THUMBNAIL else b""
+        return number + photo(0, 64)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(url: str, lease_s: str, poisoned_id: str) -> None:
+    def decode(
+        photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
+    ) -> Iterator[Pixels | CheckerError]:
+        for renditions in photos:
+            thumbnail = renditions[Rendition.THUMBNAIL]
+            id = int.from_bytes(thumbnail[:4], "big")
+            _say(f"decoding {id}")
+            if id == int(poisoned_id):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if poisoned_id == "0":
+                sys.stdin.readline()
+            yield from decode_each([{**renditions, Rendition.THUMBNAIL: thumbnail[4:]}], preprocessing)
+
+    engine = make_engine(url)
+    queue = SqlCheckQueue(engine, lease_s=float(lease_s), max_attempts=MAX_ATTEMPTS, backoff_s=0)
+    model = LoadedModel(StubClassifier(), StubRule())
+    service = CheckerService(queue, _Source(), lambda: model, decode=decode, workers=1, batch_photos=3)
+    _say(f"checked {service.drain()}")
+    service.close()
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

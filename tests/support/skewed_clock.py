@@ -1,0 +1,42 @@
+"""Processes whose clock is wrong: a library between them and the C library moves the time of day."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.conftest import require
+
+# The monotonic clocks stay as they are, as on a machine whose time of day is wrong.
+_SOURCE = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+static long offset_s(void) { return atol(getenv("CLOCK_OFFSET_S")); }
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, time);
+    if (clock == CLOCK_REALTIME) time->tv_sec += offset_s();
+    return result;
+}
+int gettimeofday(struct timeval *time, void *zone) {
+    int (*real)(struct timeval *, void *) = dlsym(RTLD_NEXT, "gettimeofday");
+    int result = real(time, zone);
+    time->tv_sec += offset_s();
+    return result;
+}
+"""
+
+
+def skewed_environ(folder: Path, offset_s: int) -> dict[str, str]:
+    """Return the variables that put a process's clock ``offset_s`` seconds forward."""
+    compiler = shutil.which("cc")
+    require(compiler, "no C compiler")
+    assert compiler
+    source, library = folder / "clock.c", folder / "clock.so"
+    source.write_text(_SOURCE)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "CLOCK_OFFSET_S": str(offset_s)}
