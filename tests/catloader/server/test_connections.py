@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -93,6 +94,10 @@ def _wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def _are_kept(site: Serving, count: int) -> bool:
+    return len(_temporary_files(site)) == count
+
+
 def _wait_until_read(connection: socket.socket) -> None:
     """Wait until the site has taken everything from its side of the connection."""
     mine = connection.getsockname()[1]
@@ -155,7 +160,7 @@ def test_only_uploads_with_a_log_in_are_kept_in_the_temporary_folder(site: Servi
             head = _head(site, "/upload", cookies, Content_Type=multipart, Content_Length=2_000_000)
             connection.sendall(head + bytes(1_000_000))
             _wait_until_read(connection)
-            _wait_until(lambda kept=kept: len(_temporary_files(site)) == kept)
+            _wait_until(partial(_are_kept, site, kept))
             connection.sendall(bytes(1_000_000))
             status = connection.recv(65536).split(b" ", 2)[1]
             assert (status == b"401") is not bool(kept)  # no log-in; what was kept is no form
