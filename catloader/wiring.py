@@ -32,6 +32,7 @@ from catloader.store.db.gallery import Gallery
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.rechecks import Rechecks
+from catloader.store.db.reviews import Reviews
 from catloader.store.db.sessions import Sessions
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.users import Users
@@ -60,6 +61,7 @@ class Services:
     photos: Photos
     gallery: Gallery
     rechecks: Rechecks
+    reviews: Reviews
     activity: CheckerActivity
     check_log: CheckLog
     queue: SqlCheckQueue
@@ -175,6 +177,7 @@ def build(
         photos=Photos(requests_engine),
         gallery=Gallery(requests_engine),
         rechecks=Rechecks(requests_engine),
+        reviews=Reviews(requests_engine),
         activity=CheckerActivity(requests_engine),
         check_log=check_log,
         queue=queue,

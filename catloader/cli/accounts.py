@@ -14,7 +14,7 @@ from catloader.errors import NotFound
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
-    from catloader.store.db.users import User, Users
+    from catloader.store.db.users import Role, User, Users
 
 _password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of standard input."
@@ -58,13 +58,20 @@ def reset_password(settings: Settings, email: str, password_stdin: bool) -> None
 
 @user.command()
 @click.argument("email")
+@click.option(
+    "--role",
+    type=click.Choice(["admin", "reviewer"]),
+    default="admin",
+    show_default=True,
+    help="Reviewers decide appeals and unsure photos; administrators may do that too.",
+)
 @pass_settings
-def promote(settings: Settings, email: str) -> None:
-    """Grant an account administrator rights."""
+def promote(settings: Settings, email: str, role: Role) -> None:
+    """Make an account an administrator or a reviewer."""
     with _users(settings) as users:
         account = _account(users, email)
-        users.grant_admin(account.id)
-        click.echo(f"{account.email} is an administrator.")
+        users.grant(account.id, role)
+        click.echo(f"{account.email} is {'a reviewer' if role == 'reviewer' else 'an administrator'}.")
 
 
 @user.command()
@@ -78,9 +85,10 @@ def ls(settings: Settings) -> None:
     with migrated_database(settings) as engine:
         accounts, photos = Users(engine).all(), Photos(engine).count_by_owner()
     for account in accounts:
-        role, since = "admin" if account.is_admin else "user", f"{account.created_at:%Y-%m-%d}"
+        role = "admin" if account.is_admin else "reviewer" if account.is_reviewer else "user"
+        since = f"{account.created_at:%Y-%m-%d}"
         stored = count(photos.get(account.id, 0), "photo")
-        click.echo(f"{account.id:>6}  {role:<5}  {since}  {stored:>12}  {account.email}")
+        click.echo(f"{account.id:>6}  {role:<8}  {since}  {stored:>12}  {account.email}")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from catloader.web import (
     photo,
     pictures,
     proxies,
+    review,
     security,
     sessions,
     uploads,
@@ -59,7 +60,7 @@ def make_app(services: Services) -> Flask:
     admission.init_app(app, uploads_at_once=settings.max_uploads_at_once)
     forms.init_app(app)
     errors.init_app(app)
-    for module in (auth, uploads, gallery, photo, pictures, api, health):
+    for module in (auth, uploads, gallery, photo, pictures, review, api, health):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(metrics.metrics_blueprint(services))
     health.mount_wake_up(app)

@@ -76,7 +76,7 @@ def sentence(photo: Photo, record: CheckRecord | None) -> str:
     subject = _noun()
     if photo.human_verdict:
         article = "a" if photo.human_verdict == "cat" else "no"
-        return f"A person reviewed this photo: it shows {article} {subject}."
+        return f"A reviewer decided: this photo shows {article} {subject}."
     match photo.status:
         case "cat":
             return f"This photo shows a {subject}."
@@ -89,10 +89,7 @@ def sentence(photo: Photo, record: CheckRecord | None) -> str:
         case "unsure":
             return f"The checker can't tell whether this photo shows a {subject}."
         case "unreadable":
-            return (
-                "The checker could not open the stored file, though your browser can. "
-                "An administrator can check it again."
-            )
+            return "The checker could not open the stored file, though your browser can."
         case "failed":
             return f"The check failed {_times(photo.attempts)}. Your photo is safe."
         case "checking":
@@ -111,6 +108,17 @@ def _unsure_because(record: CheckRecord, subject: str) -> str:
         case Reason.LOW_DETAIL:
             return f"This may show a {subject}, but the picture is too blurred, small or dark to be sure."
     return f"This may show a {subject}, but the model recognises none anywhere in the photo."
+
+
+def next_step(photo: Photo) -> str:
+    """Return what the owner can do about the status; "" where there is nothing to do."""
+    if photo.human_verdict:
+        return ""
+    return {
+        "unsure": "You can tell a reviewer below, who decides.",
+        "failed": "Check it again, or ask a reviewer below.",
+        "unreadable": "Check it again, upload the original once more, or ask a reviewer below.",
+    }.get(photo.status, "")
 
 
 def reason(photo: Photo) -> str | None:
@@ -147,6 +155,7 @@ def init_app(app: Flask) -> None:
     services: Services = app.extensions["catloader"]
     settings = services.settings
     app.add_template_filter(badge)
+    app.add_template_filter(next_step)
     app.add_template_filter(shown_date)
     app.add_template_filter(shown_time)
     app.add_template_filter(shown_month)

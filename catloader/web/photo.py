@@ -8,16 +8,23 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
+from catloader.store.db.engine import utcnow
 from catloader.store.db.photos import Photo
+from catloader.texts import clean_text
 from catloader.web.checking import checker_is_away
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.gallery_view import GalleryView
 from catloader.web.gauge import gauge
-from catloader.web.labels import noun_of, reason, sentence
+from catloader.web.history import history
+from catloader.web.labels import noun, noun_of, reason, sentence
+from catloader.web.review import human_verdict
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("photo", __name__)
+
+_MOST_ATTEMPTS = 20
+"""Attempts in the history of a photo."""
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
@@ -27,6 +34,7 @@ def page(id: int) -> str:
     before, after = view.neighbours(services().gallery, photo)
     record = services().check_log.latest(id)
     explained = services().check_log.latest_decision(id)
+    appeals, reviews = services().reviews.appeals_of(id), services().reviews.of_photo(id)
     return render_template(
         "photo.html",
         photo=photo,
@@ -38,9 +46,56 @@ def page(id: int) -> str:
         gauge=gauge(record),
         sentence=sentence(photo, record),
         reason=reason(photo),
+        open_appeal=next((one for one in appeals if one.closed_at is None), None),
+        review=reviews[-1] if reviews and photo.human_verdict else None,
+        history=history(
+            services().check_log.of_photo(id, _MOST_ATTEMPTS), appeals, reviews, noun(services().settings)
+        ),
         explained=explained,
         explained_noun=noun_of(explained.subject or "") if explained else None,
     )
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/caption")
+def caption(id: int) -> Response:
+    text = clean_text(request.form.get("caption", ""), "caption")
+    if not services().photos.set_caption(id, current_user().id, text):
+        raise NotFound(PHOTO_NOT_FOUND)
+    flash("Caption saved." if text else "Caption removed.")
+    return _back_to(id)
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/check")
+def check(id: int) -> Response:
+    _own_photo(id)
+    if services().rechecks.requeue_own([id], current_user().id):
+        services().dispatcher.wake()
+        flash("The photo will be checked again.")
+    else:
+        flash("The photo was left as it is: decided by a person, or waiting already.")
+    return _back_to(id)
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/appeal")
+def appeal(id: int) -> Response:
+    """Ask a reviewer for the other verdict."""
+    _own_photo(id)
+    wish = human_verdict(request.form.get("wish"))
+    reason = clean_text(request.form.get("reason", ""), "reason")
+    if services().reviews.appeal(id, current_user().id, wish, reason, utcnow()):
+        logger.info("user %d asked for a review of photo %d", current_user().id, id)
+        flash("Thank you. A reviewer will look at this photo.")
+    else:
+        flash("This can't be reviewed now: it waits for a check or a reviewer, or a person has decided.")
+    return _back_to(id)
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/withdraw")
+def withdraw(id: int) -> Response:
+    _own_photo(id)
+    if services().reviews.withdraw(id, current_user().id, utcnow()):
+        flash("Your request was withdrawn.")
+    return _back_to(id)
 
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/delete")
@@ -52,6 +107,10 @@ def delete(id: int) -> Response:
     logger.info("user %d deleted photo %d", user.id, id)
     flash("Photo deleted.")
     return redirect(url_for("gallery.photos"), 303)
+
+
+def _back_to(id: int) -> Response:
+    return redirect(url_for(".page", id=id), 303)
 
 
 def _own_photo(id: int) -> Photo:

@@ -15,6 +15,7 @@ from catloader.store.db.photos import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.review import may_review
 from catloader.web.sessions import without_login
 
 logger = logging.getLogger(__name__)
@@ -46,20 +47,21 @@ def thumbnail(id: int) -> BaseResponse:
 def explanation(id: int) -> BaseResponse:
     """Serve the explanation. The first request makes it, in seconds; while busy: 503 with ``Retry-After``."""
     photo = services().photos.by_id(id) if g.user else None
-    if photo is None or photo.owner_id != g.user.id:  # public or not: explanations are for the owner
+    # Public or not: explanations are for the owner and for reviewers.
+    if photo is None or not (photo.owner_id == g.user.id or may_review(g.user, id)):
         raise NotFound(PHOTO_NOT_FOUND)
     key = services().explainer.explain(photo)
     return _jpeg_response(ObjectKind.EXPLANATION, key, None)
 
 
 def _visible_photo(id: int) -> Photo:
-    """Return a photo that the user may see: the user's own, or a public one.
+    """Return a photo that the user may see: the user's own, a public one, or one that reviewers see.
 
     Raises:
         NotFound: also for another user's private photo, whose existence is not revealed.
     """
     photo = services().photos.by_id(id) if g.user else None
-    if photo is None or not (photo.on_air or photo.owner_id == g.user.id):
+    if photo is None or not (photo.on_air or photo.owner_id == g.user.id or may_review(g.user, id)):
         raise NotFound(PHOTO_NOT_FOUND)
     return photo
 

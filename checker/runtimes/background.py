@@ -15,7 +15,10 @@ _END_S = 5.0
 
 def can_optimise() -> bool:
     """Return whether the packages are there; does not import them."""
-    return all(importlib.util.find_spec(name) for name in ("torch", "openvino"))
+    try:
+        return all(importlib.util.find_spec(name) for name in ("torch", "openvino"))
+    except ImportError:  # a finder may refuse it instead of finding nothing
+        return False
 
 
 class BackgroundTask:

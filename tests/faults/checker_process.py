@@ -30,8 +30,13 @@ class _Source:
     """Any photo; the first four bytes of its thumbnail tell its id."""
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
-        number = claim.photo_id.to_bytes(4, "big") if rendition is Rendition.THUMBNAIL else b""
-        return number + photo(0, 64)
+        return stored(claim.photo_id, rendition)
+
+
+def stored(photo_id: int, rendition: Rendition) -> bytes:
+    """Return the bytes of a photo, which its row must have the digests of."""
+    number = photo_id.to_bytes(4, "big") if rendition is Rendition.THUMBNAIL else b""
+    return number + photo(0, 64)
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,14 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
-from catloader.store.db.engine import reading
+from catloader.store.db.engine import reading, writing
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import check_log, photos
-from checker.values import Claim, Verdict
+from checker.values import Claim, Rendition, Verdict
 from tests.checker.contract.queue import decided
-from tests.faults.checker_process import MAX_ATTEMPTS
+from tests.faults.checker_process import MAX_ATTEMPTS, stored
 from tests.support.rows import add_photos
 
 _ROOT = Path(__file__).parents[2]
@@ -34,6 +35,17 @@ def _checker(engine: Engine, poisoned_id: int = 0, lease_s: float = _LEASE_S) ->
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def _photos(engine: Engine, count: int) -> list[int]:
+    """Add photos with the digests of what the checker's process will be given."""
+    ids = add_photos(engine, count)
+    with writing(engine) as connection:
+        for id in ids:
+            photo, thumbnail = (hashlib.sha256(stored(id, rendition)).hexdigest() for rendition in Rendition)
+            digests = {"sha256": photo, "thumbnail_sha256": thumbnail}
+            connection.execute(update(photos).where(photos.c.id == id).values(**digests))
+    return ids
 
 
 def _rows(engine: Engine, *columns: Any) -> list[tuple[Any, ...]]:
@@ -52,7 +64,7 @@ def _wait_for(what: Callable[[], list[Claim]], timeout_s: float) -> list[Claim]:
 
 def test_slow_photo_keeps_its_lease_and_a_checker_stopped_for_longer_writes_nothing(engine: Engine) -> None:
     """Its heartbeat holds the photo for as long as it runs; once stopped, another checker gets it."""
-    (id,) = add_photos(engine, 1)
+    (id,) = _photos(engine, 1)
     other = SqlCheckQueue(engine, lease_s=60, max_attempts=MAX_ATTEMPTS, backoff_s=0)
     with _checker(engine) as stopped:
         assert stopped.stdout and stopped.stdin
@@ -73,7 +85,7 @@ def test_slow_photo_keeps_its_lease_and_a_checker_stopped_for_longer_writes_noth
 
 def test_photo_that_kills_its_checker_fails_alone(engine: Engine) -> None:
     """Its neighbours are blamed for the first kill at most: what has failed once is decoded alone."""
-    ids = add_photos(engine, 7)
+    ids = _photos(engine, 7)
     poisoned = ids[1]
     kills = 0
     for _ in range(3 * MAX_ATTEMPTS):

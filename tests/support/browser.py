@@ -66,7 +66,13 @@ class Site:
 
     def check(self) -> None:
         """Check all waiting photos with the real model."""
-        command = [sys.executable, "-m", "catloader", "check", "run"]
+        self._catloader("check", "run")
+
+    def promote_reviewer(self, email: str) -> None:
+        self._catloader("user", "promote", email, "--role", "reviewer")
+
+    def _catloader(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "catloader", *arguments]
         subprocess.run(command, env=self._environ, check=True, capture_output=True, timeout=120)
 
 

@@ -77,6 +77,13 @@ class CheckLog:
         """Return the photo's last attempt, failed ones included."""
         return self._newest(check_log.c.photo_id == photo_id)
 
+    def of_photo(self, photo_id: int, limit: int) -> list[CheckRecord]:
+        """Return the photo's last attempts, newest first."""
+        query = select(*CHECK_LOG_COLUMNS).where(check_log.c.photo_id == photo_id)
+        query = query.order_by(check_log.c.id.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return [_record(dict(row._mapping)) for row in connection.execute(query)]
+
     def latest_decision(self, photo_id: int) -> CheckRecord | None:
         """Return the photo's last decision by a model; later attempts that failed do not count."""
         by_model = check_log.c.model.is_not(None) & check_log.c.score.is_not(None)

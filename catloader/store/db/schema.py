@@ -13,15 +13,32 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
     text,
 )
 
+from catloader.store.db.metadata import metadata
+from catloader.store.db.review_tables import appeals, reviews
 from catloader.store.db.utc_datetime import UtcDateTime
 from catloader.texts import MAX_TEXT_CHARS
+
+__all__ = [
+    "CHECK_LOG_COLUMNS",
+    "Status",
+    "appeals",
+    "attempts",
+    "check_log",
+    "deletions",
+    "likes",
+    "metadata",
+    "photos",
+    "reviews",
+    "sessions",
+    "users",
+    "webhook_ids",
+]
 
 
 class Status(StrEnum):
@@ -36,16 +53,6 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
 users = Table(
     "users",
     metadata,
@@ -53,6 +60,7 @@ users = Table(
     Column("email", String(254), nullable=False, unique=True),  # lower case
     Column("password_hash", String(255), nullable=False),  # Argon2id, PHC format
     Column("is_admin", Boolean, nullable=False, server_default=text("false")),
+    Column("is_reviewer", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
     # Without it SQLite gives the id of a deleted account, and with it old links, to the next account.
     sqlite_autoincrement=True,
@@ -137,6 +145,13 @@ photos = Table(
         "caption_folded",
         sqlite_where=text("caption_folded <> ''"),
         postgresql_where=text("caption_folded <> ''"),
+    ),
+    # The queue of reviewers.
+    Index(
+        "ix_images_unsure",
+        "id",
+        sqlite_where=text("status = 'unsure'"),
+        postgresql_where=text("status = 'unsure'"),
     ),
     # Partial: the index is as small as the backlog, however many photos are finished.
     Index(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import ColumnElement, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +14,8 @@ from catloader.errors import EmailTaken
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos import delete_photos
 from catloader.store.db.schema import photos, sessions, users
+
+Role = Literal["admin", "reviewer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,12 @@ class User:
     email: str
     password_hash: str
     is_admin: bool
+    is_reviewer: bool
     created_at: datetime
+
+    @property
+    def may_review(self) -> bool:
+        return self.is_admin or self.is_reviewer
 
 
 class Users:
@@ -73,10 +81,11 @@ class Users:
             connection.execute(update(users).where(users.c.id == id).values(password_hash=password_hash))
             connection.execute(delete(sessions).where(sessions.c.user_id == id))
 
-    def grant_admin(self, id: int) -> None:
-        """Make the account an administrator."""
+    def grant(self, id: int, role: Role) -> None:
+        """Make the account an administrator or a reviewer."""
+        column = {"admin": users.c.is_admin, "reviewer": users.c.is_reviewer}[role]
         with writing(self._engine) as connection:
-            connection.execute(update(users).where(users.c.id == id).values(is_admin=True))
+            connection.execute(update(users).where(users.c.id == id).values({column: True}))
 
     def delete(self, id: int, now: datetime | None = None) -> int:
         """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.

@@ -115,7 +115,9 @@ def test_settings_mark_changed_values_and_hide_secrets(typed: Run) -> None:
 def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> None:
     created = typed("user", "create", "Ann@example.org", "--password-stdin", text="correct horse battery\n")
     assert created.output == "ann@example.org is registered.\n"
-    typed("user", "create", "bo@example.org", "--admin", "--password-stdin", text="correct horse battery\n")
+    typed("user", "create", "bo@example.org", "--password-stdin", text="correct horse battery\n")
+    promoted = typed("user", "promote", "bo@example.org", "--role", "reviewer")
+    assert promoted.output == "bo@example.org is a reviewer.\n"
     assert typed("user", "promote", "ann@example.org").output == "ann@example.org is an administrator.\n"
     words = ("user", "reset-password", "bo@example.org", "--password-stdin")
     assert typed(*words, text="another horse battery\n").output == "bo@example.org has a new password.\n"
@@ -123,8 +125,8 @@ def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> 
     add_photos(engine, 1, owner_id=2)
     engine.dispose()
     ann, bo, _ = typed("user", "ls").output.splitlines()
-    assert re.fullmatch(r" +1  admin  \d{4}-\d\d-\d\d +0 photos  ann@example\.org", ann)
-    assert re.fullmatch(r" +2  admin  \d{4}-\d\d-\d\d +1 photo  bo@example\.org", bo)
+    assert re.fullmatch(r" +1  admin +\d{4}-\d\d-\d\d +0 photos  ann@example\.org", ann)
+    assert re.fullmatch(r" +2  reviewer  \d{4}-\d\d-\d\d +1 photo  bo@example\.org", bo)
     missing = typed("user", "promote", "cy@example.org")
     assert (missing.exit_code, missing.output) == (1, "Error: There is no account cy@example.org.\n")
 

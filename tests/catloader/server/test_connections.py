@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -85,6 +86,18 @@ def _temporary_files(site: Serving) -> list[str]:
     return [link for link in links if "/#" in link and "(deleted)" in link]
 
 
+def _wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for what the site does just after its response: files are closed when the request has ended."""
+    end_s = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end_s, "the files are still there"
+        time.sleep(0.01)
+
+
+def _are_kept(site: Serving, count: int) -> bool:
+    return len(_temporary_files(site)) == count
+
+
 def _wait_until_read(connection: socket.socket) -> None:
     """Wait until the site has taken everything from its side of the connection."""
     mine = connection.getsockname()[1]
@@ -147,7 +160,7 @@ def test_only_uploads_with_a_log_in_are_kept_in_the_temporary_folder(site: Servi
             head = _head(site, "/upload", cookies, Content_Type=multipart, Content_Length=2_000_000)
             connection.sendall(head + bytes(1_000_000))
             _wait_until_read(connection)
-            assert len(_temporary_files(site)) == kept
+            _wait_until(partial(_are_kept, site, kept))
             connection.sendall(bytes(1_000_000))
             status = connection.recv(65536).split(b" ", 2)[1]
             assert (status == b"401") is not bool(kept)  # no log-in; what was kept is no form
@@ -240,6 +253,6 @@ def test_a_full_temporary_folder_is_507_and_nothing_is_left(tmp_path: Path, smal
                 answer = _answer(connection)
             assert answer.split(b" ", 2)[1] == status, answer
             assert (b"disk is full" in answer) is (status == b"507")
-            assert os.statvfs(small_disk).f_bfree == os.statvfs(small_disk).f_blocks
+            _wait_until(lambda: os.statvfs(small_disk).f_bfree == os.statvfs(small_disk).f_blocks)
         assert "Traceback" not in site.log
         assert len(re.findall("No space left on device", site.log)) <= 2

@@ -94,7 +94,7 @@ def test_log_in_returns_to_the_requested_page(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     anna.log_out()
     to_login = anna.get("/photos?show=cat")
-    assert to_login.location == "/login?next=/photos?before%3D7"
+    assert to_login.location == "/login?next=/photos?show%3Dcat"
     fields = {"email": anna.email, "password": PASSWORD, "next": "/photos?show=cat"}
     assert anna.post("/login", fields).location == "/photos?show=cat"
 

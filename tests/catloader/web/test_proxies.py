@@ -33,7 +33,7 @@ def test_below_a_prefix_every_address_and_redirect_has_it(app: Flask, prefix: st
     anna.log_out()
     headers, root = {"X-Forwarded-Prefix": prefix}, prefix.rstrip("/")
     to_login = anna.get("/photos?show=cat", **headers)
-    assert to_login.location == f"{root}/login?next=/photos?before%3D7"
+    assert to_login.location == f"{root}/login?next=/photos?show%3Dcat"
     page = anna.get("/login", **headers).text
     assert all(address.startswith(f"{root}/") for address in _addresses(page))
     for wish in ("/photos?show=cat", f"{root}/photos?show=cat"):

@@ -60,10 +60,14 @@ def test_a_new_password_ends_all_sessions_of_its_account(engine: Engine) -> None
     assert [sessions.find(token, _NOW) is None for token in (here, there, others)] == [True, True, False]
 
 
-def test_grant_admin_changes_one_account(engine: Engine) -> None:
+def test_a_role_is_granted_to_one_account(engine: Engine) -> None:
     store, user, other = Users(engine), some_user(engine), some_user(engine)
-    store.grant_admin(user.id)
-    assert [account.is_admin for account in store.all() if account.id in (user.id, other.id)] == [True, False]
+    store.grant(user.id, "admin")
+    store.grant(other.id, "reviewer")
+    rights = {
+        account.id: (account.is_admin, account.is_reviewer, account.may_review) for account in store.all()
+    }
+    assert (rights[user.id], rights[other.id]) == ((True, False, True), (False, True, True))
 
 
 def test_deleting_an_account_deletes_its_rows_and_marks_its_objects_as_due(engine: Engine) -> None:
