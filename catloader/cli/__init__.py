@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from catloader.cli import accounts, calibrate, checks, database, doctor, models, promotion, records, site
+from catloader.cli import accounts, calibrate, checks, database, doctor, gc, models, promotion, records, site
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
@@ -36,6 +36,7 @@ for command in (
     site.settings,
     doctor.doctor,
     database.db,
+    gc.gc,
     accounts.user,
     checks.check,
     checks.worker,

@@ -76,7 +76,7 @@ def verify(settings: Settings, since: datetime | None, sample: int | None) -> No
     from catloader.wiring import load_classifier_and_rule
 
     replayed = differ = tolerated = 0
-    with _services(settings) as services:
+    with services_of(settings) as services:
         log, source = services.check_log, S3ImageSource(services.objects)
         classifier, rule = load_classifier_and_rule(settings)
         skipped = log.count_not_replayable(replay_key(classifier, rule), since)
@@ -176,7 +176,7 @@ def shadow(settings: Settings, name: str, sample: int | None) -> None:
 
     entry_named(name)
     report = ShadowReport()
-    with _services(settings) as services:
+    with services_of(settings) as services:
         current, candidate = load_model(settings), load_model(settings.with_changes(model=name))
         source = S3ImageSource(services.objects)
         workers = settings.workers or available_cores()
@@ -190,7 +190,7 @@ def shadow(settings: Settings, name: str, sample: int | None) -> None:
 
 
 @contextmanager
-def _services(settings: Settings) -> Iterator[Services]:
+def services_of(settings: Settings) -> Iterator[Services]:
     from catloader.server.data_dir import prepare_data_dir
     from catloader.server.database import migrate_database
     from catloader.server.object_store import shared_or_own_object_store

@@ -22,6 +22,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
 from catloader.store.s3.errors import error_code, is_missing, is_timeout, translated
+from catloader.store.s3.listing import Listed, pages
 from catloader.store.s3.session import make_session
 from checker import errors as checker_errors
 from checker.values import Claim, Rendition
@@ -199,6 +200,10 @@ class ObjectStore:
 
     def bucket_of(self, kind: ObjectKind) -> str:
         return self._buckets[kind]
+
+    def pages(self, bucket: str) -> Iterator[list[Listed]]:
+        """Yield all objects of a bucket, up to 1 000 at a time."""
+        return pages(self._reader, partial(self._request, "list"), bucket)
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
         """Delete up to 1 000 objects; return key -> reason for those that are not gone. See ``deleting``."""

@@ -1,0 +1,57 @@
+"""``catloader gc``: compare the object store with the database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from catloader.cli.context import count, pass_settings
+from catloader.cli.records import services_of
+from catloader.settings import Settings
+
+_SHOWN = 20
+
+
+@click.command()
+@click.option("--report", "action", flag_value="report", default="report", help="Only tell (the default).")
+@click.option("--apply", "action", flag_value="apply", help="Delete the objects that nothing names.")
+@click.option(
+    "--older-than",
+    metavar="MINUTES",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    help="Leave younger objects alone.",
+)
+@click.option("--force", is_flag=True, help="Delete them even if they are more than half of all objects.")
+@pass_settings
+def gc(settings: Settings, *, action: str, older_than: int, force: bool) -> None:
+    """Compare the object store with the database, both ways.
+
+    Objects that neither a photo nor the deletion ledger names can be deleted. Photos whose objects are
+    missing are listed and never changed: restore the objects from a backup, or delete the photos. May run
+    beside a site. Exit code 1: objects are missing.
+    """
+    from catloader.orphans import compare, remove
+    from catloader.store.db.engine import utcnow
+    from catloader.store.db.object_names import ObjectNames
+
+    with services_of(settings) as services:
+        names = ObjectNames(services.engine)
+        result = compare(names, services.objects, utcnow(), timedelta(minutes=older_than))
+        foreign = f"; {result.foreign} not of this site, left alone" if result.foreign else ""
+        click.echo(f"{count(result.objects, 'object')} in the object store{foreign}.")
+        click.echo(f"{count(len(result.orphans), 'object')} that nothing names.")
+        for kind, key in result.orphans[:_SHOWN]:
+            click.echo(f"  {kind} {key}")
+        click.echo(f"{count(len(result.missing), 'object')} missing.")
+        for photo_id, kind in result.missing:
+            click.echo(f"  photo {photo_id}: its {kind}")
+        if action == "apply":
+            entered = remove(names, result, force=force)
+            services.deletion.work_off()
+            left = services.ledger.count()
+            click.echo(f"{count(entered, 'object')} given to the deletion ledger, which has {left} left.")
+    if result.missing:
+        raise SystemExit(1)

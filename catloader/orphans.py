@@ -1,0 +1,112 @@
+"""Compare the object store with the database both ways: objects that nothing names, rows without objects.
+
+No upload under way is touched. Its keys are in the deletion ledger before its objects are in the store, and
+then in its row; and objects younger than ``min_age`` are left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from catloader.errors import CatLoaderError
+from catloader.store.db.object_names import ObjectNames
+from catloader.store.kinds import ObjectKind, StoredObject
+from catloader.store.s3.objects import ObjectStore
+
+_OUR_KEY = re.compile(r"[0-9a-f]{32}\.jpg")
+"""As uploads and explanations name their objects. Anything else in the buckets belongs to somebody else."""
+_CHECKED_AT_ONCE = 1000
+_FEW = 100
+"""Up to so many orphans need no comparison with the number of all objects."""
+_KINDS = (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)  # explanations are in the bucket of photos
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What the two do not agree on."""
+
+    objects: int = 0
+    foreign: int = 0
+    """Objects with keys that this site does not make."""
+    orphans: list[StoredObject] = field(default_factory=list)
+    """Objects that neither a row nor the deletion ledger names."""
+    missing: list[tuple[int, ObjectKind]] = field(default_factory=list)
+    """Photos whose object is not in the store."""
+
+
+def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: timedelta) -> Comparison:
+    """List both buckets, and look for each row's objects.
+
+    Memory: 8 bytes for each object in the store, and what is reported.
+
+    Args:
+        now: of the object store's clock, to within ``min_age``.
+    """
+    result, digests = Comparison(), array("Q")
+    candidates: list[StoredObject] = []
+    for kind in _KINDS:
+        for page in store.pages(store.bucket_of(kind)):
+            for key, modified_at in page:
+                result.objects += 1
+                digests.append(_digest(StoredObject(kind, key)))
+                if not _OUR_KEY.fullmatch(key):
+                    result.foreign += 1
+                elif now - modified_at >= min_age:
+                    candidates.append(StoredObject(kind, key))
+            if len(candidates) >= _CHECKED_AT_ONCE:
+                result.orphans += _orphans(names, candidates)
+                candidates = []
+    result.orphans += _orphans(names, candidates)
+    result.missing += _missing(names, store, array("Q", sorted(digests)))
+    return result
+
+
+def remove(names: ObjectNames, comparison: Comparison, *, force: bool = False) -> int:
+    """Enter the orphans into the deletion ledger; return their number. The deletion worker does the rest.
+
+    Raises:
+        CatLoaderError: without ``force``, where more than half of all objects would go.
+    """
+    orphans = comparison.orphans
+    if not force and len(orphans) > _FEW and 2 * len(orphans) > comparison.objects:
+        raise CatLoaderError(
+            f"{len(orphans)} of {comparison.objects} objects are unknown to this database. Nothing was "
+            "deleted: check DATABASE_URL and the buckets' names, or add --force."
+        )
+    parts = (orphans[at : at + _CHECKED_AT_ONCE] for at in range(0, len(orphans), _CHECKED_AT_ONCE))
+    return sum(names.enter(part) for part in parts)
+
+
+def _orphans(names: ObjectNames, objects: list[StoredObject]) -> list[StoredObject]:
+    unknown: set[str] = set()
+    for at in range(0, len(objects), _CHECKED_AT_ONCE):
+        unknown |= names.unknown([key for _, key in objects[at : at + _CHECKED_AT_ONCE]])
+    return [one for one in objects if one.key in unknown]
+
+
+def _missing(names: ObjectNames, store: ObjectStore, listed: array[int]) -> Iterator[tuple[int, ObjectKind]]:
+    for page in names.named():
+        for photo_id, objects in page:
+            for one in objects:
+                # An upload may have stored it after the listing, or a user may have deleted the photo.
+                if _is_listed(listed, one) or store.exists(*one):
+                    continue
+                if names.still_named(photo_id):
+                    yield photo_id, one.kind
+
+
+def _digest(one: StoredObject) -> int:
+    name = f"{one.kind}/{one.key}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest())
+
+
+def _is_listed(listed: array[int], one: StoredObject) -> bool:
+    digest = _digest(one)
+    place = bisect_left(listed, digest)
+    return place < len(listed) and listed[place] == digest

@@ -1,0 +1,67 @@
+"""Compare the objects that the database names with those in the object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, select, union_all
+
+from catloader.store.db.deletions import mark_due
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.paging import pages
+from catloader.store.db.schema import deletions, photos
+from catloader.store.kinds import ObjectKind, StoredObject
+
+
+class NamedObjects(NamedTuple):
+    """The objects of a photo that can't be made again."""
+
+    photo_id: int
+    objects: tuple[StoredObject, StoredObject]
+
+
+class ObjectNames:
+    """All names of objects: those in rows, and those in the deletion ledger."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def unknown(self, keys: Sequence[str]) -> set[str]:
+        """Return the keys that nothing names. Costs one look at every photo, for its explanation's key."""
+        with reading(self._engine) as connection:
+            return _unknown(connection, keys)
+
+    def enter(self, objects: Sequence[StoredObject]) -> int:
+        """Enter those that nothing names into the deletion ledger, due at once; return their number."""
+        with writing(self._engine) as connection:
+            unknown = _unknown(connection, [key for _, key in objects])
+            orphans = [one for one in objects if one.key in unknown]
+            mark_due(connection, orphans)
+        return len(orphans)
+
+    def named(self) -> Iterator[list[NamedObjects]]:
+        """Yield pages of photos with their objects, by rising id."""
+        query = select(photos.c.id, photos.c.photo_key, photos.c.thumbnail_key)
+        for rows in pages(self._engine, query, photos.c.id):
+            yield [
+                NamedObjects(
+                    row.id,
+                    (
+                        StoredObject(ObjectKind.PHOTO, row.photo_key),
+                        StoredObject(ObjectKind.THUMBNAIL, row.thumbnail_key),
+                    ),
+                )
+                for row in rows
+            ]
+
+    def still_named(self, id: int) -> bool:
+        with reading(self._engine) as connection:
+            return connection.execute(select(photos.c.id).where(photos.c.id == id)).one_or_none() is not None
+
+
+def _unknown(connection: Connection, keys: Sequence[str]) -> set[str]:
+    # One statement sees one state: between two of them a deletion may move a key from its row to the ledger.
+    columns = (photos.c.photo_key, photos.c.thumbnail_key, photos.c.explanation_key, deletions.c.key)
+    known = union_all(*(select(column).where(column.in_(keys)) for column in columns))
+    return set(keys) - set(connection.execute(known).scalars())
