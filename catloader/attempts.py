@@ -16,7 +16,7 @@ from catloader.store.db.users import normal_email
 
 _IPV4_PREFIX = 24
 _IPV6_PREFIX = 48
-"""What one person can have: providers give a customer up to a /48 of IPv6 (65 536 networks of a household's
+"""One person's network: providers give a customer up to a /48 of IPv6 (65 536 networks of a household's
 size), and a /24 is the smallest IPv4 network that is routed on its own, so it can be rented. Neighbours share
 a limit, which is why it is higher than an account's.
 """

@@ -23,7 +23,7 @@ _UPLOAD_PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Decoders:
-    """What decodes untrusted bytes for one process."""
+    """The decoders of untrusted bytes of one process."""
 
     prepare: uploads.IsolatedPreparer
     """Step 1."""

@@ -29,7 +29,7 @@ _KINDS = (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)  # explanations are in the buc
 
 @dataclass(slots=True)
 class Comparison:
-    """What the two do not agree on."""
+    """The differences between the two."""
 
     objects: int = 0
     foreign: int = 0

@@ -198,3 +198,15 @@ def engine(_migrated: Engine) -> Engine:
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())
     return _migrated
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(disk)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root may make a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)

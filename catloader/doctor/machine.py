@@ -16,7 +16,7 @@ from checker.runtimes.processor import cpu_flags
 
 _OLDEST = (3, 11)
 _FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16")
-"""What decides on the variants that a processor runs fast."""
+"""The instruction sets that decide which variants a processor runs fast."""
 
 
 def rows(settings: Settings) -> Iterator[Row]:

@@ -28,7 +28,7 @@ connection closes shows "connection reset" instead of the answer."""
 
 
 class Rules(Protocol):
-    """What the application says of a request from its head alone. Called in the event loop: never waits."""
+    """The application's judgement of a request from its head alone. Called in the event loop: never waits."""
 
     def body_bytes(self, method: str, path: str, headers: Mapping[str, str]) -> int:
         """Return the most bytes of its body to keep; a longer one is discarded.
@@ -53,7 +53,7 @@ class FormsOnly:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """How slow a client may be."""
+    """The slowest that a client may be."""
 
     stalled_s: float
     """Longest time without a byte."""

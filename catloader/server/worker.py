@@ -23,7 +23,7 @@ _SPARE_DESCRIPTORS = 300
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """What a worker is told before the fork."""
+    """The facts that a worker is given before the fork."""
 
     threads: int
     connections: int

@@ -40,7 +40,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class GalleryView:
-    """What is shown of an owner's photos. Whatever an address says that makes no sense is left out."""
+    """Selection and order of an owner's photos. Parts of an address that make no sense are left out."""
 
     selection: Selection
     query: str

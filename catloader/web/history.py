@@ -15,7 +15,7 @@ class Event:
     moment: datetime
     sentence: str
     text: str = ""
-    """What a person wrote, or the error of an attempt."""
+    """A person's own words, or the error of an attempt."""
 
 
 def history(

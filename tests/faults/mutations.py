@@ -33,7 +33,7 @@ class Mutant(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What became of a mutant."""
+    """The result of a mutant."""
 
     mutant: Mutant
     kind: str

@@ -26,7 +26,7 @@ _WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class Figures:
-    """What the uploaders and a reader of pages saw. Times in seconds."""
+    """Results of the uploaders and of a reader of pages. Times in seconds."""
 
     unloaded_p50_s: float
     unloaded_p99_s: float

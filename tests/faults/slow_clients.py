@@ -24,7 +24,7 @@ _PAGE_S = 10.0
 
 @dataclass(frozen=True)
 class Figures:
-    """What the normal users saw."""
+    """Results of the normal users."""
 
     pages: int
     failed: int

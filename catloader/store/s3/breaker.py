@@ -38,7 +38,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._failures = 0
         self._reason = ""
-        """Why it is open; empty: it is closed."""
+        """The reason for being open; empty: it is closed."""
         self._opened_s = self._next_probe_s = 0.0
 
     @contextmanager

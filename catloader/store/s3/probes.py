@@ -30,7 +30,7 @@ _MISSING = ("NoSuchBucket", "404", "NoSuchKey", "NotFound")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said to one request."""
+    """The server's response to one request."""
 
     code: str
     """S3's name of the error; empty: none."""

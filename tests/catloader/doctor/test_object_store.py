@@ -1,4 +1,4 @@
-"""What the doctor says of a real S3 server with wrong keys, missing rights, another clock, or none at all."""
+"""The doctor's rows about a real S3 server with wrong keys, missing rights, another clock, or none at all."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,18 +30,6 @@ def test_machine_in_order(tmp_path: Path) -> None:
     found = _by_part(machine.rows(Settings(data_dir=tmp_path / "data", min_free_bytes=0)))
     assert {row.result for row in found.values()} <= {"ok", "note"}
     assert list(found) == ["Python", "data folder", "temporary folder", "processor"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 3 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(disk)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root may make a small disk")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def test_a_full_disk_is_a_failed_row(small_disk: Path) -> None:

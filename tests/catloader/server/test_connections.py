@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -226,18 +225,6 @@ def test_a_web_process_that_dies_is_replaced(tmp_path: Path) -> None:
         with plain_session() as session:
             assert session.get(site.url + "/healthz", timeout=20).ok
         assert site.stop() == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 3 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(disk)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root may make a small disk")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def test_a_full_temporary_folder_is_507_and_nothing_is_left(tmp_path: Path, small_disk: Path) -> None:

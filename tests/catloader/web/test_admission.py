@@ -1,4 +1,4 @@
-"""What is refused before a view works on it, and how failures of the stores are told."""
+"""Requests that are refused before a view works on them, and how failures of the stores are told."""
 
 from __future__ import annotations
 

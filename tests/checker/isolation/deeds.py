@@ -1,4 +1,4 @@
-"""What a photo may make a decoder do; done in real children by ``test_pool``."""
+"""Deeds that a photo may make a decoder do; done in real children by ``test_pool``."""
 
 from __future__ import annotations
 
