@@ -115,6 +115,13 @@ def test_everything_named_is_locked_within_its_bounds() -> None:
         assert pins[name] in requirement.specifier, f"{name}: run `make lock`"
 
 
+def test_locked_packages_need_nothing_else() -> None:
+    """scripts/install takes the lock files as they are, without the requirements of each package."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
 def test_quick_start_is_locked_without_development_tools() -> None:
     quickstart = {"demo", "openvino", "postgres", "s3-embedded"}
     assert EXTRAS["quickstart"] == [f"catloader[{','.join(sorted(quickstart))}]"]

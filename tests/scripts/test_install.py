@@ -205,3 +205,15 @@ def test_package_with_another_hash_is_refused(checkout: Checkout) -> None:
     assert run.returncode == 1
     assert "HASHES" in run.stderr
     assert "site_packages_of_ours" not in checkout.installed()
+
+
+def test_newer_release_of_a_locked_package_changes_nothing(checkout: Checkout) -> None:
+    """Also where another package needs it with an extra, which pip 23 resolves apart from the locked version."""
+    plain = checkout.index.root / "plain"
+    tool = make_wheel(plain, "test_tool", "2.0", ["site_packages_of_ours[more]>=1.0"])
+    ours = (checkout.folder / "requirements.txt").read_text("utf-8").partition("\n")[2]
+    (checkout.folder / "requirements-dev.txt").write_text(ours + locked(tool), "utf-8")
+    make_wheel(plain, "site_packages_of_ours", "1.1")
+    run = checkout.install("requirements-dev.txt")
+    assert run.returncode == 0, run.stderr
+    assert _without_setuptools(checkout.installed()) == FROM_CPU_INDEX | OURS | {"test_tool": "2.0"}
