@@ -208,7 +208,7 @@ def test_package_with_another_hash_is_refused(checkout: Checkout) -> None:
 
 
 def test_newer_release_of_a_locked_package_changes_nothing(checkout: Checkout) -> None:
-    """Also where another package needs it with an extra, which pip 23 resolves apart from the locked version."""
+    """Also where another package needs it with an extra, which pip 23 resolves apart from the lock."""
     plain = checkout.index.root / "plain"
     tool = make_wheel(plain, "test_tool", "2.0", ["site_packages_of_ours[more]>=1.0"])
     ours = (checkout.folder / "requirements.txt").read_text("utf-8").partition("\n")[2]
