@@ -38,6 +38,7 @@ from catloader.store.db.sign_up import SignUps
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
+from catloader.store.s3.recent import RecentRenditions
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
@@ -45,6 +46,9 @@ from checker.ports import WAKE_UP_PATH, Classifier
 from checker.runtimes.loader import ModelLoader
 from checker.runtimes.select import load_checker
 from checker.service import CheckerService
+
+_RECENT_BYTES = 16 * 2**20
+"""Some 30 photos: more wait in the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,9 @@ def build_engine(settings: Settings) -> Engine:
     return make_engine(settings.database)
 
 
-def build_object_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
+def build_object_store(
+    settings: Settings, metrics: Metrics | None = None, recent: RecentRenditions | None = None
+) -> ObjectStore:
     """Make the client of the S3 server that ``settings`` name; ``metrics`` times its requests."""
     return ObjectStore(
         endpoint_url=settings.s3_endpoint_url,
@@ -108,6 +114,7 @@ def build_object_store(settings: Settings, metrics: Metrics | None = None) -> Ob
         thumbnails_bucket=settings.s3_thumbnails_bucket,
         # Every request thread and every checker thread may hold one, and fetches overlap.
         max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
+        recent=recent,
         **({"timed": metrics.s3_request} if metrics else {}),
     )
 
@@ -138,7 +145,9 @@ def build(
     engine = build_engine(settings)
     requests_engine = for_requests(engine)
     metrics = Metrics(shared_metrics)
-    objects = build_object_store(settings, metrics)
+    objects = build_object_store(
+        settings, metrics, RecentRenditions(_RECENT_BYTES) if settings.checks_here else None
+    )
     queue = SqlCheckQueue(
         for_checks(engine),
         lease_s=settings.lease_s,

@@ -23,6 +23,7 @@ from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
 from catloader.store.s3.errors import error_code, is_missing, is_timeout, translated
 from catloader.store.s3.listing import Listed, pages
+from catloader.store.s3.recent import RecentRenditions
 from catloader.store.s3.session import make_session
 from checker import errors as checker_errors
 from checker.values import Claim, Rendition
@@ -53,14 +54,16 @@ class ObjectStore:
         photos_bucket: str,
         thumbnails_bucket: str,
         max_connections: int = 32,
+        recent: RecentRenditions | None = None,
         timed: Callable[[str], AbstractContextManager[None]] = lambda _operation: nullcontext(),
     ) -> None:
         """Connects to nothing yet.
 
         Args:
+            recent: takes each photo and thumbnail that was put, for ``S3ImageSource``.
             timed: requests run inside what it returns for the name of their operation.
         """
-        self._timed = timed
+        self._timed, self._recent = timed, recent
         url = urlsplit(endpoint_url)
         self.address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"  # without a password
         """For messages."""
@@ -149,6 +152,12 @@ class ObjectStore:
         """Store a JPEG."""
         with self._request("put", key):
             self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType="image/jpeg")
+        if self._recent is not None and kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
+            self._recent.add(key, data)
+
+    def take_recent(self, key: str) -> bytes | None:
+        """Return a rendition that this process has just put, once; None: ``get`` it."""
+        return self._recent.take(key) if self._recent is not None else None
 
     def get(self, kind: ObjectKind, key: str) -> bytes:
         bucket = self._buckets[kind]
@@ -223,8 +232,11 @@ class S3ImageSource:
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         kind = ObjectKind.PHOTO if rendition is Rendition.PHOTO else ObjectKind.THUMBNAIL
+        key = claim.key(rendition)
+        if (data := self._objects.take_recent(key)) is not None:
+            return data
         try:
-            return self._objects.get(kind, claim.key(rendition))
+            return self._objects.get(kind, key)
         except NotFound as error:
             raise checker_errors.ObjectMissing(f"The {rendition} is not in the store.") from error
 

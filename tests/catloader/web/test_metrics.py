@@ -76,6 +76,8 @@ def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
     assert 0 < numbers["catcheck_inference_seconds_sum"] < 30
     assert numbers['catloader_refusals_total{reason="not_an_image"}'] == 1
     assert numbers['catloader_s3_request_seconds_count{operation="put",result="ok"}'] == 2
+    reads = r'catloader_s3_request_seconds_count\{operation="get".*\}'
+    assert _sum(numbers, reads) == 0, "the checker fetched what its own process had just put"
     assert numbers["catcheck_oldest_pending_seconds"] == 0
     assert numbers['catcheck_photos{status="pending"}'] == 0
 

@@ -1,0 +1,46 @@
+"""Renditions that this process has just put, kept for its own checker, which then need not fetch them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+_KEPT_S = 60
+"""A photo that nobody here has claimed by then is checked elsewhere, or later, from the store."""
+
+
+class RecentRenditions:
+    """Encoded renditions by key, up to ``max_bytes`` in all; the oldest make room. Thread-safe.
+
+    The store stays the truth: what is not here is fetched, and retries and replays always are.
+    """
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes, self._clock = max_bytes, clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def add(self, key: str, data: bytes) -> None:
+        """Keep what the store has accepted; nothing that is larger than all the room."""
+        now_s = self._clock()
+        with self._lock:
+            self._drop(key)
+            if len(data) > self._max_bytes:
+                return
+            self._kept[key] = now_s, data
+            self._bytes += len(data)
+            while self._bytes > self._max_bytes or now_s - next(iter(self._kept.values()))[0] > _KEPT_S:
+                self._drop(next(iter(self._kept)))
+
+    def take(self, key: str) -> bytes | None:
+        """Return the rendition and forget it; None: it is not here."""
+        with self._lock:
+            return self._drop(key)
+
+    def _drop(self, key: str) -> bytes | None:
+        _, data = self._kept.pop(key, (0.0, None))
+        self._bytes -= len(data or b"")
+        return data
