@@ -26,6 +26,7 @@ from pillow_heif import HeifImageFile
 from catloader import errors
 from catloader.intake.bombs import takes_too_long
 from catloader.intake.formats import sniff
+from catloader.intake.turns import turn
 from checker.errors import UnreadableImage
 from checker.pixels import renditions
 from checker.pixels.coded_colour import coded_colour
@@ -34,13 +35,23 @@ from checker.pixels.renditions import Crop
 from checker.pixels.repair import repaired
 from checker.pixels.sizes import RenditionSizes
 
+
+class _WebP(WebPImagePlugin.WebPImageFile):
+    """Gives up Pillow's decoder, with its two canvases of 4 bytes a pixel, before the pixels are copied."""
+
+    def _get_next(self) -> tuple[bytes, int, int]:
+        frame: tuple[bytes, int, int] = super()._get_next()
+        self._decoder = None  # the first frame is all that is read
+        return frame
+
+
 # The decoders' own classes and not Image.open: it would try every plugin of the process, follow the
 # picture index of an MPO, and warn where the checks below refuse.
 _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
     "GIF": GifImagePlugin.GifImageFile,
-    "WebP": WebPImagePlugin.WebPImageFile,
+    "WebP": _WebP,
     "AVIF": AvifImagePlugin.AvifImageFile,
     "HEIC": HeifImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
@@ -56,6 +67,8 @@ class Limits:
     max_edge_px: int
     thumbnail_px: int
     jpeg_quality: int
+    large_at_once: int = 1
+    """Processes that may decode a large photo at the same time; see ``turns``."""
 
     @property
     def sizes(self) -> RenditionSizes:
@@ -92,9 +105,12 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
     source_format = format_of(data, limits)
     _silence_decoders()
     with _plain_errors(source_format):
-        image = _decoded(_screened(data, source_format, limits), source_format, limits)
-        photo = renditions.upright_photo(image, limits.sizes, fast=False)
-        del image  # hundreds of megabytes for the largest photos; the encoder needs its own
+        image = _opened(_screened(data, source_format, limits), source_format, limits)
+        with turn(image.width * image.height, limits.large_at_once):
+            image.load()
+            _check_size(image, limits)  # HEIC: the coded picture may be larger than its header says
+            photo = renditions.upright_photo(image, limits.sizes, fast=False)
+            del image  # hundreds of megabytes for the largest photos; the encoder needs its own
     encoded = renditions.encode(photo, limits.sizes)
     return Prepared(
         photo=encoded.photo,
@@ -182,7 +198,8 @@ def broken(source_format: str) -> errors.BrokenImage:
     return errors.BrokenImage(f"This {source_format} photo is damaged or incomplete. Try the original file.")
 
 
-def _decoded(data: bytes, source_format: str, limits: Limits) -> Image.Image:
+def _opened(data: bytes, source_format: str, limits: Limits) -> ImageFile.ImageFile:
+    """Return the image before its pixels are decoded, at the smallest scale that is enough."""
     decoder = _DECODERS[source_format]
     image = decoder(io.BytesIO(data))
     _check_size(image, limits)
@@ -191,8 +208,6 @@ def _decoded(data: bytes, source_format: str, limits: Limits) -> Image.Image:
         image = decoder(io.BytesIO(data))
     renditions.draft(image, limits.sizes, fast=False)
     image.info["coded_colour"] = coded_colour(data)
-    image.load()
-    _check_size(image, limits)  # HEIC: the coded picture may be larger than its header says
     return image
 
 

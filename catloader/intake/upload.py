@@ -111,6 +111,7 @@ def limits(settings: Settings) -> Limits:
         max_edge_px=settings.max_edge_px,
         thumbnail_px=settings.thumbnail_px,
         jpeg_quality=settings.jpeg_quality,
+        large_at_once=max(1, settings.decode_slots // 2),
     )
 
 

@@ -30,9 +30,11 @@ from checker.isolation.limits import (
 )
 
 _KEPT_BYTES, _KEPT_S = 24 * 2**20, 1.0
-"""A child that holds this much more than at its start gives it back after a second without work ..."""
+"""A child that holds this much more than at its start gives it back after a second without work, ..."""
+_MUCH_BYTES = 64 * 2**20
+"""... this much at once, ..."""
 _MOST_BYTES = 192 * 2**20
-"""... and this much at once, by its end."""
+"""... and this much by its end."""
 
 Result = tuple[Mapping[str, Any], Sequence[bytes | memoryview]]
 Work = Callable[[Mapping[str, Any], Sequence[bytes]], Result]
@@ -89,7 +91,8 @@ def _serve(end: socket.socket, works: Mapping[str, Work]) -> None:
     """Work on requests until the caller closes the connection: one reply for each item, in their order."""
     at_start_bytes = resident_bytes()
     while True:
-        if resident_bytes() > at_start_bytes + _KEPT_BYTES and not select([end], [], [], _KEPT_S)[0]:
+        held_bytes = resident_bytes() - at_start_bytes
+        if held_bytes > _MUCH_BYTES or (held_bytes > _KEPT_BYTES and not select([end], [], [], _KEPT_S)[0]):
             give_memory_back()
         try:
             request, blobs = frames.receive(end)

@@ -1,0 +1,45 @@
+"""Turns of large photos among the processes that decode uploads: together they take too much memory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LARGE_PIXELS = 12_500_000
+"""What most phones take needs no turn; from here on a photo takes 50 MB to 1 GB."""
+
+# Opened where the module is imported, and inherited by the children forked from there. It stays empty: a
+# turn is a lock on one byte behind its end, and belongs to a process, not to a descriptor.
+with tempfile.TemporaryFile() as _file:
+    _FILE = os.dup(_file.fileno())
+
+
+@contextmanager
+def turn(pixels: int, at_once: int) -> Iterator[None]:
+    """Wait until fewer than ``at_once`` other processes decode a large photo, if this one is.
+
+    The kernel ends the turn of a process that dies. Threads of one process do not wait for each other.
+    """
+    if pixels <= LARGE_PIXELS:
+        yield
+        return
+    place = _taken(at_once)
+    try:
+        yield
+    finally:
+        fcntl.lockf(_FILE, fcntl.LOCK_UN, 1, place)
+
+
+def _taken(places: int) -> int:
+    for place in range(places):
+        try:
+            fcntl.lockf(_FILE, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        except OSError:  # another process's
+            continue
+        return place
+    place = os.getpid() % places
+    fcntl.lockf(_FILE, fcntl.LOCK_EX, 1, place)
+    return place
