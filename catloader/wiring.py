@@ -23,6 +23,7 @@ from catloader.intake.upload import refuse_full_disk
 from catloader.metrics import Metrics
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.activity import CheckerActivity
+from catloader.store.db.album import Album
 from catloader.store.db.attempts import Attempts
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
@@ -34,6 +35,7 @@ from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.reviews import Reviews
 from catloader.store.db.sessions import Sessions
+from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
@@ -64,6 +66,8 @@ class Services:
     attempts: AttemptLimits
     photos: Photos
     gallery: Gallery
+    album: Album
+    share_links: ShareLinks
     rechecks: Rechecks
     reviews: Reviews
     activity: CheckerActivity
@@ -185,6 +189,8 @@ def build(
         ),
         photos=Photos(requests_engine),
         gallery=Gallery(requests_engine),
+        album=Album(requests_engine),
+        share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),
         reviews=Reviews(requests_engine),
         activity=CheckerActivity(requests_engine),

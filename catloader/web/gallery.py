@@ -12,7 +12,7 @@ from catloader.errors import InvalidInput
 from catloader.web.checking import checker_is_away
 from catloader.web.context import MAX_ID, local_path, services
 from catloader.web.gallery_view import PAGE_PHOTOS, GalleryView
-from catloader.web.labels import counted
+from catloader.web.labels import counted, noun
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def photos() -> str:
 
 @blueprint.post("/photos/selected")
 def selected() -> Any:
-    """Delete the selected photos, after a page that asks once more, or check them again."""
+    """Delete the selected photos, after a page that asks once more; check them again; publish them or not."""
     ids = _selected_ids()
     back = local_path(request.form.get("next"))
     if not ids:
@@ -60,6 +60,8 @@ def selected() -> Any:
             return _delete(ids, back)
         case "check":
             return _check_again(ids, back)
+        case "publish" | "unpublish" as action:
+            return _publish(ids, back, public=action == "publish")
     raise InvalidInput("Choose what to do with the selected photos.")
 
 
@@ -69,6 +71,19 @@ def _delete(ids: list[int], back: str) -> Response:
     services().deletion.wake()
     logger.info("user %d deleted %s", user.id, counted(number, "photo"))
     flash(f"{counted(number, 'photo')} deleted.")
+    return redirect(back, 303)
+
+
+def _publish(ids: list[int], back: str, *, public: bool) -> Response:
+    user = current_user()
+    number = services().photos.publish(ids, user.id, public=public)
+    logger.info("user %d %s %s", user.id, "published" if public else "unpublished", counted(number, "photo"))
+    if public:
+        flash(
+            f"{counted(number, 'photo')} published. The album shows those with a {noun(services().settings)}."
+        )
+    else:
+        flash(f"{counted(number, 'photo')} made private.")
     return redirect(back, 303)
 
 

@@ -51,6 +51,8 @@ def page(id: int) -> str:
         history=history(
             services().check_log.of_photo(id, _MOST_ATTEMPTS), appeals, reviews, noun(services().settings)
         ),
+        shared_at=services().share_links.made_at(id),
+        likes=services().album.likes([id]).get(id, 0),
         explained=explained,
         explained_noun=noun_of(explained.subject or "") if explained else None,
     )

@@ -122,12 +122,12 @@ class Gallery:
         order = [photos.c.created_at, photos.c.id]
         if newest_first:
             order = [part.desc() for part in order]  # type: ignore[misc]
-        beyond = [] if start is None else [_beyond(start, newest_first=newest_first)]
+        after = [] if start is None else [beyond(start, newest_first=newest_first)]
         rows: list[Photo] = []
         with reading(self._engine) as connection:
             # A query for each status: each reads its index in order and stops at the limit.
             for matching in _matching(selection):
-                found: Select[Any] = select(photos).where(*matching, *beyond).order_by(*order).limit(limit)
+                found: Select[Any] = select(photos).where(*matching, *after).order_by(*order).limit(limit)
                 if selection.words:
                     # The words are looked for in their index; only the rows of the page are read.
                     ids = list(connection.execute(found.with_only_columns(photos.c.id)).scalars())
@@ -153,7 +153,8 @@ def _with_words(words: Sequence[str]) -> list[ColumnElement[bool]]:
     return [has_caption, *(photos.c.caption_folded.contains(word, autoescape=True) for word in words)]
 
 
-def _beyond(start: Position, *, newest_first: bool) -> ColumnElement[bool]:
+def beyond(start: Position, *, newest_first: bool) -> ColumnElement[bool]:
+    """Return the condition of photos behind a position, in the order shown."""
     place = tuple_(photos.c.created_at, photos.c.id)
     limit = tuple_(literal(start.created_at, UtcDateTime()), literal(start.id))
     return place < limit if newest_first else place > limit

@@ -74,6 +74,11 @@ class Photo(NewPhoto):
     explanation_key: str | None
     explanation_of: str | None
 
+    @property
+    def in_album(self) -> bool:
+        """True if everybody may see the photo: its owner published it, and it shows the subject."""
+        return self.on_air and self.status == Status.CAT
+
 
 @dataclass(frozen=True, slots=True)
 class DecidedPhoto:
@@ -203,6 +208,12 @@ class Photos:
         values = {"caption": caption, "caption_folded": folded(caption)}
         with writing(self._engine) as connection:
             return connection.execute(update(photos).where(own).values(values)).rowcount == 1
+
+    def publish(self, ids: Sequence[int], owner_id: int, *, public: bool) -> int:
+        """Publish this owner's photos among ``ids``, or stop that; return the number of those changed."""
+        changed = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & (photos.c.on_air != public)
+        with writing(self._engine) as connection:
+            return connection.execute(update(photos).where(changed).values(on_air=public)).rowcount
 
     def delete(self, id: int, owner_id: int, now: datetime | None = None) -> bool:
         """Delete the row and mark its objects as due for deletion; False: this owner has no such photo."""

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from catloader.store.db.metadata import metadata
 from catloader.store.db.review_tables import appeals, reviews
+from catloader.store.db.sharing_tables import share_links
 from catloader.store.db.utc_datetime import UtcDateTime
 from catloader.texts import MAX_TEXT_CHARS
 
@@ -36,6 +37,7 @@ __all__ = [
     "photos",
     "reviews",
     "sessions",
+    "share_links",
     "users",
     "webhook_ids",
 ]
@@ -152,6 +154,14 @@ photos = Table(
         "id",
         sqlite_where=text("status = 'unsure'"),
         postgresql_where=text("status = 'unsure'"),
+    ),
+    # The public album.
+    Index(
+        "ix_images_album",
+        "created_at",
+        "id",
+        sqlite_where=text("on_air = 1 AND status = 'cat'"),
+        postgresql_where=text("on_air AND status = 'cat'"),
     ),
     # Partial: the index is as small as the backlog, however many photos are finished.
     Index(
