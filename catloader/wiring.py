@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from catloader.attempts import AttemptLimits
-from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off, local_url
+from catloader.checks.dispatch import Dispatcher, choose_way
 from catloader.checks.measured_queue import MeasuredQueue
 from catloader.checks.promotion import better_model, models_in_force, resolve_model
 from catloader.checks.runtime_request import profile_folders, runtime_request
@@ -30,6 +30,7 @@ from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine, for_checks, for_requests, make_engine
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.gallery import Gallery
+from catloader.store.db.notifications import Listener, can_notify, notify
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.rechecks import Rechecks
@@ -37,6 +38,7 @@ from catloader.store.db.reviews import Reviews
 from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
+from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
@@ -44,7 +46,7 @@ from catloader.store.s3.recent import RecentRenditions
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
-from checker.ports import WAKE_UP_PATH, Classifier
+from checker.ports import Classifier
 from checker.runtimes.loader import ModelLoader
 from checker.runtimes.select import load_checker
 from checker.service import CheckerService
@@ -72,6 +74,7 @@ class Services:
     reviews: Reviews
     activity: CheckerActivity
     check_log: CheckLog
+    upkeep: Upkeep
     queue: SqlCheckQueue
     ledger: Deletions
     objects: ObjectStore
@@ -81,6 +84,7 @@ class Services:
     decoders: Decoders
     explainer: Explainer
     checker: CheckerService | None
+    listener: Listener | None
     metrics: Metrics
 
     def start(self) -> None:
@@ -89,10 +93,14 @@ class Services:
         self.deletion.start()
         if self.checker is not None:
             self.checker.start()
+        if self.listener is not None:
+            self.listener.start()
 
     def close(self) -> None:
         self.explainer.close()
         self.dispatcher.close()
+        if self.listener is not None:
+            self.listener.close()
         if self.checker is not None:
             self.checker.close(timeout_s=1.0)
         self.deletion.close()
@@ -195,11 +203,17 @@ def build(
         reviews=Reviews(requests_engine),
         activity=CheckerActivity(requests_engine),
         check_log=check_log,
+        upkeep=Upkeep(requests_engine),
         queue=queue,
         ledger=ledger,
         objects=objects,
         signer=signer,
-        dispatcher=_dispatcher(settings, service, signer),
+        dispatcher=choose_way(
+            settings,
+            signer,
+            service.wake if service else None,
+            partial(notify, requests_engine) if can_notify(engine) else None,
+        ),
         deletion=deletion,
         decoders=decoders,
         explainer=Explainer(
@@ -213,6 +227,9 @@ def build(
             refuse_full_disk=partial(refuse_full_disk, settings),
         ),
         checker=service,
+        listener=Listener(engine, service.wake, retry_s=settings.sweep_s)
+        if service is not None and can_notify(engine)
+        else None,
         metrics=metrics,
     )
 
@@ -228,15 +245,6 @@ def _secret(
 ) -> str:
     """Return the secret of the setting, else the one kept in the data folder, made at the first start."""
     return given.get_secret_value() or kept_secret(settings.data_dir / file_name, make())
-
-
-def _dispatcher(settings: Settings, service: CheckerService | None, signer: Signer) -> Dispatcher:
-    if settings.dispatch == "thread" and service is not None:
-        return InProcess(service.wake)
-    urls = {"internal": local_url(settings.host, settings.port), "external": settings.checker_url.rstrip("/")}
-    if url := urls.get(settings.dispatch):
-        return HttpPost(url + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
-    return Off()
 
 
 def _checker_service(

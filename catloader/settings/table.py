@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     max_attempts: int = _setting("CATCHECK_MAX_ATTEMPTS", 5, "Checking", "Attempts before a photo is `failed`.", ge=1, le=100)
     backoff_s: float = _setting("CATCHECK_BACKOFF_S", 5.0, "Checking", "Wait before the second attempt; doubles each time, up to an hour.", ge=0.0)
 
-    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `off` (only `catloader worker` and `catloader check run` check).")
+    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `off` (only `catloader worker` and `catloader check run` check). On PostgreSQL every way also wakes the workers of other machines.")
     checker_url: HttpAddress = _setting("CATCHECKER_URL", "", "Wake-ups", "Address of the stand-alone Cat Checker, as in `http://127.0.0.1:8001`.")
     checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`.", ge=1, le=65535)
     webhook_secret: WebhookSecret = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Shared by site and checker, `whsec_` + base64. Empty: made at the first start and kept in the data folder.")

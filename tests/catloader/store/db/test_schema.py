@@ -61,6 +61,15 @@ def test_migrations_produce_the_tables_of_the_schema(engine: Engine) -> None:
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
 
 
+def test_postgresql_cleans_the_queue_often(postgres_url: str) -> None:
+    engine = make_engine(postgres_url)
+    migrate(engine)
+    with reading(engine) as connection:
+        query = text("SELECT reloptions FROM pg_class WHERE relname = 'images'")
+        assert "autovacuum_vacuum_scale_factor=0.01" in connection.execute(query).scalar_one()
+    engine.dispose()
+
+
 def test_migrations_produce_the_rules_that_alembic_does_not_compare(engine: Engine, empty_url: str) -> None:
     direct = make_engine(empty_url)
     with writing(direct) as connection:
