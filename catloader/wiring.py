@@ -25,6 +25,7 @@ from catloader.settings import Settings, kept_secret
 from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.album import Album
 from catloader.store.db.attempts import Attempts
+from catloader.store.db.bin import Bin
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine, for_checks, for_requests, make_engine
@@ -68,6 +69,7 @@ class Services:
     attempts: AttemptLimits
     photos: Photos
     gallery: Gallery
+    bin: Bin
     album: Album
     share_links: ShareLinks
     rechecks: Rechecks
@@ -168,7 +170,8 @@ def build(
     )
     signer = build_signer(settings, requests_engine)
     ledger, check_log = Deletions(engine), CheckLog(requests_engine)
-    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s)
+    bin = Bin(requests_engine, days=settings.bin_days)
+    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, expire=bin.expire)
     decoders = build_decoders(settings)
     service = (
         _checker_service(settings, MeasuredQueue(queue, metrics), objects, decoders, fetch=fetch)
@@ -197,6 +200,7 @@ def build(
         ),
         photos=Photos(requests_engine),
         gallery=Gallery(requests_engine),
+        bin=bin,
         album=Album(requests_engine),
         share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),

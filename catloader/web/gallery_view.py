@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from flask import url_for
+from werkzeug.datastructures import MultiDict
 
 from catloader.store.db.gallery import Gallery, Position, Selection, Shown, month_of, next_month
 from catloader.store.db.photos import Photo
@@ -118,6 +119,13 @@ class GalleryView:
         older = [one.id for one in gallery.older(self.selection, place, 1)]
         before, after = (older, newer) if self.oldest_first else (newer, older)
         return next(iter(before), None), next(iter(after), None)
+
+
+def selected_ids(form: MultiDict[str, str]) -> list[int]:
+    """Return the ids that the boxes of a page name, as many as it has at most."""
+    texts = form.getlist("photo")[:PAGE_PHOTOS]
+    ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 20}
+    return sorted(id for id in ids if id <= MAX_ID)
 
 
 def position_of(photo: Photo) -> Position:

@@ -25,7 +25,7 @@ def publish(id: int) -> Response:
     """Put the user's own photo into the album, or with ``public=no`` take it out."""
     public = request.form.get("public") != "no"
     _own_photo(id)
-    services().photos.publish([id], current_user().id, public=public)
+    services().album.publish([id], current_user().id, public=public)
     logger.info("user %d %s photo %d", current_user().id, "published" if public else "unpublished", id)
     flash("Photo published." if public else "Photo is private again.")
     return redirect(url_for("photo.page", id=id), 303)

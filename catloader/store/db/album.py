@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, delete, func, insert, select
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.gallery import Position, beyond
-from catloader.store.db.photos import Photo, status_is
+from catloader.store.db.photos import Photo, not_in_bin, status_is
 from catloader.store.db.schema import Status, likes, photos
 
 
 def is_in_album() -> ColumnElement[bool]:
     """Return the condition of ``Photo.in_album``, in the words of the album's index."""
-    return photos.c.on_air & status_is(Status.CAT)
+    return photos.c.on_air & status_is(Status.CAT) & not_in_bin()
 
 
 class Album:
@@ -38,6 +38,13 @@ class Album:
         with reading(self._engine) as connection:
             row = connection.execute(select(photos).where(photos.c.id == id, is_in_album())).one_or_none()
         return Photo(**row._mapping) if row else None
+
+    def publish(self, ids: Sequence[int], owner_id: int, *, public: bool) -> int:
+        """Publish this owner's photos among ``ids``, or stop that; return the number of those changed."""
+        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        query = update(photos).where(own, photos.c.on_air != public).values(on_air=public)
+        with writing(self._engine) as connection:
+            return connection.execute(query).rowcount
 
     def likes(self, ids: Sequence[int]) -> dict[int, int]:
         """Count the likes of each photo; those without one are left out."""

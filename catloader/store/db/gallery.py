@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from catloader.store.db.engine import reading
-from catloader.store.db.photos import Photo
+from catloader.store.db.photos import Photo, not_in_bin
 from catloader.store.db.schema import Status, photos
 from catloader.store.db.utc_datetime import UtcDateTime
 
@@ -85,7 +85,7 @@ class Gallery:
         status = func.coalesce(photos.c.status, literal_column("''")) if words else photos.c.status
         query = (
             select(status.label("status"), func.count().label("number"))
-            .where(photos.c.owner_id == owner_id, *_with_words(words))
+            .where(photos.c.owner_id == owner_id, not_in_bin(), *_with_words(words))
             .group_by(status)
         )
         with reading(self._engine) as connection:
@@ -139,7 +139,7 @@ class Gallery:
 
 def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
     """Return conditions for each query that is needed: one for each status, or one for all."""
-    common = [photos.c.owner_id == selection.owner_id, *_with_words(selection.words)]
+    common = [photos.c.owner_id == selection.owner_id, not_in_bin(), *_with_words(selection.words)]
     if selection.shown is Shown.ALL:
         return [common]
     return [[*common, photos.c.status == status] for status in STATUSES[selection.shown]]

@@ -55,6 +55,11 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+def _index(name: str, columns: str, where: str) -> Index:
+    """Make a partial index."""
+    return Index(name, *columns.split(), sqlite_where=text(where), postgresql_where=text(where))
+
+
 users = Table(
     "users",
     metadata,
@@ -130,31 +135,25 @@ photos = Table(
     # The explanation, made on first request, and a digest of what it explains.
     Column("explanation_key", String(64)),
     Column("explanation_of", String(64)),
+    Column("binned_at", UtcDateTime),  # deleted by the owner, who may still restore it
     CheckConstraint(
         "status IN ('pending','checking','cat','unsure','not_cat','unreadable','failed')",
         name="status",
     ),
     CheckConstraint("human_verdict IN ('cat','not_cat')", name="human_verdict"),
     # My photos: pages of all, pages and counts of a verdict, and the search in captions.
-    Index("ix_images_owner_id_created_at", "owner_id", "created_at", "id"),
-    Index("ix_images_owner_id_status", "owner_id", "status", "created_at", "id"),
-    Index(
+    # binned_at is always NULL in them; without it SQLite would read the rows to see that.
+    _index("ix_images_owner_id_created_at", "owner_id created_at id binned_at", "binned_at IS NULL"),
+    _index("ix_images_owner_id_status", "owner_id status created_at id binned_at", "binned_at IS NULL"),
+    _index(
         "ix_images_captions",
-        "owner_id",
-        "created_at",
-        "id",
-        "status",
-        "caption_folded",
-        sqlite_where=text("caption_folded <> ''"),
-        postgresql_where=text("caption_folded <> ''"),
+        "owner_id created_at id status caption_folded binned_at",
+        "caption_folded <> '' AND binned_at IS NULL",
     ),
+    _index("ix_images_bin", "owner_id binned_at id", "binned_at IS NOT NULL"),
+    _index("ix_images_binned_at", "binned_at", "binned_at IS NOT NULL"),
     # The queue of reviewers.
-    Index(
-        "ix_images_unsure",
-        "id",
-        sqlite_where=text("status = 'unsure'"),
-        postgresql_where=text("status = 'unsure'"),
-    ),
+    _index("ix_images_unsure", "id", "status = 'unsure'"),
     # The public album.
     Index(
         "ix_images_album",
@@ -164,19 +163,8 @@ photos = Table(
         postgresql_where=text("on_air AND status = 'cat'"),
     ),
     # Partial: the index is as small as the backlog, however many photos are finished.
-    Index(
-        "ix_images_waiting",
-        "next_attempt_at",
-        "id",
-        sqlite_where=text("status = 'pending'"),
-        postgresql_where=text("status = 'pending'"),
-    ),
-    Index(
-        "ix_images_leased",
-        "lease_until",
-        sqlite_where=text("status = 'checking'"),
-        postgresql_where=text("status = 'checking'"),
-    ),
+    _index("ix_images_waiting", "next_attempt_at id", "status = 'pending'"),
+    _index("ix_images_leased", "lease_until", "status = 'checking'"),
     sqlite_autoincrement=True,  # the address of a deleted photo must not lead to another one
 )
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, delete, exists, insert, select
 
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import Photo
+from catloader.store.db.photos import Photo, not_in_bin
 from catloader.store.db.schema import photos, share_links
 from catloader.store.db.sessions import new_token
 
@@ -51,14 +51,14 @@ class ShareLinks:
     def photo(self, token: str) -> Photo | None:
         """Return the photo that a link shows; None for a token that is unknown or revoked."""
         query = select(photos).join(share_links, share_links.c.photo_id == photos.c.id)
-        query = query.where(share_links.c.token_sha256 == _digest(token))
+        query = query.where(share_links.c.token_sha256 == _digest(token), not_in_bin())
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
         return Photo(**row._mapping) if row else None
 
 
 def _own(photo_id: int, owner_id: int) -> ColumnElement[bool]:
-    return (photos.c.id == photo_id) & (photos.c.owner_id == owner_id)
+    return (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & not_in_bin()
 
 
 def _digest(token: str) -> str:
