@@ -27,6 +27,9 @@ class DeletionWorker:
     """One daemon thread; ``wake`` never blocks.
 
     Several processes may run one each: deleting an object twice is harmless.
+
+    Args:
+        expire: deletes the rows of photos that were in the bin for long enough; returns their number.
     """
 
     def __init__(
@@ -35,9 +38,11 @@ class DeletionWorker:
         objects: ObjectStore,
         *,
         sweep_s: float,
+        expire: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._ledger, self._objects, self._sweep_s, self._clock = ledger, objects, sweep_s, now
+        self._expire = expire
         self._log_limits = LogLimits()
         self._requested, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="deletion", daemon=True)
@@ -100,6 +105,8 @@ class DeletionWorker:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
+                if expired := self._expire():
+                    logger.info("deleted %d photo%s from the bin", expired, "" if expired == 1 else "s")
                 if deleted := self.work_off():
                     logger.info("deleted %d object%s from S3", deleted, "" if deleted == 1 else "s")
             except Exception:  # the top of a thread, which must go on

@@ -39,6 +39,10 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
         self.cause = cause or text
 
 
+class BackupRefused(CatLoaderError):
+    """A backup can't be made or restored: no backup, a full disk, a database in use."""
+
+
 class ObjectAltered(CatLoaderError):
     """The object store gave other bytes than were stored; they are not passed on."""
 

@@ -102,24 +102,29 @@ class Metrics:
         finally:
             self.s3_s.labels(operation, result).observe(time.monotonic() - begun_s)
 
-    def as_text(self, photos: Mapping[str, int], oldest_pending_s: float) -> bytes:
+    def as_text(
+        self, photos: Mapping[str, int], oldest_pending_s: float, dead_rows: Mapping[str, int]
+    ) -> bytes:
         """Return all processes' numbers in Prometheus' text format.
 
         Args:
             photos: number of photos of each status.
             oldest_pending_s: how long the first photo of the queue has been due; 0: none is.
+            dead_rows: table -> rows that PostgreSQL has not cleaned yet.
         """
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
-        registry.register(_OfThisMoment(photos, oldest_pending_s))
+        registry.register(_OfThisMoment(photos, oldest_pending_s, dead_rows))
         return generate_latest(registry)
 
 
 class _OfThisMoment(Collector):
     """Gauges that are asked of the database, and so are no process's own."""
 
-    def __init__(self, photos: Mapping[str, int], oldest_pending_s: float) -> None:
-        self._photos, self._oldest_pending_s = photos, oldest_pending_s
+    def __init__(
+        self, photos: Mapping[str, int], oldest_pending_s: float, dead_rows: Mapping[str, int]
+    ) -> None:
+        self._photos, self._oldest_pending_s, self._dead_rows = photos, oldest_pending_s, dead_rows
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         photos = GaugeMetricFamily("catcheck_photos", "Photos by status.", labels=["status"])
@@ -131,3 +136,9 @@ class _OfThisMoment(Collector):
             "How long the first photo of the queue has been due.",
             value=self._oldest_pending_s,
         )
+        dead = GaugeMetricFamily(
+            "catloader_database_dead_rows", "Rows that PostgreSQL has not cleaned yet.", labels=["table"]
+        )
+        for table, number in self._dead_rows.items():
+            dead.add_metric([table], number)
+        yield dead

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from catloader.attempts import AttemptLimits
-from catloader.checks.dispatch import Dispatcher, HttpPost, InProcess, Off, local_url
+from catloader.checks.dispatch import Dispatcher, choose_way
 from catloader.checks.measured_queue import MeasuredQueue
 from catloader.checks.promotion import better_model, models_in_force, resolve_model
 from catloader.checks.runtime_request import profile_folders, runtime_request
@@ -23,18 +23,23 @@ from catloader.intake.upload import refuse_full_disk
 from catloader.metrics import Metrics
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.activity import CheckerActivity
+from catloader.store.db.album import Album
 from catloader.store.db.attempts import Attempts
+from catloader.store.db.bin import Bin
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine, for_checks, for_requests, make_engine
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.gallery import Gallery
+from catloader.store.db.notifications import Listener, can_notify, notify
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.reviews import Reviews
 from catloader.store.db.sessions import Sessions
+from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
+from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
@@ -42,7 +47,7 @@ from catloader.store.s3.recent import RecentRenditions
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
-from checker.ports import WAKE_UP_PATH, Classifier
+from checker.ports import Classifier
 from checker.runtimes.loader import ModelLoader
 from checker.runtimes.select import load_checker
 from checker.service import CheckerService
@@ -64,10 +69,14 @@ class Services:
     attempts: AttemptLimits
     photos: Photos
     gallery: Gallery
+    bin: Bin
+    album: Album
+    share_links: ShareLinks
     rechecks: Rechecks
     reviews: Reviews
     activity: CheckerActivity
     check_log: CheckLog
+    upkeep: Upkeep
     queue: SqlCheckQueue
     ledger: Deletions
     objects: ObjectStore
@@ -77,6 +86,7 @@ class Services:
     decoders: Decoders
     explainer: Explainer
     checker: CheckerService | None
+    listener: Listener | None
     metrics: Metrics
 
     def start(self) -> None:
@@ -85,10 +95,14 @@ class Services:
         self.deletion.start()
         if self.checker is not None:
             self.checker.start()
+        if self.listener is not None:
+            self.listener.start()
 
     def close(self) -> None:
         self.explainer.close()
         self.dispatcher.close()
+        if self.listener is not None:
+            self.listener.close()
         if self.checker is not None:
             self.checker.close(timeout_s=1.0)
         self.deletion.close()
@@ -156,7 +170,8 @@ def build(
     )
     signer = build_signer(settings, requests_engine)
     ledger, check_log = Deletions(engine), CheckLog(requests_engine)
-    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s)
+    bin = Bin(requests_engine, days=settings.bin_days)
+    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, expire=bin.expire)
     decoders = build_decoders(settings)
     service = (
         _checker_service(settings, MeasuredQueue(queue, metrics), objects, decoders, fetch=fetch)
@@ -185,15 +200,24 @@ def build(
         ),
         photos=Photos(requests_engine),
         gallery=Gallery(requests_engine),
+        bin=bin,
+        album=Album(requests_engine),
+        share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),
         reviews=Reviews(requests_engine),
         activity=CheckerActivity(requests_engine),
         check_log=check_log,
+        upkeep=Upkeep(requests_engine),
         queue=queue,
         ledger=ledger,
         objects=objects,
         signer=signer,
-        dispatcher=_dispatcher(settings, service, signer),
+        dispatcher=choose_way(
+            settings,
+            signer,
+            service.wake if service else None,
+            partial(notify, requests_engine) if can_notify(engine) else None,
+        ),
         deletion=deletion,
         decoders=decoders,
         explainer=Explainer(
@@ -207,6 +231,9 @@ def build(
             refuse_full_disk=partial(refuse_full_disk, settings),
         ),
         checker=service,
+        listener=Listener(engine, service.wake, retry_s=settings.sweep_s)
+        if service is not None and can_notify(engine)
+        else None,
         metrics=metrics,
     )
 
@@ -222,15 +249,6 @@ def _secret(
 ) -> str:
     """Return the secret of the setting, else the one kept in the data folder, made at the first start."""
     return given.get_secret_value() or kept_secret(settings.data_dir / file_name, make())
-
-
-def _dispatcher(settings: Settings, service: CheckerService | None, signer: Signer) -> Dispatcher:
-    if settings.dispatch == "thread" and service is not None:
-        return InProcess(service.wake)
-    urls = {"internal": local_url(settings.host, settings.port), "external": settings.checker_url.rstrip("/")}
-    if url := urls.get(settings.dispatch):
-        return HttpPost(url + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
-    return Off()
 
 
 def _checker_service(

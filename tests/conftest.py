@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, text
 
 from catloader.store.db.engine import make_engine, writing
 from catloader.store.db.migrate import migrate
@@ -198,6 +198,21 @@ def engine(_migrated: Engine) -> Engine:
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())
     return _migrated
+
+
+@pytest.fixture
+def empty_url(engine: Engine, tmp_path: Path) -> Iterator[str]:
+    """URL of an empty database of the same kind as ``engine``."""
+    if engine.dialect.name == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new.sqlite3'}"
+        return
+    name = f"t_{secrets.token_hex(6)}"
+    server = create_engine(engine.url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield engine.url.set(database=name).render_as_string(hide_password=False)
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from typing import Protocol
 import requests
 
 from catloader.checks.signatures import Signer
+from catloader.settings import Settings
+from checker.ports import WAKE_UP_PATH
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ class Dispatcher(Protocol):
 
 
 class Off:
-    """``off``: wakes nothing; workers of their own sweep the table."""
+    """``off``: wakes nothing in this process; workers of their own sweep the table."""
 
     def wake(self) -> None:
         pass
@@ -50,15 +52,17 @@ class InProcess:
         pass
 
 
-class HttpPost:
-    """``internal`` and ``external``: one thread POSTs a signed wake-up.
+class InBackground:
+    """One thread sends wake-ups: any number of them while one is being sent makes one more.
 
-    Any number of wake-ups during a POST makes one more POST. A POST that fails is repeated every ``retry_s``
-    until one succeeds.
+    A wake-up that fails is repeated every ``retry_s`` until one succeeds.
+
+    Args:
+        send: sends one; returns one sentence if that failed.
     """
 
-    def __init__(self, url: str, signer: Signer, *, retry_s: float) -> None:
-        self._url, self._signer, self._retry_s = url, signer, retry_s
+    def __init__(self, send: Callable[[], str], *, retry_s: float) -> None:
+        self._send, self._retry_s = send, retry_s
         self._requested, self._closing = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -78,22 +82,44 @@ class HttpPost:
             self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
-        with requests.Session() as session:
-            # Proxies of the environment are for the internet, not for the address that was set.
-            session.trust_env = False
-            while True:
-                self._requested.wait()
-                if self._closing.is_set():
-                    return
-                self._requested.clear()
-                if not self._post(session):
-                    self._requested.set()
-                    self._closing.wait(self._retry_s)
+        while True:
+            self._requested.wait()
+            if self._closing.is_set():
+                return
+            self._requested.clear()
+            if failure := self._send():
+                logger.warning(failure)
+                self._requested.set()
+                self._closing.wait(self._retry_s)
 
-    def _post(self, session: requests.Session) -> bool:
-        if failure := post_wake_up(session, self._url, self._signer):
-            logger.warning(failure)
-        return not failure
+
+class HttpPost(InBackground):
+    """``internal`` and ``external``: POSTs signed wake-ups."""
+
+    def __init__(self, url: str, signer: Signer, *, retry_s: float) -> None:
+        self._session = requests.Session()
+        # Proxies of the environment are for the internet, not for the address that was set.
+        self._session.trust_env = False
+        super().__init__(lambda: post_wake_up(self._session, url, signer), retry_s=retry_s)
+
+    def close(self) -> None:
+        super().close()
+        self._session.close()
+
+
+class Together:
+    """Several ways at once."""
+
+    def __init__(self, *ways: Dispatcher) -> None:
+        self._ways = ways
+
+    def wake(self) -> None:
+        for way in self._ways:
+            way.wake()
+
+    def close(self) -> None:
+        for way in self._ways:
+            way.close()
 
 
 def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
@@ -111,6 +137,30 @@ def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
     if response.status_code != requests.codes.accepted:
         return f"The Cat Checker at {url} refused a wake-up: HTTP {response.status_code}."
     return ""
+
+
+def choose_way(
+    settings: Settings,
+    signer: Signer,
+    wake_here: Callable[[], None] | None,
+    notify: Callable[[], str] | None,
+) -> Dispatcher:
+    """Return the way that the settings name, and PostgreSQL's notifications beside it.
+
+    Args:
+        wake_here: wakes the checker of this process; None: it has none.
+        notify: wakes all checkers that listen; None: the database has no notifications.
+    """
+    way: Dispatcher = Off()
+    urls = {"internal": local_url(settings.host, settings.port), "external": settings.checker_url.rstrip("/")}
+    if settings.dispatch == "thread" and wake_here is not None:
+        way = InProcess(wake_here)
+    elif url := urls.get(settings.dispatch):
+        way = HttpPost(url + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
+    if notify is None:
+        return way
+    # With any way: there may be workers on other machines too.
+    return Together(way, InBackground(notify, retry_s=settings.sweep_s))
 
 
 def local_url(host: str, port: int) -> str:

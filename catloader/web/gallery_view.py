@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from flask import url_for
+from werkzeug.datastructures import MultiDict
 
 from catloader.store.db.gallery import Gallery, Position, Selection, Shown, month_of, next_month
 from catloader.store.db.photos import Photo
@@ -57,8 +58,8 @@ class GalleryView:
         selection = Selection(
             owner_id, Shown(shown) if shown in set(Shown) else Shown.ALL, search_words(query)
         )
-        older = _position(arguments.get("older", ""))
-        newer = None if older else _position(arguments.get("newer", ""))
+        older = position_of_text(arguments.get("older", ""))
+        newer = None if older else position_of_text(arguments.get("newer", ""))
         return cls(selection, query, arguments.get("sort") == "oldest", older, newer)
 
     def page(self, gallery: Gallery) -> Page:
@@ -120,6 +121,13 @@ class GalleryView:
         return next(iter(before), None), next(iter(after), None)
 
 
+def selected_ids(form: MultiDict[str, str]) -> list[int]:
+    """Return the ids that the boxes of a page name, as many as it has at most."""
+    texts = form.getlist("photo")[:PAGE_PHOTOS]
+    ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 20}
+    return sorted(id for id in ids if id <= MAX_ID)
+
+
 def position_of(photo: Photo) -> Position:
     return Position(photo.created_at, photo.id)
 
@@ -127,10 +135,16 @@ def position_of(photo: Photo) -> Position:
 def _text(value: str | Position) -> str:
     if isinstance(value, str):
         return value
-    return f"{(value.created_at - _EPOCH) // _MICROSECOND}-{value.id}"
+    return text_of_position(value)
 
 
-def _position(text: str) -> Position | None:
+def text_of_position(position: Position) -> str:
+    """Return a position as addresses name it."""
+    return f"{(position.created_at - _EPOCH) // _MICROSECOND}-{position.id}"
+
+
+def position_of_text(text: str) -> Position | None:
+    """Return the position that an address names; None where it names none."""
     match = re.fullmatch(r"([0-9]{1,17})-([0-9]{1,10})", text)
     if not match or int(match[2]) > MAX_ID:
         return None

@@ -146,6 +146,11 @@ def shown_bytes(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:.1f} MB" if size_bytes >= 2**20 else f"{max(1, size_bytes // 1024)} kB"
 
 
+def shown_days(days: float) -> str:
+    """Format as "30 days" or "1 day"."""
+    return f"{days:g} day{'' if days == 1 else 's'}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return "1 photo" or "2 photos"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -161,6 +166,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(shown_month)
     app.add_template_filter(shown_label)
     app.add_template_filter(shown_bytes)
+    app.add_template_filter(shown_days)
     app.add_template_filter(shown_limit)
     app.context_processor(
         lambda: {

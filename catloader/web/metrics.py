@@ -28,7 +28,9 @@ def metrics_blueprint(services: Services) -> Blueprint:
             abort(401)
         due_since = services.photos.due_since()
         oldest_s = max(0.0, (utcnow() - due_since).total_seconds()) if due_since else 0.0
-        text = services.metrics.as_text(services.photos.count_by_status(), oldest_s)
+        text = services.metrics.as_text(
+            services.photos.count_by_status(), oldest_s, services.upkeep.dead_rows()
+        )
         return Response(text, content_type=CONTENT_TYPE)
 
     return blueprint

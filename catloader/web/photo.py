@@ -51,6 +51,9 @@ def page(id: int) -> str:
         history=history(
             services().check_log.of_photo(id, _MOST_ATTEMPTS), appeals, reviews, noun(services().settings)
         ),
+        shared_at=services().share_links.made_at(id),
+        likes=services().album.likes([id]).get(id, 0),
+        bin_days=services().bin.days,
         explained=explained,
         explained_noun=noun_of(explained.subject or "") if explained else None,
     )
@@ -101,11 +104,11 @@ def withdraw(id: int) -> Response:
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/delete")
 def delete(id: int) -> Response:
     user = current_user()
-    if not services().photos.delete(id, user.id):
+    if not services().bin.put([id], user.id):
         raise NotFound(PHOTO_NOT_FOUND)
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)
-    flash("Photo deleted.")
+    flash("Photo moved to the bin." if services().bin.days else "Photo deleted.")
     return redirect(url_for("gallery.photos"), 303)
 
 

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from catloader.errors import NotFound, ObjectAltered
 from catloader.log_limit import LogLimit
 from catloader.store.db.photos import Photo
+from catloader.store.db.users import User
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
@@ -30,7 +31,7 @@ _MOST_BYTES = 64 * 1024 * 1024
 @uses_object_store
 def photo(id: int) -> BaseResponse:
     photo = _visible_photo(id)
-    return _jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
+    return jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail.jpg")
@@ -38,7 +39,7 @@ def photo(id: int) -> BaseResponse:
 @uses_object_store
 def thumbnail(id: int) -> BaseResponse:
     photo = _visible_photo(id)
-    return _jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
+    return jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
@@ -48,25 +49,30 @@ def explanation(id: int) -> BaseResponse:
     """Serve the explanation. The first request makes it, in seconds; while busy: 503 with ``Retry-After``."""
     photo = services().photos.by_id(id) if g.user else None
     # Public or not: explanations are for the owner and for reviewers.
-    if photo is None or not (photo.owner_id == g.user.id or may_review(g.user, id)):
+    if photo is None or not _is_of(photo, g.user):
         raise NotFound(PHOTO_NOT_FOUND)
     key = services().explainer.explain(photo)
-    return _jpeg_response(ObjectKind.EXPLANATION, key, None)
+    return jpeg_response(ObjectKind.EXPLANATION, key, None)
 
 
 def _visible_photo(id: int) -> Photo:
-    """Return a photo that the user may see: the user's own, a public one, or one that reviewers see.
+    """Return a photo that the user or visitor may see: an own one, one of the album, one for reviewers.
 
     Raises:
         NotFound: also for another user's private photo, whose existence is not revealed.
     """
-    photo = services().photos.by_id(id) if g.user else None
-    if photo is None or not (photo.on_air or photo.owner_id == g.user.id or may_review(g.user, id)):
+    photo = services().photos.by_id(id)
+    if photo is None or not (photo.in_album or _is_of(photo, g.user)):
         raise NotFound(PHOTO_NOT_FOUND)
     return photo
 
 
-def _jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseResponse:
+def _is_of(photo: Photo, user: User | None) -> bool:
+    """Return True if the photo is the user's, or the user is a reviewer and it has come before reviewers."""
+    return user is not None and (photo.owner_id == user.id or may_review(user, photo.id))
+
+
+def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseResponse:
     """Send an object, or a link to it.
 
     Args:

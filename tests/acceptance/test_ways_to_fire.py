@@ -13,6 +13,8 @@ import requests
 
 from catloader.demo.client import Visitor, free_port, until
 from catloader.demo.photos import demo_photos
+from catloader.store.db.testing import temporary_database
+from catloader.store.s3.embedded import EmbeddedS3
 from tests.support.environ import environ_without_settings
 
 _NEVER_S = 3600  # no sweep during the test: only the wake-up can bring the verdict
@@ -44,6 +46,12 @@ def photos(tmp_path: Path) -> dict[str, bytes]:
     return {photo.name: photo.path.read_bytes() for photo in demo_photos(folder)}
 
 
+@pytest.fixture
+def empty_postgres(postgres_url: str, tmp_path: Path) -> Iterator[str]:
+    with temporary_database(postgres_url, tmp_path, "ways") as url:
+        yield url
+
+
 def _loaded(url: str) -> bool:
     try:
         return requests.get(url + "/readyz", timeout=10).ok
@@ -71,6 +79,32 @@ def test_wake_up_brings_the_verdict(dispatch: str, tmp_path: Path, photos: dict[
                 if _loaded(f"http://127.0.0.1:{checker_port}"):
                     break
         visitor.register()
+        for name, expected in {"chelsea.png": "cat", "coffee.png": "not_cat"}.items():
+            photo = visitor.wait_for_verdict(visitor.upload(name, photos[name]))
+            assert photo["status"] == expected
+
+
+def test_a_worker_of_another_machine_is_woken_by_postgresql(
+    tmp_path: Path, photos: dict[str, bytes], empty_postgres: str, s3_server: EmbeddedS3
+) -> None:
+    port = free_port()
+    settings: dict[str, object] = {
+        "CATLOADER_PORT": port,
+        "CATCHECK_DISPATCH": "off",
+        "CATCHECK_SWEEP_S": _NEVER_S,
+        "DATABASE_URL": empty_postgres,
+        "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
+    }
+    with (
+        _running(["serve"], tmp_path / "site", settings),
+        _running(["worker"], tmp_path / "worker", settings),
+    ):
+        visitor = Visitor(f"http://127.0.0.1:{port}")
+        visitor.wait_until_ready()
+        visitor.register()
+        # The first one may be found by the sweep at the worker's start, the second only by its wake-up.
         for name, expected in {"chelsea.png": "cat", "coffee.png": "not_cat"}.items():
             photo = visitor.wait_for_verdict(visitor.upload(name, photos[name]))
             assert photo["status"] == expected

@@ -46,7 +46,7 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     page.get_by_label("Select Chelsea").check()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete 1 photo").click()
-    expect(page.get_by_text("1 photo deleted.")).to_be_visible()
+    expect(page.get_by_text("1 photo moved to the bin.")).to_be_visible()
     page.goto("/photos")
     expect(page.locator(".grid li")).to_have_count(1)
 

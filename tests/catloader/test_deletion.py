@@ -56,6 +56,25 @@ def away(s3: EmbeddedS3, objects: ObjectStore) -> ObjectStore:
     )
 
 
+def test_each_pass_begins_with_the_photos_whose_days_in_the_bin_are_over(
+    ledger: Deletions, objects: ObjectStore
+) -> None:
+    passes, twice = [0], threading.Event()
+
+    def expire() -> int:
+        passes[0] += 1
+        if passes[0] == 2:
+            twice.set()
+        return 0
+
+    deletion = DeletionWorker(ledger, objects, sweep_s=0.05, expire=expire)
+    deletion.start()
+    try:
+        assert twice.wait(10)
+    finally:
+        deletion.close()
+
+
 def test_due_objects_are_deleted_and_leave_the_ledger(
     engine: Engine, ledger: Deletions, objects: ObjectStore
 ) -> None:

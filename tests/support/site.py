@@ -42,6 +42,7 @@ def running_site(
         "s3_photos_bucket": objects.photos_bucket,
         "s3_thumbnails_bucket": objects.thumbnails_bucket,
         "min_free_bytes": 0,
+        "bin_days": 0,  # what is deleted is gone
         "dispatch": "off",
         "login_rate": "1000 per minute",
         "register_rate": "1000 per minute",

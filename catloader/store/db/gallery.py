@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from catloader.store.db.engine import reading
-from catloader.store.db.photos import Photo
+from catloader.store.db.photos import Photo, not_in_bin
 from catloader.store.db.schema import Status, photos
 from catloader.store.db.utc_datetime import UtcDateTime
 
@@ -85,7 +85,7 @@ class Gallery:
         status = func.coalesce(photos.c.status, literal_column("''")) if words else photos.c.status
         query = (
             select(status.label("status"), func.count().label("number"))
-            .where(photos.c.owner_id == owner_id, *_with_words(words))
+            .where(photos.c.owner_id == owner_id, not_in_bin(), *_with_words(words))
             .group_by(status)
         )
         with reading(self._engine) as connection:
@@ -122,12 +122,12 @@ class Gallery:
         order = [photos.c.created_at, photos.c.id]
         if newest_first:
             order = [part.desc() for part in order]  # type: ignore[misc]
-        beyond = [] if start is None else [_beyond(start, newest_first=newest_first)]
+        after = [] if start is None else [beyond(start, newest_first=newest_first)]
         rows: list[Photo] = []
         with reading(self._engine) as connection:
             # A query for each status: each reads its index in order and stops at the limit.
             for matching in _matching(selection):
-                found: Select[Any] = select(photos).where(*matching, *beyond).order_by(*order).limit(limit)
+                found: Select[Any] = select(photos).where(*matching, *after).order_by(*order).limit(limit)
                 if selection.words:
                     # The words are looked for in their index; only the rows of the page are read.
                     ids = list(connection.execute(found.with_only_columns(photos.c.id)).scalars())
@@ -139,7 +139,7 @@ class Gallery:
 
 def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
     """Return conditions for each query that is needed: one for each status, or one for all."""
-    common = [photos.c.owner_id == selection.owner_id, *_with_words(selection.words)]
+    common = [photos.c.owner_id == selection.owner_id, not_in_bin(), *_with_words(selection.words)]
     if selection.shown is Shown.ALL:
         return [common]
     return [[*common, photos.c.status == status] for status in STATUSES[selection.shown]]
@@ -153,7 +153,8 @@ def _with_words(words: Sequence[str]) -> list[ColumnElement[bool]]:
     return [has_caption, *(photos.c.caption_folded.contains(word, autoescape=True) for word in words)]
 
 
-def _beyond(start: Position, *, newest_first: bool) -> ColumnElement[bool]:
+def beyond(start: Position, *, newest_first: bool) -> ColumnElement[bool]:
+    """Return the condition of photos behind a position, in the order shown."""
     place = tuple_(photos.c.created_at, photos.c.id)
     limit = tuple_(literal(start.created_at, UtcDateTime()), literal(start.id))
     return place < limit if newest_first else place > limit

@@ -73,6 +73,12 @@ class Photo(NewPhoto):
     created_at: datetime
     explanation_key: str | None
     explanation_of: str | None
+    binned_at: datetime | None
+
+    @property
+    def in_album(self) -> bool:
+        """True if everybody may see the photo: its owner published it, and it shows the subject."""
+        return self.on_air and self.status == Status.CAT and self.binned_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +153,24 @@ class Photos:
             raise NotFound("This account does not exist any more.") from error
 
     def by_id(self, id: int) -> Photo | None:
-        rows = self._all(select(photos).where(photos.c.id == id))
+        """Return a photo; None also for one in the bin."""
+        rows = self._all(select(photos).where(photos.c.id == id, not_in_bin()))
         return rows[0] if rows else None
 
     def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Photo]:
-        """Return those of ``ids`` that are this owner's."""
-        return self._all(select(photos).where(photos.c.owner_id == owner_id, photos.c.id.in_(ids)))
+        """Return those of ``ids`` that are this owner's, without those in the bin."""
+        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        return self._all(select(photos).where(own))
 
     def waiting(self, limit: int) -> list[Photo]:
         """Return the head of the queue: photos being checked, then waiting ones, longest due first."""
-        checking = self._all(_in_queue("checking").order_by(photos.c.lease_until, photos.c.id).limit(limit))
-        pending = _in_queue("pending").order_by(photos.c.next_attempt_at, photos.c.id)
+        checking = self._all(
+            select(photos)
+            .where(status_is("checking"))
+            .order_by(photos.c.lease_until, photos.c.id)
+            .limit(limit)
+        )
+        pending = select(photos).where(status_is("pending")).order_by(photos.c.next_attempt_at, photos.c.id)
         return checking + self._all(pending.limit(limit - len(checking)))
 
     def due_since(self) -> datetime | None:
@@ -178,7 +191,9 @@ class Photos:
 
     def reviewed(self) -> list[DecidedPhoto]:
         """Return the photos that have a person's verdict, by rising id."""
-        query = select(*_DECIDED).where(photos.c.human_verdict.is_not(None)).order_by(photos.c.id)
+        query = (
+            select(*_DECIDED).where(photos.c.human_verdict.is_not(None), not_in_bin()).order_by(photos.c.id)
+        )
         with reading(self._engine) as connection:
             return [_decided(row) for row in connection.execute(query)]
 
@@ -199,19 +214,15 @@ class Photos:
 
     def set_caption(self, id: int, owner_id: int, caption: str) -> bool:
         """Replace the caption; False: this owner has no such photo."""
-        own = (photos.c.id == id) & (photos.c.owner_id == owner_id)
+        own = (photos.c.id == id) & (photos.c.owner_id == owner_id) & not_in_bin()
         values = {"caption": caption, "caption_folded": folded(caption)}
         with writing(self._engine) as connection:
             return connection.execute(update(photos).where(own).values(values)).rowcount == 1
 
     def delete(self, id: int, owner_id: int, now: datetime | None = None) -> bool:
         """Delete the row and mark its objects as due for deletion; False: this owner has no such photo."""
-        return self.delete_all([id], owner_id, now) == 1
-
-    def delete_all(self, ids: Sequence[int], owner_id: int, now: datetime | None = None) -> int:
-        """Delete this owner's photos among ``ids`` in one transaction; return their number."""
         with writing(self._engine) as connection:
-            return delete_photos(connection, photos.c.id.in_(ids) & (photos.c.owner_id == owner_id), now)
+            return delete_photos(connection, (photos.c.id == id) & (photos.c.owner_id == owner_id), now) == 1
 
     def _all(self, query: Select[Any]) -> list[Photo]:
         with reading(self._engine) as connection:
@@ -222,13 +233,14 @@ def _decided(row: Any) -> DecidedPhoto:
     return DecidedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict)
 
 
+def not_in_bin() -> ColumnElement[bool]:
+    """Return the condition that the owner has not deleted the photo."""
+    return photos.c.binned_at.is_(None)
+
+
 def status_is(status: str) -> ColumnElement[bool]:
     """Compare with a literal: a plan made for any parameter can't use the partial indexes."""
     return photos.c.status == literal_column(f"'{Status(status)}'")
-
-
-def _in_queue(status: str) -> Select[Any]:
-    return select(photos).where(status_is(status))
 
 
 def _uploaded(photo_key: str, thumbnail_key: str) -> list[StoredObject]:

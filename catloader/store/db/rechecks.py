@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select, 
 
 from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
+from catloader.store.db.photos import not_in_bin
 from catloader.store.db.schema import Status, check_log, photos
 
 FINISHED = (Status.CAT, Status.UNSURE, Status.NOT_CAT, Status.UNREADABLE, Status.FAILED)
@@ -69,7 +70,7 @@ class Rechecks:
 
     def requeue_own(self, ids: Sequence[int], owner_id: int) -> int:
         """Make an owner's finished photos among ``ids`` ``pending``; return their number."""
-        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id)
+        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
         with writing(self._engine) as connection:
             by_model = photos.c.human_verdict.is_(None)
             return _requeue(connection, own & photos.c.status.in_(FINISHED) & by_model)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import Photo, status_is
+from catloader.store.db.photos import Photo, not_in_bin, status_is
 from catloader.store.db.rechecks import FINISHED
 from catloader.store.db.schema import Status, appeals, photos, reviews
 
@@ -61,6 +61,8 @@ class QueueItem:
 _APPEAL = tuple(column.label(column.key) for column in appeals.columns)
 _REVIEW = tuple(column.label(column.key) for column in reviews.columns)
 _is_open = appeals.c.closed_at.is_(None)
+_waits = _is_open & exists().where(photos.c.id == appeals.c.photo_id, not_in_bin())
+"""The appeals of photos in the bin wait until those are restored."""
 
 
 class Reviews:
@@ -71,8 +73,9 @@ class Reviews:
 
     def appeal(self, photo_id: int, owner_id: int, wish: HumanVerdict, reason: str, now: datetime) -> bool:
         """Open an appeal. False: no finished photo of this owner, one is open, or a person has decided."""
-        own = (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & photos.c.status.in_(FINISHED)
-        may = select(photos.c.id).where(own, photos.c.human_verdict.is_(None)).with_for_update()
+        own = (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & not_in_bin()
+        finished = photos.c.status.in_(FINISHED) & photos.c.human_verdict.is_(None)
+        may = select(photos.c.id).where(own, finished).with_for_update()
         row = {"photo_id": photo_id, "wish": wish, "reason": reason, "opened_at": now}
         try:
             with writing(self._engine) as connection:
@@ -109,7 +112,7 @@ class Reviews:
         with reading(self._engine) as connection:
             if after is None or not after[0]:
                 items = _appealed(connection, appeals.c.id > after_appeal, limit)
-            query = select(photos).where(status_is("unsure"), photos.c.id > after_photo, ~_has_appeal())
+            query = select(photos).where(_unsure(), photos.c.id > after_photo)
             rows = connection.execute(query.order_by(photos.c.id).limit(limit - len(items)))
             return items + [QueueItem(Photo(**row._mapping), None) for row in rows]
 
@@ -117,15 +120,15 @@ class Reviews:
         """Return the photo if it waits for a reviewer."""
         with reading(self._engine) as connection:
             items = _appealed(connection, appeals.c.photo_id == photo_id, 1)
-            query = select(photos).where(status_is("unsure"), photos.c.id == photo_id)
+            query = select(photos).where(_unsure(), photos.c.id == photo_id)
             row = None if items else connection.execute(query).one_or_none()
         return items[0] if items else QueueItem(Photo(**row._mapping), None) if row else None
 
     def counts(self) -> tuple[int, int]:
         """Count the open appeals and the unsure photos without one."""
-        unsure = select(func.count()).select_from(photos).where(status_is("unsure"), ~_has_appeal())
+        unsure = select(func.count()).select_from(photos).where(_unsure())
         with reading(self._engine) as connection:
-            of_appeals = connection.execute(select(func.count()).select_from(appeals).where(_is_open))
+            of_appeals = connection.execute(select(func.count()).select_from(appeals).where(_waits))
             return of_appeals.scalar_one(), connection.execute(unsure).scalar_one()
 
     def decide(
@@ -136,7 +139,7 @@ class Reviews:
         Returns:
             False: the photo does not wait for a reviewer (any more).
         """
-        lock = select(photos.c.status).where(photos.c.id == photo_id)
+        lock = select(photos.c.status).where(photos.c.id == photo_id, not_in_bin())
         open_appeal = select(appeals.c.id).where(appeals.c.photo_id == photo_id, _is_open)
         with writing(self._engine) as connection:
             status = connection.execute(lock.with_for_update()).scalar_one_or_none()
@@ -185,9 +188,15 @@ class Reviews:
         seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed
         with reading(self._engine) as connection:
             return (
-                connection.execute(select(photos.c.id).where(photos.c.id == photo_id, seen)).first()
+                connection.execute(
+                    select(photos.c.id).where(photos.c.id == photo_id, seen, not_in_bin())
+                ).first()
                 is not None
             )
+
+
+def _unsure() -> ColumnElement[bool]:
+    return status_is("unsure") & not_in_bin() & ~_has_appeal()
 
 
 def _has_appeal() -> ColumnElement[bool]:
@@ -195,7 +204,7 @@ def _has_appeal() -> ColumnElement[bool]:
 
 
 def _appealed(connection: Connection, condition: ColumnElement[bool], limit: int) -> list[QueueItem]:
-    query = select(*_APPEAL).where(_is_open, condition).order_by(appeals.c.id).limit(limit)
+    query = select(*_APPEAL).where(_waits, condition).order_by(appeals.c.id).limit(limit)
     found = [Appeal(**row._mapping) for row in connection.execute(query)]
     rows = connection.execute(select(photos).where(photos.c.id.in_([one.photo_id for one in found])))
     by_id = {row.id: Photo(**row._mapping) for row in rows}

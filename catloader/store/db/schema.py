@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from catloader.store.db.metadata import metadata
 from catloader.store.db.review_tables import appeals, reviews
+from catloader.store.db.sharing_tables import share_links
 from catloader.store.db.utc_datetime import UtcDateTime
 from catloader.texts import MAX_TEXT_CHARS
 
@@ -36,6 +37,7 @@ __all__ = [
     "photos",
     "reviews",
     "sessions",
+    "share_links",
     "users",
     "webhook_ids",
 ]
@@ -51,6 +53,11 @@ class Status(StrEnum):
     NOT_CAT = "not_cat"
     UNREADABLE = "unreadable"
     FAILED = "failed"
+
+
+def _index(name: str, columns: str, where: str) -> Index:
+    """Make a partial index."""
+    return Index(name, *columns.split(), sqlite_where=text(where), postgresql_where=text(where))
 
 
 users = Table(
@@ -128,45 +135,36 @@ photos = Table(
     # The explanation, made on first request, and a digest of what it explains.
     Column("explanation_key", String(64)),
     Column("explanation_of", String(64)),
+    Column("binned_at", UtcDateTime),  # deleted by the owner, who may still restore it
     CheckConstraint(
         "status IN ('pending','checking','cat','unsure','not_cat','unreadable','failed')",
         name="status",
     ),
     CheckConstraint("human_verdict IN ('cat','not_cat')", name="human_verdict"),
     # My photos: pages of all, pages and counts of a verdict, and the search in captions.
-    Index("ix_images_owner_id_created_at", "owner_id", "created_at", "id"),
-    Index("ix_images_owner_id_status", "owner_id", "status", "created_at", "id"),
-    Index(
+    # binned_at is always NULL in them; without it SQLite would read the rows to see that.
+    _index("ix_images_owner_id_created_at", "owner_id created_at id binned_at", "binned_at IS NULL"),
+    _index("ix_images_owner_id_status", "owner_id status created_at id binned_at", "binned_at IS NULL"),
+    _index(
         "ix_images_captions",
-        "owner_id",
+        "owner_id created_at id status caption_folded binned_at",
+        "caption_folded <> '' AND binned_at IS NULL",
+    ),
+    _index("ix_images_bin", "owner_id binned_at id", "binned_at IS NOT NULL"),
+    _index("ix_images_binned_at", "binned_at", "binned_at IS NOT NULL"),
+    # The queue of reviewers.
+    _index("ix_images_unsure", "id", "status = 'unsure'"),
+    # The public album.
+    Index(
+        "ix_images_album",
         "created_at",
         "id",
-        "status",
-        "caption_folded",
-        sqlite_where=text("caption_folded <> ''"),
-        postgresql_where=text("caption_folded <> ''"),
-    ),
-    # The queue of reviewers.
-    Index(
-        "ix_images_unsure",
-        "id",
-        sqlite_where=text("status = 'unsure'"),
-        postgresql_where=text("status = 'unsure'"),
+        sqlite_where=text("on_air = 1 AND status = 'cat'"),
+        postgresql_where=text("on_air AND status = 'cat'"),
     ),
     # Partial: the index is as small as the backlog, however many photos are finished.
-    Index(
-        "ix_images_waiting",
-        "next_attempt_at",
-        "id",
-        sqlite_where=text("status = 'pending'"),
-        postgresql_where=text("status = 'pending'"),
-    ),
-    Index(
-        "ix_images_leased",
-        "lease_until",
-        sqlite_where=text("status = 'checking'"),
-        postgresql_where=text("status = 'checking'"),
-    ),
+    _index("ix_images_waiting", "next_attempt_at id", "status = 'pending'"),
+    _index("ix_images_leased", "lease_until", "status = 'checking'"),
     sqlite_autoincrement=True,  # the address of a deleted photo must not lead to another one
 )
 

@@ -78,6 +78,20 @@ def _postgresql(server_url: str) -> URL:
     raise SettingError("The URL of a database server is postgresql://user:password@host/name.")
 
 
+def server_version(server_url: str) -> str:
+    """Return the version of a PostgreSQL server.
+
+    Raises:
+        SettingError, StoreUnavailable: as ``temporary_database``.
+    """
+    server = create_engine(_postgresql(server_url), connect_args={"connect_timeout": 5})
+    try:
+        with reading(server) as connection:
+            return str(connection.execute(text("SHOW server_version")).scalar_one())
+    finally:
+        server.dispose()
+
+
 def _create(server: Engine, database: str) -> None:
     try:
         with reading(server) as connection:
@@ -202,3 +216,32 @@ def made_up_outcome(claim: Claim) -> Outcome:
         batch_size=8,
         ms=dict.fromkeys(stages, 12.3),
     )
+
+
+def leave_dead_rows(engine: Engine, count: int) -> int:
+    """Let at least so many versions of waiting rows die, as claims that are given back do; PostgreSQL only.
+
+    Its autovacuum leaves this table alone from now on.
+
+    Returns:
+        The number of dead versions.
+    """
+    dead = 0
+    with writing(engine) as connection:
+        connection.execute(text("ALTER TABLE images SET (autovacuum_enabled = off)"))
+    claimed = {"status": Status.CHECKING, "claim_token": 32 * "d", "lease_until": utcnow() + LONG_AGO}
+    released = {"status": Status.PENDING, "claim_token": None, "lease_until": None}
+    while dead < count:
+        for before, values in ((Status.PENDING, claimed), (Status.CHECKING, released)):
+            with writing(engine) as connection:
+                statement = update(photos).where(photos.c.status == before).values(values)
+                dead += connection.execute(statement).rowcount
+    return dead
+
+
+@contextmanager
+def old_snapshot(engine: Engine) -> Iterator[None]:
+    """Hold a transaction open that may look at every row as it was, as a long backup does."""
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        connection.execute(select(photos.c.id).limit(1))
+        yield

@@ -27,7 +27,7 @@ async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const id of onPhoto ? ["verdict", "appeal", "labels", "details", "explain"] : ["filters"]) {
+  for (const id of onPhoto ? ["verdict", "appeal", "labels", "sharing", "details", "explain"] : ["filters"]) {
     const part = fresh.getElementById(id);
     if (part) document.getElementById(id)?.replaceWith(part);
   }

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine
 
-from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
@@ -43,18 +42,6 @@ def test_photos_of_other_users_are_not_found(app: Flask, anna: Person) -> None:
     stranger = Person(app)
     assert [stranger.get(page).status_code for page in pages] == [303, 404, 404]
     assert anna.get(pages[0]).status_code == 200
-
-
-def test_public_photo_is_visible_to_logged_in_users(app: Flask, engine: Engine, anna: Person) -> None:
-    photo = anna.upload_one()
-    with engine.begin() as connection:
-        connection.execute(update(photos).values(on_air=True))
-    eve = Person(app, "eve@example.org")
-    assert eve.get(f"/photos/{photo}/photo.jpg").status_code == 200
-    assert eve.get(f"/photos/{photo}/thumbnail.jpg").status_code == 200
-    assert eve.get(f"/photos/{photo}").status_code == 404
-    assert eve.post(f"/photos/{photo}/delete", page="/account").status_code == 404
-    assert Person(app).get(f"/photos/{photo}/photo.jpg").status_code == 404
 
 
 def test_jpeg_files_and_their_headers(app: Flask, anna: Person) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import Engine, create_engine, insert, inspect, text
+from sqlalchemy import Engine, insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 import catloader.store
@@ -40,25 +40,19 @@ engine.dispose()
 """
 
 
-@pytest.fixture
-def empty_url(engine: Engine, tmp_path: Path) -> Iterator[str]:
-    """URL of an empty database of the same kind as ``engine``."""
-    if engine.dialect.name == "sqlite":
-        yield f"sqlite:///{tmp_path / 'new.sqlite3'}"
-        return
-    name = f"t_{secrets.token_hex(6)}"
-    server = create_engine(engine.url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        yield engine.url.set(database=name).render_as_string(hide_password=False)
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
-
-
 def test_migrations_produce_the_tables_of_the_schema(engine: Engine) -> None:
     options = {"compare_type": True, "compare_server_default": True}
     with reading(engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+
+
+def test_postgresql_cleans_the_queue_often(postgres_url: str) -> None:
+    engine = make_engine(postgres_url)
+    migrate(engine)
+    with reading(engine) as connection:
+        query = text("SELECT reloptions FROM pg_class WHERE relname = 'images'")
+        assert "autovacuum_vacuum_scale_factor=0.01" in connection.execute(query).scalar_one()
+    engine.dispose()
 
 
 def test_migrations_produce_the_rules_that_alembic_does_not_compare(engine: Engine, empty_url: str) -> None:
@@ -142,6 +136,7 @@ def test_photos_of_the_first_version_are_kept(engine: Engine, empty_url: str) ->
             "caption_folded": "zoë",
             "explanation_key": None,
             "explanation_of": None,
+            "binned_at": None,
         }
         assert connection.execute(text("SELECT count(*) FROM check_log")).scalar_one() == 1
         next_id = connection.execute(insert, {"p": "p3", "t": "t3"}).scalar_one()
@@ -236,3 +231,55 @@ def test_id_of_a_deleted_account_is_never_reused(engine: Engine) -> None:
         first = connection.execute(insert, {"e": "a"}).scalar_one()
         connection.execute(text("DELETE FROM users"))
         assert connection.execute(insert, {"e": "b"}).scalar_one() > first
+
+
+def test_failed_migration_leaves_the_version_before_startable(empty_url: str, tmp_path: Path) -> None:
+    """The update is this checkout with one more migration, which fails in its last step."""
+    engine = make_engine(empty_url)
+    migrate(engine)
+    before = _everything(engine)
+    engine.dispose()
+    update = tmp_path / "update"
+    shutil.copytree(_ROOT / "catloader", update / "catloader", ignore=shutil.ignore_patterns("__pycache__"))
+    versions = update / "catloader/store/db/migrations/versions"
+    newest = max(path.name[:4] for path in versions.glob("[0-9]*.py"))
+    (versions / "9999_fails.py").write_text(_FAILS.format(newest=newest))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(update), str(_ROOT)])}
+    failed = subprocess.run(
+        [sys.executable, "-c", _MIGRATE, empty_url],
+        cwd=tmp_path, env=environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert failed.returncode != 0
+    assert "no_such_table" in failed.stderr
+    engine = make_engine(empty_url)
+    migrate(engine)
+    assert _everything(engine) == before
+    engine.dispose()
+
+
+_FAILS = """
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "9999", "{newest}"
+branch_labels = depends_on = None
+def upgrade():
+    op.add_column("users", sa.Column("shoe_size", sa.Integer()))
+    op.drop_table("webhook_ids")
+    op.execute("INSERT INTO users (email, password_hash, created_at) VALUES ('x', '', '2026-01-01')")
+    op.execute("INSERT INTO no_such_table VALUES (1)")
+def downgrade():
+    pass
+"""
+
+
+def _everything(engine: Engine) -> dict[str, tuple[list[str], int]]:
+    """Return the columns and the number of rows of each table."""
+    look = inspect(engine)
+    with reading(engine) as connection:
+        return {
+            table: (
+                [column["name"] for column in look.get_columns(table)],
+                connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one(),
+            )
+            for table in look.get_table_names()
+        }

@@ -1,0 +1,1 @@
+"""Backups: the folder of one (``folder``), ``save`` and ``restore``."""

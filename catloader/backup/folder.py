@@ -1,0 +1,194 @@
+"""The folder of a backup: objects that every run shares, and one folder for the state that a run saves.
+
+::
+
+    backup.json          names the state that counts; replaced at the end of a run, in one step
+    state-TIME/          catloader.sqlite3, data/ (secrets, profiles, the promoted model), SHA256SUMS
+    objects/KIND/ab/KEY  objects never change under their key, so older states keep theirs
+
+A run that is killed leaves ``backup.json`` as it was, and the objects that it brought for the next run.
+``sha256sum -c state-TIME/SHA256SUMS`` compares all files without CatLoader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from catloader.errors import BackupRefused
+from catloader.store.kinds import ObjectKind, StoredObject
+
+_FORMAT = 1
+_MARK = "backup.json"
+_KEY = re.compile(r"\w[\w.-]*")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of ``backup.json``."""
+
+    format: int = _FORMAT
+    state: str = ""
+    """Name of the state's folder; empty before the first run has finished."""
+    sums_sha256: str = ""
+    revision: str = ""
+    """Of the tables."""
+    made_at: str = ""
+    accounts: int = 0
+    photos: int = 0
+
+
+class BackupFolder:
+    """One backup. Errors of its disk are ``BackupRefused``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[Manifest]:
+        """Hold the folder for a run that writes; make it if it is missing. Yields what it holds so far.
+
+        Raises:
+            BackupRefused: it holds something else, or another run holds it.
+        """
+        with self.writing():
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not (self.path / _MARK).exists():
+                if any(entry.name != "lock" for entry in self.path.iterdir()):
+                    raise BackupRefused(
+                        f"{self.path} is no backup and not empty: name a new folder, or one that "
+                        "`catloader backup` made."
+                    )
+                self.commit(Manifest())
+            manifest = self.manifest()
+            with (self.path / "lock").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise BackupRefused(f"Another run is writing to {self.path}.") from None
+                yield manifest
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Translate errors of the disk."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise BackupRefused(
+                    f"The disk of {self.path} is full. The last backup in it is whole; make room and run the "
+                    "command again, which goes on where this one stopped."
+                ) from error
+            raise BackupRefused(f"{error.filename or self.path} can't be used: {error.strerror}.") from error
+
+    def manifest(self) -> Manifest:
+        """Read ``backup.json``.
+
+        Raises:
+            BackupRefused: it is missing, damaged, or of a newer version.
+        """
+        try:
+            content = json.loads((self.path / _MARK).read_text("utf-8"))
+            if content["format"] > _FORMAT:
+                raise BackupRefused(f"{self.path} was made by a newer version of CatLoader: use that one.")
+            return Manifest(**content)
+        except (FileNotFoundError, NotADirectoryError):
+            raise BackupRefused(f"{self.path} is no backup: it has no {_MARK}.") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise BackupRefused(f"{self.path / _MARK} is damaged.") from error
+
+    def commit(self, manifest: Manifest) -> None:
+        """Replace ``backup.json``; what was written before is on the disk first."""
+        os.sync()  # one call, instead of waiting for the disk after each of a million objects
+        _write(self.path / _MARK, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
+        os.sync()
+
+    def new_state(self, now: datetime) -> Path:
+        """Make the folder of a new state."""
+        state = self.path / f"state-{now:%Y%m%dT%H%M%S%fZ}"
+        (state / "data").mkdir(mode=0o700, parents=True)
+        return state
+
+    def object_path(self, one: StoredObject) -> Path:
+        """Return the place of an object.
+
+        Raises:
+            BackupRefused: the key is none; a damaged or forged database could name other files with it.
+        """
+        if not _KEY.fullmatch(one.key):
+            raise BackupRefused(f"The database names an object {one.key!r}, which is no key of this site.")
+        return self.path / "objects" / one.kind / one.key[:2] / one.key
+
+    def shards(self) -> Iterator[tuple[ObjectKind, Path]]:
+        """Yield the folders of objects, each with all keys of a kind that begin alike."""
+        for kind in ObjectKind:
+            folder = self.path / "objects" / kind
+            if folder.is_dir():
+                yield from ((kind, shard) for shard in sorted(folder.iterdir()))
+
+    def sums(self, manifest: Manifest) -> dict[str, str]:
+        """Return path -> SHA-256 of the state's own files and of explanations; the database has the others'.
+
+        Raises:
+            BackupRefused: the list was altered.
+        """
+        if not manifest.state:
+            return {}
+        file = self.path / manifest.state / "SHA256SUMS"
+        if digest_of(file) != manifest.sums_sha256:
+            raise BackupRefused(f"{file} is missing or damaged, so nothing in {self.path} can be trusted.")
+        wanted = (f"{manifest.state}/", f"objects/{ObjectKind.EXPLANATION}/")
+        with file.open(encoding="utf-8") as lines:
+            pairs = (line.rstrip("\n").split("  ", 1) for line in lines)
+            return {path: digest for digest, path in pairs if path.startswith(wanted)}
+
+    def remove_states_but(self, name: str) -> None:
+        """Remove older states, and those of runs that were killed."""
+        for state in self.path.glob("state-*"):
+            if state.name != name:
+                shutil.rmtree(state)
+
+
+def digest_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None: there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that has its name only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def bytes_of(path: Path, sha256: str | None) -> bytes | None:
+    """Read a file; None: it is missing, or has another digest."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == sha256 else None

@@ -1,0 +1,134 @@
+"""Restore a backup into an empty site: the objects first, the rows at the end."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catloader.backup.folder import BackupFolder, Manifest, bytes_of, digest_of
+from catloader.errors import BackupRefused, NotFound
+from catloader.store.db.engine import Engine
+from catloader.store.db.snapshot import PhotoObjects, Snapshot, refuse_unknown, refuse_used
+from catloader.store.kinds import ObjectKind, StoredObject
+from catloader.store.s3.objects import ObjectStore
+
+_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Restored:
+    """The result of a run."""
+
+    manifest: Manifest
+    accounts: int = 0
+    photos: int = 0
+    objects: int = 0
+    damaged: list[int] = field(default_factory=list)
+    """Photos left out: the backup's file of an object of theirs is missing or has another digest."""
+
+
+def restore(
+    folder: BackupFolder,
+    engine: Engine,
+    store: ObjectStore,
+    data_dir: Path,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Restored:
+    """Restore into an empty database, of either kind; the caller holds the data folder.
+
+    The rows come last, in one transaction: a run that is killed leaves an empty database, and the next one
+    finds the objects that are there.
+
+    Args:
+        progress: called with the numbers of finished photos and of all.
+
+    Raises:
+        BackupRefused: no backup, a damaged one, one of a newer version; or the database has accounts.
+        StoreUnavailable: the database or the object store does not answer.
+    """
+    manifest = folder.manifest()
+    if not manifest.state:
+        raise BackupRefused(f"The backup in {folder.path} never finished: run `catloader backup` again.")
+    refuse_unknown(manifest.revision)
+    refuse_used(engine)
+    sums, result = folder.sums(manifest), Restored(manifest)
+    _compare(folder, manifest, sums)
+    state = folder.path / manifest.state
+    with tempfile.TemporaryDirectory(dir=data_dir, prefix=".restore-") as name:
+        copy = Path(name) / "catloader.sqlite3"
+        shutil.copyfile(state / copy.name, copy)
+        snapshot = Snapshot(copy)
+        try:
+            snapshot.update()
+            _put_objects(folder, sums, snapshot, store, result=result, progress=progress)
+            shutil.copytree(state / "data", data_dir, dirs_exist_ok=True)
+            snapshot.restore(engine)
+            result.accounts, result.photos = snapshot.counts()
+        finally:
+            snapshot.close()
+    return result
+
+
+def _compare(folder: BackupFolder, manifest: Manifest, sums: Mapping[str, str]) -> None:
+    for path, digest in sums.items():
+        if path.startswith(manifest.state) and digest_of(folder.path / path) != digest:
+            raise BackupRefused(f"{folder.path / path} is missing or damaged: restore from another backup.")
+
+
+def _put_objects(
+    folder: BackupFolder,
+    sums: Mapping[str, str],
+    snapshot: Snapshot,
+    store: ObjectStore,
+    *,
+    result: Restored,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Put the objects of all photos; leave out photos whose files are damaged."""
+    fresh = not any(next(store.pages(store.bucket_of(kind)), []) for kind in ObjectKind)
+    total, done = snapshot.counts()[1], 0
+
+    def put(photo: PhotoObjects) -> set[ObjectKind]:
+        """Put a photo's objects; return the kinds that are damaged. Nothing of a damaged photo is put."""
+        contents: dict[StoredObject, bytes] = {}
+        for one, digest in photo.objects:
+            path = folder.object_path(one)
+            expected = digest or sums.get(str(path.relative_to(folder.path)))
+            data = bytes_of(path, expected)
+            if data is not None:
+                contents[one] = data
+        missing = {one.kind for one, _ in photo.objects if one not in contents}
+        if not missing - {ObjectKind.EXPLANATION}:
+            for one, data in contents.items():
+                if fresh or not _is_there(store, one, data):
+                    store.put(*one, data)
+        return missing
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for page in snapshot.objects():
+            missing = dict(zip((photo.photo_id for photo in page), pool.map(put, page), strict=True))
+            damaged = [id for id, kinds in missing.items() if kinds - {ObjectKind.EXPLANATION}]
+            snapshot.leave_out(damaged)
+            snapshot.forget_explanations(
+                [id for id, kinds in missing.items() if ObjectKind.EXPLANATION in kinds]
+            )
+            result.damaged += damaged
+            result.objects += sum(
+                len(photo.objects) - len(missing[photo.photo_id])
+                for photo in page
+                if photo.photo_id not in damaged
+            )
+            done += len(page)
+            progress(done, total)
+
+
+def _is_there(store: ObjectStore, one: StoredObject, data: bytes) -> bool:
+    try:
+        return store.get(*one) == data
+    except NotFound:
+        return False

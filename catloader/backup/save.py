@@ -1,0 +1,195 @@
+"""Save a site into a folder: the database first, then the objects that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catloader.backup.folder import BackupFolder, Manifest, digest_of, write_file
+from catloader.errors import NotFound
+from catloader.store.db.engine import Engine, utcnow
+from catloader.store.db.migrate import revisions
+from catloader.store.db.object_names import ObjectNames
+from catloader.store.db.snapshot import PhotoObjects, Snapshot, take
+from catloader.store.kinds import ObjectKind, StoredObject
+from catloader.store.s3.objects import ObjectStore
+
+_AT_ONCE = 8
+_DATA_FILES = ("secret-key", "webhook-secret", "model.json", "profiles")
+"""Of the data folder: the rest is the database, the objects, or belongs to the running process."""
+_FEW = 100
+"""Up to so many objects are removed from the backup without comparing them with the number of all."""
+
+
+@dataclass(slots=True)
+class Saved:
+    """The result of a run."""
+
+    manifest: Manifest = field(default_factory=Manifest)
+    copied: int = 0
+    """Objects that were not there before."""
+    kept: int = 0
+    """Objects that were there, with the right digest."""
+    deleted_meanwhile: int = 0
+    """Photos that their owners deleted between the database's snapshot and the copy of their objects."""
+    lost: list[int] = field(default_factory=list)
+    """Photos left out: the object store lacks an object of theirs, or has other bytes."""
+    removed: int = 0
+    """Objects of the last backup that nothing names any more."""
+    not_removed: int = 0
+    """The same, left alone because they are suspiciously many."""
+
+
+def save(
+    folder: BackupFolder,
+    engine: Engine,
+    store: ObjectStore,
+    data_dir: Path,
+    *,
+    prune: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Saved:
+    """Save beside a running site; goes on where a run that was stopped ended.
+
+    The database is first: each of its photos has its objects already, and objects never change. A photo
+    without all its objects leaves the snapshot, so there is no row without them.
+
+    Args:
+        prune: remove objects that nothing names any more, however many they are.
+        progress: called with the numbers of finished photos and of all.
+
+    Raises:
+        BackupRefused: the folder holds something else, or its disk is full.
+        StoreUnavailable: the database or the object store does not answer.
+    """
+    with folder.locked() as before:
+        state, result = folder.new_state(utcnow()), Saved()
+        database, sums = state / "catloader.sqlite3", state / "SHA256SUMS"
+        take(engine, database)
+        snapshot = Snapshot(database)
+        snapshot.empty_ledger()
+        _copy_objects(
+            folder,
+            folder.sums(before),
+            snapshot,
+            store,
+            names=ObjectNames(engine),
+            sums=sums,
+            result=result,
+            progress=progress,
+        )
+        accounts, photos = snapshot.counts()
+        gone, present = _unnamed(folder, snapshot)
+        snapshot.close()
+        _copy_data_files(data_dir, state / "data")
+        with sums.open("a", encoding="utf-8") as lines:
+            for path in sorted(path for path in state.rglob("*") if path.is_file() and path != sums):
+                lines.write(f"{digest_of(path)}  {path.relative_to(folder.path)}\n")
+        result.manifest = Manifest(
+            state=state.name,
+            sums_sha256=digest_of(sums) or "",
+            revision=revisions(engine)[1] or "",
+            made_at=utcnow().isoformat(timespec="seconds"),
+            accounts=accounts,
+            photos=photos,
+        )
+        folder.commit(result.manifest)
+        folder.remove_states_but(state.name)
+        if prune or len(gone) <= max(_FEW, present // 2):
+            for path in gone:
+                path.unlink()
+            result.removed = len(gone)
+        else:
+            result.not_removed = len(gone)
+    return result
+
+
+def _copy_objects(
+    folder: BackupFolder,
+    known: Mapping[str, str],
+    snapshot: Snapshot,
+    store: ObjectStore,
+    *,
+    names: ObjectNames,
+    sums: Path,
+    result: Saved,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Copy the objects of all photos; write their digests into ``sums``; leave out photos without objects."""
+    total, done = snapshot.counts()[1], 0
+
+    def copy(photo: PhotoObjects) -> list[tuple[StoredObject, str | None, bool]]:
+        return [(one, *_copied(folder, store, one, digest, known)) for one, digest in photo.objects]
+
+    with sums.open("w", encoding="utf-8") as lines, ThreadPoolExecutor(_AT_ONCE) as pool:
+        for page in snapshot.objects():
+            left_out, unexplained = [], []
+            for photo, copies in zip(page, pool.map(copy, page), strict=True):
+                missing = {one.kind for one, digest, _ in copies if digest is None}
+                if missing - {ObjectKind.EXPLANATION}:
+                    left_out.append(photo.photo_id)
+                    continue
+                if missing:
+                    unexplained.append(photo.photo_id)
+                for one, digest, is_new in copies:
+                    if digest is not None:
+                        lines.write(f"{digest}  {folder.object_path(one).relative_to(folder.path)}\n")
+                        result.copied += is_new
+                        result.kept += not is_new
+            for id in left_out:
+                if names.still_named(id):
+                    result.lost.append(id)
+                else:
+                    result.deleted_meanwhile += 1
+            snapshot.leave_out(left_out)
+            snapshot.forget_explanations(unexplained)
+            done += len(page)
+            progress(done, total)
+
+
+def _copied(
+    folder: BackupFolder, store: ObjectStore, one: StoredObject, digest: str | None, known: Mapping[str, str]
+) -> tuple[str | None, bool]:
+    """Return the object's digest, None if it can't be had; and whether it had to be copied."""
+    path = folder.object_path(one)
+    digest = digest or known.get(str(path.relative_to(folder.path)))
+    if digest is not None and digest_of(path) == digest:
+        return digest, False
+    for _ in range(2):  # a transfer may have been cut
+        try:
+            data = store.get(*one)
+        except NotFound:
+            break
+        found = hashlib.sha256(data).hexdigest()
+        if digest in (None, found) or one.kind is ObjectKind.EXPLANATION:
+            write_file(path, data)
+            return found, True
+    return None, False
+
+
+def _unnamed(folder: BackupFolder, snapshot: Snapshot) -> tuple[list[Path], int]:
+    """Return the files of objects that the snapshot does not name, and the number of all."""
+    unnamed, present = [], 0
+    for kind, shard in folder.shards():
+        files = list(shard.iterdir())
+        keys = snapshot.keys(kind, shard.name)
+        present += len(files)
+        unnamed += [file for file in files if file.name not in keys]
+    return unnamed, present
+
+
+def _copy_data_files(data_dir: Path, target: Path) -> None:
+    sources = (data_dir / name for name in _DATA_FILES)
+    files = itertools.chain.from_iterable(
+        source.rglob("*") if source.is_dir() else [source] for source in sources
+    )
+    for file in files:
+        if file.is_file():
+            copy = target / file.relative_to(data_dir)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)  # with its mode: secrets are for the owner only

@@ -1,0 +1,114 @@
+"""``catloader backup`` and ``catloader restore``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from catloader.cli.context import count, pass_settings
+from catloader.settings import Settings
+
+_SHOWN = 20
+_folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=True))
+
+
+@click.command()
+@_folder
+@click.option("--prune", is_flag=True, help="Remove what the site deleted, even if it is more than half.")
+@pass_settings
+def backup(settings: Settings, folder: Path, prune: bool) -> None:
+    """Back up the site into a folder.
+
+    Database, photos, thumbnails, explanations, secrets and profiles, beside a running site. What DIR holds
+    from an earlier run is compared by its digest and not copied again. Exit code 1: photos had to be left
+    out, because the object store lacks them.
+    """
+    from catloader.backup.folder import BackupFolder
+    from catloader.backup.save import save
+    from catloader.server.data_dir import prepare_data_dir
+    from catloader.server.object_store import shared_or_own_object_store
+    from catloader.wiring import build_engine, build_object_store
+
+    # A disk that is too full for uploads is a reason to make a backup.
+    settings = settings.with_changes(min_free_bytes=0)
+    prepare_data_dir(settings)
+    target = BackupFolder(folder)
+    with shared_or_own_object_store(settings) as with_s3, target.writing(), _bar("Saving") as progress:
+        engine = build_engine(settings)
+        try:
+            result = save(
+                target, engine, build_object_store(with_s3), settings.data_dir, prune=prune, progress=progress
+            )
+        finally:
+            engine.dispose()
+    click.echo(
+        f"{count(result.manifest.photos, 'photo')} of {count(result.manifest.accounts, 'account')} are in "
+        f"{folder}: {count(result.copied, 'object')} copied, {result.kept} there before."
+    )
+    if result.deleted_meanwhile:
+        click.echo(f"{count(result.deleted_meanwhile, 'photo')} deleted meanwhile, so not in the backup.")
+    if result.removed:
+        click.echo(f"{count(result.removed, 'object')} of deleted photos removed from the backup.")
+    if result.not_removed:
+        click.echo(
+            f"{count(result.not_removed, 'object')} in {folder} belong to no photo of this site, more "
+            "than half of all; they were left there. If that is right, add --prune."
+        )
+    _refuse_left_out(result.lost, "left out: the object store lacks them (see `catloader gc`)")
+
+
+@click.command()
+@_folder
+@pass_settings
+def restore(settings: Settings, folder: Path) -> None:
+    """Restore a backup into an empty site.
+
+    Stop the site first. The database may be of the other kind than the one that was backed up. Exit code 1:
+    photos had to be left out, because their files in DIR are damaged.
+    """
+    from catloader.backup.folder import BackupFolder
+    from catloader.backup.restore import restore as restore_from
+    from catloader.server.data_dir import exclusive_data_dir, prepare_data_dir
+    from catloader.server.database import migrated_database
+    from catloader.server.object_store import own_object_store
+    from catloader.wiring import build_object_store
+
+    source = BackupFolder(folder)
+    source.manifest()  # a wrong name makes no data folder
+    prepare_data_dir(settings)
+    with (
+        exclusive_data_dir(settings),
+        migrated_database(settings) as engine,
+        own_object_store(settings) as with_s3,
+        source.writing(),
+        _bar("Restoring") as progress,
+    ):
+        store = build_object_store(with_s3)
+        result = restore_from(source, engine, store, settings.data_dir, progress=progress)
+    click.echo(
+        f"Restored {count(result.photos, 'photo')} of {count(result.accounts, 'account')} "
+        f"({count(result.objects, 'object')}), as of {result.manifest.made_at}."
+    )
+    _refuse_left_out(result.damaged, "left out: their files in the backup are missing or damaged")
+
+
+def _refuse_left_out(ids: Sequence[int], reason: str) -> None:
+    if ids:
+        shown = ", ".join(map(str, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")
+        raise click.ClickException(f"{count(len(ids), 'photo')} {reason}: {shown}.")
+
+
+@contextmanager
+def _bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    from tqdm import tqdm
+
+    with tqdm(desc=description, unit=" photos", dynamic_ncols=True, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress

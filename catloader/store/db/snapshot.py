@@ -1,0 +1,220 @@
+"""Snapshots of a whole database, whichever it is, as one SQLite file; and their way back into a database.
+
+``pg_dump`` has to be of the server's version or a newer one, and few images of the site have it. Rows read in
+one repeatable-read transaction are as consistent, and come back into either kind of database.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
+
+from catloader.errors import BackupRefused
+from catloader.store.db.engine import database_name, make_engine, reading, writing
+from catloader.store.db.migrate import known_revisions, migrate, revisions
+from catloader.store.db.paging import pages
+from catloader.store.db.schema import deletions, metadata, photos, users
+from catloader.store.kinds import ObjectKind, StoredObject
+
+_ROWS_AT_ONCE = 1000
+_COLUMNS = {
+    ObjectKind.PHOTO: photos.c.photo_key,
+    ObjectKind.THUMBNAIL: photos.c.thumbnail_key,
+    ObjectKind.EXPLANATION: photos.c.explanation_key,
+}
+
+
+class PhotoObjects(NamedTuple):
+    """The objects of a photo, each with its SHA-256; an explanation has none in the database."""
+
+    photo_id: int
+    objects: tuple[tuple[StoredObject, str | None], ...]
+
+
+def take(engine: Engine, path: Path) -> None:
+    """Write one state of the database into the new file ``path``, beside a running site.
+
+    Raises:
+        BackupRefused: the tables are not those of this version.
+        StoreUnavailable: the database does not answer.
+    """
+    current, newest = revisions(engine)
+    if current is None:
+        raise BackupRefused(f"The database {database_name(engine)} is empty: there is nothing to back up.")
+    if current != newest:
+        raise BackupRefused(
+            f"The database {database_name(engine)} is of another version (tables {current}, here {newest}): "
+            "make the backup with the version that it belongs to."
+        )
+    if engine.dialect.name == "sqlite":
+        # All pages in one step: with smaller ones, each write of the site begins the copy anew.
+        with reading(engine) as connection, closing(sqlite3.connect(path)) as target:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            try:
+                driver.backup(target)
+            except sqlite3.Error as error:
+                raise BackupRefused(f"{path} can't be written: {error}.") from error
+        return
+    copy = make_engine(path)
+    try:
+        migrate(copy)
+        one_state = engine.execution_options(isolation_level="REPEATABLE READ")
+        with reading(one_state) as source, writing(copy) as target_connection:
+            _copy_rows(source, target_connection)
+    finally:
+        copy.dispose()
+
+
+class Snapshot:
+    """The file of a snapshot, to be read and to be adjusted to the objects that go with it."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file; ``close`` leaves one file behind, without a log beside it."""
+        self._path, self._engine = path, make_engine(path)
+
+    def close(self) -> None:
+        self._engine.dispose()
+        with closing(sqlite3.connect(self._path)) as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")
+
+    def empty_ledger(self) -> None:
+        """Empty the deletion ledger: what it names is in no backup."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(deletions))
+
+    def update(self) -> None:
+        """Bring the tables of an older version up to date."""
+        migrate(self._engine)
+
+    def counts(self) -> tuple[int, int]:
+        """Return the numbers of accounts and photos."""
+        with reading(self._engine) as connection:
+            accounts, stored = (
+                connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in (users, photos)
+            )
+        return accounts, stored
+
+    def objects(self) -> Iterator[list[PhotoObjects]]:
+        """Yield pages of photos with their objects, by rising id; photos may be left out meanwhile."""
+        digests = (photos.c.sha256, photos.c.thumbnail_sha256)
+        query = select(photos.c.id, *_COLUMNS.values(), *digests)
+        for rows in pages(self._engine, query, photos.c.id):
+            yield [
+                PhotoObjects(
+                    row.id,
+                    tuple(
+                        (StoredObject(kind, key), digest)
+                        for kind, key, digest in (
+                            (ObjectKind.PHOTO, row.photo_key, row.sha256),
+                            (ObjectKind.THUMBNAIL, row.thumbnail_key, row.thumbnail_sha256),
+                            (ObjectKind.EXPLANATION, row.explanation_key, None),
+                        )
+                        if key is not None
+                    ),
+                )
+                for row in rows
+            ]
+
+    def keys(self, kind: ObjectKind, prefix: str) -> set[str]:
+        """Return the keys of a kind that begin with ``prefix``."""
+        column = _COLUMNS[kind]
+        with reading(self._engine) as connection:
+            return set(connection.execute(select(column).where(column.startswith(prefix))).scalars())
+
+    def leave_out(self, ids: Sequence[int]) -> None:
+        """Remove photos with all that belongs to them."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(photos).where(photos.c.id.in_(ids)))
+
+    def forget_explanations(self, ids: Sequence[int]) -> None:
+        """Forget stored explanations, which can be made again."""
+        values = {"explanation_key": None, "explanation_of": None}
+        with writing(self._engine) as connection:
+            connection.execute(update(photos).where(photos.c.id.in_(ids)).values(values))
+
+    def restore(self, target: Engine) -> None:
+        """Copy all rows into an empty, migrated database, in one transaction.
+
+        Raises:
+            BackupRefused: there are accounts.
+        """
+        with reading(self._engine) as source, writing(target) as connection:
+            _refuse_used(connection, database_name(target))
+            for table in reversed(metadata.sorted_tables):  # a visitor's attempts and the like
+                connection.execute(delete(table))
+            _copy_rows(source, connection)
+
+
+def refuse_used(engine: Engine) -> None:
+    """Look for accounts.
+
+    Raises:
+        BackupRefused: there are some.
+    """
+    with reading(engine) as connection:
+        _refuse_used(connection, database_name(engine))
+
+
+def refuse_unknown(revision: str) -> None:
+    """Look for the revision among those of this version.
+
+    Raises:
+        BackupRefused: it is none of them.
+    """
+    if revision not in known_revisions():
+        raise BackupRefused(
+            f"The backup was made by a newer version of CatLoader (tables {revision}): restore it "
+            "with that one."
+        )
+
+
+def _refuse_used(connection: Connection, name: str) -> None:
+    accounts = connection.execute(select(func.count()).select_from(users)).scalar_one()
+    if accounts:
+        raise BackupRefused(
+            f"The database {name} is not empty ({accounts} account{'' if accounts == 1 else 's'}): set "
+            "CATLOADER_DATA_DIR to a new folder, or DATABASE_URL to an empty database."
+        )
+
+
+def _copy_rows(source: Connection, target: Connection) -> None:
+    for table in metadata.sorted_tables:
+        names = table.columns.keys()
+        rows = source.execute(select(table).execution_options(yield_per=_ROWS_AT_ONCE))
+        for part in rows.partitions():
+            target.execute(insert(table), [dict(zip(names, row, strict=True)) for row in part])
+    _continue_numbers(source, target)
+
+
+def _continue_numbers(source: Connection, target: Connection) -> None:
+    """Go on numbering where the source would: the address of a deleted photo leads to no other one."""
+    for table in metadata.sorted_tables:
+        column = table.autoincrement_column
+        if column is None:
+            continue
+        last = max(
+            target.execute(select(func.coalesce(func.max(column), 0))).scalar_one(),
+            _last_number(source, table.name) if table.dialect_kwargs["sqlite_autoincrement"] else 0,
+        )
+        name = {"name": table.name, "last": last}
+        if target.dialect.name == "sqlite":
+            if table.dialect_kwargs["sqlite_autoincrement"]:
+                target.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), name)
+                target.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), name)
+        elif last:
+            target.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)"), name)
+
+
+def _last_number(connection: Connection, table: str) -> int:
+    if connection.dialect.name == "sqlite":
+        query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+        return int(connection.execute(query, {"name": table}).scalar() or 0)
+    sequence = text("SELECT pg_sequence_last_value(CAST(pg_get_serial_sequence(:name, 'id') AS regclass))")
+    return int(connection.execute(sequence, {"name": table}).scalar() or 0)

@@ -1,0 +1,29 @@
+// Fetch the next page of the album when its end comes into sight, and put its photos below the others.
+
+const list = document.getElementById("album");
+const news = document.getElementById("album-news");
+
+async function extend(link) {
+  const answer = await fetch(link.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const photos = [...page.querySelectorAll("#album > li")];
+  list.append(...photos);
+  const next = page.getElementById("album-older");
+  if (next) link.replaceWith(next);
+  else link.remove();
+  news.textContent = `${photos.length} more photos.`;
+  if (next) watch(next);
+}
+
+function watch(link) {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    extend(link).catch(() => {}); // offline: the link stays and can be followed
+  }, { rootMargin: "600px" });
+  observer.observe(link);
+}
+
+const older = document.getElementById("album-older");
+if (older) watch(older);

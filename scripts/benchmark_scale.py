@@ -1,0 +1,152 @@
+"""Measure the live queue on PostgreSQL: rates of 1 to 8 worker processes, and the cost of a claim in large
+tables.
+
+The model only takes its time, so that the processors of this machine are not the limit; claims, verdicts and
+log rows are the site's own. Databases are new and are dropped again.
+
+    python scripts/benchmark_scale.py --database-url URL [--quick] [--json FILE]
+
+Exit code 1: a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scripts.command_line import CannotRun, new_file, report_errors
+
+TIMES = {2: 1.9, 4: 3.7, 8: 7.0}
+"""Workers -> the rate that they reach at least, as a multiple of one worker's."""
+MOST_SLOWER = 1.3
+_WAITING = 10_000
+_DEAD = 100_000
+
+
+@report_errors
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--database-url",
+        default="",
+        help="a PostgreSQL server: databases are created there, and dropped again",
+    )
+    parser.add_argument("--batch-ms", type=int, default=400, help="time of a forward pass (default 400)")
+    parser.add_argument("--seconds", type=int, default=15, help="about so long for each fleet (default 15)")
+    parser.add_argument("--quick", action="store_true", help="at most 100000 rows, 5 seconds for each fleet")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
+    arguments = parser.parse_args(argv)
+    if not arguments.database_url:
+        raise CannotRun("SQLite has one writer at a time; name a PostgreSQL server with --database-url")
+    if arguments.quick:
+        arguments.seconds = min(arguments.seconds, 5)
+    from checker.evaluation.provenance import machine_kind, provenance
+
+    results: dict[str, Any] = {
+        **provenance("catloader"),
+        "database": _version(arguments.database_url),
+        "batch_ms": arguments.batch_ms,
+        "fleets": list(_fleets(arguments)),
+        "waiting": _WAITING,
+        "tables": list(_tables(arguments)),
+    }
+    results["missed"] = missed(results)
+    print(f"{machine_kind(results['machine'])}; {results['database']}")
+    for fleet in results["fleets"]:
+        print("  {workers} workers: {photos_per_s:7.1f} photos/s, {times:.2f} times one".format(**fleet))
+    for table in results["tables"]:
+        print(
+            "  {rows:>8} rows done, {dead_rows:>7} dead{note}: claim {claim_ms:.2f} ms (first "
+            "{first_claim_ms:.2f}, 95 % {claim_p95_ms:.2f}), verdicts {finish_ms:.2f} ms".format(**table)
+        )
+    for sentence in results["missed"]:
+        print(f"MISSED: {sentence}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+        print(f"written to {arguments.json}")
+    return 1 if results["missed"] else 0
+
+
+def missed(results: dict[str, Any]) -> list[str]:
+    """Return one sentence for each target that the figures miss."""
+    sentences = [
+        f"{fleet['workers']} workers reach {fleet['times']:.2f} times the rate of one, "
+        f"not {TIMES[fleet['workers']]}"
+        for fleet in results["fleets"]
+        if fleet["times"] < TIMES.get(fleet["workers"], 0)
+    ]
+    first, *others = results["tables"]
+    sentences += [
+        f"a claim takes {table['claim_ms']} ms with {table['rows']} rows done and {table['dead_rows']} dead, "
+        f"{first['claim_ms']} ms with {first['rows']}"
+        for table in others
+        if not table["note"] and table["claim_ms"] > MOST_SLOWER * first["claim_ms"]
+    ]
+    return sentences
+
+
+def _fleets(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    from scripts.scale.fleet import BATCH_PHOTOS, new_table, rate
+
+    alone = 0.0
+    for workers in (1, 2, 4, 8):
+        batches = max(5, 1000 * arguments.seconds // arguments.batch_ms)
+        photos = workers * batches * BATCH_PHOTOS
+        with _database(arguments, "fleet") as url:
+            new_table(url, photos, photos)
+            done = rate(url, workers, photos, arguments.batch_ms / 1000)
+        alone = alone or done.photos_per_s
+        yield {
+            "workers": workers,
+            "photos": photos,
+            "photos_per_s": round(done.photos_per_s, 1),
+            "times": round(done.photos_per_s / alone, 2),
+            "batch_ms": round(done.batch_ms, 1),
+        }
+
+
+def _tables(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    from scripts.scale.claims import costs, costs_among_dead_rows
+    from scripts.scale.fleet import engine_of, new_table
+
+    largest = 100_000 if arguments.quick else 1_000_000
+    for rows in (1_000, 100_000, 1_000_000):
+        if rows > largest:
+            continue
+        with _database(arguments, "claims") as url:
+            new_table(url, rows + _WAITING, _WAITING)
+            with engine_of(url) as engine:
+                yield {"rows": rows, "dead_rows": 0, "note": "", **costs(engine)}
+                if rows == largest:
+                    yield {"rows": rows, "note": "", **costs_among_dead_rows(engine, _DEAD)}
+                    note = ", kept by an old transaction"
+                    yield {"rows": rows, "note": note, **costs_among_dead_rows(engine, _DEAD, kept=True)}
+
+
+@contextmanager
+def _database(arguments: argparse.Namespace, name: str) -> Iterator[str]:
+    from catloader.store.db.testing import temporary_database
+
+    with (
+        tempfile.TemporaryDirectory(prefix="catloader-scale-") as folder,
+        temporary_database(arguments.database_url, Path(folder), name) as url,
+    ):
+        yield url
+
+
+def _version(url: str) -> str:
+    from catloader.store.db.testing import server_version
+
+    return f"PostgreSQL {server_version(url)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Worker processes on one PostgreSQL: the rate from claim to verdict, with a model that takes time only."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing.synchronize import Barrier
+from typing import NamedTuple
+
+import numpy as np
+
+from catloader.store.db.engine import Engine, make_engine, utcnow
+from catloader.store.db.migrate import migrate
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.testing import fill, made_up_outcome
+from catloader.store.db.users import Users
+from checker.errors import CheckerError
+from checker.pipeline import LoadedModel
+from checker.service import CheckerService
+from checker.values import (
+    INPUTS_PER_PHOTO,
+    Activations,
+    Claim,
+    Decision,
+    Evidence,
+    ModelInfo,
+    Pixels,
+    Rendition,
+)
+from models.catalogue import Preprocessing, entry_named
+
+BATCH_PHOTOS = 4
+_LEASE_S = 30.0
+_PX = 8
+"""Side of the made-up inputs; small, because decoding is not what is measured."""
+
+
+class Rate(NamedTuple):
+    """What one fleet did."""
+
+    workers: int
+    photos: int
+    photos_per_s: float
+    batch_ms: float
+    """Time of a micro-batch in a worker: the model's and that of its claims, verdicts and log rows."""
+
+
+def queue_of(engine: Engine) -> SqlCheckQueue:
+    """Return the queue with the site's usual limits."""
+    return SqlCheckQueue(engine, lease_s=_LEASE_S, max_attempts=5, backoff_s=15.0)
+
+
+def new_table(url: str, rows: int, pending: int) -> None:
+    """Make the tables of a new database and fill them with ``rows`` photos of one owner."""
+    engine = make_engine(url)
+    migrate(engine)
+    owner = Users(engine).create("owner@example.org", "no hash", utcnow())
+    fill(url, owner.id, rows, pending)
+    engine.dispose()
+
+
+class _SleepingModel:
+    """A model that takes ``seconds`` for each micro-batch, and no processor time."""
+
+    model_info = ModelInfo("none", 64 * "0", "torch", "fp32", "cpu", {})
+    preprocessing: Preprocessing = entry_named("efficientnet_lite0").preprocessing
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def run(self, batch: Pixels) -> Activations:
+        time.sleep(self._seconds)
+        values = np.zeros((len(batch), 1, 1), np.float32)
+        return Activations(values, values)
+
+    def close(self) -> None:
+        pass
+
+
+class _OneDecision:
+    """Decides alike on every photo."""
+
+    def decide(self, evidence: Evidence) -> Decision:
+        del evidence
+        decision = made_up_outcome(Claim(0, "", "", "", 1)).decision
+        assert decision is not None
+        return decision
+
+
+class _NoBytes:
+    """A store whose photos are all empty."""
+
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
+        del claim, rendition
+        return b""
+
+
+class _WithoutDigests(SqlCheckQueue):
+    """Claims whose bytes are not compared: there are none."""
+
+    def claim(self, limit: int) -> list[Claim]:
+        claims = super().claim(limit)
+        return [
+            Claim(one.photo_id, one.token, one.photo_key, one.thumbnail_key, one.attempt) for one in claims
+        ]
+
+
+def _blank(
+    photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
+) -> Iterator[Pixels | CheckerError]:
+    del preprocessing
+    for _ in photos:
+        yield np.zeros((INPUTS_PER_PHOTO, _PX, _PX, 3), np.uint8)
+
+
+def _work(
+    url: str, seconds: float, start: Barrier, results: multiprocessing.Queue[tuple[int, float, float]]
+) -> None:
+    """Check until nothing is due (the target of a worker process)."""
+    engine = make_engine(url, connections=4)
+    queue = _WithoutDigests(engine, lease_s=_LEASE_S, max_attempts=5, backoff_s=15.0)
+    checker = CheckerService(
+        queue,
+        _NoBytes(),
+        lambda: LoadedModel(_SleepingModel(seconds), _OneDecision()),
+        decode=_blank,
+        workers=1,
+        batch_photos=BATCH_PHOTOS,
+    )
+    queue.next_due_s()  # connected
+    start.wait()
+    begun_s = time.time()
+    finished = checker.drain()
+    results.put((finished, begun_s, time.time()))
+    checker.close()
+    engine.dispose()
+
+
+def rate(url: str, workers: int, photos: int, batch_s: float) -> Rate:
+    """Let so many processes check all waiting photos of the table.
+
+    Raises:
+        RuntimeError: not every photo got one verdict; a rate would mean nothing.
+    """
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(workers)
+    results: multiprocessing.Queue[tuple[int, float, float]] = context.Queue()
+    processes = [context.Process(target=_work, args=(url, batch_s, start, results)) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    done = [results.get(timeout=600) for _ in processes]
+    for process in processes:
+        process.join()
+    if sum(finished for finished, _, _ in done) != photos:
+        raise RuntimeError(f"{sum(one[0] for one in done)} of {photos} photos got a verdict.")
+    took_s = max(end for _, _, end in done) - min(begun for _, begun, _ in done)
+    busy_s = sum(end - begun for _, begun, end in done)
+    return Rate(workers, photos, photos / took_s, 1000 * busy_s * BATCH_PHOTOS / photos)
+
+
+@contextmanager
+def engine_of(url: str) -> Iterator[Engine]:
+    """Yield an engine and close its connections."""
+    engine = make_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()

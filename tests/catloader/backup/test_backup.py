@@ -1,0 +1,291 @@
+"""``catloader backup`` and ``catloader restore``, on SQLite and PostgreSQL, in every direction."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, delete, select
+
+from catloader.backup.folder import BackupFolder, digest_of
+from catloader.backup.save import save
+from catloader.store.db import migrate
+from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.photos import Photos
+from catloader.store.db.schema import deletions, metadata, photos
+from catloader.store.db.snapshot import Snapshot
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+from tests.catloader.backup.conftest import Run, stored
+from tests.support.rows import add_photos
+
+
+def _rows(engine: Engine) -> dict[str, list[Any]]:
+    """Everything in the database but the deletion ledger, whose objects no backup has."""
+    with reading(engine) as connection:
+        return {
+            table.name: sorted(connection.execute(select(table)).all(), key=repr)
+            for table in metadata.sorted_tables
+            if table is not deletions
+        }
+
+
+def _new_buckets() -> dict[str, str]:
+    suffix = secrets.token_hex(4)
+    return {
+        "CATLOADER_PHOTOS_BUCKET": f"new-photos-{suffix}",
+        "CATLOADER_THUMBNAILS_BUCKET": f"new-thumbnails-{suffix}",
+    }
+
+
+def _bytes(store: ObjectStore, buckets: dict[str, str], kind: ObjectKind, key: str) -> bytes:
+    which = "THUMBNAILS" if kind is ObjectKind.THUMBNAIL else "PHOTOS"
+    answer = store._client.get_object(Bucket=buckets[f"CATLOADER_{which}_BUCKET"], Key=key)
+    return bytes(answer["Body"].read())
+
+
+@pytest.mark.parametrize("into", ["the same kind", "SQLite"])
+def test_everything_comes_back_into_either_kind_of_database(
+    engine: Engine, objects: ObjectStore, run: Run, *, empty_url: str, tmp_path: Path, into: str
+) -> None:
+    sites = [stored(engine, objects, explained=n == 0) for n in range(3)]
+    Photos(engine).reserve("upload-under-way", "its-thumbnail")
+    last_id = add_photos(engine, 1)[0]
+    with writing(engine) as connection:
+        connection.execute(delete(photos).where(photos.c.id == last_id))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/secret-key").write_text("the key")
+    (tmp_path / "data/secret-key").chmod(0o600)
+
+    saved = run("backup", tmp_path / "backup")
+    assert saved.output.endswith(
+        f"3 photos of 4 accounts are in {tmp_path / 'backup'}: 7 objects copied, 0 there before.\n"
+    )
+    state = next((tmp_path / "backup").glob("state-*"))
+    checked = subprocess.run(
+        ["sha256sum", "--quiet", "-c", state / "SHA256SUMS"], cwd=tmp_path / "backup", check=False
+    )
+    assert checked.returncode == 0
+
+    url = empty_url if into == "the same kind" else f"sqlite:///{tmp_path / 'other.sqlite3'}"
+    buckets = _new_buckets()
+    new = {"DATABASE_URL": url, "CATLOADER_DATA_DIR": str(tmp_path / "new"), **buckets}
+    restored = run("restore", tmp_path / "backup", **new)
+    assert "Restored 3 photos of 4 accounts (7 objects), as of 20" in restored.output
+
+    target = make_engine(url)
+    assert _rows(target) == _rows(engine)
+    assert add_photos(target, 1)[0] > last_id, "the address of a deleted photo leads to another one"
+    target.dispose()
+    for _, keys in sites:
+        for kind, key in keys.items():
+            assert _bytes(objects, buckets, kind, key) == objects.get(kind, key)
+    assert (tmp_path / "new/secret-key").read_text() == "the key"
+    assert (tmp_path / "new/secret-key").stat().st_mode & 0o077 == 0
+
+    again = run("restore", tmp_path / "backup", **new)
+    assert again.exit_code == 1
+    assert "is not empty (" in again.output
+    assert again.output.count("\n") == 1
+
+
+def test_second_run_copies_new_and_damaged_objects_only_and_forgets_deleted_ones(
+    engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
+) -> None:
+    folder = BackupFolder(tmp_path / "backup")
+    first, _ = stored(engine, objects, explained=True)
+    _, altered = stored(engine, objects)
+    assert "5 objects copied, 0 there before." in run("backup", folder.path).output
+    rotten = folder.path / "objects/photo" / altered[ObjectKind.PHOTO][:2] / altered[ObjectKind.PHOTO]
+    rotten.write_bytes(b"rotten")
+    stored(engine, objects)
+    with writing(engine) as connection:
+        connection.execute(delete(photos).where(photos.c.id == first))
+    output = run("backup", folder.path).output
+    assert "3 objects copied, 1 there before." in output
+    assert "3 objects of deleted photos removed from the backup." in output
+    assert rotten.read_bytes() == objects.get(ObjectKind.PHOTO, altered[ObjectKind.PHOTO])
+    assert len(list(folder.path.glob("state-*"))) == 1
+    assert len(list(folder.path.glob("objects/*/*/*"))) == 4
+
+
+def test_photos_deleted_meanwhile_are_told_and_have_no_row(
+    engine: Engine, objects: ObjectStore, tmp_path: Path
+) -> None:
+    """The second photo is deleted between the database's snapshot and the copy of its objects."""
+    kept, _ = stored(engine, objects)
+    gone, keys = stored(engine, objects)
+
+    class OwnerDeletes(ObjectStore):
+        def __init__(self) -> None:
+            self.__dict__.update(vars(objects))
+
+        def get(self, kind: ObjectKind, key: str) -> bytes:
+            with writing(engine) as connection:
+                connection.execute(delete(photos).where(photos.c.id == gone))
+            objects.delete(ObjectKind.THUMBNAIL, keys[ObjectKind.THUMBNAIL])
+            return objects.get(kind, key)
+
+    folder = BackupFolder(tmp_path / "backup")
+    result = save(folder, engine, OwnerDeletes(), tmp_path)
+    assert (result.deleted_meanwhile, result.lost, result.manifest.photos) == (1, [], 1)
+    snapshot = Snapshot(folder.path / result.manifest.state / "catloader.sqlite3")
+    assert [photo.photo_id for page in snapshot.objects() for photo in page] == [kept]
+    assert len(list(folder.path.glob("objects/*/*/*"))) == 2
+
+
+def test_lost_and_altered_objects_are_an_error_that_names_the_photos(
+    engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
+) -> None:
+    stored(engine, objects)
+    altered, its = stored(engine, objects)
+    explained, explanation = stored(engine, objects, explained=True)
+    objects.put(ObjectKind.PHOTO, its[ObjectKind.PHOTO], b"other bytes")
+    objects.delete(ObjectKind.EXPLANATION, explanation[ObjectKind.EXPLANATION])
+    result = run("backup", tmp_path / "backup")
+    assert result.exit_code == 1
+    assert "2 photos of 3 accounts are in" in result.output
+    assert f"1 photo left out: the object store lacks them (see `catloader gc`): {altered}." in result.output
+    (database,) = tmp_path.glob("backup/state-*/catloader.sqlite3")
+    with reading(make_engine(database)) as connection:
+        query = select(photos.c.explanation_key).where(photos.c.id == explained)
+        assert connection.execute(query).scalar_one() is None
+
+
+def test_damaged_files_of_a_backup_never_come_back(
+    engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
+) -> None:
+    whole, _ = stored(engine, objects)
+    damaged, keys = stored(engine, objects)
+    backup = tmp_path / "backup"
+    run("backup", backup)
+    (backup / "objects/thumbnail" / keys[ObjectKind.THUMBNAIL][:2] / keys[ObjectKind.THUMBNAIL]).write_bytes(
+        b"x"
+    )
+    new = {"DATABASE_URL": empty_url, "CATLOADER_DATA_DIR": str(tmp_path / "new"), **_new_buckets()}
+    result = run("restore", backup, **new)
+    assert result.exit_code == 1
+    assert "Restored 1 photo of 2 accounts (2 objects)" in result.output
+    assert f"their files in the backup are missing or damaged: {damaged}." in result.output
+    target = make_engine(empty_url)
+    with reading(target) as connection:
+        assert list(connection.execute(select(photos.c.id)).scalars()) == [whole]
+    target.dispose()
+
+
+@pytest.mark.parametrize("file", ["catloader.sqlite3", "SHA256SUMS", "data/secret-key"])
+def test_altered_database_secret_or_list_is_refused(
+    engine: Engine, objects: ObjectStore, run: Run, *, empty_url: str, tmp_path: Path, file: str
+) -> None:
+    stored(engine, objects)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/secret-key").write_text("the key")
+    run("backup", tmp_path / "backup")
+    (altered,) = tmp_path.glob(f"backup/state-*/{file}")
+    altered.write_bytes(altered.read_bytes() + b" ")
+    result = run(
+        "restore", tmp_path / "backup", DATABASE_URL=empty_url, CATLOADER_DATA_DIR=str(tmp_path / "new")
+    )
+    assert result.exit_code == 1
+    assert f"Error: {altered} is missing or damaged" in result.output
+
+
+def test_folders_that_are_no_backup_are_refused_in_one_sentence(
+    run: Run, engine: Engine, tmp_path: Path
+) -> None:
+    other, file, missing = tmp_path / "other", tmp_path / "file", tmp_path / "missing"
+    other.mkdir()
+    (other / "letter.txt").write_text("private")
+    file.write_text("x")
+    assert run("backup", other).output == (
+        f"Error: {other} is no backup and not empty: name a new folder, or one that "
+        "`catloader backup` made.\n"
+    )
+    assert run("backup", file).output.startswith(f"Error: {file}")
+    for no_backup in (other, file, missing):
+        assert (
+            run("restore", no_backup).output == f"Error: {no_backup} is no backup: it has no backup.json.\n"
+        )
+    assert not missing.exists()
+    newer = tmp_path / "newer"
+    run("backup", newer)
+    mark = newer / "backup.json"
+    content = json.loads(mark.read_text())
+    mark.write_text(json.dumps({**content, "revision": "9999"}))
+    assert "made by a newer version of CatLoader (tables 9999)" in run("restore", newer).output
+    mark.write_text(json.dumps({**content, "format": 2, "more": 1}))
+    assert (
+        run("backup", newer).output
+        == f"Error: {newer} was made by a newer version of CatLoader: use that one.\n"
+    )
+    mark.write_text("{")
+    assert run("restore", newer).output == f"Error: {mark} is damaged.\n"
+
+
+def test_most_of_a_backup_is_not_removed_by_accident(
+    engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
+) -> None:
+    """As by a command that is run with another site's settings."""
+    stored(engine, objects)
+    backup = tmp_path / "backup"
+    run("backup", backup)
+    shard = backup / "objects/photo/ab"
+    shard.mkdir(exist_ok=True)
+    for n in range(101):
+        (shard / f"ab{n:030}.jpg").write_bytes(b"of another site")
+    output = run("backup", backup).output
+    assert "101 objects in" in output
+    assert "they were left there. If that is right, add --prune." in output.replace("\n", " ")
+    assert len(list(shard.iterdir())) >= 101
+    assert "101 objects of deleted photos removed" in run("backup", backup, "--prune").output
+
+
+def test_full_disk_leaves_the_last_backup_whole(
+    engine: Engine, objects: ObjectStore, run: Run, *, small_disk: Path, empty_url: str, tmp_path: Path
+) -> None:
+    backup = small_disk / "backup"
+    stored(engine, objects)
+    assert run("backup", backup).exit_code == 0
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 40_000))
+    before = (backup / "backup.json").read_bytes()
+    for _ in range(30):
+        stored(engine, objects)
+    full = run("backup", backup)
+    assert full.exit_code == 1
+    assert full.output.count("\n") == 1, full.output
+    assert "full" in full.output
+    assert (backup / "backup.json").read_bytes() == before
+    new = {"DATABASE_URL": empty_url, "CATLOADER_DATA_DIR": str(tmp_path / "new"), **_new_buckets()}
+    assert "Restored 1 photo of 1 account" in run("restore", backup, **new).output
+    ballast.unlink()
+    assert "31 photos of 31 accounts" in run("backup", backup).output
+
+
+def test_backup_of_an_older_version_is_brought_up_to_date(
+    engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
+) -> None:
+    stored(engine, objects)
+    folder = BackupFolder(tmp_path / "backup")
+    run("backup", folder.path)
+    (database,) = tmp_path.glob("backup/state-*/catloader.sqlite3")
+    sums, digest = database.with_name("SHA256SUMS"), digest_of(database)
+    old, config = make_engine(database), Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    with writing(old) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0008")
+    old.dispose()
+    sums.write_text(sums.read_text().replace(str(digest), str(digest_of(database))))
+    manifest = replace(folder.manifest(), revision="0008", sums_sha256=str(digest_of(sums)))
+    folder.commit(manifest)
+    new = {"DATABASE_URL": empty_url, "CATLOADER_DATA_DIR": str(tmp_path / "new"), **_new_buckets()}
+    assert "Restored 1 photo of 1 account" in run("restore", folder.path, **new).output

@@ -1,0 +1,82 @@
+"""Notifications of PostgreSQL, between two engines as two machines have them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from catloader.store.db.engine import make_engine, reading
+from catloader.store.db.notifications import Listener, can_notify, notify
+
+_LISTENERS = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE query LIKE 'LISTEN %' AND datname = current_database()"
+)
+
+
+class Woken:
+    """A checker that counts how often it is woken."""
+
+    def __init__(self) -> None:
+        self._times = threading.Semaphore(0)
+
+    def __call__(self) -> None:
+        self._times.release()
+
+    def again(self, timeout_s: float = 10) -> bool:
+        return self._times.acquire(timeout=timeout_s)
+
+
+@pytest.fixture
+def server(postgres_url: str) -> Iterator[Engine]:
+    engine = make_engine(postgres_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def other(postgres_url: str) -> Iterator[Engine]:
+    engine = make_engine(postgres_url)
+    yield engine
+    engine.dispose()
+
+
+def test_a_notification_wakes_the_listeners_of_another_engine(server: Engine, other: Engine) -> None:
+    woken = Woken()
+    listener = Listener(other, woken, retry_s=0.1)
+    listener.start()
+    assert woken.again(), "once when it has connected"
+    assert not woken.again(0.2)
+    assert notify(server) == ""
+    assert woken.again()
+    listener.close()
+    assert other.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_a_broken_connection_is_made_again(server: Engine, other: Engine) -> None:
+    woken = Woken()
+    listener = Listener(other, woken, retry_s=0.1)
+    listener.start()
+    assert woken.again()
+    with reading(server) as connection:
+        assert connection.execute(_LISTENERS).scalars().all() == [True]
+    assert woken.again(), "what was said meanwhile is looked for"
+    assert notify(server) == ""
+    assert woken.again()
+    listener.close()
+
+
+def test_a_database_that_is_away_is_one_sentence() -> None:
+    engine = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert can_notify(engine)
+    sentence = notify(engine)
+    assert sentence.startswith("No checker was woken: The database postgresql+psycopg://nobody@127.0.0.1:1")
+    assert "\n" not in sentence
+
+
+def test_sqlite_has_no_notifications(tmp_path: Path) -> None:
+    assert not can_notify(make_engine(tmp_path / "catloader.sqlite3"))

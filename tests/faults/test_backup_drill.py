@@ -1,0 +1,146 @@
+"""Back up a site under load, with a backup that is killed; destroy the site; restore it somewhere else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from sqlalchemy import Engine, select
+
+from catloader.demo.client import free_port
+from catloader.store.db.engine import make_engine, reading
+from catloader.store.db.schema import check_log, photos
+from tests.support.environ import environ_without_settings
+from tests.support.serving import Serving, form_token, registered, serving
+from tests.support.site import jpeg
+
+_BEFORE = 60
+"""Photos in the first, killed backup."""
+
+
+def _upload(site: str, session: requests.Session, number: int) -> int:
+    form = {"csrf_token": form_token(session, site + "/upload")}
+    colour = (number % 256, number // 256, 99)
+    files = {"photos": ("photo.jpg", jpeg(colour, (320, 240)))}
+    answer = session.post(site + "/upload", data=form, files=files, timeout=60)
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["files"][0]["id"])
+
+
+@contextmanager
+def _uploads_going_on(site: Serving, session: requests.Session) -> Iterator[list[int]]:
+    """Upload while the block runs; yields the growing list of acknowledged photos."""
+    ids: list[int] = []
+    stop = threading.Event()
+
+    def upload() -> None:
+        while not stop.is_set():
+            ids.append(_upload(site.url, session, 1000 + len(ids)))
+
+    thread = threading.Thread(target=upload)
+    thread.start()
+    yield ids
+    stop.set()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def _command(*words: object, **settings: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "catloader", *map(str, words)],
+        env=environ_without_settings(CATLOADER_MIN_FREE_BYTES=0, CATLOADER_PORT=free_port(), **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _output(process: subprocess.Popen[str]) -> str:
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def _photo(site: str, session: requests.Session, id: int) -> tuple[bytes, bytes]:
+    answers = [
+        session.get(f"{site}/photos/{id}{end}", timeout=30) for end in ("/photo.jpg", "/thumbnail.jpg")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    return answers[0].content, answers[1].content
+
+
+def test_site_comes_back_from_a_backup_made_under_load(
+    engine: Engine, empty_url: str, tmp_path: Path
+) -> None:
+    """SQLite comes back as SQLite; PostgreSQL is moved into SQLite."""
+    old, new, backup = tmp_path / "old", tmp_path / "new", tmp_path / "backup"
+    old.mkdir()
+    database = {"DATABASE_URL": empty_url} if engine.dialect.name == "postgresql" else {}
+    with serving(old, CATCHECK_DISPATCH="thread", **database) as site:
+        session = registered(site.url)
+        early = [_upload(site.url, session, number) for number in range(_BEFORE)]
+        with _uploads_going_on(site, session) as during:
+            killed = _command("backup", backup, CATLOADER_DATA_DIR=old, **database)
+            _wait_for_objects(backup, 20, killed)
+            killed.send_signal(signal.SIGKILL)
+            killed.communicate(timeout=30)
+            refused = _command("restore", backup, CATLOADER_DATA_DIR=new)
+            assert "never finished: run `catloader backup` again" in refused.communicate(timeout=60)[0]
+            while len(during) < 10:
+                time.sleep(0.05)
+            output = _output(_command("backup", backup, CATLOADER_DATA_DIR=old, **database))
+            while not during:
+                time.sleep(0.05)
+        told = re.search(
+            r"(\d+) photos of 1 account are in .*: \d+ objects copied, (\d+) there before", output
+        )
+        assert told, output
+        assert int(told[1]) >= _BEFORE + 10
+        assert int(told[2]) >= 20, "what the killed run brought was copied again"
+        sent = {id: _photo(site.url, session, id) for id in (*early, *during)}
+        site.process.kill()
+    shutil.rmtree(old)
+
+    assert "objects), as of 20" in _output(_command("restore", backup, CATLOADER_DATA_DIR=new))
+    (state,) = backup.glob("state-*")
+    assert not list(state.glob("*-wal"))
+    saved, restored = (
+        _verdicts(path / "catloader.sqlite3", copy=tmp_path / name)
+        for path, name in ((state, "a"), (new, "b"))
+    )
+    assert restored == saved
+    assert len(saved) == int(told[1])
+    assert set(early) <= set(saved)
+    assert any(photo[-1] for photo in saved.values()), "no verdict was in the backup"
+    with serving(new) as again:
+        for id in saved:  # the session is one of the old site's: the cookie still counts
+            assert _photo(again.url, session, id) == sent[id]
+        assert _upload(again.url, session, 1) > max(saved)
+
+
+def _wait_for_objects(backup: Path, number: int, process: subprocess.Popen[str]) -> None:
+    while len(list(backup.glob("objects/*/*/*.jpg"))) < number:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.002)
+
+
+def _verdicts(database: Path, copy: Path) -> dict[int, tuple[object, ...]]:
+    """Return each photo with its verdict and its log; read from a copy, which may get a log beside it."""
+    shutil.copyfile(database, copy)
+    engine = make_engine(copy)
+    with reading(engine) as connection:
+        logs: dict[int, list[object]] = {}
+        for row in connection.execute(select(check_log).order_by(check_log.c.id)):
+            logs.setdefault(row.image_id, []).append(tuple(row))
+        rows = connection.execute(select(photos)).all()
+    engine.dispose()
+    return {row.id: (*row, logs.get(row.id)) for row in rows}
