@@ -18,6 +18,7 @@ from catloader.cli import (
     promotion,
     records,
     site,
+    transfer,
 )
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
@@ -51,6 +52,8 @@ for command in (
     gc.gc,
     backup.backup,
     backup.restore,
+    transfer.import_,
+    transfer.export,
     accounts.user,
     checks.check,
     checks.worker,

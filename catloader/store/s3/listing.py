@@ -17,13 +17,13 @@ class Listed(NamedTuple):
 
 
 def pages(
-    client: Any, request: Callable[[str], AbstractContextManager[None]], bucket: str
+    client: Any, request: Callable[[str], AbstractContextManager[None]], bucket: str, prefix: str = ""
 ) -> Iterator[list[Listed]]:
-    """Yield the objects of a bucket, up to 1 000 at a time, by rising key; raises what ``request`` does."""
+    """Yield objects of a bucket, up to 1 000 at a time, by rising key; raises what ``request`` does."""
     after = ""
     while True:
         with request(f"bucket {bucket}"):
-            answer = client.list_objects_v2(Bucket=bucket, StartAfter=after)
+            answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
         page = [Listed(entry["Key"], entry["LastModified"]) for entry in answer.get("Contents", [])]
         yield page
         if not answer.get("IsTruncated") or not page:

@@ -210,9 +210,9 @@ class ObjectStore:
     def bucket_of(self, kind: ObjectKind) -> str:
         return self._buckets[kind]
 
-    def pages(self, bucket: str) -> Iterator[list[Listed]]:
+    def pages(self, bucket: str, prefix: str = "") -> Iterator[list[Listed]]:
         """Yield all objects of a bucket, up to 1 000 at a time."""
-        return pages(self._reader, partial(self._request, "list"), bucket)
+        return pages(self._reader, partial(self._request, "list"), bucket, prefix)
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
         """Delete up to 1 000 objects; return key -> reason for those that are not gone. See ``deleting``."""

@@ -24,7 +24,8 @@ from catloader.store.db.schema import deletions, metadata, photos
 from catloader.store.db.snapshot import Snapshot
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
-from tests.catloader.backup.conftest import Run, stored
+from tests.catloader.backup.conftest import stored
+from tests.support.commands import Run
 from tests.support.rows import add_photos
 
 

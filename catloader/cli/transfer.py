@@ -1,0 +1,132 @@
+"""``catloader import`` and ``catloader export``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from catloader.cli.context import count, pass_settings
+from catloader.cli.records import services_of
+from catloader.errors import NotFound
+from catloader.settings import Settings
+from catloader.store.db.users import User, Users
+from catloader.transfer.sources import Source
+
+_SHOWN = 20
+_S3 = "s3://"
+
+
+@click.command(name="import")
+@click.argument("source", metavar="FOLDER|s3://BUCKET/PREFIX")
+@click.option("--owner", required=True, metavar="EMAIL", help="The account that gets the photos.")
+@click.option("--dry-run", is_flag=True, help="Prepare every photo, store nothing.")
+@click.option("--resume", is_flag=True, help="Go on where a run with the same words was stopped.")
+@pass_settings
+def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: bool) -> None:
+    """Import photos for an account.
+
+    Takes every photo in and below FOLDER, or every object of the site's S3 server whose key begins with
+    PREFIX. Photos are prepared as uploads are, and wait to be checked; those that the account has already are
+    left out. May run beside a site. Exit code 1: files were refused.
+    """
+    from tqdm import tqdm
+
+    from catloader.store.db.exports import Exports
+    from catloader.transfer.importing import Importer, Result
+    from catloader.transfer.journal import Journal
+
+    refused: list[str] = []
+    counted: Counter[Result] = Counter()
+    with services_of(settings) as services, contextlib.ExitStack() as stack:
+        account = _account(services.users, owner)
+        importer = Importer(
+            settings,
+            account.id,
+            prepare=services.decoders.prepare,
+            photos=services.photos,
+            objects=services.objects,
+            dispatcher=services.dispatcher,
+            known=Exports(services.engine).digests(account.id),
+            dry_run=dry_run,
+        )
+        journal = None
+        if not dry_run:
+            journal = Journal(settings.data_dir / "imports", source, account.id, resume=resume)
+            stack.callback(journal.close)
+        bar = stack.enter_context(tqdm(desc="Importing", unit=" files", dynamic_ncols=True, disable=None))
+        from_where = _source(services.settings, source)
+        for one in importer.run(from_where, journal, at_once=settings.decode_slots):
+            counted[one.result] += 1
+            bar.update()
+            if one.result is Result.REFUSED:
+                refused.append(f"{one.name}: {one.reason}")
+        if journal is not None:
+            journal.remove()
+    for result in Result:
+        if counted[result]:
+            click.echo(f"{counted[result]:>8}  {result}")
+    for line in refused[:_SHOWN]:
+        click.echo("  " + line.encode("utf-8", "backslashreplace").decode())
+    if len(refused) > _SHOWN:
+        click.echo(f"  ... and {len(refused) - _SHOWN} more")
+    if not counted:
+        click.echo("There are no files.")
+    if refused:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--owner", metavar="EMAIL", help="Only this account's photos.")
+@pass_settings
+def export(settings: Settings, folder: Path, owner: str | None) -> None:
+    """Export photos and their verdicts into a folder.
+
+    Writes photos/ID.jpg, photos.csv and photos.jsonl. May run beside a site. Photos that DIR has are not
+    copied again. Exit code 1: photos are missing in the object store.
+    """
+    from tqdm import tqdm
+
+    from catloader.store.db.exports import Exports
+    from catloader.transfer.exporting import export as write
+
+    with services_of(settings) as services:
+        owner_id = _account(services.users, owner).id if owner else None
+        with tqdm(desc="Exporting", unit=" photos", dynamic_ncols=True, disable=None) as bar:
+            result = write(folder, Exports(services.engine), services.objects, owner_id, bar.update)
+    click.echo(f"{count(result.photos, 'photo')} in {folder}, {result.there_before} of them there before.")
+    if result.missing:
+        shown = _shortened([str(id) for id in result.missing])
+        raise click.ClickException(
+            f"{count(len(result.missing), 'photo')} without a file, because the object store lacks them "
+            f"(see `catloader gc`): {shown}."
+        )
+
+
+def _account(users: Users, email: str) -> User:
+    account = users.by_email(email)
+    if account is None:
+        raise NotFound(f"There is no account {email}.")
+    return account
+
+
+def _source(settings: Settings, name: str) -> Source:
+    from catloader.transfer.sources import BucketSource, FolderSource, SourceError
+    from catloader.wiring import build_object_store
+
+    if not name.startswith(_S3):
+        return FolderSource(Path(name))
+    bucket, _, prefix = name.removeprefix(_S3).partition("/")
+    try:
+        with_bucket = settings.with_changes(s3_photos_bucket=bucket)
+    except ValueError as error:
+        raise SourceError(f"{bucket!r} is no name of a bucket.") from error
+    return BucketSource(build_object_store(with_bucket), prefix, settings.max_file_bytes)
+
+
+def _shortened(words: Sequence[str]) -> str:
+    return ", ".join(words[:_SHOWN]) + (", ..." if len(words) > _SHOWN else "")

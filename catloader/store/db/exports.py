@@ -1,0 +1,93 @@
+"""What imports and exports read of many photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from catloader.store.db.engine import reading
+from catloader.store.db.paging import pages
+from catloader.store.db.schema import check_log, photos, users
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedPhoto:
+    """A photo, its owner and its verdict."""
+
+    id: int
+    owner: str
+    created_at: datetime
+    caption: str
+    status: str
+    score: float | None
+    checked_at: datetime | None
+    human_verdict: str | None
+    human_verdict_at: datetime | None
+    wild_feline: bool
+    calibrated: bool
+    model: str | None
+    """Of the latest verdict, as the two below it."""
+    weights_sha256: str | None
+    profile_id: str | None
+    width_px: int
+    height_px: int
+    size_bytes: int
+    sha256: str
+    photo_key: str
+
+
+_PHOTO_COLUMNS = (
+    photos.c.id,
+    users.c.email.label("owner"),
+    photos.c.created_at,
+    photos.c.caption,
+    photos.c.status,
+    photos.c.score,
+    photos.c.checked_at,
+    photos.c.human_verdict,
+    photos.c.human_verdict_at,
+    photos.c.wild_feline,
+    photos.c.calibrated,
+    photos.c.width_px,
+    photos.c.height_px,
+    photos.c.size_bytes,
+    photos.c.sha256,
+    photos.c.photo_key,
+)
+_LOG_COLUMNS = (check_log.c.model, check_log.c.weights_sha256, check_log.c.profile_id)
+
+
+class Exports:
+    """Whole accounts, page by page."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def photos(self, owner_id: int | None) -> Iterator[list[ExportedPhoto]]:
+        """Yield pages of photos by rising id; None: of every owner."""
+        query = select(*_PHOTO_COLUMNS).join(users, users.c.id == photos.c.owner_id)
+        if owner_id is not None:
+            query = query.where(photos.c.owner_id == owner_id)
+        for rows in pages(self._engine, query, photos.c.id):
+            logs = self._latest_verdicts([row.id for row in rows])
+            yield [ExportedPhoto(**row._mapping, **logs.get(row.id, _NO_LOG)) for row in rows]
+
+    def digests(self, owner_id: int) -> set[bytes]:
+        """Return the SHA-256 of each photo of the owner."""
+        query = select(photos.c.sha256).where(photos.c.owner_id == owner_id)
+        with reading(self._engine) as connection:
+            return {bytes.fromhex(digest) for digest in connection.execute(query).scalars()}
+
+    def _latest_verdicts(self, ids: list[int]) -> dict[int, dict[str, Any]]:
+        query = select(check_log.c.photo_id.label("photo"), *_LOG_COLUMNS)
+        query = query.where(check_log.c.photo_id.in_(ids), check_log.c.verdict.is_not(None))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(check_log.c.id)).all()
+        return {row.photo: {name: getattr(row, name) for name in _NO_LOG} for row in rows}
+
+
+_NO_LOG: dict[str, Any] = {column.name: None for column in _LOG_COLUMNS}

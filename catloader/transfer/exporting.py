@@ -1,0 +1,122 @@
+"""Export photos with their verdicts: JPEGs, a table for people, and a line of JSON each for programs."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from catloader.errors import CatLoaderError, NotFound
+from catloader.store.db.exports import ExportedPhoto, Exports
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+
+_COLUMNS = ["file", *(one.name for one in fields(ExportedPhoto) if one.name != "photo_key")]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class ExportRefused(CatLoaderError):
+    """The folder can't be written to."""
+
+
+@dataclass(slots=True)
+class Exported:
+    """The result."""
+
+    photos: int = 0
+    there_before: int = 0
+    """Files that were there, with the right digest."""
+    missing: list[int] = field(default_factory=list)
+    """Photos whose object is missing or altered; they are in the tables, without a file."""
+
+
+def export(
+    folder: Path,
+    exports: Exports,
+    store: ObjectStore,
+    owner_id: int | None,
+    progress: Callable[[int], object] = lambda _photos: None,
+) -> Exported:
+    """Write ``photos/ID.jpg``, ``photos.csv`` and ``photos.jsonl``; a run that was stopped goes on.
+
+    The tables get their names when they are whole. Captions that a spreadsheet would take for a formula have
+    an apostrophe in front of them in the CSV.
+
+    Args:
+        progress: called with the number of photos that were just finished.
+
+    Raises:
+        ExportRefused: the disk is full, or the folder can't be written to.
+        StoreUnavailable: database or object store do not answer.
+    """
+    try:
+        return _export(folder, exports, store, owner_id, progress)
+    except OSError as error:
+        raise ExportRefused(
+            f"{error.filename or folder} can't be written: {error.strerror}. Run the command again to go on."
+        ) from error
+
+
+def _export(
+    folder: Path,
+    exports: Exports,
+    store: ObjectStore,
+    owner_id: int | None,
+    progress: Callable[[int], object],
+) -> Exported:
+    result = Exported()
+    (folder / "photos").mkdir(parents=True, exist_ok=True)
+    drafts = [folder / f".{name}.part" for name in ("photos.csv", "photos.jsonl")]
+    with (
+        drafts[0].open("w", encoding="utf-8", newline="") as table_file,
+        drafts[1].open("w", encoding="utf-8") as lines,
+    ):
+        table = csv.DictWriter(table_file, _COLUMNS)
+        table.writeheader()
+        for page in exports.photos(owner_id):
+            for photo in page:
+                row = _row(photo, _write_photo(folder, photo, store, result))
+                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+                table.writerow({**row, "caption": _without_formula(photo.caption)})
+            result.photos += len(page)
+            progress(len(page))
+    for draft in drafts:
+        draft.replace(folder / draft.name[1:].removesuffix(".part"))
+    return result
+
+
+def _write_photo(folder: Path, photo: ExportedPhoto, store: ObjectStore, result: Exported) -> str:
+    """Write the JPEG; return its path in the folder, or nothing if it can't be had."""
+    name = f"photos/{photo.id}.jpg"
+    path = folder / name
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == photo.sha256:
+        result.there_before += 1
+        return name
+    try:
+        data = store.get(ObjectKind.PHOTO, photo.photo_key)
+    except NotFound:
+        data = b""
+    if hashlib.sha256(data).hexdigest() != photo.sha256:
+        result.missing.append(photo.id)
+        return ""
+    draft = path.with_suffix(".part")
+    draft.write_bytes(data)
+    draft.replace(path)
+    return name
+
+
+def _row(photo: ExportedPhoto, file: str) -> dict[str, Any]:
+    values = {
+        name: getattr(value, "isoformat", lambda value=value: value)()
+        for name, value in asdict(photo).items()
+    }
+    del values["photo_key"]
+    return {"file": file, **values}
+
+
+def _without_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,59 @@
+"""The journal of an import: the files that are done, so that a stopped one can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from catloader.transfer.sources import SourceFile
+
+
+class Journal:
+    """A line for each file that is done. A line that a killed import wrote half is not counted.
+
+    Memory: 16 bytes and their place in a set, about 100, for each file.
+    """
+
+    def __init__(self, folder: Path, source: str, owner_id: int, *, resume: bool) -> None:
+        """Begins anew without ``resume``.
+
+        Args:
+            folder: for all journals; made when it is missing.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = hashlib.sha256(f"{owner_id} {source}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self._path = folder / f"{name}.jsonl"
+        self._done = set(_lines(self._path)) if resume else set()
+        self._file = self._path.open("a" if resume else "w", encoding="ascii")
+        if resume:
+            self._file.write("\n")  # ends a line that was cut
+
+    def has(self, file: SourceFile) -> bool:
+        return _mark(file) in self._done
+
+    def add(self, file: SourceFile) -> None:
+        self._file.write(json.dumps(_mark(file)) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def remove(self) -> None:
+        """Remove it: the import is finished."""
+        self._path.unlink(missing_ok=True)
+
+
+def _mark(file: SourceFile) -> str:
+    text = f"{file.name}\n{file.version}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _lines(path: Path) -> list[str]:
+    marks = []
+    for line in path.read_text("ascii").splitlines() if path.exists() else ():
+        try:
+            marks.append(str(json.loads(line)))
+        except ValueError:
+            continue
+    return marks

@@ -1,0 +1,103 @@
+"""The files of an import: those in and below a folder, or below a prefix of an S3 bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from catloader.errors import CatLoaderError, NotFound
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+from checker.errors import UnreadableImage
+from checker.folder.walk import EXTENSIONS, read, walk
+
+
+class SourceError(CatLoaderError):
+    """A file, a folder or a bucket can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that may be a photo."""
+
+    name: str
+    version: str
+    """Changes when the file does: size and time, or time alone."""
+    read: Callable[[], bytes]
+    """Returns the bytes, at most some more than an upload may have; raises ``SourceError``."""
+
+
+class Source(Protocol):
+    """Where the files are."""
+
+    def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
+        """Yield the files by name; ``on_skip`` gets the names of those that no photo has.
+
+        Raises:
+            SourceError: there is no such folder.
+            StoreUnavailable: there is no such bucket, or the object store does not answer.
+        """
+        ...
+
+
+class FolderSource:
+    """A folder with all folders below it, without hidden ones."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
+        if not self._folder.is_dir():
+            raise SourceError(f"There is no folder {self._folder}.")
+        for found in walk([str(self._folder)], on_skip):
+            if found.error is not None:
+                raise SourceError(f"{found.path} can't be read: {found.error}")
+            try:
+                facts = Path(found.path).stat()
+            except OSError as error:
+                raise SourceError(f"{found.path} can't be read: {error.strerror}.") from error
+            version = f"{facts.st_size}-{facts.st_mtime_ns}"
+            yield SourceFile(found.path, version, partial(_read, found.path))
+
+
+def _read(path: str) -> bytes:
+    try:
+        return read(path)
+    except UnreadableImage as error:
+        raise SourceError(str(error)) from error
+
+
+class BucketSource:
+    """Objects of a bucket whose keys begin with a prefix.
+
+    Args:
+        store: whose photos are in that bucket.
+    """
+
+    def __init__(self, store: ObjectStore, prefix: str, max_bytes: int) -> None:
+        self._store, self._prefix, self._max_bytes = store, prefix, max_bytes
+
+    def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
+        for page in self._store.pages(self._store.photos_bucket, self._prefix):
+            for key, modified_at in page:
+                if PurePosixPath(key).suffix.lower() in EXTENSIONS:
+                    yield SourceFile(key, modified_at.isoformat(), partial(self._read, key))
+                else:
+                    on_skip(key)
+
+    def _read(self, key: str) -> bytes:
+        try:
+            chunks, _ = self._store.open(ObjectKind.PHOTO, key)
+        except NotFound as error:
+            raise SourceError("The object is gone.") from error
+        data = bytearray()
+        with closing(chunks):
+            for chunk in chunks:
+                data += chunk
+                if len(data) > self._max_bytes:
+                    break
+        return bytes(data[: self._max_bytes + 1])

@@ -1,0 +1,177 @@
+"""``catloader import`` and ``catloader export``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from sqlalchemy import Engine, select, update
+
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.exports import Exports
+from catloader.store.db.schema import photos
+from catloader.store.db.users import User, Users
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+from catloader.transfer.journal import Journal
+from catloader.transfer.sources import FolderSource
+from tests.support.commands import Run
+from tests.support.site import jpeg
+
+_EMAIL = "anna@example.org"
+
+
+@pytest.fixture
+def anna(engine: Engine) -> User:
+    return Users(engine).create(_EMAIL, "hash", utcnow())
+
+
+def _with_metadata(colour: tuple[int, int, int]) -> bytes:
+    """The photo of that colour, in another file: with a comment."""
+    file = io.BytesIO()
+    Image.open(io.BytesIO(jpeg(colour))).save(file, "JPEG", quality="keep", comment=b"from my phone")
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two photos, a copy of each, a broken one, a note, and hidden files."""
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    (folder / "red.jpg").write_bytes(jpeg((200, 0, 0)))
+    (folder / "below/blue.JPG").write_bytes(jpeg((0, 0, 200)))
+    (folder / "below/red again.jpeg").write_bytes(jpeg((200, 0, 0)))
+    (folder / "blue of my phone.jpg").write_bytes(_with_metadata((0, 0, 200)))
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    (folder / "notes.txt").write_text("x")
+    (folder / ".hidden.jpg").write_bytes(jpeg())
+    return folder
+
+
+def _stored(engine: Engine, owner: User) -> int:
+    return len(Exports(engine).digests(owner.id))
+
+
+def test_import_takes_each_photo_once_and_tells_why_it_left_out_the_others(
+    engine: Engine, objects: ObjectStore, run: Run, anna: User, folder: Path
+) -> None:
+    dry = run("import", folder, "--owner", _EMAIL, "--dry-run")
+    assert dry.exit_code == 1
+    assert "2  would be imported\n" in dry.output
+    assert "2  the owner has it already\n" in dry.output
+    assert _stored(engine, anna) == 0
+    result = run("import", folder, "--owner", "Anna@Example.org")
+    for line in ("2  imported", "2  the owner has it already", "2  no photo by its name", "1  refused"):
+        assert f"{line}\n" in result.output, result.output
+    assert f"  {folder}/broken.png: " in result.output
+    assert result.exit_code == 1
+    with reading(engine) as connection:
+        rows = connection.execute(select(photos.c.owner_id, photos.c.status, photos.c.photo_key)).all()
+    assert [(row.owner_id, row.status) for row in rows] == [(anna.id, "pending")] * 2
+    assert all(objects.exists(ObjectKind.PHOTO, row.photo_key) for row in rows)
+    (folder / "broken.png").unlink()
+    again = run("import", folder, "--owner", _EMAIL)
+    assert again.exit_code == 0
+    assert "4  the owner has it already\n" in again.output
+    assert _stored(engine, anna) == 2
+
+
+def test_import_that_was_stopped_goes_on_without_reading_what_is_done(
+    engine: Engine, run: Run, anna: User, folder: Path, tmp_path: Path
+) -> None:
+    """The journal is that of a run that was killed after two files, in the middle of a line."""
+    done = Journal(tmp_path / "data/imports", str(folder), anna.id, resume=False)
+    files = list(FolderSource(folder).files(lambda _: None))
+    for file in files[:2]:
+        done.add(file)
+    done.close()
+    (path,) = (tmp_path / "data/imports").iterdir()
+    with path.open("a") as journal:
+        journal.write('"12')
+    Path(files[1].name).write_bytes(jpeg((1, 2, 3)))  # changed since
+    result = run("import", folder, "--owner", _EMAIL, "--resume")
+    assert "1  done by the run before\n" in result.output, result.output
+    assert _stored(engine, anna) == 3
+    assert list((tmp_path / "data/imports").iterdir()) == []
+
+
+def test_import_from_the_object_store(engine: Engine, objects: ObjectStore, run: Run, anna: User) -> None:
+    for key in ("2019/a.jpg", "2019/b/c.png", "2019/notes.txt", "2020/d.jpg"):
+        objects.put(ObjectKind.PHOTO, key, jpeg((len(key), 0, 0)))
+    objects.put(ObjectKind.PHOTO, "2019/large.jpg", jpeg() + bytes(400_000))
+    source = f"s3://{objects.photos_bucket}/2019/"
+    result = run("import", source, "--owner", _EMAIL, CATLOADER_MAX_FILE_BYTES="100000")
+    for line in ("2  imported", "1  no photo by its name", "1  refused"):
+        assert f"{line}\n" in result.output, result.output
+    assert "2019/large.jpg: " in result.output
+    assert _stored(engine, anna) == 2
+
+
+def test_import_refuses_in_one_sentence(run: Run, anna: User, objects: ObjectStore, tmp_path: Path) -> None:
+    at, empty = objects.address, tmp_path / "empty"
+    empty.mkdir()
+    for source, owner, sentence in (
+        (tmp_path, "nobody@example.org", "There is no account nobody@example.org."),
+        (tmp_path / "missing", _EMAIL, f"There is no folder {tmp_path}/missing."),
+        (
+            "s3://no-such-bucket/x",
+            _EMAIL,
+            f"The object store at {at} refused bucket no-such-bucket (NoSuchBucket).",
+        ),
+        ("s3://b/x", _EMAIL, "'b' is no name of a bucket."),
+    ):
+        result = run("import", source, "--owner", owner)
+        assert (result.exit_code, result.output) == (1, f"Error: {sentence}\n")
+    assert "There are no files." in run("import", empty, "--owner", _EMAIL).output
+
+
+def test_export_has_photos_and_verdicts_in_both_tables(
+    engine: Engine, objects: ObjectStore, run: Run, *, anna: User, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "broken.png").unlink()
+    Users(engine).create("ben@example.org", "hash", utcnow())
+    run("import", folder, "--owner", _EMAIL)
+    run("import", folder, "--owner", "ben@example.org")
+    with writing(engine) as connection:
+        values = {"status": "cat", "score": 0.75, "human_verdict": "cat", "caption": "=1+1, Zoë"}
+        connection.execute(update(photos).where(photos.c.owner_id == anna.id).values(values))
+    target = tmp_path / "export"
+    output = run("export", target, "--owner", _EMAIL).output
+    assert output == f"2 photos in {target}, 0 of them there before.\n"
+    lines = [json.loads(line) for line in (target / "photos.jsonl").read_text("utf-8").splitlines()]
+    assert [(line["owner"], line["status"], line["score"], line["caption"]) for line in lines] == [
+        (_EMAIL, "cat", 0.75, "=1+1, Zoë")
+    ] * 2
+    with (target / "photos.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["caption"] for row in rows] == ["'=1+1, Zoë"] * 2
+    assert rows[0].keys() == lines[0].keys()
+    for line in lines:
+        with Image.open(target / line["file"]) as photo:
+            assert photo.size == (line["width_px"], line["height_px"])
+    (target / lines[0]["file"]).write_bytes(b"cut")
+    assert "4 photos in" in (whole := run("export", target)).output
+    assert ", 1 of them there before." in whole.output
+    assert not list(target.rglob("*.part"))
+
+
+def test_export_names_photos_without_objects_and_a_full_disk(
+    engine: Engine, objects: ObjectStore, run: Run, *, anna: User, folder: Path, small_disk: Path
+) -> None:
+    run("import", folder, "--owner", _EMAIL)
+    with reading(engine) as connection:
+        id, key = connection.execute(select(photos.c.id, photos.c.photo_key)).first() or (0, "")
+    objects.put(ObjectKind.PHOTO, key, b"other bytes")
+    result = run("export", small_disk / "a")
+    assert result.exit_code == 1
+    assert "1 photo without a file, because the object store lacks them" in result.output
+    assert f"(see `catloader gc`): {id}." in result.output
+    (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    full = run("export", small_disk / "b")
+    assert (full.exit_code, full.output.count("\n")) == (1, 1)
+    assert "No space left on device. Run the command again to go on." in full.output
