@@ -72,6 +72,14 @@ class AttemptLimits:
         """
         self._reserve({self._key("sign-up", network(address)): self._register}, now)
 
+    def wrong_token(self, address: str, now: datetime) -> None:
+        """Count an API token that does not exist; those that do are never counted.
+
+        Raises:
+            TooManyAttempts: too many from this network.
+        """
+        self._reserve({self._key("token", network(address)): self._network}, now)
+
     def _reserve(self, rates: dict[str, list[Rate]], now: datetime) -> None:
         wait_s = self._attempts.reserve(rates, now)
         if wait_s is not None:

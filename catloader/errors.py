@@ -164,10 +164,54 @@ class UnknownHost(CatLoaderError):
     status = 400
 
 
+class TokenRefused(CatLoaderError):
+    """No API token, or one that is unknown, revoked or expired."""
+
+    status = 401
+
+
+class ScopeMissing(CatLoaderError):
+    """The API token is good for other requests only."""
+
+    status = 403
+
+
+class KeyReused(CatLoaderError):
+    """The same ``Idempotency-Key`` came with other bytes."""
+
+    status = 422
+
+
+class KeyInUse(CatLoaderError):
+    """An upload with the same ``Idempotency-Key`` was stored in the meantime: the next request finds it."""
+
+    status = 409
+    retry_after_s = 1
+
+
+class NoCheckerHere(CatLoaderError):
+    """This process has no model: checks are made by others, which take their photos from the table."""
+
+    status = 501
+
+
+class CheckerNotReady(CatLoaderError):
+    """The model is being loaded, or it failed."""
+
+    status = 503
+    retry_after_s = 5
+
+
 class NotFound(CatLoaderError):
     """There is no such thing, or it belongs to another user."""
 
     status = 404
+
+
+class NotPossibleNow(CatLoaderError):
+    """The photo is in a state in which this can't be done."""
+
+    status = 409
 
 
 class CannotExplain(CatLoaderError):

@@ -24,6 +24,7 @@ from catloader.metrics import Metrics
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.album import Album
+from catloader.store.db.api_tokens import ApiTokens
 from catloader.store.db.attempts import Attempts
 from catloader.store.db.bin import Bin
 from catloader.store.db.check_log import CheckLog
@@ -40,6 +41,7 @@ from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.upkeep import Upkeep
+from catloader.store.db.upload_keys import UploadKeys
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
@@ -66,8 +68,10 @@ class Services:
     users: Users
     sign_ups: SignUps
     sessions: Sessions
+    api_tokens: ApiTokens
     attempts: AttemptLimits
     photos: Photos
+    upload_keys: UploadKeys
     gallery: Gallery
     bin: Bin
     album: Album
@@ -178,7 +182,7 @@ def build(
         if checker
         else None
     )
-    secret_key = _secret(settings.secret_key, settings, "secret-key")
+    secret_key = site_secret(settings)
     return Services(
         settings=settings,
         secret_key=secret_key,
@@ -191,6 +195,7 @@ def build(
             days=settings.session_days,
             most=settings.max_sessions,
         ),
+        api_tokens=ApiTokens(requests_engine, most=settings.max_api_tokens),
         attempts=AttemptLimits(
             Attempts(requests_engine),
             secret_key,
@@ -199,6 +204,7 @@ def build(
             register_rate=settings.register_rate,
         ),
         photos=Photos(requests_engine),
+        upload_keys=UploadKeys(requests_engine),
         gallery=Gallery(requests_engine),
         bin=bin,
         album=Album(requests_engine),
@@ -236,6 +242,11 @@ def build(
         else None,
         metrics=metrics,
     )
+
+
+def site_secret(settings: Settings) -> str:
+    """Return the key that signs forms, cookies and tokens: the one that is set or kept in the data folder."""
+    return _secret(settings.secret_key, settings, "secret-key")
 
 
 def build_signer(settings: Settings, engine: Engine) -> Signer:

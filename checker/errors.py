@@ -44,6 +44,12 @@ class ModelRefused(CheckerError):
     """The weights, the profile or the self-test failed: nothing is checked until that is fixed."""
 
 
+class NotReady(CheckerError):
+    """The model is being loaded."""
+
+    retryable = True
+
+
 class Unexpected(CheckerError):
     """A bug in the checker that one photo triggered; logged with its traceback."""
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from checker.cores import available_cores
 from checker.errors import ModelRefused
-from checker.pipeline import LoadedModel
+from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each
 from checker.ports import CheckQueue, Decoder, ImageSource
+from checker.values import Claim, Outcome, Rendition
 from checker.workers import Workers
 from models.errors import ModelsError
 
@@ -20,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # A photo that is due but was not claimed is about to be claimed by another process.
 _SHORTEST_WAIT_S = 0.25
+
+_NO_CLAIM = Claim(photo_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
 
 
 class Successors(Protocol):
@@ -106,6 +110,19 @@ class CheckerService:
             self._pool.wake(self._model)
             self._changed.wait_for(lambda: self._pool.active == 0)
             return self._pool.finished - before
+
+    def judge(self, renditions: Mapping[Rendition, bytes]) -> Outcome:
+        """Check a photo that is in no queue (steps 7 to 9), in the caller's thread; nothing is written.
+
+        Raises:
+            NotReady: the model is not loaded yet.
+            ModelRefused: it can't be used.
+        """
+        if self._refusal is not None:
+            raise ModelRefused(self._refusal)
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in renditions.items()}
+        (outcome,) = self._pool.classify([Fetched(_NO_CLAIM, dict(renditions), sha256=digests)])
+        return outcome
 
     def state(self) -> dict[str, Any]:
         """Tell ``state``: ``loading``, ``ready``, ``refused`` (with a ``reason``) or ``closed``.

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from checker import pipeline
-from checker.errors import CheckerError
+from checker.errors import CheckerError, NotReady
 from checker.heartbeat import Heartbeat
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each, keep_memory
@@ -85,6 +85,17 @@ class Workers:
             self.active += 1
             self._pool.submit(self._run)
 
+    def classify(self, batch: Sequence[Fetched]) -> list[Outcome]:
+        """Decode and classify photos that are in no queue, in the caller's thread; nothing is written.
+
+        Raises:
+            NotReady: there is no model yet.
+        """
+        with self.changed:
+            if self._model is None:
+                raise NotReady("The model is not loaded yet.")
+        return self._classify(batch)
+
     def wait_until_unused(self, model: LoadedModel) -> None:
         """Wait until no batch is being classified by ``model``, after another one has taken over."""
         with self.changed:
@@ -98,7 +109,7 @@ class Workers:
         """
         with self.changed:
             self._closing = True
-            ended = self.changed.wait_for(lambda: self.active == 0, timeout_s)
+            ended = self.changed.wait_for(lambda: not (self.active or self._classifying), timeout_s)
             unfinished = list(self._in_hand)
         if self._heartbeat is not None:
             self._heartbeat.close()
@@ -171,7 +182,7 @@ class Workers:
         finally:
             with self.changed:
                 self._classifying.remove(model)
-                if model is not self._model:
+                if model is not self._model or self._closing:
                     self.changed.notify_all()
 
     def _claim_and_fetch(self) -> tuple[list[Claim], Future[list[Fetched]]] | None:

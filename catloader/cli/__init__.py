@@ -18,6 +18,7 @@ from catloader.cli import (
     promotion,
     records,
     site,
+    tokens,
     transfer,
 )
 from catloader.errors import CatLoaderError
@@ -55,6 +56,7 @@ for command in (
     transfer.import_,
     transfer.export,
     accounts.user,
+    tokens.tokens,
     checks.check,
     checks.worker,
     checks.checker,

@@ -15,6 +15,7 @@ from catloader.intake.prepare import Limits, Prepared
 from catloader.log_limit import LogLimits
 from catloader.settings import Settings
 from catloader.store.db.photos import NewPhoto, Photos
+from catloader.store.db.upload_keys import UploadKey
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from catloader.texts import clean_text
@@ -62,12 +63,14 @@ def upload(
     photos: Photos,
     objects: ObjectStore,
     dispatcher: Dispatcher,
+    keys: Sequence[UploadKey] = (),
 ) -> list[Uploaded | Refused]:
     """Store the files that can be stored. One outcome per file, in their order; raises no ``CatLoaderError``.
 
     Args:
         files: name and content of each; no more than ``max_file_bytes`` + 1 are read of a stream.
         captions: of the files at the same places; missing ones are empty.
+        keys: of uploads that their client may repeat; as captions.
     """
     outcomes: list[Uploaded | Refused] = []
     store_away = False
@@ -84,7 +87,8 @@ def upload(
                 data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
                 prepared = prepare(data, owner_id)
                 del data  # megabytes that the store need not wait beside
-                photo_id = _store(prepared, caption, owner_id, photos=photos, objects=objects)
+                key = keys[place] if place < len(keys) else None
+                photo_id = _store(prepared, caption, owner_id, key, photos=photos, objects=objects)
             except StoreUnavailable as error:
                 if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
                     logger.warning("Uploads are refused: %s%s", error, suffix)
@@ -119,6 +123,7 @@ def _store(
     prepared: Prepared,
     caption: str,
     owner_id: int,
+    key: UploadKey | None,
     *,
     photos: Photos,
     objects: ObjectStore,
@@ -143,7 +148,7 @@ def _store(
         sha256=prepared.sha256,
         thumbnail_sha256=prepared.thumbnail_sha256,
     )
-    return photos.add(new)
+    return photos.add(new, key=key)
 
 
 def refuse_full_disk(settings: Settings) -> None:

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     session_idle_days: float = _setting("CATLOADER_SESSION_IDLE_DAYS", 14.0, "Accounts", "A log-in ends this long after the last page.", ge=0.01, le=3650.0)
     session_days: float = _setting("CATLOADER_SESSION_DAYS", 90.0, "Accounts", "A log-in ends after this time at the latest.", ge=0.01, le=3650.0)
     max_sessions: int = _setting("CATLOADER_MAX_SESSIONS", 50, "Accounts", "Browsers in which one account may be logged in; one more ends the one that was unused for longest. A session takes about 200 bytes in the database.", ge=1)
+    max_api_tokens: int = _setting("CATLOADER_MAX_API_TOKENS", 20, "Accounts", "API tokens of one account.", ge=0, le=1000)
     password_rate: AttemptRate = _setting("CATLOADER_PASSWORD_RATE", "10 per 15 minutes", "Accounts", "Wrong passwords for one account, from whatever address; after that no password is evaluated. Counted in the database, about 20 bytes each.")
     login_rate: AttemptRate = _setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Accounts", "Log-ins, right or wrong, from one network (IPv4 /24, IPv6 /48); forms that ask for the password again count too.")
     register_rate: AttemptRate = _setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Accounts", "Sign-ups from one network (each costs a password hash).")

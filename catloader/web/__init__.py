@@ -11,7 +11,9 @@ from catloader.web import (
     admission,
     album,
     api,
+    api_v1,
     auth,
+    bearer,
     bin,
     cookies,
     errors,
@@ -28,6 +30,7 @@ from catloader.web import (
     security,
     sessions,
     sharing,
+    tokens,
     uploads,
 )
 from catloader.wiring import Services, build
@@ -40,6 +43,7 @@ def make_app(services: Services) -> Flask:
     """Build the WSGI application around services that the caller starts and closes."""
     settings = services.settings
     upload_bytes = settings.max_files * (settings.max_file_bytes + 4096) + _FORM_BYTES
+    photo_bytes = settings.max_file_bytes + _FORM_BYTES
     app = Flask(__name__)
     app.extensions["catloader"] = services
     app.config.update(
@@ -59,15 +63,19 @@ def make_app(services: Services) -> Flask:
     proxies.init_app(app, settings)
     # The user is known before the form is read: without a log-in nothing of an upload is spooled.
     sessions.init_app(app)
+    bearer.init_app(app)
     uploads.init_app(app, upload_bytes)
+    api_v1.init_app(app, photo_bytes)
     admission.init_app(app, uploads_at_once=settings.max_uploads_at_once)
     forms.init_app(app)
     errors.init_app(app)
-    for module in (auth, uploads, gallery, photo, bin, sharing, pictures, album, review, api, health):
+    for module in (auth, tokens, uploads, gallery, photo, bin, sharing, pictures, album, review, api, health):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(metrics.metrics_blueprint(services))
     health.mount_wake_up(app)
-    app.extensions[admission.RULES] = admission.Rules(app, form_bytes=_FORM_BYTES, upload_bytes=upload_bytes)
+    app.extensions[admission.RULES] = admission.Rules(
+        app, form_bytes=_FORM_BYTES, upload_bytes=upload_bytes, photo_bytes=photo_bytes
+    )
     proxies.wrap(app, settings)
     return app
 

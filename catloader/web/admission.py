@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from flask import Flask, Request, g, request
 from werkzeug.exceptions import HTTPException
 
+from catloader.api_tokens import is_signed
 from catloader.errors import StoreFull, StoreUnavailable, UploadsBusy
-from catloader.web import cookies
+from catloader.web import bearer, cookies
 from catloader.wiring import Services
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -36,26 +37,35 @@ def uses_object_store(view: View) -> View:
 class Rules:
     """Implements the server's ``Rules``."""
 
-    def __init__(self, app: Flask, *, form_bytes: int, upload_bytes: int) -> None:
+    def __init__(self, app: Flask, *, form_bytes: int, upload_bytes: int, photo_bytes: int) -> None:
         self._app, self._form_bytes, self._upload_bytes = app, form_bytes, upload_bytes
+        self._photo_bytes = photo_bytes
         self._urls = app.url_map.bind("")
 
     def body_bytes(self, method: str, path: str, headers: Mapping[str, str]) -> int:
-        """Return the limit of uploads for a browser with a session's cookie of this site, else that of forms.
+        """Return the limit of uploads for a cookie or an API token of this site, else that of forms.
 
         So nobody fills the temporary folder without a sign-up. The view refuses what is longer.
         """
-        if self._endpoint(method, path) != _UPLOAD:
+        endpoint, secret = self._endpoint(method, path), self._services.secret_key
+        if _takes_photo(self._app, endpoint):
+            token = bearer.sent_token(headers.get("AUTHORIZATION", ""))
+            return self._photo_bytes if is_signed(token, secret) else self._form_bytes
+        if endpoint != _UPLOAD:
             return self._form_bytes
         sent = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
         values = [sent[name] for name in cookies.names(cookies.SESSION) if name in sent]
-        services: Services = self._app.extensions["catloader"]
-        known = any(cookies.unsigned(value, services.secret_key) for value in values)
+        known = any(cookies.unsigned(value, secret) for value in values)
         return self._upload_bytes if known else self._form_bytes
 
     def uses_object_store(self, method: str, path: str) -> bool:
         view = self._app.view_functions.get(self._endpoint(method, path))
         return getattr(view, "uses_object_store", False)
+
+    @property
+    def _services(self) -> Services:
+        services: Services = self._app.extensions["catloader"]
+        return services
 
     def _endpoint(self, method: str, path: str) -> str:
         text = path.encode("latin-1").decode("utf-8", "replace")  # WSGI's guise for bytes
@@ -76,7 +86,7 @@ def init_app(app: Flask, *, uploads_at_once: int) -> None:
         if status is not None:
             unkept = "The temporary folder can't keep this request."
             raise StoreFull(unkept) if status == StoreFull.status else StoreUnavailable(unkept)
-        if request.endpoint == _UPLOAD:
+        if request.endpoint == _UPLOAD or _takes_photo(app, request.endpoint or ""):
             if not free.acquire(blocking=False):
                 raise UploadsBusy(_BUSY)  # a queue would make every upload slower, and none faster
             g.has_upload_place = True
@@ -85,3 +95,8 @@ def init_app(app: Flask, *, uploads_at_once: int) -> None:
     def leave(_error: BaseException | None) -> None:
         if g.pop("has_upload_place", False):
             free.release()
+
+
+def _takes_photo(app: Flask, endpoint: str) -> bool:
+    """Return True if the endpoint is one of the API that takes a photo (``api_v1.bodies.takes_photo``)."""
+    return getattr(app.view_functions.get(endpoint), "takes_photo", False)

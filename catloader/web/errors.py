@@ -20,6 +20,7 @@ from catloader.errors import (
 )
 from catloader.intake.prepare import shown_limit
 from catloader.log_limit import LogLimits
+from catloader.web import problems
 from catloader.web.context import services, wants_json
 
 logger = logging.getLogger(__name__)
@@ -62,11 +63,13 @@ def _say_when_to_retry(response: Response) -> Response:
 
 
 def error_response(
-    status: int, sentence: str | None = None, *, title: str | None = None
+    status: int, given: str | None = None, *, title: str | None = None
 ) -> tuple[str | Response, int]:
-    """Build the page or JSON for ``status``; ``sentence`` and ``title`` replace the usual texts."""
+    """Build the page or JSON for ``status``; ``given`` (a sentence) and ``title`` replace the usual texts."""
     usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, "This did not work.")
-    title, sentence = title or usual_title, sentence or usual
+    if problems.is_wanted():
+        return problems.problem(status, given or problems.SENTENCES.get(status, usual)), status
+    title, sentence = title or usual_title, given or usual
     if wants_json():
         return jsonify(error=sentence, status=status), status
     return render_template("error.html", status=status, title=title, sentence=sentence), status

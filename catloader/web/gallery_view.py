@@ -96,7 +96,7 @@ class GalleryView:
             "sort": "oldest" if self.oldest_first else "newest",
             **changes,
         }
-        texts = {name: _text(value) for name, value in given.items() if value}
+        texts = {name: as_text(value) for name, value in given.items() if value}
         usual = {"show": "all", "sort": "newest"}
         return {name: text for name, text in texts.items() if usual.get(name) != text}
 
@@ -132,7 +132,8 @@ def position_of(photo: Photo) -> Position:
     return Position(photo.created_at, photo.id)
 
 
-def _text(value: str | Position) -> str:
+def as_text(value: str | Position) -> str:
+    """Write a position as addresses have it."""
     if isinstance(value, str):
         return value
     return text_of_position(value)

@@ -18,7 +18,7 @@ from catloader.errors import StoreUnavailable
 from catloader.store.db.engine import utcnow
 from catloader.store.db.sessions import Session
 from catloader.store.db.users import User
-from catloader.web import cookies
+from catloader.web import bearer, cookies
 from catloader.web.context import services, wants_json
 
 logger = logging.getLogger(__name__)
@@ -77,6 +77,9 @@ def _end_session() -> None:
 
 def _load_user() -> None:
     g.user = g.session = None
+    if (scope := bearer.scope_of_request()) is not None:
+        g.user = bearer.user(scope)  # cookies open nothing there, so no other site can use a visitor's
+        return
     token = cookies.unsigned(cookies.read(cookies.SESSION) or "", services().secret_key)
     if not token or request.endpoint == "static":
         return

@@ -87,7 +87,7 @@ def upload() -> Page:
         objects=app.objects,
         dispatcher=WakeAfterResponse(app.dispatcher),
     )
-    _log(user.id, outcomes, time.monotonic() - started_s)
+    log_outcomes(user.id, outcomes, time.monotonic() - started_s)
     return _response(outcomes)
 
 
@@ -110,7 +110,8 @@ def _no_files() -> Page:
     return render_template("upload.html", error=sentence), 400
 
 
-def _log(user_id: int, outcomes: Sequence[Uploaded | Refused], seconds: float) -> None:
+def log_outcomes(user_id: int, outcomes: Sequence[Uploaded | Refused], seconds: float) -> None:
+    """Log what was stored and what was refused, and count the refusals."""
     if ids := [outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)]:
         sent = shown_bytes(request.content_length or 0)
         logger.info("user %d stored %s, %s in %.1f s", user_id, _id_ranges(ids), sent, seconds)

@@ -21,12 +21,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from catloader.errors import NotFound, StoreUnavailable
+from catloader.errors import KeyInUse, NotFound, StoreUnavailable
 from catloader.store.db.clock import now_or
 from catloader.store.db.deletions import cancel, mark_due, reserve
-from catloader.store.db.engine import reading, writing
+from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.schema import Status, photos
+from catloader.store.db.upload_keys import UploadKey, add_key
 from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.texts import folded
 
@@ -127,13 +128,17 @@ class Photos:
         with writing(self._engine) as connection:
             reserve(connection, _uploaded(photo_key, thumbnail_key), not_before)
 
-    def add(self, new: NewPhoto, now: datetime | None = None) -> int:
+    def add(self, new: NewPhoto, now: datetime | None = None, key: UploadKey | None = None) -> int:
         """Insert the `pending` row and cancel the reservation of its two keys, in one transaction.
 
         Its check is due ``now`` (None: by the database's clock).
 
+        Args:
+            key: of the upload; entered in the same transaction, so that no repetition makes a second photo.
+
         Raises:
             NotFound: the account is gone.
+            KeyInUse: a photo with this key was added in the meantime.
             StoreUnavailable: the reservation ran out, so the objects may be deleted already.
         """
         values = {
@@ -148,8 +153,13 @@ class Photos:
                 if not cancel(connection, _uploaded(new.photo_key, new.thumbnail_key), now):
                     raise StoreUnavailable("The upload took too long. Please try again.")
                 row = connection.execute(insert(photos).values(values).returning(photos.c.id))
-                return int(row.scalar_one())
+                id = int(row.scalar_one())
+                if key is not None:
+                    add_key(connection, new.owner_id, key, id, now or utcnow())
+                return id
         except IntegrityError as error:
+            if key is not None and "upload_keys" in str(error.orig):
+                raise KeyInUse("The same upload was just stored. Send the request again.") from error
             raise NotFound("This account does not exist any more.") from error
 
     def by_id(self, id: int) -> Photo | None:

@@ -22,12 +22,14 @@ from sqlalchemy import (
 from catloader.store.db.metadata import metadata
 from catloader.store.db.review_tables import appeals, reviews
 from catloader.store.db.sharing_tables import share_links
+from catloader.store.db.token_tables import api_tokens, upload_keys
 from catloader.store.db.utc_datetime import UtcDateTime
 from catloader.texts import MAX_TEXT_CHARS
 
 __all__ = [
     "CHECK_LOG_COLUMNS",
     "Status",
+    "api_tokens",
     "appeals",
     "attempts",
     "check_log",
@@ -38,6 +40,7 @@ __all__ = [
     "reviews",
     "sessions",
     "share_links",
+    "upload_keys",
     "users",
     "webhook_ids",
 ]

@@ -1,0 +1,83 @@
+"""API tokens: the secrets with which programs act for an account, within the scopes that it chose.
+
+A token carries a signature of this site. It proves nothing that the database does not know better; it tells
+a token of this site from an invented one without a look there, for the limit of a request's body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from catloader.errors import InvalidInput
+from catloader.store.db.api_tokens import ApiTokens
+
+MAX_NAME_CHARS = 60
+MAX_DAYS = 3650
+
+_PREFIX = "catloader_"
+"""Scanners for leaked secrets find tokens by it."""
+_MAC_CHARS = 32
+
+
+class Scope(StrEnum):
+    """The right to a group of requests."""
+
+    READ = "photos:read"
+    WRITE = "photos:write"
+    CHECK = "check"
+
+
+MEANINGS = {
+    Scope.READ: "see your photos and their verdicts",
+    Scope.WRITE: "upload and delete photos, and ask for reviews",
+    Scope.CHECK: "check pictures without keeping them",
+}
+
+
+def create(
+    tokens: ApiTokens,
+    user_id: int,
+    name: str,
+    scopes: Collection[str],
+    *,
+    days: int | None,
+    secret: str,
+    now: datetime,
+) -> str:
+    """Make a token and return it; it can't be shown again.
+
+    Args:
+        days: it expires after so many; None: never.
+        secret: signs it.
+
+    Raises:
+        InvalidInput: no name, no scope or an unknown one, a wrong number of days, or too many tokens.
+    """
+    name = "".join(c for c in name if c.isprintable()).strip()
+    if not name or len(name) > MAX_NAME_CHARS:
+        raise InvalidInput(f"Give the token a name of up to {MAX_NAME_CHARS} characters.")
+    if not scopes or not set(scopes) <= set(Scope):
+        raise InvalidInput("Choose at least one thing that the token may do.")
+    if days is not None and not 1 <= days <= MAX_DAYS:
+        raise InvalidInput(f"A token lasts 1 to {MAX_DAYS} days.")
+    random = _PREFIX + secrets.token_urlsafe(32)
+    token = f"{random}.{_mac(random, secret)}"
+    expires_at = now + timedelta(days=days) if days else None
+    tokens.add(token, user_id, name, set(scopes), now=now, expires_at=expires_at)
+    return token
+
+
+def is_signed(token: str, secret: str) -> bool:
+    """Return True if this site made the token; it may be revoked or expired."""
+    random, _, mac = token.rpartition(".")
+    return hmac.compare_digest(mac.encode("utf-8", "surrogateescape"), _mac(random, secret).encode())
+
+
+def _mac(random: str, secret: str) -> str:
+    text = f"token {random}".encode("utf-8", "surrogateescape")
+    return hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()[:_MAC_CHARS]

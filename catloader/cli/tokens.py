@@ -1,0 +1,82 @@
+"""``catloader tokens``: API tokens of accounts. Their owners make them on the account page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from catloader.cli.context import pass_settings
+from catloader.errors import NotFound
+from catloader.settings import Settings
+
+if TYPE_CHECKING:
+    from catloader.store.db.api_tokens import ApiTokens
+    from catloader.store.db.users import User
+
+_SCOPES = ("photos:read", "photos:write", "check")
+
+
+@click.group()
+def tokens() -> None:
+    """Manage the API tokens of accounts."""
+
+
+@tokens.command()
+@click.argument("email")
+@click.argument("name")
+@click.option(
+    "--scope", "scopes", type=click.Choice(_SCOPES), multiple=True, required=True, help="Repeatable."
+)
+@click.option("--days", type=click.IntRange(1, 3650), help="The token expires after so many days.")
+@pass_settings
+def create(settings: Settings, email: str, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+    """Make a token and print it; it can't be shown again."""
+    from catloader.api_tokens import create as make
+    from catloader.store.db.engine import utcnow
+    from catloader.wiring import site_secret
+
+    with _account(settings, email) as (user, store):
+        secret = site_secret(settings)
+        click.echo(make(store, user.id, name, scopes, days=days, secret=secret, now=utcnow()))
+
+
+@tokens.command("list")
+@click.argument("email")
+@pass_settings
+def list_(settings: Settings, email: str) -> None:
+    """List the tokens of an account, without their secrets."""
+    with _account(settings, email) as (user, store):
+        for token in store.of_user(user.id):
+            used = f"used {token.used_at:%Y-%m-%d}" if token.used_at else "never used"
+            ends = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "no end"
+            click.echo(
+                f"{token.id:>6}  {used:<15}  {ends:<18}  {' '.join(sorted(token.scopes))}  {token.name}"
+            )
+
+
+@tokens.command()
+@click.argument("email")
+@click.argument("id", type=int)
+@pass_settings
+def revoke(settings: Settings, email: str, id: int) -> None:
+    """Revoke the token with this number of the list."""
+    with _account(settings, email) as (user, store):
+        if not store.revoke(id, user.id):
+            raise NotFound(f"{user.email} has no token {id}.")
+        click.echo(f"Token {id} of {user.email} is revoked.")
+
+
+@contextmanager
+def _account(settings: Settings, email: str) -> Iterator[tuple[User, ApiTokens]]:
+    from catloader.server.database import migrated_database
+    from catloader.store.db.api_tokens import ApiTokens
+    from catloader.store.db.users import Users
+
+    with migrated_database(settings) as engine:
+        user = Users(engine).by_email(email)
+        if user is None:
+            raise NotFound(f"There is no account {email}.")
+        yield user, ApiTokens(engine, most=settings.max_api_tokens)

@@ -1,0 +1,63 @@
+"""The rows of idempotency keys: an upload that is sent again, with the same key, makes no second photo."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine, delete, insert, select
+
+from catloader.errors import KeyReused
+from catloader.store.db.engine import reading
+from catloader.store.db.schema import upload_keys
+
+_KEPT = timedelta(days=1)
+"""Clients repeat an upload within minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadKey:
+    """One upload of an owner, as its client names it."""
+
+    key: str
+    body_sha256: str
+    """Of the file as it came."""
+
+
+class UploadKeys:
+    """The photos that were uploaded with a key; ``Photos.add`` adds the rows."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def photo_of(self, user_id: int, key: UploadKey) -> int | None:
+        """Return the photo that was uploaded with this key; None: there is none.
+
+        Raises:
+            KeyReused: it was uploaded from other bytes.
+        """
+        query = select(upload_keys.c.photo_id.label("photo_id"), upload_keys.c.body_sha256).where(
+            upload_keys.c.user_id == user_id, upload_keys.c.key_sha256 == _digest(key.key)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is not None and row.body_sha256 != key.body_sha256:
+            raise KeyReused("This Idempotency-Key was used for another file. Each file needs its own.")
+        return row.photo_id if row else None
+
+
+def add_key(connection: Connection, user_id: int, key: UploadKey, photo_id: int, now: datetime) -> None:
+    """Add a key and delete the account's old ones; a step of the caller's transaction.
+
+    Raises:
+        IntegrityError: the account has used the key already.
+    """
+    old = (upload_keys.c.user_id == user_id) & (upload_keys.c.created_at < now - _KEPT)
+    connection.execute(delete(upload_keys).where(old))
+    row = {"user_id": user_id, "key_sha256": _digest(key.key), "body_sha256": key.body_sha256}
+    connection.execute(insert(upload_keys).values(**row, photo_id=photo_id, created_at=now))
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,45 @@
+"""The API for programs: ``/api/v1``, described by ``/openapi.json``."""
+
+from __future__ import annotations
+
+from flask import Flask, request
+from werkzeug.wrappers import Response
+
+from catloader.web.api_v1 import checks, docs, photos, pictures, verdicts
+
+_WITH_ETAG = ("api_photos", "api_verdicts")
+
+
+def init_app(app: Flask, photo_bytes: int) -> None:
+    """Add the API; call it before the bodies of requests are read.
+
+    Args:
+        photo_bytes: limit of a body that is a photo, or a form with one.
+    """
+
+    @app.before_request
+    def allow_more() -> None:
+        if getattr(app.view_functions.get(request.endpoint or ""), "takes_photo", False):
+            request.max_content_length = photo_bytes
+
+    for module in (photos, verdicts, pictures, checks, docs):
+        app.register_blueprint(module.blueprint)
+    app.after_request(_tag)
+    app.after_request(_forget_length)
+
+
+def _tag(response: Response) -> Response:
+    """Give resources an ETag; a client that has the same one already gets 304."""
+    if request.method in ("GET", "HEAD") and request.blueprint in _WITH_ETAG and response.status_code == 200:
+        response.add_etag()
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.make_conditional(request.environ)
+    return response
+
+
+def _forget_length(response: Response) -> Response:
+    """Leave out the length where a HEAD spares the request to S3: SpecTree has written 0 there."""
+    if request.method == "HEAD" and request.blueprint == pictures.blueprint.name:
+        response.automatically_set_content_length = False
+        response.headers.pop("Content-Length", None)
+    return response

@@ -1,0 +1,43 @@
+"""The photo of a request: the whole body, or the one file of a form."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from catloader.errors import InvalidInput
+from catloader.web.context import services
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def takes_photo(view: View) -> View:
+    """Mark a view whose body is a photo: it may be as large as one, and needs a place among the uploads."""
+    view.takes_photo = True  # type: ignore[attr-defined]
+    return view
+
+
+def sent_photo() -> tuple[str, bytes]:
+    """Return name and bytes of the photo; no more than ``max_file_bytes`` + 1 of them.
+
+    Raises:
+        InvalidInput: no photo, or several.
+        UnsupportedMediaType: a form that has no files, as `curl --data-binary` names it by default.
+    """
+    limit = services().settings.max_file_bytes + 1
+    if request.mimetype == "multipart/form-data":
+        files = [file for _, file in request.files.items(multi=True)]
+        if len(files) != 1:
+            raise InvalidInput(f"Send one photo in each request; this one has {len(files)} files.")
+        return files[0].filename or "photo", files[0].stream.read(limit)
+    if request.mimetype == "application/octet-stream" or request.mimetype.startswith("image/"):
+        return "photo", request.stream.read(limit)
+    raise UnsupportedMediaType
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

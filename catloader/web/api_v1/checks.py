@@ -1,0 +1,58 @@
+"""``/api/v1/check``: judge a picture that is not kept."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from flask import Blueprint
+
+from catloader.api_tokens import Scope
+from catloader.checks.on_demand import judge
+from catloader.web.admission import uses_object_store
+from catloader.web.api_v1.bodies import sent_photo, takes_photo
+from catloader.web.api_v1.models import Check, Label, Labels, Model
+from catloader.web.api_v1.spec import CHECKS, answers, api
+from catloader.web.bearer import needs
+from catloader.web.context import services
+from catloader.web.sessions import current_user
+from checker.decision.operating_point import UNCALIBRATED
+
+blueprint = Blueprint("api_checks", __name__, url_prefix="/api/v1")
+
+
+@blueprint.post("/check")
+@takes_photo
+@needs(Scope.CHECK)
+@uses_object_store
+@api.validate(
+    resp=answers(200, Check, errors=(413, 415, 422, 501)), tags=[CHECKS], operation_id="api_checks.check"
+)
+def check() -> Check:
+    """Judge a picture now, as an uploaded photo would be, and forget it."""
+    _, data = sent_photo()
+    app = services()
+    judged = judge(data, current_user().id, prepare=app.decoders.prepare, checker=app.checker)
+    decision, info = judged.decision, judged.model_info
+    return Check(
+        verdict=cast(Any, decision.verdict.value),  # never unreadable: that is refused
+        subject=decision.subject,
+        score=decision.score,
+        cat_at=decision.cat_at,
+        not_cat_below=decision.not_cat_below,
+        calibrated=decision.profile_id != UNCALIBRATED,
+        reason=decision.reason,
+        wild_feline=decision.wild_feline,
+        labels=Labels(
+            **{
+                rendition: [Label(name=label.name, confidence=label.confidence) for label in labels]
+                for rendition, labels in decision.labels.items()
+            }
+        ),
+        model=Model(
+            name=info.model,
+            weights_sha256=info.weights_sha256,
+            runtime=info.runtime,
+            precision=info.precision,
+        ),
+        ms=dict(judged.ms),
+    )

@@ -1,0 +1,24 @@
+"""The OpenAPI document, and the page that shows it: both are open to everybody, as the API is."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, render_template
+
+from catloader.web.api_v1.spec import document
+from catloader.web.sessions import without_login
+
+blueprint = Blueprint("api_docs", __name__)
+
+
+@blueprint.get("/openapi.json")
+@without_login
+def openapi() -> Response:
+    response = jsonify(document())
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+@blueprint.get("/docs/api")
+@without_login
+def page() -> str:
+    return render_template("api.html", api=document())

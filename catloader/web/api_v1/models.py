@@ -1,0 +1,157 @@
+"""What goes in and out of the API, as the OpenAPI document describes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from catloader.store.db.gallery import Shown
+from catloader.texts import MAX_TEXT_CHARS
+
+MAX_KEY_CHARS = 255
+MAX_PAGE = 100
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    type: str = Field(description="Always `about:blank`: the HTTP status says what kind of problem it is.")
+    title: str = Field(description="The name of the HTTP status.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="One plain sentence.")
+
+
+class Photo(BaseModel):
+    """A photo of the account."""
+
+    id: int
+    status: Literal["pending", "checking", "cat", "unsure", "not_cat", "unreadable", "failed"] = Field(
+        description="The first two mean that the check is not finished."
+    )
+    caption: str
+    created_at: datetime
+    checked_at: datetime | None
+    score: float | None = Field(description="0 to 1; the thresholds are in the verdict.")
+    calibrated: bool = Field(description="The thresholds were measured for the model that decided.")
+    human_verdict: Literal["cat", "not_cat"] | None = Field(description="Of a reviewer.")
+    public: bool
+    width_px: int = Field(description="Of the stored photo.")
+    height_px: int
+    size_bytes: int
+    sha256: str = Field(description="Of the stored photo, which is re-encoded without metadata.")
+    photo_url: str = Field(description="Path of the JPEG.")
+    thumbnail_url: str
+
+
+class PhotoPage(BaseModel):
+    """Photos of the account, newest first."""
+
+    photos: list[Photo]
+    next: str | None = Field(description="Cursor of the next page; null after the last photo.")
+
+
+class PageQuery(BaseModel):
+    """Choice of photos."""
+
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE)
+    cursor: str = Field(default="", max_length=40, description="`next` of the page before.")
+    show: Shown = Shown.ALL
+
+
+class UploadQuery(BaseModel):
+    """What comes with a photo that is the whole body."""
+
+    caption: str = Field(default="", max_length=MAX_TEXT_CHARS)
+
+
+class UploadHeaders(BaseModel):
+    """Headers of an upload."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    idempotency_key: str = Field(
+        default="",
+        alias="Idempotency-Key",
+        max_length=MAX_KEY_CHARS,
+        description="Any text of your own, another one for each file. A request that is sent again with the "
+        "same key and the same file within a day gets the same answer and makes no second photo.",
+    )
+
+
+class Label(BaseModel):
+    """A class that the model sees."""
+
+    name: str
+    confidence: float
+
+
+class Labels(BaseModel):
+    """The most likely classes, best first."""
+
+    photo: list[Label]
+    thumbnail: list[Label]
+
+
+class Model(BaseModel):
+    """The model that decided."""
+
+    name: str | None
+    weights_sha256: str | None
+    runtime: str | None
+    precision: str | None
+
+
+class Appeal(BaseModel):
+    """A request for a reviewer's decision."""
+
+    wish: Literal["cat", "not_cat"]
+    reason: str
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+class NewAppeal(BaseModel):
+    """The verdict that would be right."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wish: Literal["cat", "not_cat"]
+    reason: str = Field(default="", max_length=MAX_TEXT_CHARS)
+
+
+class Verdict(BaseModel):
+    """How a photo was judged, by its last check and by people."""
+
+    status: str
+    subject: str | None
+    score: float | None
+    cat_at: float | None = Field(description="At this score and above, the photo shows the subject.")
+    not_cat_below: float | None = Field(description="Below this score it does not; between them: unsure.")
+    calibrated: bool
+    reason: str | None = Field(description="Why it is unsure although the score is high.")
+    wild_feline: bool
+    labels: Labels | None
+    model: Model | None
+    checked_at: datetime | None
+    ms: dict[str, float] | None = Field(description="Milliseconds of each stage.")
+    error: str | None = Field(description="Of the last check, if it failed.")
+    human_verdict: Literal["cat", "not_cat"] | None
+    appeal: Appeal | None = Field(description="The last one.")
+
+
+class Check(BaseModel):
+    """How a picture is judged that is not kept."""
+
+    verdict: Literal["cat", "unsure", "not_cat"]
+    subject: str
+    score: float
+    cat_at: float
+    not_cat_below: float
+    calibrated: bool
+    reason: str | None
+    wild_feline: bool
+    labels: Labels
+    model: Model
+    ms: dict[str, float] = Field(description="Milliseconds: prepare, decode, classify, total.")

@@ -1,0 +1,145 @@
+"""``/api/v1/photos``: upload, list, read, delete."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from flask import Blueprint, make_response, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader.api_tokens import Scope
+from catloader.errors import CatLoaderError, InvalidInput, KeyInUse, NotFound
+from catloader.intake.upload import Refused
+from catloader.intake.upload import upload as store
+from catloader.store.db import photos as rows
+from catloader.store.db.gallery import Selection
+from catloader.store.db.upload_keys import UploadKey
+from catloader.web.admission import uses_object_store
+from catloader.web.api_v1.bodies import digest, sent_photo, takes_photo
+from catloader.web.api_v1.models import PageQuery, Photo, PhotoPage, UploadHeaders, UploadQuery
+from catloader.web.api_v1.spec import PHOTOS, answers, api
+from catloader.web.bearer import needs
+from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.gallery_view import position_of, position_of_text, text_of_position
+from catloader.web.sessions import current_user
+from catloader.web.uploads import WakeAfterResponse, log_outcomes
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("api_photos", __name__, url_prefix="/api/v1/photos")
+
+
+@blueprint.post("")
+@takes_photo
+@needs(Scope.WRITE)
+@uses_object_store
+@api.validate(
+    resp=answers(202, Photo, errors=(409, 413, 415, 422, 507)),
+    tags=[PHOTOS],
+    operation_id="api_photos.upload",
+)
+def upload(query: UploadQuery, headers: UploadHeaders) -> Response:
+    """Upload a photo; it is checked in the background.
+
+    The body is the photo, or a form with one file and a caption. The answer names the new photo; its verdict
+    follows.
+    """
+    name, data = sent_photo()
+    key = UploadKey(headers.idempotency_key, digest(data)) if headers.idempotency_key else None
+    id = services().upload_keys.photo_of(current_user().id, key) if key else None
+    if id is None:
+        id = _store(name, data, request.form.get("caption", query.caption), key)
+    response = make_response(_shown(own_photo(id)).model_dump(mode="json"), 202)
+    response.headers["Location"] = url_for(".read", id=id)
+    return response
+
+
+@blueprint.get("")
+@needs(Scope.READ)
+@api.validate(resp=answers(200, PhotoPage), tags=[PHOTOS], operation_id="api_photos.page")
+def page(query: PageQuery) -> PhotoPage:
+    """List photos, newest first, page by page."""
+    start = position_of_text(query.cursor)
+    if query.cursor and start is None:
+        raise InvalidInput("cursor: it is not `next` of a page.")
+    selection = Selection(current_user().id, query.show)
+    photos = services().gallery.older(selection, start, query.limit + 1)
+    more = len(photos) > query.limit
+    shown = photos[: query.limit]
+    return PhotoPage(
+        photos=[_shown(photo) for photo in shown],
+        next=text_of_position(position_of(shown[-1])) if more else None,
+    )
+
+
+@blueprint.get(f"/<int(max={MAX_ID}):id>")
+@needs(Scope.READ)
+@api.validate(resp=answers(200, Photo, errors=(404,)), tags=[PHOTOS], operation_id="api_photos.read")
+def read(id: int) -> Photo:
+    """Read a photo's state. With `If-None-Match` the answer is 304 while it is the same."""
+    return _shown(own_photo(id))
+
+
+@blueprint.delete(f"/<int(max={MAX_ID}):id>")
+@needs(Scope.WRITE)
+@api.validate(resp=answers(204, errors=(404,)), tags=[PHOTOS], operation_id="api_photos.delete")
+def delete(id: int) -> Response:
+    """Delete a photo."""
+    user = current_user()
+    if not services().photos.delete(id, user.id):
+        raise NotFound(PHOTO_NOT_FOUND)
+    services().deletion.wake()
+    logger.info("user %d deleted photo %d", user.id, id)
+    return make_response("", 204)
+
+
+def own_photo(id: int) -> rows.Photo:
+    """Return a photo of the account.
+
+    Raises:
+        NotFound: also for another account's photo, whose existence is not revealed.
+    """
+    photo = services().photos.by_id(id)
+    if photo is None or photo.owner_id != current_user().id:
+        raise NotFound(PHOTO_NOT_FOUND)
+    return photo
+
+
+def _store(name: str, data: bytes, caption: str, key: UploadKey | None) -> int:
+    user, app, started_s = current_user(), services(), time.monotonic()
+    outcomes = store(
+        [(name, data)],
+        [caption],
+        user.id,
+        settings=app.settings,
+        prepare=app.decoders.prepare,
+        photos=app.photos,
+        objects=app.objects,
+        dispatcher=WakeAfterResponse(app.dispatcher),
+        keys=[key] if key else [],
+    )
+    log_outcomes(user.id, outcomes, time.monotonic() - started_s)
+    (outcome,) = outcomes
+    if not isinstance(outcome, Refused):
+        return outcome.photo_id
+    if key and outcome.kind == KeyInUse.__name__ and (id := app.upload_keys.photo_of(user.id, key)):
+        return id
+    raise _RefusedUpload(outcome)
+
+
+class _RefusedUpload(CatLoaderError):
+    """An outcome of the use case, as the error that it was."""
+
+    def __init__(self, outcome: Refused) -> None:
+        super().__init__(outcome.error)
+        self.status, self.retry_after_s = outcome.status, outcome.retry_after_s
+
+
+def _shown(photo: rows.Photo) -> Photo:
+    names = set(Photo.model_fields) - {"public", "photo_url", "thumbnail_url"}
+    return Photo(
+        **{name: getattr(photo, name) for name in names},
+        public=photo.on_air,
+        photo_url=url_for("api_pictures.photo", id=photo.id),
+        thumbnail_url=url_for("api_pictures.thumbnail", id=photo.id),
+    )

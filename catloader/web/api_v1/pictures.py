@@ -1,0 +1,47 @@
+"""``/api/v1/photos/ID/photo.jpg`` and ``/thumbnail.jpg``."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from catloader.api_tokens import Scope
+from catloader.store.kinds import ObjectKind
+from catloader.web.admission import uses_object_store
+from catloader.web.api_v1.photos import own_photo
+from catloader.web.api_v1.spec import PHOTOS, answers, api
+from catloader.web.bearer import needs
+from catloader.web.context import MAX_ID
+from catloader.web.pictures import jpeg_response
+
+blueprint = Blueprint("api_pictures", __name__, url_prefix=f"/api/v1/photos/<int(max={MAX_ID}):id>")
+
+
+@blueprint.get("/photo.jpg")
+@needs(Scope.READ)
+@uses_object_store
+@api.validate(
+    resp=answers(200, errors=(404, 502)),
+    tags=[PHOTOS],
+    operation_id="api_pictures.photo",
+    skip_validation=True,
+)
+def photo(id: int) -> Response:
+    """Read the stored photo: at most 2560 pixels by default, without metadata."""
+    found = own_photo(id)
+    return jpeg_response(ObjectKind.PHOTO, found.photo_key, found.sha256)
+
+
+@blueprint.get("/thumbnail.jpg")
+@needs(Scope.READ)
+@uses_object_store
+@api.validate(
+    resp=answers(200, errors=(404, 502)),
+    tags=[PHOTOS],
+    operation_id="api_pictures.thumbnail",
+    skip_validation=True,
+)
+def thumbnail(id: int) -> Response:
+    """Read the square thumbnail."""
+    found = own_photo(id)
+    return jpeg_response(ObjectKind.THUMBNAIL, found.thumbnail_key, found.thumbnail_sha256)

@@ -1,0 +1,136 @@
+"""The OpenAPI document, made by SpecTree from the typed views."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from flask import current_app, request
+from pydantic import ValidationError
+from spectree import Response, SecurityScheme, SpecTree, Tag
+from spectree.models import SecureType, SecuritySchemeData
+from werkzeug.exceptions import UnsupportedMediaType
+
+from catloader.errors import InvalidInput
+from catloader.web import problems
+from catloader.web.api_v1.models import Problem
+
+PHOTOS = Tag(name="photos", description="The photos of the account.")
+CHECKS = Tag(name="checks", description="Judge pictures without keeping them.")
+
+_BEARER = "token"
+_PICTURE: dict[str, Any] = {"type": "string", "format": "binary"}
+_PICTURE_TYPES = ("image/*", "application/octet-stream")
+_USUAL_ERRORS = {
+    400: "The request can't be read, or a value is not accepted.",
+    401: "No API token, or one that is unknown, revoked or expired.",
+    403: "The token has no right to this.",
+    429: "Too many wrong tokens from this network.",
+    500: "A fault of the site; it was logged.",
+    503: "Busy, or a part of the site is not responding. Try again after `Retry-After` seconds.",
+}
+_MORE_ERRORS = {
+    404: "No such photo, or it belongs to someone else.",
+    409: "Not possible in the current state.",
+    413: "Too large.",
+    415: "Not a photo of an accepted format.",
+    422: "The photo is damaged, or the Idempotency-Key was used for another file.",
+    501: "The web processes of this site do not check photos.",
+    502: "The photo store holds a damaged copy.",
+    507: "The disk of the site is full.",
+}
+
+
+def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> None:
+    """Turn a refusal by a model into the site's own, which becomes problem details."""
+    if not isinstance(error, ValidationError):
+        return
+    if (
+        request.method == "POST"
+        and request.content_length
+        and request.mimetype
+        not in (
+            "application/json",
+            *_own_types(),
+        )
+    ):
+        raise UnsupportedMediaType
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "body"
+    raise InvalidInput(f"{field}: {first['msg']}.")
+
+
+def _own_types() -> tuple[str, ...]:
+    """Return the type of the request, where its view reads bodies of any type itself."""
+    view = current_app.view_functions[request.endpoint or ""]
+    return (request.mimetype,) if getattr(view, "takes_photo", False) else ()
+
+
+api = SpecTree(
+    "flask",
+    mode="strict",
+    title="CatLoader",
+    version="1",
+    description="Upload photos, read their verdicts, and judge pictures without keeping them.",
+    before=_raise,
+    after=lambda *_: None,
+    validation_error_status=400,
+    validation_error_model=Problem,
+    naming_strategy=lambda model: model.__name__,
+    nested_naming_strategy=lambda _parent, child: child,
+    security_schemes=[
+        SecurityScheme(
+            name=_BEARER,
+            data=SecuritySchemeData(
+                type=SecureType.HTTP, scheme="bearer", description="An API token, made on the account page."
+            ),
+        )
+    ],
+    security={_BEARER: []},
+)
+
+
+def answers(status: int, model: Any = None, *, errors: tuple[int, ...] = ()) -> Response:
+    """Describe the answers of a view: the good one, the usual errors, and ``errors`` of its own."""
+    texts = {**_USUAL_ERRORS, **{code: _MORE_ERRORS[code] for code in errors}}
+    problems = {f"HTTP_{code}": (Problem, text) for code, text in sorted(texts.items())}
+    if model is None:
+        return Response(f"HTTP_{status}", **problems)
+    return Response(**{f"HTTP_{status}": model, **problems})
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of this application."""
+    document: dict[str, Any] = copy.deepcopy(api.spec)  # which is made once
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            _complete(path, operation)
+    return document
+
+
+def _complete(path: str, operation: dict[str, Any]) -> None:
+    """Add what the models can't say: types of bodies that are not plain JSON, and headers of answers."""
+    view: Any = current_app.view_functions[operation["operationId"]]
+    operation["security"] = [{_BEARER: []}]
+    operation["description"] = f"{operation['description']} Needs the scope `{view.scope}`.".strip()
+    if getattr(view, "takes_photo", False):
+        form = {
+            "type": "object",
+            "properties": {"photo": _PICTURE, "caption": {"type": "string"}},
+            "required": ["photo"],
+        }
+        content = {kind: {"schema": _PICTURE} for kind in _PICTURE_TYPES}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {**content, "multipart/form-data": {"schema": form}},
+        }
+    for status, response in operation["responses"].items():
+        if int(status) >= 400:
+            content = response.get("content", {})
+            response["content"] = {problems.MIME_TYPE: content.get("application/json", {})}
+        if status in ("429", "503"):
+            response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        elif status == "202":
+            response["headers"] = {"Location": {"schema": {"type": "string"}}}
+        elif status == "200" and path.endswith(".jpg"):
+            response["content"] = {"image/jpeg": {"schema": _PICTURE}}

@@ -1,0 +1,109 @@
+"""``/api/v1/photos/ID/verdict`` and ``/appeal``."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from flask import Blueprint, make_response
+from werkzeug.wrappers import Response
+
+from catloader.api_tokens import Scope
+from catloader.errors import NotFound, NotPossibleNow
+from catloader.store.db import reviews as rows
+from catloader.store.db.check_log import CheckRecord
+from catloader.store.db.engine import utcnow
+from catloader.store.db.reviews import HumanVerdict
+from catloader.texts import clean_text
+from catloader.web.api_v1.models import Appeal, Label, Labels, Model, NewAppeal, Verdict
+from catloader.web.api_v1.photos import own_photo
+from catloader.web.api_v1.spec import PHOTOS, answers, api
+from catloader.web.bearer import needs
+from catloader.web.context import MAX_ID, services
+from catloader.web.sessions import current_user
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("api_verdicts", __name__, url_prefix=f"/api/v1/photos/<int(max={MAX_ID}):id>")
+
+
+@blueprint.get("/verdict")
+@needs(Scope.READ)
+@api.validate(resp=answers(200, Verdict, errors=(404,)), tags=[PHOTOS], operation_id="api_verdicts.verdict")
+def verdict(id: int) -> Verdict:
+    """Read how a photo was judged."""
+    photo = own_photo(id)
+    record = services().check_log.latest(id)
+    appeals = services().reviews.appeals_of(id)
+    return Verdict(
+        status=photo.status,
+        subject=record.subject if record else None,
+        score=photo.score,
+        cat_at=record.cat_at if record else None,
+        not_cat_below=record.not_cat_below if record else None,
+        calibrated=photo.calibrated,
+        reason=record.reason if record else None,
+        wild_feline=photo.wild_feline,
+        labels=_labels(record),
+        model=_model(record),
+        checked_at=photo.checked_at,
+        ms=dict(record.ms) if record and record.ms else None,
+        error=photo.check_error,
+        human_verdict=cast(HumanVerdict | None, photo.human_verdict),
+        appeal=_appeal(appeals[-1]) if appeals else None,
+    )
+
+
+@blueprint.post("/appeal")
+@needs(Scope.WRITE)
+@api.validate(
+    resp=answers(201, Appeal, errors=(404, 409, 415)), tags=[PHOTOS], operation_id="api_verdicts.appeal"
+)
+def appeal(id: int, json: NewAppeal) -> Response:
+    """Ask a reviewer for the other verdict."""
+    own_photo(id)
+    reason = clean_text(json.reason, "reason")
+    if not services().reviews.appeal(id, current_user().id, json.wish, reason, utcnow()):
+        raise NotPossibleNow(
+            "This can't be reviewed now: it waits for a check or a reviewer, or a person has decided."
+        )
+    logger.info("user %d asked for a review of photo %d", current_user().id, id)
+    return make_response(_appeal(services().reviews.appeals_of(id)[-1]).model_dump(mode="json"), 201)
+
+
+@blueprint.delete("/appeal")
+@needs(Scope.WRITE)
+@api.validate(resp=answers(204, errors=(404,)), tags=[PHOTOS], operation_id="api_verdicts.withdraw")
+def withdraw(id: int) -> Response:
+    """Withdraw the open appeal."""
+    own_photo(id)
+    if not services().reviews.withdraw(id, current_user().id, utcnow()):
+        raise NotFound("This photo has no open appeal.")
+    return make_response("", 204)
+
+
+def _appeal(appeal: rows.Appeal) -> Appeal:
+    return Appeal(
+        wish=appeal.wish, reason=appeal.reason, opened_at=appeal.opened_at, closed_at=appeal.closed_at
+    )
+
+
+def _labels(record: CheckRecord | None) -> Labels | None:
+    if record is None or record.labels is None:
+        return None
+    return Labels(
+        **{
+            rendition: [Label(name=name, confidence=confidence) for _, name, confidence in labels]
+            for rendition, labels in record.labels.items()
+        }
+    )
+
+
+def _model(record: CheckRecord | None) -> Model | None:
+    if record is None or record.model is None:
+        return None
+    return Model(
+        name=record.model,
+        weights_sha256=record.weights_sha256,
+        runtime=record.runtime,
+        precision=record.precision,
+    )

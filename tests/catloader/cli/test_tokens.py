@@ -1,0 +1,38 @@
+"""``catloader tokens``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from catloader.api_tokens import is_signed
+from catloader.cli import main
+from catloader.settings import Settings
+from catloader.wiring import site_secret
+
+
+def _run(folder: Path, *words: str, text: str | None = None) -> Result:
+    env = {"CATLOADER_DATA_DIR": str(folder), "CATLOADER_MIN_FREE_BYTES": "0"}
+    return CliRunner().invoke(main, words, env=env, input=text, catch_exceptions=False)
+
+
+def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    _run(tmp_path, "user", "create", "ann@example.org", "--password-stdin", text="correct horse battery\n")
+    words = ("tokens", "create", "ann@example.org", "camera", "--scope", "check", "--scope", "photos:read")
+    token = _run(tmp_path, *words, "--days", "30").output.strip()
+    assert is_signed(token, site_secret(Settings(data_dir=tmp_path)))
+    listed = _run(tmp_path, "tokens", "list", "ann@example.org").output
+    assert re.fullmatch(r" +1  never used +expires \d{4}-\d\d-\d\d +check photos:read  camera\n", listed)
+    assert token not in listed
+    revoked = _run(tmp_path, "tokens", "revoke", "ann@example.org", "1")
+    assert revoked.output == "Token 1 of ann@example.org is revoked.\n"
+    again = _run(tmp_path, "tokens", "revoke", "ann@example.org", "1")
+    assert (again.exit_code, again.output) == (1, "Error: ann@example.org has no token 1.\n")
+    assert _run(tmp_path, "tokens", "list", "ann@example.org").output == ""
+
+
+def test_tokens_need_an_account(tmp_path: Path) -> None:
+    refused = _run(tmp_path, "tokens", "list", "cy@example.org")
+    assert (refused.exit_code, refused.output) == (1, "Error: There is no account cy@example.org.\n")

@@ -1,0 +1,47 @@
+"""The OpenAPI document and its page."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Flask
+
+from tests.support.site import Person
+
+
+def test_the_document_describes_every_address_of_the_api(app: Flask) -> None:
+    document = Person(app).get("/openapi.json").json
+    assert document is not None
+    assert document["openapi"] == "3.1.0"
+    described = {
+        (path, method.upper()) for path, operations in document["paths"].items() for method in operations
+    }
+    rules = {
+        (re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule), method)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert described == rules
+
+
+def test_every_error_is_described_as_problem_details(app: Flask) -> None:
+    document = Person(app).get("/openapi.json").json
+    assert document is not None
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["security"] == [{"token": []}]
+            errors = {status: one for status, one in operation["responses"].items() if status >= "400"}
+            assert {"400", "401", "403", "429", "500", "503"} <= set(errors)
+            for one in errors.values():
+                assert one["content"] == {
+                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+                }
+
+
+def test_the_page_shows_the_document_without_scripts_and_other_hosts(app: Flask) -> None:
+    page = Person(app).get("/docs/api")
+    assert page.status_code == 200
+    for text in ("POST /api/v1/check", "Idempotency-Key", "photos:write", "weights_sha256"):
+        assert text in page.text
+    assert not re.search(r"""<script|\sstyle=|(src|href|action)=["'](https?:)?//""", page.text)

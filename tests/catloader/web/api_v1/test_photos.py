@@ -1,0 +1,185 @@
+"""Photos of the API: upload, list, read, delete; errors as problem details."""
+
+from __future__ import annotations
+
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask
+
+from checker.values import Verdict
+from tests.support.programs import Program, assert_problem, token_of
+from tests.support.site import Person, check, jpeg
+
+
+def test_an_upload_is_answered_202_and_its_photo_follows(app: Flask, program: Program, anna: Person) -> None:
+    answer = program.upload()
+    assert answer.status_code == 202, answer.text
+    (photo,) = anna.photos
+    assert answer.headers["Location"] == f"/api/v1/photos/{photo.id}"
+    assert answer.json is not None
+    assert answer.json["status"] == "pending"
+    check(app, Verdict.CAT)
+    read = program.get(answer.headers["Location"]).json
+    assert read is not None
+    assert (read["status"], read["score"]) == ("cat", 0.97)
+    thumbnail = program.get(read["thumbnail_url"])
+    assert (thumbnail.status_code, thumbnail.mimetype) == (200, "image/jpeg")
+    assert program.get(read["photo_url"]).data.startswith(b"\xff\xd8\xff")
+
+
+def test_a_form_brings_one_photo_and_a_caption(program: Program, anna: Person) -> None:
+    form = {"photo": (io.BytesIO(jpeg()), "a.jpg"), "caption": "Tom"}
+    assert program.send("POST", "/api/v1/photos", data=form).status_code == 202
+    raw = program.send(
+        "POST", "/api/v1/photos?caption=Kim", {"Content-Type": "application/octet-stream"}, data=jpeg()
+    )
+    assert raw.status_code == 202
+    assert [photo.caption for photo in anna.photos] == ["Kim", "Tom"]
+    two = {"a": (io.BytesIO(jpeg()), "a.jpg"), "b": (io.BytesIO(jpeg()), "b.jpg")}
+    assert "one photo" in assert_problem(program.send("POST", "/api/v1/photos", data=two), 400)
+
+
+def test_a_repeated_key_gives_the_same_answer_and_no_second_photo(program: Program, anna: Person) -> None:
+    first, second = (program.upload(**{"Idempotency-Key": "one"}) for _ in range(2))
+    assert first.status_code == second.status_code == 202
+    assert first.headers["Location"] == second.headers["Location"]
+    assert len(anna.photos) == 1
+    assert "another file" in assert_problem(
+        program.upload(jpeg((1, 2, 3)), **{"Idempotency-Key": "one"}), 422
+    )
+    assert program.upload(jpeg((1, 2, 3)), **{"Idempotency-Key": "two"}).status_code == 202
+    assert len(anna.photos) == 2
+
+
+def test_a_key_belongs_to_one_account(app: Flask, program: Program) -> None:
+    bo = Person(app, "bo@example.org")
+    other = Program(app, token_of(app, bo))
+    mine, theirs = (one.upload(**{"Idempotency-Key": "one"}) for one in (program, other))
+    assert mine.headers["Location"] != theirs.headers["Location"]
+    assert len(bo.photos) == 1
+
+
+def test_uploads_with_one_key_at_the_same_time_make_one_photo(app: Flask, anna: Person) -> None:
+    token, start = token_of(app, anna), threading.Barrier(2)
+
+    def send(_: int) -> tuple[int, str | None]:
+        program = Program(app, token)
+        start.wait(10)
+        answer = program.upload(**{"Idempotency-Key": "one"})
+        return answer.status_code, answer.headers.get("Location")
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = set(pool.map(send, range(2)))
+    assert answers == {(202, f"/api/v1/photos/{anna.photos[0].id}")}
+    assert len(anna.photos) == 1
+
+
+def test_pages_lead_through_all_photos(program: Program) -> None:
+    ids = [int(program.upload().headers["Location"].rpartition("/")[2]) for _ in range(5)]
+    seen, cursor = [], ""
+    while True:
+        page = program.get(f"/api/v1/photos?limit=2&cursor={cursor}").json
+        assert page is not None
+        seen += [photo["id"] for photo in page["photos"]]
+        if page["next"] is None:
+            break
+        cursor = page["next"]
+    assert seen == ids[::-1]
+    waiting = program.get("/api/v1/photos?show=waiting").json
+    assert waiting is not None
+    assert len(waiting["photos"]) == 5
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "cursor=nix", "show=nix"])
+def test_a_wrong_query_is_refused_in_one_sentence(program: Program, query: str) -> None:
+    assert query.partition("=")[0] in assert_problem(program.get(f"/api/v1/photos?{query}"), 400)
+
+
+def test_a_resource_that_is_the_same_is_not_sent_again(app: Flask, program: Program) -> None:
+    location = program.upload().headers["Location"]
+    for path in (location, f"{location}/verdict", f"{location}/photo.jpg", "/api/v1/photos"):
+        first = program.get(path)
+        assert first.status_code == 200, path
+        again = program.get(path, **{"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b""), path
+    etag = program.get(location).headers["ETag"]
+    check(app, Verdict.NOT_CAT, score=0.01)
+    assert program.get(location, **{"If-None-Match": etag}).status_code == 200
+
+
+def test_a_head_is_answered_without_a_body(program: Program) -> None:
+    location = program.upload().headers["Location"]
+    for path in (location, f"{location}/photo.jpg"):
+        answer = program.send("HEAD", path)
+        assert (answer.status_code, answer.data) == (200, b"")
+        assert answer.headers["ETag"]
+        assert answer.headers.get("Content-Length") != "0"
+
+
+def test_a_deleted_photo_is_gone(program: Program) -> None:
+    location = program.upload().headers["Location"]
+    assert program.send("DELETE", location).status_code == 204
+    assert_problem(program.get(location), 404)
+    assert_problem(program.send("DELETE", location), 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("GET", "/verdict"),
+        ("GET", "/photo.jpg"),
+        ("GET", "/thumbnail.jpg"),
+        ("DELETE", ""),
+        ("POST", "/appeal"),
+        ("DELETE", "/appeal"),
+    ],
+)
+def test_a_photo_of_another_account_looks_like_none(
+    app: Flask, program: Program, method: str, path: str
+) -> None:
+    own = program.upload().headers["Location"]
+    check(app, Verdict.CAT)
+    stranger = Program(app, token_of(app, Person(app, "bo@example.org")))
+    body = {"json": {"wish": "cat"}} if path == "/appeal" and method == "POST" else {}
+    theirs = stranger.send(method, own + path, **body)
+    none = stranger.send(method, "/api/v1/photos/999" + path, **body)
+    assert_problem(theirs, 404)
+    assert (theirs.data, sorted(theirs.headers)) == (none.data, sorted(none.headers))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "status"),
+    [
+        (b"no photo", "image/jpeg", 415),
+        (b"", "image/jpeg", 400),
+        (jpeg()[:300], "image/jpeg", 422),
+        (b"x" * 100_001, "image/jpeg", 413),
+        (b"x" * 1_000_000, "image/jpeg", 413),
+        (jpeg(), "application/x-www-form-urlencoded", 415),
+        (jpeg(), "", 415),
+    ],
+)
+def test_bad_uploads_get_problem_details(program: Program, data: bytes, kind: str, status: int) -> None:
+    assert_problem(program.upload(data, **{"Content-Type": kind}), status)
+
+
+def test_errors_of_the_router_are_problem_details(app: Flask, program: Program) -> None:
+    assert_problem(program.get("/api/v1/nix"), 404)
+    assert_problem(program.get("/api/nix"), 404)
+    answer = program.send("PUT", "/api/v1/photos")
+    assert_problem(answer, 405)
+    assert "POST" in answer.headers["Allow"]
+    assert_problem(Person(app).get("/api/form"), 401)
+
+
+def test_a_fault_is_a_problem_without_its_details(app: Flask) -> None:
+    def broken() -> str:
+        raise RuntimeError("a secret of the server")
+
+    broken.without_login = True  # type: ignore[attr-defined]
+    app.add_url_rule("/api/v1/broken", view_func=broken)
+    assert "secret" not in assert_problem(Program(app).get("/api/v1/broken"), 500)

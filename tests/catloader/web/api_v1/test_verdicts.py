@@ -1,0 +1,69 @@
+"""Verdicts and appeals of the API."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from catloader.store.db.engine import utcnow
+from checker.values import Verdict
+from tests.support.programs import Program, assert_problem
+from tests.support.site import Person, check, services_of
+
+
+def test_a_verdict_names_score_labels_and_model(app: Flask, program: Program) -> None:
+    location = program.upload().headers["Location"]
+    before = program.get(f"{location}/verdict").json
+    assert before is not None
+    assert (before["status"], before["score"], before["model"], before["labels"]) == (
+        "pending",
+        None,
+        None,
+        None,
+    )
+    check(app, Verdict.CAT)
+    verdict = program.get(f"{location}/verdict").json
+    assert verdict is not None
+    assert (verdict["status"], verdict["score"], verdict["cat_at"]) == ("cat", 0.97, 0.5)
+    assert verdict["labels"]["photo"][0] == {"name": "tabby", "confidence": 0.71}
+    assert verdict["model"]["name"] == "efficientnet_lite0"
+    assert verdict["model"]["weights_sha256"] == "0" * 64
+    assert verdict["ms"] == {"total": 12.5}
+
+
+def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Program) -> None:
+    location = program.upload().headers["Location"]
+    path, wish = f"{location}/appeal", {"wish": "cat", "reason": "It is Tom."}
+    assert_problem(program.send("POST", path, json=wish), 409)  # it waits for its check
+    check(app, Verdict.NOT_CAT, score=0.01)
+    opened = program.send("POST", path, json=wish)
+    assert opened.status_code == 201
+    assert opened.json is not None
+    assert opened.json["reason"] == "It is Tom."
+    assert_problem(program.send("POST", path, json=wish), 409)
+    assert services_of(app).reviews.counts()[0] == 1
+    assert program.send("DELETE", path).status_code == 204
+    assert_problem(program.send("DELETE", path), 404)
+    verdict = program.get(f"{location}/verdict").json
+    assert verdict is not None
+    assert verdict["appeal"]["closed_at"] is not None
+
+
+def test_a_reviewers_decision_is_seen(app: Flask, anna: Person, program: Program) -> None:
+    location = program.upload().headers["Location"]
+    photo = check(app, Verdict.UNSURE, score=0.3)
+    assert services_of(app).reviews.decide(photo, anna.id, "cat", "", utcnow())
+    verdict = program.get(f"{location}/verdict").json
+    assert verdict is not None
+    assert (verdict["status"], verdict["human_verdict"]) == ("cat", "cat")
+
+
+def test_bad_bodies_are_refused(app: Flask, program: Program) -> None:
+    location = program.upload().headers["Location"]
+    check(app, Verdict.CAT)
+    path = f"{location}/appeal"
+    assert "wish" in assert_problem(program.send("POST", path, json={"wish": "dog"}), 400)
+    assert "on_air" in assert_problem(program.send("POST", path, json={"wish": "cat", "on_air": True}), 400)
+    assert_problem(program.send("POST", path, json={"wish": "cat", "reason": "x" * 501}), 400)
+    assert_problem(program.send("POST", path, {"Content-Type": "application/json"}, data="{"), 400)
+    assert_problem(program.send("POST", path, {"Content-Type": "text/plain"}, data="wish=cat"), 415)
+    assert_problem(program.send("POST", path), 400)

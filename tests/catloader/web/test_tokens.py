@@ -1,0 +1,95 @@
+"""The page of API tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, text
+
+from catloader.store.db.engine import reading
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.programs import Program
+from tests.support.site import PASSWORD, Person, running_site, services_of
+
+PAGE = "/account/tokens"
+FORM = {"name": "camera", "scope": ["photos:read", "check"], "days": "30", "password": PASSWORD}
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path, max_api_tokens=2) as app:
+        yield app
+
+
+@pytest.fixture
+def anna(app: Flask) -> Person:
+    return Person(app, "anna@example.org")
+
+
+def _secret(page: str) -> str:
+    found = re.search(r'<code class="secret">([^<]+)</code>', page)
+    assert found, page
+    return found[1]
+
+
+def test_a_token_is_shown_once_and_stored_as_a_digest(app: Flask, anna: Person, engine: Engine) -> None:
+    made = anna.post(PAGE, FORM)
+    assert made.status_code == 201
+    token = _secret(made.text)
+    assert Program(app, token).get("/api/v1/photos").status_code == 200
+    listed = anna.get(PAGE).text
+    assert "camera" in listed
+    assert "check, photos:read" in listed
+    with reading(engine) as connection:
+        rows = str(connection.execute(text("SELECT * FROM api_tokens")).all())
+    for secret in (token, *token.removeprefix("catloader_").split(".")):
+        assert secret not in listed
+        assert secret not in rows
+
+
+def test_a_revoked_token_opens_nothing(app: Flask, anna: Person) -> None:
+    token = _secret(anna.post(PAGE, FORM).text)
+    (row,) = services_of(app).api_tokens.of_user(anna.id)
+    stranger = Person(app, "bo@example.org")
+    assert stranger.post(f"{PAGE}/{row.id}/revoke", page=PAGE).status_code == 404
+    assert Program(app, token).get("/api/v1/photos").status_code == 200
+    assert anna.post(f"{PAGE}/{row.id}/revoke", page=PAGE).status_code == 303
+    assert Program(app, token).get("/api/v1/photos").status_code == 401
+    assert anna.post(f"{PAGE}/{row.id}/revoke", page=PAGE).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "sentence"),
+    [
+        ({"password": "wrong"}, 403, "The password is wrong."),
+        ({"name": " "}, 400, "Give the token a name"),
+        ({"name": "x" * 61}, 400, "Give the token a name"),
+        ({"scope": []}, 400, "Choose at least one thing"),
+        ({"scope": ["admin"]}, 400, "Choose at least one thing"),
+        ({"days": "9999"}, 400, "Choose how long"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    app: Flask, anna: Person, changed: dict[str, object], status: int, sentence: str
+) -> None:
+    refused = anna.post(PAGE, {**FORM, **changed})
+    assert refused.status_code == status
+    assert sentence in refused.text
+    assert services_of(app).api_tokens.of_user(anna.id) == []
+
+
+def test_an_account_has_a_limit_of_tokens(app: Flask, anna: Person) -> None:
+    for _ in range(2):
+        assert anna.post(PAGE, FORM).status_code == 201
+    refused = anna.post(PAGE, FORM)
+    assert (refused.status_code, "up to 2 tokens" in refused.text) == (400, True)
+
+
+def test_a_token_needs_a_form_of_this_site(app: Flask, anna: Person) -> None:
+    assert anna.client.post(PAGE, data=FORM).status_code == 400
+    assert services_of(app).api_tokens.of_user(anna.id) == []
