@@ -20,6 +20,7 @@ from catloader.cli import (
     site,
     tokens,
     transfer,
+    upload,
 )
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
@@ -57,6 +58,7 @@ for command in (
     transfer.export,
     accounts.user,
     tokens.tokens,
+    upload.upload,
     checks.check,
     checks.worker,
     checks.checker,

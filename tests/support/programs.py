@@ -44,9 +44,10 @@ class Program:
     def get(self, path: str, **headers: str) -> TestResponse:
         return self.send("GET", path, headers)
 
-    def upload(self, data: bytes | None = None, **headers: str) -> TestResponse:
-        body = jpeg() if data is None else data
-        return self.send("POST", "/api/v1/photos", {"Content-Type": "image/jpeg", **headers}, data=body)
+    def upload(self, data: bytes | None = None, *, key: str = "", kind: str = "image/jpeg") -> TestResponse:
+        """Send a photo as the whole body; ``key`` is its ``Idempotency-Key``."""
+        headers = {"Content-Type": kind, **({"Idempotency-Key": key} if key else {})}
+        return self.send("POST", "/api/v1/photos", headers, data=jpeg() if data is None else data)
 
 
 def assert_problem(answer: TestResponse, status: int) -> str:

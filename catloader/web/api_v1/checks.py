@@ -6,11 +6,11 @@ from typing import Any, cast
 
 from flask import Blueprint
 
+from catloader.api_models import Check, Label, Labels, Model
 from catloader.api_tokens import Scope
 from catloader.checks.on_demand import judge
 from catloader.web.admission import uses_object_store
 from catloader.web.api_v1.bodies import sent_photo, takes_photo
-from catloader.web.api_v1.models import Check, Label, Labels, Model
 from catloader.web.api_v1.spec import CHECKS, answers, api
 from catloader.web.bearer import needs
 from catloader.web.context import services

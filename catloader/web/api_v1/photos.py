@@ -8,6 +8,7 @@ import time
 from flask import Blueprint, make_response, request, url_for
 from werkzeug.wrappers import Response
 
+from catloader.api_models import Photo, PhotoPage
 from catloader.api_tokens import Scope
 from catloader.errors import CatLoaderError, InvalidInput, KeyInUse, NotFound
 from catloader.intake.upload import Refused
@@ -17,7 +18,7 @@ from catloader.store.db.gallery import Selection
 from catloader.store.db.upload_keys import UploadKey
 from catloader.web.admission import uses_object_store
 from catloader.web.api_v1.bodies import digest, sent_photo, takes_photo
-from catloader.web.api_v1.models import PageQuery, Photo, PhotoPage, UploadHeaders, UploadQuery
+from catloader.web.api_v1.requests import PageQuery, UploadHeaders, UploadQuery
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.bearer import needs
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services

@@ -11,9 +11,9 @@ from spectree import Response, SecurityScheme, SpecTree, Tag
 from spectree.models import SecureType, SecuritySchemeData
 from werkzeug.exceptions import UnsupportedMediaType
 
+from catloader.api_models import Problem
 from catloader.errors import InvalidInput
 from catloader.web import problems
-from catloader.web.api_v1.models import Problem
 
 PHOTOS = Tag(name="photos", description="The photos of the account.")
 CHECKS = Tag(name="checks", description="Judge pictures without keeping them.")

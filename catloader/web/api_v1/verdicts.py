@@ -8,6 +8,7 @@ from typing import cast
 from flask import Blueprint, make_response
 from werkzeug.wrappers import Response
 
+from catloader.api_models import Appeal, Label, Labels, Model, Verdict
 from catloader.api_tokens import Scope
 from catloader.errors import NotFound, NotPossibleNow
 from catloader.store.db import reviews as rows
@@ -15,8 +16,8 @@ from catloader.store.db.check_log import CheckRecord
 from catloader.store.db.engine import utcnow
 from catloader.store.db.reviews import HumanVerdict
 from catloader.texts import clean_text
-from catloader.web.api_v1.models import Appeal, Label, Labels, Model, NewAppeal, Verdict
 from catloader.web.api_v1.photos import own_photo
+from catloader.web.api_v1.requests import NewAppeal
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.bearer import needs
 from catloader.web.context import MAX_ID, services

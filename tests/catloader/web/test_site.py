@@ -57,7 +57,18 @@ def test_pages_comply_with_the_content_policy(app: Flask, anna: Person) -> None:
     photo = anna.upload_one()
     check(app, Verdict.CAT)
     pages = [anna.post("/photos/selected", {"photo": photo, "action": "delete"}, page="/photos").text]
-    pages += [anna.get(path).text for path in ("/photos", "/upload", "/account", f"/photos/{photo}", "/nix")]
+    pages += [
+        anna.get(path).text
+        for path in (
+            "/photos",
+            "/upload",
+            "/account",
+            "/account/tokens",
+            "/docs/api",
+            f"/photos/{photo}",
+            "/nix",
+        )
+    ]
     pages += [anna.upload(("a.jpg", b"no picture")).text]
     pages += [Person(app).get(path).text for path in ("/", "/login", "/register")]
     for page in pages:

@@ -74,7 +74,7 @@ def test_a_revoked_token_opens_nothing(app: Flask, anna: Person) -> None:
         ({"days": "9999"}, 400, "Choose how long"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_a_wrong_form_is_refused_in_one_sentence(
     app: Flask, anna: Person, changed: dict[str, object], status: int, sentence: str
 ) -> None:
     refused = anna.post(PAGE, {**FORM, **changed})

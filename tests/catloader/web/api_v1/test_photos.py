@@ -43,21 +43,19 @@ def test_a_form_brings_one_photo_and_a_caption(program: Program, anna: Person) -
 
 
 def test_a_repeated_key_gives_the_same_answer_and_no_second_photo(program: Program, anna: Person) -> None:
-    first, second = (program.upload(**{"Idempotency-Key": "one"}) for _ in range(2))
+    first, second = (program.upload(key="one") for _ in range(2))
     assert first.status_code == second.status_code == 202
     assert first.headers["Location"] == second.headers["Location"]
     assert len(anna.photos) == 1
-    assert "another file" in assert_problem(
-        program.upload(jpeg((1, 2, 3)), **{"Idempotency-Key": "one"}), 422
-    )
-    assert program.upload(jpeg((1, 2, 3)), **{"Idempotency-Key": "two"}).status_code == 202
+    assert "another file" in assert_problem(program.upload(jpeg((1, 2, 3)), key="one"), 422)
+    assert program.upload(jpeg((1, 2, 3)), key="two").status_code == 202
     assert len(anna.photos) == 2
 
 
 def test_a_key_belongs_to_one_account(app: Flask, program: Program) -> None:
     bo = Person(app, "bo@example.org")
     other = Program(app, token_of(app, bo))
-    mine, theirs = (one.upload(**{"Idempotency-Key": "one"}) for one in (program, other))
+    mine, theirs = (one.upload(key="one") for one in (program, other))
     assert mine.headers["Location"] != theirs.headers["Location"]
     assert len(bo.photos) == 1
 
@@ -68,7 +66,7 @@ def test_uploads_with_one_key_at_the_same_time_make_one_photo(app: Flask, anna: 
     def send(_: int) -> tuple[int, str | None]:
         program = Program(app, token)
         start.wait(10)
-        answer = program.upload(**{"Idempotency-Key": "one"})
+        answer = program.upload(key="one")
         return answer.status_code, answer.headers.get("Location")
 
     with ThreadPoolExecutor(2) as pool:
@@ -164,7 +162,7 @@ def test_a_photo_of_another_account_looks_like_none(
     ],
 )
 def test_bad_uploads_get_problem_details(program: Program, data: bytes, kind: str, status: int) -> None:
-    assert_problem(program.upload(data, **{"Content-Type": kind}), status)
+    assert_problem(program.upload(data, kind=kind), status)
 
 
 def test_errors_of_the_router_are_problem_details(app: Flask, program: Program) -> None:

@@ -1,17 +1,11 @@
-"""What goes in and out of the API, as the OpenAPI document describes it."""
+"""The answers of the API: the site writes them, the client reads them, OpenAPI describes them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from catloader.store.db.gallery import Shown
-from catloader.texts import MAX_TEXT_CHARS
-
-MAX_KEY_CHARS = 255
-MAX_PAGE = 100
+from pydantic import BaseModel, Field
 
 
 class Problem(BaseModel):
@@ -52,34 +46,6 @@ class PhotoPage(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null after the last photo.")
 
 
-class PageQuery(BaseModel):
-    """Choice of photos."""
-
-    limit: int = Field(default=50, ge=1, le=MAX_PAGE)
-    cursor: str = Field(default="", max_length=40, description="`next` of the page before.")
-    show: Shown = Shown.ALL
-
-
-class UploadQuery(BaseModel):
-    """What comes with a photo that is the whole body."""
-
-    caption: str = Field(default="", max_length=MAX_TEXT_CHARS)
-
-
-class UploadHeaders(BaseModel):
-    """Headers of an upload."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    idempotency_key: str = Field(
-        default="",
-        alias="Idempotency-Key",
-        max_length=MAX_KEY_CHARS,
-        description="Any text of your own, another one for each file. A request that is sent again with the "
-        "same key and the same file within a day gets the same answer and makes no second photo.",
-    )
-
-
 class Label(BaseModel):
     """A class that the model sees."""
 
@@ -110,15 +76,6 @@ class Appeal(BaseModel):
     reason: str
     opened_at: datetime
     closed_at: datetime | None
-
-
-class NewAppeal(BaseModel):
-    """The verdict that would be right."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    wish: Literal["cat", "not_cat"]
-    reason: str = Field(default="", max_length=MAX_TEXT_CHARS)
 
 
 class Verdict(BaseModel):

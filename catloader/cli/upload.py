@@ -1,0 +1,67 @@
+"""``catloader upload``: send files to a site, here or elsewhere, by its API."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catloader.cli.context import count
+
+if TYPE_CHECKING:
+    from catloader.client import Client
+
+_STOPS = (0, 401, 403, 429, 503)
+"""No answer, no right, no room: the next file would fare no better."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--server", metavar="URL", required=True, help="Address of the site.")
+@click.option(
+    "--token-file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with an API token that has the scope photos:write.",
+)
+@click.option("--caption", default="", help="Caption of every photo.")
+def upload(files: tuple[Path, ...], server: str, token_file: Path, caption: str) -> None:
+    """Upload photos to a site; exit code 1 if one is refused.
+
+    The same file, sent again within a day, makes no second photo: a run that was cut off can be repeated.
+    """
+    from tqdm import tqdm
+
+    from catloader.client import Client
+
+    client = Client(server, token_file.read_text("utf-8").strip())
+    stored = 0
+    with tqdm(files, unit="photo", disable=None) as progress:
+        for path in progress:
+            if sentence := _upload(client, path, caption):
+                progress.write(f"{path}: {sentence}")
+            else:
+                stored += 1
+    client.close()
+    click.echo(f"{count(stored, 'photo')} stored, {len(files) - stored} refused.")
+    if stored < len(files):
+        raise SystemExit(1)
+
+
+def _upload(client: Client, path: Path, caption: str) -> str:
+    """Upload one file; return the sentence why it was refused, empty if it was not."""
+    from catloader.client import RequestFailed
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return f"it can't be read ({error.strerror})."
+    try:
+        client.upload(data, caption=caption, key=f"file-{hashlib.sha256(data).hexdigest()}")
+    except RequestFailed as error:
+        if error.status in _STOPS:
+            raise
+        return str(error)
+    return ""

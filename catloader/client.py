@@ -1,0 +1,145 @@
+"""A client of the API: upload photos, read verdicts, have pictures judged. Not thread-safe."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+import requests
+from pydantic import BaseModel, ValidationError
+from requests.auth import AuthBase
+
+from catloader.api_models import Appeal, Check, Photo, PhotoPage, Problem, Verdict
+from catloader.errors import CatLoaderError
+
+Answer = TypeVar("Answer", bound=BaseModel)
+Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed"]
+
+_TIMEOUT_S = (10.0, 120.0)
+"""To connect, and between two bytes of the answer: a busy site may take its time for a photo."""
+_LATER = (429, 502, 503, 504)
+_LONGEST_WAIT_S = 60.0
+_PICTURE = {"Content-Type": "application/octet-stream"}
+
+
+class RequestFailed(CatLoaderError):
+    """The site refused a request, or could not be reached. The text is one sentence."""
+
+    def __init__(self, sentence: str, status: int = 0, retry_after_s: int | None = None) -> None:
+        """
+        Args:
+            status: of HTTP; 0: there was no answer.
+        """
+        super().__init__(sentence)
+        self.status, self.retry_after_s = status, retry_after_s
+
+
+class _Bearer(AuthBase):
+    """The token as an authentication: as a plain header, a ``.netrc`` would replace it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Client:
+    """One account of one site.
+
+    Requests that may be repeated are repeated, if the site is busy or the line is cut: after ``Retry-After``,
+    else after 1, 2, 4 ... seconds.
+
+    Args:
+        url: of the site, as in ``https://cats.example.org``; a path may follow.
+        tries: for one request, the first one included.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, tries: int = 6, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._url, self._tries, self._sleep = url.rstrip("/"), tries, sleep
+        self._session = requests.Session()
+        self._session.auth = _Bearer(token)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def upload(self, data: bytes, *, caption: str = "", key: str = "") -> Photo:
+        """Upload a photo; its status is ``pending``.
+
+        Args:
+            key: the same one for the same file makes one photo, however often it is sent; none: a new one.
+        """
+        headers = {**_PICTURE, "Idempotency-Key": key or str(uuid.uuid4())}
+        params = {"caption": caption} if caption else {}
+        return self._read(Photo, "POST", "/photos", headers=headers, params=params, data=data)
+
+    def photos(self, show: Show = "all") -> Iterator[Photo]:
+        """Yield photos, newest first; a page is requested when it is needed."""
+        cursor: str | None = ""
+        while cursor is not None:
+            params = {"limit": 100, "show": show, "cursor": cursor}
+            page = self._read(PhotoPage, "GET", "/photos", params=params)
+            yield from page.photos
+            cursor = page.next
+
+    def photo(self, id: int) -> Photo:
+        return self._read(Photo, "GET", f"/photos/{id}")
+
+    def verdict(self, id: int) -> Verdict:
+        return self._read(Verdict, "GET", f"/photos/{id}/verdict")
+
+    def jpeg(self, id: int, *, thumbnail: bool = False) -> bytes:
+        """Return the stored photo, or its thumbnail."""
+        return self._send("GET", f"/photos/{id}/{'thumbnail' if thumbnail else 'photo'}.jpg").content
+
+    def appeal(self, id: int, wish: Literal["cat", "not_cat"], reason: str = "") -> Appeal:
+        """Ask a reviewer for this verdict."""
+        return self._read(Appeal, "POST", f"/photos/{id}/appeal", json={"wish": wish, "reason": reason})
+
+    def delete(self, id: int) -> None:
+        self._send("DELETE", f"/photos/{id}")
+
+    def check(self, data: bytes) -> Check:
+        """Have a picture judged that is not kept."""
+        return self._read(Check, "POST", "/check", headers=_PICTURE, data=data)
+
+    def _read(self, model: type[Answer], method: str, path: str, **options: Any) -> Answer:
+        response = self._send(method, path, **options)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError:
+            raise RequestFailed(f"{self._url} is no CatLoader, or one of another version.") from None
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        for attempt in range(self._tries):
+            try:
+                response = self._session.request(
+                    method, f"{self._url}/api/v1{path}", timeout=_TIMEOUT_S, **options
+                )
+                response.content  # noqa: B018 - reads it, here where a cut line is caught
+            except requests.RequestException as error:
+                failure = RequestFailed(f"{self._url} does not answer ({type(error).__name__}).")
+            else:
+                if response.ok:
+                    return response
+                failure = _failure(response.status_code, response.headers, response.content)
+                if response.status_code not in _LATER:
+                    break
+            if attempt + 1 < self._tries:
+                self._sleep(min(float(failure.retry_after_s or 2**attempt), _LONGEST_WAIT_S))
+        raise failure
+
+
+def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:
+    try:
+        detail = Problem.model_validate_json(body).detail
+    except ValidationError:  # of a proxy, perhaps
+        detail = f"The site answered with HTTP {status}."
+    wait = headers.get("Retry-After", "")
+    return RequestFailed(detail, status, int(wait) if wait.isdecimal() else None)

@@ -1,0 +1,160 @@
+"""The client and ``catloader upload``, against a site in processes of its own, with a real model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import skimage
+from sqlalchemy import Engine, func, select
+
+from catloader.client import Client, RequestFailed
+from catloader.demo.client import free_port
+from catloader.settings import Settings
+from catloader.store.db.engine import reading
+from catloader.store.db.schema import check_log, deletions, photos
+from catloader.wiring import build_engine
+from tests.support.cut_line import cut_line
+from tests.support.environ import environ_without_settings
+from tests.support.serving import Serving, serving
+from tests.support.site import PASSWORD, jpeg
+
+_CAT = Path(skimage.__file__).parent / "data" / "chelsea.png"
+_VERDICT_S = 60
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("site")
+    settings = {
+        "CATCHECK_DISPATCH": "thread",
+        "CATCHECK_MODEL": "efficientnet_lite0",
+        "CATCHECK_RUNTIME": "torch",
+    }
+    with serving(folder, **settings) as site:
+        yield site
+
+
+def _catloader(folder: Path, *words: object, text: str = "") -> subprocess.CompletedProcess[str]:
+    environ = environ_without_settings(CATLOADER_DATA_DIR=folder, CATLOADER_MIN_FREE_BYTES=0)
+    command = [sys.executable, "-m", "catloader", *map(str, words)]
+    return subprocess.run(
+        command, env=environ, input=text, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def token(site: Serving) -> str:
+    created = _catloader(
+        site.folder, "user", "create", "ann@example.org", "--password-stdin", text=PASSWORD + "\n"
+    )
+    assert created.returncode == 0, created.stderr
+    scopes = [word for scope in ("photos:read", "photos:write", "check") for word in ("--scope", scope)]
+    return _catloader(site.folder, "tokens", "create", "ann@example.org", "test", *scopes).stdout.strip()
+
+
+@pytest.fixture
+def client(site: Serving, token: str) -> Iterator[Client]:
+    client = Client(site.url, token)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def database(site: Serving) -> Iterator[Engine]:
+    engine = build_engine(Settings(data_dir=site.folder))
+    yield engine
+    engine.dispose()
+
+
+def test_a_photo_is_uploaded_checked_read_and_deleted(client: Client) -> None:
+    photo = client.upload(_CAT.read_bytes(), caption="Chelsea")
+    deadline_s = time.monotonic() + _VERDICT_S
+    while (photo := client.photo(photo.id)).status in ("pending", "checking"):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.2)
+    verdict = client.verdict(photo.id)
+    assert (photo.status, photo.caption) == ("cat", "Chelsea")
+    assert verdict.model
+    assert verdict.model.name == "efficientnet_lite0"
+    assert next(client.photos(show="cat")).id == photo.id
+    assert client.jpeg(photo.id, thumbnail=True).startswith(b"\xff\xd8\xff")
+    assert client.appeal(photo.id, "not_cat", "A test.").closed_at is None
+    client.delete(photo.id)
+    with pytest.raises(RequestFailed, match="deleted, or it belongs to someone else") as refused:
+        client.photo(photo.id)
+    assert refused.value.status == 404
+
+
+def test_a_picture_is_judged_as_the_photo_would_be_and_not_kept(client: Client, database: Engine) -> None:
+    def rows() -> list[int]:
+        with reading(database) as connection:
+            tables = (photos, check_log, deletions)
+            return [connection.execute(select(func.count()).select_from(one)).scalar_one() for one in tables]
+
+    photo = client.upload(_CAT.read_bytes())
+    deadline_s = time.monotonic() + _VERDICT_S
+    while client.photo(photo.id).status in ("pending", "checking"):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.2)
+    before = rows()
+    check = client.check(_CAT.read_bytes())
+    assert rows() == before
+    verdict = client.verdict(photo.id)
+    assert (check.verdict, check.subject) == ("cat", "house_cat")
+    assert check.score == pytest.approx(verdict.score, abs=1e-6)
+    assert check.labels == verdict.labels
+    assert check.model == verdict.model
+    assert set(check.ms) == {"prepare", "decode", "classify", "total"}
+    with pytest.raises(RequestFailed) as refused:
+        client.check(b"no picture")
+    assert refused.value.status == 415
+
+
+def test_an_upload_whose_answer_was_lost_makes_one_photo(site: Serving, client: Client, token: str) -> None:
+    before = len(list(client.photos()))
+    waits: list[float] = []
+    with cut_line(site.url, answers_lost=2) as (url, keys):
+        through_line = Client(url, token, sleep=waits.append)
+        photo = through_line.upload(jpeg((9, 9, 9)))
+        through_line.close()
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    assert waits == [1.0, 2.0]
+    assert len(list(client.photos())) == before + 1
+    assert client.photo(photo.id).id == photo.id
+
+
+def test_a_site_that_is_away_is_said_in_one_sentence(token: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    client = Client(url, token, tries=2, sleep=lambda _: None)
+    with pytest.raises(RequestFailed, match="does not answer") as refused:
+        client.photo(1)
+    assert refused.value.status == 0
+
+
+def test_files_are_uploaded_from_the_command_line(
+    site: Serving, token: str, tmp_path: Path, client: Client
+) -> None:
+    (tmp_path / "token").write_text(token + "\n")
+    (tmp_path / "a.jpg").write_bytes(jpeg((1, 2, 3)))
+    (tmp_path / "b.txt").write_text("no photo")
+    before = len(list(client.photos()))
+    files = [tmp_path / name for name in ("a.jpg", "b.txt", "c.jpg")]
+    words = ("upload", *files, "--server", site.url, "--token-file", tmp_path / "token")
+    for _ in range(2):  # a run that is repeated makes no second photo
+        done = _catloader(tmp_path, *words)
+        assert done.returncode == 1
+        assert done.stdout.splitlines()[-1] == "1 photo stored, 2 refused."
+        refused = [line for line in done.stdout.splitlines() if line.startswith(str(tmp_path))]
+        assert [line.partition(": ")[0] for line in refused] == [str(files[1]), str(files[2])]
+        assert len(list(client.photos())) == before + 1
+    assert _catloader(tmp_path, "upload", files[0], *words[4:]).returncode == 0
+    (tmp_path / "token").write_text("wrong")
+    refused_token = _catloader(tmp_path, *words)
+    assert refused_token.returncode == 1
+    assert refused_token.stderr == "Error: This API token is unknown, revoked or expired.\n"

@@ -1,0 +1,46 @@
+"""A line that is cut: requests reach the site, and the first answers do not come back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.support.serving import plain_session
+
+_SENT_ON = ("Authorization", "Content-Type", "Idempotency-Key")
+
+
+@contextmanager
+def cut_line(url: str, answers_lost: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of the line to ``url``, and the idempotency keys of the requests that passed."""
+    keys: list[str] = []
+
+    class Line(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name: self.headers[name] for name in _SENT_ON if name in self.headers}
+            with plain_session() as session:
+                answer = session.post(url + self.path, data=body, headers=headers, timeout=60)
+            keys.append(self.headers["Idempotency-Key"])
+            if len(keys) <= answers_lost:
+                self.close_connection = True  # without a byte of the answer
+                return
+            self.send_response(answer.status_code)
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Line)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", keys
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
