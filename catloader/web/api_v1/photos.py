@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from catloader.api_models import Photo, PhotoPage
 from catloader.api_tokens import Scope
-from catloader.errors import CatLoaderError, InvalidInput, KeyInUse, NotFound
+from catloader.errors import CatLoaderError, InvalidInput, KeyInUse, NotFound, NotPossibleNow
 from catloader.intake.upload import Refused
 from catloader.intake.upload import upload as store
 from catloader.store.db import photos as rows
@@ -50,7 +50,10 @@ def upload(query: UploadQuery, headers: UploadHeaders) -> Response:
     id = services().upload_keys.photo_of(current_user().id, key) if key else None
     if id is None:
         id = _store(name, data, request.form.get("caption", query.caption), key)
-    response = make_response(_shown(own_photo(id)).model_dump(mode="json"), 202)
+    photo = services().photos.by_id(id)
+    if photo is None:
+        raise NotPossibleNow("The photo that was uploaded with this Idempotency-Key was deleted.")
+    response = make_response(_shown(photo).model_dump(mode="json"), 202)
     response.headers["Location"] = url_for(".read", id=id)
     return response
 
@@ -85,9 +88,9 @@ def read(id: int) -> Photo:
 @needs(Scope.WRITE)
 @api.validate(resp=answers(204, errors=(404,)), tags=[PHOTOS], operation_id="api_photos.delete")
 def delete(id: int) -> Response:
-    """Delete a photo."""
+    """Delete a photo: it goes into the bin of the account."""
     user = current_user()
-    if not services().photos.delete(id, user.id):
+    if not services().bin.put([id], user.id):
         raise NotFound(PHOTO_NOT_FOUND)
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)

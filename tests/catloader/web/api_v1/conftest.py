@@ -18,7 +18,7 @@ from tests.support.site import Person, running_site
 @pytest.fixture
 def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
     with running_site(
-        engine, s3_server, objects, tmp_path, max_file_bytes=100_000, login_rate="3 per hour"
+        engine, s3_server, objects, tmp_path, max_file_bytes=100_000, login_rate="3 per hour", bin_days=30
     ) as app:
         yield app
 

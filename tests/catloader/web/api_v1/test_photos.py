@@ -52,6 +52,13 @@ def test_a_repeated_key_gives_the_same_answer_and_no_second_photo(program: Progr
     assert len(anna.photos) == 2
 
 
+def test_the_key_of_a_deleted_photo_makes_no_new_one(program: Program, anna: Person) -> None:
+    location = program.upload(key="one").headers["Location"]
+    assert program.send("DELETE", location).status_code == 204
+    assert "was deleted" in assert_problem(program.upload(key="one"), 409)
+    assert anna.photos == []
+
+
 def test_a_key_belongs_to_one_account(app: Flask, program: Program) -> None:
     bo = Person(app, "bo@example.org")
     other = Program(app, token_of(app, bo))
