@@ -40,7 +40,9 @@ def register(users: Users, email: str, password: str, now: datetime, *, is_admin
     return users.create(email, _new_hash(email, password), now, is_admin=is_admin)
 
 
-def sign_up(sign_ups: SignUps, email: str, password: str, guard: Guard) -> tuple[str, int | None]:
+def sign_up(
+    sign_ups: SignUps, email: str, password: str, guard: Guard, browser: str = ""
+) -> tuple[str, int | None]:
     """Add an account and begin a session; look the same, and take the same time, if the e-mail is registered.
 
     Returns:
@@ -52,7 +54,7 @@ def sign_up(sign_ups: SignUps, email: str, password: str, guard: Guard) -> tuple
         TooManyAttempts: too many sign-ups from this network.
     """
     guard.limits.begin_sign_up(guard.address, guard.now)
-    return sign_ups.create(email, _new_hash(email, password), guard.now)
+    return sign_ups.create(email, _new_hash(email, password), guard.now, browser)
 
 
 def authenticate(users: Users, email: str, password: str, guard: Guard) -> User:
@@ -81,6 +83,21 @@ def change_password(users: Users, user: User, old: str, new: str, guard: Guard) 
     """
     confirm(user, old, guard)
     users.set_password(user.id, passwords.hash_password(new, email=user.email))
+
+
+def change_email(users: Users, user: User, email: str, password: str, guard: Guard) -> None:
+    """Give the account another e-mail. It counts as a sign-up: it may tell that an e-mail is registered.
+
+    Raises:
+        WrongCredentials: the password is wrong.
+        InvalidInput: no e-mail address, or another account has it.
+        TooManyAttempts: not evaluated, or too many e-mails from this network.
+    """
+    confirm(user, password, guard)
+    if not _is_email(email):
+        raise InvalidEmail("That does not look like an e-mail address.")
+    guard.limits.begin_sign_up(guard.address, guard.now)
+    users.set_email(user.id, email)
 
 
 def delete_account(users: Users, user: User, password: str, guard: Guard) -> int:

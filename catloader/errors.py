@@ -102,6 +102,13 @@ class UploadsBusy(CatLoaderError):
     retry_after_s = 5
 
 
+class ExportBusy(CatLoaderError):
+    """An export is being sent; the others wait, so that request threads stay free."""
+
+    status = 503
+    retry_after_s = 60
+
+
 class DecodersAway(CatLoaderError):
     """No process could be started that decodes photos."""
 

@@ -42,6 +42,7 @@ from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.upload_keys import UploadKeys
+from catloader.store.db.usage import Usage
 from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
@@ -66,6 +67,7 @@ class Services:
     secret_key: str
     engine: Engine
     users: Users
+    usage: Usage
     sign_ups: SignUps
     sessions: Sessions
     api_tokens: ApiTokens
@@ -188,6 +190,7 @@ def build(
         secret_key=secret_key,
         engine=engine,
         users=Users(requests_engine),
+        usage=Usage(requests_engine),
         sign_ups=SignUps(requests_engine),
         sessions=Sessions(
             requests_engine,

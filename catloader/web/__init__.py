@@ -8,6 +8,7 @@ from flask import Flask
 
 from catloader.settings import Settings
 from catloader.web import (
+    account,
     admission,
     album,
     api,
@@ -69,7 +70,22 @@ def make_app(services: Services) -> Flask:
     admission.init_app(app, uploads_at_once=settings.max_uploads_at_once)
     forms.init_app(app)
     errors.init_app(app)
-    for module in (auth, tokens, uploads, gallery, photo, bin, sharing, pictures, album, review, api, health):
+    account.init_app(app)
+    for module in (
+        auth,
+        account,
+        tokens,
+        uploads,
+        gallery,
+        photo,
+        bin,
+        sharing,
+        pictures,
+        album,
+        review,
+        api,
+        health,
+    ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(metrics.metrics_blueprint(services))
     health.mount_wake_up(app)

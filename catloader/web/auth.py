@@ -13,7 +13,7 @@ from catloader.store.db.engine import utcnow
 from catloader.web.context import local_path, services, wants_json
 from catloader.web.errors import form_refused
 from catloader.web.labels import counted
-from catloader.web.sessions import current_user, sign_in, sign_out, use_token, without_login
+from catloader.web.sessions import browser_here, current_user, sign_in, sign_out, use_token, without_login
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("auth", __name__)
@@ -32,7 +32,9 @@ def register() -> Answer:
 def do_register() -> Answer:
     """Answer in the same way whether the e-mail is registered or not; the next page tells the two apart."""
     try:
-        token, id = accounts.sign_up(services().sign_ups, _field("email"), _field("password"), _guard())
+        token, id = accounts.sign_up(
+            services().sign_ups, _field("email"), _field("password"), guard(), browser_here()
+        )
     except (InvalidInput, TooManyAttempts) as error:
         return _form_page("register.html", error)
     logger.info("a sign-up with an e-mail that is registered" if id is None else f"user {id} registered")
@@ -50,7 +52,7 @@ def login() -> Answer:
 @without_login
 def do_login() -> Answer:
     try:
-        user = accounts.authenticate(services().users, _field("email"), _field("password"), _guard())
+        user = accounts.authenticate(services().users, _field("email"), _field("password"), guard())
     except (WrongCredentials, TooManyAttempts) as error:
         logger.info("a log-in from %s failed", request.remote_addr)
         return _form_page("login.html", error)
@@ -80,7 +82,7 @@ def logout() -> Answer:
 
 @blueprint.get("/account")
 def account() -> Answer:
-    return _account_page()
+    return account_page()
 
 
 @blueprint.post("/account/password")
@@ -88,9 +90,9 @@ def change_password() -> Answer:
     user = current_user()
     try:
         old, new = _field("old_password"), _field("new_password")
-        accounts.change_password(services().users, user, old, new, _guard())
+        accounts.change_password(services().users, user, old, new, guard())
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
-        return _account_page(error, at="password")
+        return account_page(error, at="password")
     logger.info("user %d changed the password", user.id)
     sign_in(user)
     flash("Password changed. You were logged out on other devices.")
@@ -99,19 +101,21 @@ def change_password() -> Answer:
 
 @blueprint.post("/account/delete")
 def delete_account() -> Answer:
-    user = current_user()
+    user, used, deleted_at = current_user(), services().usage.of(current_user().id), utcnow()
     try:
-        photos = accounts.delete_account(services().users, user, _field("password"), _guard())
+        photos = accounts.delete_account(services().users, user, _field("password"), guard())
     except (WrongCredentials, TooManyAttempts) as error:
-        return _account_page(error, at="delete")
+        return account_page(error, at="delete")
     services().deletion.wake()
     logger.info("user %d deleted the account and its %s", user.id, counted(photos, "photo"))
     sign_out()
-    flash("Your account and photos were deleted.")
-    return redirect(url_for("gallery.landing"), 303)
+    return render_template(
+        "receipt.html", email=user.email, photos=photos, size_bytes=used.size_bytes, at=deleted_at
+    )
 
 
-def _guard() -> accounts.Guard:
+def guard() -> accounts.Guard:
+    """Return the limits, and this request as the attempt that they count."""
     return accounts.Guard(services().attempts, request.remote_addr or "", utcnow())
 
 
@@ -125,9 +129,17 @@ def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
     return _response(page, error.status, error) if error else page
 
 
-def _account_page(error: CatLoaderError | None = None, at: str | None = None) -> Answer:
-    photos = sum(services().photos.count_by_status(current_user().id).values())
-    page = render_template("account.html", error=error, at=at, photos=photos)
+def account_page(error: CatLoaderError | None = None, at: str | None = None, email: str = "") -> Answer:
+    """Show the account; ``at`` names the form that ``error`` belongs to."""
+    page = render_template(
+        "account.html",
+        error=error,
+        at=at,
+        used=services().usage.of(current_user().id),
+        email=email,
+        sessions=services().sessions.of_user(current_user().id, utcnow()),
+        this_session=g.session.token_sha256,
+    )
     # 403, not the error's 401: the user is logged in, and only this request is refused.
     status = 403 if isinstance(error, WrongCredentials) else error.status if error else 200
     return _response(page, status, error)

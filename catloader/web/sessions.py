@@ -19,6 +19,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.sessions import Session
 from catloader.store.db.users import User
 from catloader.web import bearer, cookies
+from catloader.web.browsers import browser_name
 from catloader.web.context import services, wants_json
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,12 @@ def init_app(app: Flask) -> None:
 
 def sign_in(user: User) -> None:
     """Begin a session with a new token (session fixation); the one that this browser had ends."""
-    use_token(services().sessions.begin(user.id, utcnow()))
+    use_token(services().sessions.begin(user.id, utcnow(), browser_here()))
+
+
+def browser_here() -> str:
+    """Return the name of this request's browser."""
+    return browser_name(request.headers.get("User-Agent", ""))
 
 
 def use_token(token: str) -> None:

@@ -6,7 +6,7 @@ from one place. A search reads the captions in an index of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from catloader.store.db.engine import reading
+from catloader.store.db.paging import pages
 from catloader.store.db.photos import Photo, not_in_bin
 from catloader.store.db.schema import Status, photos
 from catloader.store.db.utc_datetime import UtcDateTime
@@ -115,6 +116,12 @@ class Gallery:
             if not ends:
                 return []
             return _months_between(connection, min(ends), max(ends), matching)
+
+    def all_of(self, owner_id: int) -> Iterator[list[Photo]]:
+        """Yield all photos of an owner, page by page, oldest first."""
+        query = select(photos).where(photos.c.owner_id == owner_id, not_in_bin())
+        for rows in pages(self._engine, query, photos.c.id):
+            yield [Photo(**row._mapping) for row in rows]
 
     def _page(
         self, selection: Selection, start: Position | None, limit: int, *, newest_first: bool

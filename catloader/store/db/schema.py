@@ -84,6 +84,7 @@ sessions = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("used_at", UtcDateTime, nullable=False),  # by a page, to within some minutes
+    Column("browser", String(60), nullable=False, server_default=text("''")),  # as in "Firefox on Linux"
     Index("ix_sessions_user_id", "user_id"),
     Index("ix_sessions_used_at", "used_at"),
     Index("ix_sessions_created_at", "created_at"),

@@ -30,6 +30,16 @@ class Session:
     used_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session, as its user sees it."""
+
+    token_sha256: str
+    browser: str
+    created_at: datetime
+    used_at: datetime
+
+
 class Sessions:
     """Open sessions, found by the token in their cookie. Only its digest is stored.
 
@@ -43,7 +53,7 @@ class Sessions:
         self._engine, self._most = engine, most
         self._idle, self._absolute = timedelta(days=idle_days), timedelta(days=days)
 
-    def begin(self, user_id: int, now: datetime) -> str:
+    def begin(self, user_id: int, now: datetime, browser: str = "") -> str:
         """Begin a session and delete those that have run out; return its token of 256 bits.
 
         Raises:
@@ -53,7 +63,7 @@ class Sessions:
         try:
             with writing(self._engine) as connection:
                 self._delete_expired(connection, now)
-                insert_session(connection, token, user_id, now)
+                insert_session(connection, token, user_id, now, browser)
                 self._delete_most_idle(connection, user_id)
         except IntegrityError:
             raise WrongCredentials("This account does not exist any more.") from None
@@ -85,6 +95,26 @@ class Sessions:
         with writing(self._engine) as connection:
             connection.execute(delete(sessions).where(sessions.c.token_sha256 == session.token_sha256))
 
+    def of_user(self, user_id: int, now: datetime) -> list[OpenSession]:
+        """Return an account's open sessions, the latest used first."""
+        query = (
+            select(sessions.c.token_sha256, sessions.c.browser, sessions.c.created_at, sessions.c.used_at)
+            .where(sessions.c.user_id == user_id, ~self._expired(now))
+            .order_by(sessions.c.used_at.desc())
+        )
+        with reading(self._engine) as connection:
+            return [OpenSession(**row._mapping) for row in connection.execute(query)]
+
+    def end_one(self, user_id: int, token_sha256: str) -> bool:
+        """End one session of an account; False: it has no such one."""
+        own = (sessions.c.user_id == user_id) & (sessions.c.token_sha256 == token_sha256)
+        with writing(self._engine) as connection:
+            return connection.execute(delete(sessions).where(own)).rowcount == 1
+
+    def end_all(self, user_id: int) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+
     def _expired(self, now: datetime) -> ColumnElement[bool]:
         return (sessions.c.used_at < now - self._idle) | (sessions.c.created_at < now - self._absolute)
 
@@ -105,10 +135,12 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def insert_session(connection: Connection, token: str, user_id: int | None, now: datetime) -> None:
+def insert_session(
+    connection: Connection, token: str, user_id: int | None, now: datetime, browser: str
+) -> None:
     """Add a session; a step of the caller's transaction."""
     row = {"token_sha256": _digest(token), "user_id": user_id, "created_at": now, "used_at": now}
-    connection.execute(insert(sessions).values(row))
+    connection.execute(insert(sessions).values({**row, "browser": browser}))
 
 
 def _digest(token: str) -> str:

@@ -24,7 +24,9 @@ class SignUps:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def create(self, email: str, password_hash: str, now: datetime) -> tuple[str, int | None]:
+    def create(
+        self, email: str, password_hash: str, now: datetime, browser: str = ""
+    ) -> tuple[str, int | None]:
         """Add an account and begin its first session.
 
         Returns:
@@ -37,5 +39,5 @@ class SignUps:
             user_id: int | None = None
             with contextlib.suppress(IntegrityError), connection.begin_nested():
                 user_id = connection.execute(insert(users).values(row).returning(users.c.id)).scalar_one()
-            insert_session(connection, token, user_id, now)
+            insert_session(connection, token, user_id, now, browser)
         return token, user_id

@@ -81,6 +81,19 @@ class Users:
             connection.execute(update(users).where(users.c.id == id).values(password_hash=password_hash))
             connection.execute(delete(sessions).where(sessions.c.user_id == id))
 
+    def set_email(self, id: int, email: str) -> None:
+        """Give the account another e-mail.
+
+        Raises:
+            EmailTaken: another account has it.
+        """
+        try:
+            with writing(self._engine) as connection:
+                values = {"email": normal_email(email)}
+                connection.execute(update(users).where(users.c.id == id).values(values))
+        except IntegrityError:
+            raise EmailTaken("This e-mail can't be used. Please choose another one.") from None
+
     def grant(self, id: int, role: Role) -> None:
         """Make the account an administrator or a reviewer."""
         column = {"admin": users.c.is_admin, "reviewer": users.c.is_reviewer}[role]

@@ -1,6 +1,8 @@
 // Update badges from "being checked" to the result. Poll every second while results arrive, less often
 // while none do, and not at all while the page is hidden.
 
+import { localTimes } from "./times.js";
+
 const FIRST_MS = 1000;
 const MOST_MS = 10000;
 const STATUS = new URL("../api/photos/status", import.meta.url); // beside this file, also below a proxy's prefix
@@ -73,15 +75,8 @@ function plan() {
   if (waiting().length && !document.hidden) timer = setTimeout(poll, waitMs);
 }
 
-function localTimes() {
-  for (const time of document.querySelectorAll("time")) {
-    time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  }
-}
-
 document.addEventListener("visibilitychange", () => {
   waitMs = FIRST_MS;
   plan();
 });
-localTimes();
 plan();

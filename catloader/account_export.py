@@ -1,0 +1,118 @@
+"""Export an account: a zip file of its photos and a JSON file of their verdicts, made while it is sent.
+
+One photo is in memory at a time, in pieces, and the names of all photos for the directory at the end of the
+file: about 500 bytes each.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from io import RawIOBase
+from typing import Any
+
+from catloader.errors import NotFound
+from catloader.store.db.check_log import CheckRecord
+from catloader.store.db.photos import Photo
+
+Open = Callable[[Photo], tuple[Generator[bytes, None, None], int]]
+"""Opens the large rendition of a photo: its bytes in pieces, and their number."""
+Records = Callable[[int], Sequence[CheckRecord]]
+"""Reads the finished attempts of a photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedAccount:
+    email: str
+    created_at: str
+
+
+def zip_of(
+    account: ExportedAccount,
+    pages: Callable[[], Iterable[Sequence[Photo]]],
+    open_photo: Open,
+    records: Records,
+) -> Iterator[bytes]:
+    """Yield the zip file piece by piece. A photo whose object is missing is marked so in ``verdicts.json``.
+
+    Raises:
+        StoreUnavailable: the store stopped to answer; the file ends early, and programs call it damaged.
+    """
+    out, missing = _Pieces(), set[int]()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs do not get smaller
+        for photo in _each(pages):
+            try:
+                chunks, _ = open_photo(photo)
+            except NotFound:
+                missing.add(photo.id)
+                continue
+            entry = zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6])
+            with closing(chunks), archive.open(entry, "w", force_zip64=True) as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                    yield from out.taken()
+            yield from out.taken()
+        with archive.open("verdicts.json", "w", force_zip64=True) as file:
+            head = {"email": account.email, "member_since": account.created_at}
+            file.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "photos": [')
+            for place, photo in enumerate(_each(pages)):
+                row = _row(photo, records(photo.id), is_missing=photo.id in missing)
+                file.write((b"," if place else b"") + b"\n" + json.dumps(row, ensure_ascii=False).encode())
+                yield from out.taken()
+            file.write(b"\n]}\n")
+    yield from out.taken()
+
+
+def _each(pages: Callable[[], Iterable[Sequence[Photo]]]) -> Iterator[Photo]:
+    for page in pages():
+        yield from page
+
+
+def _name(photo: Photo) -> str:
+    return f"photos/{photo.id}.jpg"
+
+
+def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> dict[str, Any]:
+    return {
+        "id": photo.id,
+        "file": None if is_missing else _name(photo),
+        "caption": photo.caption,
+        "uploaded_at": photo.created_at.isoformat(),
+        "width_px": photo.width_px,
+        "height_px": photo.height_px,
+        "public": photo.on_air,
+        "status": photo.status,
+        "score": photo.score,
+        "decided_by_a_person": photo.human_verdict,
+        "checks": [
+            {
+                "finished_at": record.finished_at.isoformat(),
+                "verdict": record.verdict,
+                "score": record.score,
+                "model": record.model,
+                "error": record.error,
+            }
+            for record in records
+        ],
+    }
+
+
+class _Pieces(RawIOBase):
+    """A file that is only written to; what was written is taken away in between."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> list[bytes]:
+        pieces, self._pieces = self._pieces, []
+        return pieces

@@ -1,0 +1,148 @@
+"""The account page: sessions, another e-mail, the export."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from checker.values import Verdict
+from tests.support.site import PASSWORD, Person, check, running_site, services_of
+
+_FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+_PHONE = (
+    "Mozilla/5.0 (Linux; Android 14; <b>Pixel</b>) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/126.0 Mobile Safari/537.36"
+)
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        yield app
+
+
+@pytest.fixture
+def anna(app: Flask) -> Person:
+    return Person(app, "anna@example.org", HTTP_USER_AGENT=_FIREFOX)
+
+
+def _second_browser(anna: Person) -> Person:
+    phone = Person(anna.app, HTTP_USER_AGENT=_PHONE)
+    phone.email = anna.email
+    assert phone.log_in().status_code == 303
+    return phone
+
+
+def _sessions(person: Person) -> dict[str, str]:
+    """Return what the page lists: browser -> value of its button."""
+    found = re.findall(
+        r'<strong>([^<]+)</strong>.*?name="session" value="([^"]+)"', person.get("/account").text, re.DOTALL
+    )
+    return dict(found)
+
+
+def test_each_session_is_listed_and_logged_out_from_another(app: Flask, anna: Person) -> None:
+    phone = _second_browser(anna)
+    eve = Person(app, "eve@example.org")
+    sessions = _sessions(anna)
+    assert set(sessions) == {"Firefox on Linux", "Chrome on Android"}
+    assert "Pixel" not in anna.get("/account").text
+    foreign = next(iter(_sessions(eve).values()))
+    anna.post("/account/sessions/end", {"session": foreign}, page="/account")
+    assert eve.get("/photos").status_code == 200
+    anna.post("/account/sessions/end", {"session": sessions["Chrome on Android"]}, page="/account")
+    assert [person.get("/photos").status_code for person in (anna, phone)] == [200, 303]
+    anna.post("/account/sessions/end", {"session": sessions["Firefox on Linux"]}, page="/account")
+    assert anna.get("/photos").status_code == 303
+
+
+def test_log_out_everywhere_ends_all_sessions_of_the_account(app: Flask, anna: Person) -> None:
+    phone, eve = _second_browser(anna), Person(app, "eve@example.org")
+    assert phone.post("/account/sessions/end", page="/account").location == "/"
+    assert [person.get("/photos").status_code for person in (anna, phone, eve)] == [303, 303, 200]
+    assert anna.log_in().status_code == 303
+
+
+def test_another_e_mail_takes_the_password_and_must_be_free(app: Flask, anna: Person) -> None:
+    Person(app, "eve@example.org")
+    for fields, status, sentence in (
+        ({"email": "new@example.org", "password": "wrong one"}, 403, "The password is wrong."),
+        ({"email": "nonsense", "password": PASSWORD}, 400, "That does not look like an e-mail address."),
+        ({"email": "EVE@example.org ", "password": PASSWORD}, 409, "This e-mail can&#39;t be used."),
+    ):
+        answer = anna.post("/account/email", fields, page="/account")
+        assert (answer.status_code, sentence in answer.text) == (status, True), fields
+        assert f'value="{fields["email"]}"' in answer.text
+    done = anna.post("/account/email", {"email": "New@Example.org", "password": PASSWORD}, page="/account")
+    assert done.status_code == 303
+    assert "new@example.org" in anna.get("/account").text
+    anna.log_out()
+    assert anna.log_in().status_code == 401
+    anna.email = "new@example.org"
+    assert anna.log_in().status_code == 303
+
+
+def test_trying_out_e_mails_is_limited_like_sign_ups(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, register_rate="3 per hour") as app:
+        anna = Person(app, "anna@example.org")
+        fields = {"email": anna.email, "password": PASSWORD}
+        codes = [anna.post("/account/email", fields, page="/account").status_code for _ in range(3)]
+        assert codes == [303, 303, 429]  # the sign-up was the first
+
+
+def test_the_export_has_every_photo_and_its_verdicts(app: Flask, anna: Person) -> None:
+    cat, lost, waiting = anna.upload_one(caption="Zoë / ../x"), anna.upload_one(), anna.upload_one()
+    check(app, Verdict.CAT)
+    check(app, Verdict.NOT_CAT)
+    eve = Person(app, "eve@example.org")
+    foreign = eve.upload_one()
+    keys = {photo.id: photo.photo_key for photo in anna.photos}
+    services_of(app).objects.delete(ObjectKind.PHOTO, keys[lost])
+    with anna.get("/account/export") as answer:
+        content = answer.data
+    assert (answer.status_code, answer.mimetype) == (200, "application/zip")
+    assert re.fullmatch(
+        r'attachment; filename="catloader-[0-9-]+\.zip"', answer.headers["Content-Disposition"]
+    )
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        names = [f"photos/{cat}.jpg", f"photos/{waiting}.jpg", "verdicts.json"]
+        assert archive.namelist() == names
+        assert archive.read(names[0]) == anna.get(f"/photos/{cat}/photo.jpg").data
+        told = json.loads(archive.read("verdicts.json"))
+    assert told["email"] == anna.email
+    rows = {row["id"]: row for row in told["photos"]}
+    assert foreign not in rows
+    assert [rows[id]["file"] for id in (cat, lost, waiting)] == [names[0], None, names[1]]
+    assert [rows[id]["status"] for id in (cat, lost, waiting)] == ["cat", "not_cat", "pending"]
+    assert rows[cat]["caption"] == "Zoë / ../x"
+    assert [one["verdict"] for one in rows[cat]["checks"]] == ["cat"]
+
+
+def test_one_export_at_a_time_and_an_abandoned_one_does_not_block(app: Flask, anna: Person) -> None:
+    anna.upload_one()
+    eve = Person(app, "eve@example.org")
+    eve.upload_one()
+    with anna.get("/account/export") as first:
+        busy = eve.get("/account/export")
+        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "60")
+        assert first.status_code == 200
+    for person in (eve, anna):
+        with person.client.head("/account/export") as head:
+            assert head.status_code == 200
+    with eve.get("/account/export") as again:
+        assert again.status_code == 200
+    assert Person(app).get("/account/export").status_code == 303
