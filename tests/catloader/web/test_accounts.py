@@ -128,7 +128,8 @@ def test_script_without_log_in_gets_json(app: Flask) -> None:
 def test_every_form_without_its_token_is_refused(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     photo = anna.upload_one()
-    forms = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
+    posts = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
+    forms = [rule for rule in posts if not rule.rule.startswith("/api/v1/")]  # cookies open nothing there
     assert len(forms) >= 7
     for rule in forms:
         path = re.sub("<[^>]*>", str(photo), rule.rule)
