@@ -52,7 +52,7 @@ def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: time
     candidates: list[StoredObject] = []
     for kind in _KINDS:
         for page in store.pages(store.bucket_of(kind)):
-            for key, modified_at in page:
+            for key, modified_at, _ in page:
                 result.objects += 1
                 digests.append(_digest(StoredObject(kind, key)))
                 if not _OUR_KEY.fullmatch(key):

@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,21 +114,32 @@ def _fleets(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _tables(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    from scripts.scale.claims import costs, costs_among_dead_rows
+    """Measure all tables in turn, round after round: what else the machine does then slows all of them."""
+    from catloader.store.db.testing import leave_dead_rows, old_snapshot
+    from scripts.scale.claims import ROUNDS, Table
     from scripts.scale.fleet import engine_of, new_table
 
-    largest = 100_000 if arguments.quick else 1_000_000
-    for rows in (1_000, 100_000, 1_000_000):
-        if rows > largest:
-            continue
-        with _database(arguments, "claims") as url:
+    sizes = (1_000, 100_000) if arguments.quick else (1_000, 100_000, 1_000_000)
+    with ExitStack() as stack:
+
+        def table(rows: int, dead: int = 0, note: str = "") -> Table:
+            url = stack.enter_context(_database(arguments, "claims"))
             new_table(url, rows + _WAITING, _WAITING)
-            with engine_of(url) as engine:
-                yield {"rows": rows, "dead_rows": 0, "note": "", **costs(engine)}
-                if rows == largest:
-                    yield {"rows": rows, "note": "", **costs_among_dead_rows(engine, _DEAD)}
-                    note = ", kept by an old transaction"
-                    yield {"rows": rows, "note": note, **costs_among_dead_rows(engine, _DEAD, kept=True)}
+            engine = stack.enter_context(engine_of(url))
+            if note:
+                stack.enter_context(old_snapshot(engine))
+            left = leave_dead_rows(engine, dead) if dead else 0
+            return Table(engine, rows=rows, dead_rows=left, note=note)
+
+        tables = [
+            *map(table, sizes),
+            table(sizes[-1], _DEAD),
+            table(sizes[-1], _DEAD, ", kept by an old transaction"),
+        ]
+        for _ in range(ROUNDS):
+            for one in tables:
+                one.measure()
+        yield from (one.costs() for one in tables)
 
 
 @contextmanager

@@ -24,7 +24,9 @@ TORCH_HEADER = """\
 # scripts/install takes the first group from PyTorch's index of CPU-only wheels where there is no NVIDIA GPU.
 """
 
-_DEVELOPMENT = [f"--extra={name}" for name in ("quickstart", "calibrate", "optimise", "keras", "nvjpeg")]
+_DEVELOPMENT = [
+    f"--extra={name}" for name in ("quickstart", "bulk", "calibrate", "optimise", "keras", "nvjpeg")
+]
 # File -> its first line, and what of pyproject.toml it locks. The others go on top of the first and do not
 # include it: where torch is one for CPUs, that would bring the CUDA libraries.
 BASE = "requirements.txt"

@@ -9,6 +9,7 @@ import click
 from catloader.cli import (
     accounts,
     backup,
+    bulk,
     calibrate,
     checks,
     database,
@@ -63,6 +64,7 @@ for command in (
     checks.worker,
     checks.checker,
     models.models,
+    bulk.bulk,
 ):
     main.add_command(command)
 

@@ -33,13 +33,13 @@ def _time(_context: click.Context, _parameter: click.Parameter, text: str | None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _digest(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+def chosen_digest(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
     if text is not None and not re.fullmatch("[0-9a-f]{4,64}", text):
         raise click.BadParameter("it takes the first 4 to 64 hex digits of the weights' sha256.")
     return text
 
 
-def _status(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Status | None:
+def chosen_status(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Status | None:
     from catloader.store.db.rechecks import FINISHED
 
     if text is None:
@@ -50,7 +50,7 @@ def _status(_context: click.Context, _parameter: click.Parameter, text: str | No
     raise click.BadParameter(f"{text!r} is not one of {', '.join(FINISHED)}.")
 
 
-_since = click.option(
+since_option = click.option(
     "--since",
     metavar="TIME",
     callback=_time,
@@ -62,7 +62,7 @@ _sample = click.option(
 
 
 @click.command()
-@_since
+@since_option
 @_sample
 @pass_settings
 def verify(settings: Settings, since: datetime | None, sample: int | None) -> None:
@@ -111,17 +111,19 @@ def _replay_summary(replayed: int, differ: int, tolerated: int, skipped: int) ->
 @click.option(
     "--model-digest",
     metavar="DIGEST",
-    callback=_digest,
+    callback=chosen_digest,
     help="Only photos decided by these weights (first digits of the sha256).",
 )
 @click.option(
     "--status",
     metavar="STATUS",
-    callback=_status,
+    callback=chosen_status,
     help="Only photos with this status: cat, unsure, not_cat, unreadable or failed.",
 )
-@click.option("--band", metavar="STATUS", callback=_status, hidden=True, help="The former name of --status.")
-@_since
+@click.option(
+    "--band", metavar="STATUS", callback=chosen_status, hidden=True, help="The former name of --status."
+)
+@since_option
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N photos, oldest first.")
 @click.option("--dry-run", is_flag=True, help="Only count them; change nothing.")
 @pass_settings

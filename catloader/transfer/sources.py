@@ -83,7 +83,7 @@ class BucketSource:
 
     def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
         for page in self._store.pages(self._store.photos_bucket, self._prefix):
-            for key, modified_at in page:
+            for key, modified_at, _ in page:
                 if PurePosixPath(key).suffix.lower() in EXTENSIONS:
                     yield SourceFile(key, modified_at.isoformat(), partial(self._read, key))
                 else:

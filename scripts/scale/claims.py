@@ -4,52 +4,61 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from statistics import median
 from typing import Any
 
 from catloader.store.db.engine import Engine
 from catloader.store.db.queue import SqlCheckQueue
-from catloader.store.db.testing import leave_dead_rows, made_up_outcome, old_snapshot
+from catloader.store.db.testing import made_up_outcome
 from checker.values import Claim
 from scripts.scale.fleet import BATCH_PHOTOS, queue_of
 
-_ROUNDS = 300
+ROUNDS = 12
+_BATCHES = 40
+"""In each round."""
 
 
-def costs(engine: Engine) -> dict[str, Any]:
-    """Claim and finish ``_ROUNDS`` micro-batches; return milliseconds, medians but for the first claim."""
-    queue = queue_of(engine)
-    queue.next_due_s()  # connected
-    claim_ms, batches = _timed(lambda: queue.claim(BATCH_PHOTOS))
-    if sum(map(len, batches)) < _ROUNDS * BATCH_PHOTOS:
-        raise RuntimeError("too few photos wait: an empty claim costs less")
-    rest = iter(batches)
-    finish_ms, written = _timed(lambda: _finish(queue, next(rest)))
-    if not all(written):
-        raise RuntimeError("A verdict was not written.")
-    return {
-        "claim_ms": round(median(claim_ms), 2),
-        "claim_p95_ms": round(sorted(claim_ms)[int(0.95 * len(claim_ms))], 2),
-        "first_claim_ms": round(claim_ms[0], 2),
-        "finish_ms": round(median(finish_ms), 2),
-    }
+class Table:
+    """A table whose claims are timed in rounds, in turn with those of other tables."""
 
+    def __init__(self, engine: Engine, **facts: Any) -> None:
+        self.engine = engine
+        self._facts = facts
+        self._queue = queue_of(engine)
+        self._claim_ms: list[float] = []
+        self._finish_ms: list[float] = []
+        self._queue.next_due_s()  # connected
 
-def costs_among_dead_rows(engine: Engine, dead: int, *, kept: bool = False) -> dict[str, Any]:
-    """As ``costs``, right after so many row versions have died in the queue and before they are cleaned.
+    def measure(self) -> None:
+        """Claim and finish micro-batches.
 
-    Args:
-        kept: an old transaction may still look at them, so that PostgreSQL has to keep them.
-    """
-    with old_snapshot(engine) if kept else nullcontext():
-        dead = leave_dead_rows(engine, dead)
-        return {"dead_rows": dead, **costs(engine)}
+        Raises:
+            RuntimeError: too few photos wait; an empty claim costs less.
+        """
+        claim_ms, batches = _timed(lambda: self._queue.claim(BATCH_PHOTOS))
+        if sum(map(len, batches)) < _BATCHES * BATCH_PHOTOS:
+            raise RuntimeError("too few photos wait: an empty claim costs less")
+        rest = iter(batches)
+        finish_ms, written = _timed(lambda: _finish(self._queue, next(rest)))
+        if not all(written):
+            raise RuntimeError("A verdict was not written.")
+        self._claim_ms += claim_ms
+        self._finish_ms += finish_ms
+
+    def costs(self) -> dict[str, Any]:
+        """Return milliseconds, medians but for the first claim."""
+        return {
+            **self._facts,
+            "claim_ms": round(median(self._claim_ms), 2),
+            "claim_p95_ms": round(sorted(self._claim_ms)[int(0.95 * len(self._claim_ms))], 2),
+            "first_claim_ms": round(self._claim_ms[0], 2),
+            "finish_ms": round(median(self._finish_ms), 2),
+        }
 
 
 def _timed(work: Callable[[], Any]) -> tuple[list[float], Sequence[Any]]:
     times, results = [], []
-    for _ in range(_ROUNDS):
+    for _ in range(_BATCHES):
         started_s = time.perf_counter()
         results.append(work())
         times.append(1000 * (time.perf_counter() - started_s))

@@ -8,6 +8,7 @@ from importlib import metadata
 
 import pytest
 
+from catloader.bulk.manifest import parquet
 from catloader.cli.calibrate import require_extra
 from catloader.demo import photos
 from catloader.errors import StartupError
@@ -24,6 +25,7 @@ Use = Callable[[], object]
     ("package", "extra", "use"),
     [
         ("psycopg", "postgres", lambda: make_engine("postgresql+psycopg://u:hush@127.0.0.1:1/d")),
+        ("pyarrow", "bulk", parquet),
         ("skimage", "demo", photos._shipped_folder),
         ("sklearn", "calibrate", require_extra),
         ("openvino", "openvino", import_openvino),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from catloader.store.db.testing import temporary_database
+from catloader.store.db.testing import leave_dead_rows, temporary_database
 from scripts import benchmark_scale
-from scripts.scale.claims import costs, costs_among_dead_rows
+from scripts.scale.claims import Table
 from scripts.scale.fleet import BATCH_PHOTOS, engine_of, new_table, rate
 
 _MADE_UP: dict[str, Any] = {
@@ -38,12 +38,17 @@ def test_two_workers_check_every_photo_once(database: str) -> None:
         rate(database, workers=1, photos=48, batch_s=0.0)
 
 
-def test_dead_rows_are_dead_while_claims_are_timed(database: str) -> None:
-    new_table(database, 2100, 2000)
+def test_claims_are_timed_as_long_as_photos_wait(database: str) -> None:
+    new_table(database, 400, 380)
     with engine_of(database) as engine:
-        assert costs_among_dead_rows(engine, 3500)["dead_rows"] == 4000
+        assert leave_dead_rows(engine, 500) == 760
+        table = Table(engine, rows=20)
+        table.measure()
+        table.measure()
+        costs = table.costs()
+        assert 0 < costs["claim_ms"] <= costs["claim_p95_ms"]
         with pytest.raises(RuntimeError, match="too few photos wait"):
-            costs(engine)
+            table.measure()
 
 
 def test_missed_targets_are_told() -> None:

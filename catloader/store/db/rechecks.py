@@ -37,11 +37,11 @@ class Rechecks:
 
     def count(self, chosen: RecheckFilter) -> int:
         """Count the photos that ``requeue`` would take."""
-        return self._count(*_conditions(chosen), photos.c.human_verdict.is_(None))
+        return self._count(*conditions_of(chosen), photos.c.human_verdict.is_(None))
 
     def count_decided_by_people(self, chosen: RecheckFilter) -> int:
         """Count the photos that match but stay as they are."""
-        return self._count(*_conditions(chosen), photos.c.human_verdict.is_not(None))
+        return self._count(*conditions_of(chosen), photos.c.human_verdict.is_not(None))
 
     def requeue(self, chosen: RecheckFilter, limit: int | None = None) -> int:
         """Make matching photos ``pending`` with all attempts before them, oldest first; return their number.
@@ -54,7 +54,7 @@ class Rechecks:
             batch = _BATCH if limit is None else min(_BATCH, limit - requeued)
             query = (
                 select(photos.c.id)
-                .where(photos.c.id > last_id, *_conditions(chosen), by_model)
+                .where(photos.c.id > last_id, *conditions_of(chosen), by_model)
                 .order_by(photos.c.id)
                 .limit(batch)
             )
@@ -97,7 +97,8 @@ def _requeue(connection: Connection, condition: ColumnElement[bool]) -> int:
     return connection.execute(update(photos).where(condition).values(values)).rowcount
 
 
-def _conditions(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
+def conditions_of(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions of finished photos that ``chosen`` names."""
     conditions: list[ColumnElement[bool]] = [photos.c.status.in_(FINISHED)]
     if chosen.status is not None:
         conditions.append(photos.c.status == chosen.status)

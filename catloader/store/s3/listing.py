@@ -14,17 +14,23 @@ class Listed(NamedTuple):
     key: str
     modified_at: datetime
     """By the server's clock."""
+    size_bytes: int
 
 
 def pages(
     client: Any, request: Callable[[str], AbstractContextManager[None]], bucket: str, prefix: str = ""
 ) -> Iterator[list[Listed]]:
-    """Yield objects of a bucket, up to 1 000 at a time, by rising key; raises what ``request`` does."""
+    """Yield the objects of a bucket whose keys begin with ``prefix``, up to 1 000 at a time, by rising key.
+
+    Raises what ``request`` does.
+    """
     after = ""
     while True:
         with request(f"bucket {bucket}"):
             answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
-        page = [Listed(entry["Key"], entry["LastModified"]) for entry in answer.get("Contents", [])]
+        page = [
+            Listed(entry["Key"], entry["LastModified"], entry["Size"]) for entry in answer.get("Contents", [])
+        ]
         yield page
         if not answer.get("IsTruncated") or not page:
             return

@@ -211,7 +211,7 @@ class ObjectStore:
         return self._buckets[kind]
 
     def pages(self, bucket: str, prefix: str = "") -> Iterator[list[Listed]]:
-        """Yield all objects of a bucket, up to 1 000 at a time."""
+        """Yield the objects of a bucket whose keys begin with ``prefix``, up to 1 000 at a time."""
         return pages(self._reader, partial(self._request, "list"), bucket, prefix)
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:

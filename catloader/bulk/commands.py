@@ -1,0 +1,107 @@
+"""The use cases of ``catloader bulk``: make a plan, run it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from catloader.bulk.local import Done, run_local
+from catloader.bulk.manifest import PlannedPhoto, write_manifest
+from catloader.bulk.objects import LooseObjects, listed
+from catloader.bulk.plan import BulkError, Facts, Plan
+from catloader.settings import Settings
+from catloader.store.db.bulk import BulkTable
+from catloader.store.db.rechecks import RecheckFilter
+from catloader.store.s3.objects import S3ImageSource
+from catloader.wiring import Services, load_model
+from checker.cores import available_cores
+from checker.ports import ImageSource
+
+TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    photos: int
+    """Done by this run."""
+    left: int
+    photos_per_s: float
+
+
+def plans_folder(settings: Settings) -> Path:
+    """Return the folder of the plans that are called by their name."""
+    return settings.data_dir / "bulk"
+
+
+def plan_of_table(
+    services: Services, folder: Path, model: str, chosen: RecheckFilter, unit_rows: int
+) -> Plan:
+    """Make a plan of finished photos in the table, read page by page."""
+    rows = BulkTable(services.engine).planned(chosen)
+    return _make(folder, (PlannedPhoto._make(row) for row in rows), model, unit_rows, TABLE)
+
+
+def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, unit_rows: int) -> Plan:
+    """Make a plan of the objects below ``s3://bucket/prefix``, which are listed once."""
+    bucket, _, prefix = address.removeprefix("s3://").partition("/")
+    if not address.startswith("s3://") or not bucket:
+        raise BulkError(f"{address} is no address such as s3://bucket/prefix.")
+    return _make(folder, listed(settings, bucket, prefix), model, unit_rows, bucket)
+
+
+def _make(folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_rows: int, source: str) -> Plan:
+    if folder.exists():
+        raise BulkError(f"{folder} exists already; give the plan another name.")
+    rows, size_bytes = write_manifest(folder / "manifest", photos, unit_rows)
+    return Plan.make(folder, Facts(model, unit_rows, rows, size_bytes, source))
+
+
+def run(services: Services, plan: Plan, engine: str = "local", address: str = "") -> Iterator[Progress]:
+    """Check the photos of the units that are not done yet; yield after each unit.
+
+    Units are written as a whole: whenever this process is killed, those in hand are all that is lost.
+
+    Raises:
+        BulkError: it runs already, or was begun with another variant of the model.
+        CheckerError, ModelsError: nothing can be checked; says why.
+    """
+    settings = services.settings.with_changes(model=plan.facts.model)
+    with plan.running():
+        left = plan.facts.photos - min(plan.facts.photos, plan.done() * plan.facts.unit_rows)
+        begun_s, photos = time.monotonic(), 0
+        for unit, rows in _results(services, settings, plan, engine, address):
+            plan.write(unit, rows)
+            photos, left = photos + len(rows), max(0, left - len(rows))
+            yield Progress(photos, left, photos / (time.monotonic() - begun_s))
+            if plan.cancelled:
+                return
+
+
+def _results(services: Services, settings: Settings, plan: Plan, engine: str, address: str) -> Iterator[Done]:
+    del engine, address
+    model = load_model(settings)
+    services.decoders.start()
+    source = source_of(settings, plan.facts.source, services)
+    workers = settings.workers or available_cores()
+    try:
+        yield from run_local(
+            plan.remaining(),
+            source,
+            services.decoders.decode,
+            model,
+            workers=workers,
+            batch_photos=settings.batch_photos,
+        )
+    finally:
+        model.classifier.close()
+
+
+def source_of(settings: Settings, source: str, services: Services) -> ImageSource:
+    """Return the photos of a plan: the site's, or loose objects of a bucket."""
+    if source == TABLE:
+        return S3ImageSource(services.objects)
+    return LooseObjects(settings, source, services.decoders.decode)

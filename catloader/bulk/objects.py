@@ -1,0 +1,47 @@
+"""Photos that lie in a bucket without the site: listed once, their renditions made on the way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from catloader.bulk.manifest import PlannedPhoto
+from catloader.errors import NotFound
+from catloader.settings import Settings
+from catloader.store.kinds import ObjectKind
+from catloader.wiring import build_object_store
+from checker.errors import ObjectMissing
+from checker.pixels.isolated import IsolatedDecoder
+from checker.values import Claim, Rendition
+
+
+def listed(settings: Settings, bucket: str, prefix: str) -> Iterator[PlannedPhoto]:
+    """Yield the objects of a bucket whose keys begin with ``prefix``, numbered from 1."""
+    number = 0
+    for page in build_object_store(settings).pages(bucket, prefix):
+        for entry in page:
+            if not entry.key.endswith("/"):  # a folder, as some programs make them
+                number += 1
+                yield PlannedPhoto(number, entry.key, "", None, None, entry.size_bytes, None, None, None)
+
+
+class LooseObjects:
+    """Implements ``checker.ports.ImageSource``: makes both renditions of a file, as the site stores them."""
+
+    def __init__(self, settings: Settings, bucket: str, decode: IsolatedDecoder) -> None:
+        self._objects = build_object_store(settings.with_changes(s3_photos_bucket=bucket))
+        self._decode = decode
+        self._last = threading.local()
+        """Both renditions are asked for one after the other, by the same thread."""
+
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
+        if getattr(self._last, "key", None) != claim.photo_key:
+            try:
+                data = self._objects.get(ObjectKind.PHOTO, claim.photo_key)
+            except NotFound as error:
+                raise ObjectMissing("The photo is not in the store.") from error
+            self._last.key, self._last.renditions = None, {}
+            self._last.renditions = self._decode.renditions(data)
+            self._last.key = claim.photo_key
+        renditions: dict[Rendition, bytes] = self._last.renditions
+        return renditions[rendition]

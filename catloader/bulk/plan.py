@@ -1,0 +1,167 @@
+"""A plan: a folder with a manifest, the results so far, and a note of what it is.
+
+    plan.json                  model, number of photos and bytes, the source
+    manifest/00000.parquet     photos by rising id, in units
+    results/00000/000000007.parquet   the outcomes of unit 7: there as a whole, or not at all
+    variant.json               the model as it really runs; the first unit writes it
+    lock, cancelled            held while it runs; there when somebody has cancelled it
+
+What is done is what has a file in ``results``: nothing else is remembered, so nothing can contradict it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from catloader.bulk.manifest import UNITS_PER_SHARD, PlannedPhoto, parquet, read_units
+from catloader.errors import StartupError
+
+_SAME = ("model", "weights_sha256", "runtime", "precision", "profile_id", "subject")
+"""Columns of the log that must be alike in all results: a plan does not mix two models."""
+
+
+class BulkError(StartupError):
+    """A plan that is not there, runs already, or can't go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The content of ``plan.json``."""
+
+    model: str
+    unit_rows: int
+    photos: int
+    size_bytes: int
+    source: str
+    """``table``, or the bucket whose objects were listed."""
+
+
+class Plan:
+    """A plan on disk. One process runs it at a time; others may look at it and cancel it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises BulkError: there is no plan."""
+        self.folder = folder
+        try:
+            self.facts = Facts(**json.loads((folder / "plan.json").read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            raise BulkError(f"{folder} is no plan; `catloader bulk plan` makes one.") from None
+
+    @classmethod
+    def make(cls, folder: Path, facts: Facts) -> Plan:
+        """Write ``plan.json``, last of all: a folder without it is no plan."""
+        write_atomically(folder / "plan.json", json.dumps(asdict(facts), indent=2).encode() + b"\n")
+        return cls(folder)
+
+    @property
+    def units(self) -> int:
+        return -(-self.facts.photos // self.facts.unit_rows)
+
+    def is_done(self, unit: int) -> bool:
+        return self._result(unit).is_file()
+
+    def done(self) -> int:
+        """Count the units that are done."""
+        return sum(1 for _ in (self.folder / "results").glob("*/*.parquet"))
+
+    def remaining(self) -> Iterator[tuple[int, list[PlannedPhoto]]]:
+        """Yield the units without a result, as far as known when each is reached."""
+        missing = (unit for unit in range(self.units) if not self.is_done(unit))
+        return read_units(self.folder / "manifest", missing)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold the plan's lock; it ends with the process, however that ends.
+
+        Raises:
+            BulkError: another process runs it.
+        """
+        try:
+            with FileLock(self.folder / "lock", timeout=0):
+                (self.folder / "cancelled").unlink(missing_ok=True)
+                yield
+        except Timeout:
+            raise BulkError(f"The plan {self.folder.name} is running already.") from None
+
+    @property
+    def is_running(self) -> bool:
+        try:
+            with FileLock(self.folder / "lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @property
+    def cancelled(self) -> bool:
+        return (self.folder / "cancelled").exists()
+
+    def cancel(self) -> None:
+        """Ask the process that runs the plan to end after the units in hand."""
+        (self.folder / "cancelled").touch()
+
+    def write(self, unit: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the results of a unit: all of them, or none if this process is killed.
+
+        Raises:
+            BulkError: they are of another model or variant than those before.
+        """
+        self._refuse_another_variant(rows)
+        pa = parquet()
+        text, score = pa.string(), pa.float64()
+        schema = pa.schema(
+            [
+                ("photo_id", pa.int64()),
+                ("key", text),
+                ("sha256", text),
+                ("old_status", text),
+                ("old_score", score),
+                ("old_checked_at", pa.timestamp("us", "UTC")),
+                ("verdict", text),
+                ("score", score),
+                ("error", text),
+                ("log", text),
+            ]
+        )
+        sink = pa.BufferOutputStream()
+        pa.parquet.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd")
+        path = self._result(unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, sink.getvalue().to_pybytes())
+
+    def results(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield the results of each unit that is done, by rising number."""
+        pa = parquet()
+        for path in sorted((self.folder / "results").glob("*/*.parquet")):
+            with pa.parquet.ParquetFile(path) as file:
+                yield file.read().to_pylist()
+
+    def _refuse_another_variant(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        logs = (json.loads(row["log"]) for row in rows if row["log"])
+        for variant in ({name: log[name] for name in _SAME} for log in logs if log["model"]):
+            path = self.folder / "variant.json"
+            if not path.exists():
+                write_atomically(path, json.dumps(variant, indent=2).encode() + b"\n")
+            elif (before := json.loads(path.read_text("utf-8"))) != variant:
+                here, there = (
+                    f"{one['model']} {one['runtime']} {one['precision']} ({one['weights_sha256'][:8]}, "
+                    f"{one['profile_id']})"
+                    for one in (variant, before)
+                )
+                raise BulkError(f"This plan was begun with {there}, and this machine checks with {here}.")
+
+    def _result(self, unit: int) -> Path:
+        return self.folder / "results" / f"{unit // UNITS_PER_SHARD:05}" / f"{unit:09}.parquet"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that is there as a whole or not at all."""
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(data)
+    draft.replace(path)

@@ -1,0 +1,108 @@
+"""The work on a unit, the same in every engine: ``prepare`` (steps 6 and 7), then ``judge`` (8 and 9).
+
+Two functions, because fetching and decoding need processors, and the model may sit on a GPU elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catloader.bulk.manifest import PlannedPhoto
+from catloader.checks.past_photos import without_machine_failure
+from catloader.store.db.queue_sql import log_row
+from checker.errors import CheckerError, DecodingFailed, StoreUnavailable
+from checker.pipeline import Fetched, LoadedModel, classify, fetch
+from checker.ports import Decoder, ImageSource
+from checker.values import Claim, Outcome, Pixels, Rendition
+from models.catalogue import Preprocessing
+
+_TRIES = 2
+"""A photo that defeats its decoder is tried once more, alone: a busy machine may have been the cause."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Photos on their way to the model."""
+
+    fetched: list[Fetched]
+    """Without their bytes."""
+    pixels: list[Pixels | CheckerError]
+    """Of those that could be fetched, in their order."""
+
+
+def prepare(
+    photos: Sequence[PlannedPhoto], source: ImageSource, decode: Decoder, preprocessing: Preprocessing
+) -> Prepared:
+    """Fetch and decode photos.
+
+    Raises:
+        CheckerError: the store or the decoders do not work; the photos are not to blame.
+    """
+    fetched = fetch([_claim(photo) for photo in photos], source)
+    for item in fetched:
+        if isinstance(item.error, StoreUnavailable):
+            raise item.error
+    whole = [item for item in fetched if item.error is None]
+    pixels = list(decode([dict(item.renditions) for item in whole], preprocessing))
+    for _ in range(_TRIES - 1):
+        for place, item in enumerate(whole):
+            if isinstance(pixels[place], DecodingFailed):
+                (pixels[place],) = decode([dict(item.renditions)], preprocessing)
+    for item in whole:
+        item.renditions.clear()
+    return Prepared(fetched, pixels)
+
+
+def judge(
+    prepared: Prepared, model: LoadedModel, photos: Sequence[PlannedPhoto], batch_photos: int
+) -> list[dict[str, Any]]:
+    """Classify prepared photos in micro-batches; return a row of results for each, in their order.
+
+    Raises:
+        CheckerError: the model or its device failed.
+    """
+    rest = iter(prepared.pixels)
+
+    def decoded(
+        photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
+    ) -> Iterator[Pixels | CheckerError]:
+        del preprocessing
+        return (next(rest) for _ in photos)
+
+    rows = []
+    for first in range(0, len(photos), batch_photos):
+        batch = slice(first, first + batch_photos)
+        outcomes = classify(prepared.fetched[batch], *model, decoded)
+        rows += [_row(*pair) for pair in zip(outcomes, photos[batch], strict=True)]
+    return rows
+
+
+def _claim(photo: PlannedPhoto) -> Claim:
+    return Claim(
+        photo.photo_id,
+        "",
+        photo.photo_key,
+        photo.thumbnail_key,
+        attempt=1,
+        photo_sha256=photo.photo_sha256,
+        thumbnail_sha256=photo.thumbnail_sha256,
+    )
+
+
+def _row(outcome: Outcome, photo: PlannedPhoto) -> dict[str, Any]:
+    log = log_row(without_machine_failure(outcome))
+    return {
+        "photo_id": photo.photo_id,
+        "key": photo.photo_key,
+        "sha256": photo.photo_sha256,
+        "old_status": photo.status,
+        "old_score": photo.score,
+        "old_checked_at": photo.checked_at,
+        "verdict": log["verdict"],
+        "score": log["score"],
+        "error": outcome.error,
+        "log": json.dumps(log),
+    }

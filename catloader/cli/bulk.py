@@ -1,0 +1,237 @@
+"""``catloader bulk``: check very many photos with a model, from a plan, beside the live queue."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catloader.cli.context import count, pass_settings
+from catloader.cli.records import chosen_digest, chosen_status, services_of, since_option
+from catloader.settings import Settings
+from checker.cores import available_cores
+
+if TYPE_CHECKING:
+    from catloader.bulk.plan import Plan
+    from catloader.store.db.schema import Status
+
+_SHOWN = 20
+_SAY_EVERY_S = 5.0
+_UNIT_ROWS = 128
+
+
+@click.group()
+def bulk() -> None:
+    """Check many photos with a model, from a plan.
+
+    The results are files in the plan's folder until `bulk apply` writes them into the table.
+    """
+
+
+def _plan_of(settings: Settings, name: str) -> Plan:
+    from catloader.bulk.commands import plans_folder
+    from catloader.bulk.plan import Plan
+
+    return Plan(Path(name) if "/" in name else plans_folder(settings) / name)
+
+
+@bulk.command()
+@click.argument("name")
+@click.option("--model", metavar="MODEL", default="", help="The model; by default the one in use.")
+@click.option(
+    "--model-digest",
+    metavar="DIGEST",
+    callback=chosen_digest,
+    help="Only photos decided by these weights (first digits of the sha256).",
+)
+@click.option("--status", metavar="STATUS", callback=chosen_status, help="Only photos with this status.")
+@since_option
+@click.option(
+    "--from", "address", metavar="S3://BUCKET/PREFIX", help="Instead of the site's photos: these objects."
+)
+@click.option(
+    "--unit-rows",
+    metavar="N",
+    type=click.IntRange(1, 10_000),
+    default=_UNIT_ROWS,
+    show_default=True,
+    help="Photos in a unit, the most work that a thread loses when it is killed.",
+)
+@pass_settings
+def plan(
+    settings: Settings,
+    name: str,
+    *,
+    model: str,
+    model_digest: str | None,
+    status: Status | None,
+    since: datetime | None,
+    address: str | None,
+    unit_rows: int,
+) -> None:
+    """List the photos to check in the plan NAME.
+
+    Finished photos that meet all conditions given; none that a person has decided. NAME is a folder below
+    `bulk` in the data folder, or a path if it has a slash.
+    """
+    from catloader.bulk.commands import plan_of_prefix, plan_of_table, plans_folder
+    from catloader.bulk.manifest import parquet
+    from catloader.checks.promotion import resolve_model
+    from catloader.store.db.bulk import BulkTable
+    from catloader.store.db.rechecks import RecheckFilter
+
+    parquet()
+    entry, _ = resolve_model(settings.with_changes(model=model) if model else settings)
+    folder = Path(name) if "/" in name else plans_folder(settings) / name
+    with services_of(settings) as services:
+        if address:
+            made = plan_of_prefix(services.settings, folder, entry.name, address, unit_rows)
+        else:
+            chosen = RecheckFilter(model_digest, status, since)
+            made = plan_of_table(services, folder, entry.name, chosen, unit_rows)
+        each_s = BulkTable(services.engine).seconds_per_photo(entry.name)
+    facts = made.facts
+    click.echo(
+        f"{count(facts.photos, 'photo')}, {facts.size_bytes / 1e9:.3f} GB, in {count(made.units, 'unit')}."
+    )
+    if each_s is None:
+        click.echo(f"{facts.model} has checked nothing here yet: `bulk run` will tell how fast it is.")
+    else:
+        hours = facts.photos * each_s / (settings.workers or available_cores()) / 3600
+        click.echo(f"About {hours:.1f} hours on this machine with {facts.model}, as fast as its last checks.")
+
+
+@bulk.command()
+@click.argument("name")
+@pass_settings
+def run(settings: Settings, name: str) -> None:
+    """Check the photos of the plan NAME, from where it stopped."""
+    _run(settings, name)
+
+
+@bulk.command()
+@click.argument("name")
+@pass_settings
+def resume(settings: Settings, name: str) -> None:
+    """The same as `bulk run`: what is done is never done again."""
+    _run(settings, name)
+
+
+def _run(settings: Settings, name: str) -> None:
+    from catloader.bulk.commands import run as run_plan
+
+    chosen = _plan_of(settings, name)
+    said_s = time.monotonic()
+    with services_of(settings) as services:
+        for progress in run_plan(services, chosen):
+            if time.monotonic() - said_s >= _SAY_EVERY_S:
+                said_s = time.monotonic()
+                minutes = progress.left / progress.photos_per_s / 60
+                click.echo(
+                    f"{progress.left} left, {progress.photos_per_s:.1f} photos/s, {minutes:.1f} minutes to go"
+                )
+    click.echo(_state(chosen))
+
+
+@bulk.command()
+@click.argument("name")
+@pass_settings
+def status(settings: Settings, name: str) -> None:
+    """Tell how much of the plan NAME is done."""
+    click.echo(_state(_plan_of(settings, name)))
+
+
+def _state(chosen: Plan) -> str:
+    done = chosen.done()
+    if chosen.is_running:
+        state = "running"
+    elif done == chosen.units:
+        state = "done"
+    else:
+        state = "cancelled" if chosen.cancelled else "not running"
+    units = count(chosen.units, "unit")
+    return f"{done} of {units} done, {count(chosen.facts.photos, 'photo')}, {chosen.facts.model}: {state}."
+
+
+@bulk.command()
+@click.argument("name")
+@pass_settings
+def cancel(settings: Settings, name: str) -> None:
+    """Let the process that runs the plan NAME end after the units in hand."""
+    _plan_of(settings, name).cancel()
+
+
+@bulk.command()
+@click.argument("name")
+@click.option(
+    "--csv", "path", type=click.Path(dir_okay=False, path_type=Path), help="Write all results to a file."
+)
+@pass_settings
+def flips(settings: Settings, name: str, path: Path | None) -> None:
+    """Show the verdicts that would change; write nothing into the table."""
+    from catloader.bulk.flips import write_csv
+
+    chosen = _plan_of(settings, name)
+    _show_flips(chosen)
+    if path is not None:
+        click.echo(f"{count(write_csv(chosen, path), 'result')} written to {path}.")
+
+
+def _show_flips(chosen: Plan) -> None:
+    from catloader.bulk.flips import Flips, changed
+
+    totals = Flips()
+    for place, row in enumerate(changed(chosen, totals)):
+        if place < _SHOWN:
+            old_score = "" if row["old_score"] is None else f" {row['old_score']:.4f}"
+            score = "" if row["score"] is None else f" {row['score']:.4f}"
+            click.echo(
+                f"photo {row['photo_id']:>8}  {row['old_status']}{old_score} -> {row['verdict']}{score}"
+            )
+    hidden = totals.changes.total() - _SHOWN
+    if hidden > 0:
+        click.echo(f"... and {hidden} more.")
+    verdicts = ", ".join(f"{verdict} {photos}" for verdict, photos in sorted(totals.verdicts.items()))
+    click.echo(f"{count(totals.photos, 'photo')} checked: {verdicts or 'no verdict'}.")
+    for (old, new), photos in sorted(totals.changes.items()):
+        click.echo(f"  {f'{old} -> {new}':<24} {photos}")
+    if totals.without_verdict:
+        click.echo(
+            f"{count(totals.without_verdict, 'photo')} without a verdict; `bulk flips --csv` tells why."
+        )
+
+
+@bulk.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_settings
+def apply(settings: Settings, name: str, *, yes: bool) -> None:
+    """Show the verdicts that change, ask, and write all of them into the table.
+
+    Photos that a person decided, or that were checked since the plan was made, stay as they are.
+    """
+    from catloader.bulk.commands import TABLE
+    from catloader.bulk.flips import apply as write_all
+    from catloader.server.database import migrated_database
+    from catloader.store.db.bulk import BulkTable
+
+    chosen = _plan_of(settings, name)
+    if chosen.facts.source != TABLE:
+        raise click.UsageError(
+            "These photos are not the site's; `bulk flips --csv FILE` writes their verdicts."
+        )
+    _show_flips(chosen)
+    if not yes:
+        click.confirm("Write these verdicts?", abort=True)
+    results = written = 0
+    with migrated_database(settings) as engine:
+        for in_batch, in_table in write_all(chosen, BulkTable(engine)):
+            results, written = results + in_batch, written + in_table
+    click.echo(f"{count(written, 'verdict')} written.")
+    if kept := results - written:
+        click.echo(
+            f"{count(kept, 'photo')} changed since the plan was made, and stay{'s' if kept == 1 else ''} so."
+        )

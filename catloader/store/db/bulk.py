@@ -1,0 +1,128 @@
+"""Bulk work at the table: photos for a plan, and its verdicts back. No row is ever marked pending."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from sqlalchemy import Engine, Row, String, bindparam, select, update
+
+from catloader.store.db.clock import database_now
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.paging import pages
+from catloader.store.db.photos import not_in_bin
+from catloader.store.db.queue_sql import LOG
+from catloader.store.db.rechecks import RecheckFilter, conditions_of
+from catloader.store.db.schema import check_log, photos
+from catloader.store.db.utc_datetime import UtcDateTime
+from checker.decision.operating_point import UNCALIBRATED
+from checker.values import INPUTS_PER_PHOTO
+
+_PLANNED = (
+    photos.c.id,
+    photos.c.photo_key,
+    photos.c.thumbnail_key,
+    photos.c.sha256,
+    photos.c.thumbnail_sha256,
+    photos.c.size_bytes,
+    photos.c.status,
+    photos.c.score,
+    photos.c.checked_at,
+)
+_RECENT = 200
+
+_WRITE = (
+    update(photos)
+    .where(
+        photos.c.id == bindparam("photo_id"),
+        photos.c.human_verdict.is_(None),
+        photos.c.status == bindparam("old_status"),
+        photos.c.checked_at.is_not_distinct_from(bindparam("old_checked_at", type_=UtcDateTime())),
+        photos.c.sha256 == bindparam("old_sha256"),
+    )
+    .values(
+        status=bindparam("new_status", type_=String()),
+        score=bindparam("new_score"),
+        wild_feline=bindparam("new_wild_feline"),
+        calibrated=bindparam("new_calibrated"),
+        check_error=bindparam("new_error"),
+        checked_at=database_now(),
+    )
+)
+"""Only the row that the plan saw: a person's verdict and a later check stay."""
+
+
+class BulkTable:
+    """The table of photos, as bulk work reads and writes it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def planned(self, chosen: RecheckFilter) -> Iterator[Row[Any]]:
+        """Yield finished photos that meet the conditions, by rising id.
+
+        None that a person has decided, and none in the bin.
+        """
+        query = select(*_PLANNED).where(
+            *conditions_of(chosen), photos.c.human_verdict.is_(None), not_in_bin()
+        )
+        for page in pages(self._engine, query, photos.c.id):
+            yield from page
+
+    def seconds_per_photo(self, model: str) -> float | None:
+        """Return the time of one worker for one photo, the median of the last checks by ``model``.
+
+        The fetch is not in it: it runs beside. None: that model has checked nothing yet.
+        """
+        query = (
+            select(check_log.c.ms, check_log.c.batch_size)
+            .where(check_log.c.model == model, check_log.c.verdict.is_not(None))
+            .order_by(check_log.c.id.desc())
+            .limit(_RECENT)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        times = [
+            (ms["decode"] + ms["classify"] * INPUTS_PER_PHOTO / batch_size) / 1000
+            for ms, batch_size in rows
+            if batch_size and {"decode", "classify"} <= ms.keys()
+        ]
+        return median(times) if times else None
+
+    def write(self, results: Sequence[Mapping[str, Any]]) -> int:
+        """Write verdicts and log rows in one transaction; return the number of photos that took theirs.
+
+        Args:
+            results: ``photo_id``, ``sha256``, ``old_status``, ``old_checked_at`` as they were when the plan
+                was made, and ``log``: a row of ``queue_sql.log_row`` with a verdict. Photos that have
+                changed since keep what they have.
+        """
+        # By id in every transaction: no two of them wait for each other's rows.
+        ordered = sorted(results, key=lambda one: int(one["photo_id"]))
+        with writing(self._engine) as connection:
+            written = [
+                {**result["log"], "now": None}
+                for result in ordered
+                if connection.execute(_WRITE, _values(result)).rowcount == 1
+            ]
+            if written:
+                connection.execute(LOG, written)
+        return len(written)
+
+
+def _values(result: Mapping[str, Any]) -> dict[str, Any]:
+    log, old_checked_at = result["log"], result["old_checked_at"]
+    assert old_checked_at is None or isinstance(old_checked_at, datetime)
+    return {
+        "photo_id": result["photo_id"],
+        "old_status": result["old_status"],
+        "old_checked_at": old_checked_at,
+        "old_sha256": result["sha256"],
+        "new_status": log["verdict"],
+        "new_score": log["score"],
+        "new_wild_feline": bool(log["wild_feline"]),
+        "new_calibrated": log["profile_id"] not in (None, UNCALIBRATED),
+        "new_error": log["error"],
+    }

@@ -1,0 +1,126 @@
+"""A site with many photos in a real S3, which `check run` has checked; and its commands."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine, Row, Select
+
+from catloader.cli import main
+from catloader.settings import Settings
+from catloader.store.db.engine import make_engine, reading
+from catloader.store.db.migrate import migrate
+from catloader.store.db.photos import Photos
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.wiring import build_object_store
+from tests.support.environ import environ_without_settings
+from tests.support.fakes import photo
+from tests.support.rows import new_photo, some_user
+
+_KILL_S = 120
+
+
+@dataclass(frozen=True)
+class BulkSite:
+    """A data folder, an SQLite file and two buckets."""
+
+    folder: Path
+    environ: dict[str, str]
+    settings: Settings
+    engine: Engine
+
+    def type(self, *words: str, **environ: str) -> Result:
+        """Run a command in this process; its exit code must be 0."""
+        done = CliRunner().invoke(main, words, env={**self.environ, **environ}, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done
+
+    def start(self, *words: str, **environ: str) -> subprocess.Popen[bytes]:
+        """Run a command in a process of its own, in a process group of its own."""
+        variables = environ_without_settings(**self.environ, **environ)
+        command = [sys.executable, "-m", "catloader", *words]
+        return subprocess.Popen(command, env=variables, process_group=0, stdout=subprocess.DEVNULL)
+
+    def add(self, *contents: bytes) -> list[int]:
+        """Store photos as an upload does, each its own thumbnail; return their ids."""
+        table, store = Photos(self.engine), build_object_store(self.settings)
+        owner = some_user(self.engine)
+        ids = []
+        for content in contents:
+            sha256 = hashlib.sha256(content).hexdigest()
+            new = replace(new_photo(owner.id), sha256=sha256, thumbnail_sha256=sha256)
+            table.reserve(new.photo_key, new.thumbnail_key)
+            store.put(ObjectKind.PHOTO, new.photo_key, content)
+            store.put(ObjectKind.THUMBNAIL, new.thumbnail_key, content)
+            ids.append(table.add(new))
+        return ids
+
+    def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with reading(self.engine) as connection:
+            return connection.execute(query).all()
+
+    def kill_amid(self, plan: Path, *words: str, units: int) -> None:
+        """Start a command and kill its whole process group once ``units`` more units are done."""
+        before = results(plan)
+        process = self.start(*words)
+        deadline_s = time.monotonic() + _KILL_S
+        while len(results(plan)) < len(before) + units:
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def results(plan: Path) -> list[Path]:
+    """Return the files of the units that are done."""
+    return sorted((plan / "results").glob("*/*.parquet"))
+
+
+@pytest.fixture(scope="module")
+def make_site(s3_server: EmbeddedS3, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Any]:
+    """Return a function that makes a site with so many checked photos."""
+
+    @contextmanager
+    def make(count: int) -> Iterator[BulkSite]:
+        folder, suffix = tmp_path_factory.mktemp("bulk"), secrets.token_hex(6)
+        environ = {
+            "CATLOADER_DATA_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{folder / 'catloader.sqlite3'}",
+            "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
+            "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
+            "CATLOADER_PHOTOS_BUCKET": f"photos-{suffix}",
+            "CATLOADER_THUMBNAILS_BUCKET": f"thumbnails-{suffix}",
+            "CATLOADER_MIN_FREE_BYTES": "0",
+            "CATCHECK_MODEL": "efficientnet_lite0",
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            settings = Settings.from_environment()
+        engine = make_engine(environ["DATABASE_URL"])
+        migrate(engine)
+        site = BulkSite(folder, environ, settings, engine)
+        build_object_store(settings).ensure_buckets()
+        site.add(*(photo(number) for number in range(count)))
+        if count:
+            assert site.type("check", "run").output == f"{count} photos checked.\n"
+        yield site
+        engine.dispose()
+
+    return make

@@ -1,0 +1,103 @@
+"""Verdicts of a plan on their way into the table, and photos that give trouble."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.schema import check_log, photos
+from catloader.store.kinds import ObjectKind
+from catloader.wiring import build_object_store
+from tests.catloader.bulk.conftest import BulkSite
+from tests.support.bombs import slow_tiff
+from tests.support.fakes import photo
+
+_FIRST = 4
+
+
+@pytest.fixture
+def site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
+    with make_site(_FIRST) as site:
+        yield site
+
+
+def _set(site: BulkSite, id: int, **columns: Any) -> None:
+    with writing(site.engine) as connection:
+        connection.execute(update(photos).where(photos.c.id == id).values(columns))
+
+
+def _statuses(site: BulkSite) -> dict[int, str]:
+    return {row.id: row.status for row in site.rows(select(photos.c.id, photos.c.status))}
+
+
+def _logged(site: BulkSite) -> int:
+    return int(site.rows(select(func.count(check_log.c.id)))[0][0])
+
+
+def test_apply_shows_flips_then_writes_what_nobody_changed_meanwhile(site: BulkSite) -> None:
+    right = _statuses(site)
+    for id in right:
+        _set(site, id, status="unsure", score=0.3)
+    _set(site, 4, human_verdict="cat", status="cat")
+    said = site.type("bulk", "plan", "back", "--status", "unsure").output
+    assert said.startswith("3 photos, ")
+    site.type("bulk", "run", "back")
+    assert _statuses(site) == {1: "unsure", 2: "unsure", 3: "unsure", 4: "cat"}, "a run writes no verdict"
+    # While it ran: a person decided on one photo, and another one was checked again.
+    _set(site, 2, human_verdict="not_cat", status="not_cat")
+    _set(site, 3, checked_at=utcnow())
+    logged = _logged(site)
+
+    said = site.type("bulk", "apply", "back", "--yes").output
+    assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
+    assert said.endswith("1 verdict written.\n2 photos changed since the plan was made, and stay so.\n")
+    assert _statuses(site) == {1: right[1], 2: "not_cat", 3: "unsure", 4: "cat"}
+    assert _logged(site) == logged + 1
+    assert "0 verdicts written." in site.type("bulk", "apply", "back", "--yes").output, "twice is as once"
+    assert _logged(site) == logged + 1
+
+
+def test_photo_that_defeats_its_decoder_is_one_row_and_a_missing_one_keeps_its_verdict(
+    site: BulkSite,
+) -> None:
+    slow, missing = site.add(slow_tiff(), photo(9))
+    for id in (slow, missing):
+        _set(site, id, status="cat", checked_at=utcnow())
+    ((key,),) = site.rows(select(photos.c.photo_key).where(photos.c.id == missing))
+    build_object_store(site.settings).delete(ObjectKind.PHOTO, key)
+    before = _statuses(site)
+    site.type("bulk", "plan", "trouble")
+    site.type("bulk", "run", "trouble", CATLOADER_DECODE_CPU_S="1")
+    path = site.folder / "trouble.csv"
+    assert "6 results written" in site.type("bulk", "flips", "trouble", "--csv", str(path)).output
+    rows = {int(row["photo_id"]): row for row in csv.DictReader(path.read_text().splitlines())}
+    assert len(rows) == 6
+    assert rows[slow]["verdict"] == "unreadable"
+    assert rows[slow]["error"] == "Decoding this photo takes too long."
+    assert (rows[missing]["verdict"], rows[missing]["error"]) == ("", "The photo is not in the store.")
+    said = site.type("bulk", "apply", "trouble", "--yes").output
+    assert "1 photo without a verdict" in said
+    assert _statuses(site) == {**before, slow: "unreadable"}
+
+
+def test_objects_of_a_prefix_are_checked_without_the_site(site: BulkSite, tmp_path: Path) -> None:
+    store = build_object_store(site.settings)
+    for number, name in enumerate(("in/a.jpg", "in/deep/b.jpg", "in/text.txt", "out/c.jpg")):
+        store.put(ObjectKind.PHOTO, name, b"no photo" if name.endswith("txt") else photo(number))
+    bucket = site.settings.s3_photos_bucket
+    folder = tmp_path / "loose"
+    assert site.type("bulk", "plan", f"{folder}", "--from", f"s3://{bucket}/in/").output.startswith(
+        "3 photos"
+    )
+    site.type("bulk", "run", str(folder))
+    path = tmp_path / "loose.csv"
+    site.type("bulk", "flips", str(folder), "--csv", str(path))
+    verdicts = {row["key"]: row["verdict"] for row in csv.DictReader(path.read_text().splitlines())}
+    right = _statuses(site)  # photos 0 and 1 are the site's first two as well
+    assert verdicts == {"in/a.jpg": right[1], "in/deep/b.jpg": right[2], "in/text.txt": "unreadable"}

@@ -1,0 +1,100 @@
+"""Bulk work with the engine ``local``, on 200 photos in a real S3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from catloader.bulk.commands import run
+from catloader.bulk.plan import BulkError, Plan
+from catloader.store.db.schema import check_log, photos
+from catloader.wiring import build
+from tests.catloader.bulk.conftest import BulkSite, results
+
+PHOTOS = 200
+UNIT = 10
+
+
+@pytest.fixture(scope="module")
+def site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
+    with make_site(PHOTOS) as site:
+        yield site
+
+
+def _all(plan: Plan) -> list[dict[str, Any]]:
+    return [row for rows in plan.results() for row in rows]
+
+
+def test_verdicts_are_those_of_check_run_bit_for_bit_without_a_listing(site: BulkSite) -> None:
+    said = site.type("bulk", "plan", "same", "--unit-rows", str(UNIT)).output
+    assert said.startswith("200 photos, 0.018 GB, in 20 units.\nAbout 0.0 hours")
+    plan = Plan(site.folder / "bulk/same")
+    services = build(site.settings, checker=False)
+    seen = [progress.photos for progress in run(services, plan)]
+    services.close()
+    assert seen[-1] == PHOTOS
+    requests = {
+        sample.labels["operation"]
+        for metric in services.metrics.s3_s.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_count")
+    }
+    assert requests == {"get"}
+
+    query = select(
+        photos.c.id, photos.c.status, photos.c.score, check_log.c.labels, check_log.c.subject_scores
+    ).join(check_log, check_log.c.photo_id == photos.c.id)
+    live = [tuple(row) for row in site.rows(query.order_by(photos.c.id))]
+    in_bulk = []
+    for row in _all(plan):
+        log = json.loads(row["log"])
+        in_bulk.append((row["photo_id"], row["verdict"], row["score"], log["labels"], log["subject_scores"]))
+    assert in_bulk == live
+    assert len({score for _, _, score, _, _ in in_bulk}) > PHOTOS / 2
+    assert "200 photos checked: " in site.type("bulk", "flips", "same").output
+    assert "->" not in site.type("bulk", "flips", "same").output
+
+
+def test_a_killed_run_goes_on_where_it_was(site: BulkSite) -> None:
+    site.type("bulk", "plan", "killed", "--unit-rows", str(UNIT))
+    folder = site.folder / "bulk/killed"
+    for _ in range(2):
+        site.kill_amid(folder, "bulk", "run", "killed", units=4)
+        assert "not running" in site.type("bulk", "status", "killed").output
+    done = {path: path.stat().st_mtime_ns for path in results(folder)}
+    assert 8 <= len(done) < PHOTOS / UNIT
+    said = site.type("bulk", "resume", "killed").output
+    assert said.endswith("20 of 20 units done, 200 photos, efficientnet_lite0: done.\n")
+    assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
+    ids = [row["photo_id"] for row in _all(Plan(folder))]
+    assert len(ids) == len(set(ids)) == PHOTOS
+
+
+def test_cancelled_run_ends_and_goes_on_later(site: BulkSite) -> None:
+    site.type("bulk", "plan", "stop", "--unit-rows", str(UNIT))
+    plan = Plan(site.folder / "bulk/stop")
+    services = build(site.settings, checker=False)
+    for _ in run(services, plan):
+        with pytest.raises(BulkError, match="running already"):
+            next(run(services, plan))
+        site.type("bulk", "cancel", "stop")
+    assert plan.done() == 1
+    assert "cancelled" in site.type("bulk", "status", "stop").output
+    assert sum(1 for _ in run(services, plan)) == PHOTOS / UNIT - 1
+    services.close()
+
+
+def test_another_model_cannot_go_on(site: BulkSite) -> None:
+    site.type("bulk", "plan", "mixed", "--unit-rows", "100")
+    plan = Plan(site.folder / "bulk/mixed")
+    services = build(site.settings, checker=False)
+    next(run(services, plan))
+    services.close()
+    other = build(site.settings.with_changes(runtime="torch", precision="fp32"), checker=False)
+    with pytest.raises(BulkError, match=r"begun with efficientnet_lite0 .* checks with .* torch fp32"):
+        list(run(other, plan))
+    other.close()
