@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from catloader.cli.context import pass_settings
+from catloader.logs import configure, printed
 from catloader.settings import Settings, variables
 
 
@@ -12,7 +13,8 @@ from catloader.settings import Settings, variables
 @pass_settings
 def serve(settings: Settings) -> None:
     """Run the site until Ctrl-C."""
-    click.echo("Starting CatLoader ...")  # before the imports, which take a second
+    configure(settings.log_format)
+    click.echo(printed("Starting CatLoader ..."))  # before the imports, which take a second
     from catloader.server.commands import serve as run
 
     raise SystemExit(run(settings))

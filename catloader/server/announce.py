@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from catloader.checks.promotion import overruled, resolve_model
+from catloader.logs import printed
 from catloader.settings import Settings
 from catloader.wiring import Services
 from checker.decision.subject import load_subject
@@ -20,7 +21,7 @@ Announce = Callable[[str, Services], None]
 def say(line: str) -> None:
     """Print a line; a terminal that was closed is no reason to fail."""
     with contextlib.suppress(OSError):
-        click.echo(line)
+        click.echo(printed(line))
 
 
 def announcement(settings: Settings, opening: str, *, checks_here: bool) -> Announce:

@@ -18,6 +18,7 @@ from flask import Flask
 
 from catloader import create_app
 from catloader.errors import SettingError
+from catloader.logs import configure
 from catloader.metrics import metrics_folder
 from catloader.server.announce import announcement, say
 from catloader.server.data_dir import (
@@ -50,7 +51,7 @@ def serve(settings: Settings) -> int:
     Raises:
         StartupError, ModelsError, ModelRefused: it cannot start; says why.
     """
-    _log_to_stderr()
+    _log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()
     announce = announcement(settings, "Ready for uploads at {url}", checks_here=settings.checks_here)
@@ -93,7 +94,7 @@ def refuse_unreachable_links(settings: Settings) -> None:
 
 def serve_checker(settings: Settings) -> int:
     """Run the stand-alone Cat Checker, which ``CATCHECK_DISPATCH=external`` wakes; return the exit code."""
-    _log_to_stderr()
+    _log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()
     announce = announcement(settings, "Listening for wake-ups at {url}", checks_here=True)
@@ -141,7 +142,7 @@ def check_once(settings: Settings) -> int:
 
 def work(settings: Settings) -> None:
     """Check photos as they come, in a process of its own, until SIGINT or SIGTERM."""
-    _log_to_stderr()
+    _log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()
     announce = announcement(settings, "Waiting for photos", checks_here=True)
@@ -172,12 +173,10 @@ def _stopped(code: int) -> int:
     return code
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(settings: Settings) -> None:
     """Set up the log, and make SIGTERM run the clean-up, as Ctrl-C does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for verbose in ("alembic", "botocore", "boto3", "werkzeug", "PIL"):
-        logging.getLogger(verbose).setLevel(logging.WARNING)
+    configure(settings.log_format)
 
 
 def _listening(settings: Settings, port: int, port_setting: str) -> AbstractContextManager[socket.socket]:

@@ -6,11 +6,13 @@ relies on waitress's internals is in this file, ``request_parser`` and ``worker`
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
 from typing import Any
 
+import click
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
@@ -19,10 +21,11 @@ from waitress.utilities import Error
 
 from catloader.errors import CatLoaderError
 from catloader.log_limit import LogLimits
-from catloader.server.announce import say
+from catloader.logs import access_line, logged_path
 from catloader.server.listener import BACKLOG
 from catloader.server.request_parser import Parser, Rules, TimeLimits
 from catloader.web.admission import REFUSED
+from catloader.web.request_log import FACTS
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ class _AnswerTask(WSGITask):  # type: ignore[misc]
             # The object store failed in the middle of a picture: the cut connection tells the browser.
             self.close_on_finish = True
             if (suffix := self.channel.server.log_limits.suffix(str(error))) is not None:
-                logger.warning("%s was cut off: %s%s", self.request.path, error, suffix)
+                logger.warning("%s was cut off: %s%s", logged_path(self.request.path), error, suffix)
         _log_access(self)
 
 
@@ -147,8 +150,19 @@ def adjustments(*, connections: int) -> Adjustments:
 def _log_access(task: Any) -> None:
     if not task.channel.server.access_log:
         return
-    line = getattr(task.request, "first_line", b"-").decode("latin-1")
-    shown = "".join(c if c.isprintable() and c != '"' else f"\\x{ord(c):02x}" for c in line)
-    status, size_bytes = task.status.partition(" ")[0], task.content_bytes_written
-    ms = round((time.time() - task.start_time) * 1000)
-    say(f'{task.channel.addr[0]} "{shown}" {status} {size_bytes} bytes {ms} ms')
+    request = task.request
+    facts = {
+        "address": task.channel.addr[0],
+        "method": _shown(getattr(request, "command", "-")),
+        "path": _shown(logged_path(getattr(request, "path", "-"))),  # never with its query
+        "status": int(task.status.partition(" ")[0]),
+        "bytes": task.content_bytes_written,
+        "ms": round((time.time() - task.start_time) * 1000),
+    }
+    line = access_line(facts | (getattr(task, "environ", None) or {}).get(FACTS, {}))
+    with contextlib.suppress(OSError):  # a terminal that was closed is no reason to fail
+        click.echo(line)
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() and c != '"' else f"\\x{ord(c):02x}" for c in text)

@@ -22,6 +22,7 @@ import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from catloader.checks.dispatch import local_url
@@ -77,6 +78,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "timeout": _HEARTBEAT_S,
             "graceful_timeout": _KILL_S,
             "loglevel": "warning",
+            "logger_class": _Log,
             "control_socket_disable": True,
             "post_fork": self._post_fork,
             "post_worker_init": self._post_worker_init,
@@ -138,6 +140,15 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             # Not sys.exit: the clean-up that this process inherited from the supervisor (the data
             # folder's lock, the embedded S3) is not the worker's to run.
             os._exit(code)
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """gunicorn's messages, in the format and at the place of ours."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
 
 
 class _Supervisor(Arbiter):  # type: ignore[misc]  # gunicorn ships no types

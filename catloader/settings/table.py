@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from catloader.errors import SettingError
+from catloader.logs import LogFormat
 from catloader.settings.kinds import (
     AttemptRate,
     BucketName,
@@ -68,7 +69,8 @@ class Settings(BaseSettings):
     head_s: float = _setting("CATLOADER_HEAD_S", 20.0, "Site", "Time for the head of a request; then the connection is closed.", ge=0.1)
     body_bytes_per_s: float = _setting("CATLOADER_BODY_BYTES_PER_S", 1000.0, "Site", "Lowest average rate of a request's body after the first `CATLOADER_STALLED_S`; slower ones are closed.", ge=1.0)
     metrics_token: SecretStr = _setting("CATLOADER_METRICS_TOKEN", _NO_SECRET, "Site", "Opens `/metrics` to requests with `Authorization: Bearer TOKEN`. Empty: there is no such page.")
-    access_log: bool = _setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, path, status, bytes and duration.")
+    log_format: LogFormat = _setting("CATLOADER_LOG_FORMAT", "text", "Site", "Form of the log, on standard error and output: `text`, or `json` with an object on each line.")
+    access_log: bool = _setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, method, path without query, status, bytes, duration, the request's id and those of its photos.")
     secret_key: SecretStr = _setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Signs forms and messages to visitors. Empty: made at the first start and kept in the data folder.")
     trusted_proxies: int = _setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are believed.", ge=0, le=10)
     trusted_hosts: HostNames = _setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, with commas between them; `.example.org` means all below it. Empty: any. This machine's own addresses are always allowed.")

@@ -27,6 +27,7 @@ from catloader.web import (
     photo,
     pictures,
     proxies,
+    request_log,
     review,
     security,
     sessions,
@@ -58,6 +59,7 @@ def make_app(services: Services) -> Flask:
     app.request_class = form_parser.StrictRequest
     app.session_interface = cookies.Notes()
     app.json = security.HtmlSafeJson(app)
+    request_log.init_app(app, settings)
     metrics.init_app(app)
     labels.init_app(app)
     security.init_app(app)

@@ -6,7 +6,7 @@ import errno
 import logging
 from http import HTTPStatus
 
-from flask import Flask, current_app, jsonify, render_template, request
+from flask import Flask, current_app, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -20,6 +20,7 @@ from catloader.errors import (
 )
 from catloader.intake.prepare import shown_limit
 from catloader.log_limit import LogLimits
+from catloader.logs import logged_path
 from catloader.web import problems
 from catloader.web.context import services, wants_json
 
@@ -72,7 +73,10 @@ def error_response(
     title, sentence = title or usual_title, given or usual
     if wants_json():
         return jsonify(error=sentence, status=status), status
-    return render_template("error.html", status=status, title=title, sentence=sentence), status
+    page = render_template(
+        "error.html", status=status, title=title, sentence=sentence, request_id=g.get("request_id", "-")
+    )
+    return page, status
 
 
 def form_refused(error: FormRefused) -> tuple[str | Response, int]:
@@ -88,7 +92,10 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
         return error
     if status == 413:
         logger.warning(
-            "refused %s %s: %s bytes announced", request.method, request.path, request.content_length
+            "refused %s %s: %s bytes announced",
+            request.method,
+            logged_path(request.path),
+            request.content_length,
         )
         return error_response(413, _too_large())
     body, status = error_response(status)
@@ -113,14 +120,14 @@ def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Resp
     services().metrics.refused(type(error).__name__)
     if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered):  # the text is for operators
         cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
-        log_once_a_minute(cause, f"{request.method} {request.path}: {error}")
+        log_once_a_minute(cause, f"{request.method} {logged_path(request.path)}: {error}")
         return error_response(error.status)
     if error.retry_after_s is not None:
         response = current_app.make_response(error_response(error.status, str(error)))
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
     if error.status >= 500:
-        logger.error("%s %s: %s", request.method, request.path, error, exc_info=error)
+        logger.error("%s %s: %s", request.method, logged_path(request.path), error, exc_info=error)
         return error_response(error.status)
     title = "Photo not found" if isinstance(error, NotFound) else None
     return error_response(error.status, str(error), title=title)
@@ -130,7 +137,7 @@ def _os_error(error: OSError) -> tuple[str | Response, int]:
     """Answer 507 when a disk is full: large uploads pass through the temporary folder."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return _unexpected(error)
-    where = f"{request.method} {request.path}"
+    where = f"{request.method} {logged_path(request.path)}"
     log_once_a_minute(str(error), f"{where}: {error.strerror} (data folder or temporary folder)")
     return error_response(507)
 
@@ -143,5 +150,5 @@ def log_once_a_minute(cause: str, line: str) -> None:
 
 
 def _unexpected(error: Exception) -> tuple[str | Response, int]:
-    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    logger.error("%s %s failed", request.method, logged_path(request.path), exc_info=error)
     return error_response(500)

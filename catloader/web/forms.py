@@ -19,6 +19,7 @@ import secrets
 from flask import Flask, current_app, g, request
 
 from catloader.errors import FormRefused
+from catloader.logs import logged_path
 from catloader.web import cookies
 from catloader.web.context import for_log, host_name, services
 
@@ -67,7 +68,9 @@ def _protect() -> None:
         _refuse_other_sites()
         _check_token()
     except FormRefused as error:
-        logger.warning("refused %s %s: %s", request.method, request.path, for_log(str(error), 200))
+        logger.warning(
+            "refused %s %s: %s", request.method, logged_path(request.path), for_log(str(error), 200)
+        )
         raise
 
 

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound, ObjectAltered
 from catloader.log_limit import LogLimit
+from catloader.logs import logged_path
 from catloader.store.db.photos import Photo
 from catloader.store.db.users import User
 from catloader.store.kinds import ObjectKind
@@ -121,4 +122,4 @@ def _log_missing(kind: ObjectKind) -> None:
     limit: LogLimit = current_app.extensions.setdefault("catloader.missing_objects", LogLimit())
     if (others := limit.suppressed()) is not None:
         more = f" ({others} more not logged)" if others else ""
-        logger.warning("%s: the %s is not in the object store%s", request.path, kind, more)
+        logger.warning("%s: the %s is not in the object store%s", logged_path(request.path), kind, more)

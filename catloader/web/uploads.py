@@ -27,6 +27,7 @@ from catloader.intake.upload import upload as store
 from catloader.web.admission import uses_object_store
 from catloader.web.context import for_log, services, wants_json
 from catloader.web.labels import shown_bytes
+from catloader.web.request_log import tell_photos
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ def _no_files() -> Page:
 def log_outcomes(user_id: int, outcomes: Sequence[Uploaded | Refused], seconds: float) -> None:
     """Log what was stored and what was refused, and count the refusals."""
     if ids := [outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)]:
+        tell_photos(ids)
         sent = shown_bytes(request.content_length or 0)
         logger.info("user %d stored %s, %s in %.1f s", user_id, _id_ranges(ids), sent, seconds)
     for outcome in outcomes:

@@ -344,9 +344,10 @@ def test_wake_ups_reach_a_site_on_all_ipv6_addresses(tmp_path: Path) -> None:
 def test_access_log_has_a_line_for_each_request(tmp_path: Path) -> None:
     with _serving(tmp_path, CATLOADER_ACCESS_LOG="true", CATCHECK_DISPATCH="off") as site:
         site.first_answer_s()
-        assert site.get("/login").ok
+        assert site.get("/login?next=/photos").ok
         out, _ = site.stop()
-    assert re.search(r'^127\.0\.0\.1 "GET /login HTTP/1\.1" 200 \d+ bytes \d+ ms$', out, re.MULTILINE)
+    line = r'^127\.0\.0\.1 "GET /login" 200 \d+ bytes \d+ ms request [0-9a-f]{16}$'
+    assert re.search(line, out, re.MULTILINE)
 
 
 def test_kubernetes_service_called_catloader_does_not_prevent_the_start(tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""The log: text or one JSON object a line; each line of a request has the request's id."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+LogFormat = Literal["text", "json"]
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Of the request that this thread works on; empty outside of requests."""
+
+_QUIET = ("alembic", "botocore", "boto3", "werkzeug", "PIL")
+"""Loggers that are silent below warnings."""
+_SHARED = re.compile(r"(/s/)[^/]+")
+
+
+class TextFormatter(logging.Formatter):
+    """``TIME LEVEL MESSAGE``, with the request's id at the end of the line."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        line = super().formatMessage(record)
+        return f"{line} [request {id}]" if (id := request_id.get()) else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, and where there are any,
+    ``request_id`` and ``traceback``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "time": _utc(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if id := request_id.get():
+            fields["request_id"] = id
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return _line(fields)
+
+
+def logged_path(path: str) -> str:
+    """Return a path for the log: without what opens a shared photo to everybody who reads it."""
+    return _SHARED.sub(r"\1***", path)
+
+
+def configure(log_format: LogFormat) -> None:
+    """Send the log of the process to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def is_json() -> bool:
+    """Return True if ``configure`` has chosen JSON, so that what is printed should be JSON too."""
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
+def printed(line: str) -> str:
+    """Return a line for standard output in the chosen format."""
+    return _line({"time": _utc(time.time()), "level": "INFO", "message": line}) if is_json() else line
+
+
+def access_line(facts: Mapping[str, Any]) -> str:
+    """Return the line of a request: ``address``, ``method``, ``path``, ``status``, ``bytes``, ``ms``, and
+    ``request_id`` and ``photo_ids`` where the application saw it."""
+    if is_json():
+        return _line({"time": _utc(time.time()), "level": "INFO", "logger": "access", **facts})
+    text = '{address} "{method} {path}" {status} {bytes} bytes {ms} ms'.format(**facts)
+    if "request_id" in facts:
+        text += f" request {facts['request_id']}"
+    if facts.get("photo_ids"):
+        text += " photos " + ",".join(map(str, facts["photo_ids"]))
+    return text
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    # ASCII: escapes are safe wherever the log is shown.
+    return json.dumps(fields)

@@ -1,0 +1,59 @@
+"""The id of each request, and the photos that it is about, for the log."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Flask, g, request
+from werkzeug.wrappers import Response
+
+from catloader.logs import request_id
+from catloader.settings import Settings
+
+FACTS = "catloader.access_facts"
+"""The key in the WSGI environment under which the server finds them."""
+HEADER = "X-Request-Id"
+_MOST_PHOTOS = 100
+_GIVEN = re.compile(r"[\w-]{8,64}", re.ASCII)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give every request an id; call it before anything else that runs before requests."""
+
+    @app.before_request
+    def begin() -> None:
+        g.request_id = _new_id(settings)
+        request_id.set(g.request_id)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers[HEADER] = g.request_id
+        request.environ[FACTS] = _facts()
+        return response
+
+    @app.teardown_request
+    def forget(_error: BaseException | None) -> None:
+        request_id.set("")
+
+
+def tell_photos(ids: Iterable[int]) -> None:
+    """Name photos of this request that are not in its address, for the access log."""
+    g.photo_ids = [*g.get("photo_ids", ()), *ids][:_MOST_PHOTOS]
+
+
+def _new_id(settings: Settings) -> str:
+    """Take the id of a trusted proxy, so that one id leads through both logs; else make one."""
+    given = request.headers.get(HEADER, "")
+    if settings.trusted_proxies and _GIVEN.fullmatch(given):
+        return given
+    return secrets.token_hex(8)
+
+
+def _facts() -> dict[str, Any]:
+    photos = g.get("photo_ids", [])
+    if "id" in (arguments := request.view_args or {}) and "/photos/" in request.path:
+        photos = [arguments["id"], *photos]
+    return {"request_id": g.request_id, "photo_ids": photos}
