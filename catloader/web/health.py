@@ -19,6 +19,8 @@ from checker.http import wake_up_blueprint
 
 blueprint = Blueprint("health", __name__)
 
+_ATTEMPTS = 10
+
 
 @blueprint.get("/healthz")
 @blueprint.get("/livez")
@@ -33,16 +35,27 @@ def healthz() -> Response:
 def readyz() -> tuple[Response, int]:
     """Return 200 if uploads are accepted and this process's checker, if any, is ready; else 503.
 
-    ``oldest_waiting_s``: how long the first photo of the queue has been due; a long wait is no reason to be
-    taken out of service, but one to look.
+    ``oldest_waiting_s``: how long the first photo of the queue has been due. ``last_checks``: "ok", "all
+    failed" (the latest ten attempts, of any checker) or "none". A long wait and failing checks are no reason
+    to be taken out of service, but one to look: uploads are accepted, and without new photos no check could
+    succeed.
     """
     parts = {"database": _responds(_query_database), "object_store": _responds(_query_object_store)}
     checker = services().checker
     state = {"state": "elsewhere"} if checker is None else checker.state()
     ready = all(parts.values()) and state["state"] in ("elsewhere", "ready")
     texts = {name: "ok" if ok else "no answer" for name, ok in parts.items()}
-    waiting = {"oldest_waiting_s": round(oldest_waiting_s(), 1)} if parts["database"] else {}
-    return jsonify(ready=ready, checker=state, **texts, **waiting), 200 if ready else 503
+    queue = (
+        {"oldest_waiting_s": round(oldest_waiting_s(), 1), "last_checks": _last_checks()}
+        if parts["database"]
+        else {}
+    )
+    return jsonify(ready=ready, checker=state, **texts, **queue), 200 if ready else 503
+
+
+def _last_checks() -> str:
+    failed = services().activity.last_attempts_failed(_ATTEMPTS)
+    return "none" if failed is None else "all failed" if failed else "ok"
 
 
 def oldest_waiting_s() -> float:

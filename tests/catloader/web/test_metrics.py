@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from catloader.demo.client import until
 from tests.support.serving import Serving, form_token, plain_session, registered, serving
 from tests.support.site import jpeg
 
 _TOKEN = "a token of the operator"
+_CHECKED = r"catcheck_images_total\{.*\}"
+_ROOT = Path(__file__).resolve().parents[3]
+_METRIC = re.compile(r"\b(?:catcheck|catloader)_[a-z0-9_]+\b")
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +66,21 @@ def test_every_process_tells_the_same_total(site: Serving) -> None:
     assert {_sum(_numbers(site), name) for _ in range(12)} == {before + 80}
 
 
-def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
+def _upload_and_check(site: Serving) -> None:
+    """Upload a photo and a file that is none; wait for the verdict."""
+    checked = _sum(_numbers(site), _CHECKED)
     person = registered(site.url)
     form = {"csrf_token": form_token(person, site.url + "/upload")}
     for name, data, status in (("a.jpg", jpeg(), 201), ("b.jpg", b"no photo", 415)):
         answer = person.post(site.url + "/upload", data=form, files={"photos": (name, data)}, timeout=60)
         assert answer.status_code == status
     for _ in until(60, "The photo was not checked"):
-        if _sum(_numbers(site), r"catcheck_images_total\{.*\}") == 1:
+        if _sum(_numbers(site), _CHECKED) == checked + 1:
             break
+
+
+def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
+    _upload_and_check(site)
     numbers = _numbers(site)
     assert _sum(numbers, r'catcheck_images_total\{model="efficientnet_lite0",outcome="\w+"\}') == 1
     assert numbers["catcheck_inference_seconds_count"] == numbers["catcheck_queue_seconds_count"] == 1
@@ -82,12 +93,37 @@ def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
     assert numbers['catcheck_photos{status="pending"}'] == 0
 
 
+def test_dashboard_and_documentation_name_every_metric_and_no_other(site: Serving) -> None:
+    _upload_and_check(site)
+    families = list(text_string_to_metric_families(_get(site, "/metrics", _TOKEN).text))
+    labels = {sample.name: set(sample.labels) for family in families for sample in family.samples}
+    # Of PostgreSQL, so without a sample here.
+    known = set(labels) | {family.name for family in families if not family.samples}
+    dashboard = json.loads((_ROOT / "docs/grafana/catloader.json").read_text("utf-8"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    used = {name for expression in expressions for name in _METRIC.findall(expression)}
+    assert used - known == set()
+    page = (_ROOT / "docs/operations.md").read_text("utf-8")
+    documented = set(_METRIC.findall(page))
+    for family in families:
+        assert any(name.startswith(family.name) for name in used), f"{family.name} is in no panel"
+        assert any(name.startswith(family.name) for name in documented), f"{family.name} is not documented"
+    for expression in expressions:
+        for name, selector in re.findall(r"(\w+)\{([^}]*)\}", expression):
+            given = set(re.findall(r"(\w+)=", selector)) - {"job"}
+            assert given <= labels.get(name, given), expression
+        for group in re.findall(r"by \(([^)]*)\)", expression):
+            (name,) = set(_METRIC.findall(expression))
+            assert set(group.split(", ")) <= labels.get(name, {"table"}), expression
+
+
 def test_readiness_tells_the_oldest_waiting_photo(site: Serving) -> None:
     for _ in until(60, "The site was not ready"):
         if _get(site, "/readyz").ok:
             break
     state = _get(site, "/readyz").json()
     assert state["oldest_waiting_s"] == 0
+    assert state["last_checks"] == "ok"
     assert state["checker"]["precision"]
 
 
