@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from catloader.errors import CatLoaderError
-from catloader.log_limit import LogLimits
 from catloader.store.db.deletions import Deletion, Deletions
 from catloader.store.s3.objects import ObjectStore
+from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 

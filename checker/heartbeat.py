@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
+from checker.log_limit import LogLimits
 from checker.ports import CheckQueue
 from checker.values import Claim
 
@@ -36,6 +37,7 @@ class Heartbeat:
     ) -> None:
         self._queue, self._in_hand, self._guard = queue, in_hand, guard
         self._longest_hold_s = longest_hold_s
+        self._log_limits = LogLimits()
         self._closing = threading.Event()
         self._given_up: set[Claim] = set()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -50,7 +52,8 @@ class Heartbeat:
             try:
                 self._renew()
             except Exception as error:  # the top of this thread; the database may come back in time
-                logger.warning("the leases of the photos in hand could not be renewed: %s", error)
+                if (suffix := self._log_limits.suffix("renewal")) is not None:
+                    logger.warning("leases of photos in hand could not be renewed: %s%s", error, suffix)
 
     def _renew(self) -> None:
         with self._guard:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from checker.cores import available_cores
 from checker.errors import ModelRefused
+from checker.log_limit import LogLimits
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each
 from checker.ports import CheckQueue, Decoder, ImageSource
@@ -77,6 +78,7 @@ class CheckerService:
         )
         self._changed = self._pool.changed
         self._loading = threading.Lock()
+        self._log_limits = LogLimits()
         self._model: LoadedModel | None = None
         self._refusal: str | None = None
         self._woken = self._closing = False
@@ -203,7 +205,8 @@ class CheckerService:
         try:
             due_s = self._queue.next_due_s()
         except Exception as error:  # the top of this thread; the database may come back
-            logger.warning("the queue does not answer: %s", error)
+            if (suffix := self._log_limits.suffix("queue")) is not None:
+                logger.warning("the queue does not answer: %s%s", error, suffix)
             return self._sweep_s
         return self._sweep_s if due_s is None else min(self._sweep_s, max(due_s, _SHORTEST_WAIT_S))
 

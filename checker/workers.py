@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from checker import pipeline
 from checker.errors import CheckerError, NotReady
 from checker.heartbeat import Heartbeat
+from checker.log_limit import LogLimits
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each, keep_memory
 from checker.ports import CheckQueue, Decoder, ImageSource
@@ -58,6 +59,7 @@ class Workers:
         self._pool: ThreadPoolExecutor | None = None
         self._fetchers: ThreadPoolExecutor | None = None
         self._tally = Tally()
+        self._log_limits = LogLimits()
 
     @property
     def in_hand(self) -> int:
@@ -163,7 +165,7 @@ class Workers:
             held = dict(zip(fetched, self._queue.begin(fetched), strict=True)) if fetched else {}
         except CheckerError as error:
             self._forget(item.claim for item in part)
-            self._pause(f"{len(part)} photos wait for the end of their lease: {error}")
+            self._pause(f"{len(part)} photos wait for the end of their lease", error)
             return []
         lost = [claim for claim in fetched if not held[claim]]
         self._forget(lost)
@@ -192,7 +194,7 @@ class Workers:
         try:
             claims = list(self._queue.claim(self._batch_photos))
         except CheckerError as error:
-            self._pause(f"no photo could be claimed: {error}")
+            self._pause("no photos could be claimed", error)
             return None
         if not claims:
             return None
@@ -205,7 +207,7 @@ class Workers:
         """Write the outcomes (step 10), or release the photos if the machine failed on all of them."""
         if all(outcome.blames_machine for outcome in outcomes):
             self._release(outcome.claim for outcome in outcomes)
-            self._pause(f"{len(outcomes)} photos go back to the queue: {outcomes[0].error}")
+            self._pause(f"{len(outcomes)} photos go back to the queue", outcomes[0].error or "")
             return
         with self.changed:
             outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]  # else released
@@ -219,7 +221,7 @@ class Workers:
             written = self._queue.finish(outcomes)
         except CheckerError as error:
             ids = ", ".join(str(outcome.claim.photo_id) for outcome in outcomes)
-            self._pause(f"these photos wait for the end of their lease ({ids}): {error}")
+            self._pause(f"these photos wait for the end of their lease ({ids})", error)
             return False
         except Exception:  # the boundary of one photo, as in the pipeline
             if len(outcomes) == 1:
@@ -227,7 +229,7 @@ class Workers:
                 return False
             written_alone = [self._write([outcome]) for outcome in outcomes]
             if not any(written_alone):
-                self._pause("no verdict could be written")
+                self._pause("no verdicts could be written", "see above")
             return any(written_alone)
         for outcome, was_written in zip(outcomes, written, strict=True):
             self._count(outcome, was_written)
@@ -249,13 +251,18 @@ class Workers:
             try:
                 self._queue.release(held)
             except CheckerError as error:
-                logger.warning("%d photos wait for the end of their lease: %s", len(held), error)
+                if (suffix := self._log_limits.suffix("kept")) is not None:
+                    logger.warning(
+                        "%d photos wait for the end of their lease: %s%s", len(held), error, suffix
+                    )
 
     def _forget(self, claims: Iterable[Claim]) -> None:
         with self.changed:
             for claim in claims:
                 self._in_hand.pop(claim, None)
 
-    def _pause(self, reason: str) -> None:
+    def _pause(self, effect: str, reason: CheckerError | str) -> None:
+        """Claim nothing more until the whole pool is idle. One log line a minute."""
         self.paused = True
-        logger.warning("%s; trying again at the next sweep", reason)
+        if (suffix := self._log_limits.suffix("paused")) is not None:
+            logger.warning("%s, and are tried again at every sweep: %s%s", effect, reason, suffix)

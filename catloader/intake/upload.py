@@ -12,13 +12,13 @@ from typing import BinaryIO
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.prepare import Limits, Prepared
-from catloader.log_limit import LogLimits
 from catloader.settings import Settings
 from catloader.store.db.photos import NewPhoto, Photos
 from catloader.store.db.upload_keys import UploadKey
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from catloader.texts import clean_text
+from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 

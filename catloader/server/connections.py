@@ -20,12 +20,12 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
 from catloader.errors import CatLoaderError
-from catloader.log_limit import LogLimits
 from catloader.logs import access_line, logged_path
 from catloader.server.listener import BACKLOG
 from catloader.server.request_parser import Parser, Rules, TimeLimits
 from catloader.web.admission import REFUSED
 from catloader.web.request_log import FACTS
+from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 from waitress.utilities import BadRequest
 
-from catloader.log_limit import LogLimits
+from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 

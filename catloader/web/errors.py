@@ -19,10 +19,10 @@ from catloader.errors import (
     StoreUnavailable,
 )
 from catloader.intake.prepare import shown_limit
-from catloader.log_limit import LogLimits
 from catloader.logs import logged_path
 from catloader.web import problems
 from catloader.web.context import services, wants_json
+from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from flask import Blueprint, Response, current_app, g, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound, ObjectAltered
-from catloader.log_limit import LogLimit
 from catloader.logs import logged_path
 from catloader.store.db.photos import Photo
 from catloader.store.db.users import User
@@ -19,6 +18,7 @@ from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.review import may_review
 from catloader.web.sessions import without_login
+from checker.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("pictures", __name__)

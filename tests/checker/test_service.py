@@ -287,13 +287,19 @@ def test_failing_machine_releases_photos_without_counting_an_attempt(
     assert {outcome.claim.attempt for outcome in rig.queue.log} == {1}
 
 
-def test_sweep_retries_after_a_store_outage(rig: Rig) -> None:
+def test_sweep_retries_after_a_store_outage_and_says_so_once(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
     rig.put(0, error=StoreUnavailable("S3 does not answer"))
     service = rig.service(sweep_s=0.05)
     service.start()
-    assert rig.queue.wait_until(lambda: len(rig.queue.released) >= 2)
+    assert rig.queue.wait_until(lambda: len(rig.queue.released) >= 3)
     rig.source.errors.clear()
     assert rig.queue.finished(1)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [
+        "1 photos go back to the queue, and are tried again at every sweep: S3 does not answer"
+    ]
 
 
 def test_store_error_of_one_photo_does_not_stop_the_others(rig: Rig) -> None:

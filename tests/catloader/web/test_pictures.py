@@ -1,4 +1,4 @@
-"""One line a minute, which counts those that were left out."""
+"""Photos and thumbnails that are sent to browsers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from catloader.log_limit import LogLimit
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.site import Person, running_site, services_of
-
-
-def test_one_message_in_a_minute_counts_the_others() -> None:
-    now_s = 0.0
-    limit = LogLimit(lambda: now_s)
-    assert limit.suppressed() == 0
-    assert [limit.suppressed() for _ in range(3)] == [None] * 3
-    now_s = 60.0
-    assert limit.suppressed() == 3
-    now_s = 200.0
-    assert limit.suppressed() == 0
 
 
 def test_missing_objects_are_one_line_in_the_log(

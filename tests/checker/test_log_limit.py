@@ -1,0 +1,16 @@
+"""One line a minute, which counts those that were left out."""
+
+from __future__ import annotations
+
+from checker.log_limit import LogLimit
+
+
+def test_one_message_in_a_minute_counts_the_others() -> None:
+    now_s = 0.0
+    limit = LogLimit(lambda: now_s)
+    assert limit.suppressed() == 0
+    assert [limit.suppressed() for _ in range(3)] == [None] * 3
+    now_s = 60.0
+    assert limit.suppressed() == 3
+    now_s = 200.0
+    assert limit.suppressed() == 0
