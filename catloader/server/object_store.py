@@ -15,12 +15,15 @@ from catloader.errors import StartupError
 from catloader.server.data_dir import POLL_S, store_note, try_lock
 from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.errors import NoAnswer
 from catloader.wiring import build_object_store
+from checker.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
 
 _STARTING_S = 15.0
 """Longest wait of a command for a site that is still starting its object store."""
+_RETRY_S = 1.0
 _STOP_S = 1.5
 """Usually it takes a third of that; with the workers' grace period a stop stays below 5 s."""
 
@@ -78,11 +81,12 @@ def shared_or_own_object_store(settings: Settings) -> Iterator[Settings]:
 def wait_for_site_object_store(settings: Settings) -> Iterator[Settings]:
     """Yield as ``own_object_store`` does, for a long-running process beside a site.
 
-    It never locks the data folder: the site may start before it, after it, and again.
+    It never locks the data folder: the site may start before it, after it, and again. Nor does it end because
+    an S3 server of its own is away, since photos wait meanwhile; wrong keys or settings are refused.
     """
     if not settings.embedded_s3:
-        with own_object_store(settings) as with_s3:
-            yield with_s3
+        _make_buckets_when_it_answers(settings)
+        yield settings
         return
     logged = False
     while (site_store := _site_object_store(settings)) is None:
@@ -116,6 +120,19 @@ def _with_store(
 
 def _make_buckets(settings: Settings) -> None:
     build_object_store(settings).ensure_buckets()
+
+
+def _make_buckets_when_it_answers(settings: Settings) -> None:
+    store, limit = build_object_store(settings), LogLimit()
+    while True:
+        try:
+            store.ensure_buckets()
+        except NoAnswer as error:
+            if limit.suppressed() is not None:
+                logger.warning("%s Waiting for it; photos wait meanwhile.", error)
+            time.sleep(_RETRY_S)
+        else:
+            return
 
 
 def _write_private(path: Path, text: str) -> None:
