@@ -233,6 +233,7 @@ def build(
             check_log,
             Explanations(requests_engine),
             objects,
+            decode=decoders.decode.seen,
             weights_dir=settings.weights_dir,
             subject=settings.subject,
             profile_folders=profile_folders(settings),

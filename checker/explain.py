@@ -15,17 +15,11 @@ from PIL import Image
 from checker.decision.head import Head
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.pixels.colour import to_rgb
 from checker.pixels.crop import end_squares
-from checker.pixels.decode import decode_squares
-from checker.pixels.opening import opened
-from checker.pixels.orientation import orientation_of, turned
+from checker.pixels.seen import Seen, seen
 from checker.values import Floats, Pixels
 from models.catalogue import Entry
 from models.errors import ModelsError
-
-MAX_EDGE_PX = 1280
-"""Longer edge of the explanation. A PNG of this size takes 1 to 2 MB."""
 
 _HOTTEST_LOG_ODDS = 4.0
 """Log-odds of a photo that looks everywhere like this place; lower ones never get the hottest colour. Lite0
@@ -95,42 +89,31 @@ def heat_maps(
 def explain(entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None) -> bytes:
     """Draw ``explanation`` as a PNG."""
     buffer = io.BytesIO()
-    explanation(entry, path, data, subject, head).save(buffer, "PNG")
+    explanation(entry, path, seen(data, entry.preprocessing), subject, head).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def explanation(
-    entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None
+    entry: Entry, path: Path, seen: Seen, subject: Subject, head: Head | None = None
 ) -> Image.Image:
     """Draw the photo with heat over all that the model saw of it.
 
     Args:
         path: the weights.
-        data: the encoded photo, as it was checked.
+        seen: the photo as it was checked, decoded for this entry.
         head: see ``heat_maps``.
 
     Raises:
-        UnreadableImage: as ``decode_squares`` does.
         ModelRefused: the weights differ from the catalogue's.
     """
-    photo, side = upright(data), entry.preprocessing.input_px
+    photo, side = Image.fromarray(seen.photo), entry.preprocessing.input_px
     frame = end_squares(*photo.size, entry.preprocessing)
-    squares = decode_squares(data, entry.preprocessing, lambda *_: frame)
     heat = np.zeros((frame.height, frame.width), dtype=np.float32)
-    for (left, top), part in zip(frame.corners, heat_maps(entry, path, squares, subject, head), strict=True):
+    maps = heat_maps(entry, path, seen.squares, subject, head)
+    for (left, top), part in zip(frame.corners, maps, strict=True):
         place = heat[top : top + side, left : left + side]
         np.maximum(place, part, out=place)
     return overlay(photo, heat)
-
-
-def upright(data: bytes) -> Image.Image:
-    """Decode the whole photo, its longer edge at most ``MAX_EDGE_PX``."""
-    with opened(data) as image:
-        image.draft(None, (MAX_EDGE_PX, MAX_EDGE_PX))
-        image.load()
-        photo = to_rgb(image)
-        photo.thumbnail((MAX_EDGE_PX, MAX_EDGE_PX), Image.Resampling.LANCZOS)
-        return turned(photo, orientation_of(image))
 
 
 def overlay(photo: Image.Image, heat: Floats) -> Image.Image:

@@ -2,8 +2,9 @@
 
 usage: python -m catloader.explanations.child DESCRIPTOR
 
-It answers each message on the descriptor, ``DecisionBasis.to_json()`` and a photo, with a JPEG or with the
-reason why there is none, and ends when the other side closes.
+It answers each message on the descriptor, ``DecisionBasis.to_json()`` and the pixels of a photo, with a JPEG
+or with the reason why there is none, and ends when the other side closes. It decodes nothing: untrusted bytes
+are for ``checker.isolation``.
 """
 
 from __future__ import annotations
@@ -11,39 +12,49 @@ from __future__ import annotations
 import io
 import socket
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 from checker.isolation import frames
 
+MEMORY_BYTES = 3 * 2**30
+"""Address space beyond that of the process once torch is imported."""
+_MAX_FILES = 64
 _QUALITY = 88
 """Of the JPEG: as the stored photos by default."""
 
 
 def main(descriptor: int) -> None:
-    from checker.isolation.limits import forbid_changes
+    from checker.isolation.limits import confine
 
     with socket.socket(fileno=descriptor) as end:
         import_module("torch")  # which makes temporary files
-        forbid_changes()
+        confine(MEMORY_BYTES, files=_MAX_FILES)
         while True:
             try:
-                request, (photo,) = frames.receive(end)
+                request, blobs = frames.receive(end)
             except frames.Closed:
                 return
-            header, parts = _explained(request["basis"], photo)
-            del photo
+            header, parts = _explained(request["basis"], blobs, request["shapes"])
+            del blobs
             frames.send(end, header, parts)
 
 
-def _explained(basis_json: str, photo: bytes) -> tuple[dict[str, str], list[bytes]]:
+def _explained(
+    basis_json: str, blobs: Sequence[bytes], shapes: Sequence[Sequence[int]]
+) -> tuple[dict[str, str], list[bytes]]:
+    import numpy as np
+
     from checker.decision.basis import DecisionBasis
     from checker.errors import CheckerError
     from checker.explain import explanation
+    from checker.pixels.seen import Seen
     from models.errors import ModelsError
 
+    pixels = (np.frombuffer(blob, np.uint8).reshape(shape) for blob, shape in zip(blobs, shapes, strict=True))
     try:
         basis = DecisionBasis.from_json(basis_json)
-        image = explanation(basis.entry, basis.weights, photo, basis.subject, basis.head)
+        image = explanation(basis.entry, basis.weights, Seen(*pixels), basis.subject, basis.head)
     except (CheckerError, ModelsError) as error:
         return {"error": str(error)}, []
     out = io.BytesIO()

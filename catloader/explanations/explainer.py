@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from catloader.errors import CannotExplain, ExplainerBusy, NotFound
+from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
 from catloader.explanations.fair_lock import FairLock
 from catloader.explanations.warm_child import WarmChild
 from catloader.store.db.check_log import CheckLog, CheckRecord
@@ -20,7 +20,9 @@ from catloader.store.db.photos import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.basis import DecisionBasis, model_of_decision
-from checker.errors import ModelRefused
+from checker.errors import CheckerError, ModelRefused
+from checker.pixels.seen import Seen
+from models.catalogue import Preprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Explainer:
         explanations: Explanations,
         objects: ObjectStore,
         *,
+        decode: Callable[[bytes, Preprocessing], Seen],
         weights_dir: Path,
         subject: str,
         profile_folders: Iterable[Path],
@@ -56,6 +59,7 @@ class Explainer:
     ) -> None:
         """
         Args:
+            decode: turns a photo into pixels, in a process with limits; raises ``CheckerError``.
             subject: name or file of the subject in force.
             on_deletion_due: called when an object has become due for deletion.
             refuse_full_disk: raises StoreFull.
@@ -63,6 +67,7 @@ class Explainer:
             keep_s: life of the child process after its last photo.
         """
         self._check_log, self._explanations, self._objects = check_log, explanations, objects
+        self._decode = decode
         self._weights_dir, self._subject, self._profile_folders = weights_dir, subject, tuple(profile_folders)
         self._on_deletion_due, self._limit_s = on_deletion_due, limit_s
         self._refuse_full_disk = refuse_full_disk
@@ -95,9 +100,14 @@ class Explainer:
         if not self._lock.acquire(photo.owner_id):
             raise ExplainerBusy("Another photo is being explained just now. Please try again in a moment.")
         try:
-            basis = self._basis(record).to_json()
+            basis = self._basis(record)
             data = self._objects.get(ObjectKind.PHOTO, photo.photo_key)
-            jpeg = self._child.ask(basis, data, self._limit_s)
+            try:
+                seen = self._decode(data, basis.entry.preprocessing)
+            except CheckerError as error:
+                logger.error("photo %d could not be decoded for its explanation: %s", photo.id, error)
+                raise ExplanationFailed("The explanation could not be made.") from error
+            jpeg = self._child.ask(basis.to_json(), seen, self._limit_s)
         finally:
             self._lock.release()
         return self._store(photo.id, jpeg, digest, lost=stored)

@@ -19,6 +19,7 @@ from pathlib import Path
 from catloader.errors import ExplanationFailed
 from catloader.processes import start_child
 from checker.isolation import frames
+from checker.pixels.seen import Seen
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class WarmChild:
         self._retirement: threading.Timer | None = None
         self._closed = False
 
-    def ask(self, basis: str, photo: bytes, limit_s: float) -> bytes:
+    def ask(self, basis: str, photo: Seen, limit_s: float) -> bytes:
         """Return the JPEG that explains a photo.
 
         Args:
@@ -62,12 +63,13 @@ class WarmChild:
                 self._thread.shutdown(wait=False)
         self._end_process()
 
-    def _ask(self, basis: str, photo: bytes, limit_s: float) -> bytes:
+    def _ask(self, basis: str, photo: Seen, limit_s: float) -> bytes:
         deadline_s = time.monotonic() + limit_s
         try:
             end = self._running()
             end.settimeout(limit_s)
-            frames.send(end, {"basis": basis}, [photo])
+            shapes = [part.shape for part in photo]
+            frames.send(end, {"basis": basis, "shapes": shapes}, [part.tobytes() for part in photo])
             reply, parts = frames.receive(end, deadline_s)
         except TimeoutError:
             self._end_process()

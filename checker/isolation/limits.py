@@ -34,9 +34,9 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def confine(memory_bytes: int) -> None:
+def confine(memory_bytes: int, files: int = _MAX_FILES) -> None:
     """Set the limits that last: memory, descriptors, no core file, no change of a file."""
-    _lower(resource.RLIMIT_NOFILE, _MAX_FILES)
+    _lower(resource.RLIMIT_NOFILE, files)
     if sys.platform == "linux":
         _lower(resource.RLIMIT_AS, _statm_bytes(0) + memory_bytes)
     forbid_changes()

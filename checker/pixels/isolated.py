@@ -16,11 +16,13 @@ from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool, Reply
 from checker.pixels.decode import decode_each, model_inputs
 from checker.pixels.renditions import site_renditions
+from checker.pixels.seen import Seen, seen
 from checker.values import INPUTS_PER_PHOTO, Pixels, Rendition
 from models.catalogue import Preprocessing
 
 _INPUTS, _RENDITIONS = f"{__name__}:make_inputs", f"{__name__}:make_renditions"
-WORKS = (_INPUTS, _RENDITIONS)
+_SEEN = f"{__name__}:make_seen"
+WORKS = (_INPUTS, _RENDITIONS, _SEEN)
 """For ``ForkServer``."""
 
 
@@ -58,6 +60,22 @@ class IsolatedDecoder:
             raise result
         return dict(zip(Rendition, result.blobs, strict=True))
 
+    def seen(self, data: bytes, preprocessing: Preprocessing) -> Seen:
+        """Do the work of ``seen.seen``.
+
+        Raises:
+            UnreadableImage, DecodingFailed, DecoderUnavailable
+        """
+        (reply,) = self._pool.run(_SEEN, dataclasses.asdict(preprocessing), [[data]])
+        result = _result(reply)
+        if isinstance(result, CheckerError):
+            raise result
+        photo, squares = (
+            np.frombuffer(blob, np.uint8).reshape(shape)
+            for blob, shape in zip(result.blobs, result.result["shapes"], strict=True)
+        )
+        return Seen(photo, squares)
+
 
 @contextmanager
 def isolated_decoder(children: int, limits: Limits) -> Iterator[IsolatedDecoder]:
@@ -88,6 +106,16 @@ def make_renditions(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Res
     except UnreadableImage as error:
         return {"unreadable": str(error)}, []
     return {}, [renditions[rendition] for rendition in Rendition]
+
+
+def make_seen(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+    """Decode a photo for its explanation; runs in a child."""
+    try:
+        decoded = seen(item[0], Preprocessing(**arguments))
+    except UnreadableImage as error:
+        return {"unreadable": str(error)}, []
+    pixels = [np.ascontiguousarray(part) for part in decoded]
+    return {"shapes": [part.shape for part in pixels]}, [part.data.cast("B") for part in pixels]
 
 
 def _result(reply: Reply | CheckerError) -> Reply | CheckerError:

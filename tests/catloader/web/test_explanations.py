@@ -25,6 +25,7 @@ from sqlalchemy import Engine, update
 
 from catloader.errors import ExplainerBusy, ExplanationFailed, StoreFull
 from catloader.explanations.explainer import KEEP_S, LIMIT_S, PATIENCE_S, Explainer
+from catloader.explanations.warm_child import WarmChild
 from catloader.intake.upload import refuse_full_disk
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photo as Row
@@ -32,7 +33,11 @@ from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from checker.decision.basis import DecisionBasis
+from checker.decision.head import Head
 from checker.decision.profile import load_profile
+from checker.decision.subject import load_subject
+from checker.pixels.seen import Seen
 from checker.values import Verdict
 from models.catalogue import resolve
 from models.digest import verify
@@ -116,6 +121,7 @@ def _explainer(
         services.check_log,
         Explanations(services.engine),
         services.objects,
+        decode=services.decoders.decode.seen,
         weights_dir=services.settings.weights_dir,
         subject="house_cat",
         profile_folders=(),
@@ -308,6 +314,34 @@ def test_full_disk_refuses_new_explanations_only(app: Flask, anna: Person, chels
     assert services.ledger.count() == 0
     made = services.explainer.explain(_row(app, photo))
     assert full.explain(_row(app, photo)) == made
+
+
+def test_explaining_process_decodes_nothing(
+    app: Flask, anna: Person, chelsea: bytes, objects: ObjectStore
+) -> None:
+    """Bytes that can't be decoded end in the pool with limits: the explaining process never sees them."""
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    row, explainer = _row(app, photo), _explainer(app)
+    objects.put(ObjectKind.PHOTO, row.photo_key, chelsea[:2000])
+    with pytest.raises(ExplanationFailed):
+        explainer.explain(row)
+    assert _children() == []
+    assert not explainer.busy
+
+
+def test_explanation_beyond_the_memory_limit_is_abandoned() -> None:
+    entry, weights = resolve("efficientnet_lite0", Path("models/weights"))
+    basis = DecisionBasis(entry, weights, load_subject("house_cat"), Head()).to_json()
+    side = entry.preprocessing.input_px
+    photo, squares = np.zeros((8, 8, 3), np.uint8), np.zeros((900, side, side, 3), np.uint8)
+    child = WarmChild(keep_s=60)
+    try:
+        with pytest.raises(ExplanationFailed, match="could not be made"):
+            child.ask(basis, Seen(photo, squares), LIMIT_S)
+        assert _children() == []
+    finally:
+        child.close()
 
 
 def test_child_imports_nothing_from_the_working_directory(

@@ -1,0 +1,48 @@
+"""What an explanation needs of a photo: all of it to draw on, and the squares that the model saw."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from checker.pixels.colour import to_rgb
+from checker.pixels.crop import end_squares
+from checker.pixels.decode import decode_squares
+from checker.pixels.opening import opened
+from checker.pixels.orientation import orientation_of, turned
+from checker.values import Pixels
+from models.catalogue import Preprocessing
+
+MAX_EDGE_PX = 1280
+"""Longer edge of the explanation. A PNG of this size takes 1 to 2 MB."""
+
+
+class Seen(NamedTuple):
+    """Both are RGB, uint8."""
+
+    photo: Pixels
+    """``(h, w, 3)``, upright, the longer edge at most ``MAX_EDGE_PX``."""
+    squares: Pixels
+    """``(K, input_px, input_px, 3)``, as ``decode_squares`` returns them."""
+
+
+def seen(data: bytes, preprocessing: Preprocessing) -> Seen:
+    """Decode a photo.
+
+    Raises:
+        UnreadableImage: as ``opened`` does.
+    """
+    photo = _upright(data)
+    frame = end_squares(*photo.size, preprocessing)
+    return Seen(np.asarray(photo), decode_squares(data, preprocessing, lambda *_: frame))
+
+
+def _upright(data: bytes) -> Image.Image:
+    with opened(data) as image:
+        image.draft(None, (MAX_EDGE_PX, MAX_EDGE_PX))
+        image.load()
+        photo = to_rgb(image)
+        photo.thumbnail((MAX_EDGE_PX, MAX_EDGE_PX), Image.Resampling.LANCZOS)
+        return turned(photo, orientation_of(image))
