@@ -7,7 +7,7 @@ DEV := .venv/.requirements-dev
 PYTEST := $(PY) -m pytest -n 2 --dist worksteal
 export PYTHON TORCH_INDEX
 
-.PHONY: run demo test test-fast check coverage lock clean help
+.PHONY: run demo test test-fast check faults coverage lock clean help
 .DEFAULT_GOAL := run
 
 run: $(RUNTIME) ## Start the site on http://127.0.0.1:8000 [MODEL=resnet50]
@@ -38,6 +38,9 @@ check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	$(PY) -m ruff check
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+
+faults: $(DEV) ## Kill, stop and starve a site; write scripts/results/faults.json (hours) [FAULTS_SCALE=0.1]
+	$(PY) -m tests.faults
 
 coverage: $(DEV) ## Run all tests and write the branch coverage to scripts/results/coverage.json
 	$(PYTEST) --cov --cov-report=

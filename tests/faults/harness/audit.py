@@ -1,0 +1,135 @@
+"""Compare what the client was promised with database and object store, and state it in figures."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import Engine, func, select
+
+from catloader.deletion import DeletionWorker
+from catloader.errors import NotFound
+from catloader.orphans import compare, remove
+from catloader.store.db.deletions import RESERVED_FOR_S
+from catloader.store.db.engine import reading, utcnow
+from catloader.store.db.object_names import ObjectNames
+from catloader.store.db.schema import check_log, photos
+from catloader.store.kinds import ObjectKind
+from catloader.wiring import Services
+from tests.faults.harness.client import Ledger
+from tests.faults.harness.stage import Stage
+
+SETTLED_S = 60.0
+"""After the end of the faults every photo must have its verdict within this time."""
+
+
+@dataclass
+class Figures:
+    """What was found after one scenario."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    """What was done, and how often."""
+    acknowledged: int = 0
+    lost: int = 0
+    """Acknowledged photos without a row or an object."""
+    wrong_bytes: int = 0
+    unchecked: int = 0
+    """Without a final verdict ``SETTLED_S`` after the faults; ``failed`` and ``unreadable`` are none."""
+    orphans: int = 0
+    """Objects that nothing names after one ``gc`` and the end of the reservations."""
+    doubles: int = 0
+    """Photos with more than one verdict in the log."""
+    extra_inferences: int = 0
+    """Attempts beyond one for each photo."""
+    seconds: float = 0.0
+    broken: list[str] = field(default_factory=list)
+    """What else was promised and not kept."""
+
+    def complaints(self) -> list[str]:
+        """Return what is wrong, in words."""
+        names = ("lost", "wrong_bytes", "unchecked", "orphans", "doubles")
+        return [f"{name}: {value}" for name in names if (value := getattr(self, name))] + self.broken
+
+
+def waiting(engine: Engine) -> int:
+    """Count the photos without a final state."""
+    query = select(func.count()).where(photos.c.status.in_(("pending", "checking")))
+    with reading(engine) as connection:
+        return connection.execute(query.select_from(photos)).scalar_one()
+
+
+def logged(engine: Engine) -> int:
+    """Count the rows of the check log."""
+    with reading(engine) as connection:
+        return connection.execute(select(func.count()).select_from(check_log)).scalar_one()
+
+
+def wait_until_checked(engine: Engine, timeout_s: float = SETTLED_S) -> float:
+    """Wait until no photo waits; return the seconds that it took."""
+    begun_s = time.monotonic()
+    while waiting(engine) and time.monotonic() - begun_s < timeout_s:
+        time.sleep(0.05)
+    return time.monotonic() - begun_s
+
+
+def audit(stage: Stage, ledger: Ledger, figures: Figures, *, deleted: Iterable[int] = ()) -> Figures:
+    """Fill in the figures once the faults are over.
+
+    Args:
+        deleted: acknowledged photos that their owner has deleted since.
+    """
+    with stage.services() as services:
+        wait_until_checked(services.engine)
+        gone = set(deleted)
+        figures.acknowledged = len(ledger)
+        for id, sha256 in ledger.photos.items():
+            if id not in gone:
+                _compare_one(services, id, sha256, figures)
+        figures.doubles = _doubles(services.engine)
+        figures.extra_inferences = _extra_attempts(services.engine)
+        figures.orphans = _orphans_after_gc(services)
+    return figures
+
+
+def _compare_one(services: Services, id: int, sha256: str, figures: Figures) -> None:
+    row = services.photos.by_id(id)
+    if row is None:
+        figures.lost += 1
+        return
+    figures.unchecked += row.status not in ("cat", "not_cat", "unsure")
+    try:
+        data = services.objects.get(ObjectKind.PHOTO, row.photo_key)
+        services.objects.get(ObjectKind.THUMBNAIL, row.thumbnail_key)
+    except NotFound:
+        figures.lost += 1
+    else:
+        figures.wrong_bytes += hashlib.sha256(data).hexdigest() != sha256
+
+
+def _doubles(engine: Engine) -> int:
+    verdicts = (
+        select(check_log.c.photo_id)
+        .where(check_log.c.verdict.is_not(None))
+        .group_by(check_log.c.photo_id)
+        .having(func.count() > 1)
+    )
+    with reading(engine) as connection:
+        return len(connection.execute(verdicts).all())
+
+
+def _extra_attempts(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return int(connection.execute(select(func.coalesce(func.sum(photos.c.attempts - 1), 0))).scalar_one())
+
+
+def _orphans_after_gc(services: Services) -> int:
+    """Do what ``catloader gc --apply`` does, and let the reservations of killed uploads run out."""
+    names = ObjectNames(services.engine)
+    remove(names, compare(names, services.objects, utcnow(), timedelta()), force=True)
+    later = timedelta(seconds=RESERVED_FOR_S + 1)
+    DeletionWorker(services.ledger, services.objects, sweep_s=1, now=lambda: utcnow() + later).work_off()
+    left = compare(names, services.objects, utcnow(), timedelta())
+    return len(left.orphans) + services.ledger.count()

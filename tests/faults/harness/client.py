@@ -1,0 +1,139 @@
+"""People who upload photos one by one, and note what the site acknowledged: the oracle of the audit."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+from catloader.intake.prepare import prepare
+from catloader.intake.upload import limits
+from catloader.settings import Settings
+from tests.support.fakes import photo
+from tests.support.serving import form_token, registered
+from tests.support.site import PASSWORD
+
+_DIFFERENT = 12
+_WAIT_S = 40.0
+_PAUSE_S = 0.1
+
+
+@functools.cache
+def stored_sha256(number: int) -> str:
+    """Return the digest of what a site must store for the photo of this number."""
+    return prepare(photo(number), limits=limits(Settings())).sha256
+
+
+@dataclass
+class Ledger:
+    """The acknowledged photos, by id, with the digest of their bytes; and every other answer. Thread-safe."""
+
+    photos: dict[int, str] = field(default_factory=dict)
+    answers: Counter[int] = field(default_factory=Counter)
+    """By status; 0: the connection broke."""
+    slowest_refusal_s: float = 0.0
+    last_at_s: float = 0.0
+    """Of the last acknowledgement, by the monotonic clock."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, status: int, took_s: float, id: int = 0, sha256: str = "") -> None:
+        with self._lock:
+            self.answers[status] += 1
+            if status == 201:
+                self.photos[id] = sha256
+                self.last_at_s = time.monotonic()
+            elif status >= 500:
+                self.slowest_refusal_s = max(self.slowest_refusal_s, took_s)
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+
+class Person:
+    """One account, and uploads from it."""
+
+    def __init__(self, url: str, ledger: Ledger) -> None:
+        self._url, self._ledger = url, ledger
+        self.session = registered(url)
+        self._token = form_token(self.session, url + "/upload")
+        self.uploads = 0
+
+    def upload(self) -> int:
+        """Upload the next photo once; return the status, 0 without an answer."""
+        number, begun_s = self.uploads % _DIFFERENT, time.monotonic()
+        self.uploads += 1
+        try:
+            answer = self.session.post(
+                self._url + "/upload",
+                data={"csrf_token": self._token},
+                files={"photos": (f"{number}.jpg", photo(number))},
+                timeout=_WAIT_S,
+            )
+        except requests.RequestException:
+            self._ledger.note(0, time.monotonic() - begun_s)
+            return 0
+        id = answer.json()["files"][0]["id"] if answer.status_code == 201 else 0
+        self._ledger.note(answer.status_code, time.monotonic() - begun_s, id, stored_sha256(number))
+        return answer.status_code
+
+    def upload_all(self, count: int) -> None:
+        """Upload until ``count`` photos more are acknowledged."""
+        wanted = count
+        while wanted:
+            if self.upload() == 201:
+                wanted -= 1
+            else:
+                time.sleep(_PAUSE_S)
+
+    def delete_account(self) -> bool:
+        """Delete the account; False: without an answer, or refused. The session of a deleted one is over."""
+        try:
+            page = self.session.get(self._url + "/account", allow_redirects=False, timeout=_WAIT_S)
+            if page.status_code != 200:
+                return page.is_redirect
+            form = {
+                "csrf_token": form_token(self.session, self._url + "/account"),
+                "password": PASSWORD,
+            }
+            answer = self.session.post(
+                self._url + "/account/delete", data=form, allow_redirects=False, timeout=_WAIT_S
+            )
+        except requests.RequestException:
+            return False
+        return answer.ok
+
+
+@contextmanager
+def uploading(url: str, ledger: Ledger, people: int = 3) -> Iterator[list[Person]]:
+    """Let people upload all the time; a refused or broken upload is followed by the next after a moment."""
+    stop = threading.Event()
+
+    def upload(person: Person) -> None:
+        while not stop.is_set():
+            if person.upload() != 201:
+                stop.wait(_PAUSE_S)
+
+    uploaders = [Person(url, ledger) for _ in range(people)]
+    threads = [threading.Thread(target=upload, args=(person,)) for person in uploaders]
+    for thread in threads:
+        thread.start()
+    try:
+        yield uploaders
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def wait_for(ledger: Ledger, more: int, timeout_s: float = 60) -> bool:
+    """Wait until ``more`` photos have been acknowledged from now on."""
+    wanted, end_s = len(ledger) + more, time.monotonic() + timeout_s
+    while len(ledger) < wanted and time.monotonic() < end_s:
+        time.sleep(0.02)
+    return len(ledger) >= wanted

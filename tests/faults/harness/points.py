@@ -1,0 +1,89 @@
+"""The ``catloader`` command, in which a process kills itself where a file says, between two statements.
+
+``python -m tests.faults.harness.points FILE COMMAND ...``: the first process that comes to the point named in
+FILE removes the file and is gone, as after ``kill -9``; or stands still until SIGCONT, if FILE says ``stop
+POINT``. Nothing else differs from ``python -m catloader``.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_FUNCTIONS = {
+    "upload": "catloader.web.uploads:store",
+    "prepare": "catloader.intake.isolated:IsolatedPreparer.__call__",
+    "reserve": "catloader.store.db.photos:Photos.reserve",
+    "put": "catloader.store.s3.objects:ObjectStore.put",
+    "add": "catloader.store.db.photos:Photos.add",
+    "claim": "catloader.store.db.queue:SqlCheckQueue.claim",
+    "fetch": "checker.pipeline:fetch",
+    "begin": "catloader.store.db.queue:SqlCheckQueue.begin",
+    "classify": "checker.workers:Workers._classify",
+    "finish": "catloader.store.db.queue:SqlCheckQueue.finish",
+    "delete": "catloader.store.s3.objects:ObjectStore.delete_many",
+    "forget": "catloader.store.db.deletions:Deletions.done",
+}
+_WAKE_UPS = (
+    "checker.service:CheckerService.wake",
+    "catloader.checks.dispatch:HttpPost.wake",
+    "catloader.checks.dispatch:Off.wake",
+)
+
+STOP = "stop "
+UPLOAD = ("upload", "prepare", "reserve", "put photo", "put thumbnail", "add", "wake")
+UPLOAD_POINTS = [f"{when} {what}" for what in UPLOAD for when in ("before", "after")]
+CHECK_POINTS = [
+    "after claim",
+    "after fetch",
+    "before begin",
+    "after begin",
+    "after classify",
+    "after finish",
+]
+DELETION_POINTS = ["before delete", "after delete", "before forget", "after forget"]
+
+
+def _install(file: Path) -> None:
+    for name, path in (*_FUNCTIONS.items(), *(("wake", path) for path in _WAKE_UPS)):
+        module_name, _, attributes = path.partition(":")
+        *owners, attribute = attributes.split(".")
+        owner: Any = functools.reduce(getattr, owners, import_module(module_name))
+        setattr(owner, attribute, _dying(getattr(owner, attribute), name, file))
+
+
+def _dying(function: Callable[..., Any], name: str, file: Path) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        where = f"put {args[1]}" if name == "put" else name
+        _end_if_named(f"before {where}", file)
+        result = function(*args, **options)
+        if name != "claim" or result:  # a claim of nothing is no point in the life of a photo
+            _end_if_named(f"after {where}", file)
+        return result
+
+    return wrapped
+
+
+def _end_if_named(point: str, file: Path) -> None:
+    try:
+        text = file.read_text()
+        if text.removeprefix(STOP) != point:
+            return
+        file.unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGSTOP if text.startswith(STOP) else signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    from catloader.cli import main
+
+    _install(Path(sys.argv[1]))
+    main(sys.argv[2:], prog_name="catloader")

@@ -1,0 +1,62 @@
+"""The published figures: ``scripts/results/faults.json``, and the table of ``docs/promises.md`` from it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.faults.harness.audit import Figures
+from tests.faults.scenarios.table import SCENARIOS
+from tests.support import processor
+
+_ROOT = Path(__file__).parents[2]
+RESULTS = _ROOT / "scripts" / "results" / "faults.json"
+_COLUMNS = {
+    "acknowledged": "acknowledged",
+    "lost": "lost",
+    "wrong_bytes": "wrong bytes",
+    "unchecked": "unchecked",
+    "orphans": "orphans",
+    "doubles": "doubles",
+    "extra_inferences": "extra inferences",
+}
+
+Results = Mapping[str, Mapping[str, Any]]
+"""By scenario: its figures, and commit, date and kind of processor of its run."""
+
+
+def read() -> dict[str, Any]:
+    return dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
+
+
+def add(name: str, figures: Figures) -> None:
+    """Write the figures of a scenario beside the others."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    run = {
+        "commit": commit,
+        "date": datetime.now(UTC).date().isoformat(),
+        "processor": processor.described(),
+    }
+    results = read() | {name: {**run, **asdict(figures)}}
+    ordered = {one.name: results[one.name] for one in SCENARIOS if one.name in results}
+    RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
+
+
+def table(results: Results) -> str:
+    """Return a Markdown table of what was run and found."""
+    lines = [
+        f"| fault | {' | '.join(_COLUMNS.values())} | seconds |",
+        f"| --- |{' --- |' * (len(_COLUMNS) + 1)}",
+    ]
+    for name, figures in results.items():
+        counts = ", ".join(f"{count} {what}" for what, count in figures["counts"].items())
+        values = " | ".join(str(figures[column]) for column in _COLUMNS)
+        lines.append(f"| {name}: {counts} | {values} | {figures['seconds']:.0f} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""One kind of fault a file: each function takes a folder and counts, and returns what was found."""

@@ -1,0 +1,81 @@
+"""Kill -9 of the checker, at named points and at random moments, and of the processes that decode for it."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from catloader.store.s3.embedded import EmbeddedS3
+from tests.faults.harness.audit import Figures, audit, waiting
+from tests.faults.harness.client import Ledger, Person
+from tests.faults.harness.points import CHECK_POINTS
+from tests.faults.harness.stage import Stage, kill
+
+_LONGEST_S = 1.5
+"""Between the first photo of a checker and its end at a random moment."""
+_START_S = 40.0
+
+
+def kill_checker(
+    folder: Path, store: EmbeddedS3, *, at_points: int, at_random: int, spare: int, seed: int = 0
+) -> Figures:
+    """Kill checkers while they work through a backlog; a photo for each kill, and ``spare`` ones."""
+    chance, figures, ledger = random.Random(seed), Figures(), Ledger()
+    kills = at_points + at_random
+    with (
+        # One at a time: a kill can cost one photo another inference, and not a micro-batch.
+        Stage(folder, store, CATCHECK_WORKERS=1, CATCHECK_BATCH_PHOTOS=1) as stage,
+        stage.services() as services,
+    ):
+        stage.serve()
+        person = Person(stage.url, ledger)
+        person.upload_all(kills + spare)
+        for number in range(at_points):
+            point = CHECK_POINTS[number % len(CHECK_POINTS)]
+            checker = stage.start("worker")
+            if not stage.die_at(point, _START_S):
+                figures.broken.append(f"the point {point} was not reached")
+            kill(checker)
+        for _ in range(at_random):
+            checker, before = stage.start("worker"), waiting(services.engine)
+            end_s = time.monotonic() + _START_S
+            while waiting(services.engine) >= before and time.monotonic() < end_s:
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, _LONGEST_S))
+            kill(checker)
+            if waiting(services.engine) < spare:
+                person.upload_all(spare)
+        stage.start("worker")
+        figures.counts = {"kills at points": at_points, "kills at random": at_random}
+        audit(stage, ledger, figures)
+    if figures.extra_inferences > kills:
+        figures.broken.append(f"{figures.extra_inferences} extra inferences for {kills} kills")
+    return figures
+
+
+def kill_decoders(folder: Path, store: EmbeddedS3, *, times: int, seed: int = 0) -> Figures:
+    """Kill the checker's decoding children while it works; no photo is blamed for that."""
+    chance, figures, ledger = random.Random(seed), Figures(), Ledger()
+    killed = 0
+    with Stage(folder, store) as stage, stage.services() as services:
+        stage.serve()
+        person = Person(stage.url, ledger)
+        person.upload_all(4)
+        checker = psutil.Process(stage.start("worker").pid)
+        while killed < times:
+            if waiting(services.engine) < 8:
+                person.upload_all(8)
+            # The children of the process that forks them, which is the checker's only child.
+            with suppress(psutil.NoSuchProcess):
+                children = [child for server in checker.children() for child in server.children()]
+                if children:
+                    chance.choice(children).kill()
+                    killed += 1
+            time.sleep(chance.uniform(0, 0.1))
+        figures.counts = {"kills of decoding children": killed}
+        audit(stage, ledger, figures)
+    return figures

@@ -1,0 +1,72 @@
+"""A database that is locked for a while, and PostgreSQL restarted under load."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from catloader.store.s3.embedded import EmbeddedS3
+from tests.faults.harness.audit import SETTLED_S, Figures, audit, wait_until_checked
+from tests.faults.harness.client import Ledger, uploading, wait_for
+from tests.faults.harness.stage import Stage, kill
+from tests.support.postgres import server
+
+_HEALTHY_S = 10.0
+_KILL_EVERY = 4
+
+
+def lock_sqlite(folder: Path, store: EmbeddedS3, *, seconds: float) -> Figures:
+    """Hold the write lock of SQLite under uploads and checks; afterwards uploads work within ten seconds."""
+    figures, ledger = Figures(counts={"seconds": round(seconds)}), Ledger()
+    with Stage(folder, store, CATCHECK_DISPATCH="thread") as stage:
+        stage.serve()
+        with uploading(stage.url, ledger):
+            wait_for(ledger, 5)
+            path = folder / "data" / "catloader.sqlite3"
+            with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                time.sleep(seconds)
+                other.execute("ROLLBACK")
+            if not wait_for(ledger, 3, _HEALTHY_S):
+                figures.broken.append(f"no uploads {_HEALTHY_S:.0f} s after the lock was gone")
+        _note_answers(figures, ledger)
+        return audit(stage, ledger, figures)
+
+
+def restart_postgres(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
+    """Restart the server under uploads and checks; every fourth time a checker is killed meanwhile."""
+    figures, ledger = Figures(counts={"restarts": times}), Ledger()
+    slowest_s = 0.0
+    with server() as postgres, Stage(folder, store, DATABASE_URL=postgres.url) as stage:
+        stage.serve()
+        checker = stage.start("worker")
+        with uploading(stage.url, ledger), stage.services() as services:
+            for number in range(1, times + 1):
+                wait_for(ledger, 4)
+                postgres.stop()
+                if number % _KILL_EVERY == 0:
+                    kill(checker)
+                time.sleep(0.5)
+                postgres.start()
+                begun_s = time.monotonic()
+                if number % _KILL_EVERY == 0:
+                    checker = stage.start("worker")
+                if not wait_for(ledger, 1, 3 * _HEALTHY_S):
+                    figures.broken.append("no upload succeeds after a restart")
+                slowest_s = max(slowest_s, time.monotonic() - begun_s)
+            services.engine.dispose()
+        if slowest_s > _HEALTHY_S:
+            figures.broken.append(f"uploads worked {slowest_s:.1f} s after a restart")
+        _note_answers(figures, ledger)
+        with stage.services() as services:
+            if wait_until_checked(services.engine) >= SETTLED_S:
+                figures.broken.append("photos wait for ever")
+        return audit(stage, ledger, figures)
+
+
+def _note_answers(figures: Figures, ledger: Ledger) -> None:
+    figures.counts["refused"] = ledger.answers[503]
+    if others := {status: count for status, count in ledger.answers.items() if status not in (201, 503)}:
+        figures.broken.append(f"other answers to uploads: {others}")

@@ -1,0 +1,85 @@
+"""An account with photos is deleted, while the process that deletes the objects is killed and S3 is away."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.wiring import Services
+from tests.faults.harness.audit import Figures, audit
+from tests.faults.harness.client import Ledger, Person
+from tests.faults.harness.faulty_store import FaultyStore
+from tests.faults.harness.points import DELETION_POINTS
+from tests.faults.harness.stage import Stage, kill
+
+_NEIGHBOURS = 10
+_AWAY_S = 3.0
+_GONE_S = 60.0
+_SWEEP_S = 0.5
+
+
+def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) -> Figures:
+    """Delete accounts with ``photos`` in all while the web process is killed, S3 being away at first.
+
+    One request deletes up to 1 000 objects, so the photos belong to several accounts: one is deleted while
+    the store is away, and one more for each kill.
+    """
+    figures, ledger = Figures(counts={"photos": photos, "kills": kills}), Ledger()
+    proxy = FaultyStore(store.endpoint_url)
+    with (
+        Stage(folder, store, endpoint_url=proxy.url, CATCHECK_SWEEP_S=_SWEEP_S) as stage,
+        stage.services() as services,
+    ):
+        site = stage.serve()
+        checker = stage.start("worker")
+        Person(stage.url, ledger).upload_all(_NEIGHBOURS)
+        deleted = Ledger()
+        share = max(1, photos // (kills + 1))
+        leavers = [Person(stage.url, deleted) for _ in range(kills + 1)]
+        for number, person in enumerate(leavers):
+            person.upload_all(share if number else photos - share * kills)
+        proxy.mode = "refused"
+        _delete(leavers[0], figures)
+        time.sleep(_AWAY_S)
+        for process in stage.web_processes(site):
+            kill(process)
+        proxy.mode = "pass"
+        for number, person in enumerate(leavers[1:]):
+            point = DELETION_POINTS[number % len(DELETION_POINTS)]
+            stage.arm(point)
+            _delete(person, figures)
+            if not stage.reached():
+                figures.broken.append(f"the point {point} was not reached")
+            if checker.poll() is not None:  # it deletes objects too, so the kill may have met it
+                checker = stage.start("worker")
+        _wait_until_gone(services)
+        if left := _objects(services) - 2 * _NEIGHBOURS:
+            figures.broken.append(f"{left} objects of deleted accounts are left")
+        for id in deleted.photos:
+            if services.photos.by_id(id) is not None:
+                figures.broken.append(f"photo {id} of a deleted account is still there")
+        audit(stage, ledger, figures)
+    proxy.close()
+    return figures
+
+
+def _delete(person: Person, figures: Figures) -> None:
+    """Delete the account; once more where the site died before its answer."""
+    for _ in range(40):
+        if person.delete_account():
+            return
+        time.sleep(0.25)
+    figures.broken.append("an account could not be deleted")
+
+
+def _objects(services: Services) -> int:
+    buckets = {services.objects.bucket_of(kind) for kind in ObjectKind}
+    return sum(len(page) for bucket in buckets for page in services.objects.pages(bucket))
+
+
+def _wait_until_gone(services: Services) -> None:
+    end_s = time.monotonic() + _GONE_S
+    while services.ledger.count() and time.monotonic() < end_s:
+        time.sleep(0.1)

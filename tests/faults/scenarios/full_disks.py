@@ -1,0 +1,77 @@
+"""The disk of the data folder, then that of the temporary folder, are full for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from catloader.store.s3.embedded import EmbeddedS3
+from tests.faults.harness.audit import Figures, audit
+from tests.faults.harness.client import Ledger, uploading, wait_for
+from tests.faults.harness.stage import Stage
+
+_DATA_BYTES, _TEMPORARY_BYTES = 64 * 2**20, 4 * 2**20
+_BACK_S = 30.0
+
+
+@contextlib.contextmanager
+def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
+    """Mount a disk of this size; only root may.
+
+    Raises:
+        subprocess.CalledProcessError: this user may not.
+    """
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "none", str(place)]
+    subprocess.run(command, check=True, capture_output=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def may_mount(folder: Path) -> bool:
+    """Tell whether this user may make a disk."""
+    try:
+        with small_disk(folder / "probe", 2**20):
+            return True
+    except subprocess.CalledProcessError:
+        return False
+
+
+def fill_disks(folder: Path, store: EmbeddedS3, *, times: int, seconds: float) -> Figures:
+    """Fill each disk in turn with one file, under uploads and checks, and remove that file again."""
+    figures, ledger = Figures(counts={"times full": 2 * times}), Ledger()
+    with (
+        small_disk(folder / "data", _DATA_BYTES) as data,
+        small_disk(folder / "temporary", _TEMPORARY_BYTES) as temporary,
+        # Bodies beyond a few hundred kilobytes go to a file; these photos are small, so the data folder's
+        # database and the decoders meet the full disk.
+        Stage(folder, store, CATCHECK_DISPATCH="thread", TMPDIR=temporary) as stage,
+    ):
+        stage.serve()
+        with uploading(stage.url, ledger):
+            for disk in [data, temporary] * times:
+                wait_for(ledger, 4)
+                ballast = disk / "ballast"
+                _fill(ballast)
+                time.sleep(seconds)
+                ballast.unlink()
+                if not wait_for(ledger, 3, _BACK_S):
+                    figures.broken.append(f"no uploads {_BACK_S:.0f} s after {disk.name} had room again")
+        figures.counts["refused"] = ledger.answers[503] + ledger.answers[507]
+        if others := {s: n for s, n in ledger.answers.items() if s not in (201, 503, 507)}:
+            figures.broken.append(f"other answers to uploads: {others}")
+        audit(stage, ledger, figures)
+        if left := [path.name for path in temporary.rglob("*") if path.is_file()]:
+            figures.broken.append(f"temporary files are left: {left}")
+    return figures
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 65536)

