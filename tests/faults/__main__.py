@@ -25,7 +25,7 @@ def main() -> int:
         store.start()
         try:
             for number, scenario in enumerate(SCENARIOS):
-                if scenario.full is None or wanted and not any(part in scenario.name for part in wanted):
+                if scenario.full is None or (wanted and not any(part in scenario.name for part in wanted)):
                     continue
                 place = folder / str(number)
                 place.mkdir()
