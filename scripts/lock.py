@@ -25,7 +25,7 @@ TORCH_HEADER = """\
 """
 
 _DEVELOPMENT = [
-    f"--extra={name}" for name in ("quickstart", "bulk", "calibrate", "optimise", "keras", "nvjpeg")
+    f"--extra={name}" for name in ("quickstart", "bulk", "calibrate", "optimise", "keras", "nvjpeg", "ray")
 ]
 # File -> its first line, and what of pyproject.toml it locks. The others go on top of the first and do not
 # include it: where torch is one for CPUs, that would bring the CUDA libraries.
@@ -35,6 +35,10 @@ FILES = {
     "requirements-calibrate.txt": (
         "What `catloader models calibrate` needs on top of requirements.txt.",
         ["--extra=quickstart", "--extra=calibrate"],
+    ),
+    "requirements-bulk.txt": (
+        "What `catloader bulk` needs, with Ray, on top of requirements.txt.",
+        ["--extra=quickstart", "--extra=ray"],
     ),
     "requirements-dev.txt": (
         "What `make test` needs on top of requirements.txt.",

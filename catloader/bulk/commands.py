@@ -9,17 +9,15 @@ from pathlib import Path
 
 from catloader.bulk.local import Done, run_local
 from catloader.bulk.manifest import PlannedPhoto, write_manifest
-from catloader.bulk.objects import LooseObjects, listed
+from catloader.bulk.objects import listed
 from catloader.bulk.plan import BulkError, Facts, Plan
+from catloader.bulk.ray_engine import run_ray
+from catloader.bulk.sources import TABLE, source_of
 from catloader.settings import Settings
 from catloader.store.db.bulk import BulkTable
 from catloader.store.db.rechecks import RecheckFilter
-from catloader.store.s3.objects import S3ImageSource
 from catloader.wiring import Services, load_model
 from checker.cores import available_cores
-from checker.ports import ImageSource
-
-TABLE = "table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +80,20 @@ def run(services: Services, plan: Plan, engine: str = "local", address: str = ""
 
 
 def _results(services: Services, settings: Settings, plan: Plan, engine: str, address: str) -> Iterator[Done]:
-    del engine, address
+    if engine == "ray":
+        yield from run_ray(plan.remaining(), settings, plan.facts.source, address)
+        return
     model = load_model(settings)
     services.decoders.start()
-    source = source_of(settings, plan.facts.source, services)
-    workers = settings.workers or available_cores()
+    decode = services.decoders.decode
     try:
         yield from run_local(
             plan.remaining(),
-            source,
-            services.decoders.decode,
+            source_of(settings, plan.facts.source, services.objects, decode),
+            decode,
             model,
-            workers=workers,
+            workers=settings.workers or available_cores(),
             batch_photos=settings.batch_photos,
         )
     finally:
         model.classifier.close()
-
-
-def source_of(settings: Settings, source: str, services: Services) -> ImageSource:
-    """Return the photos of a plan: the site's, or loose objects of a bucket."""
-    if source == TABLE:
-        return S3ImageSource(services.objects)
-    return LooseObjects(settings, source, services.decoders.decode)

@@ -104,29 +104,48 @@ def plan(
         click.echo(f"About {hours:.1f} hours on this machine with {facts.model}, as fast as its last checks.")
 
 
+_engine = click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="This process, or Ray.",
+)
+_address = click.option(
+    "--address",
+    metavar="ADDRESS",
+    default="",
+    help="With ray: of a cluster; `auto`: the one that runs here; without: one of this machine's cores.",
+)
+
+
 @bulk.command()
 @click.argument("name")
+@_engine
+@_address
 @pass_settings
-def run(settings: Settings, name: str) -> None:
+def run(settings: Settings, name: str, engine: str, address: str) -> None:
     """Check the photos of the plan NAME, from where it stopped."""
-    _run(settings, name)
+    _run(settings, name, engine, address)
 
 
 @bulk.command()
 @click.argument("name")
+@_engine
+@_address
 @pass_settings
-def resume(settings: Settings, name: str) -> None:
+def resume(settings: Settings, name: str, engine: str, address: str) -> None:
     """The same as `bulk run`: what is done is never done again."""
-    _run(settings, name)
+    _run(settings, name, engine, address)
 
 
-def _run(settings: Settings, name: str) -> None:
+def _run(settings: Settings, name: str, engine: str, address: str) -> None:
     from catloader.bulk.commands import run as run_plan
 
     chosen = _plan_of(settings, name)
     said_s = time.monotonic()
     with services_of(settings) as services:
-        for progress in run_plan(services, chosen):
+        for progress in run_plan(services, chosen, engine, address):
             if time.monotonic() - said_s >= _SAY_EVERY_S:
                 said_s = time.monotonic()
                 minutes = progress.left / progress.photos_per_s / 60
@@ -213,8 +232,8 @@ def apply(settings: Settings, name: str, *, yes: bool) -> None:
 
     Photos that a person decided, or that were checked since the plan was made, stay as they are.
     """
-    from catloader.bulk.commands import TABLE
     from catloader.bulk.flips import apply as write_all
+    from catloader.bulk.sources import TABLE
     from catloader.server.database import migrated_database
     from catloader.store.db.bulk import BulkTable
 

@@ -9,6 +9,7 @@ from importlib import metadata
 import pytest
 
 from catloader.bulk.manifest import parquet
+from catloader.bulk.ray_engine import import_ray
 from catloader.cli.calibrate import require_extra
 from catloader.demo import photos
 from catloader.errors import StartupError
@@ -26,6 +27,7 @@ Use = Callable[[], object]
     [
         ("psycopg", "postgres", lambda: make_engine("postgresql+psycopg://u:hush@127.0.0.1:1/d")),
         ("pyarrow", "bulk", parquet),
+        ("ray", "ray", import_ray),
         ("skimage", "demo", photos._shipped_folder),
         ("sklearn", "calibrate", require_extra),
         ("openvino", "openvino", import_openvino),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, Row, Select
@@ -73,17 +72,21 @@ class BulkSite:
         with reading(self.engine) as connection:
             return connection.execute(query).all()
 
-    def kill_amid(self, plan: Path, *words: str, units: int) -> None:
-        """Start a command and kill its whole process group once ``units`` more units are done."""
+    def kill_amid(self, plan: Path, *words: str, units: int, **environ: str) -> None:
+        """Start a command and kill its process, and no other, once ``units`` more units are done."""
         before = results(plan)
-        process = self.start(*words)
+        process = self.start(*words, **environ)
         deadline_s = time.monotonic() + _KILL_S
         while len(results(plan)) < len(before) + units:
             assert process.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline_s
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
         process.wait()
+        _, left = psutil.wait_procs(children, timeout=15)
+        # Ray's agents notice within two minutes that it is gone.
+        assert [child for child in left if not child.name().endswith("Agent")] == []
 
 
 def results(plan: Path) -> list[Path]:

@@ -1,0 +1,162 @@
+"""The engine ``ray``: Ray Data on this machine or on a cluster; actors on processors fetch and decode, others
+hold the model, one for each GPU where there are any.
+
+Units travel with their photos, so that machines share no folder: only this process reads the manifest and
+writes results. Ray makes lost work again by itself; a lost driver is what ``bulk resume`` is for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from catloader.bulk.local import Done
+from catloader.bulk.manifest import PlannedPhoto
+from catloader.bulk.plan import BulkError
+from catloader.bulk.sources import source_of
+from catloader.bulk.work import Prepared, judge, prepare
+from catloader.checks.promotion import resolve_model
+from catloader.decoders import build_decoders
+from catloader.errors import CatLoaderError, StartupError
+from catloader.settings import Settings
+from catloader.wiring import build_object_store, load_model
+from checker.errors import CheckerError
+from models.catalogue import Preprocessing
+from models.errors import ModelsError
+
+_WAVE_UNITS = 2048
+"""Units given to Ray at once: with 128 photos in each, 60 MB of rows in this process."""
+_OBJECT_STORE_BYTES = 2**30
+"""Of a Ray that is started here: a unit of 128 decoded photos takes 58 MB at 224 pixels."""
+_SHARE = 0.5
+"""Of a core for each actor without a GPU: those that decode and those that classify take turns."""
+
+Batch = Mapping[str, Any]
+
+
+def import_ray() -> Any:
+    """Return Ray with Ray Data.
+
+    Raises:
+        StartupError: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its other lines concern its makers
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise StartupError("`--engine ray` needs the package ray: pip install 'catloader[ray]'.") from error
+    return ray
+
+
+def run_ray(
+    units: Iterable[tuple[int, list[PlannedPhoto]]], settings: Settings, source: str, address: str
+) -> Iterator[Done]:
+    """Yield the results of each unit, in the order in which they become ready.
+
+    Args:
+        source: as in ``plan.Facts``.
+        address: of a cluster, ``auto`` for the one that runs here; empty: start one for this run.
+
+    Raises:
+        CheckerError, ModelsError, CatLoaderError: what failed on the machine that failed.
+    """
+    ray = import_ray()
+    entry, _ = resolve_model(settings)
+    _start(ray, address, settings)
+    try:
+        rest = iter(units)
+        while wave := list(islice(rest, _WAVE_UNITS)):
+            yield from _wave(ray, wave, settings, source, entry.preprocessing)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, CheckerError | ModelsError | CatLoaderError):
+            raise cause from None
+        raise BulkError(f"Ray stopped: {str(error).strip().splitlines()[-1]}") from error
+    finally:
+        ray.shutdown()
+
+
+def _start(ray: Any, address: str, settings: Settings) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address:
+            ray.init(address=address, **options)
+        else:
+            ray.init(
+                num_cpus=settings.workers or None,
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                **options,
+            )
+    except (ConnectionError, OSError, ValueError) as error:
+        raise BulkError(f"No Ray at {address or 'this machine'}: {str(error).splitlines()[0]}") from error
+    context = ray.data.DataContext.get_current()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # Each unit is a block of its own: written as soon as it is done, and made again alone if it is lost.
+    context.target_max_block_size = 1
+
+
+def _wave(
+    ray: Any,
+    wave: list[tuple[int, list[PlannedPhoto]]],
+    settings: Settings,
+    source: str,
+    preprocessing: Preprocessing,
+) -> Iterator[Done]:
+    there = ray.cluster_resources()
+    cores, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
+    pool = ray.data.ActorPoolStrategy
+    items = [{"unit": unit, "photos": pickle.dumps(photos)} for unit, photos in wave]
+    judges = {"num_gpus": 1, "compute": pool(size=gpus)} if gpus else {"compute": pool(size=cores)}
+    data = (
+        ray.data.from_items(items, override_num_blocks=len(items))
+        .map_batches(
+            _Preparer,
+            fn_constructor_args=(settings, source, preprocessing),
+            batch_size=1,
+            num_cpus=_SHARE,
+            compute=pool(size=max(1, cores - gpus)),
+        )
+        .map_batches(_Judge, fn_constructor_args=(settings,), batch_size=1, num_cpus=_SHARE, **judges)
+    )
+    for row in data.iter_rows():
+        yield int(row["unit"]), pickle.loads(row["rows"])  # noqa: S301 - made by our own actors
+
+
+class _Preparer:
+    """An actor that fetches and decodes units."""
+
+    def __init__(self, settings: Settings, source: str, preprocessing: Preprocessing) -> None:
+        one = settings.with_changes(workers=1)
+        self._decoders = build_decoders(one)
+        self._source = source_of(one, source, build_object_store(one), self._decoders.decode)
+        self._preprocessing = preprocessing
+
+    def __call__(self, batch: Batch) -> dict[str, Any]:
+        (unit,), (blob,) = batch["unit"], batch["photos"]
+        photos: list[PlannedPhoto] = pickle.loads(blob)  # noqa: S301 - made by our own driver
+        prepared = prepare(photos, self._source, self._decoders.decode, self._preprocessing)
+        return {"unit": [unit], "prepared": [pickle.dumps((photos, prepared), protocol=5)]}
+
+
+class _Judge:
+    """An actor that holds the model."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._batch_photos = settings.batch_photos
+        self._model = load_model(settings.with_changes(workers=1))
+
+    def __call__(self, batch: Batch) -> dict[str, Any]:
+        (unit,), (blob,) = batch["unit"], batch["prepared"]
+        photos, prepared = pickle.loads(blob)  # noqa: S301 - made by our own actors
+        assert isinstance(prepared, Prepared)
+        rows = judge(prepared, self._model, photos, self._batch_photos)
+        return {"unit": [unit], "rows": [pickle.dumps(rows)]}

@@ -1,0 +1,52 @@
+"""Bulk work with the engine ``ray``, in processes of its own, on 200 photos in a real S3 and two cores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from catloader.bulk.plan import Plan
+from tests.catloader.bulk.conftest import BulkSite, results
+
+PHOTOS = 200
+UNIT = 10
+ON_RAY = ("--engine", "ray")
+
+
+@pytest.fixture(scope="module")
+def site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
+    with make_site(PHOTOS) as site:
+        yield site
+
+
+def _decisions(plan: Plan) -> list[tuple[Any, ...]]:
+    """Return everything that was decided about each photo, by its id."""
+    rows = (row for rows in plan.results() for row in rows)
+    decisions = []
+    for row in rows:
+        log = json.loads(row["log"])
+        decisions.append(
+            (row["photo_id"], row["verdict"], row["score"], log["labels"], log["subject_scores"])
+        )
+    return sorted(decisions)
+
+
+@pytest.mark.timeout(600)
+def test_killed_on_ray_it_goes_on_there_and_decides_as_local_bit_for_bit(site: BulkSite) -> None:
+    for name in ("here", "ray"):
+        site.type("bulk", "plan", name, "--unit-rows", str(UNIT))
+    here, on_ray = (Plan(site.folder / "bulk" / name) for name in ("here", "ray"))
+    site.kill_amid(on_ray.folder, "bulk", "run", "ray", *ON_RAY, CATCHECK_WORKERS="2", units=4)
+    done = {path: path.stat().st_mtime_ns for path in results(on_ray.folder)}
+    assert 4 <= len(done) < PHOTOS / UNIT
+    process = site.start("bulk", "resume", "ray", *ON_RAY, CATCHECK_WORKERS="2")
+    assert process.wait(240) == 0
+    assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
+    site.type("bulk", "run", "here")
+    assert len(results(on_ray.folder)) == on_ray.units
+    decided = _decisions(on_ray)
+    assert len({id for id, *_ in decided}) == len(decided) == PHOTOS
+    assert decided == _decisions(here)
