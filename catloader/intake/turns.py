@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,13 @@ from contextlib import contextmanager
 LARGE_PIXELS = 12_500_000
 """What most phones take needs no turn; from here on a photo takes 50 MB to 1 GB."""
 
-# Opened where the module is imported, and inherited by the children forked from there. It stays empty: a
+# Made where the module is imported, and inherited by the children forked from there. It stays empty: a
 # turn is a lock on one byte behind its end, and belongs to a process, not to a descriptor.
-with tempfile.TemporaryFile() as _file:
-    _FILE = os.dup(_file.fileno())
+if sys.platform == "linux":
+    _FILE = os.memfd_create("catloader-turns")  # needs no folder that can be written to
+else:
+    with tempfile.TemporaryFile() as _file:
+        _FILE = os.dup(_file.fileno())
 
 
 @contextmanager
