@@ -21,7 +21,15 @@ _DOCUMENTS = sorted(
 )
 _ARCHITECTURE = (_ROOT / "docs/architecture.md").read_text("utf-8")
 _DEPLOYMENT = [
-    _ROOT / name for name in ("Dockerfile", "compose.yaml", "Makefile", "scripts/install", ".ci/run")
+    _ROOT / name
+    for name in (
+        "Dockerfile",
+        "compose.yaml",
+        "deploy/compose.fleet.yaml",
+        "Makefile",
+        "scripts/install",
+        ".ci/run",
+    )
 ]
 
 # Where the table names a seam instead of a file.
@@ -121,7 +129,7 @@ def test_the_tree_in_the_architecture_is_the_tree_of_the_code(package: str) -> N
 
 
 def test_the_tree_in_the_architecture_lists_the_top_level() -> None:
-    assert list(_tree()) == ["catloader/", "checker/", "models/", "scripts/", "tests/"]
+    assert list(_tree()) == ["catloader/", "checker/", "models/", "scripts/", "deploy/", "tests/"]
     assert all((_ROOT / package).is_dir() for package in _tree())
 
 

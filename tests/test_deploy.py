@@ -1,0 +1,136 @@
+"""The compose files and the Kubernetes manifests: their syntax, and that they name what there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from catloader.cli import main
+from catloader.settings import variables
+from checker.http import create_checker_app
+
+_ROOT = Path(__file__).resolve().parents[1]
+_COMPOSE = [_ROOT / "compose.yaml", _ROOT / "deploy/compose.fleet.yaml"]
+_KUBERNETES = _ROOT / "deploy/kubernetes"
+_KUSTOMIZATIONS = [_KUBERNETES, _KUBERNETES / "bulk"]
+_SETTINGS = {name for variable in variables() for name in variable.names} | {"PGPASSWORD"}
+_DEFAULT_PORTS = {"serve": 8000, "checker": 8001}
+
+
+def _documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text("utf-8")) if document]
+
+
+def _workloads() -> Iterator[tuple[str, dict[str, Any]]]:
+    for folder in _KUSTOMIZATIONS:
+        for name in _documents(folder / "kustomization.yaml")[0]["resources"]:
+            for document in _documents(folder / name):
+                if document["kind"] in ("Deployment", "Job"):
+                    yield f"{document['kind']} {document['metadata']['name']}", document
+
+
+def _containers(workload: dict[str, Any]) -> list[dict[str, Any]]:
+    pod = workload["spec"]["template"]["spec"]
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def _assert_command(words: list[str]) -> None:
+    command: click.Command = main
+    for word in words:
+        if isinstance(command, click.Group):
+            assert word in command.commands, words
+            command = command.commands[word]
+    assert not isinstance(command, click.Group), words
+
+
+@pytest.mark.parametrize("path", _COMPOSE, ids=lambda path: path.name)
+def test_compose_services_name_settings_commands_and_each_other(path: Path) -> None:
+    (file,) = _documents(path)
+    services = file["services"]
+    ours = {name: service for name, service in services.items() if service["image"] == "catloader"}
+    assert "worker" in ours
+    for name, service in ours.items():
+        assert set(service["environment"]) <= _SETTINGS, name
+        _assert_command(service.get("command", ["serve"]))
+        folder = (path.parent / service["build"]["context"]).resolve()
+        assert (folder / "Dockerfile").is_file()
+        assert f" AS {service['build']['target']}\n" in (folder / "Dockerfile").read_text("utf-8")
+    for service in services.values():
+        assert set(service.get("depends_on", ())) <= services.keys()
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert source in file["volumes"] or (path.parent / source).is_file()
+
+
+def test_the_fleet_has_two_sites_that_share_their_secret_and_no_folder() -> None:
+    (file,) = _documents(_COMPOSE[1])
+    sites = [file["services"][name] for name in ("web1", "web2")]
+    for site in sites:
+        assert "volumes" not in site
+        assert site["environment"]["CATLOADER_SECRET_KEY"].startswith("${CATLOADER_SECRET_KEY:?")
+        assert site["environment"]["CATCHECK_DISPATCH"] == "off"
+    upstream = re.findall(r"server (\w+):(\d+)", (_ROOT / "deploy/nginx.conf").read_text("utf-8"))
+    assert upstream == [("web1", "8000"), ("web2", "8000")]
+
+
+@pytest.mark.parametrize("folder", _KUSTOMIZATIONS, ids=lambda path: path.name)
+def test_kustomizations_name_files_and_settings(folder: Path) -> None:
+    (file,) = _documents(folder / "kustomization.yaml")
+    for name in file["resources"]:
+        assert all({"apiVersion", "kind", "metadata"} <= one.keys() for one in _documents(folder / name))
+    for made in file.get("configMapGenerator", ()):
+        assert {literal.partition("=")[0] for literal in made["literals"]} <= _SETTINGS
+
+
+def test_the_example_of_the_secret_has_settings() -> None:
+    (secret,) = _documents(_KUBERNETES / "secret.example.yaml")
+    assert set(secret["stringData"]) <= _SETTINGS
+    assert secret["metadata"]["name"] == "catloader"
+
+
+@pytest.mark.parametrize(
+    "workload", [workload for _, workload in _workloads()], ids=[n for n, _ in _workloads()]
+)
+def test_containers_have_limits_no_rights_and_real_commands(workload: dict[str, Any]) -> None:
+    pod = workload["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert f"--uid {pod['securityContext']['runAsUser']} " in (_ROOT / "Dockerfile").read_text("utf-8")
+    assert pod["enableServiceLinks"] is False, "CATLOADER_PORT would be an address"
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    for container in _containers(workload):
+        assert {"memory"} <= container["resources"]["limits"].keys()
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+        assert {one["name"] for one in container.get("env", ())} <= _SETTINGS
+        for source in container["envFrom"]:
+            assert [reference["name"] for reference in source.values()] == ["catloader"]
+        words = (
+            container.get("args")
+            or re.findall(r"python -m catloader ([a-z ]+[a-z])", container["command"][2])[0].split()
+        )
+        _assert_command([word for word in words if "/" not in word])
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_probes_ask_for_routes_that_there_are(name: str) -> None:
+    deployment = next(one for title, one in _workloads() if title == f"Deployment {name}")
+    (container,) = _containers(deployment)
+    (port,) = container["ports"]
+    assert port["containerPort"] == _DEFAULT_PORTS[container["args"][0]]
+    if name == "web":
+        source = (_ROOT / "catloader/web/health.py").read_text("utf-8")
+        routes = set(re.findall(r'blueprint\.get\("(/\w+)"\)', source))
+    else:
+        app = create_checker_app(lambda: None, dict, lambda *_: None)
+        routes = {rule.rule for rule in app.url_map.iter_rules()}
+    for probe in ("livenessProbe", "readinessProbe"):
+        asked = container[probe]["httpGet"]
+        assert asked["port"] == port["name"]
+        assert asked["path"] in routes
