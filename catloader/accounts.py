@@ -11,7 +11,7 @@ from datetime import datetime
 
 from catloader import passwords
 from catloader.attempts import AttemptLimits
-from catloader.errors import InvalidEmail, WrongCredentials
+from catloader.errors import AccountDisabled, InvalidEmail, WrongCredentials
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.users import User, Users, normal_email
 
@@ -41,7 +41,13 @@ def register(users: Users, email: str, password: str, now: datetime, *, is_admin
 
 
 def sign_up(
-    sign_ups: SignUps, email: str, password: str, guard: Guard, browser: str = ""
+    sign_ups: SignUps,
+    email: str,
+    password: str,
+    guard: Guard,
+    *,
+    browser: str = "",
+    invitation: str | None = None,
 ) -> tuple[str, int | None]:
     """Add an account and begin a session; look the same, and take the same time, if the e-mail is registered.
 
@@ -52,9 +58,10 @@ def sign_up(
     Raises:
         InvalidInput: no e-mail address, or a password that is not accepted.
         TooManyAttempts: too many sign-ups from this network.
+        RegistrationClosed: the invitation is unknown, used or expired.
     """
     guard.limits.begin_sign_up(guard.address, guard.now)
-    return sign_ups.create(email, _new_hash(email, password), guard.now, browser)
+    return sign_ups.create(email, _new_hash(email, password), guard.now, browser, invitation)
 
 
 def authenticate(users: Users, email: str, password: str, guard: Guard) -> User:
@@ -63,6 +70,7 @@ def authenticate(users: Users, email: str, password: str, guard: Guard) -> User:
     Raises:
         WrongCredentials: the same for a wrong password and an unknown e-mail, and after the same time.
         TooManyAttempts: not evaluated.
+        AccountDisabled: the password is right.
     """
     attempt = guard.limits.begin_password(email, guard.address, guard.now)
     user = users.by_email(email) if _is_email(email) else None
@@ -70,6 +78,8 @@ def authenticate(users: Users, email: str, password: str, guard: Guard) -> User:
     if user is None or not matches:
         raise WrongCredentials("E-mail or password is wrong.")
     guard.limits.succeeded(attempt)
+    if user.disabled_at is not None:
+        raise AccountDisabled("This account is disabled. Please ask the administrator of this site.")
     return user
 
 

@@ -95,6 +95,12 @@ class TooManyFiles(CatLoaderError):
     status = 413
 
 
+class QuotaReached(CatLoaderError):
+    """The account stores as much as it may."""
+
+    status = 413
+
+
 class UploadsBusy(CatLoaderError):
     """As many uploads are decoded, or wait for it, as the site has places for."""
 
@@ -140,6 +146,24 @@ class WrongCredentials(CatLoaderError):
     """Unknown e-mail or wrong password: the same answer for both."""
 
     status = 401
+
+
+class AccountDisabled(WrongCredentials):
+    """The password is right, but an administrator has disabled the account."""
+
+    status = 403
+
+
+class RegistrationClosed(CatLoaderError):
+    """The site takes no new accounts, or only with an invitation."""
+
+    status = 403
+
+
+class LinkExpired(CatLoaderError):
+    """A one-time link that is unknown, used or expired."""
+
+    status = 404
 
 
 class TooManyAttempts(CatLoaderError):

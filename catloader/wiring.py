@@ -23,23 +23,29 @@ from catloader.intake.upload import refuse_full_disk
 from catloader.metrics import Metrics
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.activity import CheckerActivity
+from catloader.store.db.administration import Administration
 from catloader.store.db.album import Album
 from catloader.store.db.api_tokens import ApiTokens
 from catloader.store.db.attempts import Attempts
+from catloader.store.db.audit_log import AuditLog
 from catloader.store.db.bin import Bin
 from catloader.store.db.check_log import CheckLog
+from catloader.store.db.check_statistics import CheckStatistics
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine, for_checks, for_requests, make_engine
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.notifications import Listener, can_notify, notify
+from catloader.store.db.one_time_links import OneTimeLinks
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.quotas import Quota, Quotas
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.reviews import Reviews
 from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
+from catloader.store.db.switches import Switches
 from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.upload_keys import UploadKeys
 from catloader.store.db.usage import Usage
@@ -73,6 +79,12 @@ class Services:
     api_tokens: ApiTokens
     attempts: AttemptLimits
     photos: Photos
+    quotas: Quotas
+    administration: Administration
+    one_time_links: OneTimeLinks
+    audit_log: AuditLog
+    switches: Switches
+    statistics: CheckStatistics
     upload_keys: UploadKeys
     gallery: Gallery
     bin: Bin
@@ -176,6 +188,7 @@ def build(
     )
     signer = build_signer(settings, requests_engine)
     ledger, check_log = Deletions(engine), CheckLog(requests_engine)
+    quotas = Quotas(requests_engine, Quota(settings.quota_photos, settings.quota_bytes))
     bin = Bin(requests_engine, days=settings.bin_days)
     deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, expire=bin.expire)
     decoders = build_decoders(settings)
@@ -206,7 +219,13 @@ def build(
             network_rate=settings.login_rate,
             register_rate=settings.register_rate,
         ),
-        photos=Photos(requests_engine),
+        photos=Photos(requests_engine, quotas),
+        quotas=quotas,
+        administration=Administration(requests_engine),
+        one_time_links=OneTimeLinks(requests_engine),
+        audit_log=AuditLog(requests_engine),
+        switches=Switches(requests_engine),
+        statistics=CheckStatistics(requests_engine),
         upload_keys=UploadKeys(requests_engine),
         gallery=Gallery(requests_engine),
         bin=bin,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -72,6 +73,40 @@ def promote(settings: Settings, email: str, role: Role) -> None:
         account = _account(users, email)
         users.grant(account.id, role)
         click.echo(f"{account.email} is {'a reviewer' if role == 'reviewer' else 'an administrator'}.")
+
+
+@user.command()
+@click.argument("email")
+@pass_settings
+def password_link(settings: Settings, email: str) -> None:
+    """Make a link with which a person sets a new password, once."""
+    from catloader.server.database import migrated_database
+    from catloader.store.db.engine import utcnow
+    from catloader.store.db.one_time_links import OneTimeLinks
+    from catloader.store.db.users import Users
+
+    with migrated_database(settings) as engine:
+        account, now = _account(Users(engine), email), utcnow()
+        expires_at = now + timedelta(minutes=settings.password_link_minutes)
+        token = OneTimeLinks(engine).reset(account.id, None, now, expires_at)
+    click.echo(f"For {account.email}, once, until {expires_at:%Y-%m-%d %H:%M} UTC, below the site's address:")
+    click.echo(f"/new-password/{token}")
+
+
+@user.command()
+@pass_settings
+def invite(settings: Settings) -> None:
+    """Make an invitation to create an account, for one use."""
+    from catloader.server.database import migrated_database
+    from catloader.store.db.engine import utcnow
+    from catloader.store.db.one_time_links import OneTimeLinks
+
+    now = utcnow()
+    expires_at = now + timedelta(days=settings.invitation_days)
+    with migrated_database(settings) as engine:
+        token = OneTimeLinks(engine).invite(None, now, expires_at)
+    click.echo(f"For one account, until {expires_at:%Y-%m-%d %H:%M} UTC, below the site's address:")
+    click.echo(f"/register?invitation={token}")
 
 
 @user.command()

@@ -130,6 +130,7 @@ def _store(
 ) -> int:
     """Reserve, put, record, in this order: a process that dies in between leaves due deletions."""
     photo_key, thumbnail_key = (f"{secrets.token_hex(16)}.jpg" for _ in range(2))
+    photos.refuse_full(owner_id, len(prepared.photo))
     photos.reserve(photo_key, thumbnail_key)
     objects.put(ObjectKind.PHOTO, photo_key, prepared.photo)
     objects.put(ObjectKind.THUMBNAIL, thumbnail_key, prepared.thumbnail)

@@ -33,6 +33,7 @@ from models.catalogue import default_weights_dir
 
 Delivery = Literal["app", "url"]
 OffOrOn = Literal["off", "on"]
+Registration = Literal["open", "invitation", "closed"]
 Dispatch = Literal["thread", "internal", "external", "off"]
 
 _NO_SECRET = SecretStr("")
@@ -79,6 +80,11 @@ class Settings(BaseSettings):
 
     session_idle_days: float = _setting("CATLOADER_SESSION_IDLE_DAYS", 14.0, "Accounts", "A log-in ends this long after the last page.", ge=0.01, le=3650.0)
     session_days: float = _setting("CATLOADER_SESSION_DAYS", 90.0, "Accounts", "A log-in ends after this time at the latest.", ge=0.01, le=3650.0)
+    registration: Registration = _setting("CATLOADER_REGISTRATION", "open", "Accounts", "Who may create an account: anybody (`open`), those with an invitation of an administrator (`invitation`), or nobody (`closed`: `catloader user create` makes accounts).")
+    invitation_days: float = _setting("CATLOADER_INVITATION_DAYS", 7.0, "Accounts", "An invitation is good for so long, and for one account.", ge=0.01, le=365.0)
+    password_link_minutes: float = _setting("CATLOADER_PASSWORD_LINK_MINUTES", 60.0, "Accounts", "A link to set a new password, which administrators hand out, is good for so long, and for one use.", ge=1.0, le=10_080.0)
+    quota_photos: int = _setting("CATLOADER_QUOTA_PHOTOS", 0, "Accounts", "Most photos of an account, those in the bin too; 0: no limit. Administrators set other limits for single accounts.", ge=0, le=2**31 - 1)
+    quota_bytes: int = _setting("CATLOADER_QUOTA_BYTES", 0, "Accounts", "Most bytes of an account's stored photos; 0: no limit.", ge=0)
     max_sessions: int = _setting("CATLOADER_MAX_SESSIONS", 50, "Accounts", "Browsers in which one account may be logged in; one more ends the one that was unused for longest. A session takes about 200 bytes in the database.", ge=1)
     max_api_tokens: int = _setting("CATLOADER_MAX_API_TOKENS", 20, "Accounts", "API tokens of one account.", ge=0, le=1000)
     password_rate: AttemptRate = _setting("CATLOADER_PASSWORD_RATE", "10 per 15 minutes", "Accounts", "Wrong passwords for one account, from whatever address; after that no password is evaluated. Counted in the database, about 20 bytes each.")

@@ -9,6 +9,7 @@ from flask import Flask
 from catloader.settings import Settings
 from catloader.web import (
     account,
+    admin,
     admission,
     album,
     api,
@@ -17,6 +18,7 @@ from catloader.web import (
     bearer,
     bin,
     cookies,
+    dashboard,
     errors,
     form_parser,
     forms,
@@ -24,6 +26,7 @@ from catloader.web import (
     health,
     labels,
     metrics,
+    password_link,
     photo,
     pictures,
     proxies,
@@ -85,6 +88,9 @@ def make_app(services: Services) -> Flask:
         pictures,
         album,
         review,
+        admin,
+        dashboard,
+        password_link,
         api,
         health,
     ):

@@ -8,7 +8,14 @@ from flask import Blueprint, flash, g, make_response, redirect, render_template,
 from werkzeug.wrappers import Response
 
 from catloader import accounts
-from catloader.errors import CatLoaderError, FormRefused, InvalidInput, TooManyAttempts, WrongCredentials
+from catloader.errors import (
+    CatLoaderError,
+    FormRefused,
+    InvalidInput,
+    RegistrationClosed,
+    TooManyAttempts,
+    WrongCredentials,
+)
 from catloader.store.db.engine import utcnow
 from catloader.web.context import local_path, services, wants_json
 from catloader.web.errors import form_refused
@@ -24,7 +31,10 @@ Answer = Response | str | tuple[str | Response, int]
 @blueprint.get("/register")
 @without_login
 def register() -> Answer:
-    return _redirect_home() if g.user else _form_page("register.html")
+    if g.user:
+        return _redirect_home()
+    _invitation()
+    return _form_page("register.html")
 
 
 @blueprint.post("/register")
@@ -32,8 +42,14 @@ def register() -> Answer:
 def do_register() -> Answer:
     """Answer in the same way whether the e-mail is registered or not; the next page tells the two apart."""
     try:
+        invitation = _invitation()
         token, id = accounts.sign_up(
-            services().sign_ups, _field("email"), _field("password"), guard(), browser_here()
+            services().sign_ups,
+            _field("email"),
+            _field("password"),
+            guard(),
+            browser=browser_here(),
+            invitation=invitation,
         )
     except (InvalidInput, TooManyAttempts) as error:
         return _form_page("register.html", error)
@@ -119,13 +135,35 @@ def guard() -> accounts.Guard:
     return accounts.Guard(services().attempts, request.remote_addr or "", utcnow())
 
 
+def _invitation() -> str | None:
+    """Return the invitation that the request names, where one is needed.
+
+    Raises:
+        RegistrationClosed: the site takes no new accounts, or none without a valid invitation.
+    """
+    mode, invitation = services().settings.registration, request.values.get("invitation", "")
+    if mode == "open":
+        return None
+    if mode == "closed":
+        raise RegistrationClosed("This site takes no new accounts.")
+    if not services().one_time_links.is_invitation(invitation, utcnow()):
+        raise RegistrationClosed("You need an invitation that is valid. Ask the administrator of this site.")
+    return invitation
+
+
 def _field(name: str) -> str:
     return request.form.get(name, "")
 
 
 def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
     next_path = request.values.get("next", "")
-    page = render_template(template, error=error, email=_field("email"), next=next_path)
+    page = render_template(
+        template,
+        error=error,
+        email=_field("email"),
+        next=next_path,
+        invitation=request.values.get("invitation", ""),
+    )
     return _response(page, error.status, error) if error else page
 
 

@@ -173,6 +173,7 @@ def init_app(app: Flask) -> None:
             "noun": noun(settings),
             "max_file_bytes": settings.max_file_bytes,
             "max_files": settings.max_files,
+            "registration": settings.registration,
         }
     )
 

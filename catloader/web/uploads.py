@@ -64,7 +64,7 @@ def init_app(app: Flask, upload_bytes: int) -> None:
 
 @blueprint.get("/upload")
 def form() -> str:
-    return render_template("upload.html", error=None, welcome="welcome" in request.args)
+    return _form_page()
 
 
 @blueprint.post("/upload")
@@ -92,6 +92,18 @@ def upload() -> Page:
     return _response(outcomes)
 
 
+def _form_page(error: str | None = None) -> str:
+    user = current_user()
+    return render_template(
+        "upload.html",
+        error=error,
+        welcome="welcome" in request.args,
+        used=services().usage.of(user.id),
+        quota=services().quotas.of(user.id),
+        max_edge_px=services().settings.max_edge_px,
+    )
+
+
 def _chosen_files() -> list[FileStorage]:
     """Return the files sent; browsers send an empty field as a file without name and content."""
     files = [file for _, file in request.files.items(multi=True)]
@@ -108,7 +120,7 @@ def _no_files() -> Page:
     sentence = "Choose at least one photo first."
     if wants_json():
         return jsonify(error=sentence, status=400, files=[]), 400
-    return render_template("upload.html", error=sentence), 400
+    return _form_page(sentence), 400
 
 
 def log_outcomes(user_id: int, outcomes: Sequence[Uploaded | Refused], seconds: float) -> None:

@@ -75,7 +75,7 @@ class ApiTokens:
         query = (
             select(api_tokens, *users.c)
             .join(users, users.c.id == api_tokens.c.user_id)
-            .where(api_tokens.c.token_sha256 == _digest(token), valid)
+            .where(api_tokens.c.token_sha256 == _digest(token), valid, users.c.disabled_at.is_(None))
         )
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()

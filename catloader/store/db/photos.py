@@ -26,6 +26,7 @@ from catloader.store.db.clock import now_or
 from catloader.store.db.deletions import cancel, mark_due, reserve
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.paging import pages
+from catloader.store.db.quotas import Quotas
 from catloader.store.db.schema import Status, photos
 from catloader.store.db.upload_keys import UploadKey, add_key
 from catloader.store.kinds import ObjectKind, StoredObject
@@ -116,8 +117,18 @@ def delete_photos(connection: Connection, condition: ColumnElement[bool], now: d
 class Photos:
     """The rows of photos."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, quotas: Quotas | None = None) -> None:
+        self._engine, self._quotas = engine, quotas
+
+    def refuse_full(self, owner_id: int, size_bytes: int) -> None:
+        """Check that one more photo fits, before it is put into the store; ``add`` checks once more.
+
+        Raises:
+            QuotaReached: the account stores as much as it may.
+        """
+        if self._quotas:
+            with writing(self._engine) as connection:
+                self._quotas.refuse_full(connection, owner_id, size_bytes)
 
     def reserve(self, photo_key: str, thumbnail_key: str, not_before: datetime | None = None) -> None:
         """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.
@@ -140,6 +151,7 @@ class Photos:
             NotFound: the account is gone.
             KeyInUse: a photo with this key was added in the meantime.
             StoreUnavailable: the reservation ran out, so the objects may be deleted already.
+            QuotaReached: the account stores as much as it may.
         """
         values = {
             **asdict(new),
@@ -150,6 +162,8 @@ class Photos:
         }
         try:
             with writing(self._engine) as connection:
+                if self._quotas:
+                    self._quotas.refuse_full(connection, new.owner_id, new.size_bytes)
                 if not cancel(connection, _uploaded(new.photo_key, new.thumbnail_key), now):
                     raise StoreUnavailable("The upload took too long. Please try again.")
                 row = connection.execute(insert(photos).values(values).returning(photos.c.id))

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from catloader.store.db.clock import bound_now, later
 from catloader.store.db.photos import status_is
 from catloader.store.db.schema import Status, check_log, photos
+from catloader.store.db.switches import checking_goes_on
 from checker.values import Decision, ModelInfo, Outcome
 
 _now = bound_now()
@@ -73,7 +74,7 @@ Only the photos whose decoding had begun can have stopped the checker; the other
 
 _due = (
     select(photos.c.id)
-    .where(status_is("pending"), photos.c.next_attempt_at <= _now)
+    .where(status_is("pending"), photos.c.next_attempt_at <= _now, checking_goes_on())
     .order_by(photos.c.next_attempt_at, photos.c.id)
     .limit(bindparam("limit"))
 )
@@ -154,7 +155,7 @@ RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)))
 
 WAITING = select(func.count()).select_from(photos).where(status_is("pending"))
 NEXT_PENDING = select(func.min(photos.c.next_attempt_at).label("at"), _now.label("now")).where(
-    status_is("pending")
+    status_is("pending"), checking_goes_on()
 )
 NEXT_LEASE = select(func.min(photos.c.lease_until).label("at"), _now.label("now")).where(
     status_is("checking")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from catloader.store.db.audit_log import record
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos import Photo, not_in_bin, status_is
 from catloader.store.db.rechecks import FINISHED
@@ -152,6 +153,7 @@ class Reviews:
             row["made_at"] = now
             row |= {"verdict": verdict, "note": note, "status_before": status}
             connection.execute(insert(reviews).values(row))
+            record(connection, reviewer_id, f"decided {verdict}", f"photo {photo_id}", now)
         return True
 
     def last_of(self, reviewer_id: int) -> Review | None:
@@ -180,6 +182,7 @@ class Reviews:
             row["appeal_id"] = last.appeal_id
             row |= {"made_at": now, "verdict": None, "note": "", "status_before": status}
             connection.execute(insert(reviews).values(row))
+            record(connection, reviewer_id, "undid a decision", f"photo {last.photo_id}", now)
         return last.photo_id
 
     def may_see(self, photo_id: int) -> bool:

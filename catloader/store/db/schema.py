@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from catloader.store.db.metadata import metadata
 from catloader.store.db.review_tables import appeals, reviews
 from catloader.store.db.sharing_tables import share_links
+from catloader.store.db.staff_tables import audit_log, one_time_links, switches
 from catloader.store.db.token_tables import api_tokens, upload_keys
 from catloader.store.db.utc_datetime import UtcDateTime
 from catloader.texts import MAX_TEXT_CHARS
@@ -32,14 +34,17 @@ __all__ = [
     "api_tokens",
     "appeals",
     "attempts",
+    "audit_log",
     "check_log",
     "deletions",
     "likes",
     "metadata",
+    "one_time_links",
     "photos",
     "reviews",
     "sessions",
     "share_links",
+    "switches",
     "upload_keys",
     "users",
     "webhook_ids",
@@ -72,6 +77,10 @@ users = Table(
     Column("is_admin", Boolean, nullable=False, server_default=text("false")),
     Column("is_reviewer", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("disabled_at", UtcDateTime),
+    # NULL: the limits of the settings; 0: none.
+    Column("max_photos", Integer),
+    Column("max_bytes", BigInteger),
     # Without it SQLite gives the id of a deleted account, and with it old links, to the next account.
     sqlite_autoincrement=True,
 )
@@ -154,6 +163,7 @@ photos = Table(
         "owner_id created_at id status caption_folded binned_at",
         "caption_folded <> '' AND binned_at IS NULL",
     ),
+    Index("ix_images_usage", "owner_id", "size_bytes"),
     _index("ix_images_bin", "owner_id binned_at id", "binned_at IS NOT NULL"),
     _index("ix_images_binned_at", "binned_at", "binned_at IS NOT NULL"),
     # The queue of reviewers.

@@ -75,6 +75,7 @@ class Sessions:
             select(sessions, *users.c)
             .outerjoin(users, users.c.id == sessions.c.user_id)
             .where(sessions.c.token_sha256 == _digest(token), ~self._expired(now))
+            .where(users.c.disabled_at.is_(None))
         )
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()

@@ -12,7 +12,9 @@ from datetime import datetime
 from sqlalchemy import Engine, insert
 from sqlalchemy.exc import IntegrityError
 
+from catloader.errors import RegistrationClosed
 from catloader.store.db.engine import writing
+from catloader.store.db.one_time_links import use_invitation
 from catloader.store.db.schema import users
 from catloader.store.db.sessions import insert_session, new_token
 from catloader.store.db.users import normal_email
@@ -25,9 +27,15 @@ class SignUps:
         self._engine = engine
 
     def create(
-        self, email: str, password_hash: str, now: datetime, browser: str = ""
+        self, email: str, password_hash: str, now: datetime, browser: str = "", invitation: str | None = None
     ) -> tuple[str, int | None]:
         """Add an account and begin its first session.
+
+        Args:
+            invitation: is used up; None: none is needed.
+
+        Raises:
+            RegistrationClosed: the invitation is unknown, used or expired.
 
         Returns:
             The session's token, and the id of the account. None: the e-mail is registered already, nothing
@@ -36,6 +44,8 @@ class SignUps:
         token = new_token()
         row = {"email": normal_email(email), "password_hash": password_hash, "created_at": now}
         with writing(self._engine) as connection:
+            if invitation is not None and not use_invitation(connection, invitation, now):
+                raise RegistrationClosed("This invitation has expired, or it was used already.")
             user_id: int | None = None
             with contextlib.suppress(IntegrityError), connection.begin_nested():
                 user_id = connection.execute(insert(users).values(row).returning(users.c.id)).scalar_one()

@@ -28,6 +28,13 @@ class User:
     is_admin: bool
     is_reviewer: bool
     created_at: datetime
+    disabled_at: datetime | None = None
+    max_photos: int | None = None
+    max_bytes: int | None = None
+
+    @property
+    def role(self) -> str:
+        return "admin" if self.is_admin else "reviewer" if self.is_reviewer else "user"
 
     @property
     def may_review(self) -> bool:

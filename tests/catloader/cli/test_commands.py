@@ -19,7 +19,9 @@ from catloader.cli import main
 from catloader.cli.context import pass_settings
 from catloader.demo.client import free_port
 from catloader.settings import Settings
+from catloader.store.db.audit_log import AuditLog
 from catloader.store.db.engine import utcnow
+from catloader.store.db.one_time_links import OneTimeLinks
 from catloader.store.db.photos import Photos
 from catloader.wiring import build_engine
 from tests.support.rows import add_photos, some_user
@@ -51,6 +53,23 @@ def _commands(command: click.Command) -> Iterator[click.Command]:
     if isinstance(command, click.Group):
         for inner in command.commands.values():
             yield from _commands(inner)
+
+
+def test_links_of_the_command_line_are_good_for_one_use(typed: Run, tmp_path: Path) -> None:
+    typed("user", "create", "ann@example.org", "--password-stdin", text="correct horse battery\n")
+    reset = typed("user", "password-link", "ann@example.org").output
+    invitation = typed("user", "invite").output
+    assert reset.startswith("For ann@example.org, once, until ")
+    engine = build_engine(Settings(data_dir=tmp_path))
+    links, now = OneTimeLinks(engine), utcnow()
+    token = reset.splitlines()[1].removeprefix("/new-password/")
+    assert links.user_of_reset(token, now) == "ann@example.org"
+    assert links.set_password(token, "a hash", now)
+    assert links.set_password(token, "another hash", now) is None
+    assert links.is_invitation(invitation.splitlines()[1].removeprefix("/register?invitation="), now)
+    assert [entry.actor for entry in AuditLog(engine).page(None, 9)] == ["command line"] * 2
+    engine.dispose()
+    assert typed("user", "password-link", "cy@example.org").exit_code == 1
 
 
 def test_weights_that_can_not_be_imported_or_mirrored_get_one_sentence(typed: Run, tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""The record of what staff did. A row is added in the transaction of the act, and never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, insert, select
+
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import audit_log, users
+
+COMMAND_LINE = "command line"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One act."""
+
+    id: int
+    made_at: datetime
+    actor: str
+    """E-mail of the person at that time, or ``COMMAND_LINE``."""
+    act: str
+    target: str
+
+
+class AuditLog:
+    """The record, newest first."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def page(self, before: int | None, limit: int) -> list[AuditEntry]:
+        """Return entries, newest first; those before an id, or from the newest one on."""
+        query = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(audit_log.c.id < before)
+        with reading(self._engine) as connection:
+            return [AuditEntry(**row._mapping) for row in connection.execute(query)]
+
+    def add(self, actor_id: int, act: str, target: str, now: datetime) -> None:
+        """Add an act that has no transaction of its own."""
+        with writing(self._engine) as connection:
+            record(connection, actor_id, act, target, now)
+
+
+def record(connection: Connection, actor_id: int | None, act: str, target: str, now: datetime) -> None:
+    """Add an act; a step of the caller's transaction.
+
+    Args:
+        actor_id: None: somebody at the command line.
+    """
+    actor = None
+    if actor_id is not None:
+        actor = connection.execute(select(users.c.email).where(users.c.id == actor_id)).scalar_one_or_none()
+    row = {"made_at": now, "actor": actor or COMMAND_LINE, "act": act, "target": target}
+    connection.execute(insert(audit_log).values(row))

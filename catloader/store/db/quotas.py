@@ -1,0 +1,62 @@
+"""Limits of each account: photos and bytes, those of the settings unless an administrator set others."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Select, func, select
+
+from catloader.errors import QuotaReached
+from catloader.store.db.engine import reading
+from catloader.store.db.schema import photos, users
+from catloader.store.db.usage import Used
+
+
+class Quota(NamedTuple):
+    """Limits of an account; 0: none."""
+
+    photos: int
+    size_bytes: int
+
+
+class Quotas:
+    """What accounts may store.
+
+    Args:
+        usual: for accounts for which an administrator set nothing else.
+    """
+
+    def __init__(self, engine: Engine, usual: Quota) -> None:
+        self._engine, self.usual = engine, usual
+
+    def of(self, user_id: int) -> Quota:
+        with reading(self._engine) as connection:
+            return self._read(connection, _limits(user_id))
+
+    def refuse_full(self, connection: Connection, owner_id: int, size_bytes: int) -> None:
+        """Check that one more photo fits. The account's row stays locked: no two uploads take the same rest.
+
+        Raises:
+            QuotaReached: it does not.
+        """
+        quota = self._read(connection, _limits(owner_id).with_for_update())
+        if not any(quota):
+            return
+        own = photos.c.owner_id == owner_id
+        columns = (func.count(), func.coalesce(func.sum(photos.c.size_bytes), 0))
+        used = Used(*connection.execute(select(*columns).where(own)).one())
+        if quota.photos and used.photos >= quota.photos:
+            raise QuotaReached(
+                f"You have {used.photos} of {quota.photos} photos. Delete some and empty the bin."
+            )
+        if quota.size_bytes and used.size_bytes + size_bytes > quota.size_bytes:
+            raise QuotaReached("Your storage is full. Delete some photos and empty the bin.")
+
+    def _read(self, connection: Connection, limits: Select[Any]) -> Quota:
+        row = connection.execute(limits).one_or_none()
+        own = tuple(row) if row else (None, None)
+        return Quota(*(usual if one is None else one for one, usual in zip(own, self.usual, strict=True)))
+
+
+def _limits(user_id: int) -> Select[Any]:
+    return select(users.c.max_photos, users.c.max_bytes).where(users.c.id == user_id)

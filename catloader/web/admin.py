@@ -1,0 +1,154 @@
+"""Pages of administrators: accounts, invitations, and what staff did. Others find nothing here."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import cast
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader.errors import InvalidInput, NotFound
+from catloader.store.db.administration import Account, AnyRole
+from catloader.store.db.engine import utcnow
+from catloader.web.context import MAX_ID, services
+from catloader.web.sessions import current_user
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+
+_PAGE = 50
+_MB = 2**20
+_USER = f"/users/<int(max={MAX_ID}):id>"
+
+
+@blueprint.before_request
+def administrators_only() -> None:
+    if not current_user().is_admin:
+        abort(404)
+
+
+@blueprint.get("/users")
+def users() -> str:
+    after, query = _number(request.args.get("after", "")) or 0, request.args.get("q", "").strip()[:254]
+    accounts = services().administration.page(after, _PAGE + 1, query)
+    shown = accounts[:_PAGE]
+    return render_template(
+        "admin_users.html",
+        accounts=shown,
+        query=query,
+        next=shown[-1].user.id if len(accounts) > _PAGE else None,
+        registration=services().settings.registration,
+    )
+
+
+@blueprint.get(_USER)
+def user(id: int) -> str:
+    account = _account(id)
+    return render_template("admin_user.html", account=account, quota=services().quotas.of(id), mb=_MB)
+
+
+@blueprint.post(f"{_USER}/role")
+def set_role(id: int) -> Response:
+    role = request.form.get("role")
+    if role not in ("user", "reviewer", "admin"):
+        raise InvalidInput("Choose one of the three roles.")
+    account = _other_account(id)
+    services().administration.set_role(id, cast(AnyRole, role), current_user().id, utcnow())
+    return _changed(account, f"{account.user.email} is now {'an' if role == 'admin' else 'a'} {role}.")
+
+
+@blueprint.post(f"{_USER}/access")
+def set_access(id: int) -> Response:
+    """Disable the account, which ends its sessions, or enable it."""
+    account, admin = _other_account(id), current_user()
+    if request.form.get("access") == "enable":
+        services().administration.enable(id, admin.id, utcnow())
+        return _changed(account, f"{account.user.email} can log in again.")
+    services().administration.disable(id, admin.id, utcnow())
+    return _changed(account, f"{account.user.email} is logged out and can't log in.")
+
+
+@blueprint.post(f"{_USER}/quota")
+def set_quota(id: int) -> Response:
+    """Set the limits; an empty field is the site's setting, 0 no limit."""
+    account = _account(id)
+    photos, megabytes = (_limit(request.form.get(name, "")) for name in ("photos", "megabytes"))
+    size_bytes = None if megabytes is None else megabytes * _MB
+    services().administration.set_quota(id, photos, size_bytes, current_user().id, utcnow())
+    return _changed(account, "Quota saved.")
+
+
+@blueprint.post(f"{_USER}/password-link")
+def password_link(id: int) -> str:
+    """Make a link to set a new password, and show it, this once."""
+    account, minutes = _account(id), services().settings.password_link_minutes
+    expires_at = utcnow() + timedelta(minutes=minutes)
+    token = services().one_time_links.reset(id, current_user().id, utcnow(), expires_at)
+    logger.info("administrator %d made a password link for user %d", current_user().id, id)
+    return render_template(
+        "one_time_link.html",
+        title=f"New password for {account.user.email}",
+        link=url_for("password_link.form", token=token, _external=True),
+        expires_at=expires_at,
+        back=url_for(".user", id=id),
+    )
+
+
+@blueprint.post("/invitations")
+def invite() -> str:
+    """Make an invitation, and show it, this once."""
+    expires_at = utcnow() + timedelta(days=services().settings.invitation_days)
+    token = services().one_time_links.invite(current_user().id, utcnow(), expires_at)
+    logger.info("administrator %d made an invitation", current_user().id)
+    return render_template(
+        "one_time_link.html",
+        title="Invitation",
+        link=url_for("auth.register", invitation=token, _external=True),
+        expires_at=expires_at,
+        back=url_for(".users"),
+    )
+
+
+@blueprint.get("/audit")
+def audit() -> str:
+    before = _number(request.args.get("before", ""))
+    entries = services().audit_log.page(before, _PAGE + 1)
+    shown = entries[:_PAGE]
+    return render_template(
+        "admin_audit.html", entries=shown, next=shown[-1].id if len(entries) > _PAGE else None
+    )
+
+
+def _account(id: int) -> Account:
+    account = services().administration.account(id)
+    if account is None:
+        raise NotFound("There is no such account.")
+    return account
+
+
+def _other_account(id: int) -> Account:
+    """Return an account that is not the administrator's own: nobody locks the last one out by mistake."""
+    account = _account(id)
+    if id == current_user().id:
+        raise InvalidInput("You can't change your own role or access.")
+    return account
+
+
+def _changed(account: Account, sentence: str) -> Response:
+    logger.info("administrator %d changed user %d", current_user().id, account.user.id)
+    flash(sentence)
+    return redirect(url_for(".user", id=account.user.id), 303)
+
+
+def _limit(text: str) -> int | None:
+    text = text.strip()
+    number = _number(text)
+    if text and number is None:
+        raise InvalidInput("A limit is a whole number, or empty for the site's setting.")
+    return number
+
+
+def _number(text: str) -> int | None:
+    return min(int(text), MAX_ID) if text.isascii() and text.isdecimal() and len(text) < 20 else None

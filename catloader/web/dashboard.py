@@ -1,0 +1,69 @@
+"""The dashboard of administrators: what the checker does, and its switches. Others find nothing here."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader.errors import InvalidInput
+from catloader.store.db.engine import utcnow
+from catloader.store.db.rechecks import RecheckFilter
+from catloader.store.db.schema import Status
+from catloader.web.admin import administrators_only
+from catloader.web.context import services
+from catloader.web.labels import counted
+from catloader.web.sessions import current_user
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("dashboard", __name__, url_prefix="/admin")
+blueprint.before_request(administrators_only)
+
+_HOURS = 24
+
+
+@blueprint.get("")
+def page() -> str:
+    now, parts = utcnow(), services()
+    due_since = parts.photos.due_since()
+    return render_template(
+        "admin_dashboard.html",
+        counts=parts.photos.count_by_status(),
+        waits_s=max(0.0, (now - due_since).total_seconds()) if due_since else None,
+        recent=parts.statistics.recent(now - timedelta(hours=_HOURS)),
+        hours=parts.statistics.per_hour(now, _HOURS),
+        paused_at=parts.switches.paused_at(),
+        seen=parts.activity.seen_since(now - timedelta(minutes=1), now),
+    )
+
+
+@blueprint.post("/checking")
+def switch() -> Response:
+    """Pause checking in every process, or resume it."""
+    admin = current_user()
+    if request.form.get("checking") == "resume":
+        services().switches.resume(admin.id, utcnow())
+        services().dispatcher.wake()
+        flash("Checking goes on.")
+    else:
+        services().switches.pause(admin.id, utcnow())
+        flash("Checking is paused. Photos that are uploaded wait.")
+    return redirect(url_for(".page"), 303)
+
+
+@blueprint.post("/requeue")
+def requeue() -> Response:
+    """Check all failed, or all unreadable photos again."""
+    status = request.form.get("status")
+    if status not in ("failed", "unreadable"):
+        raise InvalidInput("Choose the failed or the unreadable photos.")
+    number = services().rechecks.requeue(RecheckFilter(status=Status(status)))
+    services().dispatcher.wake()
+    sentence = f"{counted(number, 'photo')} will be checked again."
+    services().audit_log.add(
+        current_user().id, f"re-queued {status} photos", counted(number, "photo"), utcnow()
+    )
+    flash(sentence)
+    return redirect(url_for(".page"), 303)

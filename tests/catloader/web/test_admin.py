@@ -1,0 +1,236 @@
+"""Pages of administrators: accounts, one-time links, invitations, quotas, and the record of all that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, update
+
+from catloader.store.db.audit_log import AuditEntry
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.schema import one_time_links
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from checker.values import Verdict
+from tests.support.site import PASSWORD, Person, check, jpeg, running_site, services_of
+
+_NEW = "a completely new one"
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        yield app
+
+
+@pytest.fixture
+def boss(app: Flask) -> Person:
+    return _administrator(app)
+
+
+def _administrator(app: Flask) -> Person:
+    boss = Person(app, "boss@example.org")
+    services_of(app).users.grant(boss.id, "admin")
+    return boss
+
+
+@pytest.fixture
+def anna(app: Flask) -> Person:
+    return Person(app, "anna@example.org")
+
+
+def _audit(app: Flask) -> list[AuditEntry]:
+    return services_of(app).audit_log.page(None, 99)
+
+
+def _link(person: Person, path: str) -> str:
+    text = person.post(path, page="/admin/users").text
+    found = re.search(r'value="http://localhost(/[^"]+)" readonly', text)
+    assert found, text
+    return found[1].replace("&amp;", "&")
+
+
+def test_pages_of_administrators_do_not_exist_for_others(app: Flask, boss: Person, anna: Person) -> None:
+    rita = Person(app, "rita@example.org")
+    services_of(app).users.grant(rita.id, "reviewer")
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/admin")]
+    assert len(rules) >= 10
+    for person in (anna, rita):
+        nothing = person.get("/nothing").text
+        for rule in rules:
+            path = rule.rule.replace(re.search("<[^>]*>|$", rule.rule)[0] or "<>", str(boss.id))  # type: ignore[index]
+            if "GET" in (rule.methods or ()):
+                answer = person.get(path)
+                assert (answer.status_code, answer.text) == (404, nothing), path
+            else:
+                assert person.post(path, {"role": "user"}, page="/account").status_code == 404, path
+        assert 'href="/admin"' not in person.get("/photos").text
+    assert Person(app).get("/admin").status_code == 303
+    assert 'href="/admin"' in boss.get("/photos").text
+    assert services_of(app).users.by_id(boss.id).is_admin  # type: ignore[union-attr]
+    assert _audit(app) == []
+
+
+def test_accounts_are_listed_with_what_they_store_and_found_by_e_mail(
+    app: Flask, boss: Person, anna: Person
+) -> None:
+    anna.upload_one()
+    page = boss.get("/admin/users").text
+    assert re.findall(r'<a href="/admin/users/\d+">([^<]+)', page) == [boss.email, anna.email]
+    assert '<td class="figure">1</td>' in page
+    for query, found in (("ANN", [anna.email]), ("%", []), ("<script>", [])):
+        page = boss.get("/admin/users", **{}).text if not query else boss.get(f"/admin/users?q={query}").text
+        assert re.findall(r'<a href="/admin/users/\d+">([^<]+)', page) == found
+        assert "<script>alert" not in page
+    assert boss.get("/admin/users/999999").status_code == 404
+
+
+def test_a_role_is_given_and_taken_and_recorded(app: Flask, boss: Person, anna: Person) -> None:
+    path = f"/admin/users/{anna.id}"
+    assert anna.get("/review").status_code == 404
+    boss.post(f"{path}/role", {"role": "reviewer"}, page=path)
+    assert anna.get("/review").status_code == 200
+    boss.post(f"{path}/role", {"role": "user"}, page=path)
+    assert anna.get("/review").status_code == 404
+    assert boss.post(f"{path}/role", {"role": "owner"}, page=path).status_code == 400
+    own = f"/admin/users/{boss.id}"
+    assert boss.post(f"{own}/role", {"role": "user"}, page="/admin/users").status_code == 400
+    assert boss.post(f"{own}/access", {"access": "disable"}, page="/admin/users").status_code == 400
+    told = [(entry.actor, entry.act, entry.target) for entry in _audit(app)]
+    assert told == [(boss.email, "made user", anna.email), (boss.email, "made reviewer", anna.email)]
+    assert "made reviewer" in boss.get("/admin/audit").text
+
+
+def test_a_disabled_account_is_logged_out_and_stays_out_until_it_is_enabled(
+    app: Flask, boss: Person, anna: Person
+) -> None:
+    photo, path = anna.upload_one(), f"/admin/users/{anna.id}"
+    boss.post(f"{path}/access", {"access": "disable"}, page=path)
+    assert anna.get("/photos").status_code == 303
+    refused = anna.log_in()
+    assert (refused.status_code, "This account is disabled." in refused.text) == (403, True)
+    assert anna.log_in("not the password").status_code == 401  # nobody else learns it
+    boss.post(f"{path}/access", {"access": "enable"}, page=path)
+    assert anna.log_in().status_code == 303
+    assert anna.get(f"/photos/{photo}").status_code == 200
+    assert [entry.act for entry in _audit(app)] == ["enabled", "disabled"]
+
+
+def test_a_session_of_a_disabled_account_opens_nothing(app: Flask, boss: Person, anna: Person) -> None:
+    services_of(app).administration.disable(anna.id, boss.id, utcnow())
+    token = services_of(app).sessions.begin(anna.id, utcnow())  # by a log-in at the same moment
+    assert services_of(app).sessions.find(token, utcnow()) is None
+
+
+def test_a_link_sets_a_new_password_once(app: Flask, engine: Engine, boss: Person, anna: Person) -> None:
+    link = _link(boss, f"/admin/users/{anna.id}/password-link")
+    stranger = Person(app)
+    for _ in range(2):  # looking uses nothing up
+        assert anna.email in stranger.get(link).text
+    weak = stranger.post(link, {"password": "password12"})
+    assert (weak.status_code, anna.get("/photos").status_code) == (400, 200)
+    assert stranger.client.post(link, data={"password": _NEW}).status_code == 400  # no form token
+    assert stranger.post(link, {"password": _NEW}).location == "/login"
+    assert anna.get("/photos").status_code == 303
+    assert anna.log_in(PASSWORD).status_code == 401
+    assert anna.log_in(_NEW).status_code == 303
+    assert stranger.get(link).status_code == 404
+    assert stranger.post(link, {"password": PASSWORD}, page="/login").status_code == 404
+
+    first, second = (_link(boss, f"/admin/users/{anna.id}/password-link") for _ in range(2))
+    assert [stranger.get(one).status_code for one in (first, second)] == [404, 200]
+    with writing(engine) as connection:
+        connection.execute(update(one_time_links).values(expires_at=utcnow() - timedelta(seconds=1)))
+    assert stranger.get(second).status_code == 404
+    assert stranger.get("/new-password/x").status_code == 404
+
+
+@pytest.mark.parametrize("mode", ["invitation", "closed"])
+def test_accounts_are_created_only_as_the_setting_says(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, mode: str
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, registration=mode) as app:
+        users, now = services_of(app).users, utcnow()
+        stranger = Person(app)
+        fields = {"email": "new@example.org", "password": PASSWORD}
+        assert "/register" not in stranger.get("/").text
+        assert stranger.get("/register").status_code == 403
+        assert stranger.post("/register", fields, page="/login").status_code == 403
+        token = services_of(app).one_time_links.invite(None, now, now + timedelta(days=1))
+        path = f"/register?invitation={token}"
+        if mode == "closed":
+            assert stranger.get(path).status_code == 403
+            assert (
+                stranger.post("/register", {**fields, "invitation": token}, page="/login").status_code == 403
+            )
+            assert users.all() == []
+            return
+        assert stranger.get(path).status_code == 200
+        weak = stranger.post("/register", {**fields, "invitation": token, "password": "short"}, page=path)
+        assert (weak.status_code, f'value="{token}"' in weak.text) == (400, True)
+        assert stranger.post("/register", {**fields, "invitation": token}, page=path).status_code == 303
+        late = Person(app)
+        again = {"email": "late@example.org", "password": PASSWORD, "invitation": token}
+        assert late.post("/register", again, page="/login").status_code == 403
+        assert [user.email for user in users.all()] == ["new@example.org"]
+
+
+def test_an_invitation_by_an_administrator_is_shown_once_and_recorded(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        boss = _administrator(app)
+        link = _link(boss, "/admin/invitations")
+        assert link.startswith("/register?invitation=")
+        assert [entry.act for entry in _audit(app)] == ["invited somebody"]
+        assert link.rpartition("=")[2] not in boss.get("/admin/audit").text
+
+
+def test_a_quota_bounds_photos_and_bytes_also_for_uploads_at_the_same_time(
+    app: Flask, boss: Person, anna: Person
+) -> None:
+    path = f"/admin/users/{anna.id}"
+    assert boss.post(f"{path}/quota", {"photos": "-1"}, page=path).status_code == 400
+    boss.post(f"{path}/quota", {"photos": "3", "megabytes": ""}, page=path)
+    anna.upload_one()
+    assert "You use 1 of 3 photos." in anna.get("/upload").text
+
+    browsers = [Person(app) for _ in range(4)]
+    for browser in browsers:
+        browser.email = anna.email
+        browser.log_in()
+
+    def upload(browser: Person) -> int:
+        return browser.upload(("a.jpg", jpeg()), Accept="application/json").status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = sorted(pool.map(upload, browsers))
+    assert codes.count(201) <= 2
+    while anna.upload(("a.jpg", jpeg()), Accept="application/json").status_code == 201:
+        assert len(anna.photos) <= 3
+    full = anna.upload(("a.jpg", jpeg()), Accept="application/json")
+    assert (full.status_code, len(anna.photos)) == (413, 3)
+    assert full.json["files"][0]["error"] == "You have 3 of 3 photos. Delete some and empty the bin."  # type: ignore[index]
+
+    boss.post(f"{path}/quota", {"photos": "0", "megabytes": "1"}, page=path)
+    assert anna.upload(("a.jpg", jpeg())).status_code == 303
+    services_of(app).administration.set_quota(anna.id, 0, 3000, boss.id, utcnow())
+    assert anna.upload(("a.jpg", jpeg())).status_code == 413
+    assert "set the quota to any number of photos, 3000 bytes" in boss.get("/admin/audit").text
+
+
+def test_reviewers_are_recorded_too(app: Flask, boss: Person, anna: Person) -> None:
+    photo = anna.upload_one()
+    check(app, Verdict.UNSURE)
+    boss.post(f"/review/{photo}/decide", {"verdict": "cat"}, page="/review")
+    boss.post("/review/undo", page="/review")
+    assert [(e.act, e.target) for e in _audit(app)] == [
+        ("undid a decision", f"photo {photo}"),
+        ("decided cat", f"photo {photo}"),
+    ]
