@@ -53,6 +53,7 @@ from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.store.s3.recent import RecentRenditions
+from catloader.webhooks.sender import WebhookSender, build_sender
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
@@ -105,6 +106,7 @@ class Services:
     explainer: Explainer
     checker: CheckerService | None
     listener: Listener | None
+    webhooks: WebhookSender | None
     metrics: Metrics
 
     def start(self) -> None:
@@ -115,12 +117,16 @@ class Services:
             self.checker.start()
         if self.listener is not None:
             self.listener.start()
+        if self.webhooks is not None:
+            self.webhooks.start()
 
     def close(self) -> None:
         self.explainer.close()
         self.dispatcher.close()
         if self.listener is not None:
             self.listener.close()
+        if self.webhooks is not None:
+            self.webhooks.close()
         if self.checker is not None:
             self.checker.close(timeout_s=1.0)
         self.deletion.close()
@@ -260,6 +266,11 @@ def build(
             refuse_full_disk=partial(refuse_full_disk, settings),
         ),
         checker=service,
+        webhooks=build_sender(
+            settings,
+            engine,
+            lambda: _secret(settings.webhook_signing_secret, settings, "outgoing-webhook-secret", new_secret),
+        ),
         listener=Listener(engine, service.wake, retry_s=settings.sweep_s)
         if service is not None and can_notify(engine)
         else None,

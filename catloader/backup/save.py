@@ -20,7 +20,7 @@ from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.objects import ObjectStore
 
 _AT_ONCE = 8
-_DATA_FILES = ("secret-key", "webhook-secret", "model.json", "profiles")
+_DATA_FILES = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
 """Of the data folder: the rest is the database, the objects, or belongs to the running process."""
 _FEW = 100
 """Up to so many objects are removed from the backup without comparing them with the number of all."""

@@ -22,6 +22,7 @@ from catloader.cli import (
     tokens,
     transfer,
     upload,
+    webhooks,
 )
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
@@ -57,6 +58,7 @@ for command in (
     backup.restore,
     transfer.import_,
     transfer.export,
+    webhooks.webhooks,
     accounts.user,
     tokens.tokens,
     upload.upload,

@@ -29,6 +29,12 @@ def _http_address(text: str) -> str:
     return text
 
 
+def _webhook_address(secret: SecretStr) -> SecretStr:
+    # Path and query often have a token, so the whole address is one.
+    _http_address(secret.get_secret_value().partition("?")[0])
+    return secret
+
+
 def _region(text: str) -> str:
     # The rule of boto3, which would end with a traceback.
     if not re.fullmatch(r"(?!-)(?!\d+$)[A-Za-z0-9-]{1,63}(?<!-)", text):
@@ -103,6 +109,7 @@ BucketName = Annotated[str, AfterValidator(_bucket)]
 RegionName = Annotated[str, AfterValidator(_region)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 AttemptRate = Annotated[str, AfterValidator(_rate)]
 HostNames = Annotated[str, AfterValidator(_host_names)]

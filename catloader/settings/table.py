@@ -23,6 +23,7 @@ from catloader.settings.kinds import (
     HostNames,
     HttpAddress,
     RegionName,
+    WebhookAddress,
     WebhookSecret,
 )
 from checker.cores import available_cores
@@ -137,6 +138,10 @@ class Settings(BaseSettings):
     checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`.", ge=1, le=65535)
     webhook_secret: WebhookSecret = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Shared by site and checker, `whsec_` + base64. Empty: made at the first start and kept in the data folder.")
     sweep_s: float = _setting("CATCHECK_SWEEP_S", 15.0, "Wake-ups", "Interval at which the checker looks for photos whose wake-up was lost, and due deletions are carried out.", ge=0.05)
+
+    webhook_url: WebhookAddress = _setting("CATLOADER_WEBHOOK_URL", _NO_SECRET, "Webhooks", "Address that is told each verdict of the checker (docs/operations.md). Empty: none.")
+    webhook_signing_secret: WebhookSecret = _setting("CATLOADER_WEBHOOK_SECRET", _NO_SECRET, "Webhooks", "Signs them, `whsec_` + base64; the receiver needs it. Empty: made at the first start and kept in the data folder.")
+    webhook_private: OffOrOn = _setting("CATLOADER_WEBHOOK_PRIVATE", "off", "Webhooks", "`on`: the address may be of this machine or of a private network.")
     # fmt: on
 
     @property

@@ -20,6 +20,7 @@ from sqlalchemy import (
     text,
 )
 
+from catloader.store.db.delivery_tables import webhook_deliveries
 from catloader.store.db.metadata import metadata
 from catloader.store.db.review_tables import appeals, reviews
 from catloader.store.db.sharing_tables import share_links
@@ -47,6 +48,7 @@ __all__ = [
     "switches",
     "upload_keys",
     "users",
+    "webhook_deliveries",
     "webhook_ids",
 ]
 

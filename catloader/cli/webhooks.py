@@ -1,0 +1,54 @@
+"""``catloader webhooks``: the ledger of outgoing webhooks."""
+
+from __future__ import annotations
+
+import click
+
+from catloader.cli.context import count, pass_settings
+from catloader.settings import Settings
+
+_PREFIX = "verdict-"
+
+
+@click.group()
+def webhooks() -> None:
+    """List outgoing webhooks, send them again."""
+
+
+@webhooks.command()
+@click.option("--given-up", is_flag=True, help="Only those that are not tried any more.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), default=20, show_default=True)
+@pass_settings
+def ls(settings: Settings, given_up: bool, limit: int) -> None:
+    """List the newest deliveries."""
+    from catloader.server.database import migrated_database
+    from catloader.store.db.webhook_deliveries import WebhookDeliveries
+
+    with migrated_database(settings) as engine:
+        for one in WebhookDeliveries(engine).latest(limit, "given_up" if given_up else None):
+            click.echo(
+                f"{one.message_id:<20}  {one.created_at:%Y-%m-%d %H:%M:%S}  {one.state:<9}  "
+                f"{count(one.attempts, 'attempt'):<11}  {one.last_error or ''}".rstrip()
+            )
+
+
+@webhooks.command()
+@click.argument("ids", metavar="[MESSAGE_ID]...", nargs=-1)
+@click.option("--given-up", is_flag=True, help="All that are not tried any more.")
+@pass_settings
+def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
+    """Send messages again, with all attempts.
+
+    A running site sends them within seconds, under the same ids.
+    """
+    from catloader.server.database import migrated_database
+    from catloader.store.db.webhook_deliveries import WebhookDeliveries
+
+    if bool(ids) == given_up:
+        raise click.UsageError("Give the ids of messages, or --given-up.")
+    numbers = [id.removeprefix(_PREFIX) for id in ids]
+    if wrong := [id for id, number in zip(ids, numbers, strict=True) if not number.isdecimal()]:
+        raise click.UsageError(f"{wrong[0]} is no id of a message; `catloader webhooks ls` shows them.")
+    with migrated_database(settings) as engine:
+        sent = WebhookDeliveries(engine).redeliver(None if given_up else [int(number) for number in numbers])
+    click.echo(f"{count(sent, 'message')} will be sent again.")

@@ -1,0 +1,31 @@
+"""The ledger of outgoing webhooks."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, Text, text
+
+from catloader.store.db.metadata import metadata
+from catloader.store.db.utc_datetime import UtcDateTime
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # Of the verdict's row in the check log, which may go with its photo; so no foreign key.
+    Column("check_log_id", Integer, nullable=False, unique=True),
+    Column("payload", Text, nullable=False),  # JSON, the same bytes in every attempt
+    Column("state", String(10), nullable=False, server_default=text("'waiting'")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Column("last_error", Text),
+    CheckConstraint("state IN ('start','waiting','delivered','given_up')", name="state"),
+    Index(
+        "ix_webhook_deliveries_waiting",
+        "next_attempt_at",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index("ix_webhook_deliveries_created_at", "created_at"),
+)

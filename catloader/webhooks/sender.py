@@ -1,0 +1,116 @@
+"""The thread that delivers webhooks: collects new verdicts, sends them signed, retries with backoff."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from standardwebhooks.webhooks import Webhook
+
+from catloader.settings import Settings
+from catloader.store.db.engine import Engine, utcnow
+from catloader.store.db.webhook_deliveries import Delivery, WebhookDeliveries
+from catloader.webhooks.target import Target
+from checker.log_limit import LogLimits
+
+logger = logging.getLogger(__name__)
+
+RETRIES_S = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+"""Waits between attempts, about those that Standard Webhooks recommends: three days in all."""
+_POLL_S = 2.0
+_CLEAN_EVERY = 1800
+"""Rounds between two looks for old entries: an hour."""
+_GONE = 410
+"""The receiver wants this message no more."""
+
+
+class WebhookSender:
+    """One daemon thread. Several processes may run one each: a delivery is held by the one that sends it.
+
+    A verdict never waits for it: the thread reads the check log, and what it can't deliver stays in the
+    ledger. A message may arrive twice (the sender was killed before it noted the answer), under the same id.
+    """
+
+    def __init__(
+        self,
+        ledger: WebhookDeliveries,
+        target: Target,
+        secret: str,
+        *,
+        retries_s: Sequence[float] = RETRIES_S,
+        poll_s: float = _POLL_S,
+    ) -> None:
+        self._ledger, self._target, self._webhook = ledger, target, Webhook(secret)
+        self._retries_s, self._poll_s = retries_s, poll_s
+        self._log_limits = LogLimits()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=1.0)
+
+    def work_off(self) -> None:
+        """Collect new verdicts and send what is due; a failure ends the round."""
+        while self._ledger.collect():
+            pass
+        while not self._closing.is_set() and (delivery := self._ledger.claim()) is not None:
+            if not self._send(delivery):
+                return
+
+    def _send(self, delivery: Delivery) -> bool:
+        now = utcnow()
+        headers = {
+            "webhook-id": delivery.message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._webhook.sign(delivery.message_id, now, delivery.payload),
+        }
+        status, error = self._target.post(delivery.payload, headers)
+        if not error:
+            self._ledger.delivered(delivery)
+            return True
+        used_up = delivery.attempts > len(self._retries_s) or status == _GONE
+        self._ledger.failed(delivery, error, None if used_up else self._retries_s[delivery.attempts - 1])
+        if (suffix := self._log_limits.suffix(error)) is not None:
+            action = "given up" if used_up else "retried later"
+            logger.warning(
+                "The webhook %s to %s is %s: %s%s",
+                delivery.message_id,
+                self._target.name,
+                action,
+                error,
+                suffix,
+            )
+        return False
+
+    def _run(self) -> None:
+        rounds = 0
+        while not self._closing.is_set():
+            try:
+                if rounds == 0:
+                    self._ledger.begin()
+                if rounds % _CLEAN_EVERY == 0:
+                    self._ledger.forget_old()
+                rounds += 1
+                self.work_off()
+            except Exception:  # the top of a thread, which must go on
+                logger.exception("webhooks could not be delivered; retrying later")
+            self._closing.wait(self._poll_s)
+        self._target.close()
+
+
+def build_sender(settings: Settings, engine: Engine, secret: Callable[[], str]) -> WebhookSender | None:
+    """Make the sender; None where ``CATLOADER_WEBHOOK_URL`` is not set.
+
+    Args:
+        secret: returns the secret that signs, and may make it.
+    """
+    if not (url := settings.webhook_url.get_secret_value()):
+        return None
+    target = Target(url, allow_private=settings.webhook_private == "on")
+    return WebhookSender(WebhookDeliveries(engine), target, secret())

@@ -1,0 +1,112 @@
+"""POST to an address outside: private networks are refused, whatever a name resolves to."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+_CONNECT_S = 3.0
+_READ_S = 10.0
+
+
+class PrivateTarget(urllib3.exceptions.HTTPError):
+    """The address is one of this machine or of a private network."""
+
+
+def is_public(address: str) -> bool:
+    """Return True for an address of the internet: not loopback, private, link-local, shared or reserved."""
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address) and (inner := ip.ipv4_mapped or ip.sixtofour) is not None:
+        return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast
+
+
+class _PublicOnly:
+    """Looks at the address that a connection has got, so no answer of a name server can change it later."""
+
+    def _new_conn(self) -> socket.socket:
+        connection: socket.socket = super()._new_conn()  # type: ignore[misc]  # of HTTPConnection
+        address = connection.getpeername()[0]
+        if not is_public(address):
+            connection.close()
+            raise PrivateTarget(f"{address} is an address of this machine or of a private network")
+        return connection
+
+
+class _PublicHTTP(_PublicOnly, HTTPConnection):
+    pass
+
+
+class _PublicHTTPS(_PublicOnly, HTTPSConnection):
+    pass
+
+
+class _PublicHTTPPool(HTTPConnectionPool):
+    ConnectionCls = _PublicHTTP
+
+
+class _PublicHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicHTTPS
+
+
+class Target:
+    """The receiver. Not thread-safe. Proxies of the environment are not used, redirects not followed."""
+
+    def __init__(self, url: str, *, allow_private: bool, read_s: float = _READ_S) -> None:
+        """
+        Args:
+            read_s: time for the answer.
+        """
+        self._url = url
+        parts = urlsplit(url)
+        self.name = f"{parts.scheme}://{parts.hostname}"
+        """For the log: path and query may have a token."""
+        self._manager = urllib3.PoolManager(
+            retries=False, timeout=urllib3.Timeout(connect=_CONNECT_S, read=read_s)
+        )
+        if not allow_private:
+            self._manager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
+
+    def post(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
+        """Send the body; return the status and an error in a few words, which is empty after a 2xx."""
+        try:
+            # The body of the answer is of no interest and could be endless.
+            answer = self._manager.request(
+                "POST",
+                self._url,
+                body=body.encode(),
+                headers={"content-type": "application/json", **headers},
+                redirect=False,
+                preload_content=False,
+            )
+            answer.close()
+        except PrivateTarget as error:
+            return 0, str(error)
+        except urllib3.exceptions.HTTPError as error:
+            return 0, _reason(error)
+        if 200 <= answer.status < 300:
+            return answer.status, ""
+        return answer.status, f"HTTP {answer.status}"
+
+    def close(self) -> None:
+        self._manager.clear()
+
+
+def _reason(error: BaseException) -> str:
+    """Name the kind of error, never the address, which may have a token."""
+    inner = getattr(error, "reason", None)
+    if isinstance(inner, BaseException):
+        return _reason(inner)
+    kinds = (
+        (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
+        (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
+        (urllib3.exceptions.NameResolutionError, "the name is unknown"),
+        (urllib3.exceptions.NewConnectionError, "no connection"),
+        (urllib3.exceptions.SSLError, "no trusted certificate"),
+    )
+    return next((words for kind, words in kinds if isinstance(error, kind)), type(error).__name__)
