@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable
+from checker.errors import ClassifierFailed, ModelRefused, NotReady, StoreUnavailable
 from checker.pipeline import LoadedModel
 from checker.service import CheckerService, Successors
 from checker.values import INPUTS_PER_PHOTO, Claim, Outcome, Rendition
 from models.errors import WeightsMissing
-from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of
+from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of, photo
 
 NEVER_S = 1000.0
 
@@ -556,3 +556,43 @@ def test_a_successor_that_fails_leaves_the_model_before_at_work(
         time.sleep(0.01)
     service.close(5)
     assert sum(rig.classifier.batches) == 2 * INPUTS_PER_PHOTO
+
+
+def test_a_photo_of_no_queue_is_judged_as_a_photo_of_the_queue(rig: Rig) -> None:
+    rig.put(0)
+    service = rig.service()
+    with pytest.raises(NotReady):
+        service.judge(dict.fromkeys(Rendition, photo(0)))
+    assert service.drain() == 1
+    outcome = service.judge(dict.fromkeys(Rendition, photo(0)))
+    assert outcome.decision == rig.queue.log[0].decision
+    assert len(rig.queue.log) == 1
+    assert service.judge(dict.fromkeys(Rendition, b"no photo")).unreadable
+
+
+def test_nothing_is_judged_by_a_model_that_was_refused(rig: Rig) -> None:
+    def load() -> LoadedModel:
+        raise ModelRefused("The self-test failed.")
+
+    service = rig.service(load)
+    with pytest.raises(ModelRefused):
+        service.drain()
+    with pytest.raises(ModelRefused, match="self-test"):
+        service.judge(dict.fromkeys(Rendition, photo(0)))
+
+
+def test_close_waits_for_a_photo_that_is_being_judged(rig: Rig) -> None:
+    service = rig.service()
+    service.drain()
+    rig.classifier.gate = threading.Event()
+    judging = threading.Thread(target=lambda: service.judge(dict.fromkeys(Rendition, photo(0))))
+    judging.start()
+    assert rig.classifier.running.wait(10)
+    closing = threading.Thread(target=lambda: service.close(20))
+    closing.start()
+    closing.join(0.2)
+    assert not rig.classifier.closed
+    rig.classifier.gate.set()
+    closing.join(10)
+    judging.join(10)
+    assert rig.classifier.closed

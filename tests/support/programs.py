@@ -34,7 +34,8 @@ class Program:
 
     def __init__(self, app: Flask, token: str = "") -> None:
         self._client = app.test_client(use_cookies=False)
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.header = f"Bearer {token}" if token else ""
+        self._headers = {"Authorization": self.header} if token else {}
 
     def send(
         self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any

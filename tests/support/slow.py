@@ -12,6 +12,7 @@ FOLDERS = frozenset({"acceptance", "browser", "faults", "scripts"})
 FILES = frozenset(
     {
         "test_calibrate_database.py",
+        "test_client.py",
         "test_embedded.py",
         "test_loader.py",
         "test_objects.py",

@@ -11,10 +11,9 @@ from catloader.web.admission import uses_object_store
 from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.bearer import needs
-from catloader.web.context import MAX_ID
 from catloader.web.pictures import jpeg_response
 
-blueprint = Blueprint("api_pictures", __name__, url_prefix=f"/api/v1/photos/<int(max={MAX_ID}):id>")
+blueprint = Blueprint("api_pictures", __name__, url_prefix="/api/v1/photos/<int:id>")
 
 
 @blueprint.get("/photo.jpg")

@@ -17,7 +17,12 @@ class PageQuery(BaseModel):
     """Choice of photos."""
 
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)
-    cursor: str = Field(default="", max_length=40, description="`next` of the page before.")
+    cursor: str = Field(
+        default="",
+        max_length=40,
+        pattern=r"^([0-9]{1,17}-[0-9]{1,10})?$",
+        description="`next` of the page before.",
+    )
     show: Shown = Shown.ALL
 
 

@@ -12,6 +12,7 @@ from spectree.models import SecureType, SecuritySchemeData
 from werkzeug.exceptions import UnsupportedMediaType
 
 from catloader.api_models import Problem
+from catloader.api_tokens import Scope
 from catloader.errors import InvalidInput
 from catloader.web import problems
 
@@ -43,27 +44,15 @@ _MORE_ERRORS = {
 
 def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> None:
     """Turn a refusal by a model into the site's own, which becomes problem details."""
+    view = current_app.view_functions[request.endpoint or ""]
+    reads_json = request.method == "POST" and not getattr(view, "takes_photo", False)
+    if reads_json and request.mimetype not in ("application/json", ""):
+        raise UnsupportedMediaType  # SpecTree would call the view without a body
     if not isinstance(error, ValidationError):
         return
-    if (
-        request.method == "POST"
-        and request.content_length
-        and request.mimetype
-        not in (
-            "application/json",
-            *_own_types(),
-        )
-    ):
-        raise UnsupportedMediaType
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "body"
     raise InvalidInput(f"{field}: {first['msg']}.")
-
-
-def _own_types() -> tuple[str, ...]:
-    """Return the type of the request, where its view reads bodies of any type itself."""
-    view = current_app.view_functions[request.endpoint or ""]
-    return (request.mimetype,) if getattr(view, "takes_photo", False) else ()
 
 
 api = SpecTree(
@@ -114,11 +103,8 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     operation["security"] = [{_BEARER: []}]
     operation["description"] = f"{operation['description']} Needs the scope `{view.scope}`.".strip()
     if getattr(view, "takes_photo", False):
-        form = {
-            "type": "object",
-            "properties": {"photo": _PICTURE, "caption": {"type": "string"}},
-            "required": ["photo"],
-        }
+        caption = {"caption": {"type": "string"}} if view.scope == Scope.WRITE else {}
+        form = {"type": "object", "properties": {"photo": _PICTURE, **caption}, "required": ["photo"]}
         content = {kind: {"schema": _PICTURE} for kind in _PICTURE_TYPES}
         operation["requestBody"] = {
             "required": True,

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from catloader.api_models import Appeal, Label, Labels, Model, Verdict
 from catloader.api_tokens import Scope
-from catloader.errors import NotFound, NotPossibleNow
+from catloader.errors import NotPossibleNow
 from catloader.store.db import reviews as rows
 from catloader.store.db.check_log import CheckRecord
 from catloader.store.db.engine import utcnow
@@ -20,11 +20,11 @@ from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.requests import NewAppeal
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.bearer import needs
-from catloader.web.context import MAX_ID, services
+from catloader.web.context import services
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
-blueprint = Blueprint("api_verdicts", __name__, url_prefix=f"/api/v1/photos/<int(max={MAX_ID}):id>")
+blueprint = Blueprint("api_verdicts", __name__, url_prefix="/api/v1/photos/<int:id>")
 
 
 @blueprint.get("/verdict")
@@ -73,12 +73,12 @@ def appeal(id: int, json: NewAppeal) -> Response:
 
 @blueprint.delete("/appeal")
 @needs(Scope.WRITE)
-@api.validate(resp=answers(204, errors=(404,)), tags=[PHOTOS], operation_id="api_verdicts.withdraw")
+@api.validate(resp=answers(204, errors=(404, 409)), tags=[PHOTOS], operation_id="api_verdicts.withdraw")
 def withdraw(id: int) -> Response:
     """Withdraw the open appeal."""
     own_photo(id)
     if not services().reviews.withdraw(id, current_user().id, utcnow()):
-        raise NotFound("This photo has no open appeal.")
+        raise NotPossibleNow("This photo has no open appeal.")
     return make_response("", 204)
 
 

@@ -42,7 +42,7 @@ def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Prog
     assert_problem(program.send("POST", path, json=wish), 409)
     assert services_of(app).reviews.counts()[0] == 1
     assert program.send("DELETE", path).status_code == 204
-    assert_problem(program.send("DELETE", path), 404)
+    assert_problem(program.send("DELETE", path), 409)
     verdict = program.get(f"{location}/verdict").json
     assert verdict is not None
     assert verdict["appeal"]["closed_at"] is not None

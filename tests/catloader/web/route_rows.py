@@ -1,0 +1,132 @@
+"""The table of all addresses: what each role gets there. ``test_route_matrix`` compares it with the site.
+
+A row with 404 for others is a promise: they get the same answer as for a photo that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tests.support.site import PASSWORD
+
+LOGIN = "log-in page"
+"""In place of a status: a redirect to the log-in page."""
+Answer = int | str
+
+
+class Row(NamedTuple):
+    """The answers to a person with a browser; ``photo``: the state of the owner's photo, which is private."""
+
+    visitor: Answer
+    other: Answer
+    owner: Answer
+    reviewer: Answer
+    admin: Answer
+    form: Mapping[str, Any] = {}
+    photo: str = "cat"
+
+
+class ApiRow(NamedTuple):
+    """The answers to a program; ``cookie``: the owner's browser, without a token."""
+
+    nothing: int
+    cookie: int
+    without_scope: int
+    other: int
+    owner: int
+    body: Mapping[str, Any] = {}
+    photo: str = "cat"
+
+
+def _all(status: Answer, **more: Any) -> Row:
+    return Row(status, status, status, status, status, **more)
+
+
+def _users(status: Answer, **more: Any) -> Row:
+    return Row(LOGIN, status, status, status, status, **more)
+
+
+def _own(status: Answer, **more: Any) -> Row:
+    return Row(LOGIN, 404, status, 404, 404, **more)
+
+
+def _staff(status: Answer, **more: Any) -> Row:
+    return Row(LOGIN, 404, 404, status, status, **more)
+
+
+def _token(status: int, *, other: int | None = None, **more: Any) -> ApiRow:
+    return ApiRow(401, 401, 403, status if other is None else other, status, **more)
+
+
+def _own_by_token(status: int, **more: Any) -> ApiRow:
+    return _token(status, other=404, **more)
+
+
+ROWS = {
+    "GET /": Row(200, 303, 303, 303, 303),
+    "GET /static/<path:filename>": _all(200),
+    "GET /healthz": _all(200),
+    "GET /livez": _all(200),
+    "GET /readyz": _all(503),  # the model of this test's site is never loaded
+    "GET /metrics": _all(401),
+    "POST /checkcatimages-api": _all(401),
+    "GET /openapi.json": _all(200),
+    "GET /docs/api": _all(200),
+    "GET /register": Row(200, 303, 303, 303, 303),
+    "POST /register": _all(303, form={"email": "new@example.org", "password": PASSWORD}),
+    "GET /login": Row(200, 303, 303, 303, 303),
+    "POST /login": _all(401, form={"email": "new@example.org", "password": "wrong password"}),
+    "POST /logout": _all(303),
+    "GET /account": _users(200),
+    "POST /account/password": _users(403, form={"old_password": "wrong", "new_password": PASSWORD}),
+    "POST /account/delete": _users(403, form={"password": "wrong"}),
+    "GET /account/tokens": _users(200),
+    "POST /account/tokens": _users(
+        403, form={"name": "x", "scope": "check", "days": "30", "password": "wrong"}
+    ),
+    "POST /account/tokens/<id>/revoke": _own(303, photo="token"),
+    "GET /upload": _users(200),
+    "POST /upload": _users(400),
+    "GET /photos": _users(200),
+    "POST /photos/selected": _users(303),
+    "GET /photos/<id>": _own(200),
+    "GET /photos/<id>/photo.jpg": Row(404, 404, 200, 404, 404),
+    "GET /photos/<id>/thumbnail.jpg": Row(404, 404, 200, 404, 404),
+    "GET /photos/<id>/explanation.jpg": Row(404, 404, 409, 404, 404),
+    "POST /photos/<id>/appeal": _own(303, form={"wish": "not_cat"}),
+    "POST /photos/<id>/withdraw": _own(303),
+    "POST /photos/<id>/caption": _own(303, form={"caption": "Tom"}),
+    "POST /photos/<id>/check": _own(303),
+    "POST /photos/<id>/publish": _own(303),
+    "POST /photos/<id>/share": _own(200),
+    "POST /photos/<id>/unshare": _own(303),
+    "POST /photos/<id>/delete": _own(303),
+    "GET /bin": _users(200),
+    "POST /bin": _users(303),
+    "GET /bin/<id>/thumbnail.jpg": _own(200, photo="bin"),
+    "GET /album": _all(200),
+    "GET /album/<id>": _all(404),
+    "POST /album/<id>/like": Row(LOGIN, 404, 404, 404, 404),
+    "GET /s/<token>": _all(200, photo="shared"),
+    "GET /s/<token>/photo.jpg": _all(200, photo="shared"),
+    "GET /review": _staff(200),
+    "GET /review/<id>": _staff(200, photo="unsure"),
+    "POST /review/<id>/decide": _staff(303, photo="unsure", form={"verdict": "cat"}),
+    "POST /review/undo": _staff(303),
+    "GET /api/form": Row(401, 200, 200, 200, 200),
+    "GET /api/photos/status": Row(401, 200, 200, 200, 200),
+}
+
+API_ROWS = {
+    "POST /api/v1/check": _token(503),
+    "POST /api/v1/photos": _token(202),
+    "GET /api/v1/photos": _token(200),
+    "GET /api/v1/photos/<id>": _own_by_token(200),
+    "DELETE /api/v1/photos/<id>": _own_by_token(204),
+    "GET /api/v1/photos/<id>/photo.jpg": _own_by_token(200),
+    "GET /api/v1/photos/<id>/thumbnail.jpg": _own_by_token(200),
+    "GET /api/v1/photos/<id>/verdict": _own_by_token(200),
+    "POST /api/v1/photos/<id>/appeal": _own_by_token(201, body={"wish": "not_cat"}),
+    "DELETE /api/v1/photos/<id>/appeal": _own_by_token(204, photo="appealed"),
+}

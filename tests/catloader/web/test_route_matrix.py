@@ -1,0 +1,171 @@
+"""Every address of the site x method x role, compared with the table in ``route_rows``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+from werkzeug.test import TestResponse
+
+from catloader.api_tokens import Scope
+from catloader.demo.client import free_port
+from catloader.store.db.engine import utcnow
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from checker.values import Verdict
+from tests.catloader.web.route_rows import API_ROWS, LOGIN, ROWS, Answer, ApiRow, Row
+from tests.support.programs import Program, token_of
+from tests.support.site import Person, check, jpeg, running_site, services_of
+
+_NUMBER = re.compile(r"<int([(][^)]*[)])?:id>")
+_NO_PHOTO = 2_000_000_000
+_ENDS_SESSIONS = ("POST /logout", "POST /register", "POST /login")
+
+
+class People(NamedTuple):
+    """One for each role, in the order of the columns; the owner acts last, since that may end the photo."""
+
+    visitor: Person
+    other: Person
+    owner: Person
+    reviewer: Person
+    admin: Person
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    settings = {"dispatch": "internal", "port": free_port(), "metrics_token": "a secret", "bin_days": 30}
+    with running_site(engine, s3_server, objects, tmp_path, **settings) as app:
+        yield app
+
+
+def test_every_address_has_a_row(app: Flask) -> None:
+    assert set(_addresses(app)) == set(ROWS) | set(API_ROWS)
+
+
+def test_every_role_gets_what_its_row_says(app: Flask) -> None:
+    faults = []
+    people = _people(app, "first")
+    for number, (address, row) in enumerate(ROWS.items()):
+        target = _target(app, people.owner, row.photo)
+        for role in ("visitor", "other", "reviewer", "admin", "owner"):
+            person, expected = getattr(people, role), getattr(row, role)
+            answer = _ask(person, address, target, row)
+            if _seen(answer) != expected:
+                faults.append(f"{address} as {role}: {_seen(answer)} instead of {expected}")
+            elif expected == 404 and "<id>" in address and not _is_like_none(person, address, answer, row):
+                faults.append(f"{address} as {role}: another answer than for a number that does not exist")
+        if address in _ENDS_SESSIONS:
+            people = _people(app, f"after-{number}")
+    assert not faults, "\n".join(faults)
+
+
+def test_every_program_gets_what_its_row_says(app: Flask) -> None:
+    faults = []
+    people = _people(app, "first")
+    owner, other = people.owner, people.other
+    scopes = {address: _scope(app, address) for address in API_ROWS}
+    for address, row in API_ROWS.items():
+        target = _target(app, owner, row.photo)
+        wrong = next(scope for scope in Scope if scope != scopes[address])
+        programs = {
+            "nothing": Program(app),
+            "without_scope": Program(app, token_of(app, owner, wrong, name=address)),
+            "other": Program(app, token_of(app, other, name=address)),
+            "owner": Program(app, token_of(app, owner, name=address)),
+        }
+        answers = {"cookie": owner.client.open(_path(address, target), method=address.partition(" ")[0])}
+        for role, program in programs.items():
+            answers[role] = _send(program, address, target, row)
+            if role == "other" and row.other == 404:
+                none = _send(program, address, str(_NO_PHOTO), row)
+                if (none.data, none.status_code) != (answers[role].data, 404):
+                    faults.append(f"{address}: another answer than for a number that does not exist")
+        for role, answer in answers.items():
+            if answer.status_code != getattr(row, role):
+                faults.append(f"{address} as {role}: {answer.status_code} instead of {getattr(row, role)}")
+        for account in (owner, other):
+            for token in services_of(app).api_tokens.of_user(account.id):
+                services_of(app).api_tokens.revoke(token.id, account.id)
+    assert not faults, "\n".join(faults)
+
+
+def _scope(app: Flask, address: str) -> Scope:
+    """Return the scope that the view of an address demands."""
+    endpoint = _addresses(app)[address]
+    scope: Scope = app.view_functions[endpoint].scope  # type: ignore[union-attr]
+    return scope
+
+
+def _addresses(app: Flask) -> dict[str, str]:
+    """``METHOD /path/<id>`` -> endpoint."""
+    return {
+        f"{method} {_NUMBER.sub('<id>', rule.rule)}": rule.endpoint
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def _people(app: Flask, prefix: str) -> People:
+    other, owner, reviewer, admin = (
+        Person(app, f"{prefix}-{name}@example.org") for name in ("other", "owner", "reviewer", "admin")
+    )
+    services_of(app).users.grant(reviewer.id, "reviewer")
+    services_of(app).users.grant(admin.id, "admin")
+    return People(Person(app), other, owner, reviewer, admin)
+
+
+def _target(app: Flask, owner: Person, state: str) -> str:
+    """Return what stands in the address for ``<id>`` or ``<token>``."""
+    services = services_of(app)
+    if state == "token":
+        token_of(app, owner, "check")
+        return str(services.api_tokens.of_user(owner.id)[-1].id)
+    photo = owner.upload_one()
+    while check(app, Verdict.UNSURE if state == "unsure" else Verdict.CAT) != photo:
+        pass  # earlier rows left photos that wait
+    if state == "bin":
+        assert services.bin.put([photo], owner.id)
+    elif state == "appealed":
+        assert services.reviews.appeal(photo, owner.id, "not_cat", "", utcnow())
+    elif state == "shared":
+        return services.share_links.make(photo, owner.id, utcnow()) or ""
+    return str(photo)
+
+
+def _path(address: str, target: str) -> str:
+    path = re.sub(r"<(id|token)>", target, address.partition(" ")[2])
+    return path.replace("<path:filename>", "site.css")
+
+
+def _ask(person: Person, address: str, target: str, row: Row) -> TestResponse:
+    method, path = address.partition(" ")[0], _path(address, target)
+    page = "/account" if person.email else "/login"
+    person.get(page)  # shows the note of the row before, which would be on this row's page
+    answer = person.get(path) if method == "GET" else person.post(path, dict(row.form), page=page)
+    answer.close()
+    return answer
+
+
+def _seen(answer: TestResponse) -> Answer:
+    is_login = answer.status_code == 303 and re.match(r"/login(\?|$)", answer.headers["Location"])
+    return LOGIN if is_login else answer.status_code
+
+
+def _is_like_none(person: Person, address: str, answer: TestResponse, row: Row) -> bool:
+    none = _ask(person, address, str(_NO_PHOTO), row)
+    return (none.status_code, none.data) == (answer.status_code, answer.data)
+
+
+def _send(program: Program, address: str, target: str, row: ApiRow) -> TestResponse:
+    method, path = address.partition(" ")[0], _path(address, target)
+    if method != "POST":
+        return program.send(method, path)
+    if row.body:
+        return program.send(method, path, json=dict(row.body))
+    return program.send(method, path, {"Content-Type": "image/jpeg"}, data=jpeg())

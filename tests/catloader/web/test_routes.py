@@ -1,0 +1,43 @@
+"""Addresses that nobody links to get plain errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.programs import Program, token_of
+from tests.support.site import Person, jpeg, running_site
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        yield app
+
+
+@pytest.mark.parametrize("number", ["0", "2147483648", "99999999999", "-1", "٣"])
+def test_numbers_that_no_photo_has_are_not_found(app: Flask, number: str) -> None:
+    anna = Person(app, "anna@example.org")
+    assert anna.get(f"/photos/{number}").status_code == 404
+    program = Program(app, token_of(app, anna))
+    for method in ("GET", "DELETE"):
+        assert program.send(method, f"/api/v1/photos/{number}").status_code == 404, method
+
+
+def test_a_number_that_python_refuses_to_read_is_no_fault(app: Flask) -> None:
+    for path in ("/photos/", "/api/v1/photos/"):
+        assert Person(app).get(path + "9" * 5000).status_code == 404
+
+
+def test_forms_without_a_boundary_are_refused(app: Flask) -> None:
+    program = Program(app, token_of(app, Person(app, "anna@example.org")))
+    photo = program.upload().headers["Location"]
+    for path in ("/api/v1/photos", f"{photo}/appeal"):
+        answer = program.send("POST", path, {"Content-Type": "multipart/form-data"}, data=jpeg())
+        assert answer.status_code in (400, 415), answer.text
