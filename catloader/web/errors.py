@@ -127,13 +127,8 @@ def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Resp
         response = current_app.make_response(error_response(error.status, str(error)))
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
-<<<<<<< HEAD
     if error.status >= 500 and not isinstance(error, NoCheckerHere):
         logger.error("%s %s: %s", request.method, logged_path(request.path), error, exc_info=error)
-=======
-    if error.status >= 500 and not isinstance(error, NoCheckerHere):
-        logger.error("%s %s: %s", request.method, request.path, error, exc_info=error)
->>>>>>> 36aa185 (Compare every address with a table of roles; run Schemathesis)
         return error_response(error.status)
     title = "Photo not found" if isinstance(error, NotFound) else None
     return error_response(error.status, str(error), title=title)

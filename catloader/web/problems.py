@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 MIME_TYPE = "application/problem+json"
 
 SENTENCES = {
-    401: "This address needs a log-in.",
     404: "There is nothing at this address.",
     405: "This address does not take this method.",
     415: "This kind of body is not taken here.",

@@ -81,6 +81,9 @@ ROWS = {
     "GET /account": _users(200),
     "POST /account/password": _users(403, form={"old_password": "wrong", "new_password": PASSWORD}),
     "POST /account/delete": _users(403, form={"password": "wrong"}),
+    "POST /account/email": _users(403, form={"email": "new@example.org", "password": "wrong"}),
+    "POST /account/sessions/end": _users(303, form={"session": "none"}),
+    "GET /account/export": _users(200),
     "GET /account/tokens": _users(200),
     "POST /account/tokens": _users(
         403, form={"name": "x", "scope": "check", "days": "30", "password": "wrong"}

@@ -15,6 +15,7 @@ from catloader.errors import SettingError
 from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from tests.support.programs import assert_problem
 from tests.support.site import PASSWORD, Person, running_site, services_of
 
 
@@ -119,10 +120,7 @@ def test_log_in_never_redirects_to_another_site(app: Flask) -> None:
 
 def test_script_without_log_in_gets_json(app: Flask) -> None:
     answer = Person(app).get("/api/photos/status?ids=1")
-    assert (answer.status_code, answer.json) == (
-        401,
-        {"error": "You are not logged in, or your session has ended.", "status": 401},
-    )
+    assert assert_problem(answer, 401) == "You are not logged in, or your session has ended."
 
 
 def test_every_form_without_its_token_is_refused(app: Flask) -> None:
