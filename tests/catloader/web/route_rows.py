@@ -16,7 +16,11 @@ Answer = int | str
 
 
 class Row(NamedTuple):
-    """The answers to a person with a browser; ``photo``: the state of the owner's photo, which is private."""
+    """The answers to a person with a browser.
+
+    Somebody whose account is disabled gets what a visitor gets. ``photo``: the state of the owner's photo,
+    which is private; or what else the address names.
+    """
 
     visitor: Answer
     other: Answer
@@ -53,6 +57,10 @@ def _own(status: Answer, **more: Any) -> Row:
 
 def _staff(status: Answer, **more: Any) -> Row:
     return Row(LOGIN, 404, 404, status, status, **more)
+
+
+def _admin(status: Answer, **more: Any) -> Row:
+    return Row(LOGIN, 404, 404, 404, status, **more)
 
 
 def _token(status: int, *, other: int | None = None, **more: Any) -> ApiRow:
@@ -117,6 +125,19 @@ ROWS = {
     "GET /review/<id>": _staff(200, photo="unsure"),
     "POST /review/<id>/decide": _staff(303, photo="unsure", form={"verdict": "cat"}),
     "POST /review/undo": _staff(303),
+    "GET /admin": _admin(200),
+    "POST /admin/checking": _admin(303, form={"checking": "resume"}),
+    "POST /admin/requeue": _admin(303, form={"status": "failed"}),
+    "POST /admin/invitations": _admin(200),
+    "GET /admin/audit": _admin(200),
+    "GET /admin/users": _admin(200),
+    "GET /admin/users/<id>": _admin(200, photo="account"),
+    "POST /admin/users/<id>/access": _admin(303, photo="account", form={"access": "enable"}),
+    "POST /admin/users/<id>/password-link": _admin(200, photo="account"),
+    "POST /admin/users/<id>/quota": _admin(303, photo="account"),
+    "POST /admin/users/<id>/role": _admin(303, photo="account", form={"role": "user"}),
+    "GET /new-password/<token>": _all(404),
+    "POST /new-password/<token>": _all(404),
     "GET /api/form": Row(401, 200, 200, 200, 200),
     "GET /api/photos/status": Row(401, 200, 200, 200, 200),
 }

@@ -36,6 +36,7 @@ class People(NamedTuple):
     owner: Person
     reviewer: Person
     admin: Person
+    disabled: Person
 
 
 @pytest.fixture
@@ -54,8 +55,9 @@ def test_every_role_gets_what_its_row_says(app: Flask) -> None:
     people = _people(app, "first")
     for number, (address, row) in enumerate(ROWS.items()):
         target = _target(app, people.owner, row.photo)
-        for role in ("visitor", "other", "reviewer", "admin", "owner"):
-            person, expected = getattr(people, role), getattr(row, role)
+        for role in ("visitor", "disabled", "other", "reviewer", "admin", "owner"):
+            person = getattr(people, role)
+            expected = getattr(row, "visitor" if role == "disabled" else role)
             answer = _ask(person, address, target, row)
             if _seen(answer) != expected:
                 faults.append(f"{address} as {role}: {_seen(answer)} instead of {expected}")
@@ -113,12 +115,12 @@ def _addresses(app: Flask) -> dict[str, str]:
 
 
 def _people(app: Flask, prefix: str) -> People:
-    other, owner, reviewer, admin = (
-        Person(app, f"{prefix}-{name}@example.org") for name in ("other", "owner", "reviewer", "admin")
-    )
+    names = ("other", "owner", "reviewer", "admin", "disabled")
+    other, owner, reviewer, admin, disabled = (Person(app, f"{prefix}-{name}@example.org") for name in names)
     services_of(app).users.grant(reviewer.id, "reviewer")
     services_of(app).users.grant(admin.id, "admin")
-    return People(Person(app), other, owner, reviewer, admin)
+    services_of(app).administration.disable(disabled.id, admin.id, utcnow())
+    return People(Person(app), other, owner, reviewer, admin, disabled)
 
 
 def _target(app: Flask, owner: Person, state: str) -> str:
@@ -127,6 +129,8 @@ def _target(app: Flask, owner: Person, state: str) -> str:
     if state == "token":
         token_of(app, owner, "check")
         return str(services.api_tokens.of_user(owner.id)[-1].id)
+    if state == "account":
+        return str(owner.id)
     photo = owner.upload_one()
     while check(app, Verdict.UNSURE if state == "unsure" else Verdict.CAT) != photo:
         pass  # earlier rows left photos that wait
@@ -146,7 +150,8 @@ def _path(address: str, target: str) -> str:
 
 def _ask(person: Person, address: str, target: str, row: Row) -> TestResponse:
     method, path = address.partition(" ")[0], _path(address, target)
-    page = "/account" if person.email else "/login"
+    has_session = person.email and "-disabled@" not in person.email
+    page = "/account" if has_session else "/login"
     person.get(page)  # shows the note of the row before, which would be on this row's page
     answer = person.get(path) if method == "GET" else person.post(path, dict(row.form), page=page)
     answer.close()

@@ -66,8 +66,19 @@ def test_a_token_ends_when_it_is_revoked_and_when_it_expires(app: Flask, anna: P
 def test_a_token_ends_with_its_account(app: Flask, anna: Person) -> None:
     program = Program(app, token_of(app, anna))
     assert program.get("/api/v1/photos").status_code == 200
-    assert anna.post("/account/delete", {"password": PASSWORD}, page="/account").status_code == 303
+    assert (
+        anna.post("/account/delete", {"password": PASSWORD}, page="/account").status_code == 200
+    )  # the receipt
     assert_problem(program.get("/api/v1/photos"), 401)
+
+
+def test_a_token_rests_while_its_account_is_disabled(app: Flask, anna: Person) -> None:
+    program, administration = Program(app, token_of(app, anna)), services_of(app).administration
+    boss = Person(app, "boss@example.org")
+    administration.disable(anna.id, boss.id, utcnow())
+    assert_problem(program.get("/api/v1/photos"), 401)
+    administration.enable(anna.id, boss.id, utcnow())
+    assert program.get("/api/v1/photos").status_code == 200
 
 
 def test_the_last_use_is_recorded(app: Flask, anna: Person) -> None:
