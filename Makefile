@@ -42,6 +42,9 @@ check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 faults: $(DEV) ## Kill, stop and starve a site; write scripts/results/faults.json (hours) [FAULTS_SCALE=0.1]
 	$(PY) -m tests.faults
 
+bulk-faults: $(DEV) ## Kill bulk work again and again, on both engines, and measure it (20 minutes)
+	$(PY) scripts/benchmark_bulk.py --photos 10000 --kills 10
+
 coverage: $(DEV) ## Run all tests and write the branch coverage to scripts/results/coverage.json
 	$(PYTEST) --cov --cov-report=
 	$(PY) scripts/report_coverage.py
