@@ -154,10 +154,10 @@ def test_every_setting_that_is_named_exists(document: Path) -> None:
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=_named)
 def test_every_command_that_is_named_exists(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (_ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (_ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     text = document.read_text("utf-8")
     code = "\n".join([*re.findall(r"```\n(.*?)```", text, re.DOTALL), *re.findall(r"`([^`\n]+)`", text)])
-    for target in re.findall(r"\bmake ([a-z]+)\b", code):
+    for target in re.findall(r"\bmake ([a-z-]+)\b", code):
         assert target in targets, f"make {target}"
     for words in re.findall(r"(?:^|[\s/])catloader((?: [a-z][a-z-]*)+)", code, re.MULTILINE):
         _assert_command(words.split())

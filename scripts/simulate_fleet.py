@@ -1,0 +1,214 @@
+"""Simulate fleets that can't be had here, with the service times that were measured on small ones.
+
+Photos arrive at random (Poisson), are stored by the web processes, recorded by the database and checked in
+micro-batches by workers. First the simulation is compared with the measured fleets of `benchmark_scale.py`:
+the fleet of one worker gives the time of a micro-batch beside the model, and the others follow.
+
+    python scripts/simulate_fleet.py scripts/results/scale-KIND.json [--photos-per-day N --workers N ...]
+
+Exit code 1: the simulation is more than 15 % away from a measured fleet, or the fleet can't keep up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.command_line import CannotRun, report_errors, require
+
+if TYPE_CHECKING:
+    import simpy
+
+NEAR = 0.15
+_BATCH_PHOTOS = 4
+_DAY_S = 86_400.0
+_PEAK = 3.0
+"""Photos of the busiest hour, as a multiple of the day's mean."""
+_BUSIEST = 0.9
+"""A part that is busy for more of the time keeps up with nothing unexpected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The parts of a fleet; each has so many places, and a time for one photo or micro-batch."""
+
+    photos_per_s: float
+    web: int
+    """Uploads at once, in all web processes."""
+    upload_s: float
+    database: int
+    """Cores of PostgreSQL."""
+    batch_database_s: float
+    """Core time of the database for a micro-batch: claim, begin, verdicts, log rows."""
+    workers: int
+    batch_s: float
+    """Time of a micro-batch in a worker, without the database."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of a fleet."""
+
+    busy: dict[str, float]
+    """Part -> share of its places that were in use."""
+    checked: int
+    waited_s: list[float]
+    """From the upload to the verdict, by rising time."""
+
+    @property
+    def first_to_break(self) -> str:
+        return max(self.busy, key=lambda part: self.busy[part])
+
+
+def fleet_rate(workers: int, model_s: float, own_s: float, cores: int, batches: int = 200) -> float:
+    """Return the photos a second of workers that always have work, as `benchmark_scale.py` measures them.
+
+    Args:
+        own_s: core time of a micro-batch beside the model, of worker and database together.
+        cores: that they share.
+    """
+    import simpy
+
+    world = simpy.Environment()
+    shared = simpy.Resource(world, cores)
+
+    def work() -> Generator[Any, Any, None]:
+        for _ in range(batches):
+            with shared.request() as turn:
+                yield turn
+                yield world.timeout(own_s)
+            yield world.timeout(model_s)
+
+    for _ in range(workers):
+        world.process(work())
+    world.run()
+    return workers * batches * _BATCH_PHOTOS / float(world.now)
+
+
+def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return simulated and measured rates side by side, of the fleets of more than one worker."""
+    model_s = results["batch_ms"] / 1000
+    alone = next(fleet for fleet in results["fleets"] if fleet["workers"] == 1)
+    own_s = max(0.0, _BATCH_PHOTOS / alone["photos_per_s"] - model_s)
+    rows = []
+    for fleet in results["fleets"]:
+        if fleet["workers"] > 1:
+            rate = fleet_rate(fleet["workers"], model_s, own_s, results["machine"]["cores"])
+            rows.append(
+                {
+                    "workers": fleet["workers"],
+                    "measured": fleet["photos_per_s"],
+                    "simulated": round(rate, 1),
+                    "off": round(rate / fleet["photos_per_s"] - 1, 3),
+                }
+            )
+    return rows
+
+
+def simulate(fleet: Fleet, seconds: float, seed: int = 1) -> Result:
+    """Let photos arrive for so many seconds, and go on until all are checked."""
+    import simpy
+
+    random_times = random.Random(seed)
+    world = simpy.Environment()
+    web, database = simpy.Resource(world, fleet.web), simpy.Resource(world, fleet.database)
+    queue: simpy.Store = simpy.Store(world)
+    used = dict.fromkeys(("web", "database", "workers"), 0.0)
+    waited: list[float] = []
+
+    def upload() -> Generator[Any, Any, None]:
+        arrived_s = float(world.now)
+        with web.request() as place:
+            yield place
+            yield world.timeout(fleet.upload_s)
+            used["web"] += fleet.upload_s
+        yield queue.put(arrived_s)
+
+    def arrivals() -> Generator[Any, Any, None]:
+        while world.now < seconds:
+            yield world.timeout(random_times.expovariate(fleet.photos_per_s))
+            world.process(upload())
+
+    def work() -> Generator[Any, Any, None]:
+        while True:
+            batch = [(yield queue.get())]
+            while len(queue.items) and len(batch) < _BATCH_PHOTOS:
+                batch.append((yield queue.get()))
+            begun_s = float(world.now)
+            with database.request() as place:
+                yield place
+                yield world.timeout(fleet.batch_database_s)
+                used["database"] += fleet.batch_database_s
+            yield world.timeout(fleet.batch_s * len(batch) / _BATCH_PHOTOS)
+            now_s = float(world.now)
+            used["workers"] += now_s - begun_s
+            waited.extend(now_s - arrived_s for arrived_s in batch)
+
+    world.process(arrivals())
+    for _ in range(fleet.workers):
+        world.process(work())
+    world.run(until=seconds)
+    places = {"web": fleet.web, "database": fleet.database, "workers": fleet.workers}
+    busy = {part: min(1.0, time_s / (places[part] * seconds)) for part, time_s in used.items()}
+    return Result(busy, len(waited), sorted(waited))
+
+
+@report_errors
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("measured", type=Path, help="what `benchmark_scale.py --json` wrote")
+    parser.add_argument("--photos-per-day", type=float, default=1e6)
+    parser.add_argument("--uploads-at-once", type=int, default=16, help="in all web processes")
+    parser.add_argument("--upload-ms", type=float, default=25.0, help="time of a POST")
+    parser.add_argument("--database-cores", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=4, help="threads that check, in all workers")
+    parser.add_argument("--photo-ms", type=float, default=16.0, help="a thread's time for one photo")
+    parser.add_argument("--seconds", type=float, default=600.0, help="of the busiest hour")
+    arguments = parser.parse_args(argv)
+    require("simpy")
+    try:
+        results = json.loads(arguments.measured.read_text("utf-8"))
+        rows = compared(results)
+        batch_database_s = (results["tables"][0]["claim_ms"] + results["tables"][0]["finish_ms"]) / 1000
+    except (OSError, ValueError, KeyError, StopIteration) as error:
+        raise CannotRun(f"{arguments.measured} is no result of benchmark_scale.py") from error
+    for row in rows:
+        print(
+            f"{row['workers']} workers: measured {row['measured']:.1f} photos/s, "
+            f"simulated {row['simulated']:.1f} ({100 * row['off']:+.1f} %)"
+        )
+    fleet = Fleet(
+        photos_per_s=_PEAK * arguments.photos_per_day / _DAY_S,
+        web=arguments.uploads_at_once,
+        upload_s=arguments.upload_ms / 1000,
+        database=arguments.database_cores,
+        batch_database_s=batch_database_s,
+        workers=arguments.workers,
+        batch_s=_BATCH_PHOTOS * arguments.photo_ms / 1000,
+    )
+    result = simulate(fleet, arguments.seconds)
+    busy = ", ".join(f"{part} {100 * share:.0f} %" for part, share in result.busy.items())
+    print(
+        f"{arguments.photos_per_day:.0f} photos a day, {fleet.photos_per_s:.1f}/s in the busiest hour: "
+        f"{busy}."
+    )
+    if result.waited_s:
+        half, most = (result.waited_s[int(share * len(result.waited_s))] for share in (0.5, 0.95))
+        print(f"From upload to verdict: half within {half:.2f} s, 95 % within {most:.2f} s.")
+    near = all(abs(row["off"]) <= NEAR for row in rows)
+    keeps_up = max(result.busy.values()) < _BUSIEST
+    if not keeps_up:
+        print(f"It can't keep up: {result.first_to_break} breaks first.")
+    return 0 if near and keeps_up else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

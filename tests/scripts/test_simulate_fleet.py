@@ -1,0 +1,56 @@
+"""The simulation: sums that can be done by hand, and the measured fleets that are published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from checker.evaluation.provenance import ROOT
+from scripts import simulate_fleet
+from scripts.simulate_fleet import Fleet, compared, fleet_rate, simulate
+
+_MEASURED = sorted((ROOT / "scripts/results").glob("scale-*.json"))
+_FLEET = Fleet(
+    photos_per_s=20.0, web=4, upload_s=0.05, database=1, batch_database_s=0.01, workers=2, batch_s=0.2
+)
+
+
+def test_workers_add_up_until_their_shared_cores_are_used_up() -> None:
+    assert fleet_rate(1, 0.3, 0.1, cores=1) == pytest.approx(10)
+    assert fleet_rate(2, 0.3, 0.1, cores=1) == pytest.approx(20, rel=0.02)
+    assert fleet_rate(8, 0.3, 0.1, cores=1) == pytest.approx(40, rel=0.02)
+    assert fleet_rate(8, 0.3, 0.1, cores=2) == pytest.approx(80, rel=0.02)
+
+
+def test_parts_are_busy_as_long_as_their_work_takes() -> None:
+    result = simulate(_FLEET, 2000)
+    assert result.busy["web"] == pytest.approx(20 * 0.05 / 4, rel=0.05)
+    assert result.checked == pytest.approx(40_000, rel=0.05)
+    assert result.waited_s[0] == pytest.approx(0.05 + 0.01 + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [("workers", {"batch_s": 0.5}), ("database", {"batch_database_s": 0.2}), ("web", {"web": 1})],
+)
+def test_the_part_without_room_breaks_first(part: str, change: dict[str, float]) -> None:
+    result = simulate(replace(_FLEET, **change), 300)  # type: ignore[arg-type]
+    assert result.first_to_break == part
+    assert result.busy[part] > 0.9
+
+
+@pytest.mark.parametrize("path", _MEASURED, ids=lambda path: path.stem)
+def test_published_fleets_are_met_within_15_per_cent(path: Path) -> None:
+    rows = compared(json.loads(path.read_text("utf-8")))
+    assert [row["workers"] for row in rows] == [2, 4, 8]
+    assert max(abs(row["off"]) for row in rows) <= simulate_fleet.NEAR
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    assert simulate_fleet.main([str(path)]) == 2
+    assert "other.json is no result of benchmark_scale.py" in capsys.readouterr().err
