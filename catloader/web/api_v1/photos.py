@@ -60,7 +60,7 @@ def upload(query: UploadQuery, headers: UploadHeaders) -> Response:
 
 @blueprint.get("")
 @needs(Scope.READ)
-@api.validate(resp=answers(200, PhotoPage), tags=[PHOTOS], operation_id="api_photos.page")
+@api.validate(resp=answers(200, PhotoPage, others=(304,)), tags=[PHOTOS], operation_id="api_photos.page")
 def page(query: PageQuery) -> PhotoPage:
     """List photos, newest first, page by page."""
     start = position_of_text(query.cursor)
@@ -78,7 +78,9 @@ def page(query: PageQuery) -> PhotoPage:
 
 @blueprint.get("/<int:id>")
 @needs(Scope.READ)
-@api.validate(resp=answers(200, Photo, errors=(404,)), tags=[PHOTOS], operation_id="api_photos.read")
+@api.validate(
+    resp=answers(200, Photo, errors=(404,), others=(304,)), tags=[PHOTOS], operation_id="api_photos.read"
+)
 def read(id: int) -> Photo:
     """Read a photo's state. With `If-None-Match` the answer is 304 while it is the same."""
     return _shown(own_photo(id))

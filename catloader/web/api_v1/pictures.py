@@ -20,7 +20,7 @@ blueprint = Blueprint("api_pictures", __name__, url_prefix="/api/v1/photos/<int:
 @needs(Scope.READ)
 @uses_object_store
 @api.validate(
-    resp=answers(200, errors=(404, 502)),
+    resp=answers(200, errors=(404, 502), others=(302, 304)),
     tags=[PHOTOS],
     operation_id="api_pictures.photo",
     skip_validation=True,
@@ -35,7 +35,7 @@ def photo(id: int) -> Response:
 @needs(Scope.READ)
 @uses_object_store
 @api.validate(
-    resp=answers(200, errors=(404, 502)),
+    resp=answers(200, errors=(404, 502), others=(302, 304)),
     tags=[PHOTOS],
     operation_id="api_pictures.thumbnail",
     skip_validation=True,

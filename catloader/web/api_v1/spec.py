@@ -30,6 +30,10 @@ _USUAL_ERRORS = {
     500: "A fault of the site; it was logged.",
     503: "Busy, or a part of the site is not responding. Try again after `Retry-After` seconds.",
 }
+_OTHERS = {
+    302: "The JPEG is at `Location`, a signed address of the object store (CATLOADER_DELIVERY=url).",
+    304: "The same as the one with the ETag in `If-None-Match`.",
+}
 _MORE_ERRORS = {
     404: "No such photo, or it belongs to someone else.",
     409: "Not possible in the current state.",
@@ -79,13 +83,14 @@ api = SpecTree(
 )
 
 
-def answers(status: int, model: Any = None, *, errors: tuple[int, ...] = ()) -> Response:
-    """Describe the answers of a view: the good one, the usual errors, and ``errors`` of its own."""
+def answers(
+    status: int, model: Any = None, *, errors: tuple[int, ...] = (), others: tuple[int, ...] = ()
+) -> Response:
+    """Describe the answers of a view: the good one, ``others``, the usual errors, and its own ``errors``."""
     texts = {**_USUAL_ERRORS, **{code: _MORE_ERRORS[code] for code in errors}}
-    problems = {f"HTTP_{code}": (Problem, text) for code, text in sorted(texts.items())}
-    if model is None:
-        return Response(f"HTTP_{status}", **problems)
-    return Response(**{f"HTTP_{status}": model, **problems})
+    described: dict[str, Any] = {f"HTTP_{code}": (Problem, text) for code, text in sorted(texts.items())}
+    described |= {f"HTTP_{code}": (None, _OTHERS[code]) for code in others}
+    return Response(**{f"HTTP_{status}": model, **described})
 
 
 def document() -> dict[str, Any]:

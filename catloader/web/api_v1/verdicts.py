@@ -29,7 +29,11 @@ blueprint = Blueprint("api_verdicts", __name__, url_prefix="/api/v1/photos/<int:
 
 @blueprint.get("/verdict")
 @needs(Scope.READ)
-@api.validate(resp=answers(200, Verdict, errors=(404,)), tags=[PHOTOS], operation_id="api_verdicts.verdict")
+@api.validate(
+    resp=answers(200, Verdict, errors=(404,), others=(304,)),
+    tags=[PHOTOS],
+    operation_id="api_verdicts.verdict",
+)
 def verdict(id: int) -> Verdict:
     """Read how a photo was judged."""
     photo = own_photo(id)
