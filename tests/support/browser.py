@@ -71,6 +71,9 @@ class Site:
     def promote_reviewer(self, email: str) -> None:
         self._catloader("user", "promote", email, "--role", "reviewer")
 
+    def promote_administrator(self, email: str) -> None:
+        self._catloader("user", "promote", email)
+
     def _catloader(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "catloader", *arguments]
         subprocess.run(command, env=self._environ, check=True, capture_output=True, timeout=120)

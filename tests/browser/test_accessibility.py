@@ -1,0 +1,117 @@
+"""axe-core on every page, as wide as a phone and a desk, in the light and the dark theme: no violation.
+
+axe-core comes with the package axe-playwright-python; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, StorageState, expect
+
+from tests.support.browser import Site, register
+
+_OF_VISITORS = ["/", "/login", "/register", "/album", "/album/1", "/nothing"]
+_OF_ADMINISTRATORS = [
+    *("/photos", "/photos?q=nothing", "/photos/1", "/photos/2", "/photos/3"),
+    *("/upload", "/album", "/album/1", "/bin", "/account", "/nothing"),
+    *("/review", "/admin", "/admin/users", "/admin/users/1", "/admin/users/2", "/admin/audit"),
+]
+_SIZES = ((390, 844), (1280, 900))
+_THEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def session(browser: Browser, site: Site, photos: Path) -> StorageState:
+    """Log in an administrator with a cat in the album, another photo with an appeal, and one in the bin."""
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    register(page, "bea@example.org")
+    context.clear_cookies()
+    register(page, "ada@example.org")
+    for name in ("chelsea.jpg", "coffee.png"):
+        page.goto("/upload")
+        page.set_input_files("#photos", photos / name)
+        page.get_by_role("button", name="Upload 1 photo").click()
+        page.wait_for_url("**/photos")
+    site.check()
+    page.goto("/upload")
+    page.set_input_files("#photos", [photos / "coffee.png", photos / "chelsea.jpg"])
+    page.get_by_role("button", name="Upload 2 photos").click()
+    page.wait_for_url("**/photos")
+    site.promote_administrator("ada@example.org")
+    page.goto("/photos/1")
+    page.get_by_role("button", name="Publish").click()
+    page.goto("/photos/2")
+    page.get_by_label("Reason").fill("My cup.")
+    page.get_by_role("button", name="Ask a reviewer").click()
+    page.goto("/photos/4")
+    page.get_by_text("Delete photo").first.click()
+    page.get_by_role("button", name="Delete photo").click()
+    expect(page.get_by_text("Photo moved to the bin.")).to_be_visible()
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@contextmanager
+def _window(
+    browser: Browser, site: Site, theme: str, size: tuple[int, int], state: StorageState | None
+) -> Iterator[Page]:
+    """Open a window; a request that leaves the site fails the test."""
+    foreign: list[str] = []
+    context = browser.new_context(
+        base_url=site.url,
+        storage_state=state,
+        color_scheme="dark" if theme == "dark" else "light",
+        viewport={"width": size[0], "height": size[1]},
+        bypass_csp=True,  # axe is put into the page as a script
+        reduced_motion="reduce",
+    )
+    context.on("request", lambda request: foreign.append(request.url) if _leaves(request.url, site) else None)
+    yield context.new_page()
+    context.close()
+    assert foreign == []
+
+
+def _leaves(url: str, site: Site) -> bool:
+    return not url.startswith((site.url, "data:", "blob:"))
+
+
+def _violations(page: Page, path: str) -> list[str]:
+    answer = page.goto(path)
+    assert answer
+    assert answer.status == (404 if path == "/nothing" else 200), path
+    page.wait_for_load_state("networkidle")
+    for summary in page.locator("summary").all():
+        summary.click()
+    found = Axe().run(page).response["violations"]
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    problems = [f"{path}: {one['id']}: {[node['html'] for node in one['nodes']]}" for one in found]
+    return problems + ([f"{path}: {wider} px wider than the window"] if wider > 0 else [])
+
+
+@pytest.mark.parametrize("size", _SIZES, ids=lambda size: str(size[0]))
+@pytest.mark.parametrize("theme", _THEMES)
+def test_no_page_has_a_violation(
+    browser: Browser, site: Site, session: StorageState, theme: str, size: tuple[int, int]
+) -> None:
+    problems: list[str] = []
+    for state, paths in ((None, _OF_VISITORS), (session, _OF_ADMINISTRATORS)):
+        with _window(browser, site, theme, size, state) as page:
+            for path in paths:
+                problems += _violations(page, path)
+    assert problems == []
+
+
+def test_a_violation_is_found(browser: Browser, site: Site, session: StorageState) -> None:
+    with _window(browser, site, "light", _SIZES[0], session) as page:
+        page.goto("/photos")
+        page.evaluate("document.querySelector('.grid img').removeAttribute('alt')")
+        found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if re.fullmatch("image-alt|link-name", one["id"])]
