@@ -18,13 +18,14 @@ from catloader.bulk.local import Done
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.plan import BulkError
 from catloader.bulk.sources import source_of
-from catloader.bulk.work import Prepared, judge, prepare
+from catloader.bulk.work import judge, prepare
 from catloader.checks.promotion import resolve_model
 from catloader.decoders import build_decoders
 from catloader.errors import CatLoaderError, StartupError
 from catloader.settings import Settings
 from catloader.wiring import build_object_store, load_model
 from checker.errors import CheckerError
+from checker.pipeline import LoadedModel
 from models.catalogue import Preprocessing
 from models.errors import ModelsError
 
@@ -34,6 +35,9 @@ _OBJECT_STORE_BYTES = 2**30
 """Of a Ray that is started here: a unit of 128 decoded photos takes 58 MB at 224 pixels."""
 _SHARE = 0.5
 """Of a core for each actor without a GPU: those that decode and those that classify take turns."""
+
+_EXPECTED = (CheckerError, ModelsError, CatLoaderError)
+"""Errors with a sentence for the person who runs the plan. They travel as text: Ray would wrap them."""
 
 Batch = Mapping[str, Any]
 
@@ -64,7 +68,7 @@ def run_ray(
         address: of a cluster, ``auto`` for the one that runs here; empty: start one for this run.
 
     Raises:
-        CheckerError, ModelsError, CatLoaderError: what failed on the machine that failed.
+        BulkError: says what failed on the machine that failed.
     """
     ray = import_ray()
     entry, _ = resolve_model(settings)
@@ -74,9 +78,6 @@ def run_ray(
         while wave := list(islice(rest, _WAVE_UNITS)):
             yield from _wave(ray, wave, settings, source, entry.preprocessing)
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, CheckerError | ModelsError | CatLoaderError):
-            raise cause from None
         raise BulkError(f"Ray stopped: {str(error).strip().splitlines()[-1]}") from error
     finally:
         ray.shutdown()
@@ -97,7 +98,7 @@ def _start(ray: Any, address: str, settings: Settings) -> None:
     except (ConnectionError, OSError, ValueError) as error:
         raise BulkError(f"No Ray at {address or 'this machine'}: {str(error).splitlines()[0]}") from error
     context = ray.data.DataContext.get_current()
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised too
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # Each unit is a block of its own: written as soon as it is done, and made again alone if it is lost.
@@ -128,6 +129,8 @@ def _wave(
         .map_batches(_Judge, fn_constructor_args=(settings,), batch_size=1, num_cpus=_SHARE, **judges)
     )
     for row in data.iter_rows():
+        if row["error"]:
+            raise BulkError(row["error"])
         yield int(row["unit"]), pickle.loads(row["rows"])  # noqa: S301 - made by our own actors
 
 
@@ -143,8 +146,11 @@ class _Preparer:
     def __call__(self, batch: Batch) -> dict[str, Any]:
         (unit,), (blob,) = batch["unit"], batch["photos"]
         photos: list[PlannedPhoto] = pickle.loads(blob)  # noqa: S301 - made by our own driver
-        prepared = prepare(photos, self._source, self._decoders.decode, self._preprocessing)
-        return {"unit": [unit], "prepared": [pickle.dumps((photos, prepared), protocol=5)]}
+        try:
+            prepared = prepare(photos, self._source, self._decoders.decode, self._preprocessing)
+        except _EXPECTED as error:
+            return {"unit": [unit], "prepared": [b""], "error": [str(error)]}
+        return {"unit": [unit], "prepared": [pickle.dumps((photos, prepared), protocol=5)], "error": [""]}
 
 
 class _Judge:
@@ -152,11 +158,22 @@ class _Judge:
 
     def __init__(self, settings: Settings) -> None:
         self._batch_photos = settings.batch_photos
-        self._model = load_model(settings.with_changes(workers=1))
+        self._model: LoadedModel | None = None
+        self._refusal = ""
+        try:
+            self._model = load_model(settings.with_changes(workers=1))
+        except _EXPECTED as error:
+            self._refusal = str(error)
 
     def __call__(self, batch: Batch) -> dict[str, Any]:
-        (unit,), (blob,) = batch["unit"], batch["prepared"]
-        photos, prepared = pickle.loads(blob)  # noqa: S301 - made by our own actors
-        assert isinstance(prepared, Prepared)
-        rows = judge(prepared, self._model, photos, self._batch_photos)
-        return {"unit": [unit], "rows": [pickle.dumps(rows)]}
+        (unit,), (blob,), (error,) = batch["unit"], batch["prepared"], batch["error"]
+        rows: list[dict[str, Any]] = []
+        if self._model is None:
+            error = self._refusal
+        elif not error:
+            photos, prepared = pickle.loads(blob)  # noqa: S301 - made by our own actors
+            try:
+                rows = judge(prepared, self._model, photos, self._batch_photos)
+            except _EXPECTED as failure:
+                error = str(failure)
+        return {"unit": [unit], "rows": [pickle.dumps(rows)], "error": [error]}

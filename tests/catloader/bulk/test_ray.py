@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from catloader.bulk.plan import Plan
+from catloader.demo.client import free_port
 from tests.catloader.bulk.conftest import BulkSite, results
+from tests.support.environ import environ_without_settings
 
 PHOTOS = 200
 UNIT = 10
@@ -50,3 +54,30 @@ def test_killed_on_ray_it_goes_on_there_and_decides_as_local_bit_for_bit(site: B
     decided = _decisions(on_ray)
     assert len({id for id, *_ in decided}) == len(decided) == PHOTOS
     assert decided == _decisions(here)
+
+
+_RUN = """
+import sys
+from catloader.bulk.manifest import PlannedPhoto
+from catloader.bulk.plan import BulkError
+from catloader.bulk.ray_engine import run_ray
+from catloader.settings import Settings
+photo = PlannedPhoto(1, "a.jpg", "b.jpg", None, None, 1, "cat", 0.5, None)
+try:
+    list(run_ray([(0, [photo])], Settings.from_environment(), "table", ""))
+except BulkError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.timeout(600)
+def test_failure_of_another_process_is_one_sentence_here(site: BulkSite) -> None:
+    nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_WORKERS": "1"}
+    variables = environ_without_settings(**{**site.environ, **nowhere})
+    run = [sys.executable, "-c", _RUN]
+    done = subprocess.run(run, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    sentence = done.stderr.splitlines()[-1]
+    assert sentence.startswith("The object store at http://127.0.0.1:")
+    assert "did not answer" in sentence
+    assert "Traceback" not in done.stderr
