@@ -7,7 +7,7 @@ DEV := .venv/.requirements-dev
 PYTEST := $(PY) -m pytest -n 2 --dist worksteal
 export PYTHON TORCH_INDEX
 
-.PHONY: run demo test test-fast check faults coverage lock clean help
+.PHONY: run demo test test-fast check faults coverage lock bundle clean help
 .DEFAULT_GOAL := run
 
 run: $(RUNTIME) ## Start the site on http://127.0.0.1:8000 [MODEL=resnet50]
@@ -51,6 +51,9 @@ coverage: $(DEV) ## Run all tests and write the branch coverage to scripts/resul
 
 lock: $(DEV) ## Write the requirements files from pyproject.toml [UPGRADE=1: newest versions]
 	$(PY) scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+bundle: $(RUNTIME) ## Write an archive that installs without a network into build/ [TORCH=cpu|default|none]
+	@$(PY) scripts/make_bundle.py $(if $(TORCH),--torch $(TORCH))
 
 clean: ## Remove the environment and all caches; photos, users and fetched weights stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build *.egg-info

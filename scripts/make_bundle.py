@@ -1,0 +1,132 @@
+"""Write a bundle for machines without a network: `make bundle`.
+
+One archive with the wheels of the locked requirements, this checkout as a wheel, the weights that are on
+disk, digests, and ``install``. Its wheels fit machines like this one: the same system, processor family and
+Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+INSTALL = ROOT / "scripts" / "bundle" / "install"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+_TORCH_LINE = "-r requirements-torch.txt"
+
+
+def main() -> None:
+    """Write the archive and print its name."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "build", help="Folder of the archive (build).")
+    parser.add_argument(
+        "--torch",
+        choices=["cpu", "default", "none"],
+        default=_installed_torch(),
+        help="torch for CPUs, that of pip's own index with CUDA (5 GB), or none: OpenVINO alone checks, and "
+        "verdicts can't be explained. Default: as in this environment.",
+    )
+    options = parser.parse_args()
+    print(make_bundle(options.output, options.torch))
+
+
+def make_bundle(output: Path, torch: str) -> Path:
+    """Collect everything; return the archive."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    name = f"catloader-{_version()}-{sysconfig.get_platform()}-python{python}"
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output) as temporary:
+        folder = Path(temporary) / name
+        wheels = folder / "wheels"
+        wheels.mkdir(parents=True)
+        _download(wheels, torch)
+        _project_wheel(wheels)
+        _copy_weights(folder / "weights")
+        shutil.copy2(INSTALL, folder / "install")
+        (folder / "python-version").write_text(f"{python}\n")
+        write_digests(folder)
+        archive = output / f"{name}.tar"  # wheels and weights do not shrink any more
+        draft = archive.with_suffix(".part")
+        with tarfile.open(draft, "w") as tar:
+            tar.add(folder, arcname=name)
+        draft.replace(archive)
+    return archive
+
+
+def _installed_torch() -> str:
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+    return "cpu" if version.endswith("+cpu") else "default"
+
+
+def _version() -> str:
+    version: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    return version
+
+
+def _download(wheels: Path, torch: str) -> None:
+    locked = (ROOT / "requirements.txt").read_text("utf-8").replace(f"\n{_TORCH_LINE}\n", "\n")
+    # Locked files list everything, with hashes that pip compares.
+    _pip("download", "--dest", wheels, "--requirement", "/dev/stdin", text=locked)
+    if torch == "default":
+        _pip("download", "--dest", wheels, "--requirement", ROOT / "requirements-torch.txt")
+    elif torch == "cpu":
+        text = (ROOT / "requirements-torch.txt").read_text("utf-8")
+        pins = re.findall(r"^torch(?:vision|codec)?==[^ ]+", text, re.MULTILINE)
+        _pip("download", "--dest", wheels, "--index-url", CPU_INDEX, *pins)
+
+
+def _project_wheel(wheels: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        # Only what git knows: photos and data of this checkout stay here, and no build folder is left.
+        source = Path(temporary)
+        files = subprocess.run(
+            ["git", "ls-files", "-z", "--cached"], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
+        for file in filter(None, files.split("\0")):
+            if (ROOT / file).is_file():
+                (source / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / file, source / file)
+        _pip("wheel", "--no-build-isolation", "--wheel-dir", wheels, source)
+
+
+def _copy_weights(target: Path) -> None:
+    target.mkdir()
+    for file in (ROOT / "models" / "weights").iterdir():
+        if file.is_file() and file.suffix != ".md" and not file.name.startswith("."):
+            shutil.copy2(file, target)
+
+
+def write_digests(folder: Path) -> None:
+    """Write ``SHA256SUMS`` of all files, as ``sha256sum --check`` reads it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = []
+    for path in files:
+        with path.open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.relative_to(folder)}\n")
+    (folder / "SHA256SUMS").write_text("".join(lines), "utf-8")
+
+
+def _pip(command: str, *words: object, text: str = "") -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", command, "--no-deps"]
+    only_wheels = ["--only-binary", ":all:"] if command == "download" else []
+    result = subprocess.run([*pip, *only_wheels, *map(str, words)], input=text, text=True, check=False)
+    if result.returncode:
+        sys.exit("The bundle could not be made; pip's messages are above. Downloads stay in pip's cache.")
+
+
+if __name__ == "__main__":
+    main()
