@@ -36,6 +36,8 @@ class Uploaded:
     name: str
     """The client's name for the file, unchanged: only to be shown, escaped."""
     photo_id: int
+    duplicate_of: int | None = None
+    """An earlier photo of the same owner with the same bytes: the same file gives the same stored photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def upload(
                 prepared = prepare(data, owner_id)
                 del data  # megabytes that the store need not wait beside
                 key = keys[place] if place < len(keys) else None
+                duplicate_of = photos.same(owner_id, prepared.sha256)
                 photo_id = _store(prepared, caption, owner_id, key, photos=photos, objects=objects)
             except StoreUnavailable as error:
                 if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
@@ -101,7 +104,7 @@ def upload(
                     Refused(name, str(error), error.status, error.retry_after_s, type(error).__name__)
                 )
             else:
-                outcomes.append(Uploaded(name, photo_id))
+                outcomes.append(Uploaded(name, photo_id, duplicate_of))
     finally:
         if any(isinstance(outcome, Uploaded) for outcome in outcomes):
             dispatcher.wake()

@@ -156,8 +156,16 @@ def _response(outcomes: Sequence[Uploaded | Refused]) -> Page:
         return jsonify(files=results), max(refused, default=201)
     if refused:
         return render_template("results.html", results=results, stored=stored), max(refused)
-    flash("Your photo is stored." if stored == 1 else f"Your {stored} photos are stored.")
+    doubles = sum("duplicate_of" in result for result in results)
+    flash(_stored_sentence(stored, doubles))
     return redirect(url_for("gallery.photos"), 303)
+
+
+def _stored_sentence(stored: int, doubles: int) -> str:
+    if stored == 1:
+        return "Your photo is stored. You already had it." if doubles else "Your photo is stored."
+    had = f" You already had {doubles} of them." if doubles else ""
+    return f"Your {stored} photos are stored.{had}"
 
 
 def _tell_when_to_retry(outcomes: Sequence[Uploaded | Refused]) -> None:
@@ -172,5 +180,8 @@ def _tell_when_to_retry(outcomes: Sequence[Uploaded | Refused]) -> None:
 
 def _result(outcome: Uploaded | Refused) -> dict[str, Any]:
     if isinstance(outcome, Uploaded):
-        return {"name": outcome.name, "id": outcome.photo_id, "error": None, "status": 201}
+        result = {"name": outcome.name, "id": outcome.photo_id, "error": None, "status": 201}
+        if outcome.duplicate_of is not None:
+            result["duplicate_of"] = outcome.duplicate_of
+        return result
     return {"name": outcome.name, "id": None, "error": outcome.error, "status": outcome.status}

@@ -127,3 +127,16 @@ def test_a_dropped_folder_without_photos_is_named(page: Page, tmp_path: Path) ->
     _drop(page, tmp_path / "empty")
     expect(page.get_by_role("alert")).to_have_text("There are no photos in empty.")
     expect(page.locator("#queue li")).to_have_count(0)
+
+
+def test_the_upload_page_stays_open_to_point_out_duplicates(page: Page, photos: Path) -> None:
+    register(page, "hugo@example.org")
+    _choose(page, photos)
+    page.get_by_role("button", name="Upload 2 photos").click()
+    _assert_stored(page)
+    page.goto("/upload")
+    page.set_input_files("#photos", photos / "coffee.png")
+    page.get_by_role("button", name="Upload 1 photo").click()
+    expect(page.get_by_text("Stored. You already had this photo.")).to_be_visible()
+    page.get_by_role("link", name="See my photos").click()
+    expect(page.locator(".grid .badge")).to_have_count(3)

@@ -130,6 +130,12 @@ class Photos:
             with writing(self._engine) as connection:
                 self._quotas.refuse_full(connection, owner_id, size_bytes)
 
+    def same(self, owner_id: int, sha256: str) -> int | None:
+        """Return the first photo of this owner with the same stored bytes, without those in the bin."""
+        own = (photos.c.owner_id == owner_id) & (photos.c.sha256 == sha256) & not_in_bin()
+        with reading(self._engine) as connection:
+            return connection.execute(select(func.min(photos.c.id)).where(own)).scalar()
+
     def reserve(self, photo_key: str, thumbnail_key: str, not_before: datetime | None = None) -> None:
         """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.
 

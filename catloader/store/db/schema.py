@@ -166,6 +166,7 @@ photos = Table(
         "caption_folded <> '' AND binned_at IS NULL",
     ),
     Index("ix_images_usage", "owner_id", "size_bytes"),
+    Index("ix_images_owner_id_sha256", "owner_id", "sha256"),
     _index("ix_images_bin", "owner_id binned_at id", "binned_at IS NOT NULL"),
     _index("ix_images_binned_at", "binned_at", "binned_at IS NOT NULL"),
     # The queue of reviewers.

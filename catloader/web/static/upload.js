@@ -158,7 +158,10 @@ async function send(row) {
   const response = parsed(request);
   const result = response.files?.[0];
   if (request.status === 0) end(row, "failed", "Connection lost. This photo was not uploaded.");
-  else if (result && result.id !== null) end(row, "stored", "Stored.");
+  else if (result && result.id !== null) {
+    row.duplicate = Boolean(result.duplicate_of);
+    end(row, "stored", row.duplicate ? "Stored. You already had this photo." : "Stored.");
+  }
   else if (stopped) end(row, "failed", "Not uploaded yet.");
   else {
     const retryable = request.status >= 500 || request.status === 429 || response.expired;
@@ -185,8 +188,9 @@ form.addEventListener("submit", async (event) => {
   running = 0;
   const { stored, refused, open } = settle();
   say(stopped);
-  news.textContent = `${photos(stored)} stored, ${refused + open} not stored.`;
-  if (stored && !refused && !open) location.assign(form.dataset.photos);
+  const had = rows.filter((row) => row.duplicate).length;
+  news.textContent = `${photos(stored)} stored, ${refused + open} not stored.${had ? ` You already had ${had} of them.` : ""}`;
+  if (stored && !refused && !open && !had) location.assign(form.dataset.photos);
 });
 
 for (const input of form.querySelectorAll("input[type=file]")) {

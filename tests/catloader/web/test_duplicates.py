@@ -1,0 +1,48 @@
+"""Duplicates: the same bytes of the same owner are stored and pointed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.site import Person, jpeg, running_site
+
+
+@pytest.fixture
+def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with running_site(engine, s3_server, objects, tmp_path, bin_days=30) as app:
+        yield app
+
+
+def test_the_same_file_of_the_same_owner_is_pointed_out(app: Flask) -> None:
+    anna, eve = Person(app, "anna@example.org"), Person(app, "eve@example.org")
+    red, blue = jpeg((200, 0, 0)), jpeg((0, 0, 200))
+    eve.upload_one(red)
+    first = anna.upload_one(red)
+    files = [("again.jpg", red), ("other.jpg", blue), ("thrice.jpg", red)]
+    answer = anna.upload(*files, Accept="application/json")
+    assert [file.get("duplicate_of") for file in answer.json["files"]] == [first, None, first]  # type: ignore[index]
+    assert len(anna.photos) == 4
+
+    anna.upload(*files)
+    assert "Your 3 photos are stored. You already had 3 of them." in anna.get("/photos").text
+    anna.upload(("a.jpg", red))
+    assert "Your photo is stored. You already had it." in anna.get("/photos").text
+    mixed = anna.upload(("a.jpg", red), ("b.jpg", b"no picture")).text
+    assert f'<a href="/photos/{first}">You already had this photo.</a>' in mixed
+
+    for photo in anna.photos:
+        anna.post(f"/photos/{photo.id}/delete", page=f"/photos/{photo.id}")
+    anna.upload(("a.jpg", red))  # the others are in the bin
+    assert "Your photo is stored.<" in anna.get("/photos").text
+
+
+def test_the_upload_page_says_what_is_kept(app: Flask) -> None:
+    page = Person(app, "anna@example.org").get("/upload").text
+    assert "We keep a copy of at most 2560 pixels, without location" in page
