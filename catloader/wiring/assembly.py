@@ -1,0 +1,184 @@
+"""Make everything of a process from its settings."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from catloader.attempts import AttemptLimits
+from catloader.checks.dispatch import choose_way
+from catloader.checks.measured_queue import MeasuredQueue
+from catloader.checks.runtime_request import profile_folders
+from catloader.checks.signatures import new_secret
+from catloader.decoders import build_decoders
+from catloader.deletion import DeletionWorker
+from catloader.errors import StartupError
+from catloader.explanations.explainer import Explainer
+from catloader.intake.upload import refuse_full_disk
+from catloader.metrics import Metrics
+from catloader.settings import Settings
+from catloader.store.db.activity import CheckerActivity
+from catloader.store.db.administration import Administration
+from catloader.store.db.album import Album
+from catloader.store.db.api_tokens import ApiTokens
+from catloader.store.db.attempts import Attempts
+from catloader.store.db.audit_log import AuditLog
+from catloader.store.db.bin import Bin
+from catloader.store.db.check_log import CheckLog
+from catloader.store.db.check_statistics import CheckStatistics
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import for_checks, for_requests
+from catloader.store.db.explanations import Explanations
+from catloader.store.db.gallery import Gallery
+from catloader.store.db.notifications import Listener, can_notify, notify
+from catloader.store.db.one_time_links import OneTimeLinks
+from catloader.store.db.photos import Photos
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.quotas import Quota, Quotas
+from catloader.store.db.rechecks import Rechecks
+from catloader.store.db.reviews import Reviews
+from catloader.store.db.sessions import Sessions
+from catloader.store.db.share_links import ShareLinks
+from catloader.store.db.sign_up import SignUps
+from catloader.store.db.switches import Switches
+from catloader.store.db.upkeep import Upkeep
+from catloader.store.db.upload_keys import UploadKeys
+from catloader.store.db.usage import Usage
+from catloader.store.db.users import Users
+from catloader.store.s3.recent import RecentRenditions
+from catloader.webhooks.sender import build_sender
+from catloader.wiring.parts import (
+    build_checker_service,
+    build_engine,
+    build_object_store,
+    build_signer,
+    secret_of,
+    site_secret,
+)
+from catloader.wiring.services import Services
+
+_RECENT_BYTES = 16 * 2**20
+"""Some 30 photos: more wait in the store."""
+
+
+def build(
+    settings: Settings,
+    *,
+    checker: bool | None = None,
+    fetch: bool = False,
+    shared_metrics: Path | None = None,
+) -> Services:
+    """Make everything, start nothing.
+
+    Args:
+        checker: make a checker for this process; None: as ``settings.dispatch`` demands.
+        fetch: let the checker fetch a better model, as ``settings.fetch`` demands.
+        shared_metrics: the folder of ``metrics_folder``.
+
+    Raises:
+        StartupError: no S3 server is set (``catloader serve`` starts the embedded one).
+    """
+    if settings.embedded_s3:
+        raise StartupError(
+            "No S3 server is running: `catloader serve` starts the embedded one, or set AWS_ENDPOINT_URL_S3."
+        )
+    if checker is None:
+        checker = settings.checks_here
+    engine = build_engine(settings)
+    requests_engine = for_requests(engine)
+    metrics = Metrics(shared_metrics)
+    objects = build_object_store(
+        settings, metrics, RecentRenditions(_RECENT_BYTES) if settings.checks_here else None
+    )
+    queue = SqlCheckQueue(
+        for_checks(engine),
+        lease_s=settings.lease_s,
+        max_attempts=settings.max_attempts,
+        backoff_s=settings.backoff_s,
+    )
+    signer = build_signer(settings, requests_engine)
+    ledger, check_log = Deletions(engine), CheckLog(requests_engine)
+    quotas = Quotas(requests_engine, Quota(settings.quota_photos, settings.quota_bytes))
+    bin = Bin(requests_engine, days=settings.bin_days)
+    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, expire=bin.expire)
+    decoders = build_decoders(settings)
+    service = (
+        build_checker_service(settings, MeasuredQueue(queue, metrics), objects, decoders, fetch=fetch)
+        if checker
+        else None
+    )
+    secret_key = site_secret(settings)
+    return Services(
+        settings=settings,
+        secret_key=secret_key,
+        engine=engine,
+        users=Users(requests_engine),
+        usage=Usage(requests_engine),
+        sign_ups=SignUps(requests_engine),
+        sessions=Sessions(
+            requests_engine,
+            idle_days=settings.session_idle_days,
+            days=settings.session_days,
+            most=settings.max_sessions,
+        ),
+        api_tokens=ApiTokens(requests_engine, most=settings.max_api_tokens),
+        attempts=AttemptLimits(
+            Attempts(requests_engine),
+            secret_key,
+            account_rate=settings.password_rate,
+            network_rate=settings.login_rate,
+            register_rate=settings.register_rate,
+        ),
+        photos=Photos(requests_engine, quotas),
+        quotas=quotas,
+        administration=Administration(requests_engine),
+        one_time_links=OneTimeLinks(requests_engine),
+        audit_log=AuditLog(requests_engine),
+        switches=Switches(requests_engine),
+        statistics=CheckStatistics(requests_engine),
+        upload_keys=UploadKeys(requests_engine),
+        gallery=Gallery(requests_engine),
+        bin=bin,
+        album=Album(requests_engine),
+        share_links=ShareLinks(requests_engine),
+        rechecks=Rechecks(requests_engine),
+        reviews=Reviews(requests_engine),
+        activity=CheckerActivity(requests_engine),
+        check_log=check_log,
+        upkeep=Upkeep(requests_engine),
+        queue=queue,
+        ledger=ledger,
+        objects=objects,
+        signer=signer,
+        dispatcher=choose_way(
+            settings,
+            signer,
+            service.wake if service else None,
+            partial(notify, requests_engine) if can_notify(engine) else None,
+        ),
+        deletion=deletion,
+        decoders=decoders,
+        explainer=Explainer(
+            check_log,
+            Explanations(requests_engine),
+            objects,
+            decode=decoders.decode.seen,
+            weights_dir=settings.weights_dir,
+            subject=settings.subject,
+            profile_folders=profile_folders(settings),
+            on_deletion_due=deletion.wake,
+            refuse_full_disk=partial(refuse_full_disk, settings),
+        ),
+        checker=service,
+        webhooks=build_sender(
+            settings,
+            engine,
+            lambda: secret_of(
+                settings.webhook_signing_secret, settings, "outgoing-webhook-secret", new_secret
+            ),
+        ),
+        listener=Listener(engine, service.wake, retry_s=settings.sweep_s)
+        if service is not None and can_notify(engine)
+        else None,
+        metrics=metrics,
+    )

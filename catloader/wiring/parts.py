@@ -1,0 +1,105 @@
+"""The parts that commands make one by one, too: engine, S3 client, secrets, checker, model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import SecretStr
+
+from catloader.checks.measured_queue import MeasuredQueue
+from catloader.checks.promotion import better_model, models_in_force, resolve_model
+from catloader.checks.runtime_request import runtime_request
+from catloader.checks.signatures import Signer, new_secret
+from catloader.decoders import Decoders
+from catloader.metrics import Metrics
+from catloader.settings import Settings, kept_secret
+from catloader.store.db.engine import Engine, make_engine
+from catloader.store.db.webhook_ids import WebhookIds
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
+from catloader.store.s3.recent import RecentRenditions
+from checker.decision.operating_point import ThresholdRule
+from checker.decision.subject import load_subject
+from checker.pipeline import LoadedModel
+from checker.ports import Classifier
+from checker.runtimes.loader import ModelLoader
+from checker.runtimes.select import load_checker
+from checker.service import CheckerService
+
+
+def build_engine(settings: Settings) -> Engine:
+    """Make the database's engine; connects at first use."""
+    return make_engine(settings.database)
+
+
+def build_object_store(
+    settings: Settings, metrics: Metrics | None = None, recent: RecentRenditions | None = None
+) -> ObjectStore:
+    """Make the client of the S3 server that ``settings`` name; ``metrics`` times its requests."""
+    return ObjectStore(
+        endpoint_url=settings.s3_endpoint_url,
+        access_key_id=settings.s3_access_key_id.get_secret_value(),
+        secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+        region=settings.s3_region,
+        photos_bucket=settings.s3_photos_bucket,
+        thumbnails_bucket=settings.s3_thumbnails_bucket,
+        # Every request thread and every checker thread may hold one, and fetches overlap.
+        max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
+        recent=recent,
+        **({"timed": metrics.s3_request} if metrics else {}),
+    )
+
+
+def site_secret(settings: Settings) -> str:
+    """Return the key that signs forms, cookies and tokens: the one that is set or kept in the data folder."""
+    return secret_of(settings.secret_key, settings, "secret-key")
+
+
+def build_signer(settings: Settings, engine: Engine) -> Signer:
+    """Make the signer of wake-ups, with the secret that is set or kept in the data folder."""
+    secret = secret_of(settings.webhook_secret, settings, "webhook-secret", new_secret)
+    return Signer(secret, WebhookIds(engine).remember)
+
+
+def secret_of(
+    given: SecretStr, settings: Settings, file_name: str, make: Callable[[], str] = lambda: ""
+) -> str:
+    """Return the secret of the setting, else the one kept in the data folder, made at the first start."""
+    return given.get_secret_value() or kept_secret(settings.data_dir / file_name, make())
+
+
+def build_checker_service(
+    settings: Settings, queue: MeasuredQueue, objects: ObjectStore, decoders: Decoders, *, fetch: bool
+) -> CheckerService:
+    loader = ModelLoader(
+        lambda: models_in_force(settings),
+        lambda: load_subject(settings.subject),
+        runtime_request(settings),
+        better=lambda: better_model(settings) if fetch else None,
+    )
+    return CheckerService(
+        queue,
+        S3ImageSource(objects),
+        loader.load,
+        decode=decoders.decode,
+        successors=loader,
+        workers=settings.workers,
+        batch_photos=settings.batch_photos,
+        sweep_s=settings.sweep_s,
+    )
+
+
+def load_model(settings: Settings) -> LoadedModel:
+    """Load the model and the decision rule that the settings ask for; the self-test has passed.
+
+    Takes seconds: torch is imported here, not before.
+
+    Raises:
+        ModelRefused, models.errors.ModelsError: the reason why nothing may be checked with it.
+    """
+    return LoadedModel(*load_classifier_and_rule(settings))
+
+
+def load_classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdRule]:
+    """As ``load_model``, typed for callers that use the thresholds or the profile."""
+    entry, path = resolve_model(settings)
+    return load_checker(entry, path, load_subject(settings.subject), runtime_request(settings))

@@ -1,0 +1,111 @@
+"""Everything that a process of the site works with, and the order in which it starts and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catloader.attempts import AttemptLimits
+from catloader.checks.dispatch import Dispatcher
+from catloader.checks.signatures import Signer
+from catloader.decoders import Decoders
+from catloader.deletion import DeletionWorker
+from catloader.explanations.explainer import Explainer
+from catloader.metrics import Metrics
+from catloader.settings import Settings
+from catloader.store.db.activity import CheckerActivity
+from catloader.store.db.administration import Administration
+from catloader.store.db.album import Album
+from catloader.store.db.api_tokens import ApiTokens
+from catloader.store.db.audit_log import AuditLog
+from catloader.store.db.bin import Bin
+from catloader.store.db.check_log import CheckLog
+from catloader.store.db.check_statistics import CheckStatistics
+from catloader.store.db.deletions import Deletions
+from catloader.store.db.engine import Engine
+from catloader.store.db.gallery import Gallery
+from catloader.store.db.notifications import Listener
+from catloader.store.db.one_time_links import OneTimeLinks
+from catloader.store.db.photos import Photos
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.quotas import Quotas
+from catloader.store.db.rechecks import Rechecks
+from catloader.store.db.reviews import Reviews
+from catloader.store.db.sessions import Sessions
+from catloader.store.db.share_links import ShareLinks
+from catloader.store.db.sign_up import SignUps
+from catloader.store.db.switches import Switches
+from catloader.store.db.upkeep import Upkeep
+from catloader.store.db.upload_keys import UploadKeys
+from catloader.store.db.usage import Usage
+from catloader.store.db.users import Users
+from catloader.store.s3.objects import ObjectStore
+from catloader.webhooks.sender import WebhookSender
+from checker.service import CheckerService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a process works with. ``close`` ends the threads in an order that loses nothing."""
+
+    settings: Settings
+    secret_key: str
+    engine: Engine
+    users: Users
+    usage: Usage
+    sign_ups: SignUps
+    sessions: Sessions
+    api_tokens: ApiTokens
+    attempts: AttemptLimits
+    photos: Photos
+    quotas: Quotas
+    administration: Administration
+    one_time_links: OneTimeLinks
+    audit_log: AuditLog
+    switches: Switches
+    statistics: CheckStatistics
+    upload_keys: UploadKeys
+    gallery: Gallery
+    bin: Bin
+    album: Album
+    share_links: ShareLinks
+    rechecks: Rechecks
+    reviews: Reviews
+    activity: CheckerActivity
+    check_log: CheckLog
+    upkeep: Upkeep
+    queue: SqlCheckQueue
+    ledger: Deletions
+    objects: ObjectStore
+    signer: Signer
+    dispatcher: Dispatcher
+    deletion: DeletionWorker
+    decoders: Decoders
+    explainer: Explainer
+    checker: CheckerService | None
+    listener: Listener | None
+    webhooks: WebhookSender | None
+    metrics: Metrics
+
+    def start(self) -> None:
+        """Start the threads and the decoders. Call it after a fork, which would lose them."""
+        self.decoders.start()
+        self.deletion.start()
+        if self.checker is not None:
+            self.checker.start()
+        if self.listener is not None:
+            self.listener.start()
+        if self.webhooks is not None:
+            self.webhooks.start()
+
+    def close(self) -> None:
+        self.explainer.close()
+        self.dispatcher.close()
+        if self.listener is not None:
+            self.listener.close()
+        if self.webhooks is not None:
+            self.webhooks.close()
+        if self.checker is not None:
+            self.checker.close(timeout_s=1.0)
+        self.deletion.close()
+        self.decoders.close()
+        self.engine.dispose()
