@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from catloader.errors import CatLoaderError
+from catloader.errors import CatLoaderError, StoreUnavailable
 from catloader.store.db.deletions import Deletion, Deletions
 from catloader.store.s3.objects import ObjectStore
 from checker.log_limit import LogLimits
@@ -109,6 +109,8 @@ class DeletionWorker:
                     logger.info("deleted %d photo%s from the bin", expired, "" if expired == 1 else "s")
                 if deleted := self.work_off():
                     logger.info("deleted %d object%s from S3", deleted, "" if deleted == 1 else "s")
+            except StoreUnavailable as error:  # the database: of the object store `work_off` takes care
+                self._warn(error.cause, str(error))
             except Exception:  # the top of a thread, which must go on
                 logger.exception("the deletion ledger could not be processed; retrying later")
             self._requested.wait(self._sweep_s)

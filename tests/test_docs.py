@@ -13,6 +13,7 @@ from catloader.cli import main
 from catloader.settings import variables
 from catloader.settings.page import as_markdown
 from catloader.store.db.schema import Status
+from tests.faults import report
 from tests.support import photo_sets
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -201,6 +202,12 @@ def test_the_quick_start_is_three_lines() -> None:
         ["make", "demo"],
         ["make", "test"],
     ]
+
+
+def test_figures_of_the_faults_are_those_measured() -> None:
+    measured = report.table(report.read())
+    assert measured.count("\n") > 10
+    assert measured in (_ROOT / "docs/promises.md").read_text("utf-8")
 
 
 def test_every_promise_names_a_test_that_exists() -> None:

@@ -26,7 +26,7 @@ from catloader.server.data_dir import (
     prepare_data_dir,
     refuse_missing_temporary_folder,
 )
-from catloader.server.database import migrate_database
+from catloader.server.database import migrate_database, wait_for_migrated_database
 from catloader.server.gunicorn import Server
 from catloader.server.listener import listening
 from catloader.server.object_store import (
@@ -103,7 +103,7 @@ def serve_checker(settings: Settings) -> int:
         wait_for_site_object_store(settings) as with_s3,
         _metrics_folder(settings) as metrics,
     ):
-        migrate_database(settings)
+        wait_for_migrated_database(settings)
 
         def make() -> tuple[Flask, Services]:
             services = build(with_s3, checker=True, fetch=True, shared_metrics=metrics)
@@ -148,7 +148,7 @@ def work(settings: Settings) -> None:
     announce = announcement(settings, "Waiting for photos", checks_here=True)
     try:
         with wait_for_site_object_store(settings) as with_s3:
-            migrate_database(settings)
+            wait_for_migrated_database(settings)
             with _running(with_s3, fetch=True) as services:
                 services.start()
                 threading.Thread(target=announce, args=("", services), name="announce", daemon=True).start()

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import time
 from collections.abc import Iterator
 
+from catloader.errors import StoreUnavailable
 from catloader.server.data_dir import prepare_data_dir
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine
 from catloader.store.db.migrate import migrate
 from catloader.wiring import build_engine
+from checker.log_limit import LogLimit
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
 
 
 @contextlib.contextmanager
@@ -33,3 +41,21 @@ def migrate_database(settings: Settings) -> None:
     """Bring the tables up to date; leave no connection open."""
     with migrated_database(settings):
         pass
+
+
+def wait_for_migrated_database(settings: Settings) -> None:
+    """Do the same for a checker, as soon as the database answers: photos wait meanwhile.
+
+    Raises:
+        StartupError: as ``migrated_database``, but not because the database does not answer.
+    """
+    limit = LogLimit()
+    while True:
+        try:
+            migrate_database(settings)
+        except StoreUnavailable as error:
+            if limit.suppressed() is not None:
+                logger.warning("%s Waiting for it; photos wait meanwhile.", error)
+            time.sleep(_RETRY_S)
+        else:
+            return

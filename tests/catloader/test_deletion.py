@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert
 
 from catloader.deletion import DeletionWorker
 from catloader.store.db.deletions import Deletions
-from catloader.store.db.engine import writing
+from catloader.store.db.engine import make_engine, writing
 from catloader.store.db.schema import deletions
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
@@ -173,3 +173,23 @@ def test_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: Obje
     assert gone.is_set()
     deleting.close()
     assert "deletion" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_database_that_is_away_is_one_line_in_the_log(
+    objects: ObjectStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    passes = threading.Semaphore(0)
+    engine = make_engine("postgresql+psycopg://tests@127.0.0.1:1/none")
+
+    def expire() -> int:
+        passes.release()
+        return 0
+
+    deleting = DeletionWorker(Deletions(engine), objects, sweep_s=0.02, expire=expire)
+    deleting.start()
+    assert all(passes.acquire(timeout=20) for _ in range(4))
+    deleting.close()
+    engine.dispose()
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert "does not answer" in record.getMessage()

@@ -90,7 +90,7 @@ def audit(stage: Stage, ledger: Ledger, figures: Figures, *, deleted: Iterable[i
                 _compare_one(services, id, sha256, figures)
         figures.doubles = _doubles(services.engine)
         figures.extra_inferences = _extra_attempts(services.engine)
-        figures.orphans = _orphans_after_gc(services)
+        figures.orphans = _orphans_after_gc(services, figures)
     return figures
 
 
@@ -125,10 +125,13 @@ def _extra_attempts(engine: Engine) -> int:
         return int(connection.execute(select(func.coalesce(func.sum(photos.c.attempts - 1), 0))).scalar_one())
 
 
-def _orphans_after_gc(services: Services) -> int:
+def _orphans_after_gc(services: Services, figures: Figures) -> int:
     """Do what ``catloader gc --apply`` does, and let the reservations of killed uploads run out."""
     names = ObjectNames(services.engine)
-    remove(names, compare(names, services.objects, utcnow(), timedelta()), force=True)
+    before = compare(names, services.objects, utcnow(), timedelta())
+    if before.orphans:
+        figures.broken.append(f"{len(before.orphans)} objects that not even the ledger names, before gc")
+    remove(names, before, force=True)
     later = timedelta(seconds=RESERVED_FOR_S + 1)
     DeletionWorker(services.ledger, services.objects, sweep_s=1, now=lambda: utcnow() + later).work_off()
     left = compare(names, services.objects, utcnow(), timedelta())

@@ -1,4 +1,8 @@
-"""SIGSTOP of a checker for longer than its lease, then SIGCONT, beside another one on the same machine."""
+"""SIGSTOP of a checker for longer than its lease, then SIGCONT, beside another one on the same machine.
+
+With PostgreSQL: a process that is stopped in the middle of a transaction keeps SQLite's only lock, and then
+nobody writes until it goes on or ends.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from tests.faults.harness.audit import Figures, audit, wait_until_checked
 from tests.faults.harness.client import Ledger, Person
 from tests.faults.harness.points import CHECK_POINTS, STOP
 from tests.faults.harness.stage import Stage
+from tests.support.postgres import server
 
 _PHOTOS = 6
 _LEASE_S = 1.0
@@ -23,7 +28,15 @@ def stop_checkers(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
     """Stop whichever of two checkers comes to a point first; it goes on after the other has checked all."""
     figures, ledger = Figures(counts={"stops": times}), Ledger()
     with (
-        Stage(folder, store, CATCHECK_LEASE_S=_LEASE_S, CATCHECK_SWEEP_S=_SWEEP_S) as stage,
+        server() as postgres,
+        Stage(
+            folder,
+            store,
+            DATABASE_URL=postgres.url,
+            CATCHECK_LEASE_S=_LEASE_S,
+            CATCHECK_SWEEP_S=_SWEEP_S,
+            CATCHECK_WORKERS=1,
+        ) as stage,
         stage.services() as services,
     ):
         stage.serve()

@@ -34,6 +34,7 @@ class Scenario:
     full: Mapping[str, float] | None
     short: Mapping[str, float] | None
     """None: another scenario has this fault in it."""
+    needs_postgres: bool = False
 
     def measured(self, folder: Path, store: EmbeddedS3, counts: Mapping[str, float]) -> Figures:
         """Run it in an empty folder with these counts."""
@@ -75,7 +76,7 @@ SCENARIOS = (
         {"at_points": 6, "at_random": 1, "spare": 5},
     ),
     Scenario("decoding child killed", kill_decoders, {"times": 200}, {"times": 10}),
-    Scenario("checker stopped beyond its lease", stop_checkers, {"times": 30}, {"times": 2}),
+    Scenario("checker stopped beyond its lease", stop_checkers, {"times": 30}, {"times": 2}, True),
     *(
         Scenario(f"object store: {mode}", partial(outage, modes=[mode]), {"seconds": _OUTAGES_S[mode]}, None)
         for mode in MODES
@@ -88,7 +89,7 @@ SCENARIOS = (
         {"photos": 12, "checkers": 2, "deliveries": 5},
     ),
     Scenario("SQLite locked", lock_sqlite, {"seconds": 10.0}, {"seconds": 4.0}),
-    Scenario("PostgreSQL restarted", restart_postgres, {"times": 20}, {"times": 1}),
+    Scenario("PostgreSQL restarted", restart_postgres, {"times": 20}, {"times": 1}, True),
     Scenario("disks full", fill_disks, {"times": 5, "seconds": 10.0}, {"times": 1, "seconds": 2.0}),
     Scenario(
         "accounts deleted",
