@@ -72,10 +72,10 @@ def plan(
     address: str | None,
     unit_rows: int,
 ) -> None:
-    """List the photos to check in the plan NAME.
+    """Write the plan NAME of photos to check.
 
-    Finished photos that meet all conditions given; none that a person has decided. NAME is a folder below
-    `bulk` in the data folder, or a path if it has a slash.
+    It has the finished photos that meet all conditions given; none that a person has decided. NAME is a
+    folder below `bulk` in the data folder, or a path if it has a slash.
     """
     from catloader.bulk.commands import plan_of_prefix, plan_of_table, plans_folder
     from catloader.bulk.manifest import parquet
@@ -228,7 +228,7 @@ def _show_flips(chosen: Plan) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_settings
 def apply(settings: Settings, name: str, *, yes: bool) -> None:
-    """Show the verdicts that change, ask, and write all of them into the table.
+    """Show the verdicts that change, ask, and write them into the table.
 
     Photos that a person decided, or that were checked since the plan was made, stay as they are.
     """

@@ -47,7 +47,9 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 10.0) -> Engine:
+def make_engine(
+    database: str | Path, *, connections: int = 24, wait_s: float = 10.0, idle_s: float = 15.0
+) -> Engine:
     """Make an engine for a URL or for the path of an SQLite file; it connects at first use.
 
     A path is never written as a URL, in which ``?`` and ``%`` would mean something else.
@@ -55,6 +57,8 @@ def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 
     Args:
         connections: most open at once in this process (a PostgreSQL server takes 100 from all processes).
         wait_s: a caller that gets no connection within this time gets ``StoreUnavailable``.
+        idle_s: PostgreSQL ends a transaction whose process says nothing for so long, which would keep its
+            locks: a stopped one, or one on a machine that has gone.
     Raises:
         StartupError: the database's driver is not installed.
     """
@@ -73,11 +77,13 @@ def make_engine(database: str | Path, *, connections: int = 24, wait_s: float = 
             "prepare_threshold": None,
         }
         try:
-            return create_engine(url, pool_pre_ping=True, connect_args=options, **pool)
+            engine = create_engine(url, pool_pre_ping=True, connect_args=options, **pool)
         except ModuleNotFoundError as error:
             raise StartupError(
                 f"PostgreSQL needs the package {error.name}: pip install 'catloader[postgres]'."
             ) from error
+        event.listen(engine, "connect", _postgresql_preparation(idle_s))
+        return engine
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **pool)
     event.listen(engine, "connect", _sqlite_preparation(url))
     event.listen(engine, "begin", _begin_sqlite)
@@ -98,6 +104,16 @@ def for_checks(engine: Engine) -> Engine:
 def database_name(engine: Engine) -> str:
     """Return the URL without password and without query, which may hold a password too."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
+def _postgresql_preparation(idle_s: float) -> Callable[[Any, Any], None]:
+    def prepare(connection: Any, _record: Any) -> None:
+        # A statement and no option of the connection, which transaction poolers refuse.
+        connection.autocommit = True
+        connection.execute(f"SET idle_in_transaction_session_timeout = {idle_s * 1000:.0f}")
+        connection.autocommit = False
+
+    return prepare
 
 
 def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:

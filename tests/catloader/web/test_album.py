@@ -53,7 +53,9 @@ def test_the_album_shows_published_cats_and_nothing_else(app: Flask, anna: Perso
             status = 200 if photo == cat else 404
             paths = (f"/album/{photo}", f"/photos/{photo}/photo.jpg", f"/photos/{photo}/thumbnail.jpg")
             assert [visitor.get(path).status_code for path in paths] == [status] * 3, photo
-    assert stranger.get(f"/album/{private_cat}").text == stranger.get("/album/999999").text
+    answers = (stranger.get(f"/album/{private_cat}").text, stranger.get("/album/999999").text)
+    first, second = (re.sub(r"request [0-9a-f]{16}", "request", answer) for answer in answers)
+    assert first == second
     assert "The public album shows it as soon as the verdict is cat." in anna.get(f"/photos/{ids[-1]}").text
 
     _publish(anna, cat, "no")

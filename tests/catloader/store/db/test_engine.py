@@ -248,3 +248,21 @@ def test_exhausted_pool_is_store_unavailable(tmp_path: Path) -> None:
     with reading(full), pytest.raises(StoreUnavailable), reading(full):
         pass
     full.dispose()
+
+
+def test_postgresql_ends_a_transaction_whose_process_says_nothing(postgres_url: str) -> None:
+    """Its locks would keep photos from all others, for as long as a checker is stopped."""
+    engine, silent = make_engine(postgres_url), make_engine(postgres_url, idle_s=0.3)
+    migrate(engine)
+    row = {"id": "idle", "seen_at": datetime.now(UTC)}
+    with pytest.raises(StoreUnavailable), writing(silent) as connection:
+        connection.execute(insert(webhook_ids).values(row))
+        with writing(engine) as other:
+            other.execute(insert(webhook_ids).values(row))  # waits for the first one to end
+        connection.execute(select(1))
+    with reading(silent) as connection:  # a new connection of the same pool
+        assert connection.execute(select(1)).scalar() == 1
+    with writing(engine) as connection:
+        assert connection.execute(webhook_ids.delete().where(webhook_ids.c.id == "idle")).rowcount == 1
+    engine.dispose()
+    silent.dispose()
