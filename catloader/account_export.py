@@ -16,7 +16,7 @@ from typing import Any
 
 from catloader.errors import NotFound
 from catloader.store.db.check_log import CheckRecord
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 
 Open = Callable[[Photo], tuple[Generator[bytes, None, None], int]]
 """Opens the large rendition of a photo: its bytes in pieces, and their number."""

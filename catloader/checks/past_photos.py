@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from catloader.store.db.check_log import Logged
-from catloader.store.db.photos import DecidedPhoto
+from catloader.store.db.photo_rows import DecidedPhoto
 from checker.errors import CheckerError
 from checker.values import Claim, Outcome
 

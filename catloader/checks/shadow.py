@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from catloader.checks.past_photos import claim_on, map_pages, without_machine_failure
-from catloader.store.db.photos import DecidedPhoto, Photos
+from catloader.store.db.photo_rows import DecidedPhoto
+from catloader.store.db.photos import Photos
 from checker.pipeline import LoadedModel, classify, fetch
 from checker.ports import ImageSource
 from checker.values import Decision, Verdict

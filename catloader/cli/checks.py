@@ -10,7 +10,7 @@ from catloader.cli.context import count, pass_settings
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
-    from catloader.store.db.photos import Photo
+    from catloader.store.db.photo_rows import Photo
 
 _SHOWN = 50
 

@@ -16,7 +16,7 @@ from catloader.explanations.fair_lock import FairLock
 from catloader.explanations.warm_child import WarmChild
 from catloader.store.db.check_log import CheckLog, CheckRecord
 from catloader.store.db.explanations import Explanations
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.basis import DecisionBasis, model_of_decision

@@ -13,7 +13,8 @@ from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.prepare import Limits, Prepared
 from catloader.settings import Settings
-from catloader.store.db.photos import NewPhoto, Photos
+from catloader.store.db.photo_rows import NewPhoto
+from catloader.store.db.photos import Photos
 from catloader.store.db.upload_keys import UploadKey
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from catloader.store.db.engine import utcnow
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 from catloader.web.context import services
 
 _PATIENCE = timedelta(minutes=1)

@@ -13,7 +13,7 @@ from flask import url_for
 from werkzeug.datastructures import MultiDict
 
 from catloader.store.db.gallery import Gallery, Position, Selection, Shown, month_of, next_month
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 from catloader.texts import search_words
 from catloader.web.context import MAX_ID
 

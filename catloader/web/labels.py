@@ -12,7 +12,7 @@ from catloader.intake.prepare import shown_limit
 from catloader.settings import Settings
 from catloader.store.db.check_log import CheckRecord
 from catloader.store.db.gallery import Shown
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 from catloader.wiring import Services
 from checker.values import Reason
 

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
 from catloader.store.db.engine import utcnow
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 from catloader.texts import clean_text
 from catloader.web.checking import checker_is_away
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services

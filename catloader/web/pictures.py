@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound, ObjectAltered
 from catloader.logs import logged_path
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 from catloader.store.db.users import User
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store

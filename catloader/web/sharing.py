@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
 from catloader.store.db.engine import utcnow
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services

@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import Engine, insert
 
+from catloader.store.db.bin import Bin
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.photos import NewPhoto, Photos
+from catloader.store.db.photo_rows import NewPhoto
+from catloader.store.db.photos import Photos
 from catloader.store.db.schema import photos
 from catloader.store.db.users import User, Users
 
@@ -54,3 +56,8 @@ def add_photos(engine: Engine, count: int, now: datetime | None = None, **column
     with writing(engine) as connection:
         query = insert(photos).returning(photos.c.id, sort_by_parameter_order=True)
         return list(connection.execute(query, rows).scalars())
+
+
+def delete_photo(engine: Engine, id: int, owner_id: int, now: datetime | None = None) -> bool:
+    """Delete a photo at once, as a site without a bin does; False: this owner has no such photo."""
+    return Bin(engine, days=0).put([id], owner_id, now) == 1

@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 from catloader import create_app
 from catloader.settings import Settings
 from catloader.store.db.gallery import Selection
-from catloader.store.db.photos import Photo
+from catloader.store.db.photo_rows import Photo
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.wiring import Services, build

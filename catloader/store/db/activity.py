@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Engine, exists, literal, select
 
 from catloader.store.db.engine import reading
-from catloader.store.db.photos import status_is
+from catloader.store.db.photo_rows import status_is
 from catloader.store.db.schema import check_log, photos
 
 

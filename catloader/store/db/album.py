@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.gallery import Position, beyond
-from catloader.store.db.photos import Photo, not_in_bin, status_is
+from catloader.store.db.photo_rows import Photo, not_in_bin, status_is
 from catloader.store.db.schema import Status, likes, photos
 
 

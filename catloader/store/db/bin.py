@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Engine, func, literal, select, tuple_, upd
 from catloader.store.db.clock import later, now_or
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.gallery import Position
-from catloader.store.db.photos import Photo, delete_photos, not_in_bin
+from catloader.store.db.photo_rows import Photo, delete_photos, not_in_bin
 from catloader.store.db.schema import photos
 from catloader.store.db.utc_datetime import UtcDateTime
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Row, String, bindparam, select, update
 from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
-from catloader.store.db.photos import not_in_bin
+from catloader.store.db.photo_rows import not_in_bin
 from catloader.store.db.queue_sql import LOG
 from catloader.store.db.rechecks import RecheckFilter, conditions_of
 from catloader.store.db.schema import check_log, photos

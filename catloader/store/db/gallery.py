@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from catloader.store.db.engine import reading
 from catloader.store.db.paging import pages
-from catloader.store.db.photos import Photo, not_in_bin
+from catloader.store.db.photo_rows import Photo, not_in_bin
 from catloader.store.db.schema import Status, photos
 from catloader.store.db.utc_datetime import UtcDateTime
 

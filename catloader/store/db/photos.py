@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
-    Connection,
     Engine,
     Select,
-    delete,
     func,
     insert,
-    literal_column,
     select,
     update,
 )
@@ -23,95 +19,17 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import KeyInUse, NotFound, StoreUnavailable
 from catloader.store.db.clock import now_or
-from catloader.store.db.deletions import cancel, mark_due, reserve
+from catloader.store.db.deletions import cancel, reserve
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.paging import pages
+from catloader.store.db.photo_rows import DecidedPhoto, NewPhoto, Photo, not_in_bin, status_is
 from catloader.store.db.quotas import Quotas
 from catloader.store.db.schema import Status, photos
 from catloader.store.db.upload_keys import UploadKey, add_key
 from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.texts import folded
 
-
-@dataclass(frozen=True, slots=True)
-class NewPhoto:
-    """An upload's part of the row; sizes are those of the stored, re-encoded photo."""
-
-    owner_id: int
-    caption: str
-    photo_key: str
-    thumbnail_key: str
-    width_px: int
-    height_px: int
-    size_bytes: int
-    thumbnail_px: int
-    crop_left_px: int
-    crop_top_px: int
-    crop_side_px: int
-    sha256: str
-    thumbnail_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Photo(NewPhoto):
-    """A whole row."""
-
-    id: int
-    caption_folded: str
-    status: str
-    score: float | None
-    wild_feline: bool
-    calibrated: bool
-    check_error: str | None
-    claim_token: str | None
-    lease_until: datetime | None
-    begun_at: datetime | None
-    attempts: int
-    next_attempt_at: datetime
-    checked_at: datetime | None
-    human_verdict: str | None
-    human_verdict_at: datetime | None
-    on_air: bool
-    created_at: datetime
-    explanation_key: str | None
-    explanation_of: str | None
-    binned_at: datetime | None
-
-    @property
-    def in_album(self) -> bool:
-        """True if everybody may see the photo: its owner published it, and it shows the subject."""
-        return self.on_air and self.status == Status.CAT and self.binned_at is None
-
-
-@dataclass(frozen=True, slots=True)
-class DecidedPhoto:
-    """A photo with a verdict of a model or of a person."""
-
-    photo_id: int
-    photo_key: str
-    thumbnail_key: str
-    human_verdict: str | None
-
-
 _DECIDED = (photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
-_OBJECT_COLUMNS = {
-    ObjectKind.PHOTO: photos.c.photo_key,
-    ObjectKind.THUMBNAIL: photos.c.thumbnail_key,
-    ObjectKind.EXPLANATION: photos.c.explanation_key,
-}
-
-
-def delete_photos(connection: Connection, condition: ColumnElement[bool], now: datetime | None = None) -> int:
-    """Delete rows and mark their objects as due for deletion; return the number of photos."""
-    rows = connection.execute(delete(photos).where(condition).returning(*_OBJECT_COLUMNS.values())).all()
-    objects = [
-        StoredObject(kind, key)
-        for keys in rows
-        for kind, key in zip(_OBJECT_COLUMNS, keys, strict=True)
-        if key is not None
-    ]
-    mark_due(connection, objects, now)
-    return len(rows)
 
 
 class Photos:
@@ -249,11 +167,6 @@ class Photos:
         with writing(self._engine) as connection:
             return connection.execute(update(photos).where(own).values(values)).rowcount == 1
 
-    def delete(self, id: int, owner_id: int, now: datetime | None = None) -> bool:
-        """Delete the row and mark its objects as due for deletion; False: this owner has no such photo."""
-        with writing(self._engine) as connection:
-            return delete_photos(connection, (photos.c.id == id) & (photos.c.owner_id == owner_id), now) == 1
-
     def _all(self, query: Select[Any]) -> list[Photo]:
         with reading(self._engine) as connection:
             return [Photo(**row._mapping) for row in connection.execute(query)]
@@ -261,16 +174,6 @@ class Photos:
 
 def _decided(row: Any) -> DecidedPhoto:
     return DecidedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict)
-
-
-def not_in_bin() -> ColumnElement[bool]:
-    """Return the condition that the owner has not deleted the photo."""
-    return photos.c.binned_at.is_(None)
-
-
-def status_is(status: str) -> ColumnElement[bool]:
-    """Compare with a literal: a plan made for any parameter can't use the partial indexes."""
-    return photos.c.status == literal_column(f"'{Status(status)}'")
 
 
 def _uploaded(photo_key: str, thumbnail_key: str) -> list[StoredObject]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from catloader.store.db.clock import bound_now, later
-from catloader.store.db.photos import status_is
+from catloader.store.db.photo_rows import status_is
 from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.switches import checking_goes_on
 from checker.values import Decision, ModelInfo, Outcome

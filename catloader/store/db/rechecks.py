@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select, 
 
 from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import not_in_bin
+from catloader.store.db.photo_rows import not_in_bin
 from catloader.store.db.schema import Status, check_log, photos
 
 FINISHED = (Status.CAT, Status.UNSURE, Status.NOT_CAT, Status.UNREADABLE, Status.FAILED)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.audit_log import record
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import Photo, not_in_bin, status_is
+from catloader.store.db.photo_rows import Photo, not_in_bin, status_is
 from catloader.store.db.rechecks import FINISHED
 from catloader.store.db.schema import Status, appeals, photos, reviews
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, delete, exists, insert, select
 
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import Photo, not_in_bin
+from catloader.store.db.photo_rows import Photo, not_in_bin
 from catloader.store.db.schema import photos, share_links
 from catloader.store.db.sessions import new_token
 

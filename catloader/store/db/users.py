@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import delete_photos
+from catloader.store.db.photo_rows import delete_photos
 from catloader.store.db.schema import photos, sessions, users
 
 Role = Literal["admin", "reviewer"]

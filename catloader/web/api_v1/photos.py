@@ -13,7 +13,7 @@ from catloader.api_tokens import Scope
 from catloader.errors import CatLoaderError, InvalidInput, KeyInUse, NotFound, NotPossibleNow
 from catloader.intake.upload import Refused
 from catloader.intake.upload import upload as store
-from catloader.store.db import photos as rows
+from catloader.store.db import photo_rows as rows
 from catloader.store.db.gallery import Selection
 from catloader.store.db.upload_keys import UploadKey
 from catloader.web.admission import uses_object_store

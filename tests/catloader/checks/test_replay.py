@@ -20,6 +20,7 @@ from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
 from checker.pipeline import check_batch
 from checker.values import Claim, Rendition
 from tests.catloader.checks.conftest import PHOTOS, CheckedSite, jpeg
+from tests.support.rows import delete_photo
 
 
 @pytest.mark.parametrize("model", ["lite0", "default_variant"])
@@ -115,7 +116,7 @@ def test_a_missing_object_is_a_difference_and_a_deleted_photo_is_none(site: Chec
         def get(self, claim: Claim, rendition: Rendition) -> bytes:
             if claim.photo_id != deleted:
                 return site.source.get(claim, rendition)
-            site.photos.delete(deleted, site.owner_id, utcnow())
+            delete_photo(site.engine, deleted, site.owner_id)
             raise ObjectMissing("The photo is not in the store.")
 
     differences = site.differences(source=DeletedMeanwhile())

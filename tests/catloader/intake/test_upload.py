@@ -20,7 +20,8 @@ from catloader.settings import Settings
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import utcnow
 from catloader.store.db.gallery import Gallery, Selection
-from catloader.store.db.photos import Photo, Photos
+from catloader.store.db.photo_rows import Photo
+from catloader.store.db.photos import Photos
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore

@@ -28,7 +28,7 @@ from catloader.explanations.explainer import KEEP_S, LIMIT_S, PATIENCE_S, Explai
 from catloader.explanations.warm_child import WarmChild
 from catloader.intake.upload import refuse_full_disk
 from catloader.store.db.explanations import Explanations
-from catloader.store.db.photos import Photo as Row
+from catloader.store.db.photo_rows import Photo as Row
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3

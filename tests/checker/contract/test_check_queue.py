@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import Engine, select
 
 from catloader.store.db.engine import reading
-from catloader.store.db.photos import Photo, Photos
+from catloader.store.db.photo_rows import Photo
+from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import check_log
 from checker.testing import InMemoryCheckQueue
 from checker.values import Verdict
 from tests.checker.contract.queue import START, CheckQueueContract, Clock, LogEntry, QueueUnderTest
-from tests.support.rows import add_photos
+from tests.support.rows import add_photos, delete_photo
 
 
 class _InMemory:
@@ -73,8 +74,7 @@ class _Sql:
         return row.photo_key, row.thumbnail_key
 
     def delete(self, photo_id: int) -> None:
-        photos = Photos(self._engine)
-        assert photos.delete(photo_id, self._row(photo_id).owner_id, START)
+        assert delete_photo(self._engine, photo_id, self._row(photo_id).owner_id, START)
 
     def status(self, photo_id: int) -> str:
         return str(self._row(photo_id).status)

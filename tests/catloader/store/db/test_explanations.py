@@ -13,7 +13,7 @@ from catloader.store.db.explanations import Explanations
 from catloader.store.db.photos import Photos
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
-from tests.support.rows import add_photo, some_user
+from tests.support.rows import add_photo, delete_photo, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
@@ -90,7 +90,7 @@ def test_the_explanation_of_a_deleted_photo_is_due(
     owner = some_user(engine).id
     photo = add_photo(engine, owner)
     explanations.reserve("e", _NOW + _HOUR)
-    Photos(engine).delete(photo, owner, _NOW)
+    delete_photo(engine, photo, owner, _NOW)
     assert explanations.keep(photo, "e", "lite0", _NOW) is None
     assert (ObjectKind.EXPLANATION, "e") in _due(ledger)
 
@@ -118,7 +118,7 @@ def test_an_explanation_is_deleted_with_photo_and_account(
     if whole_account:
         assert Users(engine).delete(owner, _NOW) == 2
     else:
-        assert all(Photos(engine).delete(id, owner, _NOW) for id in (photo, plain))
+        assert all(delete_photo(engine, id, owner, _NOW) for id in (photo, plain))
     due = _due(ledger)
     assert (ObjectKind.EXPLANATION, "e") in due
     assert len(due) == 5

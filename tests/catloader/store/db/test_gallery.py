@@ -10,7 +10,8 @@ from sqlalchemy import Engine, event, insert
 
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.gallery import Gallery, Position, Selection, Shown
-from catloader.store.db.photos import Photo, Photos
+from catloader.store.db.photo_rows import Photo
+from catloader.store.db.photos import Photos
 from catloader.store.db.schema import Status, photos
 from catloader.texts import folded, search_words
 from tests.support.rows import add_photos, new_photo, some_user

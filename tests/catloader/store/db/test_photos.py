@@ -14,7 +14,7 @@ from catloader.store.db.deletions import Deletions
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.kinds import ObjectKind
-from tests.support.rows import add_photo, add_photos, new_photo, some_user
+from tests.support.rows import add_photo, add_photos, delete_photo, new_photo, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
@@ -111,13 +111,13 @@ def test_only_the_owner_deletes_and_the_objects_are_due(
     owner = some_user(engine).id
     photo = photos.by_id(add_photo(engine, owner))
     assert photo
-    assert photos.delete(photo.id, owner + 1, _NOW) is False
+    assert delete_photo(engine, photo.id, owner + 1, _NOW) is False
     assert (photos.by_id(photo.id), ledger.count()) == (photo, 0)
-    assert photos.delete(photo.id, owner, _NOW) is True
+    assert delete_photo(engine, photo.id, owner, _NOW) is True
     assert photos.by_id(photo.id) is None
     due = [(row.kind, row.key) for row in ledger.due(10, _NOW)]
     assert due == [(ObjectKind.PHOTO, photo.photo_key), (ObjectKind.THUMBNAIL, photo.thumbnail_key)]
-    assert photos.delete(photo.id, owner, _NOW) is False
+    assert delete_photo(engine, photo.id, owner, _NOW) is False
 
 
 def test_waiting_lists_photos_being_checked_first(engine: Engine, photos: Photos) -> None:

@@ -20,7 +20,8 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from catloader.store.db.check_log import CheckLog
 from catloader.store.db.engine import make_engine, reading, writing
-from catloader.store.db.photos import Photo, Photos
+from catloader.store.db.photo_rows import Photo
+from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, photos
 from checker import errors as checker_errors

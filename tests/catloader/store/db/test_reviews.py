@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Engine, update
 
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.photos import Photo, Photos
+from catloader.store.db.photo_rows import Photo
+from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.reviews import Reviews
 from catloader.store.db.schema import photos

@@ -20,7 +20,7 @@ from catloader.store.db.schema import check_log, likes, photos, users
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from tests.catloader.store.db.test_sessions import sessions_of
-from tests.support.rows import add_photo, new_photo, some_user
+from tests.support.rows import add_photo, delete_photo, new_photo, some_user
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -128,7 +128,7 @@ def test_photos_and_account_deleted_at_the_same_time_are_due_once(engine: Engine
 
     def one_by_one() -> int:
         start.wait()
-        return sum(Photos(engine).delete(id, user.id, _NOW) for id in ids)
+        return sum(delete_photo(engine, id, user.id, _NOW) for id in ids)
 
     def all_at_once() -> int:
         start.wait()
