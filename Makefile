@@ -7,7 +7,7 @@ DEV := .venv/.requirements-dev
 PYTEST := $(PY) -m pytest -n 2 --dist worksteal
 export PYTHON TORCH_INDEX
 
-.PHONY: run demo test test-fast check faults coverage lock bundle clean help
+.PHONY: run demo test test-fast check faults bulk-faults coverage lock bundle clean help
 .DEFAULT_GOAL := run
 
 run: $(RUNTIME) ## Start the site on http://127.0.0.1:8000 [MODEL=resnet50]
@@ -27,7 +27,7 @@ else
 	@exec $(PY) -m catloader demo
 endif
 
-test: check ## Run the quality gate and all tests (10 minutes)
+test: check ## Run the quality gate and all tests (15 minutes)
 	$(PYTEST)
 
 test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes)
@@ -60,7 +60,7 @@ clean: ## Remove the environment and all caches; photos, users and fetched weigh
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # Stamps, so that a second run installs nothing.
 $(RUNTIME): requirements.txt requirements-torch.txt
