@@ -173,7 +173,9 @@ def test_embedded_store_is_used_when_no_other_is_named() -> None:
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
-    value = "postgresql://u:p@h/d" if name == "DATABASE_URL" else "hush"
+    value = {"DATABASE_URL": "postgresql://u:p@h/d", "CATLOADER_WEBHOOK_URL": "https://h/secret"}.get(
+        name, "hush"
+    )
     file = tmp_path / "secret"
     file.write_text(value + "\n")
     (field,) = (variable.field for variable in variables() if variable.name == name)

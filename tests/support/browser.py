@@ -98,5 +98,5 @@ def log_in(page: Page, email: str) -> None:
 
 def log_out(page: Page) -> None:
     page.goto("/account")
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log out", exact=True).click()
     expect(page.get_by_text("You are logged out.")).to_be_visible()

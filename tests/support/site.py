@@ -28,6 +28,11 @@ from checker.values import Decision, Label, ModelInfo, Outcome, Reason, Renditio
 PASSWORD = "correct horse battery"
 
 
+def shown(answer: TestResponse) -> str:
+    """Return the page without the request's id, for comparisons."""
+    return re.sub(r"request [0-9a-f]{16}", "request", answer.text)
+
+
 @contextmanager
 def running_site(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, folder: Path, **settings: Any

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
-from tests.support.site import Person, check, running_site, services_of
+from tests.support.site import Person, check, running_site, services_of, shown
 
 _XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -75,10 +75,10 @@ def test_an_appeal_is_decided_and_its_owner_reads_what_the_reviewer_wrote(
 def test_review_pages_do_not_exist_for_others(app: Flask, anna: Person, rita: Person) -> None:
     photo = anna.upload_one()
     check(app, Verdict.UNSURE)
-    nothing = anna.get("/nothing").text
+    nothing = shown(anna.get("/nothing"))
     for path in ("/review", f"/review/{photo}"):
         answer = anna.get(path)
-        assert (answer.status_code, answer.text) == (404, nothing)
+        assert (answer.status_code, shown(answer)) == (404, nothing)
         assert rita.get(path).status_code == 200
     for path in (f"/review/{photo}/decide", "/review/undo"):
         assert anna.post(path, {"verdict": "cat"}, page="/account").status_code == 404

@@ -113,6 +113,7 @@ def test_health(app: Flask) -> None:
         "object_store": "ok",
         "checker": {"state": "elsewhere"},
         "oldest_waiting_s": 0,
+        "last_checks": "none",
     }
     assert "Set-Cookie" not in ready.headers
 
