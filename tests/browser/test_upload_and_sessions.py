@@ -95,7 +95,8 @@ def test_photos_do_not_go_to_another_account(page: Page, photos: Path) -> None:
 
 
 def _drop(page: Page, *paths: Path) -> None:
-    """Drop files or folders as a file manager does."""
+    """Drop files or folders as a file manager does, once the page's script takes them."""
+    page.wait_for_load_state()
     box = page.locator("#drop").bounding_box()
     assert box
     tools = page.context.new_cdp_session(page)
