@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -208,6 +209,15 @@ def test_figures_of_the_faults_are_those_measured() -> None:
     measured = report.table(report.read())
     assert measured.count("\n") > 10
     assert measured in (_ROOT / "docs/promises.md").read_text("utf-8")
+
+
+def test_figures_of_the_coverage_are_those_measured() -> None:
+    measured = json.loads((_ROOT / "scripts/results/coverage.json").read_text("utf-8"))
+    text = (_ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    for name, percent in measured["percent_of_lines_and_branches"].items():
+        assert (f"{percent} % of lines" if name == "total" else f"{name} {percent} %") in " ".join(
+            text.split()
+        )
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
