@@ -79,7 +79,7 @@ class Appeal(BaseModel):
 
 
 class Verdict(BaseModel):
-    """How a photo was judged, by its last check and by people."""
+    """The judgement of a photo, by its last check and by people."""
 
     status: str
     subject: str | None
@@ -99,7 +99,7 @@ class Verdict(BaseModel):
 
 
 class Check(BaseModel):
-    """How a picture is judged that is not kept."""
+    """The judgement of a picture that is not kept."""
 
     verdict: Literal["cat", "unsure", "not_cat"]
     subject: str

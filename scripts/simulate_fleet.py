@@ -53,7 +53,7 @@ class Fleet:
 
 @dataclass(slots=True)
 class Result:
-    """What became of a fleet."""
+    """The outcome of a simulated fleet."""
 
     busy: dict[str, float]
     """Part -> share of its places that were in use."""

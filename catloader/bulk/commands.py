@@ -22,7 +22,7 @@ from checker.cores import available_cores
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is."""
+    """The progress of a run."""
 
     photos: int
     """Done by this run."""

@@ -19,7 +19,7 @@ _ROWS_PER_TRANSACTION = 200
 
 @dataclass(slots=True)
 class Flips:
-    """What the results of a plan say, in numbers."""
+    """The results of a plan in numbers."""
 
     photos: int = 0
     without_verdict: int = 0

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LARGE_PIXELS = 12_500_000
-"""What most phones take needs no turn; from here on a photo takes 50 MB to 1 GB."""
+"""Photos of most phones need no turn; from here on decoding takes 50 MB to 1 GB."""
 
 # Made where the module is imported, and inherited by the children forked from there. It stays empty: a
 # turn is a lock on one byte behind its end, and belongs to a process, not to a descriptor.

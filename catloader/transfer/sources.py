@@ -32,7 +32,7 @@ class SourceFile:
 
 
 class Source(Protocol):
-    """Where the files are."""
+    """The place of the files."""
 
     def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
         """Yield the files by name; ``on_skip`` gets the names of those that no photo has.

@@ -14,7 +14,7 @@ SENTENCES = {
     405: "This address does not take this method.",
     415: "This kind of body is not taken here.",
 }
-"""Where the usual sentence speaks of pages."""
+"""Sentences for the API instead of those that speak of pages."""
 
 
 def is_wanted() -> bool:

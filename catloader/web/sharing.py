@@ -1,4 +1,4 @@
-"""What owners show to others: photos in the public album, and links that share one photo."""
+"""Photos that owners show to others: in the public album, and links that share one photo."""
 
 from __future__ import annotations
 

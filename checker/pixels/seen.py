@@ -1,4 +1,4 @@
-"""What an explanation needs of a photo: all of it to draw on, and the squares that the model saw."""
+"""The pixels that an explanation needs of a photo: all of it to draw on, and the squares the model saw."""
 
 from __future__ import annotations
 

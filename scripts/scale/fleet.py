@@ -38,7 +38,7 @@ _PX = 8
 
 
 class Rate(NamedTuple):
-    """What one fleet did."""
+    """The work of one fleet."""
 
     workers: int
     photos: int

@@ -1,4 +1,4 @@
-"""What imports and exports read of many photos."""
+"""Queries of imports and exports, over many photos."""
 
 from __future__ import annotations
 

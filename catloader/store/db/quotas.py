@@ -20,7 +20,7 @@ class Quota(NamedTuple):
 
 
 class Quotas:
-    """What accounts may store.
+    """The most that accounts may store.
 
     Args:
         usual: for accounts for which an administrator set nothing else.

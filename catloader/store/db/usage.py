@@ -1,4 +1,4 @@
-"""How much is stored for an account."""
+"""The photos and bytes that are stored for an account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes with the requests of the API, as the OpenAPI document describes it."""
+"""The parameters and bodies of the API's requests, as the OpenAPI document describes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PageQuery(BaseModel):
 
 
 class UploadQuery(BaseModel):
-    """What comes with a photo that is the whole body."""
+    """Parameters beside a photo that is the whole body."""
 
     caption: str = Field(default="", max_length=MAX_TEXT_CHARS)
 

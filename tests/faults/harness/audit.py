@@ -28,10 +28,10 @@ SETTLED_S = 60.0
 
 @dataclass
 class Figures:
-    """What was found after one scenario."""
+    """The findings after one scenario."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    """What was done, and how often."""
+    """Event -> number of times it was done."""
     acknowledged: int = 0
     lost: int = 0
     """Acknowledged photos without a row or an object."""
@@ -46,7 +46,7 @@ class Figures:
     """Attempts beyond one for each photo."""
     seconds: float = 0.0
     broken: list[str] = field(default_factory=list)
-    """What else was promised and not kept."""
+    """Other promises that were not kept, a sentence each."""
 
     def complaints(self) -> list[str]:
         """Return what is wrong, in words."""
