@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +23,6 @@ _NEW = "a completely new one"
 
 
 @pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
-
-
-@pytest.fixture
 def boss(app: Flask) -> Person:
     return _administrator(app)
 
@@ -38,11 +31,6 @@ def _administrator(app: Flask) -> Person:
     boss = Person(app, "boss@example.org")
     services_of(app).users.grant(boss.id, "admin")
     return boss
-
-
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
 
 
 def _audit(app: Flask) -> list[AuditEntry]:

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from flask import Flask
 from sqlalchemy import Engine, update
 
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import photos, share_links
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.web.gallery_view import PAGE_PHOTOS
 from checker.values import Verdict
 from tests.support.rows import add_photos
-from tests.support.site import Person, check, jpeg, running_site, services_of, shown
+from tests.support.site import Person, check, jpeg, services_of, shown
 
 _XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
-
-
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
 
 
 def _publish(owner: Person, photo: int, public: str = "yes") -> None:

@@ -28,11 +28,6 @@ def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: P
         yield app
 
 
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
-
-
 def _delete(person: Person, photo: int) -> None:
     assert person.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -13,17 +11,9 @@ from sqlalchemy import Engine, insert, update
 from catloader.store.db.check_statistics import CheckStatistics
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import check_log, photos
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
 from tests.support.rows import add_photos
-from tests.support.site import Person, check, running_site, services_of
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
+from tests.support.site import Person, check, services_of
 
 
 @pytest.fixture

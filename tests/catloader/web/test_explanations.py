@@ -41,7 +41,7 @@ from checker.pixels.seen import Seen
 from checker.values import Verdict
 from models.catalogue import resolve
 from models.digest import verify
-from tests.support.site import PASSWORD, Person, check, running_site, services_of
+from tests.support.site import PASSWORD, Person, check, services_of
 
 _ROOT = Path(__file__).resolve().parents[3]
 _LITE0 = verify(*resolve("efficientnet_lite0", Path("models/weights")))
@@ -54,17 +54,6 @@ def chelsea() -> bytes:
     file = io.BytesIO()
     Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png").save(file, "JPEG", quality=92)
     return file.getvalue()
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
-
-
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
 
 
 @pytest.fixture

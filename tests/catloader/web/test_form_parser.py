@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
 
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
-from tests.support.site import Person, jpeg, running_site
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
+from tests.support.site import Person, jpeg
 
 
 def _body(name: bytes, end: bytes = b"--frontier--\r\n") -> bytes:

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
 
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.web import cookies
-from tests.support.site import PASSWORD, Person, running_site
+from tests.support.site import PASSWORD, Person
 
 CREDENTIALS = {"email": "anna@example.org", "password": PASSWORD}
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
-
-
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
 
 
 def test_the_second_of_two_log_in_tabs_logs_in(anna: Person) -> None:

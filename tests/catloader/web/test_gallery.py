@@ -25,11 +25,6 @@ def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: P
         yield app
 
 
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
-
-
 def test_photos_of_other_users_are_not_found(app: Flask, anna: Person) -> None:
     photo = anna.upload_one()
     check(app, Verdict.CAT)

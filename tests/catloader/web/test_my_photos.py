@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -14,25 +12,12 @@ from sqlalchemy import Engine, insert, update
 
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.texts import folded
 from checker.values import Verdict
 from tests.support.rows import new_photo
-from tests.support.site import Person, check, running_site, services_of
+from tests.support.site import Person, check, services_of
 
 _YEAR = datetime(2025, 1, 15, tzinfo=UTC)
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
-
-
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
 
 
 def _add(engine: Engine, person: Person, count: int, every: timedelta = timedelta(days=1)) -> list[int]:

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
 
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
-from tests.support.site import Person, check, running_site, services_of, shown
+from tests.support.site import Person, check, services_of, shown
 
 _XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
-
-
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
 
 
 @pytest.fixture

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
 
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from tests.support.programs import Program, token_of
-from tests.support.site import Person, jpeg, running_site
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
+from tests.support.site import Person, jpeg
 
 
 @pytest.mark.parametrize("number", ["0", "2147483648", "99999999999", "-1", "٣"])

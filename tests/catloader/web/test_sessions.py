@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,16 +13,8 @@ from werkzeug.test import TestResponse
 
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import sessions
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.web import cookies
-from tests.support.site import PASSWORD, Person, jpeg, running_site, services_of
-
-
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
+from tests.support.site import PASSWORD, Person, jpeg, services_of
 
 
 def _copy_of(person: Person) -> Person:

@@ -26,11 +26,6 @@ def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: P
         yield app
 
 
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
-
-
 def _secret(page: str) -> str:
     found = re.search(r'<code class="secret">([^<]+)</code>', page)
     assert found, page

@@ -33,11 +33,6 @@ def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: P
         yield app
 
 
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
-
-
 def _photos(anna: Person) -> int:
     return sum(services_of(anna.app).photos.count_by_status(anna.id).values())
 
