@@ -91,8 +91,10 @@ def upload(
                 prepared = prepare(data, owner_id)
                 del data  # megabytes that the store need not wait beside
                 key = keys[place] if place < len(keys) else None
-                duplicate_of = photos.same(owner_id, prepared.sha256)
                 photo_id = _store(prepared, caption, owner_id, key, photos=photos, objects=objects)
+                # Asked afterwards: of two copies sent at the same moment, the second one finds the first.
+                first = photos.same(owner_id, prepared.sha256)
+                duplicate_of = None if first == photo_id else first
             except StoreUnavailable as error:
                 if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
                     logger.warning("Uploads are refused: %s%s", error, suffix)

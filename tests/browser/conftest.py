@@ -10,7 +10,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from skimage import data
 
 from tests.conftest import require
@@ -22,6 +22,7 @@ _FLAGS = (
     "--no-first-run --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
 _START_S = 60
+expect.set_options(timeout=20_000)  # ms; a machine that also runs other tests is slow
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import Site, register
+from tests.support.browser import Site, press, register
 
 
 def _upload(page: Page, email: str, photos: Path) -> None:
@@ -26,22 +26,22 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     expect(bar).to_contain_text("1 selected")
     page.get_by_role("button", name="Select all on this page").click()
     expect(bar).to_contain_text("2 selected")
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     expect(bar).to_be_hidden()
 
     page.locator(".grid a").first.click()
     page.wait_for_url("**/photos/*")
     first = page.url
-    page.keyboard.press("ArrowRight")
+    press(page, "ArrowRight")
     page.wait_for_url(lambda url: url != first)
-    page.keyboard.press("ArrowLeft")
+    press(page, "ArrowLeft")
     page.wait_for_url(first)
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     page.wait_for_url("**/photos?*")
 
     page.goto("/photos")
     page.get_by_label("Search in captions").fill("CHEL")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.locator(".grid li")).to_have_count(1)
     page.get_by_label("Select Chelsea").check()
     page.get_by_role("button", name="Delete").click()

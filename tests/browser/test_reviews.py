@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import Site, register
+from tests.support.browser import Site, press, register
 
 
 def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, photos: Path) -> None:
@@ -28,17 +28,17 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
     page.get_by_role("link", name="Review").click()
     expect(page.get_by_text("2 appeals")).to_be_visible()
     expect(page.get_by_text("“A fox.”")).to_be_visible()
-    page.keyboard.press("n")
+    press(page, "n")
     expect(page.get_by_text("“I know my cup.”")).to_be_visible()
-    page.keyboard.press("u")
+    press(page, "u")
     expect(page.get_by_text("“A fox.”")).to_be_visible()
     expect(page.get_by_text("Your last decision was undone.")).to_be_visible()
-    page.keyboard.press("m")
+    press(page, "m")
     page.keyboard.type("Nice cat, no fox")
-    page.keyboard.press("Escape")
-    page.keyboard.press("c")
+    press(page, "Escape")
+    press(page, "c")
     expect(page.get_by_text("1 appeal,")).to_be_visible()
-    page.keyboard.press("s")
+    press(page, "s")
     expect(page.get_by_text("No more photos after this place.")).to_be_visible()
 
     page.goto("/photos?show=cat")

@@ -100,3 +100,9 @@ def log_out(page: Page) -> None:
     page.goto("/account")
     page.get_by_role("button", name="Log out", exact=True).click()
     expect(page.get_by_text("You are logged out.")).to_be_visible()
+
+
+def press(page: Page, key: str) -> None:
+    """Press a key of the page's own, once its scripts run: a key that comes before them does nothing."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)

@@ -7,21 +7,25 @@ import io
 import logging
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import BinaryIO
 
 import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
-from catloader.intake.upload import Refused, Uploaded, upload
+from catloader.intake.prepare import Prepared
+from catloader.intake.upload import Preparer, Refused, Uploaded, upload
 from catloader.settings import Settings
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import utcnow
 from catloader.store.db.gallery import Gallery, Selection
 from catloader.store.db.photo_rows import Photo
 from catloader.store.db.photos import Photos
+from catloader.store.db.quotas import Quota, Quotas
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
@@ -54,14 +58,17 @@ class Site:
         return Gallery(self.engine).older(Selection(self.owner_id), None, 10)
 
     def upload(
-        self, *files: tuple[str, BinaryIO | bytes], captions: Sequence[str] = ()
+        self,
+        *files: tuple[str, BinaryIO | bytes],
+        captions: Sequence[str] = (),
+        prepare: Preparer | None = None,
     ) -> list[Uploaded | Refused]:
         return upload(
             files,
             captions,
             self.owner_id,
             settings=self.settings,
-            prepare=prepare_here(self.settings),
+            prepare=prepare or prepare_here(self.settings),
             photos=self.photos,
             objects=self.objects,
             dispatcher=self.dispatcher,
@@ -140,6 +147,27 @@ def test_keys_are_random_and_do_not_contain_the_name(site: Site) -> None:
     for key in keys:
         stem, suffix = key.split(".")
         assert (len(bytes.fromhex(stem)), suffix) == (16, "jpg")
+
+
+def test_copies_that_are_sent_at_the_same_moment_are_one_photo_and_its_duplicates(
+    engine: Engine, objects: ObjectStore, settings: Settings
+) -> None:
+    site = Site(engine, objects, settings)
+    site.photos = Photos(engine, Quotas(engine, Quota(0, 0)))
+    together, good = Barrier(3), photo()
+    prepare_one = prepare_here(settings)
+
+    def prepare(data: bytes, owner_id: int) -> Prepared:
+        prepared = prepare_one(data, owner_id)
+        together.wait(30)
+        return prepared
+
+    with ThreadPoolExecutor(3) as pool:
+        uploads = [pool.submit(site.upload, ("a.png", good), prepare=prepare) for _ in range(3)]
+        outcomes = [outcome for upload in uploads for outcome in upload.result()]
+    first = min(outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded))
+    duplicates = [outcome.duplicate_of for outcome in outcomes if isinstance(outcome, Uploaded)]
+    assert sorted(duplicates, key=bool) == [None, first, first]
 
 
 def test_stream_is_read_only_to_one_byte_over_the_limit(site: Site) -> None:
