@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 from PIL import Image
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
@@ -26,6 +27,23 @@ from catloader.wiring import Services, build
 from checker.values import Decision, Label, ModelInfo, Outcome, Reason, Rendition, Verdict
 
 PASSWORD = "correct horse battery"
+
+
+class _Compiled(BytecodeCache):
+    """Compiled templates, kept in memory: compiling them anew would be a third of a page test's time."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
 
 
 def shown(answer: TestResponse) -> str:
@@ -54,7 +72,9 @@ def running_site(
     }
     services = build(Settings(**{**values, **settings}))
     try:
-        yield create_app(services.settings, services)
+        app = create_app(services.settings, services)
+        app.jinja_env.bytecode_cache = _COMPILED
+        yield app
     finally:
         services.close()
 
