@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from checker import pipeline
 from checker.errors import CheckerError, NotReady
 from checker.heartbeat import Heartbeat
+from checker.in_hand import InHand
 from checker.log_limit import LogLimits
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each, keep_memory
@@ -54,7 +54,7 @@ class Workers:
         self._model: LoadedModel | None = None
         self._classifying: list[LoadedModel] = []
         self._closing = False
-        self._in_hand: dict[Claim, float] = {}
+        self._in_hand = InHand(queue, self.changed)
         self._heartbeat: Heartbeat | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._fetchers: ThreadPoolExecutor | None = None
@@ -78,7 +78,7 @@ class Workers:
             keep_memory(self._workers)
             self._pool = ThreadPoolExecutor(self._workers, "check")
             self._fetchers = ThreadPoolExecutor(self._workers, "fetch")
-            self._heartbeat = Heartbeat(self._queue, self._in_hand, self.changed)
+            self._heartbeat = Heartbeat(self._queue, self._in_hand.since, self.changed)
         if self.active == 0:
             self.paused = False
             self._tally.restart()
@@ -112,10 +112,10 @@ class Workers:
         with self.changed:
             self._closing = True
             ended = self.changed.wait_for(lambda: not (self.active or self._classifying), timeout_s)
-            unfinished = list(self._in_hand)
+            unfinished = list(self._in_hand.since)
         if self._heartbeat is not None:
             self._heartbeat.close()
-        self._release(unfinished)
+        self._in_hand.release(unfinished)
         for pool in (self._pool, self._fetchers):
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -149,13 +149,13 @@ class Workers:
                 following = self._claim_and_fetch()  # runs during the decoding and the forward pass
                 for place, part in enumerate(pipeline.parts(batch)):
                     if self._closing or (place and self.paused):
-                        self._release(item.claim for item in part)
+                        self._in_hand.release(item.claim for item in part)
                     elif held := self._begin(part):
                         self._settle(self._classify(held))
                 upcoming = following
         except Exception:
             for claims, _ in filter(None, (upcoming, following)):
-                self._forget(claims)  # or the heartbeat would keep them
+                self._in_hand.forget(claims)  # or the heartbeat would keep them
             raise
 
     def _begin(self, part: Sequence[Fetched]) -> list[Fetched]:
@@ -164,11 +164,11 @@ class Workers:
         try:
             held = dict(zip(fetched, self._queue.begin(fetched), strict=True)) if fetched else {}
         except CheckerError as error:
-            self._forget(item.claim for item in part)
+            self._in_hand.forget(item.claim for item in part)
             self._pause(f"{len(part)} photos wait for the end of their lease", error)
             return []
         lost = [claim for claim in fetched if not held[claim]]
-        self._forget(lost)
+        self._in_hand.forget(lost)
         with self.changed:
             for _ in lost:
                 self._tally.add(LOST)
@@ -198,20 +198,19 @@ class Workers:
             return None
         if not claims:
             return None
-        with self.changed:
-            self._in_hand.update(dict.fromkeys(claims, time.monotonic()))
+        self._in_hand.hold(claims)
         assert self._fetchers is not None
         return claims, self._fetchers.submit(pipeline.fetch, claims, self._source)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write the outcomes (step 10), or release the photos if the machine failed on all of them."""
         if all(outcome.blames_machine for outcome in outcomes):
-            self._release(outcome.claim for outcome in outcomes)
+            self._in_hand.release(outcome.claim for outcome in outcomes)
             self._pause(f"{len(outcomes)} photos go back to the queue", outcomes[0].error or "")
             return
         with self.changed:
             outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]  # else released
-        self._forget(outcome.claim for outcome in outcomes)
+        self._in_hand.forget(outcome.claim for outcome in outcomes)
         if outcomes:
             self._write(outcomes)
 
@@ -242,24 +241,6 @@ class Workers:
         with self.changed:
             self.finished += was_written and kind != "failed"
             self._tally.add(kind if was_written else LOST)
-
-    def _release(self, claims: Iterable[Claim]) -> None:
-        with self.changed:
-            held = [claim for claim in claims if claim in self._in_hand]
-        self._forget(held)
-        if held:
-            try:
-                self._queue.release(held)
-            except CheckerError as error:
-                if (suffix := self._log_limits.suffix("kept")) is not None:
-                    logger.warning(
-                        "%d photos wait for the end of their lease: %s%s", len(held), error, suffix
-                    )
-
-    def _forget(self, claims: Iterable[Claim]) -> None:
-        with self.changed:
-            for claim in claims:
-                self._in_hand.pop(claim, None)
 
     def _pause(self, effect: str, reason: CheckerError | str) -> None:
         """Claim nothing more until the whole pool is idle. One log line a minute."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catloader.cli.bulk_flips import show_flips
 from catloader.cli.context import count, pass_settings
 from catloader.cli.records import chosen_digest, chosen_status, services_of, since_option
 from catloader.settings import Settings
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
     from catloader.store.db.schema import Status
 
-_SHOWN = 20
 _SAY_EVERY_S = 5.0
 _UNIT_ROWS = 128
 
@@ -194,33 +194,9 @@ def flips(settings: Settings, name: str, path: Path | None) -> None:
     from catloader.bulk.flips import write_csv
 
     chosen = _plan_of(settings, name)
-    _show_flips(chosen)
+    show_flips(chosen)
     if path is not None:
         click.echo(f"{count(write_csv(chosen, path), 'result')} written to {path}.")
-
-
-def _show_flips(chosen: Plan) -> None:
-    from catloader.bulk.flips import Flips, changed
-
-    totals = Flips()
-    for place, row in enumerate(changed(chosen, totals)):
-        if place < _SHOWN:
-            old_score = "" if row["old_score"] is None else f" {row['old_score']:.4f}"
-            score = "" if row["score"] is None else f" {row['score']:.4f}"
-            click.echo(
-                f"photo {row['photo_id']:>8}  {row['old_status']}{old_score} -> {row['verdict']}{score}"
-            )
-    hidden = totals.changes.total() - _SHOWN
-    if hidden > 0:
-        click.echo(f"... and {hidden} more.")
-    verdicts = ", ".join(f"{verdict} {photos}" for verdict, photos in sorted(totals.verdicts.items()))
-    click.echo(f"{count(totals.photos, 'photo')} checked: {verdicts or 'no verdict'}.")
-    for (old, new), photos in sorted(totals.changes.items()):
-        click.echo(f"  {f'{old} -> {new}':<24} {photos}")
-    if totals.without_verdict:
-        click.echo(
-            f"{count(totals.without_verdict, 'photo')} without a verdict; `bulk flips --csv` tells why."
-        )
 
 
 @bulk.command()
@@ -242,7 +218,7 @@ def apply(settings: Settings, name: str, *, yes: bool) -> None:
         raise click.UsageError(
             "These photos are not the site's; `bulk flips --csv FILE` writes their verdicts."
         )
-    _show_flips(chosen)
+    show_flips(chosen)
     if not yes:
         click.confirm("Write these verdicts?", abort=True)
     results = written = 0

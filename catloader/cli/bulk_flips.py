@@ -1,0 +1,39 @@
+"""The flips of a bulk plan on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from catloader.cli.context import count
+
+if TYPE_CHECKING:
+    from catloader.bulk.plan import Plan
+
+_SHOWN = 20
+
+
+def show_flips(chosen: Plan) -> None:
+    """Print the verdicts that would change, and how many of each kind."""
+    from catloader.bulk.flips import Flips, changed
+
+    totals = Flips()
+    for place, row in enumerate(changed(chosen, totals)):
+        if place < _SHOWN:
+            old_score = "" if row["old_score"] is None else f" {row['old_score']:.4f}"
+            score = "" if row["score"] is None else f" {row['score']:.4f}"
+            click.echo(
+                f"photo {row['photo_id']:>8}  {row['old_status']}{old_score} -> {row['verdict']}{score}"
+            )
+    hidden = totals.changes.total() - _SHOWN
+    if hidden > 0:
+        click.echo(f"... and {hidden} more.")
+    verdicts = ", ".join(f"{verdict} {photos}" for verdict, photos in sorted(totals.verdicts.items()))
+    click.echo(f"{count(totals.photos, 'photo')} checked: {verdicts or 'no verdict'}.")
+    for (old, new), photos in sorted(totals.changes.items()):
+        click.echo(f"  {f'{old} -> {new}':<24} {photos}")
+    if totals.without_verdict:
+        click.echo(
+            f"{count(totals.without_verdict, 'photo')} without a verdict; `bulk flips --csv` tells why."
+        )
