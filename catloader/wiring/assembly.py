@@ -29,6 +29,7 @@ from catloader.store.db.check_statistics import CheckStatistics
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import for_checks, for_requests
 from catloader.store.db.explanations import Explanations
+from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.notifications import Listener, can_notify, notify
 from catloader.store.db.one_time_links import OneTimeLinks
@@ -142,6 +143,7 @@ def build(
         album=Album(requests_engine),
         share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),
+        failed_photos=FailedPhotos(requests_engine),
         reviews=Reviews(requests_engine),
         activity=CheckerActivity(requests_engine),
         check_log=check_log,

@@ -22,6 +22,7 @@ from catloader.store.db.check_log import CheckLog
 from catloader.store.db.check_statistics import CheckStatistics
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine
+from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.notifications import Listener
 from catloader.store.db.one_time_links import OneTimeLinks
@@ -69,6 +70,7 @@ class Services:
     album: Album
     share_links: ShareLinks
     rechecks: Rechecks
+    failed_photos: FailedPhotos
     reviews: Reviews
     activity: CheckerActivity
     check_log: CheckLog

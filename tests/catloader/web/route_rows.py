@@ -128,6 +128,8 @@ ROWS = {
     "GET /admin": _admin(200),
     "POST /admin/checking": _admin(303, form={"checking": "resume"}),
     "POST /admin/requeue": _admin(303, form={"status": "failed"}),
+    "GET /admin/failed": _admin(200),
+    "POST /admin/failed": _admin(303, form={"photo": "1"}),
     "POST /admin/invitations": _admin(200),
     "GET /admin/audit": _admin(200),
     "GET /admin/users": _admin(200),
