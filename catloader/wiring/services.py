@@ -10,6 +10,7 @@ from catloader.checks.signatures import Signer
 from catloader.decoders import Decoders
 from catloader.deletion import DeletionWorker
 from catloader.explanations.explainer import Explainer
+from catloader.intake.partial import PartialUploads
 from catloader.metrics import Metrics
 from catloader.settings import Settings
 from catloader.store.db.activity import CheckerActivity
@@ -65,6 +66,7 @@ class Services:
     switches: Switches
     statistics: CheckStatistics
     upload_keys: UploadKeys
+    partial_uploads: PartialUploads
     gallery: Gallery
     bin: Bin
     album: Album

@@ -99,6 +99,10 @@ ROWS = {
     "POST /account/tokens/<id>/revoke": _own(303, photo="token"),
     "GET /upload": _users(200),
     "POST /upload": _users(400),
+    # Programs that speak no tus are told so before anything is looked up.
+    "POST /upload/resumable": _users(412),
+    "PATCH /upload/resumable/<id>": _users(412),
+    "DELETE /upload/resumable/<id>": _users(412),
     "GET /photos": _users(200),
     "POST /photos/selected": _users(303),
     "GET /photos/<id>": _own(200),
