@@ -30,6 +30,7 @@ class DeletionWorker:
 
     Args:
         expire: deletes the rows of photos that were in the bin for long enough; returns their number.
+        expire_partial: deletes partial uploads that were silent for too long; returns their number.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class DeletionWorker:
         *,
         sweep_s: float,
         expire: Callable[[], int] = lambda: 0,
+        expire_partial: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._ledger, self._objects, self._sweep_s, self._clock = ledger, objects, sweep_s, now
-        self._expire = expire
+        self._expire, self._expire_partial = expire, expire_partial
         self._log_limits = LogLimits()
         self._requested, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="deletion", daemon=True)
@@ -105,6 +107,8 @@ class DeletionWorker:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
+                if partial := self._expire_partial():
+                    logger.info("deleted %d partial upload%s", partial, "" if partial == 1 else "s")
                 if expired := self._expire():
                     logger.info("deleted %d photo%s from the bin", expired, "" if expired == 1 else "s")
                 if deleted := self.work_off():

@@ -115,6 +115,19 @@ class ExportBusy(CatLoaderError):
     retry_after_s = 60
 
 
+class OffsetMismatch(CatLoaderError):
+    """Bytes of a partial upload that are not the next ones: the client asks where it goes on."""
+
+    status = 409
+
+
+class UploadLocked(CatLoaderError):
+    """Another request works on the same partial upload."""
+
+    status = 423
+    retry_after_s = 1
+
+
 class DecodersAway(CatLoaderError):
     """No process could be started that decodes photos."""
 

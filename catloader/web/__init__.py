@@ -20,6 +20,7 @@ from catloader.web import (
     cookies,
     dashboard,
     errors,
+    failed,
     form_parser,
     forms,
     gallery,
@@ -31,6 +32,7 @@ from catloader.web import (
     pictures,
     proxies,
     request_log,
+    resumable,
     review,
     security,
     sessions,
@@ -71,6 +73,7 @@ def make_app(services: Services) -> Flask:
     sessions.init_app(app)
     bearer.init_app(app)
     uploads.init_app(app, upload_bytes)
+    resumable.init_app(app, photo_bytes)
     api_v1.init_app(app, photo_bytes)
     admission.init_app(app, uploads_at_once=settings.max_uploads_at_once)
     forms.init_app(app)
@@ -81,6 +84,7 @@ def make_app(services: Services) -> Flask:
         account,
         tokens,
         uploads,
+        resumable,
         gallery,
         photo,
         bin,
@@ -90,6 +94,7 @@ def make_app(services: Services) -> Flask:
         review,
         admin,
         dashboard,
+        failed,
         password_link,
         api,
         health,

@@ -31,7 +31,7 @@ def administrators_only() -> None:
 
 @blueprint.get("/users")
 def users() -> str:
-    after, query = _number(request.args.get("after", "")) or 0, request.args.get("q", "").strip()[:254]
+    after, query = number_of(request.args.get("after", "")) or 0, request.args.get("q", "").strip()[:254]
     accounts = services().administration.page(after, _PAGE + 1, query)
     shown = accounts[:_PAGE]
     return render_template(
@@ -113,7 +113,7 @@ def invite() -> str:
 
 @blueprint.get("/audit")
 def audit() -> str:
-    before = _number(request.args.get("before", ""))
+    before = number_of(request.args.get("before", ""))
     entries = services().audit_log.page(before, _PAGE + 1)
     shown = entries[:_PAGE]
     return render_template(
@@ -144,11 +144,12 @@ def _changed(account: Account, sentence: str) -> Response:
 
 def _limit(text: str) -> int | None:
     text = text.strip()
-    number = _number(text)
+    number = number_of(text)
     if text and number is None:
         raise InvalidInput("A limit is a whole number, or empty for the site's setting.")
     return number
 
 
-def _number(text: str) -> int | None:
+def number_of(text: str) -> int | None:
+    """Return the number that a request names, at most ``MAX_ID``; None: it is none."""
     return min(int(text), MAX_ID) if text.isascii() and text.isdecimal() and len(text) < 20 else None

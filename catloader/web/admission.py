@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from flask import Flask, Request, g, request
+from flask import Flask, Request, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from catloader.api_tokens import is_signed
@@ -26,6 +26,8 @@ REFUSED = "catloader.refused"
 """Key in the WSGI environment: the HTTP status of a request whose body the server could not keep."""
 _BUSY = "Many photos are being uploaded at the moment. Please try again in a few seconds."
 _UPLOAD = "uploads.upload"
+_PIECES = ("resumable.begin", "resumable.go_on")
+_PLACES = "catloader.upload-places"
 
 
 def uses_object_store(view: View) -> View:
@@ -51,12 +53,14 @@ class Rules:
         if _takes_photo(self._app, endpoint):
             token = bearer.sent_token(headers.get("AUTHORIZATION", ""))
             return self._photo_bytes if is_signed(token, secret) else self._form_bytes
-        if endpoint != _UPLOAD:
+        if endpoint != _UPLOAD and endpoint not in _PIECES:
             return self._form_bytes
         sent = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
         values = [sent[name] for name in cookies.names(cookies.SESSION) if name in sent]
         known = any(cookies.unsigned(value, secret) for value in values)
-        return self._upload_bytes if known else self._form_bytes
+        if not known:
+            return self._form_bytes
+        return self._upload_bytes if endpoint == _UPLOAD else self._photo_bytes
 
     def uses_object_store(self, method: str, path: str) -> bool:
         view = self._app.view_functions.get(self._endpoint(method, path))
@@ -78,7 +82,7 @@ class Rules:
 
 def init_app(app: Flask, *, uploads_at_once: int) -> None:
     """Refuse what can't be worked on; call it after the log-in is checked and before forms are read."""
-    free = threading.BoundedSemaphore(uploads_at_once)
+    free = app.extensions[_PLACES] = threading.BoundedSemaphore(uploads_at_once)
 
     @app.before_request
     def admit() -> None:
@@ -87,14 +91,24 @@ def init_app(app: Flask, *, uploads_at_once: int) -> None:
             unkept = "The temporary folder can't keep this request."
             raise StoreFull(unkept) if status == StoreFull.status else StoreUnavailable(unkept)
         if request.endpoint == _UPLOAD or _takes_photo(app, request.endpoint or ""):
-            if not free.acquire(blocking=False):
-                raise UploadsBusy(_BUSY)  # a queue would make every upload slower, and none faster
-            g.has_upload_place = True
+            take_place()
 
     @app.teardown_request
     def leave(_error: BaseException | None) -> None:
         if g.pop("has_upload_place", False):
             free.release()
+
+
+def take_place() -> None:
+    """Take one of the process's places for uploads until the request ends.
+
+    Raises:
+        UploadsBusy: none is free; a queue would make every upload slower, and none faster.
+    """
+    free: threading.BoundedSemaphore = current_app.extensions[_PLACES]
+    if not free.acquire(blocking=False):
+        raise UploadsBusy(_BUSY)
+    g.has_upload_place = True
 
 
 def _takes_photo(app: Flask, endpoint: str) -> bool:

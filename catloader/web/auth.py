@@ -123,6 +123,7 @@ def delete_account() -> Answer:
     except (WrongCredentials, TooManyAttempts) as error:
         return account_page(error, at="delete")
     services().deletion.wake()
+    services().partial_uploads.delete_all(user.id)
     logger.info("user %d deleted the account and its %s", user.id, counted(photos, "photo"))
     sign_out()
     return render_template(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
@@ -21,38 +19,15 @@ from flask import (
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
-from catloader.checks.dispatch import Dispatcher
 from catloader.intake.upload import Refused, Uploaded
-from catloader.intake.upload import upload as store
 from catloader.web.admission import uses_object_store
-from catloader.web.context import for_log, services, wants_json
-from catloader.web.labels import shown_bytes
-from catloader.web.request_log import tell_photos
+from catloader.web.context import services, wants_json
 from catloader.web.sessions import current_user
+from catloader.web.storing import store_files
 
-logger = logging.getLogger(__name__)
 blueprint = Blueprint("uploads", __name__)
 
 Page = Response | str | tuple[str | Response, int]
-
-
-class WakeAfterResponse:
-    """A dispatcher that fires after the response is sent, so the check does not delay it.
-
-    Nothing is lost if the process dies in between: the sweep finds the photo.
-    """
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    def wake(self) -> None:
-        @after_this_request
-        def fire(response: Response) -> Response:
-            response.call_on_close(self._dispatcher.wake)
-            return response
-
-    def close(self) -> None:
-        pass
 
 
 def init_app(app: Flask, upload_bytes: int) -> None:
@@ -77,18 +52,11 @@ def upload() -> Page:
     captions = request.form.getlist("caption")
     if len(captions) == 1:
         captions *= len(files)
-    user, app, started_s = current_user(), services(), time.monotonic()
-    outcomes = store(
+    outcomes = store_files(
         [(file.filename or "(no name)", cast(BinaryIO, file.stream)) for file in files],
         captions,
-        user.id,
-        settings=app.settings,
-        prepare=app.decoders.prepare,
-        photos=app.photos,
-        objects=app.objects,
-        dispatcher=WakeAfterResponse(app.dispatcher),
+        request.content_length or 0,
     )
-    log_outcomes(user.id, outcomes, time.monotonic() - started_s)
     return _response(outcomes)
 
 
@@ -121,30 +89,6 @@ def _no_files() -> Page:
     if wants_json():
         return jsonify(error=sentence, status=400, files=[]), 400
     return _form_page(sentence), 400
-
-
-def log_outcomes(user_id: int, outcomes: Sequence[Uploaded | Refused], seconds: float) -> None:
-    """Log what was stored and what was refused, and count the refusals."""
-    if ids := [outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)]:
-        tell_photos(ids)
-        sent = shown_bytes(request.content_length or 0)
-        logger.info("user %d stored %s, %s in %.1f s", user_id, _id_ranges(ids), sent, seconds)
-    for outcome in outcomes:
-        if isinstance(outcome, Refused):
-            services().metrics.refused(outcome.kind)
-            reason = for_log(outcome.error, max_chars=200)
-            logger.info("user %d: refused %s: %s", user_id, for_log(outcome.name), reason)
-
-
-def _id_ranges(ids: Sequence[int]) -> str:
-    """Return "photo 81" or "photos 81-83, 90"; ids of one upload ascend."""
-    ranges: list[list[int]] = []
-    for id in ids:
-        if ranges and id == ranges[-1][-1] + 1:
-            ranges[-1][1:] = [id]
-        else:
-            ranges.append([id])
-    return f"photo{'' if len(ids) == 1 else 's'} " + ", ".join("-".join(map(str, pair)) for pair in ranges)
 
 
 def _response(outcomes: Sequence[Uploaded | Refused]) -> Page:

@@ -14,6 +14,7 @@ from catloader.decoders import build_decoders
 from catloader.deletion import DeletionWorker
 from catloader.errors import StartupError
 from catloader.explanations.explainer import Explainer
+from catloader.intake.partial import PartialUploads
 from catloader.intake.upload import refuse_full_disk
 from catloader.metrics import Metrics
 from catloader.settings import Settings
@@ -29,6 +30,7 @@ from catloader.store.db.check_statistics import CheckStatistics
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import for_checks, for_requests
 from catloader.store.db.explanations import Explanations
+from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.notifications import Listener, can_notify, notify
 from catloader.store.db.one_time_links import OneTimeLinks
@@ -100,7 +102,19 @@ def build(
     ledger, check_log = Deletions(engine), CheckLog(requests_engine)
     quotas = Quotas(requests_engine, Quota(settings.quota_photos, settings.quota_bytes))
     bin = Bin(requests_engine, days=settings.bin_days)
-    deletion = DeletionWorker(ledger, objects, sweep_s=settings.sweep_s, expire=bin.expire)
+    partial_uploads = PartialUploads(
+        settings.data_dir / "partial-uploads",
+        max_bytes=settings.partial_uploads_bytes,
+        owner_bytes=settings.partial_uploads_user_bytes,
+        kept_s=3600 * settings.partial_uploads_hours,
+    )
+    deletion = DeletionWorker(
+        ledger,
+        objects,
+        sweep_s=settings.sweep_s,
+        expire=bin.expire,
+        expire_partial=partial_uploads.expire,
+    )
     decoders = build_decoders(settings)
     service = (
         build_checker_service(settings, MeasuredQueue(queue, metrics), objects, decoders, fetch=fetch)
@@ -137,11 +151,13 @@ def build(
         switches=Switches(requests_engine),
         statistics=CheckStatistics(requests_engine),
         upload_keys=UploadKeys(requests_engine),
+        partial_uploads=partial_uploads,
         gallery=Gallery(requests_engine),
         bin=bin,
         album=Album(requests_engine),
         share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),
+        failed_photos=FailedPhotos(requests_engine),
         reviews=Reviews(requests_engine),
         activity=CheckerActivity(requests_engine),
         check_log=check_log,

@@ -10,6 +10,7 @@ from catloader.checks.signatures import Signer
 from catloader.decoders import Decoders
 from catloader.deletion import DeletionWorker
 from catloader.explanations.explainer import Explainer
+from catloader.intake.partial import PartialUploads
 from catloader.metrics import Metrics
 from catloader.settings import Settings
 from catloader.store.db.activity import CheckerActivity
@@ -22,6 +23,7 @@ from catloader.store.db.check_log import CheckLog
 from catloader.store.db.check_statistics import CheckStatistics
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine
+from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.notifications import Listener
 from catloader.store.db.one_time_links import OneTimeLinks
@@ -64,11 +66,13 @@ class Services:
     switches: Switches
     statistics: CheckStatistics
     upload_keys: UploadKeys
+    partial_uploads: PartialUploads
     gallery: Gallery
     bin: Bin
     album: Album
     share_links: ShareLinks
     rechecks: Rechecks
+    failed_photos: FailedPhotos
     reviews: Reviews
     activity: CheckerActivity
     check_log: CheckLog

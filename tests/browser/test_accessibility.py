@@ -20,7 +20,15 @@ _OF_VISITORS = ["/", "/login", "/register", "/album", "/album/1", "/nothing"]
 _OF_ADMINISTRATORS = [
     *("/photos", "/photos?q=nothing", "/photos/1", "/photos/2", "/photos/3"),
     *("/upload", "/album", "/album/1", "/bin", "/account", "/nothing"),
-    *("/review", "/admin", "/admin/users", "/admin/users/1", "/admin/users/2", "/admin/audit"),
+    *(
+        "/review",
+        "/admin",
+        "/admin/users",
+        "/admin/users/1",
+        "/admin/users/2",
+        "/admin/audit",
+        "/admin/failed",
+    ),
 ]
 _SIZES = ((390, 844), (1280, 900))
 _THEMES = ("light", "dark")

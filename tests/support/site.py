@@ -104,11 +104,18 @@ class Person:
         return found[1]
 
     def post(
-        self, path: str, data: dict[str, Any] | None = None, page: str | None = None, **headers: str
+        self,
+        path: str,
+        data: dict[str, Any] | None = None,
+        page: str | None = None,
+        method: str = "POST",
+        **headers: str,
     ) -> TestResponse:
         """Fill in the form of ``page`` (where none is named: the one at ``path``)."""
         fields = {"csrf_token": self.token(page or path), **(data or {})}
-        return self.client.post(path, data=fields, headers=headers, environ_overrides=self._environ)
+        return self.client.open(
+            path, method=method, data=fields, headers=headers, environ_overrides=self._environ
+        )
 
     def log_in(self, password: str = PASSWORD) -> TestResponse:
         return self.post("/login", {"email": self.email, "password": password})

@@ -64,7 +64,7 @@ class Rechecks:
                     break
                 # Conditions repeated: PostgreSQL evaluates them again on a row that has just changed.
                 unchanged = photos.c.id.in_(ids) & photos.c.status.in_(FINISHED) & by_model
-                requeued += _requeue(connection, unchanged)
+                requeued += requeue(connection, unchanged)
             last_id = ids[-1]
         return requeued
 
@@ -73,7 +73,7 @@ class Rechecks:
         own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
         with writing(self._engine) as connection:
             by_model = photos.c.human_verdict.is_(None)
-            return _requeue(connection, own & photos.c.status.in_(FINISHED) & by_model)
+            return requeue(connection, own & photos.c.status.in_(FINISHED) & by_model)
 
     def _count(self, *conditions: ColumnElement[bool]) -> int:
         query = select(func.count()).select_from(photos).where(*conditions)
@@ -81,7 +81,8 @@ class Rechecks:
             return connection.execute(query).scalar_one()
 
 
-def _requeue(connection: Connection, condition: ColumnElement[bool]) -> int:
+def requeue(connection: Connection, condition: ColumnElement[bool]) -> int:
+    """Make the photos of a condition ``pending`` with all attempts before them; a step of a transaction."""
     values = {
         "status": Status.PENDING,
         "attempts": 0,

@@ -171,6 +171,9 @@ photos = Table(
     _index("ix_images_binned_at", "binned_at", "binned_at IS NOT NULL"),
     # The queue of reviewers.
     _index("ix_images_unsure", "id", "status = 'unsure'"),
+    # The list of administrators.
+    _index("ix_images_failed", "id", "status = 'failed'"),
+    _index("ix_images_unreadable", "id", "status = 'unreadable'"),
     # The public album.
     Index(
         "ix_images_album",

@@ -46,6 +46,14 @@ class UploadKeys:
             raise KeyReused("This Idempotency-Key was used for another file. Each file needs its own.")
         return row.photo_id if row else None
 
+    def photo_with(self, user_id: int, key: str) -> int | None:
+        """Return the photo that was uploaded with this key, from whatever bytes."""
+        query = select(upload_keys.c.photo_id).where(
+            upload_keys.c.user_id == user_id, upload_keys.c.key_sha256 == _digest(key)
+        )
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
 
 def add_key(connection: Connection, user_id: int, key: UploadKey, photo_id: int, now: datetime) -> None:
     """Add a key and delete the account's old ones; a step of the caller's transaction.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from flask import Blueprint, make_response, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.api_models import Photo, PhotoPage
 from catloader.api_tokens import Scope
-from catloader.errors import CatLoaderError, InvalidInput, KeyInUse, NotFound, NotPossibleNow
+from catloader.errors import CatLoaderError, InvalidInput, NotFound, NotPossibleNow
 from catloader.intake.upload import Refused
-from catloader.intake.upload import upload as store
 from catloader.store.db import photo_rows as rows
 from catloader.store.db.gallery import Selection
 from catloader.store.db.upload_keys import UploadKey
@@ -24,7 +22,7 @@ from catloader.web.bearer import needs
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.gallery_view import position_of, position_of_text, text_of_position
 from catloader.web.sessions import current_user
-from catloader.web.uploads import WakeAfterResponse, log_outcomes
+from catloader.web.storing import store_files, store_once
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("api_photos", __name__, url_prefix="/api/v1/photos")
@@ -47,9 +45,7 @@ def upload(query: UploadQuery, headers: UploadHeaders) -> Response:
     """
     name, data = sent_photo()
     key = UploadKey(headers.idempotency_key, digest(data)) if headers.idempotency_key else None
-    id = services().upload_keys.photo_of(current_user().id, key) if key else None
-    if id is None:
-        id = _store(name, data, request.form.get("caption", query.caption), key)
+    id = _store(name, data, request.form.get("caption", query.caption), key)
     photo = services().photos.by_id(id)
     if photo is None:
         raise NotPossibleNow("The photo that was uploaded with this Idempotency-Key was deleted.")
@@ -112,25 +108,13 @@ def own_photo(id: int) -> rows.Photo:
 
 
 def _store(name: str, data: bytes, caption: str, key: UploadKey | None) -> int:
-    user, app, started_s = current_user(), services(), time.monotonic()
-    outcomes = store(
-        [(name, data)],
-        [caption],
-        user.id,
-        settings=app.settings,
-        prepare=app.decoders.prepare,
-        photos=app.photos,
-        objects=app.objects,
-        dispatcher=WakeAfterResponse(app.dispatcher),
-        keys=[key] if key else [],
-    )
-    log_outcomes(user.id, outcomes, time.monotonic() - started_s)
-    (outcome,) = outcomes
-    if not isinstance(outcome, Refused):
-        return outcome.photo_id
-    if key and outcome.kind == KeyInUse.__name__ and (id := app.upload_keys.photo_of(user.id, key)):
-        return id
-    raise _RefusedUpload(outcome)
+    if key:
+        outcome = store_once(name, data, caption, key)
+    else:
+        (outcome,) = store_files([(name, data)], [caption], len(data))
+    if isinstance(outcome, Refused):
+        raise _RefusedUpload(outcome)
+    return outcome.photo_id
 
 
 class _RefusedUpload(CatLoaderError):

@@ -153,7 +153,10 @@ def _ask(person: Person, address: str, target: str, row: Row) -> TestResponse:
     has_session = person.email and "-disabled@" not in person.email
     page = "/account" if has_session else "/login"
     person.get(page)  # shows the note of the row before, which would be on this row's page
-    answer = person.get(path) if method == "GET" else person.post(path, dict(row.form), page=page)
+    if method == "GET":
+        answer = person.get(path)
+    else:
+        answer = person.post(path, dict(row.form), page=page, method=method)
     answer.close()
     return answer
 

@@ -1,0 +1,223 @@
+"""Partial uploads: files that come in piece by piece wait in the data folder until they are whole, or expire.
+
+Each is one file, ``OWNER/ID``: a line of JSON, then the bytes that have come. Its length is part of the id,
+so bounds are counted from the names alone. Several processes share the folder; a file is locked while one of
+them works on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from catloader.errors import NotFound, OffsetMismatch, TooManyBytes, UploadLocked, UploadsBusy
+
+_ID = re.compile(r"[0-9a-f]{32}-[1-9][0-9]{0,11}")
+_LEAST_BYTES = 64 * 1024
+"""A file counts as this much at least, so that nobody fills the folder with many tiny ones."""
+_SILENT_S = 60.0
+"""After this time without a byte, a file makes room for others of its owner; its client begins anew."""
+_PIECE_BYTES = 256 * 1024
+_NOT_THERE = "This upload does not exist, or it has expired."
+_FULL = "Too many uploads are unfinished at the moment. Please try again in a few seconds."
+
+
+def upload_id(owner_id: int, key: str, length_bytes: int) -> str:
+    """Return the id of an upload that its client calls ``key``: always the same one."""
+    return f"{hashlib.sha256(f'{owner_id}:{key}'.encode()).hexdigest()[:32]}-{length_bytes}"
+
+
+def length_of(id: str) -> int:
+    """Return the bytes of the whole file.
+
+    Raises:
+        NotFound: this is no id of an upload.
+    """
+    if not _ID.fullmatch(id):
+        raise NotFound(_NOT_THERE)
+    return int(id.rpartition("-")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """The facts that a client tells of its file."""
+
+    name: str = ""
+    caption: str = ""
+
+
+class OpenUpload:
+    """A partial upload that no one else changes meanwhile."""
+
+    def __init__(self, id: str, path: Path, file: BinaryIO) -> None:
+        self.id, self._path, self._file = id, path, file
+        self.facts = FileFacts(**json.loads(file.readline()))
+        self._start = file.tell()
+        self.length_bytes = length_of(id)
+        self.offset_bytes = file.seek(0, 2) - self._start
+
+    def append(self, offset_bytes: int, stream: BinaryIO, size_bytes: int) -> None:
+        """Add the next bytes of the file.
+
+        Raises:
+            OffsetMismatch: they are not the next ones.
+            TooManyBytes: the file is not so long.
+        """
+        if offset_bytes != self.offset_bytes:
+            raise OffsetMismatch(f"This upload goes on at byte {self.offset_bytes}.")
+        if size_bytes > self.length_bytes - self.offset_bytes:
+            raise TooManyBytes("These are more bytes than the file was said to have.")
+        while size_bytes and (piece := stream.read(min(_PIECE_BYTES, size_bytes))):
+            self._file.write(piece)
+            self.offset_bytes += len(piece)
+            size_bytes -= len(piece)
+        self._file.flush()
+
+    @property
+    def is_whole(self) -> bool:
+        return self.offset_bytes == self.length_bytes
+
+    def read(self) -> bytes:
+        """Return what has come so far."""
+        self._file.seek(self._start)
+        return self._file.read()
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+class PartialUploads:
+    """The partial uploads of all owners.
+
+    Args:
+        folder: made when the first one begins.
+        max_bytes: of all together, by the lengths of the whole files.
+        owner_bytes: of one owner, as before; a single file is always taken.
+        kept_s: after the last byte that came.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        owner_bytes: int,
+        kept_s: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._max_bytes, self._owner_bytes = folder, max_bytes, owner_bytes
+        self.kept_s, self._now = kept_s, now
+
+    def create(self, owner_id: int, id: str, facts: FileFacts) -> None:
+        """Begin an upload, unless it has begun already.
+
+        Raises:
+            UploadsBusy: there is no room; the owner's silent uploads have made theirs already.
+        """
+        folder, length_bytes = self._folder / str(owner_id), length_of(id)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._counting():
+            if (folder / id).exists():
+                return
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._make_room(folder, length_bytes)
+            # Under its name only when it is whole: others read it at once.
+            new = folder / "new"
+            new.write_text(json.dumps({"name": facts.name, "caption": facts.caption}) + "\n")
+            new.rename(folder / id)
+
+    @contextmanager
+    def opened(self, owner_id: int, id: str) -> Iterator[OpenUpload]:
+        """Yield an upload, locked.
+
+        Raises:
+            NotFound: the owner has none with this id; expired, finished, or another one's.
+            UploadLocked: another request works on it.
+        """
+        length_of(id)
+        path = self._folder / str(owner_id) / id
+        try:
+            file = path.open("r+b")
+        except FileNotFoundError:
+            raise NotFound(_NOT_THERE) from None
+        with file:
+            if not _try_lock(file):
+                raise UploadLocked("Another request works on this upload.")
+            if not path.exists():  # removed between the two
+                raise NotFound(_NOT_THERE)
+            yield OpenUpload(id, path, file)
+
+    def expire(self) -> int:
+        """Delete the uploads that were silent for too long; return their number."""
+        return self._delete(lambda path: self._silent_s(path) > self.kept_s)
+
+    def delete_all(self, owner_id: int) -> None:
+        """Delete what an owner has begun."""
+        self._delete(lambda path: path.parent.name == str(owner_id))
+
+    def _delete(self, chosen: Callable[[Path], bool]) -> int:
+        if not self._folder.exists():
+            return 0
+        with self._counting():
+            return sum(chosen(path) and _unlink(path) for path in self._files())
+
+    def _files(self) -> list[Path]:
+        return [path for path in self._folder.glob("*/*") if _ID.fullmatch(path.name)]
+
+    def _make_room(self, folder: Path, length_bytes: int) -> None:
+        """Check both bounds; the caller counts alone."""
+        files = self._files()
+        own = sorted((path for path in files if path.parent == folder), key=self._silent_s, reverse=True)
+        new_bytes = max(length_bytes, _LEAST_BYTES)
+        while own and _sum(own) + new_bytes > self._owner_bytes:
+            longest_silent = own.pop(0)
+            if self._silent_s(longest_silent) < _SILENT_S or not _unlink(longest_silent):
+                raise UploadsBusy(_FULL)
+            files.remove(longest_silent)
+        if files and _sum(files) + new_bytes > self._max_bytes:
+            raise UploadsBusy(_FULL)
+
+    def _silent_s(self, path: Path) -> float:
+        try:
+            return self._now() - path.stat().st_mtime
+        except FileNotFoundError:  # finished meanwhile
+            return 0.0
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """Let one process or thread at a time count and add."""
+        with (self._folder / "lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _sum(files: list[Path]) -> int:
+    return sum(max(length_of(path.name), _LEAST_BYTES) for path in files)
+
+
+def _try_lock(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _unlink(path: Path) -> bool:
+    """Delete a file unless a request works on it."""
+    try:
+        with path.open("rb") as file:
+            if not _try_lock(file):
+                return False
+            path.unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,121 @@
+"""Partial uploads in their folder: bounds, expiry, and two that work on one file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from catloader.errors import NotFound, UploadLocked, UploadsBusy
+from catloader.intake.partial import FileFacts, PartialUploads, upload_id
+
+_FACTS = FileFacts("tom.jpg", "Tom")
+_KIB = 1024
+
+
+class _Clock:
+    """The time of files, moved by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self._probe, self.later_s = folder / "probe", 0.0
+
+    def __call__(self) -> float:
+        self._probe.touch()
+        return self._probe.stat().st_mtime + self.later_s
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> _Clock:
+    return _Clock(tmp_path)
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, clock: _Clock) -> PartialUploads:
+    return PartialUploads(
+        tmp_path / "partial", max_bytes=400 * _KIB, owner_bytes=250 * _KIB, kept_s=3600.0, now=clock
+    )
+
+
+def _begin(uploads: PartialUploads, owner_id: int, key: str, length_bytes: int = 100 * _KIB) -> str:
+    id = upload_id(owner_id, key, length_bytes)
+    uploads.create(owner_id, id, _FACTS)
+    return id
+
+
+def _is_there(uploads: PartialUploads, owner_id: int, id: str) -> bool:
+    try:
+        with uploads.opened(owner_id, id):
+            return True
+    except NotFound:
+        return False
+
+
+def test_bytes_and_facts_are_kept_between_two_processes(uploads: PartialUploads, tmp_path: Path) -> None:
+    id = _begin(uploads, 1, "a", 6)
+    with uploads.opened(1, id) as upload:
+        upload.append(0, io.BytesIO(b"abc\n"), 4)
+    other = PartialUploads(tmp_path / "partial", max_bytes=0, owner_bytes=0, kept_s=3600.0)
+    with other.opened(1, id) as upload:
+        assert (upload.offset_bytes, upload.facts, upload.is_whole) == (4, _FACTS, False)
+        upload.append(4, io.BytesIO(b"de"), 2)
+        assert (upload.read(), upload.is_whole) == (b"abc\nde", True)
+
+
+def test_a_cut_piece_is_kept_as_far_as_it_came(uploads: PartialUploads) -> None:
+    id = _begin(uploads, 1, "a")
+    with uploads.opened(1, id) as upload:
+        upload.append(0, io.BytesIO(b"abc"), 1000)
+    with uploads.opened(1, id) as upload:
+        assert upload.offset_bytes == 3
+
+
+def test_one_request_at_a_time_works_on_an_upload(uploads: PartialUploads, clock: _Clock) -> None:
+    id = _begin(uploads, 1, "a")
+    with uploads.opened(1, id):
+        with pytest.raises(UploadLocked), uploads.opened(1, id):
+            pass
+        clock.later_s = 7200
+        assert uploads.expire() == 0
+    assert uploads.expire() == 1
+    assert not _is_there(uploads, 1, id)
+
+
+def test_silent_uploads_expire(uploads: PartialUploads, clock: _Clock) -> None:
+    id = _begin(uploads, 1, "a")
+    clock.later_s = 3590
+    assert uploads.expire() == 0
+    clock.later_s = 3610
+    assert uploads.expire() == 1
+    assert not _is_there(uploads, 1, id)
+
+
+def test_an_owner_has_room_and_silent_uploads_make_it(uploads: PartialUploads, clock: _Clock) -> None:
+    first, second = _begin(uploads, 1, "first"), _begin(uploads, 1, "second")
+    with pytest.raises(UploadsBusy):
+        _begin(uploads, 1, "third")
+    clock.later_s = 61
+    third = _begin(uploads, 1, "third")
+    assert [_is_there(uploads, 1, id) for id in (first, second)].count(True) == 1
+    assert _is_there(uploads, 1, third)
+
+
+def test_a_file_larger_than_the_room_of_an_owner_is_taken_alone(uploads: PartialUploads) -> None:
+    id = _begin(uploads, 1, "large", 300 * _KIB)
+    assert _is_there(uploads, 1, id)
+    with pytest.raises(UploadsBusy):
+        _begin(uploads, 1, "small", 1)
+
+
+def test_room_of_all_is_bounded_and_tiny_files_count(uploads: PartialUploads) -> None:
+    for owner_id in (1, 2):
+        for number in range(3):
+            _begin(uploads, owner_id, f"tiny {number}", 1)
+    with pytest.raises(UploadsBusy):
+        _begin(uploads, 3, "one more", 1)
+
+
+def test_names_outside_the_folder_are_no_uploads(uploads: PartialUploads, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("{}\n")
+    for id in ("../../secret", "", "lock", "0" * 32, f"{'0' * 32}-0", f"{'0' * 32}-5/../x"):
+        assert not _is_there(uploads, 1, id)
