@@ -7,8 +7,6 @@ import click
 from catloader.cli.context import count, pass_settings
 from catloader.settings import Settings
 
-_PREFIX = "verdict-"
-
 
 @click.group()
 def webhooks() -> None:
@@ -42,13 +40,15 @@ def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
     A running site sends them within seconds, under the same ids.
     """
     from catloader.server.database import migrated_database
-    from catloader.store.db.webhook_deliveries import WebhookDeliveries
+    from catloader.store.db.webhook_deliveries import WebhookDeliveries, source_of
 
     if bool(ids) == given_up:
         raise click.UsageError("Give the ids of messages, or --given-up.")
-    numbers = [id.removeprefix(_PREFIX) for id in ids]
-    if wrong := [id for id, number in zip(ids, numbers, strict=True) if not number.isdecimal()]:
-        raise click.UsageError(f"{wrong[0]} is no id of a message; `catloader webhooks ls` shows them.")
+    sources = []
+    for id in ids:
+        if (source := source_of(id)) is None:
+            raise click.UsageError(f"{id} is no id of a message; `catloader webhooks ls` shows them.")
+        sources.append(source)
     with migrated_database(settings) as engine:
-        sent = WebhookDeliveries(engine).redeliver(None if given_up else [int(number) for number in numbers])
+        sent = WebhookDeliveries(engine).redeliver(None if given_up else sources)
     click.echo(f"{count(sent, 'message')} will be sent again.")

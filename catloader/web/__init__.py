@@ -37,6 +37,7 @@ from catloader.web import (
     security,
     sessions,
     sharing,
+    takedowns,
     tokens,
     uploads,
 )
@@ -92,6 +93,7 @@ def make_app(services: Services) -> Flask:
         pictures,
         album,
         review,
+        takedowns,
         admin,
         dashboard,
         failed,

@@ -51,6 +51,7 @@ def page(id: int) -> str:
         history=history(
             services().check_log.of_photo(id, _MOST_ATTEMPTS), appeals, reviews, noun(services().settings)
         ),
+        takedown=services().takedowns.of_photo(id),
         shared_at=services().share_links.made_at(id),
         likes=services().album.likes([id]).get(id, 0),
         bin_days=services().bin.days,

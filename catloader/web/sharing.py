@@ -25,6 +25,9 @@ def publish(id: int) -> Response:
     """Put the user's own photo into the album, or with ``public=no`` take it out."""
     public = request.form.get("public") != "no"
     _own_photo(id)
+    if public and services().takedowns.of_photo(id):
+        flash("This photo was taken out of the public album, so it stays private.")
+        return redirect(url_for("photo.page", id=id), 303)
     services().album.publish([id], current_user().id, public=public)
     logger.info("user %d %s photo %d", current_user().id, "published" if public else "unpublished", id)
     flash("Photo published." if public else "Photo is private again.")

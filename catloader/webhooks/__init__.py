@@ -1,1 +1,1 @@
-"""Outgoing webhooks: each verdict is told to an address of the operator's (https://www.standardwebhooks.com)."""
+"""Outgoing webhooks: each verdict, of a checker or a reviewer, is told to an address of the operator's (https://www.standardwebhooks.com)."""

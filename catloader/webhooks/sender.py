@@ -1,4 +1,4 @@
-"""The thread that delivers webhooks: collects new verdicts, sends them signed, retries with backoff."""
+"""The thread that delivers webhooks: collects new events, sends them signed, retries with backoff."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ _GONE = 410
 class WebhookSender:
     """One daemon thread. Several processes may run one each: a delivery is held by the one that sends it.
 
-    A verdict never waits for it: the thread reads the check log, and what it can't deliver stays in the
-    ledger. A message may arrive twice (the sender was killed before it noted the answer), under the same id.
+    A verdict never waits for it: the thread reads the check log and the reviews, and what it can't deliver
+    stays in the ledger. A message may arrive twice (the sender was killed before it noted the answer), under
+    the same id.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class WebhookSender:
             self._thread.join(timeout=1.0)
 
     def work_off(self) -> None:
-        """Collect new verdicts and send what is due; a failure ends the round."""
+        """Collect new events and send what is due; a failure ends the round."""
         while self._ledger.collect():
             pass
         while not self._closing.is_set() and (delivery := self._ledger.claim()) is not None:

@@ -43,6 +43,7 @@ from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.switches import Switches
+from catloader.store.db.takedowns import Takedowns
 from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.upload_keys import UploadKeys
 from catloader.store.db.usage import Usage
@@ -155,6 +156,7 @@ def build(
         gallery=Gallery(requests_engine),
         bin=bin,
         album=Album(requests_engine),
+        takedowns=Takedowns(requests_engine),
         share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),
         failed_photos=FailedPhotos(requests_engine),

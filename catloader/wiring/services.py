@@ -36,6 +36,7 @@ from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
 from catloader.store.db.switches import Switches
+from catloader.store.db.takedowns import Takedowns
 from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.upload_keys import UploadKeys
 from catloader.store.db.usage import Usage
@@ -70,6 +71,7 @@ class Services:
     gallery: Gallery
     bin: Bin
     album: Album
+    takedowns: Takedowns
     share_links: ShareLinks
     rechecks: Rechecks
     failed_photos: FailedPhotos

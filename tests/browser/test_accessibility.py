@@ -28,6 +28,7 @@ _OF_ADMINISTRATORS = [
         "/admin/users/2",
         "/admin/audit",
         "/admin/failed",
+        "/review/taken-down",
     ),
 ]
 _SIZES = ((390, 844), (1280, 900))

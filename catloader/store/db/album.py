@@ -12,6 +12,7 @@ from catloader.store.db.engine import reading, writing
 from catloader.store.db.gallery import Position, beyond
 from catloader.store.db.photo_rows import Photo, not_in_bin, status_is
 from catloader.store.db.schema import Status, likes, photos
+from catloader.store.db.takedowns import is_taken_down
 
 
 def is_in_album() -> ColumnElement[bool]:
@@ -40,8 +41,13 @@ class Album:
         return Photo(**row._mapping) if row else None
 
     def publish(self, ids: Sequence[int], owner_id: int, *, public: bool) -> int:
-        """Publish this owner's photos among ``ids``, or stop that; return the number of those changed."""
+        """Publish this owner's photos among ``ids``, or stop that; return the number of those changed.
+
+        Photos that staff took out of the album stay private.
+        """
         own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        if public:
+            own &= ~is_taken_down()
         query = update(photos).where(own, photos.c.on_air != public).values(on_air=public)
         with writing(self._engine) as connection:
             return connection.execute(query).rowcount

@@ -11,8 +11,9 @@ webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
     Column("id", Integer, primary_key=True),
-    # Of the verdict's row in the check log, which may go with its photo; so no foreign key.
-    Column("check_log_id", Integer, nullable=False, unique=True),
+    # The row that is told, in the check log or the reviews; it may go with its photo, so no foreign key.
+    Column("source", String(10), nullable=False, server_default=text("'check'")),
+    Column("source_id", Integer, nullable=False),
     Column("payload", Text, nullable=False),  # JSON, the same bytes in every attempt
     Column("state", String(10), nullable=False, server_default=text("'waiting'")),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
@@ -20,7 +21,9 @@ webhook_deliveries = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("delivered_at", UtcDateTime),
     Column("last_error", Text),
+    CheckConstraint("source IN ('check','review')", name="source"),
     CheckConstraint("state IN ('start','waiting','delivered','given_up')", name="state"),
+    Index("uq_webhook_deliveries_source_source_id", "source", "source_id", unique=True),
     Index(
         "ix_webhook_deliveries_waiting",
         "next_attempt_at",

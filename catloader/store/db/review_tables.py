@@ -8,6 +8,15 @@ from catloader.store.db.metadata import metadata
 from catloader.store.db.utc_datetime import UtcDateTime
 from catloader.texts import MAX_TEXT_CHARS
 
+# Photos that staff keep out of the public album.
+takedowns = Table(
+    "takedowns",
+    metadata,
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", primary_key=True),
+    Column("note", String(MAX_TEXT_CHARS), nullable=False),  # for the owner
+    Column("made_at", UtcDateTime, nullable=False),
+)
+
 appeals = Table(
     "appeals",
     metadata,

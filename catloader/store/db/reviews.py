@@ -14,6 +14,7 @@ from catloader.store.db.engine import reading, writing
 from catloader.store.db.photo_rows import Photo, not_in_bin, status_is
 from catloader.store.db.rechecks import FINISHED
 from catloader.store.db.schema import Status, appeals, photos, reviews
+from catloader.store.db.takedowns import is_taken_down
 
 HumanVerdict = Literal["cat", "not_cat"]
 
@@ -186,9 +187,9 @@ class Reviews:
         return last.photo_id
 
     def may_see(self, photo_id: int) -> bool:
-        """Return True if reviewers see the photo: it waits for one, or one has decided."""
+        """Return True if reviewers see the photo: it waits for one, or one has decided or taken it down."""
         reviewed = exists().where(reviews.c.photo_id == photos.c.id)
-        seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed
+        seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed | is_taken_down()
         with reading(self._engine) as connection:
             return (
                 connection.execute(

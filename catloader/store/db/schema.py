@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from catloader.store.db.delivery_tables import webhook_deliveries
 from catloader.store.db.metadata import metadata
-from catloader.store.db.review_tables import appeals, reviews
+from catloader.store.db.review_tables import appeals, reviews, takedowns
 from catloader.store.db.sharing_tables import share_links
 from catloader.store.db.staff_tables import audit_log, one_time_links, switches
 from catloader.store.db.token_tables import api_tokens, upload_keys
@@ -46,6 +46,7 @@ __all__ = [
     "sessions",
     "share_links",
     "switches",
+    "takedowns",
     "upload_keys",
     "users",
     "webhook_deliveries",

@@ -1,26 +1,38 @@
-"""Outgoing webhooks: one delivery for each verdict of a checker, whichever process wrote it."""
+"""Outgoing webhooks: one delivery for each event, whichever process wrote it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, func, insert, literal, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    and_,
+    delete,
+    false,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.clock import database_now, later
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.schema import check_log
 from catloader.store.db.schema import webhook_deliveries as table
+from catloader.store.db.webhook_messages import SOURCES, Source, SourceName
 
 _LOOK_BACK = 5000
-"""Rows of the check log that may be committed later than rows with higher numbers."""
+"""Rows of a source that may be committed later than rows with higher numbers."""
 _KEPT_FOR = timedelta(days=30)
 _MISSED_FOR = timedelta(days=3)
-"""Verdicts older than this are not told, if the site was down or webhooks were off meanwhile."""
+"""Events older than this are not told, if the site was down or webhooks were off meanwhile."""
 _HELD_S = 120.0
 """Longest time of an attempt: then another process may take the delivery."""
 _AT_ONCE = 500
@@ -30,7 +42,8 @@ _AT_ONCE = 500
 class Delivery:
     """One message, with what became of it."""
 
-    check_log_id: int
+    source: SourceName
+    source_id: int
     payload: str
     state: str
     attempts: int
@@ -42,9 +55,10 @@ class Delivery:
     @property
     def message_id(self) -> str:
         """The ``webhook-id``: the same in every attempt, so that receivers can tell repetitions."""
-        return f"verdict-{self.check_log_id}"
+        return f"{_PREFIXES[self.source]}{self.source_id}"
 
 
+_PREFIXES: dict[SourceName, str] = {"check": "verdict-", "review": "review-"}
 _COLUMNS = tuple(table.c[name] for name in Delivery.__slots__)
 
 
@@ -55,31 +69,39 @@ class WebhookDeliveries:
         self._engine = engine
 
     def begin(self) -> None:
-        """Mark where the verdicts begin that will be told, when webhooks are used for the first time."""
+        """Mark where the events begin that will be told, when webhooks are used for the first time."""
         with writing(self._engine) as connection:
-            if connection.execute(select(table.c.id).limit(1)).first() is None:
-                latest = connection.execute(select(func.coalesce(func.max(check_log.c.id), 0))).scalar_one()
-                connection.execute(insert(table).values(_entry(latest, "", state="start")))
+            for name, source in SOURCES.items():
+                if connection.execute(select(table.c.id).where(table.c.source == name).limit(1)).first():
+                    continue
+                latest = connection.execute(select(func.coalesce(func.max(source.id), 0))).scalar_one()
+                connection.execute(insert(table).values(_entry(name, latest, "", state="start")))
 
     def collect(self) -> int:
-        """Enter the verdicts that are new; return their number."""
+        """Enter the events that are new; return their number."""
+        return sum(self._collect(name, source) for name, source in SOURCES.items())
+
+    def _collect(self, name: SourceName, source: Source) -> int:
         entered = table.alias()
-        since = select(func.max(entered.c.check_log_id) - _LOOK_BACK).scalar_subquery()
-        start = select(func.min(entered.c.check_log_id)).where(entered.c.state == "start").scalar_subquery()
+        of_source = entered.c.source == name
+        since = select(func.max(entered.c.source_id) - _LOOK_BACK).where(of_source).scalar_subquery()
+        is_start = of_source & (entered.c.state == "start")
+        start = select(func.min(entered.c.source_id)).where(is_start).scalar_subquery()
+        is_entered = (table.c.source == name) & (table.c.source_id == source.id)
         query = (
-            select(check_log)
+            select(*source.columns)
             .where(
-                check_log.c.id > since,
-                check_log.c.id > start,
-                check_log.c.verdict.is_not(None),
-                check_log.c.finished_at >= utcnow() - _MISSED_FOR,
-                ~select(table.c.id).where(table.c.check_log_id == check_log.c.id).exists(),
+                source.id > since,
+                source.id > start,
+                source.told,
+                source.moment >= utcnow() - _MISSED_FOR,
+                ~select(table.c.id).where(is_entered).exists(),
             )
-            .order_by(check_log.c.id)
+            .order_by(source.id)
             .limit(_AT_ONCE)
         )
         with reading(self._engine) as connection:
-            entries = [_entry(row.id, _payload(row)) for row in connection.execute(query)]
+            entries = [_entry(name, row.id, source.message(row)) for row in connection.execute(query)]
         if not entries:
             return 0
         try:
@@ -109,7 +131,7 @@ class WebhookDeliveries:
 
     def delivered(self, delivery: Delivery) -> None:
         values = {"state": "delivered", "delivered_at": database_now(), "last_error": None}
-        self._set([delivery.check_log_id], values)
+        self._set(delivery, values)
 
     def failed(self, delivery: Delivery, error: str, retry_s: float | None) -> None:
         """Note the error; another attempt follows in ``retry_s``, None: none does."""
@@ -118,11 +140,12 @@ class WebhookDeliveries:
             values["state"] = "given_up"
         else:
             values["next_attempt_at"] = later(database_now(), literal(retry_s))
-        self._set([delivery.check_log_id], values)
+        self._set(delivery, values)
 
-    def redeliver(self, ids: Sequence[int] | None) -> int:
+    def redeliver(self, ids: Sequence[tuple[SourceName, int]] | None) -> int:
         """Send them again, with all attempts; None: all that were given up. Returns their number."""
-        chosen = table.c.state == "given_up" if ids is None else table.c.check_log_id.in_(ids)
+        named = (_is(*id) for id in ids or ())
+        chosen = table.c.state == "given_up" if ids is None else or_(false(), *named)
         values = {"state": "waiting", "attempts": 0, "next_attempt_at": database_now(), "delivered_at": None}
         with writing(self._engine) as connection:
             query = update(table).where(chosen, table.c.state != "start").values(values)
@@ -131,38 +154,46 @@ class WebhookDeliveries:
     def latest(self, limit: int, state: str | None = None) -> list[Delivery]:
         """Return the newest deliveries, newest first."""
         chosen = table.c.state == state if state else table.c.state != "start"
-        query = select(*_COLUMNS).where(chosen).order_by(table.c.check_log_id.desc()).limit(limit)
+        query = select(*_COLUMNS).where(chosen).order_by(table.c.id.desc()).limit(limit)
         with reading(self._engine) as connection:
             return [Delivery(**row._mapping) for row in connection.execute(query)]
 
     def forget_old(self) -> None:
-        """Delete what is done and old. The newest entry stays: verdicts after it are new."""
-        newest = select(func.max(table.c.check_log_id)).scalar_subquery()
+        """Delete what is done and old. The newest entry of a source stays: events after it are new."""
         old = table.c.created_at < utcnow() - _KEPT_FOR
         done = table.c.state.in_(("delivered", "given_up"))
         with writing(self._engine) as connection:
-            connection.execute(delete(table).where(old, done, table.c.check_log_id < newest))
+            for name in SOURCES:
+                newest = select(func.max(table.c.source_id)).where(table.c.source == name)
+                is_older = (table.c.source == name) & (table.c.source_id < newest.scalar_subquery())
+                connection.execute(delete(table).where(old, done, is_older))
 
-    def _set(self, ids: Sequence[int], values: dict[str, Any]) -> None:
+    def _set(self, delivery: Delivery, values: dict[str, Any]) -> None:
         with writing(self._engine) as connection:
-            connection.execute(update(table).where(table.c.check_log_id.in_(ids)).values(values))
+            one = _is(delivery.source, delivery.source_id)
+            connection.execute(update(table).where(one).values(values))
 
 
-def _entry(check_log_id: int, payload: str, state: str = "waiting") -> dict[str, Any]:
+def source_of(message_id: str) -> tuple[SourceName, int] | None:
+    """Return the source and the id of a message; None: there is no such message."""
+    for name, prefix in _PREFIXES.items():
+        number = message_id.removeprefix(prefix)
+        if message_id.startswith(prefix) and number.isascii() and number.isdecimal():
+            return name, min(int(number), 2**31 - 1)
+    return None
+
+
+def _is(source: SourceName, source_id: int) -> ColumnElement[bool]:
+    return and_(table.c.source == source, table.c.source_id == source_id)
+
+
+def _entry(source: SourceName, source_id: int, payload: str, state: str = "waiting") -> dict[str, Any]:
     now = utcnow()
     return {
-        "check_log_id": check_log_id,
+        "source": source,
+        "source_id": source_id,
         "payload": payload,
         "state": state,
         "next_attempt_at": now,
         "created_at": now,
     }
-
-
-def _payload(row: Row[Any]) -> str:
-    """Return the message: no caption and no e-mail, so that a log of the receiver tells nobody anything."""
-    names = ("verdict", "score", "reason", "wild_feline", "model", "weights_sha256", "profile_id")
-    data = {"photo_id": row.image_id, **{name: getattr(row, name) for name in names}}
-    data |= {"attempt": row.attempt, "photo_sha256": row.photo_sha256}
-    message = {"type": "photo.checked", "timestamp": row.finished_at.isoformat(), "data": data}
-    return json.dumps(message, separators=(",", ":"))

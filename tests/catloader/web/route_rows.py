@@ -128,6 +128,10 @@ ROWS = {
     "GET /review": _staff(200),
     "GET /review/<id>": _staff(200, photo="unsure"),
     "POST /review/<id>/decide": _staff(303, photo="unsure", form={"verdict": "cat"}),
+    "GET /review/taken-down": _staff(200),
+    # 404 for the administrator: the reviewer was first.
+    "POST /review/<id>/take-down": Row(LOGIN, 404, 404, 303, 404, photo="album", form={"note": "No."}),
+    "POST /review/<id>/allow": _staff(303, photo="taken down"),
     "POST /review/undo": _staff(303),
     "GET /admin": _admin(200),
     "POST /admin/checking": _admin(303, form={"checking": "resume"}),

@@ -136,6 +136,10 @@ def _target(app: Flask, owner: Person, state: str) -> str:
         pass  # earlier rows left photos that wait
     if state == "bin":
         assert services.bin.put([photo], owner.id)
+    elif state in ("album", "taken down"):
+        assert services.album.publish([photo], owner.id, public=True)
+        if state == "taken down":
+            assert services.takedowns.take_down(photo, owner.id, "No.", utcnow())
     elif state == "appealed":
         assert services.reviews.appeal(photo, owner.id, "not_cat", "", utcnow())
     elif state == "shared":

@@ -74,7 +74,9 @@ def _rules(engine: Engine, table: str) -> list[str]:
         for index in look.get_indexes(table)
         for kind, condition in index.get("dialect_options", {}).items()
     ]
-    return sorted(checks + links + partial) + _sqlite_words(engine, table)
+    unique = [f"{one['name']}: {one['column_names']}" for one in look.get_unique_constraints(table)]
+    unique += [f"{index['name']}: unique" for index in look.get_indexes(table) if index["unique"]]
+    return sorted(checks + links + partial + unique) + _sqlite_words(engine, table)
 
 
 def _sqlite_words(engine: Engine, table: str) -> list[str]:

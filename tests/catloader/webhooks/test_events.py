@@ -1,0 +1,81 @@
+"""The events that webhooks tell beside verdicts of a checker: reviewers' decisions, photos that failed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Engine, delete
+
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.rechecks import RecheckFilter, Rechecks
+from catloader.store.db.reviews import Reviews
+from catloader.store.db.schema import webhook_deliveries
+from catloader.store.db.webhook_deliveries import WebhookDeliveries, source_of
+from checker.values import Outcome
+from tests.support.rows import add_photos, some_user
+
+_AWAY = "The model ran out of memory."
+
+
+def _collected(ledger: WebhookDeliveries) -> list[dict[str, Any]]:
+    """Return the messages that are new, oldest first."""
+    return [json.loads(one.payload) for one in reversed(ledger.latest(ledger.collect()))]
+
+
+def _fail_once(queue: SqlCheckQueue) -> None:
+    claims = queue.claim(1)
+    assert queue.begin(claims) == [True]
+    assert queue.finish([Outcome(claims[0], error=_AWAY, retryable=True)]) == [True]
+
+
+def test_decisions_of_reviewers_and_failed_photos_are_told_once(engine: Engine) -> None:
+    ledger, reviews, rita = WebhookDeliveries(engine), Reviews(engine), some_user(engine)
+    early, photo = add_photos(engine, 2, status="unsure")
+    assert reviews.decide(early, rita.id, "cat", "", utcnow())
+    ledger.begin()
+    assert _collected(ledger) == [], "decisions before the first start were told"
+    assert reviews.decide(photo, rita.id, "not_cat", "It is mine.", utcnow())
+    reviews.undo(rita.id, utcnow())
+    decided, undone = _collected(ledger)
+    assert decided["type"] == "photo.reviewed"
+    assert decided["data"] == {
+        "photo_id": photo,
+        "verdict": "not_cat",
+        "appeal": False,
+        "status_before": "unsure",
+    }
+    assert (undone["data"]["verdict"], undone["data"]["status_before"]) == (None, "not_cat")
+
+    (failing,) = add_photos(engine, 1)
+    queue = SqlCheckQueue(engine, lease_s=60.0, max_attempts=2, backoff_s=0.0)
+    _fail_once(queue)
+    assert _collected(ledger) == [], "an attempt that is repeated was told"
+    _fail_once(queue)
+    (failed,) = _collected(ledger)
+    assert (failed["type"], failed["data"]) == (
+        "photo.failed",
+        {"photo_id": failing, "verdict": "failed", "error": _AWAY, "attempt": 2},
+    )
+    assert _collected(ledger) == []
+    Rechecks(engine).requeue(RecheckFilter())
+    assert _collected(ledger) == []
+    ids = [one.message_id for one in ledger.latest(9)]
+    assert [id.partition("-")[0] for id in ids] == ["verdict", "review", "review"]
+    sources = [source_of(id) for id in ids]
+    assert ledger.redeliver([source for source in sources if source]) == 3
+    assert source_of("review-") is source_of("verdict-x") is source_of("3") is None
+
+
+def test_a_ledger_of_an_older_version_begins_to_tell_decisions(engine: Engine) -> None:
+    ledger, rita = WebhookDeliveries(engine), some_user(engine)
+    ledger.begin()
+    with writing(engine) as connection:
+        connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.source == "review"))
+    before, after = add_photos(engine, 2, status="unsure")
+    Reviews(engine).decide(before, rita.id, "cat", "", utcnow())
+    assert _collected(ledger) == []
+    ledger.begin()
+    Reviews(engine).decide(after, rita.id, "cat", "", utcnow())
+    assert [message["data"]["photo_id"] for message in _collected(ledger)] == [after]
