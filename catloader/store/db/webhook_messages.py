@@ -51,7 +51,7 @@ def _message(type: str, moment: datetime, data: Mapping[str, Any]) -> str:
     return json.dumps(message, separators=(",", ":"))
 
 
-def _failed_for_good() -> ColumnElement[bool]:
+def _is_last_of_failed() -> ColumnElement[bool]:
     """Return the condition of the attempt after which its photo is failed: the newest one.
 
     A photo that is checked again before this is looked at counts as not failed: its next outcome is told.
@@ -73,7 +73,7 @@ SOURCES: Mapping[SourceName, Source] = {
         _labelled(*check_log.columns),
         check_log.c.id,
         check_log.c.finished_at,
-        check_log.c.verdict.is_not(None) | _failed_for_good(),
+        check_log.c.verdict.is_not(None) | _is_last_of_failed(),
         _checked,
     ),
     "review": Source(
