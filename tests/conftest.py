@@ -19,6 +19,7 @@ from catloader.store.s3.objects import ObjectStore
 from checker.evaluation.photos import UnusablePhotos
 from tests.support import hostile, postgres, processor, weights
 from tests.support.hostile import HostileCorpus
+from tests.support.object_stores import store_of
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
 from tests.support.signals import restore_for_children
 
@@ -82,17 +83,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
 def objects(s3_server: EmbeddedS3) -> ObjectStore:
     """An object store with two new, empty buckets."""
     suffix = secrets.token_hex(6)
-    store = ObjectStore(
-        endpoint_url=s3_server.endpoint_url,
-        access_key_id=s3_server.access_key_id,
-        secret_access_key=s3_server.secret_access_key,
-        region="us-east-1",
-        photos_bucket=f"photos-{suffix}",
-        thumbnails_bucket=f"thumbnails-{suffix}",
-        max_connections=16,
-    )
-    store.ensure_buckets()
-    return store
+    return store_of(s3_server, (f"photos-{suffix}", f"thumbnails-{suffix}"), max_connections=16)
 
 
 @pytest.fixture(scope="session")

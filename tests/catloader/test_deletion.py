@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from catloader.store.db.schema import deletions
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from tests.support.object_stores import store_away, store_of
 
 
 @pytest.fixture
@@ -39,21 +39,6 @@ def worker(
     sweep_s: float = 0.05,
 ) -> DeletionWorker:
     return DeletionWorker(ledger, objects, sweep_s=sweep_s, now=now)
-
-
-def away(s3: EmbeddedS3, objects: ObjectStore) -> ObjectStore:
-    """Return a store with the same buckets on a port without a server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return ObjectStore(
-        endpoint_url=f"http://127.0.0.1:{port}",
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-        region="us-east-1",
-        photos_bucket=objects.photos_bucket,
-        thumbnails_bucket=objects.thumbnails_bucket,
-    )
 
 
 def test_each_pass_begins_with_the_photos_whose_days_in_the_bin_are_over(
@@ -112,7 +97,12 @@ def test_deletion_is_retried_until_the_store_is_back(
     objects.put(ObjectKind.PHOTO, "a.jpg", b"x")
     start = datetime.now(UTC).replace(microsecond=0)
     reserve(engine, ["a.jpg"], start)
-    assert worker(ledger, away(s3_server, objects), lambda: start, sweep_s=10).work_off() == 0
+    assert (
+        worker(
+            ledger, store_away((objects.photos_bucket, objects.thumbnails_bucket)), lambda: start, sweep_s=10
+        ).work_off()
+        == 0
+    )
     assert ledger.count() == 1
     assert ledger.due(10, start + timedelta(seconds=9)) == []
     assert [entry.attempts for entry in ledger.due(10, start + timedelta(seconds=10))] == [1]
@@ -141,14 +131,8 @@ def test_an_object_that_the_store_does_not_delete_is_retried_and_holds_up_no_oth
     for key in ("a.jpg", "b.jpg", "c.jpg"):
         objects.put(ObjectKind.PHOTO, key, b"x")
     reserve(engine, ["a.jpg", "b.jpg", "c.jpg"], start)
-    refusing = _Refusing(
-        endpoint_url=s3_server.endpoint_url,
-        access_key_id=s3_server.access_key_id,
-        secret_access_key=s3_server.secret_access_key,
-        region="us-east-1",
-        photos_bucket=objects.photos_bucket,
-        thumbnails_bucket=objects.thumbnails_bucket,
-    )
+    buckets = (objects.photos_bucket, objects.thumbnails_bucket)
+    refusing = store_of(s3_server, buckets, kind=_Refusing)
     assert worker(ledger, refusing, lambda: start, sweep_s=10).work_off() == 2
     assert [objects.exists(ObjectKind.PHOTO, f"{name}.jpg") for name in "abc"] == [False, True, False]
     assert "b.jpg" in caplog.text

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import Engine, update
 
-from catloader.cli import main
 from catloader.errors import CatLoaderError
 from catloader.orphans import Comparison, compare, remove
 from catloader.store.db.engine import writing
@@ -19,30 +15,13 @@ from catloader.store.db.object_names import ObjectNames
 from catloader.store.db.photos import Photos
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind, StoredObject
-from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from tests.support.commands import Run
 from tests.support.rows import add_photos, some_user
-
-Run = Callable[..., Result]
 
 
 def _key() -> str:
     return f"{secrets.token_hex(16)}.jpg"
-
-
-@pytest.fixture
-def gc(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Run:
-    environ = {
-        "CATLOADER_DATA_DIR": str(tmp_path),
-        "CATLOADER_MIN_FREE_BYTES": "0",
-        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
-        "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
-        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
-        "CATLOADER_PHOTOS_BUCKET": objects.photos_bucket,
-        "CATLOADER_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
-    }
-    return lambda *words: CliRunner().invoke(main, ("gc", *words), env=environ, catch_exceptions=False)
 
 
 def _stored(engine: Engine, objects: ObjectStore) -> tuple[int, dict[ObjectKind, str]]:
@@ -60,7 +39,7 @@ def _stored(engine: Engine, objects: ObjectStore) -> tuple[int, dict[ObjectKind,
 
 
 def test_gc_finds_and_deletes_orphans_and_tells_what_is_missing(
-    engine: Engine, objects: ObjectStore, gc: Run
+    engine: Engine, objects: ObjectStore, run: Run
 ) -> None:
     whole, kept = _stored(engine, objects)
     broken, lost = _stored(engine, objects)
@@ -71,23 +50,23 @@ def test_gc_finds_and_deletes_orphans_and_tells_what_is_missing(
     for kind, key in (*orphans.items(), (ObjectKind.PHOTO, uploading[0]), (ObjectKind.PHOTO, "readme.txt")):
         objects.put(kind, key, b"x")
 
-    young = gc()
+    young = run("gc")
     assert "0 objects that nothing names." in young.output
-    report = gc("--report", "--older-than", "0")
+    report = run("gc", "--report", "--older-than", "0")
     assert report.exit_code == 1
     assert "9 objects in the object store; 1 not of this site, left alone." in report.output
     assert "2 objects that nothing names." in report.output
     assert f"1 object missing.\n  photo {broken}: its thumbnail" in report.output
     assert all(objects.exists(kind, key) for kind, key in orphans.items())
 
-    applied = gc("--apply", "--older-than", "0")
+    applied = run("gc", "--apply", "--older-than", "0")
     assert "2 objects given to the deletion ledger, which has 2 left." in applied.output  # the upload's two
     assert not any(objects.exists(kind, key) for kind, key in orphans.items())
     assert all(objects.exists(kind, key) for kind, key in kept.items())
     assert objects.exists(ObjectKind.PHOTO, uploading[0])
     assert objects.exists(ObjectKind.PHOTO, "readme.txt")
     assert Photos(engine).by_id(whole)
-    assert "0 objects that nothing names." in gc("--older-than", "0").output
+    assert "0 objects that nothing names." in run("gc", "--older-than", "0").output
 
 
 def test_more_than_a_page_of_objects_is_compared(engine: Engine, objects: ObjectStore) -> None:

@@ -18,8 +18,8 @@ from catloader.doctor.object_store import rows
 from catloader.doctor.rows import Row
 from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.store.s3.session import make_session
+from tests.support.object_stores import store_at
 
 _RIGHTS = {
     "list": ["Read", "Write"],
@@ -41,14 +41,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
     (folder / "s3" / "keys.json").write_text(json.dumps({"identities": identities}))
     server = EmbeddedS3(folder)
     server.start()
-    ObjectStore(
-        endpoint_url=server.endpoint_url,
-        access_key_id="admin",
-        secret_access_key="secret",
-        region="us-east-1",
-        photos_bucket="catloader-photos",
-        thumbnails_bucket="catloader-thumbnails",
-    ).ensure_buckets()
+    buckets = ("catloader-photos", "catloader-thumbnails")
+    store_at(server.endpoint_url, buckets, keys=("admin", "secret")).ensure_buckets()
     yield server
     server.stop()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -29,6 +28,7 @@ from catloader.store.db.quotas import Quota, Quotas
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from tests.support.object_stores import store_away
 from tests.support.preparing import prepare_here
 
 
@@ -91,18 +91,8 @@ def site(engine: Engine, objects: ObjectStore, settings: Settings) -> Site:
 
 @pytest.fixture
 def away(engine: Engine, settings: Settings) -> Site:
-    """A site whose S3 server does not answer: the port is bound, without a listener."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        objects = ObjectStore(
-            endpoint_url=f"http://127.0.0.1:{taken.getsockname()[1]}",
-            access_key_id="key",
-            secret_access_key="secret",
-            region="us-east-1",
-            photos_bucket="photos",
-            thumbnails_bucket="thumbnails",
-        )
-        return Site(engine, objects, settings)
+    """A site whose S3 server does not answer."""
+    return Site(engine, store_away(), settings)
 
 
 def photo(colour: str = "red", size: tuple[int, int] = (60, 40), format: str = "PNG") -> bytes:

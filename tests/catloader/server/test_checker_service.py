@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from checker.pipeline import LoadedModel
 from checker.ports import ImageSource
 from checker.service import CheckerService
 from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
+from tests.support.object_stores import store_away
 from tests.support.preparing import prepare_here
 from tests.support.rows import some_user
 
@@ -147,16 +147,7 @@ def test_bad_objects_affect_no_other_photo(site: Site) -> None:
 
 
 def test_photos_wait_without_s3_and_lose_no_attempt(site: Site) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    nowhere = ObjectStore(
-        endpoint_url=f"http://127.0.0.1:{port}",
-        access_key_id="key",
-        secret_access_key="secret",
-        region="us-east-1",
-        photos_bucket=site.objects.photos_bucket,
-        thumbnails_bucket=site.objects.thumbnails_bucket,
-    )
+    nowhere = store_away((site.objects.photos_bucket, site.objects.thumbnails_bucket))
     for _ in range(4):  # more often than there are attempts
         assert site.service(S3ImageSource(nowhere)).drain() == 0
     assert set(site.statuses()) == {Status.PENDING}

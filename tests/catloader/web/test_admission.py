@@ -20,6 +20,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.web.admission import REFUSED, RULES, Rules
 from catloader.web.cookies import SESSION
+from tests.support.object_stores import store_of
 from tests.support.site import Person, jpeg, running_site, services_of
 
 
@@ -98,16 +99,7 @@ def test_store_that_is_away_is_one_line_a_minute_and_retry_after(
     migrate(engine)
     server = EmbeddedS3(tmp_path)
     server.start()
-    store = ObjectStore(
-        endpoint_url=server.endpoint_url,
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
-        region="us-east-1",
-        photos_bucket="photos",
-        thumbnails_bucket="thumbnails",
-    )
-    store.ensure_buckets()
-    with running_site(engine, server, store, tmp_path) as app:
+    with running_site(engine, server, store_of(server), tmp_path) as app:
         anna = Person(app, "anna@example.org")
         id = anna.upload_one()
         server.stop()

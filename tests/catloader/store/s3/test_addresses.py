@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from catloader.store.kinds import ObjectKind
-from catloader.store.s3.objects import ObjectStore
+from tests.support.object_stores import store_at
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -53,14 +53,7 @@ def test_requests_go_below_the_address(
     with server_class((host, 0), _Server) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         name = f"[{host}]" if ":" in host else host
-        store = ObjectStore(
-            endpoint_url=f"http://{name}:{server.server_port}{path}",
-            access_key_id="a",
-            secret_access_key="b",
-            region="us-east-1",
-            photos_bucket="photos",
-            thumbnails_bucket="thumbnails",
-        )
+        store = store_at(f"http://{name}:{server.server_port}{path}")
         store.put(ObjectKind.PHOTO, "a.jpg", b"")
         store.get(ObjectKind.PHOTO, "a.jpg")
         store.delete(ObjectKind.PHOTO, "a.jpg")

@@ -13,6 +13,7 @@ import pytest
 from catloader.errors import StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from tests.support.object_stores import store_at
 
 
 def test_many_objects_of_a_real_server_are_deleted(objects: ObjectStore) -> None:
@@ -53,15 +54,7 @@ def _answering(status: int, body: str) -> Iterator[tuple[ObjectStore, list[str]]
     handler = type("Handler", (_Server,), {"status": status, "body": body, "requests": requests})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        store = ObjectStore(
-            endpoint_url=f"http://127.0.0.1:{server.server_port}",
-            access_key_id="key",
-            secret_access_key="secret",
-            region="us-east-1",
-            photos_bucket="photos",
-            thumbnails_bucket="thumbnails",
-        )
-        yield store, requests
+        yield store_at(f"http://127.0.0.1:{server.server_port}"), requests
         server.shutdown()
 
 

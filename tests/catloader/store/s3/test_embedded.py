@@ -22,7 +22,7 @@ from catloader.demo.client import until
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
+from tests.support.object_stores import store_of
 
 _ROOT = Path(__file__).parents[4]
 _SITE = """
@@ -51,19 +51,6 @@ def started(tmp_path: Path) -> Iterator[Callable[[], EmbeddedS3]]:
     yield start
     for server in servers:
         server.stop()
-
-
-def store_of(server: EmbeddedS3) -> ObjectStore:
-    store = ObjectStore(
-        endpoint_url=server.endpoint_url,
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
-        region="us-east-1",
-        photos_bucket="photos",
-        thumbnails_bucket="thumbnails",
-    )
-    store.ensure_buckets()
-    return store
 
 
 def weeds(folder: Path, parent: int | None = None) -> list[psutil.Process]:

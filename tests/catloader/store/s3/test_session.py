@@ -9,8 +9,8 @@ import pytest
 
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.store.s3.session import make_session
+from tests.support.object_stores import store_of
 
 _NO_NUMBERS = {
     variable: "no such value"
@@ -60,14 +60,6 @@ def test_certificates_of_a_server_of_ones_own_are_taken_from_the_environment(
 
 
 def _store_and_read(server: EmbeddedS3) -> None:
-    store = ObjectStore(
-        endpoint_url=server.endpoint_url,
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
-        region="us-east-1",
-        photos_bucket="isolated-photos",
-        thumbnails_bucket="isolated-thumbnails",
-    )
-    store.ensure_buckets()
+    store = store_of(server, ("isolated-photos", "isolated-thumbnails"))
     store.put(ObjectKind.PHOTO, "a", b"bytes")
     assert store.exists(ObjectKind.PHOTO, "a")

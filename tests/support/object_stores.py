@@ -1,0 +1,45 @@
+"""Object stores: on a server of the test's own, at any address, and on a port where nothing answers."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+
+BUCKETS = ("photos", "thumbnails")
+
+
+def store_at(
+    endpoint_url: str,
+    buckets: tuple[str, str] = BUCKETS,
+    keys: tuple[str, str] = ("key", "secret"),
+    kind: type[ObjectStore] = ObjectStore,
+    **others: Any,
+) -> ObjectStore:
+    """Make a store of the class ``kind`` whose buckets may not exist."""
+    return kind(
+        endpoint_url=endpoint_url,
+        access_key_id=keys[0],
+        secret_access_key=keys[1],
+        region="us-east-1",
+        photos_bucket=buckets[0],
+        thumbnails_bucket=buckets[1],
+        **others,
+    )
+
+
+def store_of(server: EmbeddedS3, buckets: tuple[str, str] = BUCKETS, **others: Any) -> ObjectStore:
+    """Make a store on a running server, with its buckets."""
+    keys = (server.access_key_id, server.secret_access_key)
+    store = store_at(server.endpoint_url, buckets, keys, **others)
+    store.ensure_buckets()
+    return store
+
+
+def store_away(buckets: tuple[str, str] = BUCKETS) -> ObjectStore:
+    """Make a store on a port without a server."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return store_at(f"http://127.0.0.1:{port}", buckets)
