@@ -46,7 +46,7 @@ class Decoders:
 def build_decoders(settings: Settings) -> Decoders:
     """Make both pools, start nothing."""
     most = Limits(settings.decode_cpu_s, settings.decode_wall_s, settings.decode_memory_bytes)
-    server = ForkServer((uploads.WORK, *checks.WORKS), most.memory_bytes)
+    server = ForkServer((*uploads.WORKS, *checks.WORKS), most.memory_bytes)
     # At least one request thread is left for the pages, however many uploads come.
     slots = min(settings.decode_slots, max(1, settings.web_threads - 1))
     waiting = min(settings.decode_queue, max(0, settings.web_threads - 1 - slots))

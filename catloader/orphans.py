@@ -94,10 +94,10 @@ def _missing(names: ObjectNames, store: ObjectStore, listed: array[int]) -> Iter
     for page in names.named():
         for photo_id, objects in page:
             for one in objects:
-                # An upload may have stored it after the listing, or a user may have deleted the photo.
+                # An upload may have stored it after the listing; its owner may have deleted or replaced it.
                 if _is_listed(listed, one) or store.exists(*one):
                     continue
-                if names.still_named(photo_id):
+                if names.still_named(photo_id, [key for _, key in objects]):
                     yield photo_id, one.kind
 
 

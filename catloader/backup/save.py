@@ -36,7 +36,8 @@ class Saved:
     kept: int = 0
     """Objects that were there, with the right digest."""
     deleted_meanwhile: int = 0
-    """Photos that their owners deleted between the database's snapshot and the copy of their objects."""
+    """Photos that their owners deleted, replaced or cut anew between the database's snapshot and the copy of
+    their objects; the next backup has the present ones."""
     lost: list[int] = field(default_factory=list)
     """Photos left out: the object store lacks an object of theirs, or has other bytes."""
     removed: int = 0
@@ -128,11 +129,12 @@ def _copy_objects(
 
     with sums.open("w", encoding="utf-8") as lines, ThreadPoolExecutor(_AT_ONCE) as pool:
         for page in snapshot.objects():
-            left_out, unexplained = [], []
+            left_out: dict[int, list[str]] = {}
+            unexplained = []
             for photo, copies in zip(page, pool.map(copy, page), strict=True):
                 missing = {one.kind for one, digest, _ in copies if digest is None}
                 if missing - {ObjectKind.EXPLANATION}:
-                    left_out.append(photo.photo_id)
+                    left_out[photo.photo_id] = [one.key for one, _ in photo.objects]
                     continue
                 if missing:
                     unexplained.append(photo.photo_id)
@@ -141,12 +143,12 @@ def _copy_objects(
                         lines.write(f"{digest}  {folder.object_path(one).relative_to(folder.path)}\n")
                         result.copied += is_new
                         result.kept += not is_new
-            for id in left_out:
-                if names.still_named(id):
+            for id, keys in left_out.items():
+                if names.still_named(id, keys):
                     result.lost.append(id)
                 else:
                     result.deleted_meanwhile += 1
-            snapshot.leave_out(left_out)
+            snapshot.leave_out(list(left_out))
             snapshot.forget_explanations(unexplained)
             done += len(page)
             progress(done, total)

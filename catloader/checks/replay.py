@@ -67,8 +67,8 @@ def replay(
 
     pages = log.verdicts(replay_key(classifier, rule), since, sample)
     for replayed in map_pages(pages, replay_one, workers):
-        # A photo that was deleted meanwhile took its objects and its log rows with it.
-        if replayed.difference is None or log.has(replayed.logged.record.id):
+        # A photo that was deleted, replaced or cut anew meanwhile took the objects of this row with it.
+        if replayed.difference is None or log.is_of_present_objects(replayed.logged.record.id):
             yield replayed
 
 

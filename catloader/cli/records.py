@@ -103,7 +103,11 @@ def _replay_summary(replayed: int, differ: int, tolerated: int, skipped: int) ->
         result = f", all identical but {tolerated} within a GPU's tolerance"
     else:
         result = ", all identical" if replayed else ""
-    others = f"; {skipped} by another model, variant or profile skipped" if skipped else ""
+    others = (
+        f"; {skipped} by another model, variant or profile, or on replaced objects, skipped"
+        if skipped
+        else ""
+    )
     return f"{count(replayed, 'decision')} replayed{result}{others}."
 
 

@@ -82,7 +82,7 @@ class Explainer:
         """Return the key of a JPEG that explains the photo's latest decision by a model; make it if need be.
 
         Raises:
-            NotFound: nothing was decided yet, or the photo was deleted meanwhile.
+            NotFound: nothing was decided yet, or the photo was deleted or replaced meanwhile.
             CannotExplain: the model or profile that decided is not on this machine any more.
             StoreFull: the disk is nearly full.
             ExplainerBusy: another photo is being explained, or another owner is first in line.
@@ -110,7 +110,7 @@ class Explainer:
             jpeg = self._child.ask(basis.to_json(), seen, self._limit_s)
         finally:
             self._lock.release()
-        return self._store(photo.id, jpeg, digest, lost=stored)
+        return self._store(photo, jpeg, digest, lost=stored)
 
     def close(self) -> None:
         """Kill the child process, if there is one; the call that waits for it gets ``ExplanationFailed``."""
@@ -127,15 +127,15 @@ class Explainer:
         except ModelRefused as error:
             raise CannotExplain(f"This photo can't be explained: {error}.") from error
 
-    def _store(self, photo_id: int, jpeg: bytes, digest: str, lost: str | None) -> str:
+    def _store(self, photo: Photo, jpeg: bytes, digest: str, lost: str | None) -> str:
         """Reserve, put, record, as an upload does: a process that dies in between leaves a due deletion."""
         key = f"{secrets.token_hex(16)}.jpg"
         self._explanations.reserve(key)
         self._objects.put(ObjectKind.EXPLANATION, key, jpeg)
-        key_in_force = self._explanations.keep(photo_id, key, digest, lost=lost)
+        key_in_force = self._explanations.keep(photo.id, key, digest, lost=lost, photo_key=photo.photo_key)
         self._on_deletion_due()
         if key_in_force is None:
-            raise NotFound("This photo was deleted meanwhile.")
+            raise NotFound("This photo was deleted or replaced meanwhile.")
         return key_in_force
 
 

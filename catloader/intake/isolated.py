@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from catloader import errors
 from catloader.intake.places import Places
 from catloader.intake.prepare import Limits, Prepared, broken, format_of, prepare, too_slow
-from checker.errors import DecoderUnavailable, DecodingFailed, DecodingTooLarge, DecodingTooSlow
+from checker.errors import (
+    DecoderUnavailable,
+    DecodingFailed,
+    DecodingTooLarge,
+    DecodingTooSlow,
+    UnreadableImage,
+)
 from checker.isolation.child import Result
 from checker.isolation.pool import ChildPool, Reply
-from checker.pixels.renditions import Crop
+from checker.pixels.renditions import Crop, cut_thumbnail
+from checker.pixels.sizes import RenditionSizes
 
-WORK = f"{__name__}:prepare_item"
+WORK, _THUMBNAIL = f"{__name__}:prepare_item", f"{__name__}:cut_item"
+WORKS = (WORK, _THUMBNAIL)
 """For ``ForkServer``."""
+_AWAY = "No photo can be opened at the moment. Try again soon."
 _REFUSALS = {
     leaf.__name__: leaf
     for leaf in (errors.NotAnImage, errors.BrokenImage, errors.TooManyBytes, errors.TooManyPixels)
 }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A square of a photo."""
+
+    data: bytes
+    side_px: int
+    crop: Crop
+    sha256: str
 
 
 class IsolatedPreparer:
@@ -56,7 +76,27 @@ class IsolatedPreparer:
             case DecodingFailed():
                 raise broken(source_format) from reply
             case DecoderUnavailable():
-                raise errors.DecodersAway("No photo can be opened at the moment. Try again soon.") from reply
+                raise errors.DecodersAway(_AWAY) from reply
+        raise reply  # a bug, logged with its traceback
+
+    def thumbnail(self, photo: bytes, crop: Crop, owner_id: int) -> Thumbnail:
+        """Cut another square from a stored photo.
+
+        Raises:
+            ObjectAltered: it can't be decoded, so it is not what was stored.
+            UploadsBusy, DecodersAway: as for a whole file.
+        """
+        arguments = {"sizes": dataclasses.asdict(self._limits.sizes), "crop": crop}
+        with self.places.taken(owner_id):
+            (reply,) = self._pool.run(_THUMBNAIL, arguments, [[photo]])
+        match reply:
+            case Reply() if "unreadable" not in reply.result:
+                data, side_px = reply.blobs[0], reply.result["side_px"]
+                return Thumbnail(data, side_px, crop, hashlib.sha256(data).hexdigest())
+            case Reply():
+                raise errors.ObjectAltered("a stored photo can't be decoded")
+            case DecoderUnavailable() | DecodingFailed():  # it was decoded before: the machine is to blame
+                raise errors.DecodersAway(_AWAY) from reply
         raise reply  # a bug, logged with its traceback
 
 
@@ -72,6 +112,16 @@ def prepare_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
         if field.name not in ("photo", "thumbnail")
     }
     return facts, [prepared.photo, prepared.thumbnail]
+
+
+def cut_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+    """Cut a square from a stored photo; runs in a child."""
+    sizes = RenditionSizes(**arguments["sizes"])
+    try:
+        thumbnail, side_px = cut_thumbnail(item[0], Crop(*arguments["crop"]), sizes)
+    except UnreadableImage as error:
+        return {"unreadable": str(error)}, []
+    return {"side_px": side_px}, [thumbnail]
 
 
 def _prepared(reply: Reply) -> Prepared:

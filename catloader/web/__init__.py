@@ -19,6 +19,7 @@ from catloader.web import (
     bin,
     cookies,
     dashboard,
+    editing,
     errors,
     failed,
     form_parser,
@@ -76,6 +77,7 @@ def make_app(services: Services) -> Flask:
     uploads.init_app(app, upload_bytes)
     resumable.init_app(app, photo_bytes)
     api_v1.init_app(app, photo_bytes)
+    editing.init_app(app, photo_bytes)
     admission.init_app(app, uploads_at_once=settings.max_uploads_at_once)
     forms.init_app(app)
     errors.init_app(app)
@@ -88,6 +90,7 @@ def make_app(services: Services) -> Flask:
         resumable,
         gallery,
         photo,
+        editing,
         bin,
         sharing,
         pictures,

@@ -25,7 +25,7 @@ RULES = "catloader.rules"
 REFUSED = "catloader.refused"
 """Key in the WSGI environment: the HTTP status of a request whose body the server could not keep."""
 _BUSY = "Many photos are being uploaded at the moment. Please try again in a few seconds."
-_UPLOAD = "uploads.upload"
+_UPLOAD, _REPLACE = "uploads.upload", "editing.replace"
 _PIECES = ("resumable.begin", "resumable.go_on")
 _PLACES = "catloader.upload-places"
 
@@ -53,7 +53,7 @@ class Rules:
         if _takes_photo(self._app, endpoint):
             token = bearer.sent_token(headers.get("AUTHORIZATION", ""))
             return self._photo_bytes if is_signed(token, secret) else self._form_bytes
-        if endpoint != _UPLOAD and endpoint not in _PIECES:
+        if endpoint not in (_UPLOAD, _REPLACE, *_PIECES):
             return self._form_bytes
         sent = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
         values = [sent[name] for name in cookies.names(cookies.SESSION) if name in sent]
@@ -90,7 +90,7 @@ def init_app(app: Flask, *, uploads_at_once: int) -> None:
         if status is not None:
             unkept = "The temporary folder can't keep this request."
             raise StoreFull(unkept) if status == StoreFull.status else StoreUnavailable(unkept)
-        if request.endpoint == _UPLOAD or _takes_photo(app, request.endpoint or ""):
+        if request.endpoint in (_UPLOAD, _REPLACE) or _takes_photo(app, request.endpoint or ""):
             take_place()
 
     @app.teardown_request

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import current_app, request, url_for
+from flask import current_app, g, request, url_for
 
+from catloader.errors import NotFound
+from catloader.store.db.photo_rows import Photo
 from catloader.wiring import Services
 
 MAX_ID = 2**31 - 1
@@ -17,6 +19,18 @@ def services() -> Services:
     """Return the services that this application was built with."""
     app_services: Services = current_app.extensions["catloader"]
     return app_services
+
+
+def own_photo(id: int) -> Photo:
+    """Return the user's own photo.
+
+    Raises:
+        NotFound: also for another user's, whose existence is not revealed.
+    """
+    photo = services().photos.by_id(id)
+    if photo is None or photo.owner_id != g.user.id:
+        raise NotFound(PHOTO_NOT_FOUND)
+    return photo
 
 
 def wants_json() -> bool:

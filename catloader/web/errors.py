@@ -108,9 +108,11 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
 
 
 def _too_large() -> str:
+    settings = services().settings
+    if request.endpoint == "editing.replace":
+        return f"A photo can have up to {shown_limit(settings.max_file_bytes)}. Nothing was changed."
     if request.endpoint != "uploads.upload":
         return "This request is larger than the site accepts."
-    settings = services().settings
     return (
         f"You can upload up to {settings.max_files} photos at a time, up to "
         f"{shown_limit(settings.max_file_bytes)} each. No photo was stored."

@@ -1,4 +1,4 @@
-"""The history of a photo: attempts of the checker, appeals of the owner, decisions of reviewers."""
+"""The history of a photo: attempts of the checker, acts of the owner, decisions of reviewers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catloader.store.db.check_log import CheckRecord
+from catloader.store.db.replacements import Replacement
 from catloader.store.db.reviews import Appeal, Review
 
 
@@ -19,7 +20,11 @@ class Event:
 
 
 def history(
-    records: Sequence[CheckRecord], appeals: Sequence[Appeal], reviews: Sequence[Review], noun: str
+    records: Sequence[CheckRecord],
+    appeals: Sequence[Appeal],
+    reviews: Sequence[Review],
+    replacements: Sequence[Replacement],
+    noun: str,
 ) -> list[Event]:
     """Return the events of a photo, newest first."""
     shows = {"cat": f"a {noun}", "not_cat": f"no {noun}"}
@@ -29,10 +34,11 @@ def history(
             Event(appeal.opened_at, f"You asked for a review: it shows {shows[appeal.wish]}.", appeal.reason)
         )
         if appeal.closed_at and not any(review.appeal_id == appeal.id for review in reviews):
-            events.append(Event(appeal.closed_at, "You withdrew your request."))
+            events.append(Event(appeal.closed_at, "Your request was withdrawn."))
     for review in reviews:
         said = f"it shows {shows[review.verdict]}" if review.verdict else "the decision before was undone"
         events.append(Event(review.made_at, f"A reviewer: {said}.", review.note))
+    events += [Event(one.made_at, "You replaced the photo by another file.") for one in replacements]
     return sorted(events, key=lambda event: event.moment, reverse=True)
 
 

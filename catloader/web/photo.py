@@ -9,10 +9,9 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
 from catloader.store.db.engine import utcnow
-from catloader.store.db.photo_rows import Photo
 from catloader.texts import clean_text
 from catloader.web.checking import checker_is_away
-from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
 from catloader.web.gallery_view import GalleryView
 from catloader.web.gauge import gauge
 from catloader.web.history import history
@@ -29,7 +28,7 @@ _MOST_ATTEMPTS = 20
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
 def page(id: int) -> str:
-    photo = _own_photo(id)
+    photo = own_photo(id)
     view = GalleryView.of_request(current_user().id, request.args)
     before, after = view.neighbours(services().gallery, photo)
     record = services().check_log.latest(id)
@@ -49,7 +48,11 @@ def page(id: int) -> str:
         open_appeal=next((one for one in appeals if one.closed_at is None), None),
         review=reviews[-1] if reviews and photo.human_verdict else None,
         history=history(
-            services().check_log.of_photo(id, _MOST_ATTEMPTS), appeals, reviews, noun(services().settings)
+            services().check_log.of_photo(id, _MOST_ATTEMPTS),
+            appeals,
+            reviews,
+            services().replacements.of_photo(id),
+            noun(services().settings),
         ),
         takedown=services().takedowns.of_photo(id),
         shared_at=services().share_links.made_at(id),
@@ -71,7 +74,7 @@ def caption(id: int) -> Response:
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/check")
 def check(id: int) -> Response:
-    _own_photo(id)
+    own_photo(id)
     if services().rechecks.requeue_own([id], current_user().id):
         services().dispatcher.wake()
         flash("The photo will be checked again.")
@@ -83,7 +86,7 @@ def check(id: int) -> Response:
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/appeal")
 def appeal(id: int) -> Response:
     """Ask a reviewer for the other verdict."""
-    _own_photo(id)
+    own_photo(id)
     wish = human_verdict(request.form.get("wish"))
     reason = clean_text(request.form.get("reason", ""), "reason")
     if services().reviews.appeal(id, current_user().id, wish, reason, utcnow()):
@@ -96,7 +99,7 @@ def appeal(id: int) -> Response:
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/withdraw")
 def withdraw(id: int) -> Response:
-    _own_photo(id)
+    own_photo(id)
     if services().reviews.withdraw(id, current_user().id, utcnow()):
         flash("Your request was withdrawn.")
     return _back_to(id)
@@ -115,10 +118,3 @@ def delete(id: int) -> Response:
 
 def _back_to(id: int) -> Response:
     return redirect(url_for(".page", id=id), 303)
-
-
-def _own_photo(id: int) -> Photo:
-    photo = services().photos.by_id(id)
-    if photo is None or photo.owner_id != current_user().id:
-        raise NotFound(PHOTO_NOT_FOUND)
-    return photo

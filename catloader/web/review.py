@@ -50,7 +50,8 @@ def photo(id: int) -> str:
 def decide(id: int) -> Response:
     reviewer, verdict = current_user(), human_verdict(request.form.get("verdict"))
     note = clean_text(request.form.get("note", ""), "note")
-    if services().reviews.decide(id, reviewer.id, verdict, note, utcnow()):
+    seen = request.form.get("file") or None
+    if services().reviews.decide(id, reviewer.id, verdict, note, utcnow(), seen_sha256=seen):
         logger.info("reviewer %d decided photo %d: %s", reviewer.id, id, verdict)
     else:
         flash("This photo did not wait for a reviewer any more. Nothing was changed.")

@@ -12,7 +12,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
-from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
 from catloader.web.pictures import jpeg_response
 from catloader.web.sessions import current_user, without_login
 
@@ -24,7 +24,7 @@ blueprint = Blueprint("sharing", __name__)
 def publish(id: int) -> Response:
     """Put the user's own photo into the album, or with ``public=no`` take it out."""
     public = request.form.get("public") != "no"
-    _own_photo(id)
+    own_photo(id)
     if public and services().takedowns.of_photo(id):
         flash("This photo was taken out of the public album, so it stays private.")
         return redirect(url_for("photo.page", id=id), 303)
@@ -48,7 +48,7 @@ def share(id: int) -> str:
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/unshare")
 def unshare(id: int) -> Response:
-    _own_photo(id)
+    own_photo(id)
     if services().share_links.revoke(id, current_user().id):
         logger.info("user %d revoked the link to photo %d", current_user().id, id)
         flash("The link no longer works.")
@@ -83,9 +83,3 @@ def _shared_photo(token: str) -> Photo:
     if photo is None:
         raise NotFound("This link has been revoked, or it is not complete.")
     return photo
-
-
-def _own_photo(id: int) -> None:
-    photo = services().photos.by_id(id)
-    if photo is None or photo.owner_id != current_user().id:
-        raise NotFound(PHOTO_NOT_FOUND)

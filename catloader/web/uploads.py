@@ -46,7 +46,7 @@ def form() -> str:
 @uses_object_store
 def upload() -> Page:
     """Respond 201 (JSON) or 303 if every file is stored, else with the highest status of the refused."""
-    files = _chosen_files()
+    files = chosen_files()
     if not files:
         return _no_files()
     captions = request.form.getlist("caption")
@@ -72,7 +72,7 @@ def _form_page(error: str | None = None) -> str:
     )
 
 
-def _chosen_files() -> list[FileStorage]:
+def chosen_files() -> list[FileStorage]:
     """Return the files sent; browsers send an empty field as a file without name and content."""
     files = [file for _, file in request.files.items(multi=True)]
     return [file for file in files if file.filename or _has_content(file)]

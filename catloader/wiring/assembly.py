@@ -34,10 +34,12 @@ from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.notifications import Listener, can_notify, notify
 from catloader.store.db.one_time_links import OneTimeLinks
+from catloader.store.db.photo_files import PhotoFiles
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.quotas import Quota, Quotas
 from catloader.store.db.rechecks import Rechecks
+from catloader.store.db.replacements import Replacements
 from catloader.store.db.reviews import Reviews
 from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
@@ -145,6 +147,8 @@ def build(
             register_rate=settings.register_rate,
         ),
         photos=Photos(requests_engine, quotas),
+        photo_files=PhotoFiles(requests_engine, quotas),
+        replacements=Replacements(requests_engine),
         quotas=quotas,
         administration=Administration(requests_engine),
         one_time_links=OneTimeLinks(requests_engine),

@@ -27,10 +27,12 @@ from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
 from catloader.store.db.notifications import Listener
 from catloader.store.db.one_time_links import OneTimeLinks
+from catloader.store.db.photo_files import PhotoFiles
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.quotas import Quotas
 from catloader.store.db.rechecks import Rechecks
+from catloader.store.db.replacements import Replacements
 from catloader.store.db.reviews import Reviews
 from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
@@ -60,6 +62,8 @@ class Services:
     api_tokens: ApiTokens
     attempts: AttemptLimits
     photos: Photos
+    photo_files: PhotoFiles
+    replacements: Replacements
     quotas: Quotas
     administration: Administration
     one_time_links: OneTimeLinks

@@ -88,20 +88,38 @@ def encode(photo: Image.Image, sizes: RenditionSizes) -> Encoded:
     """
     side = min(photo.size)
     crop = Crop((photo.width - side) // 2, (photo.height - side) // 2, side)
-    thumbnail_px = min(sizes.thumbnail_px, side)
-    thumbnail = photo.resize(
-        (thumbnail_px, thumbnail_px),
-        Image.Resampling.LANCZOS,
-        box=(crop.left, crop.top, crop.left + side, crop.top + side),
-        reducing_gap=2.0,
-    )
+    thumbnail = _square(photo, crop, sizes)
     return Encoded(
         photo=_jpeg(photo, sizes.jpeg_quality),
         thumbnail=_jpeg(thumbnail, sizes.jpeg_quality),
         width_px=photo.width,
         height_px=photo.height,
-        thumbnail_px=thumbnail_px,
+        thumbnail_px=thumbnail.width,
         crop=crop,
+    )
+
+
+def cut_thumbnail(photo: bytes, crop: Crop, sizes: RenditionSizes) -> tuple[bytes, int]:
+    """Cut another square from a stored photo; return it as a JPEG, and its side in pixels.
+
+    Args:
+        crop: lies within the photo.
+    Raises:
+        UnreadableImage: as ``opened`` does.
+    """
+    with opened(photo) as image:
+        image.load()
+        thumbnail = _square(image, crop, sizes)
+    return _jpeg(thumbnail, sizes.jpeg_quality), thumbnail.width
+
+
+def _square(photo: Image.Image, crop: Crop, sizes: RenditionSizes) -> Image.Image:
+    side_px = min(sizes.thumbnail_px, crop.side)
+    return photo.resize(
+        (side_px, side_px),
+        Image.Resampling.LANCZOS,
+        box=(crop.left, crop.top, crop.left + crop.side, crop.top + crop.side),
+        reducing_gap=2.0,
     )
 
 

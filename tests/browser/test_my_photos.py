@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
@@ -36,6 +37,8 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     page.wait_for_url(lambda url: url != first)
     press(page, "ArrowLeft")
     page.wait_for_url(first)
+    _full_size(page)
+    _square(page, first)
     press(page, "Escape")
     page.wait_for_url("**/photos?*")
 
@@ -49,6 +52,39 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     expect(page.get_by_text("1 photo moved to the bin.")).to_be_visible()
     page.goto("/photos")
     expect(page.locator(".grid li")).to_have_count(1)
+
+
+def _full_size(page: Page) -> None:
+    """Zoom a photo, move it, and leave it by the keys that otherwise lead away from the page."""
+    address, viewer = page.url, page.get_by_role("dialog", name="Photo in full size")
+    press(page, "Tab")  # once the scripts run
+    page.locator("#enlarge").click()
+    expect(viewer).to_be_visible()
+    moved = page.locator("#viewer-stage img")
+    press(page, "+")
+    expect(moved).to_have_css("transform", re.compile(r"matrix\(1\.5,"))
+    press(page, "0")
+    expect(moved).to_have_css("transform", "matrix(1, 0, 0, 1, 0, 0)")
+    press(page, "Escape")
+    expect(viewer).to_be_hidden()
+    assert page.url == address
+
+
+def _square(page: Page, address: str) -> None:
+    """Drag the square of the thumbnail to the photo's left edge."""
+    page.get_by_role("link", name="Square crop").click()
+    square = page.locator("#square")
+    expect(square).to_be_visible()
+    box = square.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 400, box["y"] + 20)
+    page.mouse.up()
+    expect(page.get_by_label("From the left (px)")).to_have_value("0")
+    page.get_by_role("button", name="Save square").click()
+    expect(page.get_by_text("Square saved.")).to_be_visible()
+    page.goto(address)
 
 
 def test_selection_works_without_scripts(browser: Browser, site: Site, photos: Path) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Engine, Row, func, not_, select
 
 from catloader.store.db.engine import reading
 from catloader.store.db.paging import pages
+from catloader.store.db.replacements import check_is_of_present_file
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
 
 
@@ -74,32 +75,35 @@ class CheckLog:
         self._engine = engine
 
     def latest(self, photo_id: int) -> CheckRecord | None:
-        """Return the photo's last attempt, failed ones included."""
-        return self._newest(check_log.c.photo_id == photo_id)
+        """Return the last attempt on the photo's present file, failed ones included."""
+        return self._newest(check_log.c.photo_id == photo_id, check_is_of_present_file())
 
     def of_photo(self, photo_id: int, limit: int) -> list[CheckRecord]:
-        """Return the photo's last attempts, newest first."""
+        """Return the photo's last attempts, newest first, those on files before its present one too."""
         query = select(*CHECK_LOG_COLUMNS).where(check_log.c.photo_id == photo_id)
         query = query.order_by(check_log.c.id.desc()).limit(limit)
         with reading(self._engine) as connection:
             return [_record(dict(row._mapping)) for row in connection.execute(query)]
 
     def latest_decision(self, photo_id: int) -> CheckRecord | None:
-        """Return the photo's last decision by a model; later attempts that failed do not count."""
+        """Return the last decision by a model on the photo's present file; failed attempts do not count."""
         by_model = check_log.c.model.is_not(None) & check_log.c.score.is_not(None)
-        return self._newest(check_log.c.photo_id == photo_id, by_model)
+        return self._newest(check_log.c.photo_id == photo_id, by_model, check_is_of_present_file())
 
-    def has(self, id: int) -> bool:
-        """Tell if the row still exists: it goes with its photo."""
+    def is_of_present_objects(self, id: int) -> bool:
+        """Return True if the row is still there, and its photo still has the objects that were checked."""
+        query = select(check_log.c.id).join(photos, photos.c.id == check_log.c.photo_id)
         with reading(self._engine) as connection:
-            return connection.execute(select(check_log.c.id).where(check_log.c.id == id)).first() is not None
+            row = connection.execute(query.where(check_log.c.id == id, _of_present_objects())).first()
+        return row is not None
 
     def verdicts(
         self, key: ReplayKey, since: datetime | None = None, sample: int | None = None
     ) -> Iterator[Sequence[Logged]]:
         """Yield pages of rows whose verdict can be replayed under ``key``, oldest first.
 
-        Every ``unreadable`` verdict is among them: it involved no model.
+        Every ``unreadable`` verdict is among them: it involved no model. Those on a file before the photo's
+        present one, or on another square of it, are not: their objects are gone.
 
         Args:
             since: only rows finished then or later.
@@ -108,15 +112,15 @@ class CheckLog:
         query = (
             select(*CHECK_LOG_COLUMNS, photos.c.photo_key, photos.c.thumbnail_key)
             .join(photos, photos.c.id == check_log.c.photo_id)
-            .where(*_with_verdict(since), _replayable(key))
+            .where(*_with_verdict(since), _replayable(key), _of_present_objects())
         )
         for rows in pages(self._engine, query, check_log.c.id, sample):
             yield [_logged(row) for row in rows]
 
     def count_not_replayable(self, key: ReplayKey, since: datetime | None = None) -> int:
         """Count the rows with a verdict that ``verdicts`` leaves out."""
-        query = select(func.count()).select_from(check_log)
-        query = query.where(*_with_verdict(since), not_(_replayable(key)))
+        query = select(func.count()).select_from(check_log).join(photos, photos.c.id == check_log.c.photo_id)
+        query = query.where(*_with_verdict(since), not_(_replayable(key) & _of_present_objects()))
         with reading(self._engine) as connection:
             return connection.execute(query).scalar_one()
 
@@ -144,6 +148,12 @@ def _replayable(key: ReplayKey) -> ColumnElement[bool]:
         & (func.coalesce(check_log.c.subject, "") == key.subject)
     )
     return same | (check_log.c.verdict == Status.UNREADABLE)
+
+
+def _of_present_objects() -> ColumnElement[bool]:
+    """Return the condition that the photo has the file and the thumbnail that were checked; never NULL."""
+    checked = func.coalesce(check_log.c.thumbnail_sha256, photos.c.thumbnail_sha256)
+    return check_is_of_present_file() & (checked == photos.c.thumbnail_sha256)
 
 
 def _record(columns: Mapping[str, Any]) -> CheckRecord:

@@ -35,8 +35,12 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_S = 30.0
-_REQUEST_BUSY_TIMEOUT_S = 3.0
-"""Somebody waits for the answer, and the thread is missing elsewhere."""
+_REQUEST_BUSY_TIMEOUT_S = 12.0
+"""A backup or an administrator's shell holds the lock for seconds, and people wait for 10 of them.
+
+The threads of such requests are missing elsewhere; pages write hardly ever and have threads of their own.
+"""
+_JOURNAL_BUSY_S = 3.0
 _BUSY_OPTION = "catloader_busy_s"
 _READ_ONLY = "catloader_read_only"
 _REPEATABLE = "catloader_repeatable"
@@ -90,9 +94,9 @@ def make_engine(
     return engine
 
 
-def for_requests(engine: Engine) -> Engine:
-    """Return the same engine for request threads, which wait 3 s instead of 30 s for SQLite's lock."""
-    return engine.execution_options(**{_BUSY_OPTION: _REQUEST_BUSY_TIMEOUT_S})
+def for_requests(engine: Engine, busy_s: float = _REQUEST_BUSY_TIMEOUT_S) -> Engine:
+    """Return the same engine for request threads, which wait 12 s instead of 30 s for SQLite's lock."""
+    return engine.execution_options(**{_BUSY_OPTION: busy_s})
 
 
 def for_checks(engine: Engine) -> Engine:
@@ -141,9 +145,9 @@ def _prepare_journal(connection: sqlite3.Connection) -> bool:
     """Switch to the write-ahead log; False: this file system has no shared memory for it.
 
     Raises:
-        sqlite3.OperationalError: locked for as long as a request may wait; the next connection tries again.
+        sqlite3.OperationalError: locked for ``_JOURNAL_BUSY_S``; the next connection tries again.
     """
-    deadline = time.monotonic() + _REQUEST_BUSY_TIMEOUT_S
+    deadline = time.monotonic() + _JOURNAL_BUSY_S
     while True:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()

@@ -25,7 +25,14 @@ class Explanations:
             reserve(connection, [_explanation(key)], not_before)
 
     def keep(
-        self, photo_id: int, key: str, of: str, now: datetime | None = None, *, lost: str | None = None
+        self,
+        photo_id: int,
+        key: str,
+        of: str,
+        now: datetime | None = None,
+        *,
+        lost: str | None = None,
+        photo_key: str | None = None,
     ) -> str | None:
         """Write the row's columns and cancel the reservation of ``key``, in one transaction.
 
@@ -35,17 +42,21 @@ class Explanations:
         Args:
             of: digest of what is explained.
             lost: a key that the row may name and the object store does not have any more.
+            photo_key: of the file that is explained; None: whichever the photo has.
 
         Returns:
-            The key in force; None: the photo is gone.
+            The key in force; None: the photo is gone, or has another file.
         Raises:
             StoreUnavailable: the reservation ran out, so the object may be deleted already.
         """
         new = [_explanation(key)]
-        columns = (photos.c.explanation_key, photos.c.explanation_of)
+        columns = (photos.c.explanation_key, photos.c.explanation_of, photos.c.photo_key)
         current = select(*columns).where(photos.c.id == photo_id).with_for_update()
         with writing(self._engine) as connection:
             row = connection.execute(current).one_or_none()
+            if row is not None and photo_key not in (None, row.photo_key):
+                expire(connection, new, now)
+                return None
             if row is None or (row.explanation_key not in (None, lost) and row.explanation_of == of):
                 expire(connection, new, now)
                 return row.explanation_key if row else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, select, union_all
@@ -55,9 +55,12 @@ class ObjectNames:
                 for row in rows
             ]
 
-    def still_named(self, id: int) -> bool:
+    def still_named(self, id: int, keys: Collection[str]) -> bool:
+        """Return True if the photo is still there, and ``keys`` still name its two objects."""
+        same = photos.c.photo_key.in_(keys) & photos.c.thumbnail_key.in_(keys)
         with reading(self._engine) as connection:
-            return connection.execute(select(photos.c.id).where(photos.c.id == id)).one_or_none() is not None
+            row = connection.execute(select(photos.c.id).where(photos.c.id == id, same)).one_or_none()
+        return row is not None
 
 
 def _unknown(connection: Connection, keys: Sequence[str]) -> set[str]:

@@ -39,16 +39,29 @@ class Quotas:
         Raises:
             QuotaReached: it does not.
         """
-        quota = self._read(connection, _limits(owner_id).with_for_update())
-        if not any(quota):
-            return
-        own = photos.c.owner_id == owner_id
-        columns = (func.count(), func.coalesce(func.sum(photos.c.size_bytes), 0))
-        used = Used(*connection.execute(select(*columns).where(own)).one())
+        quota, used = self._locked(connection, owner_id)
         if quota.photos and used.photos >= quota.photos:
             raise QuotaReached(
                 f"You have {used.photos} of {quota.photos} photos. Delete some and empty the bin."
             )
+        self._refuse_bytes(quota, used, size_bytes)
+
+    def refuse_growth(self, connection: Connection, owner_id: int, size_bytes: int) -> None:
+        """Check that a photo may grow by ``size_bytes``; as ``refuse_full``."""
+        quota, used = self._locked(connection, owner_id)
+        if size_bytes > 0:
+            self._refuse_bytes(quota, used, size_bytes)
+
+    def _locked(self, connection: Connection, owner_id: int) -> tuple[Quota, Used]:
+        """Lock the account's row and return its limits and what it uses; nothing, where there is no limit."""
+        quota = self._read(connection, _limits(owner_id).with_for_update())
+        if not any(quota):
+            return quota, Used(0, 0)
+        columns = (func.count(), func.coalesce(func.sum(photos.c.size_bytes), 0))
+        used = select(*columns).where(photos.c.owner_id == owner_id)
+        return quota, Used(*connection.execute(used).one())
+
+    def _refuse_bytes(self, quota: Quota, used: Used, size_bytes: int) -> None:
         if quota.size_bytes and used.size_bytes + size_bytes > quota.size_bytes:
             raise QuotaReached("Your storage is full. Delete some photos and empty the bin.")
 

@@ -13,6 +13,7 @@ from catloader.store.db.audit_log import record
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photo_rows import Photo, not_in_bin, status_is
 from catloader.store.db.rechecks import FINISHED
+from catloader.store.db.replacements import review_is_of_present_file
 from catloader.store.db.schema import Status, appeals, photos, reviews
 from catloader.store.db.takedowns import is_taken_down
 
@@ -134,14 +135,25 @@ class Reviews:
             return of_appeals.scalar_one(), connection.execute(unsure).scalar_one()
 
     def decide(
-        self, photo_id: int, reviewer_id: int, verdict: HumanVerdict, note: str, now: datetime
+        self,
+        photo_id: int,
+        reviewer_id: int,
+        verdict: HumanVerdict,
+        note: str,
+        now: datetime,
+        *,
+        seen_sha256: str | None = None,
     ) -> bool:
         """Write a person's verdict, close the appeal and add the row of the record, in one transaction.
 
+        Args:
+            seen_sha256: of the file that the reviewer saw; None: not known.
         Returns:
-            False: the photo does not wait for a reviewer (any more).
+            False: the photo does not wait for a reviewer (any more), or has another file now.
         """
         lock = select(photos.c.status).where(photos.c.id == photo_id, not_in_bin())
+        if seen_sha256 is not None:
+            lock = lock.where(photos.c.sha256 == seen_sha256)
         open_appeal = select(appeals.c.id).where(appeals.c.photo_id == photo_id, _is_open)
         with writing(self._engine) as connection:
             status = connection.execute(lock.with_for_update()).scalar_one_or_none()
@@ -170,12 +182,14 @@ class Reviews:
         last = self.last_of(reviewer_id)
         if last is None:
             return None
-        newest = select(func.max(reviews.c.id)).where(reviews.c.photo_id == last.photo_id)
+        newest = select(func.max(reviews.c.id)).where(
+            reviews.c.photo_id == last.photo_id, review_is_of_present_file()
+        )
         before = Status.PENDING if last.status_before == Status.CHECKING else last.status_before
         with writing(self._engine) as connection:
             lock = select(photos.c.status).where(photos.c.id == last.photo_id).with_for_update()
             status = connection.execute(lock).scalar_one_or_none()
-            if status is None or connection.execute(newest).scalar_one() != last.id:
+            if status is None or connection.execute(newest).scalar() != last.id:
                 return None
             _set_verdict(connection, last.photo_id, None, before, now)
             connection.execute(update(appeals).where(appeals.c.id == last.appeal_id).values(closed_at=None))
@@ -187,8 +201,8 @@ class Reviews:
         return last.photo_id
 
     def may_see(self, photo_id: int) -> bool:
-        """Return True if reviewers see the photo: it waits for one, or one has decided or taken it down."""
-        reviewed = exists().where(reviews.c.photo_id == photos.c.id)
+        """Return True if reviewers see the photo: it waits for one, one decided on this file, or hid it."""
+        reviewed = exists().where(reviews.c.photo_id == photos.c.id, review_is_of_present_file())
         seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed | is_taken_down()
         with reading(self._engine) as connection:
             return (

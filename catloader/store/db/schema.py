@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from catloader.store.db.delivery_tables import webhook_deliveries
 from catloader.store.db.metadata import metadata
+from catloader.store.db.replacement_tables import replacements
 from catloader.store.db.review_tables import appeals, reviews, takedowns
 from catloader.store.db.sharing_tables import share_links
 from catloader.store.db.staff_tables import audit_log, one_time_links, switches
@@ -42,6 +43,7 @@ __all__ = [
     "metadata",
     "one_time_links",
     "photos",
+    "replacements",
     "reviews",
     "sessions",
     "share_links",

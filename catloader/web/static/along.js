@@ -2,15 +2,23 @@
 
 const SWIPE_PX = 60;
 
-function follow(selector) {
+export function follow(selector) {
   const link = document.querySelector(selector);
   if (link) location.assign(link.href);
 }
 
+export function isSwipe(start, end) {
+  const [x, y] = [end.clientX - start.clientX, end.clientY - start.clientY];
+  return Math.abs(x) > SWIPE_PX && Math.abs(x) > 2 * Math.abs(y);
+}
+
+const ON_PAGE = { ArrowLeft: "#before", ArrowRight: "#after", Escape: ".along .back" };
+const IN_FULL_SIZE = { ArrowLeft: "#viewer-before", ArrowRight: "#viewer-after" }; // Escape closes it
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   if (event.target.closest("input, textarea, select")) return; // arrows move the cursor there
-  const target = { ArrowLeft: "#before", ArrowRight: "#after", Escape: ".along .back" }[event.key];
+  const target = (document.querySelector("dialog[open]") ? IN_FULL_SIZE : ON_PAGE)[event.key];
   if (target) follow(target);
 });
 
@@ -23,7 +31,6 @@ picture?.addEventListener("touchstart", (event) => {
 picture?.addEventListener("touchend", (event) => {
   if (!start) return;
   const [end] = event.changedTouches;
-  const [x, y] = [end.clientX - start.clientX, end.clientY - start.clientY];
+  if (isSwipe(start, end)) follow(end.clientX < start.clientX ? "#after" : "#before");
   start = null;
-  if (Math.abs(x) > SWIPE_PX && Math.abs(x) > 2 * Math.abs(y)) follow(x < 0 ? "#after" : "#before");
 });

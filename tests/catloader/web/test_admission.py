@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,22 +111,3 @@ def test_store_that_is_away_is_one_line_a_minute_and_retry_after(
         "Uploads are refused",
     ]
     assert not [record for record in caplog.records if record.exc_info]
-
-
-def test_a_locked_database_is_503_after_three_seconds(app: Flask, tmp_path: Path) -> None:
-    anna = Person(app, "anna@example.org")
-    token = anna.token("/upload")
-    with closing(sqlite3.connect(tmp_path / "test.sqlite3", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        begun_s = time.monotonic()
-        answer = anna.client.post(
-            "/upload",
-            data={"photos": (io.BytesIO(jpeg()), "a.jpg"), "csrf_token": token},
-            headers={"Accept": "application/json"},
-        )
-        waited_s = time.monotonic() - begun_s
-        assert anna.get("/photos").status_code == 200
-        other.execute("ROLLBACK")
-    assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
-    assert 3 <= waited_s < 10
-    assert anna.upload(("a.jpg", jpeg()), Accept="application/json").status_code == 201

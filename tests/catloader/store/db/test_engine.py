@@ -130,6 +130,15 @@ def test_sqlite_without_shared_memory_uses_a_rollback_journal_and_logs_it_once(
     engine.dispose()
 
 
+def test_a_locked_database_is_reported_after_the_time_of_requests(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "a.sqlite3")
+    migrate(engine)
+    with writing(engine), pytest.raises(StoreUnavailable, match="locked"):
+        _add_user(for_requests(engine, busy_s=0.2))
+    _add_user(for_requests(engine, busy_s=0.2))
+    engine.dispose()
+
+
 def test_a_locked_database_without_a_write_ahead_log_stops_no_connection_for_long(tmp_path: Path) -> None:
     """Its journal can't be switched while another process writes; the caller's own limit holds."""
     path = tmp_path / "a.sqlite3"

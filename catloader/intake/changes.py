@@ -1,0 +1,118 @@
+"""Steps 1 to 4 for a photo that is there: another file in its place, another square for its thumbnail."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import BinaryIO
+
+from catloader.checks.dispatch import Dispatcher
+from catloader.errors import InvalidInput, ObjectAltered
+from catloader.intake.isolated import IsolatedPreparer
+from catloader.intake.upload import refuse_full_disk
+from catloader.settings import Settings
+from catloader.store.db.photo_files import NewFile, NewThumbnail, PhotoFiles
+from catloader.store.db.photo_rows import Photo
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+from checker.pixels.renditions import Crop
+
+MIN_SIDE_PX = 64
+"""Smallest square of a larger photo. Models see 224 px and more: of less they see hardly anything."""
+
+
+def replace(
+    photo: Photo,
+    content: BinaryIO,
+    *,
+    settings: Settings,
+    prepare: IsolatedPreparer,
+    files: PhotoFiles,
+    objects: ObjectStore,
+    dispatcher: Dispatcher,
+) -> None:
+    """Put another file into the photo's place; it is checked anew.
+
+    Args:
+        content: no more than ``max_file_bytes`` + 1 are read.
+    Raises:
+        CatLoaderError: as the outcomes of an upload; or the photo is gone. The photo is as it was.
+    """
+    refuse_full_disk(settings)
+    prepared = prepare(content.read(settings.max_file_bytes + 1), photo.owner_id)
+    new = NewFile(
+        photo_key=_new_key(),
+        thumbnail_key=_new_key(),
+        width_px=prepared.width_px,
+        height_px=prepared.height_px,
+        size_bytes=len(prepared.photo),
+        thumbnail_px=prepared.thumbnail_px,
+        crop_left_px=prepared.crop.left,
+        crop_top_px=prepared.crop.top,
+        crop_side_px=prepared.crop.side,
+        sha256=prepared.sha256,
+        thumbnail_sha256=prepared.thumbnail_sha256,
+    )
+    files.reserve(new)
+    objects.put(ObjectKind.PHOTO, new.photo_key, prepared.photo)
+    objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, prepared.thumbnail)
+    files.replace(photo.id, photo.owner_id, new)
+    dispatcher.wake()
+
+
+def cut(
+    photo: Photo,
+    square: Crop,
+    *,
+    settings: Settings,
+    prepare: IsolatedPreparer,
+    files: PhotoFiles,
+    objects: ObjectStore,
+    dispatcher: Dispatcher,
+) -> bool:
+    """Give the photo a thumbnail of another square; return True if the photo is checked anew.
+
+    Raises:
+        InvalidInput: the square is not within the photo, or too small.
+        CatLoaderError: the photo is gone, a store does not answer, the decoders are busy.
+    """
+    _refuse_square(photo, square)
+    refuse_full_disk(settings)
+    data = objects.get(ObjectKind.PHOTO, photo.photo_key)
+    if hashlib.sha256(data).hexdigest() != photo.sha256:
+        raise ObjectAltered(
+            f"the object store holds other bytes under the key {photo.photo_key} than were stored"
+        )
+    thumbnail = prepare.thumbnail(data, square, photo.owner_id)
+    new = NewThumbnail(
+        thumbnail_key=_new_key(),
+        thumbnail_px=thumbnail.side_px,
+        thumbnail_sha256=thumbnail.sha256,
+        crop_left_px=square.left,
+        crop_top_px=square.top,
+        crop_side_px=square.side,
+    )
+    files.reserve(new)
+    objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, thumbnail.data)
+    is_checked_anew = files.set_thumbnail(photo.id, photo.owner_id, photo.photo_key, new)
+    dispatcher.wake()
+    return is_checked_anew
+
+
+def min_side_px(photo: Photo) -> int:
+    """Return the side of the smallest square that may be cut."""
+    return min(MIN_SIDE_PX, photo.width_px, photo.height_px)
+
+
+def _refuse_square(photo: Photo, square: Crop) -> None:
+    inside = (
+        0 <= square.left <= photo.width_px - square.side and 0 <= square.top <= photo.height_px - square.side
+    )
+    if not inside:
+        raise InvalidInput("The square must lie within the photo. Nothing was changed.")
+    if square.side < min_side_px(photo):
+        raise InvalidInput(f"The square must be at least {min_side_px(photo)} px wide. Nothing was changed.")
+
+
+def _new_key() -> str:
+    return f"{secrets.token_hex(16)}.jpg"

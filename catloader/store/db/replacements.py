@@ -1,0 +1,64 @@
+"""Replacements of photos: what was checked and decided before the last one is about another file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select
+
+from catloader.store.db.clock import now_or
+from catloader.store.db.engine import reading
+from catloader.store.db.schema import check_log, replacements, reviews
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """The moment at which another file took a photo's place."""
+
+    made_at: datetime
+
+
+class Replacements:
+    """Read access to the replacements of photos."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def of_photo(self, photo_id: int) -> list[Replacement]:
+        """Return all replacements of a photo, oldest first."""
+        query = select(replacements.c.made_at).where(replacements.c.photo_id == photo_id)
+        with reading(self._engine) as connection:
+            return [
+                Replacement(made_at)
+                for made_at in connection.execute(query.order_by(replacements.c.id)).scalars()
+            ]
+
+
+def enter(connection: Connection, photo_id: int, now: datetime | None) -> None:
+    """Add a row; the caller has locked the photo's, so that no verdict is written meanwhile."""
+    checks = select(func.coalesce(func.max(check_log.c.id), 0)).where(check_log.c.photo_id == photo_id)
+    decisions = select(func.coalesce(func.max(reviews.c.id), 0)).where(reviews.c.photo_id == photo_id)
+    values = {
+        "photo_id": photo_id,
+        "made_at": now_or(now),
+        "last_check_id": checks.scalar_subquery(),
+        "last_review_id": decisions.scalar_subquery(),
+    }
+    connection.execute(insert(replacements).values(values))
+
+
+def check_is_of_present_file() -> ColumnElement[bool]:
+    """Return the condition on rows of ``check_log`` that they are about the file that the photo has now."""
+    last = select(func.max(replacements.c.last_check_id)).where(
+        replacements.c.photo_id == check_log.c.photo_id
+    )
+    return check_log.c.id > func.coalesce(last.correlate(check_log).scalar_subquery(), 0)
+
+
+def review_is_of_present_file() -> ColumnElement[bool]:
+    """Return the same condition on rows of ``reviews``."""
+    last = select(func.max(replacements.c.last_review_id)).where(
+        replacements.c.photo_id == reviews.c.photo_id
+    )
+    return reviews.c.id > func.coalesce(last.correlate(reviews).scalar_subquery(), 0)
