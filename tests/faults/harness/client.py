@@ -63,6 +63,8 @@ class Person:
         self.session = registered(url)
         self._token = form_token(self.session, url + "/upload")
         self.uploads = 0
+        self.ids: list[int] = []
+        """Of the photos that were acknowledged."""
 
     def upload(self) -> int:
         """Upload the next photo once; return the status, 0 without an answer."""
@@ -78,7 +80,10 @@ class Person:
         except requests.RequestException:
             self._ledger.note(0, time.monotonic() - begun_s)
             return 0
-        id = answer.json()["files"][0]["id"] if answer.status_code == 201 else 0
+        id = 0
+        if answer.status_code == 201:
+            id = answer.json()["files"][0]["id"]
+            self.ids.append(id)
         self._ledger.note(answer.status_code, time.monotonic() - begun_s, id, stored_sha256(number))
         return answer.status_code
 

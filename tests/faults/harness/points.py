@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _FUNCTIONS = {
-    "upload": "catloader.web.uploads:store",
+    "upload": "catloader.web.storing:store",
     "prepare": "catloader.intake.isolated:IsolatedPreparer.__call__",
     "reserve": "catloader.store.db.photos:Photos.reserve",
     "put": "catloader.store.s3.objects:ObjectStore.put",

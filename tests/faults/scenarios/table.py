@@ -18,6 +18,7 @@ from tests.faults.scenarios.full_disks import fill_disks
 from tests.faults.scenarios.stopped_checkers import stop_checkers
 from tests.faults.scenarios.store_outages import MODES, outage
 from tests.faults.scenarios.terminations import terminate
+from tests.faults.scenarios.two_sites import kill_sites
 from tests.faults.scenarios.wake_ups import repeat_wake_ups
 from tests.faults.scenarios.web_kills import DISPATCHES, kill_web
 
@@ -90,6 +91,7 @@ SCENARIOS = (
     ),
     Scenario("SQLite locked", lock_sqlite, {"seconds": 10.0}, {"seconds": 4.0}),
     Scenario("PostgreSQL restarted", restart_postgres, {"times": 20}, {"times": 1}, True),
+    Scenario("one of two sites killed", kill_sites, {"times": 20}, {"times": 1}, True),
     Scenario("disks full", fill_disks, {"times": 5, "seconds": 10.0}, {"times": 1, "seconds": 2.0}),
     Scenario(
         "accounts deleted",

@@ -1,0 +1,107 @@
+"""Two sites on one PostgreSQL and one object store, behind nginx as in ``deploy/``; one dies under load."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from catloader.store.s3.embedded import EmbeddedS3
+from tests.faults.harness.audit import Figures, audit
+from tests.faults.harness.client import Ledger, Person, uploading, wait_for
+from tests.faults.harness.stage import Stage, kill
+from tests.support.postgres import server
+from tests.support.proxies import running_balancer
+from tests.support.serving import form_token, plain_session
+from tests.support.site import PASSWORD
+
+_BETWEEN = 4
+_BACK_S = 15.0
+"""The other site goes on at once; a person whose request died tries again after a moment."""
+_GUESSES = 10
+"""Wrong passwords evaluated for an account, on all sites together."""
+_EXPLAIN_S = 120.0
+
+
+def kill_sites(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
+    """Kill the sites in turn, all of a site's processes at once, and start each again."""
+    figures, ledger = Figures(counts={"sites killed": times}), Ledger()
+    homes = [folder / name for name in ("first", "second", "proxy")]
+    for home in homes:
+        home.mkdir()
+    with server() as postgres:
+        common: dict[str, Any] = {
+            "DATABASE_URL": postgres.url,
+            "CATLOADER_SECRET_KEY": secrets.token_hex(32),
+            "CATLOADER_TRUSTED_PROXIES": 1,
+        }
+        with (
+            Stage(homes[0], store, **common) as first,
+            Stage(homes[1], store, **common, **_buckets(first)) as second,
+        ):
+            stages = (first, second)
+            sites = [stage.serve() for stage in stages]
+            first.start("worker")
+            with running_balancer([stage.url for stage in stages], homes[2]) as url:
+                with uploading(url, ledger) as people:
+                    for number in range(times):
+                        wait_for(ledger, _BETWEEN)
+                        one = number % len(stages)
+                        for process in stages[one].web_processes(sites[one]):
+                            kill(process)
+                        kill(sites[one])
+                        if not wait_for(ledger, _BETWEEN, _BACK_S):
+                            figures.broken.append("no upload succeeds while one of two sites is dead")
+                        sites[one] = stages[one].serve()
+                    wait_for(ledger, _BETWEEN)
+                _note_answers(figures, ledger, times * len(people))
+                _guess(figures, [stage.url for stage in stages])
+                audit(first, ledger, figures)
+                _explain(figures, people[0], [stage.url for stage in stages])
+    return figures
+
+
+def _buckets(stage: Stage) -> dict[str, Any]:
+    return {name: stage.environ[name] for name in ("CATLOADER_PHOTOS_BUCKET", "CATLOADER_THUMBNAILS_BUCKET")}
+
+
+def _note_answers(figures: Figures, ledger: Ledger, at_most: int) -> None:
+    """The uploads under way at a kill may break; no session ends, so nobody is sent to the log-in."""
+    answers = dict(ledger.answers)
+    for status in (201, 503):
+        answers.pop(status, None)
+    died = answers.pop(502, 0) + answers.pop(504, 0)
+    figures.counts["uploads that died with a site"] = died
+    if died > at_most:
+        figures.broken.append(f"{died} uploads died, with at most {at_most} under way")
+    if answers:
+        figures.broken.append(f"other answers to uploads: {answers}")
+
+
+def _guess(figures: Figures, urls: list[str]) -> None:
+    """Guess at one account on both sites in turn: the last attempt, with the right password, is too many."""
+    email, session = f"{secrets.token_hex(8)}@example.org", plain_session()
+    form = {"csrf_token": form_token(session, urls[0] + "/register"), "email": email, "password": PASSWORD}
+    assert session.post(urls[0] + "/register", data=form, timeout=30).ok
+    statuses = [
+        _log_in(urls[number % len(urls)], email, PASSWORD if number == _GUESSES else f"wrong {number}")
+        for number in range(_GUESSES + 1)
+    ]
+    if statuses[-1] != requests.codes.too_many_requests or statuses[:-1].count(statuses[-1]):
+        figures.broken.append(f"{_GUESSES} guesses on two sites and the right password: {statuses}")
+
+
+def _log_in(url: str, email: str, password: str) -> int:
+    session = plain_session()
+    form = {"csrf_token": form_token(session, url + "/login"), "email": email, "password": password}
+    return session.post(url + "/login", data=form, timeout=30).status_code
+
+
+def _explain(figures: Figures, person: Person, urls: list[str]) -> None:
+    """Each site shows the explanation that one of them has made."""
+    id = person.ids[0]
+    pictures = [person.session.get(f"{url}/photos/{id}/explanation.jpg", timeout=_EXPLAIN_S) for url in urls]
+    if {answer.status_code for answer in pictures} != {200} or len({a.content for a in pictures}) != 1:
+        figures.broken.append(f"explanations on two sites: {[answer.status_code for answer in pictures]}")
