@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import log_in, log_out, register
+from tests.support.browser import Site, log_in, log_out, register
+from tests.support.cutting_proxy import CuttingProxy
+
+MANY = 12
+"""Photos over a line that is cut; 80 take the same test about a minute."""
+CUTS = 20
 
 
 @pytest.fixture
@@ -144,3 +151,72 @@ def test_the_upload_page_stays_open_to_point_out_duplicates(page: Page, photos: 
     expect(page.get_by_text("Stored. You already had this photo.")).to_be_visible()
     page.get_by_role("link", name="See my photos").click()
     expect(page.locator(".grid .badge")).to_have_count(3)
+
+
+def _many_photos(folder: Path) -> list[Path]:
+    files = [folder / f"{number:02}.jpg" for number in range(MANY)]
+    for file in files:
+        Image.effect_noise((500, 500), 90).save(file, quality=92)  # hardly compressed: about 200 kB
+    return files
+
+
+def test_photos_arrive_once_and_in_order_over_a_line_that_is_cut(
+    browser: Browser, site: Site, tmp_path: Path
+) -> None:
+    files = _many_photos(tmp_path)
+    most_bytes = int(1.4 * sum(file.stat().st_size for file in files) / CUTS)
+    line = CuttingProxy(int(site.url.rpartition(":")[2]), cuts=CUTS, span=(20_000, most_bytes), seed=7)
+    with line.running(), closing(browser.new_context(base_url=line.url)) as context:
+        page = context.new_page()
+        register(page, "lena@example.org")
+        page.set_input_files("#photos", files)
+        page.get_by_label("Caption for all photos").fill("00")
+        fields = (
+            "fields => fields.forEach((field, place) => field.value = place ? `${place}`.padStart(2, 0) : '')"
+        )
+        page.locator("#queue .caption-field").evaluate_all(fields)
+        line.armed = True
+        page.get_by_role("button", name=f"Upload {MANY} photos").dblclick()
+        expect(page.get_by_role("heading", name="My photos")).to_be_visible(timeout=120_000)
+        assert line.cuts == CUTS
+        page.goto("/photos?sort=oldest")
+        shown = page.locator(".grid .caption").all_text_contents()
+        while (newer := page.get_by_role("link", name="Newer photos")).count():
+            newer.click()
+            expect(page.get_by_text(f"{len(shown):02}", exact=True)).to_be_visible()
+            shown += page.locator(".grid .caption").all_text_contents()
+    assert shown == [file.stem for file in files]
+
+
+def test_an_upload_is_paused_continued_and_cancelled_and_leaving_asks_once(
+    page: Page, tmp_path: Path, dialogs: list[str]
+) -> None:
+    files = _many_photos(tmp_path)[:3]
+    register(page, "mara@example.org")
+    page.set_input_files("#photos", files)
+    page.get_by_label("Caption of 00.jpg").press("Enter")
+    expect(page.get_by_label("Caption of 01.jpg")).to_be_focused()
+    page.get_by_label("Caption of 02.jpg").fill("The last one")
+    page.get_by_role("navigation").get_by_role("link", name="My photos").click()
+    expect(page.get_by_role("button", name="Upload 3 photos")).to_be_visible()
+    assert len(dialogs) == 1
+    line = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 50_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    page.get_by_role("button", name="Upload 3 photos").click()
+    overall = page.locator("#overall-text")
+    expect(overall).to_contain_text("0 of 3 · ")
+    page.get_by_role("button", name="Pause").click()
+    expect(overall).to_contain_text("paused")
+    page.get_by_role("button", name="Continue").click()
+    expect(overall).not_to_contain_text("paused")
+    page.get_by_role("button", name="Remove 01.jpg").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(overall).to_be_hidden()
+    expect(page.get_by_label("Caption of 02.jpg")).to_have_value("The last one")
+    line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    page.get_by_role("button", name="Upload 2 photos").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(2)
+    expect(page.get_by_text("The last one", exact=True)).to_be_visible()
+    assert len(dialogs) == 1

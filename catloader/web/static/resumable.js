@@ -1,0 +1,125 @@
+// Send one file in pieces (tus 1.0). After a cut it goes on by itself, from the byte that the site names.
+
+import { LOGGED_OUT } from "./form-token.js";
+
+const PIECE_BYTES = 1048576; // a cut loses one piece at most
+const LEAST_BYTES = 65536; // of a piece on a line that is cut again and again
+const LONGEST_WAIT_S = 30;
+const TRIES = 15; // while the site is busy; with its Retry-After of 2 to 5 seconds about a minute
+const BUSY = [429, 502, 503, 504];
+
+const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+
+// Resolve to the request when it is over, whatever came of it.
+function ask(row, method, url, headers, body, onprogress) {
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    request.open(method, url);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => onprogress(event.loaded);
+    request.onloadend = () => resolve(request);
+    row.aborted = false;
+    row.abort = () => {
+      row.aborted = true;
+      request.abort();
+    };
+    request.send(body);
+  });
+}
+
+function parsed(request) {
+  try {
+    return JSON.parse(request.responseText);
+  } catch {
+    return {};
+  }
+}
+
+export function giveUp(url, token) {
+  fetch(url, { method: "DELETE", keepalive: true, headers: { "Tus-Resumable": "1.0.0", "X-CSRFToken": token } }).catch(() => {});
+}
+
+// Resolve to { photo, duplicate }, or to { sentence, again } where the file is not stored, or to null where it
+// was cancelled. `row` has file, key, url (of the upload, once it has begun), caption and the functions
+// progress(bytes) and note(sentence).
+export async function send(row, form, token, run) {
+  const { file } = row;
+  let offset = 0;
+  let known = !row.begun; // is `offset` what the site has?
+  let piece = PIECE_BYTES;
+  let cuts = 0;
+  let busy = 0;
+  let refreshed = false;
+  let lost = 0; // times that the site did not know the upload
+  for (;;) {
+    await run.going();
+    if (run.isOver(row)) return null;
+    const rest = file.size - offset;
+    const whole = lost > 1; // each piece may meet another machine: one request needs no other
+    let size = whole ? rest : Math.min(piece, rest);
+    if (known && size === rest && !run.isTurn(row)) {
+      if (rest > 1 && !whole) size = rest - 1;
+      else {
+        await run.turn(row);
+        continue;
+      }
+    }
+    row.finishing = known && size === rest;
+    const used = token.current();
+    const headers = { Accept: "application/json", "Tus-Resumable": "1.0.0", "X-CSRFToken": used };
+    const body = known ? file.slice(offset, offset + size) : null;
+    const method = !row.url ? "POST" : known ? "PATCH" : "HEAD";
+    if (method === "POST") Object.assign(headers, { "Upload-Length": file.size, "Idempotency-Key": row.key });
+    if (method === "PATCH") headers["Upload-Offset"] = offset;
+    if (method !== "HEAD") headers["Upload-Metadata"] = `filename ${base64(file.name)},caption ${base64(row.text())}`;
+    if (body) headers["Content-Type"] = "application/offset+octet-stream";
+    row.begun = true;
+    const start = offset;
+    const request = await ask(row, method, row.url || form.dataset.resumable, headers, body, (sent) => row.progress(start + sent));
+    const { status } = request;
+    const answer = parsed(request);
+    if (status === 0) {
+      known = false;
+      if (row.aborted) continue;
+      piece = Math.max(LEAST_BYTES, piece / 2);
+      row.note("Connection lost. It goes on by itself when the connection is back.");
+      await run.wait(Math.min(LONGEST_WAIT_S, 0.5 * 2 ** cuts * (1 + Math.random())));
+      cuts += 1;
+    } else if (status < 300) {
+      cuts = 0;
+      if (body) {
+        busy = 0;
+        piece = Math.min(PIECE_BYTES, 2 * piece);
+      }
+      row.url = request.getResponseHeader("Location") ?? row.url;
+      offset = Number(request.getResponseHeader("Upload-Offset"));
+      known = true;
+      row.progress(offset);
+      const photo = request.getResponseHeader("Photo-Id");
+      if (photo) return { photo, duplicate: Boolean(request.getResponseHeader("Duplicate-Of")) };
+    } else if (row.url && (status === 404 || status === 410)) {
+      lost += 1;
+      row.url = "";
+      offset = 0;
+      known = true;
+    } else if (status === 409 || status === 423) {
+      known = false;
+      await run.wait(status === 423 ? 1 : 0);
+    } else if (BUSY.includes(status) && (busy += 1) < TRIES) {
+      known = false;
+      row.note("The site is busy. Trying again in a moment …");
+      const seconds = Number(request.getResponseHeader("Retry-After")) || 5;
+      await run.wait(seconds * (1 + Math.random())); // not all at the same moment
+    } else if (status === 401) {
+      run.stop(LOGGED_OUT);
+    } else if (answer.expired && !refreshed) {
+      // Another file may have fetched a fresh token meanwhile.
+      const reason = token.current() === used ? await token.renew() : "";
+      refreshed = true;
+      known = false;
+      if (reason) run.stop(reason);
+    } else {
+      return { sentence: answer.error ?? "That did not work. Please try again.", again: status >= 500 || status === 429 || answer.expired };
+    }
+  }
+}

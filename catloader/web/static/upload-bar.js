@@ -1,0 +1,47 @@
+// The bar that is always in sight while photos are sent: how far all of them are, and how long it may take.
+
+import { size } from "./upload-row.js";
+
+const EVERY_MS = 500;
+const SMOOTH = 0.15; // weight of the newest half second in the rate
+
+function left(seconds) {
+  if (seconds < 10) return "a few seconds left";
+  if (seconds < 90) return `${10 * Math.round(seconds / 10)} s left`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min left` : `${Math.round(seconds / 3600)} h left`;
+}
+
+export function showProgress(rows, run) {
+  const box = document.getElementById("overall");
+  const bar = document.getElementById("overall-bar");
+  const text = document.getElementById("overall-text");
+  let before = null;
+  let rate = 0; // bytes in half a second
+
+  function show() {
+    const chosen = rows.filter((row) => row.state !== "removed");
+    const total = chosen.reduce((sum, row) => sum + row.file.size, 0);
+    const done = chosen.reduce((sum, row) => sum + (row.isSettled ? row.file.size : row.sent), 0);
+    const finished = chosen.filter((row) => row.isSettled).length;
+    if (before !== null && !run.paused) rate += SMOOTH * (Math.max(0, done - before) - rate);
+    before = done;
+    bar.max = total || 1;
+    bar.value = done;
+    const parts = [`${finished} of ${chosen.length}`, `${size(done)} of ${size(total)}`];
+    if (run.paused) parts.push("paused");
+    else if (!navigator.onLine) parts.push("waiting for the connection");
+    else if (rate > 0) parts.push(left(((total - done) / rate) * (EVERY_MS / 1000)));
+    text.textContent = parts.join(" · ");
+  }
+
+  box.hidden = false;
+  show();
+  const timer = setInterval(show, EVERY_MS);
+  return {
+    show,
+    close() {
+      clearInterval(timer);
+      box.hidden = true;
+    },
+  };
+}

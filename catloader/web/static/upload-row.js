@@ -1,0 +1,80 @@
+// A row of the upload page: preview, caption, progress, and the result of one file.
+
+export function element(name, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(name), properties);
+  node.append(...children);
+  return node;
+}
+
+export const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1024))} kB`);
+export const photos = (n) => (n === 1 ? "1 photo" : `${n} photos`);
+
+function preview(file) {
+  const placeholder = element("span", { className: "preview none" });
+  const picture = element("img", { className: "preview", alt: "" });
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  picture.onerror = () => {
+    URL.revokeObjectURL(picture.src);
+    picture.replaceWith(placeholder); // HEIC and TIFF: the site reads them, most browsers don't
+  };
+  picture.src = URL.createObjectURL(file);
+  return picture;
+}
+
+// The name under which the site knows this file, so that no repetition makes a second photo.
+function randomKey() {
+  // Not randomUUID: there is none where the site has no https.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// state: "waiting" | "sending" | "stored" | "refused" | "failed" | "removed"
+export function makeRow(file, captionOfAll) {
+  const row = { file, key: randomKey(), state: "waiting", url: "", begun: false, sent: 0, finishing: false, isSettled: false, abort() {} };
+  const { name } = file;
+  row.caption = element("input", { className: "caption-field", type: "text", maxLength: 500, placeholder: captionOfAll.value || "Caption", autocomplete: "off" });
+  row.caption.setAttribute("aria-label", `Caption of ${name}`);
+  row.status = element("p", { className: "state", hidden: true });
+  row.bar = element("progress", { max: 1, value: 0, hidden: true });
+  row.bar.setAttribute("aria-label", `Upload of ${name}`);
+  row.caption.onkeydown = (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // on to the next caption; it would send all photos
+    row.item.nextElementSibling?.querySelector(".caption-field")?.focus();
+  };
+  row.remove = element("button", { className: "remove", type: "button" });
+  row.remove.setAttribute("aria-label", `Remove ${name}`);
+  const line = element("div", { className: "line" }, element("bdi", { className: "name", textContent: name }), element("span", { className: "size", textContent: size(file.size) }));
+  const content = element("div", { className: "what" }, line, row.caption, row.bar, row.status);
+  row.item = element("li", {}, preview(file), content, row.remove);
+
+  row.text = () => row.caption.value || captionOfAll.value;
+  row.progress = (bytes) => {
+    row.sent = bytes;
+    row.bar.value = file.size ? bytes / file.size : 0;
+    row.bar.hidden = false;
+    row.status.hidden = true;
+    row.remove.hidden = row.finishing;
+  };
+  row.note = (sentence) => {
+    row.bar.hidden = true;
+    row.status.hidden = false;
+    row.status.textContent = sentence;
+  };
+  row.begin = () => {
+    row.state = "sending";
+    row.progress(row.sent);
+    row.caption.hidden = true;
+    row.item.classList.remove("refused-file");
+  };
+  row.end = (state, sentence = "") => {
+    row.state = state;
+    row.bar.hidden = true;
+    row.status.hidden = !sentence;
+    row.status.textContent = sentence;
+    row.caption.hidden = state === "stored" || state === "refused";
+    row.remove.hidden = state === "stored";
+    row.item.classList.toggle("stored", state === "stored");
+    row.item.classList.toggle("refused-file", state === "refused" || state === "failed");
+  };
+  return row;
+}
