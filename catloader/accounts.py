@@ -110,6 +110,18 @@ def change_email(users: Users, user: User, email: str, password: str, guard: Gua
     users.set_email(user.id, email)
 
 
+def ask_for_mail(email: str, guard: Guard) -> None:
+    """Count a mail that a visitor asks for; nothing tells whether an account has the address.
+
+    Raises:
+        InvalidInput: no e-mail address.
+        TooManyAttempts: too many mails to this address, or from this network.
+    """
+    if not _is_email(email):
+        raise InvalidEmail("That does not look like an e-mail address.")
+    guard.limits.begin_mail(email, guard.address, guard.now)
+
+
 def delete_account(users: Users, user: User, password: str, guard: Guard) -> int:
     """Delete the account with its photos and their records; return the number of photos.
 

@@ -37,15 +37,23 @@ class AttemptLimits:
         secret: keys are digests made with it, because people type passwords into the field for the e-mail.
         account_rate: wrong passwords for one account, from anywhere; also for one that does not exist.
         network_rate: attempts from one network, right or wrong.
-        register_rate: sign-ups from one network.
+        register_rate: sign-ups from one network, and mails asked for from it.
+        mail_rate: mails to one address, asked for from anywhere.
     """
 
     def __init__(
-        self, attempts: Attempts, secret: str, *, account_rate: str, network_rate: str, register_rate: str
+        self,
+        attempts: Attempts,
+        secret: str,
+        *,
+        account_rate: str,
+        network_rate: str,
+        register_rate: str,
+        mail_rate: str,
     ) -> None:
         self._attempts, self._secret = attempts, secret.encode()
-        self._account, self._network, self._register = map(
-            _rates, (account_rate, network_rate, register_rate)
+        self._account, self._network, self._register, self._mail = map(
+            _rates, (account_rate, network_rate, register_rate, mail_rate)
         )
 
     def begin_password(self, email: str, address: str, now: datetime) -> PasswordAttempt:
@@ -71,6 +79,18 @@ class AttemptLimits:
             TooManyAttempts: too many from this network.
         """
         self._reserve({self._key("sign-up", network(address)): self._register}, now)
+
+    def begin_mail(self, email: str, address: str, now: datetime) -> None:
+        """Count a mail that somebody asks for, to an address with or without an account.
+
+        Raises:
+            TooManyAttempts: too many to this address, or from this network.
+        """
+        rates = {
+            self._key("mail", normal_email(email)): self._mail,
+            self._key("mails", network(address)): self._register,
+        }
+        self._reserve(rates, now)
 
     def wrong_token(self, address: str, now: datetime) -> None:
         """Count an API token that does not exist; those that do are never counted.

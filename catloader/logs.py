@@ -18,7 +18,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _QUIET = ("alembic", "botocore", "boto3", "werkzeug", "PIL")
 """Loggers that are silent below warnings."""
-_SHARED = re.compile(r"(/s/)[^/]+")
+_SECRET_PART = re.compile(r"(/(?:s|new-password|confirm-email)/)[^/]+")
 
 
 class TextFormatter(logging.Formatter):
@@ -51,8 +51,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def logged_path(path: str) -> str:
-    """Return a path for the log: without what opens a shared photo to everybody who reads it."""
-    return _SHARED.sub(r"\1***", path)
+    """Return a path for the log: without the tokens of links, which are good for everybody who reads them."""
+    return _SECRET_PART.sub(r"\1***", path)
 
 
 def configure(log_format: LogFormat) -> None:

@@ -100,6 +100,20 @@ def _host_names(text: str) -> str:
     return text
 
 
+def _host_name(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+", text):
+        raise ValueError("it takes the name or address of a server, such as mail.example.org")
+    return text
+
+
+def _email_address(text: str) -> str:
+    if text and not re.fullmatch(
+        r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", text
+    ):
+        raise ValueError("it takes an e-mail address such as cats@example.org")
+    return text
+
+
 def split(text: str) -> list[str]:
     """Return the items of a list that is written with commas."""
     return [item.strip() for item in text.split(",") if item.strip()]
@@ -112,4 +126,6 @@ DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 AttemptRate = Annotated[str, AfterValidator(_rate)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+EmailAddress = Annotated[str, AfterValidator(_email_address)]
 HostNames = Annotated[str, AfterValidator(_host_names)]

@@ -20,6 +20,8 @@ from catloader.settings.kinds import (
     AttemptRate,
     BucketName,
     DatabaseAddress,
+    EmailAddress,
+    HostName,
     HostNames,
     HttpAddress,
     RegionName,
@@ -35,6 +37,7 @@ from models.catalogue import default_weights_dir
 Delivery = Literal["app", "url"]
 OffOrOn = Literal["off", "on"]
 Registration = Literal["open", "invitation", "closed"]
+SmtpTls = Literal["starttls", "tls", "off"]
 Dispatch = Literal["thread", "internal", "external", "off"]
 
 _NO_SECRET = SecretStr("")
@@ -77,6 +80,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = _setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are believed.", ge=0, le=10)
     trusted_hosts: HostNames = _setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, with commas between them; `.example.org` means all below it. Empty: any. This machine's own addresses are always allowed.")
     hsts_s: int = _setting("CATLOADER_HSTS_S", 31_536_000, "Site", "Time for which browsers that came over https stay with https (`Strict-Transport-Security`); 0: the header is not sent.", ge=0)
+    public_url: HttpAddress = _setting("CATLOADER_PUBLIC_URL", "", "Site", "Address under which people reach the site, as in `https://cats.example.org`: for links in mails.")
     min_free_bytes: int = _setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "With less free disk than this in the data folder the site does not start and takes no uploads.", ge=0)
 
     session_idle_days: float = _setting("CATLOADER_SESSION_IDLE_DAYS", 14.0, "Accounts", "A log-in ends this long after the last page.", ge=0.01, le=3650.0)
@@ -91,6 +95,15 @@ class Settings(BaseSettings):
     password_rate: AttemptRate = _setting("CATLOADER_PASSWORD_RATE", "10 per 15 minutes", "Accounts", "Wrong passwords for one account, from whatever address; after that no password is evaluated. Counted in the database, about 20 bytes each.")
     login_rate: AttemptRate = _setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Accounts", "Log-ins, right or wrong, from one network (IPv4 /24, IPv6 /48); forms that ask for the password again count too.")
     register_rate: AttemptRate = _setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Accounts", "Sign-ups from one network (each costs a password hash).")
+
+    smtp_host: HostName = _setting("CATLOADER_SMTP_HOST", "", "Mail", "Mail server that takes the site's mails: confirmations of addresses and links for a new password. Empty: the site sends no mail, and administrators hand out links. Needs `CATLOADER_PUBLIC_URL` and `CATLOADER_SMTP_SENDER`.")
+    smtp_port: int = _setting("CATLOADER_SMTP_PORT", 587, "Mail", "Its TCP port; with `CATLOADER_SMTP_TLS=tls` usually 465.", ge=1, le=65535)
+    smtp_tls: SmtpTls = _setting("CATLOADER_SMTP_TLS", "starttls", "Mail", "`starttls`: the connection begins in the clear, and nothing is sent before TLS has begun. `tls`: it begins with TLS. `off`: no TLS, for a server on this machine.")
+    smtp_user: str = _setting("CATLOADER_SMTP_USER", "", "Mail", "User name for that server. Empty: no log-in.")
+    smtp_password: SecretStr = _setting("CATLOADER_SMTP_PASSWORD", _NO_SECRET, "Mail", "Password of that user.")
+    smtp_sender: EmailAddress = _setting("CATLOADER_SMTP_SENDER", "", "Mail", "Sender's address of the mails, as in `cats@example.org`.")
+    mail_link_minutes: float = _setting("CATLOADER_MAIL_LINK_MINUTES", 10.0, "Mail", "A link in a mail is good for so long, and for one use.", ge=1.0, le=1440.0)
+    mail_rate: AttemptRate = _setting("CATLOADER_MAIL_RATE", "3 per 15 minutes; 10 per day", "Mail", "Mails that may be asked for to one address; `CATLOADER_REGISTER_RATE` limits those asked for from one network.")
 
     max_file_bytes: int = _setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)
     max_files: int = _setting("CATLOADER_MAX_FILES", 100, "Uploads", "Most files in one request. A request may write `max_files x max_file_bytes` to the temporary folder.", ge=1)
@@ -205,4 +218,10 @@ class Settings(BaseSettings):
             raise SettingError(
                 "AWS_ENDPOINT_URL_S3 is set, so AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set too."
             )
+        if self.smtp_host and not (self.public_url and self.smtp_sender):
+            raise SettingError(
+                "CATLOADER_SMTP_HOST is set, so CATLOADER_PUBLIC_URL and CATLOADER_SMTP_SENDER must be set too."
+            )
+        if self.smtp_user and not self.smtp_password.get_secret_value():
+            raise SettingError("CATLOADER_SMTP_USER is set, so CATLOADER_SMTP_PASSWORD must be set too.")
         return self

@@ -27,6 +27,7 @@ from catloader.web import (
     gallery,
     health,
     labels,
+    mailed_links,
     metrics,
     password_link,
     photo,
@@ -101,6 +102,7 @@ def make_app(services: Services) -> Flask:
         dashboard,
         failed,
         password_link,
+        mailed_links,
         api,
         health,
     ):

@@ -14,7 +14,7 @@ from catloader.errors import ExportBusy, InvalidInput, TooManyAttempts, WrongCre
 from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
-from catloader.web.auth import Answer, account_page, guard
+from catloader.web.auth import Answer, account_page, confirm_by_mail, guard
 from catloader.web.context import services
 from catloader.web.sessions import current_user, sign_out
 
@@ -40,6 +40,7 @@ def change_email() -> Answer:
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
         return account_page(error, at="email", email=email)
     logger.info("user %d changed the e-mail", user.id)
+    confirm_by_mail(email)
     flash("E-mail changed. Use the new one when you log in.")
     return redirect(url_for("auth.account"), 303)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
@@ -53,6 +54,7 @@ def do_register() -> Answer:
         )
     except (InvalidInput, TooManyAttempts) as error:
         return _form_page("register.html", error)
+    confirm_by_mail(_field("email"), is_new=id is not None)
     logger.info("a sign-up with an e-mail that is registered" if id is None else f"user {id} registered")
     use_token(token)
     return redirect(url_for("uploads.form", welcome=1), 303)
@@ -150,6 +152,19 @@ def _invitation() -> str | None:
     if not services().one_time_links.is_invitation(invitation, utcnow()):
         raise RegistrationClosed("You need an invitation that is valid. Ask the administrator of this site.")
     return invitation
+
+
+def confirm_by_mail(email: str, *, is_new: bool = True) -> None:
+    """Write to the address that a person gave, unless too many mails went there; the page does not tell.
+
+    Args:
+        is_new: False: an account has it already.
+    """
+    mails = services().mails
+    if mails is not None:
+        with contextlib.suppress(TooManyAttempts):
+            accounts.ask_for_mail(email, guard())
+            (mails.confirmation if is_new else mails.known)(email)
 
 
 def _field(name: str) -> str:

@@ -27,7 +27,12 @@ logger = logging.getLogger(__name__)
 
 HEADER = "X-CSRFToken"
 FIELD = "csrf_token"
-OF_VISITORS = ("auth.do_login", "auth.do_register", "password_link.set_password")
+OF_VISITORS = (
+    "auth.do_login",
+    "auth.do_register",
+    "password_link.set_password",
+    "mailed_links.send_link",
+)
 """Endpoints of forms that visitors fill in; a token from before the log-in is good for them afterwards."""
 
 _EXPIRED = "This form has expired. Go back, reload the page and try again."

@@ -174,6 +174,7 @@ def init_app(app: Flask) -> None:
             "max_file_bytes": settings.max_file_bytes,
             "max_files": settings.max_files,
             "registration": settings.registration,
+            "sends_mail": bool(settings.smtp_host),
         }
     )
 

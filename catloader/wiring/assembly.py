@@ -16,6 +16,7 @@ from catloader.errors import StartupError
 from catloader.explanations.explainer import Explainer
 from catloader.intake.partial import PartialUploads
 from catloader.intake.upload import refuse_full_disk
+from catloader.mail.account_mails import build_mails
 from catloader.metrics import Metrics
 from catloader.settings import Settings
 from catloader.store.db.activity import CheckerActivity
@@ -125,11 +126,12 @@ def build(
         else None
     )
     secret_key = site_secret(settings)
+    users, one_time_links = Users(requests_engine), OneTimeLinks(requests_engine)
     return Services(
         settings=settings,
         secret_key=secret_key,
         engine=engine,
-        users=Users(requests_engine),
+        users=users,
         usage=Usage(requests_engine),
         sign_ups=SignUps(requests_engine),
         sessions=Sessions(
@@ -145,13 +147,15 @@ def build(
             account_rate=settings.password_rate,
             network_rate=settings.login_rate,
             register_rate=settings.register_rate,
+            mail_rate=settings.mail_rate,
         ),
         photos=Photos(requests_engine, quotas),
         photo_files=PhotoFiles(requests_engine, quotas),
         replacements=Replacements(requests_engine),
         quotas=quotas,
         administration=Administration(requests_engine),
-        one_time_links=OneTimeLinks(requests_engine),
+        one_time_links=one_time_links,
+        mails=build_mails(settings, one_time_links, users),
         audit_log=AuditLog(requests_engine),
         switches=Switches(requests_engine),
         statistics=CheckStatistics(requests_engine),

@@ -11,6 +11,7 @@ from catloader.decoders import Decoders
 from catloader.deletion import DeletionWorker
 from catloader.explanations.explainer import Explainer
 from catloader.intake.partial import PartialUploads
+from catloader.mail.account_mails import AccountMails
 from catloader.metrics import Metrics
 from catloader.settings import Settings
 from catloader.store.db.activity import CheckerActivity
@@ -67,6 +68,7 @@ class Services:
     quotas: Quotas
     administration: Administration
     one_time_links: OneTimeLinks
+    mails: AccountMails | None
     audit_log: AuditLog
     switches: Switches
     statistics: CheckStatistics
@@ -106,6 +108,8 @@ class Services:
             self.listener.start()
         if self.webhooks is not None:
             self.webhooks.start()
+        if self.mails is not None:
+            self.mails.outbox.start()
 
     def close(self) -> None:
         self.explainer.close()
@@ -114,6 +118,8 @@ class Services:
             self.listener.close()
         if self.webhooks is not None:
             self.webhooks.close()
+        if self.mails is not None:
+            self.mails.outbox.close()
         if self.checker is not None:
             self.checker.close(timeout_s=1.0)
         self.deletion.close()

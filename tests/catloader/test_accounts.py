@@ -19,7 +19,12 @@ PASSWORD = "correct horse battery"
 
 
 def _guard(engine: Engine, address: str = "192.0.2.1", after_s: float = 0, **rates: str) -> Guard:
-    given = {"account_rate": "3 per 15 minutes", "network_rate": "100 per hour", "register_rate": "9 per day"}
+    given = {
+        "account_rate": "3 per 15 minutes",
+        "network_rate": "100 per hour",
+        "register_rate": "9 per day",
+        "mail_rate": "2 per hour",
+    }
     limits = AttemptLimits(Attempts(engine), "secret", **{**given, **rates})
     return Guard(limits, address, NOW + timedelta(seconds=after_s))
 

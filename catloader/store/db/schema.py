@@ -86,6 +86,7 @@ users = Table(
     # NULL: the limits of the settings; 0: none.
     Column("max_photos", Integer),
     Column("max_bytes", BigInteger),
+    Column("email_confirmed_at", UtcDateTime),  # by a link in a mail; NULL: not confirmed
     # Without it SQLite gives the id of a deleted account, and with it old links, to the next account.
     sqlite_autoincrement=True,
 )

@@ -14,10 +14,11 @@ one_time_links = Table(
         "token_sha256", String(64), primary_key=True
     ),  # of the token in the link; the row goes with its use
     Column("purpose", String(10), nullable=False),
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),  # of a reset: whose password
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),  # NULL: an invitation
     Column("expires_at", UtcDateTime, nullable=False),
-    CheckConstraint("purpose IN ('reset','invitation')", name="purpose"),
-    CheckConstraint("(purpose = 'reset') = (user_id IS NOT NULL)", name="user"),
+    Column("email", String(254)),  # that it was sent to; NULL: handed out by an administrator
+    CheckConstraint("purpose IN ('reset','invitation','confirm')", name="purpose"),
+    CheckConstraint("(purpose = 'invitation') = (user_id IS NULL)", name="user"),
     Index("ix_one_time_links_user_id", "user_id"),
     Index("ix_one_time_links_expires_at", "expires_at"),
 )

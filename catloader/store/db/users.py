@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from catloader.errors import EmailTaken
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photo_rows import delete_photos
-from catloader.store.db.schema import photos, sessions, users
+from catloader.store.db.schema import one_time_links, photos, sessions, users
 
 Role = Literal["admin", "reviewer"]
 
@@ -31,6 +31,7 @@ class User:
     disabled_at: datetime | None = None
     max_photos: int | None = None
     max_bytes: int | None = None
+    email_confirmed_at: datetime | None = None
 
     @property
     def role(self) -> str:
@@ -83,20 +84,22 @@ class Users:
         return User(**row._mapping) if row else None
 
     def set_password(self, id: int, password_hash: str) -> None:
-        """Set a new password and end all sessions of the account."""
+        """Set a new password; all sessions of the account end, and all links that would set another one."""
+        links = one_time_links.c
         with writing(self._engine) as connection:
             connection.execute(update(users).where(users.c.id == id).values(password_hash=password_hash))
             connection.execute(delete(sessions).where(sessions.c.user_id == id))
+            connection.execute(delete(one_time_links).where(links.user_id == id, links.purpose == "reset"))
 
     def set_email(self, id: int, email: str) -> None:
-        """Give the account another e-mail.
+        """Give the account another e-mail, which is not confirmed.
 
         Raises:
             EmailTaken: another account has it.
         """
         try:
             with writing(self._engine) as connection:
-                values = {"email": normal_email(email)}
+                values = {"email": normal_email(email), "email_confirmed_at": None}
                 connection.execute(update(users).where(users.c.id == id).values(values))
         except IntegrityError:
             raise EmailTaken("This e-mail can't be used. Please choose another one.") from None

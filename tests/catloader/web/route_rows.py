@@ -151,6 +151,11 @@ ROWS = {
     "POST /admin/users/<id>/role": _admin(303, photo="account", form={"role": "user"}),
     "GET /new-password/<token>": _all(404),
     "POST /new-password/<token>": _all(404),
+    "GET /forgotten-password": _all(200),
+    "POST /forgotten-password": _all(200, form={"email": "nobody@example.org"}),
+    "GET /confirm-email/<token>": _users(404),
+    "POST /confirm-email/<token>": _users(404),
+    "POST /account/email/confirm": _users(303),
     "GET /api/form": Row(401, 200, 200, 200, 200),
     "GET /api/photos/status": Row(401, 200, 200, 200, 200),
 }

@@ -41,7 +41,19 @@ class People(NamedTuple):
 
 @pytest.fixture
 def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    settings = {"dispatch": "internal", "port": free_port(), "metrics_token": "a secret", "bin_days": 30}
+    mail = {
+        "smtp_host": "127.0.0.1",
+        "smtp_sender": "site@example.org",
+        "public_url": "http://localhost",
+        "mail_rate": "1000 per minute",
+    }
+    settings = {
+        "dispatch": "internal",
+        "port": free_port(),
+        "metrics_token": "a secret",
+        "bin_days": 30,
+        **mail,
+    }
     with running_site(engine, s3_server, objects, tmp_path, **settings) as app:
         yield app
 

@@ -1,0 +1,116 @@
+"""The mails about accounts: a link for a new password, a link that confirms the address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+
+from catloader.mail.outbox import Mail, Outbox
+from catloader.mail.smtp import SmtpServer
+from catloader.settings import Settings
+from catloader.store.db.engine import utcnow
+from catloader.store.db.one_time_links import OneTimeLinks
+from catloader.store.db.users import Users, normal_email
+
+_RESET = """\
+Somebody, probably you, asked for a new password for your account at
+{site}
+
+Set it here, once, within {minutes:.0f} minutes:
+{site}/new-password/{token}
+
+If it was not you, ignore this mail: your password stays as it is.
+"""
+_CONFIRM = """\
+This address was given for an account at
+{site}
+
+If it was you, confirm it here, in a browser that is logged in, within {minutes:.0f} minutes:
+{site}/confirm-email/{token}
+
+If it was not you, ignore this mail.
+"""
+_KNOWN = """\
+Somebody, probably you, tried to create an account with this address at
+{site}
+
+You have an account there already. If you have forgotten its password:
+{site}/forgotten-password
+
+If it was not you, ignore this mail: nothing was changed.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountMails:
+    """Mails to the address of an account. Each method returns at once, and takes as long for an address
+    without an account: the account is looked up in the outbox's thread."""
+
+    outbox: Outbox
+    links: OneTimeLinks
+    users: Users
+    site: str
+    """Address of the site, without a slash at the end."""
+    sender: str
+    minutes: float
+    """Life of a link, from the moment in which the mail is sent."""
+
+    def password_link(self, email: str) -> None:
+        """Send a link for a new password, if an account that may log in has this address."""
+
+        def write() -> Mail | None:
+            token = self.links.mailed_reset(email, *self._times())
+            return self._mail(email, "New password", _RESET, token) if token else None
+
+        self.outbox.put(write)
+
+    def confirmation(self, email: str) -> None:
+        """Send a link that confirms the address, unless it is confirmed."""
+
+        def write() -> Mail | None:
+            token = self.links.mailed_confirmation(email, *self._times())
+            return self._mail(email, "Confirm your e-mail address", _CONFIRM, token) if token else None
+
+        self.outbox.put(write)
+
+    def known(self, email: str) -> None:
+        """Tell the address, which a sign-up named, that it has an account already."""
+
+        def write() -> Mail | None:
+            known = self.users.by_email(email) is not None
+            return self._mail(email, "You have an account already", _KNOWN, "") if known else None
+
+        self.outbox.put(write)
+
+    def _times(self) -> tuple[datetime, datetime]:
+        now = utcnow()
+        return now, now + timedelta(minutes=self.minutes)
+
+    def _mail(self, email: str, subject: str, text: str, token: str) -> Mail:
+        # Address quotes what would otherwise be read as a second recipient.
+        local, _, domain = normal_email(email).partition("@")
+        recipient = Address(username=local, domain=domain)
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = self.sender, recipient, subject
+        message["Date"], message["Message-ID"] = (
+            formatdate(),
+            make_msgid(domain=self.sender.partition("@")[2]),
+        )
+        message["Auto-Submitted"] = "auto-generated"  # keeps out-of-office programs from answering
+        message.set_content(text.format(site=self.site, token=token, minutes=self.minutes))
+        return Mail(message, recipient.addr_spec)
+
+
+def build_mails(settings: Settings, links: OneTimeLinks, users: Users) -> AccountMails | None:
+    """Make the mails and their outbox; None where ``CATLOADER_SMTP_HOST`` is not set."""
+    if not settings.smtp_host:
+        return None
+    password = settings.smtp_password.get_secret_value()
+    server = SmtpServer(
+        settings.smtp_host, settings.smtp_port, settings.smtp_tls, settings.smtp_user, password
+    )
+    site, minutes = settings.public_url.rstrip("/"), settings.mail_link_minutes
+    return AccountMails(Outbox(server.send), links, users, site, settings.smtp_sender, minutes)

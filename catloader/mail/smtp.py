@@ -1,0 +1,71 @@
+"""The SMTP client: one connection for each mail."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Literal
+
+_TIMEOUT_S = 15.0
+"""For the connection, and for each answer of the server."""
+
+Tls = Literal["starttls", "tls", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The reason for which a mail was not taken, for the log: it has no address and no text of the server."""
+
+    reason: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """A mail server. Thread-safe: it keeps no connection."""
+
+    host: str
+    port: int
+    tls: Tls
+    user: str = ""
+    password: str = ""
+    timeout_s: float = _TIMEOUT_S
+
+    def send(self, message: EmailMessage, recipient: str) -> NotSent | None:
+        """Send the mail; None: the server has taken it.
+
+        With ``starttls`` nothing is sent where the server offers no TLS, and with both kinds of TLS the
+        certificate must be trusted (``SSL_CERT_FILE`` names another list of authorities).
+        """
+        try:
+            with self._connection() as connection:
+                if self.tls == "starttls":
+                    connection.starttls(context=ssl.create_default_context())
+                if self.user:
+                    connection.login(self.user, self.password)
+                connection.send_message(message, message["From"], [recipient])
+        except smtplib.SMTPRecipientsRefused as error:
+            return _refused(next(iter(error.recipients.values()))[0])
+        except smtplib.SMTPResponseException as error:  # also a refused log-in
+            return _refused(error.smtp_code)
+        except ssl.SSLCertVerificationError:
+            return NotSent("no trusted certificate", retryable=False)
+        except smtplib.SMTPNotSupportedError:  # TLS, a log-in, or letters beyond ASCII in the address
+            return NotSent("the server lacks what this mail needs", retryable=False)
+        except smtplib.SMTPServerDisconnected:  # after the time limit, too
+            return NotSent("no answer", retryable=True)
+        except (OSError, smtplib.SMTPException) as error:
+            return NotSent(f"no connection ({type(error).__name__})", retryable=True)
+        return None
+
+    def _connection(self) -> smtplib.SMTP:
+        if self.tls == "tls":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_s, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=self.timeout_s)
+
+
+def _refused(code: int) -> NotSent:
+    return NotSent(f"SMTP {code}", retryable=400 <= code < 500)

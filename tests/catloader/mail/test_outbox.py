@@ -1,0 +1,136 @@
+"""Mails to a real SMTP server that is away, refuses and comes back."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from catloader.demo.client import free_port, until
+from catloader.errors import SettingError
+from catloader.mail.outbox import Mail, Outbox
+from catloader.mail.smtp import NotSent, SmtpServer
+from catloader.settings import Settings
+from tests.support.mail_server import PASSWORD, USER, mail_server, settings_of
+
+
+def _mail(text: str) -> Mail:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "cats@example.org", "anna@example.org", "Hello"
+    message.set_content(text)
+    return Mail(message, "anna@example.org")
+
+
+@pytest.fixture
+def outboxes() -> Iterator[list[Outbox]]:
+    made: list[Outbox] = []
+    yield made
+    for outbox in made:
+        outbox.close()
+
+
+def _outbox(outboxes: list[Outbox], port: int, *, retries_s: tuple[float, ...] = (0.05,) * 100) -> Outbox:
+    server = SmtpServer("127.0.0.1", port, "off", USER, PASSWORD, timeout_s=5)
+    outboxes.append(Outbox(server.send, retries_s=retries_s, most=3))
+    outboxes[-1].start()
+    return outboxes[-1]
+
+
+def test_a_mail_waits_for_a_server_that_is_away(
+    outboxes: list[Outbox], caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    outbox = _outbox(outboxes, port)
+    outbox.put(lambda: _mail("first"))
+    for _ in until(20, "No attempt was made"):
+        if "retried later" in caplog.text:
+            break
+    with mail_server(port) as server:
+        assert [text for _, text in server.wait_for(1)] == ["first"]
+
+
+def test_a_refusal_for_now_is_retried_and_one_for_ever_is_not(
+    outboxes: list[Outbox], caplog: pytest.LogCaptureFixture
+) -> None:
+    with mail_server() as server:
+        outbox = _outbox(outboxes, server.port)
+        server.script = ["451 try later", "451 try later"]
+        outbox.put(lambda: _mail("later"))
+        server.wait_for(1)
+        assert server.refused == 2
+        server.script = ["550 no anna@example.org here"]
+        outbox.put(lambda: _mail("never"))
+        for _ in until(20, "The refusal was not noted"):
+            if "SMTP 550" in caplog.text:
+                break
+        outbox.put(lambda: _mail("after it"))
+        assert [text for _, text in server.wait_for(2)] == ["later", "after it"]
+    assert "anna@example.org" not in caplog.text
+
+
+def test_a_mail_that_cannot_be_written_does_not_stop_the_others(outboxes: list[Outbox]) -> None:
+    def broken() -> Mail:
+        raise RuntimeError("no text")
+
+    with mail_server() as server:
+        outbox = _outbox(outboxes, server.port)
+        outbox.put(broken)
+        outbox.put(lambda: None)
+        outbox.put(lambda: _mail("the third"))
+        assert [text for _, text in server.wait_for(1)] == ["the third"]
+
+
+def test_a_full_queue_drops_mails_and_blocks_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(lambda message, to: None, most=3)  # not started, so all of them wait
+    for _ in range(5):
+        outbox.put(lambda: _mail("x"))
+    assert "3 mails wait; one more was dropped" in caplog.text
+    outbox.close()
+    assert "3 mails were not sent and are lost" in caplog.text
+
+
+def test_without_tls_a_server_gets_neither_mail_nor_password() -> None:
+    with mail_server() as server:
+        sender = SmtpServer("127.0.0.1", server.port, "starttls", USER, PASSWORD)
+        assert sender.send(_mail("x").message, "anna@example.org") == NotSent(
+            "the server lacks what this mail needs", retryable=False
+        )
+        wrong = SmtpServer("127.0.0.1", server.port, "off", USER, "wrong")
+        assert wrong.send(_mail("x").message, "anna@example.org") == NotSent("SMTP 535", retryable=False)
+        assert server.mails == []
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sender = SmtpServer("127.0.0.1", silent.getsockname()[1], "off", timeout_s=0.2)
+        assert sender.send(_mail("x").message, "a@example.org") == NotSent("no answer", retryable=True)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "sentence"),
+    [
+        ("public_url", "CATLOADER_SMTP_HOST is set, so CATLOADER_PUBLIC_URL and CATLOADER_SMTP_SENDER must"),
+        ("smtp_sender", "CATLOADER_SMTP_HOST is set, so CATLOADER_PUBLIC_URL and CATLOADER_SMTP_SENDER must"),
+        ("smtp_password", "CATLOADER_SMTP_USER is set, so CATLOADER_SMTP_PASSWORD must"),
+    ],
+)
+def test_settings_that_need_each_other_are_named(left_out: str, sentence: str, tmp_path: Path) -> None:
+    given = {name: value for name, value in settings_of(25).items() if name != left_out}
+    with pytest.raises(SettingError, match=sentence):
+        Settings(data_dir=tmp_path, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CATLOADER_SMTP_HOST", "mail.example.org:25"),
+        ("CATLOADER_SMTP_SENDER", "Cats <cats@example.org>"),
+        ("CATLOADER_SMTP_TLS", "ssl"),
+    ],
+)
+def test_wrong_settings_are_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=f"^{name} is "):
+        Settings.from_environment({name: value})

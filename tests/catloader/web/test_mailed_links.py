@@ -1,0 +1,182 @@
+"""Links that come by mail, from a real mail server: a new password, and a confirmed address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, select, update
+
+from catloader.demo.client import free_port
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.schema import one_time_links
+from tests.support.accounts_site import accounts_site, empty
+from tests.support.mail_server import MailServer, mail_server, settings_of
+from tests.support.programs import Program, token_of
+from tests.support.site import PASSWORD, Person, services_of
+
+_NEW = "a completely new one"
+_ASK = "/forgotten-password"
+
+
+@pytest.fixture(scope="module")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flask, MailServer]]:
+    port = free_port()
+    folder = tmp_path_factory.mktemp("site")
+    with mail_server(port) as server, accounts_site(folder, **settings_of(port)) as app:
+        mails = services_of(app).mails
+        assert mails
+        mails.outbox.start()
+        yield app, server
+
+
+@pytest.fixture
+def app(_site: tuple[Flask, MailServer]) -> Flask:
+    empty(_site[0])
+    return _site[0]
+
+
+@pytest.fixture
+def engine(app: Flask) -> Engine:
+    return services_of(app).engine
+
+
+@pytest.fixture
+def server(_site: tuple[Flask, MailServer]) -> MailServer:
+    _site[1].mails.clear()
+    return _site[1]
+
+
+@pytest.fixture
+def anna(app: Flask, server: MailServer) -> Person:
+    anna = Person(app, "anna@example.org")
+    server.wait_for(1)
+    return anna
+
+
+def _links(engine: Engine) -> set[str]:
+    with reading(engine) as connection:
+        return {row.token_sha256 for row in connection.execute(select(one_time_links))}
+
+
+def test_a_mailed_link_sets_a_new_password_once_and_confirms_the_address(
+    app: Flask, engine: Engine, server: MailServer, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = Program(app, token_of(app, anna))
+    stranger = Person(app, HTTP_HOST="evil.example.net")
+    caplog.set_level("INFO")
+    assert stranger.post(_ASK, {"email": " ANNA@example.org"}).status_code == 200
+    (_, (to, text)) = server.wait_for(2)
+    link = server.link()
+    assert (to, "within 10 minutes" in text, "evil" in text) == ("anna@example.org", True, False)
+    token = link.rpartition("/")[2]
+    assert len(token) * 6 >= 128
+    assert not any(token in digest for digest in _links(engine))
+    assert token not in caplog.text
+    assert anna.get("/photos").status_code == 200, "asking for a link changes nothing"
+    assert stranger.post(link, {"password": _NEW}).location == "/login"
+    assert anna.get("/photos").status_code == 303
+    assert anna.log_in(_NEW).status_code == 303
+    assert "(confirmed)" in anna.get("/account").text
+    assert stranger.get(link).status_code == 404
+    # The address was not confirmed, so the account could have been a stranger's.
+    assert program.send("GET", "/api/v1/photos").status_code == 401
+
+
+def test_a_mailed_link_ends_after_ten_minutes_and_with_another_password_or_address(
+    app: Flask, engine: Engine, server: MailServer, anna: Person
+) -> None:
+    stranger = Person(app)
+
+    def asked() -> str:
+        count = len(server.mails)
+        stranger.post(_ASK, {"email": anna.email})
+        server.wait_for(count + 1)
+        assert stranger.get(server.link()).status_code == 200
+        return server.link()
+
+    link = asked()
+    with reading(engine) as connection:
+        query = select(one_time_links.c.expires_at).where(one_time_links.c.purpose == "reset")
+        left = connection.execute(query).scalar_one() - utcnow()
+    assert timedelta(minutes=9) < left <= timedelta(minutes=10)
+    change = {"old_password": PASSWORD, "new_password": _NEW}
+    assert anna.post("/account/password", change, page="/account").status_code == 303
+    assert stranger.get(link).status_code == 404
+    link = asked()
+    anna.post("/account/email", {"email": "new@example.org", "password": _NEW}, page="/account")
+    assert stranger.get(link).status_code == 404
+    with writing(engine) as connection:
+        connection.execute(update(one_time_links).values(expires_at=utcnow()))
+    assert stranger.get(link).status_code == 404
+
+
+def test_asking_for_a_link_does_not_tell_which_e_mails_are_registered(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    pages = []
+    for email in ("none@example.org", anna.email):
+        answer = Person(app).post(_ASK, {"email": email})
+        text = re.sub(r"request [0-9a-f]{16}", "", answer.text).replace(email, "X")
+        pages.append((answer.status_code, text, sorted(answer.headers.keys())))
+    assert pages[0] == pages[1]
+    recipients = [to for to, _ in server.wait_for(2)]
+    assert recipients == [anna.email] * 2
+    assert Person(app).post(_ASK, {"email": "nonsense"}).status_code == 400
+
+
+def test_mails_to_one_address_are_limited_with_or_without_an_account(app: Flask, anna: Person) -> None:
+    for email, codes in ((anna.email, [200, 200, 429]), ("none@example.org", [200, 200, 200, 429])):
+        answers = [Person(app).post(_ASK, {"email": email}) for _ in codes]  # the sign-up was anna's first
+        assert [answer.status_code for answer in answers] == codes
+        assert int(answers[-1].headers["Retry-After"]) > 0
+
+
+def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    link = server.link()
+    assert "(not confirmed)" in anna.get("/account").text
+    eve = Person(app, "eve@example.org")
+    assert [eve.get(link).status_code, Person(app).get(link).status_code] == [404, 303]
+    assert eve.post(link, page="/account").status_code == 404
+    for _ in range(2):  # looking uses nothing up
+        assert anna.email in anna.get(link).text
+    assert anna.post(link).status_code == 303
+    assert "(confirmed)" in anna.get("/account").text
+    assert anna.get(link).status_code == 404
+    anna.post("/account/email", {"email": "new@example.org", "password": PASSWORD}, page="/account")
+    assert "(not confirmed)" in anna.get("/account").text
+    assert [to for to, _ in server.wait_for(3)][-1] == "new@example.org"
+    assert anna.post("/account/email/confirm", page="/account").status_code == 303
+    assert [to for to, _ in server.wait_for(4)][-1] == "new@example.org"
+    assert anna.get(server.link(-2)).status_code == 200
+
+
+def test_a_sign_up_with_a_registered_e_mail_is_told_to_its_owner_only(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    Person(app, anna.email)
+    _, (to, text) = server.wait_for(2)
+    assert (to, "You have an account there already" in text) == (anna.email, True)
+    assert "/confirm-email/" not in text
+
+
+def test_an_address_with_a_comma_is_one_recipient(app: Flask, server: MailServer) -> None:
+    Person(app, "eve,victim@example.org")
+    ((to, _),) = server.wait_for(1)
+    assert to == '"eve,victim"@example.org'
+
+
+def test_without_a_mail_server_there_are_no_such_pages(tmp_path: Path) -> None:
+    with accounts_site(tmp_path) as app:
+        anna, stranger = Person(app, "anna@example.org"), Person(app)
+        assert stranger.get(_ASK).status_code == 404
+        assert stranger.post(_ASK, {"email": anna.email}, page="/login").status_code == 404
+        assert anna.post("/account/email/confirm", page="/account").status_code == 404
+        assert "administrator of this site can give you a link" in stranger.get("/login").text
+        assert "confirmed" not in anna.get("/account").text

@@ -1,0 +1,46 @@
+"""A site for tests of accounts: SQLite, and an object store that is away, which no account needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from catloader import create_app
+from catloader.settings import Settings
+from catloader.store.db.engine import writing
+from catloader.store.db.migrate import migrate
+from catloader.store.db.schema import metadata
+from catloader.wiring import build
+from tests.support.site import services_of
+
+
+@contextmanager
+def accounts_site(folder: Path, **settings: Any) -> Iterator[Flask]:
+    """Start no thread; ``settings`` win over limits that no test meets by chance."""
+    values = {
+        "data_dir": folder,
+        "s3_endpoint_url": "http://127.0.0.1:9",
+        "s3_access_key_id": "x",
+        "s3_secret_access_key": "x",
+        "min_free_bytes": 0,
+        "dispatch": "off",
+        "login_rate": "1000 per minute",
+        "register_rate": "1000 per minute",
+    }
+    services = build(Settings(**{**values, **settings}))
+    try:
+        migrate(services.engine)
+        yield create_app(services.settings, services)
+    finally:
+        services.close()
+
+
+def empty(app: Flask) -> None:
+    """Delete all rows, for the next test."""
+    with writing(services_of(app).engine) as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())

@@ -1,0 +1,95 @@
+"""A real SMTP server on loopback, which fails as it is told and keeps what it takes."""
+
+from __future__ import annotations
+
+import email
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from catloader.demo.client import free_port
+
+USER, PASSWORD = "site", "secret-of-the-mail-server"
+
+
+class MailServer:
+    """Answers with the lines of ``script``, then takes every mail."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.script: list[str] = []
+        self.refused = 0
+        self.mails: list[tuple[str, EmailMessage]] = []
+        self._changed = threading.Condition()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if not session.authenticated:
+            return "530 log in first"
+        with self._changed:
+            if self.script:
+                self.refused += 1
+                return self.script.pop(0)
+            assert isinstance(envelope.content, bytes)
+            message = email.message_from_bytes(envelope.content, policy=default)
+            assert isinstance(message, EmailMessage)
+            self.mails.append((envelope.rcpt_tos[0], message))
+            self._changed.notify_all()
+        return "250 OK"
+
+    def wait_for(self, count: int) -> list[tuple[str, str]]:
+        """Return (recipient, text) of all mails, once there are so many."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.mails) >= count, timeout=20), self.mails
+        return [(to, message.get_content().strip()) for to, message in self.mails]
+
+    def link(self, number: int = -1) -> str:
+        """Return the path of the link in a mail."""
+        found = re.search(r"https://cats\.example\.org(/[\w-]+/[\w-]+)", self.mails[number][1].get_content())
+        assert found, self.mails[number][1]
+        return found[1]
+
+
+def _is_site(
+    server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
+) -> AuthResult:
+    good = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+    return AuthResult(success=good, handled=False)
+
+
+@contextmanager
+def mail_server(port: int = 0, **options: Any) -> Iterator[MailServer]:
+    """Run a server that takes mails after a log-in only."""
+    server = MailServer(port or free_port())
+    controller = Controller(
+        server,
+        hostname="127.0.0.1",
+        port=server.port,
+        authenticator=_is_site,
+        auth_require_tls=False,
+        **options,
+    )
+    controller.start()
+    try:
+        yield server
+    finally:
+        controller.stop()
+
+
+def settings_of(port: int) -> dict[str, object]:
+    """Return the site's settings for the server at this port."""
+    return {
+        "smtp_host": "127.0.0.1",
+        "smtp_port": port,
+        "smtp_tls": "off",
+        "smtp_user": USER,
+        "smtp_password": PASSWORD,
+        "smtp_sender": "cats@example.org",
+        "public_url": "https://cats.example.org/",
+    }
