@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 from flask import Flask
@@ -47,8 +48,13 @@ def engine(app: Flask) -> Engine:
 
 @pytest.fixture
 def server(_site: tuple[Flask, MailServer]) -> MailServer:
-    _site[1].mails.clear()
-    return _site[1]
+    app, server = _site
+    mails, idle = services_of(app).mails, Event()
+    assert mails
+    mails.outbox.put(idle.set)  # after the mails of the test before
+    assert idle.wait(60)
+    server.mails.clear()
+    return server
 
 
 @pytest.fixture
