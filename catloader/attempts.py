@@ -62,7 +62,18 @@ class AttemptLimits:
         Raises:
             TooManyAttempts: the password must not be evaluated, right or wrong.
         """
-        attempt = PasswordAttempt(self._key("account", normal_email(email)), now)
+        return self._begin("account", email, address, now)
+
+    def begin_code(self, email: str, address: str, now: datetime) -> PasswordAttempt:
+        """Count a code of the second step, as a password: as many for an account, in a count of its own.
+
+        Raises:
+            TooManyAttempts: the code must not be evaluated, right or wrong.
+        """
+        return self._begin("code", email, address, now)
+
+    def _begin(self, kind: str, email: str, address: str, now: datetime) -> PasswordAttempt:
+        attempt = PasswordAttempt(self._key(kind, normal_email(email)), now)
         self._reserve(
             {attempt.key: self._account, self._key("network", network(address)): self._network}, now
         )

@@ -1,4 +1,4 @@
-"""``catloader user``: accounts. There is no mail server that could send a new password."""
+"""``catloader user``: accounts. They need no mail server."""
 
 from __future__ import annotations
 
@@ -91,6 +91,22 @@ def password_link(settings: Settings, email: str) -> None:
         token = OneTimeLinks(engine).reset(account.id, None, now, expires_at)
     click.echo(f"For {account.email}, once, until {expires_at:%Y-%m-%d %H:%M} UTC, below the site's address:")
     click.echo(f"/new-password/{token}")
+
+
+@user.command()
+@click.argument("email")
+@pass_settings
+def remove_factor(settings: Settings, email: str) -> None:
+    """Remove the second factor of an account."""
+    from catloader.server.database import migrated_database
+    from catloader.store.db.engine import utcnow
+    from catloader.store.db.second_factors import SecondFactors
+    from catloader.store.db.users import Users
+
+    with migrated_database(settings) as engine:
+        account = _account(Users(engine), email)
+        removed = SecondFactors(engine).reset(account.id, None, utcnow())
+    click.echo(f"{account.email} {'logs in with the password alone' if removed else 'has no second factor'}.")
 
 
 @user.command()

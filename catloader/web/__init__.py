@@ -36,6 +36,8 @@ from catloader.web import (
     request_log,
     resumable,
     review,
+    second_factor_pages,
+    second_step,
     security,
     sessions,
     sharing,
@@ -103,6 +105,8 @@ def make_app(services: Services) -> Flask:
         failed,
         password_link,
         mailed_links,
+        second_step,
+        second_factor_pages,
         api,
         health,
     ):

@@ -14,8 +14,8 @@ from catloader.errors import ExportBusy, InvalidInput, TooManyAttempts, WrongCre
 from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
-from catloader.web.auth import Answer, account_page, confirm_by_mail, guard
-from catloader.web.context import services
+from catloader.web.auth import Answer, account_page, confirm_by_mail
+from catloader.web.context import guard, services
 from catloader.web.sessions import current_user, sign_out
 
 logger = logging.getLogger(__name__)

@@ -45,8 +45,13 @@ def users() -> str:
 
 @blueprint.get(_USER)
 def user(id: int) -> str:
-    account = _account(id)
-    return render_template("admin_user.html", account=account, quota=services().quotas.of(id), mb=_MB)
+    return render_template(
+        "admin_user.html",
+        account=_account(id),
+        quota=services().quotas.of(id),
+        has_second_factor=services().second_factors.of(id) is not None,
+        mb=_MB,
+    )
 
 
 @blueprint.post(f"{_USER}/role")
@@ -94,6 +99,14 @@ def password_link(id: int) -> str:
         expires_at=expires_at,
         back=url_for(".user", id=id),
     )
+
+
+@blueprint.post(f"{_USER}/second-factor/remove")
+def reset_second_factor(id: int) -> Response:
+    """Remove it for a person who has lost phone and recovery codes."""
+    account = _other_account(id)
+    services().second_factors.reset(id, current_user().id, utcnow())
+    return _changed(account, f"{account.user.email} logs in with the password alone.")
 
 
 @blueprint.post("/invitations")

@@ -18,7 +18,8 @@ from catloader.errors import (
     WrongCredentials,
 )
 from catloader.store.db.engine import utcnow
-from catloader.web.context import local_path, services, wants_json
+from catloader.web import second_step
+from catloader.web.context import guard, local_path, services, wants_json
 from catloader.web.errors import form_refused
 from catloader.web.labels import counted
 from catloader.web.sessions import browser_here, current_user, sign_in, sign_out, use_token, without_login
@@ -74,9 +75,8 @@ def do_login() -> Answer:
     except (WrongCredentials, TooManyAttempts) as error:
         logger.info("a log-in from %s failed", request.remote_addr)
         return _form_page("login.html", error)
-    logger.info("user %d logged in", user.id)
-    sign_in(user)
-    return redirect(local_path(request.values.get("next")), 303)
+    logger.info("user %d gave the password", user.id)
+    return second_step.begin(user, request.values.get("next", ""))
 
 
 @blueprint.errorhandler(FormRefused)
@@ -133,11 +133,6 @@ def delete_account() -> Answer:
     )
 
 
-def guard() -> accounts.Guard:
-    """Return the limits, and this request as the attempt that they count."""
-    return accounts.Guard(services().attempts, request.remote_addr or "", utcnow())
-
-
 def _invitation() -> str | None:
     """Return the invitation that the request names, where one is needed.
 
@@ -191,6 +186,7 @@ def account_page(error: CatLoaderError | None = None, at: str | None = None, ema
         at=at,
         used=services().usage.of(current_user().id),
         email=email,
+        has_second_factor=services().second_factors.of(current_user().id) is not None,
         sessions=services().sessions.of_user(current_user().id, utcnow()),
         this_session=g.session.token_sha256,
     )

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 from flask import current_app, g, request, url_for
 
+from catloader.accounts import Guard
 from catloader.errors import NotFound
+from catloader.store.db.engine import utcnow
 from catloader.store.db.photo_rows import Photo
 from catloader.wiring import Services
 
@@ -31,6 +33,11 @@ def own_photo(id: int) -> Photo:
     if photo is None or photo.owner_id != g.user.id:
         raise NotFound(PHOTO_NOT_FOUND)
     return photo
+
+
+def guard() -> Guard:
+    """Return the limits, and this request as the attempt that they count."""
+    return Guard(services().attempts, request.remote_addr or "", utcnow())
 
 
 def wants_json() -> bool:

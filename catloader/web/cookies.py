@@ -1,8 +1,9 @@
 """The cookies of the site: names, flags and lifetime in one place.
 
-``catloader_session`` names the log-in, ``catloader_form`` binds forms of visitors who have none, and
-``catloader_notes`` holds sentences for the next page (Flask's own signed session). Nothing else is kept in
-the browser. The first two are set once and never again by the way: a late response overwrites nothing.
+``catloader_session`` names the log-in, ``catloader_form`` binds forms of visitors who have none,
+``catloader_first_step`` is there between the two steps of a log-in, and ``catloader_notes`` holds sentences
+for the next page (Flask's own signed session). Nothing else is kept in the browser. The first two are set
+once and never again by the way: a late response overwrites nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from werkzeug.wrappers import Response
 
 SESSION = "catloader_session"
 FORM = "catloader_form"
+FIRST_STEP = "catloader_first_step"
 NOTES = "catloader_notes"
 
 

@@ -32,6 +32,7 @@ OF_VISITORS = (
     "auth.do_register",
     "password_link.set_password",
     "mailed_links.send_link",
+    "second_step.verify",
 )
 """Endpoints of forms that visitors fill in; a token from before the log-in is good for them afterwards."""
 

@@ -14,8 +14,7 @@ from catloader import accounts
 from catloader.errors import CatLoaderError, InvalidInput, LinkExpired, TooManyAttempts
 from catloader.mail.account_mails import AccountMails
 from catloader.store.db.engine import utcnow
-from catloader.web.auth import guard
-from catloader.web.context import services
+from catloader.web.context import guard, services
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)

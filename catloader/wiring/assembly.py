@@ -42,6 +42,7 @@ from catloader.store.db.quotas import Quota, Quotas
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.replacements import Replacements
 from catloader.store.db.reviews import Reviews
+from catloader.store.db.second_factors import SecondFactors
 from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
@@ -140,6 +141,7 @@ def build(
             days=settings.session_days,
             most=settings.max_sessions,
         ),
+        second_factors=SecondFactors(requests_engine),
         api_tokens=ApiTokens(requests_engine, most=settings.max_api_tokens),
         attempts=AttemptLimits(
             Attempts(requests_engine),

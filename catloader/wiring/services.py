@@ -35,6 +35,7 @@ from catloader.store.db.quotas import Quotas
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.replacements import Replacements
 from catloader.store.db.reviews import Reviews
+from catloader.store.db.second_factors import SecondFactors
 from catloader.store.db.sessions import Sessions
 from catloader.store.db.share_links import ShareLinks
 from catloader.store.db.sign_up import SignUps
@@ -60,6 +61,7 @@ class Services:
     usage: Usage
     sign_ups: SignUps
     sessions: Sessions
+    second_factors: SecondFactors
     api_tokens: ApiTokens
     attempts: AttemptLimits
     photos: Photos

@@ -24,6 +24,7 @@ from catloader.store.db.delivery_tables import webhook_deliveries
 from catloader.store.db.metadata import metadata
 from catloader.store.db.replacement_tables import replacements
 from catloader.store.db.review_tables import appeals, reviews, takedowns
+from catloader.store.db.second_factor_tables import recovery_codes, second_factors
 from catloader.store.db.sharing_tables import share_links
 from catloader.store.db.staff_tables import audit_log, one_time_links, switches
 from catloader.store.db.token_tables import api_tokens, upload_keys
@@ -43,8 +44,10 @@ __all__ = [
     "metadata",
     "one_time_links",
     "photos",
+    "recovery_codes",
     "replacements",
     "reviews",
+    "second_factors",
     "sessions",
     "share_links",
     "switches",

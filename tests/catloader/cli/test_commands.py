@@ -23,6 +23,8 @@ from catloader.store.db.audit_log import AuditLog
 from catloader.store.db.engine import utcnow
 from catloader.store.db.one_time_links import OneTimeLinks
 from catloader.store.db.photos import Photos
+from catloader.store.db.second_factors import SecondFactors
+from catloader.store.db.users import Users
 from catloader.wiring import build_engine
 from tests.support.rows import add_photos, some_user
 
@@ -53,6 +55,22 @@ def _commands(command: click.Command) -> Iterator[click.Command]:
     if isinstance(command, click.Group):
         for inner in command.commands.values():
             yield from _commands(inner)
+
+
+def test_a_second_factor_is_removed_by_command(typed: Run, tmp_path: Path) -> None:
+    typed("user", "create", "ann@example.org", "--password-stdin", text="correct horse battery\n")
+    engine = build_engine(Settings(data_dir=tmp_path))
+    factors, user = SecondFactors(engine), Users(engine).by_email("ann@example.org")
+    assert user
+    factors.set_up(user.id, "A" * 32, 0, ["0" * 64], utcnow())
+    outputs = [typed("user", "remove-factor", "ann@example.org").output for _ in range(2)]
+    assert outputs == [
+        "ann@example.org logs in with the password alone.\n",
+        "ann@example.org has no second factor.\n",
+    ]
+    assert factors.of(user.id) is None
+    assert [entry.act for entry in AuditLog(engine).page(None, 9)] == ["removed the second factor"]
+    engine.dispose()
 
 
 def test_links_of_the_command_line_are_good_for_one_use(typed: Run, tmp_path: Path) -> None:

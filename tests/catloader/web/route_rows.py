@@ -156,6 +156,12 @@ ROWS = {
     "GET /confirm-email/<token>": _users(404),
     "POST /confirm-email/<token>": _users(404),
     "POST /account/email/confirm": _users(303),
+    "GET /login/second-step": Row(LOGIN, 303, 303, 303, 303),
+    "POST /login/second-step": _all(LOGIN),
+    "GET /account/second-factor": _users(200),
+    "POST /account/second-factor": _users(403, form={"password": "wrong"}),
+    "POST /account/second-factor/remove": _users(403, form={"password": "wrong"}),
+    "POST /admin/users/<id>/second-factor/remove": _admin(303, photo="account"),
     "GET /api/form": Row(401, 200, 200, 200, 200),
     "GET /api/photos/status": Row(401, 200, 200, 200, 200),
 }

@@ -1,0 +1,100 @@
+"""The second step of a log-in: codes of an authenticator app (TOTP, RFC 6238) and recovery codes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import datetime
+
+import pyotp
+import segno
+
+from catloader import accounts
+from catloader.errors import InvalidInput, WrongCredentials
+from catloader.store.db.second_factors import SecondFactors
+from catloader.store.db.users import User
+
+RECOVERY_CODES = 10
+_RECOVERY_BYTES = 10
+"""80 bits: a code can't be found from its digest."""
+_STEP_S = 30
+_CLOCKS_APART = (0, -1, 1)
+"""Steps beside the present one that count: the clocks of phone and server differ."""
+
+
+def new_secret() -> str:
+    """Return 160 random bits in base32."""
+    return pyotp.random_base32(32)
+
+
+def address(secret: str, email: str) -> str:
+    """Return the ``otpauth:`` address that authenticator apps read."""
+    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name="CatLoader")
+
+
+def qr_code(text: str) -> str:
+    """Return an SVG of the text as a ``data:`` address, dark on white in dark pages too."""
+    return segno.make_qr(text, error="m").svg_data_uri(scale=5, dark="#000", light="#fff")
+
+
+def set_up(
+    factors: SecondFactors, user: User, guard: accounts.Guard, *, secret: str, code: str, password: str
+) -> list[str]:
+    """Store the factor once a code shows that the app has the secret; return the recovery codes.
+
+    Raises:
+        WrongCredentials: the password is wrong.
+        InvalidInput: the code is.
+        TooManyAttempts: not evaluated.
+    """
+    accounts.confirm(user, password, guard)
+    step = _step_of(secret, code, guard.now)
+    if step is None:
+        raise InvalidInput("This code is wrong. Is the clock of your phone right?")
+    codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
+    factors.set_up(user.id, secret, step, [_digest(one) for one in codes], guard.now)
+    return codes
+
+
+def verify(factors: SecondFactors, user: User, code: str, guard: accounts.Guard) -> None:
+    """Accept a code of the app, or a recovery code, once.
+
+    Raises:
+        WrongCredentials: the code is wrong, or it was used already.
+        TooManyAttempts: not evaluated.
+    """
+    attempt = guard.limits.begin_code(user.email, guard.address, guard.now)
+    factor = factors.of(user.id)
+    step = _step_of(factor.secret, code, guard.now) if factor else None
+    if step is None:
+        is_good = factors.use_recovery_code(user.id, _digest(code))
+    else:
+        is_good = factors.accept(user.id, step)
+    if not is_good:
+        raise WrongCredentials("This code is wrong, or it was used already.")
+    guard.limits.succeeded(attempt)
+
+
+def _step_of(secret: str, code: str, now: datetime) -> int | None:
+    """Return the number of the 30 seconds that the code is for; None: for none that count now."""
+    code = re.sub(r"\s", "", code)
+    present = int(now.timestamp()) // _STEP_S
+    totp = pyotp.TOTP(secret)
+    for step in (present + apart for apart in _CLOCKS_APART):
+        if hmac.compare_digest(totp.at(step * _STEP_S).encode(), code.encode("utf-8", "surrogatepass")):
+            return step
+    return None
+
+
+def _new_recovery_code() -> str:
+    text = base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower()
+    return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
+def _digest(code: str) -> str:
+    """Return the SHA-256 of a recovery code, however it was typed."""
+    plain = re.sub(r"[\s-]", "", code).lower()
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
