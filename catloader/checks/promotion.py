@@ -1,17 +1,21 @@
 """The model that ``CATCHECK_MODEL=auto`` stands for on this site: the promoted one, else the catalogue's.
 
-``DATA_DIR/model.json`` holds the promoted model and the one before; ``auto`` in it is the catalogue's rule.
+The database has the choice and its history (``ModelChoices``); running checkers follow it. Each data folder's
+``model.json`` has the promoted model and the one before, as a checker or a command last saw them; ``auto`` in
+it is the catalogue's rule.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from catloader.checks.runtime_request import runtime_request
 from catloader.errors import StartupError
 from catloader.settings import Settings
+from catloader.store.db.model_choices import ModelChoices
 from checker.decision.subject import load_subject
 from checker.runtimes.auto import AUTO, Better, better, candidates
 from models.catalogue import Entry, resolve
@@ -24,7 +28,7 @@ class NothingToRollBack(ModelsError):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """The content of ``model.json``."""
+    """The model in force and the one before."""
 
     current: str = AUTO
     previous: str | None = None
@@ -94,35 +98,83 @@ def overruled(settings: Settings) -> str | None:
     return None if settings.model == AUTO or promoted in (AUTO, settings.model) else promoted
 
 
-def promote(settings: Settings, name: str) -> Promotion:
-    """Write ``name``, which has been loaded and has passed its self-test; no change if it is current."""
-    before = read_promotion(settings)
-    if name == before.current:
-        return before
-    promotion = Promotion(name, before.current)
-    _write(settings, promotion)
-    return promotion
+def promote(
+    settings: Settings,
+    choices: ModelChoices,
+    name: str,
+    actor_id: int | None,
+    now: datetime,
+    *,
+    is_loaded: bool = False,
+) -> Promotion:
+    """Choose the model that all checkers take next; no change if it is current.
+
+    Args:
+        actor_id: None: somebody at the command line.
+        is_loaded: the caller has loaded it, and its self-test has passed. Otherwise the first checker that
+            takes it refuses it if that fails, and the model before stays.
+    """
+    return _choose(
+        settings, choices, name, act="promoted model", actor_id=actor_id, now=now, is_loaded=is_loaded
+    )
 
 
-def rollback_target(settings: Settings) -> str:
+def roll_back(
+    settings: Settings,
+    choices: ModelChoices,
+    actor_id: int | None,
+    now: datetime,
+    *,
+    is_loaded: bool = False,
+) -> Promotion:
+    """Choose the model before the last promotion; twice is as before. Raises as ``rollback_target``."""
+    name = rollback_target(settings, choices)
+    return _choose(
+        settings, choices, name, act="rolled back to model", actor_id=actor_id, now=now, is_loaded=is_loaded
+    )
+
+
+def rollback_target(settings: Settings, choices: ModelChoices) -> str:
     """Return the model before the last promotion.
 
     Raises:
         NothingToRollBack: there was no promotion.
     """
-    previous = read_promotion(settings).previous
+    previous = choices.previous() or (None if choices.current() else read_promotion(settings).previous)
     if previous is None:
         raise NothingToRollBack("No model was promoted here, so there is none to return to.")
     return previous
 
 
-def _file(settings: Settings) -> Path:
-    return settings.data_dir / "model.json"
+def current_name(settings: Settings, choices: ModelChoices) -> str:
+    """Return the model in force, as ``model_in_force``, by the database."""
+    choice = choices.current() if settings.model == AUTO else None
+    return choice.model if choice else model_in_force(settings)
 
 
-def _write(settings: Settings, promotion: Promotion) -> None:
+def keep(settings: Settings, promotion: Promotion) -> None:
+    """Write ``model.json``."""
     path = _file(settings)
     draft = path.with_suffix(".draft")
     content = {"current": promotion.current, "previous": promotion.previous}
     draft.write_text(json.dumps(content) + "\n", "utf-8")
     draft.replace(path)
+
+
+def _choose(
+    settings: Settings,
+    choices: ModelChoices,
+    name: str,
+    *,
+    act: str,
+    actor_id: int | None,
+    now: datetime,
+    is_loaded: bool,
+) -> Promotion:
+    before = read_promotion(settings).current
+    choices.choose(name, before, act, actor_id, now, is_loaded=is_loaded)
+    return Promotion(name, choices.previous())
+
+
+def _file(settings: Settings) -> Path:
+    return settings.data_dir / "model.json"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from catloader.checks import promotion
 from catloader.cli.context import pass_settings
 from catloader.settings import Settings
+from catloader.store.db.engine import utcnow
+from catloader.store.db.model_choices import ModelChoices
 from checker.runtimes.auto import AUTO
 from models.catalogue import entry_named
 
@@ -19,12 +24,11 @@ def promote(settings: Settings, name: str) -> None:
 
     It must load and pass its self-test.
     """
-    from catloader.server.data_dir import prepare_data_dir
-
-    prepare_data_dir(settings)
     entry_named(name)
-    variant = _load_once(settings, name)
-    choice = promotion.promote(settings, name)
+    with _choices(settings) as choices:
+        variant = _load_once(settings, name)
+        choice = promotion.promote(settings, choices, name, None, utcnow(), is_loaded=True)
+    promotion.keep(settings, choice)
     click.echo(f"{name} is promoted ({variant}); previous: {choice.previous}.")
     _tell_when(settings)
 
@@ -36,11 +40,21 @@ def rollback(settings: Settings) -> None:
 
     The model before must load and pass its self-test.
     """
-    name = promotion.rollback_target(settings)
-    variant = _load_once(settings, promotion.models_named(settings, name)[0][0].name)
-    choice = promotion.promote(settings, name)
+    with _choices(settings) as choices:
+        name = promotion.rollback_target(settings, choices)
+        variant = _load_once(settings, promotion.models_named(settings, name)[0][0].name)
+        choice = promotion.roll_back(settings, choices, None, utcnow(), is_loaded=True)
+    promotion.keep(settings, choice)
     click.echo(f"{name} is back ({variant}); previous: {choice.previous}.")
     _tell_when(settings)
+
+
+@contextmanager
+def _choices(settings: Settings) -> Iterator[ModelChoices]:
+    from catloader.server.database import migrated_database
+
+    with migrated_database(settings) as engine:
+        yield ModelChoices(engine)
 
 
 def _load_once(settings: Settings, name: str) -> str:
@@ -55,7 +69,7 @@ def _load_once(settings: Settings, name: str) -> str:
 
 def _tell_when(settings: Settings) -> None:
     if settings.model == AUTO:
-        click.echo("Sites and workers use it from their next start.")
+        click.echo(f"Running checkers take it within {settings.sweep_s:g} seconds.")
     else:
         click.echo(
             f"CATCHECK_MODEL={settings.model} is set and wins; unset it for the promotion to take effect."

@@ -173,10 +173,11 @@ def shadow(settings: Settings, name: str, sample: int | None) -> None:
     """Compare a model's verdicts with the current ones.
 
     Runs model NAME beside the one in use, on photos checked before, and lists the verdicts that would change.
-    Writes nothing.
+    No photo changes; administrators see the result on the page of models.
     """
     from catloader.checks.shadow import shadow as compare
     from catloader.cli.shadow_report import ShadowReport
+    from catloader.store.db.engine import utcnow
     from catloader.store.s3.objects import S3ImageSource
     from catloader.wiring import load_model
 
@@ -189,8 +190,10 @@ def shadow(settings: Settings, name: str, sample: int | None) -> None:
         for compared in compare(services.photos, source, current, candidate, sample=sample, workers=workers):
             if (line := report.add(compared)) is not None:
                 click.echo(line)
+        names = [loaded.classifier.model_info.model for loaded in (current, candidate)]
         for loaded in (current, candidate):
             loaded.classifier.close()
+        services.model_choices.add_report(report.result(names[0], names[1], utcnow()))
     for line in report.summary():
         click.echo(line)
 

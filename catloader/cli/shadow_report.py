@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from catloader.checks.shadow import Compared
 from catloader.cli.context import count
+from catloader.store.db.model_choices import ShadowReport as StoredReport
+
+_MOST_PHOTOS = 200
 
 
 class ShadowReport:
@@ -16,6 +20,7 @@ class ShadowReport:
         self._flips: Counter[str] = Counter()
         self._compared = self._unreadable = self._towards_cat = 0
         self._become_wrong = self._become_right = 0
+        self._photos: list[tuple[object, ...]] = []
 
     def add(self, compared: Compared | None) -> str | None:
         """Count one photo (None: it could not be read); return a line if its verdict would flip."""
@@ -31,10 +36,25 @@ class ShadowReport:
         self._towards_cat += compared.towards_cat
         self._become_wrong += current.verdict == human
         self._become_right += candidate.verdict == human
+        if len(self._photos) < _MOST_PHOTOS:
+            row = (compared.photo.photo_id, str(current.verdict), current.score)
+            self._photos.append((*row, str(candidate.verdict), candidate.score, human))
         return (
             f"photo {compared.photo.photo_id:>8}  {current.verdict:>7} {current.score:.4f} -> "
             f"{candidate.verdict:>7} {candidate.score:.4f}" + (f"  a person says {human}" if human else "")
         )
+
+    def result(self, current: str, candidate: str, now: datetime) -> StoredReport:
+        """Return the counts and the first flips, as the page of models shows them."""
+        counts = {
+            "compared": self._compared,
+            "towards_cat": self._towards_cat,
+            "away": self._flips.total() - self._towards_cat,
+            "become_wrong": self._become_wrong,
+            "become_right": self._become_right,
+            "unreadable": self._unreadable,
+        }
+        return StoredReport(now, current, candidate, counts, dict(self._flips), self._photos)
 
     def summary(self) -> Iterator[str]:
         """Yield the closing lines."""

@@ -15,6 +15,7 @@ from catloader.store.db.schema import Status
 from catloader.web.admin import administrators_only
 from catloader.web.context import services
 from catloader.web.labels import counted
+from catloader.web.random_audit import estimates
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def page() -> str:
         recent=parts.statistics.recent(now - timedelta(hours=_HOURS)),
         hours=parts.statistics.per_hour(now, _HOURS),
         paused_at=parts.switches.paused_at(),
+        estimates=estimates(),
         seen=parts.activity.seen_since(now - timedelta(minutes=1), now),
     )
 

@@ -10,8 +10,9 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput, NotFound
+from catloader.store.db.decisions import HumanVerdict
 from catloader.store.db.engine import utcnow
-from catloader.store.db.reviews import HumanVerdict, QueueItem
+from catloader.store.db.reviews import QueueItem
 from catloader.store.db.users import User
 from catloader.texts import clean_text
 from catloader.web.context import MAX_ID, services

@@ -33,12 +33,14 @@ from catloader.store.db.engine import for_checks, for_requests
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
+from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.notifications import Listener, can_notify, notify
 from catloader.store.db.one_time_links import OneTimeLinks
 from catloader.store.db.photo_files import PhotoFiles
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.quotas import Quota, Quotas
+from catloader.store.db.random_audits import RandomAudits
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.replacements import Replacements
 from catloader.store.db.reviews import Reviews
@@ -121,8 +123,11 @@ def build(
         expire_partial=partial_uploads.expire,
     )
     decoders = build_decoders(settings)
+    model_choices = ModelChoices(for_checks(engine))
     service = (
-        build_checker_service(settings, MeasuredQueue(queue, metrics), objects, decoders, fetch=fetch)
+        build_checker_service(
+            settings, MeasuredQueue(queue, metrics), objects, decoders, model_choices, fetch=fetch
+        )
         if checker
         else None
     )
@@ -167,6 +172,8 @@ def build(
         bin=bin,
         album=Album(requests_engine),
         takedowns=Takedowns(requests_engine),
+        model_choices=model_choices,
+        random_audits=RandomAudits(requests_engine),
         share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),
         failed_photos=FailedPhotos(requests_engine),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pydantic import SecretStr
 
+from catloader.checks.followed_model import FollowedModel
 from catloader.checks.measured_queue import MeasuredQueue
-from catloader.checks.promotion import better_model, models_in_force, resolve_model
+from catloader.checks.promotion import better_model, resolve_model
 from catloader.checks.runtime_request import runtime_request
 from catloader.checks.signatures import Signer, new_secret
 from catloader.decoders import Decoders
 from catloader.metrics import Metrics
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.engine import Engine, make_engine
+from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.store.s3.recent import RecentRenditions
@@ -24,6 +27,7 @@ from checker.ports import Classifier
 from checker.runtimes.loader import ModelLoader
 from checker.runtimes.select import load_checker
 from checker.service import CheckerService
+from models.catalogue import Entry
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -68,20 +72,29 @@ def secret_of(
 
 
 def build_checker_service(
-    settings: Settings, queue: MeasuredQueue, objects: ObjectStore, decoders: Decoders, *, fetch: bool
+    settings: Settings,
+    queue: MeasuredQueue,
+    objects: ObjectStore,
+    decoders: Decoders,
+    choices: ModelChoices,
+    *,
+    fetch: bool,
 ) -> CheckerService:
-    loader = ModelLoader(
-        lambda: models_in_force(settings),
-        lambda: load_subject(settings.subject),
-        runtime_request(settings),
-        better=lambda: better_model(settings) if fetch else None,
-    )
+    def loader_of(candidates: Callable[[], Sequence[tuple[Entry, Path]]]) -> ModelLoader:
+        return ModelLoader(
+            candidates,
+            lambda: load_subject(settings.subject),
+            runtime_request(settings),
+            better=lambda: better_model(settings) if fetch else None,
+        )
+
+    followed = FollowedModel(settings, choices, loader_of, poll_s=settings.sweep_s)
     return CheckerService(
         queue,
         S3ImageSource(objects),
-        loader.load,
+        followed.load,
         decode=decoders.decode,
-        successors=loader,
+        successors=followed,
         workers=settings.workers,
         batch_photos=settings.batch_photos,
         sweep_s=settings.sweep_s,

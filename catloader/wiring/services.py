@@ -26,12 +26,14 @@ from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine
 from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
+from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.notifications import Listener
 from catloader.store.db.one_time_links import OneTimeLinks
 from catloader.store.db.photo_files import PhotoFiles
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.quotas import Quotas
+from catloader.store.db.random_audits import RandomAudits
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.replacements import Replacements
 from catloader.store.db.reviews import Reviews
@@ -80,6 +82,8 @@ class Services:
     bin: Bin
     album: Album
     takedowns: Takedowns
+    model_choices: ModelChoices
+    random_audits: RandomAudits
     share_links: ShareLinks
     rechecks: Rechecks
     failed_photos: FailedPhotos

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from checker.decision.head import Head
 from checker.decision.operating_point import UNCALIBRATED
-from checker.decision.profile import load_profile
+from checker.decision.profile import profile_of_id
 from checker.decision.subject import Subject, load_subject
 from checker.errors import ModelRefused
 from models.catalogue import Entry, entry_named, resolve
@@ -95,8 +95,6 @@ def _subject_and_head(
     if record.profile_id == UNCALIBRATED:
         subject = load_subject(subject_in_force)
         return subject if subject.name == record.subject else load_subject(str(record.subject)), Head()
-    for folder in profile_folders:
-        for profile in map(load_profile, sorted(folder.glob("*.json"))):
-            if profile.profile_id == record.profile_id:
-                return profile.key.subject, profile.head
+    if (profile := profile_of_id(str(record.profile_id), profile_folders)) is not None:
+        return profile.key.subject, profile.head
     raise ModelRefused("its model's profile has been replaced since; this works again after its next check")

@@ -175,6 +175,19 @@ def _points(rows: Iterable[Mapping[str, Any]]) -> tuple[OperatingPoint, ...]:
     return tuple(sorted(points, key=lambda point: point.target))
 
 
+def profile_of_id(profile_id: str, folders: Iterable[Path]) -> Profile | None:
+    """Find the profile that a decision names; None: it was replaced, or was made on another machine.
+
+    Raises:
+        ModelRefused: a file in one of the folders is not a valid profile.
+    """
+    for folder in folders:
+        for profile in map(load_profile, sorted(folder.glob("*.json"))):
+            if profile.profile_id == profile_id:
+                return profile
+    return None
+
+
 def find_profile(key: ProfileKey, folders: Iterable[Path]) -> Profile | None:
     """Find the profile with exactly this key: the newest one of the first folder that has any.
 

@@ -13,26 +13,16 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from checker.decision.profile import Rate
+from checker.evaluation.intervals import Z95, wilson
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_Z95 = 1.959963984540054
-"""Standard deviations of a normal distribution that hold 95 % of it."""
-
-
-def wilson(errors: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval for a share: it keeps its level near 0 and 1, where these rates lie."""
-    if n == 0:
-        return 0.0, 1.0
-    interval = binomtest(errors, n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
-
 
 def wilson_high(share: float, n: float) -> float:
     """Upper end of Wilson's 95 % interval where ``share`` of n photos was observed, a whole number or not."""
-    z2 = _Z95**2
-    spread = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    z2 = Z95**2
+    spread = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return (share + z2 / (2 * n) + spread) / (1 + z2 / n)
 
 

@@ -16,7 +16,8 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from sklearn.metrics import roc_curve
 
 from checker.decision.profile import OperatingPoint
-from checker.evaluation.statistics import Flags, wilson
+from checker.evaluation.intervals import wilson
+from checker.evaluation.statistics import Flags
 from checker.values import Verdict
 from scripts.accuracy.rules import CATLOADER, Rule
 

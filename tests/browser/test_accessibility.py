@@ -28,6 +28,8 @@ _OF_ADMINISTRATORS = [
         "/admin/users/2",
         "/admin/audit",
         "/admin/failed",
+        "/admin/models",
+        "/review/audit",
         "/review/taken-down",
     ),
 ]

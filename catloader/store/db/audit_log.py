@@ -45,14 +45,16 @@ class AuditLog:
             record(connection, actor_id, act, target, now)
 
 
-def record(connection: Connection, actor_id: int | None, act: str, target: str, now: datetime) -> None:
-    """Add an act; a step of the caller's transaction.
+def record(connection: Connection, actor_id: int | None, act: str, target: str, now: datetime) -> str:
+    """Add an act, a step of the caller's transaction; return the actor as the row names it.
 
     Args:
         actor_id: None: somebody at the command line.
     """
-    actor = None
+    actor: str | None = None
     if actor_id is not None:
         actor = connection.execute(select(users.c.email).where(users.c.id == actor_id)).scalar_one_or_none()
-    row = {"made_at": now, "actor": actor or COMMAND_LINE, "act": act, "target": target}
+    actor = actor or COMMAND_LINE
+    row = {"made_at": now, "actor": actor, "act": act, "target": target}
     connection.execute(insert(audit_log).values(row))
+    return actor

@@ -90,6 +90,11 @@ class CheckLog:
         by_model = check_log.c.model.is_not(None) & check_log.c.score.is_not(None)
         return self._newest(check_log.c.photo_id == photo_id, by_model, check_is_of_present_file())
 
+    def latest_of_all(self) -> CheckRecord | None:
+        """Return the last decision of any model."""
+        by_model = check_log.c.model.is_not(None) & check_log.c.score.is_not(None)
+        return self._newest(by_model)
+
     def is_of_present_objects(self, id: int) -> bool:
         """Return True if the row is still there, and its photo still has the objects that were checked."""
         query = select(check_log.c.id).join(photos, photos.c.id == check_log.c.photo_id)

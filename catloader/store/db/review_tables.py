@@ -17,6 +17,29 @@ takedowns = Table(
     Column("made_at", UtcDateTime, nullable=False),
 )
 
+# Photos drawn from those that a model decided, for people to judge.
+random_audits = Table(
+    "random_audits",
+    metadata,
+    Column("id", Integer, primary_key=True),  # in the order of the answers
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", nullable=False),
+    Column("verdict", String(10), nullable=False),  # the model's
+    Column("check_log_id", Integer, nullable=False),  # of that decision
+    Column("profile_id", String(128), nullable=False),
+    Column("drawn_at", UtcDateTime, nullable=False),
+    Column("answer", String(10)),  # NULL with a time: nobody can tell
+    Column("answered_at", UtcDateTime),
+    CheckConstraint("verdict IN ('cat','not_cat')", name="verdict"),
+    CheckConstraint("answer IN ('cat','not_cat')", name="answer"),
+    Index("ix_random_audits_image_id", "photo_id", unique=True),
+    Index(
+        "ix_random_audits_open",
+        "id",
+        sqlite_where=text("answered_at IS NULL"),
+        postgresql_where=text("answered_at IS NULL"),
+    ),
+)
+
 appeals = Table(
     "appeals",
     metadata,

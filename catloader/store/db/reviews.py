@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.audit_log import record
+from catloader.store.db.decisions import HumanVerdict, decide, set_verdict
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photo_rows import Photo, not_in_bin, status_is
+from catloader.store.db.random_audits import is_drawn, reopen
 from catloader.store.db.rechecks import FINISHED
 from catloader.store.db.replacements import review_is_of_present_file
 from catloader.store.db.schema import Status, appeals, photos, reviews
 from catloader.store.db.takedowns import is_taken_down
-
-HumanVerdict = Literal["cat", "not_cat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +160,17 @@ class Reviews:
             appeal_id = connection.execute(open_appeal).scalar_one_or_none()
             if status is None or (appeal_id is None and status != Status.UNSURE):
                 return False
-            _set_verdict(connection, photo_id, verdict, verdict, now)
             connection.execute(update(appeals).where(appeals.c.id == appeal_id).values(closed_at=now))
-            row: dict[str, Any] = {"photo_id": photo_id, "reviewer_id": reviewer_id, "appeal_id": appeal_id}
-            row["made_at"] = now
-            row |= {"verdict": verdict, "note": note, "status_before": status}
-            connection.execute(insert(reviews).values(row))
-            record(connection, reviewer_id, f"decided {verdict}", f"photo {photo_id}", now)
+            decide(
+                connection,
+                photo_id,
+                verdict,
+                reviewer_id=reviewer_id,
+                status_before=status,
+                appeal_id=appeal_id,
+                note=note,
+                now=now,
+            )
         return True
 
     def last_of(self, reviewer_id: int) -> Review | None:
@@ -191,8 +195,9 @@ class Reviews:
             status = connection.execute(lock).scalar_one_or_none()
             if status is None or connection.execute(newest).scalar() != last.id:
                 return None
-            _set_verdict(connection, last.photo_id, None, before, now)
+            set_verdict(connection, last.photo_id, None, before, now)
             connection.execute(update(appeals).where(appeals.c.id == last.appeal_id).values(closed_at=None))
+            reopen(connection, last.photo_id)
             row: dict[str, Any] = {"photo_id": last.photo_id, "reviewer_id": reviewer_id}
             row["appeal_id"] = last.appeal_id
             row |= {"made_at": now, "verdict": None, "note": "", "status_before": status}
@@ -201,9 +206,9 @@ class Reviews:
         return last.photo_id
 
     def may_see(self, photo_id: int) -> bool:
-        """Return True if reviewers see the photo: it waits for one, one decided on this file, or hid it."""
+        """Return True if reviewers see the photo: it waits, was decided as it is now, hidden or drawn."""
         reviewed = exists().where(reviews.c.photo_id == photos.c.id, review_is_of_present_file())
-        seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed | is_taken_down()
+        seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed | is_taken_down() | is_drawn()
         with reading(self._engine) as connection:
             return (
                 connection.execute(
@@ -227,12 +232,3 @@ def _appealed(connection: Connection, condition: ColumnElement[bool], limit: int
     rows = connection.execute(select(photos).where(photos.c.id.in_([one.photo_id for one in found])))
     by_id = {row.id: Photo(**row._mapping) for row in rows}
     return [QueueItem(by_id[appeal.photo_id], appeal) for appeal in found]
-
-
-def _set_verdict(
-    connection: Connection, photo_id: int, verdict: HumanVerdict | None, status: str, now: datetime
-) -> None:
-    # A checker that has the photo in hand loses its claim, and writes nothing any more.
-    values = {"human_verdict": verdict, "human_verdict_at": verdict and now, "status": status}
-    values |= {"claim_token": None, "lease_until": None}
-    connection.execute(update(photos).where(photos.c.id == photo_id).values(values))

@@ -22,8 +22,9 @@ from sqlalchemy import (
 
 from catloader.store.db.delivery_tables import webhook_deliveries
 from catloader.store.db.metadata import metadata
+from catloader.store.db.model_tables import model_choices, shadow_reports
 from catloader.store.db.replacement_tables import replacements
-from catloader.store.db.review_tables import appeals, reviews, takedowns
+from catloader.store.db.review_tables import appeals, random_audits, reviews, takedowns
 from catloader.store.db.second_factor_tables import recovery_codes, second_factors
 from catloader.store.db.sharing_tables import share_links
 from catloader.store.db.staff_tables import audit_log, one_time_links, switches
@@ -42,13 +43,16 @@ __all__ = [
     "deletions",
     "likes",
     "metadata",
+    "model_choices",
     "one_time_links",
     "photos",
+    "random_audits",
     "recovery_codes",
     "replacements",
     "reviews",
     "second_factors",
     "sessions",
+    "shadow_reports",
     "share_links",
     "switches",
     "takedowns",

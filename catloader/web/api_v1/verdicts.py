@@ -13,8 +13,8 @@ from catloader.api_tokens import Scope
 from catloader.errors import NotPossibleNow
 from catloader.store.db import reviews as rows
 from catloader.store.db.check_log import CheckRecord
+from catloader.store.db.decisions import HumanVerdict
 from catloader.store.db.engine import utcnow
-from catloader.store.db.reviews import HumanVerdict
 from catloader.texts import clean_text
 from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.requests import NewAppeal

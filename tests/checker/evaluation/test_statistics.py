@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
+from checker.evaluation.intervals import wilson
 from checker.evaluation.statistics import (
     auc,
     expected_calibration_error,
@@ -14,7 +16,6 @@ from checker.evaluation.statistics import (
     recall,
     recall_at_fpr,
     reliability,
-    wilson,
     wilson_high,
 )
 
@@ -27,6 +28,9 @@ def test_wilson_intervals_are_those_of_the_textbook() -> None:
     assert list(wilson(10, 100)) == pytest.approx([0.0552, 0.1744], abs=1e-4)
     assert list(wilson(100, 100)) == pytest.approx([0.9630, 1.0], abs=1e-4)
     assert wilson(0, 0) == (0.0, 1.0)
+    for errors, n in ((0, 1), (1, 1), (3, 7), (5, 4000)):
+        interval = binomtest(errors, n).proportion_ci(0.95, method="wilson")
+        assert wilson(errors, n) == pytest.approx((interval.low, interval.high), abs=1e-12)
 
 
 def test_a_rate_counts_errors_and_a_recall_counts_misses() -> None:

@@ -16,8 +16,8 @@ import pytest
 import skimage
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from checker.evaluation.intervals import wilson
 from checker.evaluation.photos import LabelledPhoto
-from checker.evaluation.statistics import wilson
 from checker.values import Rendition
 from scripts.accuracy.charts import LEAST_ERRORS, fewest_errors
 from scripts.accuracy.report import report

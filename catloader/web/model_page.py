@@ -1,0 +1,132 @@
+"""The page of models: which one checks, how well it was measured, and another one in its place.
+
+Others than administrators find nothing here.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader.checks import promotion
+from catloader.checks.runtime_request import profile_folders
+from catloader.errors import InvalidInput
+from catloader.settings import Settings
+from catloader.store.db.check_log import CheckRecord
+from catloader.store.db.engine import utcnow
+from catloader.web.admin import administrators_only
+from catloader.web.context import services
+from catloader.web.sessions import current_user
+from checker.decision.operating_point import Thresholds, cat_point, choose
+from checker.decision.profile import OperatingPoint, Profile, profile_of_id
+from checker.errors import ModelRefused
+from checker.runtimes.auto import AUTO
+from models.catalogue import Entry, load_catalogue, weights_path
+from models.errors import ModelsError
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("models", __name__, url_prefix="/admin/models")
+blueprint.before_request(administrators_only)
+
+_HISTORY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the latest decision of any checker was made with."""
+
+    record: CheckRecord
+    profile: Profile | None
+    """None: the decision was uncalibrated, or the profile is not on this machine."""
+    thresholds: Thresholds | None
+    point: OperatingPoint | None
+    """The rates measured at the false positive rate that the settings allow."""
+
+
+@blueprint.get("")
+def page() -> str:
+    settings, choices = services().settings, services().model_choices
+    state = services().checker.state() if services().checker else None  # type: ignore[union-attr]
+    return render_template(
+        "admin_models.html",
+        state=state,
+        serving=_serving(settings),
+        settings=settings,
+        models=_on_disk(settings),
+        current=promotion.current_name(settings, choices),
+        target=_rollback_target(settings),
+        overruled=settings.model != AUTO,
+        history=choices.history(_HISTORY),
+        report=choices.latest_report(),
+    )
+
+
+@blueprint.post("/promote")
+def promote() -> Response:
+    """Choose the model that all checkers take next."""
+    settings, name = _unless_overruled(), request.form.get("model", "")
+    if name not in {entry.name for entry in _on_disk(settings)}:
+        raise InvalidInput("Choose a model whose weights are on this machine.")
+    promotion.promote(settings, services().model_choices, name, current_user().id, utcnow())
+    return _chosen(name)
+
+
+@blueprint.post("/rollback")
+def roll_back() -> Response:
+    settings = _unless_overruled()
+    try:
+        chosen = promotion.roll_back(settings, services().model_choices, current_user().id, utcnow())
+    except ModelsError as error:
+        raise InvalidInput(str(error)) from error
+    return _chosen(chosen.current)
+
+
+def _chosen(name: str) -> Response:
+    logger.info("administrator %d chose the model %s", current_user().id, name)
+    poll_s = services().settings.sweep_s
+    flash(f"Checkers load {name} within {poll_s:g} seconds, and test it before it checks.")
+    return redirect(url_for(".page"), 303)
+
+
+def _unless_overruled() -> Settings:
+    settings = services().settings
+    if settings.model != AUTO:
+        raise InvalidInput(f"CATCHECK_MODEL={settings.model} is set, so no other model can be chosen here.")
+    return settings
+
+
+def _on_disk(settings: Settings) -> list[Entry]:
+    return [entry for entry in load_catalogue().values() if weights_path(entry, settings.weights_dir)]
+
+
+def _rollback_target(settings: Settings) -> str | None:
+    try:
+        return promotion.rollback_target(settings, services().model_choices)
+    except ModelsError:
+        return None
+
+
+def _serving(settings: Settings) -> Serving | None:
+    record = services().check_log.latest_of_all()
+    if record is None:
+        return None
+    profile = _profile(str(record.profile_id), profile_folders(settings))
+    if profile is None:
+        return Serving(record, None, None, None)
+    max_fpr = settings.max_false_positive_rate
+    try:
+        thresholds = choose(profile, max_fpr, settings.max_false_negative_rate)
+        return Serving(record, profile, thresholds, cat_point(profile, max_fpr))
+    except ModelRefused:  # the rates of the settings are stricter than those measured
+        return Serving(record, profile, None, None)
+
+
+def _profile(profile_id: str, folders: tuple[Path, ...]) -> Profile | None:
+    try:
+        return profile_of_id(profile_id, folders)
+    except ModelRefused:  # one of the files is broken; the log of the checkers says so
+        return None

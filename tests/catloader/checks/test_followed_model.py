@@ -1,0 +1,103 @@
+"""A running checker follows the model that administrators choose, and keeps the one before if it must."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from catloader.checks import promotion
+from catloader.checks.followed_model import FollowedModel
+from catloader.checks.promotion import NothingToRollBack
+from catloader.checks.runtime_request import runtime_request
+from catloader.settings import Settings
+from catloader.store.db.audit_log import AuditLog
+from catloader.store.db.engine import utcnow
+from catloader.store.db.model_choices import ModelChoices
+from checker.decision.subject import load_subject
+from checker.runtimes.loader import ModelLoader
+from models.errors import WeightsMissing
+from tests.support.rows import some_user
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path, weights_dir=tmp_path / "weights", runtime="torch", precision="fp32", device="cpu"
+    )
+
+
+def _followed(settings: Settings, choices: ModelChoices) -> FollowedModel:
+    return FollowedModel(
+        settings,
+        choices,
+        lambda candidates: ModelLoader(
+            candidates, lambda: load_subject("house_cat"), runtime_request(settings)
+        ),
+        poll_s=0.01,
+    )
+
+
+def test_a_running_checker_takes_the_chosen_model_and_refuses_one_that_it_can_not_load(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    choices, boss = ModelChoices(engine), some_user(engine)
+    followed = _followed(settings, choices)
+    first = followed.load()
+    assert first.classifier.model_info.model == "efficientnet_lite0"
+    with pytest.raises(NothingToRollBack):
+        promotion.roll_back(settings, choices, boss.id, utcnow())
+
+    promotion.promote(settings, choices, "resnet50", boss.id, utcnow())  # its weights are not on disk
+    promotion_to = promotion.promote(settings, choices, "efficientnet_lite2", boss.id, utcnow())
+    assert promotion_to.previous == "resnet50"
+    second = followed.next()
+    assert second is not None
+    assert second.classifier.model_info.model == "efficientnet_lite2"
+    assert json.loads((tmp_path / "model.json").read_text())["current"] == "efficientnet_lite2"
+
+    promotion.roll_back(settings, choices, boss.id, utcnow())
+    restarted = _followed(settings, choices)
+    third = restarted.load()
+    assert third.classifier.model_info.model == "efficientnet_lite2", "resnet50 was to be refused"
+    newest = choices.history(1)[0]
+    assert (newest.model, newest.loaded_at) == ("resnet50", None)
+    assert "resnet50 are not on disk" in str(newest.refusal)
+    current = choices.current()
+    assert current
+    assert (current.model, current.actor) == ("efficientnet_lite2", boss.email)
+    assert [(entry.act, entry.target) for entry in AuditLog(engine).page(None, 9)] == [
+        ("rolled back to model", "resnet50"),
+        ("promoted model", "efficientnet_lite2"),
+        ("promoted model", "resnet50"),
+    ]
+    for model in (first, second, third):
+        model.classifier.close()
+    for one in (followed, restarted):
+        one.close()
+        assert one.next() is None
+
+
+def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all(
+    engine: Engine, settings: Settings
+) -> None:
+    choices = ModelChoices(engine)
+    promotion.promote(settings, choices, "resnet50", None, utcnow(), is_loaded=True)
+    with pytest.raises(WeightsMissing):
+        _followed(settings, choices).load()
+    assert [choice.model for choice in choices.history(9)] == ["resnet50", "auto"]
+    assert choices.history(1)[0].refusal is None
+
+
+def test_a_name_in_the_settings_wins_over_every_choice(engine: Engine, settings: Settings) -> None:
+    choices = ModelChoices(engine)
+    promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow())
+    named = settings.with_changes(model="efficientnet_lite0")
+    followed = _followed(named, choices)
+    model = followed.load()
+    assert model.classifier.model_info.model == "efficientnet_lite0"
+    assert promotion.current_name(named, choices) == "efficientnet_lite0"
+    model.classifier.close()
+    followed.close()

@@ -1,0 +1,77 @@
+"""The page of models: which one checks with which rates, and another one chosen or rolled back to."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+
+from catloader.store.db.engine import utcnow
+from catloader.store.db.model_choices import ShadowReport
+from checker.decision.operating_point import SHIPPED_PROFILES, cat_point, choose
+from checker.decision.profile import load_profile
+from checker.values import Verdict
+from tests.support.site import Person, check, services_of
+
+
+@pytest.fixture
+def boss(app: Flask) -> Person:
+    boss = Person(app, "boss@example.org")
+    services_of(app).users.grant(boss.id, "admin")
+    return boss
+
+
+def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, boss: Person) -> None:
+    assert "No photo was decided yet." in boss.get("/admin/models").text
+    boss.upload_one()
+    check(app, Verdict.CAT)
+    page = boss.get("/admin/models").text
+    assert "torch fp32 on cpu" in page
+    assert "This variant was not measured" in page
+    profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")
+    boss.upload_one()
+    check(app, Verdict.CAT, profile_id=profile.profile_id)
+    page = boss.get("/admin/models").text
+    point, thresholds = cat_point(profile, 0.01), choose(profile, 0.01, 0.01)
+    assert profile.profile_id in page
+    assert f"{thresholds.soft_cat_at:.3f}" in page
+    shares = [point.recall, *point.kinds.values()]
+    assert re.findall(r'<td class="figure">([0-9.]+) %</td>', page) == [
+        f"{100 * one.rate:.1f}" for one in shares
+    ]
+
+
+def test_a_model_is_promoted_and_rolled_back_and_both_are_recorded(app: Flask, boss: Person) -> None:
+    path = "/admin/models"
+    assert boss.post(f"{path}/rollback", page=path).status_code == 400
+    for name in ("resnet50", "auto", ""):
+        assert boss.post(f"{path}/promote", {"model": name}, page=path).status_code == 400
+    boss.post(f"{path}/promote", {"model": "efficientnet_lite2"}, page=path)
+    page = boss.get(path).text
+    assert "Chosen: <b>efficientnet_lite2</b>" in page
+    assert "No checker has loaded it yet" in page
+    assert "Roll back to auto" in page
+    boss.post(f"{path}/rollback", page=path)
+    assert "Roll back to efficientnet_lite2" in boss.get(path).text
+    assert [(entry.act, entry.target) for entry in services_of(app).audit_log.page(None, 9)] == [
+        ("rolled back to model", "auto"),
+        ("promoted model", "efficientnet_lite2"),
+    ]
+
+
+def test_the_result_of_a_shadow_run_is_shown(app: Flask, boss: Person) -> None:
+    counts = dict.fromkeys(("compared", "away", "become_wrong", "become_right", "unreadable"), 0)
+    report = ShadowReport(
+        utcnow(),
+        "efficientnet_lite0",
+        "resnet50",
+        {**counts, "compared": 40, "towards_cat": 1},
+        {"not_cat -> cat": 1},
+        [(7, "not_cat", 0.01, "cat", 0.99, None)],
+    )
+    for _ in range(22):
+        services_of(app).model_choices.add_report(report)
+    page = boss.get("/admin/models").text
+    assert "of 40 photos 1 would move towards cat, 0 away from it" in page
+    assert "<td>7</td><td>not_cat 0.010</td><td>cat 0.990</td><td>–</td>" in page
