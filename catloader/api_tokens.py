@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from catloader.errors import InvalidInput
+from catloader.languages import gettext_noop
 from catloader.store.db.api_tokens import ApiTokens
 
 MAX_NAME_CHARS = 60
@@ -33,9 +34,9 @@ class Scope(StrEnum):
 
 
 MEANINGS = {
-    Scope.READ: "see your photos and their verdicts",
-    Scope.WRITE: "upload and delete photos, and ask for reviews",
-    Scope.CHECK: "check pictures without keeping them",
+    Scope.READ: gettext_noop("see your photos and their verdicts"),
+    Scope.WRITE: gettext_noop("upload and delete photos, and ask for reviews"),
+    Scope.CHECK: gettext_noop("check pictures without keeping them"),
 }
 
 
@@ -60,11 +61,11 @@ def create(
     """
     name = "".join(c for c in name if c.isprintable()).strip()
     if not name or len(name) > MAX_NAME_CHARS:
-        raise InvalidInput(f"Give the token a name of up to {MAX_NAME_CHARS} characters.")
+        raise InvalidInput("Give the token a name of up to %(number)d characters.", number=MAX_NAME_CHARS)
     if not scopes or not set(scopes) <= set(Scope):
         raise InvalidInput("Choose at least one thing that the token may do.")
     if days is not None and not 1 <= days <= MAX_DAYS:
-        raise InvalidInput(f"A token lasts 1 to {MAX_DAYS} days.")
+        raise InvalidInput("A token lasts 1 to %(number)d days.", number=MAX_DAYS)
     random = _PREFIX + secrets.token_urlsafe(32)
     token = f"{random}.{_mac(random, secret)}"
     expires_at = now + timedelta(days=days) if days else None

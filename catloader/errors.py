@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from catloader.languages import gettext_noop
 from checker import errors as checker_errors
+
+_WAIT_SECONDS = gettext_noop("Too many attempts. Please wait %(number)d seconds before you try again.")
+_WAIT_MINUTES = gettext_noop("Too many attempts. Please wait %(number)d minutes before you try again.")
 
 
 class CatLoaderError(Exception):
-    """The root. ``str(error)`` is one plain sentence that may be shown to a person."""
+    """The root. ``str(error)`` is one plain sentence that may be shown to a person.
+
+    Args:
+        message: the sentence in English, the key of its translations;
+        values: what replaces its ``%(name)s``.
+    """
 
     status = 500
     retry_after_s: int | None = None
     """Set where the same request may succeed after so many seconds."""
+
+    def __init__(self, message: str = "", **values: object) -> None:
+        super().__init__(message % values if values else message)
+        self.message, self.values = message, values
 
 
 class StartupError(CatLoaderError):
@@ -185,9 +198,10 @@ class TooManyAttempts(CatLoaderError):
     status = 429
 
     def __init__(self, wait_s: int) -> None:
-        minutes = -(-wait_s // 60)
-        wait = f"{wait_s} seconds" if wait_s < 100 else f"{minutes} minutes"
-        super().__init__(f"Too many attempts. Please wait {wait} before you try again.")
+        if wait_s < 100:
+            super().__init__(_WAIT_SECONDS, number=wait_s)
+        else:
+            super().__init__(_WAIT_MINUTES, number=-(-wait_s // 60))
         self.retry_after_s = wait_s
 
 
@@ -196,8 +210,8 @@ class FormRefused(CatLoaderError):
 
     status = 400
 
-    def __init__(self, sentence: str, *, expired: bool) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, *, expired: bool, **values: object) -> None:
+        super().__init__(message, **values)
         self.expired = expired
         """True: the same request with a fresh token may succeed."""
 

@@ -40,9 +40,9 @@ def hash_password(password: str, *, email: str = "") -> str:
         InvalidInput: too short, too long, or easy to guess.
     """
     if len(password) < MIN_CHARS:
-        raise InvalidInput(f"The password needs at least {MIN_CHARS} characters.")
+        raise InvalidInput("The password needs at least %(number)d characters.", number=MIN_CHARS)
     if len(password) > MAX_CHARS:
-        raise InvalidInput(f"The password may have at most {MAX_CHARS} characters.")
+        raise InvalidInput("The password may have at most %(number)d characters.", number=MAX_CHARS)
     if _is_weak(password, email):
         raise InvalidInput(
             "This password is easy to guess: it is on lists of leaked passwords, or close to one that is."

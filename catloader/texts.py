@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Literal
 
 from catloader.errors import InvalidInput
+from catloader.languages import gettext_noop
 
 MAX_TEXT_CHARS = 500
 """Of a caption, a reason and a note, as the columns take them."""
 MAX_WORDS = 8
 
+Name = Literal["caption", "reason", "note"]
+_TOO_LONG: dict[Name, str] = {
+    "caption": gettext_noop("The caption is longer than %(number)d characters."),
+    "reason": gettext_noop("The reason is longer than %(number)d characters."),
+    "note": gettext_noop("The note is longer than %(number)d characters."),
+}
 
-def clean_text(text: str, name: str) -> str:
+
+def clean_text(text: str, name: Name) -> str:
     """Remove control characters, lone surrogates (PostgreSQL refuses both) and blanks around.
 
     Args:
@@ -22,7 +31,7 @@ def clean_text(text: str, name: str) -> str:
     """
     text = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"}).strip()
     if len(text) > MAX_TEXT_CHARS:
-        raise InvalidInput(f"The {name} is longer than {MAX_TEXT_CHARS} characters.")
+        raise InvalidInput(_TOO_LONG[name], number=MAX_TEXT_CHARS)
     return text
 
 

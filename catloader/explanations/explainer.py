@@ -125,7 +125,7 @@ class Explainer:
                 subject=self._subject,
             )
         except ModelRefused as error:
-            raise CannotExplain(f"This photo can't be explained: {error}.") from error
+            raise CannotExplain("This photo can't be explained: %(reason)s.", reason=str(error)) from error
 
     def _store(self, photo: Photo, jpeg: bytes, digest: str, lost: str | None) -> str:
         """Reserve, put, record, as an upload does: a process that dies in between leaves a due deletion."""

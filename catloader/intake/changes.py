@@ -111,7 +111,9 @@ def _refuse_square(photo: Photo, square: Crop) -> None:
     if not inside:
         raise InvalidInput("The square must lie within the photo. Nothing was changed.")
     if square.side < min_side_px(photo):
-        raise InvalidInput(f"The square must be at least {min_side_px(photo)} px wide. Nothing was changed.")
+        raise InvalidInput(
+            "The square must be at least %(number)d px wide. Nothing was changed.", number=min_side_px(photo)
+        )
 
 
 def _new_key() -> str:

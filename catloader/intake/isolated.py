@@ -10,6 +10,7 @@ from typing import Any
 from catloader import errors
 from catloader.intake.places import Places
 from catloader.intake.prepare import Limits, Prepared, broken, format_of, prepare, too_slow
+from catloader.languages import gettext_noop
 from checker.errors import (
     DecoderUnavailable,
     DecodingFailed,
@@ -25,7 +26,7 @@ from checker.pixels.sizes import RenditionSizes
 WORK, _THUMBNAIL = f"{__name__}:prepare_item", f"{__name__}:cut_item"
 WORKS = (WORK, _THUMBNAIL)
 """For ``ForkServer``."""
-_AWAY = "No photo can be opened at the moment. Try again soon."
+_AWAY = gettext_noop("No photo can be opened at the moment. Try again soon.")
 _REFUSALS = {
     leaf.__name__: leaf
     for leaf in (errors.NotAnImage, errors.BrokenImage, errors.TooManyBytes, errors.TooManyPixels)
@@ -70,8 +71,9 @@ class IsolatedPreparer:
                 raise too_slow(source_format) from reply
             case DecodingTooLarge():
                 raise errors.BrokenImage(
-                    f"This {source_format} photo takes too much memory to open. "
-                    "Save it as a new JPEG and try again."
+                    "This %(format)s photo takes too much memory to open. "
+                    "Save it as a new JPEG and try again.",
+                    format=source_format,
                 ) from reply
             case DecodingFailed():
                 raise broken(source_format) from reply
@@ -105,7 +107,7 @@ def prepare_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     try:
         prepared = prepare(item[0], limits=Limits(**arguments))
     except errors.BadImage as error:
-        return {"refused": type(error).__name__, "sentence": str(error)}, []
+        return {"refused": type(error).__name__, "message": error.message, "values": error.values}, []
     facts = {
         field.name: getattr(prepared, field.name)
         for field in dataclasses.fields(prepared)
@@ -127,6 +129,6 @@ def cut_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
 def _prepared(reply: Reply) -> Prepared:
     facts = dict(reply.result)
     if "refused" in facts:
-        raise _REFUSALS[facts["refused"]](facts["sentence"])
+        raise _REFUSALS[facts["refused"]](facts["message"], **facts["values"])
     photo, thumbnail = reply.blobs
     return Prepared(photo=photo, thumbnail=thumbnail, crop=Crop(*facts.pop("crop")), **facts)

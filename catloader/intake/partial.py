@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from catloader.errors import NotFound, OffsetMismatch, TooManyBytes, UploadLocked, UploadsBusy
+from catloader.languages import gettext_noop
 
 _ID = re.compile(r"[0-9a-f]{32}-[1-9][0-9]{0,11}")
 _LEAST_BYTES = 64 * 1024
@@ -26,8 +27,8 @@ _LEAST_BYTES = 64 * 1024
 _SILENT_S = 60.0
 """After this time without a byte, a file makes room for others of its owner; its client begins anew."""
 _PIECE_BYTES = 256 * 1024
-_NOT_THERE = "This upload does not exist, or it has expired."
-_FULL = "Too many uploads are unfinished at the moment. Please try again in a few seconds."
+_NOT_THERE = gettext_noop("This upload does not exist, or it has expired.")
+_FULL = gettext_noop("Too many uploads are unfinished at the moment. Please try again in a few seconds.")
 
 
 def upload_id(owner_id: int, key: str, length_bytes: int) -> str:
@@ -72,7 +73,7 @@ class OpenUpload:
             TooManyBytes: the file is not so long.
         """
         if offset_bytes != self.offset_bytes:
-            raise OffsetMismatch(f"This upload goes on at byte {self.offset_bytes}.")
+            raise OffsetMismatch("This upload goes on at byte %(number)d.", number=self.offset_bytes)
         if size_bytes > self.length_bytes - self.offset_bytes:
             raise TooManyBytes("These are more bytes than the file was said to have.")
         while size_bytes and (piece := stream.read(min(_PIECE_BYTES, size_bytes))):

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from catloader.errors import UploadsBusy
+from catloader.languages import gettext_noop
 
-_BUSY = "Many photos are being uploaded at the moment. Please try again in a few seconds."
+BUSY = gettext_noop("Many photos are being uploaded at the moment. Please try again in a few seconds.")
 
 
 class Places:
@@ -47,7 +48,7 @@ class Places:
         with self._changed:
             full = self._of_owner.total() >= self._places
             if full or self._of_owner[owner_id] >= self._of_one_owner:
-                raise UploadsBusy(_BUSY)
+                raise UploadsBusy(BUSY)
             self._of_owner[owner_id] += 1
         try:
             self._wait_for_slot()
@@ -70,7 +71,7 @@ class Places:
             try:
                 while self._line[0] is not ticket or self._at_work >= self._slots:
                     if not self._changed.wait(deadline_s - time.monotonic()):
-                        raise UploadsBusy(_BUSY)
+                        raise UploadsBusy(BUSY)
                 self._at_work += 1
             finally:
                 self._line.remove(ticket)

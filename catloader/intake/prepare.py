@@ -27,10 +27,11 @@ from catloader import errors
 from catloader.intake.bombs import takes_too_long
 from catloader.intake.formats import sniff
 from catloader.intake.turns import turn
+from catloader.languages import gettext_noop
 from checker.errors import UnreadableImage
 from checker.pixels import renditions
 from checker.pixels.coded_colour import coded_colour
-from checker.pixels.opening import too_many_pixels
+from checker.pixels.opening import megapixels
 from checker.pixels.renditions import Crop
 from checker.pixels.repair import repaired
 from checker.pixels.sizes import RenditionSizes
@@ -57,6 +58,13 @@ _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
+# Sentences of the checker's decoders that are passed on to the person who sent the file.
+OF_DECODERS = (
+    gettext_noop("This is a raw photo. Save it as JPEG and try again."),
+    gettext_noop(
+        "This TIFF stores its colours in a way that can't be read here. Save it as JPEG and try again."
+    ),
+)
 _DECODER_MODULES = re.compile(r"PIL\.|pillow_heif")
 
 
@@ -134,7 +142,7 @@ def format_of(data: bytes, limits: Limits) -> str:
     if not data:
         raise errors.EmptyFile("This file is empty.")
     if len(data) > limits.max_bytes:
-        raise errors.TooManyBytes(f"This file is larger than {shown_limit(limits.max_bytes)}.")
+        raise errors.TooManyBytes("This file is larger than %(limit)s.", limit=shown_limit(limits.max_bytes))
     source_format = sniff(data)
     if source_format is None:
         raise errors.NotAnImage(
@@ -190,12 +198,15 @@ def _refuse_slow_files(data: bytes, source_format: str) -> None:
 
 def too_slow(source_format: str) -> errors.BrokenImage:
     return errors.BrokenImage(
-        f"This {source_format} photo takes too long to open. Save it as a new JPEG and try again."
+        "This %(format)s photo takes too long to open. Save it as a new JPEG and try again.",
+        format=source_format,
     )
 
 
 def broken(source_format: str) -> errors.BrokenImage:
-    return errors.BrokenImage(f"This {source_format} photo is damaged or incomplete. Try the original file.")
+    return errors.BrokenImage(
+        "This %(format)s photo is damaged or incomplete. Try the original file.", format=source_format
+    )
 
 
 def _opened(data: bytes, source_format: str, limits: Limits) -> ImageFile.ImageFile:
@@ -213,4 +224,7 @@ def _opened(data: bytes, source_format: str, limits: Limits) -> ImageFile.ImageF
 
 def _check_size(image: Image.Image, limits: Limits) -> None:
     if image.width * image.height > limits.max_pixels:
-        raise errors.TooManyPixels(too_many_pixels(image, limits.max_pixels))
+        photo, most = megapixels(image, limits.max_pixels)
+        raise errors.TooManyPixels(
+            "This photo has %(photo)s megapixels; the limit is %(most)s.", photo=photo, most=most
+        )

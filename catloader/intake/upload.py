@@ -12,6 +12,7 @@ from typing import BinaryIO
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.prepare import Limits, Prepared
+from catloader.languages import gettext_noop
 from catloader.settings import Settings
 from catloader.store.db.photo_rows import NewPhoto
 from catloader.store.db.photos import Photos
@@ -27,7 +28,10 @@ Preparer = Callable[[bytes, int], Prepared]
 """Prepares the file of an owner; raises leaves of ``CatLoaderError``. See ``isolated.IsolatedPreparer``."""
 
 _LOG_LIMITS = LogLimits()
-_STORE_AWAY = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
+_STORE_AWAY = gettext_noop(
+    "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
+)
+_DISK_FULL = gettext_noop("The disk of this site is nearly full; it can store nothing more at the moment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class Refused:
     """As in ``CatLoaderError``."""
     kind: str = field(default="", compare=False)
     """Name of the error's class."""
+    reason: CatLoaderError | None = field(default=None, compare=False)
+    """The error, whose sentence can be translated."""
 
 
 def upload(
@@ -81,7 +87,9 @@ def upload(
         for place, (name, content) in enumerate(files):
             try:
                 if place >= settings.max_files:
-                    raise TooManyFiles(f"You can upload up to {settings.max_files} photos at a time.")
+                    raise TooManyFiles(
+                        "You can upload up to %(number)d photos at a time.", number=settings.max_files
+                    )
                 # The client of the store has tried three times: the next file need not wait for that again.
                 if store_away:
                     raise StoreUnavailable(_STORE_AWAY)
@@ -99,19 +107,19 @@ def upload(
                 if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
                     logger.warning("Uploads are refused: %s%s", error, suffix)
                 store_away = True
-                outcomes.append(
-                    Refused(name, _STORE_AWAY, error.status, error.retry_after_s, type(error).__name__)
-                )
+                outcomes.append(_refused(name, StoreUnavailable(_STORE_AWAY)))
             except CatLoaderError as error:
-                outcomes.append(
-                    Refused(name, str(error), error.status, error.retry_after_s, type(error).__name__)
-                )
+                outcomes.append(_refused(name, error))
             else:
                 outcomes.append(Uploaded(name, photo_id, duplicate_of))
     finally:
         if any(isinstance(outcome, Uploaded) for outcome in outcomes):
             dispatcher.wake()
     return outcomes
+
+
+def _refused(name: str, error: CatLoaderError) -> Refused:
+    return Refused(name, str(error), error.status, error.retry_after_s, type(error).__name__, error)
 
 
 def limits(settings: Settings) -> Limits:
@@ -165,4 +173,4 @@ def refuse_full_disk(settings: Settings) -> None:
         StoreFull: less than ``CATLOADER_MIN_FREE_BYTES`` are free.
     """
     if settings.data_dir.exists() and shutil.disk_usage(settings.data_dir).free < settings.min_free_bytes:
-        raise StoreFull("The disk of this site is nearly full; it can store nothing more at the moment.")
+        raise StoreFull(_DISK_FULL)

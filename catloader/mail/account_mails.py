@@ -8,6 +8,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
+from catloader.languages import gettext_noop, translations
 from catloader.mail.outbox import Mail, Outbox
 from catloader.mail.smtp import SmtpServer
 from catloader.settings import Settings
@@ -15,25 +16,33 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.one_time_links import OneTimeLinks
 from catloader.store.db.users import Users, normal_email
 
-_RESET = """\
+_RESET_SUBJECT = gettext_noop("New password")
+_RESET = gettext_noop(
+    """\
 Somebody, probably you, asked for a new password for your account at
 {site}
 
-Set it here, once, within {minutes:.0f} minutes:
+Set it here, once, within {minutes} minutes:
 {site}/new-password/{token}
 
 If it was not you, ignore this mail: your password stays as it is.
 """
-_CONFIRM = """\
+)
+_CONFIRM_SUBJECT = gettext_noop("Confirm your e-mail address")
+_CONFIRM = gettext_noop(
+    """\
 This address was given for an account at
 {site}
 
-If it was you, confirm it here, in a browser that is logged in, within {minutes:.0f} minutes:
+If it was you, confirm it here, in a browser that is logged in, within {minutes} minutes:
 {site}/confirm-email/{token}
 
 If it was not you, ignore this mail.
 """
-_KNOWN = """\
+)
+_KNOWN_SUBJECT = gettext_noop("You have an account already")
+_KNOWN = gettext_noop(
+    """\
 Somebody, probably you, tried to create an account with this address at
 {site}
 
@@ -42,12 +51,13 @@ You have an account there already. If you have forgotten its password:
 
 If it was not you, ignore this mail: nothing was changed.
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountMails:
     """Mails to the address of an account. Each method returns at once, and takes as long for an address
-    without an account: the account is looked up in the outbox's thread."""
+    without an account: the account is looked up in the outbox's thread. ``language``: of the request."""
 
     outbox: Outbox
     links: OneTimeLinks
@@ -58,49 +68,52 @@ class AccountMails:
     minutes: float
     """Life of a link, from the moment in which the mail is sent."""
 
-    def password_link(self, email: str) -> None:
+    def password_link(self, email: str, language: str) -> None:
         """Send a link for a new password, if an account that may log in has this address."""
 
         def write() -> Mail | None:
             token = self.links.mailed_reset(email, *self._times())
-            return self._mail(email, "New password", _RESET, token) if token else None
+            return self._mail(email, language, _RESET_SUBJECT, _RESET, token) if token else None
 
         self.outbox.put(write)
 
-    def confirmation(self, email: str) -> None:
+    def confirmation(self, email: str, language: str) -> None:
         """Send a link that confirms the address, unless it is confirmed."""
 
         def write() -> Mail | None:
             token = self.links.mailed_confirmation(email, *self._times())
-            return self._mail(email, "Confirm your e-mail address", _CONFIRM, token) if token else None
+            return self._mail(email, language, _CONFIRM_SUBJECT, _CONFIRM, token) if token else None
 
         self.outbox.put(write)
 
-    def known(self, email: str) -> None:
+    def known(self, email: str, language: str) -> None:
         """Tell the address, which a sign-up named, that it has an account already."""
 
         def write() -> Mail | None:
             known = self.users.by_email(email) is not None
-            return self._mail(email, "You have an account already", _KNOWN, "") if known else None
+            return self._mail(email, language, _KNOWN_SUBJECT, _KNOWN, "") if known else None
 
         self.outbox.put(write)
 
     def _times(self) -> tuple[datetime, datetime]:
         now = utcnow()
-        return now, now + timedelta(minutes=self.minutes)
+        return now, now + timedelta(minutes=round(self.minutes))
 
-    def _mail(self, email: str, subject: str, text: str, token: str) -> Mail:
+    def _mail(self, email: str, language: str, subject: str, text: str, token: str) -> Mail:
         # Address quotes what would otherwise be read as a second recipient.
         local, _, domain = normal_email(email).partition("@")
         recipient = Address(username=local, domain=domain)
         message = EmailMessage()
-        message["From"], message["To"], message["Subject"] = self.sender, recipient, subject
+        texts = translations(language)
+        message["From"], message["To"], message["Subject"] = self.sender, recipient, texts.gettext(subject)
         message["Date"], message["Message-ID"] = (
             formatdate(),
             make_msgid(domain=self.sender.partition("@")[2]),
         )
         message["Auto-Submitted"] = "auto-generated"  # keeps out-of-office programs from answering
-        message.set_content(text.format(site=self.site, token=token, minutes=self.minutes))
+        message.set_content(
+            texts.gettext(text).format(site=self.site, token=token, minutes=round(self.minutes))
+        )
         return Mail(message, recipient.addr_spec)
 
 

@@ -27,6 +27,7 @@ from catloader.web import (
     gallery,
     health,
     labels,
+    languages,
     mailed_links,
     metrics,
     model_page,
@@ -73,6 +74,7 @@ def make_app(services: Services) -> Flask:
     app.json = security.HtmlSafeJson(app)
     request_log.init_app(app, settings)
     metrics.init_app(app)
+    languages.init_app(app)
     labels.init_app(app)
     security.init_app(app)
     proxies.init_app(app, settings)

@@ -16,6 +16,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
 from catloader.web.auth import Answer, account_page, confirm_by_mail
 from catloader.web.context import guard, services
+from catloader.web.languages import gettext
 from catloader.web.sessions import current_user, sign_out
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def change_email() -> Answer:
         return account_page(error, at="email", email=email)
     logger.info("user %d changed the e-mail", user.id)
     confirm_by_mail(email)
-    flash("E-mail changed. Use the new one when you log in.")
+    flash(gettext("E-mail changed. Use the new one when you log in."))
     return redirect(url_for("auth.account"), 303)
 
 
@@ -53,14 +54,14 @@ def end_session() -> BaseResponse:
         services().sessions.end_all(user.id)
         logger.info("user %d logged out everywhere", user.id)
         sign_out()
-        flash("You are logged out on all devices.")
+        flash(gettext("You are logged out on all devices."))
         return redirect(url_for("gallery.landing"), 303)
     if chosen == g.session.token_sha256:
         sign_out()
-        flash("You are logged out.")
+        flash(gettext("You are logged out."))
         return redirect(url_for("gallery.landing"), 303)
     if services().sessions.end_one(user.id, chosen):
-        flash("That device is logged out.")
+        flash(gettext("That device is logged out."))
     return redirect(url_for("auth.account") + "#sessions", 303)
 
 

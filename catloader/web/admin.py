@@ -13,6 +13,8 @@ from catloader.errors import InvalidInput, NotFound
 from catloader.store.db.administration import Account, AnyRole
 from catloader.store.db.engine import utcnow
 from catloader.web.context import MAX_ID, services
+from catloader.web.labels import shown_role
+from catloader.web.languages import gettext
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
@@ -61,7 +63,10 @@ def set_role(id: int) -> Response:
         raise InvalidInput("Choose one of the three roles.")
     account = _other_account(id)
     services().administration.set_role(id, cast(AnyRole, role), current_user().id, utcnow())
-    return _changed(account, f"{account.user.email} is now {'an' if role == 'admin' else 'a'} {role}.")
+    sentence = gettext(
+        "%(email)s now has the role %(role)s.", email=account.user.email, role=shown_role(role)
+    )
+    return _changed(account, sentence)
 
 
 @blueprint.post(f"{_USER}/access")
@@ -70,9 +75,9 @@ def set_access(id: int) -> Response:
     account, admin = _other_account(id), current_user()
     if request.form.get("access") == "enable":
         services().administration.enable(id, admin.id, utcnow())
-        return _changed(account, f"{account.user.email} can log in again.")
+        return _changed(account, gettext("%(email)s can log in again.", email=account.user.email))
     services().administration.disable(id, admin.id, utcnow())
-    return _changed(account, f"{account.user.email} is logged out and can't log in.")
+    return _changed(account, gettext("%(email)s is logged out and can't log in.", email=account.user.email))
 
 
 @blueprint.post(f"{_USER}/quota")
@@ -82,7 +87,7 @@ def set_quota(id: int) -> Response:
     photos, megabytes = (_limit(request.form.get(name, "")) for name in ("photos", "megabytes"))
     size_bytes = None if megabytes is None else megabytes * _MB
     services().administration.set_quota(id, photos, size_bytes, current_user().id, utcnow())
-    return _changed(account, "Quota saved.")
+    return _changed(account, gettext("Quota saved."))
 
 
 @blueprint.post(f"{_USER}/password-link")
@@ -94,7 +99,7 @@ def password_link(id: int) -> str:
     logger.info("administrator %d made a password link for user %d", current_user().id, id)
     return render_template(
         "one_time_link.html",
-        title=f"New password for {account.user.email}",
+        title=gettext("New password for %(email)s", email=account.user.email),
         link=url_for("password_link.form", token=token, _external=True),
         expires_at=expires_at,
         back=url_for(".user", id=id),
@@ -106,7 +111,7 @@ def reset_second_factor(id: int) -> Response:
     """Remove it for a person who has lost phone and recovery codes."""
     account = _other_account(id)
     services().second_factors.reset(id, current_user().id, utcnow())
-    return _changed(account, f"{account.user.email} logs in with the password alone.")
+    return _changed(account, gettext("%(email)s logs in with the password alone.", email=account.user.email))
 
 
 @blueprint.post("/invitations")
@@ -117,7 +122,7 @@ def invite() -> str:
     logger.info("administrator %d made an invitation", current_user().id)
     return render_template(
         "one_time_link.html",
-        title="Invitation",
+        title=gettext("Invitation"),
         link=url_for("auth.register", invitation=token, _external=True),
         expires_at=expires_at,
         back=url_for(".users"),

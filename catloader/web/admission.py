@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from catloader.api_tokens import is_signed
 from catloader.errors import StoreFull, StoreUnavailable, UploadsBusy
+from catloader.intake.places import BUSY
 from catloader.web import bearer, cookies
 from catloader.wiring import Services
 
@@ -24,7 +25,6 @@ RULES = "catloader.rules"
 """Key of the ``Rules`` in the extensions of an application."""
 REFUSED = "catloader.refused"
 """Key in the WSGI environment: the HTTP status of a request whose body the server could not keep."""
-_BUSY = "Many photos are being uploaded at the moment. Please try again in a few seconds."
 _UPLOAD, _REPLACE = "uploads.upload", "editing.replace"
 _PIECES = ("resumable.begin", "resumable.go_on")
 _PLACES = "catloader.upload-places"
@@ -107,7 +107,7 @@ def take_place() -> None:
     """
     free: threading.BoundedSemaphore = current_app.extensions[_PLACES]
     if not free.acquire(blocking=False):
-        raise UploadsBusy(_BUSY)
+        raise UploadsBusy(BUSY)
     g.has_upload_place = True
 
 

@@ -52,5 +52,5 @@ def _ids(text: str) -> list[int]:
     if len(items) > MAX_IDS or not all(
         item.isascii() and item.isdecimal() and len(item) < 20 for item in items
     ):
-        raise InvalidInput(f"ids takes up to {MAX_IDS} numbers, separated by commas.")
+        raise InvalidInput("ids takes up to %(number)d numbers, separated by commas.", number=MAX_IDS)
     return [id for id in map(int, items) if id <= MAX_ID]

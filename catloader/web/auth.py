@@ -22,6 +22,7 @@ from catloader.web import second_step
 from catloader.web.context import guard, local_path, services, wants_json
 from catloader.web.errors import form_refused
 from catloader.web.labels import counted
+from catloader.web.languages import gettext, language
 from catloader.web.sessions import browser_here, current_user, sign_in, sign_out, use_token, without_login
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def form_again(error: FormRefused) -> Answer:
 @without_login
 def logout() -> Answer:
     sign_out()
-    flash("You are logged out.")
+    flash(gettext("You are logged out."))
     return redirect(url_for("gallery.landing"), 303)
 
 
@@ -113,7 +114,7 @@ def change_password() -> Answer:
         return account_page(error, at="password")
     logger.info("user %d changed the password", user.id)
     sign_in(user)
-    flash("Password changed. You were logged out on other devices.")
+    flash(gettext("Password changed. You were logged out on other devices."))
     return redirect(url_for(".account"), 303)
 
 
@@ -159,7 +160,7 @@ def confirm_by_mail(email: str, *, is_new: bool = True) -> None:
     if mails is not None:
         with contextlib.suppress(TooManyAttempts):
             accounts.ask_for_mail(email, guard())
-            (mails.confirmation if is_new else mails.known)(email)
+            (mails.confirmation if is_new else mails.known)(email, language())
 
 
 def _field(name: str) -> str:

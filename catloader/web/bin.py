@@ -15,6 +15,7 @@ from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.gallery_view import PAGE_PHOTOS, position_of_text, selected_ids, text_of_position
 from catloader.web.labels import counted
+from catloader.web.languages import gettext, ngettext
 from catloader.web.pictures import jpeg_response
 from catloader.web.sessions import current_user
 
@@ -47,13 +48,13 @@ def act() -> Response | str:
     if action == "confirm-empty":
         return _deleted(bin.empty(user.id))
     if not ids:
-        flash("Select at least one photo first.")
+        flash(gettext("Select at least one photo first."))
         return redirect(url_for(".photos"), 303)
     match action:
         case "restore":
             number = bin.restore(ids, user.id)
             logger.info("user %d restored %s", user.id, counted(number, "photo"))
-            flash(f"{counted(number, 'photo')} restored.")
+            flash(ngettext("%(num)d photo restored.", "%(num)d photos restored.", number))
             return redirect(url_for(".photos"), 303)
         case "delete":
             photos = [photo for id in ids if (photo := bin.photo(id, user.id))]
@@ -77,5 +78,5 @@ def thumbnail(id: int) -> Response:
 def _deleted(number: int) -> Response:
     services().deletion.wake()
     logger.info("user %d deleted %s from the bin", current_user().id, counted(number, "photo"))
-    flash(f"{counted(number, 'photo')} deleted.")
+    flash(ngettext("%(num)d photo deleted.", "%(num)d photos deleted.", number))
     return redirect(url_for(".photos"), 303)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from catloader.languages import gettext_noop
+from catloader.web.languages import gettext
+
 # The first that is found counts: Edge and Opera call themselves Chrome too, and Chrome calls itself Safari.
 _BROWSERS = (
     ("Edg", "Edge"),
@@ -22,9 +25,18 @@ _SYSTEMS = (
     ("Linux", "Linux"),
 )
 
+UNKNOWN = gettext_noop("Unknown browser")
+
+
+def shown_browser(name: str) -> str:
+    """Return a name that ``browser_name`` made, or an empty one, in the language of the request."""
+    browser, on, system = name.partition(" on ")
+    browser = browser if browser not in ("", UNKNOWN) else gettext(UNKNOWN)
+    return gettext("%(browser)s on %(system)s", browser=browser, system=system) if on else browser
+
 
 def browser_name(user_agent: str) -> str:
     """Return a name made of words of this module only; the header is not kept."""
-    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "Unknown browser")
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), UNKNOWN)
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     return f"{browser} on {system}" if system else browser

@@ -8,13 +8,14 @@ from flask import current_app, g, request, url_for
 
 from catloader.accounts import Guard
 from catloader.errors import NotFound
+from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photo_rows import Photo
 from catloader.wiring import Services
 
 MAX_ID = 2**31 - 1
 """The largest id of a PostgreSQL integer column; the server refuses to compare it with a larger number."""
-PHOTO_NOT_FOUND = "This photo may have been deleted, or it belongs to someone else."
+PHOTO_NOT_FOUND = gettext_noop("This photo may have been deleted, or it belongs to someone else.")
 
 
 def services() -> Services:

@@ -15,6 +15,7 @@ from catloader.store.db.schema import Status
 from catloader.web.admin import administrators_only
 from catloader.web.context import services
 from catloader.web.labels import counted
+from catloader.web.languages import gettext, ngettext
 from catloader.web.random_audit import estimates
 from catloader.web.sessions import current_user
 
@@ -48,10 +49,10 @@ def switch() -> Response:
     if request.form.get("checking") == "resume":
         services().switches.resume(admin.id, utcnow())
         services().dispatcher.wake()
-        flash("Checking goes on.")
+        flash(gettext("Checking goes on."))
     else:
         services().switches.pause(admin.id, utcnow())
-        flash("Checking is paused. Photos that are uploaded wait.")
+        flash(gettext("Checking is paused. Photos that are uploaded wait."))
     return redirect(url_for(".page"), 303)
 
 
@@ -63,9 +64,8 @@ def requeue() -> Response:
         raise InvalidInput("Choose the failed or the unreadable photos.")
     number = services().rechecks.requeue(RecheckFilter(status=Status(status)))
     services().dispatcher.wake()
-    sentence = f"{counted(number, 'photo')} will be checked again."
     services().audit_log.add(
         current_user().id, f"re-queued {status} photos", counted(number, "photo"), utcnow()
     )
-    flash(sentence)
+    flash(ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number))
     return redirect(url_for(".page"), 303)

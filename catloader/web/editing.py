@@ -11,10 +11,11 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
 from catloader.intake import changes
+from catloader.intake.prepare import shown_limit
 from catloader.store.db.photo_rows import Photo
 from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, own_photo, services
-from catloader.web.labels import shown_bytes
+from catloader.web.languages import gettext
 from catloader.web.request_log import tell_photos
 from catloader.web.storing import WakeAfterResponse
 from catloader.web.uploads import chosen_files
@@ -52,10 +53,11 @@ def square(id: int) -> Response | tuple[str, int]:
             dispatcher=WakeAfterResponse(app.dispatcher),
         )
     except InvalidInput as error:
-        return _square_page(photo, str(error)), error.status
+        return _square_page(photo, error), error.status
     app.deletion.wake()
     logger.info("user %d chose another square of photo %d", photo.owner_id, id)
-    flash("Square saved. The photo will be checked again." if is_checked_anew else "Square saved.")
+    saved, again = gettext("Square saved."), gettext("Square saved. The photo will be checked again.")
+    flash(again if is_checked_anew else saved)
     return redirect(url_for("photo.page", id=id), 303)
 
 
@@ -77,13 +79,13 @@ def replace(id: int) -> Response:
     )
     app.deletion.wake()
     tell_photos([id])
-    sent, seconds = shown_bytes(request.content_length or 0), time.monotonic() - started_s
+    sent, seconds = shown_limit(request.content_length or 0), time.monotonic() - started_s
     logger.info("user %d replaced photo %d, %s in %.1f s", photo.owner_id, id, sent, seconds)
-    flash("Photo replaced. The new one will be checked.")
+    flash(gettext("Photo replaced. The new one will be checked."))
     return redirect(url_for("photo.page", id=id), 303)
 
 
-def _square_page(photo: Photo, error: str | None = None) -> str:
+def _square_page(photo: Photo, error: InvalidInput | None = None) -> str:
     return render_template(
         "square.html", photo=photo, error=error, min_px=changes.min_side_px(photo), given=request.form
     )

@@ -19,32 +19,56 @@ from catloader.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from catloader.intake.prepare import shown_limit
+from catloader.languages import gettext_noop
 from catloader.logs import logged_path
 from catloader.web import problems
 from catloader.web.context import services, wants_json
+from catloader.web.formats import shown_limit
+from catloader.web.languages import gettext, translated
 from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 
 _LOG_LIMITS = "catloader.log_limits"
 
+_DID_NOT_WORK = gettext_noop("This did not work.")
 _SENTENCES = {
-    400: ("Invalid request", "The site could not read this request. Please go back and try again."),
-    401: ("Please log in", "You are not logged in, or your session has ended."),
-    403: ("Not allowed", "You do not have permission to do this."),
-    404: ("Page not found", "This page does not exist, or it belongs to someone else."),
-    405: ("Page not found", "This address can't be opened in a browser. Use the buttons of the site."),
-    409: ("Not possible now", "This can't be done in the current state."),
-    413: ("Too large", "This request is larger than the site accepts."),
-    429: ("Too many attempts", "Too many attempts. Please wait before you try again."),
-    500: (
-        "Something went wrong",
-        "Something went wrong on our side. The error was logged. Please try again.",
+    400: (
+        gettext_noop("Invalid request"),
+        gettext_noop("The site could not read this request. Please go back and try again."),
     ),
-    502: ("Photo damaged", "The photo store holds a damaged copy of this photo, so it is not shown."),
-    503: ("Temporarily unavailable", "A part of this site is not responding. Please try again in a moment."),
-    507: ("Out of space", "The server's disk is full, so nothing was stored. Please try again later."),
+    401: (gettext_noop("Please log in"), gettext_noop("You are not logged in, or your session has ended.")),
+    403: (gettext_noop("Not allowed"), gettext_noop("You do not have permission to do this.")),
+    404: (
+        gettext_noop("Page not found"),
+        gettext_noop("This page does not exist, or it belongs to someone else."),
+    ),
+    405: (
+        gettext_noop("Page not found"),
+        gettext_noop("This address can't be opened in a browser. Use the buttons of the site."),
+    ),
+    409: (gettext_noop("Not possible now"), gettext_noop("This can't be done in the current state.")),
+    413: (gettext_noop("Too large"), gettext_noop("This request is larger than the site accepts.")),
+    429: (
+        gettext_noop("Too many attempts"),
+        gettext_noop("Too many attempts. Please wait before you try again."),
+    ),
+    500: (
+        gettext_noop("Something went wrong"),
+        gettext_noop("Something went wrong on our side. The error was logged. Please try again."),
+    ),
+    502: (
+        gettext_noop("Photo damaged"),
+        gettext_noop("The photo store holds a damaged copy of this photo, so it is not shown."),
+    ),
+    503: (
+        gettext_noop("Temporarily unavailable"),
+        gettext_noop("A part of this site is not responding. Please try again in a moment."),
+    ),
+    507: (
+        gettext_noop("Out of space"),
+        gettext_noop("The server's disk is full, so nothing was stored. Please try again later."),
+    ),
 }
 
 
@@ -68,10 +92,10 @@ def error_response(
     status: int, given: str | None = None, *, title: str | None = None
 ) -> tuple[str | Response, int]:
     """Build the page or JSON for ``status``; ``given`` (a sentence) and ``title`` replace the usual texts."""
-    usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, "This did not work.")
+    usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, _DID_NOT_WORK)
     if problems.is_wanted():
         return problems.problem(status, given or problems.SENTENCES.get(status, usual)), status
-    title, sentence = title or usual_title, given or usual
+    title, sentence = title or gettext(usual_title), given or gettext(usual)
     if wants_json():
         return jsonify(error=sentence, status=status), status
     page = render_template(
@@ -82,9 +106,9 @@ def error_response(
 
 def form_refused(error: FormRefused) -> tuple[str | Response, int]:
     if wants_json():
-        return jsonify(error=str(error), status=error.status, expired=error.expired), error.status
-    title = "This form has expired" if error.expired else "This form came from another site"
-    return error_response(error.status, str(error), title=title)
+        return jsonify(error=translated(error), status=error.status, expired=error.expired), error.status
+    expired, foreign = gettext("This form has expired"), gettext("This form came from another site")
+    return error_response(error.status, translated(error), title=expired if error.expired else foreign)
 
 
 def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
@@ -110,12 +134,16 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
 def _too_large() -> str:
     settings = services().settings
     if request.endpoint == "editing.replace":
-        return f"A photo can have up to {shown_limit(settings.max_file_bytes)}. Nothing was changed."
+        return gettext(
+            "A photo can have up to %(limit)s. Nothing was changed.",
+            limit=shown_limit(settings.max_file_bytes),
+        )
     if request.endpoint != "uploads.upload":
-        return "This request is larger than the site accepts."
-    return (
-        f"You can upload up to {settings.max_files} photos at a time, up to "
-        f"{shown_limit(settings.max_file_bytes)} each. No photo was stored."
+        return gettext("This request is larger than the site accepts.")
+    return gettext(
+        "You can upload up to %(number)d photos at a time, up to %(limit)s each. No photo was stored.",
+        number=settings.max_files,
+        limit=shown_limit(settings.max_file_bytes),
     )
 
 
@@ -126,14 +154,14 @@ def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Resp
         log_once_a_minute(cause, f"{request.method} {logged_path(request.path)}: {error}")
         return error_response(error.status)
     if error.retry_after_s is not None:
-        response = current_app.make_response(error_response(error.status, str(error)))
+        response = current_app.make_response(error_response(error.status, translated(error)))
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
     if error.status >= 500 and not isinstance(error, NoCheckerHere):
         logger.error("%s %s: %s", request.method, logged_path(request.path), error, exc_info=error)
         return error_response(error.status)
-    title = "Photo not found" if isinstance(error, NotFound) else None
-    return error_response(error.status, str(error), title=title)
+    title = gettext("Photo not found") if isinstance(error, NotFound) else None
+    return error_response(error.status, translated(error), title=title)
 
 
 def _os_error(error: OSError) -> tuple[str | Response, int]:

@@ -14,6 +14,7 @@ from catloader.store.db.failed_photos import FailedStatus
 from catloader.web.admin import administrators_only, number_of
 from catloader.web.context import services
 from catloader.web.labels import counted
+from catloader.web.languages import ngettext
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def requeue() -> Response:
     if number:
         services().dispatcher.wake()
         logger.info("administrator %d re-queued %s", current_user().id, counted(number, "photo"))
-    flash(f"{counted(number, 'photo')} will be checked again.")
+    flash(ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number))
     status = failed_status(request.form.get("status", "failed"))
     return redirect(url_for(".photos", status=status, error=request.form.get("error") or None), 303)
 

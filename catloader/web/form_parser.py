@@ -10,12 +10,13 @@ from flask import Request
 from werkzeug.formparser import FormDataParser
 
 from catloader.errors import InvalidInput
+from catloader.languages import gettext_noop
 
-_NOT_UTF_8 = (
+_NOT_UTF_8 = gettext_noop(
     "The name of a file or a field is not written in UTF-8, so nothing was stored. Rename the file to plain "
     "letters, or use a newer program."
 )
-_UNREADABLE = "The site could not read this form: it is damaged or cut off. Nothing was stored."
+_UNREADABLE = gettext_noop("The site could not read this form: it is damaged or cut off. Nothing was stored.")
 
 
 class _StrictParser(FormDataParser):

@@ -19,6 +19,7 @@ import secrets
 from flask import Flask, current_app, g, request
 
 from catloader.errors import FormRefused
+from catloader.languages import gettext_noop
 from catloader.logs import logged_path
 from catloader.web import cookies
 from catloader.web.context import for_log, host_name, services
@@ -36,7 +37,7 @@ OF_VISITORS = (
 )
 """Endpoints of forms that visitors fill in; a token from before the log-in is good for them afterwards."""
 
-_EXPIRED = "This form has expired. Go back, reload the page and try again."
+_EXPIRED = gettext_noop("This form has expired. Go back, reload the page and try again.")
 
 
 def init_app(app: Flask) -> None:
@@ -86,7 +87,9 @@ def _refuse_other_sites() -> None:
         return
     if fetch_site is not None:
         raise FormRefused(
-            f"This form was sent by another site (Sec-Fetch-Site: {for_log(fetch_site)}).", expired=False
+            "This form was sent by another site (Sec-Fetch-Site: %(value)s).",
+            value=for_log(fetch_site),
+            expired=False,
         )
     origin = request.headers.get("Origin")
     if origin is None or origin == "null":
@@ -95,8 +98,10 @@ def _refuse_other_sites() -> None:
     theirs, ours = host_name(origin), host_name(f"//{request.host}")
     if theirs != ours:
         raise FormRefused(
-            f"This form came from {for_log(theirs)}, and this site is called {for_log(ours)} (headers Origin "
-            "and Host). If both are this site, its proxy must pass the Host header on.",
+            "This form came from %(theirs)s, and this site is called %(ours)s (headers Origin and Host). "
+            "If both are this site, its proxy must pass the Host header on.",
+            theirs=for_log(theirs),
+            ours=for_log(ours),
             expired=False,
         )
 

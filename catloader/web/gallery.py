@@ -12,7 +12,9 @@ from catloader.errors import InvalidInput
 from catloader.web.checking import checker_is_away
 from catloader.web.context import local_path, services
 from catloader.web.gallery_view import GalleryView, selected_ids
-from catloader.web.labels import counted, noun
+from catloader.web.labels import counted
+from catloader.web.languages import gettext, ngettext
+from catloader.web.nouns import noun
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ def selected() -> Any:
     ids = selected_ids(request.form)
     back = local_path(request.form.get("next"))
     if not ids:
-        flash("Select at least one photo first.")
+        flash(gettext("Select at least one photo first."))
         return redirect(back, 303)
     match request.form.get("action"):
         case "delete":
@@ -76,7 +78,10 @@ def _delete(ids: list[int], back: str) -> Response:
     number = services().bin.put(ids, user.id)
     services().deletion.wake()
     logger.info("user %d deleted %s", user.id, counted(number, "photo"))
-    flash(f"{counted(number, 'photo')} {'moved to the bin' if services().bin.days else 'deleted'}.")
+    if services().bin.days:
+        flash(ngettext("%(num)d photo moved to the bin.", "%(num)d photos moved to the bin.", number))
+    else:
+        flash(ngettext("%(num)d photo deleted.", "%(num)d photos deleted.", number))
     return redirect(back, 303)
 
 
@@ -86,10 +91,15 @@ def _publish(ids: list[int], back: str, *, public: bool) -> Response:
     logger.info("user %d %s %s", user.id, "published" if public else "unpublished", counted(number, "photo"))
     if public:
         flash(
-            f"{counted(number, 'photo')} published. The album shows those with a {noun(services().settings)}."
+            ngettext(
+                "%(num)d photo published. The album shows those with %(a_thing)s.",
+                "%(num)d photos published. The album shows those with %(a_thing)s.",
+                number,
+                a_thing=noun(services().settings).a,
+            )
         )
     else:
-        flash(f"{counted(number, 'photo')} made private.")
+        flash(ngettext("%(num)d photo made private.", "%(num)d photos made private.", number))
     return redirect(back, 303)
 
 
@@ -97,6 +107,11 @@ def _check_again(ids: list[int], back: str) -> Response:
     number = services().rechecks.requeue_own(ids, current_user().id)
     services().dispatcher.wake()
     left = len(ids) - number
-    kept = f" {left} left as before: decided by a person, or waiting already." if left else ""
-    flash(f"{counted(number, 'photo')} will be checked again.{kept}")
+    sentence = ngettext(
+        "%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number
+    )
+    if left:
+        kept = gettext("%(number)d left as before: decided by a person, or waiting already.", number=left)
+        sentence = f"{sentence} {kept}"
+    flash(sentence)
     return redirect(back, 303)

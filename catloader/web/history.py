@@ -9,6 +9,9 @@ from datetime import datetime
 from catloader.store.db.check_log import CheckRecord
 from catloader.store.db.replacements import Replacement
 from catloader.store.db.reviews import Appeal, Review
+from catloader.web.formats import shown_number
+from catloader.web.languages import gettext
+from catloader.web.nouns import Noun
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +27,40 @@ def history(
     appeals: Sequence[Appeal],
     reviews: Sequence[Review],
     replacements: Sequence[Replacement],
-    noun: str,
+    noun: Noun,
 ) -> list[Event]:
     """Return the events of a photo, newest first."""
-    shows = {"cat": f"a {noun}", "not_cat": f"no {noun}"}
+    shows = {"cat": noun.a, "not_cat": noun.no}
     events = [_attempt(record, noun) for record in records]
     for appeal in appeals:
-        events.append(
-            Event(appeal.opened_at, f"You asked for a review: it shows {shows[appeal.wish]}.", appeal.reason)
-        )
+        asked = gettext("You asked for a review: it shows %(a_thing)s.", a_thing=shows[appeal.wish])
+        events.append(Event(appeal.opened_at, asked, appeal.reason))
         if appeal.closed_at and not any(review.appeal_id == appeal.id for review in reviews):
-            events.append(Event(appeal.closed_at, "Your request was withdrawn."))
+            events.append(Event(appeal.closed_at, gettext("Your request was withdrawn.")))
     for review in reviews:
-        said = f"it shows {shows[review.verdict]}" if review.verdict else "the decision before was undone"
-        events.append(Event(review.made_at, f"A reviewer: {said}.", review.note))
-    events += [Event(one.made_at, "You replaced the photo by another file.") for one in replacements]
+        if review.verdict:
+            said = gettext("A reviewer: it shows %(a_thing)s.", a_thing=shows[review.verdict])
+        else:
+            said = gettext("A reviewer: the decision before was undone.")
+        events.append(Event(review.made_at, said, review.note))
+    replaced = gettext("You replaced the photo by another file.")
+    events += [Event(one.made_at, replaced) for one in replacements]
     return sorted(events, key=lambda event: event.moment, reverse=True)
 
 
-def _attempt(record: CheckRecord, noun: str) -> Event:
+def _attempt(record: CheckRecord, noun: Noun) -> Event:
     if record.verdict is None or record.score is None:
-        return Event(record.finished_at, "The check failed.", record.error or "")
-    names = {"cat": noun, "not_cat": f"no {noun}", "unsure": "not sure", "unreadable": "unreadable"}
-    verdict = names.get(record.verdict, record.verdict)
-    return Event(record.finished_at, f"Checked by {record.model}: {verdict}, score {record.score:.3f}.")
+        return Event(record.finished_at, gettext("The check failed."), record.error or "")
+    names = {
+        "cat": noun.one,
+        "not_cat": noun.no,
+        "unsure": gettext("not sure"),
+        "unreadable": gettext("unreadable"),
+    }
+    sentence = gettext(
+        "Checked by %(model)s: %(verdict)s, score %(score)s.",
+        model=record.model,
+        verdict=names.get(record.verdict, record.verdict),
+        score=shown_number(record.score, 3),
+    )
+    return Event(record.finished_at, sentence)

@@ -15,6 +15,7 @@ from catloader.errors import CatLoaderError, InvalidInput, LinkExpired, TooManyA
 from catloader.mail.account_mails import AccountMails
 from catloader.store.db.engine import utcnow
 from catloader.web.context import guard, services
+from catloader.web.languages import gettext, language
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def send_link() -> Response:
         accounts.ask_for_mail(email, guard())
     except (InvalidInput, TooManyAttempts) as error:
         return _forgotten_page(error)
-    sender.password_link(email)
+    sender.password_link(email, language())
     logger.info("a password link was asked for from %s", request.remote_addr)
     return _forgotten_page(sent_to=email)
 
@@ -59,7 +60,7 @@ def confirm(token: str) -> Response:
     if not services().one_time_links.confirm_email(token, current_user().id, utcnow()):
         raise _expired()
     logger.info("user %d confirmed the e-mail", current_user().id)
-    flash("Your e-mail address is confirmed.")
+    flash(gettext("Your e-mail address is confirmed."))
     return redirect(url_for("auth.account"), 303)
 
 
@@ -69,8 +70,8 @@ def ask_for_confirmation() -> Response:
     user, sender = current_user(), mails()
     if user.email_confirmed_at is None:
         accounts.ask_for_mail(user.email, guard())
-        sender.confirmation(user.email)
-        flash(f"A link is on its way to {user.email}.")
+        sender.confirmation(user.email, language())
+        flash(gettext("A link is on its way to %(email)s.", email=user.email))
     return redirect(url_for("auth.account"), 303)
 
 

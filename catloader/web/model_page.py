@@ -15,11 +15,13 @@ from werkzeug.wrappers import Response
 from catloader.checks import promotion
 from catloader.checks.runtime_request import profile_folders
 from catloader.errors import InvalidInput
+from catloader.languages import gettext_noop
 from catloader.settings import Settings
 from catloader.store.db.check_log import CheckRecord
 from catloader.store.db.engine import utcnow
 from catloader.web.admin import administrators_only
 from catloader.web.context import services
+from catloader.web.languages import gettext
 from catloader.web.sessions import current_user
 from checker.decision.operating_point import Thresholds, cat_point, choose
 from checker.decision.profile import OperatingPoint, Profile, profile_of_id
@@ -33,6 +35,7 @@ blueprint = Blueprint("models", __name__, url_prefix="/admin/models")
 blueprint.before_request(administrators_only)
 
 _HISTORY = 20
+_NOTHING_BEFORE = gettext_noop("No model was promoted here, so there is none to return to.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +84,28 @@ def roll_back() -> Response:
     try:
         chosen = promotion.roll_back(settings, services().model_choices, current_user().id, utcnow())
     except ModelsError as error:
-        raise InvalidInput(str(error)) from error
+        raise InvalidInput(_NOTHING_BEFORE) from error
     return _chosen(chosen.current)
 
 
 def _chosen(name: str) -> Response:
     logger.info("administrator %d chose the model %s", current_user().id, name)
     poll_s = services().settings.sweep_s
-    flash(f"Checkers load {name} within {poll_s:g} seconds, and test it before it checks.")
+    sentence = gettext(
+        "Checkers load %(name)s within %(seconds)s seconds, and test it before it checks.",
+        name=name,
+        seconds=f"{poll_s:g}",
+    )
+    flash(sentence)
     return redirect(url_for(".page"), 303)
 
 
 def _unless_overruled() -> Settings:
     settings = services().settings
     if settings.model != AUTO:
-        raise InvalidInput(f"CATCHECK_MODEL={settings.model} is set, so no other model can be chosen here.")
+        raise InvalidInput(
+            "CATCHECK_MODEL=%(name)s is set, so no other model can be chosen here.", name=settings.model
+        )
     return settings
 
 

@@ -11,6 +11,7 @@ from catloader.passwords import hash_password
 from catloader.store.db.engine import utcnow
 from catloader.web.auth import Answer
 from catloader.web.context import services
+from catloader.web.languages import gettext
 from catloader.web.sessions import without_login
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def set_password(token: str) -> Answer:
     if id is None:
         raise _expired()
     logger.info("user %d set a new password by a link", id)
-    flash("Password set. Log in with it.")
+    flash(gettext("Password set. Log in with it."))
     return redirect(url_for("auth.login"), 303)
 
 

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
+from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow
 from catloader.texts import clean_text
 from catloader.web.checking import checker_is_away
@@ -15,13 +16,18 @@ from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
 from catloader.web.gallery_view import GalleryView
 from catloader.web.gauge import gauge
 from catloader.web.history import history
-from catloader.web.labels import noun, noun_of, reason, sentence
+from catloader.web.labels import reason, sentence
+from catloader.web.languages import gettext
+from catloader.web.nouns import noun, noun_of
 from catloader.web.review import human_verdict
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("photo", __name__)
 
+_NO_REVIEW = gettext_noop(
+    "This can't be reviewed now: it waits for a check or a reviewer, or a person has decided."
+)
 _MOST_ATTEMPTS = 20
 """Attempts in the history of a photo."""
 
@@ -68,7 +74,7 @@ def caption(id: int) -> Response:
     text = clean_text(request.form.get("caption", ""), "caption")
     if not services().photos.set_caption(id, current_user().id, text):
         raise NotFound(PHOTO_NOT_FOUND)
-    flash("Caption saved." if text else "Caption removed.")
+    flash(gettext("Caption saved.") if text else gettext("Caption removed."))
     return _back_to(id)
 
 
@@ -77,9 +83,9 @@ def check(id: int) -> Response:
     own_photo(id)
     if services().rechecks.requeue_own([id], current_user().id):
         services().dispatcher.wake()
-        flash("The photo will be checked again.")
+        flash(gettext("The photo will be checked again."))
     else:
-        flash("The photo was left as it is: decided by a person, or waiting already.")
+        flash(gettext("The photo was left as it is: decided by a person, or waiting already."))
     return _back_to(id)
 
 
@@ -91,9 +97,13 @@ def appeal(id: int) -> Response:
     reason = clean_text(request.form.get("reason", ""), "reason")
     if services().reviews.appeal(id, current_user().id, wish, reason, utcnow()):
         logger.info("user %d asked for a review of photo %d", current_user().id, id)
-        flash("Thank you. A reviewer will look at this photo.")
+        flash(gettext("Thank you. A reviewer will look at this photo."))
     else:
-        flash("This can't be reviewed now: it waits for a check or a reviewer, or a person has decided.")
+        flash(
+            gettext(
+                "This can't be reviewed now: it waits for a check or a reviewer, or a person has decided."
+            )
+        )
     return _back_to(id)
 
 
@@ -101,7 +111,7 @@ def appeal(id: int) -> Response:
 def withdraw(id: int) -> Response:
     own_photo(id)
     if services().reviews.withdraw(id, current_user().id, utcnow()):
-        flash("Your request was withdrawn.")
+        flash(gettext("Your request was withdrawn."))
     return _back_to(id)
 
 
@@ -112,7 +122,7 @@ def delete(id: int) -> Response:
         raise NotFound(PHOTO_NOT_FOUND)
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)
-    flash("Photo moved to the bin." if services().bin.days else "Photo deleted.")
+    flash(gettext("Photo moved to the bin.") if services().bin.days else gettext("Photo deleted."))
     return redirect(url_for("gallery.photos"), 303)
 
 

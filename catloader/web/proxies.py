@@ -51,7 +51,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         name = host_name(f"//{request.host}")
         if settings.trusted_hosts and not any(_is(name, one) for one in trusted):
             raise UnknownHost(
-                f"This site does not answer under the name {for_log(name)} (CATLOADER_TRUSTED_HOSTS)."
+                "This site does not answer under the name %(name)s (CATLOADER_TRUSTED_HOSTS).",
+                name=for_log(name),
             )
 
 

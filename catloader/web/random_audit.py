@@ -11,7 +11,7 @@ from catloader.errors import InvalidInput
 from catloader.store.db.engine import utcnow
 from catloader.web.admin import number_of
 from catloader.web.context import MAX_ID, services
-from catloader.web.labels import counted
+from catloader.web.languages import gettext, ngettext
 from catloader.web.review import human_verdict, reviewers_only
 from catloader.web.sessions import current_user
 from checker.evaluation.intervals import wilson
@@ -37,11 +37,12 @@ def page() -> str:
 def draw() -> Response:
     number = number_of(request.form.get("number", "").strip())
     if not number or number > MOST:
-        raise InvalidInput(f"Draw 1 to {MOST} photos at a time.")
+        raise InvalidInput("Draw 1 to %(number)d photos at a time.", number=MOST)
     verdict = human_verdict(request.form.get("verdict"))
     drawn = services().random_audits.draw(verdict, number, utcnow())
     services().audit_log.add(current_user().id, "drew photos to audit", f"{drawn} {verdict}", utcnow())
-    flash(f"{counted(drawn, 'photo')} drawn." if drawn else "No photo is left to draw.")
+    some = ngettext("%(num)d photo drawn.", "%(num)d photos drawn.", drawn)
+    flash(some if drawn else gettext("No photo is left to draw."))
     return redirect(url_for(".page"), 303)
 
 
@@ -52,7 +53,7 @@ def answer(id: int) -> Response:
     if services().random_audits.answer(id, reviewer.id, verdict, utcnow()):
         logger.info("reviewer %d answered on photo %d: %s", reviewer.id, id, text)
     else:
-        flash("This photo no longer waits for an answer. Nothing was changed.")
+        flash(gettext("This photo no longer waits for an answer. Nothing was changed."))
     return redirect(url_for(".page"), 303)
 
 

@@ -28,6 +28,7 @@ from catloader.store.db.upload_keys import UploadKey
 from catloader.web.admission import take_place, uses_object_store
 from catloader.web.context import services
 from catloader.web.errors import error_response
+from catloader.web.languages import translated
 from catloader.web.sessions import current_user, without_login
 from catloader.web.storing import duplicate_of, store_once
 
@@ -82,10 +83,10 @@ def begin() -> Response:
     if length_bytes == 0:
         raise EmptyFile("This file is empty.")
     if length_bytes > limit_bytes:
-        raise TooManyBytes(f"This file is larger than {shown_limit(limit_bytes)}.")
+        raise TooManyBytes("This file is larger than %(limit)s.", limit=shown_limit(limit_bytes))
     key = request.headers.get("Idempotency-Key") or secrets.token_hex(16)
     if len(key) > _CLIENT_KEY_CHARS:
-        raise InvalidInput(f"An Idempotency-Key has up to {_CLIENT_KEY_CHARS} characters.")
+        raise InvalidInput("An Idempotency-Key has up to %(number)d characters.", number=_CLIENT_KEY_CHARS)
     id = upload_id(owner_id, key, length_bytes)
     photo_id = _photo_of(id)
     if photo_id is None:
@@ -178,7 +179,7 @@ def _stored(id: str, outcome: Uploaded, status: int = 204) -> Response:
 
 
 def _refused(outcome: Refused) -> Response:
-    response = make_response(error_response(outcome.status, outcome.error))
+    response = make_response(error_response(outcome.status, translated(outcome.reason or outcome.error)))
     if outcome.retry_after_s:
         response.headers["Retry-After"] = str(outcome.retry_after_s)
     return response
@@ -193,7 +194,7 @@ def _empty(status: int, headers: dict[str, str]) -> Response:
 def _number(header: str) -> int:
     text = request.headers.get(header, "")
     if not (text.isascii() and text.isdecimal() and len(text) <= 12):
-        raise InvalidInput(f"The header {header} is missing, or it is no number of bytes.")
+        raise InvalidInput("The header %(name)s is missing, or it is no number of bytes.", name=header)
     return int(text)
 
 
@@ -207,5 +208,7 @@ def _facts(known: FileFacts) -> FileFacts:
         try:
             known = replace(known, **{field: b64decode(value, validate=True).decode()})
         except (binascii.Error, UnicodeDecodeError):
-            raise InvalidInput(f"Upload-Metadata: {key} is no text in UTF-8 and base64.") from None
+            raise InvalidInput(
+                "Upload-Metadata: %(name)s is no text in UTF-8 and base64.", name=key
+            ) from None
     return replace(known, name=known.name[:_NAME_CHARS])

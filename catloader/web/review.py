@@ -18,6 +18,7 @@ from catloader.texts import clean_text
 from catloader.web.context import MAX_ID, services
 from catloader.web.gauge import gauge
 from catloader.web.labels import sentence
+from catloader.web.languages import gettext
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def decide(id: int) -> Response:
     if services().reviews.decide(id, reviewer.id, verdict, note, utcnow(), seen_sha256=seen):
         logger.info("reviewer %d decided photo %d: %s", reviewer.id, id, verdict)
     else:
-        flash("This photo did not wait for a reviewer any more. Nothing was changed.")
+        flash(gettext("This photo did not wait for a reviewer any more. Nothing was changed."))
     return redirect(url_for(".queue", after=request.form.get("after") or None), 303)
 
 
@@ -64,10 +65,10 @@ def undo() -> Response:
     reviewer = current_user()
     id = services().reviews.undo(reviewer.id, utcnow())
     if id is None:
-        flash("There is no decision of yours that can be undone.")
+        flash(gettext("There is no decision of yours that can be undone."))
         return redirect(url_for(".queue"), 303)
     logger.info("reviewer %d undid the decision on photo %d", reviewer.id, id)
-    flash("Your last decision was undone.")
+    flash(gettext("Your last decision was undone."))
     waits = services().reviews.item(id) is not None
     return redirect(url_for(".photo", id=id) if waits else url_for(".queue"), 303)
 

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from catloader import accounts, second_factor
 from catloader.errors import CatLoaderError, InvalidInput, TooManyAttempts, WrongCredentials
 from catloader.web.context import guard, services
+from catloader.web.languages import gettext
 from catloader.web.sessions import current_user
 from catloader.web.signed import sign, unsign
 
@@ -50,7 +51,7 @@ def remove() -> Response:
         return _page(error)
     services().second_factors.remove(user.id)
     logger.info("user %d removed the second factor", user.id)
-    flash("The second factor is removed. Your password is enough to log in.")
+    flash(gettext("The second factor is removed. Your password is enough to log in."))
     return redirect(url_for("auth.account"), 303)
 
 

@@ -14,6 +14,7 @@ from catloader.errors import CatLoaderError, TooManyAttempts, WrongCredentials
 from catloader.store.db.users import User
 from catloader.web import cookies
 from catloader.web.context import guard, local_path, services
+from catloader.web.languages import gettext
 from catloader.web.sessions import sign_in, without_login
 from catloader.web.signed import sign, unsign
 
@@ -77,7 +78,7 @@ def _version(user: User) -> str:
 
 
 def _from_the_beginning() -> Response:
-    flash("Please log in first.")
+    flash(gettext("Please log in first."))
     return redirect(url_for("auth.login", next=request.values.get("next")), 303)
 
 

@@ -15,17 +15,22 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
 from catloader.errors import StoreUnavailable
+from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow
 from catloader.store.db.sessions import Session
 from catloader.store.db.users import User
 from catloader.web import bearer, cookies
 from catloader.web.browsers import browser_name
 from catloader.web.context import services, wants_json
+from catloader.web.languages import gettext
 
 logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+_NOT_NEW = gettext_noop(
+    "Log in with your password. If you had an account before, it is the password from then."
+)
 _TOUCH_EVERY = timedelta(minutes=5)
 """A page writes to the database at most so often; below the shortest idle limit (14 minutes)."""
 
@@ -102,9 +107,11 @@ def _require_user() -> Response | None:
         raise Unauthorized("Please log in.")
     if g.session is not None:  # a sign-up with an e-mail that is registered already
         sign_out()
-        flash("Log in with your password. If you had an account before, it is the password from then.")
+        flash(
+            gettext("Log in with your password. If you had an account before, it is the password from then.")
+        )
     else:
-        flash("Please log in first.")
+        flash(gettext("Please log in first."))
     next_path = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("auth.login", next=next_path), 303)
 

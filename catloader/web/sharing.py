@@ -13,6 +13,7 @@ from catloader.store.db.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
+from catloader.web.languages import gettext
 from catloader.web.pictures import jpeg_response
 from catloader.web.sessions import current_user, without_login
 
@@ -26,11 +27,11 @@ def publish(id: int) -> Response:
     public = request.form.get("public") != "no"
     own_photo(id)
     if public and services().takedowns.of_photo(id):
-        flash("This photo was taken out of the public album, so it stays private.")
+        flash(gettext("This photo was taken out of the public album, so it stays private."))
         return redirect(url_for("photo.page", id=id), 303)
     services().album.publish([id], current_user().id, public=public)
     logger.info("user %d %s photo %d", current_user().id, "published" if public else "unpublished", id)
-    flash("Photo published." if public else "Photo is private again.")
+    flash(gettext("Photo published.") if public else gettext("Photo is private again."))
     return redirect(url_for("photo.page", id=id), 303)
 
 
@@ -51,7 +52,7 @@ def unshare(id: int) -> Response:
     own_photo(id)
     if services().share_links.revoke(id, current_user().id):
         logger.info("user %d revoked the link to photo %d", current_user().id, id)
-        flash("The link no longer works.")
+        flash(gettext("The link no longer works."))
     return redirect(url_for("photo.page", id=id), 303)
 
 

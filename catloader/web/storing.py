@@ -12,11 +12,11 @@ from werkzeug.wrappers import Response
 
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import KeyInUse
+from catloader.intake.prepare import shown_limit
 from catloader.intake.upload import Refused, Uploaded
 from catloader.intake.upload import upload as store
 from catloader.store.db.upload_keys import UploadKey
 from catloader.web.context import for_log, services
-from catloader.web.labels import shown_bytes
 from catloader.web.request_log import tell_photos
 from catloader.web.sessions import current_user
 
@@ -100,7 +100,7 @@ def _log_outcomes(
     """Log what was stored and what was refused, and count the refusals."""
     if ids := [outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)]:
         tell_photos(ids)
-        sent = shown_bytes(size_bytes)
+        sent = shown_limit(size_bytes)
         logger.info("user %d stored %s, %s in %.1f s", user_id, _id_ranges(ids), sent, seconds)
     for outcome in outcomes:
         if isinstance(outcome, Refused):

@@ -12,6 +12,7 @@ from catloader.store.db.engine import utcnow
 from catloader.texts import clean_text
 from catloader.web.admin import number_of
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.languages import gettext
 from catloader.web.review import reviewers_only
 from catloader.web.sessions import current_user
 
@@ -41,7 +42,7 @@ def take_down(id: int) -> Response:
         raise InvalidInput("Write a note: the owner reads there why the photo was taken out.")
     if services().takedowns.take_down(id, staff.id, note, utcnow()):
         logger.info("reviewer %d took photo %d out of the album", staff.id, id)
-        flash("The photo is out of the album. Its owner sees your note.")
+        flash(gettext("The photo is out of the album. Its owner sees your note."))
     return redirect(url_for("album.photos"), 303)
 
 
@@ -50,5 +51,5 @@ def allow(id: int) -> Response:
     """Let the owner publish the photo again."""
     if services().takedowns.lift(id, current_user().id, utcnow()):
         logger.info("reviewer %d allowed photo %d in the album again", current_user().id, id)
-        flash("The owner can publish the photo again.")
+        flash(gettext("The owner can publish the photo again."))
     return redirect(url_for(".photos"), 303)

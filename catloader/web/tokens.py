@@ -9,14 +9,21 @@ from werkzeug.wrappers import Response
 
 from catloader import accounts, api_tokens
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, TooManyAttempts, WrongCredentials
+from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow
 from catloader.web.context import MAX_ID, services
+from catloader.web.languages import gettext
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("tokens", __name__, url_prefix="/account/tokens")
 
-LIFETIMES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Without end"}
+LIFETIMES = {
+    "30": gettext_noop("30 days"),
+    "90": gettext_noop("90 days"),
+    "365": gettext_noop("A year"),
+    "": gettext_noop("Without end"),
+}
 
 
 @blueprint.get("")
@@ -52,7 +59,7 @@ def revoke(id: int) -> Response:
     if not services().api_tokens.revoke(id, user.id):
         raise NotFound("There is no such token. It may be revoked already.")
     logger.info("user %d revoked API token %d", user.id, id)
-    flash("Token revoked. Programs that used it are locked out from now on.")
+    flash(gettext("Token revoked. Programs that used it are locked out from now on."))
     return redirect(url_for(".page"), 303)
 
 

@@ -22,6 +22,7 @@ from werkzeug.wrappers import Response
 from catloader.intake.upload import Refused, Uploaded
 from catloader.web.admission import uses_object_store
 from catloader.web.context import services, wants_json
+from catloader.web.languages import gettext, translated
 from catloader.web.sessions import current_user
 from catloader.web.storing import store_files
 
@@ -53,7 +54,7 @@ def upload() -> Page:
     if len(captions) == 1:
         captions *= len(files)
     outcomes = store_files(
-        [(file.filename or "(no name)", cast(BinaryIO, file.stream)) for file in files],
+        [(file.filename or gettext("(no name)"), cast(BinaryIO, file.stream)) for file in files],
         captions,
         request.content_length or 0,
     )
@@ -85,7 +86,7 @@ def _has_content(file: FileStorage) -> bool:
 
 
 def _no_files() -> Page:
-    sentence = "Choose at least one photo first."
+    sentence = gettext("Choose at least one photo first.")
     if wants_json():
         return jsonify(error=sentence, status=400, files=[]), 400
     return _form_page(sentence), 400
@@ -107,9 +108,11 @@ def _response(outcomes: Sequence[Uploaded | Refused]) -> Page:
 
 def _stored_sentence(stored: int, doubles: int) -> str:
     if stored == 1:
-        return "Your photo is stored. You already had it." if doubles else "Your photo is stored."
-    had = f" You already had {doubles} of them." if doubles else ""
-    return f"Your {stored} photos are stored.{had}"
+        once, again = gettext("Your photo is stored."), gettext("Your photo is stored. You already had it.")
+        return again if doubles else once
+    sentence = gettext("Your %(number)d photos are stored.", number=stored)
+    had = gettext("You already had %(number)d of them.", number=doubles) if doubles else ""
+    return f"{sentence} {had}".strip()
 
 
 def _tell_when_to_retry(outcomes: Sequence[Uploaded | Refused]) -> None:
@@ -128,4 +131,9 @@ def _result(outcome: Uploaded | Refused) -> dict[str, Any]:
         if outcome.duplicate_of is not None:
             result["duplicate_of"] = outcome.duplicate_of
         return result
-    return {"name": outcome.name, "id": None, "error": outcome.error, "status": outcome.status}
+    return {
+        "name": outcome.name,
+        "id": None,
+        "error": translated(outcome.reason or outcome.error),
+        "status": outcome.status,
+    }

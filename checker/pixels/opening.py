@@ -64,7 +64,13 @@ def opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def too_many_pixels(image: Image.Image, limit: int) -> str:
-    """Return the sentence for a photo above the limit.
+    """Return the sentence for a photo above the limit."""
+    photo, most = megapixels(image, limit)
+    return f"This photo has {photo} megapixels; the limit is {most}."
+
+
+def megapixels(image: Image.Image, limit: int) -> tuple[str, str]:
+    """Format the pixels of a photo above the limit, and the limit, in millions.
 
     Three digits; the photo's are rounded up and the limit's down, so that the two never look equal.
     """
@@ -72,7 +78,7 @@ def too_many_pixels(image: Image.Image, limit: int) -> str:
         Context(prec=3, rounding=rounding).divide(Decimal(pixels), Decimal(10**6)).normalize()
         for pixels, rounding in ((image.width * image.height, ROUND_CEILING), (limit, ROUND_FLOOR))
     )
-    return f"This photo has {photo:f} megapixels; the limit is {most:f}."
+    return f"{photo:f}", f"{most:f}"
 
 
 @functools.cache

@@ -63,7 +63,9 @@ class ApiTokens:
             connection.execute(delete(api_tokens).where(own, api_tokens.c.expires_at <= now))
             count = connection.execute(select(func.count()).select_from(api_tokens).where(own)).scalar_one()
             if count >= self._most:
-                raise InvalidInput(f"An account has up to {self._most} tokens. Revoke one first.")
+                raise InvalidInput(
+                    "An account has up to %(number)d tokens. Revoke one first.", number=self._most
+                )
             connection.execute(insert(api_tokens).values(row))
 
     def find(self, token: str, now: datetime) -> tuple[ApiToken, User] | None:

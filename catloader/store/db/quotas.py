@@ -42,7 +42,9 @@ class Quotas:
         quota, used = self._locked(connection, owner_id)
         if quota.photos and used.photos >= quota.photos:
             raise QuotaReached(
-                f"You have {used.photos} of {quota.photos} photos. Delete some and empty the bin."
+                "You have %(used)d of %(most)d photos. Delete some and empty the bin.",
+                used=used.photos,
+                most=quota.photos,
             )
         self._refuse_bytes(quota, used, size_bytes)
 

@@ -1,5 +1,7 @@
 // Fetch the next page of the album when its end comes into sight, and put its photos below the others.
 
+import { ngettext } from "./texts.js";
+
 const list = document.getElementById("album");
 const news = document.getElementById("album-news");
 
@@ -12,7 +14,7 @@ async function extend(link) {
   const next = page.getElementById("album-older");
   if (next) link.replaceWith(next);
   else link.remove();
-  news.textContent = `${photos.length} more photos.`;
+  news.textContent = ngettext("%(num)d more photo.", "%(num)d more photos.", photos.length);
   if (next) watch(next);
 }
 

@@ -1,6 +1,8 @@
 // On a phone the file field opens the camera. On a computer it opens the file chooser, so where there is
 // a mouse and a camera, the button opens a dialog with a camera preview instead.
 
+import { gettext } from "./texts.js";
+
 export function offerCamera(input, take) {
   const dialog = document.getElementById("camera-dialog");
   const video = document.getElementById("camera-picture");
@@ -35,7 +37,7 @@ export function offerCamera(input, take) {
       shutter.disabled = false;
     } catch (error) {
       if (!dialog.open) return;
-      showProblem(error.name === "NotAllowedError" ? "The browser is not allowed to use the camera. Allow it, or choose a photo." : "No camera found. Choose a photo instead.");
+      showProblem(error.name === "NotAllowedError" ? gettext("The browser is not allowed to use the camera. Allow it, or choose a photo.") : gettext("No camera found. Choose a photo instead."));
     }
   });
 

@@ -1,5 +1,7 @@
 // The files of a drop. A folder arrives as one entry that cannot be sent; its photos are found by walking it.
 
+import { gettext, ngettext } from "./texts.js";
+
 const MOST = 1000; // rows that a page shows without becoming slow
 const PHOTO = /\.(jpe?g|png|webp|gif|apng|avif|hei[cf]|tiff?|bmp)$/i;
 
@@ -33,11 +35,11 @@ export async function filesOf(transfer) {
   try {
     for (const folder of folders) await walk(folder, found);
   } catch {
-    return { files: [], sentence: "This folder could not be read. Open it and choose the photos in it." };
+    return { files: [], sentence: gettext("This folder could not be read. Open it and choose the photos in it.") };
   }
   const files = [...plain.filter((file) => !names.has(file.name)), ...found.files];
-  if (!found.files.length) return { files, sentence: `There are no photos in ${[...names].join(", ")}.` };
-  if (found.files.length >= MOST) return { files, sentence: `The first ${MOST} photos were taken. Drop the folder once more after they are sent.` };
-  const left = found.others === 1 ? "1 file that is no photo was left out." : `${found.others} files that are no photos were left out.`;
+  if (!found.files.length) return { files, sentence: gettext("There are no photos in %(names)s.", { names: [...names].join(", ") }) };
+  if (found.files.length >= MOST) return { files, sentence: gettext("The first %(number)d photos were taken. Drop the folder once more after they are sent.", { number: MOST }) };
+  const left = ngettext("%(num)d file that is no photo was left out.", "%(num)d files that are no photos were left out.", found.others);
   return { files, sentence: found.others ? left : "" };
 }

@@ -1,10 +1,12 @@
 // Switch between the photo and its explanation. The site makes an explanation on the first request, which
 // takes seconds, and one at a time: while busy it answers with Retry-After.
 
+import { gettext } from "./texts.js";
+
 const TRIES = 15; // times the site's Retry-After of three seconds: its time limit for one explanation
-const SHOW = "Show what the checker saw";
-const BACK = "Show the photo";
-const BUSY = "Making the explanation. This takes a few seconds …";
+const SHOW = gettext("Show what the checker saw");
+const BACK = gettext("Show the photo");
+const BUSY = gettext("Making the explanation. This takes a few seconds …");
 const picture = document.getElementById("picture");
 const photo = { src: picture.getAttribute("src"), alt: picture.alt };
 const part = (name) => document.getElementById(`explain-${name}`);
@@ -47,12 +49,12 @@ async function toggle(link) {
     picture.classList.add("busy");
     picture.ariaBusy = "true";
     say(BUSY);
-    let sentence = "That did not work. Please try again in a moment.";
+    let sentence = gettext("That did not work. Please try again in a moment.");
     try {
       sentence = await make(link.href);
-      if (sentence === null) await show(link.getAttribute("href"), "The photo with coloured areas that show what the checker saw");
+      if (sentence === null) await show(link.getAttribute("href"), gettext("The photo with coloured areas that show what the checker saw"));
     } catch {
-      sentence ??= "The explanation could not be loaded. Please try again in a moment.";
+      sentence ??= gettext("The explanation could not be loaded. Please try again in a moment.");
       show(photo.src, photo.alt).catch(() => {});
     }
     picture.classList.remove("busy");

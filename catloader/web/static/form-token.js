@@ -1,9 +1,11 @@
 // The token of a form that stays open for long. After a log-in in another tab the page's own token is refused;
 // then a fresh one is fetched, once for all files that wait for it.
 
-export const LOGGED_OUT = "You are logged out.";
-const OTHER_ACCOUNT = "Another account is logged in now. Reload this page to upload to that one.";
-const NO_ANSWER = "The site does not answer. Please try again in a moment.";
+import { gettext } from "./texts.js";
+
+export const LOGGED_OUT = gettext("You are logged out.");
+const OTHER_ACCOUNT = gettext("Another account is logged in now. Reload this page to upload to that one.");
+const NO_ANSWER = gettext("The site does not answer. Please try again in a moment.");
 
 export function formToken(form) {
   let token = form.elements.csrf_token.value;

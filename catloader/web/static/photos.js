@@ -2,6 +2,7 @@
 // while none do, and not at all while the page is hidden.
 
 import { localTimes } from "./times.js";
+import { ngettext } from "./texts.js";
 
 const FIRST_MS = 1000;
 const MOST_MS = 10000;
@@ -60,7 +61,7 @@ async function poll() {
       }
     }
     if (ends.length) {
-      news.textContent = ends.length === 1 ? `Photo checked: ${ends[0]}.` : `${ends.length} photos checked: ${summary(ends)}.`;
+      news.textContent = ngettext("Photo checked: %(labels)s.", "%(num)d photos checked: %(labels)s.", ends.length, { labels: ends.length === 1 ? ends[0] : summary(ends) });
       await refresh();
     }
   } catch {

@@ -1,6 +1,7 @@
 // Send one file in pieces (tus 1.0). After a cut it goes on by itself, from the byte that the site names.
 
 import { LOGGED_OUT } from "./form-token.js";
+import { gettext } from "./texts.js";
 
 const PIECE_BYTES = 1048576; // a cut loses one piece at most
 const LEAST_BYTES = 65536; // of a piece on a line that is cut again and again
@@ -82,7 +83,7 @@ export async function send(row, form, token, run) {
       known = false;
       if (row.aborted) continue;
       piece = Math.max(LEAST_BYTES, piece / 2);
-      row.note("Connection lost. It goes on by itself when the connection is back.");
+      row.note(gettext("Connection lost. It goes on by itself when the connection is back."));
       await run.wait(Math.min(LONGEST_WAIT_S, 0.5 * 2 ** cuts * (1 + Math.random())));
       cuts += 1;
     } else if (status < 300) {
@@ -107,7 +108,7 @@ export async function send(row, form, token, run) {
       await run.wait(status === 423 ? 1 : 0);
     } else if (BUSY.includes(status) && (busy += 1) < TRIES) {
       known = false;
-      row.note("The site is busy. Trying again in a moment …");
+      row.note(gettext("The site is busy. Trying again in a moment …"));
       const seconds = Number(request.getResponseHeader("Retry-After")) || 5;
       await run.wait(seconds * (1 + Math.random())); // not all at the same moment
     } else if (status === 401) {
@@ -119,7 +120,7 @@ export async function send(row, form, token, run) {
       known = false;
       if (reason) run.stop(reason);
     } else {
-      return { sentence: answer.error ?? "That did not work. Please try again.", again: status >= 500 || status === 429 || answer.expired };
+      return { sentence: answer.error ?? gettext("That did not work. Please try again."), again: status >= 500 || status === 429 || answer.expired };
     }
   }
 }

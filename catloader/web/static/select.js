@@ -1,5 +1,7 @@
 // Select several photos: a bar with their number, all of the page at once, a range with Shift, none with Escape.
 
+import { gettext, ngettext } from "./texts.js";
+
 const form = document.getElementById("selection");
 const boxes = form ? [...form.querySelectorAll("input.select")] : [];
 const all = document.getElementById("select-all");
@@ -9,8 +11,8 @@ let last = null;
 function settle() {
   const number = boxes.filter((box) => box.checked).length;
   form.classList.toggle("selecting", number > 0);
-  count.textContent = number ? `${number} selected` : "";
-  all.textContent = number === boxes.length ? "Select none" : "Select all on this page";
+  count.textContent = number ? ngettext("%(num)d selected", "%(num)d selected", number) : "";
+  all.textContent = number === boxes.length ? gettext("Select none") : gettext("Select all on this page");
 }
 
 function select(chosen, checked) {

@@ -1,14 +1,15 @@
 // The bar that is always in sight while photos are sent: how far all of them are, and how long it may take.
 
+import { gettext } from "./texts.js";
 import { size } from "./upload-row.js";
 
 const EVERY_MS = 500;
 const SMOOTH = 0.15; // weight of the newest half second in the rate
 
 function left(seconds) {
-  if (seconds < 10) return "a few seconds left";
-  if (seconds < 90) return `${10 * Math.round(seconds / 10)} s left`;
-  return seconds < 5400 ? `${Math.round(seconds / 60)} min left` : `${Math.round(seconds / 3600)} h left`;
+  if (seconds < 10) return gettext("a few seconds left");
+  if (seconds < 90) return gettext("%(number)d s left", { number: 10 * Math.round(seconds / 10) });
+  return seconds < 5400 ? gettext("%(number)d min left", { number: Math.round(seconds / 60) }) : gettext("%(number)d h left", { number: Math.round(seconds / 3600) });
 }
 
 export function showProgress(rows, run) {
@@ -27,9 +28,9 @@ export function showProgress(rows, run) {
     before = done;
     bar.max = total || 1;
     bar.value = done;
-    const parts = [`${finished} of ${chosen.length}`, `${size(done)} of ${size(total)}`];
-    if (run.paused) parts.push("paused");
-    else if (!navigator.onLine) parts.push("waiting for the connection");
+    const parts = [[finished, chosen.length], [size(done), size(total)]].map(([used, most]) => gettext("%(used)s of %(most)s", { used, most }));
+    if (run.paused) parts.push(gettext("paused"));
+    else if (!navigator.onLine) parts.push(gettext("waiting for the connection"));
     else if (rate > 0) parts.push(left(((total - done) / rate) * (EVERY_MS / 1000)));
     text.textContent = parts.join(" · ");
   }

@@ -1,13 +1,15 @@
 // A row of the upload page: preview, caption, progress, and the result of one file.
 
+import { gettext, locale } from "./texts.js";
+
 export function element(name, properties = {}, ...children) {
   const node = Object.assign(document.createElement(name), properties);
   node.append(...children);
   return node;
 }
 
-export const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1024))} kB`);
-export const photos = (n) => (n === 1 ? "1 photo" : `${n} photos`);
+const oneDecimal = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+export const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toLocaleString(locale, oneDecimal)} MB` : `${Math.max(1, Math.round(bytes / 1024))} kB`);
 
 function preview(file) {
   const placeholder = element("span", { className: "preview none" });
@@ -31,18 +33,18 @@ function randomKey() {
 export function makeRow(file, captionOfAll) {
   const row = { file, key: randomKey(), state: "waiting", url: "", begun: false, sent: 0, finishing: false, isSettled: false, abort() {} };
   const { name } = file;
-  row.caption = element("input", { className: "caption-field", type: "text", maxLength: 500, placeholder: captionOfAll.value || "Caption", autocomplete: "off" });
-  row.caption.setAttribute("aria-label", `Caption of ${name}`);
+  row.caption = element("input", { className: "caption-field", type: "text", maxLength: 500, placeholder: captionOfAll.value || gettext("Caption"), autocomplete: "off" });
+  row.caption.setAttribute("aria-label", gettext("Caption of %(name)s", { name }));
   row.status = element("p", { className: "state", hidden: true });
   row.bar = element("progress", { max: 1, value: 0, hidden: true });
-  row.bar.setAttribute("aria-label", `Upload of ${name}`);
+  row.bar.setAttribute("aria-label", gettext("Upload of %(name)s", { name }));
   row.caption.onkeydown = (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault(); // on to the next caption; it would send all photos
     row.item.nextElementSibling?.querySelector(".caption-field")?.focus();
   };
   row.remove = element("button", { className: "remove", type: "button" });
-  row.remove.setAttribute("aria-label", `Remove ${name}`);
+  row.remove.setAttribute("aria-label", gettext("Remove %(name)s", { name }));
   const line = element("div", { className: "line" }, element("bdi", { className: "name", textContent: name }), element("span", { className: "size", textContent: size(file.size) }));
   const content = element("div", { className: "what" }, line, row.caption, row.bar, row.status);
   row.item = element("li", {}, preview(file), content, row.remove);

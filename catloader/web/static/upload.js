@@ -5,8 +5,9 @@ import { offerCamera } from "./camera.js";
 import { filesOf } from "./dropped.js";
 import { LOGGED_OUT, formToken } from "./form-token.js";
 import { giveUp, send } from "./resumable.js";
+import { gettext, ngettext } from "./texts.js";
 import { showProgress } from "./upload-bar.js";
-import { element, makeRow, photos, size } from "./upload-row.js";
+import { element, makeRow, size } from "./upload-row.js";
 import { makeRun } from "./upload-run.js";
 
 const TOGETHER = 2;
@@ -34,7 +35,7 @@ function add(files) {
     row.remove.onclick = () => remove(row);
     rows.push(row);
     list.append(row.item);
-    if (file.size > maxBytes) row.end("refused", `This file is larger than ${size(maxBytes)}.`);
+    if (file.size > maxBytes) row.end("refused", gettext("This file is larger than %(limit)s.", { limit: size(maxBytes) }));
   }
   settle();
 }
@@ -59,7 +60,8 @@ function settle() {
   const open = of("waiting", "failed");
   button.disabled = open === 0;
   button.hidden = run !== null || (rows.length > 0 && open === 0);
-  button.textContent = of("failed") ? `Try ${photos(open)} again` : open ? `Upload ${photos(open)}` : "Upload";
+  if (of("failed")) button.textContent = ngettext("Try %(num)d photo again", "Try %(num)d photos again", open);
+  else button.textContent = open ? ngettext("Upload %(num)d photo", "Upload %(num)d photos", open) : gettext("Upload");
   pauseButton.hidden = cancelButton.hidden = run === null;
   doneLink.hidden = run !== null || of("stored") === 0;
   captionBox.classList.toggle("shown", run === null && open > 1);
@@ -71,8 +73,9 @@ function say(sentence) {
   notice.hidden = !sentence;
   notice.textContent = sentence;
   if (sentence !== LOGGED_OUT) return;
-  const link = element("a", { href: form.dataset.login, target: "_blank", textContent: "Log in in a new tab" });
-  notice.append(" Your photos and captions are still here: ", link, `, then press “${button.textContent}”.`);
+  const link = element("a", { href: form.dataset.login, target: "_blank", textContent: gettext("Log in in a new tab") });
+  const then = gettext("Your photos and captions are still here. Log in, then press “%(button)s”.", { button: button.textContent });
+  notice.append(` ${then} `, link);
 }
 
 async function sendRow(row) {
@@ -81,9 +84,9 @@ async function sendRow(row) {
   if (row.state === "removed") return;
   if (result?.photo) {
     row.duplicate = result.duplicate;
-    row.end("stored", row.duplicate ? "Stored. You already had this photo." : "Stored.");
+    row.end("stored", row.duplicate ? gettext("Stored. You already had this photo.") : gettext("Stored."));
   } else if (result) row.end(result.again ? "failed" : "refused", result.sentence);
-  else if (run.stopped) row.end("failed", "Not uploaded yet.");
+  else if (run.stopped) row.end("failed", gettext("Not uploaded yet."));
   else row.end("waiting");
 }
 
@@ -104,8 +107,8 @@ form.addEventListener("submit", async (event) => {
   run = makeRun(todo);
   stopped = "";
   say("");
-  news.textContent = `Uploading ${photos(todo.length)}.`;
-  pauseButton.textContent = "Pause";
+  news.textContent = ngettext("Uploading %(num)d photo.", "Uploading %(num)d photos.", todo.length);
+  pauseButton.textContent = gettext("Pause");
   settle();
   pauseButton.focus({ preventScroll: true });
   const bar = showProgress([...todo], run);
@@ -119,7 +122,8 @@ form.addEventListener("submit", async (event) => {
   const { stored, refused, open } = settle();
   say(stopped);
   const had = rows.filter((row) => row.duplicate).length;
-  news.textContent = `${photos(stored)} stored, ${refused + open} not stored.${had ? ` You already had ${had} of them.` : ""}`;
+  const outcome = ngettext("%(num)d photo stored, %(others)d not stored.", "%(num)d photos stored, %(others)d not stored.", stored, { others: refused + open });
+  news.textContent = had ? `${outcome} ${gettext("You already had %(number)d of them.", { number: had })}` : outcome;
   if (stored && !refused && !open && !had && !cancelled) location.assign(form.dataset.photos);
   else (button.hidden ? doneLink : button).focus({ preventScroll: true });
 });
@@ -127,11 +131,11 @@ form.addEventListener("submit", async (event) => {
 pauseButton.addEventListener("click", () => {
   if (run.paused) run.goOn();
   else run.pause();
-  pauseButton.textContent = run.paused ? "Continue" : "Pause";
+  pauseButton.textContent = run.paused ? gettext("Continue") : gettext("Pause");
 });
 cancelButton.addEventListener("click", () => run.cancel());
 captionOfAll.addEventListener("input", () => {
-  for (const row of rows) row.caption.placeholder = captionOfAll.value || "Caption";
+  for (const row of rows) row.caption.placeholder = captionOfAll.value || gettext("Caption");
 });
 
 for (const input of form.querySelectorAll("input[type=file]")) {

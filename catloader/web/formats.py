@@ -1,0 +1,72 @@
+"""Dates, numbers and sizes in the language of the request."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from babel.dates import format_date, format_skeleton
+from babel.numbers import format_decimal
+from flask import Flask
+
+from catloader.web.languages import gettext, locale, ngettext
+
+
+def init_app(app: Flask) -> None:
+    for filter in (
+        shown_date,
+        shown_month,
+        short_month,
+        shown_time,
+        shown_number,
+        shown_bytes,
+        shown_limit,
+        shown_days,
+    ):
+        app.add_template_filter(filter)
+
+
+def shown_date(moment: datetime) -> str:
+    """Format as "5 November 2026"."""
+    return format_date(moment, "long", locale())
+
+
+def shown_month(month: datetime) -> str:
+    """Format as "November 2026"."""
+    return format_skeleton("yMMMM", month, locale=locale())
+
+
+def short_month(month: datetime) -> str:
+    """Format as "Nov"."""
+    return format_date(month, "LLL", locale())
+
+
+def shown_time(moment: datetime) -> str:
+    """Format as "5 November 2026, 14:07 UTC"; a script converts it to local time."""
+    return f"{shown_date(moment)}, {moment:%H:%M} UTC"
+
+
+def shown_number(number: float, decimals: int = 0) -> str:
+    """Format with the decimal sign of the language: "0.731" or "0,731"."""
+    pattern = f"0.{'0' * decimals}" if decimals else "0"
+    return format_decimal(number, pattern, locale=locale())
+
+
+def shown_bytes(size_bytes: int) -> str:
+    """Format a file's size as "1.2 MB" or "195 kB"."""
+    if size_bytes < 2**20:
+        return f"{max(1, size_bytes // 1024)} kB"
+    return f"{shown_number(size_bytes / 2**20, 1)} MB"
+
+
+def shown_limit(size_bytes: int) -> str:
+    """Format a limit without decimals that mean nothing: "25 MB", "1.5 MB" or "195 kB"."""
+    if size_bytes < 2**20:
+        return f"{max(1, size_bytes // 1024)} kB"
+    return f"{format_decimal(float(f'{size_bytes / 2**20:.3g}'), '0.##', locale=locale())} MB"
+
+
+def shown_days(days: float) -> str:
+    """Format as "30 days" or "1 day"."""
+    if days != int(days):
+        return gettext("%(number)s days", number=format_decimal(days, locale=locale()))
+    return ngettext("%(num)d day", "%(num)d days", int(days))

@@ -1,0 +1,71 @@
+"""The language of a request: the account's, else the browser's, else English; programs get English.
+
+``gettext`` and ``ngettext`` are for what people see: pages, flashed sentences, the JSON of the page scripts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, g, has_request_context, request
+from werkzeug.wrappers import Response
+
+from catloader.errors import CatLoaderError
+from catloader.languages import ENGLISH, LANGUAGES, script_texts, translations
+
+_LOCALES = {ENGLISH: "en_GB"}
+"""For dates and numbers, where it is not the language itself: the day before the month, 24 hours."""
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.policies["ext.i18n.trimmed"] = True
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda message: translations(language()).gettext(message),
+        lambda one, many, number: translations(language()).ngettext(one, many, number),
+        newstyle=True,
+    )
+    app.add_template_filter(translated)
+    app.context_processor(lambda: {"language": language(), "script_texts": lambda: script_texts(language())})
+    app.after_request(_vary)
+
+
+def language() -> str:
+    """Return the code of the language for this request, one of ``LANGUAGES``."""
+    if not has_request_context() or request.path.startswith("/api/v1/"):
+        return ENGLISH
+    g.language_used = True
+    for wanted, quality in request.accept_languages:  # the best first
+        code = wanted.partition("-")[0].lower()
+        if quality > 0 and code in LANGUAGES:
+            return code
+    return ENGLISH
+
+
+def locale() -> str:
+    """Return the locale in which Babel formats dates and numbers of this request."""
+    code = language()
+    return _LOCALES.get(code, code)
+
+
+def gettext(message: str, **values: Any) -> str:
+    """Translate a text; ``values`` replace its ``%(name)s``."""
+    text = translations(language()).gettext(message)
+    return text % values if values else text
+
+
+def ngettext(singular: str, plural: str, number: int, **values: Any) -> str:
+    """Translate a text with a number, which replaces ``%(num)d``; ``values`` as in ``gettext``."""
+    return translations(language()).ngettext(singular, plural, number) % {"num": number, **values}
+
+
+def translated(error: CatLoaderError | str) -> str:
+    """Return an error's sentence in the language of this request; a text stays as it is."""
+    return gettext(error.message, **error.values) if isinstance(error, CatLoaderError) else error
+
+
+def _vary(response: Response) -> Response:
+    """Keep caches from giving one person's language to another."""
+    if g.get("language_used"):
+        response.vary.update(("Accept-Language", "Cookie"))
+    return response

@@ -1,0 +1,70 @@
+"""The everyday word for the subject, in the forms that sentences need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from catloader.languages import gettext_noop
+from catloader.settings import Settings
+from catloader.web.languages import gettext
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """Languages bend articles and words in their own ways: a sentence takes one of the forms as a whole."""
+
+    one: str
+    """As in "cat"."""
+    a: str
+    """As in "This photo shows a cat."; in German the accusative."""
+    no: str
+    """As in "This photo shows no cat."; in German the accusative."""
+    many: str
+    """As in "photos of cats"."""
+
+    def __str__(self) -> str:
+        return self.one
+
+    @property
+    def title(self) -> str:
+        """With a capital, as for badges."""
+        return capitalised(self.one)
+
+    @property
+    def no_title(self) -> str:
+        return capitalised(self.no)
+
+
+_NOUNS = {
+    "house_cat": Noun(
+        gettext_noop("cat"), gettext_noop("a cat"), gettext_noop("no cat"), gettext_noop("cats")
+    ),
+    "feline": Noun(
+        gettext_noop("feline"), gettext_noop("a feline"), gettext_noop("no feline"), gettext_noop("felines")
+    ),
+    "dog": Noun(gettext_noop("dog"), gettext_noop("a dog"), gettext_noop("no dog"), gettext_noop("dogs")),
+}
+
+
+def noun(settings: Settings) -> Noun:
+    """Return the everyday word for the subject; for a custom subject, the name of its file."""
+    return noun_of(Path(settings.subject).stem)
+
+
+def noun_of(subject: str) -> Noun:
+    """Return the everyday word for a subject's name as it is logged with a decision."""
+    if known := _NOUNS.get(subject):
+        return Noun(gettext(known.one), gettext(known.a), gettext(known.no), gettext(known.many))
+    word = subject.replace("_", " ")
+    return Noun(
+        word,
+        gettext("a %(noun)s", noun=word),
+        gettext("no %(noun)s", noun=word),
+        gettext("%(noun)ss", noun=word),
+    )
+
+
+def capitalised(text: str) -> str:
+    """Make the first letter a capital; the others stay, as German nouns need it."""
+    return text[:1].upper() + text[1:]

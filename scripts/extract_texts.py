@@ -1,0 +1,113 @@
+"""Write the texts of the pages into the catalogues of all languages: `make texts`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.pofile import write_po
+
+from catloader import errors
+from catloader.languages import ENGLISH, FOLDER, LANGUAGES, catalogue
+from checker.evaluation.provenance import ROOT
+
+# Their texts are for operators and programs, which get English.
+ENGLISH_ONLY = (
+    *("backup", "bulk", "checks", "cli", "demo", "doctor", "server", "settings", "store/s3", "transfer"),
+    *("web/api_v1", "web/bearer.py", "wiring"),
+)
+_ENGLISH_ERRORS = (
+    *(
+        errors.StartupError,
+        errors.BackupRefused,
+        errors.StoreUnavailable,
+        errors.StoreFull,
+        errors.ObjectAltered,
+    ),
+    *(errors.TokenRefused, errors.ScopeMissing, errors.KeyReused, errors.KeyInUse, errors.NotPossibleNow),
+    *(errors.NoCheckerHere, errors.CheckerNotReady, errors.ExplanationFailed),
+)
+_TEMPLATES = {
+    "extensions": "jinja2.ext.i18n",
+    "newstyle_gettext": "true",
+    "trimmed": "true",
+    "silent": "false",
+}
+_PLURAL_FORMS = "nplurals=2; plural=(n != 1);"
+_HEADER = f"""\
+msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=utf-8\\n"
+"Plural-Forms: {_PLURAL_FORMS}\\n"
+
+"""
+_CALLS: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2), "gettext_noop": None}
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    for language in LANGUAGES:
+        if language != ENGLISH:
+            catalog = updated(language)
+            (FOLDER / f"{language}.po").write_text(as_text(catalog), "utf-8")
+            print(f"{language}.po: {len(catalog)} texts, {missing(catalog)} of them to translate")
+    return 0
+
+
+def texts() -> Iterator[tuple[str, Any]]:
+    """Yield (path, message id) of every text that people see; a text with a plural is a pair."""
+    catloader = ROOT / "catloader"
+    calls = {**_CALLS, **dict.fromkeys(shown_errors())}
+    for path in sorted(catloader.rglob("*")):
+        name = path.relative_to(catloader).as_posix()
+        method = {".html": "jinja2", ".py": "python", ".js": "javascript"}.get(path.suffix)
+        if method is None or name.startswith(ENGLISH_ONLY):
+            continue
+        options = _TEMPLATES if method == "jinja2" else {}
+        with path.open("rb") as file:
+            for _, message, _, _ in extract(method, file, calls, (), options):
+                yield f"catloader/{name}", message
+
+
+def shown_errors() -> set[str]:
+    """Return the names of the errors whose sentences people see: their first argument is a text."""
+    names, todo = set(), [errors.CatLoaderError]
+    while todo:
+        error = todo.pop()
+        if not issubclass(error, _ENGLISH_ERRORS):
+            names.add(error.__name__)
+            todo += [leaf for leaf in error.__subclasses__() if leaf.__module__ == errors.__name__]
+    return names - {errors.CatLoaderError.__name__}
+
+
+def updated(language: str) -> Catalog:
+    """Return the catalogue with the texts of the code: with the translations it had, and no others."""
+    before, after = catalogue(language), Catalog(locale=language, charset="utf-8")
+    after.mime_headers = [("Plural-Forms", _PLURAL_FORMS)]
+    for path, message in texts():
+        old = before.get(message)
+        after.add(message, old.string if old else None, locations=[(path, 0)])
+    return after
+
+
+def missing(catalog: Catalog) -> int:
+    return sum(not message.string or not all(_forms(message.string)) for message in catalog if message.id)
+
+
+def as_text(catalog: Catalog) -> str:
+    # Sorted and without line numbers: two branches that add texts seldom touch the same lines.
+    file = io.BytesIO()
+    write_po(file, catalog, width=0, omit_header=True, sort_output=True, include_lineno=False)
+    return _HEADER + file.getvalue().decode()
+
+
+def _forms(string: Any) -> tuple[str, ...]:
+    return (string,) if isinstance(string, str) else tuple(string)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

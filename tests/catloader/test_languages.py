@@ -1,0 +1,95 @@
+"""The catalogues hold exactly the texts of the code, each with a translation that keeps its values."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+
+from catloader.intake.prepare import OF_DECODERS
+from catloader.languages import ENGLISH, LANGUAGES, catalogue, script_texts, translations
+from checker.evaluation.provenance import ROOT
+from scripts.extract_texts import ENGLISH_ONLY, as_text, shown_errors, updated
+
+OTHERS = [language for language in LANGUAGES if language != ENGLISH]
+_VALUE = re.compile(r"%\(\w+\)[a-z]|%%|%|\{\w+\}|<[^>]*>")
+
+
+def _forms(text: object) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text or ())  # type: ignore[arg-type]
+
+
+def _messages(catalog: Catalog) -> list[Message]:
+    return [message for message in catalog if message.id]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_text_has_a_translation_with_the_same_values(language: str) -> None:
+    messages = _messages(catalogue(language))
+    assert len(messages) > 100
+    for message in messages:
+        ids, strings = _forms(message.id), _forms(message.string)
+        assert len(strings) == len(ids), message.id
+        for id, string in zip(ids, strings, strict=True):
+            assert string.strip(), f"no translation: {id}"
+            assert sorted(_VALUE.findall(string)) == sorted(_VALUE.findall(id)), f"other values: {id}"
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_catalogue_is_as_make_texts_writes_it(language: str) -> None:
+    written = (ROOT / f"catloader/languages/{language}.po").read_text("utf-8")
+    assert written == as_text(updated(language)), "run `make texts`"
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_sentences_end_as_the_english_ones_do(language: str) -> None:
+    for message in _messages(catalogue(language)):
+        for id, string in zip(_forms(message.id), _forms(message.string), strict=True):
+            assert string[-1:] == id[-1:] or not re.search(r"[.?!:…]$", id + string), id
+
+
+def test_translations_are_found_at_run_time() -> None:
+    assert translations("de").gettext("My photos") == "Meine Fotos"
+    assert translations("it").ngettext("%(num)d day", "%(num)d days", 2) == "%(num)d giorni"
+    assert translations(ENGLISH).gettext("My photos") == "My photos"
+    assert script_texts(ENGLISH) == {}
+
+
+def test_errors_that_people_see_are_given_a_text_that_can_be_found() -> None:
+    names, seen = shown_errors() - {"TooManyAttempts"}, 0  # that one takes a number
+    for path in sorted((ROOT / "catloader").rglob("*.py")):
+        if path.relative_to(ROOT / "catloader").as_posix().startswith(ENGLISH_ONLY):
+            continue
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and _name(call.func) in names and call.args:
+                seen += 1
+                text = call.args[0]
+                assert _is_constant(text) or _is_passed_on(path, text), f"{path}:{call.lineno}"
+    assert seen > 50
+
+
+def test_sentences_of_the_decoders_are_those_that_the_checker_says() -> None:
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "checker/pixels").glob("*.py"))
+    for sentence in OF_DECODERS:
+        assert f'"{sentence}"' in source
+
+
+def _is_constant(text: ast.expr) -> bool:
+    """A literal, the name of a constant, an entry of a table of them, or one of two."""
+    if isinstance(text, ast.IfExp):
+        return _is_constant(text.body) and _is_constant(text.orelse)
+    if isinstance(text, ast.Subscript):
+        return _is_constant(text.value)
+    return isinstance(text, ast.Constant) or _name(text).lstrip("_").isupper()
+
+
+def _name(node: ast.expr) -> str:
+    return getattr(node, "attr", "") or getattr(node, "id", "")
+
+
+def _is_passed_on(path: Path, text: ast.expr) -> bool:
+    """A sentence of ``OF_DECODERS``; the rest is passed from a child process as it was raised there."""
+    return path.name in ("prepare.py", "errors.py") and ast.unparse(text) == "str(error)"
