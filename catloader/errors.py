@@ -118,7 +118,8 @@ class UploadsBusy(CatLoaderError):
     """As many uploads are decoded, or wait for it, as the site has places for."""
 
     status = 503
-    retry_after_s = 5
+    retry_after_s: int = 5
+    """Of a whole crowd, a longer one of its own for each."""
 
 
 class ExportBusy(CatLoaderError):

@@ -37,6 +37,9 @@ class Rules(Protocol):
             headers: names in capitals, ``_`` for ``-``.
         """
 
+    def refusal(self, method: str, path: str) -> int | None:
+        """Return the HTTP status of a request that is refused without its body; None: it is not."""
+
     def uses_object_store(self, method: str, path: str) -> bool:
         """Return True if its thread may have to wait for S3."""
 
@@ -46,6 +49,9 @@ class FormsOnly:
 
     def body_bytes(self, _method: str, _path: str, _headers: Mapping[str, str]) -> int:
         return _FORM_BYTES
+
+    def refusal(self, _method: str, _path: str) -> int | None:
+        return None
 
     def uses_object_store(self, _method: str, _path: str) -> bool:
         return False
@@ -107,7 +113,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         if self.body_rcv is None:
             return
         self._kept_bytes = self._rules.body_bytes(self.command, self.path, self.headers)
-        if self.content_length > self._kept_bytes:
+        self.refused = self._rules.refusal(self.command, self.path)
+        if self.refused is not None or self.content_length > self._kept_bytes:
             if self.expect_continue:  # the client has not begun to send
                 self.expect_continue, self.body_rcv = False, None
                 self.headers["CONNECTION"] = "close"

@@ -6,17 +6,17 @@ The server (``catloader.server``) receives requests whole and hands them to two 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Flask, Request, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from catloader.api_tokens import is_signed
-from catloader.errors import StoreFull, StoreUnavailable, UploadsBusy
-from catloader.intake.places import BUSY
+from catloader.errors import StoreFull, StoreUnavailable
 from catloader.web import bearer, cookies
+from catloader.web.upload_places import UploadPlaces
 from catloader.wiring import Services
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -24,7 +24,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 RULES = "catloader.rules"
 """Key of the ``Rules`` in the extensions of an application."""
 REFUSED = "catloader.refused"
-"""Key in the WSGI environment: the HTTP status of a request whose body the server could not keep."""
+"""Key in the WSGI environment: the HTTP status of a request whose body the server did not keep.
+
+507 and 503: its temporary folder could not; 429: ``Rules.refusal`` said so.
+"""
 _UPLOAD, _REPLACE = "uploads.upload", "editing.replace"
 _PIECES = ("resumable.begin", "resumable.go_on")
 _PLACES = "catloader.upload-places"
@@ -62,6 +65,13 @@ class Rules:
             return self._form_bytes
         return self._upload_bytes if endpoint == _UPLOAD else self._photo_bytes
 
+    def refusal(self, method: str, path: str) -> int | None:
+        """Return 429 for an upload while so many come that it would be refused anyhow."""
+        places: UploadPlaces = self._app.extensions[_PLACES]
+        if places.is_crowded() and _takes_place(self._app, self._endpoint(method, path)):
+            return HTTPStatus.TOO_MANY_REQUESTS
+        return None
+
     def uses_object_store(self, method: str, path: str) -> bool:
         view = self._app.view_functions.get(self._endpoint(method, path))
         return getattr(view, "uses_object_store", False)
@@ -82,33 +92,38 @@ class Rules:
 
 def init_app(app: Flask, *, uploads_at_once: int) -> None:
     """Refuse what can't be worked on; call it after the log-in is checked and before forms are read."""
-    free = app.extensions[_PLACES] = threading.BoundedSemaphore(uploads_at_once)
+    places = app.extensions[_PLACES] = UploadPlaces(uploads_at_once)
 
     @app.before_request
     def admit() -> None:
         status = request.environ.get(REFUSED)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            places.refuse()
         if status is not None:
             unkept = "The temporary folder can't keep this request."
             raise StoreFull(unkept) if status == StoreFull.status else StoreUnavailable(unkept)
-        if request.endpoint in (_UPLOAD, _REPLACE) or _takes_photo(app, request.endpoint or ""):
+        if _takes_place(app, request.endpoint or ""):
             take_place()
 
     @app.teardown_request
     def leave(_error: BaseException | None) -> None:
         if g.pop("has_upload_place", False):
-            free.release()
+            places.leave()
 
 
 def take_place() -> None:
     """Take one of the process's places for uploads until the request ends.
 
     Raises:
-        UploadsBusy: none is free; a queue would make every upload slower, and none faster.
+        UploadsBusy: none is free.
     """
-    free: threading.BoundedSemaphore = current_app.extensions[_PLACES]
-    if not free.acquire(blocking=False):
-        raise UploadsBusy(BUSY)
+    places: UploadPlaces = current_app.extensions[_PLACES]
+    places.take()
     g.has_upload_place = True
+
+
+def _takes_place(app: Flask, endpoint: str) -> bool:
+    return endpoint in (_UPLOAD, _REPLACE) or _takes_photo(app, endpoint)
 
 
 def _takes_photo(app: Flask, endpoint: str) -> bool:

@@ -1,6 +1,7 @@
 """More uploads than a site can work on: python -m tests.faults.overload [--uploaders 32] [--seconds 40] ...
 
 Starts a site in a temporary folder and uploads photos of 12 megapixels, one by one, then by many at once.
+``--write`` also writes the figures to ``scripts/results/overload.json``, with the load before the run.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import tempfile
 import threading
 import time
@@ -19,6 +21,7 @@ import numpy as np
 import requests
 from PIL import Image
 
+from tests.faults.report import RESULTS, provenance
 from tests.support.serving import Serving, form_token, plain_session, registered, serving
 
 _WAIT_S = 60.0
@@ -82,9 +85,19 @@ class _Uploader:
 
 
 def measure(
-    site: Serving, *, uploaders: int, seconds: float, unloaded: int = 20, megapixels: int = 12
+    site: Serving,
+    *,
+    uploaders: int,
+    seconds: float,
+    unloaded: int = 20,
+    megapixels: int = 12,
+    impatient_s: float = 0.0,
 ) -> Figures:
-    """Upload ``unloaded`` photos one by one, then by ``uploaders`` at once, who repeat a 503 as it says."""
+    """Upload ``unloaded`` photos one by one, then by ``uploaders`` at once, who repeat a 503 as it says.
+
+    Args:
+        impatient_s: repeat after so long instead, whatever the answer says.
+    """
     data, session = photo(megapixels), registered(site.url)
     crowd = [_Uploader(site, data, registered(site.url)) for _ in range(uploaders)]
     alone = _Uploader(site, data, session)
@@ -97,7 +110,7 @@ def measure(
         while time.monotonic() < end_s:
             status, took_s, id, retry_s = uploader.upload()
             answers.append((status if status != 503 or retry_s else -503, took_s, id, uploader))
-            time.sleep(retry_s)
+            time.sleep(retry_s if not impatient_s or status == 201 else impatient_s)
 
     def read() -> None:
         reader = plain_session()
@@ -143,11 +156,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("uploaders", 32), ("seconds", 40), ("megapixels", 12)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--impatient-s", type=float, default=0.0, help="repeat a 503 after so long")
     parser.add_argument("--dispatch", default="off", help="CATCHECK_DISPATCH of the site")
+    parser.add_argument("--write", action="store_true", help="write scripts/results/overload.json")
     options = vars(parser.parse_args())
-    dispatch = options.pop("dispatch")
+    dispatch, write = options.pop("dispatch"), options.pop("write")
+    run: dict[str, object] = {**provenance(), "load_before": round(os.getloadavg()[0], 1), **options}
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), CATCHECK_DISPATCH=dispatch) as site:
-        print(json.dumps(asdict(measure(site, **options)), indent=1))  # noqa: T201
+        run |= asdict(measure(site, **options))
+    text = json.dumps(run, indent=1)
+    print(text)  # noqa: T201
+    if write:
+        RESULTS.with_name("overload.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

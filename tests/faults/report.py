@@ -34,17 +34,21 @@ def read() -> dict[str, Any]:
     return dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
 
 
-def add(name: str, figures: Figures) -> None:
-    """Write the figures of a scenario beside the others."""
+def provenance() -> dict[str, str]:
+    """Return commit, date and kind of processor of a run."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
-    run = {
+    return {
         "commit": commit,
         "date": datetime.now(UTC).date().isoformat(),
         "processor": processor.described(),
     }
-    results = read() | {name: {**run, **asdict(figures)}}
+
+
+def add(name: str, figures: Figures) -> None:
+    """Write the figures of a scenario beside the others."""
+    results = read() | {name: {**provenance(), **asdict(figures)}}
     ordered = {one.name: results[one.name] for one in SCENARIOS if one.name in results}
     RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
 

@@ -82,6 +82,30 @@ def test_head_tells_what_to_keep_and_whether_s3_is_needed(app: Flask) -> None:
     assert not any(rules.uses_object_store("GET", path) for path in others)
 
 
+def test_crowd_is_refused_by_its_heads(app: Flask) -> None:
+    rules: Rules = app.extensions[RULES]
+    anna = Person(app, "anna@example.org")
+    places, token = app.extensions["catloader.upload-places"], anna.token("/upload")
+    places.take()
+    for _ in range(4):
+        assert rules.refusal("POST", "/upload") is None
+        answer = anna.client.post(
+            "/upload", data={"csrf_token": token}, headers={"Accept": "application/json"}
+        )
+        assert answer.status_code == 503
+    addresses = ("/upload", "/photos/1/replace", "/api/v1/photos", "/api/v1/check")
+    assert [rules.refusal("POST", address) for address in addresses] == [429] * 4
+    for method, path in (("GET", "/upload"), ("POST", "/login"), ("POST", "/photos/1/caption")):
+        assert rules.refusal(method, path) is None
+    answer = anna.client.post(
+        "/upload", environ_overrides={REFUSED: 429}, headers={"Accept": "application/json"}
+    )
+    assert (answer.status_code, 5 <= int(answer.headers["Retry-After"]) <= 9) == (503, True)
+    places.leave()
+    assert rules.refusal("POST", "/upload") is None
+    assert anna.upload(("a.jpg", jpeg()), Accept="application/json").status_code == 201
+
+
 @pytest.mark.parametrize(("refused", "sentence"), [(507, "disk is full"), (503, "not responding")])
 def test_body_that_could_not_be_kept_is_told_by_its_status(app: Flask, refused: int, sentence: str) -> None:
     answer = app.test_client().post("/login", environ_overrides={REFUSED: refused})

@@ -133,12 +133,12 @@ def test_a_refused_file_is_forgotten_and_a_busy_site_keeps_it(anna: Person, tus:
     path = tus.begin(len(PHOTO), PHOTO[:-1]).headers["Location"]
     places = anna.app.extensions["catloader.upload-places"]
     for _ in range(2):
-        assert places.acquire(blocking=False)
+        places.take()
     busy = tus.patch(path, len(PHOTO) - 1, PHOTO[-1:])
     assert (busy.status_code, int(busy.headers["Retry-After"]) > 0) == (503, True)
     assert tus.offset(path) == len(PHOTO)
     for _ in range(2):
-        places.release()
+        places.leave()
     assert tus.patch(path, len(PHOTO), b"").status_code == 204
     assert len(anna.photos) == 1
 

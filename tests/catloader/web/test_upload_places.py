@@ -1,0 +1,68 @@
+"""Refusals of a crowd of uploads: at once, from the head on, and spread over time."""
+
+from __future__ import annotations
+
+import pytest
+
+from catloader.errors import UploadsBusy
+from catloader.web.upload_places import UploadPlaces
+
+
+class _Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+def places(clock: _Clock) -> UploadPlaces:
+    return UploadPlaces(2, clock)
+
+
+def _refused(places: UploadPlaces) -> int:
+    """Return the time after which to come back."""
+    with pytest.raises(UploadsBusy) as refused:
+        places.take()
+    assert refused.value.retry_after_s
+    return refused.value.retry_after_s
+
+
+def test_places_are_taken_and_given_back(places: UploadPlaces) -> None:
+    places.take()
+    places.take()
+    assert _refused(places) == 5
+    places.leave()
+    places.take()
+    _refused(places)
+
+
+def test_crowd_is_spread_over_the_time_that_it_takes(places: UploadPlaces, clock: _Clock) -> None:
+    places.take()
+    places.take()
+    times_s = [_refused(places) for _ in range(200)]
+    assert min(times_s) >= 5
+    assert 40 < max(times_s) <= 60
+    assert len(set(times_s[100:])) > 20
+    clock.now_s = 6
+    assert _refused(places) == 5  # the crowd has gone
+
+
+def test_bodies_of_a_crowd_are_not_worth_keeping(places: UploadPlaces, clock: _Clock) -> None:
+    places.take()
+    places.take()
+    for _ in range(7):
+        _refused(places)
+        assert not places.is_crowded()  # by the end of a slow upload a place may be free
+    _refused(places)
+    assert places.is_crowded()
+    places.leave()
+    assert not places.is_crowded()
+    places.take()
+    clock.now_s = 6
+    assert not places.is_crowded()
