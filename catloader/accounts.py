@@ -122,17 +122,20 @@ def ask_for_mail(email: str, guard: Guard) -> None:
     guard.limits.begin_mail(email, guard.address, guard.now)
 
 
-def delete_account(users: Users, user: User, password: str, guard: Guard) -> int:
+def delete_account(users: Users, user: User, password: str, guard: Guard, receipt: str | None = None) -> int:
     """Delete the account with its photos and their records; return the number of photos.
 
     Their objects enter the deletion ledger in the same transaction: wake the deletion worker afterwards.
+
+    Args:
+        receipt: as in ``Users.delete``.
 
     Raises:
         WrongCredentials: the password is wrong.
         TooManyAttempts: not evaluated.
     """
     confirm(user, password, guard)
-    return users.delete(user.id)
+    return users.delete(user.id, receipt=receipt)
 
 
 def confirm(user: User, password: str, guard: Guard) -> None:

@@ -75,6 +75,7 @@ class DeletionWorker:
             for bucket, entries in self._by_bucket(due).items():
                 try:
                     refused = self._objects.delete_many(bucket, [entry.key for entry in entries])
+                    refused |= self._still_there(entries)
                 except CatLoaderError as error:
                     self._postpone(entries[:1], str(error))
                     self._warn(getattr(error, "cause", str(error)), str(error))
@@ -87,6 +88,15 @@ class DeletionWorker:
                         self._postpone([entry], refused[entry.key])
                         self._warn(refused[entry.key], f"{entry.key} in {bucket}: {refused[entry.key]}")
         return deleted
+
+    def _still_there(self, entries: Sequence[Deletion]) -> dict[str, str]:
+        """Ask the store for the objects of deleted accounts: their receipts say that they are gone."""
+        asked = [entry for entry in entries if entry.receipt and entry.kind]
+        return {
+            entry.key: "the object is still there"
+            for entry in asked
+            if entry.kind and self._objects.exists(entry.kind, entry.key)
+        }
 
     def _by_bucket(self, due: Sequence[Deletion]) -> dict[str, list[Deletion]]:
         buckets: dict[str, list[Deletion]] = {}

@@ -18,7 +18,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _QUIET = ("alembic", "botocore", "boto3", "werkzeug", "PIL")
 """Loggers that are silent below warnings."""
-_SECRET_PART = re.compile(r"(/(?:s|new-password|confirm-email)/)[^/]+")
+_SECRET_PART = re.compile(r"(/(?:s|deleted|new-password|confirm-email)/)[^/]+")
 
 
 class TextFormatter(logging.Formatter):

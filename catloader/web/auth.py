@@ -18,11 +18,14 @@ from catloader.errors import (
     WrongCredentials,
 )
 from catloader.store.db.engine import utcnow
+from catloader.store.db.receipts import digest
+from catloader.store.db.sessions import new_token
 from catloader.web import second_step
 from catloader.web.context import guard, local_path, services, wants_json
 from catloader.web.errors import form_refused
 from catloader.web.labels import counted
 from catloader.web.languages import gettext, language
+from catloader.web.receipts import receipt_page
 from catloader.web.sessions import browser_here, current_user, sign_in, sign_out, use_token, without_login
 
 logger = logging.getLogger(__name__)
@@ -120,18 +123,18 @@ def change_password() -> Answer:
 
 @blueprint.post("/account/delete")
 def delete_account() -> Answer:
-    user, used, deleted_at = current_user(), services().usage.of(current_user().id), utcnow()
+    user, token = current_user(), new_token()
     try:
-        photos = accounts.delete_account(services().users, user, _field("password"), guard())
+        photos = accounts.delete_account(
+            services().users, user, _field("password"), guard(), receipt=digest(token)
+        )
     except (WrongCredentials, TooManyAttempts) as error:
         return account_page(error, at="delete")
     services().deletion.wake()
     services().partial_uploads.delete_all(user.id)
     logger.info("user %d deleted the account and its %s", user.id, counted(photos, "photo"))
     sign_out()
-    return render_template(
-        "receipt.html", email=user.email, photos=photos, size_bytes=used.size_bytes, at=deleted_at
-    )
+    return receipt_page(token, user.email)
 
 
 def _invitation() -> str | None:

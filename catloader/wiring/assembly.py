@@ -41,6 +41,7 @@ from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.quotas import Quota, Quotas
 from catloader.store.db.random_audits import RandomAudits
+from catloader.store.db.receipts import Receipts
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.replacements import Replacements
 from catloader.store.db.reviews import Reviews
@@ -159,6 +160,7 @@ def build(
         photos=Photos(requests_engine, quotas),
         photo_files=PhotoFiles(requests_engine, quotas),
         replacements=Replacements(requests_engine),
+        receipts=Receipts(requests_engine),
         quotas=quotas,
         administration=Administration(requests_engine),
         one_time_links=one_time_links,

@@ -34,6 +34,7 @@ from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.quotas import Quotas
 from catloader.store.db.random_audits import RandomAudits
+from catloader.store.db.receipts import Receipts
 from catloader.store.db.rechecks import Rechecks
 from catloader.store.db.replacements import Replacements
 from catloader.store.db.reviews import Reviews
@@ -69,6 +70,7 @@ class Services:
     photos: Photos
     photo_files: PhotoFiles
     replacements: Replacements
+    receipts: Receipts
     quotas: Quotas
     administration: Administration
     one_time_links: OneTimeLinks

@@ -12,11 +12,15 @@ from sqlalchemy import Engine, insert
 from catloader.deletion import DeletionWorker
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import make_engine, writing
+from catloader.store.db.photos import Photos
+from catloader.store.db.receipts import Receipts, digest
 from catloader.store.db.schema import deletions
+from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.object_stores import store_away, store_of
+from tests.support.rows import add_photo, some_user
 
 
 @pytest.fixture
@@ -140,6 +144,35 @@ def test_an_object_that_the_store_does_not_delete_is_retried_and_holds_up_no_oth
     assert ledger.due(10, start + timedelta(seconds=9)) == []
     (entry,) = ledger.due(10, start + timedelta(seconds=10))
     assert (entry.key, entry.attempts) == ("b.jpg", 1)
+
+
+class _Keeping(ObjectStore):
+    """A store that says "deleted" and keeps the object, as one with versions or a rule of retention may."""
+
+    def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        return {}
+
+
+def test_receipt_is_not_done_while_the_store_still_has_an_object(
+    engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
+) -> None:
+    start, token = datetime.now(UTC), "the token of a link"
+    user = some_user(engine)
+    photo = Photos(engine).by_id(add_photo(engine, user.id))
+    assert photo
+    for kind, key in ((ObjectKind.PHOTO, photo.photo_key), (ObjectKind.THUMBNAIL, photo.thumbnail_key)):
+        objects.put(kind, key, b"x")
+    assert Users(engine).delete(user.id, receipt=digest(token)) == 1
+    keeping = store_of(s3_server, (objects.photos_bucket, objects.thumbnails_bucket), kind=_Keeping)
+    assert worker(ledger, keeping, sweep_s=10).work_off() == 0
+    receipt = Receipts(engine).of(token)
+    assert receipt
+    assert (receipt.photos, receipt.objects, receipt.left, receipt.done_at) == (1, 2, 2, None)
+    assert worker(ledger, objects, lambda: start + timedelta(seconds=60)).work_off() == 2
+    receipt = Receipts(engine).of(token)
+    assert receipt
+    assert receipt.left == 0
+    assert receipt.done_at
 
 
 def test_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -26,9 +27,9 @@ from sqlalchemy import (
     update,
 )
 
-from catloader.store.db.clock import later, now_or
+from catloader.store.db.clock import database_now, later, now_or
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.schema import deletions
+from catloader.store.db.schema import deletions, receipts
 from catloader.store.kinds import ObjectKind, StoredObject
 
 RESERVED_FOR_S = 300.0
@@ -49,16 +50,28 @@ def reserve(connection: Connection, objects: Sequence[StoredObject], not_before:
     _enter(connection, objects, due)
 
 
-def mark_due(connection: Connection, objects: Sequence[StoredObject], now: datetime | None = None) -> None:
-    """Enter stored objects that no row names any more."""
-    _enter(connection, objects, now_or(now))
+def mark_due(
+    connection: Connection,
+    objects: Sequence[StoredObject],
+    now: datetime | None = None,
+    receipt: str | None = None,
+) -> None:
+    """Enter stored objects that no row names any more.
+
+    Args:
+        receipt: of a deleted account that they belonged to; see ``receipts``.
+    """
+    _enter(connection, objects, now_or(now), receipt)
 
 
 def _enter(
-    connection: Connection, objects: Sequence[StoredObject], not_before: ColumnElement[datetime]
+    connection: Connection,
+    objects: Sequence[StoredObject],
+    not_before: ColumnElement[datetime],
+    receipt: str | None = None,
 ) -> None:
     if objects:
-        rows = [{"kind": kind, "key": key} for kind, key in objects]
+        rows = [{"kind": kind, "key": key, "receipt": receipt} for kind, key in objects]
         connection.execute(insert(deletions).values(not_before=not_before), rows)
 
 
@@ -92,6 +105,8 @@ class Deletion:
     """In rows written before the ledger had kinds."""
     key: str
     attempts: int
+    receipt: str | None = None
+    """Of a deleted account: the object store is asked whether the object has gone."""
 
 
 class Deletions:
@@ -111,6 +126,7 @@ class Deletions:
             deletions.c.bucket,
             deletions.c.key,
             deletions.c.attempts,
+            deletions.c.receipt,
         )
         query = (
             select(*columns)
@@ -120,16 +136,19 @@ class Deletions:
         )
         with reading(self._engine) as connection:
             rows = connection.execute(query).all()
-        return [
-            Deletion(row.id, ObjectKind(row.kind) if row.kind else None, row.bucket, row.key, row.attempts)
-            for row in rows
-        ]
+        return [Deletion(row.id, ObjectKind(row.kind) if row.kind else None, *row[2:]) for row in rows]
 
     def done(self, ids: Sequence[int]) -> None:
-        """Remove rows whose objects are gone."""
-        if ids:
-            with writing(self._engine) as connection:
-                connection.execute(delete(deletions).where(deletions.c.id.in_(ids)))
+        """Remove rows whose objects are gone; a receipt whose last one that was is done."""
+        if not ids:
+            return
+        removed = delete(deletions).where(deletions.c.id.in_(ids)).returning(deletions.c.receipt)
+        with writing(self._engine) as connection:
+            of = sorted({receipt for receipt in connection.execute(removed).scalars() if receipt})
+            if of:
+                left = exists().where(deletions.c.receipt == receipts.c.token_sha256)
+                is_done = receipts.c.token_sha256.in_(of) & receipts.c.done_at.is_(None) & ~left
+                connection.execute(update(receipts).where(is_done).values(done_at=database_now()))
 
     def failed(self, id: int, error: str, retry_in_s: float, now: datetime | None = None) -> None:
         """Count an attempt and make the row due again ``retry_in_s`` from now."""

@@ -84,8 +84,17 @@ _OBJECT_COLUMNS = {
 }
 
 
-def delete_photos(connection: Connection, condition: ColumnElement[bool], now: datetime | None = None) -> int:
-    """Delete rows and mark their objects as due for deletion; return the number of photos."""
+def delete_photos(
+    connection: Connection,
+    condition: ColumnElement[bool],
+    now: datetime | None = None,
+    receipt: str | None = None,
+) -> int:
+    """Delete rows and mark their objects as due for deletion; return the number of photos.
+
+    Args:
+        receipt: as in ``mark_due``.
+    """
     rows = connection.execute(delete(photos).where(condition).returning(*_OBJECT_COLUMNS.values())).all()
     objects = [
         StoredObject(kind, key)
@@ -93,7 +102,7 @@ def delete_photos(connection: Connection, condition: ColumnElement[bool], now: d
         for kind, key in zip(_OBJECT_COLUMNS, keys, strict=True)
         if key is not None
     ]
-    mark_due(connection, objects, now)
+    mark_due(connection, objects, now, receipt)
     return len(rows)
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from catloader.store.db.delivery_tables import webhook_deliveries
 from catloader.store.db.metadata import metadata
 from catloader.store.db.model_tables import model_choices, shadow_reports
+from catloader.store.db.receipt_tables import receipts
 from catloader.store.db.replacement_tables import replacements
 from catloader.store.db.review_tables import appeals, random_audits, reviews, takedowns
 from catloader.store.db.second_factor_tables import recovery_codes, second_factors
@@ -47,6 +48,7 @@ __all__ = [
     "one_time_links",
     "photos",
     "random_audits",
+    "receipts",
     "recovery_codes",
     "replacements",
     "reviews",
@@ -258,9 +260,11 @@ deletions = Table(
     Column("not_before", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("last_error", Text),
+    Column("receipt", String(64)),  # of a deleted account, whose objects are counted
     CheckConstraint("kind IN ('photo','thumbnail','explanation')", name="kind"),
     CheckConstraint("(kind IS NULL) <> (bucket IS NULL)", name="kind_or_bucket"),
     Index("ix_deletions_not_before", "not_before"),
+    _index("ix_deletions_receipt", "receipt", "receipt IS NOT NULL"),
     Index("uq_deletions_kind_key", "kind", "key", unique=True),
     Index("uq_deletions_bucket_key", "bucket", "key", unique=True),
 )

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken
-from catloader.store.db.engine import reading, writing
+from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photo_rows import delete_photos
+from catloader.store.db.receipts import enter
 from catloader.store.db.schema import one_time_links, photos, sessions, users
 
 Role = Literal["admin", "reviewer"]
@@ -110,17 +111,23 @@ class Users:
         with writing(self._engine) as connection:
             connection.execute(update(users).where(users.c.id == id).values({column: True}))
 
-    def delete(self, id: int, now: datetime | None = None) -> int:
+    def delete(self, id: int, now: datetime | None = None, receipt: str | None = None) -> int:
         """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.
 
+        Args:
+            receipt: digest of a link's token (``receipts.digest``), under which the objects are counted.
         Returns:
             The number of photos.
         """
         with writing(self._engine) as connection:
             # The lock makes an upload that is about to add its row wait; it then finds no owner.
             connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
-            deleted = delete_photos(connection, photos.c.owner_id == id, now)
+            size = select(func.coalesce(func.sum(photos.c.size_bytes), 0)).where(photos.c.owner_id == id)
+            size_bytes = int(connection.execute(size).scalar_one())
+            deleted = delete_photos(connection, photos.c.owner_id == id, now, receipt)
             connection.execute(delete(users).where(users.c.id == id))
+            if receipt is not None:
+                enter(connection, receipt, now or utcnow(), deleted, size_bytes)
         return deleted
 
 

@@ -91,6 +91,7 @@ ROWS = {
     "POST /account/delete": _users(403, form={"password": "wrong"}),
     "POST /account/email": _users(403, form={"email": "new@example.org", "password": "wrong"}),
     "POST /account/sessions/end": _users(303, form={"session": "none"}),
+    "GET /deleted/<token>": _all(404),
     "GET /account/export": _users(200),
     "GET /account/tokens": _users(200),
     "POST /account/tokens": _users(

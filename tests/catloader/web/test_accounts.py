@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from catloader.errors import SettingError
 from catloader.settings import Settings
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.programs import assert_problem
@@ -179,10 +180,41 @@ def test_deleting_the_account_removes_everything(app: Flask) -> None:
     assert answer.status_code == 200
     for text in ("Your account and photos were deleted.", anna.email, "<dt>Photos</dt><dd>1, 1 kB</dd>"):
         assert text in answer.text
+    assert "<dt>Files in the photo store</dt><dd>2</dd>" in answer.text
     assert services_of(app).ledger.count() == 2
     assert services_of(app).photos.by_id(photo) is None
     assert there.get("/photos").status_code == 303
     assert anna.log_in().status_code == 401
+
+
+def test_receipt_tells_when_the_last_file_has_left_the_store(
+    app: Flask, objects: ObjectStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    anna, worker = Person(app, "anna@example.org"), services_of(app).deletion
+    photo = services_of(app).photos.by_id(anna.upload_one())
+    assert photo
+    answer = anna.post("/account/delete", {"password": PASSWORD}, page="/account")
+    (link,) = re.findall(r'class="secret" href="http://localhost(/deleted/[^"]+)"', answer.text)
+    stranger = Person(app)
+    page = stranger.get(link).text
+    assert "<dd>2, <time" in page
+    assert "Last one gone" not in page
+    assert anna.email not in page
+    assert worker.work_off() == 2
+    page = stranger.get(link).text
+    assert "<dd>0, <time" in page
+    assert "Last one gone" in page
+    assert "has none of them" in page
+    assert not objects.exists(ObjectKind.PHOTO, photo.photo_key)
+    assert stranger.get(link[:-1] + "x" * 2).status_code == 404
+    assert link.rpartition("/")[2] not in caplog.text
+
+
+def test_receipt_of_an_account_without_photos_is_done(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    answer = anna.post("/account/delete", {"password": PASSWORD}, page="/account")
+    assert "<dt>Files in the photo store</dt><dd>0</dd>" in answer.text
+    assert "Look again" not in answer.text
 
 
 def test_password_typed_on_another_system_still_matches(app: Flask) -> None:

@@ -1,0 +1,33 @@
+"""The receipt of a deleted account, and the link under which it tells what is left in the object store."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, url_for
+
+from catloader.errors import NotFound
+from catloader.store.db.engine import utcnow
+from catloader.web.context import services
+from catloader.web.sessions import without_login
+
+blueprint = Blueprint("receipts", __name__)
+
+
+@blueprint.get("/deleted/<token>")
+@without_login
+def receipt(token: str) -> str:
+    return receipt_page(token)
+
+
+def receipt_page(token: str, email: str | None = None) -> str:
+    """Return the page.
+
+    Args:
+        email: of the account; the page says it once, and nothing keeps it.
+    Raises:
+        NotFound: there is no such receipt.
+    """
+    found = services().receipts.of(token)
+    if found is None:
+        raise NotFound("There is no such receipt, or it is older than a year.")
+    link = url_for("receipts.receipt", token=token, _external=True)
+    return render_template("receipt.html", receipt=found, email=email, link=link, now=utcnow())
