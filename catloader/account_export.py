@@ -80,6 +80,7 @@ def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> d
         "id": photo.id,
         "file": None if is_missing else _name(photo),
         "caption": photo.caption,
+        "taken_at": photo.captured_at,
         "uploaded_at": photo.created_at.isoformat(),
         "width_px": photo.width_px,
         "height_px": photo.height_px,

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,6 +53,7 @@ class FileFacts:
 
     name: str = ""
     caption: str = ""
+    keep_date: bool = False
 
 
 class OpenUpload:
@@ -132,7 +133,7 @@ class PartialUploads:
             self._make_room(folder, length_bytes)
             # Under its name only when it is whole: others read it at once.
             new = folder / "new"
-            new.write_text(json.dumps({"name": facts.name, "caption": facts.caption}) + "\n")
+            new.write_text(json.dumps(asdict(facts)) + "\n")
             new.rename(folder / id)
 
     @contextmanager

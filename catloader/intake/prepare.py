@@ -25,6 +25,7 @@ from pillow_heif import HeifImageFile
 
 from catloader import errors
 from catloader.intake.bombs import takes_too_long
+from catloader.intake.capture_date import capture_date
 from catloader.intake.formats import sniff
 from catloader.intake.turns import turn
 from catloader.languages import gettext_noop
@@ -96,6 +97,8 @@ class Prepared:
     sha256: str
     thumbnail_sha256: str
     source_format: str
+    captured_at: str | None
+    """As of ``capture_date``; the stored photo does not have it."""
 
 
 def prepare(data: bytes, *, limits: Limits) -> Prepared:
@@ -117,6 +120,7 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
         with turn(image.width * image.height, limits.large_at_once):
             image.load()
             _check_size(image, limits)  # HEIC: the coded picture may be larger than its header says
+            captured_at = capture_date(image)
             photo = renditions.upright_photo(image, limits.sizes, fast=False)
             del image  # hundreds of megabytes for the largest photos; the encoder needs its own
     encoded = renditions.encode(photo, limits.sizes)
@@ -130,6 +134,7 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
         sha256=hashlib.sha256(encoded.photo).hexdigest(),
         thumbnail_sha256=hashlib.sha256(encoded.thumbnail).hexdigest(),
         source_format=source_format,
+        captured_at=captured_at,
     )
 
 

@@ -6,7 +6,7 @@ import logging
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from catloader.checks.dispatch import Dispatcher
@@ -73,6 +73,7 @@ def upload(
     objects: ObjectStore,
     dispatcher: Dispatcher,
     keys: Sequence[UploadKey] = (),
+    keep_dates: bool = False,
 ) -> list[Uploaded | Refused]:
     """Store the files that can be stored. One outcome per file, in their order; raises no ``CatLoaderError``.
 
@@ -80,6 +81,7 @@ def upload(
         files: name and content of each; no more than ``max_file_bytes`` + 1 are read of a stream.
         captions: of the files at the same places; missing ones are empty.
         keys: of uploads that their client may repeat; as captions.
+        keep_dates: store when the photos were taken, if their files say so.
     """
     outcomes: list[Uploaded | Refused] = []
     store_away = False
@@ -99,6 +101,8 @@ def upload(
                 prepared = prepare(data, owner_id)
                 del data  # megabytes that the store need not wait beside
                 key = keys[place] if place < len(keys) else None
+                if not keep_dates:
+                    prepared = replace(prepared, captured_at=None)
                 photo_id = _store(prepared, caption, owner_id, key, photos=photos, objects=objects)
                 # Asked afterwards: of two copies sent at the same moment, the second one finds the first.
                 first = photos.same(owner_id, prepared.sha256)
@@ -162,6 +166,7 @@ def _store(
         crop_side_px=prepared.crop.side,
         sha256=prepared.sha256,
         thumbnail_sha256=prepared.thumbnail_sha256,
+        captured_at=prepared.captured_at,
     )
     return photos.add(new, key=key)
 

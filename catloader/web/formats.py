@@ -17,6 +17,7 @@ def init_app(app: Flask) -> None:
         shown_month,
         short_month,
         shown_time,
+        shown_clock,
         shown_number,
         shown_bytes,
         shown_limit,
@@ -43,6 +44,12 @@ def short_month(month: datetime) -> str:
 def shown_time(moment: datetime) -> str:
     """Format as "5 November 2026, 14:07 UTC"; a script converts it to local time."""
     return f"{shown_date(moment)}, {moment:%H:%M} UTC"
+
+
+def shown_clock(text: str) -> str:
+    """Format "2024-05-01T14:07:00", of a clock whose time zone is unknown, as "1 May 2024, 14:07"."""
+    moment = datetime.fromisoformat(text)
+    return f"{shown_date(moment)}, {moment:%H:%M}"
 
 
 def shown_number(number: float, decimals: int = 0) -> str:

@@ -145,7 +145,7 @@ def _finished(upload: OpenUpload) -> Response:
     take_place()
     data, facts = upload.read(), _facts(upload.facts)
     key = UploadKey(_key(upload.id), hashlib.sha256(data).hexdigest())
-    outcome = store_once(facts.name or "(no name)", data, facts.caption, key)
+    outcome = store_once(facts.name or "(no name)", data, facts.caption, key, keep_date=facts.keep_date)
     if isinstance(outcome, Uploaded):
         upload.remove()
         return _stored(upload.id, outcome)
@@ -199,16 +199,23 @@ def _number(header: str) -> int:
 
 
 def _facts(known: FileFacts) -> FileFacts:
-    """Return what ``Upload-Metadata`` says (`filename BASE64,caption BASE64`), else what is known."""
+    """Return what ``Upload-Metadata`` says, else what is known.
+
+    It is `filename BASE64,caption BASE64,keep_date`; the last one has no value.
+    """
     for pair in request.headers.get("Upload-Metadata", "").split(","):
         key, _, value = pair.strip().partition(" ")
-        field = {"filename": "name", "caption": "caption"}.get(key)
-        if field is None:
-            continue
-        try:
-            known = replace(known, **{field: b64decode(value, validate=True).decode()})
-        except (binascii.Error, UnicodeDecodeError):
-            raise InvalidInput(
-                "Upload-Metadata: %(name)s is no text in UTF-8 and base64.", name=key
-            ) from None
-    return replace(known, name=known.name[:_NAME_CHARS])
+        if key == "keep_date":
+            known = replace(known, keep_date=True)
+        elif key == "filename":
+            known = replace(known, name=_text(key, value)[:_NAME_CHARS])
+        elif key == "caption":
+            known = replace(known, caption=_text(key, value))
+    return known
+
+
+def _text(key: str, value: str) -> str:
+    try:
+        return b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidInput("Upload-Metadata: %(name)s is no text in UTF-8 and base64.", name=key) from None

@@ -47,8 +47,9 @@ def store_files(
     captions: Sequence[str],
     size_bytes: int,
     keys: Sequence[UploadKey] = (),
+    keep_dates: bool = False,
 ) -> list[Uploaded | Refused]:
-    """Store files as photos of the user; see ``intake.upload``.
+    """Store files as photos of the user; see ``intake.upload``. With a key that is used already: that photo.
 
     Args:
         size_bytes: of all of them, for the log.
@@ -64,12 +65,17 @@ def store_files(
         objects=app.objects,
         dispatcher=WakeAfterResponse(app.dispatcher),
         keys=keys,
+        keep_dates=keep_dates,
     )
+    for place, key in enumerate(keys):
+        outcomes[place] = _stored_before(outcomes[place], key) or outcomes[place]
     _log_outcomes(user.id, outcomes, time.monotonic() - started_s, size_bytes)
     return outcomes
 
 
-def store_once(name: str, data: bytes, caption: str, key: UploadKey) -> Uploaded | Refused:
+def store_once(
+    name: str, data: bytes, caption: str, key: UploadKey, *, keep_date: bool = False
+) -> Uploaded | Refused:
     """Store a file whose upload may be repeated: with the same key it is the same photo.
 
     Raises:
@@ -77,14 +83,18 @@ def store_once(name: str, data: bytes, caption: str, key: UploadKey) -> Uploaded
     """
     user, keys = current_user(), services().upload_keys
     id = keys.photo_of(user.id, key)
-    if id is None:
-        (outcome,) = store_files([(name, data)], [caption], len(data), [key])
-        if isinstance(outcome, Uploaded) or outcome.kind != KeyInUse.__name__:
-            return outcome
-        id = keys.photo_of(user.id, key)  # stored by a request at the same time
-        if id is None:
-            return outcome
-    return Uploaded(name, id, duplicate_of(id))
+    if id is not None:
+        return Uploaded(name, id, duplicate_of(id))
+    (outcome,) = store_files([(name, data)], [caption], len(data), [key], keep_date)
+    return outcome
+
+
+def _stored_before(outcome: Uploaded | Refused, key: UploadKey) -> Uploaded | None:
+    """Return the photo that another request has stored with the key."""
+    if isinstance(outcome, Uploaded) or outcome.kind != KeyInUse.__name__:
+        return None
+    id = services().upload_keys.photo_of(current_user().id, key)
+    return None if id is None else Uploaded(outcome.name, id, duplicate_of(id))
 
 
 def duplicate_of(id: int) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
@@ -20,6 +22,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from catloader.intake.upload import Refused, Uploaded
+from catloader.store.db.upload_keys import UploadKey
 from catloader.web.admission import uses_object_store
 from catloader.web.context import services, wants_json
 from catloader.web.languages import gettext, translated
@@ -27,6 +30,8 @@ from catloader.web.sessions import current_user
 from catloader.web.storing import store_files
 
 blueprint = Blueprint("uploads", __name__)
+
+_PIECE_BYTES = 256 * 1024
 
 Page = Response | str | tuple[str | Response, int]
 
@@ -57,6 +62,8 @@ def upload() -> Page:
         [(file.filename or gettext("(no name)"), cast(BinaryIO, file.stream)) for file in files],
         captions,
         request.content_length or 0,
+        _keys(files, request.form.get("upload_key", "")),
+        keep_dates="keep_date" in request.form,
     )
     return _response(outcomes)
 
@@ -70,6 +77,7 @@ def _form_page(error: str | None = None) -> str:
         used=services().usage.of(user.id),
         quota=services().quotas.of(user.id),
         max_edge_px=services().settings.max_edge_px,
+        upload_key=secrets.token_hex(16),
     )
 
 
@@ -83,6 +91,22 @@ def _has_content(file: FileStorage) -> bool:
     has_content = bool(file.stream.read(1))
     file.stream.seek(0)
     return has_content
+
+
+def _keys(files: Sequence[FileStorage], form_key: str) -> list[UploadKey]:
+    """Return the keys of a form's files, so that a form that is sent twice makes no second photos."""
+    if not form_key:
+        return []
+    digests = [_digest(file) for file in files]
+    return [UploadKey(f"form {form_key} {place} {digest}", digest) for place, digest in enumerate(digests)]
+
+
+def _digest(file: FileStorage) -> str:
+    digest = hashlib.sha256()
+    while piece := file.stream.read(_PIECE_BYTES):
+        digest.update(piece)
+    file.stream.seek(0)
+    return digest.hexdigest()
 
 
 def _no_files() -> Page:

@@ -91,6 +91,7 @@ class PhotoFiles:
             enter(connection, id, now)
             values = asdict(new) | _UNCHECKED | {"next_attempt_at": now_or(now)}
             values |= {"human_verdict": None, "human_verdict_at": None}
+            values |= {"captured_at": None}  # the owner chose that for the file before
             values |= {"explanation_key": None, "explanation_of": None}
             _exchange(connection, old, new, values, now)
             is_open = (appeals.c.photo_id == id) & appeals.c.closed_at.is_(None)

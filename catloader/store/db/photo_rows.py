@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import (
@@ -34,6 +34,8 @@ class NewPhoto:
     crop_side_px: int
     sha256: str
     thumbnail_sha256: str
+    captured_at: str | None = field(default=None, kw_only=True)
+    """By the camera's clock, as in "2024-05-01T14:07:00"; None unless the owner kept it."""
 
 
 @dataclass(frozen=True, slots=True)

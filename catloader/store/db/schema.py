@@ -160,6 +160,7 @@ photos = Table(
     Column("human_verdict_at", UtcDateTime),
     Column("on_air", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("captured_at", String(19)),  # by the camera's clock, without time zone; NULL: not kept
     # The explanation, made on first request, and a digest of what it explains.
     Column("explanation_key", String(64)),
     Column("explanation_of", String(64)),

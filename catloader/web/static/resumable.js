@@ -72,7 +72,7 @@ export async function send(row, form, token, run) {
     const method = !row.url ? "POST" : known ? "PATCH" : "HEAD";
     if (method === "POST") Object.assign(headers, { "Upload-Length": file.size, "Idempotency-Key": row.key });
     if (method === "PATCH") headers["Upload-Offset"] = offset;
-    if (method !== "HEAD") headers["Upload-Metadata"] = `filename ${base64(file.name)},caption ${base64(row.text())}`;
+    if (method !== "HEAD") headers["Upload-Metadata"] = `filename ${base64(file.name)},caption ${base64(row.text())}${form.elements.keep_date.checked ? ",keep_date" : ""}`;
     if (body) headers["Content-Type"] = "application/offset+octet-stream";
     row.begun = true;
     const start = offset;

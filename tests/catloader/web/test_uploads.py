@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from PIL import Image
 from sqlalchemy import Engine
 
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.hostile import HostileCorpus
 from tests.support.site import Person, jpeg, running_site, services_of
+from tests.support.tus import Tus
 
 
 @pytest.fixture
@@ -201,3 +204,42 @@ def test_full_queue_refuses_with_retry_after_and_pages_are_served(app: Flask, an
         assert anna.get("/photos").status_code == 200
         assert _photos(anna) == 0
     assert anna.upload(("a.jpg", jpeg())).status_code == 303
+
+
+def _taken(text: str) -> bytes:
+    """Return a photo with a date of EXIF."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif.get_ifd(0x8769)[36867] = text
+    Image.new("RGB", (96, 64)).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def test_the_date_of_a_photo_is_kept_only_if_its_owner_wants_that(anna: Person) -> None:
+    dated = _taken("2024:05:01 14:07:00")
+    shown = "<dt>Taken</dt><dd>1 May 2024, 14:07</dd>"
+    anna.upload_one(dated)
+    assert anna.photos[0].captured_at is None
+    assert "Taken" not in anna.get(f"/photos/{anna.photos[0].id}").text
+    anna.post("/upload", {"photos": (io.BytesIO(dated), "a.jpg"), "keep_date": "on"})
+    assert shown in anna.get(f"/photos/{anna.photos[0].id}").text
+    replaced = f"/photos/{anna.photos[0].id}"
+    other = {"photo": (io.BytesIO(jpeg()), "other.jpg")}
+    assert anna.post(f"{replaced}/replace", other, page=replaced).status_code == 303
+    assert "Taken" not in anna.get(replaced).text
+    undated = (io.BytesIO(_taken("0000:00:00 00:00:00")), "b.jpg")
+    anna.post("/upload", {"photos": undated, "keep_date": "on"})
+    assert (len(anna.photos), anna.photos[0].captured_at) == (3, None)
+    tus = Tus(anna)
+    in_pieces = tus.begin(len(dated), dated, keep_date="")
+    assert shown in anna.get(f"/photos/{in_pieces.headers['Photo-Id']}").text
+
+
+def test_a_form_that_is_sent_twice_makes_no_second_photo(anna: Person) -> None:
+    key = re.search(r'name="upload_key" value="(\w+)"', anna.get("/upload").text)
+    assert key
+    for _ in range(2):
+        files = [(io.BytesIO(jpeg()), "a.jpg"), (io.BytesIO(jpeg(colour=(1, 2, 3))), "b.jpg")]
+        answer = anna.post("/upload", {"photos": files, "upload_key": key[1]})
+        assert (answer.status_code, _photos(anna)) == (303, 2)
+    anna.upload_one()  # the same photo of another form
+    assert _photos(anna) == 3

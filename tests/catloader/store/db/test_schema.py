@@ -139,6 +139,7 @@ def test_photos_of_the_first_version_are_kept(engine: Engine, empty_url: str) ->
             "explanation_key": None,
             "explanation_of": None,
             "binned_at": None,
+            "captured_at": None,
         }
         assert connection.execute(text("SELECT count(*) FROM check_log")).scalar_one() == 1
         next_id = connection.execute(insert, {"p": "p3", "t": "t3"}).scalar_one()

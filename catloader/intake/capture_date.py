@@ -1,0 +1,24 @@
+"""The date on which a photo was taken, as the camera wrote it into the file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from PIL import Image
+
+from checker.pixels.opening import DECODER_ERRORS
+
+_EXIF_IFD = 0x8769
+_DATE_TIME_ORIGINAL = 36867
+
+
+def capture_date(image: Image.Image) -> str | None:
+    """Return EXIF's DateTimeOriginal as in "2024-05-01T14:07:00"; None where it is missing or broken.
+
+    By the camera's clock: EXIF names no time zone.
+    """
+    try:
+        text = image.getexif().get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
+        return datetime.strptime(str(text)[:19], "%Y:%m:%d %H:%M:%S").isoformat()
+    except (*DECODER_ERRORS, Warning):
+        return None  # broken metadata is no reason to refuse good pixels
