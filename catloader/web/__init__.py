@@ -19,6 +19,7 @@ from catloader.web import (
     bin,
     cookies,
     dashboard,
+    display,
     editing,
     errors,
     failed,
@@ -76,6 +77,7 @@ def make_app(services: Services) -> Flask:
     request_log.init_app(app, settings)
     metrics.init_app(app)
     languages.init_app(app)
+    display.init_app(app)
     labels.init_app(app)
     security.init_app(app)
     proxies.init_app(app, settings)
@@ -93,6 +95,7 @@ def make_app(services: Services) -> Flask:
     for module in (
         auth,
         account,
+        display,
         tokens,
         uploads,
         resumable,

@@ -2,8 +2,9 @@
 
 ``catloader_session`` names the log-in, ``catloader_form`` binds forms of visitors who have none,
 ``catloader_first_step`` is there between the two steps of a log-in, and ``catloader_notes`` holds sentences
-for the next page (Flask's own signed session). Nothing else is kept in the browser. The first two are set
-once and never again by the way: a late response overwrites nothing.
+for the next page (Flask's own signed session). ``catloader_theme`` is there where a person chose light
+or dark pages. Nothing else is kept in the browser. The first two are set once and never again by the way: a
+late response overwrites nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ SESSION = "catloader_session"
 FORM = "catloader_form"
 FIRST_STEP = "catloader_first_step"
 NOTES = "catloader_notes"
+THEME = "catloader_theme"
 
 
 def name_here(name: str) -> str:

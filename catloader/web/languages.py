@@ -26,7 +26,13 @@ def init_app(app: Flask) -> None:
         newstyle=True,
     )
     app.add_template_filter(translated)
-    app.context_processor(lambda: {"language": language(), "script_texts": lambda: script_texts(language())})
+    app.context_processor(
+        lambda: {
+            "language": language(),
+            "languages": LANGUAGES,
+            "script_texts": lambda: script_texts(language()),
+        }
+    )
     app.after_request(_vary)
 
 
@@ -35,6 +41,9 @@ def language() -> str:
     if not has_request_context() or request.path.startswith("/api/v1/"):
         return ENGLISH
     g.language_used = True
+    user = g.get("user")
+    if user is not None and user.language in LANGUAGES:
+        return str(user.language)
     for wanted, quality in request.accept_languages:  # the best first
         code = wanted.partition("-")[0].lower()
         if quality > 0 and code in LANGUAGES:

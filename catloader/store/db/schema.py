@@ -96,6 +96,7 @@ users = Table(
     Column("max_photos", Integer),
     Column("max_bytes", BigInteger),
     Column("email_confirmed_at", UtcDateTime),  # by a link in a mail; NULL: not confirmed
+    Column("language", String(8)),  # NULL: the browser's
     # Without it SQLite gives the id of a deleted account, and with it old links, to the next account.
     sqlite_autoincrement=True,
 )

@@ -33,6 +33,8 @@ class User:
     max_photos: int | None = None
     max_bytes: int | None = None
     email_confirmed_at: datetime | None = None
+    language: str | None = None
+    """Code of the language that the account chose; None: the browser's."""
 
     @property
     def role(self) -> str:
@@ -104,6 +106,10 @@ class Users:
                 connection.execute(update(users).where(users.c.id == id).values(values))
         except IntegrityError:
             raise EmailTaken("This e-mail can't be used. Please choose another one.") from None
+
+    def set_language(self, id: int, language: str | None) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(update(users).where(users.c.id == id).values(language=language))
 
     def grant(self, id: int, role: Role) -> None:
         """Make the account an administrator or a reviewer."""

@@ -90,6 +90,7 @@ ROWS = {
     "POST /account/password": _users(403, form={"old_password": "wrong", "new_password": PASSWORD}),
     "POST /account/delete": _users(403, form={"password": "wrong"}),
     "POST /account/email": _users(403, form={"email": "new@example.org", "password": "wrong"}),
+    "POST /account/display": _users(303),
     "POST /account/sessions/end": _users(303, form={"session": "none"}),
     "GET /deleted/<token>": _all(404),
     "GET /account/export": _users(200),
