@@ -83,6 +83,12 @@ class OpenUpload:
             size_bytes -= len(piece)
         self._file.flush()
 
+    def restart(self) -> None:
+        """Forget the bytes that have come."""
+        self._file.truncate(self._start)
+        self._file.seek(self._start)
+        self.offset_bytes = 0
+
     @property
     def is_whole(self) -> bool:
         return self.offset_bytes == self.length_bytes

@@ -94,6 +94,8 @@ def begin() -> Response:
         services().photos.refuse_full(owner_id, 0)
         services().partial_uploads.create(owner_id, id, facts)
         with services().partial_uploads.opened(owner_id, id) as upload:
+            if request.content_length == length_bytes:  # the whole file, from a client that gave pieces up
+                upload.restart()
             brings_bytes = bool(request.content_length) and upload.offset_bytes == 0
             response = _grown(upload, 0) if brings_bytes else _at(upload)
     else:

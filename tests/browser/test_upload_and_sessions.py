@@ -188,6 +188,17 @@ def test_photos_arrive_once_and_in_order_over_a_line_that_is_cut(
     assert shown == [file.stem for file in files]
 
 
+def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_path: Path) -> None:
+    """As a proxy does that sends each request to another machine."""
+    files = _many_photos(tmp_path)[:2]
+    register(page, "nora@example.org")
+    page.set_input_files("#photos", files)
+    page.route("**/upload/resumable/*", lambda route: route.fulfill(status=404))
+    page.get_by_role("button", name="Upload 2 photos").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(2)
+
+
 def test_an_upload_is_paused_continued_and_cancelled_and_leaving_asks_once(
     page: Page, tmp_path: Path, dialogs: list[str]
 ) -> None:

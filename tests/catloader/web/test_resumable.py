@@ -83,6 +83,12 @@ def test_a_process_that_died_after_storing_left_one_photo(anna: Person, tus: Tus
     assert len(anna.photos) == 1
 
 
+def test_the_whole_file_in_one_request_needs_no_pieces(anna: Person, tus: Tus) -> None:
+    tus.begin(len(PHOTO), PHOTO[:-1], key=_KEY)
+    assert "Photo-Id" not in tus.begin(len(PHOTO), PHOTO[:5], key=_KEY).headers
+    assert tus.begin(len(PHOTO), PHOTO, key=_KEY).headers["Photo-Id"] == str(anna.photos[0].id)
+
+
 def test_last_pieces_at_the_same_time_make_one_photo(anna: Person, tus: Tus) -> None:
     path = tus.begin(len(PHOTO), PHOTO[:-1]).headers["Location"]
     together = threading.Barrier(4)
