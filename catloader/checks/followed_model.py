@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from catloader.checks.promotion import Promotion, keep, model_in_force, models_named
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
+from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoice, ModelChoices
+from checker.decision.operating_point import SHIPPED_PROFILES
+from checker.decision.profile import profile_from_json
 from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
 from checker.runtimes.auto import AUTO
@@ -21,6 +26,9 @@ from models.catalogue import Entry
 from models.errors import ModelsError
 
 logger = logging.getLogger(__name__)
+
+_MEASURED = "measured-on-decisions.json"
+_GOLDEN = SHIPPED_PROFILES / "golden.jpg"
 MakeLoader = Callable[[Callable[[], Sequence[tuple[Entry, Path]]]], ModelLoader]
 
 
@@ -29,13 +37,22 @@ class FollowedModel:
 
     A choice that no checker has loaded and that this one can't load is refused, so that the one before holds
     again. The data folder's ``model.json`` follows the choice: it counts where the database is away at the
-    start, and for commands.
+    start, and for commands; its profiles follow the thresholds that were chosen in the same way.
     """
 
     def __init__(
-        self, settings: Settings, choices: ModelChoices, make_loader: MakeLoader, *, poll_s: float
+        self,
+        settings: Settings,
+        choices: ModelChoices,
+        profiles: MeasuredProfiles,
+        make_loader: MakeLoader,
+        *,
+        poll_s: float,
     ) -> None:
         self._settings, self._choices, self._make_loader = settings, choices, make_loader
+        self._profiles = profiles
+        self._measured_id: int | None = None
+        """Of the measured thresholds that the data folder's profiles have."""
         self._poll_s = poll_s
         self._name, self._seen_id = AUTO, 0
         self._is_searched = False
@@ -49,6 +66,8 @@ class FollowedModel:
 
     def load(self) -> LoadedModel:
         """Load the chosen model; raises as ``ModelLoader.load`` does."""
+        with suppress(StoreUnavailable):  # the profile of the last time stays
+            self._take_thresholds()
         while True:
             choice = self._current()
             try:
@@ -78,6 +97,8 @@ class FollowedModel:
 
     def _newly_chosen(self) -> LoadedModel | None:
         choice = self._current()
+        if self._take_thresholds():
+            return self._reload()
         if choice is None or choice.id == self._seen_id:
             return None
         if choice.model == self._name:
@@ -90,6 +111,23 @@ class FollowedModel:
             self._seen_id = choice.id
             _log_refusal(choice, error)
             return None
+
+    def _reload(self) -> LoadedModel | None:
+        try:
+            return self._follow(None, self._name)
+        except (ModelRefused, ModelsError, StartupError) as error:
+            logger.error("the model can't check with the chosen thresholds: %s", error)
+            return None
+
+    def _take_thresholds(self) -> bool:
+        """Write the profile with the chosen thresholds, or remove it; True: they have changed."""
+        choice = self._profiles.choice()
+        measured_id = choice.measured_id if choice else None
+        changed = measured_id != self._measured_id
+        measured = self._profiles.by_id(measured_id) if measured_id is not None else None
+        write_measured_profile(self._settings.data_dir / "profiles", measured.profile if measured else None)
+        self._measured_id = measured_id
+        return changed
 
     def _follow(self, choice: ModelChoice | None, name: str) -> LoadedModel:
         loader = self._loader_of(name)
@@ -112,6 +150,19 @@ class FollowedModel:
 
     def _loader_of(self, name: str) -> ModelLoader:
         return self._make_loader(lambda: models_named(self._settings, name))
+
+
+def write_measured_profile(folder: Path, profile: Mapping[str, Any] | None) -> None:
+    """Write the profile of measured thresholds, with the photo of its self-test; None: remove it."""
+    path = folder / _MEASURED
+    if profile is None:
+        path.unlink(missing_ok=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    photo = folder / _GOLDEN.name
+    if not photo.exists():
+        shutil.copy(_GOLDEN, photo)
+    profile_from_json(profile).save(path)
 
 
 def _log_refusal(choice: ModelChoice, error: Exception) -> None:

@@ -47,6 +47,7 @@ from catloader.web import (
     sessions,
     sharing,
     takedowns,
+    thresholds,
     tokens,
     uploads,
 )
@@ -114,6 +115,7 @@ def make_app(services: Services) -> Flask:
         dashboard,
         failed,
         model_page,
+        thresholds,
         password_link,
         mailed_links,
         second_step,

@@ -33,6 +33,7 @@ from catloader.store.db.engine import for_checks, for_requests
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
+from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.notifications import Listener, can_notify, notify
 from catloader.store.db.one_time_links import OneTimeLinks
@@ -125,9 +126,16 @@ def build(
     )
     decoders = build_decoders(settings)
     model_choices = ModelChoices(for_checks(engine))
+    measured_profiles = MeasuredProfiles(for_checks(engine))
     service = (
         build_checker_service(
-            settings, MeasuredQueue(queue, metrics), objects, decoders, model_choices, fetch=fetch
+            settings,
+            MeasuredQueue(queue, metrics),
+            objects,
+            decoders,
+            choices=model_choices,
+            profiles=measured_profiles,
+            fetch=fetch,
         )
         if checker
         else None
@@ -176,6 +184,7 @@ def build(
         takedowns=Takedowns(requests_engine),
         model_choices=model_choices,
         random_audits=RandomAudits(requests_engine),
+        measured_profiles=measured_profiles,
         share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),
         failed_photos=FailedPhotos(requests_engine),

@@ -16,6 +16,7 @@ from catloader.decoders import Decoders
 from catloader.metrics import Metrics
 from catloader.settings import Settings, kept_secret
 from catloader.store.db.engine import Engine, make_engine
+from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
@@ -76,8 +77,9 @@ def build_checker_service(
     queue: MeasuredQueue,
     objects: ObjectStore,
     decoders: Decoders,
-    choices: ModelChoices,
     *,
+    choices: ModelChoices,
+    profiles: MeasuredProfiles,
     fetch: bool,
 ) -> CheckerService:
     def loader_of(candidates: Callable[[], Sequence[tuple[Entry, Path]]]) -> ModelLoader:
@@ -88,7 +90,7 @@ def build_checker_service(
             better=lambda: better_model(settings) if fetch else None,
         )
 
-    followed = FollowedModel(settings, choices, loader_of, poll_s=settings.sweep_s)
+    followed = FollowedModel(settings, choices, profiles, loader_of, poll_s=settings.sweep_s)
     return CheckerService(
         queue,
         S3ImageSource(objects),

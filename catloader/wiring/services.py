@@ -26,6 +26,7 @@ from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine
 from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
+from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.notifications import Listener
 from catloader.store.db.one_time_links import OneTimeLinks
@@ -86,6 +87,7 @@ class Services:
     takedowns: Takedowns
     model_choices: ModelChoices
     random_audits: RandomAudits
+    measured_profiles: MeasuredProfiles
     share_links: ShareLinks
     rechecks: Rechecks
     failed_photos: FailedPhotos

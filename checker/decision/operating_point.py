@@ -7,7 +7,7 @@ the thresholds come from the profile that was measured for exactly this model.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,8 +117,8 @@ class ThresholdRule:
         labels = {rendition: self._top(values) for rendition, values in confidences.items()}
         wild = self._is_wild(evidence)
         cat_at = self.thresholds.soft_cat_at if evidence.soft else self.thresholds.cat_at
-        reason = self._reason(score, cat_at, wild=wild, labels=labels)
-        verdict = Verdict.UNSURE if reason else self.thresholds.verdict(score)
+        named = {label.index for found in labels.values() for label in found}
+        verdict, reason = self.verdict(score, soft=bool(evidence.soft), wild=wild, named=named)
         return Decision(
             verdict=verdict,
             score=score,
@@ -132,18 +132,23 @@ class ThresholdRule:
             subject_scores={rendition: self._masses(values) for rendition, values in confidences.items()},
         )
 
-    def _reason(
-        self, score: float, cat_at: float, *, wild: bool, labels: Mapping[Rendition, tuple[Label, ...]]
-    ) -> Reason | None:
-        """Return why people must decide although the score, in a sharp photo, says "cat"."""
+    def verdict(
+        self, score: float, *, soft: bool, wild: bool, named: Collection[int]
+    ) -> tuple[Verdict, Reason | None]:
+        """Return the verdict, and why people must decide although the score, in a sharp photo, says "cat".
+
+        Args:
+            named: the classes of the labels.
+        """
         if score < self.thresholds.cat_at:
-            return None
+            return self.thresholds.verdict(score), None
         if wild:
-            return Reason.WILD_FELINE
-        if score < cat_at:
-            return Reason.LOW_DETAIL
-        named = {label.index for found in labels.values() for label in found}
-        return None if named & set(self.subject.classes) else Reason.NO_LABEL
+            return Verdict.UNSURE, Reason.WILD_FELINE
+        if soft and score < self.thresholds.soft_cat_at:
+            return Verdict.UNSURE, Reason.LOW_DETAIL
+        if set(self.subject.classes).isdisjoint(named):
+            return Verdict.UNSURE, Reason.NO_LABEL
+        return Verdict.CAT, None
 
     def _shown(self, evidence: Evidence, rendition: Rendition) -> Floats:
         """Compute the confidences that a record keeps: those in the window that looks most like the subject.

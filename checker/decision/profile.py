@@ -145,20 +145,25 @@ def load_profile(path: Path) -> Profile:
                 f"profile {path}: format {data['format']}; this program reads format {FORMAT}; "
                 "calibrate again, or delete it"
             )
-        return Profile(
-            key=ProfileKey.from_json(data["key"]),
-            model=data["model"],
-            head=Head.from_json(data["head"]),
-            cat=_points(data["cat"]),
-            not_cat=_points(data["not_cat"]),
-            soft=_points(data["soft"]),
-            made=data["made"],
-            fp32_recall={float(target): rate for target, rate in data.get("fp32_recall", {}).items()},
-            golden=data["golden"],
-            folder=path.parent,
-        )
+        return profile_from_json(data, path.parent)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelRefused(f"profile {path} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def profile_from_json(data: Mapping[str, Any], folder: Path = Path()) -> Profile:
+    """Make a profile of what ``to_json`` returned."""
+    return Profile(
+        key=ProfileKey.from_json(data["key"]),
+        model=data["model"],
+        head=Head.from_json(data["head"]),
+        cat=_points(data["cat"]),
+        not_cat=_points(data["not_cat"]),
+        soft=_points(data["soft"]),
+        made=data["made"],
+        fp32_recall={float(target): rate for target, rate in data.get("fp32_recall", {}).items()},
+        golden=data["golden"],
+        folder=folder,
+    )
 
 
 def _points(rows: Iterable[Mapping[str, Any]]) -> tuple[OperatingPoint, ...]:

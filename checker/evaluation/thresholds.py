@@ -13,34 +13,21 @@ from checker.decision.profile import OperatingPoint, Rate
 from checker.evaluation.examples import Examples, Flags, Indices
 from checker.evaluation.measure import PASTED
 from checker.evaluation.statistics import rate, recall
+from checker.evaluation.tail import (
+    FALSE_NEGATIVE_TARGETS,
+    FALSE_POSITIVE_TARGETS,
+    TAIL_SHARE,
+    measurable,
+    threshold_above,
+)
 
-FALSE_POSITIVE_TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)
-FALSE_NEGATIVE_TARGETS = (0.005, 0.01, 0.02, 0.05)
 FOLDS = 5
 FEWEST_OF_A_KIND = 100
 """Photos of a kind without the subject; of fewer, a rate of one in a hundred says nothing."""
 OTHER, SOFT_PICTURE = "other", "soft picture"
-TAIL_SHARE = 0.1
 SMALL_FACTOR = 6
 """Times the target: share of the small subjects that may be ruled out. With 10 there were 6 of 40 cats of
 396 px at the left of 1280 x 720, with 5 a tenth of all other photos were unsure."""
-
-
-def threshold_above(logits: Doubles, target: float) -> float:
-    """Return the logit that at most a share of ``target`` of unseen photos like these reaches.
-
-    A plain quantile this far out would rest on two or three photos. So the highest tenth is taken as an
-    exponential tail (the usual one of log-odds), and its slope is lengthened by one standard error to stay on
-    the safe side. Where the tail is longer than that, the plain quantile is the higher one, and holds.
-    """
-    falling = np.sort(logits)[::-1]
-    tail = max(int(len(falling) * TAIL_SHARE), 2)
-    if len(falling) <= tail:
-        raise ValueError(f"{len(falling)} photos are too few to choose a threshold from")
-    start = float(falling[tail])
-    slope = float((falling[:tail] - start).mean()) * (1 + 1 / math.sqrt(tail))
-    by_tail = start + slope * math.log(tail / (len(falling) * target))
-    return max(by_tail, float(np.nextafter(falling[int(len(falling) * target)], math.inf)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +148,3 @@ def _rate(wrong: Flags, of: Flags) -> Rate:
 
 def _recall(missed: Flags, of: Flags) -> Rate:
     return recall(int((missed & of).sum()), int(of.sum()))
-
-
-def measurable(targets: tuple[float, ...], n: int) -> tuple[float, ...]:
-    """Return the targets that ``n`` photos can measure: at least one error must be expected."""
-    return tuple(target for target in targets if target * n >= 1)

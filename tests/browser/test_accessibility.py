@@ -29,6 +29,7 @@ _OF_ADMINISTRATORS = [
         "/admin/audit",
         "/admin/failed",
         "/admin/models",
+        "/admin/thresholds",
         "/review/audit",
         "/review/taken-down",
     ),

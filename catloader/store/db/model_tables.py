@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Integer, String, Table, Text
+from sqlalchemy import JSON, Column, Integer, String, Table, Text, text
 
 from catloader.store.db.metadata import metadata
 from catloader.store.db.utc_datetime import UtcDateTime
@@ -17,6 +17,35 @@ model_choices = Table(
     Column("model", String(64), nullable=False),  # of the catalogue, or 'auto'
     Column("loaded_at", UtcDateTime),  # by the first checker that could
     Column("refusal", Text),  # why the first checker that tried could not
+)
+
+# Profiles whose thresholds were measured anew on decisions of people; and which of them holds.
+measured_profiles = Table(
+    "measured_profiles",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("actor", String(254), nullable=False),
+    Column("base_id", String(128), nullable=False),  # of the profile that was measured in full
+    Column("touched_at", UtcDateTime, nullable=False),  # by the job, while it runs
+    Column("done", Integer, nullable=False, server_default=text("0")),  # photos compared
+    Column("total", Integer, nullable=False, server_default=text("0")),
+    Column("error", Text),
+    Column("missing", JSON(none_as_null=True)),  # where there are too few decisions: how many, and are needed
+    # NULL until the job has ended.
+    Column("profile_id", String(128)),
+    Column("profile", JSON(none_as_null=True)),
+    Column("flips", JSON(none_as_null=True)),  # {"cat -> not_cat": number}
+    Column("photos", JSON(none_as_null=True)),  # [[id, verdict, verdict then, score], ...]
+)
+
+profile_choices = Table(
+    "profile_choices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("actor", String(254), nullable=False),
+    Column("measured_id", Integer),  # of measured_profiles; NULL: the profiles that were measured in full
 )
 
 # The results of `catloader models shadow`.

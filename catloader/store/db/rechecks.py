@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, exists, func, literal, select, update
 
-from catloader.store.db.clock import database_now
+from catloader.store.db.clock import database_now, later
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photo_rows import not_in_bin
 from catloader.store.db.schema import Status, check_log, photos
@@ -81,12 +81,16 @@ class Rechecks:
             return connection.execute(query).scalar_one()
 
 
-def requeue(connection: Connection, condition: ColumnElement[bool]) -> int:
-    """Make the photos of a condition ``pending`` with all attempts before them; a step of a transaction."""
+def requeue(connection: Connection, condition: ColumnElement[bool], delay_s: float = 0.0) -> int:
+    """Make the photos of a condition ``pending`` with all attempts before them; a step of a transaction.
+
+    Args:
+        delay_s: time until they are due.
+    """
     values = {
         "status": Status.PENDING,
         "attempts": 0,
-        "next_attempt_at": database_now(),
+        "next_attempt_at": later(database_now(), literal(delay_s)),
         "claim_token": None,
         "lease_until": None,
         "check_error": None,

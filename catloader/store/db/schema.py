@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from catloader.store.db.delivery_tables import webhook_deliveries
 from catloader.store.db.metadata import metadata
-from catloader.store.db.model_tables import model_choices, shadow_reports
+from catloader.store.db.model_tables import measured_profiles, model_choices, profile_choices, shadow_reports
 from catloader.store.db.receipt_tables import receipts
 from catloader.store.db.replacement_tables import replacements
 from catloader.store.db.review_tables import appeals, random_audits, reviews, takedowns
@@ -43,10 +43,12 @@ __all__ = [
     "check_log",
     "deletions",
     "likes",
+    "measured_profiles",
     "metadata",
     "model_choices",
     "one_time_links",
     "photos",
+    "profile_choices",
     "random_audits",
     "receipts",
     "recovery_codes",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
@@ -15,8 +16,13 @@ from catloader.checks.runtime_request import runtime_request
 from catloader.settings import Settings
 from catloader.store.db.audit_log import AuditLog
 from catloader.store.db.engine import utcnow
+from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
+from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
+from checker.decision.profile import load_profile
 from checker.decision.subject import load_subject
+from checker.evaluation.decided import remeasured
+from checker.pipeline import LoadedModel
 from checker.runtimes.loader import ModelLoader
 from models.errors import WeightsMissing
 from tests.support.rows import some_user
@@ -29,10 +35,11 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-def _followed(settings: Settings, choices: ModelChoices) -> FollowedModel:
+def _followed(engine: Engine, settings: Settings, choices: ModelChoices) -> FollowedModel:
     return FollowedModel(
         settings,
         choices,
+        MeasuredProfiles(engine),
         lambda candidates: ModelLoader(
             candidates, lambda: load_subject("house_cat"), runtime_request(settings)
         ),
@@ -44,7 +51,7 @@ def test_a_running_checker_takes_the_chosen_model_and_refuses_one_that_it_can_no
     engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:
     choices, boss = ModelChoices(engine), some_user(engine)
-    followed = _followed(settings, choices)
+    followed = _followed(engine, settings, choices)
     first = followed.load()
     assert first.classifier.model_info.model == "efficientnet_lite0"
     with pytest.raises(NothingToRollBack):
@@ -59,7 +66,7 @@ def test_a_running_checker_takes_the_chosen_model_and_refuses_one_that_it_can_no
     assert json.loads((tmp_path / "model.json").read_text())["current"] == "efficientnet_lite2"
 
     promotion.roll_back(settings, choices, boss.id, utcnow())
-    restarted = _followed(settings, choices)
+    restarted = _followed(engine, settings, choices)
     third = restarted.load()
     assert third.classifier.model_info.model == "efficientnet_lite2", "resnet50 was to be refused"
     newest = choices.history(1)[0]
@@ -86,7 +93,7 @@ def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all(
     choices = ModelChoices(engine)
     promotion.promote(settings, choices, "resnet50", None, utcnow(), is_loaded=True)
     with pytest.raises(WeightsMissing):
-        _followed(settings, choices).load()
+        _followed(engine, settings, choices).load()
     assert [choice.model for choice in choices.history(9)] == ["resnet50", "auto"]
     assert choices.history(1)[0].refusal is None
 
@@ -95,9 +102,37 @@ def test_a_name_in_the_settings_wins_over_every_choice(engine: Engine, settings:
     choices = ModelChoices(engine)
     promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow())
     named = settings.with_changes(model="efficientnet_lite0")
-    followed = _followed(named, choices)
+    followed = _followed(engine, named, choices)
     model = followed.load()
     assert model.classifier.model_info.model == "efficientnet_lite0"
     assert promotion.current_name(named, choices) == "efficientnet_lite0"
     model.classifier.close()
     followed.close()
+
+
+def test_a_running_checker_takes_measured_thresholds_and_gives_them_back(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    base = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")
+    scores = np.concatenate([np.linspace(0.9, 0.999, 120), np.linspace(0.001, 0.8, 120)])
+    profile = remeasured(base, scores, scores > 0.85, max_fpr=0.01, max_fnr=0.01, now=utcnow())
+    profiles, boss, now = MeasuredProfiles(engine), some_user(engine), utcnow()
+    id = profiles.begin(base.profile_id, boss.id, now)
+    assert id
+    profiles.write(id, now, profile_id=profile.profile_id, profile=profile.to_json())
+    followed = _followed(engine, settings, ModelChoices(engine))
+    models: list[LoadedModel | None] = [followed.load()]
+    profiles.choose(id, "applied thresholds", boss.id, now)
+    models.append(followed.next())
+    restarted = _followed(engine, settings, ModelChoices(engine))
+    models.append(restarted.load())
+    profiles.choose(None, "rolled back thresholds to", boss.id, now)
+    models.append(followed.next())
+    ids = [model.rule.profile_id for model in models if model and isinstance(model.rule, ThresholdRule)]
+    assert ids == [base.profile_id, profile.profile_id, profile.profile_id, base.profile_id]
+    assert list((tmp_path / "profiles").glob("*.json")) == []
+    for model in models:
+        if model:
+            model.classifier.close()
+    for one in (followed, restarted):
+        one.close()

@@ -151,6 +151,10 @@ ROWS = {
     "GET /admin/models": _admin(200),
     "POST /admin/models/promote": _admin(303, form={"model": "efficientnet_lite2"}),
     "POST /admin/models/rollback": _admin(303),
+    "GET /admin/thresholds": _admin(200),
+    "POST /admin/thresholds/measure": _admin(400),  # the model of this test's site has no profile
+    "POST /admin/thresholds/<id>/apply": Row(LOGIN, 404, 404, 404, 404),
+    "POST /admin/thresholds/rollback": _admin(400),
     "GET /admin/users": _admin(200),
     "GET /admin/users/<id>": _admin(200, photo="account"),
     "POST /admin/users/<id>/access": _admin(303, photo="account", form={"access": "enable"}),

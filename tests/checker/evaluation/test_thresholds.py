@@ -9,7 +9,8 @@ from checker.decision.head import sigmoid
 from checker.evaluation.examples import Examples, Indices
 from checker.evaluation.fit import cross_fitted
 from checker.evaluation.measure import PASTED, SOFT
-from checker.evaluation.thresholds import FOLDS, Judged, choose_thresholds, judge, threshold_above
+from checker.evaluation.tail import threshold_above
+from checker.evaluation.thresholds import FOLDS, Judged, choose_thresholds, judge
 from tests.checker.evaluation.samples import made_up
 
 

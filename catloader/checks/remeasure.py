@@ -1,0 +1,99 @@
+"""Measure thresholds anew on all decisions of people, from stored scores; find the verdicts that change."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from catloader.errors import StartupError
+from catloader.settings import Settings
+from catloader.store.db.engine import utcnow
+from catloader.store.db.measured_profiles import MeasuredProfiles
+from checker.decision.operating_point import ThresholdRule
+from checker.decision.profile import Profile, profile_from_json
+from checker.errors import CheckerError
+from checker.evaluation.decided import TooFewDecisions, remeasured
+from models.catalogue import class_names
+
+logger = logging.getLogger(__name__)
+
+MOST_PHOTOS = 5000
+"""Photos that would change their verdict and are listed: 300 kB."""
+
+
+def start(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) -> threading.Thread:
+    """Run the job in a daemon thread."""
+    thread = threading.Thread(target=_run, args=(store, id, base, settings), name="remeasure", daemon=True)
+    thread.start()
+    return thread
+
+
+def measure(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) -> None:
+    """Measure, compare with the verdicts of all photos, and write the result.
+
+    Raises:
+        TooFewDecisions: says how many are needed.
+    """
+    ids = store.ids_with_head_of(base.profile_id)
+    sharp = _sharp_thresholds(store, base, ids)
+    decided = [row for row in store.decided_by_people(ids) if row.cat_at in sharp]
+    profile = remeasured(
+        base,
+        np.array([row.score for row in decided], dtype=np.float64),
+        np.array([row.human_verdict == "cat" for row in decided], dtype=bool),
+        max_fpr=settings.max_false_positive_rate,
+        max_fnr=settings.max_false_negative_rate,
+        now=utcnow(),
+    )
+    rule = ThresholdRule(
+        profile.key.subject,
+        class_names(),
+        profile=profile,
+        max_fpr=settings.max_false_positive_rate,
+        max_fnr=settings.max_false_negative_rate,
+    )
+    flips: Counter[str] = Counter()
+    changed: list[tuple[int, str, str, float]] = []
+    total, pages = store.decided_by_model(ids)
+    done = 0
+    for page in pages:
+        for row in page:
+            named = {label[0] for labels in _labels(row.labels) for label in labels}
+            soft, wild = row.cat_at not in sharp, bool(row.wild_feline)
+            verdict = str(rule.verdict(row.score, soft=soft, wild=wild, named=named)[0])
+            if verdict != row.status:
+                flips[f"{row.status} -> {verdict}"] += 1
+                if len(changed) < MOST_PHOTOS:
+                    changed.append((row.id, row.status, verdict, row.score))
+        done += len(page)
+        store.write(id, utcnow(), done=done, total=total)
+    result = {"profile_id": profile.profile_id, "profile": profile.to_json()}
+    store.write(id, utcnow(), done=done, total=done, flips=dict(flips), photos=changed, **result)
+
+
+def _sharp_thresholds(store: MeasuredProfiles, base: Profile, ids: Sequence[str]) -> set[float]:
+    """Return each ``cat_at`` of sharp photos in these profiles; soft photos have another one."""
+    profiles = [store.by_profile_id(id) for id in ids[1:]]
+    others = [profile_from_json(one.profile) for one in profiles if one and one.profile]
+    return {point.threshold for profile in (base, *others) for point in profile.cat}
+
+
+def _labels(labels: Mapping[str, Any] | None) -> Iterable[Any]:
+    return labels.values() if labels else ()
+
+
+def _run(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) -> None:
+    try:
+        measure(store, id, base, settings)
+    except TooFewDecisions as error:
+        store.write(id, utcnow(), error=str(error), missing=error.numbers)
+    except (CheckerError, StartupError) as error:
+        store.write(id, utcnow(), error=str(error))
+    except Exception:  # the top of a thread
+        logger.exception("the thresholds could not be measured")
+        store.write(id, utcnow(), error="The measurement failed; the log of the site says why.")

@@ -1,0 +1,142 @@
+"""Measure the thresholds of a profile anew, from stored scores of photos that people decided.
+
+The head stays, so the scores do: no photo is read. People decide mostly on photos that were unsure or
+appealed, which are harder than usual ones: the rates are those of such photos, and safe for all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from checker.decision.head import Doubles, sigmoid
+from checker.decision.profile import OperatingPoint, Profile, Rate
+from checker.errors import CheckerError
+from checker.evaluation.intervals import wilson
+from checker.evaluation.photos import FEWEST
+from checker.evaluation.tail import (
+    FALSE_NEGATIVE_TARGETS,
+    FALSE_POSITIVE_TARGETS,
+    measurable,
+    threshold_above,
+)
+
+Flags = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
+KIND = "decided by people"
+_FOLDS = 5
+_CLIP = 1e-12
+"""Scores nearer to 0 or 1 have no logit of their own."""
+
+
+class TooFewDecisions(CheckerError):
+    """The text says how many are needed."""
+
+    def __init__(self, cats: int, others: int, cats_needed: int, others_needed: int) -> None:
+        super().__init__(
+            f"Thresholds for these rates need decisions of people on at least {cats_needed} photos with the "
+            f"subject and {others_needed} without; there are {cats} and {others}."
+        )
+        self.numbers = {
+            "cats": cats,
+            "others": others,
+            "cats_needed": cats_needed,
+            "others_needed": others_needed,
+        }
+
+
+def needed(targets: Sequence[float], rate: float) -> int:
+    """Return the photos that measure the loosest target within a rate."""
+    return max(FEWEST, ceil(1 / max(target for target in targets if target <= rate)))
+
+
+def remeasured(
+    base: Profile, scores: Doubles, positive: Flags, *, max_fpr: float, max_fnr: float, now: datetime
+) -> Profile:
+    """Return the profile with thresholds for these photos, judged by cross-validation.
+
+    Args:
+        scores: ``(n,)``, of sharp photos by the profile's head.
+        positive: ``(n,)``, a person says that the photo shows the subject.
+        max_fpr, max_fnr: the rates in force, which the new thresholds must be able to keep.
+
+    Raises:
+        TooFewDecisions: the photos can't measure these rates.
+    """
+    cats, others = int(positive.sum()), int((~positive).sum())
+    cats_needed = needed(FALSE_NEGATIVE_TARGETS, max_fnr)
+    others_needed = needed(FALSE_POSITIVE_TARGETS, max_fpr)
+    if cats < cats_needed or others < others_needed:
+        raise TooFewDecisions(cats, others, cats_needed, others_needed)
+    clipped = np.clip(scores, _CLIP, 1 - _CLIP)
+    logits = np.log(clipped) - np.log1p(-clipped)
+    fold = np.empty(len(logits), dtype=np.int64)
+    for group in (positive, ~positive):
+        fold[group] = np.arange(int(group.sum())) % _FOLDS
+    cat = tuple(
+        _cat_point(target, logits, positive, fold) for target in measurable(FALSE_POSITIVE_TARGETS, others)
+    )
+    not_cat = tuple(
+        _not_cat_point(target, logits, positive, fold) for target in measurable(FALSE_NEGATIVE_TARGETS, cats)
+    )
+    lost = {
+        point.target: base.fp32_recall[point.target] - point.recall.rate
+        for point in base.cat
+        if point.target in base.fp32_recall
+    }
+    return replace(
+        base,
+        cat=cat,
+        not_cat=not_cat,
+        # The share that int8 loses was measured on the same photos in both; it stays as it was.
+        fp32_recall={
+            point.target: round(point.recall.rate + lost[point.target], 5)
+            for point in cat
+            if point.target in lost
+        },
+        made={
+            "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "base": base.profile_id,
+            "data": {"counts": {"cat": cats, "not_cat": others}},
+            "judged": {"how": f"{_FOLDS}-fold cross-validation on decisions of people"},
+        },
+    )
+
+
+def _cat_point(target: float, logits: Doubles, positive: Flags, fold: Indices) -> OperatingPoint:
+    called = np.zeros(len(logits), dtype=bool)
+    for number in range(_FOLDS):
+        inside, outside = fold != number, fold == number
+        called[outside] = logits[outside] >= threshold_above(logits[inside & ~positive], target)
+    realised, recall = _rate(called & ~positive, ~positive), _recall(~called & positive, positive)
+    threshold = float(sigmoid(np.array(threshold_above(logits[~positive], target))))
+    return OperatingPoint(target, threshold, realised, recall, {KIND: realised})
+
+
+def _not_cat_point(target: float, logits: Doubles, positive: Flags, fold: Indices) -> OperatingPoint:
+    ruled_out = np.zeros(len(logits), dtype=bool)
+    for number in range(_FOLDS):
+        inside, outside = fold != number, fold == number
+        ruled_out[outside] = logits[outside] < -threshold_above(-logits[inside & positive], target)
+    threshold = -threshold_above(-logits[positive], target)
+    lost = ruled_out & positive
+    return OperatingPoint(
+        target, float(sigmoid(np.array(threshold))), _rate(lost, positive), _recall(lost, positive)
+    )
+
+
+def _rate(wrong: Flags, of: Flags) -> Rate:
+    errors, n = int(wrong.sum()), int(of.sum())
+    low, high = wilson(errors, n)
+    return Rate(errors, n, errors / n, low, high)
+
+
+def _recall(missed: Flags, of: Flags) -> Rate:
+    errors, n = int(missed.sum()), int(of.sum())
+    low, high = wilson(n - errors, n)
+    return Rate(errors, n, 1 - errors / n, low, high)
