@@ -110,6 +110,18 @@ def change_email(users: Users, user: User, email: str, password: str, guard: Gua
     users.set_email(user.id, email)
 
 
+def begin_sign_up(email: str, guard: Guard) -> None:
+    """Count a sign-up whose e-mail a provider has verified.
+
+    Raises:
+        InvalidInput: no e-mail address.
+        TooManyAttempts: too many sign-ups from this network.
+    """
+    if not _is_email(email):
+        raise InvalidEmail("That does not look like an e-mail address.")
+    guard.limits.begin_sign_up(guard.address, guard.now)
+
+
 def ask_for_mail(email: str, guard: Guard) -> None:
     """Count a mail that a visitor asks for; nothing tells whether an account has the address.
 

@@ -79,6 +79,14 @@ class AttemptLimits:
         )
         return attempt
 
+    def begin_network(self, address: str, now: datetime) -> None:
+        """Count an attempt whose account is not known yet.
+
+        Raises:
+            TooManyAttempts: too many from this network.
+        """
+        self._reserve({self._key("network", network(address)): self._network}, now)
+
     def succeeded(self, attempt: PasswordAttempt) -> None:
         """Cancel the account's count: the password was right. The network's stays, it bounds the work."""
         self._attempts.cancel(attempt.key, attempt.at)

@@ -181,6 +181,19 @@ class AccountDisabled(WrongCredentials):
     status = 403
 
 
+class ProviderRefused(CatLoaderError):
+    """The provider did not vouch for a person, or for an e-mail address that would be needed."""
+
+    status = 403
+
+
+class ProviderUnavailable(CatLoaderError):
+    """The provider of log-ins does not answer, or not as it should."""
+
+    status = 503
+    retry_after_s = 60
+
+
 class RegistrationClosed(CatLoaderError):
     """The site takes no new accounts, or only with an invitation."""
 

@@ -29,6 +29,13 @@ def _http_address(text: str) -> str:
     return text
 
 
+def _issuer(text: str) -> str:
+    _http_address(text)
+    if text.startswith("http:") and urlsplit(text).hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("it takes an address with https://")
+    return text
+
+
 def _webhook_address(secret: SecretStr) -> SecretStr:
     # Path and query often have a token, so the whole address is one.
     _http_address(secret.get_secret_value().partition("?")[0])
@@ -123,6 +130,7 @@ BucketName = Annotated[str, AfterValidator(_bucket)]
 RegionName = Annotated[str, AfterValidator(_region)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+IssuerAddress = Annotated[str, AfterValidator(_issuer)]
 WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 AttemptRate = Annotated[str, AfterValidator(_rate)]

@@ -24,6 +24,7 @@ from catloader.settings.kinds import (
     HostName,
     HostNames,
     HttpAddress,
+    IssuerAddress,
     RegionName,
     WebhookAddress,
     WebhookSecret,
@@ -80,7 +81,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = _setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are believed.", ge=0, le=10)
     trusted_hosts: HostNames = _setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, with commas between them; `.example.org` means all below it. Empty: any. This machine's own addresses are always allowed.")
     hsts_s: int = _setting("CATLOADER_HSTS_S", 31_536_000, "Site", "Time for which browsers that came over https stay with https (`Strict-Transport-Security`); 0: the header is not sent.", ge=0)
-    public_url: HttpAddress = _setting("CATLOADER_PUBLIC_URL", "", "Site", "Address under which people reach the site, as in `https://cats.example.org`: for links in mails.")
+    public_url: HttpAddress = _setting("CATLOADER_PUBLIC_URL", "", "Site", "Address under which people reach the site, as in `https://cats.example.org`: for links in mails, and the way back from a provider of log-ins.")
     min_free_bytes: int = _setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "With less free disk than this in the data folder the site does not start and takes no uploads.", ge=0)
 
     session_idle_days: float = _setting("CATLOADER_SESSION_IDLE_DAYS", 14.0, "Accounts", "A log-in ends this long after the last page.", ge=0.01, le=3650.0)
@@ -95,6 +96,11 @@ class Settings(BaseSettings):
     password_rate: AttemptRate = _setting("CATLOADER_PASSWORD_RATE", "10 per 15 minutes", "Accounts", "Wrong passwords for one account, from whatever address; after that no password is evaluated. Counted in the database, about 20 bytes each.")
     login_rate: AttemptRate = _setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Accounts", "Log-ins, right or wrong, from one network (IPv4 /24, IPv6 /48); forms that ask for the password again count too.")
     register_rate: AttemptRate = _setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Accounts", "Sign-ups from one network (each costs a password hash).")
+
+    oidc_issuer: IssuerAddress = _setting("CATLOADER_OIDC_ISSUER", "", "Accounts", "Address of an OpenID provider through which people log in too, as in `https://id.example.org`. Empty: none. Needs `CATLOADER_OIDC_CLIENT_ID` and `CATLOADER_PUBLIC_URL`; the provider must know the address `CATLOADER_PUBLIC_URL` + `/login/oidc/callback`.")
+    oidc_client_id: str = _setting("CATLOADER_OIDC_CLIENT_ID", "", "Accounts", "The site's name at the provider.")
+    oidc_client_secret: SecretStr = _setting("CATLOADER_OIDC_CLIENT_SECRET", _NO_SECRET, "Accounts", "The site's secret at the provider. Empty: PKCE alone.")
+    oidc_name: str = _setting("CATLOADER_OIDC_NAME", "single sign-on", "Accounts", "Name of the provider on pages.")
 
     smtp_host: HostName = _setting("CATLOADER_SMTP_HOST", "", "Mail", "Mail server that takes the site's mails: confirmations of addresses and links for a new password. Empty: the site sends no mail, and administrators hand out links. Needs `CATLOADER_PUBLIC_URL` and `CATLOADER_SMTP_SENDER`.")
     smtp_port: int = _setting("CATLOADER_SMTP_PORT", 587, "Mail", "Its TCP port; with `CATLOADER_SMTP_TLS=tls` usually 465.", ge=1, le=65535)
@@ -217,6 +223,10 @@ class Settings(BaseSettings):
         if not self.embedded_s3 and not all(key.get_secret_value() for key in keys):
             raise SettingError(
                 "AWS_ENDPOINT_URL_S3 is set, so AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set too."
+            )
+        if self.oidc_issuer and not (self.oidc_client_id and self.public_url):
+            raise SettingError(
+                "CATLOADER_OIDC_ISSUER is set, so CATLOADER_OIDC_CLIENT_ID and CATLOADER_PUBLIC_URL must be set too."
             )
         if self.smtp_host and not (self.public_url and self.smtp_sender):
             raise SettingError(

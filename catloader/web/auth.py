@@ -138,12 +138,16 @@ def delete_account() -> Answer:
 
 
 def _invitation() -> str | None:
-    """Return the invitation that the request names, where one is needed.
+    return needed_invitation(request.values.get("invitation", ""))
+
+
+def needed_invitation(invitation: str) -> str | None:
+    """Return the invitation where one is needed, and None where none is.
 
     Raises:
         RegistrationClosed: the site takes no new accounts, or none without a valid invitation.
     """
-    mode, invitation = services().settings.registration, request.values.get("invitation", "")
+    mode = services().settings.registration
     if mode == "open":
         return None
     if mode == "closed":
@@ -190,6 +194,8 @@ def account_page(error: CatLoaderError | None = None, at: str | None = None, ema
         at=at,
         used=services().usage.of(current_user().id),
         email=email,
+        provider=services().provider,
+        is_linked=_is_linked(),
         has_second_factor=services().second_factors.of(current_user().id) is not None,
         sessions=services().sessions.of_user(current_user().id, utcnow()),
         this_session=g.session.token_sha256,
@@ -197,6 +203,11 @@ def account_page(error: CatLoaderError | None = None, at: str | None = None, ema
     # 403, not the error's 401: the user is logged in, and only this request is refused.
     status = 403 if isinstance(error, WrongCredentials) else error.status if error else 200
     return _response(page, status, error)
+
+
+def _is_linked() -> bool:
+    provider = services().provider
+    return provider is not None and services().identities.is_linked(provider.issuer, current_user().id)
 
 
 def _response(page: str, status: int, error: CatLoaderError | None) -> Response:

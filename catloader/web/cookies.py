@@ -1,10 +1,10 @@
 """The cookies of the site: names, flags and lifetime in one place.
 
 ``catloader_session`` names the log-in, ``catloader_form`` binds forms of visitors who have none,
-``catloader_first_step`` is there between the two steps of a log-in, and ``catloader_notes`` holds sentences
-for the next page (Flask's own signed session). ``catloader_theme`` is there where a person chose light
-or dark pages. Nothing else is kept in the browser. The first two are set once and never again by the way: a
-late response overwrites nothing.
+``catloader_first_step`` is there between the two steps of a log-in, ``catloader_provider`` while a person is
+at the provider of log-ins, and ``catloader_notes`` holds sentences for the next page (Flask's own signed
+session). ``catloader_theme`` is there where a person chose light or dark pages. Nothing else is kept in the
+browser. The first two are set once and never again by the way: a late response overwrites nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 
 SESSION = "catloader_session"
 FORM = "catloader_form"
+PROVIDER = "catloader_provider"
 FIRST_STEP = "catloader_first_step"
 NOTES = "catloader_notes"
 THEME = "catloader_theme"

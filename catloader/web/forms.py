@@ -34,6 +34,8 @@ OF_VISITORS = (
     "password_link.set_password",
     "mailed_links.send_link",
     "second_step.verify",
+    "passkeys.log_in_options",
+    "passkeys.log_in",
 )
 """Endpoints of forms that visitors fill in; a token from before the log-in is good for them afterwards."""
 

@@ -185,6 +185,7 @@ def init_app(app: Flask) -> None:
             "max_file_bytes": settings.max_file_bytes,
             "max_files": settings.max_files,
             "registration": settings.registration,
+            "provider_name": settings.oidc_name if settings.oidc_issuer else "",
             "sends_mail": bool(settings.smtp_host),
         }
     )

@@ -18,6 +18,7 @@ from catloader.intake.partial import PartialUploads
 from catloader.intake.upload import refuse_full_disk
 from catloader.mail.account_mails import build_mails
 from catloader.metrics import Metrics
+from catloader.oidc.provider import build_provider
 from catloader.settings import Settings
 from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.administration import Administration
@@ -33,10 +34,12 @@ from catloader.store.db.engine import for_checks, for_requests
 from catloader.store.db.explanations import Explanations
 from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
+from catloader.store.db.identities import Identities
 from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.notifications import Listener, can_notify, notify
 from catloader.store.db.one_time_links import OneTimeLinks
+from catloader.store.db.passkeys import Passkeys
 from catloader.store.db.photo_files import PhotoFiles
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
@@ -56,6 +59,7 @@ from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.upload_keys import UploadKeys
 from catloader.store.db.usage import Usage
 from catloader.store.db.users import Users
+from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.recent import RecentRenditions
 from catloader.webhooks.sender import build_sender
 from catloader.wiring.parts import (
@@ -172,6 +176,10 @@ def build(
         quotas=quotas,
         administration=Administration(requests_engine),
         one_time_links=one_time_links,
+        passkeys=Passkeys(requests_engine),
+        seen_ids=WebhookIds(requests_engine),
+        identities=Identities(requests_engine),
+        provider=build_provider(settings),
         mails=build_mails(settings, one_time_links, users),
         audit_log=AuditLog(requests_engine),
         switches=Switches(requests_engine),

@@ -13,6 +13,7 @@ from catloader.explanations.explainer import Explainer
 from catloader.intake.partial import PartialUploads
 from catloader.mail.account_mails import AccountMails
 from catloader.metrics import Metrics
+from catloader.oidc.provider import Provider
 from catloader.settings import Settings
 from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.administration import Administration
@@ -26,10 +27,12 @@ from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import Engine
 from catloader.store.db.failed_photos import FailedPhotos
 from catloader.store.db.gallery import Gallery
+from catloader.store.db.identities import Identities
 from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.notifications import Listener
 from catloader.store.db.one_time_links import OneTimeLinks
+from catloader.store.db.passkeys import Passkeys
 from catloader.store.db.photo_files import PhotoFiles
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
@@ -49,6 +52,7 @@ from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.upload_keys import UploadKeys
 from catloader.store.db.usage import Usage
 from catloader.store.db.users import Users
+from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore
 from catloader.webhooks.sender import WebhookSender
 from checker.service import CheckerService
@@ -76,6 +80,10 @@ class Services:
     administration: Administration
     one_time_links: OneTimeLinks
     mails: AccountMails | None
+    passkeys: Passkeys
+    seen_ids: WebhookIds
+    identities: Identities
+    provider: Provider | None
     audit_log: AuditLog
     switches: Switches
     statistics: CheckStatistics

@@ -1,12 +1,14 @@
-"""API tokens in Chromium: made, used by a program, revoked; and the page of the API."""
+"""API tokens and passkeys in Chromium: made, used, removed; and the page of the API."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from catloader.client import Client, RequestFailed
-from tests.support.browser import PASSWORD, Site, register
+from tests.support.browser import PASSWORD, Site, log_in, log_out, register
 from tests.support.site import jpeg
 
 
@@ -41,3 +43,47 @@ def test_the_page_of_the_api_is_read_without_an_account(page: Page) -> None:
     expect(page.get_by_role("heading", name="Photo", exact=True)).to_be_in_viewport()
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 390
+
+
+def test_a_passkey_is_made_used_and_removed(browser: Browser, site: Site) -> None:
+    # Browsers know no passkeys under a bare address.
+    context = browser.new_context(base_url=site.url.replace("127.0.0.1", "localhost"))
+    page = context.new_page()
+    tools = context.new_cdp_session(page)
+    tools.send("WebAuthn.enable")
+    device = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True}
+    device |= {"hasUserVerification": True, "isUserVerified": True, "automaticPresenceSimulation": True}
+    authenticator = tools.send("WebAuthn.addVirtualAuthenticator", {"options": device})["authenticatorId"]
+    register(page, "passkeys@example.org")
+    page.goto("/account/passkeys")
+    page.get_by_label("Name").fill("My phone")
+    page.get_by_label("Your password").fill("wrong password")
+    page.get_by_role("button", name="Make a passkey").click()
+    expect(page.get_by_role("alert")).to_have_text("The password is wrong.")
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Make a passkey").click()
+    expect(page.get_by_text("The passkey is registered.")).to_be_visible()
+    log_out(page)
+    page.goto("/login?next=/album")
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page).to_have_url(re.compile(r":\d+/album$"))
+    page.goto("/account/passkeys")
+    expect(page.get_by_text("Last used")).to_be_visible()
+    log_out(page)
+    unverified = {"authenticatorId": authenticator, "isUserVerified": False}
+    tools.send("WebAuthn.setUserVerified", unverified)
+    page.goto("/login")
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("alert")).to_have_text("No passkey was used.")
+    log_in(page, "passkeys@example.org")
+    page.goto("/account/passkeys")
+    page.get_by_role("button", name="Remove My phone").click()
+    expect(page.get_by_text("The passkey is removed.")).to_be_visible()
+    tools.send("WebAuthn.setUserVerified", unverified | {"isUserVerified": True})
+    log_out(page)
+    page.goto("/login")
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("alert")).to_have_text(
+        "This passkey is not known here, or its answer came too late."
+    )
+    context.close()

@@ -21,8 +21,10 @@ from sqlalchemy import (
 )
 
 from catloader.store.db.delivery_tables import webhook_deliveries
+from catloader.store.db.identity_tables import identities
 from catloader.store.db.metadata import metadata
 from catloader.store.db.model_tables import measured_profiles, model_choices, profile_choices, shadow_reports
+from catloader.store.db.passkey_tables import passkeys
 from catloader.store.db.receipt_tables import receipts
 from catloader.store.db.replacement_tables import replacements
 from catloader.store.db.review_tables import appeals, random_audits, reviews, takedowns
@@ -42,11 +44,13 @@ __all__ = [
     "audit_log",
     "check_log",
     "deletions",
+    "identities",
     "likes",
     "measured_profiles",
     "metadata",
     "model_choices",
     "one_time_links",
+    "passkeys",
     "photos",
     "profile_choices",
     "random_audits",

@@ -174,6 +174,14 @@ ROWS = {
     "POST /account/second-factor": _users(403, form={"password": "wrong"}),
     "POST /account/second-factor/remove": _users(403, form={"password": "wrong"}),
     "POST /admin/users/<id>/second-factor/remove": _admin(303, photo="account"),
+    "GET /login/oidc": _all(404),  # of a site without a provider
+    "GET /login/oidc/callback": _all(404),
+    "GET /account/passkeys": _users(200),
+    "POST /account/passkeys/options": _users(403, form={"password": "wrong"}),
+    "POST /account/passkeys": _users(403, form={"credential": "{}"}),
+    "POST /account/passkeys/<id>/remove": _own(303, photo="passkey"),
+    "POST /login/passkey/options": _all(200),
+    "POST /login/passkey": _all(403, form={"credential": "{}"}),
     "GET /api/form": Row(401, 200, 200, 200, 200),
     "GET /api/photos/status": Row(401, 200, 200, 200, 200),
 }

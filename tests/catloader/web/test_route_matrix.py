@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -141,6 +142,9 @@ def _target(app: Flask, owner: Person, state: str) -> str:
     if state == "token":
         token_of(app, owner, "check")
         return str(services.api_tokens.of_user(owner.id)[-1].id)
+    if state == "passkey":
+        services.passkeys.add(owner.id, secrets.token_urlsafe(9), b"key", 0, name="Phone", now=utcnow())
+        return str(services.passkeys.of_user(owner.id)[-1].id)
     if state == "account":
         return str(owner.id)
     photo = owner.upload_one()

@@ -59,6 +59,8 @@ def test_pages_comply_with_the_content_policy(app: Flask, anna: Person) -> None:
             "/upload",
             "/account",
             "/account/tokens",
+            "/account/second-factor",
+            "/account/passkeys",
             "/docs/api",
             f"/photos/{photo}",
             "/nix",

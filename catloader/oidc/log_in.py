@@ -1,0 +1,63 @@
+"""The account that belongs to an identity of the provider: known, linked now, or new."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+from catloader.errors import AccountDisabled, ProviderRefused
+from catloader.oidc.provider import Identity
+from catloader.passwords import hash_password
+from catloader.store.db.identities import Identities
+from catloader.store.db.users import User, Users
+
+
+def known_user(
+    identities: Identities, users: Users, identity: Identity, logged_in: User | None, now: datetime
+) -> User | None:
+    """Return the account of an identity, and link it where both sides have proven the e-mail address.
+
+    Args:
+        logged_in: the account of this browser's session, which its person may link.
+
+    Returns:
+        None: there is no account with this e-mail.
+
+    Raises:
+        ProviderRefused: the address is proven on one side at most, or the logged-in account has another one.
+        AccountDisabled: an administrator has disabled the account.
+    """
+    user = identities.user_of(identity.issuer, identity.subject)
+    if user is None:
+        if not identity.email_verified or not identity.email:
+            raise ProviderRefused("Your e-mail address is not verified there, so it can't be used here.")
+        user = users.by_email(identity.email)
+        if logged_in is not None and (user is None or user.id != logged_in.id):
+            raise ProviderRefused("You have another e-mail address there than here.")
+        if user is None:
+            return None
+        if user.email_confirmed_at is None and logged_in is None:
+            # Who made the account has not shown that the address is theirs: they would keep a way in.
+            raise ProviderRefused(
+                "There is an account with your e-mail address, which is not confirmed. Log in with its "
+                "password, or set a new one, and link it on the account page."
+            )
+        identities.link(user.id, identity.issuer, identity.subject, now)
+    elif logged_in is not None and user.id != logged_in.id:
+        raise ProviderRefused("Another account here is linked with this log-in.")
+    if user.disabled_at is not None:
+        raise AccountDisabled("This account is disabled. Please ask the administrator of this site.")
+    return user
+
+
+def new_user(identities: Identities, identity: Identity, invitation: str | None, now: datetime) -> User:
+    """Add an account with a password that nobody knows.
+
+    Raises:
+        EmailTaken: it was added meanwhile.
+        RegistrationClosed: the invitation is unknown, used or expired.
+    """
+    password_hash = hash_password(secrets.token_urlsafe(32))
+    return identities.sign_up(
+        identity.issuer, identity.subject, identity.email, password_hash, invitation=invitation, now=now
+    )

@@ -1,0 +1,146 @@
+"""The client of an OpenID provider: authorization code with PKCE, state and nonce."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from authlib.integrations.base_client.errors import OAuthError
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from catloader.errors import ProviderRefused, ProviderUnavailable
+from catloader.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CALLBACK = "/login/oidc/callback"
+_TIMEOUT_S = 5.0
+_CLOCKS_APART_S = 120
+_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
+"""Signatures with a key that the provider alone has: neither ``none`` nor those with a shared secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person, as the provider vouches for."""
+
+    issuer: str
+    subject: str
+    email: str
+    email_verified: bool
+
+
+class Provider:
+    """One provider, whose endpoints are read at first use. Thread-safe."""
+
+    def __init__(self, issuer: str, client_id: str, client_secret: str, redirect_uri: str, name: str) -> None:
+        self.issuer, self.name = issuer, name
+        self._client_id, self._client_secret, self._redirect_uri = client_id, client_secret, redirect_uri
+        self._metadata: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
+        """Return the address at which the provider asks the person.
+
+        Raises:
+            ProviderUnavailable: it does not answer.
+        """
+        endpoint = self._endpoint("authorization_endpoint")
+        with self._session() as session:
+            url, _ = session.create_authorization_url(
+                endpoint, state=state, nonce=nonce, code_verifier=verifier
+            )
+        return str(url)
+
+    def identity(self, code: str, nonce: str, verifier: str) -> Identity:
+        """Exchange the code of the callback for the identity, and examine the token.
+
+        Raises:
+            ProviderUnavailable: the provider does not answer.
+            ProviderRefused: it refuses the code, or its token is not good.
+        """
+        try:
+            with self._session() as session:
+                endpoint = self._endpoint("token_endpoint")
+                token = session.fetch_token(
+                    endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
+                )
+                keys = KeySet.import_key_set(self._get(self._endpoint("jwks_uri")))
+            claims = self._claims(token, keys, nonce)
+            subject, email = claims["sub"], claims.get("email", "")
+        except requests.RequestException as error:
+            raise self._unavailable(error) from error
+        except (OAuthError, JoseError, ValueError, KeyError, TypeError) as error:
+            # Never the error's text, which may repeat the token.
+            logger.warning("A log-in through %s is refused: %s", self.issuer, type(error).__name__)
+            raise ProviderRefused(
+                "%(name)s did not confirm who you are. Please try again.", name=self.name
+            ) from None
+        is_verified = claims.get("email_verified") is True
+        return Identity(self.issuer, str(subject), str(email or ""), is_verified)
+
+    def _claims(self, token: dict[str, Any], keys: KeySet, nonce: str) -> dict[str, Any]:
+        decoded = jwt.decode(token["id_token"], keys, algorithms=_ALGORITHMS)
+        options = {
+            "iss": {"essential": True, "value": self.issuer},
+            "aud": {"essential": True, "value": self._client_id},
+            "sub": {"essential": True},
+        }
+        params = {"client_id": self._client_id, "access_token": token.get("access_token")}
+        claims = CodeIDToken(decoded.claims, decoded.header, options, params)
+        claims.validate(leeway=_CLOCKS_APART_S)
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+            raise ValueError("another nonce")
+        return dict(claims)
+
+    def _session(self) -> Any:
+        return OAuth2Session(
+            self._client_id,
+            self._client_secret,
+            scope="openid email",
+            redirect_uri=self._redirect_uri,
+            code_challenge_method="S256",
+            default_timeout=_TIMEOUT_S,
+        )
+
+    def _endpoint(self, name: str) -> str:
+        with self._lock:
+            if not self._metadata:
+                try:
+                    metadata = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+                    if metadata["issuer"] != self.issuer:
+                        raise ValueError("it names another issuer")
+                except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+                    raise self._unavailable(error) from error
+                self._metadata = metadata
+        return str(self._metadata[name])
+
+    def _get(self, url: str) -> Any:
+        answer = requests.get(url, timeout=_TIMEOUT_S)
+        answer.raise_for_status()
+        return answer.json()
+
+    def _unavailable(self, error: Exception) -> ProviderUnavailable:
+        logger.warning("The provider %s is of no use now: %s", self.issuer, type(error).__name__)
+        return ProviderUnavailable("%(name)s does not answer. Please try again in a minute.", name=self.name)
+
+
+def build_provider(settings: Settings) -> Provider | None:
+    """Make the client; None where ``CATLOADER_OIDC_ISSUER`` is not set."""
+    if not settings.oidc_issuer:
+        return None
+    return Provider(
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        settings.oidc_client_secret.get_secret_value(),
+        settings.public_url.rstrip("/") + CALLBACK,
+        settings.oidc_name,
+    )

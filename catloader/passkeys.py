@@ -1,0 +1,142 @@
+"""Passkeys (WebAuthn): what a browser is asked, and the examination of its answers.
+
+Each challenge is good for five minutes and one use. The person is verified by the device (finger, face, PIN),
+so a passkey counts for both steps of a log-in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from webauthn import (
+    generate_authentication_options,
+    generate_registration_options,
+    verify_authentication_response,
+    verify_registration_response,
+)
+from webauthn.helpers import bytes_to_base64url, options_to_json_dict
+from webauthn.helpers.base64url_to_bytes import base64url_to_bytes
+from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from catloader.errors import InvalidInput, WrongCredentials
+from catloader.store.db.passkeys import Passkeys
+from catloader.store.db.users import User
+
+MAX_NAME_CHARS = 60
+MOST = 20
+"""Passkeys of one account."""
+
+UseChallenge = Callable[[bytes, datetime], bool]
+"""Records that a challenge is used; False: it was used before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The site, as browsers know it."""
+
+    host: str
+    origin: str
+    """As in ``https://cats.example.org``."""
+
+
+def registration_options(
+    passkeys: Passkeys, user: User, site: Site, secret: str
+) -> tuple[dict[str, Any], bytes]:
+    """Return what the browser is asked for a new passkey, and the challenge in it.
+
+    Raises:
+        InvalidInput: the account has as many passkeys as it may.
+    """
+    known = passkeys.of_user(user.id)
+    if len(known) >= MOST:
+        raise InvalidInput("An account may have %(most)d passkeys. Remove one first.", most=MOST)
+    options = generate_registration_options(
+        rp_id=site.host,
+        rp_name="CatLoader",
+        user_name=user.email,
+        user_id=hmac.new(secret.encode(), f"passkey of {user.id}".encode(), hashlib.sha256).digest(),
+        authenticator_selection=AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.REQUIRED,
+            user_verification=UserVerificationRequirement.REQUIRED,
+        ),
+        exclude_credentials=[
+            PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.credential_id)) for one in known
+        ],
+    )
+    return options_to_json_dict(options), options.challenge
+
+
+def register(
+    passkeys: Passkeys, user: User, site: Site, challenge: bytes, credential: str, *, name: str, now: datetime
+) -> None:
+    """Store the passkey that the browser made.
+
+    Raises:
+        InvalidInput: the answer is not good, or the passkey is registered already.
+    """
+    try:
+        verified = verify_registration_response(
+            credential=credential,
+            expected_challenge=challenge,
+            expected_rp_id=site.host,
+            expected_origin=site.origin,
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput("The passkey could not be registered. Please try again.") from error
+    id = bytes_to_base64url(verified.credential_id)
+    name = " ".join(name.split())[:MAX_NAME_CHARS] or "Passkey"
+    key = verified.credential_public_key
+    passkeys.add(user.id, id, key, verified.sign_count, name=name, now=now)
+
+
+def log_in_options(site: Site) -> tuple[dict[str, Any], bytes]:
+    """Return what the browser is asked for a log-in, whichever account it has, and the challenge in it."""
+    options = generate_authentication_options(
+        rp_id=site.host, user_verification=UserVerificationRequirement.REQUIRED
+    )
+    return options_to_json_dict(options), options.challenge
+
+
+def authenticate(passkeys: Passkeys, site: Site, challenge: bytes, credential: str, now: datetime) -> User:
+    """Return the account of the passkey with which the browser answered.
+
+    Raises:
+        WrongCredentials: the answer is not good, or the passkey is not known.
+    """
+    refused = WrongCredentials("This passkey is not known here, or its answer came too late.")
+    try:
+        id = str(json.loads(credential)["id"])
+    except (ValueError, KeyError, TypeError):
+        raise refused from None
+    found = passkeys.find(id)
+    if found is None:
+        raise refused
+    passkey, user = found
+    try:
+        verified = verify_authentication_response(
+            credential=credential,
+            expected_challenge=challenge,
+            expected_rp_id=site.host,
+            expected_origin=site.origin,
+            credential_public_key=passkey.public_key,
+            credential_current_sign_count=passkey.sign_count,
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+        raise refused from error
+    if not passkeys.use(passkey, verified.new_sign_count, now):
+        raise refused
+    return user

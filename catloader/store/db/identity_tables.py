@@ -1,0 +1,18 @@
+"""The table of identities at a provider; ``schema`` has it with all others."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, String, Table
+
+from catloader.store.db.metadata import metadata
+from catloader.store.db.utc_datetime import UtcDateTime
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String(300), primary_key=True),
+    Column("subject", String(255), primary_key=True),  # the provider's name for the person
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("linked_at", UtcDateTime, nullable=False),
+    Index("ix_identities_user_id", "user_id"),
+)

@@ -1,0 +1,178 @@
+"""Passkeys, answered by an authenticator that can lie; tests/browser/test_api_tokens.py has Chromium's."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import cbor2
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from catloader.store.db.engine import utcnow
+from tests.support.accounts_site import accounts_site, empty
+from tests.support.site import PASSWORD, Person, services_of
+
+_PAGE, _LOG_IN = "/account/passkeys", "/login/passkey"
+
+
+@pytest.fixture(scope="module")
+def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    with accounts_site(tmp_path_factory.mktemp("site")) as app:
+        yield app
+
+
+@pytest.fixture
+def app(_app: Flask) -> Flask:
+    empty(_app)
+    return _app
+
+
+@pytest.fixture
+def anna(app: Flask) -> Person:
+    return Person(app, "anna@example.org")
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+class Device:
+    """An authenticator with one key; the attributes make answers that are not good."""
+
+    def __init__(self) -> None:
+        self._id, self._key, self.count = secrets.token_bytes(16), ec.generate_private_key(ec.SECP256R1()), 0
+        self.origin, self.host, self.verified = "http://localhost", "localhost", True
+
+    def _client_data(self, kind: str, challenge: str) -> bytes:
+        return json.dumps({"type": kind, "challenge": challenge, "origin": self.origin}).encode()
+
+    def _authenticator_data(self, extra: bytes = b"") -> bytes:
+        self.count += 1
+        flags = 0x01 | (0x04 if self.verified else 0) | (0x40 if extra else 0)
+        host = hashlib.sha256(self.host.encode()).digest()
+        return host + bytes([flags]) + self.count.to_bytes(4) + extra
+
+    def _answer(self, **response: bytes) -> str:
+        texts = {name: _text(data) for name, data in response.items()}
+        id = _text(self._id)
+        return json.dumps({"id": id, "rawId": id, "type": "public-key", "response": texts})
+
+    def made(self, challenge: str) -> str:
+        numbers = self._key.public_key().public_numbers()
+        key = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)})
+        extra = bytes(16) + len(self._id).to_bytes(2) + self._id + key
+        attestation = {"fmt": "none", "attStmt": {}, "authData": self._authenticator_data(extra)}
+        data = self._client_data("webauthn.create", challenge)
+        return self._answer(attestationObject=cbor2.dumps(attestation), clientDataJSON=data)
+
+    def used(self, challenge: str) -> str:
+        data, known = self._client_data("webauthn.get", challenge), self._authenticator_data()
+        signed = self._key.sign(known + hashlib.sha256(data).digest(), ec.ECDSA(hashes.SHA256()))
+        return self._answer(authenticatorData=known, clientDataJSON=data, signature=signed)
+
+
+def _options(person: Person, path: str, page: str, **fields: str) -> dict[str, Any]:
+    answer = person.post(f"{path}/options", fields, page=page)
+    assert answer.status_code == 200, answer.text
+    begun: dict[str, Any] = answer.json or {}
+    return begun
+
+
+def _register(person: Person, device: Device) -> TestResponse:
+    begun = _options(person, _PAGE, _PAGE, password=PASSWORD)
+    fields = {"challenge": begun["challenge"], "name": "Phone"}
+    fields["credential"] = device.made(begun["options"]["challenge"])
+    return person.post(_PAGE, fields)
+
+
+def _begin(app: Flask) -> tuple[Person, dict[str, Any]]:
+    visitor = Person(app)
+    return visitor, _options(visitor, _LOG_IN, "/login")
+
+
+def _log_in(app: Flask, device: Device) -> tuple[int, bool]:
+    """Return the status of the answer, and whether there is a session after it."""
+    visitor, begun = _begin(app)
+    fields = {"challenge": begun["challenge"], "credential": device.used(begun["options"]["challenge"])}
+    answer = visitor.post(_LOG_IN, fields, page="/login")
+    return answer.status_code, visitor.get("/photos").status_code == 200
+
+
+def test_a_passkey_logs_in_without_a_second_step(app: Flask, anna: Person) -> None:
+    device = Device()
+    assert anna.post(f"{_PAGE}/options", {"password": "wrong"}, page=_PAGE).status_code == 403
+    assert _register(anna, device).json == {"location": _PAGE}
+    assert _register(anna, device).status_code == 400, "registered already"
+    services_of(app).second_factors.set_up(anna.id, "A" * 32, 0, ["0" * 64], utcnow())
+    assert _log_in(app, device) == (200, True)
+    assert "Last used" in anna.get(_PAGE).text
+    services_of(app).administration.disable(anna.id, anna.id, utcnow())
+    assert _log_in(app, device) == (403, False)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"origin": "http://localhost.evil.example"},
+        {"host": "evil.example"},
+        {"verified": False},
+        {"count": -1},
+    ],
+    ids=["origin", "host", "person", "copied-key"],
+)
+def test_an_answer_that_is_not_good_logs_nobody_in(app: Flask, anna: Person, lie: dict[str, Any]) -> None:
+    device = Device()
+    device.count = 5
+    assert _register(anna, device).status_code == 200
+    for name, value in lie.items():
+        setattr(device, name, value)
+    assert _log_in(app, device) == (403, False)
+    other = Device()
+    for name, value in lie.items():
+        setattr(other, name, value)
+    assert _register(anna, other).status_code == (200 if "count" in lie else 400)
+
+
+def test_a_passkey_of_another_key_is_refused(app: Flask, anna: Person) -> None:
+    device, thief = Device(), Device()
+    _register(anna, device)
+    assert _log_in(app, thief) == (403, False)
+    thief._id = device._id
+    assert _log_in(app, thief) == (403, False)
+
+
+def test_a_challenge_is_good_once_and_for_its_purpose(app: Flask, anna: Person) -> None:
+    device = Device()
+    _register(anna, device)
+    visitor, begun = _begin(app)
+    fields = {"challenge": begun["challenge"], "credential": device.used(begun["options"]["challenge"])}
+    assert visitor.post(_LOG_IN, fields, page="/login").status_code == 200
+    thief = Person(app)
+    assert thief.post(_LOG_IN, fields, page="/login").status_code == 403
+    assert thief.get("/photos").status_code == 303
+    registration = _options(anna, _PAGE, _PAGE, password=PASSWORD)
+    fields = {"challenge": registration["challenge"]}
+    fields["credential"] = device.used(registration["options"]["challenge"])
+    assert thief.post(_LOG_IN, fields, page="/login").status_code == 403
+    eve = Person(app, "eve@example.org")
+    fields["credential"] = Device().made(registration["options"]["challenge"])
+    assert eve.post(_PAGE, fields).status_code == 403, "the registration of another account"
+
+
+def test_a_removed_passkey_opens_nothing_and_others_cannot_remove_it(app: Flask, anna: Person) -> None:
+    device, eve = Device(), Person(app, "eve@example.org")
+    _register(anna, device)
+    (passkey,) = services_of(app).passkeys.of_user(anna.id)
+    path = f"{_PAGE}/{passkey.id}/remove"
+    assert eve.post(path, page=_PAGE).status_code == 404
+    assert _log_in(app, device) == (200, True)
+    assert anna.post(path, page=_PAGE).status_code == 303
+    assert _log_in(app, device) == (403, False)

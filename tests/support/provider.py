@@ -1,0 +1,106 @@
+"""A small OpenID provider on loopback, over HTTP, which examines what it gets and can lie in its tokens."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, abort, jsonify, redirect, request
+from joserfc import jwt
+from joserfc.jwk import OctKey, RSAKey
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
+
+CLIENT_ID, CLIENT_SECRET = "catloader", "secret-of-the-client"
+
+
+class TestProvider:
+    """Vouches for ``person``; ``changed_claims`` and ``key`` make tokens that are not good."""
+
+    __test__ = False
+
+    def __init__(self, port: int) -> None:
+        self.issuer = f"http://127.0.0.1:{port}"
+        self.own_key = RSAKey.generate_key(2048, {"kid": "1"})
+        self.reset()
+
+    def reset(self) -> None:
+        self.key: RSAKey | OctKey = self.own_key
+        self.algorithm = "RS256"
+        self.person: dict[str, Any] = {}
+        self.changed_claims: dict[str, Any] = {}
+        self.codes: dict[str, dict[str, str]] = {}
+
+    def authorize(self) -> Response:
+        asked = request.args.to_dict()
+        assert asked["response_type"] == "code"
+        assert asked["code_challenge_method"] == "S256"
+        assert asked["client_id"] == CLIENT_ID
+        code = secrets.token_urlsafe(16)
+        self.codes[code] = asked
+        return redirect(f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}")
+
+    def token(self) -> Response:
+        asked = self.codes.pop(request.form.get("code", ""), None)
+        challenge = hashlib.sha256(request.form.get("code_verifier", "").encode()).digest()
+        login = request.authorization
+        if (
+            asked is None
+            or login is None
+            or (login.username, login.password) != (CLIENT_ID, CLIENT_SECRET)
+            or asked["code_challenge"] != base64.urlsafe_b64encode(challenge).decode().rstrip("=")
+            or asked["redirect_uri"] != request.form.get("redirect_uri")
+        ):
+            abort(jsonify(error="invalid_grant"))
+        now = int(time.time())
+        claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 60, "nonce": asked["nonce"]}
+        claims |= self.person | self.changed_claims
+        header = {"alg": self.algorithm, "kid": "1"}
+        token = jwt.encode(header, claims, self.key, algorithms=[self.algorithm])
+        return jsonify(id_token=token, access_token="x", token_type="Bearer", expires_in=60)
+
+    def app(self) -> Flask:
+        app = Flask("provider")
+        metadata = {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "jwks_uri": f"{self.issuer}/keys",
+        }
+        keys = {"keys": [self.own_key.as_dict(private=False)]}
+        app.add_url_rule("/.well-known/openid-configuration", "metadata", lambda: jsonify(metadata))
+        app.add_url_rule("/keys", "keys", lambda: jsonify(keys))
+        app.add_url_rule("/authorize", "authorize", self.authorize)
+        app.add_url_rule("/token", "token", self.token, methods=["POST"])
+        return app
+
+
+@contextmanager
+def running_provider(port: int) -> Iterator[TestProvider]:
+    provider = TestProvider(port)
+    server = make_server("127.0.0.1", port, provider.app(), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield provider
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def settings_of(port: int) -> dict[str, object]:
+    return {
+        "oidc_issuer": f"http://127.0.0.1:{port}",
+        "oidc_client_id": CLIENT_ID,
+        "oidc_client_secret": CLIENT_SECRET,
+        "oidc_name": "Example ID",
+        "public_url": "http://localhost",
+    }
