@@ -43,7 +43,7 @@ def test_a_photo_is_taken_out_of_the_album_and_its_owner_reads_why(
     assert f'action="{page}/publish"' not in own
     anna.post(f"{page}/publish", {"public": "yes"}, page=page)
     assert "so it stays private" in anna.get(page).text
-    anna.post("/photos/selected", {"action": "publish", "id": str(public)}, page="/photos")
+    anna.post("/photos/selected", {"action": "publish", "photo": str(public)}, page="/photos")
     assert stranger.get(f"/album/{public}").status_code == 404
 
     listed = rita.get("/review/taken-down").text
