@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     port: int = _setting("CATLOADER_PORT", 8000, "Site", "TCP port of the site.", ge=1, le=65535)
     web_processes: int = _setting("CATLOADER_WEB_PROCESSES", 1, "Site", "Web processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
     web_threads: int = _setting("CATLOADER_WEB_THREADS", 8, "Site", "Request threads of each process. A third of them are for pages alone; uploads and photos, which may have to wait for S3, get the others.", ge=2, le=256)
-    uploads_at_once: int = _setting("CATLOADER_UPLOADS_AT_ONCE", 0, "Site", "Uploads that a process works on at the same time, once they have come in; more are answered 503 with `Retry-After` at once. 0: one for each core, at least 2.", ge=0, le=256)
+    uploads_at_once: int = _setting("CATLOADER_UPLOADS_AT_ONCE", 0, "Site", "Uploads that a process works on at the same time, once they have come in; as many more wait for up to 12 seconds, others are answered 503 with `Retry-After` at once. 0: one for each core, at least 2.", ge=0, le=256)
     connections: int = _setting("CATLOADER_CONNECTIONS", 2000, "Site", "Open connections of each process; more wait. A request comes in whole before it gets a thread; it takes up to 64 KiB of memory meanwhile, and what is longer waits in the temporary folder.", ge=8, le=100_000)
     stalled_s: float = _setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection that moves no byte for this long in the middle of a request or answer is closed.", ge=0.1)
     head_s: float = _setting("CATLOADER_HEAD_S", 20.0, "Site", "Time for the head of a request; then the connection is closed.", ge=0.1)

@@ -115,7 +115,7 @@ def take_place() -> None:
     """Take one of the process's places for uploads until the request ends.
 
     Raises:
-        UploadsBusy: none is free.
+        UploadsBusy: as ``UploadPlaces.take`` does.
     """
     places: UploadPlaces = current_app.extensions[_PLACES]
     places.take()

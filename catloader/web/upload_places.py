@@ -1,4 +1,8 @@
-"""The places of one process for uploads: who gets none is refused at once, and told when to come back.
+"""The places of one process for uploads: some wait for one, others are refused and told when to come back.
+
+As many as there are places may wait, so that the third photo of a browser that sends three at once need not
+be sent again, nor one that comes while SQLite is locked. In a crowd nothing waits: that would make every
+upload slower, and none faster.
 
 Programs that are refused together and come back together are a crowd again: each wave takes the cores from
 the uploads that are worked on. So the time to come back is spread, the wider the more were refused lately.
@@ -22,30 +26,54 @@ _CROWD = 4
 """Refusals for each place within ``_LATELY_S`` from which bodies are not kept while all places are taken."""
 
 
-class UploadPlaces:
-    """Places that uploads take once their bodies have come in. Thread-safe; nothing waits."""
+_PATIENCE_S = 12.0
+"""As long as a request waits for SQLite's lock: those before it may be waiting for that."""
 
-    def __init__(self, count: int, clock: Callable[[], float] = time.monotonic) -> None:
+
+class UploadPlaces:
+    """Places that uploads take once their bodies have come in. Thread-safe."""
+
+    def __init__(
+        self, count: int, clock: Callable[[], float] = time.monotonic, patience_s: float = _PATIENCE_S
+    ) -> None:
         self._free, self._crowd, self._clock = count, _CROWD * count, clock
-        self._lock = threading.Lock()
+        self._most_waiting, self._patience_s = count, patience_s
+        self._waiting = 0
+        self._changed = threading.Condition()
         self._refused_at: deque[float] = deque(maxlen=max(self._crowd, _MOST_SPREAD_S))
 
+    @property
+    def waiting_count(self) -> int:
+        with self._changed:
+            return self._waiting
+
     def take(self) -> None:
-        """Take a place.
+        """Take a place, after those that wait.
 
         Raises:
-            UploadsBusy: none is free; a queue would make every upload slower, and none faster.
+            UploadsBusy: none is free, and as many wait as may, or a crowd comes, or none became free in time.
         """
-        with self._lock:
-            if self._free:
+        with self._changed:
+            if self._free > self._waiting or self._wait():
                 self._free -= 1
                 return
         self.refuse()
 
+    def _wait(self) -> bool:
+        """Return True once a place is free."""
+        if self._waiting >= self._most_waiting or self._refused_lately() >= self._crowd:
+            return False
+        self._waiting += 1
+        try:
+            return self._changed.wait_for(lambda: self._free > 0, self._patience_s)
+        finally:
+            self._waiting -= 1
+
     def leave(self) -> None:
         """Give the place back."""
-        with self._lock:
+        with self._changed:
             self._free += 1
+            self._changed.notify()
 
     def refuse(self) -> NoReturn:
         """Refuse an upload.
@@ -53,7 +81,7 @@ class UploadPlaces:
         Raises:
             UploadsBusy: always.
         """
-        with self._lock:
+        with self._changed:
             spread_s = min(self._refused_lately(), _MOST_SPREAD_S)
             self._refused_at.append(self._clock())
         error = UploadsBusy(BUSY)
@@ -65,7 +93,7 @@ class UploadPlaces:
 
         Its body need not be kept. While few come, a place may be free by the end of a slow upload.
         """
-        with self._lock:
+        with self._changed:
             return not self._free and self._refused_lately() >= self._crowd
 
     def _refused_lately(self) -> int:

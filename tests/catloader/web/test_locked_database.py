@@ -59,19 +59,21 @@ def _send(person: Person, token: str) -> TestResponse:
 
 
 def test_lock_of_ten_seconds_is_waited_for(app: Flask, tmp_path: Path) -> None:
-    anna, ben = Person(app, "anna@example.org"), Person(app, "ben@example.org")
-    upload_token = anna.token("/upload")
+    ben = Person(app, "ben@example.org")
+    uploaders = [Person(app, f"anna-{number}@example.org") for number in range(3)]
+    tokens = [anna.token("/upload") for anna in uploaders]
     ben.log_out()
     login = {"email": ben.email, "password": PASSWORD, "csrf_token": ben.token("/login")}
     reader = Person(app, "reader@example.org")
     begun_s = time.monotonic()
-    with _locked(tmp_path, _LOCK_S), ThreadPoolExecutor(2) as pool:
-        upload = pool.submit(_send, anna, upload_token)
+    with _locked(tmp_path, _LOCK_S), ThreadPoolExecutor(4) as pool:
+        uploads = [pool.submit(_send, *one) for one in zip(uploaders, tokens, strict=True)]
         log_in = pool.submit(ben.client.post, "/login", data=login)
         pages = [reader.get(path).status_code for path in ("/photos", "/upload", "/album", "/account")]
         pages_s = time.monotonic() - begun_s
-        answers = upload.result().status_code, log_in.result().status_code
-    assert answers == (201, 303)
+        stored = [upload.result().status_code for upload in uploads]
+        assert log_in.result().status_code == 303
+    assert stored == [201] * 3
     assert pages == [200] * 4
     assert time.monotonic() - begun_s >= _LOCK_S > pages_s
-    assert len(anna.photos) == 1
+    assert [len(anna.photos) for anna in uploaders] == [1] * 3

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
+from catloader.errors import UploadsBusy
 from catloader.store.db.engine import utcnow
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
@@ -140,6 +141,9 @@ def test_a_refused_file_is_forgotten_and_a_busy_site_keeps_it(anna: Person, tus:
     places = anna.app.extensions["catloader.upload-places"]
     for _ in range(2):
         places.take()
+    for _ in range(8):  # in a crowd nothing waits
+        with pytest.raises(UploadsBusy):
+            places.refuse()
     busy = tus.patch(path, len(PHOTO) - 1, PHOTO[-1:])
     assert (busy.status_code, int(busy.headers["Retry-After"]) > 0) == (503, True)
     assert tus.offset(path) == len(PHOTO)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from catloader.errors import UploadsBusy
@@ -22,7 +25,7 @@ def clock() -> _Clock:
 
 @pytest.fixture
 def places(clock: _Clock) -> UploadPlaces:
-    return UploadPlaces(2, clock)
+    return UploadPlaces(2, clock, patience_s=0)
 
 
 def _refused(places: UploadPlaces) -> int:
@@ -40,6 +43,29 @@ def test_places_are_taken_and_given_back(places: UploadPlaces) -> None:
     places.leave()
     places.take()
     _refused(places)
+
+
+def test_one_upload_for_each_place_waits_until_it_is_free(clock: _Clock) -> None:
+    places = UploadPlaces(1, clock, patience_s=20)
+    places.take()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(places.take)
+        while places.waiting_count == 0:
+            time.sleep(0.01)
+        assert _refused(places) == 5  # the line is full
+        places.leave()
+        waiting.result(20)
+    assert _refused_in_a_crowd(places)
+
+
+def _refused_in_a_crowd(places: UploadPlaces) -> bool:
+    """Return True if nothing waits any more once many are refused."""
+    for _ in range(8):
+        with pytest.raises(UploadsBusy):
+            places.refuse()
+    begun_s = time.monotonic()
+    _refused(places)
+    return time.monotonic() - begun_s < 10
 
 
 def test_crowd_is_spread_over_the_time_that_it_takes(places: UploadPlaces, clock: _Clock) -> None:
