@@ -7,7 +7,7 @@ DEV := .venv/.requirements-dev
 PYTEST := $(PY) -m pytest -n 2 --dist worksteal
 export PYTHON TORCH_INDEX
 
-.PHONY: run demo test test-fast check faults bulk-faults coverage texts lock bundle clean help
+.PHONY: run demo test test-fast check faults bulk-faults coverage texts screenshots lock bundle clean help
 .DEFAULT_GOAL := run
 
 run: $(RUNTIME) ## Start the site on http://127.0.0.1:8000 [MODEL=resnet50]
@@ -51,6 +51,9 @@ coverage: $(DEV) ## Run all tests and write the branch coverage to scripts/resul
 
 texts: $(DEV) ## Write the texts of the pages into the catalogues, to be translated
 	$(PY) scripts/extract_texts.py
+
+screenshots: $(DEV) ## Take the screenshots of the README on a site of their own, in Chromium (1 minute)
+	$(PY) scripts/screenshot.py
 
 lock: $(DEV) ## Write the requirements files from pyproject.toml [UPGRADE=1: newest versions]
 	$(PY) scripts/lock.py $(if $(UPGRADE),--upgrade)

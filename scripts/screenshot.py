@@ -1,20 +1,26 @@
-"""Take a screenshot of My photos, on a running site that has scikit-image's photos.
-
-make run &
-python scripts/screenshot.py http://127.0.0.1:8000 docs/screenshot.png
-"""
+"""Take the screenshots of README and docs on a site of their own: `make screenshots`."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import secrets
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from scripts.command_line import new_file, report_errors, require
+from catloader.demo.client import Visitor
+from catloader.demo.temporary_site import temporary_site
+from catloader.languages import ENGLISH, LANGUAGES
+from checker.evaluation.provenance import ROOT
+from scripts.command_line import report_errors, require
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 PHOTOS = {
     "rocket": "Liftoff at night",
@@ -26,59 +32,115 @@ PHOTOS = {
     "camera": "At the lake",
     "retina": "At the doctor's",
 }
+MOST_BYTES = 200_000
+"""Of one screenshot: the repository carries them."""
+_DESKTOP, _PHONE = (1160, 780), (390, 844)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    size: tuple[int, int]
+    theme: Literal["light", "dark"]
+    photo: str = ""
+    """Its caption; empty: My photos."""
+
+
+SHOTS = {
+    "my-photos.png": Shot(_DESKTOP, "light"),
+    "photo-dark.png": Shot(_DESKTOP, "dark", "Chelsea"),
+    "my-photos-phone.png": Shot(_PHONE, "light"),
+    "photo-phone-dark.png": Shot(_PHONE, "dark", "Chelsea"),
+}
 _FLAGS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --no-first-run"
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run"
 )
 
 
-def take_screenshot(url: str, target: Path) -> None:
-    """Register a new user, upload ``PHOTOS``, wait for the verdicts and write a PNG of 256 colours."""
-    from PIL import Image
+def take_screenshots(target: Path, language: str) -> list[Path]:
+    """Start a site, upload ``PHOTOS``, wait for the verdicts, and write ``SHOTS`` as PNGs of few colours."""
     from playwright.sync_api import expect, sync_playwright
-    from skimage import data
 
     chromium = os.environ.get("CATLOADER_TEST_CHROMIUM") or shutil.which("chromium")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        files = []
-        for photo in PHOTOS:
-            files.append(Path(folder) / f"{photo}.jpg")
-            Image.fromarray(getattr(data, photo)()).convert("RGB").save(files[-1], quality=92)
+    target.mkdir(parents=True, exist_ok=True)
+    written = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        temporary_site(Path(folder)) as site,
+        sync_playwright() as playwright,
+    ):
+        Visitor(site.url, site.must_run).wait_until_ready()
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS.split())
-        page = browser.new_page(base_url=url, viewport={"width": 1160, "height": 780})
-        page.goto("/register")
-        page.get_by_label("E-mail").fill(f"{secrets.token_hex(6)}@example.org")
-        page.get_by_label("Password").fill(secrets.token_urlsafe(16))
-        page.get_by_role("button", name="Create account").click()
-        for file, caption in zip(files, PHOTOS.values(), strict=True):  # one by one, to keep the order
-            page.goto("/upload")
-            page.set_input_files("#photos", file)
-            page.get_by_label("Caption of").fill(caption)
-            page.get_by_role("button", name="Upload 1 photo").click()
-            page.wait_for_url("**/photos")
+        page = _window(browser, site.url, language, SHOTS["my-photos.png"])
+        _upload_all(page, Path(folder))
         page.goto("/photos")
-        expect(page.locator("[data-waiting]")).to_have_count(0, timeout=60_000)
-        for thumbnail in page.locator(".grid img").all():
-            expect(thumbnail).to_have_js_property("complete", True)
-        page.mouse.move(0, 0)
-        with tempfile.NamedTemporaryFile(suffix=".png") as image:
-            page.screenshot(path=image.name, animations="disabled")
-            screenshot = Image.open(image.name).convert("RGB")
-        # 256 colours, dithered: a third of the bytes.
-        screenshot.quantize(palette=screenshot.quantize(256, kmeans=2)).save(target, optimize=True)
+        expect(page.locator("[data-waiting]")).to_have_count(0, timeout=120_000)
+        for name, shot in SHOTS.items():
+            shown = _window(browser, site.url, language, shot, page)
+            shown.goto("/photos")
+            if shot.photo:
+                shown.get_by_alt_text(shot.photo, exact=True).click()
+                shown.wait_for_url("**/photos/*")
+            shown.wait_for_load_state("networkidle")
+            path = target / name
+            path.write_bytes(_small_png(shown.screenshot(animations="disabled")))
+            written.append(path)
         browser.close()
+    return written
+
+
+def _window(browser: Browser, url: str, language: str, shot: Shot, known: Page | None = None) -> Page:
+    """Open a window; ``known`` is one whose log-in it shares."""
+    context = browser.new_context(
+        base_url=url,
+        viewport={"width": shot.size[0], "height": shot.size[1]},
+        locale="en-GB" if language == ENGLISH else language,
+        color_scheme=shot.theme,
+        storage_state=known.context.storage_state() if known else None,
+    )
+    return context.new_page()
+
+
+def _upload_all(page: Page, folder: Path) -> None:
+    from PIL import Image
+    from skimage import data
+
+    page.goto("/register")
+    page.locator("#email").fill(f"{secrets.token_hex(6)}@example.org")
+    page.locator("#password").fill(secrets.token_urlsafe(16))
+    page.locator("main form button.wide").click()
+    for photo, caption in PHOTOS.items():  # one by one, to keep the order
+        file = folder / f"{photo}.jpg"
+        Image.fromarray(getattr(data, photo)()).convert("RGB").save(file, quality=92)
+        page.goto("/upload")
+        page.set_input_files("#photos", file)
+        page.locator(".caption-field").fill(caption)
+        page.locator("#send-button").click()
+        page.wait_for_url("**/photos")
+
+
+def _small_png(png: bytes) -> bytes:
+    """Return the picture with as many colours, dithered, as ``MOST_BYTES`` allow."""
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    for colours in (256, 128, 64, 32):
+        file = io.BytesIO()
+        picture.quantize(palette=picture.quantize(colours, kmeans=2)).save(file, "PNG", optimize=True)
+        if file.tell() <= MOST_BYTES:
+            break
+    return file.getvalue()
 
 
 @report_errors
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("url", help="of the running site")
-    parser.add_argument("png", type=new_file, help="file to write")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "docs/screenshots", help="to write to")
+    parser.add_argument("--language", choices=LANGUAGES, default=ENGLISH, help="of the pages")
     arguments = parser.parse_args(argv)
-    require("playwright", file="requirements-dev.txt")
-    take_screenshot(arguments.url, arguments.png)
-    print(f"{arguments.png}: {arguments.png.stat().st_size // 1024} kB")
+    require("playwright", "skimage", file="requirements-dev.txt")
+    for path in take_screenshots(arguments.folder, arguments.language):
+        print(f"{path}: {path.stat().st_size // 1024} kB")
     return 0
 
 

@@ -103,9 +103,13 @@ def _violations(page: Page, path: str) -> list[str]:
     for summary in page.locator("summary").all():
         summary.click()
     found = Axe().run(page).response["violations"]
-    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     problems = [f"{path}: {one['id']}: {[node['html'] for node in one['nodes']]}" for one in found]
-    return problems + ([f"{path}: {wider} px wider than the window"] if wider > 0 else [])
+    return problems + _too_wide(page, path)
+
+
+def _too_wide(page: Page, path: str) -> list[str]:
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [f"{path}: {wider} px wider than the window"] if wider > 0 else []
 
 
 @pytest.mark.parametrize("size", _SIZES, ids=lambda size: str(size[0]))
@@ -118,6 +122,22 @@ def test_no_page_has_a_violation(
         with _window(browser, site, theme, size, state) as page:
             for path in paths:
                 problems += _violations(page, path)
+    assert problems == []
+
+
+@pytest.mark.parametrize("language", ["de", "it"])
+def test_the_longer_texts_of_other_languages_fit_on_a_phone(
+    browser: Browser, site: Site, session: StorageState, language: str
+) -> None:
+    problems: list[str] = []
+    for state, paths in ((None, _OF_VISITORS), (session, _OF_ADMINISTRATORS)):
+        with _window(browser, site, "light", _SIZES[0], state) as page:
+            page.set_extra_http_headers({"Accept-Language": language})
+            for path in paths:
+                page.goto(path)
+                assert page.locator("html").get_attribute("lang") == language
+                page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+                problems += _too_wide(page, path)
     assert problems == []
 
 

@@ -59,7 +59,7 @@ def test_the_readme_has_a_command_for_each_script(script: str) -> None:
         ("benchmark_pipeline", ["--quick"], "psutil", "requirements-bench.txt"),
         ("benchmark_accuracy", ["photos"], "matplotlib", "requirements-bench.txt"),
         ("compare_scores", ["photos"], "sklearn", "requirements-bench.txt"),
-        ("screenshot", ["http://127.0.0.1:1", "x.png"], "playwright", "requirements-dev.txt"),
+        ("screenshot", [], "playwright", "requirements-dev.txt"),
     ],
 )
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
