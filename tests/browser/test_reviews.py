@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from base64 import b64encode
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import Site, press, register
+from tests.support.browser import PASSWORD, Site, press, register
 
 
 def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, photos: Path) -> None:
@@ -45,3 +48,87 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
     page.locator(".grid a").first.click()
     expect(page.get_by_role("heading", name="A reviewer decided: this photo shows a cat.")).to_be_visible()
     expect(page.locator("#verdict").get_by_text("“Nice cat, no fox”")).to_be_visible()
+
+
+_MARKUP = [
+    f"{before}<{element}>"
+    for before in ("", '">', "'>", "</title>", "--></textarea>")
+    for element in (
+        "script>wounded()</script",
+        "img src=x onerror=wounded()",
+        "svg onload=wounded()",
+        "details open ontoggle=wounded()",
+        "iframe srcdoc='<script>parent.wounded()</script>'",
+        "input autofocus onfocus=wounded()",
+        "base href=//evil.example",
+        "style>*{display:none}</style",
+    )
+]
+_MADE = """() => document.querySelectorAll(
+  "[onerror], [onload], [ontoggle], [onfocus], iframe, base, style, " +
+  "script:not([src]):not([type='application/json'])"
+).length"""
+
+
+def test_texts_of_people_are_never_markup(page: Page, site: Site) -> None:
+    assert len(_MARKUP) == 40
+    page.add_init_script("window.wounded = () => document.documentElement.setAttribute('wounded', '')")
+    register(page, "mallory@example.org")
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(file, "JPEG")
+    photo = b64encode(file.getvalue()).decode()
+    for texts in (_MARKUP[:20], _MARKUP[20:]):
+        page.goto("/upload")
+        # As a browser without scripts sends them: the names come back, also those of files that are too many.
+        page.evaluate(
+            """([texts, photo]) => {
+              const bytes = Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0));
+              const chosen = new DataTransfer();
+              for (const text of texts) chosen.items.add(new File([bytes], text.replaceAll("/", "|")));
+              document.getElementById("photos").files = chosen.files;
+              document.getElementById("caption").value = texts.slice(0, 12).join("");
+              HTMLFormElement.prototype.submit.call(document.getElementById("upload"));
+            }""",
+            [texts, photo],
+        )
+        expect(page.locator(".results li")).to_have_count(len(texts))
+        names = page.locator(".results .name").all_text_contents()
+        assert names == [text.replace("/", "|") for text in texts]
+        _is_unharmed(page)
+    site.check()
+    site.promote_administrator("mallory@example.org")
+    page.goto("/photos")
+    expect(page.locator(".grid .caption").last).to_have_text("".join(_MARKUP[:12]))
+    _is_unharmed(page)
+    page.locator(".grid a").first.click()
+    page.locator("[name=wish]").first.check()
+    page.get_by_label("Reason").fill("".join(_MARKUP[12:24]))
+    page.get_by_role("button", name="Ask a reviewer").click()
+    expect(page.locator(".appeal .quote")).to_contain_text(_MARKUP[12])
+    _is_unharmed(page)
+    page.goto("/review")
+    expect(page.locator(".quote")).to_contain_text(_MARKUP[12])
+    _is_unharmed(page)
+    page.get_by_label("Note to the owner").fill("".join(_MARKUP[28:38]))
+    page.locator("#decide-cat").click()
+    page.goto("/account")
+    page.locator("#new_email").evaluate("(field) => (field.type = 'text')")
+    page.locator("#new_email").fill('"><svg/onload=wounded()>@evil.example')
+    page.locator("#email_password").fill(PASSWORD)
+    page.get_by_role("button", name="Change e-mail").click()
+    expect(page.get_by_text("E-mail changed.")).to_be_visible()
+    for path in (
+        "/account",
+        "/admin/users",
+        "/admin/users/1",
+        "/admin/audit",
+        "/admin",
+        "/photos?q=%3Csvg%20onload%3D",
+    ):
+        page.goto(path)
+        _is_unharmed(page)
+
+
+def _is_unharmed(page: Page) -> None:
+    assert page.locator("html").get_attribute("wounded") is None
+    assert page.evaluate(_MADE) == 0

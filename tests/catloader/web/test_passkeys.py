@@ -49,13 +49,13 @@ class Device:
 
     def __init__(self) -> None:
         self._id, self._key, self.count = secrets.token_bytes(16), ec.generate_private_key(ec.SECP256R1()), 0
-        self.origin, self.host, self.verified = "http://localhost", "localhost", True
+        self.origin, self.host, self.verified, self.counts = "http://localhost", "localhost", True, True
 
     def _client_data(self, kind: str, challenge: str) -> bytes:
         return json.dumps({"type": kind, "challenge": challenge, "origin": self.origin}).encode()
 
     def _authenticator_data(self, extra: bytes = b"") -> bytes:
-        self.count += 1
+        self.count += self.counts
         flags = 0x01 | (0x04 if self.verified else 0) | (0x40 if extra else 0)
         host = hashlib.sha256(self.host.encode()).digest()
         return host + bytes([flags]) + self.count.to_bytes(4) + extra
@@ -151,6 +151,7 @@ def test_a_passkey_of_another_key_is_refused(app: Flask, anna: Person) -> None:
 
 def test_a_challenge_is_good_once_and_for_its_purpose(app: Flask, anna: Person) -> None:
     device = Device()
+    device.counts = False  # as passkeys that several devices share; a counter would end the second use
     _register(anna, device)
     visitor, begun = _begin(app)
     fields = {"challenge": begun["challenge"], "credential": device.used(begun["options"]["challenge"])}
