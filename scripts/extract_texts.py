@@ -80,7 +80,7 @@ def shown_errors() -> set[str]:
         error = todo.pop()
         if not issubclass(error, _ENGLISH_ERRORS):
             names.add(error.__name__)
-            todo += [leaf for leaf in error.__subclasses__() if leaf.__module__ == errors.__name__]
+            todo += [leaf for leaf in error.__subclasses__() if leaf.__module__.startswith(errors.__name__)]
     return names - {errors.CatLoaderError.__name__}
 
 

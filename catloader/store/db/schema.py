@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -20,6 +19,7 @@ from sqlalchemy import (
     text,
 )
 
+from catloader.store.db.account_tables import attempts, sessions, users
 from catloader.store.db.delivery_tables import webhook_deliveries
 from catloader.store.db.identity_tables import identities
 from catloader.store.db.metadata import metadata
@@ -29,7 +29,7 @@ from catloader.store.db.receipt_tables import receipts
 from catloader.store.db.replacement_tables import replacements
 from catloader.store.db.review_tables import appeals, random_audits, reviews, takedowns
 from catloader.store.db.second_factor_tables import recovery_codes, second_factors
-from catloader.store.db.sharing_tables import share_links
+from catloader.store.db.sharing_tables import likes, share_links
 from catloader.store.db.staff_tables import audit_log, one_time_links, switches
 from catloader.store.db.token_tables import api_tokens, upload_keys
 from catloader.store.db.utc_datetime import UtcDateTime
@@ -87,48 +87,6 @@ def _index(name: str, columns: str, where: str) -> Index:
     """Make a partial index."""
     return Index(name, *columns.split(), sqlite_where=text(where), postgresql_where=text(where))
 
-
-users = Table(
-    "users",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("email", String(254), nullable=False, unique=True),  # lower case
-    Column("password_hash", String(255), nullable=False),  # Argon2id, PHC format
-    Column("is_admin", Boolean, nullable=False, server_default=text("false")),
-    Column("is_reviewer", Boolean, nullable=False, server_default=text("false")),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("disabled_at", UtcDateTime),
-    # NULL: the limits of the settings; 0: none.
-    Column("max_photos", Integer),
-    Column("max_bytes", BigInteger),
-    Column("email_confirmed_at", UtcDateTime),  # by a link in a mail; NULL: not confirmed
-    Column("language", String(8)),  # NULL: the browser's
-    # Without it SQLite gives the id of a deleted account, and with it old links, to the next account.
-    sqlite_autoincrement=True,
-)
-
-sessions = Table(
-    "sessions",
-    metadata,
-    Column("token_sha256", String(64), primary_key=True),  # of the token in the cookie
-    # NULL: begun by a sign-up with an e-mail that is registered already; it opens nothing.
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("used_at", UtcDateTime, nullable=False),  # by a page, to within some minutes
-    Column("browser", String(60), nullable=False, server_default=text("''")),  # as in "Firefox on Linux"
-    Index("ix_sessions_user_id", "user_id"),
-    Index("ix_sessions_used_at", "used_at"),
-    Index("ix_sessions_created_at", "created_at"),
-)
-
-attempts = Table(
-    "attempts",
-    metadata,
-    Column("key", String(80), primary_key=True),  # a digest of the account or the network
-    Column("times", JSON, nullable=False),  # [seconds since 1970, ...] of those that still count
-    Column("until", UtcDateTime, nullable=False),  # after this none of them counts
-    Index("ix_attempts_until", "until"),
-)
 
 # The first version called a photo an image. Table and column keep these names in the database.
 photos = Table(
@@ -207,15 +165,6 @@ photos = Table(
     _index("ix_images_waiting", "next_attempt_at id", "status = 'pending'"),
     _index("ix_images_leased", "lease_until", "status = 'checking'"),
     sqlite_autoincrement=True,  # the address of a deleted photo must not lead to another one
-)
-
-likes = Table(
-    "likes",
-    metadata,
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", primary_key=True),
-    Column("created_at", UtcDateTime, nullable=False),
-    Index("ix_likes_image_id", "photo_id"),
 )
 
 check_log = Table(

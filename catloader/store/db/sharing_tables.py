@@ -1,8 +1,8 @@
-"""The table of links that show one photo to whoever has them; ``schema`` has it with all others."""
+"""The tables of likes, and of links that show one photo; ``schema`` has them with all others."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, String, Table
+from sqlalchemy import Column, ForeignKey, Index, String, Table
 
 from catloader.store.db.metadata import metadata
 from catloader.store.db.utc_datetime import UtcDateTime
@@ -14,4 +14,13 @@ share_links = Table(
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", primary_key=True),
     Column("token_sha256", String(64), nullable=False, unique=True),  # of the token in the link
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+likes = Table(
+    "likes",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_likes_image_id", "photo_id"),
 )

@@ -95,7 +95,9 @@ def test_verify_tells_what_differs_and_exits_with_1(on_site: Run, engine: Engine
     assert on_site("check", "verify", "--sample", "1").output == "1 decision replayed, all identical.\n"
     assert on_site("check", "verify", "--since", "2999-01-01").output == "0 decisions replayed.\n"
     other = on_site("check", "verify", CATCHECK_MODEL="efficientnet_lite2")
-    skipped = "0 decisions replayed; 2 by another model, variant or profile skipped.\n"
+    skipped = (
+        "0 decisions replayed; 2 by another model, variant or profile, or on replaced objects, skipped.\n"
+    )
     assert (other.exit_code, other.output) == (0, skipped)
     with writing(engine) as connection:
         first = select(func.min(check_log.c.id)).scalar_subquery()

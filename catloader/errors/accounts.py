@@ -1,0 +1,83 @@
+"""Errors of people who sign up, log in, or use a token."""
+
+from __future__ import annotations
+
+from catloader.errors.base import CatLoaderError, InvalidInput
+from catloader.languages import gettext_noop
+
+_WAIT_SECONDS = gettext_noop("Too many attempts. Please wait %(number)d seconds before you try again.")
+_WAIT_MINUTES = gettext_noop("Too many attempts. Please wait %(number)d minutes before you try again.")
+
+
+class InvalidEmail(InvalidInput):
+    """No e-mail address."""
+
+    field = "email"
+
+
+class EmailTaken(InvalidInput):
+    """The e-mail is registered already."""
+
+    status = 409
+
+
+class WrongCredentials(CatLoaderError):
+    """Unknown e-mail or wrong password: the same answer for both."""
+
+    status = 401
+
+
+class AccountDisabled(WrongCredentials):
+    """The password is right, but an administrator has disabled the account."""
+
+    status = 403
+
+
+class ProviderRefused(CatLoaderError):
+    """The provider did not vouch for a person, or for an e-mail address that would be needed."""
+
+    status = 403
+
+
+class ProviderUnavailable(CatLoaderError):
+    """The provider of log-ins does not answer, or not as it should."""
+
+    status = 503
+    retry_after_s = 60
+
+
+class RegistrationClosed(CatLoaderError):
+    """The site takes no new accounts, or only with an invitation."""
+
+    status = 403
+
+
+class LinkExpired(CatLoaderError):
+    """A one-time link that is unknown, used or expired."""
+
+    status = 404
+
+
+class TooManyAttempts(CatLoaderError):
+    """Too many passwords for one account, or attempts from one network; nothing was evaluated."""
+
+    status = 429
+
+    def __init__(self, wait_s: int) -> None:
+        if wait_s < 100:
+            super().__init__(_WAIT_SECONDS, number=wait_s)
+        else:
+            super().__init__(_WAIT_MINUTES, number=-(-wait_s // 60))
+        self.retry_after_s = wait_s
+
+
+class TokenRefused(CatLoaderError):
+    """No API token, or one that is unknown, revoked or expired."""
+
+    status = 401
+
+
+class ScopeMissing(CatLoaderError):
+    """The API token is good for other requests only."""
+
+    status = 403

@@ -1,0 +1,29 @@
+"""Errors of a request as such, whatever it asks for."""
+
+from __future__ import annotations
+
+from catloader.errors.base import CatLoaderError
+
+
+class FormRefused(CatLoaderError):
+    """A form without a valid token, or from another site. Nothing was changed."""
+
+    status = 400
+
+    def __init__(self, message: str, *, expired: bool, **values: object) -> None:
+        super().__init__(message, **values)
+        self.expired = expired
+        """True: the same request with a fresh token may succeed."""
+
+
+class UnknownHost(CatLoaderError):
+    """The request is for a host name that is not this site's."""
+
+    status = 400
+
+
+class ExportBusy(CatLoaderError):
+    """An export is being sent; the others wait, so that request threads stay free."""
+
+    status = 503
+    retry_after_s = 60

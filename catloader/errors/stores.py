@@ -1,0 +1,40 @@
+"""Errors of the database, the object store and the disk."""
+
+from __future__ import annotations
+
+from catloader.errors.base import CatLoaderError
+from checker import errors as checker_errors
+
+
+class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
+    """The object store or the database did not answer; the text names address and reason, for operators.
+
+    The checker's error as well: translated once, at the edge of the store, for both.
+    """
+
+    status = 503
+    retry_after_s = 5
+
+    def __init__(self, text: str, *, cause: str = "") -> None:
+        """
+        Args:
+            cause: what makes two failures the same one, for the log, where ``text`` names an object.
+        """
+        super().__init__(text)
+        self.cause = cause or text
+
+
+class BackupRefused(CatLoaderError):
+    """A backup can't be made or restored: no backup, a full disk, a database in use."""
+
+
+class ObjectAltered(CatLoaderError):
+    """The object store gave other bytes than were stored; they are not passed on."""
+
+    status = 502
+
+
+class StoreFull(CatLoaderError):
+    """The disk is nearly full; the rest is reserved for the running site."""
+
+    status = 507
