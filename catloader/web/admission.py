@@ -28,7 +28,7 @@ REFUSED = "catloader.refused"
 
 507 and 503: its temporary folder could not; 429: ``Rules.refusal`` said so.
 """
-_UPLOAD, _REPLACE = "uploads.upload", "editing.replace"
+_UPLOAD, _REPLACE, _SHARE = "uploads.upload", "editing.replace", "phone_app.share"
 _PIECES = ("resumable.begin", "resumable.go_on")
 _PLACES = "catloader.upload-places"
 
@@ -56,14 +56,14 @@ class Rules:
         if _takes_photo(self._app, endpoint):
             token = bearer.sent_token(headers.get("AUTHORIZATION", ""))
             return self._photo_bytes if is_signed(token, secret) else self._form_bytes
-        if endpoint not in (_UPLOAD, _REPLACE, *_PIECES):
+        if endpoint not in (_UPLOAD, _REPLACE, _SHARE, *_PIECES):
             return self._form_bytes
         sent = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
         values = [sent[name] for name in cookies.names(cookies.SESSION) if name in sent]
         known = any(cookies.unsigned(value, secret) for value in values)
         if not known:
             return self._form_bytes
-        return self._upload_bytes if endpoint == _UPLOAD else self._photo_bytes
+        return self._upload_bytes if endpoint in (_UPLOAD, _SHARE) else self._photo_bytes
 
     def refusal(self, method: str, path: str) -> int | None:
         """Return 429 for an upload while so many come that it would be refused anyhow."""

@@ -5,6 +5,7 @@ import { offerCamera } from "./camera.js";
 import { filesOf } from "./dropped.js";
 import { LOGGED_OUT, formToken } from "./form-token.js";
 import { giveUp, send } from "./resumable.js";
+import { receiveShared, takeShared } from "./shared.js";
 import { gettext, ngettext } from "./texts.js";
 import { showProgress } from "./upload-bar.js";
 import { element, makeRow, size } from "./upload-row.js";
@@ -178,3 +179,5 @@ document.addEventListener("visibilitychange", async () => {
 });
 settle();
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));
+receiveShared(form.dataset.worker);
+takeShared().then(add);

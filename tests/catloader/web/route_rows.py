@@ -101,6 +101,9 @@ ROWS = {
     "POST /account/tokens/<id>/revoke": _own(303, photo="token"),
     "GET /upload": _users(200),
     "POST /upload": _users(400),
+    "GET /site.webmanifest": _all(200),
+    "GET /upload/share-worker.js": _all(200),
+    "POST /upload/shared": _users(303),
     # Programs that speak no tus are told so before anything is looked up.
     "POST /upload/resumable": _users(412),
     "PATCH /upload/resumable/<id>": _users(412),

@@ -1,0 +1,45 @@
+"""Draw the icons of the phone app from favicon.svg, in Chromium: `python scripts/draw_icons.py`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+
+from checker.evaluation.provenance import ROOT
+from scripts.command_line import report_errors, require
+
+STATIC = ROOT / "catloader/web/static"
+SIZES_PX = (192, 512)
+_PICTURE_SHARE = 0.62
+"""Phones cut round or rounded shapes out of an icon: its middle is safe in all of them."""
+_PAPER = "#faf8f5"
+_FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run"
+
+
+@report_errors
+def main(argv: list[str] | None = None) -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    require("playwright")
+    from playwright.sync_api import sync_playwright
+
+    chromium = os.environ.get("CATLOADER_TEST_CHROMIUM") or shutil.which("chromium")
+    drawing = (STATIC / "favicon.svg").read_text("utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS.split())
+        for size in SIZES_PX:
+            page = browser.new_page(viewport={"width": size, "height": size})
+            page.set_content(
+                f"<style>body {{ margin: 0; height: 100vh; display: grid; place-items: center; "
+                f"background: {_PAPER} }} svg {{ width: {_PICTURE_SHARE:.0%} }}</style>{drawing}"
+            )
+            path = STATIC / f"icon-{size}.png"
+            page.screenshot(path=path)
+            print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""The site as an app on a phone: its manifest, and a share that no worker took."""
+
+from __future__ import annotations
+
+import io
+
+from flask import Flask
+from PIL import Image
+
+from tests.support.site import Person, jpeg
+
+
+def test_manifest_names_what_the_site_serves(app: Flask) -> None:
+    visitor = Person(app)
+    answer = visitor.get("/site.webmanifest")
+    assert answer.mimetype == "application/manifest+json"
+    assert "max-age" in answer.headers["Cache-Control"]
+    manifest = answer.get_json(force=True)
+    for icon in manifest["icons"]:
+        with visitor.get(icon["src"]) as file, Image.open(io.BytesIO(file.data)) as picture:
+            assert f"{picture.width}x{picture.height}" == icon["sizes"]
+    with visitor.get("/upload/share-worker.js") as worker:
+        assert worker.mimetype == "text/javascript"
+    assert manifest["share_target"]["params"]["files"][0]["name"] == "photos"
+    assert '<link rel="manifest" href="/site.webmanifest">' in visitor.get("/login").text
+
+
+def test_share_without_a_worker_stores_nothing_and_says_so(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    target = anna.get("/site.webmanifest").get_json(force=True)["share_target"]["action"]
+    answer = anna.client.post(target, data={"photos": (io.BytesIO(jpeg()), "a.jpg")})
+    assert (answer.status_code, answer.location) == (303, "/upload")
+    assert "Your photos did not arrive. Please share them once more." in anna.get("/upload").text
+    assert anna.photos == []
