@@ -32,6 +32,15 @@ _WILD = {
     "cheetah": gettext_noop("a cheetah"),
 }
 
+_KINDS = {
+    "dog": gettext_noop("dog"),
+    "other animal": gettext_noop("other animal"),
+    "wild feline": gettext_noop("wild feline"),
+    "thing or scene": gettext_noop("thing or scene"),
+    "soft picture": gettext_noop("soft picture"),
+}
+"""Kinds of photos that the project's own profiles tell apart; those of other people are their words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Badge:
@@ -165,6 +174,11 @@ def shown_role(role: str) -> str:
     return texts.get(role) or gettext("user")
 
 
+def shown_kind(kind: str) -> str:
+    """Return the kind of other photos in a profile in the page's language."""
+    return gettext(_KINDS[kind]) if kind in _KINDS else kind
+
+
 def counted(number: int, noun: str) -> str:
     """Return "1 photo" or "2 photos", for the log and the audit log, which are in English."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -176,6 +190,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(badge)
     app.add_template_filter(next_step)
     app.add_template_filter(shown_label)
+    app.add_template_filter(shown_kind)
     app.add_template_filter(shown_role)
     app.add_template_filter(shown_browser)
     formats.init_app(app)
