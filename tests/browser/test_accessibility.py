@@ -58,10 +58,12 @@ def session(browser: Browser, site: Site, photos: Path) -> StorageState:
     expect(page.get_by_text("Stored. You already had this photo.")).to_have_count(2)
     site.promote_administrator("ada@example.org")
     page.goto("/photos/1")
-    page.get_by_role("button", name="Publish").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Publish").click()
     page.goto("/photos/2")
     page.get_by_label("Reason").fill("My cup.")
-    page.get_by_role("button", name="Ask a reviewer").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Ask a reviewer").click()
     page.goto("/photos/4")
     page.get_by_text("Delete photo").first.click()
     page.get_by_role("button", name="Delete photo").click()

@@ -56,7 +56,8 @@ def _walk_through(browser: Browser, below: str, photos: Path, email: str) -> Non
     assert photo.evaluate("picture => picture.naturalWidth") >= 300
     assert {cookie["name"] for cookie in context.cookies()} >= {"__Host-catloader_session"}
     page.get_by_role("link", name="Account").click()
-    page.get_by_role("button", name="Log out", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Log out", exact=True).click()
     page.goto(below + "photos?show=cat")
     expect(page.get_by_text("Please log in first.")).to_be_visible()
     for label, text in (("E-mail", email), ("Password", PASSWORD)):

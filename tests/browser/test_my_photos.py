@@ -92,7 +92,8 @@ def test_selection_works_without_scripts(browser: Browser, site: Site, photos: P
     page = context.new_page()
     register(page, "ines@example.org")
     page.set_input_files("#photos", [photos / "coffee.png"])
-    page.get_by_role("button", name="Upload").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Upload").click()
     page.goto("/photos")
     page.locator("input.select").check()
     page.get_by_role("button", name="Delete").click()

@@ -107,10 +107,13 @@ def test_texts_of_people_are_never_markup(page: Page, site: Site) -> None:
     expect(page.locator(".appeal .quote")).to_contain_text(_MARKUP[12])
     _is_unharmed(page)
     page.goto("/review")
-    expect(page.locator(".quote")).to_contain_text(_MARKUP[12])
+    while _MARKUP[12] not in page.locator(".quote").inner_text():  # the appeals of other tests come first
+        with page.expect_navigation():
+            page.locator("#skip").click()
     _is_unharmed(page)
     page.get_by_label("Note to the owner").fill("".join(_MARKUP[28:38]))
-    page.locator("#decide-cat").click()
+    with page.expect_navigation():
+        page.locator("#decide-cat").click()
     page.goto("/account")
     page.locator("#new_email").evaluate("(field) => (field.type = 'text')")
     page.locator("#new_email").fill('"><svg/onload=wounded()>@evil.example')

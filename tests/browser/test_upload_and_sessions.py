@@ -156,7 +156,7 @@ _SHARE = """async (name) => {
 
 
 def test_photos_that_another_app_shares_wait_on_the_upload_page(page: Page) -> None:
-    register(page, "lena@example.org")
+    register(page, "ottilie@example.org")
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")
     page.goto("/photos")
     page.evaluate(_SHARE, "Größe & co.png")

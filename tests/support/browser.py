@@ -86,6 +86,7 @@ def register(page: Page, email: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+    page.wait_for_load_state()  # a click that comes before the scripts opens the file picker, for example
 
 
 def log_in(page: Page, email: str) -> None:
