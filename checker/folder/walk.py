@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from checker.errors import UnreadableImage
+from checker.interrupts import deferred_interrupt
 from checker.isolation.limits import Limits
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.decode import keep_memory
@@ -104,13 +105,24 @@ def _check_files(
     try:
         while batch := list(islice(files, batch_photos)):
             claims = {next(numbers): item for item in batch}
-            pending.append(pool.submit(_check, claims, source, loaded))
-            while pending and (pending[0].done() or len(pending) >= workers * BATCHES_AHEAD):
-                yield from pending.popleft().result()
+            with deferred_interrupt():
+                pending.append(pool.submit(_check, claims, source, loaded))
+            while pending and (len(pending) >= workers * BATCHES_AHEAD or _is_done(pending[0])):
+                yield from _result(pending.popleft())
         while pending:
-            yield from pending.popleft().result()
+            yield from _result(pending.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _is_done(future: Future[list[Checked]]) -> bool:
+    with deferred_interrupt():
+        return future.done()
+
+
+def _result(future: Future[list[Checked]]) -> list[Checked]:
+    with deferred_interrupt():
+        return future.result()
 
 
 class FileSource:

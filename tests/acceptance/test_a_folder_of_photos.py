@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -165,9 +166,12 @@ def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
         assert process.stderr is not None
         json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
+        one_that_hangs = threading.Timer(60, process.kill)  # must not hang the tests
+        one_that_hangs.start()
         rest = process.stdout.read()
         stderr = process.stderr.read()
         assert process.wait(20) == 130
+        one_that_hangs.cancel()
     assert "Traceback" not in stderr
     # The signal may come between the counting of a line and the line.
     assert int(stderr.split(" file")[0]) - 1 - rest.count("\n") in (0, 1)
