@@ -98,7 +98,7 @@ def test_labelled_photos_are_told_apart(
     )
     assert done.returncode == 0, done.stderr
     rows = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
-    is_measured = runtime == "openvino"  # torch serves until OpenVINO's variant is made by hand
+    is_measured = (runtime, precision) != ("torch", "fp32")
     assert {row["calibrated"] for row in rows.values()} == {is_measured}
     verdicts = {label: Counter(rows[path]["verdict"] for path in of) for label, of in files.items()}
     if is_measured:
