@@ -1,4 +1,4 @@
-"""How pages look to a person: the language of the account, and the theme of this browser.
+"""The display of pages: the language of the account, and the theme of this browser.
 
 The server writes the theme into the page, so that it never flashes and needs no script.
 """

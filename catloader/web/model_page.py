@@ -40,7 +40,7 @@ _NOTHING_BEFORE = gettext_noop("No model was promoted here, so there is none to 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the latest decision of any checker was made with."""
+    """The model, variant and thresholds of the latest decision, by any checker."""
 
     record: CheckRecord
     profile: Profile | None

@@ -152,7 +152,7 @@ _SHARE = """async (name) => {
   document.body.append(form);
   form.submit();
 }"""
-"""What a phone does, in a page."""
+"""Posts the form of a share, as a phone does."""
 
 
 def test_photos_that_another_app_shares_wait_on_the_upload_page(page: Page) -> None:

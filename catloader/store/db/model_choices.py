@@ -30,7 +30,7 @@ class ModelChoice:
     loaded_at: datetime | None
     """None: no checker has loaded it yet."""
     refusal: str | None
-    """Why the first checker that tried could not load it: one plain sentence."""
+    """The reason, in one plain sentence, for which the first checker that tried could not load it."""
 
 
 @dataclass(frozen=True, slots=True)
