@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.programs import assert_problem
-from tests.support.site import PASSWORD, Person, running_site, services_of
+from tests.support.site import PASSWORD, Person, jpeg, running_site, services_of, shown
 
 
 def test_registering_logs_in_at_once(app: Flask) -> None:
@@ -121,7 +122,12 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     photo = anna.upload_one()
     posts = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
-    forms = [rule for rule in posts if not rule.rule.startswith("/api/v1/")]  # cookies open nothing there
+    forms = [
+        rule
+        for rule in posts
+        if not rule.rule.startswith("/api/v1/")  # cookies open nothing there
+        and rule.rule != "/upload/shared"  # stores nothing: the next test
+    ]
     assert len(forms) >= 7
     for rule in forms:
         path = re.sub("<[^>]*>", str(photo), rule.rule)
@@ -135,6 +141,15 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
             answer = anna.client.post(path, data=fields | token)
             assert answer.status_code == 400, path
     assert anna.get(f"/photos/{photo}").status_code == 200
+
+
+def test_photos_shared_past_the_worker_are_not_stored(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    files = {"photos": (io.BytesIO(jpeg()), "cat.jpg")}
+    answer = anna.client.post("/upload/shared", data=files)
+    assert answer.location == "/upload"
+    assert "Your photos did not arrive." in shown(anna.get("/upload"))
+    assert 'href="/photos/' not in shown(anna.get("/photos"))
 
 
 def test_the_token_of_another_session_is_refused(app: Flask) -> None:
