@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import scripts  # noqa: F401 - first: finds the packages without an installation
 from catloader.demo.client import Visitor
 from catloader.demo.photos import demo_photos
 from catloader.demo.temporary_site import temporary_site

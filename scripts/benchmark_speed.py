@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.runtimes.names import DEVICES
 from checker.runtimes.processor import cpu_flags, multiplies_bf16
 from scripts.command_line import CannotRun, new_file, report_errors, require

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 
+import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.evaluation.provenance import ROOT
 from scripts.command_line import report_errors, require
 

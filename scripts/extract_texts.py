@@ -11,6 +11,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import write_po
 
+import scripts  # noqa: F401 - first: finds the packages without an installation
 from catloader import errors
 from catloader.languages import ENGLISH, FOLDER, LANGUAGES, catalogue
 from checker.evaluation.provenance import ROOT

@@ -17,8 +17,10 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-import tomllib
 from pathlib import Path
+
+import scripts  # noqa: F401 - first: finds the packages without an installation
+from checker import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 INSTALL = ROOT / "scripts" / "bundle" / "install"
@@ -44,7 +46,7 @@ def main() -> None:
 def make_bundle(output: Path, torch: str) -> Path:
     """Collect everything; return the archive."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    name = f"catloader-{_version()}-{sysconfig.get_platform()}-python{python}"
+    name = f"catloader-{__version__}-{sysconfig.get_platform()}-python{python}"
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output) as temporary:
         folder = Path(temporary) / name
@@ -70,11 +72,6 @@ def _installed_torch() -> str:
     except importlib.metadata.PackageNotFoundError:
         return "none"
     return "cpu" if version.endswith("+cpu") else "default"
-
-
-def _version() -> str:
-    version: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    return version
 
 
 def _download(wheels: Path, torch: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import scripts  # noqa: F401 - first: finds the packages without an installation
 from catloader.demo.client import Visitor
 from catloader.demo.temporary_site import temporary_site
 from catloader.languages import ENGLISH, LANGUAGES

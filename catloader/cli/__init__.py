@@ -25,6 +25,7 @@ from catloader.cli import (
     webhooks,
 )
 from catloader.errors import CatLoaderError
+from checker import __version__
 from checker.errors import CheckerError
 from models.errors import ModelsError
 
@@ -40,6 +41,7 @@ class _OneLineErrors(click.Group):
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="catloader", message="%(prog)s %(version)s")
 def main() -> None:
     """Photo-upload site whose Cat Checker looks at every photo.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from catloader.doctor.rows import Row, examined
 from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
 from catloader.settings import Settings
+from checker import __version__
 from checker.cores import available_cores
 from checker.runtimes.processor import cpu_flags
 
@@ -29,7 +30,7 @@ def rows(settings: Settings) -> Iterator[Row]:
 
 
 def _python() -> Row:
-    sentence = f"Python {platform.python_version()} on {platform.system()}."
+    sentence = f"CatLoader {__version__} with Python {platform.python_version()} on {platform.system()}."
     if sys.version_info < _OLDEST or platform.system() != "Linux":
         return Row("Python", "failed", f"{sentence} Linux and Python 3.11 or newer are needed.")
     return Row("Python", "ok", sentence)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from checker import __version__
 from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIMES
 from models.catalogue import default_weights_dir
 
@@ -125,6 +126,7 @@ def _png(_context: click.Context, _parameter: click.Parameter, path: Path) -> Pa
 def _common(command: Decorated) -> Decorated:
     """Add the options of both commands."""
     for option in (
+        click.version_option(__version__, prog_name="checker", message="%(prog)s %(version)s"),
         click.option("-v", "--verbose", is_flag=True, help="Print log lines and warnings on stderr."),
         click.option(
             "--profiles",

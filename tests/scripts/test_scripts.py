@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,14 +29,15 @@ LITE0 = "efficientnet_lite0"
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_starts_by_its_path_and_as_a_module(script: str, tmp_path: Path) -> None:
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # Without .pth files: one may hold an editable installation of this checkout, which nobody must have.
+    environ = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
     for start, folder in (
         ([f"scripts/{script}.py"], ROOT),
         (["-m", f"scripts.{script}"], ROOT),
         ([str(ROOT / f"scripts/{script}.py")], tmp_path),
     ):
         done = subprocess.run(
-            [sys.executable, *start, "--help"],
+            [sys.executable, "-S", *start, "--help"],
             cwd=folder,
             env=environ,
             capture_output=True,

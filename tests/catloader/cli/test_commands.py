@@ -26,6 +26,7 @@ from catloader.store.db.photos import Photos
 from catloader.store.db.second_factors import SecondFactors
 from catloader.store.db.users import Users
 from catloader.wiring import build_engine
+from checker import __version__
 from tests.support.rows import add_photos, some_user
 
 Run = Callable[..., Result]
@@ -55,6 +56,10 @@ def _commands(command: click.Command) -> Iterator[click.Command]:
     if isinstance(command, click.Group):
         for inner in command.commands.values():
             yield from _commands(inner)
+
+
+def test_version_is_printed(typed: Run) -> None:
+    assert typed("--version").output == f"catloader {__version__}\n"
 
 
 def test_a_second_factor_is_removed_by_command(typed: Run, tmp_path: Path) -> None:

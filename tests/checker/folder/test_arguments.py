@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from checker import __version__
 from checker.folder.arguments import USAGE, CheckOptions, ExplainOptions, parse
 from models.catalogue import default_weights_dir
 
@@ -60,6 +61,11 @@ def test_the_last_of_repeated_options_counts() -> None:
     options = parse(["--device", "cpu", "--model", "resnet18", "--device", "auto", "--model", "auto", "x"])
     assert isinstance(options, CheckOptions)
     assert (options.device, options.model) == ("auto", "auto")
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["--version"]) == 0
+    assert capsys.readouterr().out == f"checker {__version__}\n"
 
 
 def test_help_ends_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
