@@ -1,14 +1,15 @@
 """Mark tests as ``slow``, for `make test-fast`: those that start servers, browsers or sites, make models, or
-measure."""
+measure. Put the longest ones first, so that processes that share the tests end together, with short ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import pytest
 
 FIXTURES = frozenset({"s3_server", "postgres_url"})
 FOLDERS = frozenset({"acceptance", "browser", "faults", "scripts"})
+LONGEST = frozenset({"acceptance", "browser", "bulk", "faults", "scripts"})
 FILES = frozenset(
     {
         "test_calibrate_database.py",
@@ -22,11 +23,13 @@ FILES = frozenset(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m chooses by marker
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before -m chooses by marker; after pytest has grouped them
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         if _is_slow(item):
             item.add_marker("slow")
+    yield
+    items.sort(key=lambda item: LONGEST.isdisjoint(item.path.parts))
 
 
 def _is_slow(item: pytest.Item) -> bool:
