@@ -175,6 +175,38 @@ def test_receipt_is_not_done_while_the_store_still_has_an_object(
     assert receipt.done_at
 
 
+class _Overtaken(ObjectStore):
+    """A store whose answer to one process is late: another one does its work meanwhile."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        refused = super().delete_many(bucket, keys)
+        self.meanwhile()
+        self.meanwhile = lambda: None
+        return refused
+
+
+def test_objects_that_become_due_while_two_processes_delete_the_same_ones_are_deleted(
+    engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
+) -> None:
+    now = datetime.now(UTC)
+    for key in ("a.jpg", "b.jpg"):
+        objects.put(ObjectKind.PHOTO, key, b"x")
+    reserve(engine, ["a.jpg"], now)
+
+    def other_process() -> None:
+        assert worker(ledger, objects).work_off() == 1
+        reserve(engine, ["b.jpg"], now)
+
+    slow = store_of(s3_server, (objects.photos_bucket, objects.thumbnails_bucket), kind=_Overtaken)
+    assert isinstance(slow, _Overtaken)
+    slow.meanwhile = other_process
+    worker(ledger, slow).work_off()
+    assert not objects.exists(ObjectKind.PHOTO, "b.jpg")
+    assert ledger.count() == 0
+
+
 def test_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:
     deleting = worker(ledger, objects, sweep_s=3600)
     deleting.start()

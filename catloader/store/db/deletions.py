@@ -79,11 +79,30 @@ def cancel(connection: Connection, objects: Sequence[StoredObject], now: datetim
     """Remove reservations.
 
     Returns:
-        False: one has become due, so its object may be deleted already. Roll the transaction back.
+        False: one has become due, so its object may be deleted already. All of the objects are due then, also
+        those that the deletion worker has looked for before they were put. Commit that and nothing else.
     """
     untouched = (deletions.c.not_before > now_or(now)) & (deletions.c.attempts == 0)
     removed = connection.execute(delete(deletions).where(_named(objects), untouched))
-    return removed.rowcount == len(objects)
+    if removed.rowcount == len(objects):
+        return True
+    connection.execute(delete(deletions).where(_named(objects)))
+    mark_due(connection, objects, now)
+    return False
+
+
+def remove(connection: Connection, ids: Sequence[int]) -> None:
+    """Remove rows whose objects are gone; a receipt whose last one that was is done."""
+    removed = delete(deletions).where(deletions.c.id.in_(ids)).returning(deletions.c.receipt)
+    of = sorted({receipt for receipt in connection.execute(removed).scalars() if receipt})
+    if of:
+        named = receipts.c.token_sha256.in_(of)
+        # Without the lock two transactions that remove the last rows together would see each other's as left.
+        lock = select(receipts.c.token_sha256).where(named).order_by(receipts.c.token_sha256)
+        connection.execute(lock.with_for_update())
+        left = exists().where(deletions.c.receipt == receipts.c.token_sha256)
+        is_done = named & receipts.c.done_at.is_(None) & ~left
+        connection.execute(update(receipts).where(is_done).values(done_at=database_now()))
 
 
 def expire(connection: Connection, objects: Sequence[StoredObject], now: datetime | None = None) -> None:
@@ -139,16 +158,10 @@ class Deletions:
         return [Deletion(row.id, ObjectKind(row.kind) if row.kind else None, *row[2:]) for row in rows]
 
     def done(self, ids: Sequence[int]) -> None:
-        """Remove rows whose objects are gone; a receipt whose last one that was is done."""
-        if not ids:
-            return
-        removed = delete(deletions).where(deletions.c.id.in_(ids)).returning(deletions.c.receipt)
-        with writing(self._engine) as connection:
-            of = sorted({receipt for receipt in connection.execute(removed).scalars() if receipt})
-            if of:
-                left = exists().where(deletions.c.receipt == receipts.c.token_sha256)
-                is_done = receipts.c.token_sha256.in_(of) & receipts.c.done_at.is_(None) & ~left
-                connection.execute(update(receipts).where(is_done).values(done_at=database_now()))
+        """Do what ``remove`` does, in one transaction."""
+        if ids:
+            with writing(self._engine) as connection:
+                remove(connection, ids)
 
     def failed(self, id: int, error: str, retry_in_s: float, now: datetime | None = None) -> None:
         """Count an attempt and make the row due again ``retry_in_s`` from now."""

@@ -60,13 +60,13 @@ class Explanations:
             if row is None or (row.explanation_key not in (None, lost) and row.explanation_of == of):
                 expire(connection, new, now)
                 return row.explanation_key if row else None
-            if not cancel(connection, new, now):
-                raise StoreUnavailable("The explanation took too long. Please try again.")
-            if row.explanation_key:
-                mark_due(connection, [_explanation(row.explanation_key)], now)
-            values = {"explanation_key": key, "explanation_of": of}
-            connection.execute(update(photos).where(photos.c.id == photo_id).values(values))
-            return key
+            if cancel(connection, new, now):
+                if row.explanation_key:
+                    mark_due(connection, [_explanation(row.explanation_key)], now)
+                values = {"explanation_key": key, "explanation_of": of}
+                connection.execute(update(photos).where(photos.c.id == photo_id).values(values))
+                return key
+        raise StoreUnavailable("The explanation took too long. Please try again.")
 
 
 def _explanation(key: str) -> StoredObject:

@@ -23,6 +23,7 @@ from catloader.store.db.schema import Status, appeals, likes, photos
 from catloader.store.kinds import ObjectKind, StoredObject
 
 _GONE = "This photo was deleted meanwhile."
+_TOO_LATE = "This took too long. Please try again."
 _UNCHECKED: dict[str, Any] = {
     "status": Status.PENDING,
     "attempts": 0,
@@ -88,15 +89,18 @@ class PhotoFiles:
             if size_bytes is not None:
                 self._quotas.refuse_growth(connection, owner_id, new.size_bytes - size_bytes)
             old = _locked(connection, id, owner_id)
-            enter(connection, id, now)
-            values = asdict(new) | _UNCHECKED | {"next_attempt_at": now_or(now)}
-            values |= {"human_verdict": None, "human_verdict_at": None}
-            values |= {"captured_at": None}  # the owner chose that for the file before
-            values |= {"explanation_key": None, "explanation_of": None}
-            _exchange(connection, old, new, values, now)
-            is_open = (appeals.c.photo_id == id) & appeals.c.closed_at.is_(None)
-            connection.execute(update(appeals).where(is_open).values(closed_at=now_or(now)))
-            connection.execute(delete(likes).where(likes.c.photo_id == id))
+            if cancel(connection, _objects(new), now):
+                enter(connection, id, now)
+                values = asdict(new) | _UNCHECKED | {"next_attempt_at": now_or(now)}
+                values |= {"human_verdict": None, "human_verdict_at": None}
+                values |= {"captured_at": None}  # the owner chose that for the file before
+                values |= {"explanation_key": None, "explanation_of": None}
+                _exchange(connection, old, values, now)
+                is_open = (appeals.c.photo_id == id) & appeals.c.closed_at.is_(None)
+                connection.execute(update(appeals).where(is_open).values(closed_at=now_or(now)))
+                connection.execute(delete(likes).where(likes.c.photo_id == id))
+                return
+        raise StoreUnavailable(_TOO_LATE)
 
     def set_thumbnail(
         self, id: int, owner_id: int, photo_key: str, new: NewThumbnail, now: datetime | None = None
@@ -117,8 +121,10 @@ class PhotoFiles:
                 raise NotFound("This photo was replaced meanwhile.")
             by_model = old.human_verdict is None
             recheck = _UNCHECKED | {"next_attempt_at": now_or(now)} if by_model else {}
-            _exchange(connection, old, new, asdict(new) | recheck, now)
-        return by_model
+            if cancel(connection, _objects(new), now):
+                _exchange(connection, old, asdict(new) | recheck, now)
+                return by_model
+        raise StoreUnavailable(_TOO_LATE)
 
 
 def _own(id: int, owner_id: int, *columns: Any) -> Any:
@@ -132,12 +138,8 @@ def _locked(connection: Connection, id: int, owner_id: int) -> Photo:
     return Photo(**row._mapping)
 
 
-def _exchange(
-    connection: Connection, old: Photo, new: NewThumbnail, values: dict[str, Any], now: datetime | None
-) -> None:
-    """Write the row's values, with the new keys out of the ledger and the old ones into it."""
-    if not cancel(connection, _objects(new), now):
-        raise StoreUnavailable("This took too long. Please try again.")
+def _exchange(connection: Connection, old: Photo, values: dict[str, Any], now: datetime | None) -> None:
+    """Write the row's values, with the new keys among them, and enter the old keys into the ledger."""
     kept = {
         values.get(name, getattr(old, name)) for name in ("photo_key", "thumbnail_key", "explanation_key")
     }

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import KeyInUse, NotFound, StoreUnavailable
 from catloader.store.db.clock import now_or
-from catloader.store.db.deletions import cancel, reserve
+from catloader.store.db.deletions import cancel, expire, reserve
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.photo_rows import DecidedPhoto, NewPhoto, Photo, not_in_bin, status_is
@@ -66,7 +66,8 @@ class Photos:
     def add(self, new: NewPhoto, now: datetime | None = None, key: UploadKey | None = None) -> int:
         """Insert the `pending` row and cancel the reservation of its two keys, in one transaction.
 
-        Its check is due ``now`` (None: by the database's clock).
+        Its check is due ``now`` (None: by the database's clock). The objects of a refused one are due for
+        deletion: at once, or when their reservation ends.
 
         Args:
             key: of the upload; entered in the same transaction, so that no repetition makes a second photo.
@@ -84,21 +85,24 @@ class Photos:
             "next_attempt_at": now_or(now),
             "created_at": now_or(now),
         }
+        objects = _uploaded(new.photo_key, new.thumbnail_key)
         try:
             with writing(self._engine) as connection:
                 if self._quotas:
                     self._quotas.refuse_full(connection, new.owner_id, new.size_bytes)
-                if not cancel(connection, _uploaded(new.photo_key, new.thumbnail_key), now):
-                    raise StoreUnavailable("The upload took too long. Please try again.")
-                row = connection.execute(insert(photos).values(values).returning(photos.c.id))
-                id = int(row.scalar_one())
-                if key is not None:
-                    add_key(connection, new.owner_id, key, id, now or utcnow())
-                return id
+                if cancel(connection, objects, now):
+                    row = connection.execute(insert(photos).values(values).returning(photos.c.id))
+                    id = int(row.scalar_one())
+                    if key is not None:
+                        add_key(connection, new.owner_id, key, id, now or utcnow())
+                    return id
         except IntegrityError as error:
+            with writing(self._engine) as connection:
+                expire(connection, objects, now)
             if key is not None and "upload_keys" in str(error.orig):
                 raise KeyInUse("The same upload was just stored. Send the request again.") from error
             raise NotFound("This account does not exist any more.") from error
+        raise StoreUnavailable("The upload took too long. Please try again.")
 
     def by_id(self, id: int) -> Photo | None:
         """Return a photo; None also for one in the bin."""

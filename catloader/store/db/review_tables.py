@@ -82,4 +82,5 @@ reviews = Table(
     Index("ix_reviews_image_id", "photo_id"),
     Index("ix_reviews_reviewer_id", "reviewer_id"),
     Index("ix_reviews_appeal_id", "appeal_id"),
+    sqlite_autoincrement=True,  # as in the check log: webhooks tell each one once
 )

@@ -199,6 +199,7 @@ check_log = Table(
     Column("error", Text),
     Index("ix_check_log_image_id", "photo_id"),
     Index("ix_check_log_finished_at", "finished_at"),
+    sqlite_autoincrement=True,  # a webhook's message is told by it once, also when its photo is deleted
 )
 
 # For whole rows: results are named after the database's columns, where photo_id is image_id.
@@ -224,6 +225,8 @@ deletions = Table(
     _index("ix_deletions_receipt", "receipt", "receipt IS NOT NULL"),
     Index("uq_deletions_kind_key", "kind", "key", unique=True),
     Index("uq_deletions_bucket_key", "bucket", "key", unique=True),
+    # Two processes may delete the same objects. The second one to remove their rows must not meet others.
+    sqlite_autoincrement=True,
 )
 
 webhook_ids = Table(

@@ -19,6 +19,7 @@ api_tokens = Table(
     Column("used_at", UtcDateTime),  # to within some minutes; NULL: never
     Column("expires_at", UtcDateTime),  # NULL: never
     Index("ix_api_tokens_user_id", "user_id"),
+    sqlite_autoincrement=True,  # the address of a revoked token must not lead to another one
 )
 
 # A row goes with its photo, or after a day.

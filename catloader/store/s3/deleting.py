@@ -16,8 +16,8 @@ Requests = Callable[[str], AbstractContextManager[None]]
 def delete_many(client: Any, request: Requests, bucket: str, keys: Sequence[str]) -> dict[str, str]:
     """Delete up to 1 000 objects in one request; return key -> reason for those that are not gone.
 
-    An object that was gone already is gone. Where the server does not know this request, or refuses it as a
-    whole, the objects are deleted one by one.
+    An object that was gone already is gone. Where the server does not know this request ("not found" may mean
+    that too), or refuses it as a whole, the objects are deleted one by one.
 
     Raises:
         NoAnswer: the server does not answer.
@@ -25,11 +25,9 @@ def delete_many(client: Any, request: Requests, bucket: str, keys: Sequence[str]
     try:
         with request(f"{len(keys)} deletions in {bucket}"):
             answer = client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
-    except NotFound:
-        return {}
     except NoAnswer:
         raise
-    except StoreUnavailable:
+    except (NotFound, StoreUnavailable):
         return _delete_each(client, request, bucket, keys)
     errors = {entry["Key"]: entry.get("Code") or "no reason" for entry in answer.get("Errors", [])}
     gone = {entry["Key"] for entry in answer.get("Deleted", [])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine, delete
@@ -13,8 +14,9 @@ from catloader.store.db.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.reviews import Reviews
 from catloader.store.db.schema import webhook_deliveries
 from catloader.store.db.webhook_deliveries import WebhookDeliveries, source_of
-from checker.values import Outcome
-from tests.support.rows import add_photos, some_user
+from checker.values import Outcome, Verdict
+from tests.checker.contract.queue import decided
+from tests.support.rows import add_photo, add_photos, delete_photo, some_user
 
 _AWAY = "The model ran out of memory."
 
@@ -22,6 +24,26 @@ _AWAY = "The model ran out of memory."
 def _collected(ledger: WebhookDeliveries) -> list[dict[str, Any]]:
     """Return the messages that are new, oldest first."""
     return [json.loads(one.payload) for one in reversed(ledger.latest(ledger.collect()))]
+
+
+def test_events_after_the_newest_photo_was_deleted_are_told(engine: Engine) -> None:
+    ledger, reviews, owner = WebhookDeliveries(engine), Reviews(engine), some_user(engine)
+    ledger.begin()
+    queue = SqlCheckQueue(engine, lease_s=60.0, max_attempts=2, backoff_s=0.0)
+    ids = set()
+    for _ in range(2):
+        photo = add_photo(engine, owner.id, utcnow() - timedelta(minutes=1))
+        (claim,) = queue.claim(1)
+        assert queue.finish([decided(claim, Verdict.UNSURE)]) == [True]
+        assert reviews.decide(photo, owner.id, "cat", "", utcnow())
+        told = _collected(ledger)
+        assert [(one["type"], one["data"]["photo_id"]) for one in told] == [
+            ("photo.checked", photo),
+            ("photo.reviewed", photo),
+        ]
+        ids |= {one.message_id for one in ledger.latest(2)}
+        assert delete_photo(engine, photo, owner.id)
+    assert len(ids) == 4, "two events have one number"
 
 
 def _fail_once(queue: SqlCheckQueue) -> None:

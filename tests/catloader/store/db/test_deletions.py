@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, select
 
-from catloader.store.db.deletions import Deletions
-from catloader.store.db.engine import reading
+from catloader.store.db.deletions import Deletions, remove
+from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos import Photos
+from catloader.store.db.receipts import Receipts, digest
 from catloader.store.db.schema import deletions
+from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
+from tests.support.rows import add_photo, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -22,6 +26,33 @@ def test_due_rows_come_longest_due_first(engine: Engine) -> None:
     photos.reserve("p3", "t3", _NOW + timedelta(seconds=1))
     assert [row.key for row in ledger.due(3, _NOW)] == ["p1", "t1", "p2"]
     assert ledger.count() == 6
+
+
+def test_late_confirmation_removes_no_other_rows(engine: Engine) -> None:
+    """Two processes delete the same objects; when the second one says so, the ledger has other rows."""
+    photos, ledger = Photos(engine), Deletions(engine)
+    photos.reserve("p1", "t1", _NOW)
+    ids = [row.id for row in ledger.due(10, _NOW)]
+    ledger.done(ids)
+    photos.reserve("p2", "t2", _NOW)
+    ledger.done(ids)
+    assert [row.key for row in ledger.due(10, _NOW)] == ["p2", "t2"]
+
+
+def test_receipt_is_done_when_two_processes_remove_its_last_rows_together(engine: Engine) -> None:
+    ledger, user, token = Deletions(engine), some_user(engine), "the token of a link"
+    add_photo(engine, user.id)
+    assert Users(engine).delete(user.id, _NOW, receipt=digest(token)) == 1
+    photo, thumbnail = (row.id for row in ledger.due(10, _NOW))
+    other = threading.Thread(target=ledger.done, args=([thumbnail],))
+    with writing(engine) as connection:
+        remove(connection, [photo])
+        other.start()
+        other.join(0.5)  # it waits for the end of this transaction
+    other.join()
+    receipt = Receipts(engine).of(token)
+    assert receipt
+    assert (receipt.left, receipt.done_at is None) == (0, False)
 
 
 def test_done_rows_leave_and_failed_ones_are_retried_later(engine: Engine) -> None:

@@ -104,7 +104,10 @@ def test_keep_is_refused_after_its_reservation_ran_out(
     with pytest.raises(StoreUnavailable, match="too long"):
         explanations.keep(photo, "e", "lite0", _NOW + _HOUR)
     assert _columns(engine, photo) == (None, None)
-    assert ledger.count() == 1
+    ledger.done([row.id for row in ledger.due(9, _NOW + _HOUR)])  # it looked before the object was put
+    with pytest.raises(StoreUnavailable, match="too long"):
+        explanations.keep(photo, "e", "lite0", _NOW)
+    assert _due(ledger) == [(ObjectKind.EXPLANATION, "e")]
 
 
 @pytest.mark.parametrize("whole_account", [False, True])

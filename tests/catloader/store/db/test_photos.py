@@ -11,8 +11,10 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.db.deletions import Deletions
+from catloader.store.db.photo_files import NewFile, NewThumbnail, PhotoFiles
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.quotas import Quota, Quotas
 from catloader.store.kinds import ObjectKind
 from tests.support.rows import add_photo, add_photos, delete_photo, new_photo, some_user
 
@@ -79,12 +81,46 @@ def test_add_is_refused_after_its_reservation_ran_out(
     assert photos.count_by_status()["pending"] == 0
 
 
-def test_add_is_refused_after_the_account_is_gone(photos: Photos, ledger: Deletions) -> None:
+def test_objects_put_after_the_deletion_worker_looked_for_them_are_due(
+    engine: Engine, photos: Photos, ledger: Deletions
+) -> None:
+    """A machine may sleep between the reservation of an upload and its puts."""
+    new = new_photo(some_user(engine).id)
+    photos.reserve(new.photo_key, new.thumbnail_key, _NOW)
+    ledger.done([row.id for row in ledger.due(10, _NOW)])
+    with pytest.raises(StoreUnavailable, match="too long"):
+        photos.add(new, _NOW)
+    assert [row.key for row in ledger.due(10, _NOW)] == [new.photo_key, new.thumbnail_key]
+
+
+def test_objects_of_an_upload_are_due_at_once_after_the_account_is_gone(
+    photos: Photos, ledger: Deletions
+) -> None:
     new = new_photo(owner_id=999_999)
     photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
     with pytest.raises(NotFound):
         photos.add(new, _NOW)
-    assert ledger.count() == 2
+    assert [row.key for row in ledger.due(10, _NOW)] == [new.photo_key, new.thumbnail_key]
+
+
+def test_changed_files_that_were_put_too_late_are_due(
+    engine: Engine, photos: Photos, ledger: Deletions
+) -> None:
+    owner = some_user(engine).id
+    before = photos.by_id(add_photo(engine, owner))
+    assert before
+    files = PhotoFiles(engine, Quotas(engine, Quota(0, 0)))
+    thumbnail = NewThumbnail("t1", 320, 64 * "c", 0, 0, 480)
+    file = NewFile("t2", 320, 64 * "c", 0, 0, 480, "p2", 64 * "d", 640, 480, 90_000)
+    for new in (thumbnail, file):
+        files.reserve(new, _NOW)
+    with pytest.raises(StoreUnavailable, match="too long"):
+        files.set_thumbnail(before.id, owner, before.photo_key, thumbnail, _NOW)
+    ledger.done([row.id for row in ledger.due(10, _NOW)])
+    with pytest.raises(StoreUnavailable, match="too long"):
+        files.replace(before.id, owner, file, _NOW)
+    assert photos.by_id(before.id) == before
+    assert [row.key for row in ledger.due(10, _NOW)] == ["p2", "t2"]
 
 
 def test_a_key_is_reserved_once(engine: Engine, photos: Photos) -> None:

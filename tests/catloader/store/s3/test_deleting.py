@@ -72,7 +72,9 @@ def test_only_objects_that_the_server_names_as_gone_are_gone() -> None:
         assert requests == ["POST"]
 
 
-@pytest.mark.parametrize(("status", "code"), [(400, "MissingContentMD5"), (501, "NotImplemented")])
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "MissingContentMD5"), (404, "NotFound"), (501, "NotImplemented")]
+)
 def test_server_without_this_request_gets_one_for_each_object(status: int, code: str) -> None:
     with _answering(status, f"<Error><Code>{code}</Code></Error>") as (store, requests):
         assert store.delete_many("photos", ["a", "b"]) == {}
