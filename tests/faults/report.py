@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.faults.harness.audit import Figures
-from tests.faults.scenarios.table import SCENARIOS
+from tests.faults.harness.audit import Figures, complaints
+from tests.faults.scenarios.table import SCENARIOS, Scenario
 from tests.support import processor
 
 _ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ _COLUMNS = {
 }
 
 Results = Mapping[str, Mapping[str, Any]]
-"""By scenario: its figures, and commit, date and kind of processor of its run."""
+"""By scenario: its figures, the counts asked for, and commit, date and kind of processor of its run."""
 
 
 def read() -> dict[str, Any]:
@@ -46,21 +46,39 @@ def provenance() -> dict[str, str]:
     }
 
 
-def add(name: str, figures: Figures) -> None:
-    """Write the figures of a scenario beside the others."""
-    results = read() | {name: {**provenance(), **asdict(figures)}}
+def add(name: str, asked: Mapping[str, float], figures: Figures) -> None:
+    """Write the figures of a scenario beside the others.
+
+    Args:
+        asked: the counts of its run.
+    """
+    results = read() | {name: {**provenance(), "asked": dict(asked), **asdict(figures)}}
     ordered = {one.name: results[one.name] for one in SCENARIOS if one.name in results}
     RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
+def is_missing(scenario: Scenario, results: Results) -> bool:
+    """Tell whether the scenario has still to be run with its full counts, or to be run again."""
+    if scenario.full is None:
+        return False
+    figures = results.get(scenario.name)
+    return figures is None or not _is_full(scenario, figures) or bool(complaints(figures))
+
+
+def _is_full(scenario: Scenario, figures: Mapping[str, Any]) -> bool:
+    return figures.get("asked") == scenario.full
+
+
 def table(results: Results) -> str:
     """Return a Markdown table of what was run and found."""
+    scenarios = {one.name: one for one in SCENARIOS}
     lines = [
-        f"| fault | {' | '.join(_COLUMNS.values())} | seconds |",
-        f"| --- |{' --- |' * (len(_COLUMNS) + 1)}",
+        f"| fault | full counts | {' | '.join(_COLUMNS.values())} | seconds |",
+        f"| --- |{' --- |' * (len(_COLUMNS) + 2)}",
     ]
     for name, figures in results.items():
         counts = ", ".join(f"{count} {what}" for what, count in figures["counts"].items())
+        full = "yes" if _is_full(scenarios[name], figures) else "no"
         values = " | ".join(str(figures[column]) for column in _COLUMNS)
-        lines.append(f"| {name}: {counts} | {values} | {figures['seconds']:.0f} |")
+        lines.append(f"| {name}: {counts} | {full} | {values} | {figures['seconds']:.0f} |")
     return "\n".join(lines) + "\n"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Engine, func, select
 
@@ -50,8 +51,13 @@ class Figures:
 
     def complaints(self) -> list[str]:
         """Return what is wrong, in words."""
-        names = ("lost", "wrong_bytes", "unchecked", "orphans", "doubles")
-        return [f"{name}: {value}" for name in names if (value := getattr(self, name))] + self.broken
+        return complaints(asdict(self))
+
+
+def complaints(figures: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with figures by their names, in words."""
+    names = ("lost", "wrong_bytes", "unchecked", "orphans", "doubles")
+    return [f"{name}: {value}" for name in names if (value := figures[name])] + list(figures["broken"])
 
 
 def waiting(engine: Engine) -> int:
@@ -75,19 +81,17 @@ def wait_until_checked(engine: Engine, timeout_s: float = SETTLED_S) -> float:
     return time.monotonic() - begun_s
 
 
-def audit(stage: Stage, ledger: Ledger, figures: Figures, *, deleted: Iterable[int] = ()) -> Figures:
+def audit(stage: Stage, ledger: Ledger, figures: Figures, *, backlog_s: float = 0.0) -> Figures:
     """Fill in the figures once the faults are over.
 
     Args:
-        deleted: acknowledged photos that their owner has deleted since.
+        backlog_s: time for the checks of what waited before the faults, beside ``SETTLED_S``.
     """
     with stage.services() as services:
-        wait_until_checked(services.engine)
-        gone = set(deleted)
+        wait_until_checked(services.engine, SETTLED_S + backlog_s)
         figures.acknowledged = len(ledger)
         for id, sha256 in ledger.photos.items():
-            if id not in gone:
-                _compare_one(services, id, sha256, figures)
+            _compare_one(services, id, sha256, figures)
         figures.doubles = _doubles(services.engine)
         figures.extra_inferences = _extra_attempts(services.engine)
         figures.orphans = _orphans_after_gc(services, figures)

@@ -6,7 +6,8 @@ import functools
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from tests.support.site import PASSWORD
 _DIFFERENT = 12
 _WAIT_S = 40.0
 _PAUSE_S = 0.1
+_AT_ONCE = 3
 
 
 @functools.cache
@@ -112,6 +114,12 @@ class Person:
         except requests.RequestException:
             return False
         return answer.ok
+
+
+def upload_together(people: Sequence[Person], counts: Sequence[int]) -> None:
+    """Let several people upload at once until each has as many photos more as ``counts`` says."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(Person.upload_all, people, counts))
 
 
 @contextmanager

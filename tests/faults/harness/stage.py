@@ -75,17 +75,21 @@ class Stage:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start ``catloader COMMAND ...``, with the points at which it can die."""
+    def start(self, *command: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start ``catloader COMMAND ...``, with the points at which it can die.
+
+        Args:
+            variables: for this process alone.
+        """
         program = [sys.executable, "-m", "tests.faults.harness.points", str(self.point_file), *command]
         with self.log_file.open("ab") as log:
-            process = subprocess.Popen(program, env=self.environ, stdout=log, stderr=log)
+            process = subprocess.Popen(program, env=self.environ | variables, stdout=log, stderr=log)
         self.processes.append(process)
         return process
 
-    def serve(self) -> subprocess.Popen[bytes]:
+    def serve(self, **variables: str) -> subprocess.Popen[bytes]:
         """Start the site and wait until it answers; with a checker of its own, until the model is loaded."""
-        process = self.start("serve")
+        process = self.start("serve", **variables)
 
         def must_run() -> None:
             assert process.poll() is None, self.log[-4000:]

@@ -11,13 +11,17 @@ import psutil
 
 from catloader.store.s3.embedded import EmbeddedS3
 from tests.faults.harness.audit import Figures, audit, waiting
-from tests.faults.harness.client import Ledger, Person
+from tests.faults.harness.client import Ledger, Person, upload_together
 from tests.faults.harness.points import CHECK_POINTS
 from tests.faults.harness.stage import Stage, kill
 
 _LONGEST_S = 1.5
 """Between the first photo of a checker and its end at a random moment."""
 _START_S = 40.0
+_FEW = 5
+_CHECK_S = 0.3
+"""For one photo, one at a time, on a busy machine."""
+_PEOPLE = 3
 
 
 def kill_checker(
@@ -32,8 +36,8 @@ def kill_checker(
         stage.services() as services,
     ):
         stage.serve()
-        person = Person(stage.url, ledger)
-        person.upload_all(kills + spare)
+        people = [Person(stage.url, ledger) for _ in range(_PEOPLE)]
+        upload_together(people, [-(-(kills + spare) // _PEOPLE)] * _PEOPLE)
         for number in range(at_points):
             point = CHECK_POINTS[number % len(CHECK_POINTS)]
             checker = stage.start("worker")
@@ -47,11 +51,11 @@ def kill_checker(
                 time.sleep(0.02)
             time.sleep(chance.uniform(0, _LONGEST_S))
             kill(checker)
-            if waiting(services.engine) < spare:
-                person.upload_all(spare)
+            if waiting(services.engine) < _FEW:
+                people[0].upload_all(_FEW)
         stage.start("worker")
         figures.counts = {"kills at points": at_points, "kills at random": at_random}
-        audit(stage, ledger, figures)
+        audit(stage, ledger, figures, backlog_s=_CHECK_S * waiting(services.engine))
     if figures.extra_inferences > kills:
         figures.broken.append(f"{figures.extra_inferences} extra inferences for {kills} kills")
     return figures

@@ -9,7 +9,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import Services
 from tests.faults.harness.audit import Figures, audit
-from tests.faults.harness.client import Ledger, Person
+from tests.faults.harness.client import Ledger, Person, upload_together
 from tests.faults.harness.faulty_store import FaultyStore
 from tests.faults.harness.points import DELETION_POINTS
 from tests.faults.harness.stage import Stage, kill
@@ -38,8 +38,7 @@ def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) 
         deleted = Ledger()
         share = max(1, photos // (kills + 1))
         leavers = [Person(stage.url, deleted) for _ in range(kills + 1)]
-        for number, person in enumerate(leavers):
-            person.upload_all(share if number else photos - share * kills)
+        upload_together(leavers, [photos - share * kills, *[share] * kills])
         proxy.mode = "refused"
         _delete(leavers[0], figures)
         time.sleep(_AWAY_S)

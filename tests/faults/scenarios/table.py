@@ -12,6 +12,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from tests.faults.harness.audit import Figures
 from tests.faults.harness.points import UPLOAD_POINTS
 from tests.faults.scenarios.checker_kills import kill_checker, kill_decoders
+from tests.faults.scenarios.clocks import set_clocks_wrong
 from tests.faults.scenarios.databases import lock_sqlite, restart_postgres
 from tests.faults.scenarios.deletions import delete_account
 from tests.faults.scenarios.full_disks import fill_disks
@@ -23,7 +24,7 @@ from tests.faults.scenarios.wake_ups import repeat_wake_ups
 from tests.faults.scenarios.web_kills import DISPATCHES, kill_web
 
 Run = Callable[..., Figures]
-_NOT_SCALED = {"checkers", "deliveries", "seconds"}
+_NOT_SCALED = {"between", "checkers", "deliveries", "processes", "seconds"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _kills_of_web() -> list[Scenario]:
         Scenario(
             f"web process killed, {dispatch}",
             partial(kill_web, dispatch=dispatch, first=number * share),
-            {"at_points": 70, "at_random": 30},
+            {"at_points": 70, "at_random": 30, "between": 10, "processes": 2},
             {"at_points": share, "at_random": 1},
         )
         for number, dispatch in enumerate(DISPATCHES)
@@ -99,5 +100,6 @@ SCENARIOS = (
         {"photos": 500, "kills": 50},
         {"photos": 15, "kills": 4},
     ),
+    Scenario("clocks wrong", set_clocks_wrong, {"photos": 20}, None, True),
     Scenario("SIGTERM under load", terminate, {"times": 50}, {"times": 1}),
 )

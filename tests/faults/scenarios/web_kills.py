@@ -15,8 +15,6 @@ from tests.faults.harness.stage import Stage, kill
 
 DISPATCHES = ("thread", "internal", "external", "off")
 _CHECKERS = {"external": ("checker", "serve"), "off": ("worker",)}
-_BETWEEN = 2
-"""Photos acknowledged between two kills, so that each one hits a site at work."""
 _LONGEST_S = 1.0
 """Between the last photo and a kill at a random moment: an upload takes a tenth of that."""
 _WHOLE_SITE_EVERY = 5
@@ -29,24 +27,28 @@ def kill_web(
     dispatch: str,
     at_points: int,
     at_random: int,
+    between: int = 2,
+    processes: int = 1,
     first: int = 0,
     seed: int = 0,
 ) -> Figures:
-    """Kill the process at the points in turn, then at random; of those every fifth time the whole site.
+    """Kill a web process at the points in turn, then at random; of those every fifth time the whole site.
 
     Args:
+        between: photos acknowledged between two kills, so that each one hits a site at work.
+        processes: of the site; with several, uploads go on while a killed one is replaced.
         first: the number of the point to begin with.
     """
     chance, figures, ledger = random.Random(seed), Figures(), Ledger()
     kills = {"at points": 0, "at random": 0, "of the whole site": 0}
-    with Stage(folder, store, CATCHECK_DISPATCH=dispatch) as stage:
+    with Stage(folder, store, CATCHECK_DISPATCH=dispatch, CATLOADER_WEB_PROCESSES=processes) as stage:
         site = stage.serve()
         if dispatch in _CHECKERS:
             stage.start(*_CHECKERS[dispatch])
         with uploading(stage.url, ledger):
             for number in range(first, first + at_points):
                 point = UPLOAD_POINTS[number % len(UPLOAD_POINTS)]
-                if not wait_for(ledger, _BETWEEN):
+                if not wait_for(ledger, between):
                     figures.broken.append(f"no upload succeeds before the kill {point}")
                     break
                 if stage.die_at(point):
@@ -54,23 +56,23 @@ def kill_web(
                 else:
                     figures.broken.append(f"the point {point} was not reached")
             for number in range(1, at_random + 1):
-                if not wait_for(ledger, _BETWEEN):
+                if not wait_for(ledger, between):
                     figures.broken.append("no upload succeeds after a kill")
                     break
                 time.sleep(chance.uniform(0, _LONGEST_S))
                 if number % _WHOLE_SITE_EVERY:
-                    _kill_process(stage, site)
+                    _kill_process(stage, site, chance)
                     kills["at random"] += 1
                 else:
                     kill(site)
                     site = stage.serve()
                     kills["of the whole site"] += 1
-            if not wait_for(ledger, _BETWEEN):
+            if not wait_for(ledger, between):
                 figures.broken.append("no upload succeeds after the last kill")
         figures.counts = {f"kills {what}": count for what, count in kills.items()}
         return audit(stage, ledger, figures)
 
 
-def _kill_process(stage: Stage, site: subprocess.Popen[bytes]) -> None:
-    for process in stage.web_processes(site)[:1]:
-        kill(process)
+def _kill_process(stage: Stage, site: subprocess.Popen[bytes], chance: random.Random) -> None:
+    if running := stage.web_processes(site):
+        kill(chance.choice(running))
