@@ -18,6 +18,8 @@ from catloader.store.db.users import User, Users, normal_email
 MAX_EMAIL_CHARS = 254
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
+_DOMAIN = re.compile(r"localhost|[^.]{1,63}(\.[^.]{1,63})+|\[[0-9a-f.:]+\]")
+"""Of a new address: one without a dot is a typing error that loses the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def change_email(users: Users, user: User, email: str, password: str, guard: Gua
         TooManyAttempts: not evaluated, or too many e-mails from this network.
     """
     confirm(user, password, guard)
-    if not _is_email(email):
+    if not _is_new_email(email):
         raise InvalidEmail("That does not look like an e-mail address.")
     guard.limits.begin_sign_up(guard.address, guard.now)
     users.set_email(user.id, email)
@@ -117,7 +119,7 @@ def begin_sign_up(email: str, guard: Guard) -> None:
         InvalidInput: no e-mail address.
         TooManyAttempts: too many sign-ups from this network.
     """
-    if not _is_email(email):
+    if not _is_new_email(email):
         raise InvalidEmail("That does not look like an e-mail address.")
     guard.limits.begin_sign_up(guard.address, guard.now)
 
@@ -164,9 +166,14 @@ def confirm(user: User, password: str, guard: Guard) -> None:
 
 
 def _new_hash(email: str, password: str) -> str:
-    if not _is_email(email):
+    if not _is_new_email(email):
         raise InvalidEmail("That does not look like an e-mail address.")
     return passwords.hash_password(password, email=normal_email(email))
+
+
+def _is_new_email(email: str) -> bool:
+    domain = normal_email(email).rpartition("@")[2]
+    return _is_email(email) and _DOMAIN.fullmatch(domain) is not None
 
 
 def _is_email(email: str) -> bool:

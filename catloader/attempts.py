@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -111,6 +112,14 @@ class AttemptLimits:
         }
         self._reserve(rates, now)
 
+    def begin_notice(self, email: str, now: datetime) -> None:
+        """Count a mail that an account chose to get, apart from those that somebody asks for.
+
+        Raises:
+            TooManyAttempts: too many to this address.
+        """
+        self._reserve({self._key("notice", normal_email(email)): self._mail}, now)
+
     def wrong_token(self, address: str, now: datetime) -> None:
         """Count an API token that does not exist; those that do are never counted.
 
@@ -132,13 +141,19 @@ class AttemptLimits:
 def network(address: str) -> str:
     """Return the network that an address is counted with (IPv4 /24, IPv6 /48); "unknown" if it is none."""
     try:
-        parsed = ip_address(address)
+        parsed = ip_address(_without_port(address))
     except ValueError:
         return "unknown"
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
     prefix = _IPV4_PREFIX if parsed.version == 4 else _IPV6_PREFIX
     return str(ip_network(f"{parsed.compressed.partition('%')[0]}/{prefix}", strict=False))
+
+
+def _without_port(address: str) -> str:
+    """Return the address alone: some proxies write ``203.0.113.7:51322`` or ``[2001:db8::7]:443``."""
+    match = re.fullmatch(r"\[([^\]]*)\](?::\d+)?|([^:]*)(?::\d+)?", address)
+    return (match[1] or match[2] or "") if match else address
 
 
 def _rates(text: str) -> list[Rate]:

@@ -18,7 +18,7 @@ class InvalidEmail(InvalidInput):
 class EmailTaken(InvalidInput):
     """The e-mail is registered already."""
 
-    status = 409
+    status, field = 409, "email"
 
 
 class WrongCredentials(CatLoaderError):

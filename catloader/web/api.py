@@ -18,8 +18,8 @@ MAX_IDS = 100
 
 @blueprint.get("/form")
 def form() -> Response:
-    """Return a fresh token for a form that was left open, and the account that it is good for now."""
-    return jsonify(token=forms.token(), account=current_user().id)
+    """Return a fresh token for an upload page that was left open, and the account that it is good for now."""
+    return jsonify(token=forms.upload_token(), account=current_user().id)
 
 
 @blueprint.get("/photos/status")

@@ -107,6 +107,15 @@ def account() -> Answer:
     return account_page()
 
 
+@blueprint.get("/account/email")
+@blueprint.get("/account/password")
+@blueprint.get("/account/delete")
+def form_of_account() -> Response:
+    """Lead to a form of the account page: after an error its address is in the browser's bar."""
+    form = request.path.rpartition("/")[2]
+    return redirect(f"{url_for('.account')}#{form}", 303)
+
+
 @blueprint.post("/account/password")
 def change_password() -> Answer:
     user = current_user()

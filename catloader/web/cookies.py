@@ -3,8 +3,9 @@
 ``catloader_session`` names the log-in, ``catloader_form`` binds forms of visitors who have none,
 ``catloader_first_step`` is there between the two steps of a log-in, ``catloader_provider`` while a person is
 at the provider of log-ins, and ``catloader_notes`` holds sentences for the next page (Flask's own signed
-session). ``catloader_theme`` is there where a person chose light or dark pages. Nothing else is kept in the
-browser. The first two are set once and never again by the way: a late response overwrites nothing.
+session). ``catloader_theme`` is there where a person chose light or dark pages. Besides, browsers keep only
+photos that were shared or dropped, until the upload page opens. The first two are set once and never again by
+the way: a late response overwrites nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ PROVIDER = "catloader_provider"
 FIRST_STEP = "catloader_first_step"
 NOTES = "catloader_notes"
 THEME = "catloader_theme"
+
+_MOST_OF_A_NAME = 4
+"""Each may cost a look into the database."""
 
 
 def name_here(name: str) -> str:
@@ -63,6 +67,15 @@ def _mac(token: str, key: str) -> str:
 
 def read(name: str) -> str | None:
     return request.cookies.get(name_here(name))
+
+
+def read_all(name: str) -> list[str]:
+    """Return the values of all cookies with this name.
+
+    Another program on the same host, or this site from when it was below a path, may have set one for a
+    longer path: browsers send that one first, and a new one does not replace it.
+    """
+    return request.cookies.getlist(name_here(name))[:_MOST_OF_A_NAME]
 
 
 def set_cookie(name: str, value: str, max_age: timedelta | None = None) -> None:

@@ -2,7 +2,7 @@
 
 The token is an HMAC over the session's token, so it needs no place of its own and ends with the session.
 Visitors without a session get a random number in a cookie instead, set once by a page with a form; it is good
-for the forms of visitors only.
+for the forms of visitors only. The upload page's token names the account as well, for a day.
 
 Browsers that tell where a request comes from (``Sec-Fetch-Site``, ``Origin``) are believed as well. The
 ``Referer`` is not asked for: extensions and proxies remove it, and ports and schemes in it are those of the
@@ -15,13 +15,14 @@ import hashlib
 import hmac
 import logging
 import secrets
+import time
 
 from flask import Flask, current_app, g, request
 
 from catloader.errors import FormRefused
 from catloader.languages import gettext_noop
 from catloader.logs import logged_path
-from catloader.web import cookies
+from catloader.web import bearer, cookies
 from catloader.web.context import for_log, host_name, services
 
 logger = logging.getLogger(__name__)
@@ -39,18 +40,31 @@ OF_VISITORS = (
 )
 """Endpoints of forms that visitors fill in; a token from before the log-in is good for them afterwards."""
 
+OF_UPLOADS = ("uploads.upload", "resumable.begin", "resumable.go_on", "resumable.give_up")
+_UPLOADS_FOR_S = 24 * 3600
+
 _EXPIRED = gettext_noop("This form has expired. Go back, reload the page and try again.")
 
 
 def init_app(app: Flask) -> None:
     app.before_request(_protect)
     app.jinja_env.globals["csrf_token"] = token
+    app.jinja_env.globals["upload_token"] = upload_token
 
 
 def token() -> str:
     """Return a token for a form of this page; each call another one."""
-    owner = cookies.read(cookies.SESSION) if g.get("user") else None
+    owner = g.session_cookie if g.get("user") else None
     return _signed(owner or _visitor(), secrets.token_urlsafe(9))
+
+
+def upload_token() -> str:
+    """Return a token for the upload page. For uploads it is good in later sessions of the account, too.
+
+    So the photos and captions of a page that stayed open are not lost with a log-out and a new log-in.
+    """
+    begun_s = int(time.time())
+    return f"{token()}.{begun_s}.{_mac_of_account(begun_s)}"
 
 
 def without_token(view: object) -> None:
@@ -71,6 +85,8 @@ def _protect() -> None:
         return
     if getattr(current_app.view_functions[request.endpoint], "without_token", False):
         return
+    if bearer.scope_of_request() is not None:
+        return  # an API token: no other site can make a browser send one
     if request.endpoint == "auth.logout" and g.user is None:
         return  # logged out already, in another tab
     try:
@@ -110,14 +126,29 @@ def _refuse_other_sites() -> None:
 
 def _check_token() -> None:
     given = request.headers.get(HEADER) or request.form.get(FIELD, "")
-    owners = [cookies.read(cookies.SESSION)] if g.user else []
+    owners = [g.session_cookie] if g.user else []
     if request.endpoint in OF_VISITORS:
-        owners.append(cookies.read(cookies.FORM))
-    salt, _, _mac = given.partition(".")
-    if not any(
-        owner and hmac.compare_digest(given.encode(), _signed(owner, salt).encode()) for owner in owners
-    ):
-        raise FormRefused(_EXPIRED, expired=True)
+        owners += cookies.read_all(cookies.FORM)
+    salt, mac, *of_account = given.split(".")[:4] if "." in given else (given, "")
+    sent = f"{salt}.{mac}".encode()
+    if any(owner and hmac.compare_digest(sent, _signed(owner, salt).encode()) for owner in owners):
+        return
+    if request.endpoint in OF_UPLOADS and g.user and _is_of_account(of_account):
+        return
+    raise FormRefused(_EXPIRED, expired=True)
+
+
+def _is_of_account(parts: list[str]) -> bool:
+    if len(parts) != 2 or not (parts[0].isascii() and parts[0].isdecimal() and len(parts[0]) < 12):
+        return False
+    begun_s = int(parts[0])
+    good = hmac.compare_digest(parts[1].encode(), _mac_of_account(begun_s).encode())
+    return good and time.time() - begun_s < _UPLOADS_FOR_S
+
+
+def _mac_of_account(begun_s: int) -> str:
+    text = f"upload form:{g.user.id}:{begun_s}"
+    return hmac.new(services().secret_key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def _signed(owner: str, salt: str) -> str:

@@ -15,17 +15,19 @@ from catloader.settings.kinds import split
 from catloader.web.context import for_log, host_name
 
 _PREFIX = "HTTP_X_FORWARDED_PREFIX"
+_SCHEME = "HTTP_X_FORWARDED_PROTO"
+_HOST = "HTTP_X_FORWARDED_HOST"
 _PLAIN_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?")
 """Segments of letters and the like: ``//evil.example`` would turn every link of a page into one to there."""
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 """Health checks, and wake-ups of the site itself."""
 
 
-class PlainPrefix:
-    """WSGI middleware: drop an ``X-Forwarded-Prefix`` that is not a plain path."""
+class PlainHeaders:
+    """WSGI middleware: drop an ``X-Forwarded-Prefix`` that is no plain path; ``HTTPS`` means ``https``."""
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    def __init__(self, app: Any, hops: int) -> None:
+        self._app, self._hops = app, hops
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         prefixes = [part.strip() for part in environ.get(_PREFIX, "").split(",")]
@@ -33,14 +35,24 @@ class PlainPrefix:
             environ[_PREFIX] = ",".join(prefix.rstrip("/") for prefix in prefixes)
         else:
             del environ[_PREFIX]
+        if scheme := environ.get(_SCHEME):
+            environ[_SCHEME] = scheme.lower().replace("wss", "https")
+        for name in (_PREFIX, _SCHEME, _HOST):
+            self._fill(environ, name)
         return self._app(environ, start_response)
+
+    def _fill(self, environ: dict[str, Any], name: str) -> None:
+        """Repeat the first entry where there are fewer than proxies: most set these anew and append none."""
+        entries = environ.get(name, "").split(",")
+        if entries != [""] and len(entries) < self._hops:
+            environ[name] = ",".join([entries[0]] * (self._hops - len(entries)) + entries)
 
 
 def wrap(app: Flask, settings: Settings) -> None:
     """Believe the proxies that the settings name. Ports are not needed: no link of the site has one."""
     if hops := settings.trusted_proxies:
         fixed = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=0, x_prefix=hops)
-        app.wsgi_app = PlainPrefix(fixed)  # type: ignore[method-assign]
+        app.wsgi_app = PlainHeaders(fixed, hops)  # type: ignore[method-assign]
 
 
 def init_app(app: Flask, settings: Settings) -> None:

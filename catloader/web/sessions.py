@@ -87,15 +87,17 @@ def _end_session() -> None:
 
 
 def _load_user() -> None:
-    g.user = g.session = None
+    g.user = g.session = g.session_cookie = None
     if (scope := bearer.scope_of_request()) is not None:
         g.user = bearer.user(scope)  # cookies open nothing there, so no other site can use a visitor's
         return
-    token = cookies.unsigned(cookies.read(cookies.SESSION) or "", services().secret_key)
-    if not token or request.endpoint == "static":
+    if request.endpoint == "static":
         return
-    g.session = services().sessions.find(token, utcnow())
-    g.user = g.session.user if g.session else None
+    for value in cookies.read_all(cookies.SESSION):
+        token = cookies.unsigned(value, services().secret_key)
+        if token and (session := services().sessions.find(token, utcnow())) is not None:
+            g.session, g.session_cookie, g.user = session, value, session.user
+            return
 
 
 def _require_user() -> Response | None:

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 from catloader import accounts
 from catloader.accounts import Guard
 from catloader.attempts import AttemptLimits, network
-from catloader.errors import EmailTaken, TooManyAttempts, WrongCredentials
+from catloader.errors import EmailTaken, InvalidEmail, TooManyAttempts, WrongCredentials
+from catloader.passwords import hash_password
 from catloader.store.db.attempts import Attempts
 from catloader.store.db.users import Users
 
@@ -103,9 +104,47 @@ def test_one_network_is_limited_over_all_accounts(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
+    ("email", "is_taken"),
+    [
+        ("ann@example.org", True),
+        ("ann@bücher.example", True),
+        ("ann@localhost", True),
+        ("ann@[127.0.0.1]", True),
+        ("o'hara+cats@sub.example.co.uk", True),
+        ("a@b", False),
+        ("a@b.", False),
+        ("a@.b", False),
+        ("a@b..c", False),
+        ("a@b@c.org", False),
+        ("@example.org", False),
+        ("a b@example.org", False),
+        ("a\r\nBcc: x@example.org", False),
+        (f"{'a' * 65}@example.org", False),
+    ],
+)
+def test_a_new_address_has_the_form_of_one(engine: Engine, email: str, is_taken: bool) -> None:
+    users = Users(engine)
+    if is_taken:
+        accounts.register(users, email, PASSWORD, NOW)
+    else:
+        with pytest.raises(InvalidEmail):
+            accounts.register(users, email, PASSWORD, NOW)
+
+
+def test_an_account_of_an_older_version_still_logs_in(engine: Engine) -> None:
+    users = Users(engine)
+    known = users.create("a@b", hash_password(PASSWORD), NOW)
+    assert accounts.authenticate(users, "A@b", PASSWORD, _guard(engine)) == known
+
+
+@pytest.mark.parametrize(
     ("address", "expected"),
     [
         ("203.0.113.77", "203.0.113.0/24"),
+        ("203.0.113.77:51322", "203.0.113.0/24"),
+        ("[2001:db8:7:ffff::2]:443", "2001:db8:7::/48"),
+        ("[2001:db8:7:ffff::2]", "2001:db8:7::/48"),
+        ("203.0.113.77:", "unknown"),
         ("::ffff:203.0.113.77", "203.0.113.0/24"),
         ("2001:db8:7:ffff::2", "2001:db8:7::/48"),
         ("fe80::1%eth0", "fe80::/48"),

@@ -86,6 +86,26 @@ def test_another_e_mail_takes_the_password_and_must_be_free(app: Flask, anna: Pe
     assert anna.log_in().status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("form", "fields", "focused"),
+    [
+        ("email", {"email": "nonsense", "password": PASSWORD}, "new_email"),
+        ("email", {"email": "new@example.org", "password": "wrong one"}, "email_password"),
+        ("password", {"old_password": "wrong one", "new_password": "a completely new one"}, "old_password"),
+        ("delete", {"password": "wrong one"}, "delete_password"),
+    ],
+)
+def test_a_refused_form_has_the_focus_and_its_address_leads_back(
+    anna: Person, form: str, fields: dict[str, str], focused: str
+) -> None:
+    path = f"/account/{form}"
+    page = anna.post(path, fields, page="/account").text
+    (field,) = [tag for tag in re.findall("<input[^>]*>", page) if " autofocus" in tag]
+    assert f'id="{focused}"' in field
+    assert f'id="{form}"' in page
+    assert anna.get(path).location == f"/account#{form}"
+
+
 def test_trying_out_e_mails_is_limited_like_sign_ups(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:

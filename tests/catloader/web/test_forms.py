@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from flask import Flask
+import time
+from io import BytesIO
 
-from catloader.web import cookies
-from tests.support.site import PASSWORD, Person
+import pytest
+from flask import Flask, g
+
+from catloader.web import cookies, forms
+from tests.support.site import PASSWORD, Person, jpeg, services_of
 
 CREDENTIALS = {"email": "anna@example.org", "password": PASSWORD}
 
@@ -43,8 +46,45 @@ def test_the_token_ends_with_its_session(anna: Person) -> None:
     assert anna.client.post("/logout", data={"csrf_token": anna.token("/account")}).status_code == 303
 
 
+def test_an_upload_page_is_good_for_later_sessions_of_its_account_and_for_nothing_else(
+    app: Flask, anna: Person
+) -> None:
+    page = anna.token("/upload")
+    anna.log_out()
+    anna.log_in()
+    eve = Person(app, "eve@example.org")
+
+    def status(person: Person, token: str, path: str = "/upload") -> int:
+        return person.client.post(
+            path, data={"csrf_token": token, "photos": (BytesIO(jpeg()), "a.jpg")}
+        ).status_code
+
+    assert status(anna, page) == 303
+    assert [status(eve, page), status(Person(app), page), status(anna, page, "/account/display")] == [
+        400,
+        303,
+        400,
+    ]
+    salt, mac, begun_s, of_account = page.split(".")
+    for forged in (
+        f"{salt}.{mac}",
+        f"{salt}.{mac}.{int(begun_s) + 1}.{of_account}",
+        f"{salt}.{mac}.{begun_s}.{mac}",
+        f"..{begun_s}x.{of_account}",
+        "é.é.é.é",
+    ):
+        assert status(anna, forged) == 400, forged
+    day_before = int(time.time()) - 24 * 3600
+    for begun, expected in ((day_before - 1, 400), (day_before + 60, 303)):
+        with app.test_request_context():
+            g.user = services_of(app).users.by_id(anna.id)
+            of_account = forms._mac_of_account(begun)
+        assert status(anna, f"{salt}.{mac}.{begun}.{of_account}") == expected
+    assert len(anna.photos) == 2
+
+
 def test_a_script_gets_a_fresh_token_of_the_account_that_is_logged_in(app: Flask, anna: Person) -> None:
-    old = anna.token("/upload")
+    old = anna.token("/account")
     anna.log_out()
     anna.log_in()
     json = {"Accept": "application/json"}

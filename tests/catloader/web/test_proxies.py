@@ -97,6 +97,28 @@ def test_the_site_answers_to_its_own_names_only(app: Flask, host: str, status: i
         assert "CATLOADER_TRUSTED_HOSTS" in app.test_client().get("/login", headers={"Host": host}).text
 
 
+@pytest.mark.parametrize("scheme", ["https", "HTTPS", "wss", "http, https"])
+def test_tls_is_seen_however_the_proxy_writes_it(app: Flask, scheme: str) -> None:
+    answer = app.test_client().get("/login", headers={"X-Forwarded-Proto": scheme})
+    assert "__Host-catloader_form=" in answer.headers["Set-Cookie"]
+    assert "Strict-Transport-Security" in answer.headers
+
+
+def test_two_proxies_of_which_one_sets_the_headers(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, trusted_proxies=2) as app:
+        visitor = app.test_client()
+        for entries in (1, 2, 3):
+            headers = {
+                f"X-Forwarded-{name}": ", ".join(["/forged"] * (entries - 2) + [value] * min(entries, 2))
+                for name, value in (("Proto", "https"), ("Host", "cats.example.org"), ("Prefix", "/cats"))
+            }
+            answer = visitor.get("/photos", headers=headers)
+            assert answer.location == "/cats/login?next=/photos"
+            assert "Strict-Transport-Security" in answer.headers
+
+
 def test_without_a_setting_any_name_will_do(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:

@@ -35,6 +35,24 @@ def test_captured_cookie_is_worth_nothing_after_the_log_out(app: Flask) -> None:
     assert thief.get("/photos").status_code == 303
 
 
+def test_cookies_of_another_program_on_this_host_hide_nothing(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    cookie = anna.client.get_cookie(cookies.SESSION)
+    assert cookie
+    others = (
+        f"{cookies.SESSION}=of-another",
+        f"{cookies.SESSION}={'0' * 43}.{'0' * 32}",
+        f"{cookies.FORM}=x",
+    )
+    sent = "; ".join([*others, f"{cookies.SESSION}={cookie.value}", "theme=é; broken; =x"])
+    browser = app.test_client(use_cookies=False)
+    headers = {"Cookie": sent}
+    page = browser.get("/account", headers=headers).text
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
+    assert browser.post("/logout", data={"csrf_token": token}, headers=headers).status_code == 303
+    assert anna.get("/photos").status_code == 303
+
+
 @pytest.mark.parametrize("ending", ["password", "reset", "deletion"])
 def test_captured_cookie_ends_with_password_and_account(app: Flask, ending: str) -> None:
     anna = Person(app, "anna@example.org")
