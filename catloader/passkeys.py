@@ -97,9 +97,14 @@ def register(
     except (WebAuthnException, ValueError, KeyError, TypeError) as error:
         raise InvalidInput("The passkey could not be registered. Please try again.") from error
     id = bytes_to_base64url(verified.credential_id)
-    name = " ".join(name.split())[:MAX_NAME_CHARS] or "Passkey"
     key = verified.credential_public_key
-    passkeys.add(user.id, id, key, verified.sign_count, name=name, now=now)
+    passkeys.add(user.id, id, key, verified.sign_count, name=clean_name(name) or "Passkey", now=now)
+
+
+def clean_name(name: str) -> str:
+    """Return a name as it is kept: in one line, without invisible characters, not too long."""
+    printable = "".join(c if c.isprintable() else " " for c in name)
+    return " ".join(printable.split())[:MAX_NAME_CHARS]
 
 
 def log_in_options(site: Site) -> tuple[dict[str, Any], bytes]:

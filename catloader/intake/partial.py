@@ -54,6 +54,8 @@ class FileFacts:
     name: str = ""
     caption: str = ""
     keep_date: bool = False
+    square: str = ""
+    """As ``square.square_of_text`` reads it; empty: the site chooses one."""
 
 
 class OpenUpload:

@@ -8,7 +8,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from catloader.languages import gettext_noop, translations
+from catloader.languages import ENGLISH, gettext_noop, translations
 from catloader.mail.outbox import Mail, Outbox
 from catloader.mail.smtp import SmtpServer
 from catloader.settings import Settings
@@ -52,12 +52,26 @@ You have an account there already. If you have forgotten its password:
 If it was not you, ignore this mail: nothing was changed.
 """
 )
+_REVIEWED_SUBJECT = gettext_noop("A reviewer has decided about your photo")
+_REVIEWED = gettext_noop(
+    """\
+A reviewer has decided about a photo of yours at
+{site}
+
+The result, and what the reviewer wrote:
+{site}/photos/{token}
+
+You get this mail because you chose it. To get no more of them:
+{site}/account#notices
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountMails:
     """Mails to the address of an account. Each method returns at once, and takes as long for an address
-    without an account: the account is looked up in the outbox's thread. ``language``: of the request."""
+    without an account: the account is looked up in the outbox's thread. ``language``: of the request, for an
+    account that chose none."""
 
     outbox: Outbox
     links: OneTimeLinks
@@ -95,6 +109,17 @@ class AccountMails:
 
         self.outbox.put(write)
 
+    def reviewed(self, owner_id: int, photo_id: int) -> None:
+        """Tell a photo's owner, if they chose to be told, that a reviewer has decided about it."""
+
+        def write() -> Mail | None:
+            owner = self.users.by_id(owner_id)
+            if owner is None or not owner.gets_notices:
+                return None
+            return self._mail(owner.email, ENGLISH, _REVIEWED_SUBJECT, _REVIEWED, str(photo_id))
+
+        self.outbox.put(write)
+
     def _times(self) -> tuple[datetime, datetime]:
         now = utcnow()
         return now, now + timedelta(minutes=round(self.minutes))
@@ -104,7 +129,8 @@ class AccountMails:
         local, _, domain = normal_email(email).partition("@")
         recipient = Address(username=local, domain=domain)
         message = EmailMessage()
-        texts = translations(language)
+        account = self.users.by_email(email)
+        texts = translations((account.language if account else None) or language)
         message["From"], message["To"], message["Subject"] = self.sender, recipient, texts.gettext(subject)
         message["Date"], message["Message-ID"] = (
             formatdate(),

@@ -17,6 +17,7 @@ from catloader.web.admission import uses_object_store
 from catloader.web.auth import Answer, account_page, confirm_by_mail
 from catloader.web.context import guard, services
 from catloader.web.languages import gettext
+from catloader.web.mailed_links import mails
 from catloader.web.sessions import current_user, sign_out
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,15 @@ def change_email() -> Answer:
     confirm_by_mail(email)
     flash(gettext("E-mail changed. Use the new one when you log in."))
     return redirect(url_for("auth.account"), 303)
+
+
+@blueprint.post("/notices")
+def choose_notices() -> BaseResponse:
+    """Choose whether a mail tells of a reviewer's decision; an address that is not confirmed gets none."""
+    mails()
+    services().users.set_notices(current_user().id, wanted="wanted" in request.form)
+    flash(gettext("Your choice is saved."))
+    return redirect(url_for("auth.account") + "#notices", 303)
 
 
 @blueprint.post("/sessions/end")

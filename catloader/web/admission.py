@@ -58,6 +58,8 @@ class Rules:
             return self._photo_bytes if is_signed(token, secret) else self._form_bytes
         if endpoint not in (_UPLOAD, _REPLACE, _SHARE, *_PIECES):
             return self._form_bytes
+        if endpoint in _PIECES and is_signed(bearer.sent_token(headers.get("AUTHORIZATION", "")), secret):
+            return self._photo_bytes
         sent = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
         values = [sent[name] for name in cookies.names(cookies.SESSION) if name in sent]
         known = any(cookies.unsigned(value, secret) for value in values)

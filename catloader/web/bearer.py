@@ -34,13 +34,26 @@ def needs(scope: Scope) -> Callable[[View], View]:
     return mark
 
 
+def also_with(scope: Scope) -> Callable[[View], View]:
+    """Mark a view as one for browsers and, with a token that has the scope, for programs."""
+
+    def mark(view: View) -> View:
+        view.scope_of_token = scope  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
 def init_app(app: Flask) -> None:
     app.after_request(_challenge)
 
 
 def scope_of_request() -> Scope | None:
-    """Return the scope that the view needs; None: it is not for programs."""
+    """Return the scope that the request's token needs; None: the request is a browser's."""
     view = current_app.view_functions.get(request.endpoint or "")
+    of_token: Scope | None = getattr(view, "scope_of_token", None)
+    if of_token is not None and sent_token(request.headers.get("Authorization", "")):
+        return of_token
     return getattr(view, "scope", None)
 
 

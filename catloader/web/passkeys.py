@@ -60,6 +60,17 @@ def register() -> Response:
     return jsonify(location=url_for(".page"))
 
 
+@blueprint.post(f"/account/passkeys/<int(max={MAX_ID}):id>/name")
+def rename(id: int) -> Response:
+    name = passkeys.clean_name(request.form.get("name", ""))
+    if not name:
+        raise InvalidInput("A passkey needs a name.")
+    if not services().passkeys.rename(id, current_user().id, name):
+        raise NotFound("There is no such passkey. It may be removed already.")
+    flash(gettext("The passkey has a new name."))
+    return redirect(url_for(".page"), 303)
+
+
 @blueprint.post(f"/account/passkeys/<int(max={MAX_ID}):id>/remove")
 def remove(id: int) -> Response:
     if not services().passkeys.remove(id, current_user().id):

@@ -1,4 +1,4 @@
-"""Errors under ``/api/`` as problem details (RFC 9457)."""
+"""Errors under ``/api/``, and of other requests with an API token, as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from http import HTTPStatus
 
 from flask import jsonify, request
 from werkzeug.wrappers import Response
+
+from catloader.web import bearer
 
 MIME_TYPE = "application/problem+json"
 
@@ -19,7 +21,7 @@ SENTENCES = {
 
 def is_wanted() -> bool:
     """Return True if errors of this request are problem details."""
-    return request.path.startswith("/api/")
+    return request.path.startswith("/api/") or bearer.scope_of_request() is not None
 
 
 def problem(status: int, detail: str) -> Response:

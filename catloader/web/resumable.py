@@ -2,7 +2,8 @@
 
 The protocol is https://tus.io/protocols/resumable-upload: core, creation, creation-with-upload, expiration,
 termination. With an ``Idempotency-Key`` a repeated creation gives the same upload. The answer to the last
-byte names the photo in ``Photo-Id``; sent again, it is the same photo.
+byte names the photo in ``Photo-Id``; sent again, it is the same photo. Browsers come with their session,
+programs with an API token that may write.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from werkzeug.exceptions import PreconditionFailed, UnsupportedMediaType
 from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 
+from catloader.api_tokens import Scope
 from catloader.errors import EmptyFile, InvalidInput, TooManyBytes
 from catloader.intake.partial import FileFacts, OpenUpload, length_of, upload_id
 from catloader.intake.prepare import shown_limit
+from catloader.intake.square import square_of_text
 from catloader.intake.upload import Refused, Uploaded, refuse_full_disk
 from catloader.store.db.upload_keys import UploadKey
 from catloader.web.admission import take_place, uses_object_store
+from catloader.web.bearer import also_with
 from catloader.web.context import services
 from catloader.web.errors import error_response
 from catloader.web.languages import translated
@@ -75,6 +79,7 @@ def options() -> Response:
 
 
 @blueprint.post("", provide_automatic_options=False)
+@also_with(Scope.WRITE)
 @uses_object_store
 def begin() -> Response:
     """Begin an upload, or find the one that began with the same key; the body may have its first bytes."""
@@ -107,6 +112,7 @@ def begin() -> Response:
 
 
 @blueprint.route("/<id>", methods=["HEAD"])
+@also_with(Scope.WRITE)
 def state(id: str) -> Response:
     """Tell how far the upload is."""
     photo_id = _photo_of(id)
@@ -117,6 +123,7 @@ def state(id: str) -> Response:
 
 
 @blueprint.patch("/<id>")
+@also_with(Scope.WRITE)
 @uses_object_store
 def go_on(id: str) -> Response:
     """Add the next bytes; after the last one, store the photo."""
@@ -129,6 +136,7 @@ def go_on(id: str) -> Response:
 
 
 @blueprint.delete("/<id>")
+@also_with(Scope.WRITE)
 def give_up(id: str) -> Response:
     with services().partial_uploads.opened(current_user().id, id) as upload:
         upload.remove()
@@ -147,7 +155,10 @@ def _finished(upload: OpenUpload) -> Response:
     take_place()
     data, facts = upload.read(), _facts(upload.facts)
     key = UploadKey(_key(upload.id), hashlib.sha256(data).hexdigest())
-    outcome = store_once(facts.name or "(no name)", data, facts.caption, key, keep_date=facts.keep_date)
+    square = square_of_text(facts.square) if facts.square else None
+    outcome = store_once(
+        facts.name or "(no name)", data, facts.caption, key, keep_date=facts.keep_date, square=square
+    )
     if isinstance(outcome, Uploaded):
         upload.remove()
         return _stored(upload.id, outcome)
@@ -203,7 +214,7 @@ def _number(header: str) -> int:
 def _facts(known: FileFacts) -> FileFacts:
     """Return what ``Upload-Metadata`` says, else what is known.
 
-    It is `filename BASE64,caption BASE64,keep_date`; the last one has no value.
+    It is `filename BASE64,caption BASE64,square BASE64,keep_date`; the last one has no value.
     """
     for pair in request.headers.get("Upload-Metadata", "").split(","):
         key, _, value = pair.strip().partition(" ")
@@ -213,6 +224,9 @@ def _facts(known: FileFacts) -> FileFacts:
             known = replace(known, name=_text(key, value)[:_NAME_CHARS])
         elif key == "caption":
             known = replace(known, caption=_text(key, value))
+        elif key == "square":
+            square_of_text(_text(key, value))
+            known = replace(known, square=_text(key, value))
     return known
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader.errors import InvalidInput, NotFound
+from catloader.errors import InvalidInput, NotFound, TooManyAttempts
 from catloader.store.db.decisions import HumanVerdict
 from catloader.store.db.engine import utcnow
 from catloader.store.db.reviews import QueueItem
@@ -55,6 +56,7 @@ def decide(id: int) -> Response:
     seen = request.form.get("file") or None
     if services().reviews.decide(id, reviewer.id, verdict, note, utcnow(), seen_sha256=seen):
         logger.info("reviewer %d decided photo %d: %s", reviewer.id, id, verdict)
+        notify_owner(id)
     else:
         flash(gettext("This photo did not wait for a reviewer any more. Nothing was changed."))
     return redirect(url_for(".queue", after=request.form.get("after") or None), 303)
@@ -71,6 +73,19 @@ def undo() -> Response:
     flash(gettext("Your last decision was undone."))
     waits = services().reviews.item(id) is not None
     return redirect(url_for(".photo", id=id) if waits else url_for(".queue"), 303)
+
+
+def notify_owner(photo_id: int) -> None:
+    """Write to the owner of a photo, if they chose that, unless many such mails went there lately."""
+    mails, photo = services().mails, services().photos.by_id(photo_id)
+    if mails is None or photo is None or photo.owner_id == current_user().id:
+        return
+    owner = services().users.by_id(photo.owner_id)
+    if owner is None or not owner.gets_notices:
+        return
+    with contextlib.suppress(TooManyAttempts):
+        services().attempts.begin_notice(owner.email, utcnow())
+        mails.reviewed(owner.id, photo_id)
 
 
 def human_verdict(text: str | None) -> HumanVerdict:

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import KeyInUse
 from catloader.intake.prepare import shown_limit
+from catloader.intake.square import Square, with_square
 from catloader.intake.upload import Refused, Uploaded
 from catloader.intake.upload import upload as store
 from catloader.store.db.upload_keys import UploadKey
@@ -47,12 +48,15 @@ def store_files(
     captions: Sequence[str],
     size_bytes: int,
     keys: Sequence[UploadKey] = (),
+    *,
     keep_dates: bool = False,
+    square: Square | None = None,
 ) -> list[Uploaded | Refused]:
     """Store files as photos of the user; see ``intake.upload``. With a key that is used already: that photo.
 
     Args:
         size_bytes: of all of them, for the log.
+        square: of the thumbnails; None: the usual one.
     """
     user, app, started_s = current_user(), services(), time.monotonic()
     outcomes = store(
@@ -60,7 +64,7 @@ def store_files(
         captions,
         user.id,
         settings=app.settings,
-        prepare=app.decoders.prepare,
+        prepare=with_square(app.decoders.prepare, square) if square else app.decoders.prepare,
         photos=app.photos,
         objects=app.objects,
         dispatcher=WakeAfterResponse(app.dispatcher),
@@ -74,7 +78,13 @@ def store_files(
 
 
 def store_once(
-    name: str, data: bytes, caption: str, key: UploadKey, *, keep_date: bool = False
+    name: str,
+    data: bytes,
+    caption: str,
+    key: UploadKey,
+    *,
+    keep_date: bool = False,
+    square: Square | None = None,
 ) -> Uploaded | Refused:
     """Store a file whose upload may be repeated: with the same key it is the same photo.
 
@@ -85,7 +95,7 @@ def store_once(
     id = keys.photo_of(user.id, key)
     if id is not None:
         return Uploaded(name, id, duplicate_of(id))
-    (outcome,) = store_files([(name, data)], [caption], len(data), [key], keep_date)
+    (outcome,) = store_files([(name, data)], [caption], len(data), [key], keep_dates=keep_date, square=square)
     return outcome
 
 

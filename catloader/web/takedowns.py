@@ -13,7 +13,7 @@ from catloader.texts import clean_text
 from catloader.web.admin import number_of
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.languages import gettext
-from catloader.web.review import reviewers_only
+from catloader.web.review import notify_owner, reviewers_only
 from catloader.web.sessions import current_user
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def take_down(id: int) -> Response:
         raise InvalidInput("Write a note: the owner reads there why the photo was taken out.")
     if services().takedowns.take_down(id, staff.id, note, utcnow()):
         logger.info("reviewer %d took photo %d out of the album", staff.id, id)
+        notify_owner(id)
         flash(gettext("The photo is out of the album. Its owner sees your note."))
     return redirect(url_for("album.photos"), 303)
 

@@ -19,7 +19,7 @@ from tests.support.proxies import HOST
 
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+    "--no-first-run --use-fake-device-for-media-stream=device-count=2 --use-fake-ui-for-media-stream"
 )
 _START_S = 60
 expect.set_options(timeout=20_000)  # ms; a machine that also runs other tests is slow

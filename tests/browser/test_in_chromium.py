@@ -83,11 +83,14 @@ def _check_explanation(page: Page) -> None:
 
 def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
     register(page, "bert@example.org")
-    page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
+    page.set_input_files("#photos", [photos / "coffee.png", photos / "notes.jpg"])
     page.get_by_role("button", name="Upload 2 photos").click()
     rows = page.locator("#queue li")
     expect(rows.nth(0)).to_contain_text("not a photo")
     expect(rows.nth(1)).to_contain_text("Stored.")
+    expect(rows.nth(1)).to_be_hidden()
+    page.get_by_role("button", name="Show 1 stored photo").click()
+    expect(rows.nth(1)).to_be_visible()
     page.get_by_role("link", name="See my photos").click()
     expect(page.locator(".grid .badge")).to_have_count(1)
 
@@ -105,10 +108,39 @@ def test_upload_page_waits_while_the_site_is_busy(page: Page, site: Site, photos
     expect(row).to_contain_text("Stored.", timeout=60_000)
 
 
+def test_a_form_is_sent_once_and_its_password_can_be_shown(page: Page) -> None:
+    page.goto("/register")
+    page.get_by_label("E-mail").fill("twice@example.org")
+    password = page.get_by_label("Password")
+    password.fill(PASSWORD)
+    page.get_by_role("button", name="Show Password").click()
+    expect(password).to_have_attribute("type", "text")
+    expect(password).to_be_focused()
+    page.get_by_role("button", name="Hide Password").click()
+    expect(password).to_have_attribute("type", "password")
+    # A second sign-up with the same e-mail would end at the log-in page.
+    page.get_by_role("button", name="Create account").dblclick()
+    expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+
+
+_CAMERA = "video => video.srcObject?.getVideoTracks()[0].getSettings().deviceId"
+
+
 def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
     register(page, "carl@example.org")
     page.locator("label[for=camera]").click()
-    page.get_by_role("button", name="Take photo").click()
+    take, use = page.get_by_role("button", name="Take photo"), page.get_by_role("button", name="Use photo")
+    take.click()
+    expect(use).to_be_focused()
+    page.get_by_role("button", name="Take again").click()
+    other = page.get_by_role("button", name="Other camera")
+    first = page.locator("#camera-picture").evaluate(_CAMERA)
+    other.click()
+    page.wait_for_function(
+        f"before => ({_CAMERA})(document.getElementById('camera-picture')) !== before", arg=first
+    )
+    take.click()
+    use.click()
     expect(page.locator("#queue li")).to_contain_text("camera.jpg")
     page.get_by_role("button", name="Upload 1 photo").click()
     expect(page.locator(".grid .badge")).to_have_text("Waiting")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 
@@ -130,6 +131,38 @@ def test_a_dropped_folder_gives_its_photos(page: Page, photos: Path, tmp_path: P
     expect(page.get_by_text("Stored. You already had this photo.")).to_be_visible()
     page.goto("/photos")
     expect(page.locator(".grid .badge")).to_have_count(3)
+
+
+_BRING = """(kind) => {
+  const files = new DataTransfer();
+  const bytes = Uint8Array.from(atob(window.photo), (letter) => letter.charCodeAt(0));
+  files.items.add(new File([bytes], "tom.jpg", { type: "image/jpeg" }));
+  const options = { bubbles: true, cancelable: true };
+  const event = kind === "paste" ? new ClipboardEvent("paste", { clipboardData: files, ...options })
+    : new DragEvent("drop", { dataTransfer: files, ...options });
+  document.body.dispatchEvent(event);
+}"""
+
+
+@pytest.mark.parametrize("kind", ["paste", "drop"])
+def test_photos_come_to_my_photos_too_and_their_square_is_chosen(page: Page, photos: Path, kind: str) -> None:
+    register(page, f"{kind}@example.org")
+    page.goto("/photos")
+    page.wait_for_load_state()
+    photo = b64encode((photos / "chelsea.jpg").read_bytes()).decode()
+    page.evaluate("photo => { window.photo = photo; }", photo)
+    page.evaluate(_BRING, kind)
+    expect(page.locator("#queue li .name")).to_have_text(["tom.jpg"])
+    page.get_by_role("button", name="Square crop tom.jpg").click()
+    page.get_by_label("Side (px)").fill("100")
+    page.get_by_label("From the left (px)").fill("351")
+    page.get_by_label("From the left (px)").press("Tab")
+    page.get_by_role("button", name="Use this square").click()
+    page.get_by_role("button", name="Upload 1 photo").click()
+    page.locator(".grid a").click()
+    page.get_by_role("link", name="Square crop").click()
+    expect(page.get_by_label("Side (px)")).to_have_value("100")
+    expect(page.get_by_label("From the left (px)")).to_have_value("351")
 
 
 def test_a_dropped_folder_without_photos_is_named(page: Page, tmp_path: Path) -> None:

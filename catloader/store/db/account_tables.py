@@ -22,6 +22,7 @@ users = Table(
     Column("max_bytes", BigInteger),
     Column("email_confirmed_at", UtcDateTime),  # by a link in a mail; NULL: not confirmed
     Column("language", String(8)),  # NULL: the browser's
+    Column("wants_notices", Boolean, nullable=False, server_default=text("false")),  # mails about decisions
     # Without it SQLite gives the id of a deleted account, and with it old links, to the next account.
     sqlite_autoincrement=True,
 )

@@ -84,6 +84,12 @@ class Passkeys:
             used = update(passkeys).where(same).values(sign_count=sign_count, used_at=now)
             return connection.execute(used).rowcount == 1
 
+    def rename(self, id: int, user_id: int, name: str) -> bool:
+        """Give an account's passkey another name; False: it has no such one."""
+        own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
+        with writing(self._engine) as connection:
+            return connection.execute(update(passkeys).where(own).values(name=name)).rowcount == 1
+
     def remove(self, id: int, user_id: int) -> bool:
         """Remove an account's passkey; False: it has no such one."""
         own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)

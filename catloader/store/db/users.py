@@ -35,6 +35,12 @@ class User:
     email_confirmed_at: datetime | None = None
     language: str | None = None
     """Code of the language that the account chose; None: the browser's."""
+    wants_notices: bool = False
+
+    @property
+    def gets_notices(self) -> bool:
+        """True if mails about decisions go to the account: it wants them, and the address is its own."""
+        return self.wants_notices and self.email_confirmed_at is not None and self.disabled_at is None
 
     @property
     def role(self) -> str:
@@ -110,6 +116,10 @@ class Users:
     def set_language(self, id: int, language: str | None) -> None:
         with writing(self._engine) as connection:
             connection.execute(update(users).where(users.c.id == id).values(language=language))
+
+    def set_notices(self, id: int, *, wanted: bool) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(update(users).where(users.c.id == id).values(wants_notices=wanted))
 
     def grant(self, id: int, role: Role) -> None:
         """Make the account an administrator or a reviewer."""

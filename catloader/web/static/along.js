@@ -1,4 +1,5 @@
-// From photo to photo with the arrow keys and by swiping; Escape leads back to My photos.
+// From photo to photo with the arrow keys and by swiping; Escape leads back to My photos, Delete to the button
+// that deletes.
 
 const SWIPE_PX = 60;
 
@@ -18,6 +19,11 @@ const IN_FULL_SIZE = { ArrowLeft: "#viewer-before", ArrowRight: "#viewer-after" 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   if (event.target.closest("input, textarea, select")) return; // arrows move the cursor there
+  const box = document.querySelector("details.delete");
+  if (event.key === "Delete" && box && !document.querySelector("dialog[open]")) {
+    box.open = true; // the button asks once more
+    box.querySelector("button").focus();
+  }
   const target = (document.querySelector("dialog[open]") ? IN_FULL_SIZE : ON_PAGE)[event.key];
   if (target) follow(target);
 });

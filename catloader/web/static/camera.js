@@ -1,54 +1,82 @@
-// On a phone the file field opens the camera. On a computer it opens the file chooser, so where there is
-// a mouse and a camera, the button opens a dialog with a camera preview instead.
+// A dialog with a preview of the camera: take a photo, look at it, take it again or use it, switch cameras.
+// Where the page is not secure browsers give no camera to it; then the file field opens the phone's own.
 
 import { gettext } from "./texts.js";
 
+const part = (name) => document.getElementById(`camera-${name}`);
+const SIZE = { width: { ideal: 2560 }, height: { ideal: 1920 } };
+
 export function offerCamera(input, take) {
-  const dialog = document.getElementById("camera-dialog");
-  const video = document.getElementById("camera-picture");
-  const problem = document.getElementById("camera-problem");
-  const shutter = document.getElementById("camera-take");
+  const dialog = part("dialog");
+  const video = part("picture");
+  const still = part("still");
   let stream = null;
+  let cameras = [];
+  let taken = 0;
 
   function stop() {
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = video.srcObject = null;
   }
 
-  function showProblem(sentence) {
-    problem.textContent = sentence;
-    problem.hidden = !sentence;
-    video.hidden = Boolean(sentence);
-    shutter.hidden = Boolean(sentence);
+  // state: "starting" | "preview" | "taken" | "problem"
+  function show(state, sentence = "") {
+    part("problem").textContent = sentence;
+    part("problem").hidden = !sentence;
+    video.hidden = state === "taken" || state === "problem";
+    still.hidden = part("use").hidden = part("again").hidden = state !== "taken";
+    part("take").hidden = state === "taken" || state === "problem";
+    part("take").disabled = state !== "preview";
+    part("switch").hidden = state !== "preview" || cameras.length < 2;
   }
 
-  input.addEventListener("click", async (event) => {
-    if (!navigator.mediaDevices?.getUserMedia || matchMedia("(pointer: coarse)").matches) return;
-    event.preventDefault();
-    showProblem("");
-    shutter.disabled = true;
-    dialog.showModal();
+  async function start(wish) {
+    stop();
+    show("starting");
     try {
-      const camera = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 }, height: { ideal: 1440 } } });
+      const camera = await navigator.mediaDevices.getUserMedia({ video: { ...SIZE, ...wish } });
+      if (!dialog.open) return camera.getTracks().forEach((track) => track.stop()); // cancelled meanwhile
       stream = camera;
-      if (!dialog.open) return stop(); // cancelled while the browser asked for permission
+      cameras = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
       video.srcObject = camera;
       await video.play();
-      shutter.disabled = false;
+      show("preview");
     } catch (error) {
       if (!dialog.open) return;
-      showProblem(error.name === "NotAllowedError" ? gettext("The browser is not allowed to use the camera. Allow it, or choose a photo.") : gettext("No camera found. Choose a photo instead."));
+      show("problem", error.name === "NotAllowedError" ? gettext("The browser is not allowed to use the camera. Allow it, or choose a photo.") : gettext("No camera found. Choose a photo instead."));
     }
-  });
+  }
 
-  shutter.addEventListener("click", () => {
-    const canvas = document.createElement("canvas");
-    canvas.width = video.videoWidth;
-    canvas.height = video.videoHeight;
-    canvas.getContext("2d").drawImage(video, 0, 0);
-    canvas.toBlob((blob) => take(new File([blob], "camera.jpg", { type: "image/jpeg" })), "image/jpeg", 0.92);
+  function next() {
+    const here = stream?.getVideoTracks()[0]?.getSettings().deviceId;
+    const place = cameras.findIndex((one) => one.deviceId === here);
+    return { deviceId: { exact: cameras[(place + 1) % cameras.length].deviceId } };
+  }
+
+  input.addEventListener("click", (event) => {
+    if (!navigator.mediaDevices?.getUserMedia) return;
+    event.preventDefault();
+    dialog.showModal();
+    start({ facingMode: { ideal: "environment" } });
+  });
+  part("take").addEventListener("click", () => {
+    still.width = video.videoWidth;
+    still.height = video.videoHeight;
+    still.getContext("2d").drawImage(video, 0, 0);
+    show("taken");
+    part("use").focus();
+  });
+  part("again").addEventListener("click", () => {
+    show("preview");
+    part("take").focus();
+  });
+  part("switch").addEventListener("click", () => start(next()));
+  part("use").addEventListener("click", () => {
+    const name = taken ? `camera-${taken + 1}.jpg` : "camera.jpg";
+    taken += 1;
+    still.toBlob((blob) => take(new File([blob], name, { type: "image/jpeg" })), "image/jpeg", 0.92);
     dialog.close();
   });
-  document.getElementById("camera-close").addEventListener("click", () => dialog.close());
+  part("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", stop);
 }

@@ -43,12 +43,22 @@ function show(src, alt) {
   });
 }
 
+// Screen readers say the sentence once, not each second.
+function count() {
+  const seconds = document.createElement("span");
+  seconds.ariaHidden = "true";
+  part("news")?.append(" ", seconds);
+  const begun = Date.now();
+  return setInterval(() => (seconds.textContent = `${Math.round((Date.now() - begun) / 1000)} s`), 1000);
+}
+
 async function toggle(link) {
   if (part("caption").hidden) {
     running = true;
     picture.classList.add("busy");
     picture.ariaBusy = "true";
     say(BUSY);
+    const clock = count();
     let sentence = gettext("That did not work. Please try again in a moment.");
     try {
       sentence = await make(link.href);
@@ -57,6 +67,7 @@ async function toggle(link) {
       sentence ??= gettext("The explanation could not be loaded. Please try again in a moment.");
       show(photo.src, photo.alt).catch(() => {});
     }
+    clearInterval(clock);
     picture.classList.remove("busy");
     picture.ariaBusy = null;
     running = false;

@@ -1,15 +1,18 @@
 // Update badges from "being checked" to the result. Poll every second while results arrive, less often
-// while none do, and not at all while the page is hidden.
+// while none do; while the page is hidden seldom, and its title tells how many came.
 
 import { localTimes } from "./times.js";
 import { ngettext } from "./texts.js";
 
 const FIRST_MS = 1000;
 const MOST_MS = 10000;
+const HIDDEN_MS = 30000;
 const STATUS = new URL("../api/photos/status", import.meta.url); // beside this file, also below a proxy's prefix
 const news = document.getElementById("news");
+const { title } = document;
 let waitMs = FIRST_MS;
 let timer = 0;
+let unseen = 0; // photos that were checked while the page was hidden
 
 const waiting = () => [...document.querySelectorAll("[data-waiting]")];
 
@@ -61,6 +64,8 @@ async function poll() {
       }
     }
     if (ends.length) {
+      if (document.hidden) unseen += ends.length;
+      if (unseen) document.title = ngettext("(%(num)d checked) %(title)s", "(%(num)d checked) %(title)s", unseen, { title });
       news.textContent = ngettext("Photo checked: %(labels)s.", "%(num)d photos checked: %(labels)s.", ends.length, { labels: ends.length === 1 ? ends[0] : summary(ends) });
       await refresh();
     }
@@ -73,11 +78,15 @@ async function poll() {
 
 function plan() {
   clearTimeout(timer);
-  if (waiting().length && !document.hidden) timer = setTimeout(poll, waitMs);
+  if (waiting().length) timer = setTimeout(poll, document.hidden ? HIDDEN_MS : waitMs);
 }
 
 document.addEventListener("visibilitychange", () => {
   waitMs = FIRST_MS;
+  if (!document.hidden) {
+    unseen = 0;
+    document.title = title;
+  }
   plan();
 });
 plan();

@@ -36,6 +36,13 @@ function parsed(request) {
   }
 }
 
+function facts(row, form) {
+  const pairs = [`filename ${base64(row.file.name)}`, `caption ${base64(row.text())}`];
+  if (row.square) pairs.push(`square ${base64(row.square)}`);
+  if (form.elements.keep_date.checked) pairs.push("keep_date");
+  return pairs.join(",");
+}
+
 export function giveUp(url, token) {
   fetch(url, { method: "DELETE", keepalive: true, headers: { "Tus-Resumable": "1.0.0", "X-CSRFToken": token } }).catch(() => {});
 }
@@ -72,7 +79,7 @@ export async function send(row, form, token, run) {
     const method = !row.url ? "POST" : known ? "PATCH" : "HEAD";
     if (method === "POST") Object.assign(headers, { "Upload-Length": file.size, "Idempotency-Key": row.key });
     if (method === "PATCH") headers["Upload-Offset"] = offset;
-    if (method !== "HEAD") headers["Upload-Metadata"] = `filename ${base64(file.name)},caption ${base64(row.text())}${form.elements.keep_date.checked ? ",keep_date" : ""}`;
+    if (method !== "HEAD") headers["Upload-Metadata"] = facts(row, form);
     if (body) headers["Content-Type"] = "application/offset+octet-stream";
     row.begun = true;
     const start = offset;

@@ -1,4 +1,5 @@
-// Select several photos: a bar with their number, all of the page at once, a range with Shift, none with Escape.
+// Select several photos: a bar with their number, all of the page at once, a range with Shift, none with Escape. Delete leads
+// to the question.
 
 import { gettext, ngettext } from "./texts.js";
 
@@ -32,7 +33,9 @@ form?.addEventListener("click", (event) => {
 });
 all?.addEventListener("click", () => select(boxes, !boxes.every((box) => box.checked)));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && boxes.some((box) => box.checked)) select(boxes, false);
+  if (!boxes.some((box) => box.checked)) return;
+  if (event.key === "Escape") select(boxes, false);
+  if (event.key === "Delete" && !event.target.matches("input:not(.select)")) form.querySelector("[value=delete]").click();
 });
 // A page that is restored by the browser's Back button keeps its ticks.
 if (form) window.addEventListener("pageshow", settle);

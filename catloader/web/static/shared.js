@@ -1,6 +1,7 @@
-// Photos that share-worker.js has kept: each is given out once.
+// Photos that came to another page than that of the upload: each is given out once.
 
-const KEPT = "shared-photos";
+const KEPT = "shared-photos"; // by share-worker.js
+const BROUGHT = "brought-photos";
 
 export async function takeShared() {
   if (!("caches" in window) || !(await caches.has(KEPT))) return [];
@@ -15,4 +16,40 @@ export async function takeShared() {
 
 export function receiveShared(worker) {
   navigator.serviceWorker?.register(worker).catch(() => {}); // a browser may allow none; then there is no sharing
+}
+
+// Photos that are dropped on My photos. Unlike a cache, a database is there without https, too.
+async function inDatabase(mode, work) {
+  const opening = indexedDB.open(BROUGHT, 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore(BROUGHT, { autoIncrement: true });
+  const database = await new Promise((resolve, reject) => {
+    opening.onsuccess = () => resolve(opening.result);
+    opening.onerror = () => reject(opening.error);
+  });
+  try {
+    return await new Promise((resolve, reject) => {
+      const transaction = database.transaction(BROUGHT, mode);
+      const request = work(transaction.objectStore(BROUGHT));
+      transaction.oncomplete = () => resolve(request?.result);
+      transaction.onabort = () => reject(transaction.error);
+    });
+  } finally {
+    database.close();
+  }
+}
+
+export const bring = (files) => inDatabase("readwrite", (store) => {
+  for (const file of files) store.add(file);
+});
+
+export async function takeBrought() {
+  try {
+    return await inDatabase("readwrite", (store) => {
+      const all = store.getAll();
+      store.clear();
+      return all;
+    });
+  } catch {
+    return []; // a private window may have no database
+  }
 }

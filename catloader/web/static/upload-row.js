@@ -1,6 +1,7 @@
 // A row of the upload page: preview, caption, progress, and the result of one file.
 
 import { gettext, locale } from "./texts.js";
+import { chooseSquare } from "./upload-square.js";
 
 export function element(name, properties = {}, ...children) {
   const node = Object.assign(document.createElement(name), properties);
@@ -11,10 +12,13 @@ export function element(name, properties = {}, ...children) {
 const oneDecimal = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
 export const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toLocaleString(locale, oneDecimal)} MB` : `${Math.max(1, Math.round(bytes / 1024))} kB`);
 
-function preview(file) {
+function preview(file, shown) {
   const placeholder = element("span", { className: "preview none" });
   const picture = element("img", { className: "preview", alt: "" });
-  picture.onload = () => URL.revokeObjectURL(picture.src);
+  picture.onload = () => {
+    URL.revokeObjectURL(picture.src);
+    shown();
+  };
   picture.onerror = () => {
     URL.revokeObjectURL(picture.src);
     picture.replaceWith(placeholder); // HEIC and TIFF: the site reads them, most browsers don't
@@ -29,9 +33,16 @@ function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+// A long name is cut in its middle: its end tells the kind of file.
+function shownName(name) {
+  const letters = [...name];
+  const head = element("span", { className: "head", textContent: letters.slice(0, -8).join("") });
+  return element("bdi", { className: "name", title: name }, head, letters.slice(-8).join(""));
+}
+
 // state: "waiting" | "sending" | "stored" | "refused" | "failed" | "removed"
 export function makeRow(file, captionOfAll) {
-  const row = { file, key: randomKey(), state: "waiting", url: "", begun: false, sent: 0, finishing: false, isSettled: false, abort() {} };
+  const row = { file, key: randomKey(), state: "waiting", url: "", square: "", isShown: false, begun: false, sent: 0, finishing: false, isSettled: false, abort() {} };
   const { name } = file;
   row.caption = element("input", { className: "caption-field", type: "text", maxLength: 500, placeholder: captionOfAll.value || gettext("Caption"), autocomplete: "off" });
   row.caption.setAttribute("aria-label", gettext("Caption of %(name)s", { name }));
@@ -45,9 +56,20 @@ export function makeRow(file, captionOfAll) {
   };
   row.remove = element("button", { className: "remove", type: "button" });
   row.remove.setAttribute("aria-label", gettext("Remove %(name)s", { name }));
-  const line = element("div", { className: "line" }, element("bdi", { className: "name", textContent: name }), element("span", { className: "size", textContent: size(file.size) }));
+  row.crop = element("button", { className: "crop", type: "button", textContent: gettext("Square crop"), hidden: true });
+  row.crop.append(element("span", { className: "unseen", textContent: ` ${name}` }));
+  row.crop.onclick = () => chooseSquare(file, row.place, (place, picture, text) => {
+    Object.assign(row, { place, square: text });
+    const shown = element("canvas", { className: "preview", width: 112, height: 112 });
+    shown.getContext("2d").drawImage(picture, place.left, place.top, place.side, place.side, 0, 0, 112, 112);
+    row.item.querySelector(".preview").replaceWith(shown);
+  });
+  const line = element("div", { className: "line" }, shownName(name), element("span", { className: "size", textContent: size(file.size) }), row.crop);
   const content = element("div", { className: "what" }, line, row.caption, row.bar, row.status);
-  row.item = element("li", {}, preview(file), content, row.remove);
+  row.item = element("li", {}, preview(file, () => {
+    row.isShown = true;
+    row.crop.hidden = row.caption.hidden;
+  }), content, row.remove);
 
   row.text = () => row.caption.value || captionOfAll.value;
   row.progress = (bytes) => {
@@ -65,7 +87,7 @@ export function makeRow(file, captionOfAll) {
   row.begin = () => {
     row.state = "sending";
     row.progress(row.sent);
-    row.caption.hidden = true;
+    row.caption.hidden = row.crop.hidden = true;
     row.item.classList.remove("refused-file");
   };
   row.end = (state, sentence = "") => {
@@ -74,8 +96,10 @@ export function makeRow(file, captionOfAll) {
     row.status.hidden = !sentence;
     row.status.textContent = sentence;
     row.caption.hidden = state === "stored" || state === "refused";
+    row.crop.hidden = row.caption.hidden || !row.isShown;
     row.remove.hidden = state === "stored";
     row.item.classList.toggle("stored", state === "stored");
+    row.item.classList.toggle("double", Boolean(row.duplicate));
     row.item.classList.toggle("refused-file", state === "refused" || state === "failed");
   };
   return row;

@@ -2,10 +2,10 @@
 // Files are sent two at a time, in pieces, so one refused file does not affect the others and a cut costs little.
 
 import { offerCamera } from "./camera.js";
-import { filesOf } from "./dropped.js";
 import { LOGGED_OUT, formToken } from "./form-token.js";
+import { receiveFiles } from "./incoming.js";
 import { giveUp, send } from "./resumable.js";
-import { receiveShared, takeShared } from "./shared.js";
+import { receiveShared, takeBrought, takeShared } from "./shared.js";
 import { gettext, ngettext } from "./texts.js";
 import { showProgress } from "./upload-bar.js";
 import { element, makeRow, size } from "./upload-row.js";
@@ -19,7 +19,8 @@ const pauseButton = document.getElementById("pause-button");
 const cancelButton = document.getElementById("cancel-button");
 const doneLink = document.getElementById("done-link");
 const news = document.getElementById("progress-news");
-const dropZone = document.getElementById("drop");
+const folded = document.getElementById("folded");
+const foldButton = document.getElementById("fold-button");
 const captionOfAll = document.getElementById("caption");
 const captionBox = document.getElementById("caption-box");
 const maxBytes = Number(form.dataset.maxBytes);
@@ -66,7 +67,24 @@ function settle() {
   pauseButton.hidden = cancelButton.hidden = run === null;
   doneLink.hidden = run !== null || of("stored") === 0;
   captionBox.classList.toggle("shown", run === null && open > 1);
+  fold();
   return { open, stored: of("stored"), refused: of("refused") };
+}
+
+// Rows of stored photos fold away; those that need somebody come to the top, in their order.
+function fold() {
+  const number = rows.filter((row) => row.state === "stored" && !row.duplicate).length;
+  const isOpen = foldButton.ariaExpanded === "true";
+  folded.hidden = number === 0;
+  list.classList.toggle("folding", !isOpen);
+  foldButton.textContent = isOpen ? gettext("Hide stored photos") : ngettext("Show %(num)d stored photo", "Show %(num)d stored photos", number);
+}
+
+function end(row, state, sentence) {
+  if (row.item.contains(document.activeElement)) pauseButton.focus({ preventScroll: true });
+  row.end(state, sentence);
+  if (state === "refused" || state === "failed") list.querySelector("li:not(.refused-file)")?.before(row.item);
+  settle();
 }
 
 // Say a sentence once for all files, above them.
@@ -85,8 +103,8 @@ async function sendRow(row) {
   if (row.state === "removed") return;
   if (result?.photo) {
     row.duplicate = result.duplicate;
-    row.end("stored", row.duplicate ? gettext("Stored. You already had this photo.") : gettext("Stored."));
-  } else if (result) row.end(result.again ? "failed" : "refused", result.sentence);
+    end(row, "stored", row.duplicate ? gettext("Stored. You already had this photo.") : gettext("Stored."));
+  } else if (result) end(row, result.again ? "failed" : "refused", result.sentence);
   else if (run.stopped) row.end("failed", gettext("Not uploaded yet."));
   else row.end("waiting");
 }
@@ -150,23 +168,13 @@ for (const input of form.querySelectorAll("input[type=file]")) {
   }
 }
 
-for (const name of ["dragenter", "dragover"]) {
-  dropZone.addEventListener(name, (event) => {
-    event.preventDefault();
-    dropZone.classList.add("over");
-  });
-}
-for (const name of ["dragleave", "drop"]) {
-  dropZone.addEventListener(name, () => dropZone.classList.remove("over"));
-}
-// A drop outside the box must not make the browser leave the page to show the file.
-window.addEventListener("dragover", (event) => event.preventDefault());
-window.addEventListener("drop", (event) => {
-  event.preventDefault();
-  filesOf(event.dataTransfer).then(({ files, sentence }) => {
-    add(files);
-    say(sentence);
-  });
+foldButton.addEventListener("click", () => {
+  foldButton.ariaExpanded = String(foldButton.ariaExpanded !== "true");
+  fold();
+});
+receiveFiles(({ files, sentence }) => {
+  add(files);
+  say(sentence);
 });
 window.addEventListener("beforeunload", (event) => {
   if (rows.some((row) => ["waiting", "sending", "failed"].includes(row.state))) event.preventDefault();
@@ -180,4 +188,4 @@ document.addEventListener("visibilitychange", async () => {
 settle();
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));
 receiveShared(form.dataset.worker);
-takeShared().then(add);
+for (const kept of [takeShared(), takeBrought()]) kept.then(add);

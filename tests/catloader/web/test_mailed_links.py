@@ -18,6 +18,7 @@ from catloader.store.db.schema import one_time_links
 from tests.support.accounts_site import accounts_site, empty
 from tests.support.mail_server import MailServer, mail_server, settings_of
 from tests.support.programs import Program, token_of
+from tests.support.rows import add_photos
 from tests.support.site import PASSWORD, Person, services_of
 
 _NEW = "a completely new one"
@@ -176,6 +177,44 @@ def test_an_address_with_a_comma_is_one_recipient(app: Flask, server: MailServer
     Person(app, "eve,victim@example.org")
     ((to, _),) = server.wait_for(1)
     assert to == '"eve,victim"@example.org'
+
+
+def test_mails_are_in_the_language_of_the_account(app: Flask, server: MailServer, anna: Person) -> None:
+    anna.post("/account/display", {"language": "de"}, page="/account")
+    Person(app).post(_ASK, {"email": anna.email}, **{"Accept-Language": "it"})
+    _, (_, text) = server.wait_for(2)
+    assert "neues Passwort" in text
+    assert server.mails[-1][1]["Subject"] == "Neues Passwort"
+    assert Person(app).get(server.link()).status_code == 200
+
+
+def test_a_decision_is_told_to_owners_who_chose_that(app: Flask, server: MailServer, anna: Person) -> None:
+    services, rita = services_of(app), Person(app, "rita@example.org")
+    services.users.grant(rita.id, "reviewer")
+    server.wait_for(2)
+
+    def decided(owner: Person) -> int:
+        (photo,) = add_photos(services.engine, 1, owner_id=owner.id, status="unsure")
+        answer = rita.post(f"/review/{photo}/decide", {"verdict": "cat"}, page="/review")
+        assert answer.status_code == 303
+        return photo
+
+    decided(anna)  # did not choose it
+    anna.post("/account/notices", {"wanted": "on"}, page="/account")
+    decided(anna)  # the address is not confirmed
+    assert anna.post(server.link(0)).status_code == 303
+    assert "checked" in anna.get("/account").text
+    decided(rita)  # the reviewer's own
+    photo = decided(anna)
+    assert server.wait_for(3)[-1][0] == anna.email
+    assert f"https://cats.example.org/photos/{photo}" in server.wait_for(3)[-1][1]
+    for _ in range(5):
+        decided(anna)
+    anna.post("/account/notices", page="/account")
+    decided(anna)
+    Person(app).post(_ASK, {"email": anna.email})  # the last mail of all
+    mails = server.wait_for(6)
+    assert ["/photos/" in text for _, text in mails[2:]] == [True, True, True, False], "three in 15 minutes"
 
 
 def test_without_a_mail_server_there_are_no_such_pages(tmp_path: Path) -> None:

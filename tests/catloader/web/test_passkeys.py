@@ -177,3 +177,17 @@ def test_a_removed_passkey_opens_nothing_and_others_cannot_remove_it(app: Flask,
     assert _log_in(app, device) == (200, True)
     assert anna.post(path, page=_PAGE).status_code == 303
     assert _log_in(app, device) == (403, False)
+
+
+def test_a_passkey_gets_another_name_from_its_owner_only(app: Flask, anna: Person) -> None:
+    device, eve = Device(), Person(app, "eve@example.org")
+    _register(anna, device)
+    (passkey,) = services_of(app).passkeys.of_user(anna.id)
+    path = f"{_PAGE}/{passkey.id}/name"
+    assert eve.post(path, {"name": "Mine"}, page=_PAGE).status_code == 404
+    assert anna.post(path, {"name": " \n\u200b"}, page=_PAGE).status_code == 400
+    assert "<strong>Phone</strong>" in anna.get(_PAGE).text
+    name = "  Blue\r\n<b>key</b>\x00 " + "x" * 99
+    assert anna.post(path, {"name": name}, page=_PAGE).location == _PAGE
+    assert f"<strong>Blue &lt;b&gt;key&lt;/b&gt; {'x' * 44}</strong>" in anna.get(_PAGE).text
+    assert _log_in(app, device) == (200, True)

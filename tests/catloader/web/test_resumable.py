@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from PIL import Image
 from sqlalchemy import Engine
 
 from catloader.errors import UploadsBusy
 from catloader.store.db.engine import utcnow
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from catloader.web.admission import RULES
+from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import PASSWORD, Person, jpeg, running_site, services_of
 from tests.support.tus import PATH, Tus
 
@@ -182,3 +186,47 @@ def test_options_are_told_and_uploads_go_with_their_account(anna: Person, tus: T
     assert len(list(folder.iterdir())) == 1
     anna.post("/account/delete", {"password": PASSWORD}, page="/account")
     assert list(folder.iterdir()) == []
+
+
+def test_a_program_uploads_in_pieces_with_its_token(app: Flask, anna: Person) -> None:
+    eve = Person(app, "eve@example.org")
+    writes, reads = (Program(app, token_of(app, anna, scope)) for scope in ("photos:write", "photos:read"))
+    tus = {"Tus-Resumable": "1.0.0"}
+    begin = {**tus, "Upload-Length": str(len(PHOTO)), "Idempotency-Key": _KEY}
+    begun = writes.send("POST", PATH, begin)
+    path, piece = begun.headers["Location"], {**tus, "Content-Type": "application/offset+octet-stream"}
+    assert (begun.status_code, begun.headers["Upload-Offset"]) == (201, "0")
+    assert_problem(reads.send("POST", PATH, begin), 403)
+    assert_problem(Program(app, "invented").send("POST", PATH, begin), 401)
+    others = Program(app, token_of(app, eve)).send("HEAD", path, tus)
+    assert others.status_code == 404
+    first = writes.send("PATCH", path, {**piece, "Upload-Offset": "0"}, data=PHOTO[:1000])
+    assert first.headers["Upload-Offset"] == "1000"
+    assert_problem(writes.send("PATCH", path, {**piece, "Upload-Offset": "0"}, data=PHOTO), 409)
+    last = writes.send("PATCH", path, {**piece, "Upload-Offset": "1000"}, data=PHOTO[1000:])
+    assert last.headers["Photo-Id"] == str(anna.photos[0].id)
+    # A browser's request without its form token stays refused, whatever else it says.
+    assert anna.client.post(PATH, headers={**begin, "Authorization": "Basic YTpi"}).status_code == 400
+
+
+def test_a_large_piece_is_kept_for_a_token_of_this_site_only(app: Flask, anna: Person) -> None:
+    rules = app.extensions[RULES]
+    for token, is_more in ((token_of(app, anna), True), ("invented", False)):
+        limit_bytes = rules.body_bytes("PATCH", f"{PATH}/x", {"AUTHORIZATION": f"Bearer {token}"})
+        assert (limit_bytes > 100_000) is is_more
+
+
+def test_the_thumbnail_shows_the_square_that_was_chosen_before_the_upload(anna: Person, tus: Tus) -> None:
+    halves = Image.new("RGB", (400, 200), (250, 0, 0))
+    halves.paste((0, 0, 250), (200, 0, 400, 200))
+    file = io.BytesIO()
+    halves.save(file, "JPEG", quality=95)
+    data = file.getvalue()
+    assert tus.begin(len(data), square="0,0").status_code == 400
+    path = tus.begin(len(data), data[:100], square="0.5,0,0.5").headers["Location"]
+    tus.patch(path, 100, data[100:])
+    (photo,) = anna.photos
+    assert (photo.crop_left_px, photo.crop_top_px, photo.crop_side_px) == (200, 0, 200)
+    thumbnail = Image.open(io.BytesIO(anna.get(f"/photos/{photo.id}/thumbnail.jpg").data))
+    red, _, blue = thumbnail.resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]
+    assert blue > 200 > red

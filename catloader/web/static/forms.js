@@ -1,0 +1,55 @@
+// Every page: a form is sent once, however often its button is pressed; passwords can be shown; a photo whose
+// file is missing has a picture in its place.
+
+import { gettext } from "./texts.js";
+
+const AGAIN_MS = 10000; // an answer that takes longer may be lost; then the button works again
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  const sent = Number(form.dataset.sent ?? 0);
+  if (Date.now() - sent < AGAIN_MS) event.preventDefault();
+  else form.dataset.sent = Date.now();
+});
+// The browser's Back button brings a page back as it was left.
+window.addEventListener("pageshow", () => {
+  for (const form of document.forms) delete form.dataset.sent;
+});
+
+for (const field of document.querySelectorAll("input[type=password]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "show-password";
+  const settle = () => {
+    button.textContent = field.type === "password" ? gettext("Show") : gettext("Hide");
+    const what = document.createElement("span");
+    what.className = "unseen";
+    what.textContent = ` ${field.labels[0]?.textContent ?? ""}`;
+    button.append(what);
+  };
+  button.onclick = () => {
+    field.type = field.type === "password" ? "text" : "password";
+    settle();
+    field.focus();
+  };
+  settle();
+  field.classList.add("with-button");
+  field.after(button);
+  // Password managers know fields of passwords only.
+  field.form?.addEventListener("submit", () => {
+    field.type = "password";
+    settle();
+  });
+}
+
+function replace(picture) {
+  if (picture.classList.contains("missing")) return;
+  picture.classList.add("missing");
+  picture.src = new URL("asleep.svg", import.meta.url);
+}
+const THUMBNAILS = ".grid img, .thumbnails img";
+document.addEventListener("error", (event) => event.target.matches?.(THUMBNAILS) && replace(event.target), true);
+for (const picture of document.querySelectorAll(THUMBNAILS)) {
+  if (picture.complete && !picture.naturalWidth) replace(picture);
+}

@@ -1,0 +1,30 @@
+// Photos that are dropped anywhere on a page, or pasted into it.
+
+import { filesOf } from "./dropped.js";
+import { gettext } from "./texts.js";
+
+const hasFiles = (transfer) => [...(transfer?.types ?? [])].includes("Files");
+
+// `take` gets { files, sentence }, as filesOf() resolves to them.
+export function receiveFiles(take) {
+  const sign = document.createElement("div");
+  sign.className = "drop-sign";
+  sign.textContent = gettext("Drop your photos to upload them");
+  sign.hidden = true;
+  document.body.append(sign);
+
+  window.addEventListener("dragenter", (event) => (sign.hidden = !hasFiles(event.dataTransfer)));
+  window.addEventListener("dragover", (event) => event.preventDefault()); // else a drop opens the file
+  window.addEventListener("dragleave", (event) => (sign.hidden ||= event.relatedTarget === null));
+  window.addEventListener("drop", (event) => {
+    event.preventDefault();
+    sign.hidden = true;
+    filesOf(event.dataTransfer).then(take);
+  });
+  window.addEventListener("paste", (event) => {
+    // Text that is pasted into a field has no files.
+    if (!event.clipboardData?.files.length || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    filesOf(event.clipboardData).then(take);
+  });
+}

@@ -1,0 +1,39 @@
+// The square of a photo that is not sent yet.
+
+import { squareTool } from "./square-tool.js";
+
+const LEAST_PX = 64; // as for stored photos
+const part = (name) => document.getElementById(name);
+const dialog = part("square-dialog");
+const picture = part("cut").querySelector("img");
+const tool = squareTool(part);
+let use = () => {};
+
+const whole = ({ naturalWidth: width, naturalHeight: height }) => {
+  const side = Math.min(width, height);
+  return { left: Math.round((width - side) / 2), top: Math.round((height - side) / 2), side };
+};
+
+// `chosen` gets the square in pixels, the picture, and the text that the site reads: in widths of the photo.
+export async function chooseSquare(file, before, chosen) {
+  const address = URL.createObjectURL(file);
+  picture.src = address;
+  try {
+    await picture.decode();
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+  const { naturalWidth: width, naturalHeight: height } = picture;
+  use = () => {
+    const square = tool.place();
+    chosen(square, picture, [square.left, square.top, square.side].map((px) => (px / width).toFixed(6)).join(","));
+  };
+  dialog.showModal();
+  tool.open({ width, height, least: Math.min(LEAST_PX, width, height) }, before ?? whole(picture));
+}
+
+part("square-use").addEventListener("click", () => {
+  use();
+  dialog.close();
+});
+part("square-close").addEventListener("click", () => dialog.close());
