@@ -17,9 +17,11 @@ from checker.runtimes.variants import RuntimeRequest
 from models import openvino_ir
 from models.catalogue import Entry, automatic, automatic_on_disk, weights_path
 from models.errors import ModelsError
+from models.recipes import recipes
 
 AUTO = "auto"
 """In place of a model's name."""
+_FASTEST_FIRST = ("int8", "bf16", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ def better(subject: Subject, request: RuntimeRequest) -> Better | None:
             continue
         if any(_runs_in_torch(profile) for profile in measured):
             return Better(entry, fetch=missing, optimise=None)
-        makeable = [profile.key.precision for profile in measured if _can_be_made(profile)]
-        if makeable:
-            return Better(entry, fetch=missing, optimise="bf16" if "bf16" in makeable else makeable[0])
+        makeable = {profile.key.precision for profile in measured if _can_be_made(profile, entry)}
+        for precision in _FASTEST_FIRST:
+            if precision in makeable:
+                return Better(entry, fetch=missing, optimise=precision)
     return None
 
 
@@ -105,10 +108,12 @@ def _runs_in_torch(profile: Profile) -> bool:
     return profile.key.runtime == "torch" and has_torch and _is_multiplied(profile.key.precision)
 
 
-def _can_be_made(profile: Profile) -> bool:
+def _can_be_made(profile: Profile, entry: Entry) -> bool:
     key = profile.key
-    needs_photos = key.precision == "int8"
-    return key.runtime == "openvino" and not needs_photos and can_optimise() and _is_multiplied(key.precision)
+    if key.runtime != "openvino" or not can_optimise(key.precision) or not _is_multiplied(key.precision):
+        return False
+    made_from = (recipe.weights_sha256 for recipe in recipes(entry))
+    return key.precision != "int8" or key.weights_sha256 in made_from
 
 
 def _is_multiplied(precision: str) -> bool:

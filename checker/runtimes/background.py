@@ -13,10 +13,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 _END_S = 5.0
 
 
-def can_optimise() -> bool:
-    """Return whether the packages are there; does not import them."""
+def can_optimise(precision: str) -> bool:
+    """Return whether the packages are there; does not import them. A recipe makes int8, without torch."""
+    packages = ("openvino",) if precision == "int8" else ("torch", "openvino")
     try:
-        return all(importlib.util.find_spec(name) for name in ("torch", "openvino"))
+        return all(importlib.util.find_spec(name) for name in packages)
     except ImportError:  # a finder may refuse it instead of finding nothing
         return False
 

@@ -114,7 +114,7 @@ def _not_made(
                 require_rates(variant.profile, request)
         except ModelRefused:
             continue
-        return variant if can_optimise() else None
+        return variant if can_optimise(variant.precision) else None
     return None
 
 

@@ -15,6 +15,7 @@ from models import openvino_ir
 from models.catalogue import Entry
 from models.digest import verify
 from models.errors import ModelsError
+from models.recipes import recipes
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
 def not_made(
     entry: Entry, path: Path, subject: Subject, request: RuntimeRequest, serving: Variant
 ) -> Iterator[Variant]:
-    """Yield the OpenVINO variants that need no photos, are faster than ``serving``, and are not on disk.
+    """Yield the OpenVINO variants that need no photos, are faster than ``serving``, and are not on disk: int8
+    where there is a recipe.
 
     Those alone that could take over: one that was measured never gives way to one that was not.
     """
@@ -107,7 +109,7 @@ def not_made(
         return
     faster = _ON_CPU[: _ON_CPU.index((serving.runtime, serving.precision))]
     for runtime, precision in faster:
-        if runtime == "torch" or precision == "int8":
+        if runtime == "torch":
             continue
         if request.runtime not in ("auto", runtime) or request.precision not in ("auto", precision):
             continue
@@ -115,7 +117,13 @@ def not_made(
             continue
         if _is_on_disk(entry, request.weights_dir, precision):
             continue
-        key = ProfileKey(verify(entry, path), entry.preprocessing.key, runtime, precision, subject)
+        weights_sha256 = verify(entry, path)
+        if precision == "int8":
+            recipe = next(recipes(entry, weights_sha256), None)
+            if recipe is None:
+                continue
+            weights_sha256 = recipe.weights_sha256
+        key = ProfileKey(weights_sha256, entry.preprocessing.key, runtime, precision, subject)
         profile = find_profile(key, request.profile_folders)
         if profile is not None or (serving.profile is None and precision == serving.precision):
             yield Variant(runtime, precision, manifest=None, profile=profile)

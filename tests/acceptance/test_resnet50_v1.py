@@ -25,6 +25,7 @@ MOST = 30
 VARIANTS = [
     ("torch", "fp32"),
     ("openvino", "fp32"),
+    ("openvino", "int8"),
     *((runtime, "bf16") for runtime in ("torch", "openvino") if multiplies_bf16(cpu_flags())),
 ]
 
@@ -117,6 +118,9 @@ def test_a_start_fetches_it_while_the_site_is_up_and_it_takes_over(
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("CATCHECK_WEIGHTS_DIR", str(tmp_path / "weights"))
+    # Made by its recipe: neither photos nor torch are needed.
+    monkeypatch.setenv("CATCHECK_RUNTIME", "openvino")
+    monkeypatch.setenv("CATCHECK_PRECISION", "int8")
     with temporary_site(tmp_path, fetch="on") as site:
         visitor = Visitor(site.url, site.must_run)
         visitor.wait_until_ready()

@@ -16,8 +16,8 @@ from catloader.errors import StartupError
 from catloader.store.db.engine import make_engine
 from catloader.store.s3 import seaweedfs
 from checker.runtimes.openvino_import import import_openvino
-from models import optimise
 from models.build import architecture
+from models.convert import import_package
 
 Use = Callable[[], object]
 
@@ -31,7 +31,7 @@ Use = Callable[[], object]
         ("skimage", "demo", photos._shipped_folder),
         ("sklearn", "calibrate", require_extra),
         ("openvino", "openvino", import_openvino),
-        ("nncf", "optimise", lambda: optimise._import("nncf")),
+        ("nncf", "optimise", lambda: import_package("nncf")),
         ("torchvision", "torchvision", lambda: architecture("vit_b_16")),
     ],
 )

@@ -174,8 +174,8 @@ _IMPORT_WITHOUT_NETWORK = """
 import socket, sys
 def refuse(*_): raise SystemExit("the network was used")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from models.optimise import _import
-_import("openvino"), _import("nncf")
+from models.convert import import_package
+import_package("openvino"), import_package("nncf")
 print("openvino_telemetry.main" in sys.modules)
 """
 

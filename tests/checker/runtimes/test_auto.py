@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from checker.decision.operating_point import SHIPPED_PROFILES
 from checker.decision.subject import load_subject
 from checker.runtimes.auto import Better, better, candidates
 from checker.runtimes.variants import RuntimeRequest
@@ -75,6 +76,14 @@ def test_nothing_is_worth_fetching_where_only_the_model_on_disk_is_measured(requ
     assert better(HOUSE_CAT, request_) is None
 
 
+def test_int8_is_worth_making_where_a_recipe_gives_the_measured_one(measured: RuntimeRequest) -> None:
+    shipped = replace(measured, profile_folders=(SHIPPED_PROFILES,))
+    assert better(HOUSE_CAT, shipped) == Better(RESNET, fetch=True, optimise=None)  # torch can start at once
+    assert better(HOUSE_CAT, replace(shipped, runtime="openvino")) == Better(
+        RESNET, fetch=True, optimise="int8"
+    )
+
+
 def test_a_variant_that_can_be_made_is_worth_making_and_no_candidate_before(
     measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,5 +100,5 @@ def test_a_variant_that_can_be_made_is_worth_making_and_no_candidate_before(
     (measured.weights_dir / RESNET.file).touch()
     assert better(HOUSE_CAT, measured) == Better(RESNET, fetch=False, optimise="fp32")
     assert names(measured) == [ENTRY.name]
-    monkeypatch.setattr("checker.runtimes.auto.can_optimise", lambda: False)
+    monkeypatch.setattr("checker.runtimes.auto.can_optimise", lambda precision: False)
     assert better(HOUSE_CAT, measured) is None

@@ -254,6 +254,7 @@ def test_the_shipped_profile_belongs_to_the_shipped_int8() -> None:
 
     profiles = [json.loads(path.read_text()) for path in SHIPPED_PROFILES.glob("*.json")]
     (manifest,) = manifests(ENTRY, Path("no such folder"), "int8")
-    (int8,) = (profile for profile in profiles if profile["key"]["precision"] == "int8")
+    of_lite0 = (profile for profile in profiles if profile["model"] == ENTRY.name)
+    (int8,) = (profile for profile in of_lite0 if profile["key"]["precision"] == "int8")
     assert int8["key"]["weights_sha256"] == manifest.weights_sha256
     assert manifest.source_sha256 == ENTRY.sha256
