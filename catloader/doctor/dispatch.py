@@ -8,7 +8,7 @@ from catloader.checks.dispatch import local_url, post_wake_up
 from catloader.checks.status import checker_status
 from catloader.doctor.rows import Row
 from catloader.settings import Settings
-from catloader.wiring import build_engine, build_signer
+from catloader.wiring import build_broker, build_engine, build_signer
 from checker.ports import WAKE_UP_PATH
 
 _PART = "dispatch"
@@ -20,6 +20,12 @@ def row(settings: Settings) -> Row:
     if settings.dispatch == "off":
         return Row(
             _PART, "ok", "The site wakes no checker; `catloader worker` processes look for themselves."
+        )
+    if broker := build_broker(settings):
+        if failure := broker.send():
+            return Row(_PART, "failed", failure)
+        return Row(
+            _PART, "ok", f"A wake-up reached {broker.name}; `catloader worker` processes listen there."
         )
     state = checker_status(settings, site)
     if settings.dispatch == "thread" or (settings.dispatch == "internal" and state.startswith("not running")):

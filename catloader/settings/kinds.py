@@ -70,15 +70,33 @@ def _postgresql_address(url: str) -> str:
     SQLAlchemy ends the password at the first ``@`` and would take the rest of it for the host, which error
     messages show.
     """
-    place, question_mark, query = url.partition("://")[2].partition("?")
+    return "postgresql+psycopg://" + _encoded_login(url.partition("://")[2])
+
+
+def _encoded_login(address: str) -> str:
+    """Percent-encode user name and password of an address without its scheme.
+
+    Raises:
+        ValueError: the address has a ``?`` that could end them, or a port that is no number.
+    """
+    place, question_mark, query = address.partition("?")
     if "@" in query and "@" not in place and "/" not in place:
         raise ValueError("a ? in the user name or password must be written as %3F")
-    login, at, address = place.rpartition("@")
-    host, slash, name = address.partition("/")
+    login, at, rest = place.rpartition("@")
+    host, slash, name = rest.partition("/")
     if not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d*)?", host):
         raise ValueError("the port behind the host must be a number")
     encoded = ":".join(quote(unquote(part), safe="") for part in login.split(":", 1))
-    return f"postgresql+psycopg://{encoded}{at}{host}{slash}{name}{question_mark}{query}"
+    return f"{encoded}{at}{host}{slash}{name}{question_mark}{query}"
+
+
+def _broker_address(secret: SecretStr) -> SecretStr:
+    scheme, separator, address = secret.get_secret_value().partition("://")
+    if not separator and not scheme:
+        return secret
+    if scheme not in ("redis", "rediss", "amqp", "amqps") or not address:
+        raise ValueError("it takes redis://:password@host:6379/0 or amqp://user:password@host//")
+    return SecretStr(f"{scheme}://{_encoded_login(address)}")
 
 
 def _webhook_secret(secret: SecretStr) -> SecretStr:
@@ -130,6 +148,7 @@ BucketName = Annotated[str, AfterValidator(_bucket)]
 RegionName = Annotated[str, AfterValidator(_region)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+BrokerAddress = Annotated[SecretStr, AfterValidator(_broker_address)]
 IssuerAddress = Annotated[str, AfterValidator(_issuer)]
 WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]

@@ -18,6 +18,7 @@ from catloader.errors import SettingError
 from catloader.logs import LogFormat
 from catloader.settings.kinds import (
     AttemptRate,
+    BrokerAddress,
     BucketName,
     DatabaseAddress,
     EmailAddress,
@@ -39,7 +40,7 @@ Delivery = Literal["app", "url"]
 OffOrOn = Literal["off", "on"]
 Registration = Literal["open", "invitation", "closed"]
 SmtpTls = Literal["starttls", "tls", "off"]
-Dispatch = Literal["thread", "internal", "external", "off"]
+Dispatch = Literal["thread", "internal", "external", "celery", "off"]
 
 _NO_SECRET = SecretStr("")
 
@@ -155,9 +156,11 @@ class Settings(BaseSettings):
     max_attempts: int = _setting("CATCHECK_MAX_ATTEMPTS", 5, "Checking", "Attempts before a photo is `failed`.", ge=1, le=100)
     backoff_s: float = _setting("CATCHECK_BACKOFF_S", 5.0, "Checking", "Wait before the second attempt; doubles each time, up to an hour.", ge=0.0)
 
-    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `off` (only `catloader worker` and `catloader check run` check). On PostgreSQL every way also wakes the workers of other machines.")
+    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `celery` (a Celery task on the broker of `CATCHECK_BROKER_URL` wakes every `catloader worker`), `off` (only `catloader worker` and `catloader check run` check). On PostgreSQL every way also wakes the workers of other machines.")
     checker_url: HttpAddress = _setting("CATCHECKER_URL", "", "Wake-ups", "Address of the stand-alone Cat Checker, as in `http://127.0.0.1:8001`.")
     checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`.", ge=1, le=65535)
+    broker_url: BrokerAddress = _setting("CATCHECK_BROKER_URL", _NO_SECRET, "Wake-ups", "Broker of `CATCHECK_DISPATCH=celery`: `redis://:password@host:6379/0` (also Valkey; `rediss` with TLS) or `amqp://user:password@host//` (RabbitMQ; `amqps` with TLS). Needs `pip install 'catloader[celery]'`.")
+    get_wake_ups: OffOrOn = _setting("CATCHECK_GET_WAKE_UPS", "off", "Wake-ups", "`on`: everybody who opens `/checkcatimages` or `/checkcatimages-api` wakes the checker, as in the first version of this site. For programs that can only GET; nothing else needs it.")
     webhook_secret: WebhookSecret = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Shared by site and checker, `whsec_` + base64. Empty: made at the first start and kept in the data folder.")
     sweep_s: float = _setting("CATCHECK_SWEEP_S", 15.0, "Wake-ups", "Interval at which the checker looks for photos whose wake-up was lost, and due deletions are carried out.", ge=0.05)
 
@@ -218,6 +221,10 @@ class Settings(BaseSettings):
         if self.dispatch == "external" and not self.checker_url:
             raise SettingError(
                 "CATCHECK_DISPATCH=external needs CATCHECKER_URL, the address of the Cat Checker."
+            )
+        if self.dispatch == "celery" and not self.broker_url.get_secret_value():
+            raise SettingError(
+                "CATCHECK_DISPATCH=celery needs CATCHECK_BROKER_URL, the address of the broker."
             )
         keys = (self.s3_access_key_id, self.s3_secret_access_key)
         if not self.embedded_s3 and not all(key.get_secret_value() for key in keys):

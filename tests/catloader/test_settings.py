@@ -85,7 +85,7 @@ def test_changes_are_checked_and_leave_the_original_alone() -> None:
         ("CATCHECK_LEASE_S", "nan", "at least 0.1"),
         ("CATCHECK_LEASE_S", "inf", "at least 0.1"),
         ("CATCHECK_MAX_FALSE_POSITIVE_RATE", "0.9", "0.0001 to 0.5"),
-        ("CATCHECK_DISPATCH", "celery", "thread, internal, external, off"),
+        ("CATCHECK_DISPATCH", "kafka", "thread, internal, external, celery, off"),
         ("CATLOADER_DELIVERY", "App", "app, url"),
         ("CATCHECK_DEVICE", "gpu", "auto, cpu, cuda"),
         ("CATCHECK_PRECISION", "fp8", "auto, fp32, bf16, fp16, int8"),
@@ -114,6 +114,8 @@ def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, va
     ("environment", "names"),
     [
         ({"CATCHECK_DISPATCH": "external"}, "CATCHECKER_URL"),
+        ({"CATCHECK_DISPATCH": "celery"}, "CATCHECK_BROKER_URL"),
+        ({"CATCHECK_BROKER_URL": "localhost:6379"}, "redis://"),
         ({"AWS_ENDPOINT_URL_S3": "http://s3"}, "AWS_ACCESS_KEY_ID"),
         ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
@@ -173,9 +175,11 @@ def test_embedded_store_is_used_when_no_other_is_named() -> None:
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
-    value = {"DATABASE_URL": "postgresql://u:p@h/d", "CATLOADER_WEBHOOK_URL": "https://h/secret"}.get(
-        name, "hush"
-    )
+    value = {
+        "DATABASE_URL": "postgresql://u:p@h/d",
+        "CATLOADER_WEBHOOK_URL": "https://h/secret",
+        "CATCHECK_BROKER_URL": "redis://:p@h/0",
+    }.get(name, "hush")
     file = tmp_path / "secret"
     file.write_text(value + "\n")
     (field,) = (variable.field for variable in variables() if variable.name == name)
