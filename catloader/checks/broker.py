@@ -126,6 +126,10 @@ class BrokerListener:
                 if (suffix := self._log_limits.suffix("broker")) is not None:
                     logger.warning("%s Trying again%s.", self._broker.no_answer(error), suffix)
                 self._closing.wait(self._retry_s)
+            except Exception:  # the top of this thread; the sweep finds the photos meanwhile
+                if self._log_limits.suffix("unknown") is not None:
+                    logger.exception("no wake-ups from the broker %s; trying again", self._broker.name)
+                self._closing.wait(self._retry_s)
 
     def _listen(self) -> None:
         """Listen on a connection until it breaks or ``close`` is called."""
@@ -161,9 +165,11 @@ def _receive(connection: Any, timeout_s: float) -> bool:
 
 def _limits(scheme: str, answer_s: float) -> dict[str, Any]:
     """Return the options of the transport: a broker that hangs holds a thread for seconds only."""
+    once = {"max_retries": 0}  # the callers try again themselves, and log it
     if scheme.startswith("amqp"):
-        return {"read_timeout": answer_s, "write_timeout": answer_s}
+        return {**once, "read_timeout": answer_s, "write_timeout": answer_s}
     return {
+        **once,
         "socket_connect_timeout": _CONNECT_S,
         "socket_timeout": answer_s,
         "socket_keepalive": True,

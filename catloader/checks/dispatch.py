@@ -96,11 +96,17 @@ class InBackground:
             if self._closing.is_set():
                 return
             self._requested.clear()
-            if failure := self._send():
+            if failure := self._failure():
                 if self._log_limit.suppressed() is not None:
                     logger.warning(failure)
                 self._requested.set()
                 self._closing.wait(self._retry_s)
+
+    def _failure(self) -> str:
+        try:
+            return self._send()
+        except Exception as error:  # the top of this thread, which must go on
+            return f"No checker was woken: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class HttpPost(InBackground):

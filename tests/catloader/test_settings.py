@@ -116,6 +116,9 @@ def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, va
         ({"CATCHECK_DISPATCH": "external"}, "CATCHECKER_URL"),
         ({"CATCHECK_DISPATCH": "celery"}, "CATCHECK_BROKER_URL"),
         ({"CATCHECK_BROKER_URL": "localhost:6379"}, "redis://"),
+        ({"CATCHECK_BROKER_URL": "redis://:secret@h:port/0"}, "CATCHECK_BROKER_URL.* must be a number"),
+        ({"CATCHECK_BROKER_URL": "rediss://:secret@h/zero"}, "CATCHECK_BROKER_URL.* must be a number"),
+        ({"CATCHECK_BROKER_URL": "redis://h/0?password=secret"}, "CATCHECK_BROKER_URL.* ssl_ca_certs"),
         ({"AWS_ENDPOINT_URL_S3": "http://s3"}, "AWS_ACCESS_KEY_ID"),
         ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
@@ -159,10 +162,41 @@ def test_user_name_and_password_are_encoded_as_written(written: str, stored: str
     assert settings.with_changes(port=9000).database == settings.database
 
 
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("redis://:p@ss/w#rd@h:6379/1", "redis://:p%40ss%2Fw%23rd@h:6379/1"),
+        ("rediss://h?ssl_cert_reqs=required&ssl_ca_certs=/ca.pem", None),
+        ("redis://[::1]:6379", None),
+        ("amqp://guest:guest@h//", None),
+        ("amqps://h/cats", None),
+    ],
+)
+def test_addresses_of_brokers_are_taken(written: str, stored: str | None) -> None:
+    settings = Settings.from_environment({"CATCHECK_BROKER_URL": written})
+    assert settings.broker_url.get_secret_value().replace("://@", "://") == (stored or written)
+
+
 @pytest.mark.parametrize("folder", ["cats", "cats?", "My%20Photos", "a#b@c:d"])
 def test_sqlite_lies_in_the_data_folder_whatever_its_name(tmp_path: Path, folder: str) -> None:
     settings = Settings(data_dir=tmp_path / folder)
     assert settings.database == tmp_path / folder / "catloader.sqlite3"
+
+
+def test_a_tilde_is_the_home_folder_where_no_shell_has_replaced_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings.from_environment({"CATLOADER_DATA_DIR": "~/cats"}).data_dir == tmp_path / "cats"
+    assert Settings.from_environment({"CATLOADER_DATA_DIR": f"{tmp_path}/~"}).data_dir == tmp_path / "~"
+    with pytest.raises(SettingError, match=r"CATLOADER_DATA_DIR is .* no home folder of that name"):
+        Settings.from_environment({"CATLOADER_DATA_DIR": "~nobody-here/cats"})
+
+
+def test_a_folder_may_end_with_a_space_and_not_with_a_carriage_return(tmp_path: Path) -> None:
+    for given, folder in {f"{tmp_path}/cats ": "cats ", f"{tmp_path}/cats\r": "cats"}.items():
+        assert Settings.from_environment({"CATLOADER_DATA_DIR": given}).data_dir == tmp_path / folder
+    assert Settings.from_environment({"CATLOADER_DATA_DIR": " "}) == Settings()
 
 
 def test_embedded_store_is_used_when_no_other_is_named() -> None:
@@ -227,6 +261,11 @@ def test_secrets_are_not_in_the_text_of_settings() -> None:
         ("CATLOADER_DATABASE_URL", "did you mean DATABASE_URL?"),
         ("CATLOADER_SECRETKEY_FILE", "did you mean CATLOADER_SECRET_KEY_FILE?"),
         ("CATCHECK_UNICORN", "`catloader settings` lists the known ones"),
+        ("CATLOADR_PORT", "did you mean CATLOADER_PORT?"),
+        ("CAT_LOADER_DATA_DIR", "did you mean CATLOADER_DATA_DIR?"),
+        ("CATCHEK_DISPATCH", "did you mean CATCHECK_DISPATCH?"),
+        ("catloader_port", "did you mean CATLOADER_PORT?"),
+        ("CATLOADER-PORT", "did you mean CATLOADER_PORT?"),
     ],
 )
 def test_unknown_setting_is_one_warning_with_the_nearest_name(
@@ -234,6 +273,12 @@ def test_unknown_setting_is_one_warning_with_the_nearest_name(
 ) -> None:
     assert Settings.from_environment({name: "1", "AWS_PROFILE": "x"}) == Settings()
     assert caplog.messages == [f"Unknown setting {name} ({hint})"]
+
+
+@pytest.mark.parametrize("name", ["CATALINA_HOME", "CATALOG_PORT", "CATEGORY", "CAT", "LOADER_PORT"])
+def test_variables_of_other_programs_are_no_settings(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert Settings.from_environment({name: "1"}) == Settings()
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", ["CATLOADER_PORT", "CATCHECKER_PORT"])

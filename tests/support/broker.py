@@ -25,6 +25,11 @@ class BrokerServer:
         self._server = ValkeyServer(port=self._port)
         self._server.start()
 
+    def keys(self) -> list[bytes]:
+        """Return the names of all that the broker keeps."""
+        assert self._server is not None
+        return list(self._server.client().keys("*"))
+
     def stop(self) -> None:
         if self._server is not None:
             self._server.stop()

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import Engine, make_url, select
 
 from catloader.demo.client import until
+from catloader.doctor.dispatch import notifications
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate
 from catloader.store.db.notifications import Listener, notify
@@ -117,3 +118,4 @@ def test_a_listener_behind_a_transaction_pooler_says_so_and_leaves_the_photos_to
     assert notify(pooled) == ""
     assert not woken.again(timeout_s=0.3)
     listener.close()
+    assert notifications(pooled, wait_s=0.2).result == "note"
