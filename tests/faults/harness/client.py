@@ -102,8 +102,8 @@ class Person:
         """Delete the account; False: without an answer, or refused. The session of a deleted one is over."""
         try:
             page = self.session.get(self._url + "/account", allow_redirects=False, timeout=_WAIT_S)
-            if page.status_code != 200:
-                return page.is_redirect
+            if page.status_code != requests.codes.ok:
+                return bool(page.status_code == requests.codes.unauthorized)
             form = {
                 "csrf_token": form_token(self.session, self._url + "/account"),
                 "password": PASSWORD,
