@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -59,13 +59,18 @@ def import_ray() -> Any:
 
 
 def run_ray(
-    units: Iterable[tuple[int, list[PlannedPhoto]]], settings: Settings, source: str, address: str
+    units: Iterable[tuple[int, list[PlannedPhoto]]],
+    settings: Settings,
+    source: str,
+    address: str,
+    load: Callable[[Settings], LoadedModel] = load_model,
 ) -> Iterator[Done]:
     """Yield the results of each unit, in the order in which they become ready.
 
     Args:
         source: as in ``plan.Facts``.
         address: of a cluster, ``auto`` for the one that runs here; empty: start one for this run.
+        load: makes the model, in each actor that classifies.
 
     Raises:
         BulkError: says what failed on the machine that failed.
@@ -76,7 +81,14 @@ def run_ray(
     try:
         rest = iter(units)
         while wave := list(islice(rest, _WAVE_UNITS)):
-            yield from _wave(ray, wave, settings, source, entry.preprocessing)
+            yield from _wave(
+                ray,
+                wave,
+                settings=settings,
+                source=source,
+                preprocessing=entry.preprocessing,
+                load=load,
+            )
     except ray.exceptions.RayError as error:
         raise BulkError(f"Ray stopped: {str(error).strip().splitlines()[-1]}") from error
     finally:
@@ -108,9 +120,11 @@ def _start(ray: Any, address: str, settings: Settings) -> None:
 def _wave(
     ray: Any,
     wave: list[tuple[int, list[PlannedPhoto]]],
+    *,
     settings: Settings,
     source: str,
     preprocessing: Preprocessing,
+    load: Callable[[Settings], LoadedModel],
 ) -> Iterator[Done]:
     there = ray.cluster_resources()
     cores, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
@@ -126,7 +140,7 @@ def _wave(
             num_cpus=_SHARE,
             compute=pool(size=max(1, cores - gpus)),
         )
-        .map_batches(_Judge, fn_constructor_args=(settings,), batch_size=1, num_cpus=_SHARE, **judges)
+        .map_batches(_Judge, fn_constructor_args=(settings, load), batch_size=1, num_cpus=_SHARE, **judges)
     )
     for row in data.iter_rows():
         if row["error"]:
@@ -156,12 +170,12 @@ class _Preparer:
 class _Judge:
     """An actor that holds the model."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, load: Callable[[Settings], LoadedModel]) -> None:
         self._batch_photos = settings.batch_photos
         self._model: LoadedModel | None = None
         self._refusal = ""
         try:
-            self._model = load_model(settings.with_changes(workers=1))
+            self._model = load(settings.with_changes(workers=1))
         except _EXPECTED as error:
             self._refusal = str(error)
 
