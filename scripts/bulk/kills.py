@@ -17,7 +17,8 @@ from scripts.bulk.drivers import LONGEST_S, end, start
 _ENDING_S = 180.0
 VICTIMS = {"local": ("driver",), "ray": ("driver", "raylet", "worker")}
 """The last of ``ray`` are killed in a run that goes on."""
-_NAMES = {"raylet": ("raylet",), "worker": ("ray::MapWorker",)}
+_WORKERS = ("ray::MapWorker(MapBatches(_Judge))", "ray::MapWorker(MapBatches(_Preparer))")
+"""They are killed in turns."""
 
 
 def kill(settings: Settings, plan: Plan, engine: str, kills: int) -> dict[str, Any]:
@@ -26,11 +27,11 @@ def kill(settings: Settings, plan: Plan, engine: str, kills: int) -> dict[str, A
     extra: dict[str, int] = {}
     process: subprocess.Popen[bytes] | None = None
     for victim in VICTIMS[engine]:
-        for _ in range(kills):
+        for number in range(kills):
             process = process or start(settings, plan, engine, count_file=count_file)
             _wait_for_units(process, plan, plan.done() + 2)
             family = _family(process)
-            _kill_one(family, victim)
+            _kill_one(family, _WORKERS[number % 2] if victim == "worker" else victim)
             if victim != "worker":
                 _wait_for_end(process, family)
                 process = None
@@ -68,9 +69,12 @@ def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def _kill_one(family: list[psutil.Process], victim: str) -> None:
-    for member in family if victim != "driver" else family[:1]:
+    if victim == "driver":
+        family[0].kill()
+        return
+    for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            if victim == "driver" or member.name().startswith(_NAMES[victim]):
+            if member.name().startswith(victim):
                 member.kill()
                 return
     raise RuntimeError(f"There is no {victim} to kill.")
