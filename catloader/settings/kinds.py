@@ -48,7 +48,10 @@ def _webhook_address(secret: SecretStr) -> SecretStr:
 def _folder(path: Path) -> Path:
     # Files of settings (systemd, Docker) are read by no shell, which would replace the ~.
     try:
+        str(path).encode()  # SQLite takes no other names
         return path.expanduser()
+    except UnicodeEncodeError:
+        raise ValueError("it takes a name in UTF-8") from None
     except RuntimeError:
         raise ValueError("it begins with ~, and there is no home folder of that name") from None
 
@@ -72,6 +75,8 @@ def _database_address(secret: SecretStr) -> SecretStr:
         return SecretStr(_postgresql_address(url))
     if url and not re.match(r"sqlite(\+pysqlite)?:///.", url):
         raise ValueError("it takes postgresql://user:password@host/name or sqlite:///file")
+    if ":memory:" in url or "mode=memory" in url:
+        raise ValueError("it takes a file: what is in memory only is lost at each stop")
     return secret
 
 

@@ -124,6 +124,9 @@ def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, va
         ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
         ({"DATABASE_URL": "postgresql://u:12?secret@h/d"}, "DATABASE_URL.*%3F"),
         ({"DATABASE_URL": "sqlite://secret.db"}, "DATABASE_URL.*sqlite:///file"),
+        ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL.*it takes a file"),
+        ({"DATABASE_URL": "sqlite:///file:cats?mode=memory&uri=true"}, "DATABASE_URL.*it takes a file"),
+        ({"CATLOADER_DATA_DIR": "/tmp/\udcff"}, "CATLOADER_DATA_DIR.*UTF-8"),
         ({"AWS_ENDPOINT_URL_S3": "http://me:p@/secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
         ({"AWS_ENDPOINT_URL_S3": "http://me:secret@s3:9000"}, "without user name and password"),
         ({"AWS_ENDPOINT_URL_S3": "htp://me:secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
@@ -318,6 +321,16 @@ def test_kept_secret_is_made_once_and_readable_by_its_user_only(tmp_path: Path) 
     assert kept_secret(path) == first
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["secret-key"]
+
+
+def test_a_damaged_secret_is_named_and_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingError, match=r"The secret in .*/k can't be read: it is no text\. Restore it"):
+        kept_secret(tmp_path / "k")
+    assert (tmp_path / "k").read_bytes() == b"\xff\xfe"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SettingError, match="Is a directory"):
+        kept_secret(tmp_path / "folder")
 
 
 def test_threads_that_start_together_agree_on_one_secret(tmp_path: Path) -> None:
