@@ -23,12 +23,22 @@ def _http_address(text: str) -> str:
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is no number, or a broken IPv6 address
         good = False
-    if text and not good:
+    if (text and not good) or re.search(r"\s", text):
         raise ValueError("it takes an address such as http://127.0.0.1:9000 or https://host")
     if "@" in parts.netloc:  # logs and messages show addresses
         raise ValueError("it takes an address without user name and password")
     if parts.query or parts.fragment:
         raise ValueError("it takes an address without ? and #")
+    return text
+
+
+def _store_address(text: str) -> str:
+    # The rule of botocore, which would end with a traceback. Containers often have names with a _.
+    _http_address(text)
+    host = urlsplit(text).hostname or ""
+    label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+    if text and ":" not in host and not re.fullmatch(rf"{label}(\.{label})*", host):
+        raise ValueError("S3 takes only a-z, 0-9, - and . in the name of its host")
     return text
 
 
@@ -172,6 +182,7 @@ Folder = Annotated[Path, AfterValidator(_folder)]
 BucketName = Annotated[str, AfterValidator(_bucket)]
 RegionName = Annotated[str, AfterValidator(_region)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
+StoreAddress = Annotated[str, AfterValidator(_store_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 BrokerAddress = Annotated[SecretStr, AfterValidator(_broker_address)]
 IssuerAddress = Annotated[str, AfterValidator(_issuer)]

@@ -28,6 +28,7 @@ from catloader.settings.kinds import (
     HttpAddress,
     IssuerAddress,
     RegionName,
+    StoreAddress,
     WebhookAddress,
     WebhookSecret,
 )
@@ -130,7 +131,7 @@ class Settings(BaseSettings):
 
     bin_days: float = _setting("CATLOADER_BIN_DAYS", 30.0, "Storage", "Time for which a deleted photo can be restored from the bin; 0: it is deleted at once. The end of an account deletes everything at once.", ge=0.0, le=3650.0)
     database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`; or leave the password out and set `PGPASSWORD`, which takes any password as it is.")
-    s3_endpoint_url: HttpAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
+    s3_endpoint_url: StoreAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
     s3_access_key_id: SecretStr = _setting("AWS_ACCESS_KEY_ID", _NO_SECRET, "Storage", "Key of that server; the embedded one makes its own.")
     s3_secret_access_key: SecretStr = _setting("AWS_SECRET_ACCESS_KEY", _NO_SECRET, "Storage", "Secret of that key.")
     s3_region: RegionName = _setting("AWS_REGION", "us-east-1", "Storage", "Region of that server.")

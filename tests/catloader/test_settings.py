@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from catloader.errors import SettingError
 from catloader.settings import Settings, kept_secret, variables
+from catloader.wiring import build_object_store
 from tests.support import refusing
 
 SECRETS = [variable.name for variable in variables() if variable.secret]
@@ -94,6 +95,7 @@ def test_changes_are_checked_and_leave_the_original_alone() -> None:
         ("AWS_ENDPOINT_URL_S3", "http://s3:port", "http://127.0.0.1:9000"),
         ("AWS_ENDPOINT_URL_S3", "http://", "http://127.0.0.1:9000"),
         ("CATCHECKER_URL", "127.0.0.1:8001", "http://127.0.0.1:9000"),
+        ("CATCHECKER_URL", "http://a b:8001", "http://127.0.0.1:9000"),
         ("AWS_ENDPOINT_URL_S3", "http://s3:9000/?region=x", "without ? and #"),
         ("AWS_REGION", "Frankfurt (Main)", "us-east-1"),
         ("AWS_REGION", "-eu", "us-east-1"),
@@ -200,6 +202,19 @@ def test_a_folder_may_end_with_a_space_and_not_with_a_carriage_return(tmp_path: 
     for given, folder in {f"{tmp_path}/cats ": "cats ", f"{tmp_path}/cats\r": "cats"}.items():
         assert Settings.from_environment({"CATLOADER_DATA_DIR": given}).data_dir == tmp_path / folder
     assert Settings.from_environment({"CATLOADER_DATA_DIR": " "}) == Settings()
+
+
+@pytest.mark.parametrize("host", ["s3_server:9000", "s3-", "xn--", "m\u00fcnchen.example.org", "a" * 64])
+def test_names_of_hosts_that_s3_libraries_do_not_take_are_refused(host: str) -> None:
+    with pytest.raises(SettingError, match=r"AWS_ENDPOINT_URL_S3 is .*; S3 takes only a-z"):
+        Settings.from_environment({"AWS_ENDPOINT_URL_S3": f"http://{host}"})
+
+
+@pytest.mark.parametrize("host", ["S3", "s3.example.org:9000", "10.0.0.1", "[::1]:9000", "[fe80::1%25lo]"])
+def test_names_of_hosts_that_s3_libraries_take_are_taken(host: str) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    settings = Settings.from_environment({"AWS_ENDPOINT_URL_S3": f"http://{host}", **keys})
+    build_object_store(settings)
 
 
 def test_embedded_store_is_used_when_no_other_is_named() -> None:
