@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from checker.cores import available_cores
 from checker.errors import ModelRefused
+from checker.interrupts import deferred_interrupt
 from checker.log_limit import LogLimits
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 # A photo that is due but was not claimed is about to be claimed by another process.
 _SHORTEST_WAIT_S = 0.25
-
+_INTERRUPT_S = 0.5  # Ctrl-C ends ``drain`` after at most so long.
 _NO_CLAIM = Claim(photo_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
 
 
@@ -106,12 +107,14 @@ class CheckerService:
             ModelRefused: the model can't be used; nothing was claimed.
         """
         self._model_or_refusal()
-        with self._changed:
+        with deferred_interrupt(), self._changed:
             before = self._pool.finished
             assert self._model is not None
             self._pool.wake(self._model)
-            self._changed.wait_for(lambda: self._pool.active == 0)
-            return self._pool.finished - before
+        while True:
+            with deferred_interrupt(), self._changed:
+                if self._changed.wait_for(lambda: self._pool.active == 0, _INTERRUPT_S):
+                    return self._pool.finished - before
 
     def judge(self, renditions: Mapping[Rendition, bytes]) -> Outcome:
         """Check a photo that is in no queue (steps 7 to 9), in the caller's thread; nothing is written.
@@ -236,13 +239,5 @@ class CheckerService:
 
 def _log_model(doing: str, model: LoadedModel, more: str = "") -> None:
     info = model.classifier.model_info
-    logger.info(
-        "%s with %s (%s %s, %s); weights %s%s",
-        doing,
-        info.model,
-        info.runtime,
-        info.precision,
-        info.device,
-        info.weights_sha256[:8],
-        more,
-    )
+    variant = f"{info.model} ({info.runtime} {info.precision}, {info.device})"
+    logger.info("%s with %s; weights %s%s", doing, variant, info.weights_sha256[:8], more)

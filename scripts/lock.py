@@ -25,7 +25,8 @@ TORCH_HEADER = """\
 """
 
 _DEVELOPMENT = [
-    f"--extra={name}" for name in ("quickstart", "bulk", "calibrate", "optimise", "keras", "nvjpeg", "ray")
+    f"--extra={name}"
+    for name in ("quickstart", "bulk", "calibrate", "celery", "keras", "nvjpeg", "optimise", "ray")
 ]
 # File -> its first line, and what of pyproject.toml it locks. The others go on top of the first and do not
 # include it: where torch is one for CPUs, that would bring the CUDA libraries.

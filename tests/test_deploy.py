@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from catloader.cli import main
-from catloader.settings import variables
+from catloader.settings import Settings, variables
 from checker.http import create_checker_app
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +66,33 @@ def test_compose_services_name_settings_commands_and_each_other(path: Path) -> N
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
             assert source in file["volumes"] or (path.parent / source).is_file()
+
+
+def _assert_values(environment: dict[str, Any]) -> None:
+    """Read the settings as a container would; secrets that are to be filled in are made up."""
+    filled = {name: re.sub(r"\$\{[^}]*\}", "made-up", str(value)) for name, value in environment.items()}
+    assert str(Settings.from_environment(filled).database).startswith("postgresql")
+
+
+@pytest.mark.parametrize("path", _COMPOSE, ids=lambda path: path.name)
+def test_settings_of_compose_services_have_values_that_they_take(path: Path) -> None:
+    (file,) = _documents(path)
+    for service in file["services"].values():
+        if service["image"] == "catloader":
+            _assert_values(service["environment"])
+
+
+def test_settings_of_kubernetes_have_values_that_they_take() -> None:
+    (kustomization,) = _documents(_KUBERNETES / "kustomization.yaml")
+    (secret,) = _documents(_KUBERNETES / "secret.example.yaml")
+    (made,) = kustomization["configMapGenerator"]
+    shared = dict(literal.split("=", 1) for literal in made["literals"])
+    keys = {name: value or "made-up" for name, value in secret["stringData"].items()}
+    _assert_values(shared | keys)
+    for _, workload in _workloads():
+        for container in _containers(workload):
+            own = {one["name"]: one["value"] for one in container.get("env", ())}
+            _assert_values(own | keys)
 
 
 def test_the_fleet_has_two_sites_that_share_their_secret_and_no_folder() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from catloader.bulk.local import Done, run_local
@@ -18,6 +19,7 @@ from catloader.store.db.bulk import BulkTable
 from catloader.store.db.rechecks import RecheckFilter
 from catloader.wiring import Services, load_model
 from checker.cores import available_cores
+from checker.pipeline import LoadedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,17 @@ def plans_folder(settings: Settings) -> Path:
 
 
 def plan_of_table(
-    services: Services, folder: Path, model: str, chosen: RecheckFilter, unit_rows: int
+    services: Services,
+    folder: Path,
+    model: str,
+    chosen: RecheckFilter,
+    unit_rows: int,
+    *,
+    limit: int | None = None,
 ) -> Plan:
-    """Make a plan of finished photos in the table, read page by page."""
-    rows = BulkTable(services.engine).planned(chosen)
-    return _make(folder, (PlannedPhoto._make(row) for row in rows), model, unit_rows, TABLE)
+    """Make a plan of finished photos in the table, at most ``limit``, read page by page."""
+    rows = islice(BulkTable(services.engine).planned(chosen), limit)
+    return make_plan(folder, (PlannedPhoto._make(row) for row in rows), model, unit_rows, TABLE)
 
 
 def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, unit_rows: int) -> Plan:
@@ -48,20 +56,34 @@ def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, u
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     if not address.startswith("s3://") or not bucket:
         raise BulkError(f"{address} is no address such as s3://bucket/prefix.")
-    return _make(folder, listed(settings, bucket, prefix), model, unit_rows, bucket)
+    return make_plan(folder, listed(settings, bucket, prefix), model, unit_rows, bucket)
 
 
-def _make(folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_rows: int, source: str) -> Plan:
+def make_plan(folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_rows: int, source: str) -> Plan:
+    """Write the manifest of these photos, then the plan.
+
+    Raises:
+        BulkError: the folder exists.
+    """
     if folder.exists():
         raise BulkError(f"{folder} exists already; give the plan another name.")
     rows, size_bytes = write_manifest(folder / "manifest", photos, unit_rows)
     return Plan.make(folder, Facts(model, unit_rows, rows, size_bytes, source))
 
 
-def run(services: Services, plan: Plan, engine: str = "local", address: str = "") -> Iterator[Progress]:
+def run(
+    services: Services,
+    plan: Plan,
+    engine: str = "local",
+    address: str = "",
+    load: Callable[[Settings], LoadedModel] = load_model,
+) -> Iterator[Progress]:
     """Check the photos of the units that are not done yet; yield after each unit.
 
     Units are written as a whole: whenever this process is killed, those in hand are all that is lost.
+
+    Args:
+        load: makes the model, in each process that classifies.
 
     Raises:
         BulkError: it runs already, or was begun with another variant of the model.
@@ -69,9 +91,11 @@ def run(services: Services, plan: Plan, engine: str = "local", address: str = ""
     """
     settings = services.settings.with_changes(model=plan.facts.model)
     with plan.running():
+        if plan.done() == plan.units:
+            return  # without a model or Ray
         left = plan.facts.photos - min(plan.facts.photos, plan.done() * plan.facts.unit_rows)
         begun_s, photos = time.monotonic(), 0
-        for unit, rows in _results(services, settings, plan, engine, address):
+        for unit, rows in _results(services, settings, plan, engine=engine, address=address, load=load):
             plan.write(unit, rows)
             photos, left = photos + len(rows), max(0, left - len(rows))
             yield Progress(photos, left, photos / (time.monotonic() - begun_s))
@@ -79,11 +103,19 @@ def run(services: Services, plan: Plan, engine: str = "local", address: str = ""
                 return
 
 
-def _results(services: Services, settings: Settings, plan: Plan, engine: str, address: str) -> Iterator[Done]:
+def _results(
+    services: Services,
+    settings: Settings,
+    plan: Plan,
+    *,
+    engine: str,
+    address: str,
+    load: Callable[[Settings], LoadedModel],
+) -> Iterator[Done]:
     if engine == "ray":
-        yield from run_ray(plan.remaining(), settings, plan.facts.source, address)
+        yield from run_ray(plan.remaining(), settings, plan.facts.source, address, load)
         return
-    model = load_model(settings)
+    model = load(settings)
     services.decoders.start()
     decode = services.decoders.decode
     try:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.work import judge, prepare
+from checker.interrupts import deferred_interrupt
 from checker.pipeline import LoadedModel
 from checker.ports import Decoder, ImageSource
 
-Done = tuple[int, list[dict[str, Any]]]
+Rows = list[dict[str, Any]]
+Done = tuple[int, Rows]
 
 
 def run_local(
@@ -27,6 +30,10 @@ def run_local(
 ) -> Iterator[Done]:
     """Yield the results of each unit, in their order.
 
+    A unit is classified once the caller asks for it, so after it has written those before. A process that is
+    killed loses the inferences of one unit at most, however many threads it has; photos of the next units are
+    fetched and decoded meanwhile.
+
     Two threads for each worker: while one waits for the store, the other computes. Memory beside the model:
     the micro-batch of each thread, as in ``checker.workers``, and two units for each thread.
 
@@ -34,22 +41,66 @@ def run_local(
         CheckerError: the store, the decoders or the model failed.
     """
 
-    def check(unit: int, photos: list[PlannedPhoto]) -> Done:
-        rows = []
-        for first in range(0, len(photos), batch_photos):
-            batch = photos[first : first + batch_photos]
-            prepared = prepare(batch, source, decode, model.classifier.preprocessing)
-            rows += judge(prepared, model, batch, batch_photos)
-        return unit, rows
+    def check(place: int, batch: list[PlannedPhoto]) -> Rows:
+        prepared = prepare(batch, source, decode, model.classifier.preprocessing)
+        return judge(prepared, model, batch, batch_photos) if turns.wait_for(place) else []
+
+    def submit(unit: int, photos: list[PlannedPhoto]) -> tuple[int, list[Future[Rows]]]:
+        place = next(places)
+        batches = [photos[first : first + batch_photos] for first in range(0, len(photos), batch_photos)]
+        with deferred_interrupt():
+            return unit, [pool.submit(check, place, batch) for batch in batches]
 
     threads = 2 * workers
-    rest = iter(units)
-    with ThreadPoolExecutor(threads, thread_name_prefix="bulk") as pool:
-        waiting: deque[Future[Done]] = deque(pool.submit(check, *unit) for unit in islice(rest, 2 * threads))
-        try:
-            while waiting:
-                done = waiting.popleft().result()
-                waiting.extend(pool.submit(check, *unit) for unit in islice(rest, 1))
-                yield done
-        finally:
+    turns, places, rest = _Turns(), count(), iter(units)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="bulk")
+    try:
+        waiting = deque(submit(*unit) for unit in islice(rest, 2 * threads))
+        while waiting:
+            unit, batches = waiting.popleft()
+            with deferred_interrupt():
+                turns.next()
+            rows = [row for batch in batches for row in _result(batch)]
+            waiting.extend(submit(*unit) for unit in islice(rest, 1))
+            yield unit, rows
+    finally:
+        with deferred_interrupt():
+            turns.close()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(batch: Future[Rows]) -> Rows:
+    with deferred_interrupt():
+        return batch.result()
+
+
+class _Turns:
+    """Lets units be classified one after the other.
+
+    No thread waits for ever: the pool starts micro-batches in the order of their units, so those of the unit
+    whose turn it is are all at work or done when one of a later unit begins.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._begun = 0
+        """Units whose turn has come."""
+        self._closed = False
+
+    def next(self) -> None:
+        """Let one more unit be classified."""
+        with self._changed:
+            self._begun += 1
+            self._changed.notify_all()
+
+    def wait_for(self, place: int) -> bool:
+        """Wait for the turn of the unit at this place, counted from 0; False: it will not come."""
+        with self._changed:
+            self._changed.wait_for(lambda: place < self._begun or self._closed)
+            return not self._closed
+
+    def close(self) -> None:
+        """End all waiting."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice, repeat
 from typing import Any
 
 from catloader.bulk.local import Done
@@ -31,6 +31,8 @@ from models.errors import ModelsError
 
 _WAVE_UNITS = 2048
 """Units given to Ray at once: with 128 photos in each, 60 MB of rows in this process."""
+_FIRST_WAVE_UNITS = 256
+"""Fewer: nothing is checked while a wave is read and given to Ray, which takes a millisecond a unit."""
 _OBJECT_STORE_BYTES = 2**30
 """Of a Ray that is started here: a unit of 128 decoded photos takes 58 MB at 224 pixels."""
 _SHARE = 0.5
@@ -59,13 +61,18 @@ def import_ray() -> Any:
 
 
 def run_ray(
-    units: Iterable[tuple[int, list[PlannedPhoto]]], settings: Settings, source: str, address: str
+    units: Iterable[tuple[int, list[PlannedPhoto]]],
+    settings: Settings,
+    source: str,
+    address: str,
+    load: Callable[[Settings], LoadedModel] = load_model,
 ) -> Iterator[Done]:
     """Yield the results of each unit, in the order in which they become ready.
 
     Args:
         source: as in ``plan.Facts``.
         address: of a cluster, ``auto`` for the one that runs here; empty: start one for this run.
+        load: makes the model, in each actor that classifies.
 
     Raises:
         BulkError: says what failed on the machine that failed.
@@ -75,8 +82,16 @@ def run_ray(
     _start(ray, address, settings)
     try:
         rest = iter(units)
-        while wave := list(islice(rest, _WAVE_UNITS)):
-            yield from _wave(ray, wave, settings, source, entry.preprocessing)
+        waves = chain([_FIRST_WAVE_UNITS], repeat(_WAVE_UNITS))
+        while wave := list(islice(rest, next(waves))):
+            yield from _wave(
+                ray,
+                wave,
+                settings=settings,
+                source=source,
+                preprocessing=entry.preprocessing,
+                load=load,
+            )
     except ray.exceptions.RayError as error:
         raise BulkError(f"Ray stopped: {str(error).strip().splitlines()[-1]}") from error
     finally:
@@ -108,15 +123,20 @@ def _start(ray: Any, address: str, settings: Settings) -> None:
 def _wave(
     ray: Any,
     wave: list[tuple[int, list[PlannedPhoto]]],
+    *,
     settings: Settings,
     source: str,
     preprocessing: Preprocessing,
+    load: Callable[[Settings], LoadedModel],
 ) -> Iterator[Done]:
     there = ray.cluster_resources()
     cores, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
     pool = ray.data.ActorPoolStrategy
     items = [{"unit": unit, "photos": pickle.dumps(photos)} for unit, photos in wave]
-    judges = {"num_gpus": 1, "compute": pool(size=gpus)} if gpus else {"compute": pool(size=cores)}
+    # One task for each: when this process is killed, they still do all that they were given, in vain.
+    judges: dict[str, Any] = {"compute": pool(size=gpus or cores, max_tasks_in_flight_per_actor=1)}
+    if gpus:
+        judges["num_gpus"] = 1
     data = (
         ray.data.from_items(items, override_num_blocks=len(items))
         .map_batches(
@@ -126,7 +146,7 @@ def _wave(
             num_cpus=_SHARE,
             compute=pool(size=max(1, cores - gpus)),
         )
-        .map_batches(_Judge, fn_constructor_args=(settings,), batch_size=1, num_cpus=_SHARE, **judges)
+        .map_batches(_Judge, fn_constructor_args=(settings, load), batch_size=1, num_cpus=_SHARE, **judges)
     )
     for row in data.iter_rows():
         if row["error"]:
@@ -156,12 +176,12 @@ class _Preparer:
 class _Judge:
     """An actor that holds the model."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, load: Callable[[Settings], LoadedModel]) -> None:
         self._batch_photos = settings.batch_photos
         self._model: LoadedModel | None = None
         self._refusal = ""
         try:
-            self._model = load_model(settings.with_changes(workers=1))
+            self._model = load(settings.with_changes(workers=1))
         except _EXPECTED as error:
             self._refusal = str(error)
 

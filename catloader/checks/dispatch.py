@@ -16,6 +16,7 @@ import requests
 
 from catloader.checks.signatures import Signer
 from catloader.settings import Settings
+from checker.log_limit import LogLimit
 from checker.ports import WAKE_UP_PATH
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,14 @@ class Dispatcher(Protocol):
     """One way to wake the checker."""
 
     def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Listening(Protocol):
+    """Wakes the checker of this process whenever a wake-up reaches it from elsewhere."""
+
+    def start(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -55,7 +64,7 @@ class InProcess:
 class InBackground:
     """One thread sends wake-ups: any number of them while one is being sent makes one more.
 
-    A wake-up that fails is repeated every ``retry_s`` until one succeeds.
+    A wake-up that fails is repeated every ``retry_s`` until one succeeds; one line a minute is logged.
 
     Args:
         send: sends one; returns one sentence if that failed.
@@ -65,7 +74,7 @@ class InBackground:
         self._send, self._retry_s = send, retry_s
         self._requested, self._closing = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._lock, self._log_limit = threading.Lock(), LogLimit()
 
     def wake(self) -> None:
         self._requested.set()
@@ -87,10 +96,17 @@ class InBackground:
             if self._closing.is_set():
                 return
             self._requested.clear()
-            if failure := self._send():
-                logger.warning(failure)
+            if failure := self._failure():
+                if self._log_limit.suppressed() is not None:
+                    logger.warning(failure)
                 self._requested.set()
                 self._closing.wait(self._retry_s)
+
+    def _failure(self) -> str:
+        try:
+            return self._send()
+        except Exception as error:  # the top of this thread, which must go on
+            return f"No checker was woken: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class HttpPost(InBackground):
@@ -144,12 +160,14 @@ def choose_way(
     signer: Signer,
     wake_here: Callable[[], None] | None,
     notify: Callable[[], str] | None,
+    send_task: Callable[[], str] | None,
 ) -> Dispatcher:
     """Return the way that the settings name, and PostgreSQL's notifications beside it.
 
     Args:
         wake_here: wakes the checker of this process; None: it has none.
         notify: wakes all checkers that listen; None: the database has no notifications.
+        send_task: does so through the broker of ``celery``; None: another way is set.
     """
     way: Dispatcher = Off()
     urls = {"internal": local_url(settings.host, settings.port), "external": settings.checker_url.rstrip("/")}
@@ -157,6 +175,8 @@ def choose_way(
         way = InProcess(wake_here)
     elif url := urls.get(settings.dispatch):
         way = HttpPost(url + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
+    elif send_task is not None:
+        way = InBackground(send_task, retry_s=settings.sweep_s)
     if notify is None:
         return way
     # With any way: there may be workers on other machines too.

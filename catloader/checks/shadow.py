@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from catloader.checks.past_photos import claim_on, map_pages, without_machine_failure
 from catloader.store.db.photo_rows import DecidedPhoto
 from catloader.store.db.photos import Photos
 from checker.pipeline import LoadedModel, classify, fetch
 from checker.ports import ImageSource
-from checker.values import Decision, Verdict
+from checker.values import Verdict
 
 _RANK = {Verdict.NOT_CAT: 0, Verdict.UNSURE: 1, Verdict.CAT: 2}
+
+
+class Judged(Protocol):
+    """A decision, as far as two are compared."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+    @property
+    def score(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +31,8 @@ class Compared:
     """Both models' decisions on one photo."""
 
     photo: DecidedPhoto
-    current: Decision
-    candidate: Decision
+    current: Judged
+    candidate: Judged
 
     @property
     def flips(self) -> bool:

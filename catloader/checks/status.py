@@ -15,7 +15,7 @@ def checker_status(settings: Settings, site_url: str) -> str:
     Args:
         site_url: where a program on this machine reaches the site.
     """
-    if settings.dispatch == "off":
+    if settings.dispatch in ("off", "celery"):
         return "in `catloader worker` processes, which do not report"
     url = settings.checker_url.rstrip("/") if settings.dispatch == "external" else site_url
     try:

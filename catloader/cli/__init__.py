@@ -18,6 +18,7 @@ from catloader.cli import (
     models,
     promotion,
     records,
+    shadow,
     site,
     tokens,
     transfer,
@@ -74,5 +75,5 @@ for command in (
 
 for command in (records.verify, records.recheck):
     checks.check.add_command(command)
-for command in (calibrate.calibrate, records.shadow, promotion.promote, promotion.rollback):
+for command in (calibrate.calibrate, shadow.shadow, promotion.promote, promotion.rollback):
     models.models.add_command(command)

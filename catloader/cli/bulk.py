@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.bulk_flips import show_flips
+from catloader.cli.bulk_commands import folder_of
+from catloader.cli.bulk_flips import show_and_apply, show_flips
+from catloader.cli.bulk_run import UNIT_ROWS, run_and_tell, state_of
 from catloader.cli.context import count, pass_settings
 from catloader.cli.records import chosen_digest, chosen_status, services_of, since_option
 from catloader.settings import Settings
@@ -18,9 +19,6 @@ from checker.cores import available_cores
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
     from catloader.store.db.schema import Status
-
-_SAY_EVERY_S = 5.0
-_UNIT_ROWS = 128
 
 
 @click.group()
@@ -32,10 +30,9 @@ def bulk() -> None:
 
 
 def _plan_of(settings: Settings, name: str) -> Plan:
-    from catloader.bulk.commands import plans_folder
     from catloader.bulk.plan import Plan
 
-    return Plan(Path(name) if "/" in name else plans_folder(settings) / name)
+    return Plan(folder_of(settings, name))
 
 
 @bulk.command()
@@ -56,9 +53,9 @@ def _plan_of(settings: Settings, name: str) -> Plan:
     "--unit-rows",
     metavar="N",
     type=click.IntRange(1, 10_000),
-    default=_UNIT_ROWS,
+    default=UNIT_ROWS,
     show_default=True,
-    help="Photos in a unit, the most work that a thread loses when it is killed.",
+    help="Photos in a unit, the most work that `local` loses when it is killed.",
 )
 @pass_settings
 def plan(
@@ -77,7 +74,7 @@ def plan(
     It has the finished photos that meet all conditions given; none that a person has decided. NAME is a
     folder below `bulk` in the data folder, or a path if it has a slash.
     """
-    from catloader.bulk.commands import plan_of_prefix, plan_of_table, plans_folder
+    from catloader.bulk.commands import plan_of_prefix, plan_of_table
     from catloader.bulk.manifest import parquet
     from catloader.checks.promotion import resolve_model
     from catloader.store.db.bulk import BulkTable
@@ -85,7 +82,7 @@ def plan(
 
     parquet()
     entry, _ = resolve_model(settings.with_changes(model=model) if model else settings)
-    folder = Path(name) if "/" in name else plans_folder(settings) / name
+    folder = folder_of(settings, name)
     with services_of(settings) as services:
         if address:
             made = plan_of_prefix(services.settings, folder, entry.name, address, unit_rows)
@@ -140,19 +137,10 @@ def resume(settings: Settings, name: str, engine: str, address: str) -> None:
 
 
 def _run(settings: Settings, name: str, engine: str, address: str) -> None:
-    from catloader.bulk.commands import run as run_plan
-
     chosen = _plan_of(settings, name)
-    said_s = time.monotonic()
     with services_of(settings) as services:
-        for progress in run_plan(services, chosen, engine, address):
-            if time.monotonic() - said_s >= _SAY_EVERY_S:
-                said_s = time.monotonic()
-                minutes = progress.left / progress.photos_per_s / 60
-                click.echo(
-                    f"{progress.left} left, {progress.photos_per_s:.1f} photos/s, {minutes:.1f} minutes to go"
-                )
-    click.echo(_state(chosen))
+        run_and_tell(services, chosen, engine, address)
+    click.echo(state_of(chosen))
 
 
 @bulk.command()
@@ -160,19 +148,7 @@ def _run(settings: Settings, name: str, engine: str, address: str) -> None:
 @pass_settings
 def status(settings: Settings, name: str) -> None:
     """Tell how much of the plan NAME is done."""
-    click.echo(_state(_plan_of(settings, name)))
-
-
-def _state(chosen: Plan) -> str:
-    done = chosen.done()
-    if chosen.is_running:
-        state = "running"
-    elif done == chosen.units:
-        state = "done"
-    else:
-        state = "cancelled" if chosen.cancelled else "not running"
-    units = count(chosen.units, "unit")
-    return f"{done} of {units} done, {count(chosen.facts.photos, 'photo')}, {chosen.facts.model}: {state}."
+    click.echo(state_of(_plan_of(settings, name)))
 
 
 @bulk.command()
@@ -208,7 +184,6 @@ def apply(settings: Settings, name: str, *, yes: bool) -> None:
 
     Photos that a person decided, or that were checked since the plan was made, stay as they are.
     """
-    from catloader.bulk.flips import apply as write_all
     from catloader.bulk.sources import TABLE
     from catloader.server.database import migrated_database
     from catloader.store.db.bulk import BulkTable
@@ -218,15 +193,5 @@ def apply(settings: Settings, name: str, *, yes: bool) -> None:
         raise click.UsageError(
             "These photos are not the site's; `bulk flips --csv FILE` writes their verdicts."
         )
-    show_flips(chosen)
-    if not yes:
-        click.confirm("Write these verdicts?", abort=True)
-    results = written = 0
     with migrated_database(settings) as engine:
-        for in_batch, in_table in write_all(chosen, BulkTable(engine)):
-            results, written = results + in_batch, written + in_table
-    click.echo(f"{count(written, 'verdict')} written.")
-    if kept := results - written:
-        click.echo(
-            f"{count(kept, 'photo')} changed since the plan was made, and stay{'s' if kept == 1 else ''} so."
-        )
+        show_and_apply(chosen, BulkTable(engine), yes=yes)

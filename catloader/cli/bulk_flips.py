@@ -10,6 +10,7 @@ from catloader.cli.context import count
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
+    from catloader.store.db.bulk import BulkTable
 
 _SHOWN = 20
 
@@ -36,4 +37,21 @@ def show_flips(chosen: Plan) -> None:
     if totals.without_verdict:
         click.echo(
             f"{count(totals.without_verdict, 'photo')} without a verdict; `bulk flips --csv` tells why."
+        )
+
+
+def show_and_apply(chosen: Plan, table: BulkTable, *, yes: bool) -> None:
+    """Show the verdicts that change, ask unless ``yes``, and write them into the table."""
+    from catloader.bulk.flips import apply
+
+    show_flips(chosen)
+    if not yes:
+        click.confirm("Write these verdicts?", abort=True)
+    results = written = 0
+    for in_batch, in_table in apply(chosen, table):
+        results, written = results + in_batch, written + in_table
+    click.echo(f"{count(written, 'verdict')} written.")
+    if kept := results - written:
+        click.echo(
+            f"{count(kept, 'photo')} changed since the plan was made, and stay{'s' if kept == 1 else ''} so."
         )

@@ -1,4 +1,4 @@
-"""``catloader check verify|recheck`` and ``models shadow``: replay, repeat and compare past decisions."""
+"""``catloader check verify|recheck``: replay and repeat past decisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import click
 from catloader.cli.context import count, pass_settings
 from catloader.settings import Settings
 from checker.cores import available_cores
-from models.catalogue import entry_named
 
 if TYPE_CHECKING:
     from catloader.store.db.schema import Status
@@ -56,14 +55,21 @@ since_option = click.option(
     callback=_time,
     help="Only photos checked at TIME or later (ISO, UTC by default).",
 )
-_sample = click.option(
+sample_option = click.option(
     "--sample", metavar="N", type=click.IntRange(min=1), help="Only N photos, chosen at random."
 )
+bulk_option = click.option(
+    "--bulk",
+    "plan",
+    metavar="PLAN",
+    help="For very many photos: by a plan of this name, which goes on if it is killed (`catloader bulk`).",
+)
+_MANY = 100_000
 
 
 @click.command()
 @since_option
-@_sample
+@sample_option
 @pass_settings
 def verify(settings: Settings, since: datetime | None, sample: int | None) -> None:
     """Replay logged decisions and compare them.
@@ -130,6 +136,8 @@ def _replay_summary(replayed: int, differ: int, tolerated: int, skipped: int) ->
 @since_option
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N photos, oldest first.")
 @click.option("--dry-run", is_flag=True, help="Only count them; change nothing.")
+@bulk_option
+@click.option("--yes", is_flag=True, help="With --bulk: do not ask before the verdicts are written.")
 @pass_settings
 def recheck(
     settings: Settings,
@@ -140,11 +148,15 @@ def recheck(
     since: datetime | None,
     limit: int | None,
     dry_run: bool,
+    plan: str | None,
+    yes: bool,
 ) -> None:
     """Queue finished photos for another check.
 
-    Photos must meet all conditions given. Verdicts of people stay as they are.
+    Photos must meet all conditions given. Verdicts of people stay as they are. With --bulk they are checked
+    here and now, beside the queue, and the verdicts that change are shown before they are written.
     """
+    from catloader.cli.bulk_commands import recheck_in_bulk
     from catloader.server.database import migrated_database
     from catloader.store.db.rechecks import RecheckFilter, Rechecks
 
@@ -154,48 +166,19 @@ def recheck(
     conditions = RecheckFilter(model_digest, status, since)
     with migrated_database(settings) as engine:
         rechecks = Rechecks(engine)
-        kept = rechecks.count_decided_by_people(conditions)
+        kept, matching = rechecks.count_decided_by_people(conditions), rechecks.count(conditions)
+        photos = min(matching, limit or sys.maxsize)
         if dry_run:
-            photos = min(rechecks.count(conditions), limit or sys.maxsize)
             click.echo(f"Would re-check {count(photos, 'photo')} (dry run; nothing changed).")
-        else:
+        elif plan is None:
+            if photos > _MANY:
+                click.echo(f"New uploads wait behind these {photos} photos; not so with --bulk.", err=True)
             photos = rechecks.requeue(conditions, limit)
             click.echo(f"Queued {count(photos, 'photo')} for another check.")
+    if plan is not None and not dry_run:
+        recheck_in_bulk(settings, plan, conditions, limit, yes=yes)
     if kept:
         click.echo(f"{count(kept, 'photo')} decided by people {'stays' if kept == 1 else 'stay'} unchanged.")
-
-
-@click.command()
-@click.argument("name")
-@_sample
-@pass_settings
-def shadow(settings: Settings, name: str, sample: int | None) -> None:
-    """Compare a model's verdicts with the current ones.
-
-    Runs model NAME beside the one in use, on photos checked before, and lists the verdicts that would change.
-    No photo changes; administrators see the result on the page of models.
-    """
-    from catloader.checks.shadow import shadow as compare
-    from catloader.cli.shadow_report import ShadowReport
-    from catloader.store.db.engine import utcnow
-    from catloader.store.s3.objects import S3ImageSource
-    from catloader.wiring import load_model
-
-    entry_named(name)
-    report = ShadowReport()
-    with services_of(settings) as services:
-        current, candidate = load_model(settings), load_model(settings.with_changes(model=name))
-        source = S3ImageSource(services.objects)
-        workers = settings.workers or available_cores()
-        for compared in compare(services.photos, source, current, candidate, sample=sample, workers=workers):
-            if (line := report.add(compared)) is not None:
-                click.echo(line)
-        names = [loaded.classifier.model_info.model for loaded in (current, candidate)]
-        for loaded in (current, candidate):
-            loaded.classifier.close()
-        services.model_choices.add_report(report.result(names[0], names[1], utcnow()))
-    for line in report.summary():
-        click.echo(line)
 
 
 @contextmanager

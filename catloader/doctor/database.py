@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catloader.doctor.clocks import clock_row
+from catloader.doctor.dispatch import notifications
 from catloader.doctor.rows import EXPECTED, Row
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine, database_name, utcnow
 from catloader.store.db.migrate import revisions
+from catloader.store.db.notifications import can_notify
 from catloader.store.db.photos import Photos
 from catloader.store.db.server_clock import server_time
 from catloader.wiring import build_engine
@@ -42,6 +44,8 @@ def _rows(engine: Engine) -> Iterator[Row]:
     yield Row("migrations", "ok", f"The tables are at the newest revision, {newest}.")
     yield clock_row("database clock", utcnow(), server_time(engine))
     yield _waiting(Photos(engine))
+    if can_notify(engine):
+        yield notifications(engine)
 
 
 def _waiting(photos: Photos) -> Row:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+
 import requests
 
+from catloader.checks.broker import Broker, BrokerListener
 from catloader.checks.dispatch import local_url, post_wake_up
 from catloader.checks.status import checker_status
 from catloader.doctor.rows import Row
 from catloader.settings import Settings
-from catloader.wiring import build_engine, build_signer
+from catloader.store.db.engine import Engine
+from catloader.store.db.notifications import Listener
+from catloader.wiring import build_broker, build_engine, build_signer
 from checker.ports import WAKE_UP_PATH
 
 _PART = "dispatch"
+_WAIT_S = 3.0
+_MORE_S = 1.0
 
 
 def row(settings: Settings) -> Row:
@@ -21,6 +28,8 @@ def row(settings: Settings) -> Row:
         return Row(
             _PART, "ok", "The site wakes no checker; `catloader worker` processes look for themselves."
         )
+    if broker := build_broker(settings):
+        return _through(broker)
     state = checker_status(settings, site)
     if settings.dispatch == "thread" or (settings.dispatch == "internal" and state.startswith("not running")):
         if state == "running":
@@ -37,3 +46,31 @@ def row(settings: Settings) -> Row:
     if failure:
         return Row(_PART, "failed", failure)
     return Row(_PART, "ok" if state == "running" else "note", f"A wake-up reached {url}; checker: {state}.")
+
+
+def notifications(engine: Engine, wait_s: float = _WAIT_S) -> Row:
+    """Send a notification of PostgreSQL from one connection to another."""
+    listener = Listener(engine, lambda: None, retry_s=wait_s, echo_s=wait_s)
+    listener.start()
+    arrived = listener.listening.wait(wait_s + _MORE_S)
+    listener.close()
+    if arrived:
+        return Row("notifications", "ok", "A wake-up came back from PostgreSQL.")
+    sentence = "No wake-up comes back from PostgreSQL, as behind a transaction pooler; workers sweep instead."
+    return Row("notifications", "note", sentence)
+
+
+def _through(broker: Broker) -> Row:
+    """Send a task through the broker and wait for it, as a worker does."""
+    if failure := broker.send():
+        return Row(_PART, "failed", failure)
+    woken = threading.Semaphore(0)
+    listener = BrokerListener(broker, woken.release, retry_s=_WAIT_S)
+    listener.start()
+    try:
+        connected = woken.acquire(timeout=_WAIT_S)
+        if not connected or broker.send() or not woken.acquire(timeout=_WAIT_S):
+            return Row(_PART, "failed", f"{broker.name} takes wake-ups and hands out none.")
+    finally:
+        listener.close()
+    return Row(_PART, "ok", f"A wake-up came back from {broker.name}, where `catloader worker` listens.")

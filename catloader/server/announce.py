@@ -68,6 +68,8 @@ def _stores(settings: Settings) -> str:
 def _elsewhere(settings: Settings) -> str:
     if settings.dispatch == "external":
         return f"checks: by the Cat Checker at {settings.checker_url}"
+    if settings.dispatch == "celery":
+        return "checks: none here; run `catloader worker`, which the broker wakes"
     return "checks: none here; run `catloader worker`"
 
 

@@ -39,6 +39,7 @@ from catloader.settings import Settings
 from catloader.web.metrics import metrics_blueprint
 from catloader.wiring import Services, build
 from checker.http import create_checker_app
+from checker.interrupts import deferred_interrupt
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +165,8 @@ def _running(settings: Settings, *, fetch: bool = False) -> Iterator[Services]:
     try:
         yield services
     finally:
-        services.close()
+        with deferred_interrupt():
+            services.close()
 
 
 def _stopped(code: int) -> int:

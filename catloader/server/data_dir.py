@@ -18,6 +18,8 @@ from catloader.settings import Settings
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
+_FOLDERS = ("imports", "partial-uploads", "profiles", "s3")
+_FILES = ("catloader.sqlite3", "lock", "model.json", "object-store.json", "secret-key", "webhook-secret")
 _RELEASE_S = 1.5
 """Time that the kernel may need to release the lock of a site that was killed."""
 
@@ -39,11 +41,26 @@ def prepare_data_dir(settings: Settings) -> None:
         raise StartupError(f"The data folder {folder} is a file, or lies below one.") from None
     except OSError as error:
         raise StartupError(f"The data folder {folder} cannot be written to: {error.strerror}.") from error
+    _refuse_wrong_kinds(folder)
     if free_bytes < settings.min_free_bytes:
         raise StartupError(
             f"The disk of the data folder {folder} has {free_bytes // 2**20} MiB free; at least "
             f"{settings.min_free_bytes // 2**20} MiB are needed (CATLOADER_MIN_FREE_BYTES)."
         )
+
+
+def _refuse_wrong_kinds(folder: Path) -> None:
+    """Look for files where folders belong, and the other way round.
+
+    Raises:
+        StartupError: names the first one.
+    """
+    for name in _FOLDERS:
+        if (path := folder / name).exists() and not path.is_dir():
+            raise StartupError(f"{path} is a file, and the site needs a folder there; move it away.")
+    for name in _FILES:
+        if (path := folder / name).is_dir():
+            raise StartupError(f"{path} is a folder, and the site needs a file there; move it away.")
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ def listening(host: str, port: int, host_setting: str, port_setting: str) -> Ite
             backlog=BACKLOG,
             dualstack_ipv6=any_ipv6 and socket.has_dualstack_ipv6(),
         )
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # the second: no name can have this form
         raise StartupError(f"{host_setting} is {host!r}, which is not an address.") from None
     except OSError as error:
         name = f"Port {port} of {host}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ _PREFIX = re.compile("(CATLOADER|CATCHECKER|CATCHECK)_(?!TEST_)")  # CATLOADER_T
 _SERVICE_NAME = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
 )
+_MISSPELT_PREFIX = re.compile("CAT", re.IGNORECASE)
 _SERVICE_ADDRESS = re.compile("(tcp|udp|sctp)://")
 
 
@@ -49,9 +50,11 @@ class _Environment(PydanticBaseSettingsSource):
         self._environ, self._overrides = environ, overrides
         self._variables = {variable.field: variable for variable in variables()}
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = self._variables[field_name]
-        raw = self._environ.get(variable.name, "").strip()
+        raw = self._environ.get(variable.name, "")
+        # A folder's name may end with a space, but a carriage return is of a file that was written elsewhere.
+        raw = raw.strip("\r\n") if field.annotation is Path and not raw.isspace() else raw.strip()
         if variable.name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw):
             logger.warning(
                 "%s is %r, which Kubernetes sets for a service of that name; the default, %s, is used.",
@@ -99,13 +102,25 @@ def _refusal(error: ValidationError) -> SettingError:
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
     known = {name: _PREFIX.sub("", name) for one in variables() for name in one.names}
     for name in sorted(environ):
-        if name in known or not _PREFIX.match(name) or _from_kubernetes(name, environ[name]):
+        if name in known or _from_kubernetes(name, environ[name]):
+            continue
+        if not _PREFIX.match(name):
+            if nearest := _misspelt(name, known):
+                yield f"Unknown setting {name} (did you mean {nearest}?)"
             continue
         # Compared without the prefix, which would make any two names look alike.
         close = difflib.get_close_matches(_PREFIX.sub("", name), known.values(), n=1, cutoff=0.7)
         nearest = next((one for one, short in known.items() if [short] == close), None)
         hint = f"did you mean {nearest}?" if nearest else "`catloader settings` lists the known ones"
         yield f"Unknown setting {name} ({hint})"
+
+
+def _misspelt(name: str, known: Iterable[str]) -> str | None:
+    """Return the setting that a name with another beginning stands for, as ``catloader_port`` does."""
+    if not _MISSPELT_PREFIX.match(name):
+        return None
+    close = difflib.get_close_matches(name.upper().replace("-", "_"), known, n=1, cutoff=0.88)
+    return close[0] if close else None
 
 
 def _from_kubernetes(name: str, value: str) -> bool:

@@ -8,6 +8,8 @@ import secrets
 import time
 from pathlib import Path
 
+from catloader.errors import SettingError
+
 _WRITING_S = 2.0
 _POLL_S = 0.01
 
@@ -20,6 +22,8 @@ def kept_secret(path: Path, make: str = "") -> str:
 
     Args:
         make: the secret to write; empty: a random one of 48 bytes.
+    Raises:
+        SettingError: ``path`` has no text, or can't be read.
     """
     deadline_s = time.monotonic() + _WRITING_S
     while not (secret := _read(path)):
@@ -42,6 +46,12 @@ def _read(path: Path) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         return ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingError(
+            f"The secret in {path} can't be read: {reason}. Restore it from a backup, or move it away: "
+            "then a new one is made, and what was signed with the old one is not valid any more."
+        ) from error
 
 
 def _publish(draft: Path, path: Path) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import base64
 import re
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
 
 from limits import parse_many
 from pydantic import AfterValidator, SecretStr
+
+_BROKER_OPTION = r"ssl_(ca_certs|certfile|keyfile)=.+|ssl_cert_reqs=(required|optional|none)"
 
 
 def _http_address(text: str) -> str:
@@ -20,12 +23,22 @@ def _http_address(text: str) -> str:
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is no number, or a broken IPv6 address
         good = False
-    if text and not good:
+    if (text and not good) or re.search(r"\s", text):
         raise ValueError("it takes an address such as http://127.0.0.1:9000 or https://host")
     if "@" in parts.netloc:  # logs and messages show addresses
         raise ValueError("it takes an address without user name and password")
     if parts.query or parts.fragment:
         raise ValueError("it takes an address without ? and #")
+    return text
+
+
+def _store_address(text: str) -> str:
+    # The rule of botocore, which would end with a traceback. Containers often have names with a _.
+    _http_address(text)
+    host = urlsplit(text).hostname or ""
+    label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+    if text and ":" not in host and not re.fullmatch(rf"{label}(\.{label})*", host):
+        raise ValueError("S3 takes only a-z, 0-9, - and . in the name of its host")
     return text
 
 
@@ -40,6 +53,17 @@ def _webhook_address(secret: SecretStr) -> SecretStr:
     # Path and query often have a token, so the whole address is one.
     _http_address(secret.get_secret_value().partition("?")[0])
     return secret
+
+
+def _folder(path: Path) -> Path:
+    # Files of settings (systemd, Docker) are read by no shell, which would replace the ~.
+    try:
+        str(path).encode()  # SQLite takes no other names
+        return path.expanduser()
+    except UnicodeEncodeError:
+        raise ValueError("it takes a name in UTF-8") from None
+    except RuntimeError:
+        raise ValueError("it begins with ~, and there is no home folder of that name") from None
 
 
 def _region(text: str) -> str:
@@ -61,6 +85,8 @@ def _database_address(secret: SecretStr) -> SecretStr:
         return SecretStr(_postgresql_address(url))
     if url and not re.match(r"sqlite(\+pysqlite)?:///.", url):
         raise ValueError("it takes postgresql://user:password@host/name or sqlite:///file")
+    if ":memory:" in url or "mode=memory" in url:
+        raise ValueError("it takes a file: what is in memory only is lost at each stop")
     return secret
 
 
@@ -70,15 +96,41 @@ def _postgresql_address(url: str) -> str:
     SQLAlchemy ends the password at the first ``@`` and would take the rest of it for the host, which error
     messages show.
     """
-    place, question_mark, query = url.partition("://")[2].partition("?")
+    return "postgresql+psycopg://" + _encoded_login(url.partition("://")[2])
+
+
+def _encoded_login(address: str) -> str:
+    """Percent-encode user name and password of an address without its scheme.
+
+    Raises:
+        ValueError: the address has a ``?`` that could end them, or a port that is no number.
+    """
+    place, question_mark, query = address.partition("?")
     if "@" in query and "@" not in place and "/" not in place:
         raise ValueError("a ? in the user name or password must be written as %3F")
-    login, at, address = place.rpartition("@")
-    host, slash, name = address.partition("/")
+    login, at, rest = place.rpartition("@")
+    host, slash, name = rest.partition("/")
     if not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d*)?", host):
         raise ValueError("the port behind the host must be a number")
     encoded = ":".join(quote(unquote(part), safe="") for part in login.split(":", 1))
-    return f"postgresql+psycopg://{encoded}{at}{host}{slash}{name}{question_mark}{query}"
+    return f"{encoded}{at}{host}{slash}{name}{question_mark}{query}"
+
+
+def _broker_address(secret: SecretStr) -> SecretStr:
+    scheme, separator, address = secret.get_secret_value().partition("://")
+    if not separator and not scheme:
+        return secret
+    if scheme not in ("redis", "rediss", "amqp", "amqps") or not address:
+        raise ValueError("it takes redis://:password@host:6379/0 or amqp://user:password@host//")
+    encoded = _encoded_login(address)
+    place, _, query = encoded.rpartition("@")[2].partition("?")
+    if scheme.startswith("redis") and not re.fullmatch(r"[^/]*(/\d*)?", place):
+        raise ValueError("the database behind the host of Redis must be a number")
+    if not all(re.fullmatch(_BROKER_OPTION, option) for option in query.split("&") if option):
+        raise ValueError(
+            "after the ? it takes ssl_ca_certs, ssl_certfile, ssl_keyfile and ssl_cert_reqs only"
+        )
+    return SecretStr(f"{scheme}://{encoded}")
 
 
 def _webhook_secret(secret: SecretStr) -> SecretStr:
@@ -126,10 +178,13 @@ def split(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
+Folder = Annotated[Path, AfterValidator(_folder)]
 BucketName = Annotated[str, AfterValidator(_bucket)]
 RegionName = Annotated[str, AfterValidator(_region)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
+StoreAddress = Annotated[str, AfterValidator(_store_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+BrokerAddress = Annotated[SecretStr, AfterValidator(_broker_address)]
 IssuerAddress = Annotated[str, AfterValidator(_issuer)]
 WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]

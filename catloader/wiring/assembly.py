@@ -37,7 +37,7 @@ from catloader.store.db.gallery import Gallery
 from catloader.store.db.identities import Identities
 from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
-from catloader.store.db.notifications import Listener, can_notify, notify
+from catloader.store.db.notifications import can_notify, notify
 from catloader.store.db.one_time_links import OneTimeLinks
 from catloader.store.db.passkeys import Passkeys
 from catloader.store.db.photo_files import PhotoFiles
@@ -63,8 +63,10 @@ from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.recent import RecentRenditions
 from catloader.webhooks.sender import build_sender
 from catloader.wiring.parts import (
+    build_broker,
     build_checker_service,
     build_engine,
+    build_listeners,
     build_object_store,
     build_signer,
     secret_of,
@@ -112,6 +114,7 @@ def build(
         backoff_s=settings.backoff_s,
     )
     signer = build_signer(settings, requests_engine)
+    broker = build_broker(settings)
     ledger, check_log = Deletions(engine), CheckLog(requests_engine)
     quotas = Quotas(requests_engine, Quota(settings.quota_photos, settings.quota_bytes))
     bin = Bin(requests_engine, days=settings.bin_days)
@@ -209,6 +212,7 @@ def build(
             signer,
             service.wake if service else None,
             partial(notify, requests_engine) if can_notify(engine) else None,
+            broker.send if broker else None,
         ),
         deletion=deletion,
         decoders=decoders,
@@ -231,8 +235,6 @@ def build(
                 settings.webhook_signing_secret, settings, "outgoing-webhook-secret", new_secret
             ),
         ),
-        listener=Listener(engine, service.wake, retry_s=settings.sweep_s)
-        if service is not None and can_notify(engine)
-        else None,
+        listeners=build_listeners(engine, broker, service.wake, retry_s=settings.sweep_s) if service else (),
         metrics=metrics,
     )

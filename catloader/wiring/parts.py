@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from catloader.checks.broker import Broker, BrokerListener
+from catloader.checks.dispatch import Listening
 from catloader.checks.followed_model import FollowedModel
 from catloader.checks.measured_queue import MeasuredQueue
 from catloader.checks.promotion import better_model, resolve_model
@@ -18,6 +20,7 @@ from catloader.settings import Settings, kept_secret
 from catloader.store.db.engine import Engine, make_engine
 from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
+from catloader.store.db.notifications import Listener, can_notify
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.store.s3.recent import RecentRenditions
@@ -63,6 +66,27 @@ def build_signer(settings: Settings, engine: Engine) -> Signer:
     """Make the signer of wake-ups, with the secret that is set or kept in the data folder."""
     secret = secret_of(settings.webhook_secret, settings, "webhook-secret", new_secret)
     return Signer(secret, WebhookIds(engine).remember)
+
+
+def build_broker(settings: Settings) -> Broker | None:
+    """Make the broker of ``celery``; connects at first use. None: another way to dispatch is set.
+
+    Raises:
+        StartupError: Celery is not installed.
+    """
+    return Broker(settings.broker_url.get_secret_value()) if settings.dispatch == "celery" else None
+
+
+def build_listeners(
+    engine: Engine, broker: Broker | None, wake: Callable[[], None], *, retry_s: float
+) -> tuple[Listening, ...]:
+    """Make what wakes the checker of this process from elsewhere, by the database and by the broker."""
+    listeners: list[Listening] = []
+    if can_notify(engine):
+        listeners.append(Listener(engine, wake, retry_s=retry_s))
+    if broker is not None:
+        listeners.append(BrokerListener(broker, wake, retry_s=retry_s))
+    return tuple(listeners)
 
 
 def secret_of(

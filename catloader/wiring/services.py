@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from catloader.attempts import AttemptLimits
-from catloader.checks.dispatch import Dispatcher
+from catloader.checks.dispatch import Dispatcher, Listening
 from catloader.checks.signatures import Signer
 from catloader.decoders import Decoders
 from catloader.deletion import DeletionWorker
@@ -30,7 +30,6 @@ from catloader.store.db.gallery import Gallery
 from catloader.store.db.identities import Identities
 from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
-from catloader.store.db.notifications import Listener
 from catloader.store.db.one_time_links import OneTimeLinks
 from catloader.store.db.passkeys import Passkeys
 from catloader.store.db.photo_files import PhotoFiles
@@ -112,7 +111,7 @@ class Services:
     decoders: Decoders
     explainer: Explainer
     checker: CheckerService | None
-    listener: Listener | None
+    listeners: tuple[Listening, ...]
     webhooks: WebhookSender | None
     metrics: Metrics
 
@@ -122,8 +121,8 @@ class Services:
         self.deletion.start()
         if self.checker is not None:
             self.checker.start()
-        if self.listener is not None:
-            self.listener.start()
+        for listener in self.listeners:
+            listener.start()
         if self.webhooks is not None:
             self.webhooks.start()
         if self.mails is not None:
@@ -132,8 +131,8 @@ class Services:
     def close(self) -> None:
         self.explainer.close()
         self.dispatcher.close()
-        if self.listener is not None:
-            self.listener.close()
+        for listener in self.listeners:
+            listener.close()
         if self.webhooks is not None:
             self.webhooks.close()
         if self.mails is not None:

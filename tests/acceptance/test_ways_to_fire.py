@@ -1,36 +1,71 @@
-"""Each way to dispatch a check: a photo is uploaded, and its verdict arrives."""
+"""One contract for every way to dispatch a check, with real processes, broker and databases.
+
+A photo whose wake-up was lost is found by the sweep; a photo that is uploaded is checked by its wake-up; a
+thousand triggers lead to one drain of the queue.
+"""
 
 from __future__ import annotations
 
+import http.client
+import json
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-import requests
+from sqlalchemy import func, select
 
+from catloader.checks.broker import Broker, BrokerListener
 from catloader.demo.client import Visitor, free_port, until
 from catloader.demo.photos import demo_photos
+from catloader.store.db.engine import make_engine, reading, utcnow
+from catloader.store.db.notifications import Listener
+from catloader.store.db.schema import check_log
+from catloader.store.db.switches import Switches
 from catloader.store.db.testing import temporary_database
 from catloader.store.s3.embedded import EmbeddedS3
+from tests.support.broker import broker_server
 from tests.support.environ import environ_without_settings
+from tests.support.woken import Woken
 
-_NEVER_S = 3600  # no sweep during the test: only the wake-up can bring the verdict
-_LOAD_S = 60
+_NEVER_S = 3600
+"""No sweep but the one at the start: later only a wake-up can bring a verdict."""
+_TRIGGERS = 1000
+_PHOTOS = 3
+
+
+class Way(NamedTuple):
+    """A way to dispatch, and the command that checks; none: the site does."""
+
+    dispatch: str
+    command: tuple[str, ...] = ()
+
+
+WAYS = (
+    Way("off", ("worker",)),
+    Way("celery", ("worker",)),
+    Way("external", ("checker", "serve")),
+    Way("internal"),
+    Way("thread"),
+)
 
 
 @contextmanager
-def _running(arguments: list[str], folder: Path, settings: dict[str, object]) -> Iterator[None]:
-    settings = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0", **settings}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "catloader", *arguments],
-        env=environ_without_settings(**settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        process_group=0,
-    )
+def _running(arguments: tuple[str, ...], log: Path, settings: dict[str, object]) -> Iterator[None]:
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "catloader", *arguments],
+            env=environ_without_settings(**settings),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            process_group=0,
+        )
     with process:
         try:
             yield
@@ -39,112 +74,127 @@ def _running(arguments: list[str], folder: Path, settings: dict[str, object]) ->
             process.wait(20)
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> dict[str, bytes]:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    return {photo.name: photo.path.read_bytes() for photo in demo_photos(folder)}
+class Site:
+    """The site's settings, its database, and a person who uploads photos."""
+
+    def __init__(self, folder: Path, url: str, broker_url: str, store: EmbeddedS3) -> None:
+        (folder / "photos").mkdir()
+        self.folder, self.port = folder, free_port()
+        photos = {photo.name: photo.path.read_bytes() for photo in demo_photos(folder / "photos")}
+        self.photos = [photos["chelsea.png"], photos["coffee.png"]]
+        checker_port = free_port()
+        self.settings: dict[str, object] = {
+            "CATLOADER_DATA_DIR": folder / "data",
+            "CATLOADER_PORT": self.port,
+            "DATABASE_URL": url,
+            "AWS_ENDPOINT_URL_S3": store.endpoint_url,
+            "AWS_ACCESS_KEY_ID": store.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": store.secret_access_key,
+            "CATCHECKER_PORT": checker_port,
+            "CATCHECKER_URL": f"http://127.0.0.1:{checker_port}",
+            "CATCHECK_BROKER_URL": broker_url,
+            "CATCHECK_GET_WAKE_UPS": "on",
+            "CATCHECK_MODEL": "efficientnet_lite0",
+            "CATCHECK_WORKERS": 2,
+        }
+        self.engine = make_engine(url)
+        self.visitor = Visitor(f"http://127.0.0.1:{self.port}")
+        self.uploaded: list[int] = []
+
+    def upload(self) -> int:
+        data = self.photos[len(self.uploaded) % len(self.photos)]
+        self.uploaded.append(self.visitor.upload("photo.png", data))
+        return self.uploaded[-1]
+
+    def upload_without_a_check(self, number: int) -> list[int]:
+        """Upload while checking is paused, so the wake-ups come to nothing."""
+        switches = Switches(self.engine)
+        switches.pause(1, utcnow())
+        ids = [self.upload() for _ in range(number)]
+        switches.resume(1, utcnow())
+        return ids
+
+    def wait_for_verdicts(self, ids: list[int]) -> None:
+        for id in ids:
+            assert self.visitor.wait_for_verdict(id)["status"] in ("cat", "not_cat", "unsure")
 
 
-@pytest.fixture
-def empty_postgres(postgres_url: str, tmp_path: Path) -> Iterator[str]:
-    with temporary_database(postgres_url, tmp_path, "ways") as url:
-        yield url
+def _triggers(port: int) -> Counter[int]:
+    """Ask for a check a thousand times; return how often each status came."""
+    seen: Counter[int] = Counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    for _ in range(_TRIGGERS):
+        connection.request("GET", "/checkcatimages-api")
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        assert (body == {"data": "OK", "error": 0}) == (answer.status == 200), body
+        seen[answer.status] += 1
+    connection.close()
+    return seen
 
 
-def _loaded(url: str) -> bool:
-    try:
-        return requests.get(url + "/readyz", timeout=10).ok
-    except requests.ConnectionError:
-        return False
+def _drains(log: Path) -> list[int]:
+    """Return how many photos each drain of the queue has checked."""
+    return [int(number) for number in re.findall(r"checked (\d+) photos? in ", log.read_text())]
 
 
-@pytest.mark.parametrize("dispatch", ["thread", "internal", "external"])
-def test_wake_up_brings_the_verdict(dispatch: str, tmp_path: Path, photos: dict[str, bytes]) -> None:
-    port, checker_port = free_port(), free_port()
-    settings: dict[str, object] = {
-        "CATLOADER_PORT": port,
-        "CATCHECKER_PORT": checker_port,
-        "CATCHECKER_URL": f"http://127.0.0.1:{checker_port}",
-        "CATCHECK_DISPATCH": dispatch,
-        "CATCHECK_SWEEP_S": _NEVER_S,
+def _holds(site: Site, way: Way, heard: Woken, *, wakes: bool) -> None:
+    """Run the site in one way to dispatch, with one photo left from before."""
+    settings = site.settings | {
+        "CATCHECK_DISPATCH": way.dispatch,
+        "CATCHECK_SWEEP_S": _NEVER_S if wakes else 0.5,
     }
+    log = site.folder / f"{way.dispatch}.log"
     with ExitStack() as stack:
-        stack.enter_context(_running(["serve"], tmp_path / "data", settings))
-        visitor = Visitor(f"http://127.0.0.1:{port}")
-        visitor.wait_until_ready()
-        if dispatch == "external":
-            stack.enter_context(_running(["checker", "serve"], tmp_path / "data", settings))
-            for _ in until(_LOAD_S, "The Cat Checker was not ready"):
-                if _loaded(f"http://127.0.0.1:{checker_port}"):
-                    break
-        visitor.register()
-        for name, expected in {"chelsea.png": "cat", "coffee.png": "not_cat"}.items():
-            photo = visitor.wait_for_verdict(visitor.upload(name, photos[name]))
-            assert photo["status"] == expected
+        stack.enter_context(_running(("serve",), log, settings))
+        site.visitor.wait_until_ready()
+        if not site.uploaded:
+            site.visitor.register()
+            site.upload()
+        if way.command:
+            log = site.folder / f"{way.dispatch}-checker.log"
+            stack.enter_context(_running(way.command, log, settings))
+        site.wait_for_verdicts(site.uploaded[-1:])  # its wake-up was lost
+        site.wait_for_verdicts([site.upload()])
+
+        waiting = site.upload_without_a_check(_PHOTOS)
+        before = len(_drains(log))
+        heard.count = 0
+        seen = _triggers(site.port)
+        assert seen[200] >= 1
+        assert set(seen) <= {200, 429}
+        site.wait_for_verdicts(waiting)
+        for _ in until(30, "The drain was not logged"):
+            if sum(drains := _drains(log)[before:]) == _PHOTOS:
+                break
+        assert len(drains) <= 2
+        # One at once, one more after some seconds, and those of the uploads before that are late.
+        assert heard.count <= 4
+        site.upload_without_a_check(1)
 
 
-def test_a_worker_of_another_machine_is_woken_by_postgresql(
-    tmp_path: Path, photos: dict[str, bytes], empty_postgres: str, s3_server: EmbeddedS3
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_every_way_keeps_the_contract(
+    database: str, tmp_path: Path, s3_server: EmbeddedS3, request: pytest.FixtureRequest
 ) -> None:
-    port = free_port()
-    settings: dict[str, object] = {
-        "CATLOADER_PORT": port,
-        "CATCHECK_DISPATCH": "off",
-        "CATCHECK_SWEEP_S": _NEVER_S,
-        "DATABASE_URL": empty_postgres,
-        "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
-        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
-    }
-    with (
-        _running(["serve"], tmp_path / "site", settings),
-        _running(["worker"], tmp_path / "worker", settings),
-    ):
-        visitor = Visitor(f"http://127.0.0.1:{port}")
-        visitor.wait_until_ready()
-        visitor.register()
-        # The first one may be found by the sweep at the worker's start, the second only by its wake-up.
-        for name, expected in {"chelsea.png": "cat", "coffee.png": "not_cat"}.items():
-            photo = visitor.wait_for_verdict(visitor.upload(name, photos[name]))
-            assert photo["status"] == expected
-
-
-def test_photos_wait_while_the_checker_is_away(tmp_path: Path, photos: dict[str, bytes]) -> None:
-    port, checker_port = free_port(), free_port()
-    settings: dict[str, object] = {
-        "CATLOADER_PORT": port,
-        "CATCHECKER_PORT": checker_port,
-        "CATCHECKER_URL": f"http://127.0.0.1:{checker_port}",
-        "CATCHECK_DISPATCH": "external",
-        "CATCHECK_SWEEP_S": 0.5,
-    }
-    with _running(["serve"], tmp_path / "data", settings):
-        visitor = Visitor(f"http://127.0.0.1:{port}")
-        visitor.wait_until_ready()
-        visitor.register()
-        photo_id = visitor.upload("chelsea.png", photos["chelsea.png"])
-        assert visitor.status(photo_id)["status"] == "pending"
-        with _running(["checker", "serve"], tmp_path / "data", settings):
-            assert visitor.wait_for_verdict(photo_id)["status"] == "cat"
-
-
-@pytest.mark.parametrize("order", [["serve", "worker"], ["worker", "serve"]])
-def test_separate_worker_needs_no_wake_up(order: list[str], tmp_path: Path, photos: dict[str, bytes]) -> None:
-    port = free_port()
-    settings: dict[str, object] = {
-        "CATLOADER_PORT": port,
-        "CATCHECK_DISPATCH": "off",
-        "CATCHECK_SWEEP_S": 0.5,
-    }
-    with ExitStack() as stack:
-        for command in order:
-            stack.enter_context(_running([command], tmp_path / "data", settings))
-            for _ in until(_LOAD_S, f"{command} did not reach the data folder"):
-                if (tmp_path / "data" / "lock").exists():
-                    break
-        visitor = Visitor(f"http://127.0.0.1:{port}")
-        visitor.wait_until_ready()
-        visitor.register()
-        photo_id = visitor.upload("chelsea.png", photos["chelsea.png"])
-        assert visitor.wait_for_verdict(photo_id)["status"] == "cat"
+    server_url = request.getfixturevalue("postgres_url") if database == "postgresql" else ""
+    with temporary_database(server_url, tmp_path, "ways") as url, broker_server() as broker:
+        site, heard = Site(tmp_path, url, broker.url, s3_server), Woken()
+        listener: Listener | BrokerListener = (
+            Listener(site.engine, heard, retry_s=0.1)
+            if server_url
+            else BrokerListener(Broker(broker.url), heard, retry_s=0.1)
+        )
+        listener.start()
+        for way in WAYS:
+            try:
+                _holds(site, way, heard, wakes=bool(server_url) or way.dispatch != "off")
+            except Exception as error:
+                logs = "\n".join(path.read_text() for path in sorted(tmp_path.glob(f"{way.dispatch}*.log")))
+                raise AssertionError(f"{way.dispatch} with {database}: {error}\n{logs}") from error
+        listener.close()
+        with reading(site.engine) as connection:
+            rows = Counter(connection.execute(select(check_log.c.photo_id)).scalars())
+            assert connection.execute(select(func.count()).select_from(check_log)).scalar_one() == len(rows)
+        assert set(rows) == set(site.uploaded[:-1])
+        site.engine.dispose()

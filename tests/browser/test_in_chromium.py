@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import re
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser import PASSWORD, Site, register
 
@@ -118,9 +119,19 @@ def test_a_form_is_sent_once_and_its_password_can_be_shown(page: Page) -> None:
     expect(password).to_be_focused()
     page.get_by_role("button", name="Hide Password").click()
     expect(password).to_have_attribute("type", "password")
+    sent: list[Route] = []
+
+    def answer_late(route: Route) -> None:
+        sent.append(route)
+        time.sleep(0.6)
+        route.continue_()
+
+    page.route("**/register", answer_late)
     # A second sign-up with the same e-mail would end at the log-in page.
-    page.get_by_role("button", name="Create account").dblclick()
+    twice = "button => { button.click(); setTimeout(() => button.click(), 200); }"
+    page.get_by_role("button", name="Create account").evaluate(twice)
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+    assert len(sent) == 1
 
 
 _CAMERA = "video => video.srcObject?.getVideoTracks()[0].getSettings().deviceId"

@@ -37,6 +37,8 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     page.wait_for_url(lambda url: url != first)
     press(page, "ArrowLeft")
     page.wait_for_url(first)
+    press(page, "Delete")
+    expect(page.get_by_role("button", name="Delete photo")).to_be_focused()
     _full_size(page)
     _square(page, first)
     press(page, "Escape")
@@ -47,11 +49,13 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     press(page, "Enter")
     expect(page.locator(".grid li")).to_have_count(1)
     page.get_by_label("Select Chelsea").check()
-    page.get_by_role("button", name="Delete").click()
+    press(page, "Delete")
     page.get_by_role("button", name="Delete 1 photo").click()
     expect(page.get_by_text("1 photo moved to the bin.")).to_be_visible()
+    page.route("**/thumbnail.jpg", lambda route: route.fulfill(status=404))
     page.goto("/photos")
     expect(page.locator(".grid li")).to_have_count(1)
+    expect(page.locator(".grid img")).to_have_attribute("src", re.compile(r"/asleep\.svg$"))
 
 
 def _full_size(page: Page) -> None:

@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from catloader.errors import SettingError
 from catloader.settings import Settings, kept_secret, variables
+from catloader.wiring import build_object_store
 from tests.support import refusing
 
 SECRETS = [variable.name for variable in variables() if variable.secret]
@@ -85,7 +86,7 @@ def test_changes_are_checked_and_leave_the_original_alone() -> None:
         ("CATCHECK_LEASE_S", "nan", "at least 0.1"),
         ("CATCHECK_LEASE_S", "inf", "at least 0.1"),
         ("CATCHECK_MAX_FALSE_POSITIVE_RATE", "0.9", "0.0001 to 0.5"),
-        ("CATCHECK_DISPATCH", "celery", "thread, internal, external, off"),
+        ("CATCHECK_DISPATCH", "kafka", "thread, internal, external, celery, off"),
         ("CATLOADER_DELIVERY", "App", "app, url"),
         ("CATCHECK_DEVICE", "gpu", "auto, cpu, cuda"),
         ("CATCHECK_PRECISION", "fp8", "auto, fp32, bf16, fp16, int8"),
@@ -94,6 +95,7 @@ def test_changes_are_checked_and_leave_the_original_alone() -> None:
         ("AWS_ENDPOINT_URL_S3", "http://s3:port", "http://127.0.0.1:9000"),
         ("AWS_ENDPOINT_URL_S3", "http://", "http://127.0.0.1:9000"),
         ("CATCHECKER_URL", "127.0.0.1:8001", "http://127.0.0.1:9000"),
+        ("CATCHECKER_URL", "http://a b:8001", "http://127.0.0.1:9000"),
         ("AWS_ENDPOINT_URL_S3", "http://s3:9000/?region=x", "without ? and #"),
         ("AWS_REGION", "Frankfurt (Main)", "us-east-1"),
         ("AWS_REGION", "-eu", "us-east-1"),
@@ -114,11 +116,19 @@ def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, va
     ("environment", "names"),
     [
         ({"CATCHECK_DISPATCH": "external"}, "CATCHECKER_URL"),
+        ({"CATCHECK_DISPATCH": "celery"}, "CATCHECK_BROKER_URL"),
+        ({"CATCHECK_BROKER_URL": "localhost:6379"}, "redis://"),
+        ({"CATCHECK_BROKER_URL": "redis://:secret@h:port/0"}, "CATCHECK_BROKER_URL.* must be a number"),
+        ({"CATCHECK_BROKER_URL": "rediss://:secret@h/zero"}, "CATCHECK_BROKER_URL.* must be a number"),
+        ({"CATCHECK_BROKER_URL": "redis://h/0?password=secret"}, "CATCHECK_BROKER_URL.* ssl_ca_certs"),
         ({"AWS_ENDPOINT_URL_S3": "http://s3"}, "AWS_ACCESS_KEY_ID"),
         ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
         ({"DATABASE_URL": "postgresql://u:12?secret@h/d"}, "DATABASE_URL.*%3F"),
         ({"DATABASE_URL": "sqlite://secret.db"}, "DATABASE_URL.*sqlite:///file"),
+        ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL.*it takes a file"),
+        ({"DATABASE_URL": "sqlite:///file:cats?mode=memory&uri=true"}, "DATABASE_URL.*it takes a file"),
+        ({"CATLOADER_DATA_DIR": "/tmp/\udcff"}, "CATLOADER_DATA_DIR.*UTF-8"),
         ({"AWS_ENDPOINT_URL_S3": "http://me:p@/secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
         ({"AWS_ENDPOINT_URL_S3": "http://me:secret@s3:9000"}, "without user name and password"),
         ({"AWS_ENDPOINT_URL_S3": "htp://me:secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
@@ -157,10 +167,54 @@ def test_user_name_and_password_are_encoded_as_written(written: str, stored: str
     assert settings.with_changes(port=9000).database == settings.database
 
 
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("redis://:p@ss/w#rd@h:6379/1", "redis://:p%40ss%2Fw%23rd@h:6379/1"),
+        ("rediss://h?ssl_cert_reqs=required&ssl_ca_certs=/ca.pem", None),
+        ("redis://[::1]:6379", None),
+        ("amqp://guest:guest@h//", None),
+        ("amqps://h/cats", None),
+    ],
+)
+def test_addresses_of_brokers_are_taken(written: str, stored: str | None) -> None:
+    settings = Settings.from_environment({"CATCHECK_BROKER_URL": written})
+    assert settings.broker_url.get_secret_value().replace("://@", "://") == (stored or written)
+
+
 @pytest.mark.parametrize("folder", ["cats", "cats?", "My%20Photos", "a#b@c:d"])
 def test_sqlite_lies_in_the_data_folder_whatever_its_name(tmp_path: Path, folder: str) -> None:
     settings = Settings(data_dir=tmp_path / folder)
     assert settings.database == tmp_path / folder / "catloader.sqlite3"
+
+
+def test_a_tilde_is_the_home_folder_where_no_shell_has_replaced_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings.from_environment({"CATLOADER_DATA_DIR": "~/cats"}).data_dir == tmp_path / "cats"
+    assert Settings.from_environment({"CATLOADER_DATA_DIR": f"{tmp_path}/~"}).data_dir == tmp_path / "~"
+    with pytest.raises(SettingError, match=r"CATLOADER_DATA_DIR is .* no home folder of that name"):
+        Settings.from_environment({"CATLOADER_DATA_DIR": "~nobody-here/cats"})
+
+
+def test_a_folder_may_end_with_a_space_and_not_with_a_carriage_return(tmp_path: Path) -> None:
+    for given, folder in {f"{tmp_path}/cats ": "cats ", f"{tmp_path}/cats\r": "cats"}.items():
+        assert Settings.from_environment({"CATLOADER_DATA_DIR": given}).data_dir == tmp_path / folder
+    assert Settings.from_environment({"CATLOADER_DATA_DIR": " "}) == Settings()
+
+
+@pytest.mark.parametrize("host", ["s3_server:9000", "s3-", "xn--", "m\u00fcnchen.example.org", "a" * 64])
+def test_names_of_hosts_that_s3_libraries_do_not_take_are_refused(host: str) -> None:
+    with pytest.raises(SettingError, match=r"AWS_ENDPOINT_URL_S3 is .*; S3 takes only a-z"):
+        Settings.from_environment({"AWS_ENDPOINT_URL_S3": f"http://{host}"})
+
+
+@pytest.mark.parametrize("host", ["S3", "s3.example.org:9000", "10.0.0.1", "[::1]:9000", "[fe80::1%25lo]"])
+def test_names_of_hosts_that_s3_libraries_take_are_taken(host: str) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    settings = Settings.from_environment({"AWS_ENDPOINT_URL_S3": f"http://{host}", **keys})
+    build_object_store(settings)
 
 
 def test_embedded_store_is_used_when_no_other_is_named() -> None:
@@ -173,9 +227,11 @@ def test_embedded_store_is_used_when_no_other_is_named() -> None:
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
-    value = {"DATABASE_URL": "postgresql://u:p@h/d", "CATLOADER_WEBHOOK_URL": "https://h/secret"}.get(
-        name, "hush"
-    )
+    value = {
+        "DATABASE_URL": "postgresql://u:p@h/d",
+        "CATLOADER_WEBHOOK_URL": "https://h/secret",
+        "CATCHECK_BROKER_URL": "redis://:p@h/0",
+    }.get(name, "hush")
     file = tmp_path / "secret"
     file.write_text(value + "\n")
     (field,) = (variable.field for variable in variables() if variable.name == name)
@@ -223,6 +279,11 @@ def test_secrets_are_not_in_the_text_of_settings() -> None:
         ("CATLOADER_DATABASE_URL", "did you mean DATABASE_URL?"),
         ("CATLOADER_SECRETKEY_FILE", "did you mean CATLOADER_SECRET_KEY_FILE?"),
         ("CATCHECK_UNICORN", "`catloader settings` lists the known ones"),
+        ("CATLOADR_PORT", "did you mean CATLOADER_PORT?"),
+        ("CAT_LOADER_DATA_DIR", "did you mean CATLOADER_DATA_DIR?"),
+        ("CATCHEK_DISPATCH", "did you mean CATCHECK_DISPATCH?"),
+        ("catloader_port", "did you mean CATLOADER_PORT?"),
+        ("CATLOADER-PORT", "did you mean CATLOADER_PORT?"),
     ],
 )
 def test_unknown_setting_is_one_warning_with_the_nearest_name(
@@ -230,6 +291,12 @@ def test_unknown_setting_is_one_warning_with_the_nearest_name(
 ) -> None:
     assert Settings.from_environment({name: "1", "AWS_PROFILE": "x"}) == Settings()
     assert caplog.messages == [f"Unknown setting {name} ({hint})"]
+
+
+@pytest.mark.parametrize("name", ["CATALINA_HOME", "CATALOG_PORT", "CATEGORY", "CAT", "LOADER_PORT"])
+def test_variables_of_other_programs_are_no_settings(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert Settings.from_environment({name: "1"}) == Settings()
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", ["CATLOADER_PORT", "CATCHECKER_PORT"])
@@ -269,6 +336,16 @@ def test_kept_secret_is_made_once_and_readable_by_its_user_only(tmp_path: Path) 
     assert kept_secret(path) == first
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["secret-key"]
+
+
+def test_a_damaged_secret_is_named_and_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingError, match=r"The secret in .*/k can't be read: it is no text\. Restore it"):
+        kept_secret(tmp_path / "k")
+    assert (tmp_path / "k").read_bytes() == b"\xff\xfe"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SettingError, match="Is a directory"):
+        kept_secret(tmp_path / "folder")
 
 
 def test_threads_that_start_together_agree_on_one_secret(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from checker.service import CheckerService, Successors
 from checker.values import INPUTS_PER_PHOTO, Claim, Outcome, Rendition
 from models.errors import WeightsMissing
 from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of, photo
+from tests.support.interrupts import ctrl_c_when_locked
 
 NEVER_S = 1000.0
 
@@ -87,6 +88,15 @@ def test_drain_checks_every_pending_photo_once_and_counts_them(rig: Rig) -> None
     assert rig.services[0].drain() == 0
     assert rig.loads == 1
     assert max(rig.classifier.batches) <= 4 * INPUTS_PER_PHOTO
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_while_drain_takes_its_lock_leaves_the_workers_going(rig: Rig) -> None:
+    rig.put(*range(23))
+    rig.classifier.gate = threading.Event()
+    with pytest.raises(KeyboardInterrupt), ctrl_c_when_locked("drain", rig.classifier.gate.set):
+        rig.service().drain()
+    assert rig.queue.finished(23, timeout_s=10)
 
 
 def test_start_checks_the_backlog_and_wake_checks_new_photos(rig: Rig) -> None:

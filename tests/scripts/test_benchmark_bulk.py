@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,35 +11,72 @@ from typing import Any
 import pytest
 
 from scripts import benchmark_bulk
+from scripts.bulk.requests import CountedRequests
 
+_UNIT_ROWS = 10
 _FIGURES: dict[str, Any] = {
     "photos_per_s": 100.0,
-    "large": {"first_unit_s": 9.0, "driver_mb": 400.0},
-    "kills": {"photos": 40, "verdicts": 40, "doubles": 0},
+    "large": {"first_unit_s": 9.0, "driver_mb": 400.0, "requests": {"GET": 400}},
+    "kills": {
+        "kills": {"driver": 2},
+        "photos": 40,
+        "verdicts": 40,
+        "doubles": 0,
+        "extra_inferences": {"driver": 20},
+        "differing": 0,
+    },
 }
 
 
 @pytest.mark.timeout(600)
-def test_a_small_run_kills_a_driver_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_small_run_kills_a_driver_and_loses_no_more_than_a_unit(tmp_path: Path) -> None:
     file = tmp_path / "bulk.json"
-    small = ["--photos", "160", "--plan", "600", "--kills", "1", "--watch", "1"]
-    code = benchmark_bulk.main([*small, "--engines", "local", "--json", str(file)])
+    small = ["--photos", "120", "--rate-photos", "40", "--rounds", "1", "--plan", "600", "--kills", "1"]
+    options = ["--watch", "1", "--unit-rows", str(_UNIT_ROWS), "--engines", "local", "--json", str(file)]
+    code = benchmark_bulk.main([*small, *options])
     assert code in (0, 1), "a busy machine may miss the first unit"
     figures = json.loads(file.read_text())["engines"]["local"]
     assert figures["photos_per_s"] > 0
     assert figures["large"]["driver_mb"] > 50
-    assert figures["kills"] == {"drivers": 1, "workers": 0, "photos": 160, "verdicts": 160, "doubles": 0}
+    assert figures["large"]["requests"].keys() == {"GET", "HEAD"}, (
+        "it looks for the buckets, and lists nothing"
+    )
+    assert figures["large"]["requests"]["GET"] >= 2 * _UNIT_ROWS
+    kills = figures["kills"]
+    assert 0 <= kills.pop("extra_inferences")["driver"] <= _UNIT_ROWS
+    assert kills == {"kills": {"driver": 1}, "photos": 120, "verdicts": 120, "doubles": 0, "differing": 0}
 
 
 def test_missed_targets_are_told() -> None:
     engines = {"local": _FIGURES, "ray": deepcopy(_FIGURES)}
-    assert benchmark_bulk.missed(engines) == []
+    assert benchmark_bulk.missed(engines, _UNIT_ROWS) == []
     engines["ray"]["photos_per_s"] = 80.0
-    engines["ray"]["large"] = {"first_unit_s": 11.0, "driver_mb": 600.0}
-    engines["ray"]["kills"]["doubles"] = 1
-    assert benchmark_bulk.missed(engines) == [
+    engines["ray"]["large"] = {"first_unit_s": 11.0, "driver_mb": 600.0, "requests": {"LIST": 3}}
+    engines["ray"]["kills"] |= {"doubles": 1, "extra_inferences": {"driver": 21}, "differing": 5}
+    assert benchmark_bulk.missed(engines, _UNIT_ROWS) == [
         "ray: the first unit took 11.0 s, not 10",
         "ray: the driver took 600.0 MB, not 500",
+        "ray: the object store was listed 3 times",
         "ray: 40 verdicts of 40 photos after the kills",
+        "ray: 5 decisions are not those of `check run`",
+        "ray: 21 extra inferences by 2 kills of the driver, more than 10 each",
         "ray reaches 0.80 of local's rate, not 0.9",
     ]
+
+
+def test_requests_are_counted_by_what_they_ask_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with (
+            CountedRequests(f"http://127.0.0.1:{port}").running() as requests,
+            socket.create_connection(("127.0.0.1", int(requests.url.rpartition(":")[2]))) as client,
+        ):
+            behind, _ = server.accept()
+            for path in ("photos/a.jpg?versionId=1", "photos/b.jpg", "photos?list-type=2", "photos/", ""):
+                request = f"GET /{path} HTTP/1.1\r\nHost: s3\r\n\r\n".encode()
+                client.sendall(request)
+                assert behind.recv(1024) == request
+            behind.sendall(b"an answer")
+            assert client.recv(1024) == b"an answer"
+            behind.close()
+    assert requests.counts == {"GET": 2, "LIST": 3}

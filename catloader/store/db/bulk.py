@@ -12,10 +12,10 @@ from sqlalchemy import Engine, Row, String, bindparam, select, update
 from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
-from catloader.store.db.photo_rows import not_in_bin
+from catloader.store.db.photo_rows import DecidedPhoto, not_in_bin
 from catloader.store.db.queue_sql import LOG
 from catloader.store.db.rechecks import RecheckFilter, conditions_of
-from catloader.store.db.schema import check_log, photos
+from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.utc_datetime import UtcDateTime
 from checker.decision.operating_point import UNCALIBRATED
 from checker.values import INPUTS_PER_PHOTO
@@ -70,6 +70,23 @@ class BulkTable:
         )
         for page in pages(self._engine, query, photos.c.id):
             yield from page
+
+    def decided(self, sample: int | None = None) -> Iterator[Row[Any]]:
+        """Yield photos that a model or a person has decided, by rising id.
+
+        Args:
+            sample: only so many, drawn at random.
+        """
+        query = select(*_PLANNED).where(photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT)))
+        for page in pages(self._engine, query, photos.c.id, sample):
+            yield from page
+
+    def by_id(self, ids: Sequence[int]) -> dict[int, DecidedPhoto]:
+        """Return photos by their id; those that were deleted meanwhile are missing."""
+        columns = (photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(*columns).where(photos.c.id.in_(ids))).all()
+        return {row.id: DecidedPhoto(*row) for row in rows}
 
     def seconds_per_photo(self, model: str) -> float | None:
         """Return the time of one worker for one photo, the median of the last checks by ``model``.

@@ -1,15 +1,18 @@
 """Wake-ups through PostgreSQL: a NOTIFY reaches every checker that listens, on whatever machine.
 
-They are hints as every other wake-up. A connection that breaks, or a pooler between them that hands one
-connection to many (PgBouncer in transaction mode), loses some: then the sweep finds the photos.
+They are hints as every other wake-up. A connection that breaks loses some: then the sweep finds the photos. A
+pooler that hands one connection to many (PgBouncer in transaction mode) lets none through: the listener finds
+that out, says so, and leaves the photos to the sweep.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,13 +21,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from catloader.errors import StoreUnavailable
 from catloader.store.db.engine import database_name, writing
+from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 
 _CHANNEL = "catloader_photos_waiting"
-_SEND = text(f"SELECT pg_notify('{_CHANNEL}', '')")
+_SEND = text(f"SELECT pg_notify('{_CHANNEL}', :word)")
 _PROBE_S = 30.0
 """A connection without a notification for so long is tried out: a router may have dropped it."""
+_ECHO_S = 5.0
+"""Time for a notification to come back on a busy server."""
+_POOLER_RETRY_S = 600.0
 
 
 def can_notify(engine: Engine) -> bool:
@@ -32,11 +39,19 @@ def can_notify(engine: Engine) -> bool:
     return engine.dialect.name == "postgresql"
 
 
-def notify(engine: Engine) -> str:
-    """Wake all listeners; return one sentence if that failed."""
+class _NoEcho(Exception):
+    """A pooler keeps notifications from the connection."""
+
+
+def notify(engine: Engine, word: str = "") -> str:
+    """Wake all listeners; return one sentence if that failed.
+
+    Args:
+        word: of a listener that tries its connection out; then no other one is woken.
+    """
     try:
         with writing(engine) as connection:
-            connection.execute(_SEND)
+            connection.execute(_SEND, {"word": word})
     except StoreUnavailable as error:
         return f"No checker was woken: {error}"
     return ""
@@ -49,10 +64,14 @@ class Listener:
 
     Args:
         retry_s: time until a broken connection is made again.
+        echo_s: a notification that takes longer has been kept back by a pooler.
     """
 
-    def __init__(self, engine: Engine, wake: Callable[[], None], *, retry_s: float) -> None:
-        self._engine, self._wake, self._retry_s = engine, wake, retry_s
+    def __init__(
+        self, engine: Engine, wake: Callable[[], None], *, retry_s: float, echo_s: float = _ECHO_S
+    ) -> None:
+        self._engine, self._wake, self._retry_s, self._echo_s = engine, wake, retry_s, echo_s
+        self._log_limits = LogLimits()
         self._closing = threading.Event()
         self._stop, self._stopped = socket.socketpair()
         self._thread: threading.Thread | None = None
@@ -82,8 +101,18 @@ class Listener:
                 self._listen()
             except (Error, SQLAlchemyError, OSError) as error:
                 reason = " ".join(str(error).split()).partition("(Background")[0].strip()
-                logger.warning("no wake-ups from %s: %s; trying again", database_name(self._engine), reason)
+                self._log(f"{reason}; trying again")
                 self._closing.wait(self._retry_s)
+            except _NoEcho:
+                self._log(
+                    "a pooler in transaction mode lets no notifications through, so waiting photos are "
+                    "looked for every CATCHECK_SWEEP_S; give this process the address of the server itself"
+                )
+                self._closing.wait(_POOLER_RETRY_S)
+
+    def _log(self, reason: str) -> None:
+        if (suffix := self._log_limits.suffix("listen")) is not None:
+            logger.warning("no wake-ups from %s: %s%s", database_name(self._engine), reason, suffix)
 
     def _listen(self) -> None:
         """Listen on a connection of its own, outside of the pool, until it breaks or ``close`` is called."""
@@ -94,16 +123,36 @@ class Listener:
             connection.rollback()  # the transaction of the pool's own test
             connection.autocommit = True
             connection.execute(f"LISTEN {_CHANNEL}")
-            self.listening.set()
             self._wake()
             with selectors.DefaultSelector() as selector:
                 selector.register(connection.fileno(), selectors.EVENT_READ)
                 selector.register(self._stopped, selectors.EVENT_READ)
+                self._await_echo(connection, selector)
+                self.listening.set()
                 while not self._closing.is_set():
                     if not selector.select(_PROBE_S):
                         connection.execute("SELECT 1")
-                    elif list(connection.notifies(timeout=0)):
+                    elif any(not one.payload for one in connection.notifies(timeout=0)):
                         self._wake()
         finally:
             self.listening.clear()
             pooled.close()
+
+    def _await_echo(self, connection: Any, selector: selectors.BaseSelector) -> None:
+        """Send a notification to this connection by another one, and wait for it.
+
+        Raises:
+            _NoEcho: it has not come.
+        """
+        word = secrets.token_hex(8)
+        if failure := notify(self._engine, word):
+            raise OSError(failure)
+        end_s = time.monotonic() + self._echo_s
+        while not self._closing.is_set():
+            if not selector.select(max(0.0, end_s - time.monotonic())):
+                raise _NoEcho
+            words = [one.payload for one in connection.notifies(timeout=0)]
+            if "" in words:
+                self._wake()
+            if word in words:
+                return

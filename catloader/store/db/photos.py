@@ -131,6 +131,12 @@ class Photos:
         with reading(self._engine) as connection:
             return connection.execute(query).scalar()
 
+    def count_waiting(self, most: int) -> int:
+        """Count the photos that wait for a checker; the count stops at ``most``."""
+        some = select(photos.c.id).where(status_is("pending")).limit(most).subquery()
+        with reading(self._engine) as connection:
+            return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
     def decided(self, sample: int | None = None) -> Iterator[Sequence[DecidedPhoto]]:
         """Yield pages of photos that a model or a person has decided, by rising id.
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from catloader.errors import StartupError
+from catloader.errors import SettingError, StartupError
 from catloader.processes import start_child
 from catloader.settings import kept_secret
 from catloader.store.s3 import seaweedfs
@@ -95,7 +95,7 @@ class EmbeddedS3:
             stored = json.loads(kept_secret(self._keys, make=json.dumps({"identities": [identity]})))
             (keys,) = stored["identities"][0]["credentials"]
             self.access_key_id, self.secret_access_key = keys["accessKey"], keys["secretKey"]
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, SettingError) as error:
             raise StartupError(
                 f"{self._keys} is damaged. Remove it: the next start makes new keys."
             ) from error

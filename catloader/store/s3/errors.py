@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
@@ -14,6 +16,9 @@ from catloader.errors import NotFound, StoreUnavailable
 class NoAnswer(StoreUnavailable):
     """The object store gave no answer, as opposed to a refusal."""
 
+
+_SKEW_S = 600.0
+"""S3 takes no signature that is 15 minutes older or newer than its clock."""
 
 NO_OBJECT = ("NoSuchKey", "NotFound", "404")
 
@@ -25,7 +30,7 @@ def translated(address: str, what: str) -> Iterator[None]:
     Raises:
         NotFound: the server has no such object.
         NoAnswer: no answer; names the address and the reason.
-        StoreUnavailable: a refusal; names the address and S3's name of the error.
+        StoreUnavailable: a refusal; names the address, S3's name of the error, and a clock that is far off.
     """
     try:
         yield
@@ -33,7 +38,7 @@ def translated(address: str, what: str) -> Iterator[None]:
         if error_code(error) in NO_OBJECT:
             raise NotFound(f"{what} is not in the store.") from error
         raise StoreUnavailable(
-            f"The object store at {address} refused {what} ({error_code(error)}).",
+            f"The object store at {address} refused {what} ({error_code(error)}{_clock_hint(error)}).",
             cause=f"{address} {error_code(error)}",
         ) from error
     except BotoCoreError as error:
@@ -48,6 +53,19 @@ def is_missing(error: ClientError) -> bool:
 def error_code(error: ClientError) -> str:
     """Return S3's own name of the error, or the HTTP status for an answer without a body."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _clock_hint(error: ClientError) -> str:
+    """Return words on this machine's clock where the answer's date shows that it is far off."""
+    date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        ahead_s = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+    except (TypeError, ValueError):
+        return ""
+    if abs(ahead_s) < _SKEW_S:
+        return ""
+    side = "ahead of" if ahead_s > 0 else "behind"
+    return f"; this machine's clock is {abs(ahead_s) / 60:.0f} minutes {side} its clock"
 
 
 def is_timeout(error: BaseException | None) -> bool:

@@ -64,8 +64,9 @@ export function makeRow(file, captionOfAll) {
     shown.getContext("2d").drawImage(picture, place.left, place.top, place.side, place.side, 0, 0, 112, 112);
     row.item.querySelector(".preview").replaceWith(shown);
   });
-  const line = element("div", { className: "line" }, shownName(name), element("span", { className: "size", textContent: size(file.size) }), row.crop);
-  const content = element("div", { className: "what" }, line, row.caption, row.bar, row.status);
+  const line = element("div", { className: "line" }, shownName(name), element("span", { className: "size", textContent: size(file.size) }));
+  const said = element("div", { className: "said" }, row.caption, row.crop);
+  const content = element("div", { className: "what" }, line, said, row.bar, row.status);
   row.item = element("li", {}, preview(file, () => {
     row.isShown = true;
     row.crop.hidden = row.caption.hidden;

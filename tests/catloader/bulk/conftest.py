@@ -50,7 +50,7 @@ class BulkSite:
 
     def start(self, *words: str, **environ: str) -> subprocess.Popen[bytes]:
         """Run a command in a process of its own, in a process group of its own."""
-        variables = environ_without_settings(**self.environ, **environ)
+        variables = environ_without_settings(**{**self.environ, **environ})
         command = [sys.executable, "-m", "catloader", *words]
         return subprocess.Popen(command, env=variables, process_group=0, stdout=subprocess.DEVNULL)
 

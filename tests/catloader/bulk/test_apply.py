@@ -16,6 +16,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.wiring import build_object_store
 from tests.catloader.bulk.conftest import BulkSite
 from tests.support.bombs import slow_tiff
+from tests.support.contrary_profile import contrary_profile
 from tests.support.fakes import photo
 
 _FIRST = 4
@@ -61,6 +62,32 @@ def test_apply_shows_flips_then_writes_what_nobody_changed_meanwhile(site: BulkS
     assert _logged(site) == logged + 1
     assert "0 verdicts written." in site.type("bulk", "apply", "back", "--yes").output, "twice is as once"
     assert _logged(site) == logged + 1
+
+
+def test_recheck_in_bulk_shows_what_changes_and_writes_it(site: BulkSite) -> None:
+    right = _statuses(site)
+    for id in right:
+        _set(site, id, status="unsure", score=0.3)
+    words = ("check", "recheck", "--status", "unsure", "--limit", "3", "--bulk", "again", "--yes")
+    assert site.type(*words, "--dry-run").output.startswith("Would re-check 3 photos")
+    said = site.type(*words).output
+    assert said.startswith("3 photos planned; ")
+    assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
+    assert said.endswith("3 verdicts written.\n")
+    assert _statuses(site) == {**right, 4: "unsure"}
+
+
+def test_shadow_in_bulk_says_what_shadow_says_and_a_second_time_without_a_model(site: BulkSite) -> None:
+    _set(site, 1, human_verdict="cat", status="cat")
+    rates = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32"}
+    contrary_profile(site.folder / "profiles")
+    plain = site.type("models", "shadow", "efficientnet_lite2", **rates).output
+    assert plain.count("->") >= 3, "each photo, and the sums"
+    words = ("models", "shadow", "efficientnet_lite2", "--bulk", "beside")
+    assert site.type(*words, **rates).output.endswith(plain)
+    assert _statuses(site)[1] == "cat"
+    # The plans are done: no model is loaded, so a device that is not there does not matter.
+    assert site.type(*words, CATCHECK_DEVICE="cuda").output.endswith(plain)
 
 
 def test_photo_that_defeats_its_decoder_is_one_row_and_a_missing_one_keeps_its_verdict(

@@ -12,6 +12,7 @@ import pytest
 
 from catloader.bulk.plan import Plan
 from catloader.demo.client import free_port
+from scripts.bulk.requests import CountedRequests
 from tests.catloader.bulk.conftest import BulkSite, results
 from tests.support.environ import environ_without_settings
 
@@ -46,8 +47,11 @@ def test_killed_on_ray_it_goes_on_there_and_decides_as_local_bit_for_bit(site: B
     site.kill_amid(on_ray.folder, "bulk", "run", "ray", *ON_RAY, CATCHECK_WORKERS="2", units=4)
     done = {path: path.stat().st_mtime_ns for path in results(on_ray.folder)}
     assert 4 <= len(done) < PHOTOS / UNIT
-    process = site.start("bulk", "resume", "ray", *ON_RAY, CATCHECK_WORKERS="2")
-    assert process.wait(240) == 0
+    with CountedRequests(site.settings.s3_endpoint_url).running() as requests:
+        counted = {"CATCHECK_WORKERS": "2", "AWS_ENDPOINT_URL_S3": requests.url}
+        assert site.start("bulk", "resume", "ray", *ON_RAY, **counted).wait(240) == 0
+    assert requests.counts["GET"] >= 2 * (PHOTOS - UNIT * len(done))
+    assert requests.counts.keys() <= {"GET", "HEAD"}, "nothing is listed"
     assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
     site.type("bulk", "run", "here")
     assert len(results(on_ray.folder)) == on_ray.units

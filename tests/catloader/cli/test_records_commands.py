@@ -27,6 +27,7 @@ from catloader.store.s3.objects import ObjectStore
 from checker.runtimes.processor import cpu_flags, instruction_sets
 from models import openvino_ir
 from models.catalogue import entry_named
+from tests.support.contrary_profile import contrary_profile
 from tests.support.preparing import prepare_here
 
 PHOTOS = ("chelsea.png", "coffee.png")
@@ -148,7 +149,7 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
     rates = {"CATCHECK_MODEL": "efficientnet_lite0"}
     same = on_site("models", "shadow", "efficientnet_lite0", **rates)
     assert same.output == "2 photos compared: 0 would move towards cat, 0 away from it.\n"
-    _contrary_profile(tmp_path / "profiles")
+    contrary_profile(tmp_path / "profiles")
     with writing(engine) as connection:
         human = {"human_verdict": "cat", "human_verdict_at": utcnow()}
         connection.execute(update(photos).where(photos.c.status == "cat").values(human))
@@ -294,20 +295,6 @@ def _broken_profile(folder: Path) -> Path:
     broken = folder / "broken.json"
     broken.write_text(json.dumps(profile))
     return broken
-
-
-def _contrary_profile(folder: Path) -> None:
-    """Write a profile by which Lite2 calls every cat not_cat and is unsure of the rest: no label says cat."""
-    profile = json.loads(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json").read_text())
-    lite2 = entry_named("efficientnet_lite2")
-    profile["key"] |= {"weights_sha256": lite2.sha256, "preprocessing": lite2.preprocessing.key}
-    whole, window = {"bias": 0.0, "mass": -2.0}, {"bias": 0.0, "mass": 0.0}
-    head = {"bias": 0.0, "slope": 1.0, "knee": -1000.0, "beyond": 0.0, "whole": whole, "window": window}
-    profile |= {"golden": {}, "head": head}
-    for point in profile["cat"] + profile["soft"] + profile["not_cat"]:
-        point["threshold"] = 0.5
-    folder.mkdir()
-    (folder / "contrary.json").write_text(json.dumps(profile))
 
 
 def _statuses(engine: Engine) -> list[str]:

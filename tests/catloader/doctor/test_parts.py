@@ -19,6 +19,7 @@ from catloader.store.db.engine import make_engine, utcnow, writing
 from catloader.store.db.migrate import migrate, revisions
 from catloader.store.db.server_clock import server_time
 from models.catalogue import entry_named
+from tests.support.broker import broker_server
 from tests.support.rows import add_photos
 
 
@@ -56,7 +57,8 @@ def _settings(engine: Engine, **changes: Any) -> Settings:
 
 def test_database_is_reached_and_its_clock_compared(engine: Engine) -> None:
     found = _by_part(database.rows(_settings(engine)))
-    assert list(found) == ["database", "migrations", "database clock", "waiting photos"]
+    parts = ["database", "migrations", "database clock", "waiting photos"]
+    assert list(found) == parts + ["notifications"] * (engine.dialect.name == "postgresql")
     assert {row.result for row in found.values()} == {"ok"}
     assert abs((server_time(engine) - utcnow()).total_seconds()) < 30
 
@@ -123,3 +125,11 @@ def test_wake_up_that_reaches_no_checker_is_a_failed_row(tmp_path: Path) -> None
     assert (row.result, "http://127.0.0.1:1" in row.sentence) == ("failed", True)
     assert dispatch.row(Settings(data_dir=tmp_path, dispatch="off")).result == "ok"
     assert dispatch.row(Settings(data_dir=tmp_path, port=1)).result == "note"
+
+
+def test_a_wake_up_goes_through_the_broker_and_back() -> None:
+    with broker_server() as server:
+        settings = Settings(dispatch="celery", broker_url=SecretStr(server.url))
+        assert dispatch.row(settings).result == "ok"
+    row = dispatch.row(settings)
+    assert (row.result, "does not answer" in row.sentence) == ("failed", True)

@@ -44,6 +44,20 @@ def test_prepared_folder_is_private_and_empty(settings: Settings) -> None:
     assert list(settings.data_dir.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["imports", "partial-uploads", "profiles", "s3"])
+def test_file_in_the_place_of_a_folder_is_named(settings: Settings, name: str) -> None:
+    (settings.data_dir / name).touch()
+    with pytest.raises(StartupError, match=f"data/{name} is a file, and the site needs a folder there"):
+        prepare_data_dir(settings)
+
+
+@pytest.mark.parametrize("name", ["catloader.sqlite3", "lock", "model.json", "secret-key", "webhook-secret"])
+def test_folder_in_the_place_of_a_file_is_named(settings: Settings, name: str) -> None:
+    (settings.data_dir / name).mkdir()
+    with pytest.raises(StartupError, match=f"data/{name} is a folder, and the site needs a file there"):
+        prepare_data_dir(settings)
+
+
 def test_second_site_on_the_folder_is_refused_until_the_first_ends(settings: Settings) -> None:
     refused = pytest.raises(StartupError, match="Another CatLoader runs")
     with exclusive_data_dir(settings), refused, exclusive_data_dir(settings):

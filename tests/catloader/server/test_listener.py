@@ -27,7 +27,11 @@ def test_any_ipv6_address_is_reached_over_ipv4_too(host: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "reason"),
-    [("no such name", "HOST is 'no such name', which is not an address"), ("192.0.2.1", "set HOST")],
+    [
+        (64 * "a", "HOST is 'a+', which is not an address"),
+        ("no such name", "HOST is 'no such name', which is not an address"),
+        ("192.0.2.1", "set HOST"),
+    ],
 )
 def test_unusable_address_is_one_sentence(host: str, reason: str) -> None:
     with pytest.raises(StartupError, match=reason), listening(host, free_port(), "HOST", "PORT"):

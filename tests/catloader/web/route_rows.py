@@ -79,6 +79,8 @@ ROWS = {
     "GET /readyz": _all(503),  # the model of this test's site is never loaded
     "GET /metrics": _all(401),
     "POST /checkcatimages-api": _all(401),
+    "GET /checkcatimages-api": _all(200),
+    "GET /checkcatimages": _all(200),
     "GET /openapi.json": _all(200),
     "GET /docs/api": _all(200),
     "GET /register": Row(200, 303, 303, 303, 303),

@@ -52,6 +52,7 @@ def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: P
         "dispatch": "internal",
         "port": free_port(),
         "metrics_token": "a secret",
+        "get_wake_ups": "on",
         "bin_days": 30,
         **mail,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import sessions
 from catloader.web import cookies
+from tests.support.accounts_site import accounts_site
 from tests.support.site import PASSWORD, Person, jpeg, services_of
 
 
@@ -51,6 +53,33 @@ def test_cookies_of_another_program_on_this_host_hide_nothing(app: Flask) -> Non
     token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
     assert browser.post("/logout", data={"csrf_token": token}, headers=headers).status_code == 303
     assert anna.get("/photos").status_code == 303
+
+
+def test_log_ins_of_two_sites_under_one_host_name_stand_side_by_side(tmp_path: Path) -> None:
+    """Cookies do not tell ports apart."""
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder in folders:
+        folder.mkdir()
+    with accounts_site(folders[0]) as one, accounts_site(folders[1]) as two:
+        here = Person(one, "anna@example.org")
+        there = Person(two)
+
+        def carry(source: Person, target: Person) -> None:
+            cookie = source.client.get_cookie(cookies.SESSION)
+            target.client.delete_cookie(cookies.SESSION)
+            if cookie:
+                target.client.set_cookie(cookies.SESSION, cookie.value)
+
+        carry(here, there)
+        there.email = "anna@example.net"
+        assert there.post("/register", {"email": there.email, "password": PASSWORD}).status_code == 303
+        carry(there, here)
+        assert [person.get("/account").status_code for person in (here, there)] == [200, 200]
+        here.log_out()
+        carry(here, there)
+        assert [person.get("/account").status_code for person in (here, there)] == [303, 200]
+        there.log_out()
+        assert there.client.get_cookie(cookies.SESSION) is None
 
 
 @pytest.mark.parametrize("ending", ["password", "reset", "deletion"])

@@ -102,8 +102,8 @@ class Person:
         """Delete the account; False: without an answer, or refused. The session of a deleted one is over."""
         try:
             page = self.session.get(self._url + "/account", allow_redirects=False, timeout=_WAIT_S)
-            if page.status_code != 200:
-                return page.is_redirect
+            if page.status_code != requests.codes.ok:
+                return bool(page.status_code == requests.codes.unauthorized)
             form = {
                 "csrf_token": form_token(self.session, self._url + "/account"),
                 "password": PASSWORD,
@@ -123,14 +123,17 @@ def upload_together(people: Sequence[Person], counts: Sequence[int]) -> None:
 
 
 @contextmanager
-def uploading(url: str, ledger: Ledger, people: int = 3) -> Iterator[list[Person]]:
-    """Let people upload all the time; a refused or broken upload is followed by the next after a moment."""
+def uploading(url: str, ledger: Ledger, people: int = 3, pause_s: float = 0.0) -> Iterator[list[Person]]:
+    """Let people upload all the time; a refused or broken upload is followed by the next after a moment.
+
+    Args:
+        pause_s: after each acknowledged upload.
+    """
     stop = threading.Event()
 
     def upload(person: Person) -> None:
         while not stop.is_set():
-            if person.upload() != 201:
-                stop.wait(_PAUSE_S)
+            stop.wait(pause_s if person.upload() == 201 else _PAUSE_S)
 
     uploaders = [Person(url, ledger) for _ in range(people)]
     threads = [threading.Thread(target=upload, args=(person,)) for person in uploaders]

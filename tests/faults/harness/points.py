@@ -32,7 +32,7 @@ _FUNCTIONS = {
 }
 _WAKE_UPS = (
     "checker.service:CheckerService.wake",
-    "catloader.checks.dispatch:HttpPost.wake",
+    "catloader.checks.dispatch:InBackground.wake",
     "catloader.checks.dispatch:Off.wake",
 )
 

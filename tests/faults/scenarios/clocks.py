@@ -11,30 +11,46 @@ from tests.faults.harness.stage import Stage
 from tests.support.postgres import server
 from tests.support.skewed_clock import skewed_environ
 
-OFFSETS_S = (3600, -3600, 125)
+_OFFSETS_S = (840, -840, 125)
+_REFUSED_S = (3600, -3600)
+"""S3 takes no signature that is 15 minutes off: such a process has to say so."""
+_SAYS = "this machine's clock is 60 minutes"
 _AT_ONCE_S = 20.0
 """A check takes a second; one that was put off by a wrong clock would wait for minutes."""
+_STOP_S = 60.0
 
 
 def set_clocks_wrong(folder: Path, store: EmbeddedS3, *, photos: int) -> Figures:
     """Upload with a wrong clock on the checker's side, then on the site's; another checker's is right."""
-    figures, ledger = Figures(counts={"clocks": len(OFFSETS_S), "photos with each": 2 * photos}), Ledger()
+    figures, ledger = Figures(counts={"clocks": len(_OFFSETS_S) + len(_REFUSED_S)}), Ledger()
     with server() as postgres, Stage(folder, store, DATABASE_URL=postgres.url, CATCHECK_WORKERS=1) as stage:
         stage.start("worker")
-        for offset_s in OFFSETS_S:
-            place = folder / f"clock{offset_s}"
-            place.mkdir()
-            wrong = skewed_environ(place, offset_s)
+        for offset_s in _OFFSETS_S:
+            wrong = _environ(folder, offset_s)
             checker, site = stage.start("worker", **wrong), stage.serve()
             _upload(stage, ledger, figures, photos, f"a checker's clock is {offset_s} s ahead")
             for process in (checker, site):
                 process.terminate()
-                process.wait()
+                process.wait(_STOP_S)
             site = stage.serve(**wrong)
             _upload(stage, ledger, figures, photos, f"the site's clock is {offset_s} s ahead")
             site.terminate()
-            site.wait()
+            site.wait(_STOP_S)
+        stage.serve()
+        for offset_s in _REFUSED_S:
+            said = stage.log.count(_SAYS)
+            if stage.start("worker", **_environ(folder, offset_s)).wait(_STOP_S) == 0:
+                figures.broken.append(f"a checker whose clock is {offset_s} s ahead ends without an error")
+            if stage.log.count(_SAYS) == said:
+                figures.broken.append(f"a checker does not say that its clock is {offset_s} s ahead")
+            _upload(stage, ledger, figures, photos, f"another checker's clock is {offset_s} s ahead")
         return audit(stage, ledger, figures)
+
+
+def _environ(folder: Path, offset_s: int) -> dict[str, str]:
+    place = folder / f"clock{offset_s}"
+    place.mkdir()
+    return skewed_environ(place, offset_s)
 
 
 def _upload(stage: Stage, ledger: Ledger, figures: Figures, photos: int, what: str) -> None:

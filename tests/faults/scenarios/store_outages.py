@@ -22,6 +22,8 @@ from tests.faults.harness.stage import Stage, kill
 MODES: tuple[Mode, ...] = ("refused", "silent", "errors", "cut", "altered")
 _NO_ANSWER = ("refused", "silent")
 _REFUSED_WITHIN_S = {"refused": 5.0, "silent": 15.0, "errors": 15.0}
+_PAUSE_S = 0.2
+"""Between two uploads of a person: fifteen a second are more than a checker whose store fails can do."""
 _BUSY_FACTOR = 1.5
 """A shared machine needs so much longer."""
 _PAGE_P95_S = 0.5
@@ -35,7 +37,7 @@ def outage(folder: Path, store: EmbeddedS3, *, modes: Sequence[Mode], seconds: f
     with Stage(folder, store, endpoint_url=proxy.url) as stage, stage.services() as services:
         stage.serve()
         checker = stage.start("worker")
-        with uploading(stage.url, ledger) as people:
+        with uploading(stage.url, ledger, pause_s=_PAUSE_S) as people:
             wait_for(ledger, 5)
             _wait_for_first_verdict(services.engine)
             for mode in modes:

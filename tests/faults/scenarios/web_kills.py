@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from catloader.store.s3.embedded import EmbeddedS3
 from tests.faults.harness.audit import Figures, audit
 from tests.faults.harness.client import Ledger, uploading, wait_for
 from tests.faults.harness.points import UPLOAD_POINTS
 from tests.faults.harness.stage import Stage, kill
+from tests.support.broker import broker_server
 
-DISPATCHES = ("thread", "internal", "external", "off")
-_CHECKERS = {"external": ("checker", "serve"), "off": ("worker",)}
+DISPATCHES = ("thread", "internal", "external", "off", "celery")
+_CHECKERS = {"external": ("checker", "serve"), "off": ("worker",), "celery": ("worker",)}
 _LONGEST_S = 1.0
 """Between the last photo and a kill at a random moment: an upload takes a tenth of that."""
 _WHOLE_SITE_EVERY = 5
@@ -41,7 +44,11 @@ def kill_web(
     """
     chance, figures, ledger = random.Random(seed), Figures(), Ledger()
     kills = {"at points": 0, "at random": 0, "of the whole site": 0}
-    with Stage(folder, store, CATCHECK_DISPATCH=dispatch, CATLOADER_WEB_PROCESSES=processes) as stage:
+    settings: dict[str, Any] = {"CATCHECK_DISPATCH": dispatch, "CATLOADER_WEB_PROCESSES": processes}
+    with ExitStack() as parts:
+        if dispatch == "celery":
+            settings["CATCHECK_BROKER_URL"] = parts.enter_context(broker_server()).url
+        stage = parts.enter_context(Stage(folder, store, **settings))
         site = stage.serve()
         if dispatch in _CHECKERS:
             stage.start(*_CHECKERS[dispatch])

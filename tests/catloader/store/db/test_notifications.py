@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,24 +10,13 @@ from sqlalchemy import Engine, text
 
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.notifications import Listener, can_notify, notify
+from tests.support import postgres
+from tests.support.woken import Woken
 
 _LISTENERS = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE query LIKE 'LISTEN %' AND datname = current_database()"
 )
-
-
-class Woken:
-    """A checker that counts how often it is woken."""
-
-    def __init__(self) -> None:
-        self._times = threading.Semaphore(0)
-
-    def __call__(self) -> None:
-        self._times.release()
-
-    def again(self, timeout_s: float = 10) -> bool:
-        return self._times.acquire(timeout=timeout_s)
 
 
 @pytest.fixture
@@ -68,6 +56,27 @@ def test_a_broken_connection_is_made_again(server: Engine, other: Engine) -> Non
     assert notify(server) == ""
     assert woken.again()
     listener.close()
+
+
+def test_a_listener_survives_a_restart_of_the_server(
+    caplog: pytest.LogCaptureFixture, postgres_url: str
+) -> None:
+    """``postgres_url`` is asked for because it is there where PostgreSQL is."""
+    with postgres.server() as server:
+        woken, engine = Woken(), make_engine(server.url)
+        listener = Listener(engine, woken, retry_s=0.05)
+        listener.start()
+        assert woken.again()
+        server.stop()
+        assert not woken.again(timeout_s=0.5)
+        server.start()
+        assert woken.again(), "what was said meanwhile is looked for"
+        assert listener.listening.wait(5)
+        assert notify(engine) == ""
+        assert woken.again()
+        listener.close()
+        engine.dispose()
+    assert len([line for line in caplog.messages if line.startswith("no wake-ups from")]) == 1
 
 
 def test_a_database_that_is_away_is_one_sentence() -> None:

@@ -17,14 +17,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url, select
 
+from catloader.demo.client import until
+from catloader.doctor.dispatch import notifications
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate
+from catloader.store.db.notifications import Listener, notify
 from catloader.store.db.photos import Photos
 from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import check_log, metadata
 from tests.checker.contract.queue import decided
 from tests.conftest import require
 from tests.support.rows import add_photos
+from tests.support.woken import Woken
 
 
 @pytest.fixture
@@ -98,3 +102,20 @@ def test_uploads_and_checks_work_behind_a_transaction_pooler(pooled: Engine) -> 
         assert Counter(connection.execute(select(check_log.c.photo_id)).scalars()) == Counter(ids)
     sample = [photo.photo_id for page in Photos(pooled).decided(sample=10) for photo in page]
     assert len(sample) == 10
+
+
+def test_a_listener_behind_a_transaction_pooler_says_so_and_leaves_the_photos_to_the_sweep(
+    pooled: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    woken = Woken()
+    listener = Listener(pooled, woken, retry_s=0.05, echo_s=0.3)
+    listener.start()
+    assert woken.again(), "once when it has connected"
+    for _ in until(10, "The listener noticed nothing"):
+        if "a pooler in transaction mode lets no notifications through" in caplog.text:
+            break
+    assert not listener.listening.is_set()
+    assert notify(pooled) == ""
+    assert not woken.again(timeout_s=0.3)
+    listener.close()
+    assert notifications(pooled, wait_s=0.2).result == "note"

@@ -219,8 +219,8 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 def test_damaged_keys_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "s3").mkdir()
-    for damage in ("{", "{}", '{"identities": [{"credentials": []}]}', "[]"):
-        (tmp_path / "s3" / "keys.json").write_text(damage)
+    for damage in (b"{", b"{}", b'{"identities": [{"credentials": []}]}', b"[]", b"\xff"):
+        (tmp_path / "s3" / "keys.json").write_bytes(damage)
         assert "keys.json is damaged" in _refusal(tmp_path)
 
 

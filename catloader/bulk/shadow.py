@@ -1,0 +1,66 @@
+"""Shadow of very many photos: two plans of the same photos, one for each model, and what differs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from catloader.bulk.commands import make_plan
+from catloader.bulk.manifest import PlannedPhoto
+from catloader.bulk.plan import BulkError, Facts, Plan
+from catloader.bulk.sources import TABLE
+from catloader.checks.shadow import Compared
+from catloader.store.db.bulk import BulkTable
+from checker.values import Verdict
+
+_VERDICTS = {str(verdict): verdict for verdict in (Verdict.CAT, Verdict.UNSURE, Verdict.NOT_CAT)}
+
+
+def shadow_plans(
+    table: BulkTable, folder: Path, models: tuple[str, str], unit_rows: int, sample: int | None = None
+) -> tuple[Plan, Plan]:
+    """Make the plans of the current model and of the candidate below a folder, or return those there.
+
+    Raises:
+        BulkError: those there are of other models, or were not written to their end.
+    """
+    first, second = (folder / name for name in ("current", "candidate"))
+    if not (second / "plan.json").exists():
+        photos = (PlannedPhoto._make(row) for row in table.decided(sample))
+        plan = make_plan(first, photos, models[0], unit_rows, TABLE)
+        shutil.copytree(first / "manifest", second / "manifest")
+        facts = plan.facts
+        Plan.make(second, Facts(models[1], unit_rows, facts.photos, facts.size_bytes, TABLE))
+    pair = Plan(first), Plan(second)
+    there = tuple(plan.facts.model for plan in pair)
+    if there != models:
+        raise BulkError(f"{folder} compares {there[0]} with {there[1]}; give the plan another name.")
+    return pair
+
+
+def compared(pair: tuple[Plan, Plan], table: BulkTable) -> Iterator[Compared | None]:
+    """Yield both decisions on each photo of two plans that are done.
+
+    None: a photo could not be read, or was deleted meanwhile.
+    """
+    for current, candidate in zip(*(plan.results() for plan in pair), strict=True):
+        photos = table.by_id([row["photo_id"] for row in current])
+        for rows in zip(current, candidate, strict=True):
+            photo = photos.get(rows[0]["photo_id"])
+            first, second = map(_judged, rows)
+            if photo is None or first is None or second is None:
+                yield None
+            else:
+                yield Compared(photo, first, second)
+
+
+class _Judged(NamedTuple):
+    verdict: Verdict
+    score: float
+
+
+def _judged(row: dict[str, Any]) -> _Judged | None:
+    verdict = _VERDICTS.get(row["verdict"])
+    return None if verdict is None else _Judged(verdict, row["score"])

@@ -1,0 +1,177 @@
+"""Wake-ups through the broker of a Celery installation: tasks without arguments, one copy for each checker.
+
+The work stays in the table of photos, so the broker may lose everything: then the sweep finds the photos. A
+fanout exchange has no queue where tasks could pile up while no checker listens.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from catloader.errors import StartupError
+from checker.log_limit import LogLimits
+
+logger = logging.getLogger(__name__)
+
+TASK = "catloader.wake_up"
+EXCHANGE = "catloader.wake-ups"
+
+_CONNECT_S = 3.0
+_POLL_S = 0.5
+"""Time within which a listener notices that it is being closed."""
+
+
+class Broker:
+    """A broker, by its address. Thread-safe: each wake-up has a connection of its own.
+
+    Args:
+        answer_s: a broker that needs longer for an answer is away.
+    Raises:
+        StartupError: Celery is not installed.
+    """
+
+    def __init__(self, url: str, *, answer_s: float = 5.0) -> None:
+        try:
+            from celery import Celery
+            from kombu.entity import Exchange
+            from kombu.exceptions import KombuError
+        except ModuleNotFoundError as error:
+            raise StartupError(
+                f"CATCHECK_DISPATCH=celery needs the package {error.name}: pip install 'catloader[celery]'."
+            ) from error
+        scheme, _, address = url.partition("://")
+        self.name = f"{scheme}://{address.rpartition('@')[2].partition('?')[0]}"
+        """Address without user name and password."""
+        self._url = url
+        self._app = Celery("catloader", set_as_current=False)
+        self._app.conf.update(
+            broker_connection_timeout=_CONNECT_S, broker_transport_options=_limits(scheme, answer_s)
+        )
+        self.exchange = Exchange(EXCHANGE, type="fanout")  # type: ignore[no-untyped-call]
+        connection = self.connection()
+        self.errors: tuple[type[Exception], ...] = (
+            KombuError,
+            OSError,
+            *connection.connection_errors,
+            *connection.channel_errors,
+        )
+
+    def connection(self) -> Any:
+        """Return a new connection, which is made at its first use."""
+        # The address is given: Celery would prefer one that it finds in the environment.
+        return self._app.connection_for_write(url=self._url)
+
+    def send(self) -> str:
+        """Send the task; return one sentence if that failed."""
+        try:
+            with self.connection() as connection:
+                self._app.send_task(
+                    TASK,
+                    connection=connection,
+                    exchange=EXCHANGE,
+                    exchange_type=self.exchange.type,
+                    routing_key="",
+                    declare=[self.exchange],
+                    delivery_mode="transient",
+                    ignore_result=True,
+                    retry=False,
+                )
+        except self.errors as error:
+            return f"No checker was woken: {self.no_answer(error)}"
+        return ""
+
+    def no_answer(self, error: Exception) -> str:
+        """Name the broker and the reason on one line."""
+        reason = " ".join(str(error).split()).rstrip(".")
+        return f"The broker {self.name} does not answer: {reason or type(error).__name__}."
+
+
+class BrokerListener:
+    """One thread with a connection of its own that calls ``wake`` when tasks arrive.
+
+    It also calls ``wake`` whenever it has connected: something may have been sent before. What a task says is
+    not read.
+
+    Args:
+        retry_s: time until a broken connection is made again.
+    """
+
+    def __init__(self, broker: Broker, wake: Callable[[], None], *, retry_s: float) -> None:
+        self._broker, self._wake, self._retry_s = broker, wake, retry_s
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._log_limits = LogLimits()
+        self.listening = threading.Event()
+        """Set while a connection listens."""
+
+    def start(self) -> None:
+        """Listen in the background."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2 * _POLL_S)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._listen()
+            except self._broker.errors as error:
+                if (suffix := self._log_limits.suffix("broker")) is not None:
+                    logger.warning("%s Trying again%s.", self._broker.no_answer(error), suffix)
+                self._closing.wait(self._retry_s)
+            except Exception:  # the top of this thread; the sweep finds the photos meanwhile
+                if self._log_limits.suffix("unknown") is not None:
+                    logger.exception("no wake-ups from the broker %s; trying again", self._broker.name)
+                self._closing.wait(self._retry_s)
+
+    def _listen(self) -> None:
+        """Listen on a connection until it breaks or ``close`` is called."""
+        from kombu.common import Broadcast
+
+        queue = Broadcast(  # type: ignore[no-untyped-call]
+            EXCHANGE, exchange=self._broker.exchange, exclusive=True
+        )
+        with (
+            self._broker.connection() as connection,
+            connection.Consumer(queue, on_message=lambda _: None, no_ack=True),
+        ):
+            try:
+                # Redis subscribes at the first look for messages.
+                _receive(connection, timeout_s=0.01)
+                self.listening.set()
+                self._wake()
+                while not self._closing.is_set():
+                    if _receive(connection, timeout_s=_POLL_S):
+                        self._wake()
+            finally:
+                self.listening.clear()
+
+
+def _receive(connection: Any, timeout_s: float) -> bool:
+    """Take what has arrived; False: nothing within ``timeout_s``."""
+    try:
+        connection.drain_events(timeout=timeout_s)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _limits(scheme: str, answer_s: float) -> dict[str, Any]:
+    """Return the options of the transport: a broker that hangs holds a thread for seconds only."""
+    once = {"max_retries": 0}  # the callers try again themselves, and log it
+    if scheme.startswith("amqp"):
+        return {**once, "read_timeout": answer_s, "write_timeout": answer_s}
+    return {
+        **once,
+        "socket_connect_timeout": _CONNECT_S,
+        "socket_timeout": answer_s,
+        "socket_keepalive": True,
+        "retry_on_timeout": False,
+    }

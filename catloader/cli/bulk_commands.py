@@ -1,0 +1,78 @@
+"""Commands that may go the way of ``catloader bulk``: ``check recheck`` and ``models shadow``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catloader.checks.promotion import resolve_model
+from catloader.cli.bulk_flips import show_and_apply
+from catloader.cli.bulk_run import UNIT_ROWS, run_and_tell, state_of
+from catloader.cli.context import count
+from catloader.settings import Settings
+
+if TYPE_CHECKING:
+    from catloader.bulk.plan import Plan
+    from catloader.checks.shadow import Compared
+    from catloader.store.db.rechecks import RecheckFilter
+    from catloader.wiring import Services
+
+
+def folder_of(settings: Settings, name: str) -> Path:
+    """Return the folder of a plan: its name below `bulk` in the data folder, or a path with a slash."""
+    from catloader.bulk.commands import plans_folder
+
+    return Path(name) if "/" in name else plans_folder(settings) / name
+
+
+def recheck_in_bulk(
+    settings: Settings, name: str, conditions: RecheckFilter, limit: int | None, *, yes: bool
+) -> None:
+    """Plan, run, show and write another check of finished photos."""
+    from catloader.bulk.commands import plan_of_table
+    from catloader.bulk.manifest import parquet
+    from catloader.cli.records import services_of
+    from catloader.store.db.bulk import BulkTable
+
+    parquet()
+    model = resolve_model(settings)[0].name
+    with services_of(settings) as services:
+        folder = folder_of(settings, name)
+        plan = plan_of_table(services, folder, model, conditions, UNIT_ROWS, limit=limit)
+        click.echo(
+            f"{count(plan.facts.photos, 'photo')} planned; `bulk resume {name}` and `bulk apply` go on."
+        )
+        _run_to_its_end(services, plan)
+        show_and_apply(plan, BulkTable(services.engine), yes=yes)
+
+
+def compared_in_bulk(
+    services: Services, models: tuple[str, str], name: str, sample: int | None
+) -> Iterator[Compared | None]:
+    """Run two plans of the same photos, current model first, and yield the decisions of both."""
+    from catloader.bulk.manifest import parquet
+    from catloader.bulk.shadow import compared, shadow_plans
+    from catloader.store.db.bulk import BulkTable
+
+    parquet()
+    table = BulkTable(services.engine)
+    pair = shadow_plans(table, folder_of(services.settings, name), models, UNIT_ROWS, sample)
+    for plan in pair:
+        _run_to_its_end(services, plan)
+    yield from compared(pair, table)
+
+
+def _run_to_its_end(services: Services, plan: Plan) -> None:
+    """
+    Raises:
+        BulkError: somebody has cancelled it.
+    """
+    from catloader.bulk.plan import BulkError
+
+    run_and_tell(services, plan)
+    if plan.done() < plan.units:
+        raise BulkError(state_of(plan))
+    click.echo(state_of(plan))

@@ -1,0 +1,44 @@
+"""A run of a bulk plan on the terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from catloader.cli.context import count
+
+if TYPE_CHECKING:
+    from catloader.bulk.plan import Plan
+    from catloader.wiring import Services
+
+UNIT_ROWS = 128
+_SAY_EVERY_S = 5.0
+
+
+def run_and_tell(services: Services, chosen: Plan, engine: str = "local", address: str = "") -> None:
+    """Run a plan and print its progress."""
+    from catloader.bulk.commands import run
+
+    said_s = time.monotonic()
+    for progress in run(services, chosen, engine, address):
+        if time.monotonic() - said_s >= _SAY_EVERY_S:
+            said_s = time.monotonic()
+            minutes = progress.left / progress.photos_per_s / 60
+            click.echo(
+                f"{progress.left} left, {progress.photos_per_s:.1f} photos/s, {minutes:.1f} minutes to go"
+            )
+
+
+def state_of(chosen: Plan) -> str:
+    """Tell how much of a plan is done, in one sentence."""
+    done = chosen.done()
+    if chosen.is_running:
+        state = "running"
+    elif done == chosen.units:
+        state = "done"
+    else:
+        state = "cancelled" if chosen.cancelled else "not running"
+    units = count(chosen.units, "unit")
+    return f"{done} of {units} done, {count(chosen.facts.photos, 'photo')}, {chosen.facts.model}: {state}."

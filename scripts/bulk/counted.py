@@ -1,0 +1,62 @@
+"""The driver of a bulk run, as ``catloader bulk run`` is, that counts what its models classify.
+
+usage: python -m scripts.bulk.counted PLAN ENGINE COUNT_FILE
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from catloader.bulk.commands import run
+from catloader.bulk.plan import Plan
+from catloader.cli.records import services_of
+from catloader.settings import Settings
+from catloader.wiring import load_model
+from checker.pipeline import LoadedModel
+from checker.ports import Classifier
+from checker.values import INPUTS_PER_PHOTO, Activations, Pixels
+
+
+class CountedClassifier:
+    """A classifier that appends the number of photos to a file before each forward pass.
+
+    Processes may share the file, and may be killed: what was appended stays.
+    """
+
+    def __init__(self, classifier: Classifier, path: Path) -> None:
+        self._classifier = classifier
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.model_info, self.preprocessing = classifier.model_info, classifier.preprocessing
+
+    def run(self, batch: Pixels) -> Activations:
+        os.write(self._file, b"%d\n" % (len(batch) // INPUTS_PER_PHOTO))
+        return self._classifier.run(batch)
+
+    def close(self) -> None:
+        os.close(self._file)
+        self._classifier.close()
+
+
+def load_counted(path: Path, settings: Settings) -> LoadedModel:
+    """Load the model; its self-test is not counted."""
+    loaded = load_model(settings)
+    return loaded._replace(classifier=CountedClassifier(loaded.classifier, path))
+
+
+def counted(path: Path) -> int:
+    """Return the photos that were classified so far."""
+    return sum(map(int, path.read_bytes().split())) if path.exists() else 0
+
+
+def main(arguments: list[str]) -> None:
+    folder, engine, path = arguments
+    with services_of(Settings.from_environment()) as services:
+        for _ in run(services, Plan(Path(folder)), engine, load=partial(load_counted, Path(path))):
+            pass
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,88 @@
+"""Kill the processes of bulk runs with SIGKILL, let the plan end, and count verdicts and inferences."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from typing import Any
+
+import psutil
+
+from catloader.bulk.plan import Plan
+from catloader.settings import Settings
+from scripts.bulk.counted import counted
+from scripts.bulk.drivers import LONGEST_S, end, start
+
+_ENDING_S = 180.0
+VICTIMS = {"local": ("driver",), "ray": ("driver", "raylet", "worker")}
+"""The last of ``ray`` are killed in a run that goes on."""
+_WORKERS = ("ray::MapWorker(MapBatches(_Judge))", "ray::MapWorker(MapBatches(_Preparer))")
+"""They are killed in turns."""
+
+
+def kill(settings: Settings, plan: Plan, engine: str, kills: int) -> dict[str, Any]:
+    """Kill each kind of process so many times, in between two units each time; then let the plan end."""
+    count_file = plan.folder / "classified"
+    extra: dict[str, int] = {}
+    process: subprocess.Popen[bytes] | None = None
+    for victim in VICTIMS[engine]:
+        for number in range(kills):
+            process = process or start(settings, plan, engine, count_file=count_file)
+            _wait_for_units(process, plan, plan.done() + 2)
+            family = _family(process)
+            _kill_one(family, _WORKERS[number % 2] if victim == "worker" else victim)
+            if victim != "worker":
+                _wait_for_end(process, family)
+                process = None
+        if process is None:
+            extra[victim] = counted(count_file) - _done_photos(plan) - sum(extra.values())
+    end(process or start(settings, plan, engine, count_file=count_file))
+    ids = [row["photo_id"] for rows in plan.results() for row in rows if row["verdict"]]
+    extra.setdefault(VICTIMS[engine][-1], counted(count_file) - len(ids) - sum(extra.values()))
+    return {
+        "kills": dict.fromkeys(VICTIMS[engine], kills),
+        "photos": plan.facts.photos,
+        "verdicts": len(ids),
+        "doubles": len(ids) - len(set(ids)),
+        "extra_inferences": extra,
+    }
+
+
+def _done_photos(plan: Plan) -> int:
+    return min(plan.done() * plan.facts.unit_rows, plan.facts.photos)
+
+
+def _wait_for_units(process: subprocess.Popen[bytes], plan: Plan, units: int) -> None:
+    deadline_s = time.monotonic() + LONGEST_S
+    while plan.done() < units:
+        if process.poll() is not None:
+            raise RuntimeError("The plan is too short, or its driver failed: it ended before it was killed.")
+        if time.monotonic() > deadline_s:
+            raise RuntimeError("A driver hangs.")
+        time.sleep(0.02)
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    driver = psutil.Process(process.pid)
+    return [driver, *driver.children(recursive=True)]
+
+
+def _kill_one(family: list[psutil.Process], victim: str) -> None:
+    if victim == "driver":
+        family[0].kill()
+        return
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if member.name().startswith(victim):
+                member.kill()
+                return
+    raise RuntimeError(f"There is no {victim} to kill.")
+
+
+def _wait_for_end(process: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
+    """Wait until nothing of a killed run classifies any more; Ray's agents take two minutes to notice."""
+    process.wait(_ENDING_S)
+    _, left = psutil.wait_procs(family[1:], timeout=_ENDING_S / 10)
+    if any(not one.name().endswith("Agent") for one in left):
+        raise RuntimeError(f"{len(left)} processes outlive a killed run.")

@@ -1,0 +1,83 @@
+"""Stored photos, plans that name them again and again, and what was decided about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from catloader.bulk.manifest import PlannedPhoto, write_manifest
+from catloader.bulk.plan import Facts, Plan
+from catloader.bulk.sources import TABLE
+from catloader.demo.photos import demo_photos
+from catloader.intake.prepare import prepare
+from catloader.intake.upload import limits
+from catloader.settings import Settings
+from catloader.wiring import build_object_store, load_model
+from scripts.pipeline.sites import Stored, open_site, store
+
+_STORED = 200
+
+Decisions = dict[str, str]
+"""Key of a photo -> everything that was decided about it, as JSON."""
+
+
+def stored_photos(settings: Settings) -> list[Stored]:
+    """Put photos into the store."""
+    folder = settings.data_dir / "demo"
+    folder.mkdir()
+    prepared = [prepare(photo.path.read_bytes(), limits=limits(settings)) for photo in demo_photos(folder)]
+    return store(build_object_store(settings), prepared, _STORED)
+
+
+def make_plan(folder: Path, stored: Sequence[Stored], photos: int, unit_rows: int) -> Plan:
+    """Write a plan of so many photos."""
+    named = (
+        PlannedPhoto(
+            id,
+            one.new.photo_key,
+            one.new.thumbnail_key,
+            one.new.sha256,
+            one.new.thumbnail_sha256,
+            one.new.size_bytes,
+            "cat",
+            0.5,
+            None,
+        )
+        for id, one in enumerate(islice(cycle(stored), photos), 1)
+    )
+    rows, size_bytes = write_manifest(folder / "manifest", named, unit_rows)
+    return Plan.make(folder, Facts("efficientnet_lite0", unit_rows, rows, size_bytes, TABLE))
+
+
+def decisions_of_check_run(settings: Settings, stored: Sequence[Stored]) -> Decisions:
+    """Check the photos through the queue of a new site."""
+    with open_site(settings, "live", partial(load_model, settings)) as site:
+        site.add(stored)
+        site.checker.drain()
+        decided = {}
+        for page in site.services.photos.decided():
+            for photo in page:
+                record = site.services.check_log.latest(photo.photo_id)
+                assert record is not None
+                values = (record.verdict, record.score, record.labels, record.subject_scores)
+                decided[photo.photo_key] = _as_json(values)
+        return decided
+
+
+def differing(plan: Plan, right: Decisions) -> int:
+    """Count the results of a plan that are not, bit for bit, those of ``right``."""
+    return sum(
+        right.get(row["key"])
+        != _as_json((row["verdict"], row["score"], log["labels"], log["subject_scores"]))
+        for rows in plan.results()
+        for row in rows
+        for log in [json.loads(row["log"])]
+    )
+
+
+def _as_json(decision: tuple[Any, ...]) -> str:
+    return json.dumps(decision, sort_keys=True)

