@@ -177,8 +177,8 @@ def _digests(entry: Entry, path: Path, weights_dir: Path) -> Iterator[tuple[str,
 @click.option(
     "--photos",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="For int8: a folder of photos like those to come; at least 50, 300 are plenty. For `resnet50_v1` none "
-    "are needed.",
+    help="For int8: a folder of photos like those to come; at least 50, 300 are plenty. `resnet50_v1` needs "
+    "none.",
 )
 @pass_settings
 def optimise(settings: Settings, name: str, precision: str, photos: Path | None) -> None:

@@ -14,8 +14,9 @@ import skimage.data
 from PIL import Image
 
 from models.catalogue import Entry, entry_named, weights_path
+from models.convert import Pixels
 from models.openvino_ir import Manifest
-from models.optimise import MIN_CALIBRATION_PHOTOS, Pixels, optimise
+from models.optimise import MIN_CALIBRATION_PHOTOS, optimise
 
 ENTRY = entry_named("efficientnet_lite0")
 
