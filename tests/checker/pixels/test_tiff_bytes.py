@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,6 +17,8 @@ from catloader.intake.prepare import Limits, prepare
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 
+Order = Literal["<", ">"]
+ORDERS: tuple[Order, ...] = ("<", ">")
 LIMITS = Limits(2**22, 10**6, 2560, 320, 95)
 Y, X = np.mgrid[0:70, 0:80]
 COLOUR = np.stack([X * 3, Y * 3, 255 - X * 3], axis=-1).astype(np.uint8)
@@ -26,7 +28,7 @@ CODECS = {"tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773, "zstd": 500
 _ROWS, _TILE = 32, 48
 
 
-def _predicted(rows: np.ndarray, predictor: int, order: str) -> bytes:
+def _predicted(rows: np.ndarray, predictor: int, order: Order) -> bytes:
     """Return rows ``(H, W, samples)`` as bytes."""
     size, samples = rows.dtype.itemsize, rows.shape[2]
     if predictor == 2:
@@ -59,7 +61,7 @@ def compressed_tiff(
     predictor: int = 1,
     planes: bool = False,
     tiled: bool = False,
-    order: str = "<",
+    order: Order = "<",
 ) -> bytes:
     height, width, samples = values.shape
     segments = []
@@ -116,7 +118,7 @@ def assert_shown(data: bytes, expected: np.ndarray) -> None:
 def test_sixteen_bits_are_read_in_every_codec_and_layout(
     codec: str, predictor: int, planes: bool, tiled: bool
 ) -> None:
-    for order in "<>":
+    for order in ORDERS:
         layout: dict[str, Any] = {"predictor": predictor, "planes": planes, "tiled": tiled, "order": order}
         assert_shown(compressed_tiff(WIDE, codec, **layout), COLOUR)
         assert_shown(compressed_tiff(WIDE >> 4, codec, **layout), COLOUR)
@@ -125,7 +127,7 @@ def test_sixteen_bits_are_read_in_every_codec_and_layout(
 @pytest.mark.parametrize("codec", ["tiff_lzw", "tiff_adobe_deflate"])
 @pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
 def test_floats_are_read_with_their_own_predictor(codec: str, kind: str) -> None:
-    for order, predictor, tiled in product("<>", (1, 3), (False, True)):
+    for order, predictor, tiled in product(ORDERS, (1, 3), (False, True)):
         data = compressed_tiff(
             (COLOUR / 255).astype(kind), codec, predictor=predictor, tiled=tiled, order=order
         )
