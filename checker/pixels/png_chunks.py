@@ -1,7 +1,7 @@
 """PNG files without what decoders stumble over and no pixel depends on; browsers skip the same.
 
-Any chunk beside the critical ones may be broken, huge or unknown. Those of use here tell transparency, colour
-and orientation; the others are left out, unread.
+Any chunk beside the critical ones may be broken or unknown. Those of use here tell transparency, colour and
+orientation; the others are left out. A file with a bomb in one of them stays as it is, to be refused.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import zlib
 
 from PIL import PngImagePlugin
 
-# Colour profiles and XMP of several MB are in use; Pillow allows 1. ``_inflates`` keeps the same bound.
+# Photoshop's list of ancestors and the workflows of image generators reach several MB; Pillow allows 1.
 _MAX_INFLATED_BYTES = PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
+_MAX_INFLATED_IN_ALL_BYTES = 64 * 2**20
+"""Pillow's own bound."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -28,31 +30,38 @@ _TRANSPARENT = {0: 2, 2: 6, 3: 1}
 def plain_png(data: bytes) -> bytes:
     """Return the file with its critical chunks, sound ones that are of use, and an end; if all are, itself.
 
-    Wrong checksums of critical chunks and missing pixels are left for the decoder to find.
+    Itself, too, where it holds a bomb, or pixels in two places. Wrong checksums of critical chunks and lost
+    pixels are left for the decoder to find.
     """
     kept: list[bytes] = []
-    position, kept_to, colour_type, has_pixels = len(SIGNATURE), 0, -1, False
+    position, kept_to, colour_type = len(SIGNATURE), 0, -1
+    has_pixels = are_pixels_over = False
+    inflated_bytes = 0
     for _ in range(_MAX_CHUNKS):
         name, end = data[position + 4 : position + 8], position + _AROUND_BYTES + _uint32(data, position)
         if name.startswith(b"IEND"[: len(name)]) or (has_pixels and end > len(data)):
             break
-        if len(name) < 4 or end > len(data):
+        if len(name) < 4 or end > len(data) or (name == b"IDAT" and are_pixels_over):
             return data
         if name == b"IHDR":
             colour_type = int.from_bytes(data[position + 17 : position + 18], "big")
         has_pixels |= name == b"IDAT"
+        are_pixels_over = has_pixels and name != b"IDAT"
         if name[0] & _ANCILLARY:
+            content = data[position + 8 : end - 4]
             is_sound = zlib.crc32(data[position + 4 : end - 4]) == _uint32(data, end - 4)
-            if not (is_sound and _is_of_use(name, data[position + 8 : end - 4], colour_type)):
+            size_bytes = _inflated_bytes(name, content) if is_sound else None
+            inflated_bytes += size_bytes or 0
+            if (size_bytes or 0) > _MAX_INFLATED_BYTES or inflated_bytes > _MAX_INFLATED_IN_ALL_BYTES:
+                return data
+            if size_bytes is None or not _is_of_use(name, content, colour_type):
                 kept.append(data[kept_to:position])
                 kept_to = end
         position = end
     else:
         return data  # more chunks than any encoder writes: refused by others
     has_end = data.startswith(_END, position)
-    if has_end and not kept:
-        return data
-    if not has_end and not has_pixels:
+    if (has_end and not kept) or not (has_end or has_pixels):
         return data
     rest = data[kept_to:] if has_end else data[kept_to:position] + _END
     return b"".join([*kept, rest])
@@ -61,31 +70,31 @@ def plain_png(data: bytes) -> bytes:
 def _is_of_use(name: bytes, content: bytes, colour_type: int) -> bool:
     if name in _SIZES:
         return len(content) == _SIZES[name]
-    if name == b"eXIf":
-        return True
     if name == b"tRNS":
         return len(content) >= _TRANSPARENT.get(colour_type, len(content) + 1)
-    keyword, _, rest = content.partition(b"\0")
-    if name == b"iCCP":
-        return rest.startswith(b"\0") and _inflates(rest[1:])
-    if keyword not in _WITH_ORIENTATION:
-        return False
-    if name == b"zTXt":
-        return rest.startswith(b"\0") and _inflates(rest[1:])
+    if name in (b"tEXt", b"zTXt", b"iTXt"):
+        return content.partition(b"\0")[0] in _WITH_ORIENTATION
+    return name in (b"eXIf", b"iCCP")
+
+
+def _inflated_bytes(name: bytes, content: bytes) -> int | None:
+    """Return the size of what a chunk holds, more than the bound for a bomb; None where it is broken."""
+    _, _, rest = content.partition(b"\0")
     if name == b"iTXt":
-        text = rest[2:].split(b"\0", 2)[-1]
-        return rest.startswith(b"\0") or (rest.startswith(b"\x01\0") and _inflates(text))
-    return name == b"tEXt"
-
-
-def _inflates(stream: bytes) -> bool:
-    """Report a whole zlib stream within the bound."""
+        if rest.startswith(b"\0"):
+            return len(content) if rest.count(b"\0") > 3 else None
+        method, stream = rest[1:2], rest[2:].split(b"\0", 2)[-1]
+    elif name in (b"iCCP", b"zTXt"):
+        method, stream = rest[:1], rest[1:]
+    else:
+        return len(content)
     inflater = zlib.decompressobj()
     try:
-        inflater.decompress(stream, _MAX_INFLATED_BYTES)
+        size_bytes = len(inflater.decompress(stream, _MAX_INFLATED_BYTES + 1))
     except zlib.error:
-        return False
-    return inflater.eof
+        return None
+    is_whole = inflater.eof or size_bytes > _MAX_INFLATED_BYTES
+    return size_bytes if method == b"\0" and is_whole else None
 
 
 def _uint32(data: bytes, position: int) -> int:

@@ -83,10 +83,17 @@ def test_an_ancillary_chunk_may_hold_anything(name: bytes) -> None:
     ],
     ids=["text", "XMP", "profile", "many texts"],
 )
-def test_a_bomb_beside_the_pixels_is_left_out(bomb: bytes) -> None:
+def test_a_bomb_beside_the_pixels_is_refused(bomb: bytes) -> None:
     data = PLAIN[:AFTER_HEADER] + bomb + PLAIN[AFTER_HEADER:]
-    assert plain_png(data) == PLAIN
-    assert stored(data) == prepare(PLAIN, limits=LIMITS).photo
+    with pytest.raises(BrokenImage):
+        prepare(data, limits=LIMITS)
+    with pytest.raises(UnreadableImage):
+        site_renditions(data)
+
+
+def test_megabytes_of_text_are_taken() -> None:
+    texts = b"".join(chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(bytes(3 * 10**6))) for i in range(20))
+    assert plain_png(PLAIN[:AFTER_HEADER] + texts + PLAIN[AFTER_HEADER:]) == PLAIN
 
 
 def test_transparency_profile_and_orientation_stay() -> None:
@@ -118,6 +125,7 @@ def test_missing_and_broken_pixels_are_refused() -> None:
     two = PLAIN[: at - 4] + chunk(b"IDAT", PLAIN[at + 4 : middle])
     for data in (
         PLAIN[: at + size // 2],
+        two + chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", PLAIN[middle : at + 4 + size]) + PLAIN[-12:],
         two,
         two + chunk(b"IDAT", PLAIN[middle : at + 4 + size])[:-40],
         PLAIN[: at + 4 + size] + bytes(4) + PLAIN[at + 8 + size :],
