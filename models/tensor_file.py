@@ -6,6 +6,7 @@ safetensors package: the length of the header, the header in JSON, the values.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,14 @@ def canonical(tensors: Tensors) -> Iterator[bytes]:
     yield len(text).to_bytes(_LENGTH_BYTES, "little") + text
     for name in sorted(tensors):
         yield np.ascontiguousarray(tensors[name], "<f4").tobytes()
+
+
+def canonical_sha256(tensors: Tensors) -> str:
+    """Hash the canonical file without making it; 64 hex digits."""
+    digest = hashlib.sha256()
+    for chunk in canonical(tensors):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def looks_like(start: bytes | bytearray) -> bool:

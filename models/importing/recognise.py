@@ -1,58 +1,94 @@
-"""Find the catalogue's entry that weights belong to, or say why there is none."""
+"""Find the models of the catalogue that weights fit, and the logits that each must give."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from models.build import architecture
-from models.catalogue import Entry
+from models.build import architecture_without_values
+from models.catalogue import Preprocessing
 from models.errors import PackageMissing, WeightsRefused
-from models.tensor_file import Tensors, canonical
+from models.importing.compare import normalised
+from models.importing.keras_reference import keras_logits
+from models.importing.keras_resnet import Arrays, convert, is_keras_resnet50
+from models.importing.layers import named_as_in
+from models.importing.onnx_graph import OnnxModel
+from models.tensor_file import Tensors
+
+Logits = Callable[[npt.NDArray[np.uint8], Preprocessing], npt.NDArray[Any]]
+"""The source's own logits, (N, 1000), for uint8 RGB pixels (N, H, W, 3)."""
 
 
-def entry_of_file(sha256: str, entries: Iterable[Entry]) -> Entry | None:
-    """Return the entry whose file this is, by the digest of the whole file."""
-    return next((entry for entry in entries if sha256.startswith(entry.sha256)), None)
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network of the catalogue with parameters that fit it."""
+
+    architecture: str
+    tensors: Tensors
+    logits: Logits
+    is_converted: bool
+    """Not the source's own tensors: their digest alone does not prove the conversion."""
 
 
-def entry_of_tensors(tensors: Tensors, entries: Iterable[Entry], name: str) -> Entry:
-    """Return the entry whose parameters these are, by the digest of their canonical form.
-
-    Args:
-        name: of the source, for the message.
-    Raises:
-        WeightsRefused: there is none, or it can't be told.
-    """
-    entries = list(entries)
-    digest = hashlib.sha256()
-    for chunk in canonical(tensors):
-        digest.update(chunk)
-    entry = entry_of_file(digest.hexdigest(), entries)
-    if entry is not None:
-        return entry
-    similar = [entry for entry in entries if _shapes(entry) == {k: v.shape for k, v in tensors.items()}]
-    if not similar:
-        raise WeightsRefused(f"{name} does not hold the parameters of a model of the catalogue.")
-    names = " or ".join(entry.name for entry in similar)
-    files = ", ".join(entry.file for entry in similar)
-    raise WeightsRefused(
-        f"{name} can't be proven to hold the weights of {names}: it fits them, but its digest is not in the "
-        f"catalogue, which has those of {files}."
-    )
+def candidates_of_arrays(arrays: Arrays, architectures: Sequence[str]) -> Iterator[Candidate]:
+    """Yield the networks that a table of parameters fits: Keras's ResNet-50, or by torchvision's names."""
+    if is_keras_resnet50(arrays):
+        yield Candidate("resnet50_v1", convert(arrays), lambda pixels, _: keras_logits(arrays, pixels), True)
+        return
+    shapes = {name: values.shape for name, values in arrays.items()}
+    for architecture in architectures:
+        if _shapes(architecture) == shapes:
+            yield Candidate(architecture, dict(arrays), _torchvisions(architecture, arrays), False)
 
 
-def _shapes(entry: Entry) -> dict[str, tuple[int, ...]]:
+def candidates_of_graph(model: OnnxModel, architectures: Sequence[str]) -> Iterator[Candidate]:
+    """Yield the networks that have the layers of an ONNX model."""
+    for architecture in architectures:
+        tensors = _named(architecture, model)
+        if tensors is not None:
+            yield Candidate(architecture, tensors, lambda p, steps: model.logits(normalised(p, steps)), True)
+
+
+def _named(architecture: str, model: OnnxModel) -> Tensors | None:
     try:
+        return named_as_in(architecture, model.layers)
+    except PackageMissing:  # what can't be built here can't be recognised either
+        return None
+
+
+def _torchvisions(architecture: str, tensors: Tensors) -> Logits:
+    """Return the logits of torchvision's own model with these parameters."""
+
+    @torch.inference_mode()
+    def logits(pixels: npt.NDArray[np.uint8], steps: Preprocessing) -> npt.NDArray[Any]:
         try:
-            with torch.device("meta"):  # no memory, no random numbers
-                state = architecture(entry.architecture).state_dict()
-        except (
-            NotImplementedError
-        ):  # torch's meta device has no values, and RegNet computes its widths with some
-            state = architecture(entry.architecture).state_dict()
+            from torchvision.models import get_model, list_models
+        except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
+            raise WeightsRefused(
+                f"These weights fit {architecture} and are not the catalogue's; comparing their logits needs "
+                "torchvision: `pip install 'catloader[torchvision]'` installs it."
+            ) from error
+        if architecture not in list_models():
+            raise WeightsRefused(
+                f"These weights fit {architecture} and are not the catalogue's, and no other program is here "
+                "to compare their logits with."
+            )
+        network = get_model(architecture, weights=None)
+        network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in tensors.items()})
+        output: npt.NDArray[Any] = network.eval()(torch.from_numpy(normalised(pixels, steps))).numpy()
+        return output
+
+    return logits
+
+
+def _shapes(architecture: str) -> dict[str, tuple[int, ...]]:
+    try:
+        state = architecture_without_values(architecture).state_dict()
     except PackageMissing:  # what can't be built here can't be recognised by its shapes either
         return {}
     return {

@@ -65,7 +65,7 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
 
 
 def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[str, Any]:
-    """Return one variant's shares with intervals, beside the published top-1 accuracy of its model.
+    """Return one variant's shares with intervals, beside the published top-1 accuracy of its model, if any.
 
     Raises:
         CannotRun: names a photo that can't be read.
@@ -85,14 +85,15 @@ def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[s
     classifier.close()
     n = len(photos)
     top_1, top_5 = (recall(sum(rank >= best for rank in ranks), n) for best in (1, _TOP))
+    published = None if entry.acc1 is None else entry.acc1 / 100
     return {
         "model_info": {**asdict(info), "versions": dict(info.versions)},
         "n": n,
         "classes": len({photo.class_index for photo in photos}),
         "top_1": asdict(top_1),
         "top_5": asdict(top_5),
-        "published_top_1": round(entry.acc1 / 100, 5),
-        "published_is_in_the_interval": top_1.low <= entry.acc1 / 100 <= top_1.high,
+        "published_top_1": published and round(published, 5),
+        "published_is_in_the_interval": published and top_1.low <= published <= top_1.high,
     }
 
 
@@ -113,9 +114,10 @@ def as_text(result: dict[str, Any]) -> str:
     for name, row in result["models"].items():
         top_1 = row["top_1"]
         interval = f"{top_1['low']:.1%} - {top_1['high']:.1%}"
+        published = row["published_top_1"]
         lines.append(
             f"{name:32}{row['n']:8d}{top_1['rate']:8.1%}{interval:>18}{row['top_5']['rate']:8.1%}"
-            f"{row['published_top_1']:17.1%}" + _comparison(row)
+            + ("" if published is None else f"{published:17.1%}{_comparison(row)}")
         )
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ from checker.evaluation.photos import LabelledPhoto, renditions_sha256
 from checker.evaluation.statistics import Doubles
 from checker.ports import Classifier
 from checker.values import ModelInfo, Rendition
-from models.catalogue import class_names, entry_named
+from models.catalogue import class_names
 from scripts.accuracy.cache import ScoreCache
 from scripts.accuracy.facts import Facts, facts_of
 from scripts.accuracy.held_out import held_out_scores, joined
@@ -59,7 +59,7 @@ class Scorer:
 
     def __post_init__(self) -> None:
         info = self.info
-        key = ProfileKey.of(info, entry_named(info.model).preprocessing, self.subject)
+        key = ProfileKey.of(info, self.classifier.preprocessing, self.subject)
         self.profile = find_profile(key, self.profile_folders)
         self.cache = ScoreCache(self.cache_folder, info, self.profile, self.subject)
 

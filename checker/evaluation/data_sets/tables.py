@@ -1,16 +1,22 @@
-"""Tables of labelled photos: CSV files with the columns ``file``, ``label`` and perhaps ``kind``."""
+"""Tables of labelled photos: CSV files with the columns ``file``, ``label`` and perhaps ``kind``.
+
+As spreadsheets of any language write them: with commas, semicolons or tabs, and empty rows.
+"""
 
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from checker.evaluation.data_sets.kinds import kind_from_name, normalised
 from checker.evaluation.photos import LABELS, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file, printable
 
 MAIN_TABLE = "labels.csv"
 _COLUMNS = frozenset({"file", "label"})
+_SEPARATORS = ",;\t"
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -27,35 +33,45 @@ def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
             another label than the table before.
     """
     photos: dict[str, LabelledPhoto] = {}
+    """By the file's path: ``a.jpg`` and ``./a.jpg`` are one photo."""
     for table in tables:
         try:
-            for photo in _rows(table):
-                if photos.setdefault(photo.name, photo).label != photo.label:
-                    raise UnusablePhotos(
-                        f"{table}: {photo.name} is {photo.label} here and {photos[photo.name].label} before"
-                    )
+            for path, photo in _rows(table):
+                before = photos.setdefault(os.path.normpath(path), photo).label
+                if before != photo.label:
+                    raise UnusablePhotos(f"{table}: {photo.name} is {photo.label} here and {before} before")
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UnusablePhotos(f"{table} cannot be read as a table: {error}") from error
     return list(photos.values())
 
 
-def _rows(table: Path) -> Iterator[LabelledPhoto]:
+def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
+    """Yield each photo and its path."""
     with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before UTF-8
-        rows = csv.DictReader(file)
+        rows = _reader(file)
         if not set(rows.fieldnames or ()) >= _COLUMNS:
             raise UnusablePhotos(f"{table}: its first line must name the columns file and label")
         for row in rows:
-            name, label = row["file"] or "", row["label"] or ""
+            name, label, kind = ((row.get(column) or "").strip() for column in ("file", "label", "kind"))
+            if not (name or label):
+                continue
+            line = f"{table}, line {rows.line_num + 1}"
             if label not in LABELS:
-                raise UnusablePhotos(f"{table}: {label!r} is no label; there are {', '.join(LABELS)}")
-            path = _existing(table.parent, name)
+                raise UnusablePhotos(f"{line}: {label!r} is no label; there are {', '.join(LABELS)}")
+            path = _existing(table.parent, row["file"]) or _existing(table.parent, name)
             if path is None:
-                line = f"{table}, line {rows.line_num}"
                 raise UnusablePhotos(f"{line}: there is no file {name!r} in this folder")
-            kind = normalised(row.get("kind") or "") or None
-            if kind is None and label == NOT_CAT:
-                kind = kind_from_name(Path(name).name)
-            yield photo_file(path, name, label, kind)
+            if not kind and label == NOT_CAT:
+                kind = kind_from_name(Path(path).name) or ""
+            yield path, photo_file(path, name, label, normalised(kind) or None)
+
+
+def _reader(file: TextIO) -> csv.DictReader[str]:
+    """Read the first line of a table for its separator and columns; the rows are left."""
+    first = file.readline()
+    separator = max(_SEPARATORS, key=first.count)
+    columns = [name.strip().lower() for name in next(csv.reader([first], delimiter=separator), ())]
+    return csv.DictReader(file, columns, delimiter=separator)
 
 
 def _existing(folder: Path, name: str) -> str | None:
@@ -63,6 +79,8 @@ def _existing(folder: Path, name: str) -> str | None:
     path = str(folder / name)
     if Path(path).is_file():
         return path
+    if "\\" in name and (folder / name.replace("\\", "/")).is_file():  # a table from Windows
+        return str(folder / name.replace("\\", "/"))
     if "\\x" not in name:
         return None
     in_place = folder / Path(name).parent
@@ -73,6 +91,6 @@ def _existing(folder: Path, name: str) -> str | None:
 def _has_columns(path: Path) -> bool:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return set(next(csv.reader(file), ())) >= _COLUMNS
+            return set(_reader(file).fieldnames or ()) >= _COLUMNS
     except (OSError, UnicodeDecodeError, csv.Error):
         return False

@@ -14,12 +14,14 @@ import numpy.typing as npt
 import pytest
 import safetensors.torch
 import torch
+import torchvision
 
-from models.build import build
+from checker.runtimes.load import load_classifier
+from models.build import architecture, build
 from models.catalogue import Entry, entry_named, load_catalogue, resolve
 from models.errors import FetchFailed, WeightsMissing, WeightsRefused
 from models.importing.compare import TOLERANCE, example_pixels
-from models.importing.importer import Imported, import_weights
+from models.importing.importer import Imported, Origin, import_weights
 from models.importing.keras_resnet import convert
 from models.tensor_file import canonical
 from tests.support import keras_models
@@ -155,13 +157,39 @@ def test_the_publishers_own_file_is_copied_unchanged(tmp_path: Path) -> None:
 def test_other_weights_of_the_same_shape_are_refused(
     package: Path, state: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
-    expected = r"can't be proven to hold the weights of resnet50 or resnet50_v2 or resnet50_v1: .* catalogue"
     source = tmp_path / "resnet50.safetensors"
     safetensors.torch.save_file(state, source)
-    for refused in (source, package):
-        with pytest.raises(WeightsRefused, match=expected):
+    for refused, fitted in (
+        (source, "resnet50 or resnet50_v2 or resnet50_v1"),
+        (package, "resnet50_v1"),
+    ):
+        with pytest.raises(
+            WeightsRefused, match=f"can't be proven to hold the weights of {fitted}: .* catalogue"
+        ):
             import_weights(refused, tmp_path / "weights")
     assert not (tmp_path / "weights").exists()
+
+
+def test_weights_of_ones_own_become_a_model_if_torchvision_gives_the_same_logits(tmp_path: Path) -> None:
+    network = torchvision.models.resnet18(weights=None)
+    source = tmp_path / "mine.pth"
+    torch.save(network.state_dict(), source)
+    weights = tmp_path / "weights"
+    entry = import_weights(source, weights, others=Origin(licence="CC0-1.0")).entry
+    assert (entry.name[:9], entry.licence, entry.source) == ("resnet18_", "CC0-1.0", "mine.pth")
+    assert resolve(entry.name, weights) == (entry, weights / entry.file)
+    assert (
+        load_classifier(entry, weights / entry.file, runtime="torch", device="cpu").model_info.model
+        == entry.name
+    )
+
+    torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), source)
+    with pytest.raises(WeightsRefused, match="does not hold the parameters of a model"):
+        import_weights(source, weights, others=Origin())
+    torch.save(architecture("efficientnet_lite0").state_dict(), source)
+    with pytest.raises(WeightsRefused, match=r"fit efficientnet_lite0 .* no other program is here"):
+        import_weights(source, weights, others=Origin())
+    assert len(list(weights.iterdir())) == 2
 
 
 def test_a_file_that_a_package_brings_is_refused_by_its_name(tmp_path: Path) -> None:
@@ -184,7 +212,7 @@ def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> Non
     ("content", "reason"),
     [
         (b"", "form that is not taken; taken are a TensorFlow.js"),
-        (b"\x08\x07\x12\x07pytorch", "form that is not taken"),
+        (b"#!/bin/sh", "form that is not taken"),
         (b"\x1f\x8b\x08\x00rubbish", "truncated, or no tarball"),
         (b"\x89HDF\r\n\x1a\nrubbish", "truncated, or no file of weights"),
         (b"PK\x03\x04rubbish", "or is broken; nothing was loaded"),

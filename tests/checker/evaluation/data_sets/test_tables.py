@@ -23,7 +23,7 @@ def test_a_table_wins_over_the_folders(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (b"file,label\ncat/a.jpg,kitten\n", "'kitten' is no label"),
+        (b"file,label\ncat/a.jpg,kitten\n", r"labels\.csv, line 2: 'kitten' is no label"),
         (
             b"file,label\ncat/a.jpg,cat\nnot_cat/gone.jpg,not_cat\n",
             r"line 3: there is no file 'not_cat/gone\.jpg'",
@@ -40,6 +40,32 @@ def test_a_table_wins_over_the_folders(folder: Path) -> None:
 def test_a_table_with_an_error_is_refused_in_one_sentence(folder: Path, table: bytes, message: str) -> None:
     (folder / "labels.csv").write_bytes(table)
     with pytest.raises(UnusablePhotos, match=message):
+        labelled_photos(folder)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "\ufefffile;label\r\ncat/a.jpg;cat\r\n;\r\nnot_cat/a.jpg;not_cat\r\n",
+        "File\tLabel\ncat/a.jpg\tcat\nnot_cat/a.jpg\tnot_cat\n",
+        "label, file\ncat, cat/a.jpg\n,\n\nnot_cat, not_cat/a.jpg\n",
+        '"file","label"\n"cat\\a.jpg","cat"\n"not_cat\\a.jpg","not_cat"\n',
+    ],
+    ids=["semicolons", "tabs", "spaces", "Windows"],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(folder: Path, table: str) -> None:
+    (folder / "labels.csv").write_text(table, encoding="utf-8", newline="")
+    photos = labelled_photos(folder)
+    assert [photo.label for photo in photos] == [CAT, NOT_CAT]
+    assert all(photo.read() for photo in photos)
+
+
+def test_one_file_under_two_names_is_one_photo(folder: Path) -> None:
+    rows = f"file,label\ncat/a.jpg,cat\n./cat/../cat/a.jpg,cat\n{folder / 'not_cat/a.jpg'},not_cat\n"
+    (folder / "labels.csv").write_text(rows)
+    assert [photo.label for photo in labelled_photos(folder)] == [NOT_CAT, CAT]
+    (folder / "labels.csv").write_text(rows + "cat//a.jpg,not_cat\n")
+    with pytest.raises(UnusablePhotos, match=r"cat//a\.jpg is not_cat here and cat before"):
         labelled_photos(folder)
 
 

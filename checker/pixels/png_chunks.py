@@ -1,0 +1,101 @@
+"""PNG files without what decoders stumble over and no pixel depends on; browsers skip the same.
+
+Any chunk beside the critical ones may be broken or unknown. Those of use here tell transparency, colour and
+orientation; the others are left out. A file with a bomb in one of them stays as it is, to be refused.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from PIL import PngImagePlugin
+
+# Photoshop's list of ancestors and the workflows of image generators reach several MB; Pillow allows 1.
+_MAX_INFLATED_BYTES = PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
+_MAX_INFLATED_IN_ALL_BYTES = 64 * 2**20
+"""Pillow's own bound."""
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+_ANCILLARY = 0x20  # a bit of the chunk name's first byte
+_MAX_CHUNKS = 2**16
+_AROUND_BYTES = 12
+"""Of a chunk beside its content: length, name, checksum."""
+_WITH_ORIENTATION = frozenset({b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1"})
+_SIZES = {b"cICP": 4, b"gAMA": 4, b"sRGB": 1}
+_TRANSPARENT = {0: 2, 2: 6, 3: 1}
+"""Colour type -> fewest bytes of a tRNS chunk; the other types have an alpha channel."""
+
+
+def plain_png(data: bytes) -> bytes:
+    """Return the file with its critical chunks, sound ones that are of use, and an end; if all are, itself.
+
+    Itself, too, where it holds a bomb, or pixels in two places. Wrong checksums of critical chunks and lost
+    pixels are left for the decoder to find.
+    """
+    kept: list[bytes] = []
+    position, kept_to, colour_type = len(SIGNATURE), 0, -1
+    has_pixels = are_pixels_over = False
+    inflated_bytes = 0
+    for _ in range(_MAX_CHUNKS):
+        name, end = data[position + 4 : position + 8], position + _AROUND_BYTES + _uint32(data, position)
+        if name.startswith(b"IEND"[: len(name)]) or (has_pixels and end > len(data)):
+            break
+        if len(name) < 4 or end > len(data) or (name == b"IDAT" and are_pixels_over):
+            return data
+        if name == b"IHDR":
+            colour_type = int.from_bytes(data[position + 17 : position + 18], "big")
+        has_pixels |= name == b"IDAT"
+        are_pixels_over = has_pixels and name != b"IDAT"
+        if name[0] & _ANCILLARY:
+            content = data[position + 8 : end - 4]
+            is_sound = zlib.crc32(data[position + 4 : end - 4]) == _uint32(data, end - 4)
+            size_bytes = _inflated_bytes(name, content) if is_sound else None
+            inflated_bytes += size_bytes or 0
+            if (size_bytes or 0) > _MAX_INFLATED_BYTES or inflated_bytes > _MAX_INFLATED_IN_ALL_BYTES:
+                return data
+            if size_bytes is None or not _is_of_use(name, content, colour_type):
+                kept.append(data[kept_to:position])
+                kept_to = end
+        position = end
+    else:
+        return data  # more chunks than any encoder writes: refused by others
+    has_end = data.startswith(_END, position)
+    if (has_end and not kept) or not (has_end or has_pixels):
+        return data
+    rest = data[kept_to:] if has_end else data[kept_to:position] + _END
+    return b"".join([*kept, rest])
+
+
+def _is_of_use(name: bytes, content: bytes, colour_type: int) -> bool:
+    if name in _SIZES:
+        return len(content) == _SIZES[name]
+    if name == b"tRNS":
+        return len(content) >= _TRANSPARENT.get(colour_type, len(content) + 1)
+    if name in (b"tEXt", b"zTXt", b"iTXt"):
+        return content.partition(b"\0")[0] in _WITH_ORIENTATION
+    return name in (b"eXIf", b"iCCP")
+
+
+def _inflated_bytes(name: bytes, content: bytes) -> int | None:
+    """Return the size of what a chunk holds, more than the bound for a bomb; None where it is broken."""
+    _, _, rest = content.partition(b"\0")
+    if name == b"iTXt":
+        if rest.startswith(b"\0"):
+            return len(content) if rest.count(b"\0") > 3 else None
+        method, stream = rest[1:2], rest[2:].split(b"\0", 2)[-1]
+    elif name in (b"iCCP", b"zTXt"):
+        method, stream = rest[:1], rest[1:]
+    else:
+        return len(content)
+    inflater = zlib.decompressobj()
+    try:
+        size_bytes = len(inflater.decompress(stream, _MAX_INFLATED_BYTES + 1))
+    except zlib.error:
+        return None
+    is_whole = inflater.eof or size_bytes > _MAX_INFLATED_BYTES
+    return size_bytes if method == b"\0" and is_whole else None
+
+
+def _uint32(data: bytes, position: int) -> int:
+    return int.from_bytes(data[position : position + 4], "big")

@@ -1,0 +1,115 @@
+"""Samples of any width from a TIFF's strips or tiles, decompressed by the libtiff in Pillow.
+
+Pillow reads few widths itself, and tifffile has few codecs without 40 MB of others. But libtiff decompresses
+bytes: described as an 8-bit grey picture that is wider, the same strips come out whole.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import TiffImagePlugin
+
+from checker.pixels.eight_bit import Samples
+
+CODECS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
+"""None, LZW, deflate (two numbers), PackBits, LZMA, Zstandard: those that know only bytes."""
+MAX_BYTES = 512 * 2**20
+"""Of the decoded samples; 64 megapixels in RGB of 16 bits take 384 MB."""
+_NO_PREDICTOR, _DIFFERENCES, _FLOAT_DIFFERENCES = 1, 2, 3
+_SEPARATE = 2
+_SHORT, _LONG = 3, 4
+
+
+def samples_of(page: Any, data: bytes) -> Samples:
+    """Read a page of tifffile, ``(H, W, samples)``.
+
+    Raises:
+        ValueError, OSError: strips are missing or broken, or of another codec or predictor.
+    """
+    if page.compression not in CODECS or page.dtype is None:
+        raise ValueError("no codec of bytes")
+    height, width, count = page.imagelength, page.imagewidth, page.samplesperpixel
+    planes = count if page.planarconfig == _SEPARATE else 1
+    per_pixel = count // planes
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if len(segments) % planes:
+        raise ValueError("strips are missing")
+    each = len(segments) // planes
+    result = np.empty((height, width, count), page.dtype)
+    for plane in range(planes):
+        parts = [data[start : start + size] for start, size in segments[plane * each : (plane + 1) * each]]
+        values = _undone(_decompressed(page, parts, per_pixel), page, per_pixel)
+        result[..., plane * per_pixel : (plane + 1) * per_pixel] = values[:height, :width]
+    return result
+
+
+def _decompressed(page: Any, parts: list[bytes], per_pixel: int) -> npt.NDArray[np.uint8]:
+    """Return bytes ``(rows, tiles in a row, bytes of a tile's row)``; a strip counts as one tile."""
+    row_bytes = per_pixel * page.dtype.itemsize * (page.tilewidth if page.is_tiled else page.imagewidth)
+    across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
+    down = -(-page.imagelength // page.tilelength) if page.is_tiled else 0
+    rows = down * page.tilelength if page.is_tiled else page.imagelength
+    if rows * across * row_bytes > MAX_BYTES:
+        raise ValueError("tiles that are far larger than the picture")
+    described = {
+        256: (_LONG, [row_bytes * across]),
+        257: (_LONG, [rows]),
+        258: (_SHORT, [8]),
+        259: (_SHORT, [int(page.compression)]),
+        262: (_SHORT, [1]),
+        266: (_SHORT, [int(page.fillorder)]),
+        277: (_SHORT, [1]),
+    }
+    if page.is_tiled:
+        described |= {322: (_LONG, [row_bytes]), 323: (_LONG, [page.tilelength])}
+    else:
+        described[278] = (_LONG, [min(page.rowsperstrip, rows)])
+    file = _tiff(described, (324, 325) if page.is_tiled else (273, 279), parts)
+    # Not Image.open: its limit counts bytes here, and the pixels are counted already.
+    picture = TiffImagePlugin.TiffImageFile(io.BytesIO(file))
+    return np.asarray(picture).reshape(rows, across, row_bytes)
+
+
+def _undone(raw: npt.NDArray[np.uint8], page: Any, per_pixel: int) -> Samples:
+    """Undo the predictor of each tile's rows; return ``(rows, columns, per_pixel)``."""
+    rows, across, row_bytes = raw.shape
+    size = page.dtype.itemsize
+    dtype = page.dtype.newbyteorder(page.parent.byteorder)
+    columns = row_bytes // (per_pixel * size)
+    if page.predictor == _FLOAT_DIFFERENCES:
+        by_byte = raw.reshape(rows, across, -1, per_pixel).cumsum(axis=2, dtype=np.uint8)
+        by_sample = by_byte.reshape(rows, across, size, -1).swapaxes(2, 3)
+        values: Samples = np.ascontiguousarray(by_sample).view(page.dtype.newbyteorder(">"))
+    elif page.predictor == _DIFFERENCES:
+        unsigned = np.dtype(f"u{size}").newbyteorder(page.parent.byteorder)
+        differences = raw.view(unsigned).reshape(rows, across, columns, per_pixel)
+        values = differences.cumsum(axis=2, dtype=f"u{size}").view(page.dtype)
+    elif page.predictor == _NO_PREDICTOR:
+        values = raw.view(dtype)
+    else:
+        raise ValueError("an unknown predictor")
+    return values.reshape(rows, across * columns, per_pixel)
+
+
+def _tiff(described: dict[int, tuple[int, list[int]]], tags: tuple[int, int], parts: list[bytes]) -> bytes:
+    """Write a little-endian TIFF of one page around compressed parts."""
+    entries = len(described) + 2
+    lists_at = 8 + 2 + 12 * entries + 4
+    first = lists_at + 8 * len(parts)
+    sizes = [len(part) for part in parts]
+    offsets = [first + end - size for end, size in zip(np.cumsum(sizes).tolist(), sizes, strict=True)]
+    described = described | {tags[0]: (_LONG, offsets), tags[1]: (_LONG, sizes)}
+    directory, lists = b"", b""
+    for tag, (kind, values) in sorted(described.items()):
+        content = struct.pack(f"<{len(values)}{'H' if kind == _SHORT else 'I'}", *values)
+        if len(content) > 4:
+            content, lists = struct.pack("<I", lists_at + len(lists)), lists + content
+        directory += struct.pack("<HHI4s", tag, kind, len(values), content)
+    lists = lists.ljust(first - lists_at, b"\0")
+    head = struct.pack("<2sHIH", b"II", 42, 8, entries)
+    return b"".join([head, directory, bytes(4), lists, *parts])

@@ -1,0 +1,110 @@
+"""The layers of a network, in the order in which a photo passes them, named as the catalogue's models do.
+
+For files that name their parameters otherwise, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from models.build import architecture_without_values
+
+Values = npt.NDArray[np.float32]
+_Exact = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """A batch norm: ``(x - mean) / sqrt(variance + epsilon) * weight + bias``."""
+
+    weight: Values
+    bias: Values
+    mean: Values
+    variance: Values
+    epsilon: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A convolution or a matrix product, and what follows it at once."""
+
+    weight: Values
+    """``(outputs, inputs / groups, height, width)``, or ``(outputs, inputs)``."""
+    bias: Values | None = None
+    norm: Norm | None = None
+
+
+@dataclass(slots=True)
+class _Place:
+    """A layer of a network of the catalogue, by the names of its modules."""
+
+    name: str
+    module: nn.Conv2d | nn.Linear
+    norm_name: str = ""
+    norm: nn.BatchNorm2d | None = None
+
+
+def named_as_in(architecture: str, layers: Sequence[Layer]) -> dict[str, Values] | None:
+    """Return the parameters of ``layers`` as the architecture names them; None where they do not fit it.
+
+    A batch norm that was merged into its convolution becomes one that only adds the convolution's bias.
+    """
+    places = _places(architecture)
+    if places is None or len(places) != len(layers):
+        return None
+    named: dict[str, Values] = {}
+    for place, layer in zip(places, layers, strict=True):
+        if layer.weight.shape != tuple(place.module.weight.shape):
+            return None
+        bias = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
+        named[f"{place.name}.weight"] = layer.weight
+        if place.module.bias is not None:
+            named[f"{place.name}.bias"] = bias
+            bias = np.zeros_like(bias)
+        if place.norm is not None:
+            named |= _norm(place.norm_name, place.norm.eps, bias, layer.norm)
+        elif layer.norm is not None or bias.any():
+            return None
+    return named
+
+
+def _norm(name: str, epsilon: float, bias: Values, norm: Norm | None) -> dict[str, Values]:
+    """Name a batch norm's parameters, the bias of the convolution before it included."""
+    if norm is None:
+        none, one = np.zeros(len(bias)), np.ones(len(bias))
+        parameters = {"weight": one, "bias": _exact(bias), "running_mean": none, "running_var": one - epsilon}
+    else:
+        # ONNX keeps the epsilon in float32: the same number must leave the variances as they are.
+        is_same = np.float32(norm.epsilon) == np.float32(epsilon)
+        parameters = {
+            "weight": _exact(norm.weight),
+            "bias": _exact(norm.bias),
+            "running_mean": _exact(norm.mean) - bias,
+            "running_var": _exact(norm.variance) + (0 if is_same else norm.epsilon - epsilon),
+        }
+    return {f"{name}.{key}": values.astype(np.float32) for key, values in parameters.items()}
+
+
+def _places(architecture: str) -> list[_Place] | None:
+    """List the network's layers; None where it holds more than convolutions, products and batch norms."""
+    network = architecture_without_values(architecture)
+    places: list[_Place] = []
+    parameters = 0
+    for name, module in network.named_modules():
+        parameters += sum(1 for _ in module.parameters(recurse=False))
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            places.append(_Place(name, module))
+        elif isinstance(module, nn.BatchNorm2d):
+            places[-1].norm_name, places[-1].norm = name, module
+        else:
+            parameters -= sum(1 for _ in module.parameters(recurse=False))
+    return places if parameters == sum(1 for _ in network.parameters()) else None
+
+
+def _exact(values: Values) -> _Exact:
+    return values.astype(np.float64)

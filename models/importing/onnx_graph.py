@@ -1,0 +1,166 @@
+"""Read an ONNX model with OpenVINO's reader, which also computes the logits that a conversion must give.
+
+What lies between the layers is not looked at: the logits tell a network that only has the same layers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.catalogue import CLASSES
+from models.errors import WeightsRefused
+from models.importing.layers import Layer, Norm
+from models.openvino_ir import without_telemetry
+
+_Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """A classifier of one photo in 1000 classes."""
+
+    name: str
+    """Of the file, for messages."""
+    layers: list[Layer]
+    _model: Any
+    _openvino: Any
+
+    def logits(self, inputs: _Floats) -> _Floats:
+        """Run the graph on normalised photos ``(N, 3, side, side)``; return ``(N, 1000)``.
+
+        Raises:
+            WeightsRefused: it takes another input, or can't be run.
+        """
+        one = [1, *inputs.shape[1:]]
+        try:
+            self._model.reshape(one)
+            compiled = self._openvino.compile_model(self._model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            return np.concatenate([np.asarray(compiled([photo[np.newaxis]])[0]) for photo in inputs])
+        except (RuntimeError, ValueError) as error:
+            raise WeightsRefused(f"{self.name} does not take a photo as {tuple(one)} numbers.") from error
+
+
+def read_onnx(path: Path) -> OnnxModel:
+    """Read the layers of an ONNX model, weights in a file beside it included.
+
+    Raises:
+        WeightsRefused: openvino is missing, the file can't be read, or is no classifier of 1000 classes.
+    """
+    without_telemetry()
+    try:
+        openvino = importlib.import_module("openvino")
+        passes = importlib.import_module("openvino.passes")
+    except ImportError as error:
+        raise WeightsRefused(
+            f"{path.name} is ONNX, and reading it needs openvino, which is not installed; "
+            "`pip install 'catloader[openvino]'` installs it."
+        ) from error
+    try:
+        model = openvino.Core().read_model(path)
+        folding = passes.Manager()
+        folding.register_pass(passes.ConstantFolding())
+        folding.run_passes(model)
+    except (RuntimeError, ValueError) as error:
+        raise WeightsRefused(
+            f"{path.name} is damaged, is no ONNX model, or lacks the file beside it that holds its weights."
+        ) from error
+    if (len(model.inputs), len(model.outputs)) != (1, 1):
+        raise WeightsRefused(
+            f"{path.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; taken are "
+            "classifiers with one of each."
+        )
+    shape = model.output().get_partial_shape()
+    classes = shape[len(shape) - 1] if shape.rank.is_static and len(shape) else None
+    if classes is not None and classes.is_static and classes.get_length() != CLASSES:
+        raise WeightsRefused(
+            f"{path.name} gives {classes.get_length()} numbers; taken are classifiers with the {CLASSES} "
+            "classes of ImageNet."
+        )
+    model = _without_softmax(openvino, model)
+    return OnnxModel(path.name, _layers(model), model, openvino)
+
+
+def _without_softmax(openvino: Any, model: Any) -> Any:
+    """Return the model that gives logits, where this one gives probabilities."""
+    last = _producer(model.get_results()[0], 0)
+    if last.get_type_name() != "Softmax":
+        return model
+    return openvino.Model([last.input_value(0)], model.get_parameters())
+
+
+def _layers(model: Any) -> list[Layer]:
+    layers: list[Layer] = []
+    places: dict[str, int] = {}
+    """Name of a node -> the layer whose result it is."""
+    for node in _in_order(model):
+        kind, name = node.get_type_name(), node.get_name()
+        constants = [_constant(node, i) for i in range(node.get_input_size())]
+        place = next((places[p] for p in _producers(node) if p in places), None)
+        layer = None if place is None else layers[place]
+        if kind in ("Convolution", "GroupConvolution") and constants[1] is not None:
+            # Grouped weights have the group as a first axis of their own.
+            grouped = kind == "GroupConvolution"
+            weight = constants[1].reshape(-1, *constants[1].shape[2:]) if grouped else constants[1]
+            places[name] = len(layers)
+            layers.append(Layer(weight))
+        elif kind == "MatMul" and constants[1] is not None and constants[1].ndim == 2:
+            is_turned = node.get_attributes()["transpose_b"]
+            places[name] = len(layers)
+            layers.append(Layer(np.ascontiguousarray(constants[1] if is_turned else constants[1].T)))
+        elif place is None or layer is None:
+            continue
+        elif kind == "Multiply" and any(c is not None and (c == 1).all() for c in constants):
+            places[name] = place  # ONNX's Gemm has factors, mostly 1
+        elif kind == "Add" and layer.bias is None and layer.norm is None:
+            bias = next((c.ravel() for c in constants if c is not None and c.size == len(layer.weight)), None)
+            if bias is not None:
+                layers[place], places[name] = replace(layer, bias=bias), place
+        elif kind == "BatchNormInference" and layer.norm is None:
+            values = [c for c in constants[1:] if c is not None]
+            if len(values) == 4:
+                gamma, beta, mean, variance = values
+                norm = Norm(gamma, beta, mean, variance, float(node.get_attributes()["epsilon"]))
+                layers[place], places[name] = replace(layer, norm=norm), place
+    return layers
+
+
+def _in_order(model: Any) -> Iterator[Any]:
+    """Yield the nodes that a photo passes, each after those that it takes its inputs from.
+
+    Of two branches the one of the first operand comes first, as in the code that was exported.
+    """
+    passed: set[str] = set()
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Parameter" or passed.intersection(_producers(node)):
+            passed.add(node.get_name())
+    done = set()
+    stack = [(model.get_results()[0], False)]
+    while stack:
+        node, inputs_are_done = stack.pop()
+        name = node.get_name()
+        if inputs_are_done:
+            yield node
+        elif name in passed and name not in done:
+            done.add(name)
+            stack.append((node, True))
+            stack += [(_producer(node, i), False) for i in reversed(range(node.get_input_size()))]
+
+
+def _producer(node: Any, place: int) -> Any:
+    return node.input_value(place).get_node()
+
+
+def _producers(node: Any) -> list[str]:
+    return [_producer(node, i).get_name() for i in range(node.get_input_size())]
+
+
+def _constant(node: Any, place: int) -> _Floats | None:
+    source = _producer(node, place)
+    return np.array(source.data, np.float32) if source.get_type_name() == "Constant" else None

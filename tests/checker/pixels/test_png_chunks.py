@@ -1,0 +1,136 @@
+"""PNG files are read whatever their ancillary chunks hold; what makes the picture stays."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from catloader.errors import BrokenImage
+from catloader.intake.prepare import Limits, prepare
+from checker.errors import UnreadableImage
+from checker.pixels.png_chunks import plain_png
+from checker.pixels.renditions import site_renditions
+from checker.values import Rendition
+
+LIMITS = Limits(2**25, 10**6, 2560, 320, 95)
+Y, X = np.mgrid[0:48, 0:64]
+IMAGE = Image.fromarray(np.stack([X * 4, Y * 5, 255 - X * 4], axis=-1).astype(np.uint8))
+
+
+def png(image: Image.Image = IMAGE, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG", **options)
+    return out.getvalue()
+
+
+PLAIN = png()
+AFTER_HEADER, BEFORE_END = 33, len(PLAIN) - 12
+P3 = zlib.compress(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+CHUNKS = {
+    b"tEXt": b"Comment\0a cat",
+    b"zTXt": b"Comment\0\0" + zlib.compress(b"a cat"),
+    b"iTXt": b"Comment\0\x01\0\0\0" + zlib.compress(b"a cat"),
+    b"iCCP": b"sRGB\0\0" + P3,
+    b"eXIf": b"MM\0*\0\0\0\x08\0\0",
+    b"gAMA": struct.pack(">I", 45455),
+    b"cHRM": bytes(32),
+    b"sRGB": b"\0",
+    b"pHYs": bytes(9),
+    b"tIME": bytes(7),
+    b"acTL": struct.pack(">II", 1, 0),
+    b"prVt": b"private",
+}
+
+
+def chunk(name: bytes, content: bytes, checksum: int | None = None) -> bytes:
+    checksum = zlib.crc32(name + content) if checksum is None else checksum
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+
+def stored(data: bytes) -> bytes:
+    """Return the photo that the site stores, which the folder tool sees too."""
+    photo = prepare(data, limits=LIMITS).photo
+    assert site_renditions(data)[Rendition.PHOTO] == site_renditions(PLAIN)[Rendition.PHOTO]
+    return photo
+
+
+@pytest.mark.parametrize("name", CHUNKS, ids=bytes.decode)
+def test_an_ancillary_chunk_may_hold_anything(name: bytes) -> None:
+    expected = prepare(PLAIN, limits=LIMITS).photo
+    good = CHUNKS[name]
+    broken = [
+        chunk(name, good, checksum=7),
+        *(chunk(name, c) for c in (b"", b"\xff", b"\xff\xfe" * 99, good[:-1])),
+    ]
+    for one in [chunk(name, good), *broken]:
+        for place in (AFTER_HEADER, BEFORE_END):
+            assert stored(PLAIN[:place] + one + PLAIN[place:]) == expected
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(10**8))),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0" + zlib.compress(bytes(10**8))),
+        chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(10**8))),
+        b"".join(chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(bytes(10**7))) for i in range(20)),
+    ],
+    ids=["text", "XMP", "profile", "many texts"],
+)
+def test_a_bomb_beside_the_pixels_is_refused(bomb: bytes) -> None:
+    data = PLAIN[:AFTER_HEADER] + bomb + PLAIN[AFTER_HEADER:]
+    with pytest.raises(BrokenImage):
+        prepare(data, limits=LIMITS)
+    with pytest.raises(UnreadableImage):
+        site_renditions(data)
+
+
+def test_megabytes_of_text_are_taken() -> None:
+    texts = b"".join(chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(bytes(3 * 10**6))) for i in range(20))
+    assert plain_png(PLAIN[:AFTER_HEADER] + texts + PLAIN[AFTER_HEADER:]) == PLAIN
+
+
+def test_transparency_profile_and_orientation_stay() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    clear = png(IMAGE, transparency=(0, 0, 255), icc_profile=zlib.decompress(P3), exif=exif)
+    assert plain_png(clear) is clear
+    assert prepare(clear, limits=LIMITS).width_px == 48
+    namespaces = b'xmlns:x="adobe:ns:meta/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"'
+    xmp = b"<x:xmpmeta " + namespaces + b'><r tiff:Orientation="6"/></x:xmpmeta>'
+    turned = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    data = PLAIN[:AFTER_HEADER] + turned + PLAIN[AFTER_HEADER:]
+    assert plain_png(data) is data
+    assert prepare(data, limits=LIMITS).width_px == 48
+
+
+def test_a_file_without_its_end_is_read() -> None:
+    expected = prepare(PLAIN, limits=LIMITS).photo
+    for data in (PLAIN[:-12], PLAIN[:-6], PLAIN[:-4] + bytes(4), PLAIN + b"more", PLAIN[:-12] + b"\0\0\0"):
+        assert stored(data) == expected
+    animated = png(save_all=True, append_images=[IMAGE.rotate(90)])
+    assert stored(animated[:-60]) == expected
+
+
+def test_missing_and_broken_pixels_are_refused() -> None:
+    at = PLAIN.index(b"IDAT")
+    size = int.from_bytes(PLAIN[at - 4 : at], "big")
+    middle = at + size // 2
+    two = PLAIN[: at - 4] + chunk(b"IDAT", PLAIN[at + 4 : middle])
+    for data in (
+        PLAIN[: at + size // 2],
+        two + chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", PLAIN[middle : at + 4 + size]) + PLAIN[-12:],
+        two,
+        two + chunk(b"IDAT", PLAIN[middle : at + 4 + size])[:-40],
+        PLAIN[: at + 4 + size] + bytes(4) + PLAIN[at + 8 + size :],
+    ):
+        with pytest.raises(BrokenImage):
+            prepare(data, limits=LIMITS)
+        with pytest.raises(UnreadableImage):
+            site_renditions(data)
