@@ -1,4 +1,4 @@
-"""Texts that people type: captions, reasons and notes."""
+"""Texts that people type: captions, reasons and notes; and how a table repeats them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from catloader.languages import gettext_noop
 MAX_TEXT_CHARS = 500
 """Of a caption, a reason and a note, as the columns take them."""
 MAX_WORDS = 8
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""The first characters by which spreadsheets take a cell for a formula (OWASP, "CSV Injection")."""
 
 Name = Literal["caption", "reason", "note"]
 _TOO_LONG: dict[Name, str] = {
@@ -45,3 +48,8 @@ def search_words(text: str) -> tuple[str, ...]:
     """Return the folded words of a search; those after the eighth are left out."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return tuple(folded(printable).split()[:MAX_WORDS])
+
+
+def as_cell(value: object) -> object:
+    """Return a value as a CSV table has it: an apostrophe comes before a text that looks like a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

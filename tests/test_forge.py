@@ -51,7 +51,7 @@ def test_the_forge_tests_the_pythons_that_are_promised() -> None:
     assert jobs["minimum"]["container"] == f"python:{promised[0]}-bookworm"
     commands = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
     scripts = [command for command in commands if command.startswith(".ci/")]
-    assert scripts == [".ci/run", ".ci/minimum"]
+    assert scripts == [".ci/run", ".ci/minimum", ".ci/audit"]
     assert all((ROOT / script).stat().st_mode & 0o100 for script in scripts)
 
 

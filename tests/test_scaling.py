@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scripts import simulate_fleet
 from scripts.simulate_fleet import compared
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +50,17 @@ def test_the_cost_of_a_photo() -> None:
     assert f"about {checks} core-hours of checks, {uploads} of uploads" in _PAGE
 
 
+def test_the_bytes_of_rows() -> None:
+    tables = _result("rows-postgresql.json")["tables"].values()
+    images, log = (
+        [_spaced(table[f"{part}_bytes_per_row"]) for part in ("table", "index")] for table in tables
+    )
+    told = f"{images[0]} bytes and {images[1]} in indexes in `images`, {log[0]} and {log[1]} in `check_log`"
+    assert f"| {told} |" in _PAGE
+    each = sum(table[f"{part}_bytes_per_row"] for table in tables for part in ("table", "index"))
+    assert f"{each / 1000:.1f} TB of database" in _PAGE
+
+
 @pytest.mark.parametrize("fleet", _SCALE["fleets"][1:], ids=lambda fleet: str(fleet["workers"]))
 def test_the_rates_of_fleets(fleet: dict[str, Any]) -> None:
     off = next(row["off"] for row in compared(_SCALE) if row["workers"] == fleet["workers"])
@@ -65,3 +77,11 @@ def test_the_cost_of_claims(table: dict[str, Any]) -> None:
     note = ", which an open transaction keeps" if table["note"] else ""
     expected = _row(rows, dead + note, f"{table['claim_ms']:.2f} ms", f"{table['finish_ms']:.2f} ms")
     assert expected in _PAGE.splitlines()
+
+
+def test_the_simulated_fleet_of_a_million_photos_a_day(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = _ROOT / "scripts/results/scale-avx512-vnni.json"
+    assert simulate_fleet.main([str(measured), "--photos-per-day", "1e6"]) == 0
+    busy = re.findall(r"(?:web|database|workers) (\d+ %)", capsys.readouterr().out)
+    fleet = "16 uploads at once, 4 database cores, 4 checking threads"
+    assert _row("10^6", fleet, *busy) in _PAGE.splitlines()

@@ -12,6 +12,7 @@ from typing import Any
 
 from catloader.bulk.plan import Plan
 from catloader.store.db.bulk import BulkTable
+from catloader.texts import as_cell
 
 _ROWS_PER_TRANSACTION = 200
 """Uploads and checks take their turn in between."""
@@ -48,7 +49,10 @@ def changed(plan: Plan, flips: Flips) -> Iterator[dict[str, Any]]:
 
 
 def write_csv(plan: Plan, path: Path) -> int:
-    """Write a line for each result; return their number."""
+    """Write a line for each result; return their number.
+
+    Keys of objects that a spreadsheet would take for a formula have an apostrophe in front of them.
+    """
     lines = 0
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -56,7 +60,7 @@ def write_csv(plan: Plan, path: Path) -> int:
         for rows in plan.results():
             for row in rows:
                 names = ("photo_id", "key", "old_status", "old_score", "verdict", "score", "error")
-                table.writerow([row[name] for name in names])
+                table.writerow([as_cell(row[name]) for name in names])
             lines += len(rows)
     return lines
 

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 from catloader.errors import StartupError
 from checker.log_limit import LogLimits
@@ -46,9 +47,13 @@ class Broker:
         self.name = f"{scheme}://{address.rpartition('@')[2].partition('?')[0]}"
         """Address without user name and password."""
         self._url = url
-        self._app = Celery("catloader", set_as_current=False)
-        self._app.conf.update(
-            broker_connection_timeout=_CONNECT_S, broker_transport_options=_limits(scheme, answer_s)
+        # Both are given: Celery would take others from the environment, where its own settings may lie.
+        self._app = Celery("catloader", loader="celery.loaders.app:AppLoader", set_as_current=False)
+        self._app.config_from_object(
+            {
+                "broker_connection_timeout": _CONNECT_S,
+                "broker_transport_options": _limits(scheme, answer_s),
+            }
         )
         self.exchange = Exchange(EXCHANGE, type="fanout")  # type: ignore[no-untyped-call]
         connection = self.connection()
@@ -67,17 +72,16 @@ class Broker:
     def send(self) -> str:
         """Send the task; return one sentence if that failed."""
         try:
-            with self.connection() as connection:
-                self._app.send_task(
-                    TASK,
-                    connection=connection,
-                    exchange=EXCHANGE,
-                    exchange_type=self.exchange.type,
-                    routing_key="",
+            # Not send_task: it would make a second connection, to the broker of the environment.
+            task = self._app.amqp.as_task_v2(uuid4().hex, TASK, ignore_result=True)
+            with self.connection() as connection, self._app.amqp.Producer(connection) as producer:
+                producer.publish(
+                    task.body,
+                    exchange=self.exchange,
                     declare=[self.exchange],
+                    headers=task.headers,
                     delivery_mode="transient",
-                    ignore_result=True,
-                    retry=False,
+                    **task.properties,
                 )
         except self.errors as error:
             return f"No checker was woken: {self.no_answer(error)}"

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from catloader.cli.context import count, pass_settings
+from catloader.errors import StoreUnavailable
 from catloader.settings import Settings
+
+if TYPE_CHECKING:
+    from catloader.backup.save import Saved
+    from catloader.store.db.engine import Engine
 
 _SHOWN = 20
 _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=True))
@@ -42,6 +48,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
             result = save(
                 target, engine, build_object_store(with_s3), settings.data_dir, prune=prune, progress=progress
             )
+            _record(engine, result, folder)
         finally:
             engine.dispose()
     click.echo(
@@ -58,6 +65,22 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
             "than half of all; they were left there. If that is right, add --prune."
         )
     _refuse_left_out(result.lost, "left out: the object store lacks them (see `catloader gc`)")
+
+
+def _record(engine: Engine, result: Saved, folder: Path) -> None:
+    """Add the backup to the audit log, where the page of storage finds it."""
+    from catloader.store.db.audit_log import BACKED_UP, AuditLog
+    from catloader.store.db.engine import utcnow
+
+    manifest = result.manifest
+    where = str(folder.resolve()).encode("utf-8", "backslashreplace").decode()
+    told = f"{count(manifest.photos, 'photo')} of {count(manifest.accounts, 'account')} in {where}"
+    if result.lost:
+        told += f"; {count(len(result.lost), 'photo')} left out"
+    try:
+        AuditLog(engine).add(None, BACKED_UP, told, utcnow())
+    except StoreUnavailable as error:
+        click.echo(f"The backup is whole, but could not be entered into the audit log: {error}", err=True)
 
 
 @click.command()

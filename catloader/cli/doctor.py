@@ -19,8 +19,8 @@ _MARKS = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
 def doctor(settings: Settings, as_json: bool) -> None:
     """Examine everything a site needs, part by part.
 
-    Python, disks, database, S3 (each right that is needed), model and variant, clocks, wake-ups. Beside
-    a running site or without one. Exit code 1: a row failed.
+    Python, disks, database, S3 (each right that is needed), mail server and log-in provider where they are
+    set, model and variant, clocks, wake-ups. Beside a running site or without one. Exit code 1: a row failed.
     """
     from catloader.doctor.examination import examine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from catloader.doctor import database, dispatch, machine, model, object_store
+from catloader.doctor import database, dispatch, log_in, machine, model, object_store
 from catloader.doctor.rows import Row, examined
 from catloader.settings import Settings
 
@@ -18,5 +18,6 @@ def examine(settings: Settings) -> Iterator[Row]:
     yield from machine.rows(settings)
     yield from database.rows(settings)
     yield from object_store.rows(settings)
+    yield from log_in.rows(settings)
     yield from model.rows(settings)
     yield examined("dispatch", lambda: dispatch.row(settings))

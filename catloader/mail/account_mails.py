@@ -145,11 +145,16 @@ class AccountMails:
 
 def build_mails(settings: Settings, links: OneTimeLinks, users: Users) -> AccountMails | None:
     """Make the mails and their outbox; None where ``CATLOADER_SMTP_HOST`` is not set."""
+    server = build_smtp_server(settings)
+    if server is None:
+        return None
+    site, minutes = settings.public_url.rstrip("/"), settings.mail_link_minutes
+    return AccountMails(Outbox(server.send), links, users, site, settings.smtp_sender, minutes)
+
+
+def build_smtp_server(settings: Settings) -> SmtpServer | None:
+    """Make the client of the mail server; None where ``CATLOADER_SMTP_HOST`` is not set."""
     if not settings.smtp_host:
         return None
     password = settings.smtp_password.get_secret_value()
-    server = SmtpServer(
-        settings.smtp_host, settings.smtp_port, settings.smtp_tls, settings.smtp_user, password
-    )
-    site, minutes = settings.public_url.rstrip("/"), settings.mail_link_minutes
-    return AccountMails(Outbox(server.send), links, users, site, settings.smtp_sender, minutes)
+    return SmtpServer(settings.smtp_host, settings.smtp_port, settings.smtp_tls, settings.smtp_user, password)

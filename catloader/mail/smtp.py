@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Literal
@@ -39,13 +40,20 @@ class SmtpServer:
         With ``starttls`` nothing is sent where the server offers no TLS, and with both kinds of TLS the
         certificate must be trusted (``SSL_CERT_FILE`` names another list of authorities).
         """
+        return self._logged_in(lambda server: server.send_message(message, message["From"], [recipient]))
+
+    def examine(self) -> NotSent | None:
+        """Connect and log in as for a mail, and send none; None: that worked."""
+        return self._logged_in(lambda server: server.noop())
+
+    def _logged_in(self, act: Callable[[smtplib.SMTP], object]) -> NotSent | None:
         try:
             with self._connection() as connection:
                 if self.tls == "starttls":
                     connection.starttls(context=ssl.create_default_context())
                 if self.user:
                     connection.login(self.user, self.password)
-                connection.send_message(message, message["From"], [recipient])
+                act(connection)
         except smtplib.SMTPRecipientsRefused as error:
             return _refused(next(iter(error.recipients.values()))[0])
         except smtplib.SMTPResponseException as error:  # also a refused log-in

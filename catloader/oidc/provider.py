@@ -87,6 +87,19 @@ class Provider:
         is_verified = claims.get("email_verified") is True
         return Identity(self.issuer, str(subject), str(email or ""), is_verified)
 
+    def examine(self) -> None:
+        """Read the endpoints and the keys, as a log-in does.
+
+        Raises:
+            ProviderUnavailable: its cause tells what does not work.
+        """
+        for name in ("authorization_endpoint", "token_endpoint"):
+            self._endpoint(name)
+        try:
+            KeySet.import_key_set(self._get(self._endpoint("jwks_uri")))
+        except (requests.RequestException, JoseError, ValueError, KeyError, TypeError) as error:
+            raise self._unavailable(error) from error
+
     def _claims(self, token: dict[str, Any], keys: KeySet, nonce: str) -> dict[str, Any]:
         decoded = jwt.decode(token["id_token"], keys, algorithms=_ALGORITHMS)
         options = {
@@ -117,7 +130,7 @@ class Provider:
                 try:
                     metadata = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
                     if metadata["issuer"] != self.issuer:
-                        raise ValueError("it names another issuer")
+                        raise ValueError(f"it calls itself {metadata['issuer']}")
                 except (requests.RequestException, ValueError, KeyError, TypeError) as error:
                     raise self._unavailable(error) from error
                 self._metadata = metadata

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
@@ -40,6 +40,20 @@ def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
     if (folder := environ.get("TMPDIR", "")) and not Path(folder).is_dir():
         logger.warning("TMPDIR is %r, which is no folder; another temporary folder is used.", folder)
     return settings
+
+
+def as_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment from which a child process reads these settings; other variables stay."""
+    ours = {name for variable in variables() for name in variable.names}
+    kept = {name: value for name, value in environ.items() if name not in ours}
+    given = {variable.name: getattr(settings, variable.field) for variable in variables()}
+    return {**kept, **{name: _as_text(value) for name, value in given.items()}}
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class _Environment(PydanticBaseSettingsSource):

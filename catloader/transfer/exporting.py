@@ -14,9 +14,9 @@ from catloader.errors import CatLoaderError, NotFound
 from catloader.store.db.exports import ExportedPhoto, Exports
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from catloader.texts import as_cell
 
 _COLUMNS = ["file", *(one.name for one in fields(ExportedPhoto) if one.name != "photo_key")]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ExportRefused(CatLoaderError):
@@ -43,8 +43,8 @@ def export(
 ) -> Exported:
     """Write ``photos/ID.jpg``, ``photos.csv`` and ``photos.jsonl``; a run that was stopped goes on.
 
-    The tables get their names when they are whole. Captions that a spreadsheet would take for a formula have
-    an apostrophe in front of them in the CSV.
+    The tables get their names when they are whole. Captions and e-mails that a spreadsheet would
+    take for a formula have an apostrophe in front of them in the CSV.
 
     Args:
         progress: called with the number of photos that were just finished.
@@ -81,7 +81,7 @@ def _export(
             for photo in page:
                 row = _row(photo, _write_photo(folder, photo, store, result))
                 lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-                table.writerow({**row, "caption": _without_formula(photo.caption)})
+                table.writerow({name: as_cell(value) for name, value in row.items()})
             result.photos += len(page)
             progress(len(page))
     for draft in drafts:
@@ -116,7 +116,3 @@ def _row(photo: ExportedPhoto, file: str) -> dict[str, Any]:
     }
     del values["photo_key"]
     return {"file": file, **values}
-
-
-def _without_formula(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -49,6 +49,7 @@ from catloader.web import (
     security,
     sessions,
     sharing,
+    storage,
     takedowns,
     thresholds,
     tokens,
@@ -84,6 +85,7 @@ def make_app(services: Services) -> Flask:
     languages.init_app(app)
     display.init_app(app)
     labels.init_app(app)
+    pictures.init_app(app)
     security.init_app(app)
     proxies.init_app(app, settings)
     # The user is known before the form is read: without a log-in nothing of an upload is spooled.
@@ -121,6 +123,7 @@ def make_app(services: Services) -> Flask:
         failed,
         model_page,
         thresholds,
+        storage,
         password_link,
         mailed_links,
         second_step,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 
 from flask import Blueprint, Flask, Response, current_app, flash, g, redirect, request, url_for
@@ -26,6 +27,7 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 _MOST_CHECKS = 1000
 """Attempts of one photo in an export."""
 _EXPORTING = "catloader.exporting"
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def init_app(app: Flask) -> None:
@@ -70,7 +72,7 @@ def end_session() -> BaseResponse:
         sign_out()
         flash(gettext("You are logged out."))
         return redirect(url_for("gallery.landing"), 303)
-    if services().sessions.end_one(user.id, chosen):
+    if _SHA256.fullmatch(chosen) and services().sessions.end_one(user.id, chosen):
         flash(gettext("That device is logged out."))
     return redirect(url_for("auth.account") + "#sessions", 303)
 

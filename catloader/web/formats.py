@@ -59,9 +59,11 @@ def shown_number(number: float, decimals: int = 0) -> str:
 
 
 def shown_bytes(size_bytes: int) -> str:
-    """Format a file's size as "1.2 MB" or "195 kB"."""
+    """Format a size as "1.2 GB", "1.2 MB" or "195 kB"."""
     if size_bytes < 2**20:
         return f"{max(1, size_bytes // 1024)} kB"
+    if size_bytes >= 2**30:
+        return f"{shown_number(size_bytes / 2**30, 1)} GB"
     return f"{shown_number(size_bytes / 2**20, 1)} MB"
 
 

@@ -35,6 +35,8 @@ blueprint = Blueprint("models", __name__, url_prefix="/admin/models")
 blueprint.before_request(administrators_only)
 
 _HISTORY = 20
+_COMPARED = 500
+"""Photos of one comparison that the page starts: some minutes on a small machine."""
 _NOTHING_BEFORE = gettext_noop("No model was promoted here, so there is none to return to.")
 
 
@@ -65,6 +67,8 @@ def page() -> str:
         overruled=settings.model != AUTO,
         history=choices.history(_HISTORY),
         report=choices.latest_report(),
+        run=services().shadow_runs.latest(),
+        most=_COMPARED,
     )
 
 
@@ -86,6 +90,20 @@ def roll_back() -> Response:
     except ModelsError as error:
         raise InvalidInput(_NOTHING_BEFORE) from error
     return _chosen(chosen.current)
+
+
+@blueprint.post("/shadow")
+def shadow() -> Response:
+    """Compare a model with the one in use, in the background."""
+    settings, name, now = services().settings, request.form.get("model", ""), utcnow()
+    if name not in {entry.name for entry in _on_disk(settings)}:
+        raise InvalidInput("Choose a model whose weights are on this machine.")
+    if services().shadow_runs.start(name, _COMPARED, now):
+        services().audit_log.add(current_user().id, "compared model", name, now)
+        logger.info("administrator %d compares the model %s", current_user().id, name)
+    else:
+        flash(gettext("A comparison is running already."))
+    return redirect(url_for(".page"), 303)
 
 
 def _chosen(name: str) -> Response:

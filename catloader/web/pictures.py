@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from contextlib import closing
 
-from flask import Blueprint, Response, current_app, g, redirect, request
+from flask import Blueprint, Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound, ObjectAltered
+from catloader.intake.sharp_thumbnail import SHARP_PX, sharp_thumbnail
 from catloader.logs import logged_path
 from catloader.store.db.photo_rows import Photo
 from catloader.store.db.users import User
@@ -19,12 +21,32 @@ from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.review import may_review
 from catloader.web.sessions import without_login
 from checker.log_limit import LogLimit
+from checker.pixels.renditions import Crop
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("pictures", __name__)
 
 _MOST_BYTES = 64 * 1024 * 1024
 """Above any JPEG that an upload stores (a few MB). A larger object is not ours, and not read into memory."""
+_PATIENCE_S = 0.5
+_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+"""Of a photo that is opened by itself: whatever its bytes are, it loads nothing and runs nothing."""
+
+
+def init_app(app: Flask) -> None:
+    app.add_template_global(sizes_of)
+
+
+def sizes_of(photo: Photo) -> dict[str, str]:
+    """Return the attributes that let the browser choose between the two thumbnails; none for small photos."""
+    more_px = min(SHARP_PX, photo.crop_side_px)
+    if more_px <= photo.thumbnail_px:
+        return {}
+    small, large = url_for("pictures.thumbnail", id=photo.id), url_for("pictures.thumbnail_2x", id=photo.id)
+    return {
+        "srcset": f"{small} {photo.thumbnail_px}w, {large} {more_px}w",
+        "sizes": "(min-width: 48rem) 15rem, 45vw",
+    }
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/photo.jpg")
@@ -41,6 +63,33 @@ def photo(id: int) -> BaseResponse:
 def thumbnail(id: int) -> BaseResponse:
     photo = _visible_photo(id)
     return jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail-2x.jpg")
+@without_login
+@uses_object_store
+def thumbnail_2x(id: int) -> BaseResponse:
+    """Serve the thumbnail for screens with two pixels a point; while others are cut, the stored one."""
+    photo, lock = _visible_photo(id), _cutting()
+    response = _conditional(_digest(f"{photo.thumbnail_key} {SHARP_PX}"))
+    if response.status_code == 304 or request.method == "HEAD":
+        return response
+    if not lock.acquire(timeout=_PATIENCE_S):
+        stored = jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
+        stored.headers["Cache-Control"] = "private, no-store"
+        return stored
+    try:
+        data = _stored(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
+        response.data = sharp_thumbnail(data, Crop(photo.crop_left_px, photo.crop_top_px, photo.crop_side_px))
+    finally:
+        lock.release()
+    return response
+
+
+def _cutting() -> threading.Lock:
+    """Return the lock of this process: one thumbnail is cut at a time, so that checks and pages go on."""
+    lock: threading.Lock = current_app.extensions.setdefault("catloader.cutting", threading.Lock())
+    return lock
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
@@ -85,19 +134,12 @@ def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseRespons
     settings = services().settings
     if settings.delivery == "url":
         link = redirect(services().objects.url(kind, key, settings.url_ttl_s), 302)
+        link.headers["Content-Security-Policy"] = _POLICY
         link.headers["Cache-Control"] = "private, no-store"
         return link
-    response = Response(mimetype="image/jpeg")
     # Each explanation has its own key, so the key's digest identifies the content.
-    response.set_etag(sha256 or hashlib.sha256(key.encode()).hexdigest())
-    # The browser may keep the file but must revalidate it: after a log-out, or once the photo is
-    # deleted, the response is 404. A 304 needs no request to S3.
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.make_conditional(request)
-    if response.status_code == 304:
-        return response
-    if request.method == "HEAD":
-        response.response = iter(())
+    response = _conditional(sha256 or _digest(key))
+    if response.status_code == 304 or request.method == "HEAD":
         return response
     try:
         response.data = _stored(kind, key, sha256)
@@ -105,6 +147,24 @@ def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseRespons
         _log_missing(kind)
         raise
     return response
+
+
+def _conditional(etag: str) -> Response:
+    """Make a response without its bytes: 304 if the browser has them."""
+    response = Response(mimetype="image/jpeg")
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.set_etag(etag)
+    # The browser may keep the file but must revalidate it: after a log-out, or once the photo is
+    # deleted, the response is 404. A 304 needs no request to S3.
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.make_conditional(request)
+    if request.method == "HEAD":
+        response.response = iter(())
+    return response
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _stored(kind: ObjectKind, key: str, sha256: str | None) -> bytes:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, request
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response
 
 from catloader.store.kinds import ObjectKind
@@ -21,7 +22,14 @@ class HtmlSafeJson(DefaultJSONProvider):
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+class PlainInteger(IntegerConverter):
+    """Numbers in addresses: digits of ASCII alone, so that each address has one form."""
+
+    regex = "[0-9]+"
+
+
 def init_app(app: Flask) -> None:
+    app.url_map.converters["int"] = PlainInteger
     services: Services = app.extensions["catloader"]
     hsts = f"max-age={services.settings.hsts_s}" if services.settings.hsts_s else ""
     headers = {

@@ -9,6 +9,7 @@ from catloader.attempts import AttemptLimits
 from catloader.checks.dispatch import choose_way
 from catloader.checks.measured_queue import MeasuredQueue
 from catloader.checks.runtime_request import profile_folders
+from catloader.checks.shadow_runs import ShadowRuns
 from catloader.checks.signatures import new_secret
 from catloader.decoders import build_decoders
 from catloader.deletion import DeletionWorker
@@ -195,6 +196,7 @@ def build(
         takedowns=Takedowns(requests_engine),
         model_choices=model_choices,
         random_audits=RandomAudits(requests_engine),
+        shadow_runs=ShadowRuns(settings),
         measured_profiles=measured_profiles,
         share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from catloader.attempts import AttemptLimits
 from catloader.checks.dispatch import Dispatcher, Listening
+from catloader.checks.shadow_runs import ShadowRuns
 from catloader.checks.signatures import Signer
 from catloader.decoders import Decoders
 from catloader.deletion import DeletionWorker
@@ -94,6 +95,7 @@ class Services:
     takedowns: Takedowns
     model_choices: ModelChoices
     random_audits: RandomAudits
+    shadow_runs: ShadowRuns
     measured_profiles: MeasuredProfiles
     share_links: ShareLinks
     rechecks: Rechecks
@@ -130,6 +132,7 @@ class Services:
 
     def close(self) -> None:
         self.explainer.close()
+        self.shadow_runs.close()
         self.dispatcher.close()
         for listener in self.listeners:
             listener.close()

@@ -37,6 +37,7 @@ def test_only_the_settings_read_the_environment() -> None:
     """``os.environ`` elsewhere is only handed on, to child processes and to a library."""
     hand_on = {
         "catloader/bulk/ray_engine.py",
+        "catloader/checks/shadow_runs.py",
         "catloader/explanations/warm_child.py",
         "catloader/demo/temporary_site.py",
         "catloader/metrics.py",

@@ -35,6 +35,7 @@ class Site:
             CATLOADER_MAX_FILES=4,
             **settings,
         )
+        self.database = folder / "data/catloader.sqlite3"
         self._log = folder / "log"
         self._pid = 0
 

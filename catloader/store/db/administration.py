@@ -45,6 +45,14 @@ class Administration:
             row = connection.execute(select(users).where(users.c.id == id)).one_or_none()
             return _with_usage(connection, [User(**row._mapping)])[0] if row else None
 
+    def largest(self, limit: int) -> list[Account]:
+        """Return the accounts that store most, the largest first."""
+        size = func.sum(photos.c.size_bytes)
+        query = select(users).join(photos).group_by(users.c.id).order_by(size.desc(), users.c.id).limit(limit)
+        with reading(self._engine) as connection:
+            found = [User(**row._mapping) for row in connection.execute(query)]
+            return _with_usage(connection, found)
+
     def set_role(self, id: int, role: AnyRole, actor_id: int, now: datetime) -> None:
         values = {"is_admin": role == "admin", "is_reviewer": role == "reviewer"}
         self._change(id, values, actor_id, f"made {role}", now)

@@ -11,6 +11,7 @@ from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import audit_log, users
 
 COMMAND_LINE = "command line"
+BACKED_UP = "made a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,15 @@ class AuditLog:
         with reading(self._engine) as connection:
             return [AuditEntry(**row._mapping) for row in connection.execute(query)]
 
-    def add(self, actor_id: int, act: str, target: str, now: datetime) -> None:
-        """Add an act that has no transaction of its own."""
+    def latest(self, act: str) -> AuditEntry | None:
+        """Return the newest entry of an act; None: there is none."""
+        query = select(audit_log).where(audit_log.c.act == act).order_by(audit_log.c.id.desc()).limit(1)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return AuditEntry(**row._mapping) if row else None
+
+    def add(self, actor_id: int | None, act: str, target: str, now: datetime) -> None:
+        """Add an act that has no transaction of its own; ``actor_id``: as in ``record``."""
         with writing(self._engine) as connection:
             record(connection, actor_id, act, target, now)
 

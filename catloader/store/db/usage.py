@@ -17,6 +17,15 @@ class Used(NamedTuple):
     size_bytes: int
 
 
+class Stored(NamedTuple):
+    """Photos of all accounts and their bytes, as ``Used``; ``in_bin``: those of them that are in a bin."""
+
+    photos: int
+    size_bytes: int
+    in_bin: int
+    in_bin_bytes: int
+
+
 class Usage:
     """Read access to what accounts use."""
 
@@ -28,3 +37,16 @@ class Usage:
         with reading(self._engine) as connection:
             number, size_bytes = connection.execute(query.where(photos.c.owner_id == owner_id)).one()
         return Used(number, int(size_bytes))
+
+    def stored(self) -> Stored:
+        """Count the photos of all accounts. Reads every row: a second for a million photos."""
+        in_bin = photos.c.binned_at.is_not(None)
+        size = photos.c.size_bytes
+        query = select(
+            func.count(),
+            func.coalesce(func.sum(size), 0),
+            func.count().filter(in_bin),
+            func.coalesce(func.sum(size).filter(in_bin), 0),
+        ).select_from(photos)
+        with reading(self._engine) as connection:
+            return Stored(*map(int, connection.execute(query).one()))

@@ -83,7 +83,11 @@ def test_everything_comes_back_into_either_kind_of_database(
     assert "Restored 3 photos of 4 accounts (7 objects), as of 20" in restored.output
 
     target = make_engine(url)
-    assert _rows(target) == _rows(engine)
+    rows = _rows(engine)
+    ((_, _, actor, act, told),) = rows.pop("audit_log")
+    assert (actor, act) == ("command line", "made a backup")
+    assert told == f"3 photos of 4 accounts in {tmp_path / 'backup'}"
+    assert _rows(target) == {"audit_log": [], **rows}  # the entry was made after the backup
     assert add_photos(target, 1)[0] > last_id, "the address of a deleted photo leads to another one"
     target.dispose()
     for _, keys in sites:

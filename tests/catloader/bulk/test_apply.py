@@ -115,11 +115,11 @@ def test_photo_that_defeats_its_decoder_is_one_row_and_a_missing_one_keeps_its_v
 
 def test_objects_of_a_prefix_are_checked_without_the_site(site: BulkSite, tmp_path: Path) -> None:
     store = build_object_store(site.settings)
-    for number, name in enumerate(("in/a.jpg", "in/deep/b.jpg", "in/text.txt", "out/c.jpg")):
+    for number, name in enumerate(("=in/a.jpg", "=in/deep/b.jpg", "=in/text.txt", "out/c.jpg")):
         store.put(ObjectKind.PHOTO, name, b"no photo" if name.endswith("txt") else photo(number))
     bucket = site.settings.s3_photos_bucket
     folder = tmp_path / "loose"
-    assert site.type("bulk", "plan", f"{folder}", "--from", f"s3://{bucket}/in/").output.startswith(
+    assert site.type("bulk", "plan", f"{folder}", "--from", f"s3://{bucket}/=in/").output.startswith(
         "3 photos"
     )
     site.type("bulk", "run", str(folder))
@@ -127,4 +127,4 @@ def test_objects_of_a_prefix_are_checked_without_the_site(site: BulkSite, tmp_pa
     site.type("bulk", "flips", str(folder), "--csv", str(path))
     verdicts = {row["key"]: row["verdict"] for row in csv.DictReader(path.read_text().splitlines())}
     right = _statuses(site)  # photos 0 and 1 are the site's first two as well
-    assert verdicts == {"in/a.jpg": right[1], "in/deep/b.jpg": right[2], "in/text.txt": "unreadable"}
+    assert verdicts == {"'=in/a.jpg": right[1], "'=in/deep/b.jpg": right[2], "'=in/text.txt": "unreadable"}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import socket
 import time
 from collections.abc import Iterator
 
 import pytest
+from celery import Celery
+from kombu.common import Broadcast
+from kombu.entity import Exchange
+from kombu.message import Message
 
-from catloader.checks.broker import Broker, BrokerListener
+from catloader.checks.broker import EXCHANGE, TASK, Broker, BrokerListener
 from catloader.checks.dispatch import InBackground
 from catloader.demo.client import free_port
 from tests.support.broker import BrokerServer, broker_server
@@ -73,6 +79,37 @@ def test_a_broker_that_is_started_again_is_listened_to_again(server: BrokerServe
     dispatcher.wake()
     assert woken.again()
     dispatcher.close()
+
+
+def test_any_celery_application_may_wake_the_checkers(server: BrokerServer, woken: Woken) -> None:
+    app = Celery(broker=server.url, set_as_current=False)
+    fanout = Exchange(EXCHANGE, type="fanout")  # type: ignore[no-untyped-call]
+    app.send_task(TASK, exchange=EXCHANGE, exchange_type="fanout", routing_key="", declare=[fanout])
+    assert woken.again()
+
+
+def test_a_task_has_the_form_of_celery_and_says_nothing(server: BrokerServer) -> None:
+    messages: list[Message] = []
+    broker = Broker(server.url)
+    queue = Broadcast(EXCHANGE, exchange=broker.exchange)  # type: ignore[no-untyped-call]
+    with broker.connection() as connection, connection.Consumer(queue, on_message=messages.append):
+        with contextlib.suppress(TimeoutError):
+            connection.drain_events(timeout=0.1)
+        assert broker.send() == ""
+        connection.drain_events(timeout=10)
+    (message,) = messages
+    assert message.headers["task"] == TASK
+    arguments, named, _ = json.loads(message.body)
+    assert (message.content_type, arguments, named) == ("application/json", [], {})
+
+
+def test_the_environment_of_another_celery_application_does_not_matter(
+    server: BrokerServer, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CELERY_CONFIG_MODULE", "CELERY_LOADER", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
+        monkeypatch.setenv(name, "nothing.of:this://")
+    assert Broker(server.url).send() == ""
+    assert woken.again()
 
 
 def test_a_broker_that_is_away_is_one_sentence_without_its_password(

@@ -11,7 +11,7 @@ import pytest
 import requests
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from catloader.checks.dispatch import HttpPost
+from catloader.checks.dispatch import HttpPost, InBackground
 from catloader.checks.signatures import Signer, new_secret
 from checker.http import MAX_BODY_BYTES, create_checker_app
 from checker.ports import WAKE_UP_PATH
@@ -85,6 +85,28 @@ def test_a_post_is_repeated_until_the_checker_answers(endpoint: Endpoint) -> Non
     endpoint.start(port)
     assert endpoint.woken.acquire(timeout=5)
     dispatcher.close()
+
+
+def test_failures_are_one_line_a_minute_and_a_mistake_does_not_end_the_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sent, calls = threading.Event(), 0
+
+    def send() -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ValueError("no such\ndatabase")
+        if calls < 4:
+            return "The broker is away."
+        sent.set()
+        return ""
+
+    dispatcher = InBackground(send, retry_s=0.01)
+    dispatcher.wake()
+    assert sent.wait(5)
+    dispatcher.close()
+    assert caplog.messages == ["No checker was woken: ValueError: no such database"]
 
 
 def test_unsigned_and_repeated_wake_ups_are_refused(endpoint: Endpoint) -> None:

@@ -134,9 +134,9 @@ def test_export_has_photos_and_verdicts_in_both_tables(
     engine: Engine, objects: ObjectStore, run: Run, *, anna: User, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "broken.png").unlink()
-    Users(engine).create("ben@example.org", "hash", utcnow())
+    Users(engine).create("+ben@example.org", "hash", utcnow())
     run("import", folder, "--owner", _EMAIL)
-    run("import", folder, "--owner", "ben@example.org")
+    run("import", folder, "--owner", "+ben@example.org")
     with writing(engine) as connection:
         values = {"status": "cat", "score": 0.75, "human_verdict": "cat", "caption": "=1+1, Zoë"}
         connection.execute(update(photos).where(photos.c.owner_id == anna.id).values(values))
@@ -157,6 +157,8 @@ def test_export_has_photos_and_verdicts_in_both_tables(
     (target / lines[0]["file"]).write_bytes(b"cut")
     assert "4 photos in" in (whole := run("export", target)).output
     assert ", 1 of them there before." in whole.output
+    with (target / "photos.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["owner"] for row in csv.DictReader(file)} == {_EMAIL, "'+ben@example.org"}
     assert not list(target.rglob("*.part"))
 
 

@@ -118,6 +118,7 @@ ROWS = {
     "GET /photos/<id>": _own(200),
     "GET /photos/<id>/photo.jpg": Row(404, 404, 200, 404, 404),
     "GET /photos/<id>/thumbnail.jpg": Row(404, 404, 200, 404, 404),
+    "GET /photos/<id>/thumbnail-2x.jpg": Row(404, 404, 200, 404, 404),
     "GET /photos/<id>/explanation.jpg": Row(404, 404, 409, 404, 404),
     "POST /photos/<id>/appeal": _own(303, form={"wish": "not_cat"}),
     "POST /photos/<id>/withdraw": _own(303),
@@ -158,8 +159,10 @@ ROWS = {
     "GET /admin/audit": _admin(200),
     "GET /admin/models": _admin(200),
     "POST /admin/models/promote": _admin(303, form={"model": "efficientnet_lite2"}),
+    "POST /admin/models/shadow": _admin(400, form={"model": "nothing"}),
     "POST /admin/models/rollback": _admin(303),
     "GET /admin/thresholds": _admin(200),
+    "GET /admin/storage": _admin(200),
     "POST /admin/thresholds/measure": _admin(400),  # the model of this test's site has no profile
     "POST /admin/thresholds/<id>/apply": Row(LOGIN, 404, 404, 404, 404),
     "POST /admin/thresholds/rollback": _admin(400),

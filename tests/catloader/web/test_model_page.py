@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine
 
-from catloader.store.db.engine import utcnow
+from catloader.demo.client import until
+from catloader.store.db.engine import make_engine, utcnow
+from catloader.store.db.migrate import migrate
 from catloader.store.db.model_choices import ShadowReport
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from checker.decision.operating_point import SHIPPED_PROFILES, cat_point, choose
 from checker.decision.profile import load_profile
 from checker.values import Verdict
-from tests.support.site import Person, check, services_of
+from tests.support.site import Person, check, running_site, services_of
 
 
 @pytest.fixture
@@ -75,3 +81,50 @@ def test_the_result_of_a_shadow_run_is_shown(app: Flask, boss: Person) -> None:
     page = boss.get("/admin/models").text
     assert "of 40 photos 1 would move towards cat, 0 away from it" in page
     assert "<td>7</td><td>not_cat 0.010</td><td>cat 0.990</td><td>–</td>" in page
+
+
+def _ended(boss: Person) -> str:
+    for _ in until(120, "The comparison did not end"):
+        page = boss.get("/admin/models").text
+        if "is being compared" not in page:
+            return page
+    raise AssertionError
+
+
+def test_a_model_is_compared_in_the_background(
+    s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    engine = make_engine(tmp_path / "test.sqlite3")
+    migrate(engine)
+    with running_site(engine, s3_server, objects, tmp_path, model="efficientnet_lite0") as app:
+        boss = Person(app, "boss@example.org")
+        services_of(app).users.grant(boss.id, "admin")
+        boss.upload_one()
+        check(app, Verdict.CAT)
+        path = "/admin/models"
+        assert boss.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page=path).status_code == 303
+        assert "efficientnet_lite2 is being compared." in boss.get(path).text
+        again = boss.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page="/account")
+        assert "A comparison is running already." in boss.get(again.location).text
+        page = _ended(boss)
+        report = services_of(app).model_choices.latest_report()
+        assert report, page
+        assert (report.current, report.candidate) == ("efficientnet_lite0", "efficientnet_lite2")
+        assert "of 1 photos" in page
+        assert [entry.act for entry in services_of(app).audit_log.page(None, 9)] == ["compared model"]
+        assert boss.photos[0].status == "cat"
+    engine.dispose()
+
+
+def test_a_comparison_that_fails_says_why(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, model="vit_b_16") as app:  # not on this machine
+        boss = Person(app, "boss@example.org")
+        services_of(app).users.grant(boss.id, "admin")
+        path = "/admin/models"
+        assert boss.post(f"{path}/shadow", {"model": "vit_b_16"}, page=path).status_code == 400
+        boss.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page=path)
+        page = _ended(boss)
+        assert "efficientnet_lite2 could not be compared:" in page
+        assert "vit_b_16" in page.partition("could not be compared:")[2][:200]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from PIL import Image, ImageChops, ImageStat
 
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from tests.support.site import Person, running_site, services_of
+from tests.support.site import Person, jpeg, running_site, services_of
 
 
 def test_missing_objects_are_one_line_in_the_log(
@@ -32,3 +36,42 @@ def test_missing_objects_are_one_line_in_the_log(
     engine.dispose()
     missing = [message for message in caplog.messages if "is not in the object store" in message]
     assert missing == [f"/photos/{id}/thumbnail.jpg: the thumbnail is not in the object store"]
+
+
+def test_screens_with_two_pixels_a_point_get_the_square_in_twice_the_size(app: Flask, anna: Person) -> None:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((1600, 900)).convert("RGB").save(file, "JPEG")
+    large, small = anna.upload_one(file.getvalue()), anna.upload_one(jpeg(size=(300, 200)))
+    page = anna.get("/photos").text
+    (srcset,) = re.findall(r'srcset="([^"]+)"', page)
+    assert srcset == f"/photos/{large}/thumbnail.jpg 320w, /photos/{large}/thumbnail-2x.jpg 640w"
+    sharp = anna.get(f"/photos/{large}/thumbnail-2x.jpg")
+    assert "Set-Cookie" not in sharp.headers
+    with Image.open(io.BytesIO(sharp.data)) as image:
+        assert image.size == (640, 640)
+        with Image.open(io.BytesIO(anna.get(f"/photos/{large}/thumbnail.jpg").data)) as stored:
+            apart = ImageStat.Stat(ImageChops.difference(image.resize(stored.size), stored)).extrema
+    assert max(high for _, high in apart) < 16
+    again = anna.get(f"/photos/{large}/thumbnail-2x.jpg", **{"If-None-Match": sharp.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    with Image.open(io.BytesIO(anna.get(f"/photos/{small}/thumbnail-2x.jpg").data)) as image:
+        assert image.size == (200, 200), "scaled up"
+
+
+def test_another_square_is_another_sharp_thumbnail(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one(jpeg(size=(900, 900)))
+    before = anna.get(f"/photos/{photo}/thumbnail-2x.jpg").headers["ETag"]
+    anna.post(f"/photos/{photo}/square", {"left": "0", "top": "0", "side": "500"})
+    answer = anna.get(f"/photos/{photo}/thumbnail-2x.jpg", **{"If-None-Match": before})
+    assert answer.status_code == 200
+    with Image.open(io.BytesIO(answer.data)) as image:
+        assert image.size == (500, 500)
+
+
+def test_while_another_thumbnail_is_cut_the_stored_one_is_sent(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one(jpeg(size=(900, 900)))
+    assert anna.get(f"/photos/{photo}/thumbnail-2x.jpg").status_code == 200
+    with app.extensions["catloader.cutting"]:
+        answer = anna.get(f"/photos/{photo}/thumbnail-2x.jpg")
+    assert answer.data == anna.get(f"/photos/{photo}/thumbnail.jpg").data
+    assert answer.headers["Cache-Control"] == "private, no-store"

@@ -26,6 +26,14 @@ from tests.support.site import Person, check, jpeg, running_site, services_of
 
 _NUMBER = re.compile(r"<int([(][^)]*[)])?:id>")
 _NO_PHOTO = 2_000_000_000
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SAME_FOR_ALL = ("/static/", "/upload/share-worker.js", "/site.webmanifest", "/openapi.json")
 _ENDS_SESSIONS = ("POST /logout", "POST /register", "POST /login")
 
 
@@ -73,6 +81,7 @@ def test_every_role_gets_what_its_row_says(app: Flask) -> None:
             person = getattr(people, role)
             expected = getattr(row, "visitor" if role == "disabled" else role)
             answer = _ask(person, address, target, row)
+            faults += [f"{address} as {role}: {fault}" for fault in _header_faults(address, answer)]
             if _seen(answer) != expected:
                 faults.append(f"{address} as {role}: {_seen(answer)} instead of {expected}")
             elif expected == 404 and "<id>" in address and not _is_like_none(person, address, answer, row):
@@ -104,12 +113,30 @@ def test_every_program_gets_what_its_row_says(app: Flask) -> None:
                 if (none.data, none.status_code) != (answers[role].data, 404):
                     faults.append(f"{address}: another answer than for a number that does not exist")
         for role, answer in answers.items():
+            faults += [f"{address} as {role}: {fault}" for fault in _header_faults(address, answer)]
             if answer.status_code != getattr(row, role):
                 faults.append(f"{address} as {role}: {answer.status_code} instead of {getattr(row, role)}")
         for account in (owner, other):
             for token in services_of(app).api_tokens.of_user(account.id):
                 services_of(app).api_tokens.revoke(token.id, account.id)
     assert not faults, "\n".join(faults)
+
+
+def _header_faults(address: str, answer: TestResponse) -> list[str]:
+    """Name the security headers that an answer lacks, and what a shared cache may keep."""
+    faults = [name for name, value in _HEADERS.items() if answer.headers.get(name) != value]
+    policy = answer.headers.get("Content-Security-Policy", "")
+    begins = "default-src 'none'; " if answer.mimetype == "image/jpeg" else "default-src 'self'; "
+    if not policy.startswith(begins) or "frame-ancestors 'none'" not in policy or "unsafe" in policy:
+        faults.append(f"policy {policy}")
+    if answer.mimetype == "image/jpeg" and not policy.endswith("; sandbox"):
+        faults.append(f"policy of a photo {policy}")
+    kept = answer.headers.get("Cache-Control", "")
+    if not any(part in address for part in _SAME_FOR_ALL) and not re.search("no-store|private", kept):
+        faults.append(f"Cache-Control {kept}")
+    if answer.mimetype == "text/html" and "no-store" not in kept:
+        faults.append(f"Cache-Control of a page {kept}")
+    return faults
 
 
 def _scope(app: Flask, address: str) -> Scope:

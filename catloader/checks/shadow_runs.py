@@ -1,0 +1,108 @@
+"""Shadow runs that a page starts: `catloader models shadow` in a child process, one at a time.
+
+A process of its own, because two models take some hundred megabytes, and the site stays as it is if it fails.
+It ends with the site.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from catloader.processes import start_child
+from catloader.settings import Settings
+from catloader.settings.environment import as_environment
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowRun:
+    """The latest run of this machine."""
+
+    candidate: str
+    started_at: str
+    """ISO time"""
+    error: str = ""
+    """One sentence; empty: it runs, or its result is the latest report."""
+    is_running: bool = False
+
+
+class ShadowRuns:
+    """The runs of all web processes on this data folder. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._note, self._lock = (settings.data_dir / f"shadow-run.{end}" for end in ("json", "lock"))
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self, candidate: str, photos: int, now: datetime) -> bool:
+        """Compare a model with the one in use, on so many photos at most; False: a run is under way."""
+        held = self._held()
+        if held is None:
+            return False
+        self._write(ShadowRun(candidate, now.isoformat()))
+        arguments = (held, candidate, photos, now)
+        threading.Thread(target=self._run, args=arguments, name="shadow-run", daemon=True).start()
+        return True
+
+    def latest(self) -> ShadowRun | None:
+        """Return the latest run; None: there was none, or its note can't be read."""
+        try:
+            values = json.loads(self._note.read_text("utf-8"))
+            run = ShadowRun(values["candidate"], values["started_at"], values["error"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        held = self._held()
+        if held is None:
+            return ShadowRun(run.candidate, run.started_at, is_running=True)
+        held.close()
+        return run
+
+    def close(self) -> None:
+        """End the run of this process."""
+        if self._child is not None:
+            self._child.kill()
+
+    def _run(self, held: IO[str], candidate: str, photos: int, now: datetime) -> None:
+        command = ["catloader", "models", "shadow", candidate, "--sample", str(photos)]
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # One photo at a time: uploads and checks go on meanwhile.
+        settings = self._settings.with_changes(workers=1)
+        environment = {**as_environment(settings, os.environ), "PYTHONPATH": os.pathsep.join(paths)}
+        with held:
+            self._child = start_child(
+                [sys.executable, "-P", "-m", *command],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            _, said = self._child.communicate()
+            if self._child.returncode:
+                lines = said.decode(errors="replace").strip().splitlines() or ["It was ended."]
+                self._write(ShadowRun(candidate, now.isoformat(), lines[-1].removeprefix("Error: ")))
+
+    def _held(self) -> IO[str] | None:
+        """Return the lock's file, locked until it is closed; None: another one holds it."""
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(self._lock.open("a"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            stack.pop_all()
+        return file
+
+    def _write(self, run: ShadowRun) -> None:
+        draft = self._note.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(run)) + "\n", "utf-8")
+        draft.replace(self._note)

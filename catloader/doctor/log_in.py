@@ -1,0 +1,51 @@
+"""What log-ins need beside the site: the mail server, and the provider of log-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import requests
+
+from catloader.doctor.rows import Row, examined
+from catloader.errors import ProviderUnavailable
+from catloader.mail.account_mails import build_smtp_server
+from catloader.oidc.provider import Provider, build_provider
+from catloader.settings import Settings
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    yield examined("mail server", lambda: _mail(settings))
+    yield examined("log-in provider", lambda: _provider(settings))
+
+
+def _mail(settings: Settings) -> Row | str:
+    server = build_smtp_server(settings)
+    if server is None:
+        return "The site sends no mail; administrators hand out links (CATLOADER_SMTP_HOST)."
+    where = f"{settings.smtp_host}:{settings.smtp_port}"
+    if failure := server.examine():
+        return Row("mail server", "failed", f"{where} takes no mail: {failure.reason}.")
+    return f"{where} answers{' and takes the log-in' if settings.smtp_user else ''}; no mail was sent."
+
+
+def _provider(settings: Settings) -> Row | str:
+    provider = build_provider(settings)
+    if provider is None:
+        return "People log in with passwords and passkeys alone (CATLOADER_OIDC_ISSUER)."
+    try:
+        provider.examine()
+    except ProviderUnavailable as error:
+        return Row("log-in provider", "failed", _sentence(provider, error.__cause__))
+    return f"{provider.issuer} answers, and its keys can be read."
+
+
+def _sentence(provider: Provider, cause: BaseException | None) -> str:
+    match cause:
+        case requests.HTTPError(response=requests.Response(status_code=status)):
+            return f"{provider.issuer} answers with HTTP {status}."
+        case requests.RequestException():
+            return f"{provider.issuer} does not answer ({type(cause).__name__})."
+        case KeyError():
+            return f"The metadata of {provider.issuer} lack {cause}."
+        case _:
+            return f"{provider.issuer} is no provider that can be used: {cause}."

@@ -1,0 +1,69 @@
+"""axe-core in a page, as wide as a phone and a desk, in the light and the dark theme.
+
+axe-core comes with the package axe-playwright-python; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, StorageState
+
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+_Theme = Literal["light", "dark"]
+_OPTIONS: dict[_Theme, dict[str, Any]] = {
+    "dark": {"runOnly": ["color-contrast", "link-in-text-block"], "resultTypes": ["violations"]},
+    # WCAG 2.2, 2.5.8: targets of 24 px; off by default.
+    "light": {"rules": {"target-size": {"enabled": True}}, "resultTypes": ["violations"]},
+}
+"""axe's options in each theme: what does not depend on colours is looked at once."""
+
+
+@contextmanager
+def window(browser: Browser, url: str, state: StorageState | None = None) -> Iterator[Page]:
+    """Open a window, as wide as a phone; a request that leaves the site fails the test."""
+    foreign: list[str] = []
+    context = browser.new_context(
+        base_url=url,
+        storage_state=state,
+        viewport=PHONE,  # type: ignore[arg-type]
+        bypass_csp=True,  # axe is put into the page as a script
+        reduced_motion="reduce",
+    )
+    context.on("request", lambda one: None if _is_local(one.url, url) else foreign.append(one.url))
+    yield context.new_page()
+    context.close()
+    assert foreign == []
+
+
+def _is_local(address: str, url: str) -> bool:
+    return address.startswith((url, "data:", "blob:"))
+
+
+def problems(page: Page, name: str) -> list[str]:
+    """Return what axe finds on the page that is open, its folded parts too, in each window and theme."""
+    for summary in page.locator("summary").all():
+        summary.click()
+    found = []
+    for theme in _OPTIONS:
+        page.emulate_media(color_scheme=theme)
+        for size in (DESK, PHONE):  # the last one is the window that the page had
+            page.set_viewport_size(size)  # type: ignore[arg-type]
+            where = f"{name}, {theme}, {size['width']} px"
+            found += [f"{where}: {fault}" for fault in [*violations(page, theme), *too_wide(page)]]
+    return found
+
+
+def violations(page: Page, theme: _Theme = "light") -> list[str]:
+    """Return the id of each rule that is broken, with the elements."""
+    broken = Axe().run(page, options=_OPTIONS[theme]).response["violations"]
+    return [f"{rule['id']}: {[node['html'] for node in rule['nodes']]}" for rule in broken]
+
+
+def too_wide(page: Page) -> list[str]:
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [f"{wider} px wider than the window"] if wider > 0 else []

@@ -1,0 +1,96 @@
+"""The pages that only a form or a link for one person leads to, one after the other in a browser."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pyotp
+from playwright.sync_api import Page, expect
+
+from catloader.store.db.engine import make_engine, utcnow
+from catloader.store.db.one_time_links import OneTimeLinks
+from tests.support.browser import PASSWORD, Site, register
+from tests.support.site import jpeg
+
+_SUBMIT = """(photo) => {
+  const bytes = Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0)), chosen = new DataTransfer();
+  chosen.items.add(new File([bytes], "sky.jpg"));
+  chosen.items.add(new File(["no photo"], "notes.jpg"));
+  const form = document.getElementById("upload");
+  form.querySelector("#photos").files = chosen.files;
+  HTMLFormElement.prototype.submit.call(form);
+}"""
+"""Sends the form as a browser without scripts does."""
+
+
+def of_a_person(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
+    """Yield the pages of a person without a role, from the upload to the receipt, each with its name."""
+    register(page, "cleo@example.org")
+    with page.expect_navigation():
+        page.evaluate(_SUBMIT, b64encode(jpeg(size=(900, 600))).decode())
+    yield page, "results of an upload"
+    page.goto("/photos")
+    page.locator(".grid a").click()
+    page.wait_for_url("**/photos/*")
+    page.get_by_role("button", name="Share a link").click()
+    page.locator("#link").wait_for()
+    link = page.locator("#link").input_value()
+    yield page, "a link"
+    page.goto(link)
+    yield page, "GET /s/<token>"
+    page.goto("/photos")
+    page.locator(".select").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.locator(".thumbnails").wait_for()
+    yield page, "delete the selected photos"
+    page.get_by_role("button", name="Delete 1 photo").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    page.goto("/bin")
+    page.get_by_role("button", name="Empty the bin").click()
+    page.get_by_text("This can't be undone.").wait_for()
+    yield page, "empty the bin"
+    links = OneTimeLinks(engine := make_engine(site.database))
+    token = links.mailed_confirmation("cleo@example.org", utcnow(), utcnow() + timedelta(minutes=10))
+    engine.dispose()
+    page.goto(f"/confirm-email/{token}")
+    yield page, "GET /confirm-email/<token>"
+    page.goto("/account/second-factor")
+    yield page, "GET /account/second-factor"
+    page.get_by_label("Code that the app shows").fill(
+        pyotp.TOTP(page.locator("code.secret").inner_text()).now()
+    )
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Set up the second factor").click()
+    page.locator(".recovery-codes").wait_for()
+    code = page.locator(".recovery-codes code").first.inner_text()
+    yield page, "recovery codes"
+    page.goto("/account")
+    page.get_by_role("button", name="Log out", exact=True).first.click()
+    page.goto("/login")
+    page.get_by_label("E-mail").fill("cleo@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    page.get_by_label("Code").wait_for()
+    yield page, "GET /login/second-step"
+    page.get_by_label("Code").fill(code)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    page.goto("/account")
+    page.locator("#delete_password").fill(PASSWORD)
+    page.get_by_role("button", name="Delete my account").click()
+    page.get_by_text("Your account and photos were deleted.").wait_for()
+    yield page, "a receipt"
+    page.goto(page.locator("a.secret").inner_text())
+    yield page, "GET /deleted/<token>"
+
+
+def of_an_administrator(page: Page) -> Iterator[tuple[Page, str]]:
+    page.goto("/admin/users/1")
+    page.get_by_role("button", name="Make a link").click()
+    page.locator("#link").wait_for()
+    link = page.locator("#link").input_value()
+    yield page, "a link for one use"
+    page.goto(link)
+    yield page, "GET /new-password/<token>"
