@@ -77,7 +77,7 @@ def test_photo_that_takes_too_long_is_refused(server: ForkServer) -> None:
 
 
 def test_photo_that_takes_too_much_memory_is_refused() -> None:
-    small = ForkServer([WORK], 2**26)
+    small = ForkServer([WORK], 2**25)
     try:
         with (
             preparer(small) as isolated,

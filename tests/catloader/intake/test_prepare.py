@@ -191,9 +191,11 @@ def test_broken_metadata_is_ignored(exif: bytes, format: str) -> None:
 
 
 def test_only_warnings_of_decoders_are_silenced() -> None:
-    prepare(encoded(quarters(), "PNG"), limits=LIMITS)
-    with pytest.raises(UserWarning, match="another module"):
-        warnings.warn("another module's", stacklevel=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare(encoded(quarters(), "PNG"), limits=LIMITS)
+        with pytest.raises(UserWarning, match="another module"):
+            warnings.warn("another module's", stacklevel=1)
 
 
 def test_concurrent_calls_give_the_same_results() -> None:
