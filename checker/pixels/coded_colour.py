@@ -1,7 +1,7 @@
 """Photos whose file states its colour as code points (ITU-T H.273): HDR, and wide gamut without a profile.
 
 HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk. Shown as if they were sRGB, photos in PQ and
-HLG look grey and flat. A PNG may also state an exponent alone (``gAMA``), as renderers do for linear light.
+HLG look grey and flat.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from checker.values import Floats
 Light = npt.NDArray[np.floating]
 
 _BOX, _CHUNK = b"colrnclx", b"\x00\x00\x00\x04cICP"
-_EXPONENT_CHUNK, _SRGB_CHUNK = b"\x00\x00\x00\x04gAMA", b"\x00\x00\x00\x01sRGB"
-_NEARLY_SRGB = (0.42, 0.49)
-"""Exponents that mean sRGB, which is near 1 / 2.2."""
 _HEAD_BYTES = 1 << 16
 """The box lies among the properties, the chunk before the pixels."""
 _BT2020, _P3 = 9, 12
@@ -41,8 +38,6 @@ _LEVELS = 4096
 class CodedColour(NamedTuple):
     primaries: int
     transfer: int
-    exponent: float = 0.0
-    """The signal is linear light to this power; 0: ``transfer`` tells."""
 
     @property
     def is_hdr(self) -> bool:
@@ -50,10 +45,7 @@ class CodedColour(NamedTuple):
 
 
 def coded_colour(data: bytes) -> CodedColour | None:
-    """Read the code points of a HEIC, AVIF or PNG; None where there are none, or they mean sRGB.
-
-    An embedded profile counts more than an exponent (``colour.to_srgb``), and so does the mark of sRGB.
-    """
+    """Read the code points of a HEIC, AVIF or PNG; None where there are none, or they mean sRGB."""
     if data[4:8] == b"ftyp":
         at, size = data.find(_BOX, 0, _HEAD_BYTES), 2
     elif data.startswith(b"\x89PNG"):
@@ -62,26 +54,14 @@ def coded_colour(data: bytes) -> CodedColour | None:
         return None
     values = data[at + 8 : at + 8 + 2 * size]
     if at < 0 or len(values) < 2 * size:
-        return _by_exponent(data) if size == 1 else None
+        return None
     found = CodedColour(int.from_bytes(values[:size], "big"), int.from_bytes(values[size:], "big"))
     return found if found.is_hdr or found.primaries in _TO_BT709 else None
 
 
-def _by_exponent(data: bytes) -> CodedColour | None:
-    at = data.find(_EXPONENT_CHUNK, 0, _HEAD_BYTES)
-    if at < 0 or data.find(_SRGB_CHUNK, 0, _HEAD_BYTES) >= 0:
-        return None
-    exponent = int.from_bytes(data[at + 8 : at + 12], "big") / 100_000
-    if not 0.1 <= exponent <= 10 or _NEARLY_SRGB[0] <= exponent <= _NEARLY_SRGB[1]:
-        return None
-    return CodedColour(0, 0, exponent)
-
-
 def coded_to_srgb(image: Image.Image, colour: CodedColour) -> Image.Image:
     """Convert an RGB image, 8 bits a channel, to sRGB; highlights above diffuse white are compressed."""
-    signal = np.arange(256, dtype=np.float32) / 255
-    exponent = colour.exponent
-    linear = _floats(signal ** (1 / exponent)) if exponent else _linear(signal, colour.transfer)
+    linear = _linear(np.arange(256, dtype=np.float32) / 255, colour.transfer)
     matrix = np.array(_TO_BT709.get(colour.primaries, np.eye(3)), np.float32).T
     encode = (_srgb(np.arange(_LEVELS, dtype=np.float32) / (_LEVELS - 1)) * 255 + 0.5).astype(np.uint8)
     pixels = np.asarray(image)

@@ -25,7 +25,9 @@ def averageable(image: Image.Image) -> Image.Image:
     """Return the loaded image in a mode whose pixels may be averaged: L, RGB, RGBA, CMYK or LAB."""
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
-        return Image.fromarray(to_eight_bit(values, None if image.format == "TIFF" else 65535.0))
+        grey = Image.fromarray(to_eight_bit(values, None if image.format == "TIFF" else 65535.0))
+        grey.info = image.info.copy()  # it names the colour, which is converted later
+        return grey
     if image.mode == "RGBA":
         return image  # convert() would copy it: 4 more bytes a pixel
     if image.has_transparency_data:

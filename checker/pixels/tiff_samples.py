@@ -1,7 +1,8 @@
 """TIFFs whose samples Pillow misreads or refuses, decoded by tifffile and handed on in 8 bits.
 
 Of separate planes Pillow keeps the low bytes of 16-bit samples, of grey with 0 for white it forgets to turn
-16 bits around, and floats, halves, signed, 32-bit and packed 10-bit samples in colour it does not know.
+16 bits around, and floats, halves, signed, 32-bit and packed 10-bit samples in colour it does not know, nor
+Lab of 16 bits, opacity in a plane of its own and big-endian BigTIFF.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from checker.pixels.tiff_bytes import MAX_BYTES, samples_of
 
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _ICC_PROFILE, _ORIENTATION, _EXTRA_SAMPLES = 34675, 274, 338
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5, 8, 9
 _UNSIGNED, _UNDEFINED = 1, 4
 _SEPARATE, _UNCOMPRESSED = 2, 1
+_BIG_ENDIAN_BIG_TIFF = b"MM\0+"
 _PACKED = (10, 12, 14)
 """Bits of samples that are not padded to whole bytes."""
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
@@ -58,7 +60,8 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
             (_SAMPLE_FORMAT, _UNSIGNED),
         )
     )
-    if _is_read_well(bits, samples, photometric, sample_format, separate=planes == _SEPARATE):
+    is_read_well = _is_read_well(bits, samples, photometric, sample_format, separate=planes == _SEPARATE)
+    if is_read_well and not data.startswith(_BIG_ENDIAN_BIG_TIFF):
         return data
     by_high_bytes = bits == 16 and planes != _SEPARATE and samples >= 3 and sample_format == _UNSIGNED
     try:
@@ -71,6 +74,8 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
 
 def _is_read_well(bits: int, samples: int, photometric: int, sample_format: int, *, separate: bool) -> bool:
     if sample_format not in (_UNSIGNED, _UNDEFINED):
+        return False
+    if photometric == _ICC_LAB or (separate and photometric == _RGB and samples > 3):
         return False
     if bits <= 8 or (photometric == _CMYK and bits == 16 and not separate):
         return True
@@ -136,10 +141,11 @@ def _unpacked(page: Any, data: bytes) -> Samples:
 def _picture(
     values: Samples, photometric: int, extra: list[int], *, white: float | None = None
 ) -> Image.Image:
-    """Turn decoded samples ``(H, W)`` or ``(H, W, samples)`` into an L, LA, RGB or RGBA image."""
-    values = values[..., np.newaxis] if values.ndim == 2 else values
+    """Turn decoded samples ``(H, W, samples)`` into an L, RGB, RGBA, CMYK or LAB image."""
+    if photometric in (_CMYK, _CIE_LAB, _ICC_LAB):
+        return _of_other_model(values, photometric)
     colours = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}.get(photometric, 0)
-    if values.ndim != 3 or not 0 < colours <= values.shape[2]:
+    if not 0 < colours <= values.shape[2]:
         raise UnreadableImage(_CANNOT)
     colour = to_eight_bit(values[..., :colours], white)
     if photometric == _WHITE_IS_ZERO:
@@ -152,3 +158,15 @@ def _picture(
     if extra[0] == _ASSOCIATED_ALPHA:
         return Image.frombytes("RGBa", bands.shape[1::-1], bands.tobytes()).convert("RGBA")
     return Image.fromarray(bands)
+
+
+def _of_other_model(values: Samples, photometric: int) -> Image.Image:
+    """Keep the high bytes of inks, or of lightness and two colours with or without a sign."""
+    mode, bands = ("CMYK", 4) if photometric == _CMYK else ("LAB", 3)
+    if values.dtype.kind not in "ui" or values.shape[2] < bands:
+        raise UnreadableImage(_CANNOT)
+    unsigned = values[..., :bands].view(f"u{values.dtype.itemsize}")
+    high = (unsigned >> 8 * (values.dtype.itemsize - 1)).astype(np.uint8)
+    if photometric == _ICC_LAB:
+        high[..., 1:] ^= 0x80  # 0 in the middle, where Pillow expects a sign
+    return Image.frombytes(mode, high.shape[1::-1], high.tobytes())

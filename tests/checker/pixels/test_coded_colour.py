@@ -85,6 +85,23 @@ def test_an_hdr_png_is_stored_in_its_colours() -> None:
         assert np.abs(np.subtract(stored, (200, 40, 40))).max() <= 10
 
 
+def test_an_hdr_png_in_16_bits_of_grey_is_shown_as_one_in_colour() -> None:
+    photos = []
+    for image in (
+        Image.new("RGB", (16, 16), (120,) * 3),
+        Image.fromarray(np.full((16, 16), 120 * 257, np.uint16)),
+    ):
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        body = b"cICP" + bytes([9, 16, 0, 1])
+        chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+        data = out.getvalue()[:33] + chunk + out.getvalue()[33:]
+        with Image.open(io.BytesIO(site_renditions(data)[Rendition.PHOTO])) as photo:
+            photos.append(np.asarray(photo.convert("L"), int))
+    assert np.abs(photos[0] - photos[1]).max() <= 2
+    assert np.abs(photos[0] - 120).min() > 20
+
+
 def test_highlights_keep_their_order() -> None:
     bright = [stored_colours(heic((value,) * 3, BT2020, PQ))[0][0] for value in (38_000, 42_000, 50_000)]
     assert 200 < bright[0] < bright[1] < bright[2] <= 255

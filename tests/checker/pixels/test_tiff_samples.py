@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 
 from catloader.errors import NotAnImage
 from catloader.intake.prepare import Limits, prepare
@@ -22,7 +22,18 @@ Y, X = np.mgrid[0:60, 0:80]
 COLOUR = np.stack([X * 3, Y * 4, 255 - X * 3], axis=-1).astype(np.uint8)
 GREY = COLOUR[..., 0]
 WIDE = COLOUR.astype(np.uint16) * 257
+INKS = np.concatenate([65535 - WIDE, np.zeros((60, 80, 1), np.uint16)], axis=-1)
 OPAQUE = np.concatenate([WIDE, np.full((60, 80, 1), 65535, np.uint16)], axis=-1)
+
+
+def lab() -> np.ndarray[Any, Any]:
+    """Return the colours in 16 bits of Lab, whose second and third are signed."""
+    profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    image = ImageCms.profileToProfile(Image.fromarray(COLOUR), *profiles, outputMode="LAB")
+    return np.asarray(image).astype(np.uint16) << 8
+
+
+LAB = lab()
 
 
 def tiff(values: np.ndarray[Any, Any], photometric: str = "rgb", **options: Any) -> bytes:
@@ -75,6 +86,16 @@ LAYOUTS = {
     "floats": tiff((COLOUR / 255).astype(np.float32)),
     "halves": tiff((COLOUR / 255).astype(np.float16)),
     "doubles in planes": tiff(COLOUR / 255, planarconfig="separate"),
+    "16 bits in colour and an unknown plane": tiff(
+        OPAQUE, planarconfig="separate", extrasamples=["unspecified"]
+    ),
+    "8 bits in planes with opacity": tiff(
+        (OPAQUE >> 8).astype(np.uint8), planarconfig="separate", extrasamples=["assocalpha"]
+    ),
+    "inks of 16 bits in planes": tiff(INKS, "separated", planarconfig="separate"),
+    "Lab of 16 bits": tiff(LAB, "cielab"),
+    "Lab of profiles": tiff((LAB >> 8).astype(np.uint8) ^ np.array([0, 128, 128], np.uint8), "icclab"),
+    "big-endian BigTIFF": tiff(COLOUR, bigtiff=True, byteorder=">"),
     "12 bits, packed": packed_tiff(COLOUR, 12),
     "10 bits, packed": packed_tiff(COLOUR, 10),
     "14 bits, packed": packed_tiff(COLOUR, 14),
