@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from scripts import simulate_fleet
+from scripts.benchmark_bulk import FIRST_UNIT_S
 from scripts.simulate_fleet import compared
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,8 @@ def _result(name: str) -> dict[str, Any]:
 
 
 _SCALE = _result("scale-avx512-vnni.json")
+_BULK = _result("bulk-avx512-vnni.json")
+_KILLS = _result("bulk-kills-avx512-vnni.json")
 
 
 def _row(*cells: object) -> str:
@@ -85,3 +88,29 @@ def test_the_simulated_fleet_of_a_million_photos_a_day(capsys: pytest.CaptureFix
     busy = re.findall(r"(?:web|database|workers) (\d+ %)", capsys.readouterr().out)
     fleet = "16 uploads at once, 4 database cores, 4 checking threads"
     assert _row("10^6", fleet, *busy) in _PAGE.splitlines()
+
+
+@pytest.mark.parametrize("engine", _BULK["engines"])
+def test_the_first_unit_and_the_driver_of_bulk_work(engine: str) -> None:
+    large = _BULK["engines"][engine]["large"]
+    target = ", more than the 10 s wanted" if large["first_unit_s"] > FIRST_UNIT_S else ""
+    expected = _row(f"`{engine}`", f"{large['first_unit_s']} s{target}", f"{large['driver_mb']:.0f} MB")
+    assert expected in _PAGE.splitlines()
+
+
+def test_the_kills_of_bulk_work() -> None:
+    assert f"in units of {_KILLS['unit_rows']} photos" in _PAGE
+    for engine, figures in _KILLS["engines"].items():
+        kills, listed = figures["kills"], figures["large"]["requests"].get("LIST", 0)
+        verdicts = f"{_spaced(kills['verdicts'])} of {_spaced(kills['photos'])}"
+        for victim, number in kills["kills"].items():
+            extra = kills["extra_inferences"][victim]
+            cells = (
+                f"{victim}, {number} times",
+                extra,
+                verdicts,
+                kills["doubles"],
+                kills["differing"],
+                listed,
+            )
+            assert _row(f"`{engine}`", *cells) in _PAGE.splitlines(), cells
