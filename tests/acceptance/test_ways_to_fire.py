@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from catloader.checks.broker import Broker, BrokerListener
 from catloader.demo.client import Visitor, free_port, until
@@ -35,6 +36,7 @@ from tests.support.woken import Woken
 
 _NEVER_S = 3600
 """No sweep but the one at the start: later only a wake-up can bring a verdict."""
+_LOAD_S = 120
 _TRIGGERS = 1000
 _PHOTOS = 3
 
@@ -71,7 +73,7 @@ def _running(arguments: tuple[str, ...], log: Path, settings: dict[str, object])
             yield
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 class Site:
@@ -154,22 +156,27 @@ def _holds(site: Site, way: Way, heard: Woken, *, wakes: bool) -> None:
         if way.command:
             log = site.folder / f"{way.dispatch}-checker.log"
             stack.enter_context(_running(way.command, log, settings))
+            for _ in until(_LOAD_S, "The checker was not ready"):
+                if "Checking with" in log.read_text():
+                    break
         site.wait_for_verdicts(site.uploaded[-1:])  # its wake-up was lost
         site.wait_for_verdicts([site.upload()])
 
         waiting = site.upload_without_a_check(_PHOTOS)
         before = len(_drains(log))
         heard.count = 0
+        begun_s = time.monotonic()
         seen = _triggers(site.port)
+        seconds = time.monotonic() - begun_s
         assert seen[200] >= 1
         assert set(seen) <= {200, 429}
         site.wait_for_verdicts(waiting)
         for _ in until(30, "The drain was not logged"):
-            if sum(drains := _drains(log)[before:]) == _PHOTOS:
+            if sum(drains := _drains(log)[before:]) >= _PHOTOS:
                 break
         assert len(drains) <= 2
-        # One at once, one more after some seconds, and those of the uploads before that are late.
-        assert heard.count <= 4
+        # One at once, one more after some seconds each, and those of the uploads before that are late.
+        assert heard.count <= 4 + seconds / 5
         site.upload_without_a_check(1)
 
 
@@ -195,6 +202,7 @@ def test_every_way_keeps_the_contract(
         listener.close()
         with reading(site.engine) as connection:
             rows = Counter(connection.execute(select(check_log.c.photo_id)).scalars())
-            assert connection.execute(select(func.count()).select_from(check_log)).scalar_one() == len(rows)
-        assert set(rows) == set(site.uploaded[:-1])
+        assert set(rows.values()) == {1}
+        # A late wake-up may have found the last one, which was left for a way that does not come.
+        assert set(site.uploaded[:-1]) <= set(rows) <= set(site.uploaded)
         site.engine.dispose()
