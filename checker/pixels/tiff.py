@@ -16,6 +16,7 @@ _WANTED = {_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2  # a value of SubfileType
 _RAW = {32803, 34892}  # colour filter array, and its linear form
+_CANON_RAW = b"\x10\0\0\0CR"  # CR2, whose directories do not say so: the first one is at byte 16
 _INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MAX_DIRECTORIES, _MAX_ENTRIES, _MAX_VALUES = 64, 1024, 64
 
@@ -82,7 +83,7 @@ def full_picture_first(data: bytes) -> bytes:
     """
     layout = Layout.of(data)
     directories = list(_directories(data, layout))
-    if any(directory.is_raw for directory in directories):
+    if data[4:10] == _CANON_RAW or any(directory.is_raw for directory in directories):
         raise UnreadableImage("This is a raw photo. Save it as JPEG and try again.")
     if not directories or not directories[0].is_preview:
         return data

@@ -99,6 +99,17 @@ def test_full_picture_below_a_preview_is_read(order: str, big: bool) -> None:
     assert seen(data) == (LARGE, "blue")
 
 
+def test_raw_photo_of_canon_is_refused_though_its_preview_is_a_picture() -> None:
+    whole = tiff((LARGE, RED, {}))
+    (first,) = struct.unpack_from("<I", whole, 4)
+    size = 2 + 12 * int.from_bytes(whole[first : first + 2], "little") + 4
+    moved = b"\x10\0\0\0CR\2\0\0\0\0\0" + whole[first : first + size]
+    raw = whole[:4] + moved + whole[4 + len(moved) :]
+    with pytest.raises(UnreadableImage, match="raw photo"):
+        site_renditions(raw)
+    assert seen(raw[:8] + b"no" + raw[10:])  # another program's, with its directory at the same place
+
+
 @pytest.mark.parametrize(("order", "big"), LAYOUTS)
 @pytest.mark.parametrize("photometric", [CFA, LINEAR_RAW])
 def test_raw_photo_is_refused_by_name(order: str, big: bool, photometric: int) -> None:
