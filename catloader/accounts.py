@@ -161,7 +161,7 @@ def confirm(user: User, password: str, guard: Guard) -> None:
         WrongCredentials: the password is wrong.
         TooManyAttempts: not evaluated.
     """
-    attempt = guard.limits.begin_password(user.email, guard.address, guard.now)
+    attempt = guard.limits.begin_confirmation(user.id, guard.address, guard.now)
     if not passwords.matches(user.password_hash, password):
         raise WrongCredentials("The password is wrong.")
     guard.limits.succeeded(attempt)
