@@ -119,6 +119,13 @@ def test_a_session_of_a_disabled_account_opens_nothing(app: Flask, boss: Person,
     assert services_of(app).sessions.find(token, utcnow()) is None
 
 
+def test_nobody_makes_a_password_link_for_the_own_account(boss: Person) -> None:
+    path = f"/admin/users/{boss.id}"
+    assert "Make a link" not in boss.get(path).text
+    refused = boss.post(f"{path}/password-link", page=path)
+    assert (refused.status_code, "on the account page" in refused.text) == (400, True)
+
+
 def test_a_link_sets_a_new_password_once(app: Flask, engine: Engine, boss: Person, anna: Person) -> None:
     link = _link(boss, f"/admin/users/{anna.id}/password-link")
     stranger = Person(app)
