@@ -6,7 +6,7 @@ Every password that is compared is an attempt, counted before the comparison (``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catloader import passwords
@@ -85,8 +85,8 @@ def authenticate(users: Users, email: str, password: str, guard: Guard) -> User:
     return user
 
 
-def change_password(users: Users, user: User, old: str, new: str, guard: Guard) -> None:
-    """Set a new password; every session of the account ends with it.
+def change_password(users: Users, user: User, old: str, new: str, guard: Guard) -> User:
+    """Set a new password, and return the account with it; every session of the account ends.
 
     Raises:
         WrongCredentials: ``old`` is not the password.
@@ -94,7 +94,9 @@ def change_password(users: Users, user: User, old: str, new: str, guard: Guard) 
         TooManyAttempts: not evaluated.
     """
     confirm(user, old, guard)
-    users.set_password(user.id, passwords.hash_password(new, email=user.email))
+    password_hash = passwords.hash_password(new, email=user.email)
+    users.set_password(user.id, password_hash)
+    return replace(user, password_hash=password_hash)
 
 
 def change_email(users: Users, user: User, email: str, password: str, guard: Guard) -> None:
@@ -159,7 +161,7 @@ def confirm(user: User, password: str, guard: Guard) -> None:
         WrongCredentials: the password is wrong.
         TooManyAttempts: not evaluated.
     """
-    attempt = guard.limits.begin_password(user.email, guard.address, guard.now)
+    attempt = guard.limits.begin_confirmation(user.id, guard.address, guard.now)
     if not passwords.matches(user.password_hash, password):
         raise WrongCredentials("The password is wrong.")
     guard.limits.succeeded(attempt)

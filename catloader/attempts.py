@@ -65,6 +65,14 @@ class AttemptLimits:
         """
         return self._begin("account", email, address, now)
 
+    def begin_confirmation(self, user_id: int, address: str, now: datetime) -> PasswordAttempt:
+        """Count the password of somebody who is logged in, apart from log-ins, which strangers use up.
+
+        Raises:
+            TooManyAttempts: the password must not be evaluated, right or wrong.
+        """
+        return self._begin("confirm", str(user_id), address, now)
+
     def begin_code(self, email: str, address: str, now: datetime) -> PasswordAttempt:
         """Count a code of the second step, as a password: as many for an account, in a count of its own.
 
@@ -73,8 +81,8 @@ class AttemptLimits:
         """
         return self._begin("code", email, address, now)
 
-    def _begin(self, kind: str, email: str, address: str, now: datetime) -> PasswordAttempt:
-        attempt = PasswordAttempt(self._key(kind, normal_email(email)), now)
+    def _begin(self, kind: str, name: str, address: str, now: datetime) -> PasswordAttempt:
+        attempt = PasswordAttempt(self._key(kind, normal_email(name)), now)
         self._reserve(
             {attempt.key: self._account, self._key("network", network(address)): self._network}, now
         )

@@ -102,7 +102,7 @@ def _site(photos: int, server_url: str) -> Iterator[tuple[Any, Any]]:
         try:
             app = make_app(services)
             client = app.test_client()
-            token = services.sessions.begin(owner.id, utcnow())
+            token = services.sessions.begin(owner, utcnow())
             client.set_cookie(cookies.SESSION, cookies.signed(token, services.secret_key))
             yield app, client
         finally:

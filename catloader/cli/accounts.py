@@ -15,6 +15,7 @@ from catloader.errors import NotFound
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
+    from catloader.store.db.audit_log import AuditLog
     from catloader.store.db.users import Role, User, Users
 
 _password_option = click.option(
@@ -37,9 +38,11 @@ def create(settings: Settings, email: str, admin: bool, password_stdin: bool) ->
     from catloader import accounts
     from catloader.store.db.engine import utcnow
 
-    with _users(settings) as users:
+    with _users(settings) as (users, log):
         password = _read_password(password_stdin)
         created = accounts.register(users, email, password, utcnow(), is_admin=admin)
+        if admin:
+            log.add(None, "made admin", created.email, utcnow())
         click.echo(f"{created.email} is registered{' as an administrator' if admin else ''}.")
 
 
@@ -50,10 +53,12 @@ def create(settings: Settings, email: str, admin: bool, password_stdin: bool) ->
 def reset_password(settings: Settings, email: str, password_stdin: bool) -> None:
     """Set a new password and end the account's sessions."""
     from catloader.passwords import hash_password
+    from catloader.store.db.engine import utcnow
 
-    with _users(settings) as users:
+    with _users(settings) as (users, log):
         account = _account(users, email)
         users.set_password(account.id, hash_password(_read_password(password_stdin), email=account.email))
+        log.add(None, "set a new password", account.email, utcnow())
         click.echo(f"{account.email} has a new password.")
 
 
@@ -69,9 +74,12 @@ def reset_password(settings: Settings, email: str, password_stdin: bool) -> None
 @pass_settings
 def promote(settings: Settings, email: str, role: Role) -> None:
     """Make an account an administrator or a reviewer."""
-    with _users(settings) as users:
+    from catloader.store.db.engine import utcnow
+
+    with _users(settings) as (users, log):
         account = _account(users, email)
         users.grant(account.id, role)
+        log.add(None, f"made {role}", account.email, utcnow())
         click.echo(f"{account.email} is {'a reviewer' if role == 'reviewer' else 'an administrator'}.")
 
 
@@ -143,12 +151,13 @@ def ls(settings: Settings) -> None:
 
 
 @contextmanager
-def _users(settings: Settings) -> Iterator[Users]:
+def _users(settings: Settings) -> Iterator[tuple[Users, AuditLog]]:
     from catloader.server.database import migrated_database
+    from catloader.store.db.audit_log import AuditLog
     from catloader.store.db.users import Users
 
     with migrated_database(settings) as engine:
-        yield Users(engine)
+        yield Users(engine), AuditLog(engine)
 
 
 def _account(users: Users, email: str) -> User:

@@ -25,7 +25,7 @@ _ID = re.compile(r"[0-9a-f]{32}-[1-9][0-9]{0,11}")
 _LEAST_BYTES = 64 * 1024
 """A file counts as this much at least, so that nobody fills the folder with many tiny ones."""
 _SILENT_S = 60.0
-"""After this time without a byte, a file makes room for others of its owner; its client begins anew."""
+"""After this time without a byte, a file makes room for others; its client begins anew."""
 _PIECE_BYTES = 256 * 1024
 _NOT_THERE = gettext_noop("This upload does not exist, or it has expired.")
 _FULL = gettext_noop("Too many uploads are unfinished at the moment. Please try again in a few seconds.")
@@ -109,7 +109,7 @@ class PartialUploads:
 
     Args:
         folder: made when the first one begins.
-        max_bytes: of all together, by the lengths of the whole files.
+        max_bytes: of all together, by the lengths of the whole files; silent ones make room for new ones.
         owner_bytes: of one owner, as before; a single file is always taken.
         kept_s: after the last byte that came.
     """
@@ -130,7 +130,7 @@ class PartialUploads:
         """Begin an upload, unless it has begun already.
 
         Raises:
-            UploadsBusy: there is no room; the owner's silent uploads have made theirs already.
+            UploadsBusy: there is no room; silent uploads have made theirs already.
         """
         folder, length_bytes = self._folder / str(owner_id), length_of(id)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -193,7 +193,19 @@ class PartialUploads:
                 raise UploadsBusy(_FULL)
             files.remove(longest_silent)
         if files and _sum(files) + new_bytes > self._max_bytes:
-            raise UploadsBusy(_FULL)
+            self._make_room_for_all(files, new_bytes)
+
+    def _make_room_for_all(self, files: list[Path], new_bytes: int) -> None:
+        """Delete silent files of any owner, first those of which least came: a length is only a promise."""
+        silent = [path for path in files if self._silent_s(path) > _SILENT_S]
+        silent.sort(key=lambda path: path.stat().st_size if path.exists() else 0, reverse=True)
+        missing_bytes = _sum(files) + new_bytes - self._max_bytes
+        while missing_bytes > 0:
+            if not silent:
+                raise UploadsBusy(_FULL)
+            least = silent.pop()
+            if _unlink(least):
+                missing_bytes -= _sum([least])
 
     def _silent_s(self, path: Path) -> float:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 CALLBACK = "/login/oidc/callback"
 _TIMEOUT_S = 5.0
+_FAILED_FOR_S = 10.0
+"""A provider that did not answer is not asked again before: each question keeps a request thread."""
 _CLOCKS_APART_S = 120
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 """Signatures with a key that the provider alone has: neither ``none`` nor those with a shared secret."""
@@ -45,6 +48,7 @@ class Provider:
         self.issuer, self.name = issuer, name
         self._client_id, self._client_secret, self._redirect_uri = client_id, client_secret, redirect_uri
         self._metadata: dict[str, Any] = {}
+        self._failed_at_s = -_FAILED_FOR_S
         self._lock = threading.Lock()
 
     def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
@@ -127,11 +131,14 @@ class Provider:
     def _endpoint(self, name: str) -> str:
         with self._lock:
             if not self._metadata:
+                if time.monotonic() < self._failed_at_s + _FAILED_FOR_S:
+                    raise self._unavailable()
                 try:
                     metadata = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
                     if metadata["issuer"] != self.issuer:
                         raise ValueError(f"it calls itself {metadata['issuer']}")
                 except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+                    self._failed_at_s = time.monotonic()
                     raise self._unavailable(error) from error
                 self._metadata = metadata
         return str(self._metadata[name])
@@ -141,8 +148,9 @@ class Provider:
         answer.raise_for_status()
         return answer.json()
 
-    def _unavailable(self, error: Exception) -> ProviderUnavailable:
-        logger.warning("The provider %s is of no use now: %s", self.issuer, type(error).__name__)
+    def _unavailable(self, error: Exception | None = None) -> ProviderUnavailable:
+        if error is not None:
+            logger.warning("The provider %s is of no use now: %s", self.issuer, type(error).__name__)
         return ProviderUnavailable("%(name)s does not answer. Please try again in a minute.", name=self.name)
 
 

@@ -76,6 +76,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     request: Any
     """The request that is coming in; None between two."""
     will_close: bool
+    _sent_at: float = 0.0
+    """``last_activity`` at the last look: it moves when bytes were sent."""
+    _stuck_since_s: float = 0.0
 
     def parser_class(self, adj: Adjustments) -> Parser:
         """Stand in for waitress's class attribute, which knows no rules."""
@@ -88,21 +91,37 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def close_if_slow(self, now_s: float, limits: TimeLimits) -> None:
         """Keep the limits of time; runs in the event loop, as everything that receives does."""
         if self.requests:  # in a thread's hands
+            self._close_if_stuck(now_s, limits)
             return
         silent_s = time.time() - self.last_activity
         if self.request is None:
             idle_s = limits.stalled_s if self.total_outbufs_len else _KEEP_ALIVE_S
-            self.will_close = self.will_close or silent_s > idle_s
+            if silent_s > idle_s and self.total_outbufs_len:
+                self.handle_close()
+            else:
+                self.will_close = self.will_close or silent_s > idle_s
         elif silent_s > limits.stalled_s or self.request.too_slow(now_s, limits):
             self._refuse_slow()
 
+    def _close_if_stuck(self, now_s: float, limits: TimeLimits) -> None:
+        """End the answer to a client that reads nothing: its thread waits until some of it is sent."""
+        waits = self.total_outbufs_len >= self.adj.send_bytes  # less is kept until there is more
+        if not waits or self.last_activity != self._sent_at:
+            self._sent_at, self._stuck_since_s = self.last_activity, now_s
+        elif now_s - self._stuck_since_s > limits.stalled_s:
+            self._log_slow()
+            self.handle_close()  # without waiting for a socket that takes nothing
+
     def _refuse_slow(self) -> None:
-        if (suffix := self.server.log_limits.suffix("slow")) is not None:
-            logger.warning("A connection was closed: it fell silent, or its request took too long%s", suffix)
+        self._log_slow()
         request, self.request = self.request, None
         request.error = _TooSlow("This request took too long.")
         self.requests.append(request)
         self.service()  # writes one line to the buffer, so it may run in the event loop
+
+    def _log_slow(self) -> None:
+        if (suffix := self.server.log_limits.suffix("slow")) is not None:
+            logger.warning("A connection was closed: it fell silent, or its request took too long%s", suffix)
 
 
 class Connections(TcpWSGIServer):  # type: ignore[misc]

@@ -20,6 +20,8 @@ from checker.log_limit import LogLimits
 logger = logging.getLogger(__name__)
 
 _FORM_BYTES = 64 * 1024
+_ROOM_EVERY_BYTES = 16 * 1024 * 1024
+"""Of a body that is being kept: then the rules are asked again for room."""
 _CHUNK_LINE_BYTES = 1024
 """Longest line between the chunks of a body; waitress knows no limit and copies the line at each read."""
 _LINGER_S = 30.0
@@ -40,6 +42,9 @@ class Rules(Protocol):
     def refusal(self, method: str, path: str) -> int | None:
         """Return the HTTP status of a request that is refused without its body; None: it is not."""
 
+    def has_room(self) -> bool:
+        """Return True if the temporary folder may take more of a body."""
+
     def uses_object_store(self, method: str, path: str) -> bool:
         """Return True if its thread may have to wait for S3."""
 
@@ -52,6 +57,9 @@ class FormsOnly:
 
     def refusal(self, _method: str, _path: str) -> int | None:
         return None
+
+    def has_room(self) -> bool:
+        return True
 
     def uses_object_store(self, _method: str, _path: str) -> bool:
         return False
@@ -105,6 +113,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         self.begun_s = time.monotonic()
         self.body_begun_s = self.begun_s
         self._kept_bytes = 0
+        self._room_bytes = adj.inbuf_overflow  # what is shorter stays in memory
         self._linger_until_s = float("inf")
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -126,6 +135,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             consumed: int = super().received(data)
         except OSError as error:
             consumed = self._refuse_unkept(data, error)
+        if self.body_rcv is not None and not self._is_discarding and len(self.body_rcv) > self._room_bytes:
+            self._look_for_room()
         if self.chunked and not self.completed:
             line_bytes = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
             if line_bytes > _CHUNK_LINE_BYTES:
@@ -135,6 +146,14 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         if self._lingers_too_long():
             self._give_up_rest()
         return consumed
+
+    def _look_for_room(self) -> None:
+        self._room_bytes = len(self.body_rcv) + _ROOM_EVERY_BYTES
+        if not self._rules.has_room():
+            if (suffix := self._log_limits.suffix("room")) is not None:
+                logger.error("The temporary folder is nearly full: a request's body is not kept%s", suffix)
+            self.refused = HTTPStatus.INSUFFICIENT_STORAGE
+            self._discard()
 
     @property
     def _is_discarding(self) -> bool:

@@ -116,7 +116,7 @@ class Settings(BaseSettings):
 
     max_file_bytes: int = _setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)
     max_files: int = _setting("CATLOADER_MAX_FILES", 100, "Uploads", "Most files in one request. A request may write `max_files x max_file_bytes` to the temporary folder.", ge=1)
-    partial_uploads_bytes: int = _setting("CATLOADER_PARTIAL_UPLOADS_BYTES", 2 * 2**30, "Uploads", "Room in the data folder for uploads that have not come in whole, by the sizes of the whole files, 64 KiB at least; others get 503 and `Retry-After`.", ge=0)
+    partial_uploads_bytes: int = _setting("CATLOADER_PARTIAL_UPLOADS_BYTES", 2 * 2**30, "Uploads", "Room in the data folder for uploads that have not come in whole, by the sizes of the whole files, 64 KiB at least. Those that were silent for a minute make room for new ones, first those of which least came; without any, new ones get 503 and `Retry-After`.", ge=0)
     partial_uploads_user_bytes: int = _setting("CATLOADER_PARTIAL_UPLOADS_USER_BYTES", 250 * 2**20, "Uploads", "The same for one account; one file always fits. Those that were silent for a minute make room for new ones.", ge=0)
     partial_uploads_hours: float = _setting("CATLOADER_PARTIAL_UPLOADS_HOURS", 12.0, "Uploads", "An upload that was cut can be continued for so long after its last byte.", ge=0.01, le=24.0)
     max_pixels: int = _setting("CATLOADER_MAX_PIXELS", 64_000_000, "Uploads", "Most pixels of a photo, read from the file's header before decoding. Decoding takes 3 to 12 bytes a pixel, up to 19 for WebP.", ge=1)

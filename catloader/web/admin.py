@@ -94,6 +94,8 @@ def set_quota(id: int) -> Response:
 def password_link(id: int) -> str:
     """Make a link to set a new password, and show it, this once."""
     account, minutes = _account(id), services().settings.password_link_minutes
+    if id == current_user().id:  # its form asks for the password, and a link would not
+        raise InvalidInput("Change your own password on the account page.")
     expires_at = utcnow() + timedelta(minutes=minutes)
     token = services().one_time_links.reset(id, current_user().id, utcnow(), expires_at)
     logger.info("administrator %d made a password link for user %d", current_user().id, id)

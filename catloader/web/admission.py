@@ -6,6 +6,8 @@ The server (``catloader.server``) receives requests whole and hands them to two 
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -28,7 +30,7 @@ REFUSED = "catloader.refused"
 
 507 and 503: its temporary folder could not; 429: ``Rules.refusal`` said so.
 """
-_UPLOAD, _REPLACE, _SHARE = "uploads.upload", "editing.replace", "phone_app.share"
+_UPLOAD, _REPLACE = "uploads.upload", "editing.replace"
 _PIECES = ("resumable.begin", "resumable.go_on")
 _PLACES = "catloader.upload-places"
 
@@ -56,7 +58,7 @@ class Rules:
         if _takes_photo(self._app, endpoint):
             token = bearer.sent_token(headers.get("AUTHORIZATION", ""))
             return self._photo_bytes if is_signed(token, secret) else self._form_bytes
-        if endpoint not in (_UPLOAD, _REPLACE, _SHARE, *_PIECES):
+        if endpoint not in (_UPLOAD, _REPLACE, *_PIECES):
             return self._form_bytes
         if endpoint in _PIECES and is_signed(bearer.sent_token(headers.get("AUTHORIZATION", "")), secret):
             return self._photo_bytes
@@ -66,7 +68,7 @@ class Rules:
         known = any(cookies.unsigned(value, secret) for value in values)
         if not known:
             return self._form_bytes
-        return self._upload_bytes if endpoint in (_UPLOAD, _SHARE) else self._photo_bytes
+        return self._upload_bytes if endpoint == _UPLOAD else self._photo_bytes
 
     def refusal(self, method: str, path: str) -> int | None:
         """Return 429 for an upload while so many come that it would be refused anyhow."""
@@ -74,6 +76,14 @@ class Rules:
         if places.is_crowded() and _takes_place(self._app, self._endpoint(method, path)):
             return HTTPStatus.TOO_MANY_REQUESTS
         return None
+
+    def has_room(self) -> bool:
+        """Return True unless less than ``min_free_bytes`` of the temporary folder's disk are free."""
+        try:
+            free_bytes = shutil.disk_usage(tempfile.gettempdir()).free
+        except OSError:  # writing there will tell more
+            return True
+        return free_bytes >= self._services.settings.min_free_bytes
 
     def uses_object_store(self, method: str, path: str) -> bool:
         view = self._app.view_functions.get(self._endpoint(method, path))

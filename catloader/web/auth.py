@@ -121,7 +121,7 @@ def change_password() -> Answer:
     user = current_user()
     try:
         old, new = _field("old_password"), _field("new_password")
-        accounts.change_password(services().users, user, old, new, guard())
+        user = accounts.change_password(services().users, user, old, new, guard())
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
         return account_page(error, at="password")
     logger.info("user %d changed the password", user.id)

@@ -12,6 +12,9 @@ from catloader.store.db.engine import utcnow
 from catloader.web.sessions import without_login
 from catloader.wiring import Services
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Clients may invent names of methods; each label makes series that stay in memory and on disk."""
+
 
 def metrics_blueprint(services: Services) -> Blueprint:
     """Answer ``GET /metrics``: 404 without CATLOADER_METRICS_TOKEN, 401 without it in the request."""
@@ -48,5 +51,6 @@ def init_app(app: Flask) -> None:
     def end(response: Response) -> Response:
         seconds = time.monotonic() - g.begun_s
         status = f"{response.status_code // 100}xx"
-        services.metrics.http_s.labels(request.method, request.endpoint or "none", status).observe(seconds)
+        method = request.method if request.method in _METHODS else "other"
+        services.metrics.http_s.labels(method, request.endpoint or "none", status).observe(seconds)
         return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 import secrets
@@ -34,6 +35,7 @@ _PURPOSE, _FOR = "provider", timedelta(minutes=10)
 def begin() -> Response:
     """Go to the provider. State, nonce and verifier stay in a cookie: only this browser can come back."""
     provider = _provider()
+    _count()
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     url = provider.authorization_url(state, nonce, verifier)
     kept = [state, nonce, verifier, request.args.get("next", ""), request.args.get("invitation", "")]
@@ -45,10 +47,12 @@ def begin() -> Response:
 @without_login
 def callback() -> Response:
     provider = _provider()
+    _count()
     kept = unsign(_PURPOSE, cookies.read(cookies.PROVIDER) or "", int(_FOR.total_seconds()))
     cookies.delete_cookie(cookies.PROVIDER)
     state = request.args.get("state", "")
-    if kept is None or not hmac.compare_digest(state.encode("utf-8", "surrogatepass"), kept[0].encode()):
+    sent = state.encode("utf-8", "surrogatepass")
+    if kept is None or not hmac.compare_digest(sent, kept[0].encode()) or not _is_new(kept[0]):
         raise InvalidInput("This log-in had expired, or it began in another browser. Please begin again.")
     if "code" not in request.args:
         flash(gettext("You were not logged in through %(name)s.", name=provider.name))
@@ -60,6 +64,21 @@ def callback() -> Response:
         flash(gettext("You can log in through %(name)s from now on.", name=provider.name))
         return redirect(url_for("auth.account"), 303)
     return second_step.begin(user or _sign_up(identity, invitation), next_path)
+
+
+def _count() -> None:
+    """Count for the network: each request may wait for the provider in one of few threads.
+
+    Raises:
+        TooManyAttempts: too many from this network.
+    """
+    attempt = guard()
+    attempt.limits.begin_network(attempt.address, attempt.now)
+
+
+def _is_new(state: str) -> bool:
+    """Return True for the first use of a state; a copy of the cookie is good for no second one."""
+    return services().seen_ids.remember(f"state {hashlib.sha256(state.encode()).hexdigest()[:48]}", utcnow())
 
 
 def _sign_up(identity: Identity, invitation: str) -> User:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 
-from catloader.errors import InvalidInput, LinkExpired
+from catloader.errors import InvalidInput, LinkExpired, TooManyAttempts
 from catloader.passwords import hash_password
 from catloader.store.db.engine import utcnow
 from catloader.web.auth import Answer
-from catloader.web.context import services
+from catloader.web.context import guard, services
 from catloader.web.languages import gettext
 from catloader.web.sessions import without_login
 
@@ -28,11 +28,16 @@ def form(token: str) -> str:
 @blueprint.post("/<token>")
 @without_login
 def set_password(token: str) -> Answer:
-    email = _email(token)
+    email, attempt = _email(token), guard()
     try:
+        attempt.limits.begin_network(attempt.address, attempt.now)  # each costs a password hash
         password_hash = hash_password(request.form.get("password", ""), email=email)
-    except InvalidInput as error:
-        return render_template("new_password.html", token=token, email=email, error=error), error.status
+    except (InvalidInput, TooManyAttempts) as error:
+        page = render_template("new_password.html", token=token, email=email, error=error)
+        response = make_response(page, error.status)
+        if error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
     id = services().one_time_links.set_password(token, password_hash, utcnow())
     if id is None:
         raise _expired()

@@ -50,7 +50,7 @@ def init_app(app: Flask) -> None:
 
 def sign_in(user: User) -> None:
     """Begin a session with a new token (session fixation); the one that this browser had ends."""
-    use_token(services().sessions.begin(user.id, utcnow(), browser_here()))
+    use_token(services().sessions.begin(user, utcnow(), browser_here()))
 
 
 def browser_here() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 import urllib3
@@ -12,6 +12,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 _CONNECT_S = 3.0
 _READ_S = 10.0
+_IPV4_IN_LAST_32_BITS = ip_network("::/96"), ip_network("64:ff9b::/96")
+"""RFC 4291, section 2.5.5.1, and RFC 6052."""
 
 
 class PrivateTarget(urllib3.exceptions.HTTPError):
@@ -21,9 +23,19 @@ class PrivateTarget(urllib3.exceptions.HTTPError):
 def is_public(address: str) -> bool:
     """Return True for an address of the internet: not loopback, private, link-local, shared or reserved."""
     ip = ip_address(address.partition("%")[0])
-    if isinstance(ip, IPv6Address) and (inner := ip.ipv4_mapped or ip.sixtofour) is not None:
-        return is_public(str(inner))
+    if isinstance(ip, IPv6Address):
+        if (inner := _inner(ip)) is not None:
+            return is_public(str(inner))
+        if ip.is_site_local:
+            return False
     return ip.is_global and not ip.is_multicast
+
+
+def _inner(ip: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that is reached through an IPv6 one: mapped, 6to4, compatible, or by NAT64."""
+    if any(ip in network for network in _IPV4_IN_LAST_32_BITS):
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour
 
 
 class _PublicOnly:

@@ -72,11 +72,11 @@ def test_right_passwords_are_no_guesses_and_forgive_none(engine: Engine) -> None
         accounts.authenticate(users, "ann@example.org", PASSWORD, _guard(engine, after_s=31))
 
 
-def test_forms_that_ask_for_the_password_again_share_the_account_s_limit(engine: Engine) -> None:
+def test_forms_that_ask_for_the_password_again_share_a_limit(engine: Engine) -> None:
     users = Users(engine)
     user = accounts.register(users, "ann@example.org", PASSWORD, NOW)
     for ask in (
-        lambda: accounts.authenticate(users, user.email, "guess", _guard(engine)),
+        lambda: accounts.confirm(user, "guess", _guard(engine)),
         lambda: accounts.change_password(users, user, "guess", "a completely new one", _guard(engine)),
         lambda: accounts.delete_account(users, user, "guess", _guard(engine)),
     ):
@@ -89,6 +89,19 @@ def test_forms_that_ask_for_the_password_again_share_the_account_s_limit(engine:
         with pytest.raises(TooManyAttempts):
             right()
     assert users.by_id(user.id) == user
+
+
+def test_guesses_of_strangers_do_not_stop_an_owner_who_is_logged_in(engine: Engine) -> None:
+    users = Users(engine)
+    user = accounts.register(users, "ann@example.org", PASSWORD, NOW)
+    for n in range(3):
+        with pytest.raises(WrongCredentials):
+            accounts.authenticate(users, user.email, "guess", _guard(engine, "198.51.100.7", n))
+    with pytest.raises(TooManyAttempts):
+        accounts.authenticate(users, user.email, PASSWORD, _guard(engine, after_s=3))
+    accounts.confirm(user, PASSWORD, _guard(engine, after_s=4))
+    with pytest.raises(TooManyAttempts):  # the network counts nevertheless
+        accounts.confirm(user, PASSWORD, _guard(engine, "198.51.100.7", 5, network_rate="3 per hour"))
 
 
 def test_one_network_is_limited_over_all_accounts(engine: Engine) -> None:

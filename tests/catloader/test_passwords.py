@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import time
+
 import pytest
 
 from catloader import passwords
@@ -20,6 +24,7 @@ def test_the_dummy_hash_costs_what_a_real_one_costs() -> None:
         "1234567890", "password12", " " * 10, "qwertyuiop", "1q2w3e4r5t", "iloveyou123", "letmein1234",
         "trustno1trustno1", "P@ssw0rd1234", "Password123!", "abcdefghij", "basketball", "x" * 1000,
         "ann.smith@example.org", "ann.smith1", "catloader1", "smithsmith",
+        "password" * 9, "xpassword" * 8, "ann.smith@example.org" * 3, "1234567890" * 7,
     ],
 )  # fmt: skip
 def test_weak_and_leaked_passwords_are_refused(password: str) -> None:
@@ -39,6 +44,18 @@ def test_weak_and_leaked_passwords_are_refused(password: str) -> None:
 )
 def test_sentences_and_random_ones_are_accepted(password: str) -> None:
     assert passwords.matches(passwords.hash_password(password), password)
+
+
+def test_no_password_takes_long_to_judge() -> None:
+    """Signs that each stand for letters in several ways, as zxcvbn reads them, in 50 mixtures."""
+    signs = "4@8({[<369!1|705$+%2"
+    begun_s = time.process_time()
+    for n in range(50):
+        mixed = "".join(random.Random(n).sample(signs, len(signs)))
+        password = (mixed[: 8 + n % 13] * 10)[:72] if n % 2 else (mixed + "Wort " + mixed) * 2
+        with contextlib.suppress(InvalidInput):
+            passwords.hash_password(password)
+        assert time.process_time() - begun_s < 0.3 * (n + 1), password
 
 
 def test_every_character_of_a_long_password_counts() -> None:

@@ -11,7 +11,18 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 
 from catloader.store.db.audit_log import record
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.schema import api_tokens, one_time_links, sessions, users
+from catloader.store.db.schema import (
+    api_tokens,
+    identities,
+    one_time_links,
+    passkeys,
+    photos,
+    recovery_codes,
+    second_factors,
+    sessions,
+    share_links,
+    users,
+)
 from catloader.store.db.sessions import new_token
 from catloader.store.db.users import normal_email
 
@@ -89,6 +100,7 @@ class OneTimeLinks:
         """
         used = delete(one_time_links).where(_valid("confirm", token, now), _links.user_id == user_id)
         with writing(self._engine) as connection:
+            _lock_account(connection, token)
             if connection.execute(used).rowcount != 1:
                 return False
             connection.execute(update(users).where(users.c.id == user_id).values(email_confirmed_at=now))
@@ -104,13 +116,14 @@ class OneTimeLinks:
         """Use a link: set the password, end all sessions of the account and its other links; return its id.
 
         A link that was sent by mail confirms the address, too. If it was not confirmed, a stranger may have
-        made the account: its API tokens end.
+        made the account, or given it this address: every other way in ends, and so do its share links.
 
         Returns:
             None: the link is unknown, used or expired, and nothing was changed.
         """
         used = delete(one_time_links).where(_valid("reset", token, now))
         with writing(self._engine) as connection:
+            _lock_account(connection, token)
             row = connection.execute(used.returning(_links.user_id, _links.email)).one_or_none()
             if row is None:
                 return None
@@ -135,8 +148,18 @@ def use_invitation(connection: Connection, token: str, now: datetime) -> bool:
 
 def _confirm_by_reset(connection: Connection, user_id: int, now: datetime) -> None:
     unconfirmed = (users.c.id == user_id) & users.c.email_confirmed_at.is_(None)
-    if connection.execute(update(users).where(unconfirmed).values(email_confirmed_at=now)).rowcount:
-        connection.execute(delete(api_tokens).where(api_tokens.c.user_id == user_id))
+    if not connection.execute(update(users).where(unconfirmed).values(email_confirmed_at=now)).rowcount:
+        return
+    for table in (api_tokens, passkeys, identities, second_factors, recovery_codes):
+        connection.execute(delete(table).where(table.c.user_id == user_id))
+    own = select(photos.c.id).where(photos.c.owner_id == user_id)
+    connection.execute(delete(share_links).where(share_links.c.photo_id.in_(own)))
+
+
+def _lock_account(connection: Connection, token: str) -> None:
+    """Keep the account of a link as it is: its address, which the link is for, may change at this moment."""
+    user_id = select(_links.user_id).where(_links.token_sha256 == _digest(token))
+    connection.execute(select(users.c.id).where(users.c.id.in_(user_id)).with_for_update())
 
 
 def _end_resets(connection: Connection, user_id: int) -> None:

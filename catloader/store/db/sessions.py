@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import WrongCredentials
 from catloader.store.db.engine import reading, writing
@@ -53,20 +52,24 @@ class Sessions:
         self._engine, self._most = engine, most
         self._idle, self._absolute = timedelta(days=idle_days), timedelta(days=days)
 
-    def begin(self, user_id: int, now: datetime, browser: str = "") -> str:
+    def begin(self, user: User, now: datetime, browser: str = "") -> str:
         """Begin a session and delete those that have run out; return its token of 256 bits.
 
+        Args:
+            user: as it was when the password was compared.
+
         Raises:
-            WrongCredentials: the account was deleted meanwhile.
+            WrongCredentials: the account was deleted or disabled meanwhile, or got another password.
         """
-        token = new_token()
-        try:
-            with writing(self._engine) as connection:
-                self._delete_expired(connection, now)
-                insert_session(connection, token, user_id, now, browser)
-                self._delete_most_idle(connection, user_id)
-        except IntegrityError:
-            raise WrongCredentials("This account does not exist any more.") from None
+        token, is_same = new_token(), (users.c.id == user.id) & (users.c.password_hash == user.password_hash)
+        account = select(users.c.id).where(is_same, users.c.disabled_at.is_(None))
+        with writing(self._engine) as connection:
+            # What ends all sessions of the account writes to its row first: it comes before or after this.
+            if connection.execute(account.with_for_update()).first() is None:
+                raise WrongCredentials("E-mail or password is wrong.")
+            self._delete_expired(connection, now)
+            insert_session(connection, token, user.id, now, browser)
+            self._delete_most_idle(connection, user.id)
         return token
 
     def find(self, token: str, now: datetime) -> Session | None:

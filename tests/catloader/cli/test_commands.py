@@ -163,14 +163,22 @@ def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> 
     assert typed("user", "promote", "ann@example.org").output == "ann@example.org is an administrator.\n"
     words = ("user", "reset-password", "bo@example.org", "--password-stdin")
     assert typed(*words, text="another horse battery\n").output == "bo@example.org has a new password.\n"
+    typed("user", "create", "cy@example.org", "--admin", "--password-stdin", text="correct horse battery\n")
     engine = build_engine(Settings(data_dir=tmp_path))
     add_photos(engine, 1, owner_id=2)
+    acts = [(entry.actor, entry.act, entry.target) for entry in AuditLog(engine).page(None, 9)]
+    assert acts == [
+        ("command line", "made admin", "cy@example.org"),
+        ("command line", "set a new password", "bo@example.org"),
+        ("command line", "made admin", "ann@example.org"),
+        ("command line", "made reviewer", "bo@example.org"),
+    ]
     engine.dispose()
-    ann, bo, _ = typed("user", "ls").output.splitlines()
+    ann, bo, *_ = typed("user", "ls").output.splitlines()
     assert re.fullmatch(r" +1  admin +\d{4}-\d\d-\d\d +0 photos  ann@example\.org", ann)
     assert re.fullmatch(r" +2  reviewer  \d{4}-\d\d-\d\d +1 photo  bo@example\.org", bo)
-    missing = typed("user", "promote", "cy@example.org")
-    assert (missing.exit_code, missing.output) == (1, "Error: There is no account cy@example.org.\n")
+    missing = typed("user", "promote", "di@example.org")
+    assert (missing.exit_code, missing.output) == (1, "Error: There is no account di@example.org.\n")
 
 
 def test_migrate_names_the_database(typed: Run, tmp_path: Path) -> None:

@@ -115,6 +115,23 @@ def test_room_of_all_is_bounded_and_tiny_files_count(uploads: PartialUploads) ->
         _begin(uploads, 3, "one more", 1)
 
 
+def test_lengths_that_were_only_announced_make_room_for_others_after_a_minute(
+    uploads: PartialUploads, clock: _Clock
+) -> None:
+    begun = _begin(uploads, 1, "begun")
+    with uploads.opened(1, begun) as upload:
+        upload.append(0, io.BytesIO(b"x" * _KIB), _KIB)
+    empty = [_begin(uploads, owner_id, "empty") for owner_id in (2, 3, 4)]
+    with pytest.raises(UploadsBusy):
+        _begin(uploads, 5, "new")
+    clock.later_s = 61
+    assert _is_there(uploads, 5, _begin(uploads, 5, "new", 200 * _KIB))
+    assert [_is_there(uploads, owner, id) for owner, id in zip((2, 3, 4), empty, strict=True)].count(
+        True
+    ) == 1
+    assert _is_there(uploads, 1, begun), "most has come of this one"
+
+
 def test_names_outside_the_folder_are_no_uploads(uploads: PartialUploads, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("{}\n")
     for id in ("../../secret", "", "lock", "0" * 32, f"{'0' * 32}-0", f"{'0' * 32}-5/../x"):

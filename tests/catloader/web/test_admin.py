@@ -14,6 +14,7 @@ from sqlalchemy import Engine, update
 from catloader.store.db.audit_log import AuditEntry
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import one_time_links
+from catloader.store.db.sessions import insert_session, new_token
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
@@ -112,8 +113,17 @@ def test_a_disabled_account_is_logged_out_and_stays_out_until_it_is_enabled(
 
 def test_a_session_of_a_disabled_account_opens_nothing(app: Flask, boss: Person, anna: Person) -> None:
     services_of(app).administration.disable(anna.id, boss.id, utcnow())
-    token = services_of(app).sessions.begin(anna.id, utcnow())  # by a log-in at the same moment
+    token = new_token()
+    with writing(services_of(app).engine) as connection:
+        insert_session(connection, token, anna.id, utcnow(), "")
     assert services_of(app).sessions.find(token, utcnow()) is None
+
+
+def test_nobody_makes_a_password_link_for_the_own_account(boss: Person) -> None:
+    path = f"/admin/users/{boss.id}"
+    assert "Make a link" not in boss.get(path).text
+    refused = boss.post(f"{path}/password-link", page=path)
+    assert (refused.status_code, "on the account page" in refused.text) == (400, True)
 
 
 def test_a_link_sets_a_new_password_once(app: Flask, engine: Engine, boss: Person, anna: Person) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from catloader.errors import UploadsBusy
+from catloader.server.connections import adjustments
+from catloader.server.request_parser import Parser
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.web.admission import REFUSED, RULES, Rules
 from catloader.web.cookies import SESSION
+from checker.log_limit import LogLimits
+from tests.support.accounts_site import accounts_site
 from tests.support.object_stores import store_of
 from tests.support.site import Person, jpeg, running_site, services_of
 
@@ -82,13 +87,36 @@ def test_head_tells_what_to_keep_and_whether_s3_is_needed(app: Flask) -> None:
     assert rules.body_bytes("POST", "/upload", over_https) == upload
     for head in (invented, {}, {"COOKIE": f"{SESSION}=x"}):
         assert rules.body_bytes("POST", "/upload", head) == 64 * 1024
-    for method, path in (("POST", "/login"), ("GET", "/upload"), ("POST", "/upload/x"), ("POST", "/\xff")):
+    for method, path in (
+        ("POST", "/login"),
+        ("GET", "/upload"),
+        ("POST", "/upload/shared"),
+        ("POST", "/\xff"),
+    ):
         assert rules.body_bytes(method, path, signed) == 64 * 1024
     paths = ("/photos/1/photo.jpg", "/photos/1/thumbnail.jpg", "/photos/1/explanation.jpg", "/readyz")
     assert all(rules.uses_object_store("GET", path) for path in paths)
     assert rules.uses_object_store("POST", "/upload")
     others = ("/", "/photos", "/photos/1", "/upload", "/healthz", "/api/photos/status", "/static/style.css")
     assert not any(rules.uses_object_store("GET", path) for path in others)
+
+
+def test_nearly_full_temporary_folder_takes_no_more_of_a_body(tmp_path: Path) -> None:
+    refused = []
+    for free_bytes in (0, 2**62):
+        with accounts_site(tmp_path, min_free_bytes=free_bytes) as app:
+            parser = Parser(adjustments(connections=1), app.extensions[RULES], LogLimits())
+            with closing(parser):
+                cookie = Person(app, f"a{free_bytes}@example.org").client.get_cookie(SESSION)
+                assert cookie
+                head = f"POST /upload HTTP/1.1\r\nHost: x\r\nCookie: {SESSION}={cookie.value}\r\n"
+                parser.received(f"{head}Content-Length: 9000000\r\n\r\n".encode())
+                for _ in range(9):
+                    parser.received(b"x" * 50_000)
+                refused.append((parser.refused, parser.body_bytes_received))
+                with parser.get_body_stream() as body:
+                    assert (len(body.read()) > 0) == (free_bytes == 0)
+    assert refused == [(None, 450_000), (507, 450_000)]
 
 
 def test_crowd_is_refused_by_its_heads(app: Flask) -> None:

@@ -179,6 +179,15 @@ def test_an_address_with_a_comma_is_one_recipient(app: Flask, server: MailServer
     assert to == '"eve,victim"@example.org'
 
 
+def test_new_passwords_by_a_link_are_limited_for_a_network(tmp_path: Path) -> None:
+    with accounts_site(tmp_path, login_rate="2 per hour") as app:
+        anna, stranger, now = Person(app, "anna@example.org"), Person(app), utcnow()
+        link = services_of(app).one_time_links.reset(anna.id, None, now, now + timedelta(hours=1))
+        answers = [stranger.post(f"/new-password/{link}", {"password": "password12"}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [400, 400, 429]
+        assert int(answers[-1].headers["Retry-After"]) > 0
+
+
 def test_mails_are_in_the_language_of_the_account(app: Flask, server: MailServer, anna: Person) -> None:
     anna.post("/account/display", {"language": "de"}, page="/account")
     Person(app).post(_ASK, {"email": anna.email}, **{"Accept-Language": "it"})

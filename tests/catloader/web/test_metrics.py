@@ -12,8 +12,9 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from catloader.demo.client import until
+from tests.support.accounts_site import accounts_site
 from tests.support.serving import Serving, form_token, plain_session, registered, serving
-from tests.support.site import jpeg
+from tests.support.site import jpeg, services_of
 
 _TOKEN = "a token of the operator"
 _CHECKED = r"catcheck_images_total\{.*\}"
@@ -125,6 +126,16 @@ def test_readiness_tells_the_oldest_waiting_photo(site: Serving) -> None:
     assert state["oldest_waiting_s"] == 0
     assert state["last_checks"] == "ok"
     assert state["checker"]["precision"]
+
+
+def test_visitors_make_no_labels(tmp_path: Path) -> None:
+    with accounts_site(tmp_path) as app:
+        for n in range(20):
+            app.test_client().open(f"/nothing-{n}", method=f"METHOD{n}")
+            app.test_client().open("/login", method="GET")
+        (family,) = services_of(app).metrics.http_s.collect()
+    found = {(sample.labels["method"], sample.labels["endpoint"]) for sample in family.samples}
+    assert found == {("other", "none"), ("GET", "auth.login")}
 
 
 def test_nothing_is_left_of_a_stopped_site(tmp_path: Path) -> None:

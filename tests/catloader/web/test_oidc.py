@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +23,7 @@ from catloader.errors import SettingError
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import users
+from catloader.web import cookies
 from tests.support.accounts_site import accounts_site, empty
 from tests.support.provider import CLIENT_SECRET, TestProvider, running_provider, settings_of
 from tests.support.site import Person, services_of
@@ -166,6 +169,41 @@ def test_state_and_code_are_good_once_and_in_one_browser(app: Flask, provider: T
     cancelled = anna.get(re.sub("code=[^&]+&", "", _at_provider(anna)) + "&error=access_denied")
     assert cancelled.location == "/login"
     assert not _is_logged_in(anna)
+
+
+def test_a_copy_of_the_cookie_is_good_for_no_second_use(app: Flask, provider: TestProvider) -> None:
+    anna = Person(app)
+    back = _at_provider(anna)
+    cookie = anna.client.get_cookie(cookies.PROVIDER)
+    assert cookie
+    provider.codes.clear()
+    codes = []
+    for _ in range(2):
+        anna.client.set_cookie(cookies.PROVIDER, cookie.value)
+        codes.append(anna.get(back).status_code)
+    assert codes == [403, 400], "the provider is asked once"
+
+
+class _Failing(BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_error(500)
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+def test_a_provider_that_fails_is_not_asked_again_at_once_and_networks_are_limited(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Failing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        settings = settings_of(server.server_port) | {"login_rate": "3 per hour"}
+        with accounts_site(tmp_path, **settings) as app:
+            paths = ["/login/oidc"] * 3 + ["/login/oidc", "/login/oidc/callback"]
+            answers = [Person(app).get(path).status_code for path in paths]
+        server.shutdown()
+    assert (answers, _Failing.asked) == ([503] * 3 + [429] * 2, 1)
 
 
 def test_a_second_factor_is_asked_for_here_too(app: Flask, provider: TestProvider) -> None:

@@ -230,6 +230,11 @@ def test_private_targets_are_refused_before_a_byte_is_sent(
         ("fd00::1", False),
         ("::ffff:127.0.0.1", False),
         ("2002:7f00:1::", False),
+        ("fec0::1", False),
+        ("::", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b::10.0.0.1", False),
+        ("64:ff9b::93.184.216.34", True),
     ],
 )
 def test_addresses_of_private_networks_are_known(address: str, public: bool) -> None:

@@ -103,7 +103,11 @@ def _compare_one(services: Services, id: int, sha256: str, figures: Figures) -> 
     if row is None:
         figures.lost += 1
         return
-    figures.unchecked += row.status not in ("cat", "not_cat", "unsure")
+    if row.status not in ("cat", "not_cat", "unsure"):
+        figures.unchecked += 1
+        reason = f"photos without a verdict: {row.status} ({row.check_error or 'no error'})"
+        if reason not in figures.broken:
+            figures.broken.append(reason)
     try:
         data = services.objects.get(ObjectKind.PHOTO, row.photo_key)
         services.objects.get(ObjectKind.THUMBNAIL, row.thumbnail_key)

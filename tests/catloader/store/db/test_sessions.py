@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, func, select, text
 
 from catloader.errors import WrongCredentials
+from catloader.store.db.administration import Administration
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import sessions
 from catloader.store.db.sessions import Sessions
@@ -31,12 +33,12 @@ def test_a_session_is_found_by_its_token_only_and_its_token_is_not_stored(
     engine: Engine, store: Sessions
 ) -> None:
     user = some_user(engine)
-    token = store.begin(user.id, NOW)
+    token = store.begin(user, NOW)
     found = store.find(token, NOW)
     assert found
     assert found.user == user
     assert len(token) >= 43  # 256 bits
-    assert store.begin(user.id, NOW) != token
+    assert store.begin(user, NOW) != token
     with reading(engine) as connection:
         rows = connection.execute(text("SELECT * FROM sessions")).all()
     assert token not in str(rows)
@@ -45,7 +47,7 @@ def test_a_session_is_found_by_its_token_only_and_its_token_is_not_stored(
 
 
 def test_idle_and_absolute_limits_end_a_session(engine: Engine, store: Sessions) -> None:
-    token = store.begin(some_user(engine).id, NOW)
+    token = store.begin(some_user(engine), NOW)
     day = timedelta(days=1)
     assert store.find(token, NOW + 13 * day)
     assert store.find(token, NOW + 15 * day) is None
@@ -57,7 +59,7 @@ def test_idle_and_absolute_limits_end_a_session(engine: Engine, store: Sessions)
 
 
 def test_a_session_that_was_ended_does_not_come_back_with_a_late_use(engine: Engine, store: Sessions) -> None:
-    token = store.begin(some_user(engine).id, NOW)
+    token = store.begin(some_user(engine), NOW)
     session = store.find(token, NOW)
     assert session
     store.end(session)
@@ -67,9 +69,9 @@ def test_a_session_that_was_ended_does_not_come_back_with_a_late_use(engine: Eng
 
 def test_expired_sessions_are_deleted_and_their_number_is_bounded(engine: Engine, store: Sessions) -> None:
     user, other = some_user(engine), some_user(engine)
-    store.begin(other.id, NOW - timedelta(days=15))
-    others = store.begin(other.id, NOW)
-    tokens = [store.begin(user.id, NOW + timedelta(minutes=n)) for n in range(5)]
+    store.begin(other, NOW - timedelta(days=15))
+    others = store.begin(other, NOW)
+    tokens = [store.begin(user, NOW + timedelta(minutes=n)) for n in range(5)]
     later = NOW + timedelta(minutes=5)
     assert [store.find(token, later) is not None for token in tokens] == [False] * 2 + [True] * 3
     assert store.find(others, later)
@@ -79,11 +81,21 @@ def test_expired_sessions_are_deleted_and_their_number_is_bounded(engine: Engine
 
 def test_the_end_of_an_account_ends_its_sessions(engine: Engine, store: Sessions) -> None:
     user = some_user(engine)
-    token = store.begin(user.id, NOW)
+    token = store.begin(user, NOW)
     Users(engine).delete(user.id, NOW)
     assert store.find(token, NOW) is None
     with pytest.raises(WrongCredentials):
-        store.begin(user.id, NOW)
+        store.begin(user, NOW)
+
+
+def test_a_log_in_that_began_before_a_new_password_begins_no_session(engine: Engine, store: Sessions) -> None:
+    user, disabled = some_user(engine), some_user(engine)
+    Users(engine).set_password(user.id, "another hash")
+    Administration(engine).disable(disabled.id, user.id, NOW)
+    for account in (user, disabled):
+        with pytest.raises(WrongCredentials):
+            store.begin(account, NOW)
+    assert store.begin(replace(user, password_hash="another hash"), NOW)
 
 
 def test_sign_up_with_a_known_e_mail_begins_a_session_of_nobody(engine: Engine, store: Sessions) -> None:

@@ -52,7 +52,7 @@ def test_of_concurrent_registrations_of_one_e_mail_one_succeeds(engine: Engine) 
 def test_a_new_password_ends_all_sessions_of_its_account(engine: Engine) -> None:
     store, user, other = Users(engine), some_user(engine), some_user(engine)
     sessions = sessions_of(engine)
-    here, there, others = (sessions.begin(id, _NOW) for id in (user.id, user.id, other.id))
+    here, there, others = (sessions.begin(account, _NOW) for account in (user, user, other))
     store.set_password(user.id, "new hash")
     changed = store.by_id(user.id)
     assert changed
