@@ -91,6 +91,12 @@ class OpenUpload:
         self._file.seek(self._start)
         self.offset_bytes = 0
 
+    def drop_last_byte(self) -> None:
+        """Forget the last byte, which its client then sends again."""
+        self._file.truncate(self._start + self.offset_bytes - 1)
+        self._file.seek(0, 2)
+        self.offset_bytes -= 1
+
     @property
     def is_whole(self) -> bool:
         return self.offset_bytes == self.length_bytes
