@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response
 
 from catloader.api_tokens import Scope
 from catloader.errors import EmptyFile, InvalidInput, TooManyBytes
-from catloader.intake.partial import FileFacts, OpenUpload, length_of, upload_id
+from catloader.intake.partial_file import FileFacts, OpenUpload, length_of, upload_id
 from catloader.intake.prepare import shown_limit
 from catloader.intake.square import square_of_text
 from catloader.intake.upload import Refused, Uploaded, refuse_full_disk
