@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, delete, select
 
-from catloader.backup.folder import BackupFolder, digest_of
+from catloader.backup.folder import BackupFolder, Manifest, digest_of
 from catloader.backup.save import save
 from catloader.errors import StoreUnavailable
 from catloader.store.db import migrate
@@ -251,6 +251,13 @@ def test_folders_that_are_no_backup_are_refused_in_one_sentence(
     )
     mark.write_text("{")
     assert run("restore", newer).output == f"Error: {mark} is damaged.\n"
+
+
+def test_run_that_was_killed_while_it_marked_the_folder_leaves_one_to_go_on_with(tmp_path: Path) -> None:
+    (tmp_path / "backup.json.part").write_text("{")
+    with BackupFolder(tmp_path).locked() as manifest:
+        assert manifest == Manifest()
+    assert not (tmp_path / "backup.json.part").exists()
 
 
 def test_most_of_a_backup_is_not_removed_by_accident(
