@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 _BATCH = 1000
 """The most that one request to S3 may name."""
 _MAX_RETRY_S = 3600.0
+_MOST_DOUBLINGS = 20
+"""From some thousand attempts on a power would be larger than any float."""
 
 
 class DeletionWorker:
@@ -107,7 +109,7 @@ class DeletionWorker:
 
     def _postpone(self, entries: Sequence[Deletion], error: str) -> None:
         for entry in entries:
-            retry_s = min(self._sweep_s * 2**entry.attempts, _MAX_RETRY_S)
+            retry_s = min(self._sweep_s * 2 ** min(entry.attempts, _MOST_DOUBLINGS), _MAX_RETRY_S)
             self._ledger.failed(entry.id, error, retry_s, self._now())
 
     def _warn(self, cause: str, text: str) -> None:

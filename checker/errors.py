@@ -21,6 +21,12 @@ class ObjectMissing(CheckerError):
     retryable = True
 
 
+class ObjectRefused(CheckerError):
+    """The object store refuses this object, and gives others."""
+
+    retryable = True
+
+
 class ObjectAltered(CheckerError):
     """The object store gives other bytes than were stored: the photo is never judged by them.
 

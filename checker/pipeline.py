@@ -10,6 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -169,7 +170,8 @@ def _forward(
         activations = classifier.run(pixels)
     except ClassifierFailed as error:
         if len(items) == 1:
-            return [_failed(items[0], error)]
+            to_blame = _unexpected(items[0], error) if _works(classifier, pixels) else error
+            return [_failed(items[0], to_blame)]
         half = len(items) // 2
         logger.warning("%s; trying again with %d photos at a time", error, half)
         return [
@@ -188,6 +190,14 @@ def _forward(
         item.ms["classify"] = forward_ms
         outcomes.append(_decide(item, evidence[index], batch_size, classifier, rule))
     return outcomes
+
+
+def _works(classifier: Classifier, pixels: Pixels) -> bool:
+    """Tell if the classifier, which has failed on these inputs alone, takes others of the same size."""
+    with suppress(Exception):  # whatever it is, the classifier does not work
+        classifier.run(np.zeros_like(pixels))
+        return True
+    return False
 
 
 def _decide(

@@ -22,6 +22,7 @@ class ImageSource(Protocol):
         Raises:
             StoreUnavailable: the store does not answer.
             ObjectMissing: the store has no such object.
+            ObjectRefused: it refuses this object, and gives others.
             UnreadableImage: the source makes renditions itself, and can't make one of this photo.
         """
         ...

@@ -65,7 +65,8 @@ class BackupFolder:
         with self.writing():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (self.path / _MARK).exists():
-                if any(entry.name != "lock" for entry in self.path.iterdir()):
+                # A run that was killed while it wrote the very first one leaves its draft.
+                if any(entry.name not in ("lock", _draft(_MARK)) for entry in self.path.iterdir()):
                     raise BackupRefused(
                         f"{self.path} is no backup and not empty: name a new folder, or one that "
                         "`catloader backup` made."
@@ -175,8 +176,12 @@ def write_file(path: Path, data: bytes) -> None:
     _write(path, data)
 
 
+def _draft(name: str) -> str:
+    return f"{name}.part"
+
+
 def _write(path: Path, data: bytes) -> None:
-    draft = path.with_name(f"{path.name}.part")
+    draft = path.with_name(_draft(path.name))
     try:
         draft.write_bytes(data)
         draft.replace(path)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from catloader.backup.folder import BackupFolder, Manifest, digest_of, write_file
-from catloader.errors import NotFound
+from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.db.engine import Engine, utcnow
 from catloader.store.db.migrate import revisions
 from catloader.store.db.object_names import ObjectNames
 from catloader.store.db.snapshot import PhotoObjects, Snapshot, take
 from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.refusals import refuses_one
 
 _AT_ONCE = 8
 _DATA_FILES = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
@@ -39,7 +40,8 @@ class Saved:
     """Photos that their owners deleted, replaced or cut anew between the database's snapshot and the copy of
     their objects; the next backup has the present ones."""
     lost: list[int] = field(default_factory=list)
-    """Photos left out: the object store lacks an object of theirs, or has other bytes."""
+    """Photos left out: the object store lacks an object of theirs, refuses it alone, or has
+    other bytes."""
     removed: int = 0
     """Objects of the last backup that nothing names any more."""
     not_removed: int = 0
@@ -167,6 +169,10 @@ def _copied(
             data = store.get(*one)
         except NotFound:
             break
+        except StoreUnavailable as error:
+            if refuses_one(store, one.key, error):
+                break
+            raise
         found = hashlib.sha256(data).hexdigest()
         if digest in (None, found) or one.kind is ObjectKind.EXPLANATION:
             write_file(path, data)

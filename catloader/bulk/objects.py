@@ -6,11 +6,10 @@ import threading
 from collections.abc import Iterator
 
 from catloader.bulk.manifest import PlannedPhoto
-from catloader.errors import NotFound
 from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.refusals import for_checker
 from catloader.wiring import build_object_store
-from checker.errors import ObjectMissing
 from checker.pixels.isolated import IsolatedDecoder
 from checker.values import Claim, Rendition
 
@@ -36,10 +35,8 @@ class LooseObjects:
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         if getattr(self._last, "key", None) != claim.photo_key:
-            try:
+            with for_checker(self._objects, claim.photo_key, "photo"):
                 data = self._objects.get(ObjectKind.PHOTO, claim.photo_key)
-            except NotFound as error:
-                raise ObjectMissing("The photo is not in the store.") from error
             self._last.key, self._last.renditions = None, {}
             self._last.renditions = self._decode.renditions(data)
             self._last.key = claim.photo_key

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +18,8 @@ from catloader.store.db.model_choices import ModelChoice, ModelChoices
 from checker.decision.operating_point import SHIPPED_PROFILES
 from checker.decision.profile import profile_from_json
 from checker.errors import ModelRefused
+from checker.files import write_whole
+from checker.log_limit import LogLimits
 from checker.pipeline import LoadedModel
 from checker.runtimes.auto import AUTO
 from checker.runtimes.loader import ModelLoader
@@ -59,6 +60,7 @@ class FollowedModel:
         """True once the loader has no better variant of the model that it loaded."""
         self._loader = self._loader_of(AUTO)
         self._closing = threading.Event()
+        self._log_limits = LogLimits()
 
     @property
     def why_not_faster(self) -> str:
@@ -80,16 +82,24 @@ class FollowedModel:
     def next(self) -> LoadedModel | None:
         """Wait for a better variant, then for other choices; None once it is closed."""
         while not self._closing.is_set():
-            if not self._is_searched and (model := self._loader.next()) is not None:
-                return model
-            self._is_searched = True
             try:
-                if (model := self._newly_chosen()) is not None:
+                if (model := self._better_variant() or self._newly_chosen()) is not None:
                     return model
             except StoreUnavailable:  # the queue says so, too; the next poll comes
                 pass
+            except Exception:  # whatever one round meets, later choices must be followed
+                if (suffix := self._log_limits.suffix("round")) is not None:
+                    logger.exception("the chosen model could not be looked for%s", suffix)
             self._closing.wait(self._poll_s)
         return None
+
+    def _better_variant(self) -> LoadedModel | None:
+        if self._is_searched:
+            return None
+        self._is_searched = True  # also where this raises
+        model = self._loader.next()
+        self._is_searched = model is None
+        return model
 
     def close(self) -> None:
         self._closing.set()
@@ -159,9 +169,7 @@ def write_measured_profile(folder: Path, profile: Mapping[str, Any] | None) -> N
         path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    photo = folder / _GOLDEN.name
-    if not photo.exists():
-        shutil.copy(_GOLDEN, photo)
+    write_whole(folder / _GOLDEN.name, _GOLDEN.read_bytes())
     profile_from_json(profile).save(path)
 
 

@@ -17,6 +17,7 @@ from catloader.errors import StartupError
 from catloader.settings import Settings
 from catloader.store.db.model_choices import ModelChoices
 from checker.decision.subject import load_subject
+from checker.files import write_whole
 from checker.runtimes.auto import AUTO, Better, better, candidates
 from models.catalogue import Entry, resolve
 from models.errors import ModelsError, WeightsMissing
@@ -154,11 +155,8 @@ def current_name(settings: Settings, choices: ModelChoices) -> str:
 
 def keep(settings: Settings, promotion: Promotion) -> None:
     """Write ``model.json``."""
-    path = _file(settings)
-    draft = path.with_suffix(".draft")
     content = {"current": promotion.current, "previous": promotion.previous}
-    draft.write_text(json.dumps(content) + "\n", "utf-8")
-    draft.replace(path)
+    write_whole(_file(settings), (json.dumps(content) + "\n").encode())
 
 
 def _choose(

@@ -30,7 +30,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
 
     Database, photos, thumbnails, explanations, secrets and profiles, beside a running site. What DIR holds
     from an earlier run is compared by its digest and not copied again. Exit code 1: photos had to be left
-    out, because the object store lacks them.
+    out, because the object store lacks or refuses them.
     """
     from catloader.backup.folder import BackupFolder
     from catloader.backup.save import save
@@ -64,7 +64,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
             f"{count(result.not_removed, 'object')} in {folder} belong to no photo of this site, more "
             "than half of all; they were left there. If that is right, add --prune."
         )
-    _refuse_left_out(result.lost, "left out: the object store lacks them (see `catloader gc`)")
+    _refuse_left_out(result.lost, "left out: the object store lacks or refuses them (see `catloader gc`)")
 
 
 def _record(engine: Engine, result: Saved, folder: Path) -> None:

@@ -29,7 +29,13 @@ WORKS = (WORK, _THUMBNAIL)
 _AWAY = gettext_noop("No photo can be opened at the moment. Try again soon.")
 _REFUSALS = {
     leaf.__name__: leaf
-    for leaf in (errors.NotAnImage, errors.BrokenImage, errors.TooManyBytes, errors.TooManyPixels)
+    for leaf in (
+        errors.NotAnImage,
+        errors.BrokenImage,
+        errors.TooManyBytes,
+        errors.TooManyPixels,
+        errors.UploadsBusy,
+    )
 }
 
 
@@ -58,7 +64,7 @@ class IsolatedPreparer:
 
         Raises:
             BadImage: also for a file that crashes a decoder or goes beyond a limit.
-            UploadsBusy: no place has become free in time.
+            UploadsBusy: no place has become free in time, or no turn of a large photo.
             DecodersAway: no process could be started that decodes.
         """
         source_format = format_of(data, self._limits)
@@ -106,7 +112,7 @@ def prepare_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     """Prepare one upload; runs in a child."""
     try:
         prepared = prepare(item[0], limits=Limits(**arguments))
-    except errors.BadImage as error:
+    except (errors.BadImage, errors.UploadsBusy) as error:
         return {"refused": type(error).__name__, "message": error.message, "values": error.values}, []
     facts = {
         field.name: getattr(prepared, field.name)

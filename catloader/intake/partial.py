@@ -8,100 +8,32 @@ them works on it.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
-import re
+import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from catloader.errors import NotFound, OffsetMismatch, TooManyBytes, UploadLocked, UploadsBusy
+from catloader.errors import NotFound, UploadLocked, UploadsBusy
+from catloader.intake.partial_file import (
+    NOT_THERE,
+    Damaged,
+    FileFacts,
+    OpenUpload,
+    is_id,
+    length_of,
+    read_facts,
+)
 from catloader.languages import gettext_noop
 
-_ID = re.compile(r"[0-9a-f]{32}-[1-9][0-9]{0,11}")
 _LEAST_BYTES = 64 * 1024
 """A file counts as this much at least, so that nobody fills the folder with many tiny ones."""
 _SILENT_S = 60.0
 """After this time without a byte, a file makes room for others; its client begins anew."""
-_PIECE_BYTES = 256 * 1024
-_NOT_THERE = gettext_noop("This upload does not exist, or it has expired.")
 _FULL = gettext_noop("Too many uploads are unfinished at the moment. Please try again in a few seconds.")
-
-
-def upload_id(owner_id: int, key: str, length_bytes: int) -> str:
-    """Return the id of an upload that its client calls ``key``: always the same one."""
-    return f"{hashlib.sha256(f'{owner_id}:{key}'.encode()).hexdigest()[:32]}-{length_bytes}"
-
-
-def length_of(id: str) -> int:
-    """Return the bytes of the whole file.
-
-    Raises:
-        NotFound: this is no id of an upload.
-    """
-    if not _ID.fullmatch(id):
-        raise NotFound(_NOT_THERE)
-    return int(id.rpartition("-")[2])
-
-
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """The facts that a client tells of its file."""
-
-    name: str = ""
-    caption: str = ""
-    keep_date: bool = False
-    square: str = ""
-    """As ``square.square_of_text`` reads it; empty: the site chooses one."""
-
-
-class OpenUpload:
-    """A partial upload that no one else changes meanwhile."""
-
-    def __init__(self, id: str, path: Path, file: BinaryIO) -> None:
-        self.id, self._path, self._file = id, path, file
-        self.facts = FileFacts(**json.loads(file.readline()))
-        self._start = file.tell()
-        self.length_bytes = length_of(id)
-        self.offset_bytes = file.seek(0, 2) - self._start
-
-    def append(self, offset_bytes: int, stream: BinaryIO, size_bytes: int) -> None:
-        """Add the next bytes of the file.
-
-        Raises:
-            OffsetMismatch: they are not the next ones.
-            TooManyBytes: the file is not so long.
-        """
-        if offset_bytes != self.offset_bytes:
-            raise OffsetMismatch("This upload goes on at byte %(number)d.", number=self.offset_bytes)
-        if size_bytes > self.length_bytes - self.offset_bytes:
-            raise TooManyBytes("These are more bytes than the file was said to have.")
-        while size_bytes and (piece := stream.read(min(_PIECE_BYTES, size_bytes))):
-            self._file.write(piece)
-            self.offset_bytes += len(piece)
-            size_bytes -= len(piece)
-        self._file.flush()
-
-    def restart(self) -> None:
-        """Forget the bytes that have come."""
-        self._file.truncate(self._start)
-        self._file.seek(self._start)
-        self.offset_bytes = 0
-
-    @property
-    def is_whole(self) -> bool:
-        return self.offset_bytes == self.length_bytes
-
-    def read(self) -> bytes:
-        """Return what has come so far."""
-        self._file.seek(self._start)
-        return self._file.read()
-
-    def remove(self) -> None:
-        self._path.unlink(missing_ok=True)
 
 
 class PartialUploads:
@@ -135,7 +67,7 @@ class PartialUploads:
         folder, length_bytes = self._folder / str(owner_id), length_of(id)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._counting():
-            if (folder / id).exists():
+            if _is_readable(folder / id):
                 return
             folder.mkdir(mode=0o700, exist_ok=True)
             self._make_room(folder, length_bytes)
@@ -157,17 +89,37 @@ class PartialUploads:
         try:
             file = path.open("r+b")
         except FileNotFoundError:
-            raise NotFound(_NOT_THERE) from None
+            raise NotFound(NOT_THERE) from None
         with file:
             if not _try_lock(file):
                 raise UploadLocked("Another request works on this upload.")
-            if not path.exists():  # removed between the two
-                raise NotFound(_NOT_THERE)
-            yield OpenUpload(id, path, file)
+            if not is_at(path, file):  # removed between the two, and perhaps begun anew
+                raise NotFound(NOT_THERE)
+            try:
+                upload = OpenUpload(id, path, file)
+            except Damaged:
+                path.unlink()
+                raise NotFound(NOT_THERE) from None
+            yield upload
 
-    def expire(self) -> int:
-        """Delete the uploads that were silent for too long; return their number."""
-        return self._delete(lambda path: self._silent_s(path) > self.kept_s)
+    def expire(self, existing: Callable[[Sequence[int]], Collection[int]] = tuple) -> int:
+        """Delete the uploads that were silent for too long, and all of accounts that are gone.
+
+        Args:
+            existing: returns those of some accounts that are not gone.
+        Returns:
+            The number of uploads.
+        """
+        expired = self._delete(lambda path: self._silent_s(path) > self.kept_s)
+        folders = {folder.name: folder for folder in self._folder.glob("*/") if folder.name.isdecimal()}
+        # Asked after the listing: the account of a folder was there before the folder.
+        gone = folders.keys() - map(str, existing([int(name) for name in folders])) if folders else set()
+        if gone:
+            expired += self._delete(lambda path: path.parent.name in gone)
+        for name in gone:
+            with suppress(OSError):  # an upload in it is at work; the next time
+                folders[name].rmdir()
+        return expired
 
     def delete_all(self, owner_id: int) -> None:
         """Delete what an owner has begun."""
@@ -180,7 +132,7 @@ class PartialUploads:
             return sum(chosen(path) and _unlink(path) for path in self._files())
 
     def _files(self) -> list[Path]:
-        return [path for path in self._folder.glob("*/*") if _ID.fullmatch(path.name)]
+        return [path for path in self._folder.glob("*/*") if is_id(path.name)]
 
     def _make_room(self, folder: Path, length_bytes: int) -> None:
         """Check both bounds; the caller counts alone."""
@@ -223,6 +175,24 @@ class PartialUploads:
 
 def _sum(files: list[Path]) -> int:
     return sum(max(length_of(path.name), _LEAST_BYTES) for path in files)
+
+
+def _is_readable(path: Path) -> bool:
+    """Tell if there is an upload; a damaged one gives way to a new one."""
+    try:
+        with path.open("rb") as file:
+            read_facts(file)
+    except (FileNotFoundError, Damaged):
+        return False
+    return True
+
+
+def is_at(path: Path, file: BinaryIO) -> bool:
+    """Tell if the open file is the one under the path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _try_lock(file: BinaryIO) -> bool:

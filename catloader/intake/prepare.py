@@ -78,6 +78,8 @@ class Limits:
     jpeg_quality: int
     large_at_once: int = 1
     """Processes that may decode a large photo at the same time; see ``turns``."""
+    large_wait_s: float = 5.0
+    """Longest wait for that."""
 
     @property
     def sizes(self) -> RenditionSizes:
@@ -111,13 +113,14 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
 
     Raises:
         BadImage: one of its leaves, with a sentence for the person who sent the file.
+        UploadsBusy: other processes decode large photos.
         MemoryError
     """
     source_format = format_of(data, limits)
     _silence_decoders()
     with _plain_errors(source_format):
         image = _opened(_screened(data, source_format, limits), source_format, limits)
-        with turn(image.width * image.height, limits.large_at_once):
+        with turn(image.width * image.height, limits.large_at_once, limits.large_wait_s):
             image.load()
             _check_size(image, limits)  # HEIC: the coded picture may be larger than its header says
             captured_at = capture_date(image)
@@ -175,7 +178,7 @@ def _silence_decoders() -> None:
 def _plain_errors(source_format: str) -> Iterator[None]:
     try:
         yield
-    except (errors.BadImage, MemoryError):
+    except (errors.BadImage, errors.UploadsBusy, MemoryError):
         raise
     except UnreadableImage as error:  # a raw photo, in a sentence of its own
         raise errors.NotAnImage(str(error)) from error

@@ -6,9 +6,14 @@ import fcntl
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from catloader.errors import UploadsBusy
+from catloader.intake.places import BUSY
+
+_POLL_S = 0.02
 LARGE_PIXELS = 12_500_000
 """Photos of most phones need no turn; from here on decoding takes 50 MB to 1 GB."""
 
@@ -22,28 +27,32 @@ else:
 
 
 @contextmanager
-def turn(pixels: int, at_once: int) -> Iterator[None]:
+def turn(pixels: int, at_once: int, patience_s: float) -> Iterator[None]:
     """Wait until fewer than ``at_once`` other processes decode a large photo, if this one is.
 
     The kernel ends the turn of a process that dies. Threads of one process do not wait for each other.
+
+    Raises:
+        UploadsBusy: no turn within ``patience_s``: the wait counts against the time for this photo.
     """
     if pixels <= LARGE_PIXELS:
         yield
         return
-    place = _taken(at_once)
+    place = _taken(at_once, time.monotonic() + patience_s)
     try:
         yield
     finally:
         fcntl.lockf(_FILE, fcntl.LOCK_UN, 1, place)
 
 
-def _taken(places: int) -> int:
-    for place in range(places):
-        try:
-            fcntl.lockf(_FILE, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-        except OSError:  # another process's
-            continue
-        return place
-    place = os.getpid() % places
-    fcntl.lockf(_FILE, fcntl.LOCK_EX, 1, place)
-    return place
+def _taken(places: int, deadline_s: float) -> int:
+    while True:
+        for place in range(places):
+            try:
+                fcntl.lockf(_FILE, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            except OSError:  # another process's
+                continue
+            return place
+        if time.monotonic() >= deadline_s:
+            raise UploadsBusy(BUSY)
+        time.sleep(_POLL_S)

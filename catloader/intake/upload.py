@@ -6,6 +6,7 @@ import logging
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -104,9 +105,7 @@ def upload(
                 if not keep_dates:
                     prepared = replace(prepared, captured_at=None)
                 photo_id = _store(prepared, caption, owner_id, key, photos=photos, objects=objects)
-                # Asked afterwards: of two copies sent at the same moment, the second one finds the first.
-                first = photos.same(owner_id, prepared.sha256)
-                duplicate_of = None if first == photo_id else first
+                duplicate_of = _earlier(photo_id, owner_id, prepared.sha256, photos)
             except StoreUnavailable as error:
                 if not store_away and (suffix := _LOG_LIMITS.suffix(error.cause)) is not None:
                     logger.warning("Uploads are refused: %s%s", error, suffix)
@@ -134,6 +133,7 @@ def limits(settings: Settings) -> Limits:
         thumbnail_px=settings.thumbnail_px,
         jpeg_quality=settings.jpeg_quality,
         large_at_once=max(1, settings.decode_slots // 2),
+        large_wait_s=settings.decode_wall_s / 4,  # most of that time is left for the photo itself
     )
 
 
@@ -169,6 +169,17 @@ def _store(
         captured_at=prepared.captured_at,
     )
     return photos.add(new, key=key)
+
+
+def _earlier(photo_id: int, owner_id: int, sha256: str, photos: Photos) -> int | None:
+    """Return an earlier photo with the same bytes; None also where the database does not answer any more.
+
+    Asked after the commit: of two copies sent at the same moment, the second one finds the first.
+    """
+    with suppress(StoreUnavailable):  # the photo is stored, whatever this says
+        first = photos.same(owner_id, sha256)
+        return None if first == photo_id else first
+    return None
 
 
 def refuse_full_disk(settings: Settings) -> None:

@@ -10,11 +10,13 @@ import contextlib
 import gc
 import http.client
 import logging
+import mmap
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -34,12 +36,18 @@ from catloader.server.worker import WaitressWorker, WorkerOptions
 from catloader.web.admission import RULES
 from catloader.wiring import Services
 
+logger = logging.getLogger(__name__)
+
 _GRACE_S = 2.0
 """Time that a stop leaves to requests under way; with the embedded S3's stop it must stay below 5 s."""
 _KILL_S = 4
 """A worker that has not ended by then is killed: grace, then the end of its threads."""
 _HEARTBEAT_S = 60
 """A worker whose event loop is silent this long is killed; slow requests run in threads."""
+
+_BOOT_PAUSE_S = 1.0
+_BOOT_AGAIN = 1
+"""An exit code at which gunicorn starts another worker."""
 
 Make = Callable[[], tuple[Flask, Services]]
 
@@ -68,6 +76,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         self._options = WorkerOptions(threads, connections, limits, access_log, _GRACE_S)
         self._services: Services | None = None
         self.rules: Rules = FormsOnly()
+        self._has_booted = mmap.mmap(-1, 1)
+        """One byte that all workers share, also later ones: 1 once the first has started."""
         super().__init__()
 
     def load_config(self) -> None:
@@ -88,14 +98,24 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Make the application, in the worker."""
+        """Make the application, in the worker.
+
+        The first workers end the server where that fails. Later, when others serve or a moment of too little
+        memory may pass, the supervisor starts another worker after a pause.
+        """
         try:
             app, self._services = self._make()
-        except CatLoaderError as error:
+            self.rules = app.extensions.get(RULES, self.rules)
+            self._services.start()
+        except Exception as error:
+            if self._has_booted[0]:
+                logger.exception("a web process could not start; trying again")
+                time.sleep(_BOOT_PAUSE_S)
+                sys.exit(_BOOT_AGAIN)
+            if not isinstance(error, CatLoaderError):
+                raise
             click.echo(f"Error: {error}", err=True)
             sys.exit(Arbiter.APP_LOAD_ERROR)
-        self.rules = app.extensions.get(RULES, self.rules)
-        self._services.start()
         return app
 
     def run(self) -> int:
@@ -114,6 +134,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def _post_worker_init(self, worker: Worker) -> None:
         signal.signal(signal.SIGHUP, worker.handle_exit)
+        self._has_booted[0] = 1
         if worker.age == 1:
             threading.Thread(target=self._announce_when_ready, name="announce", daemon=True).start()
 

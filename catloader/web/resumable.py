@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response
 
 from catloader.api_tokens import Scope
 from catloader.errors import EmptyFile, InvalidInput, TooManyBytes
-from catloader.intake.partial import FileFacts, OpenUpload, length_of, upload_id
+from catloader.intake.partial_file import FileFacts, OpenUpload, length_of, upload_id
 from catloader.intake.prepare import shown_limit
 from catloader.intake.square import square_of_text
 from catloader.intake.upload import Refused, Uploaded, refuse_full_disk
@@ -178,6 +178,8 @@ def _key(id: str) -> str:
 
 
 def _at(upload: OpenUpload, status: int = 204) -> Response:
+    if upload.is_whole:  # not stored: clients take an offset at the end for success, and would never go on
+        upload.drop_last_byte()
     expires = http_date(time.time() + services().partial_uploads.kept_s)
     headers = {"Upload-Offset": str(upload.offset_bytes), "Upload-Expires": expires}
     return _empty(status, {**headers, "Upload-Length": str(upload.length_bytes)})

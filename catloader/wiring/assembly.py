@@ -125,31 +125,30 @@ def build(
         owner_bytes=settings.partial_uploads_user_bytes,
         kept_s=3600 * settings.partial_uploads_hours,
     )
+    users = Users(requests_engine)
     deletion = DeletionWorker(
         ledger,
         objects,
         sweep_s=settings.sweep_s,
         expire=bin.expire,
-        expire_partial=partial_uploads.expire,
+        expire_partial=partial(partial_uploads.expire, users.existing),
     )
     decoders = build_decoders(settings)
-    model_choices = ModelChoices(for_checks(engine))
-    measured_profiles = MeasuredProfiles(for_checks(engine))
     service = (
         build_checker_service(
             settings,
             MeasuredQueue(queue, metrics),
             objects,
             decoders,
-            choices=model_choices,
-            profiles=measured_profiles,
+            choices=ModelChoices(for_checks(engine)),
+            profiles=MeasuredProfiles(for_checks(engine)),
             fetch=fetch,
         )
         if checker
         else None
     )
     secret_key = site_secret(settings)
-    users, one_time_links = Users(requests_engine), OneTimeLinks(requests_engine)
+    one_time_links = OneTimeLinks(requests_engine)
     return Services(
         settings=settings,
         secret_key=secret_key,
@@ -194,10 +193,10 @@ def build(
         bin=bin,
         album=Album(requests_engine),
         takedowns=Takedowns(requests_engine),
-        model_choices=model_choices,
+        model_choices=ModelChoices(requests_engine),
         random_audits=RandomAudits(requests_engine),
         shadow_runs=ShadowRuns(settings),
-        measured_profiles=measured_profiles,
+        measured_profiles=MeasuredProfiles(requests_engine),
         share_links=ShareLinks(requests_engine),
         rechecks=Rechecks(requests_engine),
         failed_photos=FailedPhotos(requests_engine),

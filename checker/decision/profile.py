@@ -18,6 +18,7 @@ from typing import Any
 from checker.decision.head import Head
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
+from checker.files import write_whole
 from checker.values import ModelInfo
 from models.catalogue import Preprocessing
 
@@ -126,10 +127,7 @@ class Profile:
         }
 
     def save(self, path: Path) -> None:
-        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
-        part = path.with_suffix(".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_whole(path, (json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def load_profile(path: Path) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 from checker.errors import DecoderUnavailable
 from checker.isolation import frames
 from checker.isolation.limits import keep_standard_descriptors
+
+logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_S = 30.0
@@ -57,9 +60,15 @@ class ForkServer:
         self._closed = False
 
     def start(self) -> None:
-        """Start the server without waiting for it, so that the first photo need not."""
-        with self._lock:
-            self._ensure_running()
+        """Start the server without waiting for it, so that the first photo need not.
+
+        If that fails, it is logged, and the first ``fork`` tries again.
+        """
+        try:
+            with self._lock:
+                self._ensure_running()
+        except DecoderUnavailable as error:
+            logger.warning("%s", error)
 
     def fork(self) -> Child:
         """Start a child.
@@ -69,7 +78,10 @@ class ForkServer:
         """
         with self._lock:
             self._ensure_running()
-        ours, theirs = frames.pair()
+        try:
+            ours, theirs = frames.pair()
+        except OSError as error:
+            raise DecoderUnavailable(f"No connection to a decoder: {error.strerror}.") from error
         try:
             with theirs, self._lock:
                 pid = self._fork(theirs)
@@ -117,13 +129,25 @@ class ForkServer:
         if self._closed:
             raise DecoderUnavailable("This process is stopping.")
         if self._control is None:
-            keep_standard_descriptors()
-            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._control.settimeout(_ANSWER_S)
-            paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-            arguments = [str(theirs.fileno()), str(self._memory_bytes), *self._works]
+            try:
+                self._control, self._process = self._started()
+            except OSError as error:
+                raise DecoderUnavailable(
+                    f"The process that starts the decoders can't be started: {error.strerror}."
+                ) from error
+            self._generation += 1
+        return self._control
+
+    def _started(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        """Start the server; return the connection to it, and its process."""
+        keep_standard_descriptors()
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control.settimeout(_ANSWER_S)
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        arguments = [str(theirs.fileno()), str(self._memory_bytes), *self._works]
+        try:
             with theirs:
-                self._process = subprocess.Popen(
+                process = subprocess.Popen(
                     # -P: nothing may be imported from the folder in which the caller was started.
                     [sys.executable, "-P", "-m", "checker.isolation.child", *arguments],
                     env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)},
@@ -132,8 +156,10 @@ class ForkServer:
                     start_new_session=True,  # Ctrl-C is for the caller, which ends it in its turn
                     pass_fds=[theirs.fileno()],
                 )
-            self._generation += 1
-        return self._control
+        except BaseException:
+            control.close()
+            raise
+        return control, process
 
     def _stop(self) -> None:
         """Close the connection, at which the server ends; the kernel ends its children."""

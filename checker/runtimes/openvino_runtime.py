@@ -164,8 +164,10 @@ class _CompiledModel:
                 second_request.wait()
                 second = _outputs(second_request.results)
             finally:
-                second_request.wait()  # a request that still runs must not be handed to another caller
-                self._free_requests.put(second_request)
+                try:
+                    second_request.wait()  # a request that still runs must not be handed to another caller
+                finally:
+                    self._free_requests.put(second_request)
             return [first, second]
 
     @contextlib.contextmanager

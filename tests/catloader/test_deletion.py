@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, update
 
 from catloader.deletion import DeletionWorker
 from catloader.store.db.deletions import Deletions
@@ -77,6 +77,19 @@ def test_due_objects_are_deleted_and_leave_the_ledger(
     assert not objects.exists(ObjectKind.PHOTO, "b.jpg")
     assert objects.exists(ObjectKind.PHOTO, "later.jpg")
     assert ledger.count() == 1
+
+
+def test_objects_of_thousands_of_attempts_are_retried_after_an_hour_at_most(
+    engine: Engine, ledger: Deletions
+) -> None:
+    now = datetime.now(UTC)
+    reserve(engine, ["a.jpg"], now)
+    with writing(engine) as connection:
+        connection.execute(update(deletions).values(attempts=2000))
+    assert worker(ledger, store_away(), lambda: now).work_off() == 0
+    assert ledger.due(10, now + timedelta(minutes=59)) == []
+    (entry,) = ledger.due(10, now + timedelta(minutes=61))
+    assert entry.attempts == 2001
 
 
 def test_rows_of_an_older_version_are_deleted_from_the_bucket_they_name(

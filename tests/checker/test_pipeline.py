@@ -16,7 +16,7 @@ from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, Unr
 from checker.pipeline import check_batch, classify, fetch
 from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
-from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
+from checker.values import INPUTS_PER_PHOTO, Activations, Claim, Pixels, Rendition
 from models.catalogue import resolve
 from tests.support.fakes import FaultySource, StubClassifier, StubRule, claim_of, flat, photo
 
@@ -169,6 +169,22 @@ def test_model_that_always_fails_is_blamed_on_the_machine(source: FaultySource) 
     for outcome in outcomes:
         assert (outcome.error, outcome.unreadable) == ("the GPU is lost", False)
         assert (outcome.retryable, outcome.blames_machine) == (True, True)
+
+
+class _NoRed(StubClassifier):
+    """A model that fails on red squares, alone or with others."""
+
+    def run(self, batch: Pixels) -> Activations:
+        if (batch[..., 0].min(axis=(1, 2)) > 250).any():
+            raise ClassifierFailed("not a number")
+        return super().run(batch)
+
+
+def test_photo_on_which_alone_the_model_fails_is_to_blame(source: FaultySource) -> None:
+    source.add(1, flat("red"))
+    outcomes = check_batch([claim_of(n) for n in range(3)], source, _NoRed(), StubRule())
+    assert [outcome.decision is None for outcome in outcomes] == [False, True, False]
+    assert (outcomes[1].retryable, outcomes[1].blames_machine) == (True, False)
 
 
 def test_profile_for_another_model_never_ends_a_photo(source: FaultySource) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checker.errors import ClassifierFailed, ModelRefused, NotReady, StoreUnavailable
+from checker.errors import ClassifierFailed, ModelRefused, NotReady, ObjectRefused, StoreUnavailable
 from checker.pipeline import LoadedModel
 from checker.service import CheckerService, Successors
 from checker.values import INPUTS_PER_PHOTO, Claim, Outcome, Rendition
@@ -326,6 +326,17 @@ def test_missing_object_counts_as_an_attempt(rig: Rig) -> None:
     rig.source.delete(claim_of(0), Rendition.PHOTO)
     assert rig.service().drain() == 0
     assert [outcome.retryable for outcome in rig.queue.log] == [True]
+
+
+def test_photo_that_the_store_refuses_alone_fails_in_the_end(rig: Rig) -> None:
+    rig.put(0, error=ObjectRefused("refused, and gives others"))
+    service = rig.service()
+    for _ in range(5):
+        assert rig.queue.status(0) == "pending"
+        service.drain()
+        rig.queue.advance(100_000)
+    assert rig.queue.status(0) == "failed"
+    assert [outcome.claim.attempt for outcome in rig.queue.log] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("the database is away"), ValueError("a bug")])

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,6 +27,7 @@ __all__ = [
     "for_checks",
     "for_requests",
     "make_engine",
+    "one_at_a_time",
     "reading",
     "utcnow",
     "writing",
@@ -186,6 +187,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """
     with _translated(engine), engine.begin() as connection:
         yield connection
+
+
+def one_at_a_time(connection: Connection, table: Table) -> None:
+    """Let one transaction at a time read ``table`` and then write to it, until its end; readers do not wait.
+
+    SQLite lets one write anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
 
 
 @contextmanager

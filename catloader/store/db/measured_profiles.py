@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, insert, select, update
 
 from catloader.store.db.audit_log import record
-from catloader.store.db.engine import reading, writing
+from catloader.store.db.engine import one_at_a_time, reading, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.photo_rows import not_in_bin
 from catloader.store.db.rechecks import requeue
@@ -57,6 +57,9 @@ class ProfileChoice:
     """None: those of the profiles that were measured in full."""
 
 
+_LATEST = select(table).order_by(table.c.id.desc()).limit(1)
+
+
 class MeasuredProfiles:
     """The jobs and the choices."""
 
@@ -65,10 +68,11 @@ class MeasuredProfiles:
 
     def begin(self, base_id: str, actor_id: int, now: datetime) -> int | None:
         """Add a job; None: one is running."""
-        last = self.latest()
-        if last and last.is_running(now):
-            return None
         with writing(self._engine) as connection:
+            one_at_a_time(connection, table)
+            last = _only(connection, _LATEST)
+            if last and last.is_running(now):
+                return None
             actor = record(connection, actor_id, "measured thresholds", base_id, now)
             row = {"made_at": now, "actor": actor, "base_id": base_id, "touched_at": now}
             return int(connection.execute(insert(table).values(row).returning(table.c.id)).scalar_one())
@@ -79,7 +83,7 @@ class MeasuredProfiles:
             connection.execute(update(table).where(table.c.id == id).values(touched_at=now, **values))
 
     def latest(self) -> MeasuredProfile | None:
-        return self._one(select(table).order_by(table.c.id.desc()).limit(1))
+        return self._one(_LATEST)
 
     def by_id(self, id: int) -> MeasuredProfile | None:
         return self._one(select(table).where(table.c.id == id))
@@ -134,13 +138,14 @@ class MeasuredProfiles:
         Args:
             delay_s: time until those photos are due: checkers take the thresholds before.
         """
-        last = self.choice()
-        if (last.measured_id if last else None) == measured_id:
-            return 0
         target = "those measured in full" if measured_id is None else f"measurement {measured_id}"
         by_model = photos.c.human_verdict.is_(None)
         decided = photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
+        latest = select(profile_choices.c.measured_id).order_by(profile_choices.c.id.desc()).limit(1)
         with writing(self._engine) as connection:
+            one_at_a_time(connection, profile_choices)
+            if connection.execute(latest).scalar() == measured_id:
+                return 0
             actor = record(connection, actor_id, act, target, now)
             row = {"made_at": now, "actor": actor, "measured_id": measured_id}
             connection.execute(insert(profile_choices).values(row))
@@ -151,8 +156,12 @@ class MeasuredProfiles:
 
     def _one(self, query: Select[Any]) -> MeasuredProfile | None:
         with reading(self._engine) as connection:
-            row = connection.execute(query).one_or_none()
-        return MeasuredProfile(**row._mapping) if row else None
+            return _only(connection, query)
+
+
+def _only(connection: Connection, query: Select[Any]) -> MeasuredProfile | None:
+    row = connection.execute(query).one_or_none()
+    return MeasuredProfile(**row._mapping) if row else None
 
 
 def _with_score(profile_ids: Sequence[str]) -> Select[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, delete, insert, select, update
 
 from catloader.store.db.audit_log import record
-from catloader.store.db.engine import reading, writing
+from catloader.store.db.engine import one_at_a_time, reading, writing
 from catloader.store.db.schema import model_choices as table
 from catloader.store.db.schema import shadow_reports
 
@@ -78,6 +78,7 @@ class ModelChoices:
             is_loaded: the caller has loaded it, and its self-test has passed.
         """
         with writing(self._engine) as connection:
+            one_at_a_time(connection, table)
             held = connection.execute(_holding().limit(1)).first()
             if (held.model if held else before) == model:
                 return

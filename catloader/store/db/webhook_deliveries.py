@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.clock import database_now, later
-from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import webhook_deliveries as table
 from catloader.store.db.webhook_messages import SOURCES, Source, SourceName
 
@@ -59,6 +59,7 @@ class Delivery:
 
 
 _PREFIXES: dict[SourceName, str] = {"check": "verdict-", "review": "review-"}
+_NEW = insert(table).values(next_attempt_at=database_now(), created_at=database_now())
 _COLUMNS = tuple(table.c[name] for name in Delivery.__slots__)
 
 
@@ -75,7 +76,7 @@ class WebhookDeliveries:
                 if connection.execute(select(table.c.id).where(table.c.source == name).limit(1)).first():
                     continue
                 latest = connection.execute(select(func.coalesce(func.max(source.id), 0))).scalar_one()
-                connection.execute(insert(table).values(_entry(name, latest, "", state="start")))
+                connection.execute(_NEW, _entry(name, latest, "", state="start"))
 
     def collect(self) -> int:
         """Enter the events that are new; return their number."""
@@ -94,7 +95,7 @@ class WebhookDeliveries:
                 source.id > since,
                 source.id > start,
                 source.told,
-                source.moment >= utcnow() - _MISSED_FOR,
+                source.moment >= later(database_now(), literal(-_MISSED_FOR.total_seconds())),
                 ~select(table.c.id).where(is_entered).exists(),
             )
             .order_by(source.id)
@@ -106,7 +107,7 @@ class WebhookDeliveries:
             return 0
         try:
             with writing(self._engine) as connection:
-                connection.execute(insert(table), entries)
+                connection.execute(_NEW, entries)
         except IntegrityError:  # another process was first; the next round enters what it left out
             return 0
         return len(entries)
@@ -160,7 +161,7 @@ class WebhookDeliveries:
 
     def forget_old(self) -> None:
         """Delete what is done and old. The newest entry of a source stays: events after it are new."""
-        old = table.c.created_at < utcnow() - _KEPT_FOR
+        old = table.c.created_at < later(database_now(), literal(-_KEPT_FOR.total_seconds()))
         done = table.c.state.in_(("delivered", "given_up"))
         with writing(self._engine) as connection:
             for name in SOURCES:
@@ -169,8 +170,10 @@ class WebhookDeliveries:
                 connection.execute(delete(table).where(old, done, is_older))
 
     def _set(self, delivery: Delivery, values: dict[str, Any]) -> None:
+        """Write the result of an attempt, unless a later one has taken the delivery meanwhile."""
+        held = (table.c.attempts == delivery.attempts) & (table.c.state == "waiting")
         with writing(self._engine) as connection:
-            one = _is(delivery.source, delivery.source_id)
+            one = _is(delivery.source, delivery.source_id) & held
             connection.execute(update(table).where(one).values(values))
 
 
@@ -188,12 +191,4 @@ def _is(source: SourceName, source_id: int) -> ColumnElement[bool]:
 
 
 def _entry(source: SourceName, source_id: int, payload: str, state: str = "waiting") -> dict[str, Any]:
-    now = utcnow()
-    return {
-        "source": source,
-        "source_id": source_id,
-        "payload": payload,
-        "state": state,
-        "next_attempt_at": now,
-        "created_at": now,
-    }
+    return {"source": source, "source_id": source_id, "payload": payload, "state": state}

@@ -18,6 +18,7 @@ from catloader.errors import SettingError, StartupError
 from catloader.processes import start_child
 from catloader.settings import kept_secret
 from catloader.store.s3 import seaweedfs
+from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ _START_S = 30.0
 _RELEASE_S = 5.0
 """A server that is just being killed holds the folder's lock for no longer."""
 _RESTART_S = 0.5
+_RETRY_S = 2.0
 _PROBE_S = 1.0
 _HUNG_S = 10.0
 """A server without an answer to a probe for so long is killed and started again; that loses nothing."""
@@ -45,6 +47,7 @@ class EmbeddedS3:
         self._child: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, int] = {}
         self._stop_within_s = 0.0
+        self._log_limits = LogLimits()
         self._stopping = threading.Event()
         self._started = threading.Event()
         self._failure: StartupError | None = None
@@ -119,7 +122,7 @@ class EmbeddedS3:
                 self._choose_ports()
                 try:
                     while not self._stopping.is_set():
-                        self._run_child(lock)
+                        self._run_child_again(lock)
                 finally:
                     self._end_child()
         except StartupError as error:
@@ -138,6 +141,18 @@ class EmbeddedS3:
             except BlockingIOError:
                 if self._stopping.wait(0.05) or time.monotonic() > deadline:
                     raise StartupError(f"Another process runs an object store in {self._dir}.") from None
+
+    def _run_child_again(self, lock: IO[str]) -> None:
+        """Run the server; once it has run, a machine without memory or room for it delays the next start."""
+        try:
+            self._run_child(lock)
+        except OSError as error:
+            if not self._started.is_set():
+                raise
+            self._end_child()
+            if (suffix := self._log_limits.suffix("restart")) is not None:
+                logger.error("the embedded S3 can't be restarted: %s; trying again%s", error.strerror, suffix)
+            self._stopping.wait(_RETRY_S)
 
     def _run_child(self, lock: IO[str]) -> None:
         with self.log_file.open("ab") as log:

@@ -24,8 +24,8 @@ from catloader.store.s3.deleting import delete_many
 from catloader.store.s3.errors import error_code, is_missing, is_timeout, translated
 from catloader.store.s3.listing import Listed, pages
 from catloader.store.s3.recent import RecentRenditions
+from catloader.store.s3.refusals import for_checker
 from catloader.store.s3.session import make_session
-from checker import errors as checker_errors
 from checker.values import Claim, Rendition
 
 _CHUNK_BYTES = 256 * 1024
@@ -235,10 +235,8 @@ class S3ImageSource:
         key = claim.key(rendition)
         if (data := self._objects.take_recent(key)) is not None:
             return data
-        try:
+        with for_checker(self._objects, key, str(rendition)):
             return self._objects.get(kind, key)
-        except NotFound as error:
-            raise checker_errors.ObjectMissing(f"The {rendition} is not in the store.") from error
 
 
 def _do_not_repeat_timeout(caught_exception: Exception | None = None, **_: Any) -> None:

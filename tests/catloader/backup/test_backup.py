@@ -15,17 +15,20 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, delete, select
 
-from catloader.backup.folder import BackupFolder, digest_of
+from catloader.backup.folder import BackupFolder, Manifest, digest_of
 from catloader.backup.save import save
+from catloader.errors import StoreUnavailable
 from catloader.store.db import migrate
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.photos import Photos
 from catloader.store.db.schema import deletions, metadata, photos
 from catloader.store.db.snapshot import Snapshot
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.catloader.backup.conftest import stored
 from tests.support.commands import Run
+from tests.support.refusing_store import refusing_store
 from tests.support.rows import add_photos
 
 
@@ -158,11 +161,26 @@ def test_lost_and_altered_objects_are_an_error_that_names_the_photos(
     result = run("backup", tmp_path / "backup")
     assert result.exit_code == 1
     assert "2 photos of 3 accounts are in" in result.output
-    assert f"1 photo left out: the object store lacks them (see `catloader gc`): {altered}." in result.output
+    assert f"1 photo left out: the object store lacks or refuses them (see `catloader gc`): {altered}." in (
+        result.output
+    )
     (database,) = tmp_path.glob("backup/state-*/catloader.sqlite3")
     with reading(make_engine(database)) as connection:
         query = select(photos.c.explanation_key).where(photos.c.id == explained)
         assert connection.execute(query).scalar_one() is None
+
+
+def test_a_refused_object_leaves_its_photo_out_and_a_refusing_store_ends_the_run(
+    engine: Engine, s3_server: EmbeddedS3, tmp_path: Path
+) -> None:
+    with refusing_store(s3_server) as (store, refused):
+        _, keys = stored(engine, store)
+        bad, its = stored(engine, store)
+        refused.add(its[ObjectKind.PHOTO])
+        assert save(BackupFolder(tmp_path / "one"), engine, store, tmp_path).lost == [bad]
+        refused.update([*its.values(), *keys.values()])
+        with pytest.raises(StoreUnavailable, match="AccessDenied"):
+            save(BackupFolder(tmp_path / "all"), engine, store, tmp_path)
 
 
 def test_damaged_files_of_a_backup_never_come_back(
@@ -233,6 +251,13 @@ def test_folders_that_are_no_backup_are_refused_in_one_sentence(
     )
     mark.write_text("{")
     assert run("restore", newer).output == f"Error: {mark} is damaged.\n"
+
+
+def test_run_that_was_killed_while_it_marked_the_folder_leaves_one_to_go_on_with(tmp_path: Path) -> None:
+    (tmp_path / "backup.json.part").write_text("{")
+    with BackupFolder(tmp_path).locked() as manifest:
+        assert manifest == Manifest()
+    assert not (tmp_path / "backup.json.part").exists()
 
 
 def test_most_of_a_backup_is_not_removed_by_accident(

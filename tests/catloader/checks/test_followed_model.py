@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from sqlalchemy import Engine
 
 from catloader.checks import promotion
-from catloader.checks.followed_model import FollowedModel
+from catloader.checks.followed_model import FollowedModel, write_measured_profile
 from catloader.checks.promotion import NothingToRollBack
 from catloader.checks.runtime_request import runtime_request
+from catloader.demo.client import until
 from catloader.settings import Settings
 from catloader.store.db.audit_log import AuditLog
 from catloader.store.db.engine import utcnow
@@ -96,6 +98,47 @@ def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all(
         _followed(engine, settings, choices).load()
     assert [choice.model for choice in choices.history(9)] == ["resnet50", "auto"]
     assert choices.history(1)[0].refusal is None
+
+
+def test_checkers_of_one_data_folder_write_its_files_at_once(settings: Settings) -> None:
+    profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json").to_json()
+
+    def write(number: int) -> None:
+        promotion.keep(settings, promotion.Promotion(f"model {number % 3}", "auto"))
+        made = {**profile["made"], "date": f"{number % 3}"}
+        write_measured_profile(settings.data_dir / "profiles", {**profile, "made": made})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(80)))
+    assert promotion.read_promotion(settings).current.startswith("model")
+    names = sorted(path.name for path in settings.data_dir.rglob("*") if path.is_file())
+    assert names == ["golden.jpg", "measured-on-decisions.json", "model.json"]
+
+
+def test_a_round_that_fails_is_logged_and_later_choices_are_followed(
+    engine: Engine, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")
+    profiles, boss, now = MeasuredProfiles(engine), some_user(engine), utcnow()
+    followed = _followed(engine, settings, ModelChoices(engine))
+    models: list[LoadedModel | None] = [followed.load()]
+    id = profiles.begin(base.profile_id, boss.id, now)
+    assert id
+    profiles.write(id, now, profile_id=base.profile_id, profile=base.to_json())
+    (tmp_path / "profiles").write_text("")  # stands for a folder that can't be written to
+    profiles.choose(id, "applied thresholds", boss.id, now)
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(followed.next)
+        for _ in until(30, "No round failed"):
+            if "the chosen model could not be looked for" in caplog.messages:
+                break
+        (tmp_path / "profiles").unlink()
+        models.append(following.result(60))
+    assert caplog.messages.count("the chosen model could not be looked for") == 1
+    for model in models:
+        assert model
+        model.classifier.close()
+    followed.close()
 
 
 def test_a_name_in_the_settings_wins_over_every_choice(engine: Engine, settings: Settings) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from catloader.errors import NotFound, UploadLocked, UploadsBusy
-from catloader.intake.partial import FileFacts, PartialUploads, upload_id
+from catloader.intake.partial import PartialUploads, is_at
+from catloader.intake.partial_file import FileFacts, upload_id
 
 _FACTS = FileFacts("tom.jpg", "Tom")
 _KIB = 1024
@@ -136,3 +137,41 @@ def test_names_outside_the_folder_are_no_uploads(uploads: PartialUploads, tmp_pa
     (tmp_path / "secret").write_text("{}\n")
     for id in ("../../secret", "", "lock", "0" * 32, f"{'0' * 32}-0", f"{'0' * 32}-5/../x"):
         assert not _is_there(uploads, 1, id)
+
+
+def test_an_upload_that_is_begun_anew_is_not_mixed_up_with_the_one_before(
+    uploads: PartialUploads, tmp_path: Path
+) -> None:
+    id = _begin(uploads, 1, "a")
+    path = tmp_path / "partial/1" / id
+    with path.open("rb") as before:
+        path.unlink()
+        _begin(uploads, 1, "a")
+        assert not is_at(path, before)
+    with path.open("rb") as file:
+        assert is_at(path, file)
+
+
+@pytest.mark.parametrize("head", [b"", bytes(40), b'{"name": "tom', b"[]\n"])
+def test_an_upload_that_a_power_cut_has_damaged_is_begun_anew(
+    uploads: PartialUploads, tmp_path: Path, head: bytes
+) -> None:
+    id = _begin(uploads, 1, "a")
+    path = tmp_path / "partial/1" / id
+    path.write_bytes(head)
+    assert not _is_there(uploads, 1, id)
+    assert not path.exists()
+    path.write_bytes(head)
+    _begin(uploads, 1, "a")
+    assert _is_there(uploads, 1, id)
+
+
+def test_folders_of_deleted_accounts_go_once_nobody_works_in_them(
+    uploads: PartialUploads, tmp_path: Path
+) -> None:
+    kept, gone = _begin(uploads, 1, "a"), _begin(uploads, 2, "a")
+    with uploads.opened(2, gone):
+        assert uploads.expire(lambda _ids: [1]) == 0
+    assert uploads.expire(lambda _ids: [1]) == 1
+    assert [folder.name for folder in (tmp_path / "partial").glob("*/")] == ["1"]
+    assert _is_there(uploads, 1, kept)

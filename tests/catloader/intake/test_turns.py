@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
+from PIL import Image
+
+from catloader.errors import UploadsBusy
+from catloader.intake.isolated import prepare_item
+from catloader.intake.places import BUSY
+from catloader.intake.prepare import Limits
 from catloader.intake.turns import LARGE_PIXELS, turn
 
 _LARGE = LARGE_PIXELS + 1
+_BUSY = 3
 
 
 @contextmanager
@@ -37,7 +46,7 @@ def _process(work: Callable[[], object]) -> Iterator[int]:
 
 def _hold(at_once: int = 1) -> Callable[[], object]:
     """Return a work that begins a turn and never ends it."""
-    return turn(_LARGE, at_once).__enter__
+    return turn(_LARGE, at_once, 0.0).__enter__
 
 
 def _seconds_for_a_turn(pixels: int, at_once: int, longest_s: float) -> float:
@@ -45,13 +54,17 @@ def _seconds_for_a_turn(pixels: int, at_once: int, longest_s: float) -> float:
     started_s = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the test runner's own
-        signal.setitimer(signal.ITIMER_REAL, longest_s)
-        with turn(pixels, at_once):
-            os._exit(0)
+        try:
+            with turn(pixels, at_once, longest_s):
+                os._exit(0)
+        except UploadsBusy:
+            os._exit(_BUSY)
+        finally:
+            os._exit(1)
     _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return time.monotonic() - started_s
+    waited_s = time.monotonic() - started_s
+    assert os.WEXITSTATUS(status) == 0 or (os.WEXITSTATUS(status) == _BUSY and waited_s >= longest_s)
+    return waited_s
 
 
 def test_large_photo_waits_for_another_process_and_a_small_one_does_not() -> None:
@@ -76,8 +89,17 @@ def test_as_many_take_turns_as_are_allowed() -> None:
 
 def test_turn_ends_with_its_photo() -> None:
     def take_one() -> None:
-        with turn(_LARGE, 1):
+        with turn(_LARGE, 1, 0.0):
             pass
 
     with _process(take_one):
         assert _seconds_for_a_turn(_LARGE, 1, longest_s=30.0) < 30.0
+
+
+def test_large_photo_that_gets_no_turn_is_to_be_sent_again() -> None:
+    limits = Limits(2**30, 50_000_000, 2560, 256, 90, large_at_once=1, large_wait_s=0.05)
+    file = io.BytesIO()
+    Image.new("L", (4000, LARGE_PIXELS // 4000 + 1)).save(file, "PNG")
+    with _process(_hold()):
+        refusal, _ = prepare_item(asdict(limits), [file.getvalue()])
+    assert (refusal["refused"], refusal["message"]) == (UploadsBusy.__name__, BUSY)

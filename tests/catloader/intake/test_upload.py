@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
+from catloader.errors import StoreUnavailable
 from catloader.intake.prepare import Prepared
 from catloader.intake.upload import Preparer, Refused, Uploaded, upload
 from catloader.settings import Settings
@@ -195,6 +196,20 @@ def test_unavailable_store_refuses_every_file_after_one_attempt(
     assert away.rows() == []
     assert away.reserved() == 2  # of the first file: perhaps one of its puts did arrive
     assert away.dispatcher.wakes == []
+
+
+class _LosingPhotos(Photos):
+    """Loses its database right after a photo was recorded."""
+
+    def same(self, owner_id: int, sha256: str) -> int | None:
+        raise StoreUnavailable("The database does not answer.")
+
+
+def test_photo_that_is_recorded_is_told_as_stored(site: Site) -> None:
+    site.photos = _LosingPhotos(site.engine)
+    (outcome,) = site.upload(("a.png", photo()))
+    (row,) = site.rows()
+    assert outcome == Uploaded("a.png", row.id, None)
 
 
 def test_upload_to_a_deleted_account_leaves_due_deletions_only(site: Site) -> None:

@@ -141,7 +141,7 @@ def test_a_refused_file_is_forgotten_and_a_busy_site_keeps_it(anna: Person, tus:
     text = tus.begin(5, b"hello")
     assert (text.status_code, "not a photo" in text.json["error"]) == (415, True)  # type: ignore[index]
     assert list(_folder(anna).iterdir()) == []
-    path = tus.begin(len(PHOTO), PHOTO[:-1]).headers["Location"]
+    path = tus.begin(len(PHOTO), PHOTO[:-1], key=_KEY).headers["Location"]
     places = anna.app.extensions["catloader.upload-places"]
     for _ in range(2):
         places.take()
@@ -150,11 +150,16 @@ def test_a_refused_file_is_forgotten_and_a_busy_site_keeps_it(anna: Person, tus:
             places.refuse()
     busy = tus.patch(path, len(PHOTO) - 1, PHOTO[-1:])
     assert (busy.status_code, int(busy.headers["Retry-After"]) > 0) == (503, True)
-    assert tus.offset(path) == len(PHOTO)
+    # At the end of the file, clients would take it for stored.
+    assert tus.offset(path) == len(PHOTO) - 1
+    assert tus.patch(path, len(PHOTO) - 1, PHOTO[-1:]).status_code == 503
+    assert tus.begin(len(PHOTO), key=_KEY).headers["Upload-Offset"] == str(len(PHOTO) - 1)
     for _ in range(2):
         places.leave()
-    assert tus.patch(path, len(PHOTO), b"").status_code == 204
-    assert len(anna.photos) == 1
+    assert tus.patch(path, len(PHOTO) - 1, PHOTO[-1:]).status_code == 204
+    (photo,) = anna.photos
+    stored = anna.get(f"/photos/{photo.id}/photo.jpg").data
+    assert stored == anna.get(f"/photos/{anna.upload_one(PHOTO)}/photo.jpg").data
 
 
 def test_termination_and_not_yours_look_like_not_there(app: Flask, anna: Person, tus: Tus) -> None:

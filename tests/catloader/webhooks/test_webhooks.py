@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from catloader.checks.signatures import new_secret
@@ -22,7 +22,7 @@ from catloader.demo.client import free_port, until
 from catloader.errors import SettingError
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.schema import check_log
+from catloader.store.db.schema import check_log, webhook_deliveries
 from catloader.store.db.webhook_deliveries import WebhookDeliveries
 from catloader.webhooks.sender import WebhookSender
 from catloader.webhooks.target import Target, is_public
@@ -151,6 +151,24 @@ def test_receiver_that_fails_and_hangs_gets_the_message_when_it_is_back(
     assert len({body for _, body in receiver.messages}) == 1
     assert [one.state for one in ledger.latest(9)] == ["delivered"]
     assert "of-the-receiver" not in caplog.text, "the token in the address is in the log"
+
+
+def test_an_attempt_that_was_too_slow_changes_nothing_of_a_later_one(engine: Engine) -> None:
+    ledger = WebhookDeliveries(engine)
+    ledger.begin()
+    (photo,) = add_photos(engine, 1)
+    _verdicts(engine, photo, "cat")
+    assert ledger.collect() == 1
+    slow = ledger.claim()
+    with writing(engine) as connection:
+        connection.execute(update(webhook_deliveries).values(next_attempt_at=utcnow()))
+    later = ledger.claim()
+    assert slow and later and (slow.attempts, later.attempts) == (1, 2)
+    ledger.failed(slow, "timed out", None)
+    assert [one.state for one in ledger.latest(9)] == ["waiting"]
+    ledger.delivered(later)
+    ledger.failed(later, "said twice", None)
+    assert [(one.state, one.last_error) for one in ledger.latest(9)] == [("delivered", None)]
 
 
 def test_message_is_given_up_after_its_attempts_and_sent_again_by_command(

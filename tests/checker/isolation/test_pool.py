@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -62,6 +63,38 @@ def test_blobs_come_back_as_they_were_sent(pool: ChildPool) -> None:
     assert isinstance(reply, Reply)
     assert reply.result == {"parts": 3}
     assert list(map(bytes, reply.blobs)) == item
+
+
+@contextmanager
+def few_descriptors(free: int) -> Iterator[None]:
+    """Let this process open ``free`` more files inside."""
+    numbers = [os.dup(2) for _ in range(free + 1)]
+    for number in numbers:
+        os.close(number)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (numbers[-1], before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("free", [0, 1, 2, 3])
+def test_missing_descriptors_are_blamed_on_the_machine_and_pass(free: int) -> None:
+    """0 and 1 are too few for the connection, 2 and 3 for the process behind it."""
+    server = ForkServer([DO], LIMITS.memory_bytes)
+    pool = ChildPool(server, children=1, limits=LIMITS)
+    try:
+        with few_descriptors(free):
+            server.start()
+            assert [type(reply) for reply in done(pool, "nothing")] == [DecoderUnavailable]
+        assert pid_of(pool)
+        pool.close()
+        with few_descriptors(0):  # of a running server
+            assert [type(reply) for reply in done(pool, "nothing")] == [DecoderUnavailable]
+    finally:
+        pool.close()
+        server.close()
 
 
 @pytest.mark.parametrize("deed", ["loop", "loop in threads"])

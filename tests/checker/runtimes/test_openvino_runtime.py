@@ -13,7 +13,7 @@ import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Classifier
-from checker.runtimes.openvino_runtime import OpenVinoClassifier
+from checker.runtimes.openvino_runtime import OpenVinoClassifier, _CompiledModel
 from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import Pixels
 from tests.support import openvino_variants
@@ -132,7 +132,7 @@ def test_files_that_differ_from_the_manifest_are_refused(suffix: str, tmp_path: 
 _FIRST_CALLS = """
 import sys, threading
 from pathlib import Path
-from checker.runtimes.openvino_runtime import OpenVinoClassifier
+from checker.runtimes.openvino_runtime import OpenVinoClassifier, _CompiledModel
 from models.catalogue import entry_named
 from models.openvino_ir import get
 entry = entry_named("efficientnet_lite0")
@@ -167,7 +167,7 @@ def test_a_closed_model_refuses_like_that_of_torch(classifier: OpenVinoClassifie
 _CONVERTER_AFTER_SERVING = """
 import sys
 from pathlib import Path
-from checker.runtimes.openvino_runtime import OpenVinoClassifier
+from checker.runtimes.openvino_runtime import OpenVinoClassifier, _CompiledModel
 from models.catalogue import entry_named
 from models.openvino_ir import get
 entry = entry_named("efficientnet_lite0")
@@ -181,3 +181,27 @@ def test_serving_imports_no_converter_and_leaves_it_importable() -> None:
     _entry, manifest = openvino_variants.made("fp32")
     command = [sys.executable, "-c", _CONVERTER_AFTER_SERVING, str(manifest.path.parent)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+
+
+class _Lost:
+    """Stands for OpenVINO's compiled model and its request, on a device that is lost."""
+
+    def create_infer_request(self) -> _Lost:
+        return self
+
+    def start_async(self, inputs: list[Pixels], *, share_inputs: bool) -> None:
+        pass
+
+    def infer(self, inputs: list[Pixels], *, share_inputs: bool) -> None:
+        raise RuntimeError("lost")
+
+    def wait(self) -> None:
+        raise RuntimeError("lost")
+
+
+def test_requests_that_fail_can_be_used_again(inputs: Pixels) -> None:
+    model = _CompiledModel(_Lost(), 2)
+    for _ in range(3):  # one that is not given back would be waited for
+        with pytest.raises(RuntimeError, match="lost"):
+            model.infer(inputs, spread=True)
+    assert model._free_requests.qsize() == 2

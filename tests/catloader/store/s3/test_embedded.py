@@ -122,6 +122,19 @@ def test_crashed_server_is_restarted_on_the_same_port(
     assert server.poll() is None
 
 
+def test_server_that_can_not_be_restarted_is_tried_again(
+    tmp_path: Path, started: Callable[[], EmbeddedS3], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = started()
+    (weed,) = weeds(tmp_path)
+    server.log_file.unlink()
+    server.log_file.mkdir()  # stands for a full disk, or no memory for another process
+    weed.kill()
+    wait_until(lambda: "the embedded S3 can't be restarted: Is a directory; trying again" in caplog.messages)
+    server.log_file.rmdir()
+    wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
+
+
 def _status(url: str) -> int:
     try:
         return requests.get(url, timeout=5).status_code

@@ -1,0 +1,116 @@
+"""The file of a partial upload: a line of JSON, then the bytes that have come. Its id tells its length."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from catloader.errors import NotFound, OffsetMismatch, TooManyBytes
+from catloader.languages import gettext_noop
+
+_ID = re.compile(r"[0-9a-f]{32}-[1-9][0-9]{0,11}")
+_PIECE_BYTES = 256 * 1024
+NOT_THERE = gettext_noop("This upload does not exist, or it has expired.")
+
+
+def upload_id(owner_id: int, key: str, length_bytes: int) -> str:
+    """Return the id of an upload that its client calls ``key``: always the same one."""
+    return f"{hashlib.sha256(f'{owner_id}:{key}'.encode()).hexdigest()[:32]}-{length_bytes}"
+
+
+def is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
+def length_of(id: str) -> int:
+    """Return the bytes of the whole file.
+
+    Raises:
+        NotFound: this is no id of an upload.
+    """
+    if not is_id(id):
+        raise NotFound(NOT_THERE)
+    return int(id.rpartition("-")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """The facts that a client tells of its file."""
+
+    name: str = ""
+    caption: str = ""
+    keep_date: bool = False
+    square: str = ""
+    """As ``square.square_of_text`` reads it; empty: the site chooses one."""
+
+
+class Damaged(Exception):
+    """The first line of the file is none: power was cut before it reached the disk."""
+
+
+def read_facts(file: BinaryIO) -> FileFacts:
+    """Read the first line.
+
+    Raises:
+        Damaged
+    """
+    try:
+        return FileFacts(**json.loads(file.readline()))
+    except (ValueError, TypeError) as error:
+        raise Damaged from error
+
+
+class OpenUpload:
+    """A partial upload that no one else changes meanwhile."""
+
+    def __init__(self, id: str, path: Path, file: BinaryIO) -> None:
+        self.id, self._path, self._file = id, path, file
+        self.facts = read_facts(file)
+        self._start = file.tell()
+        self.length_bytes = length_of(id)
+        self.offset_bytes = file.seek(0, 2) - self._start
+
+    def append(self, offset_bytes: int, stream: BinaryIO, size_bytes: int) -> None:
+        """Add the next bytes of the file.
+
+        Raises:
+            OffsetMismatch: they are not the next ones.
+            TooManyBytes: the file is not so long.
+        """
+        if offset_bytes != self.offset_bytes:
+            raise OffsetMismatch("This upload goes on at byte %(number)d.", number=self.offset_bytes)
+        if size_bytes > self.length_bytes - self.offset_bytes:
+            raise TooManyBytes("These are more bytes than the file was said to have.")
+        while size_bytes and (piece := stream.read(min(_PIECE_BYTES, size_bytes))):
+            self._file.write(piece)
+            self.offset_bytes += len(piece)
+            size_bytes -= len(piece)
+        self._file.flush()
+
+    def restart(self) -> None:
+        """Forget the bytes that have come."""
+        self._file.truncate(self._start)
+        self._file.seek(self._start)
+        self.offset_bytes = 0
+
+    def drop_last_byte(self) -> None:
+        """Forget the last byte, which its client then sends again."""
+        self._file.truncate(self._start + self.offset_bytes - 1)
+        self._file.seek(0, 2)
+        self.offset_bytes -= 1
+
+    @property
+    def is_whole(self) -> bool:
+        return self.offset_bytes == self.length_bytes
+
+    def read(self) -> bytes:
+        """Return what has come so far."""
+        self._file.seek(self._start)
+        return self._file.read()
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)

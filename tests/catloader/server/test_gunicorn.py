@@ -1,0 +1,86 @@
+"""Web processes that can't start, under the real supervisor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import requests
+
+from catloader.demo.client import until
+
+_ROOT = Path(__file__).parents[3]
+_SITE = """
+import os, socket, sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from flask import Flask
+
+from catloader.server.gunicorn import Server
+from catloader.server.request_parser import TimeLimits
+
+
+def make():
+    if Path(sys.argv[1]).exists():
+        raise OSError("no memory for another process")
+    app = Flask("site")
+    app.get("/pid")(lambda: str(os.getpid()))
+    return app, SimpleNamespace(start=lambda: None, close=lambda: None)
+
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+limits = TimeLimits(stalled_s=10, head_s=10, body_bytes_per_s=1)
+server = Server(listener, make, lambda *_: None, processes=1, threads=2, connections=100, limits=limits)
+sys.exit(server.run())
+"""
+
+
+def _pid(url: str) -> int:
+    try:
+        return int(requests.get(url, timeout=1).text)
+    except requests.RequestException:
+        return 0
+
+
+def test_site_outlives_a_web_process_that_can_not_start(tmp_path: Path) -> None:
+    trouble, log = tmp_path / "trouble", tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", _SITE, str(trouble)],
+            env={**os.environ, "PYTHONPATH": str(_ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as site,
+    ):
+        try:
+            assert site.stdout
+            url = f"http://127.0.0.1:{int(site.stdout.readline())}/pid"
+            for _ in until(30, "The site did not start"):
+                if first := _pid(url):
+                    break
+            trouble.touch()
+            os.kill(first, signal.SIGKILL)
+            for _ in until(30, "No other process was tried"):
+                if "a web process could not start; trying again" in log.read_text():
+                    break
+            trouble.unlink()
+            for _ in until(30, "No other process answered"):
+                if _pid(url) not in (0, first):
+                    break
+        finally:
+            site.terminate()
+        assert site.wait(20) == 0
+
+
+def test_site_whose_first_process_can_not_start_ends(tmp_path: Path) -> None:
+    (tmp_path / "trouble").touch()
+    command = [sys.executable, "-c", _SITE, str(tmp_path / "trouble")]
+    env = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    assert subprocess.run(command, env=env, capture_output=True, timeout=60, check=False).returncode == 1
