@@ -173,13 +173,13 @@ def test_a_dropped_folder_without_photos_is_named(page: Page, tmp_path: Path) ->
     expect(page.locator("#queue li")).to_have_count(0)
 
 
-_SHARE = """async (name) => {
+_SHARE = """async (names) => {
   const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const form = make("form", { method: "post", action: "/upload/shared", enctype: "multipart/form-data" });
   const input = make("input", { type: "file", name: "photos" });
   const picture = await (await fetch("/static/icon-192.png")).blob();
   const transfer = new DataTransfer();
-  transfer.items.add(new File([picture], name, { type: "image/png" }));
+  for (const name of names) transfer.items.add(new File([picture], name, { type: "image/png" }));
   input.files = transfer.files;
   form.append(input);
   document.body.append(form);
@@ -192,13 +192,19 @@ def test_photos_that_another_app_shares_wait_on_the_upload_page(page: Page) -> N
     register(page, "ottilie@example.org")
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")
     page.goto("/photos")
-    page.evaluate(_SHARE, "Größe & co.png")
+    page.evaluate(_SHARE, ["Größe & co.png"])
     expect(page.locator("#queue li .name")).to_have_text(["Größe & co.png"])
+    expect(page.locator("#queue li")).to_contain_text("Shared with CatLoader by another app")
     page.reload()
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
     page.wait_for_load_state()
     assert page.evaluate("caches.keys()") == []
-    page.evaluate(_SHARE, "again.png")
+    page.evaluate(_SHARE, [f"{number}.png" for number in range(101)])
+    expect(page.locator("#queue li")).to_have_count(100)
+    page.reload()
+    expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+    page.wait_for_load_state()
+    page.evaluate(_SHARE, ["again.png"])
     page.get_by_role("button", name="Upload 1 photo").click()
     expect(page.locator(".grid .badge")).to_have_count(1)
 

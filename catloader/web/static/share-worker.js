@@ -2,13 +2,19 @@
 // It takes part in nothing else: the pages of the site are not below its address.
 
 const KEPT = "shared-photos"; // the name is in shared.js too
+// Any site can send a request that looks like a share, so what waits is bounded.
+const MOST = 100;
+const MOST_BYTES = 500 * 1024 * 1024;
 
 async function keep(request) {
   const here = self.registration.scope;
-  const files = (await request.formData()).getAll("photos").filter((file) => file instanceof File);
   const kept = await caches.open(KEPT);
+  const sizes = (await kept.keys()).map(({ url }) => Number(new URL(url).searchParams.get("size")));
+  let [number, bytes] = [sizes.length, sizes.reduce((sum, size) => sum + size, 0)];
+  const sent = (await request.formData()).getAll("photos").filter((file) => file instanceof File);
+  const files = sent.filter((file) => ++number <= MOST && (bytes += file.size) <= MOST_BYTES);
   await Promise.all(files.map((file, place) => {
-    const facts = new URLSearchParams({ at: Date.now(), place, name: file.name });
+    const facts = new URLSearchParams({ at: Date.now(), place, name: file.name, size: file.size });
     return kept.put(`${here}shared?${facts}`, new Response(file));
   }));
   return Response.redirect(here.replace(/\/$/, ""), 303);

@@ -31,9 +31,10 @@ let rows = [];
 let run = null; // while photos are sent
 let stopped = ""; // the sentence that ended the last upload for all files
 
-function add(files) {
+function add(files, origin = "") {
   for (const file of files) {
     const row = makeRow(file, captionOfAll);
+    if (origin) row.item.querySelector(".line").after(element("p", { className: "hint", textContent: origin }));
     row.remove.onclick = () => remove(row);
     rows.push(row);
     list.append(row.item);
@@ -188,4 +189,6 @@ document.addEventListener("visibilitychange", async () => {
 settle();
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));
 receiveShared(form.dataset.worker);
-for (const kept of [takeShared(), takeBrought()]) kept.then(add);
+// Any site can send a request that looks like a share: people see which photos came that way.
+takeShared().then((files) => add(files, gettext("Shared with CatLoader by another app")));
+takeBrought().then((files) => add(files));
