@@ -133,7 +133,7 @@ def limits(settings: Settings) -> Limits:
         thumbnail_px=settings.thumbnail_px,
         jpeg_quality=settings.jpeg_quality,
         large_at_once=max(1, settings.decode_slots // 2),
-        large_wait_s=settings.decode_wall_s / 4,  # most of that time is left for the photo itself
+        large_wait_s=settings.decode_wall_s / 2,  # the rest of that time is for the photo itself
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from catloader.bulk.local import run_local
 from catloader.bulk.manifest import PlannedPhoto
+from checker.errors import ObjectRefused, StoreUnavailable
 from checker.pipeline import LoadedModel
 from checker.pixels.decode import decode_each
 from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
@@ -73,6 +74,19 @@ def test_a_unit_is_classified_when_those_before_are_written_and_fetched_before(s
         assert source.has_fetched(min(written + 2 * _WORKERS * _BATCH, _UNITS * _UNIT_ROWS))
         assert sum(classifier.batches) == written * INPUTS_PER_PHOTO
     assert next(done, None) is None
+
+
+def test_an_object_that_is_refused_alone_ends_no_run_and_a_store_that_is_away_does(source: _Source) -> None:
+    def run() -> list[int]:
+        model = LoadedModel(StubClassifier(), StubRule())
+        done = run_local(map(_unit, range(1)), source, decode_each, model, workers=1, batch_photos=_BATCH)
+        return [row["photo_id"] for _, rows in done for row in rows if row["error"] is not None]
+
+    source.errors[3] = ObjectRefused("refused, and gives others")
+    assert run() == [3]
+    source.errors[3] = StoreUnavailable("no answer")
+    with pytest.raises(StoreUnavailable):
+        run()
 
 
 @pytest.mark.timeout(60)
