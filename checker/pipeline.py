@@ -1,7 +1,6 @@
 """Steps 6 to 9, batch: a micro-batch of claims goes in, exactly one outcome per claim comes out.
 
-``fetch`` and ``classify`` are two functions, so that the next batch can be fetched during the forward pass
-of this one.
+``fetch`` and ``classify`` are apart, so that the next batch can be fetched during this one's forward pass.
 """
 
 from __future__ import annotations
