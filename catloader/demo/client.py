@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import socket
@@ -17,6 +18,8 @@ from catloader.errors import CatLoaderError, StartupError
 _READY_S = 120.0
 _VERDICT_S = 60.0
 _POLL_S = 0.02
+_PORTS = range(16384, 32768)
+"""Outgoing connections take ports from 32768 on, where Linux is left as it is."""
 
 
 class Visitor:
@@ -108,8 +111,9 @@ def until(seconds: float, complaint: str) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback address that is free now, and that no outgoing connection takes."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

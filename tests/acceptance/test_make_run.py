@@ -24,6 +24,7 @@ import requests
 from PIL import Image
 from sqlalchemy import func, select
 
+from catloader.demo.client import free_port
 from catloader.settings import Settings
 from catloader.store.db.engine import reading
 from catloader.store.db.migrate import migrate
@@ -90,16 +91,9 @@ def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def _serving(folder: Path, **settings: object) -> Iterator[Site]:
-    port = settings.setdefault("CATLOADER_PORT", _free_port())
+    port = settings.setdefault("CATLOADER_PORT", free_port())
     settings = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0", **settings}
     started_s = time.monotonic()
     process = subprocess.Popen(
@@ -281,15 +275,15 @@ def _nonsense(_folder: Path) -> dict[str, object]:
 
 
 def _no_postgresql(_folder: Path) -> dict[str, object]:
-    return {"DATABASE_URL": f"postgresql://u:hush@127.0.0.1:{_free_port()}/cats"}
+    return {"DATABASE_URL": f"postgresql://u:hush@127.0.0.1:{free_port()}/cats"}
 
 
 def _at_sign_in_password(_folder: Path) -> dict[str, object]:
-    return {"DATABASE_URL": f"postgresql://u:p@ss-hush@127.0.0.1:{_free_port()}/cats"}
+    return {"DATABASE_URL": f"postgresql://u:p@ss-hush@127.0.0.1:{free_port()}/cats"}
 
 
 def _password_in_query(_folder: Path) -> dict[str, object]:
-    return {"DATABASE_URL": f"postgresql://u@127.0.0.1:{_free_port()}/cats?password=hush"}
+    return {"DATABASE_URL": f"postgresql://u@127.0.0.1:{free_port()}/cats?password=hush"}
 
 
 def _port_that_is_no_number(_folder: Path) -> dict[str, object]:
@@ -297,7 +291,7 @@ def _port_that_is_no_number(_folder: Path) -> dict[str, object]:
 
 
 def _no_s3(_folder: Path) -> dict[str, object]:
-    return {**_S3_KEYS, "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{_free_port()}"}
+    return {**_S3_KEYS, "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}"}
 
 
 def _s3_without_scheme(_folder: Path) -> dict[str, object]:

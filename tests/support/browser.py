@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Page, expect
 
+from catloader.demo.client import free_port
 from tests.support.environ import environ_without_settings
 
 PASSWORD = "correct horse battery"
@@ -21,9 +21,7 @@ PASSWORD = "correct horse battery"
 
 class Site:
     def __init__(self, folder: Path, **settings: object) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._environ = environ_without_settings(
             CATLOADER_DATA_DIR=folder / "data",

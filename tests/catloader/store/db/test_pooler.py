@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url, select
 
-from catloader.demo.client import until
+from catloader.demo.client import free_port, until
 from catloader.doctor.dispatch import notifications
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate
@@ -38,9 +38,7 @@ def pooled(postgres_url: str) -> Iterator[Engine]:
     require(program, "no PgBouncer: apt install pgbouncer")
     assert program
     url = make_url(postgres_url)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)

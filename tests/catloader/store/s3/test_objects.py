@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import pytest
 import requests
 
+from catloader.demo.client import free_port
 from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
@@ -139,15 +140,8 @@ def _every_use(store: ObjectStore) -> list[Callable[[], object]]:
     ]
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def test_error_names_an_unreachable_server_and_the_reason(free_port: int) -> None:
-    address = f"http://127.0.0.1:{free_port}"
+def test_error_names_an_unreachable_server_and_the_reason() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
     for use in _every_use(_store(address.replace("//", "//user:secret@") + "/")):
         with pytest.raises(StoreUnavailable) as raised:
             use()
