@@ -7,20 +7,31 @@ import json
 import re
 import secrets
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import requests
 from sqlalchemy import Engine, make_url
 
-from tests.support.serving import form_token, plain_session, registered, serving
+from tests.support.serving import Serving, form_token, plain_session, registered, serving
 from tests.support.site import PASSWORD, jpeg
 
 _TIMEOUT_S = 60
 
 
 def _lines(log: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.splitlines()]
+    return [json.loads(line) for line in log.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _wait_for_access_line(site: Serving, path: str, status: int) -> None:
+    """Wait for what is written once the answer has gone out."""
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        if any((line.get("path"), line.get("status")) == (path, status) for line in _lines(site.log)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no access line of {path} with the status {status}: {site.log}")
 
 
 def _upload(site: str, session: requests.Session, name: str, data: bytes) -> requests.Response:
@@ -71,6 +82,7 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
             f"{site.url}/s/{token}/photo.jpg", headers={"Accept": "text/html"}, timeout=_TIMEOUT_S
         )
         assert failed.status_code == 503
+        _wait_for_access_line(site, "/s/***/photo.jpg", 503)
         cookies = [str(cookie.value) for cookie in (*session.cookies, *stranger.cookies)]
         address, key_id, key = json.loads((tmp_path / "object-store.json").read_text())
         site.process.kill()
