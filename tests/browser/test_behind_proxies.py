@@ -11,7 +11,7 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from tests.conftest import require
-from tests.support.browser import PASSWORD, Site
+from tests.support.browser import PASSWORD, Site, width_px
 from tests.support.proxies import HOST, program, running_proxy
 
 
@@ -53,7 +53,7 @@ def _walk_through(browser: Browser, below: str, photos: Path, email: str) -> Non
     assert polled.value.ok
     photo = page.locator(".grid img")
     expect(photo).to_have_js_property("complete", True)
-    assert photo.evaluate("picture => picture.naturalWidth") >= 300
+    assert width_px(photo) >= 300
     assert {cookie["name"] for cookie in context.cookies()} >= {"__Host-catloader_session"}
     page.get_by_role("link", name="Account").click()
     with page.expect_navigation():

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.support.browser import PASSWORD, Site, register
+from tests.support.browser import PASSWORD, Site, register, width_px
 
 
 def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> None:
@@ -26,7 +26,7 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
     expect(page.get_by_text("Chelsea", exact=True)).to_be_visible()
     for photo in page.locator(".grid img").all():
         expect(photo).to_have_js_property("complete", True)
-        assert photo.evaluate("picture => picture.naturalWidth") >= 300
+        assert width_px(photo) >= 300
     page.evaluate("window.notReloaded = true")
     photo_page = page.context.new_page()
     photo_page.goto(page.locator(".grid a", has_text="Chelsea").get_attribute("href") or "")

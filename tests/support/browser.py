@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from catloader.demo.client import free_port
 from tests.support.environ import environ_without_settings
@@ -106,3 +106,12 @@ def press(page: Page, key: str) -> None:
     """Press a key of the page's own, once its scripts run: a key that comes before them does nothing."""
     page.wait_for_load_state()
     page.keyboard.press(key)
+
+
+def width_px(picture: Locator) -> int:
+    """Return the width of the file that a picture shows: ``naturalWidth`` is divided by its density."""
+    width = picture.evaluate(
+        "async picture => (await createImageBitmap(await (await fetch(picture.currentSrc)).blob())).width"
+    )
+    assert isinstance(width, int)
+    return width
