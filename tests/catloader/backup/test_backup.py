@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -281,6 +283,10 @@ def test_most_of_a_backup_is_not_removed_by_accident(
 def test_full_disk_leaves_the_last_backup_whole(
     engine: Engine, objects: ObjectStore, run: Run, *, small_disk: Path, empty_url: str, tmp_path: Path
 ) -> None:
+    if engine.dialect.name == "sqlite":  # other tests may have left it larger than the disk
+        assert engine.url.database
+        with closing(sqlite3.connect(engine.url.database)) as connection:
+            connection.execute("VACUUM")
     backup = small_disk / "backup"
     stored(engine, objects)
     assert run("backup", backup).exit_code == 0

@@ -74,9 +74,14 @@ def wait_until(holds: Callable[[], object], timeout_s: float = 20) -> None:
         waiting.wait(0.05)
 
 
+def _sockets() -> set[str]:
+    return {path.name for path in Path("/tmp").glob("seaweedfs-*.sock")}
+
+
 def test_stop_takes_under_4_s_and_leaves_no_process_port_or_socket(
     tmp_path: Path, started: Callable[[], EmbeddedS3]
 ) -> None:
+    of_others = _sockets()  # that were killed
     server = started()
     store_of(server).put(ObjectKind.PHOTO, "a", b"1")
     assert server.poll() is None
@@ -87,7 +92,7 @@ def test_stop_takes_under_4_s_and_leaves_no_process_port_or_socket(
     assert weeds(tmp_path) == []
     assert server.poll() is not None
     ports = json.loads((tmp_path / "s3" / "ports.json").read_text())
-    left = [path.name for path in Path("/tmp").glob("seaweedfs-*.sock")]
+    left = _sockets() - of_others
     for port in (port + offset for port in ports.values() for offset in (0, 10_000)):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
