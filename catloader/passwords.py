@@ -72,7 +72,7 @@ def _is_weak(password: str, email: str) -> bool:
 
 
 def _readable(text: str) -> str:
-    """Where zxcvbn would try too many combinations, write signs that stand for one letter as one sign.
+    """Write signs that stand for one letter as one sign if zxcvbn would try too many combinations.
 
     Digits stay as they are: they make dates and rows of keys.
     """

@@ -11,8 +11,6 @@ import pytest
 
 _ROOT = Path(__file__).resolve().parents[1]
 _QUESTION = re.compile(r"(What|Who|Whose|Whom|Whether|Where|Why|How|Which|When)\b")
-_MAX_SHARE = 0.015
-"""The highest share among comparable projects is 1.3 % (docs/decisions/0005-house-style.md)."""
 # Words of the first version that the glossary replaces, as they would be written in prose and names.
 _REPLACED = re.compile(
     r"\b(knobs?|on air|small talk|droppings|for good|in vain|stood its self-test|strike out|nobody's|"
@@ -40,7 +38,7 @@ def test_docstrings_do_not_open_with_a_question_word(folder: str) -> None:
     docstrings = list(_docstrings(folder))
     assert len(docstrings) > 20
     offenders = [f"{place}: {text.splitlines()[0]}" for place, text in docstrings if _QUESTION.match(text)]
-    assert len(offenders) <= _MAX_SHARE * len(docstrings), "\n".join(offenders)
+    assert offenders == []
 
 
 @pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts", "docs"])

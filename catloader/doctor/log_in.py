@@ -1,4 +1,4 @@
-"""What log-ins need beside the site: the mail server, and the provider of log-ins."""
+"""Rows for the servers that log-ins need beside the site: the mail server and the OpenID provider."""
 
 from __future__ import annotations
 

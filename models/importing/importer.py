@@ -44,7 +44,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What the operator says of weights that are in no catalogue."""
+    """The operator's statements on weights that are in no catalogue."""
 
     source: str = ""
     """Empty: the file's name."""

@@ -1,4 +1,4 @@
-"""What ``python -m tests.faults --missing`` runs again, and what the table calls full."""
+"""Scenarios that ``python -m tests.faults --missing`` runs again, and the word "full" in the table."""
 
 from __future__ import annotations
 
