@@ -13,11 +13,14 @@ from catloader.wiring import build_object_store
 from checker.pixels.isolated import IsolatedDecoder
 from checker.values import Claim, Rendition
 
+_LISTING_THREADS = 16
+"""A listing waits for the server nearly all the time."""
+
 
 def listed(settings: Settings, bucket: str, prefix: str) -> Iterator[PlannedPhoto]:
-    """Yield the objects of a bucket whose keys begin with ``prefix``, numbered from 1."""
+    """Yield the objects of a bucket whose keys begin with ``prefix``, numbered from 1 as they come."""
     number = 0
-    for page in build_object_store(settings).pages(bucket, prefix):
+    for page in build_object_store(settings).pages(bucket, prefix, threads=_LISTING_THREADS):
         for entry in page:
             if not entry.key.endswith("/"):  # a folder, as some programs make them
                 number += 1

@@ -210,9 +210,13 @@ class ObjectStore:
     def bucket_of(self, kind: ObjectKind) -> str:
         return self._buckets[kind]
 
-    def pages(self, bucket: str, prefix: str = "") -> Iterator[list[Listed]]:
-        """Yield the objects of a bucket whose keys begin with ``prefix``, up to 1 000 at a time."""
-        return pages(self._reader, partial(self._request, "list"), bucket, prefix)
+    def pages(self, bucket: str, prefix: str = "", *, threads: int = 1) -> Iterator[list[Listed]]:
+        """Yield the objects of a bucket whose keys begin with ``prefix``, up to 1 000 at a time.
+
+        Args:
+            threads: with more than one they come in any order.
+        """
+        return pages(self._reader, partial(self._request, "list"), bucket, prefix, threads=threads)
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
         """Delete up to 1 000 objects; return key -> reason for those that are not gone. See ``deleting``."""

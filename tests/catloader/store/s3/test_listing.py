@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import boto3
+import pytest
+
+from catloader.errors import StoreUnavailable
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.listing import pages
+from catloader.store.s3.objects import ObjectStore
+
+_KEYS = {
+    "top.jpg",
+    "a/1.jpg",
+    "a/2.jpg",
+    "a-b/1.jpg",  # before or after those of "a/": servers differ
+    "a/deep/er/1.jpg",
+    "a/deep/er/still/1.jpg",
+    "many/00/1.jpg",
+    *(f"many/{number:02}/1.jpg" for number in range(12)),  # more folders than a page has entries
+    *(f"flat/{number}.jpg" for number in range(12)),
+    "ä ö/%2F+&=.jpg",
+    "猫/1.jpg",
+}
+_PAGE = 5
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server: EmbeddedS3) -> tuple[Any, str]:
+    """A client of the server, and a bucket with ``_KEYS``."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        aws_access_key_id=s3_server.access_key_id,
+        aws_secret_access_key=s3_server.secret_access_key,
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="listing")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: client.put_object(Bucket="listing", Key=key, Body=b"1"), _KEYS))
+    return client, "listing"
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "a/", "a/deep/er/", "many/", "flat/1", "none"])
+@pytest.mark.parametrize("threads", [1, 2, 5, 16])
+def test_each_object_is_listed_once(bucket: tuple[Any, str], prefix: str, threads: int) -> None:
+    listed = pages(
+        bucket[0], lambda _what: nullcontext(), bucket[1], prefix, threads=threads, page_objects=_PAGE
+    )
+    keys = [entry.key for page in listed for entry in page]
+    assert sorted(keys) == sorted(key for key in _KEYS if key.startswith(prefix))
+
+
+def test_folders_are_listed_side_by_side(bucket: tuple[Any, str]) -> None:
+    both = threading.Barrier(2, timeout=20)
+    begun = threading.Event()
+
+    @contextmanager
+    def request(_what: str) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread() and not begun.is_set():
+            both.wait()  # breaks unless a second thread asks, too
+            begun.set()
+        yield
+
+    listed = pages(bucket[0], request, bucket[1], "a", threads=2)
+    assert len([entry for page in listed for entry in page]) == 5
+
+
+def test_an_error_of_one_thread_ends_the_listing(bucket: tuple[Any, str]) -> None:
+    @contextmanager
+    def request(_what: str) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            raise StoreUnavailable("gone")
+        yield
+
+    with pytest.raises(StoreUnavailable, match="gone"):
+        list(pages(bucket[0], request, bucket[1], threads=4, page_objects=_PAGE))
+
+
+def test_a_listing_that_is_given_up_leaves_no_thread(objects: ObjectStore) -> None:
+    for number in range(4):
+        objects.put(ObjectKind.PHOTO, f"{number}/1.jpg", b"1")
+    listed = objects.pages(objects.photos_bucket, threads=4)
+    next(listed)
+    while not next(listed):
+        pass
+    assert any(thread.name.startswith("listing") for thread in threading.enumerate())
+    listed.close()  # type: ignore[attr-defined]  # a generator
+    assert not any(thread.name.startswith("listing") for thread in threading.enumerate())
