@@ -1,7 +1,7 @@
 # docker build --target cpu  -t catloader .          torch for CPUs
 # docker build --target cuda -t catloader:cuda .     torch with CUDA: run it with --gpus all
 # --build-arg MODEL=resnet50      puts those weights in; the EfficientNet-Lite models are always there
-# --build-arg EXTRAS=calibrate    installs requirements-calibrate.txt too; EXTRAS=bulk requirements-bulk.txt
+# --build-arg EXTRAS=NAME         installs requirements-NAME.txt too: bulk, calibrate or celery
 # --build-arg TORCH_INDEX=URL     takes torch for CPUs from another index than PyTorch's own
 
 FROM python:3.11-slim AS locked

@@ -41,6 +41,10 @@ FILES = {
         "What `catloader bulk` needs, with Ray, on top of requirements.txt.",
         ["--extra=quickstart", "--extra=ray"],
     ),
+    "requirements-celery.txt": (
+        "What `CATCHECK_DISPATCH=celery` needs on top of requirements.txt.",
+        ["--extra=quickstart", "--extra=celery"],
+    ),
     "requirements-dev.txt": (
         "What `make test` needs on top of requirements.txt.",
         [*_DEVELOPMENT, "--group=dev"],

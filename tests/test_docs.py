@@ -28,6 +28,7 @@ _DEPLOYMENT = [
         "Dockerfile",
         "compose.yaml",
         "deploy/compose.fleet.yaml",
+        "deploy/compose.valkey.yaml",
         "Makefile",
         "scripts/install",
         ".ci/run",
