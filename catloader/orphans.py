@@ -23,7 +23,7 @@ _OUR_KEY = re.compile(r"[0-9a-f]{32}\.jpg")
 """As uploads and explanations name their objects. Anything else in the buckets belongs to somebody else."""
 _CHECKED_AT_ONCE = 1000
 _FEW = 100
-"""Up to so many orphans need no comparison with the number of all objects."""
+"""Up to so many orphans are looked at one by one, and need no comparison with the number of all objects."""
 _KINDS = (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)  # explanations are in the bucket of photos
 
 
@@ -60,9 +60,9 @@ def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: time
                 elif now - modified_at >= min_age:
                     candidates.append(StoredObject(kind, key))
             if len(candidates) >= _CHECKED_AT_ONCE:
-                result.orphans += _orphans(names, candidates)
+                result.orphans += _orphans(names, store, candidates)
                 candidates = []
-    result.orphans += _orphans(names, candidates)
+    result.orphans += _orphans(names, store, candidates)
     result.missing += _missing(names, store, array("Q", sorted(digests)))
     return result
 
@@ -83,11 +83,15 @@ def remove(names: ObjectNames, comparison: Comparison, *, force: bool = False) -
     return sum(names.enter(part) for part in parts)
 
 
-def _orphans(names: ObjectNames, objects: list[StoredObject]) -> list[StoredObject]:
+def _orphans(names: ObjectNames, store: ObjectStore, objects: list[StoredObject]) -> list[StoredObject]:
     unknown: set[str] = set()
     for at in range(0, len(objects), _CHECKED_AT_ONCE):
         unknown |= names.unknown([key for _, key in objects[at : at + _CHECKED_AT_ONCE]])
-    return [one for one in objects if one.key in unknown]
+    orphans = [one for one in objects if one.key in unknown]
+    if len(orphans) > _FEW:
+        return orphans  # a question for each would take longer than the listing
+    # The deletion worker may have removed some of them, with their entries, since they were listed.
+    return [one for one in orphans if store.exists(*one)]
 
 
 def _missing(names: ObjectNames, store: ObjectStore, listed: array[int]) -> Iterator[tuple[int, ObjectKind]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, update
 
+from catloader.deletion import DeletionWorker
 from catloader.errors import CatLoaderError
 from catloader.orphans import Comparison, compare, remove
+from catloader.store.db.deletions import Deletions, mark_due
 from catloader.store.db.engine import writing
 from catloader.store.db.object_names import ObjectNames
 from catloader.store.db.photos import Photos
@@ -79,6 +82,25 @@ def test_more_than_a_page_of_objects_is_compared(engine: Engine, objects: Object
     with pytest.raises(CatLoaderError, match="1005 of 1005 objects are unknown to this database"):
         remove(names, result)
     assert remove(names, result, force=True) == 1005
+
+
+def test_object_that_is_deleted_during_the_comparison_is_no_orphan(
+    engine: Engine, objects: ObjectStore
+) -> None:
+    class Later(ObjectNames):
+        """Looks for names only when the deletion worker has been at work since the listing."""
+
+        def unknown(self, keys: Sequence[str]) -> set[str]:
+            DeletionWorker(Deletions(engine), objects, sweep_s=1).work_off()
+            return super().unknown(keys)
+
+    deleted, orphan = _key(), _key()
+    with writing(engine) as connection:
+        mark_due(connection, [StoredObject(ObjectKind.PHOTO, deleted)])
+    for key in (deleted, orphan):
+        objects.put(ObjectKind.PHOTO, key, b"x")
+    found = compare(Later(engine), objects, datetime.now(UTC) + timedelta(minutes=1), timedelta())
+    assert (found.objects, found.orphans) == (2, [StoredObject(ObjectKind.PHOTO, orphan)])
 
 
 def test_object_that_gets_a_name_after_the_comparison_is_kept(engine: Engine, objects: ObjectStore) -> None:

@@ -31,10 +31,11 @@ _FUNCTIONS = {
     "forget": "catloader.store.db.deletions:Deletions.done",
 }
 _WAKE_UPS = (
-    "checker.service:CheckerService.wake",
     "catloader.checks.dispatch:InBackground.wake",
     "catloader.checks.dispatch:Off.wake",
 )
+_WAKE_UP_OF_OWN_CHECKER = "checker.service:CheckerService.wake"
+"""Only in a web process: in a worker it is the end of the wake-up, and would kill the wrong process."""
 
 STOP = "stop "
 UPLOAD = ("upload", "prepare", "reserve", "put photo", "put thumbnail", "add", "wake")
@@ -50,8 +51,9 @@ CHECK_POINTS = [
 DELETION_POINTS = ["before delete", "after delete", "before forget", "after forget"]
 
 
-def _install(file: Path) -> None:
-    for name, path in (*_FUNCTIONS.items(), *(("wake", path) for path in _WAKE_UPS)):
+def _install(file: Path, command: str) -> None:
+    wake_ups = _WAKE_UPS if command != "serve" else (*_WAKE_UPS, _WAKE_UP_OF_OWN_CHECKER)
+    for name, path in (*_FUNCTIONS.items(), *(("wake", path) for path in wake_ups)):
         module_name, _, attributes = path.partition(":")
         *owners, attribute = attributes.split(".")
         owner: Any = functools.reduce(getattr, owners, import_module(module_name))
@@ -85,5 +87,5 @@ def _end_if_named(point: str, file: Path) -> None:
 if __name__ == "__main__":
     from catloader.cli import main
 
-    _install(Path(sys.argv[1]))
+    _install(Path(sys.argv[1]), sys.argv[2])
     main(sys.argv[2:], prog_name="catloader")
