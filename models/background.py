@@ -1,10 +1,10 @@
-"""Fetch a model or make an OpenVINO variant, in a process of its own that gives way to others.
+"""Fetch a model or make an OpenVINO variant, in a separate process of low priority.
 
     python -m models.background fetch MODEL WEIGHTS_DIR
     python -m models.background optimise MODEL PRECISION WEIGHTS_DIR
 
-So torch's memory is returned with it. It ends when its standard input does: with the process that started it.
-Exit code 1: it was not done; one sentence on standard output.
+A separate process, so that torch's memory is returned at its end. It ends when its standard input is closed,
+that is, with the process that started it. Exit code 1: failed; one sentence on standard output says why.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 _NICENESS = 10
-"""A tenth of the time that a busy process gets: it still ends where the others never rest."""
+"""A tenth of the time that a busy process gets: it still finishes on a machine that is never idle."""
 
 
 def main(task: str, *arguments: str) -> int:
@@ -37,7 +37,7 @@ def _fetch(name: str, weights_dir: str) -> None:
     from models.catalogue import entry_named
     from models.fetch import fetch
 
-    # Someone who asks for a model waits for npm's three attempts, a minute; here the next start tries again.
+    # A person who asks for a model waits a minute for npm's three attempts; here the next start tries again.
     os.environ["NPM_CONFIG_FETCH_RETRIES"] = "0"
     fetch(entry_named(name), Path(weights_dir))
 

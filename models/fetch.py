@@ -1,6 +1,6 @@
 """Fetch a model's weights: resumed after a cut connection, verified, under the final name only when whole.
 
-docs/decisions/0006-fetching-weights.md says why this is not a library.
+docs/decisions/0006-fetching-weights.md explains why no library is used.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def fetch(
 ) -> Path:
     """Fetch the entry's file, unless a verified one is there; return its path.
 
-    The bytes go to ``NAME.part``; the final name appears at once, after verification. A part left by an
-    earlier run is continued if the server still has the same file.
+    The bytes go to ``NAME.part``; the final name appears at once, after verification. A partial file from an
+    earlier run is resumed if the server still has the same file.
 
     Args:
         base_url: fetch ``base_url/FILE`` from a mirror instead of the catalogue's URL.
@@ -93,7 +93,7 @@ class _Download:
                     raise self._cut_off() from error.__cause__
             except WeightsRefused as error:
                 self._discard()
-                if not (resumed and attempts_left):  # two halves of different files: once more from the start
+                if not (resumed and attempts_left):  # two halves of different files: start again
                     raise FetchFailed(f"The file from {self._host} was discarded: {error}") from error
         self._move_into_place()
 
@@ -125,7 +125,7 @@ class _Download:
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             raise _CutOff from error
         except requests.RequestException as error:
-            # requests raises ConnectionError after the first byte too; then there is something to resume.
+            # requests raises ConnectionError after the first byte too; the download can then be resumed.
             if self._part_bytes() > part_bytes:
                 raise _CutOff from error
             raise self._unreachable(error) from error
@@ -152,7 +152,7 @@ class _Download:
         except OSError as error:
             if isinstance(error, requests.RequestException):
                 raise
-            # A full disk harms the whole site, so nothing is left on it.
+            # A full disk harms the whole site, so the partial file is removed.
             self._discard()
             reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
             raise FetchFailed(
@@ -174,7 +174,7 @@ class _Download:
         self._version.unlink(missing_ok=True)
         folder = os.open(self._target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # so that the new name survives a power cut
+            os.fsync(folder)  # so that the new name survives a power failure
         finally:
             os.close(folder)
 
@@ -234,7 +234,7 @@ def _lock(entry: Entry, weights_dir: Path) -> Iterator[None]:
 
 
 def _continues(response: requests.Response, part_bytes: int) -> bool:
-    """Say whether the answer is just the rest; without ranges, or of another version, it is the whole."""
+    """Return True if the answer is the rest of the file only; else it is the whole file (again)."""
     return response.status_code == requests.codes.partial_content and response.headers.get(
         "Content-Range", ""
     ).startswith(f"bytes {part_bytes}-")

@@ -1,4 +1,4 @@
-"""OpenVINO variants on disk: their names, their manifests, and the verification before one is used.
+"""OpenVINO variants on disk: their names and manifests, and their verification before use.
 
 ``models.optimise`` makes them; this module imports neither torch nor openvino, and is all that serving needs.
 Three files belong together: ``NAME.xml`` (the graph), ``NAME.bin`` (the weights) and, written last,
@@ -27,7 +27,7 @@ SHIPPED = Path(__file__).parent / "openvino"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The facts of one OpenVINO variant, whose files lie beside its manifest."""
+    """The facts of one OpenVINO variant, whose files are next to its manifest."""
 
     model: str
     precision: str
@@ -35,7 +35,7 @@ class Manifest:
     preprocessing: str
     """``Preprocessing.key``: the normalisation is part of the graph."""
     source_sha256: str
-    """Of the weights that it was made from."""
+    """SHA-256 of the weights that it was made from."""
     xml_sha256: str
     bin_sha256: str
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -45,16 +45,16 @@ class Manifest:
 
     @property
     def weights_sha256(self) -> str:
-        """The digest of the weights that really run: fp32 and bf16 have that of their source.
+        """The digest of the weights that are run; for fp32 and bf16 it is that of their source.
 
-        int8 has one of its own: its weights depend on the calibration photos too, so no other int8 variant's
-        profile holds for them.
+        int8 has its own digest: its weights also depend on the calibration photos, so profiles of other int8
+        variants do not apply to them.
         """
         return self.bin_sha256 if self.precision == "int8" else self.source_sha256
 
 
 def stem(entry: Entry, source_sha256: str, precision: str, made_with: str = "") -> str:
-    """Name a variant's files: a different name for everything that gives different outputs.
+    """Return the stem of a variant's file names: different for everything that changes the outputs.
 
     Args:
         made_with: for int8, the settings and the digest of the calibration photos.
@@ -73,8 +73,7 @@ def write_manifest(manifest: Manifest) -> None:
 
 
 def manifests(entry: Entry, weights_dir: Path, precision: str) -> list[Manifest]:
-    """List the entry's variants of this precision: those in ``weights_dir``, newest first, then the shipped
-    one.
+    """List the entry's variants of this precision: from ``weights_dir``, newest first, then the shipped one.
 
     Raises:
         WeightsRefused: a manifest can't be read.
@@ -135,7 +134,7 @@ def verify(manifest: Manifest) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash a file: 64 hex digits; empty where it can't be read."""
+    """Return the SHA-256 of a file, 64 hex digits; empty if it can't be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -146,8 +145,8 @@ def sha256_of(path: Path) -> str:
 def without_telemetry() -> None:
     """Stop openvino and nncf from reporting their use over the network; call it before they are imported.
 
-    Both do without a missing ``openvino_telemetry``, and start 40 ms sooner. None in ``sys.modules`` makes a
-    module missing.
+    Both work without ``openvino_telemetry`` and start 40 ms sooner. None in ``sys.modules`` makes a module
+    appear missing.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 

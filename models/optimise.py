@@ -1,7 +1,7 @@
 """Make a model's OpenVINO variant, once: torch -> OpenVINO -> fp32, bf16 or int8.
 
-Needs torch and openvino, and nncf for int8 from photos; int8 by a recipe needs none of them, and serving
-openvino alone.
+Needs torch and openvino, and nncf for int8 from photos; int8 from a recipe needs none of them. Serving needs
+only openvino.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from models.quantise import SETTINGS, quantise
 from models.recipes import read_recipe, recipes, tensors_of
 
 MIN_CALIBRATION_PHOTOS = 50
-"""Fewer leave the ranges of the activations to chance; 300 are plenty."""
+"""With fewer, the ranges of the activations depend on chance; 300 are plenty."""
 
 
 def optimise(
@@ -47,14 +47,14 @@ def optimise(
     precision: str,
     calibration: Sequence[Pixels] = (),
 ) -> Manifest:
-    """Make the entry's OpenVINO variant, unless it is there already.
+    """Make the entry's OpenVINO variant, unless it exists already.
 
     Args:
         path: the weights, as returned by ``catalogue.resolve``.
         precision: ``fp32``, ``bf16`` or ``int8``.
-        calibration: for int8, photos like those to come, each uint8 ``(H, W, 3)`` as
-            ``checker.pixels.decode`` returns them. They set ranges; nothing of them is kept. None are needed
-            where there is a recipe.
+        calibration: for int8, photos like the expected ones, each uint8 ``(H, W, 3)`` as
+            ``checker.pixels.decode`` returns them. They determine the ranges; their content is not kept. None
+            are needed if there is a recipe.
     Raises:
         OptimiseFailed: a package or photos are missing, or the outputs differ from torch's.
         WeightsMissing, WeightsRefused: as ``models.build``.
@@ -81,7 +81,7 @@ def optimise(
 
 
 def _rebuild(recipe: Manifest, path: Path, weights_dir: Path) -> Manifest:
-    """Make the very files that the recipe was made from; needs neither torch nor openvino."""
+    """Make exactly the files that the recipe was made from; needs neither torch nor openvino."""
     target = weights_dir / f"{recipe.path.name.partition('.')[0]}.xml"
     if manifest := _verified(target):
         return manifest
@@ -120,7 +120,7 @@ def _make(entry: Entry, path: Path, photos: Pixels | None, draft: Manifest) -> M
 
 @contextlib.contextmanager
 def _alone(weights_dir: Path) -> Iterator[None]:
-    """Let one process at a time make variants: those that wait find the first one's.
+    """Let one process at a time make variants: a process that waited finds the result of the first.
 
     Raises:
         OptimiseFailed: the folder can't be made or locked.
@@ -138,7 +138,7 @@ def _alone(weights_dir: Path) -> Iterator[None]:
 
 
 def _verified(target: Path) -> Manifest | None:
-    """Read the manifest of an earlier run; None where there is none, or its files are damaged."""
+    """Read the manifest of an earlier run; None if there is none, or its files are damaged."""
     path = target.with_suffix(".json")
     try:
         manifest = read_manifest(path) if path.exists() else None

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 
 SETTINGS = "overflow fix, depthwise stem in fp32"
-"""Part of an int8 variant's name and manifest: change it with ``quantise``."""
+"""Part of an int8 variant's name and manifest: must be changed whenever ``quantise`` changes."""
 
 
 def quantise(nncf: Any, model: Any, photos: Pixels) -> Any:
@@ -24,7 +24,7 @@ def quantise(nncf: Any, model: Any, photos: Pixels) -> Any:
 
     Args:
         model: an OpenVINO model in fp32; not changed.
-        photos: they set the ranges of the activations, and correct biases.
+        photos: they determine the ranges of the activations and the corrections of biases.
     """
     # Not nncf.set_log_level, which changes the level of this process's own handlers too.
     logging.getLogger("nncf").setLevel(logging.ERROR)
@@ -44,10 +44,10 @@ def quantise(nncf: Any, model: Any, photos: Pixels) -> Any:
 
 
 def _depthwise_stem(model: Any) -> list[str]:
-    """Name the first convolution and the depthwise one after it; nothing where no such one follows.
+    """Name the first convolution and the depthwise one after it; nothing if no depthwise one follows.
 
-    With 7 bits those two cause half of a mobile network's error, and in fp32 they cost no measurable time.
-    In a ResNet, which starts with a large convolution, fp32 there takes a tenth more time for little.
+    With 7 bits those two cause half of a mobile network's error, and in fp32 they cost no measurable time. A
+    ResNet starts with a large convolution: fp32 there would cost a tenth more time for little gain.
     """
     convolutions = [op for op in model.get_ordered_ops() if op.get_type_name().endswith("Convolution")]
     starts_depthwise = [op.get_type_name() for op in convolutions[:2]] == ["Convolution", "GroupConvolution"]

@@ -1,10 +1,10 @@
-"""Recipes of int8 variants: everything but what the weights themselves tell.
+"""Recipes of int8 variants: everything in a variant that can't be computed from the weights.
 
 An int8 variant depends on calibration photos, so a machine without them can't make it, and its files are a
 quarter of the weights. But each of its integers is a weight, scaled and rounded. A recipe holds the rest (the
-graph, the scales, the corrected biases, and the few integers that were rounded otherwise), a hundredth of
-that, and ``rebuild`` gives the very same files on any machine: it needs numpy alone, and calculates in
-float64 with operations that IEEE 754 rounds correctly.
+graph, the scales, the corrected biases, and the few integers that were rounded differently), a hundredth of
+that, from which the same files are rebuilt on any machine, with numpy alone and with float64 operations that
+IEEE 754 rounds correctly.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Integers:
     """One int8 constant of the variant: ``weight`` times the factor of a batch norm, over ``scale``."""
 
     offset: int
-    """In the file of weights."""
+    """Position in the file of weights."""
     weight: str
     """Name of the tensor, ``(outputs, ...)``."""
     scale_offset: int
-    """In the file of weights: float32, one for each output."""
+    """Position in the file of weights: float32, one for each output."""
     norm: str = ""
     """Prefix of the batch norm's tensors; empty: there is none."""
     epsilon: float = 0.0
-    """Of the batch norm."""
+    """Epsilon of the batch norm."""
 
     def predicted(self, tensors: Tensors, scale: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
         """Return the integers that the weights give.
@@ -69,7 +69,7 @@ class Integers:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A variant without what the weights tell."""
+    """A variant without the parts that the weights determine."""
 
     manifest: Manifest
     """``path`` is the recipe's."""
@@ -78,14 +78,14 @@ class Recipe:
     """The file of weights with zeros for the integers."""
     integers: tuple[Integers, ...]
     positions: npt.NDArray[np.int64]
-    """In the file of weights, ascending: bytes that ``Integers.predicted`` does not give."""
+    """Positions in the file of weights, ascending: bytes that ``Integers.predicted`` does not give."""
     values: npt.NDArray[np.uint8]
 
     def files(self, tensors: Tensors) -> tuple[bytes, bytes]:
         """Return the variant's graph and weights.
 
         Raises:
-            OptimiseFailed: they are not those of the manifest, so the tensors are others.
+            OptimiseFailed: they do not match the manifest, so the tensors differ.
         """
         weights = bytearray(self.rest)
         try:
@@ -112,10 +112,10 @@ class Recipe:
 def recipes(entry: Entry, source_sha256: str = "", folder: Path = SHIPPED) -> Iterator[Manifest]:
     """Yield the manifests of the int8 variants that can be rebuilt; ``path`` is the recipe's.
 
-    A damaged recipe is named in the log: other variants can check.
+    A damaged recipe is logged and skipped: other variants can check.
 
     Args:
-        source_sha256: of the weights; empty: those of the catalogue.
+        source_sha256: of the weights; empty: recipes for the catalogue's weights.
     """
     for path in sorted(folder.glob(f"{entry.name}-int8-*{_SUFFIX}")):
         try:
@@ -165,10 +165,10 @@ def write_recipe(recipe: Recipe, folder: Path) -> Path:
 
 
 def tensors_of(path: Path) -> Mapping[str, npt.NDArray[Any]]:
-    """Read the weights in the form of ``models.tensor_file``.
+    """Read the weights in the format of ``models.tensor_file``.
 
     Raises:
-        OptimiseFailed: they can't be read, or have another form.
+        OptimiseFailed: they can't be read, or have another format.
     """
     try:
         return parse(path.read_bytes())

@@ -1,10 +1,10 @@
 """ResNet 18 to 152, with the parameter names of torchvision, whose files hold the weights.
 
-``resnet50_v1`` is the first one of the paper (arXiv 1512.03385): its stages begin with the stride on the 1x1
+``resnet50_v1`` is the original of the paper (arXiv 1512.03385): its stages have the stride on the first 1x1
 convolution.
 
-Not torchvision's modules, because importing that package takes as long as torch itself, and its version
-must match torch's exactly; tests prove the two equal.
+torchvision's own modules are not used, because importing that package takes as long as torch itself and its
+version must match torch's exactly; tests prove that both give the same outputs.
 """
 
 from __future__ import annotations

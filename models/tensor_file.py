@@ -1,6 +1,6 @@
-"""Tensors in one canonical form: a safetensors file whose bytes depend on nothing but names and values.
+"""Tensors in one canonical form: a safetensors file whose bytes depend only on names and values.
 
-So the sha256 of the file is an identity of the weights, whichever way they came. The format is that of the
+So the SHA-256 of the file identifies the weights, whatever their source. The format is that of the
 safetensors package: the length of the header, the header in JSON, the values.
 """
 
@@ -25,7 +25,7 @@ _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8"
 
 
 class NotTensors(ValueError):
-    """The bytes are no safetensors file, or hold what is not taken; the text says which."""
+    """The bytes are not a safetensors file, or hold unsupported data; the text says which."""
 
 
 def canonical(tensors: Tensors) -> Iterator[bytes]:
@@ -42,7 +42,7 @@ def canonical(tensors: Tensors) -> Iterator[bytes]:
 
 
 def canonical_sha256(tensors: Tensors) -> str:
-    """Hash the canonical file without making it; 64 hex digits."""
+    """Return the SHA-256 of the canonical file without making the file; 64 hex digits."""
     digest = hashlib.sha256()
     for chunk in canonical(tensors):
         digest.update(chunk)
@@ -50,12 +50,12 @@ def canonical_sha256(tensors: Tensors) -> str:
 
 
 def looks_like(start: bytes | bytearray) -> bool:
-    """Tell from the first nine bytes whether a file may be one of this format."""
+    """Return True if the first nine bytes may begin a file of this format."""
     return start[_LENGTH_BYTES : _LENGTH_BYTES + 1] == b"{"
 
 
 def parse(data: bytes | bytearray) -> dict[str, npt.NDArray[Any]]:
-    """Read every tensor of a safetensors file; bfloat16 comes as float32. The arrays share ``data``.
+    """Read every tensor of a safetensors file; bfloat16 is converted to float32. The arrays share ``data``.
 
     Raises:
         NotTensors: says in one clause what is wrong.

@@ -18,7 +18,7 @@ TRANSFORMERS = ("vit_b_16",)
 
 
 def torchvision_model(name: str) -> nn.Module:
-    """Build one of the above with random weights.
+    """Build one of these models with random weights.
 
     Raises:
         PackageMissing: torchvision is not installed, or does not fit torch.
@@ -27,7 +27,7 @@ def torchvision_model(name: str) -> nn.Module:
 
 
 class ConvolutionalModel(nn.Module):
-    """A feature map, its mean over all places, and a classifier of that.
+    """A feature map, its mean over all positions, and a classifier of that mean.
 
     ``forward`` maps ``(N, 3, H, W)`` to features ``(N, WINDOWS, C)`` and logits ``(N, WINDOWS, 1000)``.
     """

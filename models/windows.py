@@ -1,8 +1,8 @@
 """Windows of a feature map: parts of the input that are classified like the whole.
 
 A classifier that follows an average over the last feature map can be applied to the average over any part
-of it, at the cost of one small matrix product. A subject that fills a corner of the input stands out there,
-where the average over everything would drown it.
+of it, at the cost of one small matrix product. A subject that fills only a corner of the input stands out
+there, while the average over the whole map would hide it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Weights that come in another form than the catalogue's: read, converted, compared, and put beside the rest.
+"""Import of weights in another format than the catalogue's: read, converted, compared and stored.
 
-Nothing here is imported where photos are checked.
+None of these modules is loaded by processes that check photos.
 """

@@ -13,10 +13,10 @@ from models.build import build
 from models.catalogue import Entry, Preprocessing
 from models.errors import WeightsRefused
 
-# Any photo of many things will do; this one is shipped.
+# Any photo with many objects is suitable; this one is shipped.
 _PHOTO = Path(__file__).parents[1] / "profiles" / "golden.jpg"
 TOLERANCE = 1e-4
-"""Of the largest logit. float32 and float64 differ by about 1e-6; any mistake exceeds 1e-2."""
+"""Share of the largest logit. float32 and float64 differ by about 1e-6; any mistake exceeds 1e-2."""
 
 
 def example_pixels(side_px: int) -> npt.NDArray[np.uint8]:
@@ -56,6 +56,6 @@ def difference(
     share = float(np.abs(whole - expected).max() / np.abs(expected).max())
     if not share <= TOLERANCE:
         raise WeightsRefused(
-            f"The converted {entry.name} was not taken: its logits differ from the source's by {share:.1%}."
+            f"The converted {entry.name} is refused: its logits differ from the source's by {share:.1%}."
         )
     return share

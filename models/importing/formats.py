@@ -1,4 +1,4 @@
-"""Recognise the form of a file of weights by its content, and read it."""
+"""Recognise the format of a weights file by its content, and read it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.importing.recognise import Candidate, candidates_of_arrays, candidat
 from models.importing.tensorflowjs import read_folder, read_tarball
 from models.importing.torch_files import read_pth, read_safetensors
 
-TAKEN = (
+SUPPORTED = (
     "a TensorFlow.js layers model (npm tarball or folder), Keras's .h5, .pth with torchvision's names, "
     ".safetensors with torchvision's or timm's names, or .onnx"
 )
@@ -23,13 +23,13 @@ TAKEN = (
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One form in which weights come."""
+    """One file format of weights."""
 
     name: str
     candidates: Callable[[Path, Sequence[str]], Iterator[Candidate]]
-    """Read a file, and yield those of the given architectures that it fits; raises WeightsRefused."""
+    """Read a file, and yield the given architectures that it fits; raises WeightsRefused."""
     packages: tuple[str, ...] = ("numpy", "torch")
-    """Those whose versions the manifest states."""
+    """The packages whose versions the manifest states."""
 
 
 def _table(read: Callable[[Path], Arrays]) -> Callable[[Path, Sequence[str]], Iterator[Candidate]]:
@@ -57,7 +57,7 @@ def form_of(path: Path) -> Form:
 
     Raises:
         WeightsMissing: there is no such file.
-        WeightsRefused: it can't be read, or has a form that is not taken.
+        WeightsRefused: it can't be read, or its format is not supported.
     """
     if path.is_dir():
         return Form(_TENSORFLOWJS, _table(read_folder))
@@ -73,4 +73,4 @@ def form_of(path: Path) -> Form:
     for first, form in _FORMS_BY_START.items():
         if start.startswith(first):
             return form
-    raise WeightsRefused(f"{path.name} has a form that is not taken; taken are {TAKEN}.")
+    raise WeightsRefused(f"{path.name} has an unsupported format; supported are {SUPPORTED}.")

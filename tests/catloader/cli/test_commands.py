@@ -100,7 +100,7 @@ def test_weights_that_can_not_be_imported_or_mirrored_get_one_sentence(typed: Ru
     other.write_text("not a model")
     refused = typed("models", "import", str(other))
     assert refused.exit_code == 1
-    assert refused.output.startswith("Error: model.onnx has a form that is not taken; taken are ")
+    assert refused.output.startswith("Error: model.onnx has an unsupported format; supported are ")
     mirrored = typed("models", "fetch", "resnet50_v1", "--mirror", "http://127.0.0.1:9/")
     assert mirrored.exit_code == 2
     assert "comes by npm, whose own configuration names a mirror" in mirrored.output

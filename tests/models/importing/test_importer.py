@@ -211,8 +211,8 @@ def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "form that is not taken; taken are a TensorFlow.js"),
-        (b"#!/bin/sh", "form that is not taken"),
+        (b"", "unsupported format; supported are a TensorFlow.js"),
+        (b"#!/bin/sh", "unsupported format"),
         (b"\x1f\x8b\x08\x00rubbish", "truncated, or no tarball"),
         (b"\x89HDF\r\n\x1a\nrubbish", "truncated, or no file of weights"),
         (b"PK\x03\x04rubbish", "or is broken; nothing was loaded"),

@@ -97,7 +97,7 @@ def test_another_graph_of_the_same_layers_is_refused_by_its_logits(state: State,
     data, pads = source.read_bytes(), field(8, 3) * 4
     assert data.count(pads) == 1  # of the first convolution, which now sees all two pixels further left
     source.write_bytes(data.replace(pads, (field(8, 1) + field(8, 5)) * 2))
-    refused(source, r"resnet18_\w{8} was not taken: its logits differ from the source's by")
+    refused(source, r"resnet18_\w{8} is refused: its logits differ from the source's by")
 
 
 def test_weights_that_are_no_numbers_are_refused(state: State, source: Path) -> None:
@@ -125,7 +125,8 @@ def linear(path: Path, classes: int, claimed: int | None = None) -> Path:
 def test_other_networks_and_other_classes_are_refused(source: Path) -> None:
     refused(linear(source, 1000), r"exported\.onnx does not hold the parameters of a model of the catalogue")
     refused(
-        linear(source, 10), r"exported\.onnx gives 10 numbers; taken are classifiers with the 1000 classes"
+        linear(source, 10),
+        r"exported\.onnx gives 10 numbers; supported are classifiers with the 1000 classes",
     )
 
 
@@ -137,7 +138,7 @@ def test_damaged_files_are_refused(state: State, source: Path) -> None:
         refused(source, r"exported\.onnx is damaged, is no ONNX model, or lacks the file beside it")
     refused(linear(source, 1000, claimed=2**29), "is damaged")  # 6 GB, of which 12 kB are there
     source.write_text("a text")
-    refused(source, "has a form that is not taken")
+    refused(source, "has an unsupported format")
 
 
 def test_a_manifest_that_can_not_be_read_hides_its_model(tmp_path: Path) -> None:
