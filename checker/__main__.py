@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return refuse("There is nowhere to write to: the standard output is closed.")
     with warnings.catch_warnings():
         if not options.verbose:
-            # Pillow's warnings about odd files would tear the table; errors are in the rows.
+            # Pillow's warnings about odd files would break up the table; errors are in the rows.
             warnings.simplefilter("ignore")
         logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL)
         return _run(options)
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: CheckOptions | ExplainOptions) -> int:
     try:
-        # Not before: importing numpy and Pillow takes time, and torch, further on, seconds.
+        # Imported late: numpy and Pillow take time to import, and torch, which they lead to, takes seconds.
         from checker.folder import commands
 
         return commands.check(options) if isinstance(options, CheckOptions) else commands.explain(options)
@@ -54,7 +54,7 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
 
 
 def _interrupt(*_: object) -> None:
-    """End in order at the first Ctrl-C, and at once at a second one."""
+    """Shut down cleanly at the first Ctrl-C, and exit immediately at a second one."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""The errors of a check; each says if a later attempt on the same photo may succeed."""
+"""The errors of a check; each states whether a later attempt on the same photo may succeed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ class ObjectMissing(CheckerError):
 
 
 class ObjectRefused(CheckerError):
-    """The object store refuses this object, and gives others."""
+    """The object store refuses this object but serves others."""
 
     retryable = True
 
 
 class ObjectAltered(CheckerError):
-    """The object store gives other bytes than were stored: the photo is never judged by them.
+    """The object store returns bytes that differ from those stored: no verdict is based on them.
 
-    Retryable, since a proxy in between may be the cause; after the last attempt the photo is failed.
+    Retryable, since a proxy in between may be the cause; after the last attempt the photo is marked as
+    failed.
     """
 
     retryable = True
@@ -63,9 +64,10 @@ class Unexpected(CheckerError):
 
 
 class DecodingFailed(CheckerError):
-    """A photo crashed the process that decodes it, or went beyond its limits.
+    """A photo crashed the process that decodes it, or exceeded its limits.
 
-    Retryable, since a busy machine may be the cause; after the last attempt the photo is unreadable.
+    Retryable, since a busy machine may be the cause; after the last attempt the photo is marked as
+    unreadable.
     """
 
     retryable = True
@@ -80,6 +82,6 @@ class DecodingTooLarge(DecodingFailed):
 
 
 class DecoderUnavailable(CheckerError):
-    """No process could be started that decodes; the photo may be fine."""
+    """No decoding process could be started; the photo may be fine."""
 
     retryable = True

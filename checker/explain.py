@@ -1,6 +1,6 @@
 """Explanations: Grad-CAM (arXiv 1610.02391) as a heat map over the photo.
 
-Outside the checking path: each call builds a torch model of its own.
+Not part of a check: each call builds its own torch model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from models.errors import ModelsError
 
 _HOTTEST_LOG_ODDS = 4.0
 """Log-odds of a photo that looks everywhere like this place; lower ones never get the hottest colour. Lite0
-gives 13 to 30 on cats and below 1.5 on other things, which would glow too if scaled to their own maximum."""
+gives 13 to 30 on cats and below 1.5 on other things, which would also glow if scaled to their own maximum."""
 
 _COLOURS = ((30, 10, 70), (120, 30, 120), (205, 60, 80), (250, 145, 30), (255, 240, 120))
 """Dark violet to light yellow. The lightness rises throughout, for readers without colour vision."""
@@ -96,7 +96,7 @@ def explain(entry: Entry, path: Path, data: bytes, subject: Subject, head: Head 
 def explanation(
     entry: Entry, path: Path, seen: Seen, subject: Subject, head: Head | None = None
 ) -> Image.Image:
-    """Draw the photo with heat over all that the model saw of it.
+    """Draw the photo with heat over the parts that the model saw.
 
     Args:
         path: the weights.
@@ -119,7 +119,7 @@ def explanation(
 def overlay(photo: Image.Image, heat: Floats) -> Image.Image:
     """Paint ``heat``, ``(h, w)`` of the whole photo, over it.
 
-    Cold places show the photo unchanged, and warm ones through the colour.
+    Cold areas show the photo unchanged; warm areas show it through the colour.
     """
     resized = Image.fromarray((heat * 255).astype(np.uint8)).resize(photo.size, Image.Resampling.BICUBIC)
     strength = np.asarray(resized, dtype=np.float32)[..., None] / 255

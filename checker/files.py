@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one step: readers see it as it was or as it will be. One that has ``data`` stays.
+    """Replace a file atomically: readers see the old or the new content. An equal file is left alone.
 
-    Several processes may do so at once.
+    Safe to call from several processes at once.
 
     Raises:
         OSError

@@ -15,17 +15,18 @@ from checker.values import Claim
 logger = logging.getLogger(__name__)
 
 _BEATS_PER_LEASE = 3
-"""Two of them may be lost, to a busy machine or database, before another checker takes the photos."""
+"""Two beats may be lost to a busy machine or database before another checker takes the photos."""
 LONGEST_HOLD_S = 900.0
 """A photo in hand for longer is held by a thread that hangs: its lease is left to run out, and another
 checker takes it. Decoding the slowest batch of the default size takes 80 s, 20 for each of 4 photos."""
 
 
 class Heartbeat:
-    """One daemon thread. With the process it stops, and the leases run out.
+    """One daemon thread. When the process ends it stops too, and the leases run out.
 
     Args:
-        in_hand: the claims, and when each was taken, of ``time.monotonic``; changed with ``guard`` held.
+        in_hand: the claims, each with the ``time.monotonic`` at which it was taken; changed with ``guard``
+            held.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Heartbeat:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread soon; a renewal at work ends by itself."""
+        """End the thread soon; a renewal in progress is completed."""
         self._closing.set()
 
     def _run(self) -> None:

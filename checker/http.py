@@ -24,7 +24,7 @@ def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
 
     @blueprint.post(WAKE_UP_PATH)
     def wake_up() -> tuple[Response, int]:
-        # Bounded by the largest wake-up: the sender is not known yet.
+        # Limited to the size of the largest wake-up: the sender is not authenticated yet.
         request.max_content_length = MAX_BODY_BYTES
         reason = refusal(dict(request.headers), request.get_data())
         if reason is not None:

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class InHand:
-    """Claims, and when each was taken.
+    """Claims, and the time at which each was taken.
 
     Args:
         guard: a lock that may be taken again by the thread that holds it.
@@ -25,7 +25,8 @@ class InHand:
     def __init__(self, queue: CheckQueue, guard: AbstractContextManager[object]) -> None:
         self._queue, self._guard = queue, guard
         self.since: dict[Claim, float] = {}
-        """Of ``time.monotonic``; changed with ``guard`` held. The heartbeat renews these."""
+        """Claim -> when it was taken, ``time.monotonic``; changed with ``guard`` held. The heartbeat renews
+        these."""
         self._log_limits = LogLimits()
 
     def __len__(self) -> int:
@@ -39,7 +40,7 @@ class InHand:
             self.since.update(dict.fromkeys(claims, time.monotonic()))
 
     def forget(self, claims: Iterable[Claim]) -> None:
-        """Renew these no more; those that are not in hand are left out."""
+        """Stop renewing these claims; those that are not in hand are ignored."""
         with self._guard:
             for claim in claims:
                 self.since.pop(claim, None)

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def deferred_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back until the block has ended, then raise ``KeyboardInterrupt``.
+    """Delay Ctrl-C until the block has ended, then raise ``KeyboardInterrupt``.
 
-    For calls that take locks written in Python, such as those of futures: an interrupt between taking the
-    lock and entering its block would leave it taken, and the process would wait for itself for ever.
+    For calls that take locks written in Python, such as those of futures: an interrupt between acquiring the
+    lock and entering its block would leave it held, and the process would deadlock.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):

@@ -1,4 +1,4 @@
-"""Keep an error that repeats with every request from filling the log."""
+"""Rate limits for log messages, so that an error that repeats with every request does not fill the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_CAUSES = 256
 
 
 class LogLimit:
-    """Let one message in a minute through, and count the others. Thread-safe."""
+    """Let one message per minute through, and count the others. Thread-safe."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s, self._lock = clock_s, threading.Lock()

@@ -70,9 +70,9 @@ def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
 
 
 def parts(batch: Sequence[Fetched]) -> list[list[Fetched]]:
-    """Put first attempts together, and every photo that has failed before alone.
+    """Group first attempts together, and put every photo that has failed before into a part of its own.
 
-    If one of them stops the process again, no other photo is blamed for it.
+    If such a photo stops the process again, no other photo is blamed for it.
     """
     first = [item for item in batch if item.claim.attempt == 1]
     return [part for part in (first, *([item] for item in batch if item.claim.attempt > 1)) if part]
@@ -122,7 +122,7 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
 
 
 def _get(source: ImageSource, claim: Claim, rendition: Rendition) -> tuple[bytes, str]:
-    """Fetch a rendition and compare its SHA-256 with the claim's; fetch it once more if they differ.
+    """Fetch a rendition and compare its SHA-256 with the claim's; fetch it a second time if they differ.
 
     Raises:
         ObjectAltered: they still differ; logged as an error, with the key.

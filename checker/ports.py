@@ -22,8 +22,8 @@ class ImageSource(Protocol):
         Raises:
             StoreUnavailable: the store does not answer.
             ObjectMissing: the store has no such object.
-            ObjectRefused: it refuses this object, and gives others.
-            UnreadableImage: the source makes renditions itself, and can't make one of this photo.
+            ObjectRefused: it refuses this object but serves others.
+            UnreadableImage: the source makes renditions itself and can't make one from this photo.
         """
         ...
 
@@ -42,8 +42,8 @@ class CheckQueue(Protocol):
     def claim(self, limit: int) -> Sequence[Claim]:
         """Take up to ``limit`` due photos; each belongs to this caller alone until its lease ends.
 
-        Longest due first. Expired leases end here: a photo whose decoding had begun has used up an attempt,
-        the others go back uncounted.
+        Longest due first. Expired leases are reclaimed here: a photo whose decoding had begun has used up an
+        attempt; the others become pending again without a counted attempt.
         """
         ...
 
@@ -56,7 +56,7 @@ class CheckQueue(Protocol):
         ...
 
     def renew(self, claims: Sequence[Claim]) -> None:
-        """Let the leases of those claims that still hold begin anew."""
+        """Restart the leases of those claims that still hold."""
         ...
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:

@@ -1,4 +1,4 @@
-"""The Cat Checker as a service: loads the model, wakes the workers, sweeps the queue, closes in time."""
+"""The Cat Checker as a service: loads the model, wakes the workers, sweeps the queue, shuts down in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 # A photo that is due but was not claimed is about to be claimed by another process.
 _SHORTEST_WAIT_S = 0.25
-_INTERRUPT_S = 0.5  # Ctrl-C ends ``drain`` after at most so long.
+_INTERRUPT_S = 0.5  # Longest time until Ctrl-C ends ``drain``.
 _NO_CLAIM = Claim(photo_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
 
 
@@ -37,7 +37,7 @@ class Successors(Protocol):
         ...
 
     def next(self) -> LoadedModel | None:
-        """Wait for a better model than the last one; None: there will be none."""
+        """Wait for a model that is better than the last one; None: there will be no other."""
         ...
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class CheckerService:
         workers: threads that decode and classify, and as many that fetch; 0: one per core.
         successors: models that take over later, while photos are checked (not in ``drain``).
         batch_photos: photos in a micro-batch; see ``checker.workers`` for the memory.
-        sweep_s: longest time between two looks at the queue without a wake-up.
+        sweep_s: longest interval between two sweeps of the queue without a wake-up.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class CheckerService:
                 self._thread.start()
 
     def wake(self) -> None:
-        """Ask for a look at the queue. Never blocks; a burst of calls leads to one look."""
+        """Ask for a sweep of the queue. Never blocks; a burst of calls leads to one sweep."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
@@ -102,7 +102,7 @@ class CheckerService:
         """Check until nothing is due.
 
         Returns:
-            Photos that got their verdict in the meantime.
+            Number of photos that got their verdict meanwhile.
         Raises:
             ModelRefused: the model can't be used; nothing was claimed.
         """
@@ -130,9 +130,9 @@ class CheckerService:
         return outcome
 
     def state(self) -> dict[str, Any]:
-        """Tell ``state``: ``loading``, ``ready``, ``refused`` (with a ``reason``) or ``closed``.
+        """Return ``state``: ``loading``, ``ready``, ``refused`` (with a ``reason``) or ``closed``.
 
-        ``why_not_faster`` is there where a faster variant of the model does not serve.
+        ``why_not_faster`` is included if a faster variant of the model does not serve.
         """
         if self._closing:
             return {"state": "closed"}
@@ -153,7 +153,7 @@ class CheckerService:
         }
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """End within ``timeout_s``: batches at work are finished if possible, other claims released."""
+        """Shut down within ``timeout_s``: running batches are finished if possible, others are released."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             self._closing = True
@@ -186,7 +186,7 @@ class CheckerService:
                 self._changed.wait_for(lambda: self._woken or self._closing, wait_s)
 
     def _succeed(self, successors: Successors) -> None:
-        """Put each successor in the place of the model before (the target of a thread)."""
+        """Replace the model by each successor in turn (the target of a thread)."""
         try:
             while (model := successors.next()) is not None:
                 with self._changed:
@@ -198,7 +198,7 @@ class CheckerService:
                 _log_model("from now on checking", model)
                 self._pool.wait_until_unused(before)
                 before.classifier.close()
-        except Exception:  # the top of this thread; the model before goes on
+        except Exception:  # the top of this thread; the current model keeps serving
             logger.exception("no other variant takes over")
 
     def _next_look_s(self) -> float:

@@ -23,7 +23,7 @@ class Tally:
         self._since_s = time.monotonic()
 
     def restart(self) -> None:
-        """Start the clock anew: the workers were idle until now."""
+        """Restart the clock: the workers were idle until now."""
         self._since_s = time.monotonic()
 
     def add(self, kind: str) -> None:
@@ -46,7 +46,7 @@ class Tally:
 
 
 def kind_of(outcome: Outcome) -> str:
-    """Kind of a written outcome: its verdict, ``unreadable`` or ``failed``."""
+    """Return the kind of a written outcome: its verdict, ``unreadable`` or ``failed``."""
     if outcome.decision is not None:
         return str(outcome.decision.verdict)
     return "unreadable" if outcome.unreadable and not outcome.retryable else "failed"

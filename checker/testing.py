@@ -71,7 +71,7 @@ class InMemoryCheckQueue:
         self._photos: dict[int, _Photo] = {}
         self._changed = threading.Condition()
         self.log: list[Outcome] = []
-        """One outcome for each attempt that ended, in order; expired leases included, releases not."""
+        """One outcome for each finished attempt, in order, including expired leases but not releases."""
 
     def add(self, photo_id: int, photo_key: str, thumbnail_key: str, due: datetime | None = None) -> None:
         """Add a pending photo. ``due`` None: now."""
@@ -80,7 +80,7 @@ class InMemoryCheckQueue:
             self._changed.notify_all()
 
     def delete(self, photo_id: int) -> None:
-        """Remove a photo; a claim on it becomes worthless."""
+        """Remove a photo; a claim on it becomes invalid."""
         with self._changed:
             del self._photos[photo_id]
             self._changed.notify_all()
@@ -144,7 +144,7 @@ class InMemoryCheckQueue:
             return written
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """See ``ports.CheckQueue``; a claim that has lost its lease is passed over."""
+        """See ``ports.CheckQueue``; a claim that has lost its lease is skipped."""
         with self._changed:
             for claim in claims:
                 if (photo := self._claimed(claim)) is not None:

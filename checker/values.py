@@ -36,9 +36,9 @@ class Reason(StrEnum):
     """The reason why a photo is ``unsure`` although its score says "cat"."""
 
     WILD_FELINE = "wild_feline"
-    """It looks even more like a lion, a tiger or another wild feline."""
+    """The photo looks even more like a lion, a tiger or another wild feline."""
     LOW_DETAIL = "low_detail"
-    """It is blurred, tiny or dark, and the score is not high enough for such a picture."""
+    """The photo is blurred, tiny or dark, and the score is not high enough for such a picture."""
     NO_LABEL = "no_label"
     """No class of the subject is among the most likely ones anywhere in the photo."""
 
@@ -63,10 +63,10 @@ class Claim:
     attempt: int
     """1 for the first. It counts once the photo is decoded or has an outcome."""
     photo_sha256: str | None = None
-    """Of the bytes that were stored; None: not known, so not compared."""
+    """SHA-256 of the stored bytes; None: not known, so not compared."""
     thumbnail_sha256: str | None = None
     waited_s: float = 0.0
-    """From the moment the photo could be checked to this claim."""
+    """Time from the moment the photo became due to this claim."""
 
     def key(self, rendition: Rendition) -> str:
         """Key of the rendition in the image source."""
@@ -90,7 +90,7 @@ class Label:
 class Activations:
     """The outputs of a model for a batch of N inputs, in their order; or for one, without the first axis.
 
-    Each input is judged in W windows: the whole input first, then parts of it, where the model can tell.
+    Each input is judged in W windows: the whole input first, then parts of it if the model supports that.
     """
 
     logits: Floats
@@ -160,7 +160,7 @@ class Decision:
     reason: Reason | None
     """Set where the verdict is unsure although the score reaches ``cat_at``, or would in a sharp photo."""
     wild_feline: bool
-    """The photo shows a lynx, lion, tiger, ...: a feline, but no house cat."""
+    """The photo shows a lynx, lion, tiger, ...: a feline, but not a house cat."""
     labels: Mapping[Rendition, tuple[Label, ...]]
     """The five most likely classes of each rendition, best first."""
     subject_scores: Mapping[Rendition, Mapping[str, float]]
@@ -169,7 +169,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of one attempt: a decision, or the reason why there is none."""
+    """The result of one attempt: a decision, or the reason why there is none."""
 
     claim: Claim
     decision: Decision | None = None
@@ -177,7 +177,8 @@ class Outcome:
     error: str | None = None
     """One plain sentence; None exactly if ``decision`` is set."""
     unreadable: bool = False
-    """The photo can't be decoded: verdict ``unreadable``, of a retryable outcome after the last attempt."""
+    """The photo can't be decoded: the verdict is ``unreadable``, for a retryable outcome after the last
+    attempt only."""
     retryable: bool = False
     blames_machine: bool = False
     """The object store or the model failed; the photo is not the cause."""

@@ -3,9 +3,9 @@
 A worker decodes and classifies with one compute thread while the bytes of its next batch are fetched. On a
 CPU that beats one larger, shared batch, because no thread waits for another one.
 
-Memory, at most, beside the model: ``workers x 2 x batch_photos`` encoded photos and thumbnails (the batch
-being classified and the one being fetched), and for each worker one decoded photo (with the default upload
-limits 2560 x 2560 x 4 bytes = 26 MB), what ``decode.keep_memory`` keeps, and one forward pass.
+Memory, at most, in addition to the model: ``workers x 2 x batch_photos`` encoded photos and thumbnails (the
+batch being classified and the one being fetched), and for each worker one decoded photo (with the default
+upload limits 2560 x 2560 x 4 bytes = 26 MB), what ``decode.keep_memory`` keeps, and one forward pass.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Workers:
             self._pool.submit(self._run)
 
     def classify(self, batch: Sequence[Fetched]) -> list[Outcome]:
-        """Decode and classify photos that are in no queue, in the caller's thread; nothing is written.
+        """Decode and classify photos that are not in a queue, in the caller's thread; nothing is written.
 
         Raises:
             NotReady: there is no model yet.
@@ -104,7 +104,7 @@ class Workers:
             self.changed.wait_for(lambda: not any(used is model for used in self._classifying))
 
     def close(self, timeout_s: float) -> bool:
-        """Finish the batches at work within ``timeout_s`` and release all other claims.
+        """Finish the running batches within ``timeout_s`` and release all other claims.
 
         Returns:
             True if every worker has ended.
@@ -155,7 +155,7 @@ class Workers:
                 upcoming = following
         except Exception:
             for claims, _ in filter(None, (upcoming, following)):
-                self._in_hand.forget(claims)  # or the heartbeat would keep them
+                self._in_hand.forget(claims)  # or the heartbeat would keep renewing them
             raise
 
     def _begin(self, part: Sequence[Fetched]) -> list[Fetched]:

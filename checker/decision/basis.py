@@ -1,4 +1,4 @@
-"""The model of a logged decision: find again what a decision rests on."""
+"""The model of a logged decision: find the weights, subject and head that it was made with."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def model_of_decision(
     An int8 model has no gradients and a digest of its own, so the weights it was made from stand for it.
 
     Args:
-        subject: name or file of the subject in force: the only one, beside the built-in ones, that an
-            uncalibrated decision can be traced to.
+        subject: name or file of the current subject: an uncalibrated decision can be traced to this one or a
+            built-in one only.
 
     Raises:
-        ModelRefused: the weights or the profile are not on this machine any more.
+        ModelRefused: the weights or the profile are no longer on this machine.
     """
     try:
         entry, weights = resolve(str(record.model), weights_dir)

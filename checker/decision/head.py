@@ -17,11 +17,11 @@ from checker.values import Evidence, Floats
 Doubles = npt.NDArray[np.float64]
 
 KNEE, BEYOND = -3.0, 0.3
-"""Log-odds up to which a window counts in full, and the share that counts of what is above. With a higher
-knee or share more dogs pass by a single window, so that the threshold rises and loses cats; with a lower
-one, small cats are not found. docs/decisions/0002-the-score.md has the figures."""
+"""Log-odds up to which a window counts in full, and the share of the excess that counts above them. With a
+higher knee or share more dogs pass by a single window, so that the threshold rises and loses cats; with a
+lower one, small cats are not found. docs/decisions/0002-the-score.md has the figures."""
 CLIP = 30.0
-"""Bound of the log-odds: more carries no information, and one class alone must not outweigh all else."""
+"""Bound of the log-odds: larger values carry no information, and one class must not outweigh all others."""
 
 
 def log_sum_exp(values: npt.NDArray[np.floating[Any]]) -> Doubles:
@@ -86,10 +86,11 @@ class Linear:
 class Head:
     """Two logistic regressions, fitted by the calibration: over whole model inputs, and over their windows.
 
-    ``whole``, averaged over a photo's inputs, tells well what the photo as a whole shows; ``window``, in the
-    window where it is highest, finds a small subject anywhere in it, and more dogs that look like one. So
-    what only a window finds is not ruled out, and is the subject if the window is far more certain than the
-    whole must be: score = sigmoid(bias + slope * max(whole, bent(window))), see ``combined``.
+    ``whole``, averaged over a photo's inputs, is reliable for what the photo shows as a whole. ``window``,
+    taken where it is highest, finds a small subject anywhere in the photo, but also more dogs that look like
+    one. So a subject found by a window alone is not ruled out, and it counts as the subject only if the
+    window is far more certain than the whole needs to be: score = sigmoid(bias + slope * max(whole,
+    bent(window))), see ``combined``.
     """
 
     whole: Linear = Linear()
@@ -121,7 +122,7 @@ class Head:
     def combined(self, whole: Doubles, window: Doubles) -> Doubles:
         """Combine the log-odds of the whole with those of the best window.
 
-        The window's are bent at ``knee``: of what is above, the share ``beyond`` counts.
+        The window's log-odds are bent at ``knee``: of the excess above it, the share ``beyond`` counts.
         """
         above = np.maximum(window - self.knee, 0.0)
         bent = np.minimum(window, self.knee) + self.beyond * above

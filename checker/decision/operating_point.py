@@ -1,4 +1,4 @@
-"""The last part of step 9: from activations to ``cat``, ``unsure`` or ``not_cat``.
+"""The last part of step 9: requested error rates become thresholds, and activations become a verdict.
 
 The administrator sets error rates ("at most 1 % of the other photos may be called cat"), never a threshold:
 the thresholds come from the profile that was measured for exactly this model.
@@ -43,7 +43,7 @@ class Thresholds:
 
 
 DEFAULT_THRESHOLDS = Thresholds(cat_at=0.5, not_cat_below=0.02, soft_cat_at=0.9)
-"""For models without a profile: a wide band on purpose, because people look at the photos in it."""
+"""For models without a profile: a wide band on purpose, because people review the photos in it."""
 
 
 def choose(profile: Profile, max_fpr: float, max_fnr: float) -> Thresholds:
@@ -135,7 +135,7 @@ class ThresholdRule:
     def verdict(
         self, score: float, *, soft: bool, wild: bool, named: Collection[int]
     ) -> tuple[Verdict, Reason | None]:
-        """Return the verdict, and why people must decide although the score, in a sharp photo, says "cat".
+        """Return the verdict, and why it is ``unsure`` although a sharp photo with this score would be a cat.
 
         Args:
             named: the classes of the labels.
@@ -151,9 +151,10 @@ class ThresholdRule:
         return Verdict.CAT, None
 
     def _shown(self, evidence: Evidence, rendition: Rendition) -> Floats:
-        """Compute the confidences that a record keeps: those in the window that looks most like the subject.
+        """Compute the confidences to record: those in the window that looks most like the subject.
 
-        Of the thumbnail, those of the whole: one of the two records must say what the photo as a whole shows.
+        For the thumbnail, those of the whole input: one of the two records must describe the photo as a
+        whole.
         """
         if rendition is Rendition.THUMBNAIL:
             return softmax(evidence.logits[INPUTS_OF[rendition]][0, 0])

@@ -2,7 +2,7 @@
 
 A profile is a JSON file made by the calibration: the head that turns activations into a score, and the
 *operating points*: thresholds with their error rates on photos that neither was fitted on. Shipped profiles
-are in ``models/profiles``; an own one in ``DATA_DIR/profiles`` takes precedence.
+are in ``models/profiles``; a site's own profile in ``DATA_DIR/profiles`` takes precedence.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class OperatingPoint:
     recall: Rate
     """Cats at or above ``threshold``; ``errors`` counts the missed ones."""
     kinds: Mapping[str, Rate] = field(default_factory=dict)
-    """Of a cat threshold: kind of other photo -> share called cat. ``realised`` is the worst kind's."""
+    """For a cat threshold: kind of other photo -> share called cat. ``realised`` is the worst kind's rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ class Profile:
     not_cat: tuple[OperatingPoint, ...]
     """By rising target (maximum false negative rate)."""
     soft: tuple[OperatingPoint, ...] = ()
-    """Of soft pictures, by rising target (maximum false positive rate)."""
+    """For soft pictures, by rising target (maximum false positive rate)."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """Provenance: date, command, commit, machine, data (counts and digest), method."""
     fp32_recall: Mapping[float, float] = field(default_factory=dict)
-    """Of an int8 variant: recall of fp32 at each point's target, measured in the same run."""
+    """For an int8 variant: recall of fp32 at each point's target, measured in the same run."""
     golden: Mapping[str, Any] = field(default_factory=dict)
     """Self-test: file and sha256 of a photo beside the profile, its expected scores and the tolerance."""
     folder: Path = Path()
@@ -134,7 +134,7 @@ def load_profile(path: Path) -> Profile:
     """Read a profile.
 
     Raises:
-        ModelRefused: the file is not a valid profile; it must not pass for a missing one.
+        ModelRefused: the file is not a valid profile; it must not be treated as missing.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -149,7 +149,7 @@ def load_profile(path: Path) -> Profile:
 
 
 def profile_from_json(data: Mapping[str, Any], folder: Path = Path()) -> Profile:
-    """Make a profile of what ``to_json`` returned."""
+    """Make a profile from the output of ``to_json``."""
     return Profile(
         key=ProfileKey.from_json(data["key"]),
         model=data["model"],

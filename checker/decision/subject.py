@@ -28,7 +28,7 @@ class Subject:
     name: str
     classes: tuple[int, ...]
     wild: tuple[int, ...] = ()
-    """Similar classes (felines that are no house cats): reported as such, never counted as the subject."""
+    """Similar classes (felines that are not house cats): reported as such, never counted as the subject."""
 
     def __post_init__(self) -> None:
         for group in (self.classes, self.wild):

@@ -64,8 +64,8 @@ def calibrate(
     """Fit the head, choose thresholds and judge them; the profile has no golden test yet.
 
     Args:
-        measured: of ``enough_of_both``.
-        fit_head: weigh the model's features too, not only the softmax mass.
+        measured: activations of the photos of ``enough_of_both``.
+        fit_head: also fit weights for the model's features, not only for the softmax mass.
         penalty: L2, of the features' weights; None: ``FEATURE_PENALTY``.
     """
     penalty = FEATURE_PENALTY if penalty is None else penalty

@@ -1,7 +1,8 @@
 """Measure the thresholds of a profile anew, from stored scores of photos that people decided.
 
-The head stays, so the scores do: no photo is read. People decide mostly on photos that were unsure or
-appealed, which are harder than usual ones: the rates are those of such photos, and safe for all others.
+The head is kept, so the stored scores remain valid and no photo is read. People decide mostly on photos that
+were unsure or appealed, which are harder than average: the measured rates are those of such photos, and are
+safe for all others.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Indices = npt.NDArray[np.int64]
 KIND = "decided by people"
 _FOLDS = 5
 _CLIP = 1e-12
-"""Scores nearer to 0 or 1 have no logit of their own."""
+"""Scores closer to 0 or 1 have no distinct logit."""
 
 
 class TooFewDecisions(CheckerError):
@@ -63,7 +64,7 @@ def remeasured(
     Args:
         scores: ``(n,)``, of sharp photos by the profile's head.
         positive: ``(n,)``, a person says that the photo shows the subject.
-        max_fpr, max_fnr: the rates in force, which the new thresholds must be able to keep.
+        max_fpr, max_fnr: the current rates, which the new thresholds must be able to keep.
 
     Raises:
         TooFewDecisions: the photos can't measure these rates.

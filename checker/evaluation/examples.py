@@ -32,12 +32,12 @@ class Examples:
     view: Strings
     """``PLAIN``, ``SOFT`` or ``PASTED``."""
     photo: Indices
-    """Number of the photo, the same for its views."""
+    """Number of the photo; its views have the same one."""
     kinds: Strings
 
     @classmethod
     def of(cls, subject: Subject, measured: Measured) -> Examples:
-        """Collect the photos and views that are no wild felines; ``photo`` counts the plain ones from 0."""
+        """Collect the photos and views without wild felines; ``photo`` numbers the plain ones from 0."""
         known = np.flatnonzero(~measured.wild)
         number = np.full(len(measured.labels), -1)
         number[known] = np.arange(len(known))

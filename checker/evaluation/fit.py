@@ -24,18 +24,18 @@ MASS_PENALTY = 1e-3
 _PLATT_PENALTY = 1e-6
 _TOLERANCE = 1e-4
 _VIEW_WEIGHT = 0.5
-"""Of a harder view, where the photo itself weighs 1."""
+"""Weight of a harder view; the photo itself has weight 1."""
 _ROUNDS = 2
 _HARDEST = 3
-"""Windows of a photo without the subject that are examples: those that look most like it."""
+"""Windows of a photo without the subject that become examples: those that look most like it."""
 
 
 def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY) -> Head:
     """Fit a head to these examples; its logits are not calibrated yet.
 
-    Nobody says in which window of a photo the subject is. So the window's weights are fitted to the window
-    that looks most like it by the weights of the round before: with the subject, that one should; without it,
-    not even that one.
+    The labels do not say in which window of a photo the subject is. So each round fits the window weights to
+    the window that scored highest with the weights of the previous round: in a photo with the subject this
+    window is a positive example, in one without it a negative one.
     """
     weight = np.where(examples.plain, 1.0, _VIEW_WEIGHT)
     pasted_subject = (examples.view == PASTED) & examples.positive

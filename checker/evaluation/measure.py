@@ -71,7 +71,7 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, views: b
     """Run the model on the inputs of every photo.
 
     Args:
-        views: of soft pictures and of photos pasted small into others, too: two and one of each photo.
+        views: also measure soft pictures and photos pasted small into others: two and one per photo.
     Raises:
         UnusablePhotos: names a photo that can't be read.
     """

@@ -19,7 +19,7 @@ CAT, NOT_CAT, WILD_FELINE = "cat", "not_cat", "wild_feline"
 """The labels. Wild felines are reported separately: they choose no threshold."""
 LABELS = (CAT, NOT_CAT, WILD_FELINE)
 FEWEST = 50
-"""Photos of either label; from fewer, no rate worth the name can be measured."""
+"""Photos of either label; fewer are too few to measure a useful rate."""
 
 
 class UnusablePhotos(CheckerError):
@@ -36,13 +36,13 @@ class LabelledPhoto:
     read: Callable[[], Mapping[Rendition, bytes]]
     """Return both renditions as the site stores them: JPEGs. Raises ``UnusablePhotos``."""
     kind: str | None = None
-    """The subject of the photo, in lower case: ``dog``, ``thing or scene``. Rates are told for each kind."""
+    """The subject of the photo, in lower case: ``dog``, ``thing or scene``. Rates are reported per kind."""
     source_sha256: Callable[[], str] | None = None
-    """Return the digest of what the renditions are made of, in less time than they take."""
+    """Return the digest of the source of the renditions, without the time that making them takes."""
 
     @property
     def kind_or_label(self) -> str:
-        """The kind of the photo, or what its label says where it has none."""
+        """The kind of the photo, or one derived from its label if it has none."""
         return self.kind or {CAT: "cat", NOT_CAT: "other", WILD_FELINE: "wild feline"}[self.label]
 
     def digest(self) -> str:
@@ -91,7 +91,7 @@ def describe(photos: Sequence[LabelledPhoto], contents: Iterable[str]) -> dict[s
 
 @contextmanager
 def naming(photo: str) -> Iterator[None]:
-    """Name the photo in an error: every photo must be readable, or the figures would be of other photos.
+    """Name the photo in an error. Every photo must be readable, or the figures describe another set.
 
     Raises:
         UnusablePhotos: in place of any ``CheckerError``.
@@ -122,5 +122,5 @@ def renditions_sha256(renditions: Mapping[Rendition, bytes]) -> str:
 
 
 def printable(name: str) -> str:
-    """Escape bytes that are not UTF-8: the system hands them on as surrogates, which no file can take."""
+    """Escape bytes that are not UTF-8: they arrive as surrogates, which can't be written to a file."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -27,7 +27,7 @@ def wilson_high(share: float, n: float) -> float:
 
 
 def photos_to_tell(share: float, from_share: float) -> int:
-    """Photos after which an observed ``share`` has an interval that ends below ``from_share``."""
+    """Number of photos from which the interval of an observed ``share`` ends below ``from_share``."""
     if not 0 <= share < from_share < 1:
         raise ValueError(f"{share} is not below {from_share}")
     enough = 1

@@ -1,4 +1,4 @@
-"""Choose a threshold from the tail of scores, without scipy: pages measure thresholds, and calibration."""
+"""Choose a threshold from the tail of scores, without scipy: used by pages and by calibration."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TAIL_SHARE = 0.1
 def threshold_above(logits: Doubles, target: float) -> float:
     """Return the logit that at most a share of ``target`` of unseen photos like these reaches.
 
-    A plain quantile this far out would rest on two or three photos. So the highest tenth is taken as an
-    exponential tail (the usual one of log-odds), and its slope is lengthened by one standard error to stay on
-    the safe side. Where the tail is longer than that, the plain quantile is the higher one, and holds.
+    A plain quantile this far out would depend on two or three photos. So an exponential tail, typical of
+    log-odds, is fitted to the highest tenth, and its scale is increased by one standard error to be on the
+    safe side. If the tail is longer than that, the plain quantile is higher and is used.
     """
     falling = np.sort(logits)[::-1]
     tail = max(int(len(falling) * TAIL_SHARE), 2)

@@ -23,7 +23,7 @@ from checker.evaluation.tail import (
 
 FOLDS = 5
 FEWEST_OF_A_KIND = 100
-"""Photos of a kind without the subject; of fewer, a rate of one in a hundred says nothing."""
+"""Photos of a kind without the subject; with fewer, a rate of one in a hundred can't be measured."""
 OTHER, SOFT_PICTURE = "other", "soft picture"
 SMALL_FACTOR = 6
 """Times the target: share of the small subjects that may be ruled out. With 10 there were 6 of 40 cats of
@@ -40,7 +40,7 @@ class Chosen:
 
 
 def kinds_of_others(examples: Examples) -> dict[str, Flags]:
-    """Return the photos of each kind that has a rate of its own; where none has, all of them as one."""
+    """Return the photos of each kind that has its own rate; if none has, all of them as one kind."""
     others = examples.plain & ~examples.positive
     names, counts = np.unique(examples.kinds[others], return_counts=True)
     enough = [str(name) for name, n in zip(names, counts, strict=True) if n >= FEWEST_OF_A_KIND]
@@ -48,7 +48,7 @@ def kinds_of_others(examples: Examples) -> dict[str, Flags]:
 
 
 def _telling(kinds: Mapping[str, Flags], target: float, share: float = 1.0) -> list[str]:
-    """Return the kinds of which ``share`` of the photos is enough to tell this rate, or the largest one."""
+    """Return the kinds for which ``share`` of the photos is enough for this rate, or the largest one."""
     n = {name: int(group.sum() * share) for name, group in kinds.items()}
     return [name for name in kinds if measurable((target,), n[name])] or [max(n, key=lambda name: n[name])]
 
@@ -61,8 +61,8 @@ def choose_thresholds(examples: Examples, logits: Doubles, *, share: float = 1.0
     others. A looser target never has a higher ``cat``.
 
     Args:
-        share: of the photos of a kind that must be enough for it to have a say; below 1 where thresholds that
-            rest on fewer photos are judged in the place of these.
+        share: of the photos of a kind that must be enough for the kind to count; below 1 when thresholds from
+            fewer photos are judged in place of these.
     """
     plain, positive = examples.plain, examples.positive
     kinds = kinds_of_others(examples)

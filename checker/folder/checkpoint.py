@@ -1,4 +1,4 @@
-"""The file of ``--resume``: the lines of ``--json`` of all runs so far, which the next run goes on from.
+"""The file of ``--resume``: the ``--json`` lines of all runs so far, from which the next run continues.
 
 Memory: about 150 bytes for each file that was checked, and its path.
 """
@@ -20,14 +20,14 @@ _SAME = ("model", "runtime", "precision", "profile", "subject")
 
 
 class CannotResume(CheckerError):
-    """The file is none of ``--json``, or of a run with another model."""
+    """The file does not hold ``--json`` lines, or is from a run with another model."""
 
 
 class Checkpoint:
     """A file of ``--json`` lines that grows. Not thread-safe; one process at a time."""
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
-        """Read what an earlier run wrote; cut off the line that it was writing when it was killed.
+        """Read what an earlier run wrote; remove a line that was cut off when that run was killed.
 
         Args:
             run: the fields that all rows of this run have.

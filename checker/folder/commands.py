@@ -50,7 +50,7 @@ def check(options: CheckOptions) -> int:
 
     Raises:
         ModelRefused, models.errors.ModelsError: the requested model, subject or rates are not available.
-        CannotResume: the file to go on from is something else.
+        CannotResume: the file to resume from is something else.
         OSError: the output can't be written.
     """
     if (path := _missing(options.paths)) is not None:
@@ -118,7 +118,7 @@ def explain(options: ExplainOptions) -> int:
 
 @contextlib.contextmanager
 def _making(choice: Choice, entry: Entry, weights_dir: Path) -> Iterator[None]:
-    """Make a faster variant that is missing meanwhile: the next run uses it, if this one is long enough."""
+    """Make a missing faster variant in the background, for the next run if this one lasts long enough."""
     if choice.not_made is None:
         yield
         return
@@ -150,7 +150,7 @@ def _print(
             if to_terminal:
                 progress.clear()
             verdicts[row["verdict"]] += 1  # just before its line, so that Ctrl-C hardly ever separates them
-            records.add(row)  # first: what was shown and not kept would be checked and shown again
+            records.add(row)  # first: a row that was shown but not kept would be checked and shown again
             out.write(line)
             out.flush()
             progress.advance()

@@ -36,7 +36,8 @@ class BatchResults:
         """Begin the file.
 
         Args:
-            paths: as they were named: photos are told relative to the folder, or what they have in common.
+            paths: as given by the user: photos are named relative to the folder, or to the folder that all
+                paths share.
         Raises:
             OSError: the file can't be written.
         """
@@ -74,9 +75,9 @@ class BatchResults:
         return {"file": file, "detections": [detection] if confidence >= LOWEST_CONFIDENCE else []}
 
     def _confidence(self, row: Row) -> float:
-        """Return the score, on that side of the threshold where the verdict is.
+        """Return the score, moved to the side of the threshold that matches the verdict.
 
-        A wild feline may have a high score and is no cat; programs see the confidence alone.
+        A wild feline may have a high score without being a cat; programs see only the confidence.
         """
         score = float(row["score"])
         if row["verdict"] == Verdict.CAT:
@@ -98,6 +99,6 @@ class BatchResults:
 
 
 def _common_folder(paths: Sequence[str]) -> str:
-    """Return the folder that Timelapse opens: the named one, or the one that all named paths lie in."""
+    """Return the folder that Timelapse opens: the given one, or the one that contains all given paths."""
     folders = [path if os.path.isdir(path) else os.path.dirname(path) or "." for path in paths]  # noqa: PTH112, PTH120
     return os.path.commonpath([os.path.abspath(folder) for folder in folders])  # noqa: PTH100

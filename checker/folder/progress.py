@@ -14,7 +14,7 @@ _Item = TypeVar("_Item")
 
 
 class Clock:
-    """Seconds since the first file is taken: loading a model and finding files are no part of a rate."""
+    """Seconds since the first file was started, without the time of loading a model and finding files."""
 
     def __init__(self) -> None:
         self._started_s: float | None = None
@@ -27,7 +27,7 @@ class Clock:
             yield file
 
     def seconds(self) -> float:
-        """Return the seconds so far; 0 while it stands."""
+        """Return the seconds so far; 0 before the start."""
         return 0.0 if self._started_s is None else time.monotonic() - self._started_s
 
 

@@ -1,4 +1,4 @@
-"""The files that the folder tool writes beside its output: the one of ``--resume``, and MegaDetector's."""
+"""The files that the folder tool writes besides its output: for ``--resume``, and MegaDetector's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from checker.values import ModelInfo
 
 
 class Records:
-    """Both files, where they were asked for. Not thread-safe."""
+    """The requested ones of both files. Not thread-safe."""
 
     def __init__(self, options: CheckOptions, model_info: ModelInfo, rule: ThresholdRule) -> None:
         """Raises CannotResume and OSError, as the files do."""

@@ -25,7 +25,7 @@ CSV_COLUMNS = (
     "runtime", "profile", "ms", "error",
 )  # fmt: skip
 MIN_LABEL_CONFIDENCE = 0.2
-"""The table leaves out a less likely label: beside a clear verdict it would only puzzle."""
+"""The table leaves out less likely labels: next to a clear verdict they would only confuse."""
 _COLOURS = {Verdict.CAT: "green", Verdict.UNSURE: "yellow", Verdict.UNREADABLE: "red"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TABLE = "{} {:>5}  {:<34} {}\n"

@@ -1,4 +1,4 @@
-"""Counts of what the folder tool leaves out, for the line at its end."""
+"""Counts of the files that the folder tool skips, for the last line of its output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ENDINGS = 5
 
 
 class Skipped:
-    """Counts what was left out. Not thread-safe; its memory does not grow with the files of one ending."""
+    """Counts skipped files. Not thread-safe; memory does not grow with the number of files of one ending."""
 
     def __init__(self) -> None:
         self._endings: Counter[str] = Counter()
@@ -29,7 +29,7 @@ class Skipped:
             self._endings[os.path.splitext(name)[1].lower()] += 1  # noqa: PTH122 - as above
 
     def line(self) -> str:
-        """Return one line, or nothing where nothing was left out."""
+        """Return one line, or an empty string if nothing was skipped."""
         parts = []
         if self._endings:
             files = _counted(self._endings.total(), "file that is not a photo", "files that are not photos")

@@ -1,9 +1,9 @@
-"""Find and check photos in files and folders, as the site checks them: no web, no S3, no database.
+"""Find and check photos in files and folders as the site does, but without web server, S3 or database.
 
-Memory, at most, beside the model: for each worker one encoded file (``MAX_BYTES``), a child process with the
-same and one decoded photo (``opening.MAX_PIXELS`` x 4 bytes; x 8 where it is transparent, x 12 where it has
-more than 8 bits a channel), and the two small JPEGs of each photo of a micro-batch; and for the whole run
-``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. The number of files does not
+Memory, at most, in addition to the model: for each worker one encoded file (``MAX_BYTES``), a child process
+with the same and one decoded photo (``opening.MAX_PIXELS`` x 4 bytes; x 8 where it is transparent, x 12 where
+it has more than 8 bits a channel), and the two small JPEGs of each photo of a micro-batch; and for the whole
+run ``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. The number of files does not
 matter.
 """
 
@@ -37,13 +37,13 @@ MAX_BYTES = 256 * 2**20
 """Larger files are not read, and are unreadable."""
 
 DECODE_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_bytes=3 * 2**30)
-"""For one file; more than the site allows, because its limits on bytes and pixels are lower."""
+"""For one file; more than the site allows, because the site's limits on bytes and pixels are lower."""
 
 BATCHES_AHEAD = 4
 """Micro-batches in hand per worker, so that one slow photo does not leave the others without work."""
 
 _SORTED_AT_ONCE = 4096
-# A pipe without a writer must not block, nor a terminal become the controlling one.
+# A pipe without a writer must not block, and a terminal must not become the controlling one.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -52,7 +52,7 @@ class Found:
     """A file to check, or a folder that can't be read."""
 
     path: str
-    """As the system returns it: bytes that are not UTF-8 are surrogates in it."""
+    """As the system returns it: bytes that are not UTF-8 appear as surrogates."""
     error: str | None = None
 
 
@@ -177,8 +177,7 @@ def read(path: str | Path) -> bytes:
 
 
 def read_available(file: BinaryIO, size_bytes: int) -> bytes:
-    """Read up to ``size_bytes`` without waiting; empty where there is nothing to read yet, as in
-    ``/proc/kmsg``."""
+    """Read up to ``size_bytes`` without waiting; empty if nothing can be read yet, as in ``/proc/kmsg``."""
     return file.read(size_bytes) or b""  # None: reading would block
 
 

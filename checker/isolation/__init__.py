@@ -1,4 +1,5 @@
-"""Untrusted bytes in child processes with limits: processor time, time, memory, files.
+"""Untrusted bytes in child processes with limits: processor time, wall-clock time, memory, files.
 
-``pool`` is the side of the caller, ``child`` the side of the processes, ``frames`` what goes between them.
+``pool`` is the caller's side, ``child`` the side of the child processes, ``frames`` the messages between
+them.
 """

@@ -32,7 +32,7 @@ from checker.isolation.limits import (
 _KEPT_BYTES, _KEPT_S = 24 * 2**20, 1.0
 """A child that holds this much more than at its start gives it back after a second without work, ..."""
 _MUCH_BYTES = 64 * 2**20
-"""... this much at once, ..."""
+"""... this much immediately, ..."""
 _MOST_BYTES = 192 * 2**20
 """... and this much by its end."""
 
@@ -42,7 +42,7 @@ Work = Callable[[Mapping[str, Any], Sequence[bytes]], Result]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Fork a child for each descriptor that comes; end the child whose number comes. Never returns."""
+    """Fork a child for each descriptor received; end the child whose number is received. Never returns."""
     keep_standard_descriptors()
     descriptor, memory_bytes, *names = arguments
     control = socket.socket(fileno=int(descriptor))
@@ -81,8 +81,8 @@ def _fork(descriptor: int, control: socket.socket, works: Mapping[str, Work], me
 
 
 def _end(pid: int) -> int:
-    """Kill a child unless it has ended; return the signal that ended it, 0: none."""
-    os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is its own
+    """Kill a child unless it has ended; return the signal that ended it, or 0."""
+    os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number can't belong to another process
     _, status = os.waitpid(pid, 0)
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 

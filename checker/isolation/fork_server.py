@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_S = 30.0
-"""The server answers in milliseconds; the first time once the decoders are imported."""
+"""The server answers in milliseconds; its first answer comes once the decoders are imported."""
 _ENVIRONMENT = {
     # By default glibc maps large blocks anew each time, and the kernel clears them page by page: twice the
-    # time of a small photo. So it keeps what is freed until a child has no work (see ``child``).
+    # time of a small photo. So freed memory is kept until a child has no work (see ``child``).
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
@@ -36,7 +36,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running child; ``generation`` tells the server that forked it."""
+    """A running child; ``generation`` identifies the server that forked it."""
 
     end: socket.socket
     pid: int
@@ -47,7 +47,7 @@ class ForkServer:
     """Starts the server when it is needed, and again if it has ended. Thread-safe.
 
     Args:
-        works: ``module:function`` of each kind of work that children do, a ``checker.isolation.child.Work``.
+        works: ``module:function`` for each kind of work that children do: a ``checker.isolation.child.Work``.
         memory_bytes: as in ``Limits``.
     """
 
@@ -60,7 +60,7 @@ class ForkServer:
         self._closed = False
 
     def start(self) -> None:
-        """Start the server without waiting for it, so that the first photo need not.
+        """Start the server without waiting for it, so that the first photo does not wait for its start.
 
         If that fails, it is logged, and the first ``fork`` tries again.
         """
@@ -153,7 +153,7 @@ class ForkServer:
                     env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is for the caller, which ends it in its turn
+                    start_new_session=True,  # Ctrl-C is handled by the caller, which then ends this process
                     pass_fds=[theirs.fileno()],
                 )
         except BaseException:
@@ -162,7 +162,7 @@ class ForkServer:
         return control, process
 
     def _stop(self) -> None:
-        """Close the connection, at which the server ends; the kernel ends its children."""
+        """Close the connection: the server then ends, and the kernel ends its children."""
         if self._control is not None and self._process is not None:
             self._control.close()
             self._control = None

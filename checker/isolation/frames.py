@@ -17,13 +17,13 @@ _SIZE = struct.Struct("!Q")
 _MAX_HEADER_BYTES = 2**20
 _MAX_BLOBS = 2**12
 _MAX_BYTES = 2**30
-_BUFFER_BYTES = 2**20  # as many as the kernel allows of it: fewer switches between the two processes
+_BUFFER_BYTES = 2**20  # the kernel grants at most its own limit: fewer switches between the two processes
 
 Header = dict[str, Any]
 
 
 class Closed(ConnectionError):
-    """The other side has ended, or sent something else than a message."""
+    """The other side has ended, or sent something other than a message."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

@@ -1,4 +1,4 @@
-"""The limits of a process that decodes: processor time, memory, files, and the life of its parent."""
+"""The limits of a decoding process: processor time, memory, files, and the lifetime of its parent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_FILES = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that one item may take."""
+    """The maximum that one item may use."""
 
     cpu_s: float = 5.0
     """Processor time of all threads together."""
@@ -35,7 +35,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def confine(memory_bytes: int, files: int = _MAX_FILES) -> None:
-    """Set the limits that last: memory, descriptors, no core file, no change of a file."""
+    """Set the permanent limits: memory, descriptors, no core file, no changes to files."""
     _lower(resource.RLIMIT_NOFILE, files)
     if sys.platform == "linux":
         _lower(resource.RLIMIT_AS, _statm_bytes(0) + memory_bytes)
@@ -43,7 +43,7 @@ def confine(memory_bytes: int, files: int = _MAX_FILES) -> None:
 
 
 def forbid_changes() -> None:
-    """Let this process write no byte to a file and, where the kernel has Landlock, change none, run none."""
+    """Forbid this process to write to files and, if the kernel has Landlock, to change or run any."""
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
     if sys.platform != "linux":
@@ -85,7 +85,7 @@ def resident_bytes() -> int:
 
 
 def give_memory_back() -> None:
-    """Return to the system what was freed; only glibc has to be asked."""
+    """Return freed memory to the system; only glibc has to be asked."""
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -96,9 +96,9 @@ def _statm_bytes(column: int) -> int:
 
 
 def keep_standard_descriptors() -> None:
-    """Open those of 0 to 2 that this process was started without (``2>&-``).
+    """Open those of descriptors 0 to 2 that this process was started without (``2>&-``).
 
-    A connection that got such a number would be lost: children send their descriptor 2 to nowhere.
+    A connection that got such a number would be lost: children redirect descriptor 2 to /dev/null.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass

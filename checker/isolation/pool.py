@@ -1,4 +1,4 @@
-"""A bounded pool of decoding children: one plain result for each item, whatever its bytes do."""
+"""A bounded pool of decoding children: exactly one result per item, whatever its bytes do to the child."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from checker.isolation.limits import Limits
 logger = logging.getLogger(__name__)
 
 _ITEMS_OF_A_CHILD = 500
-"""A fork takes milliseconds, and what a decoder has leaked or overwritten goes with its process."""
+"""A fork takes milliseconds, and anything a decoder has leaked or overwritten ends with its process."""
 _TOO_SLOW = "Decoding this photo takes too long."
 _TOO_LARGE = "Decoding this photo takes too much memory."
 
@@ -67,9 +67,9 @@ class ChildPool:
     def run(
         self, work: str, arguments: Mapping[str, Any], items: Sequence[Sequence[bytes]]
     ) -> Iterator[Reply | CheckerError]:
-        """Send the items to one child in one message; yield what becomes of each, in their order.
+        """Send the items to one child in one message; yield the result of each, in order.
 
-        The item at which a child ends is the one to blame; another child gets the items behind it. A child
+        The item at which a child ends is blamed; another child gets the items after it. A child
         that was killed from outside is replaced once: only then its item is blamed. Waits while all children
         are at work.
 
@@ -152,7 +152,7 @@ class ChildPool:
 
 
 def _failure(answer: frames.Header) -> CheckerError | None:
-    """Translate what a child says of an item that it could not finish."""
+    """Translate a child's report on an item that it could not finish."""
     if "result" in answer:
         return None
     if answer.get("failed") == "memory":
@@ -179,4 +179,4 @@ def _is_alive(child: Child) -> bool:
         return True
     except OSError:
         pass
-    return False  # it has ended, or talks without being asked
+    return False  # it has ended, or sent something unasked

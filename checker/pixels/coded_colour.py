@@ -1,4 +1,4 @@
-"""Photos whose file states its colour as code points (ITU-T H.273): HDR, and wide gamut without a profile.
+"""Photos whose colour space is given as code points (ITU-T H.273): HDR, and wide gamut without a profile.
 
 HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk. Shown as if they were sRGB, photos in PQ and
 HLG look grey and flat.
@@ -18,7 +18,7 @@ Light = npt.NDArray[np.floating]
 
 _BOX, _CHUNK = b"colrnclx", b"\x00\x00\x00\x04cICP"
 _HEAD_BYTES = 1 << 16
-"""The box lies among the properties, the chunk before the pixels."""
+"""The box is among the properties; the chunk comes before the pixels."""
 _BT2020, _P3 = 9, 12
 _PQ, _HLG = 16, 18
 _TO_BT709 = {
@@ -27,7 +27,7 @@ _TO_BT709 = {
 }
 """Primaries -> matrix of linear RGB. ITU-R BT.2087 (from BT.2020); from Display P3, derived the same way."""
 _WHITE_NITS = 203.0
-"""Of diffuse white in HDR (ITU-R BT.2408): what is brighter is highlights."""
+"""Luminance of diffuse white in HDR (ITU-R BT.2408): anything brighter is a highlight."""
 _HLG_NITS = 1000.0
 _SHOULDER = 0.8
 """Linear light from which highlights are compressed."""
@@ -94,7 +94,7 @@ def _srgb(light: Light) -> Floats:
 
 
 def _compressed(light: Light) -> Floats:
-    """Bend light above ``_SHOULDER`` so that it nears 1 and never reaches it."""
+    """Compress light above ``_SHOULDER`` so that it approaches 1 without reaching it."""
     room = 1 - _SHOULDER
     bent = 1 - room / (1 + (np.maximum(light, _SHOULDER) - _SHOULDER) / room)
     return _floats(np.where(light <= _SHOULDER, light, bent))

@@ -1,4 +1,4 @@
-"""Every colour model that a file may have, to 8-bit sRGB on white."""
+"""Conversion of every colour model that a file may have to 8-bit sRGB on white."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLOURS = Image.fromarray(
     np.array([[(r, g, b) for r in _LEVELS for g in _LEVELS for b in _LEVELS]], np.uint8)
 )
 _NO_DIFFERENCE = 4
-"""Of 255: profiles of sRGB differ by that much in their rounded matrices and curves."""
+"""Out of 255: sRGB profiles differ by this much in their rounded matrices and curves."""
 
 
 def averageable(image: Image.Image) -> Image.Image:
@@ -26,7 +26,7 @@ def averageable(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
         grey = Image.fromarray(to_eight_bit(values, None if image.format == "TIFF" else 65535.0))
-        grey.info = image.info.copy()  # it names the colour, which is converted later
+        grey.info = image.info.copy()  # it describes the colour, which is converted later
         return grey
     if image.mode == "RGBA":
         return image  # convert() would copy it: 4 more bytes a pixel
@@ -54,7 +54,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return a loaded image of any mode as RGB on white, its colour profile ignored.
 
-    For renditions, which are sRGB and have none. An RGB image is returned as it is, not as a copy.
+    For renditions, which are sRGB without a profile. An RGB image is returned as is, not copied.
     """
     image = averageable(image)
     return image if image.mode == "RGB" else _on_white(image, None)
@@ -83,7 +83,7 @@ def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile | None) -> Ima
 def _profile_to_convert(profile: bytes) -> ImageCms.ImageCmsProfile | None:
     """Parse a profile; None where there is nothing to convert: sRGB (75 ms saved), or a broken profile.
 
-    Some colours tell: a profile's name may be "sRGB" and its curve another one, as with linear samples.
+    A few converted colours decide: a profile named "sRGB" may have a different curve, as with linear samples.
     """
     try:
         return None if _is_srgb(profile) else ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -1,8 +1,8 @@
-"""The resize and the squares of step 7, on photos that are decoded already.
+"""The resize and the squares of step 7, on decoded photos.
 
 Pillow rounds and clips between its two passes, and from version 13 on the shape decides which comes first: at
-hard edges that makes up to 20 of 255. So everything here does one pass at a time: across first, or down first
-(``rows_first``) where a photo that lies on its side is cropped before it is turned.
+hard edges that makes a difference of up to 20 of 255. So everything here does one pass at a time: across
+first, or down first (``rows_first``) where a photo that lies on its side is cropped before it is turned.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def end_squares(width: int, height: int, preprocessing: Preprocessing) -> Frame:
 def exact_part(
     image: Image.Image, part: Part, resampling: Image.Resampling, *, rows_first: bool
 ) -> Image.Image:
-    """Resize and crop, bit for bit as a resize of the whole photo and a crop give.
+    """Resize and crop; bit for bit the same as resizing the whole photo and cropping it then.
 
     Pillow keeps a box in 32-bit floats, so that one pixel in 5 000 would be off by one: enough to move the
     logits of a deep model by 1e-3.
@@ -136,5 +136,5 @@ def just_the_part(
 
 def needed_span(low: float, high: float, resized: int, length: int) -> tuple[int, int]:
     """Return the first pixel that a resize of this span reads, and the one after the last."""
-    reach = math.ceil(2 * max((high - low) / resized, 1)) + 1  # bicubic reaches two target pixels far
+    reach = math.ceil(2 * max((high - low) / resized, 1)) + 1  # bicubic reaches two target pixels
     return max(0, math.floor(low) - reach), min(length, math.ceil(high) + reach)

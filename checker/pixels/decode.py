@@ -1,7 +1,7 @@
 """Step 7, decode: bytes in, uint8 pixels at the model's input size out.
 
-The same pixels as torchvision's resize and crop (within 2 of 255 where vector instructions make them);
-of large JPEGs only what is needed is decoded.
+The pixels equal those of torchvision's resize and crop (within 2 of 255 with vector instructions); of a large
+JPEG only the needed part is decoded.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _DRAFT_FACTOR = 2.75
 def keep_memory(workers: int) -> None:
     """Let Pillow keep the memory of the last photos for the next ones, in this process.
 
-    A tenth of the time of large photos: otherwise the kernel takes every page back and clears it anew.
+    Saves a tenth of the time for large photos: otherwise the kernel reclaims every page and clears it again.
     Memory: at most ``workers x 2`` blocks of 16 MB, if photos are ever that large.
     """
     Image.core.set_blocks_max(2 * workers)  # type: ignore[attr-defined]  # documented, and not in the stub
@@ -84,7 +84,7 @@ def model_inputs(renditions: Mapping[Rendition, bytes], preprocessing: Preproces
 def decode_each(
     photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
 ) -> Iterator[Pixels | CheckerError]:
-    """Make the model inputs in this process; see ``ports.Decoder``. For photos that can be trusted."""
+    """Make the model inputs in this process; see ``ports.Decoder``. For trusted photos only."""
     for renditions in photos:
         try:
             yield model_inputs(renditions, preprocessing)
@@ -120,10 +120,10 @@ def decode_squares(data: bytes, preprocessing: Preprocessing, layout: Layout) ->
 def _decoded(
     data: bytes, image: Image.Image, preprocessing: Preprocessing, layout: Layout
 ) -> tuple[Pixels, Frame]:
-    """Return the bounding box of the squares, and the squares' places."""
+    """Return the pixels of the squares' bounding box, and the frame with the squares' positions."""
     width, height = image.size
     if image.format in ("JPEG", "MPO"):
-        # Both sides are asked to stay above the target of the shorter one, so that one decides.
+        # Both sides must stay above the target of the shorter side, so that the shorter side decides.
         enough_px = math.ceil(_DRAFT_FACTOR * preprocessing.resize_px)
         image.draft(None, (enough_px, enough_px))
         frame = layout(width, height, preprocessing)
@@ -152,7 +152,7 @@ def _decoded(
 def _fast_decoded(
     data: bytes, drafted: Image.Image, size: tuple[int, int], preprocessing: Preprocessing, frame: Frame
 ) -> Pixels | None:
-    """Decode an upright colour JPEG by something faster than Pillow; None where that is impossible."""
+    """Decode an upright colour JPEG with a faster library than Pillow; None if that is impossible."""
     if drafted.format != "JPEG" or drafted.mode != "RGB" or orientation_of(drafted) != 1:
         return None
     part = Part.of(frame, preprocessing.input_px)

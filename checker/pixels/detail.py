@@ -1,4 +1,4 @@
-"""Tell soft pictures, in which a model sees what it was fitted to see: blurred, enlarged or nearly black."""
+"""Detection of soft pictures (blurred, enlarged or nearly black), which models tend to misjudge."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from checker.values import Pixels
 
 LEAST_SHARPNESS = 0.6
-"""Of 400 photos of pets and things 1 % lie below; of the same ones out of focus by 1/120 of the longer side,
-or 64 px large, all do."""
+"""Of 400 photos of pets and things 1 % are below; of the same photos blurred by 1/120 of the longer side, or
+reduced to 64 px, all are."""
 LEAST_CONTRAST = 20
-"""Of 255, for the second difference: what lies below is the noise of the JPEG, which is sharp."""
+"""Out of 255, for the second difference: anything below is JPEG noise, which is sharp."""
 LEAST_LIGHT = 80
-"""Of 255: in an ordinary photo some things are brighter; 1 % of the same 400 have nothing above 142."""
+"""Out of 255: ordinary photos have brighter areas; 1 % of the same 400 have nothing above 142."""
 
 
 def is_soft(square: Pixels) -> bool:
-    """Say whether a model input, uint8 ``(S, S, 3)``, has too little detail or light for a safe verdict.
+    """Return True if a model input, uint8 ``(S, S, 3)``, has too little detail or light for a safe verdict.
 
     Sharpness is the strongest second difference between neighbouring pixels, in relation to the strongest
     first one: an edge that takes several pixels to rise has small second differences, whatever its contrast.

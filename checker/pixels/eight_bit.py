@@ -1,4 +1,4 @@
-"""Samples of more than 8 bits, to 8: one rule for every format."""
+"""Conversion of samples of more than 8 bits to 8 bits: one rule for every format."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _ROWS = 64
 def to_eight_bit(values: Samples, white: float | None = None) -> Pixels:
     """Scale samples ``(H, W, ...)`` of any number type to uint8.
 
-    Integers that use their type's top two bits span its range. No field of a TIFF says what its white is:
-    data that leaves them unused (a sensor's 10, 12 or 14 in 16) is stretched to the brightest sample, and so
-    are floats beyond 1.
+    Integers that use the top two bits of their type are taken to span its range. A TIFF does not state its
+    white level: data that leaves those bits unused (10, 12 or 14 sensor bits in 16) is stretched so that the
+    brightest sample becomes white, and so are floats above 1.
 
     Args:
-        white: the sample that is white, where the format says so.
+        white: the sample value of white, if the format states it.
     """
     if white is None:
         white = _white(values.dtype, float(np.nanmax(values, initial=0, where=np.isfinite(values))))
     result = np.empty(values.shape, np.uint8)
-    for row in range(0, len(values), _ROWS):  # in bands: the floats would take four times the image
+    for row in range(0, len(values), _ROWS):  # in bands: floats take four times the memory of the image
         band = np.nan_to_num(values[row : row + _ROWS].astype(np.float32), posinf=white)
         result[row : row + _ROWS] = np.clip(band, 0, white) * (255 / white) + 0.5
     return result

@@ -1,4 +1,4 @@
-"""Step 7 in child processes: what they do, and the two functions that have it done."""
+"""Step 7 in child processes: the work that runs in a child, and the class that requests it."""
 
 from __future__ import annotations
 

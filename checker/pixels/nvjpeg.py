@@ -1,7 +1,8 @@
 """Step 7 on a GPU, where ``CATCHECK_DECODER=nvjpeg`` asks for it: nvJPEG decodes, torch resizes and crops.
 
-Whole photos are decoded, where the host decodes a fraction of a large one: it pays on GPUs with JPEG units of
-their own beside few cores. Its pixels differ from Pillow's, so it needs profiles of its own.
+Whole photos are decoded, while the host decodes only a fraction of a large one: it pays off on GPUs with
+their own JPEG units next to few processor cores. The pixels differ from Pillow's, so it needs its own
+profiles.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def is_installed() -> bool:
 
 
 def decode(data: bytes, part: Part, interpolation: str) -> Pixels | None:
-    """Decode a part, copied back to the host: 150 kB a square, as if the host had decoded it. Thread-safe.
+    """Decode a part and copy it back to the host (150 kB per square), as if the host had decoded it.
+    Thread-safe.
 
     Args:
         data: an upright colour JPEG.

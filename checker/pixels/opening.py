@@ -1,4 +1,4 @@
-"""Encoded files to Pillow images by their headers, with Pillow's many errors translated into one."""
+"""Open encoded files (JPEG, HEIC, AVIF, ...) as Pillow images; many errors are translated into one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from checker.pixels.repair import repaired
 MAX_PIXELS = 89_478_485
 """Pillow's own warning limit, read from the header before anything is decoded: 358 MB of pixels."""
 
-# Only names that are registered: Pillow answers an unknown one with a KeyError, whatever the file is.
+# Only registered names: Pillow raises KeyError for an unknown one, whatever the file is.
 # An MPO's first picture is opened as the JPEG it is.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB")
 
@@ -33,7 +33,7 @@ DECODER_ERRORS = (
     TypeError,
     AttributeError,
     ArithmeticError,
-    RuntimeError,  # libavif and libheif report nearly everything so
+    RuntimeError,  # libavif and libheif report nearly every error this way
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -77,7 +77,7 @@ def too_many_pixels(image: Image.Image, limit: int) -> str:
 def megapixels(image: Image.Image, limit: int) -> tuple[str, str]:
     """Format the pixels of a photo above the limit, and the limit, in millions.
 
-    Three digits; the photo's are rounded up and the limit's down, so that the two never look equal.
+    Three digits; the photo's figure is rounded up and the limit down, so that the two never look equal.
     """
     photo, most = (
         Context(prec=3, rounding=rounding).divide(Decimal(pixels), Decimal(10**6)).normalize()
@@ -90,7 +90,7 @@ def megapixels(image: Image.Image, limit: int) -> tuple[str, str]:
 def _ftyp_formats() -> tuple[str, ...]:
     try:
         import pillow_heif
-    except ImportError:  # it is optional: HEIC is unreadable then
+    except ImportError:  # the package is optional: without it HEIC is unreadable
         return ("AVIF",)
     pillow_heif.register_heif_opener()
     return ("AVIF", "HEIF")

@@ -1,4 +1,4 @@
-"""The EXIF orientation: one table, from a camera's position to an upright photo."""
+"""The EXIF orientation: one table of the transpositions that make a photo upright."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""PNG files without what decoders stumble over and no pixel depends on; browsers skip the same.
+"""PNG files without the chunks that break decoders and that no pixel depends on; browsers skip the same ones.
 
-Any chunk beside the critical ones may be broken or unknown. Those of use here tell transparency, colour and
-orientation; the others are left out. A file with a bomb in one of them stays as it is, to be refused.
+Any chunk except the critical ones may be broken or unknown. The useful ones hold transparency, colour and
+orientation; the others are removed. A file with a bomb in one of them stays as it is, to be refused.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _END = b"\0\0\0\0IEND\xaeB`\x82"
 _ANCILLARY = 0x20  # a bit of the chunk name's first byte
 _MAX_CHUNKS = 2**16
 _AROUND_BYTES = 12
-"""Of a chunk beside its content: length, name, checksum."""
+"""Bytes of a chunk in addition to its content: length, name, checksum."""
 _WITH_ORIENTATION = frozenset({b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1"})
 _TRANSPARENT = {0: 2, 2: 6, 3: 1}
 """Colour type -> fewest bytes of a tRNS chunk; the other types have an alpha channel."""
 
 
 def plain_png(data: bytes) -> bytes:
-    """Return the file with its critical chunks, sound ones that are of use, and an end; if all are, itself.
+    """Return the file with its critical and its valid useful chunks and an end, or the same object.
 
-    Itself, too, where it holds a bomb, or pixels in two places. Wrong checksums of critical chunks and lost
-    pixels are left for the decoder to find.
+    It is the same object if nothing changes, or if the file holds a bomb or pixels in two places. Wrong
+    checksums of critical chunks and lost pixels are left for the decoder to find.
     """
     kept: list[bytes] = []
     position, kept_to, colour_type = len(SIGNATURE), 0, -1

@@ -1,4 +1,4 @@
-"""Colour profiles without the parts that have no bound on the time of their use."""
+"""Colour profiles without the parts whose processing time is unbounded."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _CHAINS = frozenset(kind + number for kind in (b"D2B", b"B2D") for number in (b"
 
 
 def bounded(profile: bytes) -> bytes | None:
-    """Return the profile with its chains renamed, so that its tables or its matrix count.
+    """Return the profile with its chains renamed, so that its tables or its matrix are used instead.
 
-    None where it is too large or broken: the photo is taken for sRGB.
+    None if it is too large or broken: the photo is then treated as sRGB.
     """
     if not _HEADER_BYTES <= len(profile) <= MAX_BYTES:
         return None

@@ -1,6 +1,6 @@
-"""Faults of a file's container that leave its pixels whole, put right before a decoder sees them.
+"""Repair of container faults that leave the pixels intact, before a decoder sees the file.
 
-Pillow refuses such files, or decodes the wrong picture of them; browsers show them.
+Pillow refuses such files or decodes the wrong picture in them; browsers show them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _ALL_COEFFICIENTS = 2**64 - 1
 
 
 def repaired(data: bytes, max_pixels: int) -> bytes:
-    """Return the file as decoders take it; the same object where there is nothing to repair.
+    """Return the file in a form that decoders accept; the same object if there is nothing to repair.
 
-    - PNG: without chunks that no pixel depends on, and with an end; see ``png_chunks``.
+    - PNG: unneeded chunks are removed and a missing end is added; see ``png_chunks``.
     - TIFF: the full picture first, where the first page says that it is a preview; in 8 bits, where the
       decoder would misread its samples.
     - JPEG of at most ``max_pixels``: with an end marker, where nothing else is missing.
@@ -61,7 +61,7 @@ def _has_all_but_its_end(data: bytes, max_pixels: int) -> bool:
 
 
 def _sends_every_coefficient(data: bytes) -> bool:
-    """Report whether the scans reach the last bit; a progressive JPEG cut between two scans decodes too."""
+    """Return True if the scans reach the last bit; a progressive JPEG cut between two scans decodes too."""
     sent: dict[int, int] = {}
     position = 2
     while marker := _JPEG_MARKER.search(data, position):

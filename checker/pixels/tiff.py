@@ -1,4 +1,4 @@
-"""The picture of a TIFF that counts: the full one, also where a smaller one comes first."""
+"""Selection of the full picture of a TIFF, even if a smaller one comes first."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class Layout:
 def full_picture_first(data: bytes) -> bytes:
     """Return the file with its header pointing at the full picture.
 
-    The same object where that is the first one already. A first page counts as a preview only if it says
-    so (NewSubfileType, SubfileType); pages are not compared by size otherwise.
+    The same object if the full picture is first already. The first page is a preview only if it is marked as
+    one (NewSubfileType, SubfileType); pages are not compared by size.
 
     Raises:
         UnreadableImage: a raw photo (DNG and the like): what could be decoded is its preview.

@@ -17,7 +17,7 @@ from PIL import TiffImagePlugin
 from checker.pixels.eight_bit import Samples
 
 CODECS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
-"""None, LZW, deflate (two numbers), PackBits, LZMA, Zstandard: those that know only bytes."""
+"""None, LZW, deflate (two numbers), PackBits, LZMA, Zstandard: those that work on bytes only."""
 MAX_BYTES = 512 * 2**20
 """Of the decoded samples; 64 megapixels in RGB of 16 bits take 384 MB."""
 _NO_PREDICTOR, _DIFFERENCES, _FLOAT_DIFFERENCES = 1, 2, 3
@@ -29,7 +29,7 @@ def samples_of(page: Any, data: bytes) -> Samples:
     """Read a page of tifffile, ``(H, W, samples)``.
 
     Raises:
-        ValueError, OSError: strips are missing or broken, or of another codec or predictor.
+        ValueError, OSError: strips are missing or broken, or use another codec or predictor.
     """
     if page.compression not in CODECS or page.dtype is None:
         raise ValueError("no codec of bytes")

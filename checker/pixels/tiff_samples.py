@@ -1,8 +1,8 @@
-"""TIFFs whose samples Pillow misreads or refuses, decoded by tifffile and handed on in 8 bits.
+"""TIFFs whose samples Pillow misreads or refuses, decoded by tifffile and converted to 8 bits.
 
-Of separate planes Pillow keeps the low bytes of 16-bit samples, of grey with 0 for white it forgets to turn
-16 bits around, and floats, halves, signed, 32-bit and packed 10-bit samples in colour it does not know, nor
-Lab of 16 bits, opacity in a plane of its own and big-endian BigTIFF.
+With separate planes, Pillow keeps the low bytes of 16-bit samples; it does not invert 16-bit grey in which 0
+is white; and it does not support colour in floats, halves, signed, 32-bit or packed 10-bit samples, 16-bit
+Lab, opacity in a separate plane, or big-endian BigTIFF.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
     Orientation and colour profile are kept.
 
     Raises:
-        UnreadableImage: tifffile knows no better than Pillow.
+        UnreadableImage: tifffile can't decode it either.
     """
     try:
         layout = Layout.of(data)
@@ -67,7 +67,7 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
     try:
         return _in_eight_bits(data, max_pixels)
     except UnreadableImage:
-        if bits <= 8 or by_high_bytes:  # Pillow may know better: of 16 bits it drops the low ones
+        if bits <= 8 or by_high_bytes:  # Pillow may still decode it: of 16 bits it drops the low ones
             return data
         raise
 
@@ -85,7 +85,7 @@ def _is_read_well(bits: int, samples: int, photometric: int, sample_format: int,
 def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it has a line for every odd tag
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs a line for every odd tag
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
@@ -130,7 +130,7 @@ def _unpacked(page: Any, data: bytes) -> Samples:
     packed = packed.reshape(rows, (per_row * bits + 7) // 8)
     values = np.empty((rows, per_row), np.uint16)
     weights = 1 << np.arange(bits, dtype=np.uint16)[::-1]
-    for row in range(rows):  # one by one: as bits they take eight times the space
+    for row in range(rows):  # one by one: unpacked to bits they take eight times the space
         of_row = np.unpackbits(packed[row])[: per_row * bits]
         values[row] = of_row.reshape(per_row, bits) @ weights
     if separate:

@@ -1,4 +1,4 @@
-"""``auto``: the models that may check here, the preferred ones first, and the one that is worth getting."""
+"""``auto``: the models that may check here, preferred ones first, and a better one worth fetching."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FASTEST_FIRST = ("int8", "bf16", "fp32")
 
 @dataclass(frozen=True, slots=True)
 class Better:
-    """A model before all measured ones on disk, and what is missing until it may check."""
+    """A model that is preferred to all measured ones on disk, and what is missing before it may check."""
 
     entry: Entry
     fetch: bool
@@ -36,9 +36,9 @@ class Better:
 
 
 def candidates(subject: Subject, request: RuntimeRequest) -> list[tuple[Entry, Path]]:
-    """Return the models with a variant on disk whose measured rates keep those of the request, best first.
+    """Return the models with a variant on disk whose measured rates meet the request, best first.
 
-    Where there is none, the first model on disk.
+    If there is none, the first model on disk.
 
     Raises:
         ModelsError: no weights are on disk.
@@ -51,7 +51,7 @@ def candidates(subject: Subject, request: RuntimeRequest) -> list[tuple[Entry, P
 
 
 def better(subject: Subject, request: RuntimeRequest) -> Better | None:
-    """Return the model that would be the first candidate, if what is missing can be had on this machine.
+    """Return the model that would be the first candidate if this machine can get its missing parts.
 
     Raises as ``candidates`` does.
     """
@@ -117,5 +117,5 @@ def _can_be_made(profile: Profile, entry: Entry) -> bool:
 
 
 def _is_multiplied(precision: str) -> bool:
-    """Return whether the processor does the precision's products itself."""
+    """Return whether the processor has instructions for products in this precision."""
     return precision != "bf16" or multiplies_bf16(cpu_flags())

@@ -14,11 +14,11 @@ _END_S = 5.0
 
 
 def can_optimise(precision: str) -> bool:
-    """Return whether the packages are there; does not import them. A recipe makes int8, without torch."""
+    """Return whether the packages are installed; imports none of them. A recipe needs no torch."""
     packages = ("openvino",) if precision == "int8" else ("torch", "openvino")
     try:
         return all(importlib.util.find_spec(name) for name in packages)
-    except ImportError:  # a finder may refuse it instead of finding nothing
+    except ImportError:  # a finder may raise instead of returning nothing
         return False
 
 
@@ -27,12 +27,12 @@ class BackgroundTask:
 
     @classmethod
     def fetch(cls, name: str, weights_dir: Path) -> BackgroundTask:
-        """Fetch a model; where another process does so already, the result is its refusal to do it twice."""
+        """Fetch a model; if another process is fetching it already, the result says so."""
         return cls("fetch", name, str(weights_dir))
 
     @classmethod
     def optimise(cls, name: str, precision: str, weights_dir: Path) -> BackgroundTask:
-        """Make an OpenVINO variant that needs no photos: the first process makes it, others wait for it."""
+        """Make an OpenVINO variant that needs no photos. The first process makes it; others wait for it."""
         return cls("optimise", name, precision, str(weights_dir))
 
     def __init__(self, *arguments: str) -> None:
@@ -50,7 +50,7 @@ class BackgroundTask:
         )
 
     def wait(self) -> str:
-        """Wait until it is done. Returns the reason where it could not be; else an empty string."""
+        """Wait until it is done. Returns the reason if it failed, else an empty string."""
         assert self._process.stdout is not None
         with self._reading:
             lines = [] if self._process.stdout.closed else self._process.stdout.read().splitlines()

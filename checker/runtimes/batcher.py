@@ -25,7 +25,7 @@ _Call = tuple[Pixels, "Future[Activations]"]
 
 
 class Batcher:
-    """A ``Classifier`` around another one, which only this one's thread calls. Thread-safe."""
+    """A ``Classifier`` around another one, which is called by the batcher's thread only. Thread-safe."""
 
     def __init__(
         self, classifier: Classifier, *, window_ms: float = 0.0, max_inputs: int = MAX_INPUTS
@@ -33,7 +33,7 @@ class Batcher:
         """
         Args:
             window_ms: batching window (experimental): time for which the first micro-batch waits for others.
-                With 0, a forward pass takes those that came during the last one.
+                With 0, a forward pass takes those that arrived during the previous one.
             max_inputs: in one forward pass; a larger micro-batch runs in one pass of its own.
         """
         self._classifier, self._window_s, self._max_inputs = classifier, window_ms / 1000, max_inputs
@@ -62,7 +62,7 @@ class Batcher:
         return result.result()
 
     def close(self) -> None:
-        """Finish the calls that wait, then close the model; later calls raise ``ClassifierFailed``."""
+        """Finish the waiting calls, then close the model; later calls raise ``ClassifierFailed``."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -74,7 +74,7 @@ class Batcher:
             self._forward(calls)
 
     def _next_calls(self) -> list[_Call]:
-        """Wait for at least one call; return none when closed and all are done."""
+        """Wait for at least one call; return an empty list when closed and all are done."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
             deadline_s = time.monotonic() + self._window_s

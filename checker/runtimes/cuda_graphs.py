@@ -31,7 +31,8 @@ MAX_INPUTS = 64
 _SIZES = (2, *range(STEP, MAX_INPUTS + 1, STEP))
 _TIMINGS = 5
 _TOLERANCE = 0.02
-"""Of the largest output: kernels of another algorithm round differently, and fp16 has three digits."""
+"""Share of the largest output: kernels with another algorithm round differently, and fp16 has three
+digits."""
 
 
 class Graphs:
@@ -59,7 +60,7 @@ class Graphs:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logger.warning("The model runs without CUDA graphs: %s", reason)
                 self._replays.clear()
-            # After all are recorded, so that one graph's effect on another's memory shows.
+            # After all are recorded, so that the effect of one graph on another's memory is measured too.
             self._replays = {size: self._replays[size] for size in self._replays if self._is_faster(size)}
 
     @property

@@ -28,7 +28,7 @@ def load_classifier(
     workers: int = 0,
     cuda_graphs: bool = False,
 ) -> Classifier:
-    """Load a model onto its device, its weights verified. ``select.load_checker`` finds the fastest variant.
+    """Load a model onto its device, with verified weights. ``select`` finds the fastest variant.
 
     Args:
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class ModelLoader:
-    """``checker.service.Successors`` of the model that ``load`` returns. Thread-safe."""
+    """Implements ``checker.service.Successors`` for the model that ``load`` returns. Thread-safe."""
 
     def __init__(
         self,
@@ -32,8 +32,8 @@ class ModelLoader:
     ) -> None:
         """
         Args:
-            candidates: models with their weights, the preferred one first: where none of its variants may
-                check, the next model does. At least one.
+            candidates: models with their weights, preferred ones first: if none of a model's variants may
+                check, the next model is used. At least one.
             candidates, subject: called at each load; what they raise is raised there.
             better: the model that would be the first candidate if what it needs were on disk.
         """
@@ -48,7 +48,7 @@ class ModelLoader:
 
     @property
     def why_not_faster(self) -> str:
-        """See ``Successors``. The log has each of its values once."""
+        """See ``Successors``. Each of its values is logged once."""
         return self._why_not_faster
 
     def load(self) -> LoadedModel:
@@ -61,7 +61,7 @@ class ModelLoader:
     def next(self) -> LoadedModel | None:
         """Make the faster variant that is missing or fetch the better model, then load it.
 
-        Each is tried once: another try waits for the next start. None: nothing better may check here.
+        Each is tried once per start of the process. None: nothing better may check here.
         """
         return self._faster() or self._better()
 
@@ -112,22 +112,22 @@ class ModelLoader:
         if reason == "" and (precision := better.optimise) is not None:
             made = f"{entry.name} OpenVINO {precision}"
             reason = self._run(made, lambda: BackgroundTask.optimise(entry.name, precision, folder))
-        if reason:  # every start without internet says so
+        if reason:  # every start without internet access logs this
             logger.info("%s goes on checking: %s", name, reason)
         return self._load_another(before) if reason == "" else None
 
     def _load_another(self, before: Choice) -> LoadedModel | None:
-        """Load what may check now; None if it is what checked before."""
+        """Load the best variant that may check now; None if it is the one in use."""
         model = self.load()
         assert self._choice is not None
         info, info_before = model.classifier.model_info, before.classifier.model_info
         if info.model == info_before.model and str(self._choice.variant) == str(before.variant):
-            model.classifier.close()  # the self-test of the new one failed, as the log says
+            model.classifier.close()  # the self-test of the new one failed; it is in the log
             return None
         return model
 
     def _run(self, name: str, start: Callable[[], BackgroundTask]) -> str | None:
-        """Run a task that was not tried yet.
+        """Run a task unless it was tried before.
 
         Returns:
             The reason where it could not be done, else an empty string; None: tried before, or closed.

@@ -1,4 +1,4 @@
-"""The names of devices, runtimes, precisions and decoders, for settings, options and checks alike."""
+"""The names of devices, runtimes, precisions and decoders, shared by settings, options and validation."""
 
 from __future__ import annotations
 

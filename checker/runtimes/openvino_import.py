@@ -29,8 +29,8 @@ def import_openvino() -> Any:
         raise ModelRefused(
             "The OpenVINO runtime is not installed; `pip install 'catloader[openvino]'` installs it."
         ) from error
-    # OpenVINO fills its table of NumPy types at first use, behind a C++ guard that is held while the GIL
-    # changes hands: two threads that get there first deadlock. So one thread fills it here.
+    # OpenVINO fills its table of NumPy types at first use, behind a C++ guard that is held while the GIL is
+    # released: two threads that arrive first at the same time deadlock. So one thread fills it here.
     openvino.Type.u8.to_dtype()
     np.asarray(openvino.Tensor(np.zeros(1, np.float32), shared_memory=True).data)
     return openvino
@@ -38,7 +38,7 @@ def import_openvino() -> Any:
 
 @contextlib.contextmanager
 def _without_converter() -> Iterator[None]:
-    """Keep openvino from importing its model converter: a fifth of its import, for ``models.optimise`` alone.
+    """Keep openvino from importing its converter, a fifth of its import time; only ``optimise`` needs it.
 
     None in ``sys.modules`` makes a module missing, and openvino does without a missing converter.
     """

@@ -33,9 +33,9 @@ _MAX_INPUTS = 9
 class OpenVinoClassifier:
     """One model on the CPU. ``run`` may be called from any number of threads at once.
 
-    ``workers`` calls run side by side, each on one compute thread: no call waits for a thread that another
-    process keeps off its core. A single photo, when no other call is in flight, gets all cores: before the
-    first larger load as one stream of many threads, after it with its inputs on two streams.
+    ``workers`` calls run in parallel, each on one compute thread: no call waits for a thread that another
+    process has displaced from its core. A single photo, when no other call is in flight, gets all cores:
+    before the first larger load with one stream of many threads, after it with its inputs on two streams.
 
     Memory: about 100 MB for the libraries, the weights twice (the file, and the processor's own layout;
     ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker.

@@ -1,6 +1,6 @@
-"""Convolutions with prepacked weights: laid out once as oneDNN's kernels need them, not in each forward pass.
+"""Convolutions with prepacked weights: reordered once for oneDNN's kernels instead of in each forward pass.
 
-torch keeps weights plain, and oneDNN lays them out anew for every pass. In passes of two inputs that is a
+torch keeps weights in plain order, and oneDNN reorders them in every pass. In passes of two inputs that is a
 tenth (bf16) to a fifth (fp32) of ResNet-50's time, and two fifths of EfficientNet-Lite0's in fp32.
 
 The operators are private to torch (``torch.compile`` packs with them), so a release may drop or change
@@ -43,7 +43,7 @@ def pack(model: nn.Module, example: Tensor) -> bool:
     """Replace the convolutions in place; for inference on the CPU only.
 
     Args:
-        example: a batch of the shape, layout and precision to come; other shapes work, but slower.
+        example: a batch of the expected shape, layout and precision; other shapes work, but slower.
 
     Returns:
         False if this torch or this processor cannot pack them: the model is as it was.

@@ -1,4 +1,4 @@
-"""The processor's instruction sets, as far as speed and results depend on them."""
+"""The processor's instruction sets that speed and results depend on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def within_limit(flags: Iterable[str]) -> frozenset[str]:
 
 
 def instruction_sets(flags: frozenset[str], machine: str = platform.machine()) -> str:
-    """Name those in use: ``AVX2 AVX-512 VNNI``; the machine's architecture where none is known."""
+    """Return the names of those in use, ``AVX2 AVX-512 VNNI``, or else the machine's architecture."""
     return " ".join(instruction_names(flags)) or machine
 
 
@@ -55,10 +55,10 @@ def instruction_names(flags: Collection[str]) -> list[str]:
 
 
 def multiplies_bf16(flags: frozenset[str]) -> bool:
-    """Say whether bf16 products run in hardware; emulated, they take ten times as long."""
+    """Return True if bf16 products run in hardware; emulated, they take ten times as long."""
     return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def saturates_int8(flags: frozenset[str]) -> bool:
-    """Say whether sums of int8 products saturate in 16 bits: x86 processors without VNNI."""
+    """Return True if sums of int8 products saturate in 16 bits: x86 processors without VNNI."""
     return "avx2" in flags and flags.isdisjoint({"avx512_vnni", "avx_vnni"})

@@ -36,19 +36,19 @@ _UNMEASURED = ("fp16", "fp32", "bf16")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The variant that checks, loaded."""
+    """The selected variant, loaded."""
 
     classifier: Classifier
     rule: ThresholdRule
     variant: Variant
     not_made: Variant | None
-    """A faster one that can be made in the background."""
+    """A faster variant that can be made in the background."""
     refusals: tuple[str, ...]
-    """For each faster variant on disk, why it does not check: one plain sentence."""
+    """One plain sentence for each faster variant on disk: the reason why it does not check."""
 
     @property
     def why_not_faster(self) -> str:
-        """Everything that there is to say; empty where the fastest variant checks."""
+        """All reasons in one text; empty if the fastest variant checks."""
         reasons = list(self.refusals)
         if self.not_made is not None:
             reasons.append(f"{self.not_made} is faster than {self.variant}, but is not made yet")
@@ -68,7 +68,7 @@ def load_checker(
 def choose(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) -> Choice:
     """Load the fastest variant that may check, with its decision rule; its self-test has passed.
 
-    Takes up to seconds. A variant that is refused gives way to the next one.
+    Takes up to several seconds. If a variant is refused, the next one is tried.
 
     Args:
         path: the entry's weights.
@@ -119,7 +119,7 @@ def _not_made(
 
 
 def fallback_message(refused: Variant, error: ModelRefused, used: Variant, flags: frozenset[str]) -> str:
-    """Say which variant is used and why not the faster one; ``flags`` are the processor's."""
+    """Return which variant is used and why not the faster one; ``flags`` are the processor's."""
     if refused.precision == "int8" and isinstance(error, SelfTestFailed) and saturates_int8(flags):
         logger.info("%s: %s", refused, error)
         return (

@@ -1,7 +1,7 @@
 """The self-test at load: a golden photo must get the labels and score that its profile was measured with.
 
 The photo and the expected values lie with the profile (``checker/evaluation/golden.py`` writes them). The
-photo takes the same path as every other one, so a fault anywhere on that path refuses the model.
+photo takes the same path as every other one, so a fault anywhere on that path makes the self-test fail.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from checker.testing import InMemoryImageSource
 from checker.values import Claim, Decision, ModelInfo, Rendition
 
 LABEL_TOLERANCE = {"fp32": 0.003, "fp16": 0.01, "bf16": 0.03, "int8": 0.05}
-"""Of a confidence, unless the profile has a ``label_tolerance``. In fp32, another processor moves one by
-1e-5, another resize filter by 0.02, a mean of 120 for 127 by 0.007; bf16 instead of fp32 by 0.014."""
+"""Tolerance of a confidence, unless the profile has a ``label_tolerance``. In fp32, a different processor
+changes a confidence by 1e-5, a different resize filter by 0.02, a mean of 120 instead of 127 by 0.007; bf16
+instead of fp32 by 0.014."""
 
 _CLAIM = Claim(photo_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
 
@@ -38,7 +39,7 @@ def self_test(classifier: Classifier, rule: ThresholdRule, profile_folders: Iter
     Args:
         profile_folders: searched for profiles of the same weights with other preprocessing.
     Raises:
-        SelfTestFailed: names the difference, as far as one photo shows it.
+        SelfTestFailed: names the likely difference, as far as one photo shows it.
     """
     profile = rule.profile
     if profile is None:

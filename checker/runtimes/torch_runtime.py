@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 INPUTS_PER_FORWARD = INPUTS_PER_PHOTO
 """On a CPU every forward pass has this shape: the inputs of one photo.
 
-oneDNN selects kernels by shape, and another kernel rounds differently (by up to 6e-6 in a logit): with one
-shape and one thread a photo gets the same bits alone, among 64, and in a replay. It costs nothing in fp32
-(EfficientNet-Lite is fastest so: larger activations do not fit the cache), a tenth with bf16 ResNets.
+oneDNN selects kernels by shape, and different kernels round differently (by up to 6e-6 in a logit): with one
+shape and one thread a photo gets the same bits alone, in a batch of 64, and in a replay. In fp32 this costs
+nothing (EfficientNet-Lite is even fastest this way: larger activations do not fit the cache); for ResNets in
+bf16 it costs a tenth.
 """
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchClassifier:
-    """One model on one device. ``run`` is safe from several threads: it writes nothing they share.
+    """One model on one device. ``run`` may be called from several threads: it writes no shared state.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.

@@ -28,7 +28,7 @@ _ON_CPU = (
     ("torch", "fp32"),
 )
 _ON_GPU = (("torch", "fp16"), ("torch", "bf16"), ("torch", "fp32"))
-# Importing torch takes seconds and memory, so it is asked for a GPU only where one of these drivers is.
+# Importing torch takes seconds and memory, so it is asked for a GPU only if one of these drivers is present.
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
@@ -100,10 +100,10 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
 def not_made(
     entry: Entry, path: Path, subject: Subject, request: RuntimeRequest, serving: Variant
 ) -> Iterator[Variant]:
-    """Yield the OpenVINO variants that need no photos, are faster than ``serving``, and are not on disk: int8
-    where there is a recipe.
+    """Yield OpenVINO variants that are faster than ``serving``, not on disk, and can be made without photos.
 
-    Those alone that could take over: one that was measured never gives way to one that was not.
+    int8 needs a recipe for that. Only variants that could take over are yielded: an unmeasured one never
+    replaces a measured one.
     """
     if (serving.runtime, serving.precision) not in _ON_CPU or request.decoder != "cpu":
         return
@@ -146,7 +146,7 @@ def _weights(
 
 
 def _is_on_disk(entry: Entry, weights_dir: Path, precision: str) -> bool:
-    """Return whether it is there and whole: a damaged one is made again."""
+    """Return whether it exists and is complete: a damaged one is made again."""
     try:
         manifests = openvino_ir.manifests(entry, weights_dir, precision)
         for manifest in manifests:

@@ -1,6 +1,7 @@
-"""Kinds of photos: error rates differ between dogs, other animals and things, so they are told for each kind.
+"""Kinds of photos: error rates differ between dogs, other animals and things, so they are reported per kind.
 
-A kind is a word of the person who labelled the photos. These are the ones that the readers give themselves.
+A kind is a free word chosen by the person who labelled the photos. These are the ones that the readers assign
+themselves.
 """
 
 from __future__ import annotations

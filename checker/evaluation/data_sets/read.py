@@ -20,7 +20,7 @@ def labelled_photos(data: Path, cat_classes: Iterable[str] = ()) -> list[Labelle
         data: a CSV file with the columns ``file`` and ``label`` (perhaps ``kind``), or a folder with
             ``labels.csv`` and perhaps more of them; the folder or ``list.txt`` of Oxford-IIIT Pet; the folder
             or ``.json`` of COCO; or a folder with a folder for each class.
-        cat_classes: names of the classes that show house cats, beside ``cat`` and ImageNet's own.
+        cat_classes: names of the classes that show house cats, in addition to ``cat`` and ImageNet's own.
     Raises:
         UnusablePhotos: there is no such data, a label is unknown, or one of the labels has no photos.
     """

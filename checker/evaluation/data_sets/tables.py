@@ -1,6 +1,6 @@
 """Tables of labelled photos: CSV files with the columns ``file``, ``label`` and perhaps ``kind``.
 
-As spreadsheets of any language write them: with commas, semicolons or tabs, and empty rows.
+They may be exported by a spreadsheet in any language: with commas, semicolons or tabs, and empty rows.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _reader(file: TextIO) -> csv.DictReader[str]:
 
 
 def _existing(folder: Path, name: str) -> str | None:
-    """Find a file by its name in a table; a name with escaped bytes, as reports print it, too."""
+    """Find a file by its name in a table, also by a name with escaped bytes as reports print it."""
     path = str(folder / name)
     if Path(path).is_file():
         return path
