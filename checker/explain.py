@@ -16,7 +16,7 @@ from checker.decision.head import Head
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.pixels.crop import end_squares
-from checker.pixels.seen import Seen, seen
+from checker.pixels.explained_photo import ExplainedPhoto, explained_photo
 from checker.values import Floats, Pixels
 from models.catalogue import Entry
 from models.errors import ModelsError
@@ -89,27 +89,27 @@ def heat_maps(
 def explain(entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None) -> bytes:
     """Draw ``explanation`` as a PNG."""
     buffer = io.BytesIO()
-    explanation(entry, path, seen(data, entry.preprocessing), subject, head).save(buffer, "PNG")
+    explanation(entry, path, explained_photo(data, entry.preprocessing), subject, head).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def explanation(
-    entry: Entry, path: Path, seen: Seen, subject: Subject, head: Head | None = None
+    entry: Entry, path: Path, explained: ExplainedPhoto, subject: Subject, head: Head | None = None
 ) -> Image.Image:
     """Draw the photo with heat over the parts that the model saw.
 
     Args:
         path: the weights.
-        seen: the photo as it was checked, decoded for this entry.
+        explained: the photo as it was checked, decoded for this entry.
         head: see ``heat_maps``.
 
     Raises:
         ModelRefused: the weights differ from the catalogue's.
     """
-    photo, side = Image.fromarray(seen.photo), entry.preprocessing.input_px
+    photo, side = Image.fromarray(explained.photo), entry.preprocessing.input_px
     frame = end_squares(*photo.size, entry.preprocessing)
     heat = np.zeros((frame.height, frame.width), dtype=np.float32)
-    maps = heat_maps(entry, path, seen.squares, subject, head)
+    maps = heat_maps(entry, path, explained.squares, subject, head)
     for (left, top), part in zip(frame.corners, maps, strict=True):
         place = heat[top : top + side, left : left + side]
         np.maximum(place, part, out=place)

@@ -74,7 +74,7 @@ def calibrate(
     """
     require_extra()
     from catloader.cli.labelled_photos import open_photos
-    from checker.decision.operating_point import SHIPPED_PROFILES, choose
+    from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
     from checker.decision.subject import load_subject
     from checker.evaluation.calibrate import measure_and_calibrate, table, write_profile
     from checker.evaluation.photos import enough_of_both
@@ -92,7 +92,7 @@ def calibrate(
     click.echo(table(profile))
     click.echo(f"written to {path}")
     try:
-        choose(profile, settings.max_false_positive_rate, settings.max_false_negative_rate)
+        thresholds_for(profile, settings.max_false_positive_rate, settings.max_false_negative_rate)
     except ModelRefused as error:
         click.echo(
             f"{profile.key.runtime} {profile.key.precision} cannot use this profile: {error}. Another "

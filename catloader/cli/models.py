@@ -58,11 +58,11 @@ def _serving(settings: Settings) -> str:
     from catloader.checks.runtime_request import runtime_request
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
-    from checker.runtimes.select import choose
+    from checker.runtimes.select import select_variant
 
     entry, path = resolve_model(settings)
     try:
-        choice = choose(entry, path, load_subject(settings.subject), runtime_request(settings))
+        choice = select_variant(entry, path, load_subject(settings.subject), runtime_request(settings))
     except ModelRefused as error:
         return f"{entry.name} can't check here: {error}"
     choice.classifier.close()

@@ -1,4 +1,4 @@
-"""Step 4: does a wake-up reach a checker?"""
+"""Step 4, dispatch: whether a wake-up reaches a checker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows for the servers that log-ins need beside the site: the mail server and the OpenID provider."""
+"""Rows for the other servers that log-ins need: the mail server and the OpenID provider."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from catloader.doctor.rows import EXPECTED, Row, examined
 from catloader.settings import Settings
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
-from checker.runtimes.select import Choice, choose
+from checker.runtimes.select import SelectedVariant, select_variant
 from models.catalogue import Entry
 from models.digest import verify
 
@@ -32,7 +32,9 @@ def _variant(settings: Settings, entry: Entry) -> Iterator[Row]:
     choice, refusals = None, []
     for candidate, path in models_in_force(settings):
         try:
-            choice = choose(candidate, path, load_subject(settings.subject), runtime_request(settings))
+            choice = select_variant(
+                candidate, path, load_subject(settings.subject), runtime_request(settings)
+            )
         except ModelRefused as error:
             refusals.append(f"{candidate.name} is refused: {error}")
             continue
@@ -46,7 +48,7 @@ def _variant(settings: Settings, entry: Entry) -> Iterator[Row]:
     yield Row("faster variants", "note" if reasons else "ok", reasons or "The fastest one checks.")
 
 
-def _serving(entry: Entry, choice: Choice) -> str:
+def _serving(entry: Entry, choice: SelectedVariant) -> str:
     info = choice.classifier.model_info
     choice.classifier.close()
     return f"{entry.name} checks with {info.runtime} {info.precision} on {info.device}; its self-test passed."

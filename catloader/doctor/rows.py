@@ -1,4 +1,4 @@
-"""One row of the report, and how an error becomes one."""
+"""One row of the report, also made from an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from checker.errors import CheckerError
 from models.errors import ModelsError
 
 Result = Literal["ok", "note", "failed"]
-"""``note``: works, but something is worth knowing."""
+"""``note``: the part works, but there is something to know."""
 
 EXPECTED = (CatLoaderError, CheckerError, ModelsError)
 
@@ -25,7 +25,7 @@ class Row:
 
 
 def examined(part: str, examine: Callable[[], str | Row]) -> Row:
-    """Run one examination: the sentence it returns is good news, an error of ours is a failed row."""
+    """Run one examination: its sentence becomes a row that passed, one of our errors a row that failed."""
     try:
         found = examine()
     except EXPECTED as error:

@@ -1,10 +1,10 @@
-"""The process that explains photos, so that torch's memory is returned with it.
+"""The process that explains photos: a separate one, so that torch's memory is returned at its end.
 
 usage: python -m catloader.explanations.child DESCRIPTOR
 
 It answers each message on the descriptor, ``DecisionBasis.to_json()`` and the pixels of a photo, with a JPEG
 or with the reason why there is none, and ends when the other side closes. It decodes nothing: untrusted bytes
-are for ``checker.isolation``.
+are handled by ``checker.isolation``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEMORY_BYTES = 3 * 2**30
 """Address space beyond that of the process once torch is imported."""
 _MAX_FILES = 64
 _QUALITY = 88
-"""Of the JPEG: as the stored photos by default."""
+"""JPEG quality, the default of stored photos."""
 
 
 def main(descriptor: int) -> None:
@@ -48,13 +48,13 @@ def _explained(
     from checker.decision.basis import DecisionBasis
     from checker.errors import CheckerError
     from checker.explain import explanation
-    from checker.pixels.seen import Seen
+    from checker.pixels.explained_photo import ExplainedPhoto
     from models.errors import ModelsError
 
     pixels = (np.frombuffer(blob, np.uint8).reshape(shape) for blob, shape in zip(blobs, shapes, strict=True))
     try:
         basis = DecisionBasis.from_json(basis_json)
-        image = explanation(basis.entry, basis.weights, Seen(*pixels), basis.subject, basis.head)
+        image = explanation(basis.entry, basis.weights, ExplainedPhoto(*pixels), basis.subject, basis.head)
     except (CheckerError, ModelsError) as error:
         return {"error": str(error)}, []
     out = io.BytesIO()

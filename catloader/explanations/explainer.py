@@ -21,23 +21,24 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.basis import DecisionBasis, model_of_decision
 from checker.errors import CheckerError, ModelRefused
-from checker.pixels.seen import Seen
+from checker.pixels.explained_photo import ExplainedPhoto
 from models.catalogue import Preprocessing
 
 logger = logging.getLogger(__name__)
 
 LIMIT_S = 45.0
-"""For one photo. Lite0 takes 3 s, ResNet-152 twice that; proxies hang up after 60 s."""
+"""Time limit for one photo. Lite0 takes 3 s, ResNet-152 twice that; proxies time out after 60 s."""
 PATIENCE_S = 6.0
 """Twice ``ExplainerBusy.retry_after_s``, after which a rejected request is told to retry."""
 KEEP_S = 60.0
-"""Someone who looks at one explanation often looks at a second: it takes a second then, and not eight."""
+"""A person who looks at one explanation often looks at another, which then takes one second instead of
+eight."""
 
 
 class Explainer:
-    """Explains one photo at a time; no request waits for another one's photo. Thread-safe.
+    """Explains one photo at a time; no request waits for the photo of another. Thread-safe.
 
-    Unless the explanation is stored already, a call takes some seconds of its own thread and of one core, and
+    Unless the explanation is stored already, a call occupies its thread and one core for some seconds, and
     the memory of ``WarmChild``.
     """
 
@@ -47,7 +48,7 @@ class Explainer:
         explanations: Explanations,
         objects: ObjectStore,
         *,
-        decode: Callable[[bytes, Preprocessing], Seen],
+        decode: Callable[[bytes, Preprocessing], ExplainedPhoto],
         weights_dir: Path,
         subject: str,
         profile_folders: Iterable[Path],
@@ -64,7 +65,7 @@ class Explainer:
             on_deletion_due: called when an object has become due for deletion.
             refuse_full_disk: raises StoreFull.
             patience_s: as ``FairLock``'s.
-            keep_s: life of the child process after its last photo.
+            keep_s: time for which the child process is kept after its last photo.
         """
         self._check_log, self._explanations, self._objects = check_log, explanations, objects
         self._decode = decode
@@ -140,6 +141,6 @@ class Explainer:
 
 
 def _digest(record: CheckRecord) -> str:
-    """Return the same text for decisions with the same explanation: a recheck by the same model keeps it."""
+    """Return the same text for decisions that share an explanation: a recheck by the same model keeps it."""
     basis = (record.model, record.weights_sha256, record.profile_id, record.subject)
     return hashlib.sha256(repr(basis).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The caller's side of the explaining process: started when a photo is to be explained, and kept for a while.
+"""The caller's side of the explaining process, which is started on demand and kept for a while.
 
-Loading torch takes seconds, so the next photo finds the process of the one before. It holds about 700 MB, a
-third of them torch's files, and so it ends when it has had no work for ``keep_s``.
+Loading torch takes seconds, so the process is reused for the next photo. It holds about 700 MB, a third of
+them torch's files, so it ends after ``keep_s`` without work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from catloader.errors import ExplanationFailed
 from catloader.processes import start_child
 from checker.isolation import frames
-from checker.pixels.seen import Seen
+from checker.pixels.explained_photo import ExplainedPhoto
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +39,14 @@ class WarmChild:
         self._retirement: threading.Timer | None = None
         self._closed = False
 
-    def ask(self, basis: str, photo: Seen, limit_s: float) -> bytes:
+    def ask(self, basis: str, photo: ExplainedPhoto, limit_s: float) -> bytes:
         """Return the JPEG that explains a photo.
 
         Args:
             basis: ``DecisionBasis.to_json()``.
             limit_s: for the photo, and for the start of the process where there is none.
         Raises:
-            ExplanationFailed: the process made none, or not in time; it is gone then.
+            ExplanationFailed: the process made none, or not in time, and was ended.
         """
         with self._guard:
             self._refuse_if_closed()
@@ -63,7 +63,7 @@ class WarmChild:
                 self._thread.shutdown(wait=False)
         self._end_process()
 
-    def _ask(self, basis: str, photo: Seen, limit_s: float) -> bytes:
+    def _ask(self, basis: str, photo: ExplainedPhoto, limit_s: float) -> bytes:
         deadline_s = time.monotonic() + limit_s
         try:
             end = self._running()
@@ -107,7 +107,7 @@ class WarmChild:
             )
 
     def _end_process(self) -> str:
-        """End the process, if there is one; return what it said last."""
+        """End the process, if there is one; return the last line of its output."""
         with self._guard:
             process, self._process = self._process, None
             end, self._end = self._end, None

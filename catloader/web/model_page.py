@@ -1,6 +1,6 @@
-"""The page of models: which one checks, how well it was measured, and another one in its place.
+"""The page of models: the model in use, its measured rates, and the choice of another one.
 
-Others than administrators find nothing here.
+Users who are not administrators get 404.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from catloader.web.admin import administrators_only
 from catloader.web.context import services
 from catloader.web.languages import gettext
 from catloader.web.sessions import current_user
-from checker.decision.operating_point import Thresholds, cat_point, choose
+from checker.decision.operating_point import Thresholds, cat_point, thresholds_for
 from checker.decision.profile import OperatingPoint, Profile, profile_of_id
 from checker.errors import ModelRefused
 from checker.runtimes.auto import AUTO
@@ -94,7 +94,7 @@ def roll_back() -> Response:
 
 @blueprint.post("/shadow")
 def shadow() -> Response:
-    """Compare a model with the one in use, in the background."""
+    """Start a comparison of a model with the one in use, in the background."""
     settings, name, now = services().settings, request.form.get("model", ""), utcnow()
     if name not in {entry.name for entry in _on_disk(settings)}:
         raise InvalidInput("Choose a model whose weights are on this machine.")
@@ -148,7 +148,7 @@ def _serving(settings: Settings) -> Serving | None:
         return Serving(record, None, None, None)
     max_fpr = settings.max_false_positive_rate
     try:
-        thresholds = choose(profile, max_fpr, settings.max_false_negative_rate)
+        thresholds = thresholds_for(profile, max_fpr, settings.max_false_negative_rate)
         return Serving(record, profile, thresholds, cat_point(profile, max_fpr))
     except ModelRefused:  # the rates of the settings are stricter than those measured
         return Serving(record, profile, None, None)

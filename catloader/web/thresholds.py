@@ -1,6 +1,6 @@
-"""Thresholds measured on decisions of people: measure, look at what would change, apply, roll back.
+"""Thresholds measured on decisions of people: measure, preview changes, apply, roll back.
 
-Others than administrators find nothing here.
+Users who are not administrators get 404.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from catloader.web.admin import administrators_only
 from catloader.web.context import MAX_ID, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.sessions import current_user
-from checker.decision.operating_point import UNCALIBRATED, Thresholds, cat_point, choose
+from checker.decision.operating_point import UNCALIBRATED, Thresholds, cat_point, thresholds_for
 from checker.decision.profile import OperatingPoint, Profile, profile_from_json, profile_of_id
 from checker.errors import ModelRefused
 
@@ -64,13 +64,13 @@ def measure() -> Response:
 
 @blueprint.post(f"/<int(max={MAX_ID}):id>/apply")
 def apply(id: int) -> Response:
-    """Let measured thresholds hold; ``again``: check the photos again that would change their verdict."""
+    """Apply measured thresholds; ``again``: also check the photos again whose verdict would change."""
     store, settings = services().measured_profiles, services().settings
     job = store.by_id(id)
     if job is None or job.profile_id is None:
         raise NotFound("There is no such measurement.")
     again = [photo[0] for photo in job.photos or ()] if request.form.get("again") else []
-    # Checkers look every sweep_s and then load the model: photos are due when they have done so.
+    # Checkers look every sweep_s and then load the model: photos become due after that.
     number = store.choose(
         id, "applied thresholds", current_user().id, utcnow(), requeued=again, delay_s=4 * settings.sweep_s
     )
@@ -86,7 +86,7 @@ def apply(id: int) -> Response:
 
 @blueprint.post("/rollback")
 def roll_back() -> Response:
-    """Let the thresholds hold again that held before; twice is as before."""
+    """Return to the previous thresholds; run twice, it undoes itself."""
     store = services().measured_profiles
     choices = store.choices(2)
     if not choices:
@@ -114,11 +114,11 @@ def _base() -> Profile:
 
 
 def _in_force(job: MeasuredProfile) -> tuple[Thresholds, OperatingPoint] | None:
-    """Return the thresholds that would hold with the settings, and their rates."""
+    """Return the thresholds for the rates in the settings, and the measured rates."""
     settings = services().settings
     profile = profile_from_json(job.profile or {})
     max_fpr, max_fnr = settings.max_false_positive_rate, settings.max_false_negative_rate
     try:
-        return choose(profile, max_fpr, max_fnr), cat_point(profile, max_fpr)
-    except ModelRefused:  # the settings are stricter now than when it was measured
+        return thresholds_for(profile, max_fpr, max_fnr), cat_point(profile, max_fpr)
+    except ModelRefused:  # the settings have become stricter since it was measured
         return None

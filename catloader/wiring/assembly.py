@@ -76,7 +76,7 @@ from catloader.wiring.parts import (
 from catloader.wiring.services import Services
 
 _RECENT_BYTES = 16 * 2**20
-"""Some 30 photos: more wait in the store."""
+"""About 30 photos; others are fetched from the store."""
 
 
 def build(
@@ -89,8 +89,8 @@ def build(
     """Make everything, start nothing.
 
     Args:
-        checker: make a checker for this process; None: as ``settings.dispatch`` demands.
-        fetch: let the checker fetch a better model, as ``settings.fetch`` demands.
+        checker: make a checker for this process; None: according to ``settings.dispatch``.
+        fetch: let the checker fetch a better model; as ``settings.fetch``.
         shared_metrics: the folder of ``metrics_folder``.
 
     Raises:
@@ -221,7 +221,7 @@ def build(
             check_log,
             Explanations(requests_engine),
             objects,
-            decode=decoders.decode.seen,
+            decode=decoders.decode.explained_photo,
             weights_dir=settings.weights_dir,
             subject=settings.subject,
             profile_folders=profile_folders(settings),

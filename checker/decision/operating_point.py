@@ -46,7 +46,7 @@ DEFAULT_THRESHOLDS = Thresholds(cat_at=0.5, not_cat_below=0.02, soft_cat_at=0.9)
 """For models without a profile: a wide band on purpose, because people review the photos in it."""
 
 
-def choose(profile: Profile, max_fpr: float, max_fnr: float) -> Thresholds:
+def thresholds_for(profile: Profile, max_fpr: float, max_fnr: float) -> Thresholds:
     """Choose the thresholds whose measured targets keep both rates.
 
     Without interpolation: 0.015 gets the point measured for 0.01. The band is empty (``not_cat_below`` equals
@@ -62,7 +62,7 @@ def choose(profile: Profile, max_fpr: float, max_fnr: float) -> Thresholds:
 
 
 def cat_point(profile: Profile, max_fpr: float) -> OperatingPoint:
-    """Find the operating point of ``cat_at``; raises as ``choose`` does."""
+    """Find the operating point of ``cat_at``; raises as ``thresholds_for`` does."""
     return _loosest_within(profile, profile.cat, max_fpr, "false positive")
 
 
@@ -96,7 +96,7 @@ class ThresholdRule:
         self.subject = subject
         self.profile = profile
         self.profile_id = profile.profile_id if profile else UNCALIBRATED
-        self.thresholds = choose(profile, max_fpr, max_fnr) if profile else DEFAULT_THRESHOLDS
+        self.thresholds = thresholds_for(profile, max_fpr, max_fnr) if profile else DEFAULT_THRESHOLDS
         self._head = profile.head if profile else Head()
         self.class_names = tuple(class_names)
 

@@ -35,7 +35,7 @@ from checker.pipeline import LoadedModel
 from checker.pixels.isolated import isolated_decoder
 from checker.runtimes.auto import AUTO, candidates
 from checker.runtimes.background import BackgroundTask
-from checker.runtimes.select import Choice, choose
+from checker.runtimes.select import SelectedVariant, select_variant
 from checker.runtimes.variants import RuntimeRequest
 from checker.values import ModelInfo, Rendition
 from models.catalogue import Entry, class_names, resolve
@@ -65,7 +65,7 @@ def check(options: CheckOptions) -> int:
     progress = Progress(sys.stderr, lambda: total[0] if total else None)
     progress.note("loading the model ...")
     try:
-        choice = choose(entry, weights, subject, request)
+        choice = select_variant(entry, weights, subject, request)
     finally:
         progress.clear()
     classifier, rule = choice.classifier, choice.rule
@@ -117,7 +117,7 @@ def explain(options: ExplainOptions) -> int:
 
 
 @contextlib.contextmanager
-def _making(choice: Choice, entry: Entry, weights_dir: Path) -> Iterator[None]:
+def _making(choice: SelectedVariant, entry: Entry, weights_dir: Path) -> Iterator[None]:
     """Make a missing faster variant in the background, for the next run if this one lasts long enough."""
     if choice.not_made is None:
         yield

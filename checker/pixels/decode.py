@@ -27,8 +27,8 @@ from checker.pixels.crop import (
     just_the_part,
     whole_square,
 )
-from checker.pixels.opening import opened
-from checker.pixels.orientation import SWAPPED, orientation_of, turned
+from checker.pixels.opening import open_image
+from checker.pixels.orientation import SWAPPED, orientation_of, upright
 from checker.values import Pixels, Rendition
 from models.catalogue import Preprocessing
 
@@ -57,7 +57,7 @@ def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
     Returns:
         uint8 ``(input_px, input_px, 3)``, RGB, contiguous.
     Raises:
-        UnreadableImage: as ``opened`` does.
+        UnreadableImage: as ``open_image`` does.
     """
     return np.asarray(decode_squares(data, preprocessing, centre_square)[0])
 
@@ -71,7 +71,7 @@ def model_inputs(renditions: Mapping[Rendition, bytes], preprocessing: Preproces
     Returns:
         uint8 ``(INPUTS_PER_PHOTO, input_px, input_px, 3)``: the photo's two ends, the thumbnail.
     Raises:
-        UnreadableImage: as ``opened`` does.
+        UnreadableImage: as ``open_image`` does.
     """
     return np.concatenate(
         [
@@ -107,10 +107,10 @@ def decode_squares(data: bytes, preprocessing: Preprocessing, layout: Layout) ->
     Returns:
         uint8 ``(squares, input_px, input_px, 3)``, RGB, contiguous.
     Raises:
-        UnreadableImage: as ``opened`` does.
+        UnreadableImage: as ``open_image`` does.
     """
     side = preprocessing.input_px
-    with opened(data) as image:
+    with open_image(data) as image:
         pixels, frame = _decoded(data, image, preprocessing, layout)
     part = Part.of(frame, side)
     offsets = [(left - part.left, top - part.top) for left, top in frame.corners]
@@ -146,7 +146,7 @@ def _decoded(
         box = part.source(width / scale, height / scale)
         size = (part.width, part.height)
         crop = just_the_part(to_rgb(image), box, size, resampling, rows_first=swapped)
-    return np.array(turned(crop, orientation), dtype=np.uint8), frame
+    return np.array(upright(crop, orientation), dtype=np.uint8), frame
 
 
 def _fast_decoded(

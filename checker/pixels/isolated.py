@@ -15,14 +15,14 @@ from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool, Reply
 from checker.pixels.decode import decode_each, model_inputs
+from checker.pixels.explained_photo import ExplainedPhoto, explained_photo
 from checker.pixels.renditions import site_renditions
-from checker.pixels.seen import Seen, seen
 from checker.values import INPUTS_PER_PHOTO, Pixels, Rendition
 from models.catalogue import Preprocessing
 
 _INPUTS, _RENDITIONS = f"{__name__}:make_inputs", f"{__name__}:make_renditions"
-_SEEN = f"{__name__}:make_seen"
-WORKS = (_INPUTS, _RENDITIONS, _SEEN)
+_EXPLAINED_PHOTO = f"{__name__}:make_explained_photo"
+WORKS = (_INPUTS, _RENDITIONS, _EXPLAINED_PHOTO)
 """For ``ForkServer``."""
 
 
@@ -60,13 +60,13 @@ class IsolatedDecoder:
             raise result
         return dict(zip(Rendition, result.blobs, strict=True))
 
-    def seen(self, data: bytes, preprocessing: Preprocessing) -> Seen:
-        """Do the work of ``seen.seen``.
+    def explained_photo(self, data: bytes, preprocessing: Preprocessing) -> ExplainedPhoto:
+        """Do the work of ``explained_photo``.
 
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
         """
-        (reply,) = self._pool.run(_SEEN, dataclasses.asdict(preprocessing), [[data]])
+        (reply,) = self._pool.run(_EXPLAINED_PHOTO, dataclasses.asdict(preprocessing), [[data]])
         result = _result(reply)
         if isinstance(result, CheckerError):
             raise result
@@ -74,7 +74,7 @@ class IsolatedDecoder:
             np.frombuffer(blob, np.uint8).reshape(shape)
             for blob, shape in zip(result.blobs, result.result["shapes"], strict=True)
         )
-        return Seen(photo, squares)
+        return ExplainedPhoto(photo, squares)
 
 
 @contextmanager
@@ -108,10 +108,10 @@ def make_renditions(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Res
     return {}, [renditions[rendition] for rendition in Rendition]
 
 
-def make_seen(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+def make_explained_photo(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     """Decode a photo for its explanation; runs in a child."""
     try:
-        decoded = seen(item[0], Preprocessing(**arguments))
+        decoded = explained_photo(item[0], Preprocessing(**arguments))
     except UnreadableImage as error:
         return {"unreadable": str(error)}, []
     pixels = [np.ascontiguousarray(part) for part in decoded]

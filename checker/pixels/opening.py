@@ -44,7 +44,7 @@ machine, not of the photo."""
 
 
 @contextlib.contextmanager
-def opened(data: bytes) -> Iterator[Image.Image]:
+def open_image(data: bytes) -> Iterator[Image.Image]:
     """Open a photo by its header, not loaded yet; errors inside the block are translated too.
 
     Raises:

@@ -31,6 +31,6 @@ def orientation_of(image: Image.Image) -> int:
     return orientation if orientation in _TRANSPOSITIONS else 1
 
 
-def turned(photo: Image.Image, orientation: int) -> Image.Image:
+def upright(photo: Image.Image, orientation: int) -> Image.Image:
     """Return the photo upright; the same object where it is upright already."""
     return photo if orientation == 1 else photo.transpose(_TRANSPOSITIONS[orientation])

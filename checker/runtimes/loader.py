@@ -12,7 +12,7 @@ from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
 from checker.runtimes.auto import Better
 from checker.runtimes.background import BackgroundTask
-from checker.runtimes.select import Choice, choose
+from checker.runtimes.select import SelectedVariant, select_variant
 from checker.runtimes.variants import RuntimeRequest
 from models.catalogue import Entry
 
@@ -39,7 +39,7 @@ class ModelLoader:
         """
         self._candidates, self._subject, self._request = candidates, subject, request
         self._better_model = better
-        self._choice: Choice | None = None
+        self._choice: SelectedVariant | None = None
         self._tried: set[str] = set()
         self._why_not_faster = ""
         self._task: BackgroundTask | None = None
@@ -52,7 +52,7 @@ class ModelLoader:
         return self._why_not_faster
 
     def load(self) -> LoadedModel:
-        """Load the fastest variant on disk that may check; raises as ``select.choose`` does."""
+        """Load the fastest variant on disk that may check; raises as ``select.select_variant`` does."""
         choice = self._choose()
         self._choice = choice
         self._say(choice.why_not_faster)
@@ -73,14 +73,14 @@ class ModelLoader:
         if task is not None:
             task.close()
 
-    def _choose(self) -> Choice:
+    def _choose(self) -> SelectedVariant:
         candidates, subject = self._candidates(), self._subject()
         for entry, path in candidates[:-1]:
             try:
-                return choose(entry, path, subject, self._request)
+                return select_variant(entry, path, subject, self._request)
             except ModelRefused as error:
                 logger.warning("%s is not used: %s", entry.name, error)
-        return choose(*candidates[-1], subject, self._request)
+        return select_variant(*candidates[-1], subject, self._request)
 
     def _faster(self) -> LoadedModel | None:
         before = self._choice
@@ -116,7 +116,7 @@ class ModelLoader:
             logger.info("%s goes on checking: %s", name, reason)
         return self._load_another(before) if reason == "" else None
 
-    def _load_another(self, before: Choice) -> LoadedModel | None:
+    def _load_another(self, before: SelectedVariant) -> LoadedModel | None:
         """Load the best variant that may check now; None if it is the one in use."""
         model = self.load()
         assert self._choice is not None

@@ -35,7 +35,7 @@ _UNMEASURED = ("fp16", "fp32", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SelectedVariant:
     """The selected variant, loaded."""
 
     classifier: Classifier
@@ -58,14 +58,14 @@ class Choice:
 def load_checker(
     entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
 ) -> tuple[Classifier, ThresholdRule]:
-    """As ``choose``; the log says why a faster variant is not used."""
-    choice = choose(entry, path, subject, request)
+    """As ``select_variant``; the log says why a faster variant is not used."""
+    choice = select_variant(entry, path, subject, request)
     for refusal in choice.refusals:
         logger.warning(refusal)
     return choice.classifier, choice.rule
 
 
-def choose(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) -> Choice:
+def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) -> SelectedVariant:
     """Load the fastest variant that may check, with its decision rule; its self-test has passed.
 
     Takes up to several seconds. If a variant is refused, the next one is tried.
@@ -94,7 +94,7 @@ def choose(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) 
             *(f"{faster} is not used: its error rates were not measured" for faster in unmeasured),
         )
         missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-        return Choice(classifier, rule, variant, missing, refusals)
+        return SelectedVariant(classifier, rule, variant, missing, refusals)
     for refused_variant, refusal in refused:
         logger.warning("%s is not used: %s", refused_variant, refusal)
     if refused:  # a measured variant that was refused must not run as an unmeasured one
@@ -102,7 +102,7 @@ def choose(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) 
     variant = _unmeasured(entry, request, available)
     classifier, rule = _load(entry, path, subject, request, variant)
     missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-    return Choice(classifier, rule, variant, missing, ())
+    return SelectedVariant(classifier, rule, variant, missing, ())
 
 
 def _not_made(

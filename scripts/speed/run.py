@@ -17,7 +17,7 @@ from catloader.settings import Settings
 from checker.decision.subject import load_subject
 from checker.evaluation.progress import note, progress_bar
 from checker.evaluation.provenance import provenance
-from checker.runtimes.select import choose
+from checker.runtimes.select import select_variant
 from scripts.command_line import CannotRun, require
 from scripts.speed import photos as photo_sets
 from scripts.speed.gpu import utilisation
@@ -70,7 +70,7 @@ def _serving() -> str:
     """Return the model and the variant that check on this machine where no setting says otherwise."""
     settings = Settings()
     entry, path = resolve_model(settings)
-    choice = choose(entry, path, load_subject(settings.subject), runtime_request(settings))
+    choice = select_variant(entry, path, load_subject(settings.subject), runtime_request(settings))
     choice.classifier.close()
     return f"{entry.name}, {choice.variant}"
 

@@ -19,7 +19,7 @@ from checker.decision.subject import Subject, load_subject
 from checker.errors import ModelRefused, UnreadableImage
 from checker.explain import explain, explanation, heat_maps, overlay
 from checker.pixels.decode import decode
-from checker.pixels.seen import seen
+from checker.pixels.explained_photo import explained_photo
 from checker.values import Floats, Pixels
 from models.build import architecture, build
 from models.catalogue import Entry, load_catalogue, resolve
@@ -160,7 +160,7 @@ def test_overlay_covers_the_whole_photo_and_keeps_cold_places() -> None:
 def test_heat_finds_a_cat_at_the_end_of_a_wide_photo(lite0: tuple[Entry, Path], cat_left: bool) -> None:
     wide = Image.new("RGB", (900, 300), "gray")
     wide.paste(CHELSEA.crop((70, 0, 370, 300)), (0 if cat_left else 600, 0))
-    shown = explanation(*lite0, seen(_encoded(wide), lite0[0].preprocessing), CAT)
+    shown = explanation(*lite0, explained_photo(_encoded(wide), lite0[0].preprocessing), CAT)
     assert shown.size == (900, 300)
     changed = np.abs(np.asarray(shown).astype(int) - np.asarray(wide)).sum(axis=2)
     thirds = [changed[:, left : left + 300].mean() for left in (0, 300, 600)]

@@ -37,7 +37,7 @@ from checker.decision.basis import DecisionBasis
 from checker.decision.head import Head
 from checker.decision.profile import load_profile
 from checker.decision.subject import load_subject
-from checker.pixels.seen import Seen
+from checker.pixels.explained_photo import ExplainedPhoto
 from checker.values import Verdict
 from models.catalogue import resolve
 from models.digest import verify
@@ -110,7 +110,7 @@ def _explainer(
         services.check_log,
         Explanations(services.engine),
         services.objects,
-        decode=services.decoders.decode.seen,
+        decode=services.decoders.decode.explained_photo,
         weights_dir=services.settings.weights_dir,
         subject="house_cat",
         profile_folders=(),
@@ -327,7 +327,7 @@ def test_explanation_beyond_the_memory_limit_is_abandoned() -> None:
     child = WarmChild(keep_s=60)
     try:
         with pytest.raises(ExplanationFailed, match="could not be made"):
-            child.ask(basis, Seen(photo, squares), LIMIT_S)
+            child.ask(basis, ExplainedPhoto(photo, squares), LIMIT_S)
         assert _children() == []
     finally:
         child.close()

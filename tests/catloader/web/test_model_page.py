@@ -15,7 +15,7 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.model_choices import ShadowReport
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from checker.decision.operating_point import SHIPPED_PROFILES, cat_point, choose
+from checker.decision.operating_point import SHIPPED_PROFILES, cat_point, thresholds_for
 from checker.decision.profile import load_profile
 from checker.values import Verdict
 from tests.support.site import Person, check, running_site, services_of
@@ -39,7 +39,7 @@ def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, b
     boss.upload_one()
     check(app, Verdict.CAT, profile_id=profile.profile_id)
     page = boss.get("/admin/models").text
-    point, thresholds = cat_point(profile, 0.01), choose(profile, 0.01, 0.01)
+    point, thresholds = cat_point(profile, 0.01), thresholds_for(profile, 0.01, 0.01)
     assert profile.profile_id in page
     assert f"{thresholds.soft_cat_at:.3f}" in page
     shares = [point.recall, *point.kinds.values()]

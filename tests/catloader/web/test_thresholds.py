@@ -11,7 +11,7 @@ from catloader.demo.client import until
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.measured_profiles import MeasuredProfile
 from catloader.store.db.schema import check_log
-from checker.decision.operating_point import SHIPPED_PROFILES, choose
+from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import Profile, load_profile, profile_from_json
 from tests.support.rows import add_photos
 from tests.support.site import Person, services_of
@@ -41,7 +41,7 @@ def _decided(
     soft: bool = False,
 ) -> list[int]:
     ids = add_photos(engine, len(scores), status=status, human_verdict=human)
-    thresholds = choose(profile, 0.01, 0.01)
+    thresholds = thresholds_for(profile, 0.01, 0.01)
     row = {
         "attempt": 1,
         "finished_at": utcnow(),
@@ -72,7 +72,7 @@ def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
     app: Flask, engine: Engine, boss: Person, base: Profile
 ) -> None:
     assert boss.post(f"{_PATH}/measure", page=_PATH).status_code == 400
-    thresholds = choose(base, 0.01, 0.01)
+    thresholds = thresholds_for(base, 0.01, 0.01)
     _decided(engine, base, list(np.linspace(0.90, 0.999, 120)), "cat", "cat")
     _decided(engine, base, list(np.linspace(0.001, 0.80, 120)), "not_cat", "not_cat")
     (lost,) = _decided(engine, base, [thresholds.cat_at + 0.01], "cat", None)
@@ -83,7 +83,7 @@ def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
     boss.post(f"{_PATH}/measure", page=_PATH)
     job = _ended(app)
     assert job.error is None
-    new = choose(profile_from_json(job.profile or {}), 0.01, 0.01)
+    new = thresholds_for(profile_from_json(job.profile or {}), 0.01, 0.01)
     assert 0.8 < new.cat_at < 0.95
     assert (job.profile or {})["made"]["data"]["counts"] == {"cat": 120, "not_cat": 120}
     assert (job.done, job.total) == (3, 3)

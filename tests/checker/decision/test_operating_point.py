@@ -12,8 +12,8 @@ from checker.decision.operating_point import (
     UNCALIBRATED,
     ThresholdRule,
     Thresholds,
-    choose,
     softmax,
+    thresholds_for,
 )
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
 from checker.decision.subject import SUBJECTS, Subject
@@ -174,20 +174,20 @@ def test_two_thresholds_make_three_verdicts() -> None:
 
 
 def test_choose_takes_the_loosest_measured_point_within_the_rate() -> None:
-    assert choose(profile(), 0.01, 0.01) == Thresholds(0.8, 0.1, 0.95)
-    assert choose(profile(), 0.0199, 0.04) == Thresholds(0.8, 0.1, 0.95)
-    assert choose(profile(), 0.5, 0.005) == Thresholds(0.3, 0.05, 0.3)
+    assert thresholds_for(profile(), 0.01, 0.01) == Thresholds(0.8, 0.1, 0.95)
+    assert thresholds_for(profile(), 0.0199, 0.04) == Thresholds(0.8, 0.1, 0.95)
+    assert thresholds_for(profile(), 0.5, 0.005) == Thresholds(0.3, 0.05, 0.3)
 
 
 def test_unsure_band_is_empty_where_the_thresholds_would_cross() -> None:
-    assert choose(profile(), 0.05, 0.05) == Thresholds(0.3, 0.3, 0.3)
+    assert thresholds_for(profile(), 0.05, 0.05) == Thresholds(0.3, 0.3, 0.3)
 
 
 def test_rate_stricter_than_any_measured_is_refused_with_the_measured_ones() -> None:
     with pytest.raises(ModelRefused, match=r"false positive rate of 0\.001.*0\.005, 0\.01, 0\.02, 0\.05"):
-        choose(profile(), 0.001, 0.01)
+        thresholds_for(profile(), 0.001, 0.01)
     with pytest.raises(ModelRefused, match=r"false negative rate of 0\.001"):
-        choose(profile(), 0.01, 0.001)
+        thresholds_for(profile(), 0.01, 0.001)
 
 
 def test_head_for_other_features_is_refused() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from checker.decision.head import Doubles, sigmoid
-from checker.decision.operating_point import SHIPPED_PROFILES, choose
+from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import Profile, load_profile, profile_from_json
 from checker.evaluation.decided import KIND, Flags, TooFewDecisions, remeasured
 
@@ -35,7 +35,7 @@ def _remeasured(base: Profile, cats: int, others: int, rate: float = 0.01) -> Pr
 
 def test_new_thresholds_keep_the_rates_on_unseen_photos(base: Profile) -> None:
     profile = _remeasured(base, 2000, 2000)
-    thresholds = choose(profile, 0.01, 0.01)
+    thresholds = thresholds_for(profile, 0.01, 0.01)
     scores, positive = _scores(20_000, 20_000, seed=_SEED + 1)
     assert 0.002 < float((scores[~positive] >= thresholds.cat_at).mean()) <= 0.012
     assert 0.002 < float((scores[positive] < thresholds.not_cat_below).mean()) <= 0.012
@@ -61,7 +61,7 @@ def test_too_few_decisions_are_refused_with_the_number_that_is_needed(base: Prof
 def test_scores_of_0_and_1_have_thresholds_too(base: Profile) -> None:
     scores = np.repeat([1.0, 0.0], 100)
     profile = remeasured(base, scores, scores == 1, max_fpr=0.01, max_fnr=0.01, now=_NOW)
-    thresholds = choose(profile, 0.01, 0.01)
+    thresholds = thresholds_for(profile, 0.01, 0.01)
     assert 0 < thresholds.not_cat_below <= thresholds.cat_at <= 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from checker.pixels import renditions
-from checker.pixels.opening import opened
+from checker.pixels.opening import open_image
 from checker.pixels.sizes import RenditionSizes
 
 SIZES = RenditionSizes(max_edge_px=256, thumbnail_px=64, jpeg_quality=95)
@@ -20,7 +20,7 @@ def colour_of(drawing: Image.Image, format: str, **options: object) -> tuple[int
     """Return the colour in the middle of the stored photo."""
     out = io.BytesIO()
     drawing.save(out, format, **options)
-    with opened(out.getvalue()) as image:
+    with open_image(out.getvalue()) as image:
         image.load()
         encoded = renditions.encode(renditions.upright_photo(image, SIZES, fast=False), SIZES)
     with Image.open(io.BytesIO(encoded.photo), formats=["JPEG"]) as photo:

@@ -10,7 +10,7 @@ import skimage.data
 from PIL import Image
 
 from checker.pixels import renditions
-from checker.pixels.opening import opened
+from checker.pixels.opening import open_image
 from checker.pixels.renditions import Encoded
 from checker.pixels.sizes import DEFAULT_SIZES, RenditionSizes
 
@@ -24,7 +24,7 @@ def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> byte
 
 
 def made(data: bytes, sizes: RenditionSizes = DEFAULT_SIZES, *, fast: bool) -> Encoded:
-    with opened(data) as image:
+    with open_image(data) as image:
         renditions.draft(image, sizes, fast=fast)
         image.load()
         return renditions.encode(renditions.upright_photo(image, sizes, fast=fast), sizes)

@@ -16,7 +16,7 @@ from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.evaluation.golden import golden_test
 from checker.runtimes.load import load_classifier
-from checker.runtimes.select import choose, fallback_message, load_checker
+from checker.runtimes.select import fallback_message, load_checker, select_variant
 from checker.runtimes.self_test import SelfTestFailed
 from checker.runtimes.variants import RuntimeRequest, Variant
 from models.catalogue import class_names
@@ -175,7 +175,7 @@ def test_the_reasons_against_each_faster_variant_are_told(request_: RuntimeReque
     write_profile(request_, "openvino", "int8", lost=6)
     add_openvino_variant(request_, "fp32")  # without a profile
     write_profile(request_, "torch", "fp32")
-    choice = choose(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
+    choice = select_variant(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
     choice.classifier.close()
     assert str(choice.variant) == "torch fp32"
     assert choice.not_made is None
@@ -186,7 +186,7 @@ def test_the_reasons_against_each_faster_variant_are_told(request_: RuntimeReque
 def test_there_is_nothing_to_tell_where_the_fastest_variant_checks(request_: RuntimeRequest) -> None:
     write_profile(request_, "openvino", "int8", lost=0)
     write_profile(request_, "torch", "fp32")
-    choice = choose(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
+    choice = select_variant(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
     choice.classifier.close()
     assert (str(choice.variant), choice.why_not_faster) == ("OpenVINO int8", "")
 

@@ -10,8 +10,8 @@ from PIL import Image
 from checker.pixels.colour import to_rgb
 from checker.pixels.crop import end_squares
 from checker.pixels.decode import decode_squares
-from checker.pixels.opening import opened
-from checker.pixels.orientation import orientation_of, turned
+from checker.pixels.opening import open_image
+from checker.pixels.orientation import orientation_of, upright
 from checker.values import Pixels
 from models.catalogue import Preprocessing
 
@@ -19,7 +19,7 @@ MAX_EDGE_PX = 1280
 """Longer edge of the explanation. A PNG of this size takes 1 to 2 MB."""
 
 
-class Seen(NamedTuple):
+class ExplainedPhoto(NamedTuple):
     """Both are RGB, uint8."""
 
     photo: Pixels
@@ -28,21 +28,21 @@ class Seen(NamedTuple):
     """``(K, input_px, input_px, 3)``, as ``decode_squares`` returns them."""
 
 
-def seen(data: bytes, preprocessing: Preprocessing) -> Seen:
+def explained_photo(data: bytes, preprocessing: Preprocessing) -> ExplainedPhoto:
     """Decode a photo.
 
     Raises:
-        UnreadableImage: as ``opened`` does.
+        UnreadableImage: as ``open_image`` does.
     """
     photo = _upright(data)
     frame = end_squares(*photo.size, preprocessing)
-    return Seen(np.asarray(photo), decode_squares(data, preprocessing, lambda *_: frame))
+    return ExplainedPhoto(np.asarray(photo), decode_squares(data, preprocessing, lambda *_: frame))
 
 
 def _upright(data: bytes) -> Image.Image:
-    with opened(data) as image:
+    with open_image(data) as image:
         image.draft(None, (MAX_EDGE_PX, MAX_EDGE_PX))
         image.load()
         photo = to_rgb(image)
         photo.thumbnail((MAX_EDGE_PX, MAX_EDGE_PX), Image.Resampling.LANCZOS)
-        return turned(photo, orientation_of(image))
+        return upright(photo, orientation_of(image))
