@@ -1,6 +1,6 @@
-"""Refusal of files that would keep a decoder busy, by a walk over their parts before it sees them.
+"""Refusal of files that would keep a decoder busy, by a walk over their parts before decoding.
 
-The header bounds the memory that a photo takes, but not the time: a megabyte of empty progressive scans keeps
+The header limits the memory that a photo takes, but not the time: a megabyte of empty progressive scans keeps
 libjpeg busy for minutes, and Pillow walks chunks, markers and strips one by one in Python.
 """
 
@@ -29,14 +29,14 @@ _TIFF_STRIP_BYTES, _TIFF_COMPRESSION, _UNCOMPRESSED = {279, 325}, 259, 1
 _TIFF_INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q"}
 # Strips may share their bytes, as equal tiles do; all on one blob are decoded thousands of times.
 _MAX_STRIP_BYTES_SHARE = 2
-# Pillow joins the parts of EXIF one by one, copying what came before: 0.1 s. The largest known ones, with the
-# notes of makers, are 2 MB in 30 parts.
+# Pillow joins the parts of EXIF one by one, copying what came before: 0.1 s. The largest known ones, with
+# maker notes, are 2 MB in 30 parts.
 _MAX_EXIF_COPIED_BYTES = 2**28
 _APP1, _EXIF = 0xE1, b"Exif\0\0"
 
 
 def takes_too_long(data: bytes, source_format: str) -> bool:
-    """Report a file that no ordinary encoder writes. Broken ones pass: the decoder refuses them."""
+    """Return True for a file that no ordinary encoder writes. Broken files pass: the decoder refuses them."""
     match source_format:
         case "JPEG":
             return _jpeg(data)
@@ -61,7 +61,7 @@ def _jpeg(data: bytes) -> bool:
         position = match.end()
         parts += 1
         if marker == _EOI and scans:
-            break  # the rest belongs to other pictures or to a phone's video
+            break  # the rest is other pictures, or a phone's video
         if marker in _SOF:
             height, width = struct.unpack_from(">HH", data.ljust(position + 7, b"\0"), position + 3)
             pixels = max(pixels, width * height)

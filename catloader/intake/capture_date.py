@@ -15,7 +15,7 @@ _DATE_TIME_ORIGINAL = 36867
 def capture_date(image: Image.Image) -> str | None:
     """Return EXIF's DateTimeOriginal as in "2024-05-01T14:07:00"; None where it is missing or broken.
 
-    By the camera's clock: EXIF names no time zone.
+    According to the camera's clock: EXIF has no time zone.
     """
     try:
         text = image.getexif().get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)

@@ -1,24 +1,25 @@
-"""Steps 1 to 4 for a photo that is there: another file in its place, another square for its thumbnail."""
+"""Steps 1 to 4 for an existing photo: replacement of its file, or another square for its thumbnail."""
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from typing import BinaryIO
 
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import InvalidInput, ObjectAltered
 from catloader.intake.isolated import IsolatedPreparer
+from catloader.intake.new_file import new_file, new_key, put_file
 from catloader.intake.upload import refuse_full_disk
 from catloader.settings import Settings
-from catloader.store.db.photo_files import NewFile, NewThumbnail, PhotoFiles
+from catloader.store.db.photo_files import NewThumbnail, PhotoFiles
 from catloader.store.db.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.pixels.renditions import Crop
 
 MIN_SIDE_PX = 64
-"""Smallest square of a larger photo. Models see 224 px and more: of less they see hardly anything."""
+"""Smallest square of a larger photo. Models need 224 px and more: in fewer pixels they recognise hardly
+anything."""
 
 
 def replace(
@@ -31,31 +32,18 @@ def replace(
     objects: ObjectStore,
     dispatcher: Dispatcher,
 ) -> None:
-    """Put another file into the photo's place; it is checked anew.
+    """Replace the photo's file; the photo is checked again.
 
     Args:
         content: no more than ``max_file_bytes`` + 1 are read.
     Raises:
-        CatLoaderError: as the outcomes of an upload; or the photo is gone. The photo is as it was.
+        CatLoaderError: as the outcomes of an upload; or the photo is gone. The photo is unchanged then.
     """
     refuse_full_disk(settings)
     prepared = prepare(content.read(settings.max_file_bytes + 1), photo.owner_id)
-    new = NewFile(
-        photo_key=_new_key(),
-        thumbnail_key=_new_key(),
-        width_px=prepared.width_px,
-        height_px=prepared.height_px,
-        size_bytes=len(prepared.photo),
-        thumbnail_px=prepared.thumbnail_px,
-        crop_left_px=prepared.crop.left,
-        crop_top_px=prepared.crop.top,
-        crop_side_px=prepared.crop.side,
-        sha256=prepared.sha256,
-        thumbnail_sha256=prepared.thumbnail_sha256,
-    )
+    new = new_file(prepared)
     files.reserve(new)
-    objects.put(ObjectKind.PHOTO, new.photo_key, prepared.photo)
-    objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, prepared.thumbnail)
+    put_file(objects, new, prepared)
     files.replace(photo.id, photo.owner_id, new)
     dispatcher.wake()
 
@@ -70,7 +58,7 @@ def cut(
     objects: ObjectStore,
     dispatcher: Dispatcher,
 ) -> bool:
-    """Give the photo a thumbnail of another square; return True if the photo is checked anew.
+    """Give the photo a thumbnail of another square; return True if the photo is checked again.
 
     Raises:
         InvalidInput: the square is not within the photo, or too small.
@@ -85,7 +73,7 @@ def cut(
         )
     thumbnail = prepare.thumbnail(data, square, photo.owner_id)
     new = NewThumbnail(
-        thumbnail_key=_new_key(),
+        thumbnail_key=new_key(),
         thumbnail_px=thumbnail.side_px,
         thumbnail_sha256=thumbnail.sha256,
         crop_left_px=square.left,
@@ -114,7 +102,3 @@ def _refuse_square(photo: Photo, square: Crop) -> None:
         raise InvalidInput(
             "The square must be at least %(number)d px wide. Nothing was changed.", number=min_side_px(photo)
         )
-
-
-def _new_key() -> str:
-    return f"{secrets.token_hex(16)}.jpg"

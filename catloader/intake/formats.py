@@ -1,4 +1,4 @@
-"""Formats that are taken, told by a file's first bytes. File names and claimed types are never used."""
+"""Accepted formats, recognised by a file's first bytes. File names and declared types are never used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def sniff(data: bytes) -> str | None:
-    """Return the format's name as people write it; None for anything that is not taken."""
+    """Return the format's name as people write it; None for anything that is not accepted."""
     for name, signature in _SIGNATURES:
         if signature.match(data):
             return name
@@ -25,7 +25,7 @@ def sniff(data: bytes) -> str | None:
 
 
 def _heic_or_avif(data: bytes) -> str | None:
-    """Read the container that both share; under a neutral major brand the compatible ones decide."""
+    """Read the container that both share; with a neutral major brand, the compatible brands decide."""
     if data[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(data[:4], "big"), 1024)

@@ -53,7 +53,7 @@ class IsolatedPreparer:
     """Prepares uploads in the children of a pool. Thread-safe.
 
     Args:
-        places: bounds the uploads that are prepared or wait for that, in all and for each owner.
+        places: limits the uploads that are prepared or wait for it, in all and per owner.
     """
 
     def __init__(self, pool: ChildPool, places: Places, limits: Limits) -> None:
@@ -63,9 +63,9 @@ class IsolatedPreparer:
         """Do the work of ``prepare``.
 
         Raises:
-            BadImage: also for a file that crashes a decoder or goes beyond a limit.
-            UploadsBusy: no place has become free in time, or no turn of a large photo.
-            DecodersAway: no process could be started that decodes.
+            BadImage: also for a file that crashes a decoder or exceeds a limit.
+            UploadsBusy: no place, or no turn for a large photo, became free in time.
+            DecodersAway: no decoding process could be started.
         """
         source_format = format_of(data, self._limits)
         with self.places.taken(owner_id):
@@ -91,7 +91,7 @@ class IsolatedPreparer:
         """Cut another square from a stored photo.
 
         Raises:
-            ObjectAltered: it can't be decoded, so it is not what was stored.
+            ObjectAltered: it can't be decoded, so it differs from what was stored.
             UploadsBusy, DecodersAway: as for a whole file.
         """
         arguments = {"sizes": dataclasses.asdict(self._limits.sizes), "crop": crop}

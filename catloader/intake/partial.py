@@ -1,8 +1,8 @@
-"""Partial uploads: files that come in piece by piece wait in the data folder until they are whole, or expire.
+"""Partial uploads: files that arrive in pieces are kept in the data folder until they are complete or expire.
 
-Each is one file, ``OWNER/ID``: a line of JSON, then the bytes that have come. Its length is part of the id,
-so bounds are counted from the names alone. Several processes share the folder; a file is locked while one of
-them works on it.
+Each is one file, ``OWNER/ID``: a line of JSON, then the received bytes. The complete length is part of the
+id, so the limits are checked from the names alone. Several processes share the folder; a file is locked while
+one of them works on it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from catloader.intake.partial_file import (
 from catloader.languages import gettext_noop
 
 _LEAST_BYTES = 64 * 1024
-"""A file counts as this much at least, so that nobody fills the folder with many tiny ones."""
+"""Each file counts at least this much, so that nobody can fill the folder with many tiny ones."""
 _SILENT_S = 60.0
-"""After this time without a byte, a file makes room for others; its client begins anew."""
+"""After this time without a byte, a file may be deleted to make room for others; its client starts again."""
 _FULL = gettext_noop("Too many uploads are unfinished at the moment. Please try again in a few seconds.")
 
 
@@ -41,9 +41,10 @@ class PartialUploads:
 
     Args:
         folder: made when the first one begins.
-        max_bytes: of all together, by the lengths of the whole files; silent ones make room for new ones.
-        owner_bytes: of one owner, as before; a single file is always taken.
-        kept_s: after the last byte that came.
+        max_bytes: of all together, by the lengths of the complete files; inactive ones make room for new
+            ones.
+        owner_bytes: the same for one owner; a single file is always accepted.
+        kept_s: time after the last received byte.
     """
 
     def __init__(
@@ -59,10 +60,10 @@ class PartialUploads:
         self.kept_s, self._now = kept_s, now
 
     def create(self, owner_id: int, id: str, facts: FileFacts) -> None:
-        """Begin an upload, unless it has begun already.
+        """Begin an upload, unless it exists already.
 
         Raises:
-            UploadsBusy: there is no room; silent uploads have made theirs already.
+            UploadsBusy: there is no room, even after inactive uploads were deleted.
         """
         folder, length_bytes = self._folder / str(owner_id), length_of(id)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,7 +72,7 @@ class PartialUploads:
                 return
             folder.mkdir(mode=0o700, exist_ok=True)
             self._make_room(folder, length_bytes)
-            # Under its name only when it is whole: others read it at once.
+            # It gets its name only when it is complete, because others may read it at once.
             new = folder / "new"
             new.write_text(json.dumps(asdict(facts)) + "\n")
             new.rename(folder / id)
@@ -81,7 +82,7 @@ class PartialUploads:
         """Yield an upload, locked.
 
         Raises:
-            NotFound: the owner has none with this id; expired, finished, or another one's.
+            NotFound: the owner has none with this id: expired, finished, or another owner's.
             UploadLocked: another request works on it.
         """
         length_of(id)
@@ -93,7 +94,7 @@ class PartialUploads:
         with file:
             if not _try_lock(file):
                 raise UploadLocked("Another request works on this upload.")
-            if not is_at(path, file):  # removed between the two, and perhaps begun anew
+            if not is_at(path, file):  # removed between the two calls, and perhaps created again
                 raise NotFound(NOT_THERE)
             try:
                 upload = OpenUpload(id, path, file)
@@ -103,7 +104,7 @@ class PartialUploads:
             yield upload
 
     def expire(self, existing: Callable[[Sequence[int]], Collection[int]] = tuple) -> int:
-        """Delete the uploads that were silent for too long, and all of accounts that are gone.
+        """Delete uploads that were inactive for too long, and those of accounts that are gone.
 
         Args:
             existing: returns those of some accounts that are not gone.
@@ -112,12 +113,12 @@ class PartialUploads:
         """
         expired = self._delete(lambda path: self._silent_s(path) > self.kept_s)
         folders = {folder.name: folder for folder in self._folder.glob("*/") if folder.name.isdecimal()}
-        # Asked after the listing: the account of a folder was there before the folder.
+        # Queried after the listing: an account exists before its folder does.
         gone = folders.keys() - map(str, existing([int(name) for name in folders])) if folders else set()
         if gone:
             expired += self._delete(lambda path: path.parent.name in gone)
         for name in gone:
-            with suppress(OSError):  # an upload in it is at work; the next time
+            with suppress(OSError):  # an upload in it is in progress; next time
                 folders[name].rmdir()
         return expired
 
@@ -135,7 +136,7 @@ class PartialUploads:
         return [path for path in self._folder.glob("*/*") if is_id(path.name)]
 
     def _make_room(self, folder: Path, length_bytes: int) -> None:
-        """Check both bounds; the caller counts alone."""
+        """Check both limits; the caller holds the lock for counting."""
         files = self._files()
         own = sorted((path for path in files if path.parent == folder), key=self._silent_s, reverse=True)
         new_bytes = max(length_bytes, _LEAST_BYTES)
@@ -148,7 +149,7 @@ class PartialUploads:
             self._make_room_for_all(files, new_bytes)
 
     def _make_room_for_all(self, files: list[Path], new_bytes: int) -> None:
-        """Delete silent files of any owner, first those of which least came: a length is only a promise."""
+        """Delete inactive files of any owner, those with the fewest received bytes first."""
         silent = [path for path in files if self._silent_s(path) > _SILENT_S]
         silent.sort(key=lambda path: path.stat().st_size if path.exists() else 0, reverse=True)
         missing_bytes = _sum(files) + new_bytes - self._max_bytes
@@ -167,7 +168,7 @@ class PartialUploads:
 
     @contextmanager
     def _counting(self) -> Iterator[None]:
-        """Let one process or thread at a time count and add."""
+        """Let one process or thread at a time check the limits and add a file."""
         with (self._folder / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -178,7 +179,7 @@ def _sum(files: list[Path]) -> int:
 
 
 def _is_readable(path: Path) -> bool:
-    """Tell if there is an upload; a damaged one gives way to a new one."""
+    """Return True if there is an upload; a damaged one is replaced by a new one."""
     try:
         with path.open("rb") as file:
             read_facts(file)
@@ -188,7 +189,7 @@ def _is_readable(path: Path) -> bool:
 
 
 def is_at(path: Path, file: BinaryIO) -> bool:
-    """Tell if the open file is the one under the path."""
+    """Return True if the open file is still the one at the path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The file of a partial upload: a line of JSON, then the bytes that have come. Its id tells its length."""
+"""The file of a partial upload: a line of JSON, then the received bytes. Its id contains its length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_THERE = gettext_noop("This upload does not exist, or it has expired.")
 
 
 def upload_id(owner_id: int, key: str, length_bytes: int) -> str:
-    """Return the id of an upload that its client calls ``key``: always the same one."""
+    """Return the id of an upload that its client calls ``key``; it is always the same for one key."""
     return f"{hashlib.sha256(f'{owner_id}:{key}'.encode()).hexdigest()[:32]}-{length_bytes}"
 
 
@@ -27,10 +27,10 @@ def is_id(text: str) -> bool:
 
 
 def length_of(id: str) -> int:
-    """Return the bytes of the whole file.
+    """Return the size of the complete file in bytes.
 
     Raises:
-        NotFound: this is no id of an upload.
+        NotFound: this is not the id of an upload.
     """
     if not is_id(id):
         raise NotFound(NOT_THERE)
@@ -39,7 +39,7 @@ def length_of(id: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """The facts that a client tells of its file."""
+    """The facts that a client states about its file."""
 
     name: str = ""
     caption: str = ""
@@ -49,7 +49,7 @@ class FileFacts:
 
 
 class Damaged(Exception):
-    """The first line of the file is none: power was cut before it reached the disk."""
+    """The first line of the file is not valid: the power failed before it reached the disk."""
 
 
 def read_facts(file: BinaryIO) -> FileFacts:
@@ -65,7 +65,7 @@ def read_facts(file: BinaryIO) -> FileFacts:
 
 
 class OpenUpload:
-    """A partial upload that no one else changes meanwhile."""
+    """A partial upload, locked for this caller."""
 
     def __init__(self, id: str, path: Path, file: BinaryIO) -> None:
         self.id, self._path, self._file = id, path, file
@@ -78,8 +78,7 @@ class OpenUpload:
         """Add the next bytes of the file.
 
         Raises:
-            OffsetMismatch: they are not the next ones.
-            TooManyBytes: the file is not so long.
+            OffsetMismatch: they are not the next ones. TooManyBytes: they exceed the length of the file.
         """
         if offset_bytes != self.offset_bytes:
             raise OffsetMismatch("This upload goes on at byte %(number)d.", number=self.offset_bytes)
@@ -92,13 +91,13 @@ class OpenUpload:
         self._file.flush()
 
     def restart(self) -> None:
-        """Forget the bytes that have come."""
+        """Discard the received bytes."""
         self._file.truncate(self._start)
         self._file.seek(self._start)
         self.offset_bytes = 0
 
     def drop_last_byte(self) -> None:
-        """Forget the last byte, which its client then sends again."""
+        """Discard the last byte, which the client then sends again."""
         self._file.truncate(self._start + self.offset_bytes - 1)
         self._file.seek(0, 2)
         self.offset_bytes -= 1
@@ -108,7 +107,7 @@ class OpenUpload:
         return self.offset_bytes == self.length_bytes
 
     def read(self) -> bytes:
-        """Return what has come so far."""
+        """Return the bytes received so far."""
         self._file.seek(self._start)
         return self._file.read()
 

@@ -1,4 +1,4 @@
-"""A bounded number of uploads that are decoded or wait for it, so that threads remain for the pages."""
+"""A limited number of uploads that are decoded or wait for it, so that threads remain for the pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUSY = gettext_noop("Many photos are being uploaded at the moment. Please try ag
 
 
 class Places:
-    """Places at the decoders: ``slots`` at work, ``waiting`` behind them, in the order of their coming.
+    """Places at the decoders: ``slots`` in use, ``waiting`` behind them, in the order of arrival.
 
     One owner has at most half of all places, so that no one shuts the others out. Thread-safe.
 

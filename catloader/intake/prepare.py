@@ -39,11 +39,11 @@ from checker.pixels.sizes import RenditionSizes
 
 
 class _WebP(WebPImagePlugin.WebPImageFile):
-    """Gives up Pillow's decoder, with its two canvases of 4 bytes a pixel, before the pixels are copied."""
+    """Releases Pillow's decoder, with its two canvases of 4 bytes a pixel, before the pixels are copied."""
 
     def _get_next(self) -> tuple[bytes, int, int]:
         frame: tuple[bytes, int, int] = super()._get_next()
-        self._decoder = None  # the first frame is all that is read
+        self._decoder = None  # only the first frame is read
         return frame
 
 
@@ -59,7 +59,7 @@ _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
-# Sentences of the checker's decoders that are passed on to the person who sent the file.
+# Messages of the checker's decoders that are shown to the person who sent the file.
 OF_DECODERS = (
     gettext_noop("This is a raw photo. Save it as JPEG and try again."),
     gettext_noop(
@@ -79,7 +79,7 @@ class Limits:
     large_at_once: int = 1
     """Processes that may decode a large photo at the same time; see ``turns``."""
     large_wait_s: float = 5.0
-    """Longest wait for that."""
+    """Longest wait for a turn."""
 
     @property
     def sizes(self) -> RenditionSizes:
@@ -100,7 +100,7 @@ class Prepared:
     thumbnail_sha256: str
     source_format: str
     captured_at: str | None
-    """As of ``capture_date``; the stored photo does not have it."""
+    """The result of ``capture_date``; the stored photo does not contain it."""
 
 
 def prepare(data: bytes, *, limits: Limits) -> Prepared:
@@ -109,7 +109,7 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
     The first frame counts, of a TIFF the first full picture. Nothing is scaled up: the thumbnail of a photo
     that is smaller than ``thumbnail_px`` has the photo's shorter side.
 
-    For bytes that can be trusted: those of users are prepared by ``isolated``, which calls this in a child.
+    For trusted bytes only: uploads are prepared by ``isolated``, which calls this in a child process.
 
     Raises:
         BadImage: one of its leaves, with a sentence for the person who sent the file.
@@ -142,7 +142,7 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
 
 
 def format_of(data: bytes, limits: Limits) -> str:
-    """Return the format of a file that may be decoded, told by its first bytes.
+    """Return the format of a file that may be decoded, recognised by its first bytes.
 
     Raises:
         EmptyFile, TooManyBytes, NotAnImage
@@ -168,7 +168,8 @@ def shown_limit(size_bytes: int) -> str:
 def _silence_decoders() -> None:
     """Suppress warnings about broken metadata or large photos: they do not concern the upload.
 
-    Process-wide, since all threads share one list of filters; repeatedly, since it may be swapped.
+    Process-wide, since all threads share one list of filters; repeated, since another thread may replace the
+    list.
     """
     if ("ignore", None, Warning, _DECODER_MODULES, 0) not in warnings.filters:
         warnings.filterwarnings("ignore", module=_DECODER_MODULES.pattern)
@@ -191,7 +192,7 @@ def _plain_errors(source_format: str) -> Iterator[None]:
 
 
 def _screened(data: bytes, source_format: str, limits: Limits) -> bytes:
-    """Return the file as decoders take it, unless decoding would take too long."""
+    """Return the file in a form that decoders accept, unless decoding would take too long."""
     _refuse_slow_files(data, source_format)
     whole = repaired(data, limits.max_pixels)
     if whole is not data:

@@ -1,7 +1,7 @@
-"""The thumbnail for screens with two pixels a point: cut from the stored photo when it is asked for.
+"""The thumbnail for high-density screens: cut from the stored photo when it is requested.
 
-It is not stored: it would be as large as three thumbnails, and most photos are looked at on their own page or
-not at all. Browsers keep it.
+It is not stored: it would take as much as three thumbnails, and most photos are viewed on their own page or
+not at all. Browsers cache it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from checker.pixels.renditions import Crop
 
 SHARP_PX = 640
 _QUALITY = 72
-"""Lower than that of the thumbnail: with two pixels a point the eye does not see its blocks."""
+"""Lower than that of the thumbnail: at that density the eye does not see JPEG blocks."""
 
 
 def sharp_thumbnail(photo: bytes, crop: Crop) -> bytes:
     """Cut the square as a JPEG of at most ``SHARP_PX``; nothing is scaled up. Takes about 15 ms.
 
     Args:
-        photo: a JPEG that the site encoded, compared with its digest: it is decoded in this process.
+        photo: a JPEG encoded by the site and verified against its digest, because it is decoded in this
+            process.
         crop: lies within the photo.
     """
     with Image.open(io.BytesIO(photo), formats=("JPEG",)) as image:

@@ -17,14 +17,14 @@ _NUMBER = r"([0-9]{1,3}(?:\.[0-9]{1,17})?)"
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A square, in widths of the upright photo: a client knows its size before it is scaled down."""
+    """A square, in units of the upright photo's width: the stored size is not known to the client."""
 
     left: float
     top: float
     side: float
 
     def within(self, width_px: int, height_px: int) -> Crop:
-        """Return the square in pixels, moved and shrunk where it would leave the photo."""
+        """Return the square in pixels, moved or reduced to lie within the photo."""
         most = min(width_px, height_px)
         side = min(max(round(self.side * width_px), min(MIN_SIDE_PX, most)), most)
         left = min(round(self.left * width_px), width_px - side)
@@ -47,7 +47,7 @@ def square_of_text(text: str) -> Square:
 
 
 def with_square(prepare: IsolatedPreparer, square: Square) -> Callable[[bytes, int], Prepared]:
-    """Return a preparer that does the same and cuts the thumbnail from the square."""
+    """Return a preparer that cuts the thumbnail from the square."""
 
     def prepare_and_cut(data: bytes, owner_id: int) -> Prepared:
         prepared = prepare(data, owner_id)

@@ -1,4 +1,4 @@
-"""Turns of large photos among the processes that decode uploads: together they take too much memory."""
+"""Turns for large photos among the processes that decode uploads: together they take too much memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from catloader.intake.places import BUSY
 
 _POLL_S = 0.02
 LARGE_PIXELS = 12_500_000
-"""Photos of most phones need no turn; from here on decoding takes 50 MB to 1 GB."""
+"""Photos of most phones are smaller; above this size decoding takes 50 MB to 1 GB."""
 
-# Made where the module is imported, and inherited by the children forked from there. It stays empty: a
-# turn is a lock on one byte behind its end, and belongs to a process, not to a descriptor.
+# Made where the module is imported, and inherited by the children forked from there. The file stays empty: a
+# turn is a lock on one byte behind its end, held by a process, not by a descriptor.
 if sys.platform == "linux":
-    _FILE = os.memfd_create("catloader-turns")  # needs no folder that can be written to
+    _FILE = os.memfd_create("catloader-turns")  # needs no writable folder
 else:
     with tempfile.TemporaryFile() as _file:
         _FILE = os.dup(_file.fileno())
@@ -30,7 +30,7 @@ else:
 def turn(pixels: int, at_once: int, patience_s: float) -> Iterator[None]:
     """Wait until fewer than ``at_once`` other processes decode a large photo, if this one is.
 
-    The kernel ends the turn of a process that dies. Threads of one process do not wait for each other.
+    The kernel releases the turn of a process that dies. Threads of one process do not wait for each other.
 
     Raises:
         UploadsBusy: no turn within ``patience_s``: the wait counts against the time for this photo.

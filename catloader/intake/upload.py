@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import BinaryIO
 
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, TooManyFiles
+from catloader.intake.new_file import new_file, put_file
 from catloader.intake.prepare import Limits, Prepared
 from catloader.languages import gettext_noop
 from catloader.settings import Settings
 from catloader.store.db.photo_rows import NewPhoto
 from catloader.store.db.photos import Photos
 from catloader.store.db.upload_keys import UploadKey
-from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from catloader.texts import clean_text
 from checker.log_limit import LogLimits
@@ -40,7 +39,7 @@ class Uploaded:
     """A file that is stored."""
 
     name: str
-    """The client's name for the file, unchanged: only to be shown, escaped."""
+    """The client's name for the file, unchanged: only for display, escaped."""
     photo_id: int
     duplicate_of: int | None = None
     """An earlier photo of the same owner with the same bytes: the same file gives the same stored photo."""
@@ -60,7 +59,7 @@ class Refused:
     kind: str = field(default="", compare=False)
     """Name of the error's class."""
     reason: CatLoaderError | None = field(default=None, compare=False)
-    """The error, whose sentence can be translated."""
+    """The error, for its translatable sentence."""
 
 
 def upload(
@@ -80,9 +79,9 @@ def upload(
 
     Args:
         files: name and content of each; no more than ``max_file_bytes`` + 1 are read of a stream.
-        captions: of the files at the same places; missing ones are empty.
-        keys: of uploads that their client may repeat; as captions.
-        keep_dates: store when the photos were taken, if their files say so.
+        captions: by the index of the file; missing ones are empty. keys: of uploads that their client may
+            repeat, by the same index.
+        keep_dates: store the capture dates that the files contain.
     """
     outcomes: list[Uploaded | Refused] = []
     store_away = False
@@ -93,14 +92,14 @@ def upload(
                     raise TooManyFiles(
                         "You can upload up to %(number)d photos at a time.", number=settings.max_files
                     )
-                # The client of the store has tried three times: the next file need not wait for that again.
+                # The store's client has tried three times: the next file should not wait for that again.
                 if store_away:
                     raise StoreUnavailable(_STORE_AWAY)
                 refuse_full_disk(settings)
                 caption = clean_text(captions[place] if place < len(captions) else "", "caption")
                 data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
                 prepared = prepare(data, owner_id)
-                del data  # megabytes that the store need not wait beside
+                del data  # free megabytes before waiting for the store
                 key = keys[place] if place < len(keys) else None
                 if not keep_dates:
                     prepared = replace(prepared, captured_at=None)
@@ -147,36 +146,20 @@ def _store(
     objects: ObjectStore,
 ) -> int:
     """Reserve, put, record, in this order: a process that dies in between leaves due deletions."""
-    photo_key, thumbnail_key = (f"{secrets.token_hex(16)}.jpg" for _ in range(2))
     photos.refuse_full(owner_id, len(prepared.photo))
-    photos.reserve(photo_key, thumbnail_key)
-    objects.put(ObjectKind.PHOTO, photo_key, prepared.photo)
-    objects.put(ObjectKind.THUMBNAIL, thumbnail_key, prepared.thumbnail)
-    new = NewPhoto(
-        owner_id=owner_id,
-        caption=caption,
-        photo_key=photo_key,
-        thumbnail_key=thumbnail_key,
-        width_px=prepared.width_px,
-        height_px=prepared.height_px,
-        size_bytes=len(prepared.photo),
-        thumbnail_px=prepared.thumbnail_px,
-        crop_left_px=prepared.crop.left,
-        crop_top_px=prepared.crop.top,
-        crop_side_px=prepared.crop.side,
-        sha256=prepared.sha256,
-        thumbnail_sha256=prepared.thumbnail_sha256,
-        captured_at=prepared.captured_at,
-    )
+    file = new_file(prepared)
+    photos.reserve(file.photo_key, file.thumbnail_key)
+    put_file(objects, file, prepared)
+    new = NewPhoto(owner_id=owner_id, caption=caption, captured_at=prepared.captured_at, **asdict(file))
     return photos.add(new, key=key)
 
 
 def _earlier(photo_id: int, owner_id: int, sha256: str, photos: Photos) -> int | None:
-    """Return an earlier photo with the same bytes; None also where the database does not answer any more.
+    """Return an earlier photo with the same bytes; None also if the database no longer answers.
 
-    Asked after the commit: of two copies sent at the same moment, the second one finds the first.
+    Called after the commit: of two copies sent at the same moment, the second one finds the first.
     """
-    with suppress(StoreUnavailable):  # the photo is stored, whatever this says
+    with suppress(StoreUnavailable):  # the photo is stored, whatever this query does
         first = photos.same(owner_id, sha256)
         return None if first == photo_id else first
     return None
