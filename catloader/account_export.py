@@ -36,13 +36,13 @@ def zip_of(
     open_photo: Open,
     records: Records,
 ) -> Iterator[bytes]:
-    """Yield the zip file piece by piece. A photo whose object is missing is marked so in ``verdicts.json``.
+    """Yield the zip file piece by piece. ``verdicts.json`` marks photos whose object is missing.
 
     Raises:
-        StoreUnavailable: the store stopped to answer; the file ends early, and programs call it damaged.
+        StoreUnavailable: the store stopped answering; the file ends early, and programs report it as damaged.
     """
     out, missing = _Pieces(), set[int]()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs do not get smaller
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs can't be compressed further
         for photo in _each(pages):
             try:
                 chunks, _ = open_photo(photo)
@@ -102,7 +102,7 @@ def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> d
 
 
 class _Pieces(RawIOBase):
-    """A file that is only written to; what was written is taken away in between."""
+    """A write-only file whose content is taken out piece by piece."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

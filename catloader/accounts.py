@@ -19,12 +19,12 @@ MAX_EMAIL_CHARS = 254
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 _DOMAIN = re.compile(r"localhost|[^.]{1,63}(\.[^.]{1,63})+|\[[0-9a-f.:]+\]")
-"""Of a new address: one without a dot is a typing error that loses the account."""
+"""Domain of a new address: one without a dot is a typing error that would make the account unusable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The limits, and the attempt that they count."""
+    """The attempt limits, and the attempt to count."""
 
     limits: AttemptLimits
     address: str
@@ -33,7 +33,7 @@ class Guard:
 
 
 def register(users: Users, email: str, password: str, now: datetime, *, is_admin: bool = False) -> User:
-    """Add an account, for a person who may know which e-mails are registered.
+    """Add an account on behalf of someone who may know which e-mails are registered.
 
     Raises:
         InvalidInput: no e-mail address, or a password that is not accepted.
@@ -51,7 +51,7 @@ def sign_up(
     browser: str = "",
     invitation: str | None = None,
 ) -> tuple[str, int | None]:
-    """Add an account and begin a session; look the same, and take the same time, if the e-mail is registered.
+    """Add an account and begin a session; the result looks the same if the e-mail is registered already.
 
     Returns:
         The session's token, and the id of the new account. None: the e-mail is registered already, and the
@@ -100,7 +100,7 @@ def change_password(users: Users, user: User, old: str, new: str, guard: Guard) 
 
 
 def change_email(users: Users, user: User, email: str, password: str, guard: Guard) -> None:
-    """Give the account another e-mail. It counts as a sign-up: it may tell that an e-mail is registered.
+    """Give the account another e-mail. It counts as a sign-up: it may reveal that an e-mail is registered.
 
     Raises:
         WrongCredentials: the password is wrong.
@@ -127,7 +127,7 @@ def begin_sign_up(email: str, guard: Guard) -> None:
 
 
 def ask_for_mail(email: str, guard: Guard) -> None:
-    """Count a mail that a visitor asks for; nothing tells whether an account has the address.
+    """Count a mail that a visitor asks for; nothing reveals whether an account has the address.
 
     Raises:
         InvalidInput: no e-mail address.

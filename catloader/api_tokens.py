@@ -1,7 +1,8 @@
-"""API tokens: the secrets with which programs act for an account, within the scopes that it chose.
+"""API tokens: the secrets with which programs act for an account, within the scopes that its owner chose.
 
-A token carries a signature of this site. It proves nothing that the database does not know better; it tells
-a token of this site from an invented one without a look there, for the limit of a request's body.
+A token carries a signature of this site. It is not the authentication, which is in the database: it
+distinguishes a token of this site from an invented one without a query, to decide the limit of a request's
+body.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MAX_NAME_CHARS = 60
 MAX_DAYS = 3650
 
 _PREFIX = "catloader_"
-"""Scanners for leaked secrets find tokens by it."""
+"""Scanners for leaked secrets recognise tokens by this prefix."""
 _MAC_CHARS = 32
 
 
@@ -53,7 +54,7 @@ def create(
     """Make a token and return it; it can't be shown again.
 
     Args:
-        days: it expires after so many; None: never.
+        days: lifetime; None: it never expires.
         secret: signs it.
 
     Raises:

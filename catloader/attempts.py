@@ -17,9 +17,9 @@ from catloader.store.db.users import normal_email
 
 _IPV4_PREFIX = 24
 _IPV6_PREFIX = 48
-"""One person's network: providers give a customer up to a /48 of IPv6 (65 536 networks of a household's
-size), and a /24 is the smallest IPv4 network that is routed on its own, so it can be rented. Neighbours share
-a limit, which is why it is higher than an account's.
+"""The network that one person may control: providers assign a customer up to a /48 of IPv6 (65 536 household
+networks), and a /24 is the smallest IPv4 network that is routed on its own, so it can be rented. Neighbours
+share a limit, so it is higher than an account's.
 """
 
 
@@ -36,7 +36,7 @@ class AttemptLimits:
 
     Args:
         secret: keys are digests made with it, because people type passwords into the field for the e-mail.
-        account_rate: wrong passwords for one account, from anywhere; also for one that does not exist.
+        account_rate: wrong passwords for one account, existing or not, from anywhere.
         network_rate: attempts from one network, right or wrong.
         register_rate: sign-ups from one network, and mails asked for from it.
         mail_rate: mails to one address, asked for from anywhere.
@@ -66,7 +66,7 @@ class AttemptLimits:
         return self._begin("account", email, address, now)
 
     def begin_confirmation(self, user_id: int, address: str, now: datetime) -> PasswordAttempt:
-        """Count the password of somebody who is logged in, apart from log-ins, which strangers use up.
+        """Count the password of a logged-in person, apart from log-ins, whose limit strangers may use up.
 
         Raises:
             TooManyAttempts: the password must not be evaluated, right or wrong.
@@ -74,7 +74,7 @@ class AttemptLimits:
         return self._begin("confirm", str(user_id), address, now)
 
     def begin_code(self, email: str, address: str, now: datetime) -> PasswordAttempt:
-        """Count a code of the second step, as a password: as many for an account, in a count of its own.
+        """Count a code of the second step: the same limit as for passwords, counted separately.
 
         Raises:
             TooManyAttempts: the code must not be evaluated, right or wrong.
@@ -97,7 +97,7 @@ class AttemptLimits:
         self._reserve({self._key("network", network(address)): self._network}, now)
 
     def succeeded(self, attempt: PasswordAttempt) -> None:
-        """Cancel the account's count: the password was right. The network's stays, it bounds the work."""
+        """Cancel the account's count: the password was right. The network's stays: it limits the load."""
         self._attempts.cancel(attempt.key, attempt.at)
 
     def begin_sign_up(self, address: str, now: datetime) -> None:
@@ -121,7 +121,7 @@ class AttemptLimits:
         self._reserve(rates, now)
 
     def begin_notice(self, email: str, now: datetime) -> None:
-        """Count a mail that an account chose to get, apart from those that somebody asks for.
+        """Count a mail that an account chose to get, separately from requested ones.
 
         Raises:
             TooManyAttempts: too many to this address.

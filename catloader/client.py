@@ -1,4 +1,4 @@
-"""A client of the API: upload photos, read verdicts, have pictures judged. Not thread-safe."""
+"""A client of the API: upload photos, read verdicts, check pictures. Not thread-safe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed"]
 
 _TIMEOUT_S = (10.0, 120.0)
-"""To connect, and between two bytes of the answer: a busy site may take its time for a photo."""
+"""Timeout to connect, and between two bytes of the answer: a busy site may take long for a photo."""
 _LATER = (429, 502, 503, 504)
 _LONGEST_WAIT_S = 60.0
 _PICTURE = {"Content-Type": "application/octet-stream"}
@@ -37,7 +37,7 @@ class RequestFailed(CatLoaderError):
 
 
 class _Bearer(AuthBase):
-    """The token as an authentication: as a plain header, a ``.netrc`` would replace it."""
+    """Authentication by token: a plain header would be replaced by an entry in ``.netrc``."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -50,8 +50,8 @@ class _Bearer(AuthBase):
 class Client:
     """One account of one site.
 
-    Requests that may be repeated are repeated, if the site is busy or the line is cut: after ``Retry-After``,
-    else after 1, 2, 4 ... seconds.
+    Requests that may be repeated are retried if the site is busy or the connection is lost: after
+    ``Retry-After``, else after 1, 2, 4 ... seconds.
 
     Args:
         url: of the site, as in ``https://cats.example.org``; a path may follow.
@@ -106,7 +106,7 @@ class Client:
         self._send("DELETE", f"/photos/{id}")
 
     def check(self, data: bytes) -> Check:
-        """Have a picture judged that is not kept."""
+        """Check a picture without storing it."""
         return self._read(Check, "POST", "/check", headers=_PICTURE, data=data)
 
     def _read(self, model: type[Answer], method: str, path: str, **options: Any) -> Answer:

@@ -1,6 +1,6 @@
 """The child processes that decode: one server that forks them, a pool for uploads and one for checks.
 
-Two pools, so that neither waits for the other: a crowd of uploads delays no check.
+Two pools, so that neither waits for the other: many uploads do not delay checks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from checker.isolation.pool import ChildPool
 from checker.pixels import isolated as checks
 
 _UPLOAD_PATIENCE_S = 10.0
-"""Longest time that an upload waits for a decoder; proxies and people wait longer."""
+"""Longest time that an upload waits for a decoder; proxies and people would wait longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Decoders:
     _pools: tuple[ChildPool, ...]
 
     def start(self) -> None:
-        """Import the decoders, in the background. Otherwise the first photo waits for it."""
+        """Import the decoders in the background. Otherwise the first photo would wait for that."""
         self._server.start()
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class Decoders:
 
 
 def build_decoders(settings: Settings) -> Decoders:
-    """Make both pools, start nothing."""
+    """Make both pools without starting anything."""
     most = Limits(settings.decode_cpu_s, settings.decode_wall_s, settings.decode_memory_bytes)
     server = ForkServer((*uploads.WORKS, *checks.WORKS), most.memory_bytes)
     # At least one request thread is left for the pages, however many uploads come.

@@ -1,7 +1,7 @@
 """The deletion worker: deletes objects from S3 in the background, after the request that deleted their rows.
 
 The transaction that deletes the rows enters the objects in the ledger; this thread deletes them and retries
-until the store confirms it. Reservations of uploads that died become due and are deleted as well.
+until the store confirms it. Reservations of aborted uploads become due and are deleted as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BATCH = 1000
 """The most that one request to S3 may name."""
 _MAX_RETRY_S = 3600.0
 _MOST_DOUBLINGS = 20
-"""From some thousand attempts on a power would be larger than any float."""
+"""After some thousand attempts the power would exceed the range of floats."""
 
 
 class DeletionWorker:
@@ -31,8 +31,8 @@ class DeletionWorker:
     Several processes may run one each: deleting an object twice is harmless.
 
     Args:
-        expire: deletes the rows of photos that were in the bin for long enough; returns their number.
-        expire_partial: deletes partial uploads that were silent for too long; returns their number.
+        expire: deletes the rows of photos whose time in the bin is over; returns their number.
+        expire_partial: deletes expired partial uploads; returns their number.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class DeletionWorker:
         return deleted
 
     def _still_there(self, entries: Sequence[Deletion]) -> dict[str, str]:
-        """Ask the store for the objects of deleted accounts: their receipts say that they are gone."""
+        """Ask the store for the objects of deleted accounts: receipts must state only what was verified."""
         asked = [entry for entry in entries if entry.receipt and entry.kind]
         return {
             entry.key: "the object is still there"

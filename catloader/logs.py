@@ -14,7 +14,7 @@ from typing import Any, Literal
 LogFormat = Literal["text", "json"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the request that this thread works on; empty outside of requests."""
+"""Id of the current request; empty outside of requests."""
 
 _QUIET = ("alembic", "botocore", "boto3", "werkzeug", "PIL")
 """Loggers that are silent below warnings."""
@@ -33,8 +33,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, and where there are any,
-    ``request_id`` and ``traceback``."""
+    """JSON lines: ``time`` (UTC), ``level``, ``logger``, ``message``, ``request_id``, ``traceback``."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {
@@ -51,7 +50,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def logged_path(path: str) -> str:
-    """Return a path for the log: without the tokens of links, which are good for everybody who reads them."""
+    """Return a path for the log, without the tokens of links, which anybody who reads them could use."""
     return _SECRET_PART.sub(r"\1***", path)
 
 
@@ -65,7 +64,7 @@ def configure(log_format: LogFormat) -> None:
 
 
 def is_json() -> bool:
-    """Return True if ``configure`` has chosen JSON, so that what is printed should be JSON too."""
+    """Return True if ``configure`` has chosen JSON, so that printed lines should be JSON too."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
 
 
@@ -75,8 +74,8 @@ def printed(line: str) -> str:
 
 
 def access_line(facts: Mapping[str, Any]) -> str:
-    """Return the line of a request: ``address``, ``method``, ``path``, ``status``, ``bytes``, ``ms``, and
-    ``request_id`` and ``photo_ids`` where the application saw it."""
+    """Return the access-log line of a request: ``address``, ``method``, ``path``, ``status``, ``bytes``,
+    ``ms``, and ``request_id`` and ``photo_ids`` where the application saw it."""
     if is_json():
         return _line({"time": _utc(time.time()), "level": "INFO", "logger": "access", **facts})
     text = '{address} "{method} {path}" {status} {bytes} bytes {ms} ms'.format(**facts)

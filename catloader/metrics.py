@@ -1,7 +1,7 @@
 """Metrics for Prometheus: one set for all web processes of a command.
 
-Each process writes into files of its own in a folder that they share; the process that is asked adds them up.
-What the database knows (waiting photos) is asked of it at that moment, so it is right for all machines.
+Each process writes its own files in a shared folder; the process that gets the request adds them up. Figures
+from the database (waiting photos) are queried at that moment, so they cover all machines.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LONG_S = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0)
 
 @contextlib.contextmanager
 def metrics_folder(*, wanted: bool) -> Iterator[Path | None]:
-    """Make the folder that the processes of a command share; None where no metrics are wanted."""
+    """Make the folder that the processes of a command share; None if metrics are disabled."""
     if not wanted:
         yield None
         return
@@ -42,7 +42,7 @@ def metrics_folder(*, wanted: bool) -> Iterator[Path | None]:
 
 
 class Metrics:
-    """Counts and times. Thread-safe; in a process that was forked from another one too.
+    """Counts and times. Thread-safe; also usable in a forked process.
 
     Args:
         folder: of ``metrics_folder``; None: numbers stay in this process, where nobody asks for them.
@@ -51,7 +51,7 @@ class Metrics:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         if folder is not None:
-            # The library takes both from the environment at its import, which is too early.
+            # The library reads both from the environment when it is imported, which is too early.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
             values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
@@ -94,7 +94,7 @@ class Metrics:
 
     @contextlib.contextmanager
     def s3_request(self, operation: str) -> Iterator[None]:
-        """Time a request to the object store that is made inside."""
+        """Measure a request to the object store that is made in the block."""
         begun_s, result = time.monotonic(), "error"
         try:
             yield
@@ -109,7 +109,7 @@ class Metrics:
 
         Args:
             photos: number of photos of each status.
-            oldest_pending_s: how long the first photo of the queue has been due; 0: none is.
+            oldest_pending_s: how long the first photo of the queue has been due; 0: no photo is due.
             dead_rows: table -> rows that PostgreSQL has not cleaned yet.
         """
         registry = CollectorRegistry()
@@ -119,7 +119,7 @@ class Metrics:
 
 
 class _OfThisMoment(Collector):
-    """Gauges that are asked of the database, and so are no process's own."""
+    """Gauges with values from the database, which do not belong to one process."""
 
     def __init__(
         self, photos: Mapping[str, int], oldest_pending_s: float, dead_rows: Mapping[str, int]

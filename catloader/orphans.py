@@ -1,7 +1,7 @@
-"""Compare the object store with the database both ways: objects that nothing names, rows without objects.
+"""Compare the object store with the database both ways: unreferenced objects, and rows without objects.
 
-No upload under way is touched. Its keys are in the deletion ledger before its objects are in the store, and
-then in its row; and objects younger than ``min_age`` are left alone.
+Uploads in progress are not affected: their keys are in the deletion ledger before their objects are in the
+store, and later in their rows; and objects younger than ``min_age`` are left alone.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.objects import ObjectStore
 
 _OUR_KEY = re.compile(r"[0-9a-f]{32}\.jpg")
-"""As uploads and explanations name their objects. Anything else in the buckets belongs to somebody else."""
+"""The key pattern of uploads and explanations. Any other object in the buckets is not of this site."""
 _CHECKED_AT_ONCE = 1000
 _FEW = 100
-"""Up to so many orphans are looked at one by one, and need no comparison with the number of all objects."""
+"""Up to this many orphans are looked up one by one, and deleted whatever the number of all objects."""
 _KINDS = (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)  # explanations are in the bucket of photos
 
 
@@ -41,12 +41,12 @@ class Comparison:
 
 
 def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: timedelta) -> Comparison:
-    """List both buckets, and look for each row's objects.
+    """List both buckets, and look up the objects of each row.
 
     Memory: 8 bytes for each object in the store, and what is reported.
 
     Args:
-        now: of the object store's clock, to within ``min_age``.
+        now: time of the object store's clock, accurate to ``min_age``.
     """
     result, digests = Comparison(), array("Q")
     candidates: list[StoredObject] = []

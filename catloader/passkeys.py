@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn): what a browser is asked, and the examination of its answers.
+"""Passkeys (WebAuthn): the options sent to a browser, and the verification of its answers.
 
-Each challenge is good for five minutes and one use. The person is verified by the device (finger, face, PIN),
-so a passkey counts for both steps of a log-in.
+Each challenge is valid for five minutes and one use. The person is verified by the device (finger, face,
+PIN), so a passkey counts for both steps of a log-in.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from catloader.store.db.users import User
 
 MAX_NAME_CHARS = 60
 MOST = 20
-"""Passkeys of one account."""
+"""Maximum of passkeys of one account."""
 
 UseChallenge = Callable[[bytes, datetime], bool]
 """Records that a challenge is used; False: it was used before."""
@@ -54,10 +54,10 @@ class Site:
 def registration_options(
     passkeys: Passkeys, user: User, site: Site, secret: str
 ) -> tuple[dict[str, Any], bytes]:
-    """Return what the browser is asked for a new passkey, and the challenge in it.
+    """Return the options for a new passkey, and the challenge in them.
 
     Raises:
-        InvalidInput: the account has as many passkeys as it may.
+        InvalidInput: the account has the maximum of passkeys.
     """
     known = passkeys.of_user(user.id)
     if len(known) >= MOST:
@@ -84,7 +84,7 @@ def register(
     """Store the passkey that the browser made.
 
     Raises:
-        InvalidInput: the answer is not good, or the passkey is registered already.
+        InvalidInput: the answer is not valid, or the passkey is registered already.
     """
     try:
         verified = verify_registration_response(
@@ -102,13 +102,13 @@ def register(
 
 
 def clean_name(name: str) -> str:
-    """Return a name as it is kept: in one line, without invisible characters, not too long."""
+    """Return a name in the stored form: one line, without invisible characters, not too long."""
     printable = "".join(c if c.isprintable() else " " for c in name)
     return " ".join(printable.split())[:MAX_NAME_CHARS]
 
 
 def log_in_options(site: Site) -> tuple[dict[str, Any], bytes]:
-    """Return what the browser is asked for a log-in, whichever account it has, and the challenge in it."""
+    """Return the options for a log-in with any account, and the challenge in them."""
     options = generate_authentication_options(
         rp_id=site.host, user_verification=UserVerificationRequirement.REQUIRED
     )
@@ -119,7 +119,7 @@ def authenticate(passkeys: Passkeys, site: Site, challenge: bytes, credential: s
     """Return the account of the passkey with which the browser answered.
 
     Raises:
-        WrongCredentials: the answer is not good, or the passkey is not known.
+        WrongCredentials: the answer is not valid, or the passkey is not known.
     """
     refused = WrongCredentials("This passkey is not known here, or its answer came too late.")
     try:

@@ -1,7 +1,7 @@
-"""Passwords: which are accepted, and how they are kept and compared.
+"""Passwords: the rules for accepting them, their hashes, and the comparison.
 
-They are kept as Argon2id in PHC format, with OWASP's smallest parameters for it (19 MiB, two passes, one
-lane): about 60 ms, and a process of 8 request threads needs at most 8 x 19 MiB for it.
+They are stored as Argon2id in PHC format, with OWASP's minimum parameters (19 MiB, two passes, one lane):
+about 60 ms, and a process of 8 request threads needs at most 8 x 19 MiB for it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ MIN_CHARS = 10
 MAX_CHARS = 1000
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-# Hash of a random text that was thrown away, with the parameters above. The password for an unknown e-mail is
-# compared with it, so that the answer takes as long as for a known one.
+# Hash of a random, discarded text, with the parameters above. The password for an unknown e-mail is compared
+# with it, so that the answer takes as long as for a known e-mail.
 DUMMY_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$vKNce/PR1uV7GdRuqfJOGA$FwxyXyOBgrr4/3tWVeH2HzlMv7YSPxkdYoYdUd0gEBY"
 )
 
 _JUDGED_CHARS = 72
-"""zxcvbn takes no more; a password is at least as hard to guess as its beginning."""
+"""zxcvbn accepts no more; a password is at least as hard to guess as its beginning."""
 _READINGS = 16
 """zxcvbn reads digits and signs as letters in every combination, which takes seconds for a password with all
 of them; with 16 combinations it takes 0.05 s for 72 characters. Digits alone make no more."""
@@ -72,9 +72,9 @@ def _is_weak(password: str, email: str) -> bool:
 
 
 def _readable(text: str) -> str:
-    """Write signs that stand for one letter as one sign if zxcvbn would try too many combinations.
+    """Replace signs that stand for the same letter by one sign if zxcvbn would try too many combinations.
 
-    Digits stay as they are: they make dates and rows of keys.
+    Digits stay as they are: they occur in dates and keyboard rows.
     """
     present = [[sign for sign in signs if sign in text] for signs in L33T_TABLE.values()]
     ambiguous = sum(sum(sign in signs for signs in present) > 1 for sign in set(text))
@@ -90,5 +90,5 @@ def _readable(text: str) -> str:
 
 
 def _bytes(password: str) -> bytes:
-    # Systems type the same letter as different code points (u with an umlaut: one or two).
+    # Systems encode the same letter as different code points (u with an umlaut: one or two).
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

@@ -22,7 +22,7 @@ _RECOVERY_BYTES = 10
 """80 bits: a code can't be found from its digest."""
 _STEP_S = 30
 _CLOCKS_APART = (0, -1, 1)
-"""Steps beside the present one that count: the clocks of phone and server differ."""
+"""Number of accepted steps before and after the current one: the clocks of phone and server differ."""
 
 
 def new_secret() -> str:
@@ -31,12 +31,12 @@ def new_secret() -> str:
 
 
 def address(secret: str, email: str) -> str:
-    """Return the ``otpauth:`` address that authenticator apps read."""
+    """Return the ``otpauth:`` URL that authenticator apps read."""
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name="CatLoader")
 
 
 def qr_code(text: str) -> str:
-    """Return an SVG of the text as a ``data:`` address, dark on white in dark pages too."""
+    """Return an SVG of the text as a ``data:`` URL, dark on white even on dark pages."""
     return segno.make_qr(text, error="m").svg_data_uri(scale=5, dark="#000", light="#fff")
 
 
@@ -79,7 +79,7 @@ def verify(factors: SecondFactors, user: User, code: str, guard: accounts.Guard)
 
 
 def _step_of(secret: str, code: str, now: datetime) -> int | None:
-    """Return the number of the 30 seconds that the code is for; None: for none that count now."""
+    """Return the number of the 30-second step that the code is for; None: for none that is accepted now."""
     code = re.sub(r"\s", "", code)
     present = int(now.timestamp()) // _STEP_S
     totp = pyotp.TOTP(secret)

@@ -1,4 +1,4 @@
-"""Texts that people type: captions, reasons and notes; and how a table repeats them."""
+"""Texts that people type (captions, reasons and notes), and their form in CSV tables."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from catloader.errors import InvalidInput
 from catloader.languages import gettext_noop
 
 MAX_TEXT_CHARS = 500
-"""Of a caption, a reason and a note, as the columns take them."""
+"""Maximum length of a caption, a reason and a note; the columns have this length."""
 MAX_WORDS = 8
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""The first characters by which spreadsheets take a cell for a formula (OWASP, "CSV Injection")."""
+"""First characters that make spreadsheets interpret a cell as a formula (OWASP, "CSV Injection")."""
 
 Name = Literal["caption", "reason", "note"]
 _TOO_LONG: dict[Name, str] = {
@@ -40,7 +40,7 @@ def clean_text(text: str, name: Name) -> str:
 
 def folded(text: str) -> str:
     """Return the form in which captions are searched: upper and lower case are the same."""
-    # Cut, because folding lengthens some letters and an entry of an index has at most 2700 bytes.
+    # Truncated, because folding lengthens some letters and an index entry has at most 2700 bytes.
     return unicodedata.normalize("NFC", text).casefold()[:MAX_TEXT_CHARS]
 
 
@@ -51,5 +51,5 @@ def search_words(text: str) -> tuple[str, ...]:
 
 
 def as_cell(value: object) -> object:
-    """Return a value as a CSV table has it: an apostrophe comes before a text that looks like a formula."""
+    """Return a value for a CSV table: a text that looks like a formula gets an apostrophe as prefix."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -2,11 +2,11 @@
 
 ::
 
-    backup.json          names the state that counts; replaced at the end of a run, in one step
+    backup.json          names the current state; replaced atomically at the end of a run
     state-TIME/          catloader.sqlite3, data/ (secrets, profiles, the promoted model), SHA256SUMS
     objects/KIND/ab/KEY  objects never change under their key, so older states keep theirs
 
-A run that is killed leaves ``backup.json`` as it was, and the objects that it brought for the next run.
+A run that is killed leaves ``backup.json`` as it was, and its copied objects for the next run.
 ``sha256sum -c state-TIME/SHA256SUMS`` compares all files without CatLoader.
 """
 
@@ -43,7 +43,7 @@ class Manifest:
     """Name of the state's folder; empty before the first run has finished."""
     sums_sha256: str = ""
     revision: str = ""
-    """Of the tables."""
+    """Revision of the tables."""
     made_at: str = ""
     accounts: int = 0
     photos: int = 0
@@ -65,7 +65,7 @@ class BackupFolder:
         with self.writing():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (self.path / _MARK).exists():
-                # A run that was killed while it wrote the very first one leaves its draft.
+                # A run that was killed while it wrote the first one leaves its draft.
                 if any(entry.name not in ("lock", _draft(_MARK)) for entry in self.path.iterdir()):
                     raise BackupRefused(
                         f"{self.path} is no backup and not empty: name a new folder, or one that "
@@ -110,7 +110,7 @@ class BackupFolder:
             raise BackupRefused(f"{self.path / _MARK} is damaged.") from error
 
     def commit(self, manifest: Manifest) -> None:
-        """Replace ``backup.json``; what was written before is on the disk first."""
+        """Replace ``backup.json``, after everything written before has reached the disk."""
         os.sync()  # one call, instead of waiting for the disk after each of a million objects
         _write(self.path / _MARK, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
         os.sync()
@@ -125,7 +125,7 @@ class BackupFolder:
         """Return the place of an object.
 
         Raises:
-            BackupRefused: the key is none; a damaged or forged database could name other files with it.
+            BackupRefused: this is not a key; a damaged or forged database could name other files with it.
         """
         if not _KEY.fullmatch(one.key):
             raise BackupRefused(f"The database names an object {one.key!r}, which is no key of this site.")
@@ -155,7 +155,7 @@ class BackupFolder:
             return {path: digest for digest, path in pairs if path.startswith(wanted)}
 
     def remove_states_but(self, name: str) -> None:
-        """Remove older states, and those of runs that were killed."""
+        """Remove older states and those of killed runs."""
         for state in self.path.glob("state-*"):
             if state.name != name:
                 shutil.rmtree(state)
@@ -171,7 +171,7 @@ def digest_of(path: Path) -> str | None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file that has its name only when it is whole."""
+    """Write a file that appears under its name only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, data)
 

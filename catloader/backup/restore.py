@@ -28,7 +28,7 @@ class Restored:
     photos: int = 0
     objects: int = 0
     damaged: list[int] = field(default_factory=list)
-    """Photos left out: the backup's file of an object of theirs is missing or has another digest."""
+    """Photos left out because the backup's file of one of their objects is missing or has another digest."""
 
 
 def restore(
@@ -39,10 +39,10 @@ def restore(
     *,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Restored:
-    """Restore into an empty database, of either kind; the caller holds the data folder.
+    """Restore into an empty database of either kind; the caller holds the lock of the data folder.
 
     The rows come last, in one transaction: a run that is killed leaves an empty database, and the next one
-    finds the objects that are there.
+    reuses the objects already there.
 
     Args:
         progress: called with the numbers of finished photos and of all.

@@ -22,9 +22,10 @@ from catloader.store.s3.refusals import refuses_one
 
 _AT_ONCE = 8
 _DATA_FILES = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
-"""Of the data folder: the rest is the database, the objects, or belongs to the running process."""
+"""Saved files of the data folder; the others are the database, the objects, or files of the running
+process."""
 _FEW = 100
-"""Up to so many objects are removed from the backup without comparing them with the number of all."""
+"""Up to this many objects are removed from the backup without comparing their number with the total."""
 
 
 @dataclass(slots=True)
@@ -33,19 +34,19 @@ class Saved:
 
     manifest: Manifest = field(default_factory=Manifest)
     copied: int = 0
-    """Objects that were not there before."""
+    """Objects that were not in the backup before."""
     kept: int = 0
-    """Objects that were there, with the right digest."""
+    """Objects that were in the backup already, with the right digest."""
     deleted_meanwhile: int = 0
     """Photos that their owners deleted, replaced or cut anew between the database's snapshot and the copy of
-    their objects; the next backup has the present ones."""
+    their objects; the next backup has the current ones."""
     lost: list[int] = field(default_factory=list)
-    """Photos left out: the object store lacks an object of theirs, refuses it alone, or has
+    """Photos left out because the object store lacks one of their objects, refuses only that one, or has
     other bytes."""
     removed: int = 0
-    """Objects of the last backup that nothing names any more."""
+    """Objects of the last backup that nothing references any more."""
     not_removed: int = 0
-    """The same, left alone because they are suspiciously many."""
+    """Unreferenced objects that were left in place because there are suspiciously many."""
 
 
 def save(
@@ -57,13 +58,13 @@ def save(
     prune: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Saved:
-    """Save beside a running site; goes on where a run that was stopped ended.
+    """Save while the site may be running; resumes where an earlier run was stopped.
 
     The database is first: each of its photos has its objects already, and objects never change. A photo
     without all its objects leaves the snapshot, so there is no row without them.
 
     Args:
-        prune: remove objects that nothing names any more, however many they are.
+        prune: remove objects that nothing references any more, however many there are.
         progress: called with the numbers of finished photos and of all.
 
     Raises:
@@ -159,7 +160,7 @@ def _copy_objects(
 def _copied(
     folder: BackupFolder, store: ObjectStore, one: StoredObject, digest: str | None, known: Mapping[str, str]
 ) -> tuple[str | None, bool]:
-    """Return the object's digest, None if it can't be had; and whether it had to be copied."""
+    """Return the object's digest, or None if the object is unavailable, and whether it had to be copied."""
     path = folder.object_path(one)
     digest = digest or known.get(str(path.relative_to(folder.path)))
     if digest is not None and digest_of(path) == digest:
@@ -200,4 +201,4 @@ def _copy_data_files(data_dir: Path, target: Path) -> None:
         if file.is_file():
             copy = target / file.relative_to(data_dir)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, copy)  # with its mode: secrets are for the owner only
+            shutil.copy2(file, copy)  # including its mode: secrets are readable by the owner only

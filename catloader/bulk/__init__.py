@@ -1,1 +1,1 @@
-"""Bulk work: check many photos from a plan, beside the live queue; no row is ever marked pending."""
+"""Bulk work: check many photos from a plan, outside the live queue; no row is ever marked pending."""

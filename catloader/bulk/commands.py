@@ -27,7 +27,7 @@ class Progress:
     """The progress of a run."""
 
     photos: int
-    """Done by this run."""
+    """Photos done by this run."""
     left: int
     photos_per_s: float
 
@@ -80,13 +80,13 @@ def run(
 ) -> Iterator[Progress]:
     """Check the photos of the units that are not done yet; yield after each unit.
 
-    Units are written as a whole: whenever this process is killed, those in hand are all that is lost.
+    Units are written atomically: if this process is killed, only the units in progress are lost.
 
     Args:
         load: makes the model, in each process that classifies.
 
     Raises:
-        BulkError: it runs already, or was begun with another variant of the model.
+        BulkError: the plan is running already, or was begun with another variant of the model.
         CheckerError, ModelsError: nothing can be checked; says why.
     """
     settings = services.settings.with_changes(model=plan.facts.model)

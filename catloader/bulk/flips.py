@@ -15,7 +15,7 @@ from catloader.store.db.bulk import BulkTable
 from catloader.texts import as_cell
 
 _ROWS_PER_TRANSACTION = 200
-"""Uploads and checks take their turn in between."""
+"""Uploads and checks can write between two transactions."""
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class Flips:
 
     photos: int = 0
     without_verdict: int = 0
-    """Missing objects, for example: they keep the verdict that they have."""
+    """Photos with missing objects, for example: they keep their verdict."""
     verdicts: Counter[str] = field(default_factory=Counter)
     changes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(verdict before, verdict now) -> photos."""
@@ -51,7 +51,7 @@ def changed(plan: Plan, flips: Flips) -> Iterator[dict[str, Any]]:
 def write_csv(plan: Plan, path: Path) -> int:
     """Write a line for each result; return their number.
 
-    Keys of objects that a spreadsheet would take for a formula have an apostrophe in front of them.
+    Object keys that a spreadsheet would interpret as a formula are prefixed with an apostrophe.
     """
     lines = 0
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -68,8 +68,8 @@ def write_csv(plan: Plan, path: Path) -> int:
 def apply(plan: Plan, table: BulkTable) -> Iterator[tuple[int, int]]:
     """Write the verdicts of all results into the table of photos.
 
-    Twice is as good as once: a photo that has changed since the plan was made keeps what it has, also if this
-    plan changed it.
+    Applying twice has the same result as once: a photo that has changed since the plan was made keeps its
+    state, even if this plan changed it.
 
     Yields:
         (results, photos written) after each transaction.

@@ -28,14 +28,14 @@ def run_local(
     workers: int,
     batch_photos: int,
 ) -> Iterator[Done]:
-    """Yield the results of each unit, in their order.
+    """Yield the results of each unit, in order.
 
-    A unit is classified once the caller asks for it, so after it has written those before. A process that is
-    killed loses the inferences of one unit at most, however many threads it has; photos of the next units are
-    fetched and decoded meanwhile.
+    A unit is classified when the caller asks for it, that is, after the caller has written the previous
+    units. A process that is killed loses the inferences of one unit at most, whatever its number of threads;
+    photos of the next units are fetched and decoded meanwhile.
 
-    Two threads for each worker: while one waits for the store, the other computes. Memory beside the model:
-    the micro-batch of each thread, as in ``checker.workers``, and two units for each thread.
+    Two threads for each worker: while one waits for the store, the other computes. Memory in addition to the
+    model: the micro-batch of each thread, as in ``checker.workers``, and two units for each thread.
 
     Raises:
         CheckerError: the store, the decoders or the model failed.
@@ -75,16 +75,16 @@ def _result(batch: Future[Rows]) -> Rows:
 
 
 class _Turns:
-    """Lets units be classified one after the other.
+    """The order in which units are classified: one after the other.
 
-    No thread waits for ever: the pool starts micro-batches in the order of their units, so those of the unit
-    whose turn it is are all at work or done when one of a later unit begins.
+    No deadlock: the pool starts micro-batches in the order of their units, so all micro-batches of the
+    current unit are running or done when one of a later unit begins.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._begun = 0
-        """Units whose turn has come."""
+        """Number of units whose turn has come."""
         self._closed = False
 
     def next(self) -> None:
@@ -94,7 +94,7 @@ class _Turns:
             self._changed.notify_all()
 
     def wait_for(self, place: int) -> bool:
-        """Wait for the turn of the unit at this place, counted from 0; False: it will not come."""
+        """Wait for the turn of the unit with this index (from 0); False: it will not come."""
         with self._changed:
             self._changed.wait_for(lambda: place < self._begun or self._closed)
             return not self._closed

@@ -1,4 +1,4 @@
-"""Photos that lie in a bucket without the site: listed once, their renditions made on the way."""
+"""Photos in a bucket that the site does not manage: listed once, with renditions made while reading."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def listed(settings: Settings, bucket: str, prefix: str) -> Iterator[PlannedPhot
     number = 0
     for page in build_object_store(settings).pages(bucket, prefix, threads=_LISTING_THREADS):
         for entry in page:
-            if not entry.key.endswith("/"):  # a folder, as some programs make them
+            if not entry.key.endswith("/"):  # a folder marker, as some programs create it
                 number += 1
                 yield PlannedPhoto(number, entry.key, "", None, None, entry.size_bytes, None, None, None)
 
@@ -34,7 +34,7 @@ class LooseObjects:
         self._objects = build_object_store(settings.with_changes(s3_photos_bucket=bucket))
         self._decode = decode
         self._last = threading.local()
-        """Both renditions are asked for one after the other, by the same thread."""
+        """Both renditions of a photo are requested one after the other by the same thread."""
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         if getattr(self._last, "key", None) != claim.photo_key:

@@ -1,12 +1,12 @@
-"""A plan: a folder with a manifest, the results so far, and a note of what it is.
+"""A plan: a folder with a manifest, the results so far, and a description.
 
     plan.json                  model, number of photos and bytes, the source
     manifest/00000.parquet     photos by rising id, in units
-    results/00000/000000007.parquet   the outcomes of unit 7: there as a whole, or not at all
-    variant.json               the model as it really runs; the first unit writes it
-    lock, cancelled            held while it runs; there when somebody has cancelled it
+    results/00000/000000007.parquet   the outcomes of unit 7: complete or absent
+    variant.json               the model in use; written by the first unit
+    lock, cancelled            held while it runs; exists once the plan was cancelled
 
-What is done is what has a file in ``results``: nothing else is remembered, so nothing can contradict it.
+A unit is done if it has a file in ``results``: no other record exists that could contradict it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SAME = ("model", "weights_sha256", "runtime", "precision", "profile_id", "subje
 
 
 class BulkError(StartupError):
-    """A plan that is not there, runs already, or can't go on."""
+    """A plan does not exist, is running already, or can't continue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Plan:
 
     @classmethod
     def make(cls, folder: Path, facts: Facts) -> Plan:
-        """Write ``plan.json``, last of all: a folder without it is no plan."""
+        """Write ``plan.json``, as the last step: a folder without it is not a plan."""
         write_atomically(folder / "plan.json", json.dumps(asdict(facts), indent=2).encode() + b"\n")
         return cls(folder)
 
@@ -73,13 +73,13 @@ class Plan:
         return sum(1 for _ in (self.folder / "results").glob("*/*.parquet"))
 
     def remaining(self) -> Iterator[tuple[int, list[PlannedPhoto]]]:
-        """Yield the units without a result, as far as known when each is reached."""
+        """Yield the units that have no result at the moment when each is reached."""
         missing = (unit for unit in range(self.units) if not self.is_done(unit))
         return read_units(self.folder / "manifest", missing)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Hold the plan's lock; it ends with the process, however that ends.
+        """Hold the plan's lock; it is released when the process ends, in whatever way.
 
         Raises:
             BulkError: another process runs it.
@@ -104,14 +104,14 @@ class Plan:
         return (self.folder / "cancelled").exists()
 
     def cancel(self) -> None:
-        """Ask the process that runs the plan to end after the units in hand."""
+        """Ask the process that runs the plan to stop after the units in progress."""
         (self.folder / "cancelled").touch()
 
     def write(self, unit: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the results of a unit: all of them, or none if this process is killed.
 
         Raises:
-            BulkError: they are of another model or variant than those before.
+            BulkError: they are from another model or variant than the earlier results.
         """
         self._refuse_another_variant(rows)
         pa = parquet()
@@ -162,7 +162,7 @@ class Plan:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is there as a whole or not at all, also after a power cut."""
+    """Write a file that is complete or absent, even after a power failure."""
     draft = path.with_suffix(".draft")
     with draft.open("wb") as file:
         file.write(data)

@@ -1,8 +1,7 @@
-"""The engine ``ray``: Ray Data on this machine or on a cluster; actors on processors fetch and decode, others
-hold the model, one for each GPU where there are any.
+"""The engine ``ray``: Ray Data, here or on a cluster, with actors that decode and actors that hold the model.
 
-Units travel with their photos, so that machines share no folder: only this process reads the manifest and
-writes results. Ray makes lost work again by itself; a lost driver is what ``bulk resume`` is for.
+Units are sent with their photos, so that machines need no shared folder: only this process reads the manifest
+and writes results. Ray repeats lost work itself; if the driver is lost, ``bulk resume`` continues.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ from models.errors import ModelsError
 _WAVE_UNITS = 2048
 """Units given to Ray at once: with 128 photos in each, 60 MB of rows in this process."""
 _FIRST_WAVE_UNITS = 256
-"""Fewer: nothing is checked while a wave is read and given to Ray, which takes a millisecond a unit."""
+"""Fewer units: nothing is checked while a wave is read and submitted to Ray, at a millisecond per unit."""
 _OBJECT_STORE_BYTES = 2**30
-"""Of a Ray that is started here: a unit of 128 decoded photos takes 58 MB at 224 pixels."""
+"""Object store of a Ray started here: a unit of 128 decoded photos takes 58 MB at 224 pixels."""
 _SHARE = 0.5
 """Of a core for each actor without a GPU: those that decode and those that classify take turns."""
 
@@ -50,8 +49,8 @@ def import_ray() -> Any:
     Raises:
         StartupError: it is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its other lines concern its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send usage statistics
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its other lines are of no use to operators
     try:
         import ray
         import ray.data
@@ -75,7 +74,7 @@ def run_ray(
         load: makes the model, in each actor that classifies.
 
     Raises:
-        BulkError: says what failed on the machine that failed.
+        BulkError: says which machine failed, and why.
     """
     ray = import_ray()
     entry, _ = resolve_model(settings)
@@ -133,7 +132,7 @@ def _wave(
     cores, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
     pool = ray.data.ActorPoolStrategy
     items = [{"unit": unit, "photos": pickle.dumps(photos)} for unit, photos in wave]
-    # One task for each: when this process is killed, they still do all that they were given, for no use.
+    # One task for each: when this process is killed, they still finish all submitted tasks, to no use.
     judges: dict[str, Any] = {"compute": pool(size=gpus or cores, max_tasks_in_flight_per_actor=1)}
     if gpus:
         judges["num_gpus"] = 1

@@ -21,10 +21,10 @@ _VERDICTS = {str(verdict): verdict for verdict in (Verdict.CAT, Verdict.UNSURE, 
 def shadow_plans(
     table: BulkTable, folder: Path, models: tuple[str, str], unit_rows: int, sample: int | None = None
 ) -> tuple[Plan, Plan]:
-    """Make the plans of the current model and of the candidate below a folder, or return those there.
+    """Make the plans of the current model and of the candidate in a folder, or return existing ones.
 
     Raises:
-        BulkError: those there are of other models, or were not written to their end.
+        BulkError: existing plans are for other models, or incomplete.
     """
     first, second = (folder / name for name in ("current", "candidate"))
     if not (second / "plan.json").exists():

@@ -20,7 +20,7 @@ from checker.values import Claim, Outcome, Pixels, Rendition
 from models.catalogue import Preprocessing
 
 _TRIES = 2
-"""A photo that defeats its decoder is tried once more, alone: a busy machine may have been the cause."""
+"""A photo whose decoding failed is tried once more, alone: a busy machine may have been the cause."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Prepared:
     fetched: list[Fetched]
     """Without their bytes."""
     pixels: list[Pixels | CheckerError]
-    """Of those that could be fetched, in their order."""
+    """Pixels of the photos that could be fetched, in order."""
 
 
 def prepare(
@@ -39,7 +39,7 @@ def prepare(
     """Fetch and decode photos.
 
     Raises:
-        CheckerError: the store or the decoders do not work; the photos are not to blame.
+        CheckerError: the store or the decoders fail; the photos are not the cause.
     """
     fetched = fetch([_claim(photo) for photo in photos], source)
     for item in fetched:

@@ -1,6 +1,6 @@
 """Wake-ups through the broker of a Celery installation: tasks without arguments, one copy for each checker.
 
-The work stays in the table of photos, so the broker may lose everything: then the sweep finds the photos. A
+The work stays in the table of photos: if the broker loses everything, the sweep finds the photos. A
 fanout exchange has no queue where tasks could pile up while no checker listens.
 """
 
@@ -29,7 +29,7 @@ class Broker:
     """A broker, by its address. Thread-safe: each wake-up has a connection of its own.
 
     Args:
-        answer_s: a broker that needs longer for an answer is away.
+        answer_s: a broker that takes longer to answer counts as unavailable.
     Raises:
         StartupError: Celery is not installed.
     """
@@ -47,7 +47,8 @@ class Broker:
         self.name = f"{scheme}://{address.rpartition('@')[2].partition('?')[0]}"
         """Address without user name and password."""
         self._url = url
-        # Both are given: Celery would take others from the environment, where its own settings may lie.
+        # Both are given explicitly: Celery would otherwise read them from the environment, which may hold its
+        # own settings.
         self._app = Celery("catloader", loader="celery.loaders.app:AppLoader", set_as_current=False)
         self._app.config_from_object(
             {
@@ -66,7 +67,7 @@ class Broker:
 
     def connection(self) -> Any:
         """Return a new connection, which is made at its first use."""
-        # The address is given: Celery would prefer one that it finds in the environment.
+        # The address is given explicitly: Celery would prefer one from the environment.
         return self._app.connection_for_write(url=self._url)
 
     def send(self) -> str:
@@ -94,10 +95,10 @@ class Broker:
 
 
 class BrokerListener:
-    """One thread with a connection of its own that calls ``wake`` when tasks arrive.
+    """One thread with its own connection that calls ``wake`` when tasks arrive.
 
-    It also calls ``wake`` whenever it has connected: something may have been sent before. What a task says is
-    not read.
+    It also calls ``wake`` whenever it has connected: a task may have been sent before. The content of tasks
+    is not read.
 
     Args:
         retry_s: time until a broken connection is made again.
@@ -159,7 +160,7 @@ class BrokerListener:
 
 
 def _receive(connection: Any, timeout_s: float) -> bool:
-    """Take what has arrived; False: nothing within ``timeout_s``."""
+    """Receive what has arrived; False: nothing within ``timeout_s``."""
     try:
         connection.drain_events(timeout=timeout_s)
     except TimeoutError:
@@ -168,7 +169,7 @@ def _receive(connection: Any, timeout_s: float) -> bool:
 
 
 def _limits(scheme: str, answer_s: float) -> dict[str, Any]:
-    """Return the options of the transport: a broker that hangs holds a thread for seconds only."""
+    """Return the options of the transport: a broker that hangs blocks a thread for seconds only."""
     once = {"max_retries": 0}  # the callers try again themselves, and log it
     if scheme.startswith("amqp"):
         return {**once, "read_timeout": answer_s, "write_timeout": answer_s}

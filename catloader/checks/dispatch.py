@@ -1,7 +1,7 @@
 """Step 4, dispatch: wake the checker.
 
-The table of photos is the queue; a wake-up only says "look now". A lost one costs time, never a photo: the
-checker's own sweep takes the rest. ``wake`` is called after the commit, never blocks and never raises.
+The table of photos is the queue; a wake-up only means "look now". A lost wake-up costs time, never a photo:
+the checker's own sweep finds the rest. ``wake`` is called after the commit, never blocks and never raises.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class InProcess:
 
 
 class InBackground:
-    """One thread sends wake-ups: any number of them while one is being sent makes one more.
+    """One thread sends wake-ups: all those requested while one is being sent are merged into one more.
 
     A wake-up that fails is repeated every ``retry_s`` until one succeeds; one line a minute is logged.
 
@@ -114,7 +114,7 @@ class HttpPost(InBackground):
 
     def __init__(self, url: str, signer: Signer, *, retry_s: float) -> None:
         self._session = requests.Session()
-        # Proxies of the environment are for the internet, not for the address that was set.
+        # Proxies in the environment are meant for the internet, not for the configured address.
         self._session.trust_env = False
         super().__init__(lambda: post_wake_up(self._session, url, signer), retry_s=retry_s)
 
@@ -162,7 +162,7 @@ def choose_way(
     notify: Callable[[], str] | None,
     send_task: Callable[[], str] | None,
 ) -> Dispatcher:
-    """Return the way that the settings name, and PostgreSQL's notifications beside it.
+    """Return the configured dispatcher, combined with PostgreSQL's notifications.
 
     Args:
         wake_here: wakes the checker of this process; None: it has none.

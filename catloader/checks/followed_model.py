@@ -36,9 +36,9 @@ MakeLoader = Callable[[Callable[[], Sequence[tuple[Entry, Path]]]], ModelLoader]
 class FollowedModel:
     """``checker.service.Successors`` that also supplies each newly chosen model.
 
-    A choice that no checker has loaded and that this one can't load is refused, so that the one before holds
-    again. The data folder's ``model.json`` follows the choice: it counts where the database is away at the
-    start, and for commands; its profiles follow the thresholds that were chosen in the same way.
+    A choice that no checker has loaded yet and that this one can't load is refused, so that the previous
+    choice applies again. The data folder's ``model.json`` follows the choice: it is used if the database is
+    unavailable at the start, and by commands; its profiles follow the chosen thresholds in the same way.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class FollowedModel:
         self._settings, self._choices, self._make_loader = settings, choices, make_loader
         self._profiles = profiles
         self._measured_id: int | None = None
-        """Of the measured thresholds that the data folder's profiles have."""
+        """Id of the measured thresholds in the data folder's profiles."""
         self._poll_s = poll_s
         self._name, self._seen_id = AUTO, 0
         self._is_searched = False
@@ -68,7 +68,7 @@ class FollowedModel:
 
     def load(self) -> LoadedModel:
         """Load the chosen model; raises as ``ModelLoader.load`` does."""
-        with suppress(StoreUnavailable):  # the profile of the last time stays
+        with suppress(StoreUnavailable):  # the profile of the previous run stays
             self._take_thresholds()
         while True:
             choice = self._current()
@@ -87,7 +87,7 @@ class FollowedModel:
                     return model
             except StoreUnavailable:  # the queue says so, too; the next poll comes
                 pass
-            except Exception:  # whatever one round meets, later choices must be followed
+            except Exception:  # whatever fails in one round, later choices must be followed
                 if (suffix := self._log_limits.suffix("round")) is not None:
                     logger.exception("the chosen model could not be looked for%s", suffix)
             self._closing.wait(self._poll_s)
@@ -145,13 +145,13 @@ class FollowedModel:
         self._loader, self._name, self._is_searched = loader, name, False
         if choice is not None:
             self._seen_id = choice.id
-            with suppress(StoreUnavailable):  # a loaded model serves; another checker marks it
+            with suppress(StoreUnavailable):  # the loaded model keeps serving; another checker marks it
                 self._choices.mark_loaded(choice.id, utcnow())
                 keep(self._settings, Promotion(name, self._choices.previous()))
         return model
 
     def _current(self) -> ModelChoice | None:
-        """Return the choice that holds; None where a name in the settings wins, or the database is away."""
+        """Return the current choice; None if a name in the settings wins, or the database is unavailable."""
         if self._settings.model != AUTO:
             return None
         with suppress(StoreUnavailable):  # the queue says so, too; the next poll comes

@@ -1,4 +1,4 @@
-"""The queue of a checker, with its numbers counted for ``/metrics``."""
+"""The queue of a checker, with metrics for ``/metrics``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from checker.values import Claim, Outcome
 
 
 class MeasuredQueue:
-    """Implements ``checker.ports.CheckQueue`` by another queue."""
+    """Implements ``checker.ports.CheckQueue`` by delegating to another queue."""
 
     def __init__(self, queue: CheckQueue, metrics: Metrics) -> None:
         self._queue, self._metrics = queue, metrics

@@ -1,4 +1,4 @@
-"""Judge a picture at once and keep nothing of it: no object, no row."""
+"""Check a picture immediately and store nothing: no object, no row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def judge(
     prepare: Callable[[bytes, int], Renditions],
     checker: CheckerService | None,
 ) -> Judged:
-    """Prepare the bytes as an upload is (in a child process), and judge what would be stored.
+    """Prepare the bytes as for an upload (in a child process), and check what would be stored.
 
     Raises:
         NoCheckerHere: this process has no model.

@@ -29,7 +29,7 @@ def map_pages(
 
 
 def claim_on(photo_id: int, photo: Logged | DecidedPhoto) -> Claim:
-    """Return a claim that names the photo's objects and that no queue knows."""
+    """Return a claim with the photo's objects that is not in any queue."""
     return Claim(photo_id, "", photo.photo_key, photo.thumbnail_key, attempt=1)
 
 
@@ -37,7 +37,7 @@ def without_machine_failure(outcome: Outcome) -> Outcome:
     """Return the outcome.
 
     Raises:
-        CheckerError: store, model or device failed, and would on the next photo.
+        CheckerError: store, model or device failed, and would fail on the next photo too.
     """
     if outcome.blames_machine:
         raise CheckerError(outcome.error)

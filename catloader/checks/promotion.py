@@ -1,8 +1,8 @@
 """The model that ``CATCHECK_MODEL=auto`` stands for on this site: the promoted one, else the catalogue's.
 
-The database has the choice and its history (``ModelChoices``); running checkers follow it. Each data folder's
-``model.json`` has the promoted model and the one before, as a checker or a command last saw them; ``auto`` in
-it is the catalogue's rule.
+The choice and its history are in the database (``ModelChoices``); running checkers follow it. Each data
+folder's ``model.json`` has the promoted model and the previous one, as a checker or a command last saw them;
+``auto`` in it stands for the catalogue's rule.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class NothingToRollBack(ModelsError):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """The model in force and the one before."""
+    """The current model and the previous one."""
 
     current: str = AUTO
     previous: str | None = None
-    """None: nothing was promoted yet."""
+    """None: no promotion so far."""
 
 
 def read_promotion(settings: Settings) -> Promotion:
     """Read ``model.json``; without the file, nothing was promoted.
 
     Raises:
-        StartupError: the file is damaged. Another model than the promoted one must not serve.
+        StartupError: the file is damaged. No model other than the promoted one may serve.
     """
     path = _file(settings)
     try:
@@ -63,14 +63,14 @@ def resolve_model(settings: Settings) -> tuple[Entry, Path]:
 
 
 def better_model(settings: Settings) -> Better | None:
-    """Return the model that ``auto`` would take if what it needs were here, where that may be fetched."""
+    """Return the model that ``auto`` would prefer if its missing parts were here and may be fetched."""
     if settings.fetch == "off" or model_in_force(settings) != AUTO:
         return None
     return better(load_subject(settings.subject), runtime_request(settings))
 
 
 def models_in_force(settings: Settings) -> list[tuple[Entry, Path]]:
-    """Return the model in force and the path of its weights; with ``auto``, also those that come after it.
+    """Return the current model and the path of its weights; with ``auto``, the fallback models too.
 
     Raises:
         UnknownModel, WeightsMissing, StartupError, ModelRefused: says what to do.
@@ -111,9 +111,9 @@ def promote(
     """Choose the model that all checkers take next; no change if it is current.
 
     Args:
-        actor_id: None: somebody at the command line.
-        is_loaded: the caller has loaded it, and its self-test has passed. Otherwise the first checker that
-            takes it refuses it if that fails, and the model before stays.
+        actor_id: None: a person at the command line. is_loaded: the caller has loaded it, and its self-test
+            has passed. Otherwise the first checker that tries it refuses it if that fails, and the previous
+            model stays.
     """
     return _choose(
         settings, choices, name, act="promoted model", actor_id=actor_id, now=now, is_loaded=is_loaded
@@ -128,7 +128,7 @@ def roll_back(
     *,
     is_loaded: bool = False,
 ) -> Promotion:
-    """Choose the model before the last promotion; twice is as before. Raises as ``rollback_target``."""
+    """Choose the model before the last promotion; run twice, it redoes it. Raises as ``rollback_target``."""
     name = rollback_target(settings, choices)
     return _choose(
         settings, choices, name, act="rolled back to model", actor_id=actor_id, now=now, is_loaded=is_loaded

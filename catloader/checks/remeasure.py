@@ -1,4 +1,4 @@
-"""Measure thresholds anew on all decisions of people, from stored scores; find the verdicts that change."""
+"""Re-measure thresholds on all decisions of people, from stored scores; find the verdicts that change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models.catalogue import class_names
 logger = logging.getLogger(__name__)
 
 MOST_PHOTOS = 5000
-"""Photos that would change their verdict and are listed: 300 kB."""
+"""Listed photos whose verdict would change, at most: 300 kB."""
 
 
 def start(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) -> threading.Thread:
@@ -77,7 +77,7 @@ def measure(store: MeasuredProfiles, id: int, base: Profile, settings: Settings)
 
 
 def _sharp_thresholds(store: MeasuredProfiles, base: Profile, ids: Sequence[str]) -> set[float]:
-    """Return each ``cat_at`` of sharp photos in these profiles; soft photos have another one."""
+    """Return every ``cat_at`` for sharp photos in these profiles; soft photos have a different one."""
     profiles = [store.by_profile_id(id) for id in ids[1:]]
     others = [profile_from_json(one.profile) for one in profiles if one and one.profile]
     return {point.threshold for profile in (base, *others) for point in profile.cat}

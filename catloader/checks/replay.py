@@ -1,4 +1,4 @@
-"""Replay: take logged decisions again, and tell which come out differently."""
+"""Replay: repeat logged decisions, and report those that come out differently."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from checker.ports import Classifier, ImageSource
 from checker.values import Decision, ModelInfo, Outcome, Verdict
 
 CPU_TOLERANCE = 1e-5
-"""Of a score. The same processor gives the same bits; another kind adds in another order (1e-6)."""
+"""Tolerance of a score. The same processor gives the same bits; another kind sums in another order (1e-6)."""
 GPU_TOLERANCE = 0.02
-"""Of a score, if the profile names no ``score_tolerance``: a GPU's numbers depend on the batch."""
+"""Tolerance of a score if the profile has no ``score_tolerance``: results on a GPU depend on the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Replayed:
 
     logged: Logged
     difference: str | None
-    """None: the same decision."""
+    """None: the decision is the same."""
     within_tolerance: bool = False
     """Only the verdict differs: a GPU's score moved across a threshold within its tolerance."""
 
@@ -55,8 +55,7 @@ def replay(
     """Replay the decisions of this model and profile, each with the thresholds of its time.
 
     Args:
-        since: only decisions of then or later.
-        sample: only so many, drawn at random.
+        since: only decisions since this time. sample: only this many, drawn at random.
 
     Raises:
         CheckerError: store, model or device failed.

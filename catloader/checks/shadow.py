@@ -17,7 +17,7 @@ _RANK = {Verdict.NOT_CAT: 0, Verdict.UNSURE: 1, Verdict.CAT: 2}
 
 
 class Judged(Protocol):
-    """A decision, as far as two are compared."""
+    """The parts of a decision that are compared."""
 
     @property
     def verdict(self) -> Verdict: ...
@@ -57,7 +57,7 @@ def shadow(
     Both models see the same bytes, fetched once.
 
     Args:
-        sample: only so many photos, drawn at random.
+        sample: only this many photos, drawn at random.
 
     Raises:
         CheckerError: store, model or device failed.

@@ -1,7 +1,7 @@
 """Shadow runs that a page starts: `catloader models shadow` in a child process, one at a time.
 
-A process of its own, because two models take some hundred megabytes, and the site stays as it is if it fails.
-It ends with the site.
+It is a separate process because two models take hundreds of megabytes, and because its failure must not
+affect the site. It ends with the site.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ShadowRun:
     started_at: str
     """ISO time"""
     error: str = ""
-    """One sentence; empty: it runs, or its result is the latest report."""
+    """One sentence; empty: the run is in progress, or its result is the latest report."""
     is_running: bool = False
 
 
@@ -46,7 +46,7 @@ class ShadowRuns:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, candidate: str, photos: int, now: datetime) -> bool:
-        """Compare a model with the one in use, on so many photos at most; False: a run is under way."""
+        """Compare a model with the one in use on at most this many photos; False: a run is in progress."""
         held = self._held()
         if held is None:
             return False
@@ -56,7 +56,7 @@ class ShadowRuns:
         return True
 
     def latest(self) -> ShadowRun | None:
-        """Return the latest run; None: there was none, or its note can't be read."""
+        """Return the latest run; None: there was none, or its file can't be read."""
         try:
             values = json.loads(self._note.read_text("utf-8"))
             run = ShadowRun(values["candidate"], values["started_at"], values["error"])

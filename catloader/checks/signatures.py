@@ -1,6 +1,6 @@
 """Signed wake-ups, as Standard Webhooks defines: id, timestamp, HMAC-SHA256 over both and the body.
 
-https://www.standardwebhooks.com; a wake-up is good for five minutes and for one use.
+https://www.standardwebhooks.com; a wake-up is valid for five minutes and for one use.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Signer:
         }
 
     def refusal(self, headers: Mapping[str, str], body: bytes) -> str | None:
-        """Return the reason to refuse a wake-up; None: it is good, and used up by this call."""
+        """Return the reason to refuse a wake-up; None: it is valid, and used up by this call."""
         try:
             self._webhook.verify(body, dict(headers), json_parse=False)
         except WebhookVerificationError as error:

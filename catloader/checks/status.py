@@ -1,4 +1,4 @@
-"""The checker's own report, asked over HTTP: is it running?"""
+"""The state of the checker, requested over HTTP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TIMEOUT_S = 2.0
 
 
 def checker_status(settings: Settings, site_url: str) -> str:
-    """Return ``running``, or in a few words why photos may have to wait.
+    """Return ``running``, or a few words on why photos may have to wait.
 
     Args:
         site_url: where a program on this machine reaches the site.
@@ -20,7 +20,7 @@ def checker_status(settings: Settings, site_url: str) -> str:
     url = settings.checker_url.rstrip("/") if settings.dispatch == "external" else site_url
     try:
         with requests.Session() as session:
-            session.trust_env = False  # no proxy of the environment for our own service
+            session.trust_env = False  # our own service is not reached through a proxy
             state = session.get(url + "/readyz", timeout=_TIMEOUT_S).json()
     except (requests.RequestException, ValueError):
         return f"not running (no answer at {url})"

@@ -1,4 +1,4 @@
-"""An HTTP client that fills in the site's forms as they are served: for the demo, benchmarks and tests."""
+"""An HTTP client that fills in the site's forms as served: for the demo, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READY_S = 120.0
 _VERDICT_S = 60.0
 _POLL_S = 0.02
 _PORTS = range(16384, 32768)
-"""Outgoing connections take ports from 32768 on, where Linux is left as it is."""
+"""Outgoing connections use ports from 32768 on in Linux's default configuration."""
 
 
 class Visitor:
@@ -32,7 +32,7 @@ class Visitor:
     def __init__(self, url: str, must_run: Callable[[], None] = lambda: None) -> None:
         self._url, self._must_run = url, must_run
         self._http = requests.Session()
-        self._http.trust_env = False  # a proxy of the environment is not for loopback
+        self._http.trust_env = False  # a proxy in the environment is not meant for loopback
 
     def wait_until_ready(self) -> None:
         """Wait until the site answers and, if it checks photos itself, its model is loaded.
@@ -52,7 +52,7 @@ class Visitor:
                 raise StartupError(checker["reason"])
 
     def checker(self) -> dict[str, Any]:
-        """Return the state of the site's checker, as ``/readyz`` tells it."""
+        """Return the state of the site's checker from ``/readyz``."""
         return dict(self._http.get(self._url + "/readyz", timeout=10).json()["checker"])
 
     def register(self, email: str = "demo@example.org") -> None:
@@ -101,7 +101,7 @@ def until(seconds: float, complaint: str) -> Iterator[None]:
     """Yield every 20 ms.
 
     Raises:
-        CatLoaderError: the time is over; its text is the complaint.
+        CatLoaderError: the time is over; its text is ``complaint``.
     """
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
@@ -111,7 +111,7 @@ def until(seconds: float, complaint: str) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address that is free now, and that no outgoing connection takes."""
+    """Return a free TCP port of the loopback address that no outgoing connection will take."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ from PIL import Image
 from catloader.errors import StartupError
 
 _GPS_IFD = 0x8825
-# North 52 deg 31' 12", east 13 deg 24' 18", as EXIF writes it: a position that the site must remove.
+# North 52 deg 31' 12", east 13 deg 24' 18", in EXIF's notation: a position that the site must remove.
 _POSITION = {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)}
 _TWELVE_MEGAPIXELS = (4000, 3000)
 
@@ -28,7 +28,7 @@ class DemoPhoto:
 
 
 def demo_photos(folder: Path) -> list[DemoPhoto]:
-    """Write the photos into ``folder``: as shipped, and in formats of phones and web sites.
+    """Write the photos into ``folder``: as shipped, and in the formats of phones and web sites.
 
     Raises:
         StartupError: scikit-image is not installed.

@@ -1,4 +1,4 @@
-"""A site in a child process, on a free port and in a folder of its own."""
+"""A site in a child process, on a free port and in its own folder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def temporary_site(folder: Path, *, fetch: str = "off") -> Iterator[TemporarySit
     environ = {name: value for name, value in os.environ.items() if name not in dropped} | settings
     log_file = folder / "site.log"
     with log_file.open("wb") as log:
-        # In a session of its own: Ctrl-C reaches only this process, which then stops the site.
+        # In a separate session: Ctrl-C reaches only this process, which then stops the site.
         process = start_child([sys.executable, "-m", "catloader", "serve"], env=environ, stdout=log)
     try:
         yield TemporarySite(f"http://127.0.0.1:{port}", process, log_file)

@@ -10,7 +10,7 @@ _WAIT_MINUTES = gettext_noop("Too many attempts. Please wait %(number)d minutes 
 
 
 class InvalidEmail(InvalidInput):
-    """No e-mail address."""
+    """The text is not an e-mail address."""
 
     field = "email"
 
@@ -40,7 +40,7 @@ class ProviderRefused(CatLoaderError):
 
 
 class ProviderUnavailable(CatLoaderError):
-    """The provider of log-ins does not answer, or not as it should."""
+    """The provider of log-ins does not answer, or its answer is not valid."""
 
     status = 503
     retry_after_s = 60
@@ -72,12 +72,12 @@ class TooManyAttempts(CatLoaderError):
 
 
 class TokenRefused(CatLoaderError):
-    """No API token, or one that is unknown, revoked or expired."""
+    """There is no API token, or it is unknown, revoked or expired."""
 
     status = 401
 
 
 class ScopeMissing(CatLoaderError):
-    """The API token is good for other requests only."""
+    """The API token lacks the scope for this request."""
 
     status = 403

@@ -1,4 +1,4 @@
-"""Errors of a request as such, whatever it asks for."""
+"""Errors of requests in general, whatever they ask for."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
     def __init__(self, text: str, *, cause: str = "") -> None:
         """
         Args:
-            cause: what makes two failures the same one, for the log, where ``text`` names an object.
+            cause: identifies equal failures in the log, for texts that name an object.
         """
         super().__init__(text)
         self.cause = cause or text
@@ -29,7 +29,7 @@ class BackupRefused(CatLoaderError):
 
 
 class ObjectAltered(CatLoaderError):
-    """The object store gave other bytes than were stored; they are not passed on."""
+    """The object store returned bytes that differ from those stored; they are not passed on."""
 
     status = 502
 

@@ -46,21 +46,21 @@ class TooManyFiles(CatLoaderError):
 
 
 class QuotaReached(CatLoaderError):
-    """The account stores as much as it may."""
+    """The account has reached its limit."""
 
     status = 413
 
 
 class UploadsBusy(CatLoaderError):
-    """As many uploads are decoded, or wait for it, as the site has places for."""
+    """All places for uploads that are decoded or wait for it are taken."""
 
     status = 503
     retry_after_s: int = 5
-    """Of a whole crowd, a longer one of its own for each."""
+    """In a crowd, each client gets a longer, random time."""
 
 
 class OffsetMismatch(CatLoaderError):
-    """Bytes of a partial upload that are not the next ones: the client asks where it goes on."""
+    """The bytes are not the next ones of the partial upload: the client must ask for the offset."""
 
     status = 409
 
@@ -73,7 +73,7 @@ class UploadLocked(CatLoaderError):
 
 
 class DecodersAway(CatLoaderError):
-    """No process could be started that decodes photos."""
+    """No decoding process could be started."""
 
     status = 503
     retry_after_s = 5

@@ -22,7 +22,7 @@ LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "it": "Italiano"}
 
 
 def gettext_noop(message: str) -> str:
-    """Mark a text for translation where it stands, and return it: it is translated where it is shown."""
+    """Mark a text for translation and return it unchanged: it is translated when it is shown."""
     return message
 
 

@@ -80,7 +80,7 @@ class AccountMails:
     """Address of the site, without a slash at the end."""
     sender: str
     minutes: float
-    """Life of a link, from the moment in which the mail is sent."""
+    """Validity of a link, from the moment at which the mail is sent."""
 
     def password_link(self, email: str, language: str) -> None:
         """Send a link for a new password, if an account that may log in has this address."""
@@ -101,7 +101,7 @@ class AccountMails:
         self.outbox.put(write)
 
     def known(self, email: str, language: str) -> None:
-        """Tell the address, which a sign-up named, that it has an account already."""
+        """Tell the address given in a sign-up that it has an account already."""
 
         def write() -> Mail | None:
             known = self.users.by_email(email) is not None
@@ -110,7 +110,7 @@ class AccountMails:
         self.outbox.put(write)
 
     def reviewed(self, owner_id: int, photo_id: int) -> None:
-        """Tell a photo's owner, if they chose to be told, that a reviewer has decided about it."""
+        """Notify a photo's owner of a reviewer's decision, if they chose notifications."""
 
         def write() -> Mail | None:
             owner = self.users.by_id(owner_id)
@@ -125,7 +125,7 @@ class AccountMails:
         return now, now + timedelta(minutes=round(self.minutes))
 
     def _mail(self, email: str, language: str, subject: str, text: str, token: str) -> Mail:
-        # Address quotes what would otherwise be read as a second recipient.
+        # Address quotes characters that would otherwise start a second recipient.
         local, _, domain = normal_email(email).partition("@")
         recipient = Address(username=local, domain=domain)
         message = EmailMessage()
@@ -136,7 +136,7 @@ class AccountMails:
             formatdate(),
             make_msgid(domain=self.sender.partition("@")[2]),
         )
-        message["Auto-Submitted"] = "auto-generated"  # keeps out-of-office programs from answering
+        message["Auto-Submitted"] = "auto-generated"  # suppresses automatic replies
         message.set_content(
             texts.gettext(text).format(site=self.site, token=token, minutes=round(self.minutes))
         )
@@ -144,7 +144,7 @@ class AccountMails:
 
 
 def build_mails(settings: Settings, links: OneTimeLinks, users: Users) -> AccountMails | None:
-    """Make the mails and their outbox; None where ``CATLOADER_SMTP_HOST`` is not set."""
+    """Make the mails and their outbox; None if ``CATLOADER_SMTP_HOST`` is not set."""
     server = build_smtp_server(settings)
     if server is None:
         return None
@@ -153,7 +153,7 @@ def build_mails(settings: Settings, links: OneTimeLinks, users: Users) -> Accoun
 
 
 def build_smtp_server(settings: Settings) -> SmtpServer | None:
-    """Make the client of the mail server; None where ``CATLOADER_SMTP_HOST`` is not set."""
+    """Make the client of the mail server; None if ``CATLOADER_SMTP_HOST`` is not set."""
     if not settings.smtp_host:
         return None
     password = settings.smtp_password.get_secret_value()

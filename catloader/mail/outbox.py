@@ -17,9 +17,9 @@ from checker.log_limit import LogLimits
 logger = logging.getLogger(__name__)
 
 RETRIES_S = (2.0, 5.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0)
-"""Waits between attempts: seven minutes in all. Who asked for a mail will not wait for longer."""
+"""Delays between attempts: seven minutes in all. A person who asked for a mail will not wait longer."""
 MOST_WAITING = 500
-"""Mails that wait in one process; each takes about 1 kB."""
+"""Maximum of waiting mails in one process; each takes about 1 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Outbox:
             self._thread.join(timeout=1.0)
 
     def put(self, write: Write) -> None:
-        """Take a mail to be sent; returns at once. Where too many wait, it is dropped."""
+        """Queue a mail; returns at once. If too many are waiting, it is dropped."""
         with self._changed:
             if len(self._jobs) < self._most:
                 self._numbers += 1
@@ -98,7 +98,7 @@ class Outbox:
                 logger.exception("a mail could not be written")
 
     def _next(self) -> _Job | None:
-        """Wait for the job that is due next; None: the process ends."""
+        """Wait for the next due job; None: the process is ending."""
         with self._changed:
             while not self._closing:
                 wait_s = self._jobs[0].due_s - time.monotonic() if self._jobs else None

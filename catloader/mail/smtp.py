@@ -10,14 +10,14 @@ from email.message import EmailMessage
 from typing import Literal
 
 _TIMEOUT_S = 15.0
-"""For the connection, and for each answer of the server."""
+"""Timeout of the connection, and of each answer of the server."""
 
 Tls = Literal["starttls", "tls", "off"]
 
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """The reason for which a mail was not taken, for the log: it has no address and no text of the server."""
+    """The reason why a mail was not accepted, for the log; without addresses and text of the server."""
 
     reason: str
     retryable: bool
@@ -35,7 +35,7 @@ class SmtpServer:
     timeout_s: float = _TIMEOUT_S
 
     def send(self, message: EmailMessage, recipient: str) -> NotSent | None:
-        """Send the mail; None: the server has taken it.
+        """Send the mail; None: the server has accepted it.
 
         With ``starttls`` nothing is sent where the server offers no TLS, and with both kinds of TLS the
         certificate must be trusted (``SSL_CERT_FILE`` names another list of authorities).
@@ -43,7 +43,7 @@ class SmtpServer:
         return self._logged_in(lambda server: server.send_message(message, message["From"], [recipient]))
 
     def examine(self) -> NotSent | None:
-        """Connect and log in as for a mail, and send none; None: that worked."""
+        """Connect and log in as for a mail, without sending one; None: that worked."""
         return self._logged_in(lambda server: server.noop())
 
     def _logged_in(self, act: Callable[[smtplib.SMTP], object]) -> NotSent | None:
@@ -62,7 +62,7 @@ class SmtpServer:
             return NotSent("no trusted certificate", retryable=False)
         except smtplib.SMTPNotSupportedError:  # TLS, a log-in, or letters beyond ASCII in the address
             return NotSent("the server lacks what this mail needs", retryable=False)
-        except smtplib.SMTPServerDisconnected:  # after the time limit, too
+        except smtplib.SMTPServerDisconnected:  # also after the time limit
             return NotSent("no answer", retryable=True)
         except (OSError, smtplib.SMTPException) as error:
             return NotSent(f"no connection ({type(error).__name__})", retryable=True)

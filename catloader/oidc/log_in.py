@@ -15,7 +15,7 @@ from catloader.store.db.users import User, Users
 def known_user(
     identities: Identities, users: Users, identity: Identity, logged_in: User | None, now: datetime
 ) -> User | None:
-    """Return the account of an identity, and link it where both sides have proven the e-mail address.
+    """Return the account of an identity; link it if both sides have proven the e-mail address.
 
     Args:
         logged_in: the account of this browser's session, which its person may link.
@@ -37,7 +37,8 @@ def known_user(
         if user is None:
             return None
         if user.email_confirmed_at is None and logged_in is None:
-            # Who made the account has not shown that the address is theirs: they would keep a way in.
+            # The creator of the account has not proven that the address is theirs, and would keep access to
+            # it.
             raise ProviderRefused(
                 "There is an account with your e-mail address, which is not confirmed. Log in with its "
                 "password, or set a new one, and link it on the account page."
@@ -51,7 +52,7 @@ def known_user(
 
 
 def new_user(identities: Identities, identity: Identity, invitation: str | None, now: datetime) -> User:
-    """Add an account with a password that nobody knows.
+    """Add an account with a random password that nobody knows.
 
     Raises:
         EmailTaken: it was added meanwhile.

@@ -25,15 +25,15 @@ logger = logging.getLogger(__name__)
 CALLBACK = "/login/oidc/callback"
 _TIMEOUT_S = 5.0
 _FAILED_FOR_S = 10.0
-"""A provider that did not answer is not asked again before: each question keeps a request thread."""
+"""Time before a provider that did not answer is asked again: each request to it occupies a thread."""
 _CLOCKS_APART_S = 120
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
-"""Signatures with a key that the provider alone has: neither ``none`` nor those with a shared secret."""
+"""Signatures with a private key of the provider: neither ``none`` nor algorithms with a shared secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person, as the provider vouches for."""
+    """A person, as confirmed by the provider."""
 
     issuer: str
     subject: str
@@ -69,7 +69,7 @@ class Provider:
 
         Raises:
             ProviderUnavailable: the provider does not answer.
-            ProviderRefused: it refuses the code, or its token is not good.
+            ProviderRefused: it refuses the code, or its token is not valid.
         """
         try:
             with self._session() as session:
@@ -95,7 +95,7 @@ class Provider:
         """Read the endpoints and the keys, as a log-in does.
 
         Raises:
-            ProviderUnavailable: its cause tells what does not work.
+            ProviderUnavailable: its cause tells which part failed.
         """
         for name in ("authorization_endpoint", "token_endpoint"):
             self._endpoint(name)
@@ -155,7 +155,7 @@ class Provider:
 
 
 def build_provider(settings: Settings) -> Provider | None:
-    """Make the client; None where ``CATLOADER_OIDC_ISSUER`` is not set."""
+    """Make the client; None if ``CATLOADER_OIDC_ISSUER`` is not set."""
     if not settings.oidc_issuer:
         return None
     return Provider(

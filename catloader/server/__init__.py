@@ -1,7 +1,7 @@
-"""The long-running commands, and what they stand on.
+"""The long-running commands, and the resources that they need.
 
-``catloader serve`` starts in this order; each step undoes itself when a later one fails, and a stop goes
-backwards through them:
+``catloader serve`` starts in this order; each step is undone when a later one fails, and a stop undoes them
+in reverse order:
 
 1. ``cli`` reads the settings (one plain sentence for a wrong value) and calls ``commands.serve``.
 2. ``commands`` refuses what cannot work: a data folder that is not writable or nearly full (``data_dir``), a

@@ -1,4 +1,4 @@
-"""Tell on the terminal: starting, ready for uploads, which model checks, stopped."""
+"""The lines on the terminal: starting, ready for uploads, the model in use, stopped."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Announce = Callable[[str, Services], None]
 
 
 def say(line: str) -> None:
-    """Print a line; a terminal that was closed is no reason to fail."""
+    """Print a line; a closed terminal is not an error."""
     with contextlib.suppress(OSError):
         click.echo(printed(line))
 
 
 def announcement(settings: Settings, opening: str, *, checks_here: bool) -> Announce:
-    """Prepare the lines that a command prints once it serves.
+    """Prepare the lines that a command prints once it is serving.
 
     Args:
         opening: the first words; ``{url}`` stands for the server's address.
 
     Raises:
-        ModelsError, ModelRefused: the weights or the subject are missing. Found out before anything is
-            started, because it is the most frequent reason not to start.
+        ModelsError, ModelRefused: the weights or the subject are missing. Detected before anything is
+            started, because it is the most frequent reason for a failed start.
     """
     stores, model_note = _stores(settings), _model_note(settings) if checks_here else ""
     checks = (
@@ -48,7 +48,7 @@ def announcement(settings: Settings, opening: str, *, checks_here: bool) -> Anno
 
 
 def _announce_model(services: Services, note: str) -> None:
-    """Wait until the model is loaded, then tell which variant runs. Blocks for ever when it is refused."""
+    """Wait until the model is loaded, then print the variant in use. Never returns if it is refused."""
     assert services.checker is not None
     services.checker.ready.wait()
     state = services.checker.state()

@@ -1,6 +1,6 @@
 """The commands that serve or check: ``serve``, ``checker serve``, ``worker``, ``check run``.
 
-Cheap refusals come before anything is started; what is started is stopped in the opposite order.
+Cheap checks come before anything is started; started parts are stopped in reverse order.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def refuse_unreachable_links(settings: Settings) -> None:
     """Refuse to send browsers to the embedded object store, which only this machine reaches.
 
     Raises:
-        SettingError: other machines reach the site, so their users would see no picture.
+        SettingError: other machines reach the site, and their users would see no photos.
     """
     if settings.delivery != "url" or not settings.embedded_s3:
         return
@@ -94,7 +94,7 @@ def refuse_unreachable_links(settings: Settings) -> None:
 
 
 def serve_checker(settings: Settings) -> int:
-    """Run the stand-alone Cat Checker, which ``CATCHECK_DISPATCH=external`` wakes; return the exit code."""
+    """Run the stand-alone Cat Checker for ``CATCHECK_DISPATCH=external``; return the exit code."""
     _log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()

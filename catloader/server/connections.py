@@ -1,7 +1,7 @@
-"""Connections: waitress receives requests whole before a thread is given to them.
+"""Connections: waitress receives complete requests before a thread works on them.
 
-One event loop reads all connections of a process, so a slow client holds a descriptor and no thread. What
-relies on waitress's internals is in this file, ``request_parser`` and ``worker``, with its reason beside it.
+One event loop reads all connections of a process, so a slow client occupies a descriptor but no thread. Code
+that relies on waitress's internals is in this file, ``request_parser`` and ``worker``, each with its reason.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _AnswerTask(WSGITask):  # type: ignore[misc]
 
 
 class _RefusalTask(ErrorTask):  # type: ignore[misc]
-    """The answer to a request that is no HTTP, or that took too long."""
+    """The answer to a request that is not HTTP, or that took too long."""
 
     def service(self) -> None:
         super().service()
@@ -77,11 +77,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """The request that is coming in; None between two."""
     will_close: bool
     _sent_at: float = 0.0
-    """``last_activity`` at the last look: it moves when bytes were sent."""
+    """``last_activity`` at the last check: it changes when bytes are sent."""
     _stuck_since_s: float = 0.0
 
     def parser_class(self, adj: Adjustments) -> Parser:
-        """Stand in for waitress's class attribute, which knows no rules."""
+        """Replaces waitress's class attribute, which has no rules."""
         return Parser(adj, self.server.rules, self.server.log_limits)
 
     @property
@@ -89,7 +89,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return bool(self.requests or self.request is not None or self.total_outbufs_len)
 
     def close_if_slow(self, now_s: float, limits: TimeLimits) -> None:
-        """Keep the limits of time; runs in the event loop, as everything that receives does."""
+        """Enforce the time limits; runs in the event loop, like all receiving."""
         if self.requests:  # in a thread's hands
             self._close_if_stuck(now_s, limits)
             return
@@ -104,13 +104,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self._refuse_slow()
 
     def _close_if_stuck(self, now_s: float, limits: TimeLimits) -> None:
-        """End the answer to a client that reads nothing: its thread waits until some of it is sent."""
-        waits = self.total_outbufs_len >= self.adj.send_bytes  # less is kept until there is more
+        """Abort the answer to a client that reads nothing: its thread waits until some of it is sent."""
+        waits = self.total_outbufs_len >= self.adj.send_bytes  # smaller amounts are buffered
         if not waits or self.last_activity != self._sent_at:
             self._sent_at, self._stuck_since_s = self.last_activity, now_s
         elif now_s - self._stuck_since_s > limits.stalled_s:
             self._log_slow()
-            self.handle_close()  # without waiting for a socket that takes nothing
+            self.handle_close()  # without waiting for a socket that accepts nothing
 
     def _refuse_slow(self) -> None:
         self._log_slow()
@@ -140,7 +140,7 @@ class Connections(TcpWSGIServer):  # type: ignore[misc]
             channel.close_if_slow(now_s, self.limits)
 
     def is_busy(self) -> bool:
-        """Return True if a request is under way, from its first byte to the last one of its answer."""
+        """Return True if a request is in progress, from its first byte to the last byte of its answer."""
         return any(channel.is_busy for channel in self.active_channels.values())
 
     def close_idle(self) -> None:
@@ -149,7 +149,7 @@ class Connections(TcpWSGIServer):  # type: ignore[misc]
 
 
 def adjustments(*, connections: int) -> Adjustments:
-    """Return waitress's options: bodies are bounded by ``Rules``, time by ``TimeLimits``."""
+    """Return waitress's options: bodies are limited by ``Rules``, time by ``TimeLimits``."""
     return Adjustments(
         # ProxyFix reads X-Forwarded-* as far as CATLOADER_TRUSTED_PROXIES allows; waitress must pass them on.
         clear_untrusted_proxy_headers=False,
@@ -179,7 +179,7 @@ def _log_access(task: Any) -> None:
         "ms": round((time.time() - task.start_time) * 1000),
     }
     line = access_line(facts | (getattr(task, "environ", None) or {}).get(FACTS, {}))
-    with contextlib.suppress(OSError):  # a terminal that was closed is no reason to fail
+    with contextlib.suppress(OSError):  # a closed terminal is not an error
         click.echo(line)
 
 

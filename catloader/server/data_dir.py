@@ -1,4 +1,4 @@
-"""The data folder: usable, and locked by the process that runs a site or an object store on it."""
+"""The data folder: checks that it is usable, and the lock of the process that runs a site or store on it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def prepare_data_dir(settings: Settings) -> None:
 
 
 def _refuse_wrong_kinds(folder: Path) -> None:
-    """Look for files where folders belong, and the other way round.
+    """Check for files in the place of folders, and folders in the place of files.
 
     Raises:
         StartupError: names the first one.
@@ -100,13 +100,13 @@ def try_lock(settings: Settings, stack: contextlib.ExitStack, mode: int = fcntl.
         return True
     stack.enter_context(file)
     if mode == fcntl.LOCK_EX:
-        # Left by a site that was killed: nothing may read it while this one starts its store.
+        # Left by a killed site: it must not be read while this one starts its store.
         store_note(settings).unlink(missing_ok=True)
     return True
 
 
 def _refuse_without_locks(settings: Settings, error: OSError) -> None:
-    """Refuse a file system without locks where two sites would write to the same files.
+    """Refuse a file system without locks if two sites could write to the same files.
 
     Raises:
         StartupError: database or object store lie in the folder.
@@ -121,7 +121,7 @@ def _refuse_without_locks(settings: Settings, error: OSError) -> None:
 
 
 def refuse_missing_temporary_folder() -> None:
-    """Look for a folder in which uploads can wait.
+    """Check that there is a folder for the files of uploads in progress.
 
     Raises:
         StartupError: there is none.
@@ -133,5 +133,5 @@ def refuse_missing_temporary_folder() -> None:
 
 
 def store_note(settings: Settings) -> Path:
-    """Return the file in which the holder of the lock tells how to reach its object store."""
+    """Return the file in which the holder of the lock writes the address of its object store."""
     return settings.data_dir / "object-store.json"

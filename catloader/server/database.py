@@ -44,10 +44,10 @@ def migrate_database(settings: Settings) -> None:
 
 
 def wait_for_migrated_database(settings: Settings) -> None:
-    """Do the same for a checker, as soon as the database answers: photos wait meanwhile.
+    """Do the same for a checker, once the database answers: photos wait meanwhile.
 
     Raises:
-        StartupError: as ``migrated_database``, but not because the database does not answer.
+        StartupError: as ``migrated_database``, except if the database does not answer.
     """
     limit = LogLimit()
     while True:

@@ -1,7 +1,7 @@
 """gunicorn, which supervises the web processes of the site and of the stand-alone Cat Checker.
 
-The supervisor makes no engine, client or thread pool: those belong to the workers, made after the fork. What
-relies on gunicorn's internals is in this file and in ``worker.py``, with its reason beside it.
+The supervisor makes no engine, client or thread pool: those belong to the workers, made after the fork. Code
+that relies on gunicorn's internals is in this file and in ``worker.py``, each with its reason.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from catloader.wiring import Services
 logger = logging.getLogger(__name__)
 
 _GRACE_S = 2.0
-"""Time that a stop leaves to requests under way; with the embedded S3's stop it must stay below 5 s."""
+"""Time that a stop allows for requests in progress; with the embedded S3's stop it must stay below 5 s."""
 _KILL_S = 4
 """A worker that has not ended by then is killed: grace, then the end of its threads."""
 _HEARTBEAT_S = 60
-"""A worker whose event loop is silent this long is killed; slow requests run in threads."""
+"""A worker whose event loop does not respond for this long is killed; slow requests run in threads."""
 
 _BOOT_PAUSE_S = 1.0
 _BOOT_AGAIN = 1
@@ -77,7 +77,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         self._services: Services | None = None
         self.rules: Rules = FormsOnly()
         self._has_booted = mmap.mmap(-1, 1)
-        """One byte that all workers share, also later ones: 1 once the first has started."""
+        """One byte shared by all workers, including later ones: 1 once the first has started."""
         super().__init__()
 
     def load_config(self) -> None:
@@ -100,8 +100,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def load(self) -> Flask:
         """Make the application, in the worker.
 
-        The first workers end the server where that fails. Later, when others serve or a moment of too little
-        memory may pass, the supervisor starts another worker after a pause.
+        If that fails in the first workers, the server ends. Later, when others serve or a shortage of memory
+        may pass, the supervisor starts another worker after a pause.
         """
         try:
             app, self._services = self._make()
@@ -120,8 +120,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def run(self) -> int:
         """Return the exit code: 0 after a stop, 1 when a worker could not start."""
-        # What exists now lives as long as the process: the workers share its memory instead of copying it
-        # when they collect garbage, and the interpreter ends sooner (on a busy machine by seconds).
+        # Objects that exist now live as long as the process: frozen, they stay shared with the workers
+        # instead of being copied by garbage collection, and the interpreter exits sooner (by seconds on a
+        # busy machine).
         gc.freeze()
         try:
             _Supervisor(self).run()
@@ -164,7 +165,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
 
 class _Log(Logger):  # type: ignore[misc]
-    """gunicorn's messages, in the format and at the place of ours."""
+    """gunicorn's messages, in the format and destination of the site's log."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)

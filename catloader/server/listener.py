@@ -1,4 +1,4 @@
-"""The listening socket of a server, and the address at which a program on this machine reaches it."""
+"""The listening socket of a server, opened before the server starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BACKLOG = 2048
 
 @contextlib.contextmanager
 def listening(host: str, port: int, host_setting: str, port_setting: str) -> Iterator[socket.socket]:
-    """Hold the port from the first moment: early connections wait instead of being refused.
+    """Listen on the port from the beginning: early connections wait instead of being refused.
 
     ``::`` listens on IPv4 too.
 
@@ -31,7 +31,7 @@ def listening(host: str, port: int, host_setting: str, port_setting: str) -> Ite
             backlog=BACKLOG,
             dualstack_ipv6=any_ipv6 and socket.has_dualstack_ipv6(),
         )
-    except (socket.gaierror, UnicodeError):  # the second: no name can have this form
+    except (socket.gaierror, UnicodeError):  # the second: not a valid host name
         raise StartupError(f"{host_setting} is {host!r}, which is not an address.") from None
     except OSError as error:
         name = f"Port {port} of {host}"

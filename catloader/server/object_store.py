@@ -1,4 +1,4 @@
-"""The object store of a command: the one that is set, its own, or the site's on the same data folder."""
+"""The object store of a command: the configured one, its own, or the site's on the same data folder."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _STARTING_S = 15.0
 """Longest wait of a command for a site that is still starting its object store."""
 _RETRY_S = 1.0
 _STOP_S = 1.5
-"""Usually it takes a third of that; with the workers' grace period a stop stays below 5 s."""
+"""It usually takes a third of that; together with the workers' grace period a stop stays below 5 s."""
 
 
 @contextlib.contextmanager
 def own_object_store(settings: Settings) -> Iterator[Settings]:
-    """Yield settings that name an S3 server with its buckets; run the embedded one where none is set.
+    """Yield settings that name an S3 server with its buckets; run the embedded one if none is set.
 
     The caller holds the data folder's lock.
 
@@ -57,10 +57,10 @@ def own_object_store(settings: Settings) -> Iterator[Settings]:
 
 @contextlib.contextmanager
 def shared_or_own_object_store(settings: Settings) -> Iterator[Settings]:
-    """Yield as ``own_object_store`` does, for a command that soon ends: share a running site's store.
+    """Yield as ``own_object_store`` does, for a short-lived command: share a running site's store.
 
     Raises:
-        StartupError: the process that holds the data folder does not tell its object store's address.
+        StartupError: the process that holds the data folder does not publish its object store's address.
     """
     with contextlib.ExitStack() as stack:
         deadline_s = time.monotonic() + _STARTING_S
@@ -79,10 +79,11 @@ def shared_or_own_object_store(settings: Settings) -> Iterator[Settings]:
 
 @contextlib.contextmanager
 def wait_for_site_object_store(settings: Settings) -> Iterator[Settings]:
-    """Yield as ``own_object_store`` does, for a long-running process beside a site.
+    """Yield as ``own_object_store`` does, for a long-running process next to a site.
 
-    It never locks the data folder: the site may start before it, after it, and again. Nor does it end because
-    an S3 server of its own is away, since photos wait meanwhile; wrong keys or settings are refused.
+    It never locks the data folder: the site may start before or after it, and be restarted. Nor does it end
+    if the configured S3 server is unavailable, since photos wait meanwhile; wrong keys or settings are
+    refused.
     """
     if not settings.embedded_s3:
         _make_buckets_when_it_answers(settings)

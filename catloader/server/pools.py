@@ -11,7 +11,7 @@ from catloader.server.request_parser import Rules
 class Pools:
     """Implements waitress's dispatcher of tasks.
 
-    While S3 does not answer, or uploads are being decoded, their threads wait; pages have some of their own.
+    While S3 does not answer, or uploads are being decoded, their threads wait; pages have their own.
     """
 
     def __init__(self, rules: Rules, *, threads: int) -> None:

@@ -1,4 +1,4 @@
-"""Requests as they come in: bodies within a bound that the head allows, the rest discarded."""
+"""Parsing of incoming requests: bodies up to the limit that the head allows, the rest is discarded."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ logger = logging.getLogger(__name__)
 
 _FORM_BYTES = 64 * 1024
 _ROOM_EVERY_BYTES = 16 * 1024 * 1024
-"""Of a body that is being kept: then the rules are asked again for room."""
+"""Bytes of a kept body after which the rules are asked again for room."""
 _CHUNK_LINE_BYTES = 1024
-"""Longest line between the chunks of a body; waitress knows no limit and copies the line at each read."""
+"""Longest line between the chunks of a body; waitress has no limit and copies the line at each read."""
 _LINGER_S = 30.0
-"""Lingering close: a refused body is read and discarded for so long. A browser that is still sending when the
-connection closes shows "connection reset" instead of the answer."""
+"""Lingering close: a refused body is read and discarded for this long. A browser that is still sending when
+the connection closes shows "connection reset" instead of the answer."""
 
 
 class Rules(Protocol):
     """The application's judgement of a request from its head alone. Called in the event loop: never waits."""
 
     def body_bytes(self, method: str, path: str, headers: Mapping[str, str]) -> int:
-        """Return the most bytes of its body to keep; a longer one is discarded.
+        """Return the maximum of bytes of its body to keep; a longer one is discarded.
 
         Args:
             headers: names in capitals, ``_`` for ``-``.
         """
 
     def refusal(self, method: str, path: str) -> int | None:
-        """Return the HTTP status of a request that is refused without its body; None: it is not."""
+        """Return the HTTP status for a request to refuse without its body; None: accept it."""
 
     def has_room(self) -> bool:
         """Return True if the temporary folder may take more of a body."""
@@ -50,7 +50,7 @@ class Rules(Protocol):
 
 
 class FormsOnly:
-    """The rules of an application that states none: small bodies, no object store."""
+    """The rules of an application without its own: small bodies, no object store."""
 
     def body_bytes(self, _method: str, _path: str, _headers: Mapping[str, str]) -> int:
         return _FORM_BYTES
@@ -67,7 +67,7 @@ class FormsOnly:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """The slowest that a client may be."""
+    """The limits for slow clients."""
 
     stalled_s: float
     """Longest time without a byte."""
@@ -78,7 +78,7 @@ class TimeLimits:
 
 
 class _Discarded:
-    """Stands in for the buffer of a body: counts the bytes and keeps none."""
+    """Replaces the buffer of a body: counts the bytes and keeps none."""
 
     def __init__(self, size_bytes: int = 0) -> None:
         self._size_bytes = size_bytes
@@ -166,9 +166,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         self._linger_until_s = time.monotonic() + _LINGER_S
 
     def _refuse_unkept(self, data: bytes, error: OSError) -> int:
-        """Go on without a body that the temporary folder has no room for.
+        """Continue without a body for which the temporary folder has no room.
 
-        Only the receiver of a body of known length can be asked again: it has changed nothing when it fails.
+        Only the receiver of a body of known length can be called again: it has changed nothing when it fails.
         """
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # else, say, too many open files
         if (suffix := self._log_limits.suffix(str(error))) is not None:
@@ -186,7 +186,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         return not self.completed and time.monotonic() > self._linger_until_s
 
     def _give_up_rest(self) -> None:
-        """Answer now, and close the connection: what follows is not another request."""
+        """Answer now, and close the connection: the following bytes are not another request."""
         if self.chunked:
             self.headers["CONTENT_LENGTH"] = str(len(self.body_rcv))
         self.headers["CONNECTION"] = "close"

@@ -23,18 +23,18 @@ _SPARE_DESCRIPTORS = 300
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """The facts that a worker is given before the fork."""
+    """The options that a worker gets before the fork."""
 
     threads: int
     connections: int
     limits: TimeLimits
     access_log: bool
     grace_s: float
-    """Time that a stop leaves to requests under way."""
+    """Time that a stop allows for requests in progress."""
 
 
 class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
-    """Serve until a signal; then let requests end that are under way, uploads half received too."""
+    """Serve until a signal; then let requests in progress finish, including half-received uploads."""
 
     options: WorkerOptions
     """Set on a subclass: gunicorn makes the instance."""
@@ -58,7 +58,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         )
         while self.alive and os.getppid() == self.ppid:
             self._round(_ROUND_S)
-        self._finish()  # threads that are busy end with the process
+        self._finish()  # busy threads end with the process
 
     def _round(self, timeout_s: float) -> None:
         wasyncore.loop(timeout_s, use_poll=True, map=self._connections._map, count=1)
@@ -72,7 +72,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             self._round(0.05)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's names
-        """End the loop at every signal that stops; gunicorn would end at some in the middle of answers."""
+        """End the loop at every signal that stops; on some, gunicorn would end in the middle of answers."""
         self.alive = False
         if connections := getattr(self, "_connections", None):
             connections.pull_trigger()  # the event loop may be waiting
@@ -81,7 +81,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
 
 def _within_descriptors(connections: int) -> int:
-    """Raise this process's limit of open files; return how many connections fit, each with two files."""
+    """Raise this process's limit of open files; return the number of connections that fit, two files each."""
     wanted = 3 * connections + _SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:

@@ -20,7 +20,7 @@ from catloader.settings.variables import Variable, variables
 logger = logging.getLogger(__name__)
 
 _PREFIX = re.compile("(CATLOADER|CATCHECKER|CATCHECK)_(?!TEST_)")  # CATLOADER_TEST_... are the test suite's
-# What Kubernetes gives every pod for a service called catloader, catchecker, catloader-db ...
+# Variables that Kubernetes sets in every pod for a service called catloader, catchecker, catloader-db ...
 _SERVICE_NAME = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
 )
@@ -43,7 +43,7 @@ def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
 
 
 def as_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment from which a child process reads these settings; other variables stay."""
+    """Return an environment from which a child process reads these settings; other variables are kept."""
     ours = {name for variable in variables() for name in variable.names}
     kept = {name: value for name, value in environ.items() if name not in ours}
     given = {variable.name: getattr(settings, variable.field) for variable in variables()}
@@ -67,7 +67,7 @@ class _Environment(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = self._variables[field_name]
         raw = self._environ.get(variable.name, "")
-        # A folder's name may end with a space, but a carriage return is of a file that was written elsewhere.
+        # A folder's name may end with a space, but a carriage return comes from a file written on Windows.
         raw = raw.strip("\r\n") if field.annotation is Path and not raw.isspace() else raw.strip()
         if variable.name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw):
             logger.warning(
@@ -104,7 +104,7 @@ class _Environment(PydanticBaseSettingsSource):
 
 
 def _refusal(error: ValidationError) -> SettingError:
-    """Put pydantic's first complaint into one sentence of our own."""
+    """Translate pydantic's first error into one sentence."""
     complaint = error.errors(include_url=False)[0]
     variable = next(one for one in variables() if one.field == complaint["loc"][0])
     shown = "(hidden)" if variable.secret else re.sub("//.*@", "//(hidden)@", repr(complaint["input"]))
@@ -122,7 +122,7 @@ def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
             if nearest := _misspelt(name, known):
                 yield f"Unknown setting {name} (did you mean {nearest}?)"
             continue
-        # Compared without the prefix, which would make any two names look alike.
+        # Compared without the prefix, which would make all names look similar.
         close = difflib.get_close_matches(_PREFIX.sub("", name), known.values(), n=1, cutoff=0.7)
         nearest = next((one for one, short in known.items() if [short] == close), None)
         hint = f"did you mean {nearest}?" if nearest else "`catloader settings` lists the known ones"
@@ -130,7 +130,7 @@ def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _misspelt(name: str, known: Iterable[str]) -> str | None:
-    """Return the setting that a name with another beginning stands for, as ``catloader_port`` does."""
+    """Return the setting that a misspelt prefix stands for, as in ``catloader_port``."""
     if not _MISSPELT_PREFIX.match(name):
         return None
     close = difflib.get_close_matches(name.upper().replace("-", "_"), known, n=1, cutoff=0.88)

@@ -1,4 +1,4 @@
-"""Secrets that are made at the first start and kept in the data folder."""
+"""Secrets that are generated at the first start and kept in the data folder."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _POLL_S = 0.01
 def kept_secret(path: Path, make: str = "") -> str:
     """Read the secret in ``path``; write it there first (mode 600) when there is none.
 
-    Processes that start together agree on one secret: the file appears whole under its name, or not at all.
-    Where there are no hard links (some network and memory cards' file systems), it may be empty for a moment.
+    Processes that start together agree on one secret: the file appears under its name complete, or not at
+    all. On file systems without hard links (some network file systems and memory cards) it may be empty for a
+    moment.
 
     Args:
         make: the secret to write; empty: a random one of 48 bytes.
@@ -28,7 +29,7 @@ def kept_secret(path: Path, make: str = "") -> str:
     deadline_s = time.monotonic() + _WRITING_S
     while not (secret := _read(path)):
         if time.monotonic() > deadline_s:
-            path.unlink(missing_ok=True)  # its writer was killed
+            path.unlink(missing_ok=True)  # the process that wrote it was killed
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w") as file:

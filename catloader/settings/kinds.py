@@ -33,7 +33,7 @@ def _http_address(text: str) -> str:
 
 
 def _store_address(text: str) -> str:
-    # The rule of botocore, which would end with a traceback. Containers often have names with a _.
+    # botocore's rule; it would fail with a traceback. Names of containers often contain a _.
     _http_address(text)
     host = urlsplit(text).hostname or ""
     label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -50,15 +50,15 @@ def _issuer(text: str) -> str:
 
 
 def _webhook_address(secret: SecretStr) -> SecretStr:
-    # Path and query often have a token, so the whole address is one.
+    # Path and query often contain a token, so the whole address is treated as a secret.
     _http_address(secret.get_secret_value().partition("?")[0])
     return secret
 
 
 def _folder(path: Path) -> Path:
-    # Files of settings (systemd, Docker) are read by no shell, which would replace the ~.
+    # Settings files (systemd, Docker) are not read by a shell, which would expand the ~.
     try:
-        str(path).encode()  # SQLite takes no other names
+        str(path).encode()  # SQLite accepts no other names
         return path.expanduser()
     except UnicodeEncodeError:
         raise ValueError("it takes a name in UTF-8") from None
@@ -67,7 +67,7 @@ def _folder(path: Path) -> Path:
 
 
 def _region(text: str) -> str:
-    # The rule of boto3, which would end with a traceback.
+    # boto3's rule; it would fail with a traceback.
     if not re.fullmatch(r"(?!-)(?!\d+$)[A-Za-z0-9-]{1,63}(?<!-)", text):
         raise ValueError("it takes a name such as us-east-1")
     return text
@@ -91,9 +91,9 @@ def _database_address(secret: SecretStr) -> SecretStr:
 
 
 def _postgresql_address(url: str) -> str:
-    """Name the driver, and percent-encode user name and password, which people write as they are.
+    """Add the driver, and percent-encode user name and password, which people write unencoded.
 
-    SQLAlchemy ends the password at the first ``@`` and would take the rest of it for the host, which error
+    SQLAlchemy ends the password at the first ``@`` and would treat the rest of it as the host, which error
     messages show.
     """
     return "postgresql+psycopg://" + _encoded_login(url.partition("://")[2])

@@ -1,4 +1,4 @@
-"""Every setting: environment variable, default, bounds and meaning, one a line.
+"""Every setting: environment variable, default, bounds and meaning, one per line.
 
 ``docs/settings.md`` is generated from this table (``python -m catloader.settings``); a test fails when the two
 differ. Units are part of the names.
@@ -215,7 +215,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave the environment to ``from_environment``."""
+        """Ignore pydantic's own sources: ``from_environment`` reads the environment."""
         return (init_settings,)
 
     @model_validator(mode="after")

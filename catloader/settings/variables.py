@@ -15,7 +15,7 @@ from catloader.settings.table import Settings
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One setting, as operators meet it."""
+    """One setting from the operator's point of view."""
 
     name: str
     field: str
@@ -25,14 +25,14 @@ class Variable:
     default: Any
     default_text: str
     choices: tuple[str, ...]
-    """Empty: any value of the right kind."""
+    """The allowed values; empty: any value of the right kind."""
     accepts: str
     """As in "it takes a whole number, 1 to 65535"."""
     secret: bool
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The variable and, of a secret, its ``*_FILE`` form."""
+        """The variable and, for a secret, its ``*_FILE`` form."""
         return (self.name, self.file_name) if self.file_name else (self.name,)
 
     @property

@@ -1,4 +1,4 @@
-"""Export photos with their verdicts: JPEGs, a table for people, and a line of JSON each for programs."""
+"""Export photos with their verdicts: JPEGs, a CSV table for people, and JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Exported:
 
     photos: int = 0
     there_before: int = 0
-    """Files that were there, with the right digest."""
+    """Files that existed already, with the right digest."""
     missing: list[int] = field(default_factory=list)
     """Photos whose object is missing or altered; they are in the tables, without a file."""
 
@@ -41,10 +41,10 @@ def export(
     owner_id: int | None,
     progress: Callable[[int], object] = lambda _photos: None,
 ) -> Exported:
-    """Write ``photos/ID.jpg``, ``photos.csv`` and ``photos.jsonl``; a run that was stopped goes on.
+    """Write ``photos/ID.jpg``, ``photos.csv`` and ``photos.jsonl``; a stopped run is resumed.
 
-    The tables get their names when they are whole. Captions and e-mails that a spreadsheet would
-    take for a formula have an apostrophe in front of them in the CSV.
+    The tables get their names when they are complete. In the CSV, captions and e-mails that a spreadsheet
+    would interpret as a formula are prefixed with an apostrophe.
 
     Args:
         progress: called with the number of photos that were just finished.
@@ -90,7 +90,7 @@ def _export(
 
 
 def _write_photo(folder: Path, photo: ExportedPhoto, store: ObjectStore, result: Exported) -> str:
-    """Write the JPEG; return its path in the folder, or nothing if it can't be had."""
+    """Write the JPEG; return its path in the folder, or an empty string if it is unavailable."""
     name = f"photos/{photo.id}.jpg"
     path = folder / name
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == photo.sha256:

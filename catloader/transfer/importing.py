@@ -1,4 +1,4 @@
-"""Import many photos for one owner: as uploads, without those that the owner has already."""
+"""Import many photos for one owner, like uploads, without those that the owner has already."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from catloader.transfer.sources import Source, SourceError, SourceFile
 
 _BUSY_S = 0.5
 _STOPS = {StoreUnavailable.__name__: StoreUnavailable, StoreFull.__name__: StoreFull}
-"""Refusals of a file that every later one would meet too."""
+"""Refusals that every later file would get too."""
 
 
 class Result(StrEnum):
@@ -37,12 +37,12 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One file and what became of it."""
+    """One file and its result."""
 
     name: str
     result: Result
     reason: str = ""
-    """Of a refusal, in one sentence."""
+    """Reason of a refusal, in one sentence."""
 
 
 class _NotStored(CatLoaderError):

@@ -1,4 +1,4 @@
-"""The journal of an import: the files that are done, so that a stopped one can go on."""
+"""The journal of an import: the files that are done, so that a stopped import can be resumed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from catloader.transfer.sources import SourceFile
 
 
 class Journal:
-    """A line for each file that is done. A line that a killed import wrote half is not counted.
+    """One line for each file that is done. An incomplete line of a killed import is ignored.
 
     Memory: 16 bytes and their place in a set, about 100, for each file.
     """
 
     def __init__(self, folder: Path, source: str, owner_id: int, *, resume: bool) -> None:
-        """Begins anew without ``resume``.
+        """Starts a new journal without ``resume``.
 
         Args:
             folder: for all journals; made when it is missing.

@@ -26,16 +26,16 @@ class SourceFile:
 
     name: str
     version: str
-    """Changes when the file does: size and time, or time alone."""
+    """Changes with the file: size and time, or only time."""
     read: Callable[[], bytes]
-    """Returns the bytes, at most some more than an upload may have; raises ``SourceError``."""
+    """Returns the bytes, slightly more than an upload may have at most; raises ``SourceError``."""
 
 
 class Source(Protocol):
-    """The place of the files."""
+    """The origin of the files."""
 
     def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
-        """Yield the files by name; ``on_skip`` gets the names of those that no photo has.
+        """Yield the files by name; ``on_skip`` gets names that are not those of photos.
 
         Raises:
             SourceError: there is no such folder.

@@ -59,7 +59,7 @@ from catloader.web import (
 from catloader.wiring import Services, build
 
 _FORM_BYTES = 64 * 1024
-"""Limit of a form without files, and of the fields beside files, which get another 4 kB per file."""
+"""Limit of a form without files, and of the fields sent with files, which get another 4 kB per file."""
 
 
 def make_app(services: Services) -> Flask:
@@ -88,7 +88,7 @@ def make_app(services: Services) -> Flask:
     pictures.init_app(app)
     security.init_app(app)
     proxies.init_app(app, settings)
-    # The user is known before the form is read: without a log-in nothing of an upload is spooled.
+    # The user is identified before the form is read: without a log-in nothing of an upload is spooled.
     sessions.init_app(app)
     bearer.init_app(app)
     uploads.init_app(app, upload_bytes)

@@ -31,7 +31,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def init_app(app: Flask) -> None:
-    # Each export keeps a request thread for as long as it is sent: one in a process leaves the others free.
+    # Each export occupies a request thread while it is sent: one export per process leaves the others free.
     app.extensions[_EXPORTING] = threading.BoundedSemaphore(1)
 
 
@@ -51,7 +51,7 @@ def change_email() -> Answer:
 
 @blueprint.post("/notices")
 def choose_notices() -> BaseResponse:
-    """Choose whether a mail tells of a reviewer's decision; an address that is not confirmed gets none."""
+    """Choose whether to get mails about reviewers' decisions; an unconfirmed address gets none."""
     mails()
     services().users.set_notices(current_user().id, wanted="wanted" in request.form)
     flash(gettext("Your choice is saved."))
@@ -94,7 +94,7 @@ def export() -> Response:
     )
     logger.info("user %d exports the account", user.id)
     response = Response(pieces, mimetype="application/zip")
-    response.call_on_close(exporting.release)  # also where nothing was read, as after HEAD
+    response.call_on_close(exporting.release)  # also if nothing was read, as after HEAD
     name = f"catloader-{utcnow():%Y-%m-%d}.zip"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

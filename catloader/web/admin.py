@@ -1,4 +1,4 @@
-"""Pages of administrators: accounts, invitations, and what staff did. Others find nothing here."""
+"""Pages of administrators: accounts, invitations, and the audit log. Other users get 404."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def set_quota(id: int) -> Response:
 
 @blueprint.post(f"{_USER}/password-link")
 def password_link(id: int) -> str:
-    """Make a link to set a new password, and show it, this once."""
+    """Make a link to set a new password, and show it once."""
     account, minutes = _account(id), services().settings.password_link_minutes
     if id == current_user().id:  # its form asks for the password, and a link would not
         raise InvalidInput("Change your own password on the account page.")
@@ -118,7 +118,7 @@ def reset_second_factor(id: int) -> Response:
 
 @blueprint.post("/invitations")
 def invite() -> str:
-    """Make an invitation, and show it, this once."""
+    """Make an invitation, and show it once."""
     expires_at = utcnow() + timedelta(days=services().settings.invitation_days)
     token = services().one_time_links.invite(current_user().id, utcnow(), expires_at)
     logger.info("administrator %d made an invitation", current_user().id)
@@ -149,7 +149,7 @@ def _account(id: int) -> Account:
 
 
 def _other_account(id: int) -> Account:
-    """Return an account that is not the administrator's own: nobody locks the last one out by mistake."""
+    """Return an account other than the administrator's own, so that nobody locks the last one out."""
     account = _account(id)
     if id == current_user().id:
         raise InvalidInput("You can't change your own role or access.")
@@ -171,5 +171,5 @@ def _limit(text: str) -> int | None:
 
 
 def number_of(text: str) -> int | None:
-    """Return the number that a request names, at most ``MAX_ID``; None: it is none."""
+    """Return the number in a request, at most ``MAX_ID``; None: the text is not a number."""
     return min(int(text), MAX_ID) if text.isascii() and text.isdecimal() and len(text) < 20 else None

@@ -1,7 +1,7 @@
-"""Admission: what the server may know of a request from its head, and how many uploads are worked on at once.
+"""Admission: decisions on a request from its head, and the number of uploads processed at once.
 
-The server (``catloader.server``) receives requests whole and hands them to two pools of threads. It asks
-``Rules`` how much of a body to keep and which pool to use, before any view runs.
+The server (``catloader.server``) receives complete requests and passes them to two pools of threads. Before
+any view runs, it asks ``Rules`` how much of a body to keep and which pool to use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RULES = "catloader.rules"
 REFUSED = "catloader.refused"
 """Key in the WSGI environment: the HTTP status of a request whose body the server did not keep.
 
-507 and 503: its temporary folder could not; 429: ``Rules.refusal`` said so.
+507 and 503: its temporary folder could not hold it; 429: ``Rules.refusal`` refused it.
 """
 _UPLOAD, _REPLACE = "uploads.upload", "editing.replace"
 _PIECES = ("resumable.begin", "resumable.go_on")
@@ -52,7 +52,7 @@ class Rules:
     def body_bytes(self, method: str, path: str, headers: Mapping[str, str]) -> int:
         """Return the limit of uploads for a cookie or an API token of this site, else that of forms.
 
-        So nobody fills the temporary folder without a sign-up. The view refuses what is longer.
+        So nobody can fill the temporary folder without an account. The view refuses longer bodies.
         """
         endpoint, secret = self._endpoint(method, path), self._services.secret_key
         if _takes_photo(self._app, endpoint):
@@ -71,7 +71,7 @@ class Rules:
         return self._upload_bytes if endpoint == _UPLOAD else self._photo_bytes
 
     def refusal(self, method: str, path: str) -> int | None:
-        """Return 429 for an upload while so many come that it would be refused anyhow."""
+        """Return 429 for an upload during a crowd in which it would be refused anyway."""
         places: UploadPlaces = self._app.extensions[_PLACES]
         if places.is_crowded() and _takes_place(self._app, self._endpoint(method, path)):
             return HTTPStatus.TOO_MANY_REQUESTS
@@ -81,7 +81,7 @@ class Rules:
         """Return True unless less than ``min_free_bytes`` of the temporary folder's disk are free."""
         try:
             free_bytes = shutil.disk_usage(tempfile.gettempdir()).free
-        except OSError:  # writing there will tell more
+        except OSError:  # writing there will report the error
             return True
         return free_bytes >= self._services.settings.min_free_bytes
 
@@ -104,7 +104,7 @@ class Rules:
 
 
 def init_app(app: Flask, *, uploads_at_once: int) -> None:
-    """Refuse what can't be worked on; call it after the log-in is checked and before forms are read."""
+    """Refuse requests that can't be processed; call it after the log-in check and before forms are read."""
     places = app.extensions[_PLACES] = UploadPlaces(uploads_at_once)
 
     @app.before_request

@@ -21,7 +21,7 @@ blueprint = Blueprint("album", __name__, url_prefix="/album")
 @blueprint.get("")
 @without_login
 def photos() -> str:
-    """Show a page of the album, newest first; ``?older=`` and ``?newer=`` name the place of the others."""
+    """Show a page of the album, newest first; ``?older=`` and ``?newer=`` give its position."""
     older = position_of_text(request.args.get("older", ""))
     newer = None if older else position_of_text(request.args.get("newer", ""))
     album = services().album
@@ -61,7 +61,7 @@ def photo(id: int) -> str:
 
 @blueprint.post(f"/<int(max={MAX_ID}):id>/like")
 def like(id: int) -> Response:
-    """Add the user's like, or with ``like=no`` take it away."""
+    """Add the user's like, or remove it with ``like=no``."""
     user = current_user()
     if request.form.get("like") == "no":
         _public_photo(id)

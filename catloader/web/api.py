@@ -18,7 +18,7 @@ MAX_IDS = 100
 
 @blueprint.get("/form")
 def form() -> Response:
-    """Return a fresh token for an upload page that was left open, and the account that it is good for now."""
+    """Return a fresh token for an upload page that was left open, and the account for which it is valid."""
     return jsonify(token=forms.upload_token(), account=current_user().id)
 
 
@@ -26,7 +26,7 @@ def form() -> Response:
 def status() -> Response:
     """Return status and badge of the user's own photos among ``?ids=1,2,3`` (at most 100 ids).
 
-    ``checker_away``: one of them has been waiting for a minute in which no checker did anything.
+    ``checker_away``: one of them has been due for a minute without any activity of a checker.
     """
     ids = _ids(request.args.get("ids", ""))
     photos = services().photos.statuses(current_user().id, ids) if ids else []

@@ -46,7 +46,7 @@ def register() -> Answer:
 @blueprint.post("/register")
 @without_login
 def do_register() -> Answer:
-    """Answer in the same way whether the e-mail is registered or not; the next page tells the two apart."""
+    """Answer in the same way whether the e-mail is registered or not; only the next page differs."""
     try:
         invitation = _invitation()
         token, id = accounts.sign_up(
@@ -85,7 +85,7 @@ def do_login() -> Answer:
 
 @blueprint.errorhandler(FormRefused)
 def form_again(error: FormRefused) -> Answer:
-    """Show a form of visitors once more, with a new token and what was typed; others get the usual page."""
+    """Show a form of visitors again, with a new token and the typed values; others get the error page."""
     template = {"auth.do_login": "login.html", "auth.do_register": "register.html"}.get(
         request.endpoint or ""
     )
@@ -111,7 +111,7 @@ def account() -> Answer:
 @blueprint.get("/account/password")
 @blueprint.get("/account/delete")
 def form_of_account() -> Response:
-    """Lead to a form of the account page: after an error its address is in the browser's bar."""
+    """Redirect to a form of the account page: after an error the form's address is in the browser's bar."""
     form = request.path.rpartition("/")[2]
     return redirect(f"{url_for('.account')}#{form}", 303)
 
@@ -151,7 +151,7 @@ def _invitation() -> str | None:
 
 
 def needed_invitation(invitation: str) -> str | None:
-    """Return the invitation where one is needed, and None where none is.
+    """Return the invitation if one is needed, else None.
 
     Raises:
         RegistrationClosed: the site takes no new accounts, or none without a valid invitation.
@@ -167,7 +167,7 @@ def needed_invitation(invitation: str) -> str | None:
 
 
 def confirm_by_mail(email: str, *, is_new: bool = True) -> None:
-    """Write to the address that a person gave, unless too many mails went there; the page does not tell.
+    """Mail the address that a person gave, unless too many mails went there; the page does not reveal that.
 
     Args:
         is_new: False: an account has it already.

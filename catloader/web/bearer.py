@@ -25,7 +25,7 @@ _TOUCH_EVERY = timedelta(minutes=5)
 
 
 def needs(scope: Scope) -> Callable[[View], View]:
-    """Mark a view as one for programs, whose token must have the scope. Form tokens have no use there."""
+    """Mark a view as one for programs, whose token must have the scope. No form token is needed."""
 
     def mark(view: View) -> View:
         view.scope, view.without_token = scope, True  # type: ignore[attr-defined]
@@ -35,7 +35,7 @@ def needs(scope: Scope) -> Callable[[View], View]:
 
 
 def also_with(scope: Scope) -> Callable[[View], View]:
-    """Mark a view as one for browsers and, with a token that has the scope, for programs."""
+    """Mark a view as one for browsers, and also for programs with a token that has the scope."""
 
     def mark(view: View) -> View:
         view.scope_of_token = scope  # type: ignore[attr-defined]
@@ -58,7 +58,7 @@ def scope_of_request() -> Scope | None:
 
 
 def sent_token(authorization: str) -> str:
-    """Return the token of a header; empty if there is none."""
+    """Return the token in the header; empty if there is none."""
     scheme, _, token = authorization.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -67,8 +67,8 @@ def user(scope: Scope) -> User:
     """Return the account that the request's token acts for.
 
     Raises:
-        TokenRefused: no token, or none of this site that is valid.
-        ScopeMissing: it is not good for this request.
+        TokenRefused: there is no token, or no valid one of this site.
+        ScopeMissing: it lacks the scope for this request.
         TooManyAttempts: too many wrong tokens from this network.
     """
     token, now = sent_token(request.headers.get("Authorization", "")), utcnow()
@@ -93,12 +93,12 @@ def _touch(token: ApiToken) -> None:
         return
     try:
         services().api_tokens.touch(token.id, now)
-    except StoreUnavailable as error:  # the request may succeed all the same
+    except StoreUnavailable as error:  # the request may succeed nevertheless
         logger.warning("the use of a token was not recorded: %s", error)
 
 
 def _challenge(response: Response) -> Response:
-    """Tell how to authenticate (RFC 6750, 3)."""
+    """Add the header that asks for authentication (RFC 6750, section 3)."""
     if response.status_code in (401, 403) and scope_of_request() is not None:
         parts = ['realm="CatLoader"', g.get("bearer_error")]
         response.headers["WWW-Authenticate"] = "Bearer " + ", ".join(filter(None, parts))

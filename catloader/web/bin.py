@@ -40,7 +40,7 @@ def photos() -> str:
 
 @blueprint.post("")
 def act() -> Response | str:
-    """Restore the selected photos, or delete them or all after a page that asks."""
+    """Restore the selected photos, or delete them or all after a confirmation page."""
     ids, user, bin = selected_ids(request.form), current_user(), services().bin
     action = request.form.get("action")
     if action == "empty":

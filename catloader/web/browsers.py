@@ -5,7 +5,7 @@ from __future__ import annotations
 from catloader.languages import gettext_noop
 from catloader.web.languages import gettext
 
-# The first that is found counts: Edge and Opera call themselves Chrome too, and Chrome calls itself Safari.
+# The first match is used: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),

@@ -1,4 +1,4 @@
-"""Tell users that nobody checks, where that is so."""
+"""Detection of checkers that are not running, to tell users."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATIENCE = timedelta(minutes=1)
 
 
 def checker_is_away(photos: Sequence[Photo]) -> bool:
-    """Return True if one of ``photos`` has been due for a minute, in which no checker did anything."""
+    """Return True if one of ``photos`` has been due for a minute without any activity of a checker."""
     now = utcnow()
     then = now - _PATIENCE
     if not any(photo.status == "pending" and photo.next_attempt_at < then for photo in photos):

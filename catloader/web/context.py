@@ -1,4 +1,4 @@
-"""Helpers of all views: the services, the requested format, text for the log."""
+"""Helpers for all views: the services, the requested format, text for the log."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def host_name(url: str) -> str:
 
 
 def for_log(text: str, max_chars: int = 80) -> str:
-    """Make client text safe for one line of the log: escape line breaks and invisible characters, cut it."""
+    """Make client text safe for one log line: escape line breaks and invisible characters, truncate it."""
     escaped = "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: max_chars + 1]
     )

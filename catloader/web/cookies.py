@@ -1,11 +1,11 @@
 """The cookies of the site: names, flags and lifetime in one place.
 
 ``catloader_session`` names the log-in, ``catloader_form`` binds forms of visitors who have none,
-``catloader_first_step`` is there between the two steps of a log-in, ``catloader_provider`` while a person is
-at the provider of log-ins, and ``catloader_notes`` holds sentences for the next page (Flask's own signed
-session). ``catloader_theme`` is there where a person chose light or dark pages. Besides, browsers keep only
-photos that were shared or dropped, until the upload page opens. The first two are set once and never again by
-the way: a late response overwrites nothing.
+``catloader_first_step`` exists between the two steps of a log-in, ``catloader_provider`` while a person is at
+the provider of log-ins, and ``catloader_notes`` holds messages for the next page (Flask's own signed
+session). ``catloader_theme`` exists if a person chose light or dark pages. Apart from cookies, browsers keep
+only photos that were shared or dropped, until the upload page opens. The first two cookies are set once and
+not renewed by other responses: a late response overwrites nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOTES = "catloader_notes"
 THEME = "catloader_theme"
 
 _MOST_OF_A_NAME = 4
-"""Each may cost a look into the database."""
+"""Each may cost a query."""
 _BETWEEN_SESSIONS = "~"
 _SIGNED = re.compile(r"[A-Za-z0-9_-]{43}\.[0-9a-f]{32}")
 
@@ -35,8 +35,8 @@ _SIGNED = re.compile(r"[A-Za-z0-9_-]{43}\.[0-9a-f]{32}")
 def name_here(name: str) -> str:
     """Return the cookie's name for this request.
 
-    Browsers take ``__Host-`` cookies over https only, from this very host only: neither plain http nor a
-    neighbouring subdomain can plant one.
+    Browsers accept ``__Host-`` cookies only over https and only from exactly this host: neither plain http
+    nor another subdomain can plant one.
     """
     plain, secure = names(name)
     return secure if request.is_secure else plain
@@ -50,8 +50,8 @@ def names(name: str) -> tuple[str, str]:
 def signed(token: str, key: str) -> str:
     """Return the value of a session's cookie.
 
-    The signature proves nothing that the database does not know better. It tells a token of this site from an
-    invented one where the database can't be asked: while the body of an upload comes in.
+    The signature is not the authentication, which is in the database. It distinguishes a token of this site
+    from an invented one without a query: while the body of an upload is received.
     """
     return f"{token}.{_mac(token, key)}"
 
@@ -75,7 +75,7 @@ def read(name: str) -> str | None:
 def read_all(name: str) -> list[str]:
     """Return the values of all cookies with this name.
 
-    Another program on the same host, or this site from when it was below a path, may have set one for a
+    Another program on the same host, or this site when it was served below a path, may have set one for a
     longer path: browsers send that one first, and a new one does not replace it.
     """
     return request.cookies.getlist(name_here(name))[:_MOST_OF_A_NAME]
@@ -84,7 +84,7 @@ def read_all(name: str) -> list[str]:
 def sessions_of(value: str) -> list[str]:
     """Return the sessions in a cookie: this site's, and those of others under the same host name.
 
-    Cookies do not tell ports and paths apart, so the others would be logged out by a log-in here.
+    Cookies do not distinguish ports, so a log-in here would otherwise log out the other sites.
     """
     return value.split(_BETWEEN_SESSIONS)[:_MOST_OF_A_NAME]
 
@@ -123,7 +123,7 @@ def delete_cookie(name: str) -> None:
 
 
 class Notes(SecureCookieSessionInterface):
-    """Flask's session, used for flashed sentences only; https is seen through a trusted proxy, too."""
+    """Flask's session, used for flashed messages only; https is also recognised behind a trusted proxy."""
 
     def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002 - Flask passes it by name or place
         return name_here(NOTES)

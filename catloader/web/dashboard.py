@@ -1,4 +1,4 @@
-"""The dashboard of administrators: what the checker does, and its switches. Others find nothing here."""
+"""The dashboard of administrators: activity of the checkers, and switches. Other users get 404."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def init_app(app: Flask) -> None:
 
 @blueprint.post("/display")
 def change() -> Response:
-    """Set the language of the account and the theme of this browser; empty: as the browser or system says."""
+    """Set the language of the account and the theme of this browser; empty: follow the browser or system."""
     language, chosen = request.form.get("language", ""), request.form.get("theme", "")
     if language and language not in LANGUAGES:
         raise InvalidInput("Choose one of the languages of this site.")
@@ -38,7 +38,7 @@ def change() -> Response:
         raise InvalidInput("Choose one of the three themes.")
     user = current_user()
     services().users.set_language(user.id, language or None)
-    g.user = replace(user, language=language or None)  # the sentence is in the new language
+    g.user = replace(user, language=language or None)  # the message is in the new language
     if chosen:
         cookies.set_cookie(cookies.THEME, chosen, _KEPT)
     else:

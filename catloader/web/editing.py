@@ -1,4 +1,4 @@
-"""Changes of a photo's files by its owner: another square for the thumbnail, another file in its place."""
+"""Changes of a photo's files by its owner: another square for the thumbnail, or another file."""
 
 from __future__ import annotations
 

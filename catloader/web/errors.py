@@ -91,7 +91,7 @@ def _say_when_to_retry(response: Response) -> Response:
 def error_response(
     status: int, given: str | None = None, *, title: str | None = None
 ) -> tuple[str | Response, int]:
-    """Build the page or JSON for ``status``; ``given`` (a sentence) and ``title`` replace the usual texts."""
+    """Build the page or JSON for ``status``; ``given`` (a sentence) and ``title`` replace the defaults."""
     usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, _DID_NOT_WORK)
     if problems.is_wanted():
         return problems.problem(status, given or problems.SENTENCES.get(status, usual)), status
@@ -151,7 +151,7 @@ def _too_large() -> str:
 
 def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
     services().metrics.refused(type(error).__name__)
-    if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered):  # the text is for operators
+    if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered):  # its text is meant for operators
         cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
         log_once_a_minute(cause, f"{request.method} {logged_path(request.path)}: {error}")
         return error_response(error.status)
@@ -176,7 +176,7 @@ def _os_error(error: OSError) -> tuple[str | Response, int]:
 
 
 def log_once_a_minute(cause: str, line: str) -> None:
-    """Log an error that many requests meet; ``cause`` is what makes two of them the same one."""
+    """Log an error that many requests get; ``cause`` identifies equal ones."""
     limits: LogLimits = current_app.extensions[_LOG_LIMITS]
     if (suffix := limits.suffix(cause)) is not None:
         logger.error("%s%s", line, suffix)

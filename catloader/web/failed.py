@@ -1,4 +1,4 @@
-"""The list of failed and unreadable photos, and another check for them. Others find nothing here."""
+"""The list of failed and unreadable photos, and another check for them. Other users get 404."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STATUSES = ("failed", "unreadable")
 
 @blueprint.get("")
 def photos() -> str:
-    """Show a page; ``?status=`` and ``?error=`` choose the photos, ``?before=`` the place."""
+    """Show a page; ``?status=`` and ``?error=`` select the photos, ``?before=`` the position."""
     status = failed_status(request.args.get("status", "failed"))
     error, before = request.args.get("error"), number_of(request.args.get("before", ""))
     rows = services().failed_photos.page(status, error, before, _PAGE + 1)
@@ -61,7 +61,7 @@ def requeue() -> Response:
 
 
 def failed_status(text: str) -> FailedStatus:
-    """Return a status that a request names.
+    """Return the status in a request.
 
     Raises:
         InvalidInput: it is none of the two.

@@ -1,4 +1,4 @@
-"""Reading forms: one that cannot be read is refused with a reason, and not taken for an empty one."""
+"""Form parsing that refuses an unreadable form with a reason instead of treating it as empty."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _StrictParser(FormDataParser):
             return super().parse(*args, **options)
         except (OSError, ValueError) as error:
             for file in self._files:
-                with suppress(OSError):  # it writes what is left, and the disk may be full
+                with suppress(OSError):  # it writes the rest, and the disk may be full
                     file.close()
             if isinstance(error, OSError):
                 raise
@@ -43,6 +43,6 @@ class _StrictParser(FormDataParser):
 
 
 class StrictRequest(Request):
-    """A request whose form is complete, or raises ``InvalidInput``."""
+    """A request that raises ``InvalidInput`` if its form is incomplete."""
 
     form_data_parser_class = _StrictParser

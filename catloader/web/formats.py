@@ -47,7 +47,7 @@ def shown_time(moment: datetime) -> str:
 
 
 def shown_clock(text: str) -> str:
-    """Format "2024-05-01T14:07:00", of a clock whose time zone is unknown, as "1 May 2024, 14:07"."""
+    """Format "2024-05-01T14:07:00", whose time zone is unknown, as "1 May 2024, 14:07"."""
     moment = datetime.fromisoformat(text)
     return f"{shown_date(moment)}, {moment:%H:%M}"
 
@@ -68,7 +68,7 @@ def shown_bytes(size_bytes: int) -> str:
 
 
 def shown_limit(size_bytes: int) -> str:
-    """Format a limit without decimals that mean nothing: "25 MB", "1.5 MB" or "195 kB"."""
+    """Format a limit without meaningless decimals: "25 MB", "1.5 MB" or "195 kB"."""
     if size_bytes < 2**20:
         return f"{max(1, size_bytes // 1024)} kB"
     return f"{format_decimal(float(f'{size_bytes / 2**20:.3g}'), '0.##', locale=locale())} MB"

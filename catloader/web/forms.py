@@ -1,12 +1,11 @@
 """Forms: each POST carries a token of this browser's session, and comes from this site's own pages.
 
-The token is an HMAC over the session's token, so it needs no place of its own and ends with the session.
-Visitors without a session get a random number in a cookie instead, set once by a page with a form; it is good
-for the forms of visitors only. The upload page's token names the account as well, for a day.
+The token is an HMAC over the session's token, so it needs no storage and ends with the session. Visitors
+without a session get a random number in a cookie instead, set once by a page with a form; it is valid for the
+forms of visitors only. The upload page's token also names the account, and is valid for a day.
 
-Browsers that tell where a request comes from (``Sec-Fetch-Site``, ``Origin``) are believed as well. The
-``Referer`` is not asked for: extensions and proxies remove it, and ports and schemes in it are those of the
-proxy.
+The origin headers of browsers (``Sec-Fetch-Site``, ``Origin``) are checked as well. The ``Referer`` is not
+used: extensions and proxies remove it, and its ports and schemes are those of the proxy.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ OF_VISITORS = (
     "passkeys.log_in_options",
     "passkeys.log_in",
 )
-"""Endpoints of forms that visitors fill in; a token from before the log-in is good for them afterwards."""
+"""Endpoints of forms for visitors; for them a token from before the log-in stays valid afterwards."""
 
 OF_UPLOADS = ("uploads.upload", "resumable.begin", "resumable.go_on", "resumable.give_up")
 _UPLOADS_FOR_S = 24 * 3600
@@ -53,22 +52,22 @@ def init_app(app: Flask) -> None:
 
 
 def token() -> str:
-    """Return a token for a form of this page; each call another one."""
+    """Return a token for a form of this page, different in each call."""
     owner = g.session_cookie if g.get("user") else None
     return _signed(owner or _visitor(), secrets.token_urlsafe(9))
 
 
 def upload_token() -> str:
-    """Return a token for the upload page. For uploads it is good in later sessions of the account, too.
+    """Return a token for the upload page. For uploads it is also valid in later sessions of the account.
 
-    So the photos and captions of a page that stayed open are not lost with a log-out and a new log-in.
+    So the photos and captions of an open page survive a log-out and a new log-in.
     """
     begun_s = int(time.time())
     return f"{token()}.{begun_s}.{_mac_of_account(begun_s)}"
 
 
 def without_token(view: object) -> None:
-    """Mark the view of a program that signs its requests otherwise."""
+    """Mark a view for programs that authenticate their requests in another way."""
     view.without_token = True  # type: ignore[attr-defined]
 
 
@@ -86,7 +85,7 @@ def _protect() -> None:
     if getattr(current_app.view_functions[request.endpoint], "without_token", False):
         return
     if bearer.scope_of_request() is not None:
-        return  # an API token: no other site can make a browser send one
+        return  # an API token, which other sites can't make a browser send
     if request.endpoint == "auth.logout" and g.user is None:
         return  # logged out already, in another tab
     try:
@@ -112,7 +111,7 @@ def _refuse_other_sites() -> None:
     origin = request.headers.get("Origin")
     if origin is None or origin == "null":
         return
-    # Without ports, which proxies change; cookies do not tell ports apart either.
+    # Without ports, which proxies change; cookies do not distinguish ports either.
     theirs, ours = host_name(origin), host_name(f"//{request.host}")
     if theirs != ours:
         raise FormRefused(
@@ -152,6 +151,6 @@ def _mac_of_account(begun_s: int) -> str:
 
 
 def _signed(owner: str, salt: str) -> str:
-    # The salt makes each page's token another one: a proxy's compression cannot be used to find it (BREACH).
+    # The salt makes each page's token different, so that compression by a proxy does not reveal it (BREACH).
     text = f"form:{owner}:{salt}".encode("utf-8", "surrogateescape")
     return f"{salt}.{hmac.new(services().secret_key.encode(), text, hashlib.sha256).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Home page and My photos, with what is done to several photos at once."""
+"""Home page and My photos, with the actions on several photos at once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def photos() -> str:
         here=request.full_path.removesuffix("?"),
         page=page,
         counts=gallery.counts(current_user().id, view.selection.words),
-        # A search is paged through; months would need a search for each.
+        # Search results are only paged: a list of months would need a search for each.
         months=[] if view.selection.words else gallery.months(view.selection),
         checker_away=checker_is_away(page.photos),
         in_bin=services().bin.count(current_user().id),
@@ -47,7 +47,7 @@ def photos() -> str:
 
 @blueprint.post("/photos/selected")
 def selected() -> Any:
-    """Delete the selected photos, after a page that asks once more; check them again; publish them or not."""
+    """Delete the selected photos, after a confirmation page; check them again; publish or unpublish them."""
     ids = selected_ids(request.form)
     back = local_path(request.form.get("next"))
     if not ids:

@@ -1,4 +1,4 @@
-"""My photos as an address names it: filter, search, order, and the place where a page begins."""
+"""The view of My photos in an address: filter, search, order, and the position where a page begins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Photos in the order shown, and the positions of the pages beside this one; None: there is none."""
+    """Photos in the order shown, and the positions of the neighbouring pages; None: there is none."""
 
     photos: list[Photo]
     newer: Position | None
@@ -41,7 +41,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class GalleryView:
-    """Selection and order of an owner's photos. Parts of an address that make no sense are left out."""
+    """Selection and order of an owner's photos. Invalid parts of an address are ignored."""
 
     selection: Selection
     query: str
@@ -89,7 +89,7 @@ class GalleryView:
         return url_for("gallery.photos", **cast(Any, self.arguments(**changes)))
 
     def arguments(self, **changes: str | Position | None) -> dict[str, str]:
-        """Return the arguments of an address, those that are usual left out."""
+        """Return the arguments of an address, without those that have their default."""
         given: dict[str, str | Position | None] = {
             "show": str(self.selection.shown),
             "q": self.query,
@@ -122,7 +122,7 @@ class GalleryView:
 
 
 def selected_ids(form: MultiDict[str, str]) -> list[int]:
-    """Return the ids that the boxes of a page name, as many as it has at most."""
+    """Return the ids of the selected boxes, at most as many as a page has."""
     texts = form.getlist("photo")[:PAGE_PHOTOS]
     ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 20}
     return sorted(id for id in ids if id <= MAX_ID)
@@ -133,19 +133,19 @@ def position_of(photo: Photo) -> Position:
 
 
 def as_text(value: str | Position) -> str:
-    """Write a position as addresses have it."""
+    """Format an argument of an address."""
     if isinstance(value, str):
         return value
     return text_of_position(value)
 
 
 def text_of_position(position: Position) -> str:
-    """Return a position as addresses name it."""
+    """Format a position for addresses, as microseconds and id."""
     return f"{(position.created_at - _EPOCH) // _MICROSECOND}-{position.id}"
 
 
 def position_of_text(text: str) -> Position | None:
-    """Return the position that an address names; None where it names none."""
+    """Return the position in an address; None if there is none."""
     match = re.fullmatch(r"([0-9]{1,17})-([0-9]{1,10})", text)
     if not match or int(match[2]) > MAX_ID:
         return None

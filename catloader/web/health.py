@@ -36,8 +36,8 @@ def readyz() -> tuple[Response, int]:
     """Return 200 if uploads are accepted and this process's checker, if any, is ready; else 503.
 
     ``oldest_waiting_s``: how long the first photo of the queue has been due. ``last_checks``: "ok", "all
-    failed" (the latest ten attempts, of any checker) or "none". A long wait and failing checks are no reason
-    to be taken out of service, but one to look: uploads are accepted, and without new photos no check could
+    failed" (the latest ten attempts, of any checker) or "none". A long wait and failing checks do not take
+    the site out of service, but need attention: uploads are accepted, and without new photos no check could
     succeed.
     """
     parts = {"database": _responds(_query_database), "object_store": _responds(_query_object_store)}

@@ -19,7 +19,7 @@ from checker.values import Reason
 
 _IN_QUEUE = ("pending", "checking")
 _WILD_FELINE = "wild feline"
-# The labels of ImageNet that are wild felines; the others stay in English, as the model names them.
+# ImageNet's labels of wild felines; the others stay in English.
 _WILD = {
     _WILD_FELINE: gettext_noop("a wild feline"),
     "cougar": gettext_noop("a cougar"),
@@ -39,7 +39,7 @@ _KINDS = {
     "thing or scene": gettext_noop("thing or scene"),
     "soft picture": gettext_noop("soft picture"),
 }
-"""Kinds of photos that the project's own profiles tell apart; those of other people are their words."""
+"""Kinds of photos in the shipped profiles; kinds in other profiles are shown as they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The language of a request: the account's, else the browser's, else English; programs get English.
 
-``gettext`` and ``ngettext`` are for what people see: pages, flashed sentences, the JSON of the page scripts.
+``gettext`` and ``ngettext`` are for texts that people see: pages, flashed messages, the JSON of the page
+scripts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from catloader.errors import CatLoaderError
 from catloader.languages import ENGLISH, LANGUAGES, script_texts, translations
 
 _LOCALES = {ENGLISH: "en_GB"}
-"""For dates and numbers, where it is not the language itself: the day before the month, 24 hours."""
+"""Locale of dates and numbers if it differs from the language: the day before the month, 24 hours."""
 
 
 def init_app(app: Flask) -> None:
@@ -74,7 +75,7 @@ def translated(error: CatLoaderError | str) -> str:
 
 
 def _vary(response: Response) -> Response:
-    """Keep caches from giving one person's language to another."""
+    """Keep caches from serving one person's language to another."""
     if g.get("language_used"):
         response.vary.update(("Accept-Language", "Cookie"))
     return response

@@ -1,4 +1,4 @@
-"""Links that come by mail: ask for one to set a new password, and confirm an e-mail address.
+"""Links sent by mail: to set a new password, and to confirm an e-mail address.
 
 Without a mail server these pages do not exist.
 """
@@ -46,9 +46,9 @@ def send_link() -> Response:
 
 @blueprint.get("/confirm-email/<token>")
 def confirm_form(token: str) -> str:
-    """Show a button. Programs that look at links do not use one up: only the button does.
+    """Show a button. Programs that open links in mails must not use them up: only the button does.
 
-    It takes a log-in: the owner of an address does not confirm the account that a stranger made with it.
+    It needs a log-in: the owner of an address must not confirm an account that a stranger made with it.
     """
     if not services().one_time_links.may_confirm(token, current_user().id, utcnow()):
         raise _expired()

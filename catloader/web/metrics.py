@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus: for those who know the token, and nowhere else."""
+"""``/metrics`` for Prometheus, for clients with the token only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from catloader.web.sessions import without_login
 from catloader.wiring import Services
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Clients may invent names of methods; each label makes series that stay in memory and on disk."""
+"""Clients may invent methods; each label makes time series that stay in memory and on disk."""
 
 
 def metrics_blueprint(services: Services) -> Blueprint:

@@ -12,7 +12,7 @@ from catloader.web.languages import gettext
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """Languages bend articles and words in their own ways: a sentence takes one of the forms as a whole."""
+    """The forms of a noun: languages inflect articles and words differently, so a sentence takes one form."""
 
     one: str
     """As in "cat"."""
@@ -28,7 +28,7 @@ class Noun:
 
     @property
     def title(self) -> str:
-        """With a capital, as for badges."""
+        """Capitalised, for badges."""
         return capitalised(self.one)
 
     @property
@@ -53,7 +53,7 @@ def noun(settings: Settings) -> Noun:
 
 
 def noun_of(subject: str) -> Noun:
-    """Return the everyday word for a subject's name as it is logged with a decision."""
+    """Return the everyday word for a subject by its name in the check log."""
     if known := _NOUNS.get(subject):
         return Noun(gettext(known.one), gettext(known.a), gettext(known.no), gettext(known.many))
     word = subject.replace("_", " ")
@@ -66,5 +66,5 @@ def noun_of(subject: str) -> Noun:
 
 
 def capitalised(text: str) -> str:
-    """Make the first letter a capital; the others stay, as German nouns need it."""
+    """Capitalise the first letter and keep the others, since German nouns have capitals."""
     return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""Log-in through a provider: go there, and come back. Without one in the settings there are no such pages."""
+"""Log-in through a provider: redirect and callback. Without a configured provider both are 404."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PURPOSE, _FOR = "provider", timedelta(minutes=10)
 @blueprint.get("")
 @without_login
 def begin() -> Response:
-    """Go to the provider. State, nonce and verifier stay in a cookie: only this browser can come back."""
+    """Redirect to the provider. A cookie keeps state, nonce and verifier: only this browser can return."""
     provider = _provider()
     _count()
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -67,7 +67,7 @@ def callback() -> Response:
 
 
 def _count() -> None:
-    """Count for the network: each request may wait for the provider in one of few threads.
+    """Count an attempt of the network: each request may wait for the provider in one of few threads.
 
     Raises:
         TooManyAttempts: too many from this network.
@@ -77,7 +77,7 @@ def _count() -> None:
 
 
 def _is_new(state: str) -> bool:
-    """Return True for the first use of a state; a copy of the cookie is good for no second one."""
+    """Return True for the first use of a state, so that a copy of the cookie can't be used again."""
     return services().seen_ids.remember(f"state {hashlib.sha256(state.encode()).hexdigest()[:48]}", utcnow())
 
 

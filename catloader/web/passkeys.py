@@ -34,7 +34,7 @@ def page() -> str:
 
 @blueprint.post("/account/passkeys/options")
 def registration_options() -> Response:
-    """Begin a registration; the password keeps a session that was left open from leaving a key behind."""
+    """Begin a registration; the password prevents abuse of a session that was left open."""
     user = current_user()
     try:
         accounts.confirm(user, request.form.get("password", ""), guard())
@@ -115,7 +115,7 @@ def _signed(purpose: str, challenge: bytes) -> str:
 
 
 def _used(purpose: str) -> bytes:
-    """Return the challenge that comes back with the answer, once.
+    """Return the challenge that the answer refers to, once.
 
     Raises:
         WrongCredentials: it is not one of this site's for this purpose, or older than five minutes, or used.

@@ -21,7 +21,7 @@ blueprint = Blueprint("password_link", __name__, url_prefix="/new-password")
 @blueprint.get("/<token>")
 @without_login
 def form(token: str) -> str:
-    """Show the form. Programs that look at links do not use one up: only the form does."""
+    """Show the form. Programs that open links in mails must not use them up: only the form does."""
     return render_template("new_password.html", token=token, email=_email(token), error=None)
 
 

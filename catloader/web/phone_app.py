@@ -1,7 +1,7 @@
 """The site as an app on a phone: its manifest, and photos that other apps share with it.
 
-The browser's worker keeps shared photos on the phone and opens the upload page with them, so nothing is
-stored before a person presses the button, and the form's token protects it as always.
+The service worker keeps shared photos on the phone and opens the upload page with them, so nothing is
+uploaded before a person presses the button, and the form's token protects the upload as usual.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def manifest() -> Response:
 @blueprint.get("/upload/share-worker.js")
 @without_login
 def worker() -> Response:
-    """Serve the worker below /upload/, because it may act for addresses below its own only."""
+    """Serve the worker below /upload/, because its scope is limited to addresses below its own."""
     answer = current_app.send_static_file("share-worker.js")
     answer.cache_control.no_cache = True
     return answer
@@ -68,7 +68,7 @@ def worker() -> Response:
 
 @blueprint.post("/upload/shared")
 def share() -> Response:
-    """Keep nothing: the worker takes this request on the phone, unless it was removed there.
+    """Store nothing: normally the service worker handles this request on the phone, unless it was removed.
 
     The request brings no token, so whoever sends it could be any site.
     """

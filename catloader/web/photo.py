@@ -1,4 +1,4 @@
-"""A photo's page, and what its owner does with it."""
+"""A photo's page, and the actions of its owner."""
 
 from __future__ import annotations
 

@@ -27,10 +27,11 @@ logger = logging.getLogger(__name__)
 blueprint = Blueprint("pictures", __name__)
 
 _MOST_BYTES = 64 * 1024 * 1024
-"""Above any JPEG that an upload stores (a few MB). A larger object is not ours, and not read into memory."""
+"""Larger than any JPEG that an upload stores (a few MB). A larger object is not ours, and is not read into
+memory."""
 _PATIENCE_S = 0.5
 _POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
-"""Of a photo that is opened by itself: whatever its bytes are, it loads nothing and runs nothing."""
+"""Policy of a photo that is opened directly: whatever its bytes are, it loads and runs nothing."""
 
 
 def init_app(app: Flask) -> None:
@@ -38,7 +39,7 @@ def init_app(app: Flask) -> None:
 
 
 def sizes_of(photo: Photo) -> dict[str, str]:
-    """Return the attributes that let the browser choose between the two thumbnails; none for small photos."""
+    """Return the attributes with which browsers select one of two thumbnails; none for small photos."""
     more_px = min(SHARP_PX, photo.crop_side_px)
     if more_px <= photo.thumbnail_px:
         return {}
@@ -69,7 +70,7 @@ def thumbnail(id: int) -> BaseResponse:
 @without_login
 @uses_object_store
 def thumbnail_2x(id: int) -> BaseResponse:
-    """Serve the thumbnail for screens with two pixels a point; while others are cut, the stored one."""
+    """Serve the thumbnail for high-density screens, or the stored one while others are being cut."""
     photo, lock = _visible_photo(id), _cutting()
     response = _conditional(_digest(f"{photo.thumbnail_key} {SHARP_PX}"))
     if response.status_code == 304 or request.method == "HEAD":
@@ -106,7 +107,7 @@ def explanation(id: int) -> BaseResponse:
 
 
 def _visible_photo(id: int) -> Photo:
-    """Return a photo that the user or visitor may see: an own one, one of the album, one for reviewers.
+    """Return a photo that the user or visitor may see: their own, one in the album, one for reviewers.
 
     Raises:
         NotFound: also for another user's private photo, whose existence is not revealed.
@@ -118,7 +119,7 @@ def _visible_photo(id: int) -> Photo:
 
 
 def _is_of(photo: Photo, user: User | None) -> bool:
-    """Return True if the photo is the user's, or the user is a reviewer and it has come before reviewers."""
+    """Return True if the photo is the user's, or the user is a reviewer and may review it."""
     return user is not None and (photo.owner_id == user.id or may_review(user, photo.id))
 
 
@@ -129,7 +130,7 @@ def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseRespons
         sha256: of the bytes that were stored; None: not known.
     Raises:
         NotFound, StoreUnavailable: there is no such object, or no answer.
-        ObjectAltered: the store has other bytes; none of them is sent.
+        ObjectAltered: the store has other bytes, which are not sent.
     """
     settings = services().settings
     if settings.delivery == "url":

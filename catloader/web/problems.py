@@ -16,7 +16,7 @@ SENTENCES = {
     405: "This address does not take this method.",
     415: "This kind of body is not taken here.",
 }
-"""Sentences for the API instead of those that speak of pages."""
+"""Texts for the API in place of those that refer to pages."""
 
 
 def is_wanted() -> bool:

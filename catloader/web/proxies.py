@@ -1,5 +1,4 @@
-"""Reverse proxies: what they tell is believed only as far as ``CATLOADER_TRUSTED_PROXIES`` says, and only
-what cannot mislead; and the names under which the site may be called."""
+"""Headers of reverse proxies, trusted as far as the settings allow, and the site's host names."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ _PREFIX = "HTTP_X_FORWARDED_PREFIX"
 _SCHEME = "HTTP_X_FORWARDED_PROTO"
 _HOST = "HTTP_X_FORWARDED_HOST"
 _PLAIN_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?")
-"""Segments of letters and the like: ``//evil.example`` would turn every link of a page into one to there."""
+"""Path segments of plain characters: ``//evil.example`` would redirect every link of a page to that host."""
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 """Health checks, and wake-ups of the site itself."""
 
@@ -42,14 +41,14 @@ class PlainHeaders:
         return self._app(environ, start_response)
 
     def _fill(self, environ: dict[str, Any], name: str) -> None:
-        """Repeat the first entry where there are fewer than proxies: most set these anew and append none."""
+        """Repeat the first entry if there are fewer entries than proxies: most replace these headers."""
         entries = environ.get(name, "").split(",")
         if entries != [""] and len(entries) < self._hops:
             environ[name] = ",".join([entries[0]] * (self._hops - len(entries)) + entries)
 
 
 def wrap(app: Flask, settings: Settings) -> None:
-    """Believe the proxies that the settings name. Ports are not needed: no link of the site has one."""
+    """Trust the configured number of proxies. Ports are not needed: no link of the site has one."""
     if hops := settings.trusted_proxies:
         fixed = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=0, x_prefix=hops)
         app.wsgi_app = PlainHeaders(fixed, hops)  # type: ignore[method-assign]

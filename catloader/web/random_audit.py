@@ -1,4 +1,4 @@
-"""The random audit: a reviewer judges photos drawn from those that the model decided. Others find nothing."""
+"""The random audit: reviewers judge randomly drawn photos that the model decided. Other users get 404."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ blueprint = Blueprint("random_audit", __name__, url_prefix="/review/audit")
 blueprint.before_request(reviewers_only)
 
 MOST = 1000
-"""Photos in one draw."""
+"""Maximum of photos in one draw."""
 
 
 @blueprint.get("")

@@ -1,4 +1,4 @@
-"""The receipt of a deleted account, and the link under which it tells what is left in the object store."""
+"""The receipt of a deleted account, and the link at which it shows what is left in the object store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def receipt_page(token: str, email: str | None = None) -> str:
     """Return the page.
 
     Args:
-        email: of the account; the page says it once, and nothing keeps it.
+        email: of the account; shown on this page once, and not stored.
     Raises:
         NotFound: there is no such receipt.
     """

@@ -1,4 +1,4 @@
-"""The id of each request, and the photos that it is about, for the log."""
+"""The id of each request, and the ids of its photos, for the log."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def tell_photos(ids: Iterable[int]) -> None:
-    """Name photos of this request that are not in its address, for the access log."""
+    """Add ids of photos that are not in the request's address to the access log."""
     g.photo_ids = [*g.get("photo_ids", ()), *ids][:_MOST_PHOTOS]
 
 
 def _new_id(settings: Settings) -> str:
-    """Take the id of a trusted proxy, so that one id leads through both logs; else make one."""
+    """Use the id set by a trusted proxy, so that both logs have the same id; else make one."""
     given = request.headers.get(HEADER, "")
     if settings.trusted_proxies and _GIVEN.fullmatch(given):
         return given

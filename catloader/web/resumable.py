@@ -1,9 +1,9 @@
-"""Step 1, upload, for files that come in piece by piece and go on where the line was cut: tus 1.0.
+"""Step 1, upload, for files that arrive in pieces and are resumed after an interruption: tus 1.0.
 
 The protocol is https://tus.io/protocols/resumable-upload: core, creation, creation-with-upload, expiration,
 termination. With an ``Idempotency-Key`` a repeated creation gives the same upload. The answer to the last
-byte names the photo in ``Photo-Id``; sent again, it is the same photo. Browsers come with their session,
-programs with an API token that may write.
+byte names the photo in ``Photo-Id``; sent again, it is the same photo. Browsers authenticate with their
+session, programs with an API token that may write.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def begin() -> Response:
 @blueprint.route("/<id>", methods=["HEAD"])
 @also_with(Scope.WRITE)
 def state(id: str) -> Response:
-    """Tell how far the upload is."""
+    """Answer with the offset of the upload."""
     photo_id = _photo_of(id)
     if photo_id is not None:
         return _stored(id, Uploaded("", photo_id, duplicate_of(photo_id)), 200)
@@ -178,7 +178,7 @@ def _key(id: str) -> str:
 
 
 def _at(upload: OpenUpload, status: int = 204) -> Response:
-    if upload.is_whole:  # not stored: clients take an offset at the end for success, and would never go on
+    if upload.is_whole:  # not stored: clients treat an offset at the end as success and would not continue
         upload.drop_last_byte()
     expires = http_date(time.time() + services().partial_uploads.kept_s)
     headers = {"Upload-Offset": str(upload.offset_bytes), "Upload-Expires": expires}
@@ -214,7 +214,7 @@ def _number(header: str) -> int:
 
 
 def _facts(known: FileFacts) -> FileFacts:
-    """Return what ``Upload-Metadata`` says, else what is known.
+    """Return the facts in ``Upload-Metadata``, or defaults.
 
     It is `filename BASE64,caption BASE64,square BASE64,keep_date`; the last one has no value.
     """

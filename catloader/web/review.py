@@ -1,4 +1,4 @@
-"""The queue of reviewers: one photo after another, decided with one key each. Others find nothing here."""
+"""The queue of reviewers: one photo after another, decided with one key each. Other users get 404."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reviewers_only() -> None:
 
 @blueprint.get("")
 def queue() -> str:
-    """Show the first photo of the queue, or the first one after a place of it (``?after=a7``, ``u42``)."""
+    """Show the first photo of the queue, or the first one after a position (``?after=a7``, ``u42``)."""
     after = request.args.get("after", "")
     items = services().reviews.queue(_place(after), 2)
     return _page(items[0] if items else None, after, following=items[1] if len(items) > 1 else None)
@@ -76,7 +76,7 @@ def undo() -> Response:
 
 
 def notify_owner(photo_id: int) -> None:
-    """Write to the owner of a photo, if they chose that, unless many such mails went there lately."""
+    """Mail the owner of a photo if they chose notifications, unless many mails went there recently."""
     mails, photo = services().mails, services().photos.by_id(photo_id)
     if mails is None or photo is None or photo.owner_id == current_user().id:
         return
@@ -89,7 +89,7 @@ def notify_owner(photo_id: int) -> None:
 
 
 def human_verdict(text: str | None) -> HumanVerdict:
-    """Return a verdict that a form names.
+    """Return the verdict in a form.
 
     Raises:
         InvalidInput: it is none that a person may give.
@@ -100,7 +100,7 @@ def human_verdict(text: str | None) -> HumanVerdict:
 
 
 def may_review(user: User, photo_id: int) -> bool:
-    """Return True if the user is a reviewer and the photo has come before reviewers."""
+    """Return True if the user is a reviewer and the photo is or was in the queue of reviewers."""
     return user.may_review and services().reviews.may_see(photo_id)
 
 

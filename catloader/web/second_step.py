@@ -26,7 +26,7 @@ _PURPOSE = "first step"
 
 
 def begin(user: User, next_path: str) -> Response:
-    """Go on after the first step: to the second one where the account has it, else into the session."""
+    """Continue after the first step: with the second one if the account has it, else with the session."""
     if services().second_factors.of(user.id) is None:
         sign_in(user)
         return redirect(local_path(next_path), 303)
@@ -65,7 +65,7 @@ def finish(user: User) -> Response:
 
 
 def user_of_first_step() -> User | None:
-    """Return the account whose password this browser gave a moment ago; None: none, or it has another one."""
+    """Return the account whose password this browser gave recently; None: none, or it has changed."""
     value = unsign(_PURPOSE, cookies.read(cookies.FIRST_STEP) or "", int(_FOR.total_seconds()))
     user = services().users.by_id(value[0]) if value else None
     good = user is not None and user.disabled_at is None and value[1] == _version(user)

@@ -15,7 +15,7 @@ from catloader.wiring import Services
 
 
 class HtmlSafeJson(DefaultJSONProvider):
-    """JSON that stays text when it is rendered as HTML: responses repeat file names of clients."""
+    """JSON that is harmless if rendered as HTML: responses repeat clients' file names."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         text = super().dumps(obj, **kwargs)
@@ -23,7 +23,7 @@ class HtmlSafeJson(DefaultJSONProvider):
 
 
 class PlainInteger(IntegerConverter):
-    """Numbers in addresses: digits of ASCII alone, so that each address has one form."""
+    """Numbers in addresses: ASCII digits only, so that each address has one form."""
 
     regex = "[0-9]+"
 

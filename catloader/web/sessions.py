@@ -32,7 +32,7 @@ _NOT_NEW = gettext_noop(
     "Log in with your password. If you had an account before, it is the password from then."
 )
 _TOUCH_EVERY = timedelta(minutes=5)
-"""A page writes to the database at most so often; below the shortest idle limit (14 minutes)."""
+"""Interval at which pages record a session's use; below the shortest idle limit (14 minutes)."""
 
 
 def without_login(view: View) -> View:
@@ -49,7 +49,7 @@ def init_app(app: Flask) -> None:
 
 
 def sign_in(user: User) -> None:
-    """Begin a session with a new token (session fixation); the one that this browser had ends."""
+    """Begin a session with a new token (against session fixation); this browser's previous one ends."""
     use_token(services().sessions.begin(user, utcnow(), browser_here()))
 
 
@@ -59,13 +59,13 @@ def browser_here() -> str:
 
 
 def use_token(token: str) -> None:
-    """Give the browser the token of a new session; the one that it had ends."""
+    """Give the browser the token of a new session; its previous one ends."""
     _end_session()
     _set_cookie(cookies.signed(token, services().secret_key))
 
 
 def sign_out() -> None:
-    """End the session in the database, so that a copy of its cookie is worth nothing."""
+    """End the session in the database, so that a copy of its cookie is useless."""
     _end_session()
     _set_cookie("")
     g.user = None
@@ -92,7 +92,7 @@ def _end_session() -> None:
 def _load_user() -> None:
     g.user = g.session = g.session_cookie = None
     if (scope := bearer.scope_of_request()) is not None:
-        g.user = bearer.user(scope)  # cookies open nothing there, so no other site can use a visitor's
+        g.user = bearer.user(scope)  # cookies give no access there, so no other site can use a visitor's
         return
     if request.endpoint == "static":
         return
@@ -123,12 +123,12 @@ def _require_user() -> Response | None:
 
 
 def _touch(response: Response) -> Response:
-    """Keep the session from running idle: by pages only, and without a cookie."""
+    """Record the use of the session, by pages only, without setting a cookie."""
     session: Session | None = g.get("session")
     is_page = request.method == "GET" and response.mimetype == "text/html" and response.status_code < 400
     if session is not None and is_page and utcnow() - session.used_at > _TOUCH_EVERY:
         try:
             services().sessions.touch(session, utcnow())
-        except StoreUnavailable as error:  # the page is made already
+        except StoreUnavailable as error:  # the page has been rendered already
             logger.warning("the use of a session was not recorded: %s", error)
     return response

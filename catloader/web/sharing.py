@@ -1,4 +1,4 @@
-"""Photos that owners show to others: in the public album, and links that share one photo."""
+"""Sharing of photos: the public album, and links to one photo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ blueprint = Blueprint("sharing", __name__)
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/publish")
 def publish(id: int) -> Response:
-    """Put the user's own photo into the album, or with ``public=no`` take it out."""
+    """Put the user's own photo into the album, or take it out with ``public=no``."""
     public = request.form.get("public") != "no"
     own_photo(id)
     if public and services().takedowns.of_photo(id):
@@ -37,7 +37,7 @@ def publish(id: int) -> Response:
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/share")
 def share(id: int) -> str:
-    """Make a new link and show it, this once: only its digest is kept."""
+    """Make a new link and show it once: only its digest is stored."""
     token = services().share_links.make(id, current_user().id, utcnow())
     if token is None:
         raise NotFound(PHOTO_NOT_FOUND)
@@ -59,7 +59,7 @@ def unshare(id: int) -> Response:
 @blueprint.get("/s/<token>")
 @without_login
 def shared(token: str) -> str:
-    """Show the photo of a link to whoever has it."""
+    """Show the photo to anyone who has the link."""
     photo = _shared_photo(token)
     return render_template(
         "album_photo.html",

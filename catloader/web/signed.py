@@ -1,4 +1,4 @@
-"""Values that a browser keeps for the next step and can't change: signed, for one purpose, for some time."""
+"""Signed values that a browser keeps for the next step: for one purpose and a limited time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from catloader.web.context import services
 
 
 def sign(purpose: str, value: Any) -> str:
-    """Return text of letters, digits, ``-``, ``_`` and dots; the value (JSON) can be read in it."""
+    """Return text of letters, digits, ``-``, ``_`` and dots; the value (JSON) is signed, not encrypted."""
     return _serializer(purpose).dumps(value)
 
 
 def unsign(purpose: str, text: str, max_age_s: int) -> Any:
-    """Return the value; None: this site did not sign it for this purpose, or it did too long ago."""
+    """Return the value; None: not signed by this site for this purpose, or too long ago."""
     try:
         return _serializer(purpose).loads(text, max_age=max_age_s)
     except BadData:

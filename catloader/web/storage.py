@@ -1,4 +1,4 @@
-"""The page of storage for administrators: what is stored, by whom, the last backup. Others find nothing."""
+"""The storage page of administrators: usage by account, the last backup. Other users get 404."""
 
 from __future__ import annotations
 

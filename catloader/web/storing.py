@@ -1,4 +1,4 @@
-"""Steps 1 to 4 for a request's user: store files by the use case, and log what came of them."""
+"""Steps 1 to 4 for a request's user: store files with the use case, and log the outcomes."""
 
 from __future__ import annotations
 
@@ -52,11 +52,10 @@ def store_files(
     keep_dates: bool = False,
     square: Square | None = None,
 ) -> list[Uploaded | Refused]:
-    """Store files as photos of the user; see ``intake.upload``. With a key that is used already: that photo.
+    """Store files as photos of the user; see ``intake.upload``. A used key returns its photo.
 
     Args:
-        size_bytes: of all of them, for the log.
-        square: of the thumbnails; None: the usual one.
+        size_bytes: of all of them, for the log. square: of the thumbnails; None: the default one.
     """
     user, app, started_s = current_user(), services(), time.monotonic()
     outcomes = store(

@@ -1,4 +1,4 @@
-"""Staff take photos out of the public album, and let them in again. Others find nothing here."""
+"""Staff take photos out of the public album, and allow them again. Other users get 404."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def page() -> str:
 
 @blueprint.post("")
 def create() -> tuple[str, int, dict[str, str]]:
-    """Make a token and show it; the password keeps a session that was left open from leaving a key behind."""
+    """Make a token and show it; the password prevents abuse of a session that was left open."""
     user = current_user()
     try:
         accounts.confirm(user, request.form.get("password", ""), _guard())

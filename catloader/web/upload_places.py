@@ -1,11 +1,12 @@
-"""The places of one process for uploads: some wait for one, others are refused and told when to come back.
+"""The places of one process for uploads: some wait for one, others are refused with a time to retry.
 
-As many as there are places may wait, so that the third photo of a browser that sends three at once need not
-be sent again, nor one that comes while SQLite is locked. In a crowd nothing waits: that would make every
+As many uploads as there are places may wait, so that the third photo of a browser that sends three at once is
+not refused, nor one that arrives while SQLite is locked. In a crowd nothing waits: that would make every
 upload slower, and none faster.
 
-Programs that are refused together and come back together are a crowd again: each wave takes the cores from
-the uploads that are worked on. So the time to come back is spread, the wider the more were refused lately.
+Clients that are refused together and retry together form a crowd again, and each wave takes the cores from
+the uploads in progress. So the retry times are random, in a range that grows with the number of recent
+refusals.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from catloader.intake.places import BUSY
 _LATELY_S = 5.0
 _MOST_SPREAD_S = 55
 _CROWD = 4
-"""Refusals for each place within ``_LATELY_S`` from which bodies are not kept while all places are taken."""
+"""Refusals per place within ``_LATELY_S`` above which bodies are not kept while all places are taken."""
 
 
 _PATIENCE_S = 12.0
-"""As long as a request waits for SQLite's lock: those before it may be waiting for that."""
+"""The same time as a request waits for SQLite's lock, for which earlier uploads may be waiting."""
 
 
 class UploadPlaces:
-    """Places that uploads take once their bodies have come in. Thread-safe."""
+    """Places that uploads take once their bodies are received. Thread-safe."""
 
     def __init__(
         self, count: int, clock: Callable[[], float] = time.monotonic, patience_s: float = _PATIENCE_S
@@ -48,10 +49,11 @@ class UploadPlaces:
             return self._waiting
 
     def take(self) -> None:
-        """Take a place, after those that wait.
+        """Take a place, after the uploads that wait already.
 
         Raises:
-            UploadsBusy: none is free, and as many wait as may, or a crowd comes, or none became free in time.
+            UploadsBusy: none is free and the maximum is waiting, or there is a crowd, or none became free in
+                time.
         """
         with self._changed:
             if self._free > self._waiting or self._wait():
@@ -89,9 +91,9 @@ class UploadPlaces:
         raise error
 
     def is_crowded(self) -> bool:
-        """Return True if an upload that begins to come in would be refused as many others lately.
+        """Return True if an upload that begins now would be refused, like many others recently.
 
-        Its body need not be kept. While few come, a place may be free by the end of a slow upload.
+        Its body need not be kept. Outside of a crowd, a place may be free by the end of a slow upload.
         """
         with self._changed:
             return not self._free and self._refused_lately() >= self._crowd

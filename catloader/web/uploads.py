@@ -94,7 +94,7 @@ def _has_content(file: FileStorage) -> bool:
 
 
 def _keys(files: Sequence[FileStorage], form_key: str) -> list[UploadKey]:
-    """Return the keys of a form's files, so that a form that is sent twice makes no second photos."""
+    """Return the keys of a form's files, so that a form sent twice makes no second photos."""
     if not form_key:
         return []
     digests = [_digest(file) for file in files]

@@ -1,8 +1,8 @@
-"""``GET /checkcatimages`` and ``GET /checkcatimages-api``: the checker is woken by whoever asks.
+"""``GET /checkcatimages`` and ``GET /checkcatimages-api``: wake the checker, open to anyone.
 
-They are the addresses of the first version of this site, and only there with ``CATCHECK_GET_WAKE_UPS=on``: a
-GET that does something is open to every link and crawler. So it does next to nothing: parameters are not
-read, and any number of requests makes one wake-up every few seconds.
+They are the addresses of the first version of this site, and exist only with ``CATCHECK_GET_WAKE_UPS=on``: a
+GET with an effect can be triggered by any link or crawler. So the effect is small: parameters are not read,
+and any number of requests makes one wake-up every few seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_COUNTED = 1000
 
 
 class BoundedWakeUps:
-    """Wakes for everybody together, because each of them asks for the same. Thread-safe."""
+    """Wake-ups with one limit for all clients together. Thread-safe."""
 
     def __init__(self, dispatcher: Dispatcher, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._dispatcher, self._clock_s, self._lock = dispatcher, clock_s, threading.Lock()
@@ -38,7 +38,7 @@ class BoundedWakeUps:
         self._woken_s = float("-inf")
 
     def ask(self) -> None:
-        """Wake the checker, unless that was done in the last seconds.
+        """Wake the checker, unless it was woken in the last seconds.
 
         Raises:
             TooManyAttempts: this process was asked more than 60 times in a minute.
@@ -55,7 +55,7 @@ class BoundedWakeUps:
 
 
 def mount(app: Flask) -> None:
-    """Add both addresses where the settings ask for them; else they are as unknown as any other."""
+    """Add both addresses if the settings enable them; otherwise they get 404."""
     site: Services = app.extensions["catloader"]
     if site.settings.get_wake_ups == "on":
         app.register_blueprint(_blueprint(BoundedWakeUps(site.dispatcher)))

@@ -1,1 +1,1 @@
-"""Outgoing webhooks: each verdict, of a checker or a reviewer, is told to an address of the operator's (https://www.standardwebhooks.com)."""
+"""Outgoing webhooks (https://www.standardwebhooks.com): each verdict is sent to the operator's address."""

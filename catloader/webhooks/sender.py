@@ -17,20 +17,20 @@ from checker.log_limit import LogLimits
 logger = logging.getLogger(__name__)
 
 RETRIES_S = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
-"""Waits between attempts, about those that Standard Webhooks recommends: three days in all."""
+"""Delays between attempts, roughly those that Standard Webhooks recommends: three days in all."""
 _POLL_S = 2.0
 _CLEAN_EVERY = 1800
-"""Rounds between two looks for old entries: an hour."""
+"""Rounds between two deletions of old entries: an hour."""
 _GONE = 410
-"""The receiver wants this message no more."""
+"""HTTP status: the receiver does not want this message any more."""
 
 
 class WebhookSender:
-    """One daemon thread. Several processes may run one each: a delivery is held by the one that sends it.
+    """One daemon thread. Several processes may run one each: a delivery is claimed by the one that sends it.
 
-    A verdict never waits for it: the thread reads the check log and the reviews, and what it can't deliver
-    stays in the ledger. A message may arrive twice (the sender was killed before it noted the answer), under
-    the same id.
+    A verdict never waits for it: the thread reads the check log and the reviews, and undelivered messages
+    stay in the ledger. A message may arrive twice, with the same id, if the sender was killed before it
+    recorded the answer.
     """
 
     def __init__(
@@ -106,10 +106,10 @@ class WebhookSender:
 
 
 def build_sender(settings: Settings, engine: Engine, secret: Callable[[], str]) -> WebhookSender | None:
-    """Make the sender; None where ``CATLOADER_WEBHOOK_URL`` is not set.
+    """Make the sender; None if ``CATLOADER_WEBHOOK_URL`` is not set.
 
     Args:
-        secret: returns the secret that signs, and may make it.
+        secret: returns the signing secret, and generates it if there is none.
     """
     if not (url := settings.webhook_url.get_secret_value()):
         return None

@@ -1,4 +1,4 @@
-"""POST to an address outside: private networks are refused, whatever a name resolves to."""
+"""POST to an external address: private networks are refused, whatever a name resolves to."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _inner(ip: IPv6Address) -> IPv4Address | None:
 
 
 class _PublicOnly:
-    """Looks at the address that a connection has got, so no answer of a name server can change it later."""
+    """Checks the address of the open connection, so that later DNS answers can't change it."""
 
     def _new_conn(self) -> socket.socket:
         connection: socket.socket = super()._new_conn()  # type: ignore[misc]  # of HTTPConnection
@@ -77,7 +77,7 @@ class Target:
         self._url = url
         parts = urlsplit(url)
         self.name = f"{parts.scheme}://{parts.hostname}"
-        """For the log: path and query may have a token."""
+        """Name for the log: path and query may contain a token."""
         self._manager = urllib3.PoolManager(
             retries=False, timeout=urllib3.Timeout(connect=_CONNECT_S, read=read_s)
         )
@@ -87,7 +87,7 @@ class Target:
     def post(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
         """Send the body; return the status and an error in a few words, which is empty after a 2xx."""
         try:
-            # The body of the answer is of no interest and could be endless.
+            # The body of the answer is not needed and could be endless.
             answer = self._manager.request(
                 "POST",
                 self._url,
@@ -110,7 +110,7 @@ class Target:
 
 
 def _reason(error: BaseException) -> str:
-    """Name the kind of error, never the address, which may have a token."""
+    """Name the kind of error, never the address, which may contain a token."""
     inner = getattr(error, "reason", None)
     if isinstance(inner, BaseException):
         return _reason(inner)

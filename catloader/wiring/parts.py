@@ -1,4 +1,4 @@
-"""The parts that commands make one by one, too: engine, S3 client, secrets, checker, model."""
+"""The parts that commands also make individually: engine, S3 client, secrets, checker, model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build_object_store(
         region=settings.s3_region,
         photos_bucket=settings.s3_photos_bucket,
         thumbnails_bucket=settings.s3_thumbnails_bucket,
-        # Every request thread and every checker thread may hold one, and fetches overlap.
+        # Every request thread and every checker thread may use one, and fetches overlap.
         max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
         recent=recent,
         **({"timed": metrics.s3_request} if metrics else {}),
@@ -58,12 +58,12 @@ def build_object_store(
 
 
 def site_secret(settings: Settings) -> str:
-    """Return the key that signs forms, cookies and tokens: the one that is set or kept in the data folder."""
+    """Return the key that signs forms, cookies and tokens: the configured one or that of the data folder."""
     return secret_of(settings.secret_key, settings, "secret-key")
 
 
 def build_signer(settings: Settings, engine: Engine) -> Signer:
-    """Make the signer of wake-ups, with the secret that is set or kept in the data folder."""
+    """Make the signer of wake-ups, with the configured secret or that of the data folder."""
     secret = secret_of(settings.webhook_secret, settings, "webhook-secret", new_secret)
     return Signer(secret, WebhookIds(engine).remember)
 
@@ -80,7 +80,7 @@ def build_broker(settings: Settings) -> Broker | None:
 def build_listeners(
     engine: Engine, broker: Broker | None, wake: Callable[[], None], *, retry_s: float
 ) -> tuple[Listening, ...]:
-    """Make what wakes the checker of this process from elsewhere, by the database and by the broker."""
+    """Make the listeners that wake this process's checker: for the database and for the broker."""
     listeners: list[Listening] = []
     if can_notify(engine):
         listeners.append(Listener(engine, wake, retry_s=retry_s))
@@ -130,10 +130,10 @@ def build_checker_service(
 def load_model(settings: Settings) -> LoadedModel:
     """Load the model and the decision rule that the settings ask for; the self-test has passed.
 
-    Takes seconds: torch is imported here, not before.
+    Takes seconds, because torch is imported here.
 
     Raises:
-        ModelRefused, models.errors.ModelsError: the reason why nothing may be checked with it.
+        ModelRefused, models.errors.ModelsError: the reason why it may not check.
     """
     return LoadedModel(*load_classifier_and_rule(settings))
 

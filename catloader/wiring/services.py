@@ -1,4 +1,4 @@
-"""Everything that a process of the site works with, and the order in which it starts and ends."""
+"""The services of a process of the site, and the order in which they start and end."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ from checker.service import CheckerService
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a process works with. ``close`` ends the threads in an order that loses nothing."""
+    """The services of a process. ``close`` ends the threads in an order that loses no data."""
 
     settings: Settings
     secret_key: str

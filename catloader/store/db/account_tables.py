@@ -31,11 +31,11 @@ sessions = Table(
     "sessions",
     metadata,
     Column("token_sha256", String(64), primary_key=True),  # of the token in the cookie
-    # NULL: begun by a sign-up with an e-mail that is registered already; it opens nothing.
+    # NULL: begun by a sign-up with an e-mail that is registered already; it gives no access.
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("used_at", UtcDateTime, nullable=False),  # by a page, to within some minutes
-    Column("browser", String(60), nullable=False, server_default=text("''")),  # as in "Firefox on Linux"
+    Column("browser", String(60), nullable=False, server_default=text("''")),  # such as "Firefox on Linux"
     Index("ix_sessions_user_id", "user_id"),
     Index("ix_sessions_used_at", "used_at"),
     Index("ix_sessions_created_at", "created_at"),

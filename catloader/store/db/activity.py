@@ -1,4 +1,4 @@
-"""Signs of a running checker, whichever process or machine it runs in: claims and finished attempts."""
+"""Signs of a running checker in any process or machine: claims and finished attempts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catloader.store.db.schema import check_log, photos
 
 
 class CheckerActivity:
-    """Read access to the traces that checkers leave."""
+    """Queries for the rows that checkers write."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""Accounts as administrators see and change them. Each change is recorded in its transaction."""
+"""Accounts for administrators. Each change is recorded in the audit log in the same transaction."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Administration:
         self._change(id, values, actor_id, f"made {role}", now)
 
     def disable(self, id: int, actor_id: int, now: datetime) -> None:
-        """Keep the account from logging in, and end its sessions."""
+        """Prevent the account from logging in, and end its sessions."""
         self._change(id, {"disabled_at": now}, actor_id, "disabled", now)
 
     def enable(self, id: int, actor_id: int, now: datetime) -> None:

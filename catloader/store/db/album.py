@@ -1,4 +1,4 @@
-"""The public album: photos that their owners published and that show the subject, and who likes them."""
+"""The public album: photos that their owners published and that show the subject, and their likes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from catloader.store.db.takedowns import is_taken_down
 
 
 def is_in_album() -> ColumnElement[bool]:
-    """Return the condition of ``Photo.in_album``, in the words of the album's index."""
+    """Return the condition of ``Photo.in_album`` in the form that the album's index needs."""
     return photos.c.on_air & status_is(Status.CAT) & not_in_bin()
 
 
 class Album:
-    """Photos for everybody, newest first, page by page; and likes, one of each person."""
+    """Photos for everybody, newest first, page by page; and likes, one per person."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -41,7 +41,7 @@ class Album:
         return Photo(**row._mapping) if row else None
 
     def publish(self, ids: Sequence[int], owner_id: int, *, public: bool) -> int:
-        """Publish this owner's photos among ``ids``, or stop that; return the number of those changed.
+        """Publish this owner's photos among ``ids``, or make them private; return the number of changed ones.
 
         Photos that staff took out of the album stay private.
         """

@@ -49,16 +49,16 @@ class ApiTokens:
         now: datetime,
         expires_at: datetime | None,
     ) -> None:
-        """Add a token; those of the account that have expired go.
+        """Add a token, and delete expired ones of the account.
 
         Raises:
-            InvalidInput: the account has as many as it may.
+            InvalidInput: the account has the maximum of tokens.
         """
         row = {"token_sha256": _digest(token), "user_id": user_id, "name": name, "created_at": now}
         row |= {"scopes": " ".join(sorted(scopes)), "expires_at": expires_at}
         own = api_tokens.c.user_id == user_id
         with writing(self._engine) as connection:
-            # The lock makes a second request of the account wait, which could go beyond the limit.
+            # The lock makes a second request of the account wait, which could otherwise exceed the limit.
             connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
             connection.execute(delete(api_tokens).where(own, api_tokens.c.expires_at <= now))
             count = connection.execute(select(func.count()).select_from(api_tokens).where(own)).scalar_one()
@@ -71,7 +71,7 @@ class ApiTokens:
     def find(self, token: str, now: datetime) -> tuple[ApiToken, User] | None:
         """Return the token with its account; None for one that is unknown, revoked or expired.
 
-        It is looked up by its digest, so the time tells nothing about tokens that exist.
+        It is looked up by its digest, so the time reveals nothing about existing tokens.
         """
         valid = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > now)
         query = (

@@ -1,7 +1,8 @@
 """Counted attempts: to log in, to register, to give a password again.
 
-They are in the database because a limit must hold for all processes and machines together, and after a
-restart. One row a key, with the times of its attempts; a row is locked while an attempt is counted.
+They are stored in the database because a limit must hold for all processes and machines together, and after a
+restart. There is one row per key, with the times of its attempts; a row is locked while an attempt is
+counted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import attempts
 
 _TRIES = 5
-"""A key's first row may be inserted by several processes at once; all but one begin again."""
+"""A key's first row may be inserted by several processes at once; all but one start again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ Rates = Mapping[str, Sequence[Rate]]
 
 
 class Attempts:
-    """Attempts by key. Exact in every window, whatever number of processes counts. Thread-safe."""
+    """Attempts by key. Exact in every window, for any number of processes. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -43,10 +44,10 @@ class Attempts:
         """Count one attempt under every key, or under none.
 
         Returns:
-            None: it may be made. Else the seconds after which the next one may be.
+            None: the attempt is allowed. Else the seconds until the next one is.
         """
         now_s = now.timestamp()
-        # Refusals only read: a flood of them must not keep the database busy with writing.
+        # Refusals only read: many of them must not keep the database busy with writing.
         with reading(self._engine) as connection:
             wait_s = max((_wait_s(_times(connection, key), rates[key], now_s) for key in rates), default=0)
         for _ in range(0 if wait_s else _TRIES):
@@ -91,7 +92,7 @@ def _count(connection: Connection, rates: Rates, now_s: float) -> int:
 
 
 def _delete_expired(connection: Connection, now_s: float) -> None:
-    # Rows that are being counted are skipped: two transactions that wait for each other would fail.
+    # Locked rows are skipped: two transactions that wait for each other would fail.
     expired = select(attempts.c.key).where(attempts.c.until < _time(now_s)).with_for_update(skip_locked=True)
     connection.execute(delete(attempts).where(attempts.c.key.in_(expired)))
 

@@ -1,4 +1,4 @@
-"""The record of what staff did. A row is added in the transaction of the act, and never changed."""
+"""The audit log of staff actions. A row is added in the transaction of the act, and never changed."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class AuditLog:
         return AuditEntry(**row._mapping) if row else None
 
     def add(self, actor_id: int | None, act: str, target: str, now: datetime) -> None:
-        """Add an act that has no transaction of its own; ``actor_id``: as in ``record``."""
+        """Add an act without a transaction of its own; ``actor_id``: as in ``record``."""
         with writing(self._engine) as connection:
             record(connection, actor_id, act, target, now)
 
 
 def record(connection: Connection, actor_id: int | None, act: str, target: str, now: datetime) -> str:
-    """Add an act, a step of the caller's transaction; return the actor as the row names it.
+    """Add an act within the caller's transaction; return the actor as named in the row.
 
     Args:
         actor_id: None: somebody at the command line.

@@ -20,10 +20,10 @@ _binned = photos.c.binned_at.is_not(None)
 
 
 class Bin:
-    """Photos between their deletion and the end of their rows.
+    """Photos between their deletion by the owner and the deletion of their rows.
 
     Args:
-        days: for so long; 0: photos are deleted at once.
+        days: time in the bin; 0: photos are deleted at once.
     """
 
     def __init__(self, engine: Engine, *, days: float) -> None:
@@ -54,14 +54,14 @@ class Bin:
             return delete_photos(connection, _of(owner_id), now)
 
     def expire(self, now: datetime | None = None) -> int:
-        """Delete the photos of all owners that were in the bin for its days; return their number."""
+        """Delete the photos of all owners whose time in the bin is over; return their number."""
         due = later(photos.c.binned_at, literal(self.days * 86_400.0)) <= now_or(now)
         query = select(photos.c.id).where(_binned, due).limit(_BATCH)
         deleted = 0
         while True:
             with writing(self._engine) as connection:
                 ids = list(connection.execute(query).scalars())
-                # The condition again: one of them may have been restored meanwhile.
+                # The condition is repeated: one of them may have been restored meanwhile.
                 number = delete_photos(connection, photos.c.id.in_(ids) & _binned, now) if ids else 0
             deleted += number
             if len(ids) < _BATCH:

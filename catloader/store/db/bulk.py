@@ -1,4 +1,4 @@
-"""Bulk work at the table: photos for a plan, and its verdicts back. No row is ever marked pending."""
+"""Bulk work on the table: reads photos for a plan, and writes its verdicts. No row is ever marked pending."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ _WRITE = (
         checked_at=database_now(),
     )
 )
-"""Only the row that the plan saw: a person's verdict and a later check stay."""
+"""Only rows unchanged since the plan: a person's verdict and a later check stay."""
 
 
 class BulkTable:
-    """The table of photos, as bulk work reads and writes it."""
+    """Access of bulk work to the table of photos."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -63,7 +63,7 @@ class BulkTable:
     def planned(self, chosen: RecheckFilter) -> Iterator[Row[Any]]:
         """Yield finished photos that meet the conditions, by rising id.
 
-        None that a person has decided, and none in the bin.
+        Photos that a person has decided, and those in the bin, are left out.
         """
         query = select(*_PLANNED).where(
             *conditions_of(chosen), photos.c.human_verdict.is_(None), not_in_bin()
@@ -89,9 +89,9 @@ class BulkTable:
         return {row.id: DecidedPhoto(*row) for row in rows}
 
     def seconds_per_photo(self, model: str) -> float | None:
-        """Return the time of one worker for one photo, the median of the last checks by ``model``.
+        """Return one worker's time for a photo, the median of the last checks by ``model``.
 
-        The fetch is not in it: it runs beside. None: that model has checked nothing yet.
+        The fetch is not included, since it runs in parallel. None: that model has checked nothing yet.
         """
         query = (
             select(check_log.c.ms, check_log.c.batch_size)
@@ -109,14 +109,14 @@ class BulkTable:
         return median(times) if times else None
 
     def write(self, results: Sequence[Mapping[str, Any]]) -> int:
-        """Write verdicts and log rows in one transaction; return the number of photos that took theirs.
+        """Write verdicts and log rows in one transaction; return the number of photos written.
 
         Args:
             results: ``photo_id``, ``sha256``, ``old_status``, ``old_checked_at`` as they were when the plan
                 was made, and ``log``: a row of ``queue_sql.log_row`` with a verdict. Photos that have
                 changed since keep what they have.
         """
-        # By id in every transaction: no two of them wait for each other's rows.
+        # In the order of ids in every transaction: no two transactions wait for each other's rows.
         ordered = sorted(results, key=lambda one: int(one["photo_id"]))
         with writing(self._engine) as connection:
             written = [

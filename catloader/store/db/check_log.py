@@ -1,4 +1,4 @@
-"""The check log, read: one row for each finished attempt. ``SqlCheckQueue`` (step 10) writes it."""
+"""Queries of the check log: one row for each finished attempt, written by ``SqlCheckQueue`` (step 10)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class CheckRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReplayKey:
-    """All that must be equal for a decision to be repeatable."""
+    """Everything that must be equal for a decision to be repeatable."""
 
     weights_sha256: str
     runtime: str
@@ -79,7 +79,7 @@ class CheckLog:
         return self._newest(check_log.c.photo_id == photo_id, check_is_of_present_file())
 
     def of_photo(self, photo_id: int, limit: int) -> list[CheckRecord]:
-        """Return the photo's last attempts, newest first, those on files before its present one too."""
+        """Return the photo's last attempts, newest first, including those on earlier files."""
         query = select(*CHECK_LOG_COLUMNS).where(check_log.c.photo_id == photo_id)
         query = query.order_by(check_log.c.id.desc()).limit(limit)
         with reading(self._engine) as connection:
@@ -96,7 +96,7 @@ class CheckLog:
         return self._newest(by_model)
 
     def is_of_present_objects(self, id: int) -> bool:
-        """Return True if the row is still there, and its photo still has the objects that were checked."""
+        """Return True if the row still exists, and its photo still has the objects that were checked."""
         query = select(check_log.c.id).join(photos, photos.c.id == check_log.c.photo_id)
         with reading(self._engine) as connection:
             row = connection.execute(query.where(check_log.c.id == id, _of_present_objects())).first()
@@ -107,12 +107,12 @@ class CheckLog:
     ) -> Iterator[Sequence[Logged]]:
         """Yield pages of rows whose verdict can be replayed under ``key``, oldest first.
 
-        Every ``unreadable`` verdict is among them: it involved no model. Those on a file before the photo's
-        present one, or on another square of it, are not: their objects are gone.
+        This includes every ``unreadable`` verdict, which involves no model, but no verdicts on an earlier
+        file of the photo or on another square: their objects are gone.
 
         Args:
-            since: only rows finished then or later.
-            sample: only so many rows, drawn at random, each as likely as any other.
+            since: only rows finished since this time. sample: only this many rows, drawn at random with equal
+                probability.
         """
         query = (
             select(*CHECK_LOG_COLUMNS, photos.c.photo_key, photos.c.thumbnail_key)

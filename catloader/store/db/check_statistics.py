@@ -1,4 +1,4 @@
-"""Figures of the latest checks, for the dashboard. Bounded, however many there were."""
+"""Figures of the latest checks, for the dashboard. The number of checks is limited."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catloader.store.db.engine import reading
 from catloader.store.db.schema import check_log
 
 MOST_CHECKS = 5000
-"""Attempts that are looked at: about 3 MB of memory, and 20 ms."""
+"""Maximum of attempts that are read: about 3 MB of memory, and 20 ms."""
 _ERROR_CHARS = 120
 _PERCENTILES = (50, 90, 99)
 _COLUMNS = ("verdict", "model", "device", "runtime", "precision", "ms", "error")
@@ -33,7 +33,7 @@ class RecentChecks:
     errors: Counter[str] = field(default_factory=Counter)
     """The beginning of the text -> number of attempts"""
     latency_ms: dict[int, float] = field(default_factory=dict)
-    """Percentile -> time of a check in all; empty: no check told it."""
+    """Percentile -> total time of a check; empty: no check recorded it."""
 
 
 class CheckStatistics:
@@ -43,7 +43,7 @@ class CheckStatistics:
         self._engine = engine
 
     def recent(self, since: datetime) -> RecentChecks:
-        """Summarise the latest attempts that were finished since then."""
+        """Summarise the latest attempts that were finished since the given time."""
         query = (
             select(*(check_log.c[name] for name in _COLUMNS))
             .where(check_log.c.finished_at >= since)
@@ -54,7 +54,7 @@ class CheckStatistics:
             return _summary(connection.execute(query).all())
 
     def per_hour(self, now: datetime, hours: int) -> list[tuple[datetime, int]]:
-        """Count the attempts of each of the last hours, oldest first; the last one is not over."""
+        """Count the attempts in each of the last hours, oldest first; the last hour is incomplete."""
         this_hour = now.replace(minute=0, second=0, microsecond=0)
         starts = [this_hour - timedelta(hours=back) for back in range(hours - 1, -1, -1)]
         counts = union_all(

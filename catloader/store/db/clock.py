@@ -1,7 +1,7 @@
-"""The database's clock, for statements: what one process writes with it, every other one reads alike.
+"""The database's clock, for use in statements: one clock for all processes.
 
-Leases, due times and reservations are compared by processes on several machines. With a clock of their own,
-a checker an hour ahead would take every lease for expired.
+Leases, due times and reservations are compared by processes on several machines. With its own clock, a
+checker an hour ahead would consider every lease expired.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from catloader.store.db.utc_datetime import UtcDateTime
 
-# As SQLAlchemy writes times into SQLite, whose own have milliseconds: the texts are compared.
+# The format in which SQLAlchemy writes times to SQLite, with milliseconds: the texts are compared.
 _SQLITE_FORMAT = "%Y-%m-%d %H:%M:%f000"
 
 
 class database_now(FunctionElement[datetime]):  # noqa: N801 - named as functions of SQL are
-    """The start of the statement; to the millisecond in SQLite. Stable, so that indexes are used."""
+    """The start time of the statement; to the millisecond in SQLite. Stable, so that indexes are used."""
 
     type = UtcDateTime()
     inherit_cache = True

@@ -1,4 +1,4 @@
-"""Decisions of people on photos: the steps that every transaction with one is made of."""
+"""Decisions of people on photos: the steps shared by all transactions that write one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def set_verdict(
     connection: Connection, photo_id: int, verdict: HumanVerdict | None, status: str, now: datetime
 ) -> None:
     """Set or clear a person's verdict, with the status that goes with it."""
-    # A checker that has the photo in hand loses its claim, and writes nothing any more.
+    # A checker that has the photo in hand loses its claim and writes nothing.
     values = {"human_verdict": verdict, "human_verdict_at": verdict and now, "status": status}
     values |= {"claim_token": None, "lease_until": None}
     connection.execute(update(photos).where(photos.c.id == photo_id).values(values))

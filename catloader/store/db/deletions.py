@@ -2,7 +2,7 @@
 
 An upload *reserves* its keys here before it puts the objects and *cancels* the reservation in the transaction
 that adds its row. A process that dies in between leaves nothing behind: its reservations become due, and the
-deletion worker takes the objects away. The functions below are steps of the caller's transaction.
+deletion worker deletes the objects. The functions below are called within the caller's transaction.
 
 All times are those of the database's clock; where a function takes ``now``, it is for tests.
 """
@@ -56,7 +56,7 @@ def mark_due(
     now: datetime | None = None,
     receipt: str | None = None,
 ) -> None:
-    """Enter stored objects that no row names any more.
+    """Enter stored objects that no row references any more.
 
     Args:
         receipt: of a deleted account that they belonged to; see ``receipts``.
@@ -79,8 +79,9 @@ def cancel(connection: Connection, objects: Sequence[StoredObject], now: datetim
     """Remove reservations.
 
     Returns:
-        False: one has become due, so its object may be deleted already. All of the objects are due then, also
-        those that the deletion worker has looked for before they were put. Commit that and nothing else.
+        False: one has become due, so its object may be deleted already. All of the objects are due then,
+            including those that the deletion worker looked for before they were put. Commit that and nothing
+            else.
     """
     untouched = (deletions.c.not_before > now_or(now)) & (deletions.c.attempts == 0)
     removed = connection.execute(delete(deletions).where(_named(objects), untouched))
@@ -92,12 +93,13 @@ def cancel(connection: Connection, objects: Sequence[StoredObject], now: datetim
 
 
 def remove(connection: Connection, ids: Sequence[int]) -> None:
-    """Remove rows whose objects are gone; a receipt whose last one that was is done."""
+    """Remove rows whose objects are gone; complete the receipts of which no row is left."""
     removed = delete(deletions).where(deletions.c.id.in_(ids)).returning(deletions.c.receipt)
     of = sorted({receipt for receipt in connection.execute(removed).scalars() if receipt})
     if of:
         named = receipts.c.token_sha256.in_(of)
-        # Without the lock two transactions that remove the last rows together would see each other's as left.
+        # Without the lock, two transactions that together remove the last rows would each see the other's
+        # rows as left.
         lock = select(receipts.c.token_sha256).where(named).order_by(receipts.c.token_sha256)
         connection.execute(lock.with_for_update())
         left = exists().where(deletions.c.receipt == receipts.c.token_sha256)
@@ -125,7 +127,7 @@ class Deletion:
     key: str
     attempts: int
     receipt: str | None = None
-    """Of a deleted account: the object store is asked whether the object has gone."""
+    """Receipt of a deleted account: the object store is asked whether the object is gone."""
 
 
 class Deletions:

@@ -11,7 +11,7 @@ webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
     Column("id", Integer, primary_key=True),
-    # The row that is told, in the check log or the reviews; it may go with its photo, so no foreign key.
+    # The reported row in the check log or the reviews; it may be deleted with its photo, so no foreign key.
     Column("source", String(10), nullable=False, server_default=text("'check'")),
     Column("source_id", Integer, nullable=False),
     Column("payload", Text, nullable=False),  # JSON, the same bytes in every attempt

@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from catloader.errors import StartupError, StoreUnavailable
 
-# Engine: the composition root names the type and may not import SQLAlchemy.
+# Engine is re-exported: the composition root needs the type and may not import SQLAlchemy.
 __all__ = [
     "Engine",
     "database_name",
@@ -37,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_S = 30.0
 _REQUEST_BUSY_TIMEOUT_S = 12.0
-"""A backup or an administrator's shell holds the lock for seconds, and people wait for 10 of them.
+"""A backup or an administrator's shell holds the lock for seconds; people accept waits of about 10.
 
-The threads of such requests are missing elsewhere; pages write hardly ever and have threads of their own.
+Threads of waiting requests are not available to others; pages hardly ever write and have their own threads.
 """
 _JOURNAL_BUSY_S = 3.0
 _BUSY_OPTION = "catloader_busy_s"
@@ -57,13 +57,13 @@ def make_engine(
 ) -> Engine:
     """Make an engine for a URL or for the path of an SQLite file; it connects at first use.
 
-    A path is never written as a URL, in which ``?`` and ``%`` would mean something else.
+    A path is never converted to a URL, in which ``?`` and ``%`` have a meaning.
 
     Args:
-        connections: most open at once in this process (a PostgreSQL server takes 100 from all processes).
+        connections: maximum open at once in this process (a PostgreSQL server accepts 100 in all).
         wait_s: a caller that gets no connection within this time gets ``StoreUnavailable``.
-        idle_s: PostgreSQL ends a transaction whose process says nothing for so long, which would keep its
-            locks: a stopped one, or one on a machine that has gone.
+        idle_s: PostgreSQL ends a transaction that is idle for this long, for example of a stopped process or
+            a lost machine: it would keep its locks.
     Raises:
         StartupError: the database's driver is not installed.
     """
@@ -101,8 +101,7 @@ def for_requests(engine: Engine, busy_s: float = _REQUEST_BUSY_TIMEOUT_S) -> Eng
 
 
 def for_checks(engine: Engine) -> Engine:
-    """Return the same engine for transactions that are made again if a power cut takes them: SQLite does not
-    wait for the disk at their commits. A killed process loses nothing either way."""
+    """Return the same engine for repeatable transactions: SQLite does not wait for the disk at commits."""
     return engine.execution_options(**{_REPEATABLE: True})
 
 
@@ -113,7 +112,7 @@ def database_name(engine: Engine) -> str:
 
 def _postgresql_preparation(idle_s: float) -> Callable[[Any, Any], None]:
     def prepare(connection: Any, _record: Any) -> None:
-        # A statement and no option of the connection, which transaction poolers refuse.
+        # A statement, since transaction poolers refuse the connection option.
         connection.autocommit = True
         connection.execute(f"SET idle_in_transaction_session_timeout = {idle_s * 1000:.0f}")
         connection.autocommit = False
@@ -126,9 +125,9 @@ def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
 
     def prepare(connection: sqlite3.Connection, record: Any) -> None:
         nonlocal warned
-        connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
+        connection.isolation_level = None  # the driver must not begin transactions itself: _begin_sqlite does
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA busy_timeout=0")  # the next function has its own time
+        connection.execute("PRAGMA busy_timeout=0")  # the next function has its own timeout
         has_log = record.info[_HAS_LOG] = _prepare_journal(connection)
         connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000:.0f}")
         if not has_log and not warned:
@@ -143,7 +142,7 @@ def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
 
 
 def _prepare_journal(connection: sqlite3.Connection) -> bool:
-    """Switch to the write-ahead log; False: this file system has no shared memory for it.
+    """Switch to the write-ahead log; False: this file system does not support its shared memory.
 
     Raises:
         sqlite3.OperationalError: locked for ``_JOURNAL_BUSY_S``; the next connection tries again.
@@ -171,8 +170,8 @@ def _begin_sqlite(connection: Connection) -> None:
         return
     busy_s = options.get(_BUSY_OPTION, _BUSY_TIMEOUT_S)
     connection.exec_driver_sql(f"PRAGMA busy_timeout={busy_s * 1000:.0f}")
-    # FULL: a commit is on the disk before it is acknowledged, so that a power cut takes none. A rollback
-    # journal needs it to stay whole.
+    # FULL: a commit is on the disk before it is acknowledged, so that a power failure loses none. A rollback
+    #     journal needs it to stay consistent.
     fast = options.get(_REPEATABLE) and connection.info[_HAS_LOG]
     connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if fast else 'FULL'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -190,9 +189,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def one_at_a_time(connection: Connection, table: Table) -> None:
-    """Let one transaction at a time read ``table`` and then write to it, until its end; readers do not wait.
+    """Let only one transaction at a time read ``table`` and then write to it; other readers do not wait.
 
-    SQLite lets one write anyway.
+    SQLite allows only one writer anyway.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
@@ -214,7 +213,7 @@ def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # SQLite reports a mistake in the SQL under the same class as a full disk or a lock held too long.
+        # SQLite reports an error in the SQL with the same class as a full disk or a lock held too long.
         mistake = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
         away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
         if mistake or not away:

@@ -30,7 +30,7 @@ class ExportedPhoto:
     wild_feline: bool
     calibrated: bool
     model: str | None
-    """Of the latest verdict, as the two below it."""
+    """Model of the latest verdict, like the two fields below."""
     weights_sha256: str | None
     profile_id: str | None
     width_px: int

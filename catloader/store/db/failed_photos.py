@@ -32,7 +32,7 @@ class FailedPhoto:
 
 
 class FailedPhotos:
-    """Failed and unreadable photos, newest first; those in the bin are their owners' business."""
+    """Failed and unreadable photos, newest first, without those in the bin."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

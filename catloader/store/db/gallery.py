@@ -1,7 +1,7 @@
-"""My photos, read: filters, search in captions, and pages by keyset in both directions.
+"""Queries of My photos: filters, search in captions, and keyset pages in both directions.
 
-A page costs the same wherever it begins, and however many photos the owner has: each query reads one index
-from one place. A search reads the captions in an index of their own.
+A page costs the same wherever it begins and however many photos the owner has: each query reads one index
+from one position. A search reads the captions in an index of their own.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the order of photos: by time, those of the same time by id."""
+    """A position in the order of photos: by time, and by id for equal times."""
 
     created_at: datetime
     id: int
@@ -82,7 +82,8 @@ class Gallery:
 
     def counts(self, owner_id: int, words: tuple[str, ...] = ()) -> dict[Shown, int]:
         """Count the photos of each filter."""
-        # With words an expression: SQLite would group by reading the index of statuses, and each photo's row.
+        # With words, group by an expression: SQLite would otherwise read the index of statuses and each
+        # photo's row.
         status = func.coalesce(photos.c.status, literal_column("''")) if words else photos.c.status
         query = (
             select(status.label("status"), func.count().label("number"))
@@ -136,7 +137,7 @@ class Gallery:
             for matching in _matching(selection):
                 found: Select[Any] = select(photos).where(*matching, *after).order_by(*order).limit(limit)
                 if selection.words:
-                    # The words are looked for in their index; only the rows of the page are read.
+                    # The words are searched in their index; only the rows of the page are read.
                     ids = list(connection.execute(found.with_only_columns(photos.c.id)).scalars())
                     found = select(photos).where(photos.c.id.in_(ids))
                 rows += [Photo(**row._mapping) for row in connection.execute(found)]
@@ -155,7 +156,7 @@ def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
 def _with_words(words: Sequence[str]) -> list[ColumnElement[bool]]:
     if not words:
         return []
-    # A literal: for a parameter the partial index could not be used.
+    # A literal: the partial index can't be used with a parameter.
     has_caption = photos.c.caption_folded != literal_column("''")
     return [has_caption, *(photos.c.caption_folded.contains(word, autoescape=True) for word in words)]
 

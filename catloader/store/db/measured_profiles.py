@@ -1,4 +1,4 @@
-"""Thresholds measured anew on decisions of people: the jobs that measure them, and which ones hold."""
+"""Thresholds re-measured on decisions of people: the jobs that measure them, and the current choice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from catloader.store.db.schema import Status, check_log, photos, profile_choices
 from catloader.store.db.schema import measured_profiles as table
 
 _SILENT_FOR = timedelta(minutes=2)
-"""A job that has said nothing for so long has ended with its process."""
+"""A job without progress for this long has ended with its process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class MeasuredProfile:
 
 @dataclass(frozen=True, slots=True)
 class ProfileChoice:
-    """The thresholds that hold since then."""
+    """The thresholds in use since ``made_at``."""
 
     id: int
     made_at: datetime
@@ -133,10 +133,10 @@ class MeasuredProfiles:
         requeued: Sequence[int] = (),
         delay_s: float = 0.0,
     ) -> int:
-        """Let thresholds hold, and have photos checked again; return their number.
+        """Apply thresholds and queue photos for another check; return the number of photos.
 
         Args:
-            delay_s: time until those photos are due: checkers take the thresholds before.
+            delay_s: time until those photos are due, so that checkers load the thresholds first.
         """
         target = "those measured in full" if measured_id is None else f"measurement {measured_id}"
         by_model = photos.c.human_verdict.is_(None)
@@ -165,7 +165,7 @@ def _only(connection: Connection, query: Select[Any]) -> MeasuredProfile | None:
 
 
 def _with_score(profile_ids: Sequence[str]) -> Select[Any]:
-    """Select photos with the latest score of their present file, if it is by one of the profiles."""
+    """Select photos with the latest score of their present file, if one of the profiles gave it."""
     of_photo = check_log.alias()
     newest: ColumnElement[int] = (
         select(func.max(of_photo.c.id))

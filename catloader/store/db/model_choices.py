@@ -19,7 +19,7 @@ _KEPT_REPORTS = 20
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """One choice; the newest one that was not refused holds."""
+    """One choice; the newest one that was not refused is current."""
 
     id: int
     made_at: datetime
@@ -35,7 +35,7 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class ShadowReport:
-    """The verdicts that another model would change."""
+    """The result of a shadow run: the verdicts that another model would change."""
 
     made_at: datetime
     current: str
@@ -93,11 +93,11 @@ class ModelChoices:
         self._mark(id, {"loaded_at": now})
 
     def refuse(self, id: int, reason: str) -> bool:
-        """Make the choice before hold again; False: a checker has loaded this one."""
+        """Return to the previous choice; False: a checker has loaded this one."""
         return self._mark(id, {"refusal": reason})
 
     def add_report(self, report: ShadowReport) -> None:
-        """Keep a report; the oldest of too many goes."""
+        """Store a report; the oldest is deleted if there are too many."""
         with writing(self._engine) as connection:
             connection.execute(insert(shadow_reports).values(asdict(report)))
             newest = select(shadow_reports.c.id).order_by(shadow_reports.c.id.desc()).limit(_KEPT_REPORTS)

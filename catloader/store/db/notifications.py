@@ -1,8 +1,8 @@
 """Wake-ups through PostgreSQL: a NOTIFY reaches every checker that listens, on whatever machine.
 
-They are hints as every other wake-up. A connection that breaks loses some: then the sweep finds the photos. A
-pooler that hands one connection to many (PgBouncer in transaction mode) lets none through: the listener finds
-that out, says so, and leaves the photos to the sweep.
+They are hints like every other wake-up. If a broken connection loses some, the sweep finds the photos. A
+pooler that shares one connection among many (PgBouncer in transaction mode) passes none on: the listener
+detects that, logs it, and relies on the sweep.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _CHANNEL = "catloader_photos_waiting"
 _SEND = text(f"SELECT pg_notify('{_CHANNEL}', :word)")
 _PROBE_S = 30.0
-"""A connection without a notification for so long is tried out: a router may have dropped it."""
+"""A connection without a notification for this long is tested: a router may have dropped it."""
 _ECHO_S = 5.0
 """Time for a notification to come back on a busy server."""
 _POOLER_RETRY_S = 600.0
@@ -40,14 +40,14 @@ def can_notify(engine: Engine) -> bool:
 
 
 class _NoEcho(Exception):
-    """A pooler keeps notifications from the connection."""
+    """A pooler passes no notifications on to the connection."""
 
 
 def notify(engine: Engine, word: str = "") -> str:
     """Wake all listeners; return one sentence if that failed.
 
     Args:
-        word: of a listener that tries its connection out; then no other one is woken.
+        word: of a listener that tests its connection; no other listener is woken then.
     """
     try:
         with writing(engine) as connection:
@@ -60,7 +60,7 @@ def notify(engine: Engine, word: str = "") -> str:
 class Listener:
     """One thread with a connection of its own that calls ``wake`` at each notification.
 
-    It also calls ``wake`` whenever it has connected: something may have been said before.
+    It also calls ``wake`` whenever it has connected: a notification may have been sent before.
 
     Args:
         retry_s: time until a broken connection is made again.

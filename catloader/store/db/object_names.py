@@ -15,7 +15,7 @@ from catloader.store.kinds import ObjectKind, StoredObject
 
 
 class NamedObjects(NamedTuple):
-    """The objects of a photo that can't be made again."""
+    """The objects of a photo, without those that can be made again."""
 
     photo_id: int
     objects: tuple[StoredObject, StoredObject]
@@ -28,7 +28,7 @@ class ObjectNames:
         self._engine = engine
 
     def unknown(self, keys: Sequence[str]) -> set[str]:
-        """Return the keys that nothing names. Costs one look at every photo, for its explanation's key."""
+        """Return the keys that nothing references. Reads every photo once, for the key of its explanation."""
         with reading(self._engine) as connection:
             return _unknown(connection, keys)
 
@@ -64,7 +64,8 @@ class ObjectNames:
 
 
 def _unknown(connection: Connection, keys: Sequence[str]) -> set[str]:
-    # One statement sees one state: between two of them a deletion may move a key from its row to the ledger.
+    # One statement sees one state: between two statements a deletion may move a key from its row to the
+    # ledger.
     columns = (photos.c.photo_key, photos.c.thumbnail_key, photos.c.explanation_key, deletions.c.key)
     known = union_all(*(select(column).where(column.in_(keys)) for column in columns))
     return set(keys) - set(connection.execute(known).scalars())

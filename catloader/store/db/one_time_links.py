@@ -1,6 +1,4 @@
-"""Links that are good for one use and for some time: to set a new password, to confirm an e-mail address, or
-to create an account.
-"""
+"""Links for one use within a limited time: to set a password, confirm an e-mail address, or sign up."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ _links = one_time_links.c
 
 
 class OneTimeLinks:
-    """Only the digest of a link's token (256 bits) is stored; the row goes with its use."""
+    """Only the digest of a link's token (256 bits) is stored; the row is deleted when the link is used."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -58,7 +56,8 @@ class OneTimeLinks:
     def mailed_reset(self, email: str, now: datetime, expires_at: datetime) -> str | None:
         """Return the token of a new link to set a password, for a mail to the account's address.
 
-        Those before it stay good: otherwise strangers who ask for links would end those that a person got.
+        Earlier links stay valid: otherwise strangers could request new links to invalidate the one a person
+        got.
 
         Returns:
             None: no account that may log in has this e-mail.
@@ -116,7 +115,7 @@ class OneTimeLinks:
         """Use a link: set the password, end all sessions of the account and its other links; return its id.
 
         A link that was sent by mail confirms the address, too. If it was not confirmed, a stranger may have
-        made the account, or given it this address: every other way in ends, and so do its share links.
+        made the account, or given it this address: every other access ends, and so do its share links.
 
         Returns:
             None: the link is unknown, used or expired, and nothing was changed.
@@ -142,7 +141,7 @@ class OneTimeLinks:
 
 
 def use_invitation(connection: Connection, token: str, now: datetime) -> bool:
-    """Use an invitation up; False: it is unknown, used or expired. A step of the caller's transaction."""
+    """Use an invitation within the caller's transaction; False: it is unknown, used or expired."""
     return connection.execute(delete(one_time_links).where(_valid("invitation", token, now))).rowcount == 1
 
 
@@ -157,7 +156,7 @@ def _confirm_by_reset(connection: Connection, user_id: int, now: datetime) -> No
 
 
 def _lock_account(connection: Connection, token: str) -> None:
-    """Keep the account of a link as it is: its address, which the link is for, may change at this moment."""
+    """Lock the account of a link: the address that the link is for could change at this moment."""
     user_id = select(_links.user_id).where(_links.token_sha256 == _digest(token))
     connection.execute(select(users.c.id).where(users.c.id.in_(user_id)).with_for_update())
 
@@ -183,7 +182,7 @@ def _add(
 
 
 def _valid(purpose: str, token: str, now: datetime) -> ColumnElement[bool]:
-    # A mail proves something about the address that it was sent to, and not about the account's next one.
+    # A mail proves only the address that it was sent to, not a later address of the account.
     current = select(users.c.email).where(users.c.id == _links.user_id).correlate(one_time_links)
     to_current = _links.email.is_(None) | (_links.email == current.scalar_subquery())
     is_good = (_links.purpose == purpose) & (_links.expires_at > now) & to_current

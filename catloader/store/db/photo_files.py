@@ -1,7 +1,7 @@
-"""Changes of photos that are there: another file in a photo's place, another square for its thumbnail.
+"""Changes of existing photos: replacement of a photo's file, or another square for its thumbnail.
 
 As in an upload, new keys are reserved in the deletion ledger before anything is put under them; the
-transaction that writes them into the row cancels that and enters the old keys.
+transaction that writes them to the row cancels the reservation and enters the old keys.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class PhotoFiles:
             reserve(connection, _objects(new), not_before)
 
     def replace(self, id: int, owner_id: int, new: NewFile, now: datetime | None = None) -> None:
-        """Put another file into the photo's place, to be checked anew.
+        """Replace the photo's file; the photo will be checked again.
 
-        Page, caption, publication and link stay. What people said of the file before does not carry over: a
+        Page, caption, publication and link stay. What people said about the previous file is dropped: a
         reviewer's verdict, an open appeal, likes.
 
         Raises:
@@ -84,7 +84,7 @@ class PhotoFiles:
             StoreUnavailable: the reservation ran out, so the objects may be deleted already.
         """
         with writing(self._engine) as connection:
-            # The account's row first, as uploads and the end of an account do.
+            # The account's row is locked first, as in uploads and in the deletion of an account.
             size_bytes = connection.execute(_own(id, owner_id, photos.c.size_bytes)).scalar()
             if size_bytes is not None:
                 self._quotas.refuse_growth(connection, owner_id, new.size_bytes - size_bytes)
@@ -93,7 +93,7 @@ class PhotoFiles:
                 enter(connection, id, now)
                 values = asdict(new) | _UNCHECKED | {"next_attempt_at": now_or(now)}
                 values |= {"human_verdict": None, "human_verdict_at": None}
-                values |= {"captured_at": None}  # the owner chose that for the file before
+                values |= {"captured_at": None}  # the owner chose that for the previous file
                 values |= {"explanation_key": None, "explanation_of": None}
                 _exchange(connection, old, values, now)
                 is_open = (appeals.c.photo_id == id) & appeals.c.closed_at.is_(None)
@@ -105,7 +105,7 @@ class PhotoFiles:
     def set_thumbnail(
         self, id: int, owner_id: int, photo_key: str, new: NewThumbnail, now: datetime | None = None
     ) -> bool:
-        """Give the photo another thumbnail. Since verdicts rest on it too, the photo is checked anew.
+        """Give the photo another thumbnail. Since verdicts depend on it too, the photo is checked again.
 
         Args:
             photo_key: of the file that the thumbnail was cut from.

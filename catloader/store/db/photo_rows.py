@@ -1,4 +1,4 @@
-"""Rows of the table of photos: their types, the conditions that most queries share, and their end."""
+"""Rows of the table of photos: their types, the conditions that most queries share, and their deletion."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NewPhoto:
     sha256: str
     thumbnail_sha256: str
     captured_at: str | None = field(default=None, kw_only=True)
-    """By the camera's clock, as in "2024-05-01T14:07:00"; None unless the owner kept it."""
+    """By the camera's clock, such as "2024-05-01T14:07:00"; None unless the owner kept it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +114,5 @@ def not_in_bin() -> ColumnElement[bool]:
 
 
 def status_is(status: str) -> ColumnElement[bool]:
-    """Compare with a literal: a plan made for any parameter can't use the partial indexes."""
+    """Compare with a literal: a generic plan for parameters can't use the partial indexes."""
     return photos.c.status == literal_column(f"'{Status(status)}'")

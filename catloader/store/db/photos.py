@@ -39,7 +39,7 @@ class Photos:
         self._engine, self._quotas = engine, quotas
 
     def refuse_full(self, owner_id: int, size_bytes: int) -> None:
-        """Check that one more photo fits, before it is put into the store; ``add`` checks once more.
+        """Check that one more photo fits, before it is put into the store; ``add`` checks again.
 
         Raises:
             QuotaReached: the account stores as much as it may.
@@ -126,7 +126,7 @@ class Photos:
         return checking + self._all(pending.limit(limit - len(checking)))
 
     def due_since(self) -> datetime | None:
-        """Return since when the photo that waits longest for a checker could be checked; None: none waits."""
+        """Return the time since which the longest waiting photo has been due; None: no photo waits."""
         query = select(func.min(photos.c.next_attempt_at)).where(status_is("pending"))
         with reading(self._engine) as connection:
             return connection.execute(query).scalar()

@@ -21,7 +21,7 @@ class SqlCheckQueue:
     """Implements ``checker.ports.CheckQueue``.
 
     Args:
-        now: for tests; None: the database's clock, whatever time this process takes it to be.
+        now: for tests; None: the database's clock, not that of this process.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SqlCheckQueue:
         return self._clock() if self._clock else None
 
     def _reclaim_expired(self, connection: Connection) -> None:
-        """Log the lost attempts; a photo that kills its checker gets here until they are used up."""
+        """Reclaim expired claims and log lost attempts, also of photos that kill their checker."""
         values = {"now": self._now(), "max_attempts": self._max_attempts}
         rows = connection.execute(sql.RECLAIM_EXPIRED, values).all()
         log = [
@@ -104,13 +104,13 @@ class SqlCheckQueue:
         log: list[dict[str, Any]] = []
         written = [False] * len(outcomes)
         with writing(self._engine) as connection:
-            # By id in every transaction: no two of them wait for each other's rows.
+            # In the order of ids in every transaction: no two transactions wait for each other's rows.
             for place, outcome in sorted(enumerate(outcomes), key=lambda pair: pair[1].claim.photo_id):
                 statement, values = self._update(outcome, now)
                 keys = _keys(outcome.claim, outcome.claim.attempt)
                 written[place] = connection.execute(statement, keys | values).rowcount == 1
                 if written[place]:
-                    # Not unreadable yet, where another attempt follows.
+                    # Not unreadable yet if another attempt follows.
                     logged = replace(outcome, unreadable=False) if statement is sql.RESCHEDULE else outcome
                     log.append({**sql.log_row(logged), "now": now})
             if log:

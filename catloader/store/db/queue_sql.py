@@ -1,4 +1,4 @@
-"""The queue's statements, built once: to build one for every claim takes longer than to run it."""
+"""The queue's statements, built once: building one for every claim takes longer than running it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from catloader.store.db.switches import checking_goes_on
 from checker.values import Decision, ModelInfo, Outcome
 
 _now = bound_now()
-"""``now`` None: the database's clock. The statements compute every time with it, none in this process."""
+"""``now`` None: the database's clock. All times are computed by the statements, none in this process."""
 _lease_until = later(_now, bindparam("lease_s", type_=Float()))
 _claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
 
@@ -34,8 +34,8 @@ _claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bin
 def _locked(query: Select[Any], *, wait: bool = False) -> Select[Any]:
     """Lock the selected rows, except those that another transaction has locked, unless ``wait``.
 
-    Materialised, because the planner may run a sub-select several times, each time with other rows locked
-    and skipped: more than the limit would be taken.
+    Materialised, because the planner may run a sub-select several times, locking and skipping different rows
+    each time: more rows than the limit would be claimed.
     """
     rows = query.with_for_update(skip_locked=not wait).cte().prefix_with("MATERIALIZED", dialect="postgresql")
     return select(rows.c.id)
@@ -118,7 +118,7 @@ BEGIN = (
 )
 
 RENEW = update(photos).where(photos.c.id.in_(_locked(_held))).values(lease_until=_lease_until)
-"""Rows that another transaction has locked are left out: they are being finished."""
+"""Rows locked by another transaction are skipped: they are being finished."""
 
 FINISH = (
     update(photos)
@@ -166,7 +166,7 @@ _LOGGED = [column.key for column in check_log.columns if column.key not in ("id"
 
 
 def log_row(outcome: Outcome) -> dict[str, Any]:
-    """Return a row of ``check_log`` less ``finished_at``; every row has all columns, for one statement."""
+    """Return a row of ``check_log`` without ``finished_at``; every row has all columns, for one statement."""
     row = dict.fromkeys(_LOGGED) | {
         "photo_id": outcome.claim.photo_id,
         "attempt": outcome.claim.attempt,

@@ -1,4 +1,4 @@
-"""Limits of each account: photos and bytes, those of the settings unless an administrator set others."""
+"""Limits of each account, on photos and bytes: those of the settings unless an administrator set others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Quota(NamedTuple):
 
 
 class Quotas:
-    """The most that accounts may store.
+    """The limits on what accounts may store.
 
     Args:
-        usual: for accounts for which an administrator set nothing else.
+        usual: for accounts without limits set by an administrator.
     """
 
     def __init__(self, engine: Engine, usual: Quota) -> None:
@@ -34,7 +34,7 @@ class Quotas:
             return self._read(connection, _limits(user_id))
 
     def refuse_full(self, connection: Connection, owner_id: int, size_bytes: int) -> None:
-        """Check that one more photo fits. The account's row stays locked: no two uploads take the same rest.
+        """Check that one more photo fits; lock the account's row, so that no two uploads use the same space.
 
         Raises:
             QuotaReached: it does not.
@@ -55,7 +55,7 @@ class Quotas:
             self._refuse_bytes(quota, used, size_bytes)
 
     def _locked(self, connection: Connection, owner_id: int) -> tuple[Quota, Used]:
-        """Lock the account's row and return its limits and what it uses; nothing, where there is no limit."""
+        """Lock the account's row and return its limits and usage; without a limit usage is not counted."""
         quota = self._read(connection, _limits(owner_id).with_for_update())
         if not any(quota):
             return quota, Used(0, 0)

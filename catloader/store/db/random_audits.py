@@ -1,4 +1,4 @@
-"""The random audit: people judge photos drawn from those that a model decided, which measures its errors."""
+"""The random audit: people judge randomly drawn photos that a model decided, to measure its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tally:
     """The answers on photos of one verdict."""
 
     answered: int
-    """Photos that somebody could tell."""
+    """Photos that somebody could judge."""
     wrong: int
     cant_tell: int
 
@@ -42,13 +42,13 @@ class RandomAudits:
         self._engine = engine
 
     def draw(self, verdict: HumanVerdict, number: int, now: datetime) -> int:
-        """Draw photos with this verdict of a model, each as likely as any other; return their number.
+        """Draw photos with this verdict of a model, with equal probability; return their number.
 
         Those that people decided, and those drawn before, are left out.
         """
         query = select(photos.c.id).where(_decided_by_model(verdict), ~_was_drawn())
         ids = [row.id for page in pages(self._engine, query, photos.c.id, number) for row in page]
-        random.shuffle(ids)  # answers to a part of them are a random sample, too
+        random.shuffle(ids)  # the answered part is a random sample too
         return sum(
             self._enter(verdict, ids[start : start + _PER_TRANSACTION], now)
             for start in range(0, len(ids), _PER_TRANSACTION)
@@ -88,7 +88,7 @@ class RandomAudits:
             return connection.execute(query).scalar_one()
 
     def answer(self, photo_id: int, reviewer_id: int, answer: HumanVerdict | None, now: datetime) -> bool:
-        """Write an answer, which is a reviewer's decision too; None: nobody can tell.
+        """Write an answer, which is also a reviewer's decision; None: the photo can't be judged.
 
         Returns:
             False: the photo does not wait for one. If its verdict or its file has changed since it was drawn,
@@ -130,7 +130,7 @@ class RandomAudits:
 
 
 def reopen(connection: Connection, photo_id: int) -> None:
-    """Take the answer on a photo back, as a step of undoing the decision."""
+    """Withdraw the answer on a photo, as part of undoing the decision."""
     its = random_audits.c.photo_id == photo_id
     connection.execute(update(random_audits).where(its).values(answer=None, answered_at=None))
 

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Integer, String, Table
 from catloader.store.db.metadata import metadata
 from catloader.store.db.utc_datetime import UtcDateTime
 
-# Nothing in it tells whose account it was.
+# It holds nothing that identifies the account.
 receipts = Table(
     "receipts",
     metadata,

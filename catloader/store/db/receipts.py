@@ -1,4 +1,4 @@
-"""Receipts for deleted accounts: what had to leave the object store, and what is left of it."""
+"""Receipts for deleted accounts: the number of objects to delete, and how many are left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEPT_FOR = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A deleted account, without a word of whose it was."""
+    """A deleted account; nothing identifies its owner."""
 
     deleted_at: datetime
     photos: int
@@ -24,9 +24,9 @@ class Receipt:
     objects: int
     """Photos, thumbnails and explanations that were in the object store."""
     left: int
-    """Those that the ledger still has."""
+    """Number of objects that the ledger still lists."""
     done_at: datetime | None
-    """Time at which the last one was gone."""
+    """Time at which the last object was gone."""
 
 
 class Receipts:

@@ -26,7 +26,7 @@ class RecheckFilter:
     """First digits of the sha256 of the weights that made the photo's latest verdict."""
     status: Status | None = None
     since: datetime | None = None
-    """Checked then or later."""
+    """Checked since this time."""
 
 
 class Rechecks:
@@ -44,9 +44,9 @@ class Rechecks:
         return self._count(*conditions_of(chosen), photos.c.human_verdict.is_not(None))
 
     def requeue(self, chosen: RecheckFilter, limit: int | None = None) -> int:
-        """Make matching photos ``pending`` with all attempts before them, oldest first; return their number.
+        """Make matching photos ``pending`` with all attempts available, oldest first; return their number.
 
-        A verdict that a person gives meanwhile stays, too.
+        A verdict that a person gives meanwhile stays as well.
         """
         last_id, requeued = 0, 0  # by id: a photo that is checked again meanwhile is not requeued twice
         by_model = photos.c.human_verdict.is_(None)
@@ -62,7 +62,7 @@ class Rechecks:
                 ids = list(connection.execute(query).scalars())
                 if not ids:
                     break
-                # Conditions repeated: PostgreSQL evaluates them again on a row that has just changed.
+                # The conditions are repeated: PostgreSQL evaluates them again on a row that has just changed.
                 unchanged = photos.c.id.in_(ids) & photos.c.status.in_(FINISHED) & by_model
                 requeued += requeue(connection, unchanged)
             last_id = ids[-1]
@@ -82,7 +82,7 @@ class Rechecks:
 
 
 def requeue(connection: Connection, condition: ColumnElement[bool], delay_s: float = 0.0) -> int:
-    """Make the photos of a condition ``pending`` with all attempts before them; a step of a transaction.
+    """Make matching photos ``pending`` with all attempts available, within the caller's transaction.
 
     Args:
         delay_s: time until they are due.

@@ -7,8 +7,8 @@ from sqlalchemy import Column, ForeignKey, Index, Integer, Table
 from catloader.store.db.metadata import metadata
 from catloader.store.db.utc_datetime import UtcDateTime
 
-# What was checked and decided before belongs to the file before. Numbers and no times tell it apart: the
-# clocks of the processes that write the rows differ.
+# Earlier checks and decisions belong to the previous file. Row numbers, not times, separate them: the clocks
+# of the processes that write the rows differ.
 replacements = Table(
     "replacements",
     metadata,

@@ -1,4 +1,4 @@
-"""Replacements of photos: what was checked and decided before the last one is about another file."""
+"""Replacements of photos: earlier checks and decisions are about another file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catloader.store.db.schema import check_log, replacements, reviews
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """The moment at which another file took a photo's place."""
+    """One replacement of a photo's file."""
 
     made_at: datetime
 
@@ -49,7 +49,7 @@ def enter(connection: Connection, photo_id: int, now: datetime | None) -> None:
 
 
 def check_is_of_present_file() -> ColumnElement[bool]:
-    """Return the condition on rows of ``check_log`` that they are about the file that the photo has now."""
+    """Return the condition that a row of ``check_log`` is about the photo's present file."""
     last = select(func.max(replacements.c.last_check_id)).where(
         replacements.c.photo_id == check_log.c.photo_id
     )

@@ -1,4 +1,4 @@
-"""Appeals of owners and decisions of reviewers. Every decision, and every undone one, is a row that stays."""
+"""Appeals of owners and decisions of reviewers. Every decision, and every undoing, is a permanent row."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class QueueItem:
 
     @property
     def place(self) -> tuple[bool, int]:
-        """Its place in the queue: appeals first, oldest first."""
+        """Its position in the queue: appeals first, oldest first."""
         return (self.appeal is None, self.photo.id if self.appeal is None else self.appeal.id)
 
 
@@ -109,7 +109,7 @@ class Reviews:
             return [Review(**row._mapping) for row in connection.execute(query)]
 
     def queue(self, after: tuple[bool, int] | None, limit: int) -> list[QueueItem]:
-        """Return the photos after a place of the queue: open appeals, then unsure ones, each oldest first."""
+        """Return the photos after a position in the queue: open appeals, then unsure ones, oldest first."""
         after_appeal, after_photo = (after[1], 0) if after and not after[0] else (0, after[1] if after else 0)
         items: list[QueueItem] = []
         with reading(self._engine) as connection:
@@ -182,7 +182,7 @@ class Reviews:
         return last if last and last.verdict else None
 
     def undo(self, reviewer_id: int, now: datetime) -> int | None:
-        """Undo the reviewer's last decision: verdict and appeal are as before it; return the photo's id."""
+        """Undo the reviewer's last decision, restoring verdict and appeal; return the photo's id."""
         last = self.last_of(reviewer_id)
         if last is None:
             return None

@@ -202,7 +202,7 @@ check_log = Table(
     sqlite_autoincrement=True,  # a webhook's message is told by it once, also when its photo is deleted
 )
 
-# For whole rows: results are named after the database's columns, where photo_id is image_id.
+# For whole rows: labels are needed because the database's column for photo_id is image_id.
 CHECK_LOG_COLUMNS = tuple(column.label(column.key) for column in check_log.columns)
 
 deletions = Table(
@@ -225,7 +225,8 @@ deletions = Table(
     _index("ix_deletions_receipt", "receipt", "receipt IS NOT NULL"),
     Index("uq_deletions_kind_key", "kind", "key", unique=True),
     Index("uq_deletions_bucket_key", "bucket", "key", unique=True),
-    # Two processes may delete the same objects. The second one to remove their rows must not meet others.
+    # Two processes may delete the same objects: ids must not be reused, or the second would remove other
+    # rows.
     sqlite_autoincrement=True,
 )
 

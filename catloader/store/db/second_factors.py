@@ -39,7 +39,7 @@ class SecondFactors:
     def set_up(
         self, user_id: int, secret: str, step: int, code_digests: Sequence[str], now: datetime
     ) -> None:
-        """Store the factor in place of the one before.
+        """Store the factor, replacing an existing one.
 
         Args:
             step: of the code that confirmed it, which is not accepted again.
@@ -53,7 +53,7 @@ class SecondFactors:
             connection.execute(insert(recovery_codes), codes)
 
     def accept(self, user_id: int, step: int) -> bool:
-        """Note that the code of a step is used; False: it, or a later one, was used before."""
+        """Record that the code of a step is used; False: it, or a later one, was used before."""
         newer = (second_factors.c.user_id == user_id) & (second_factors.c.last_step < step)
         with writing(self._engine) as connection:
             return (
@@ -61,7 +61,7 @@ class SecondFactors:
             )
 
     def use_recovery_code(self, user_id: int, digest: str) -> bool:
-        """Use a recovery code up; False: the account has no such one."""
+        """Use a recovery code; False: the account has no such code."""
         codes = recovery_codes.c
         with writing(self._engine) as connection:
             used = delete(recovery_codes).where(codes.user_id == user_id, codes.code_sha256 == digest)

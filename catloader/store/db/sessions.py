@@ -1,7 +1,7 @@
-"""The rows of sessions. A session lives here, and its cookie is only a random number that names it.
+"""The rows of sessions. The session is the row; its cookie is only a random number that identifies it.
 
-So a log-out, a new password or the end of an account ends it everywhere at once, and no response that
-arrives late can bring it back.
+So a log-out, a new password or the deletion of the account ends it everywhere at once, and a late response
+can't bring it back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Session:
 
     token_sha256: str
     user: User | None
-    """None: begun by a sign-up with an e-mail that is registered already. It opens nothing."""
+    """None: begun by a sign-up with an e-mail that is registered already. It gives no access."""
     used_at: datetime
 
 
@@ -56,7 +56,7 @@ class Sessions:
         """Begin a session and delete those that have run out; return its token of 256 bits.
 
         Args:
-            user: as it was when the password was compared.
+            user: the row at the time when the password was compared.
 
         Raises:
             WrongCredentials: the account was deleted or disabled meanwhile, or got another password.
@@ -64,7 +64,8 @@ class Sessions:
         token, is_same = new_token(), (users.c.id == user.id) & (users.c.password_hash == user.password_hash)
         account = select(users.c.id).where(is_same, users.c.disabled_at.is_(None))
         with writing(self._engine) as connection:
-            # What ends all sessions of the account writes to its row first: it comes before or after this.
+            # Statements that end all sessions of the account lock its row first, so they run before or after
+            # this.
             if connection.execute(account.with_for_update()).first() is None:
                 raise WrongCredentials("E-mail or password is wrong.")
             self._delete_expired(connection, now)
@@ -123,7 +124,8 @@ class Sessions:
         return (sessions.c.used_at < now - self._idle) | (sessions.c.created_at < now - self._absolute)
 
     def _delete_expired(self, connection: Connection, now: datetime) -> None:
-        # Rows that another log-in is deleting are skipped: two that wait for each other would fail.
+        # Rows that another log-in is deleting are skipped: two transactions that wait for each other would
+        # fail.
         expired = select(sessions.c.token_sha256).where(self._expired(now)).with_for_update(skip_locked=True)
         connection.execute(delete(sessions).where(sessions.c.token_sha256.in_(expired)))
 
@@ -142,7 +144,7 @@ def new_token() -> str:
 def insert_session(
     connection: Connection, token: str, user_id: int | None, now: datetime, browser: str
 ) -> None:
-    """Add a session; a step of the caller's transaction."""
+    """Add a session within the caller's transaction."""
     row = {"token_sha256": _digest(token), "user_id": user_id, "created_at": now, "used_at": now}
     connection.execute(insert(sessions).values({**row, "browser": browser}))
 

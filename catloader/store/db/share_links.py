@@ -1,4 +1,4 @@
-"""Links that show one photo to whoever has them, until their owner revokes them."""
+"""Links that show one photo to anyone who has them, until the owner revokes them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Sign-up: the account and its first session, in one transaction.
 
 It does the same work for an e-mail that is registered already, so that neither the answer nor its time
-tells which e-mails are.
+reveals registered e-mails.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from catloader.store.db.users import normal_email
 
 
 class SignUps:
-    """Accounts that people make themselves."""
+    """Accounts that people create themselves."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -1,7 +1,7 @@
-"""Snapshots of a whole database, whichever it is, as one SQLite file; and their way back into a database.
+"""Snapshots of a whole database of either kind as one SQLite file, and their restoration.
 
-``pg_dump`` has to be of the server's version or a newer one, and few images of the site have it. Rows read in
-one repeatable-read transaction are as consistent, and come back into either kind of database.
+``pg_dump`` must have the server's version or a newer one, and few images of the site contain it. Rows read in
+one repeatable-read transaction are equally consistent, and can be restored into either kind of database.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PhotoObjects(NamedTuple):
 
 
 def take(engine: Engine, path: Path) -> None:
-    """Write one state of the database into the new file ``path``, beside a running site.
+    """Write one state of the database into the new file ``path``, also while the site is running.
 
     Raises:
         BackupRefused: the tables are not those of this version.
@@ -52,7 +52,7 @@ def take(engine: Engine, path: Path) -> None:
             "make the backup with the version that it belongs to."
         )
     if engine.dialect.name == "sqlite":
-        # All pages in one step: with smaller ones, each write of the site begins the copy anew.
+        # All pages in one step: with smaller steps, each write of the site restarts the copy.
         with reading(engine) as connection, closing(sqlite3.connect(path)) as target:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
@@ -72,10 +72,10 @@ def take(engine: Engine, path: Path) -> None:
 
 
 class Snapshot:
-    """The file of a snapshot, to be read and to be adjusted to the objects that go with it."""
+    """The file of a snapshot, which can be read and adjusted to the objects saved with it."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file; ``close`` leaves one file behind, without a log beside it."""
+        """Opens the file; ``close`` leaves a single file, without a write-ahead log."""
         self._path, self._engine = path, make_engine(path)
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Snapshot:
             connection.execute("PRAGMA journal_mode=DELETE")
 
     def empty_ledger(self) -> None:
-        """Empty the deletion ledger: what it names is in no backup."""
+        """Empty the deletion ledger: its objects are not in the backup."""
         with writing(self._engine) as connection:
             connection.execute(delete(deletions))
 
@@ -129,7 +129,7 @@ class Snapshot:
             return set(connection.execute(select(column).where(column.startswith(prefix))).scalars())
 
     def leave_out(self, ids: Sequence[int]) -> None:
-        """Remove photos with all that belongs to them."""
+        """Remove photos with all rows that belong to them."""
         with writing(self._engine) as connection:
             connection.execute(delete(photos).where(photos.c.id.in_(ids)))
 
@@ -147,7 +147,7 @@ class Snapshot:
         """
         with reading(self._engine) as source, writing(target) as connection:
             _refuse_used(connection, database_name(target))
-            for table in reversed(metadata.sorted_tables):  # a visitor's attempts and the like
+            for table in reversed(metadata.sorted_tables):  # such as the attempts of visitors
                 connection.execute(delete(table))
             _copy_rows(source, connection)
 
@@ -194,7 +194,7 @@ def _copy_rows(source: Connection, target: Connection) -> None:
 
 
 def _continue_numbers(source: Connection, target: Connection) -> None:
-    """Go on numbering where the source would: the address of a deleted photo leads to no other one."""
+    """Continue the numbering of the source: the address of a deleted photo must not lead to another photo."""
     for table in metadata.sorted_tables:
         column = table.autoincrement_column
         if column is None:

@@ -26,7 +26,7 @@ class Switches:
         self._engine = engine
 
     def paused_at(self) -> datetime | None:
-        """Return since when checking is paused; None: it is not."""
+        """Return the time since which checking is paused; None: it is not."""
         with reading(self._engine) as connection:
             return connection.execute(select(switches.c.set_at).where(_PAUSED)).scalar_one_or_none()
 

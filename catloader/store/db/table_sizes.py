@@ -15,7 +15,7 @@ class RowBytes(NamedTuple):
 
     rows: int
     table_bytes: float
-    """With what is stored apart because it is long."""
+    """Including long values that are stored separately."""
     index_bytes: float
 
 

@@ -1,4 +1,4 @@
-"""Photos that staff took out of the public album. Their owners can't publish them until that is lifted."""
+"""Photos that staff took out of the public album: the owners can't publish them until staff allow it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def is_taken_down() -> ColumnElement[bool]:
 
 
 class Takedowns:
-    """Take photos out of the album, and let them in again. Each act is recorded in its transaction."""
+    """Take photos out of the album and allow them again. Each act is recorded in its transaction."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def take_down(self, photo_id: int, actor_id: int, note: str, now: datetime) -> bool:
-        """Make a photo of the album private, and keep it so; False: it is not in the album."""
+        """Make a photo of the album private and prevent its publication; False: it is not in the album."""
         in_album = photos.c.on_air & status_is(Status.CAT) & not_in_bin()
         query = update(photos).where(photos.c.id == photo_id, in_album).values(on_air=False)
         row = {"photo_id": photo_id, "note": note, "made_at": now}

@@ -1,4 +1,4 @@
-"""Made-up databases for benchmarks and tests: as many rows as a site has after years, made in seconds."""
+"""Synthetic databases for benchmarks and tests: as many rows as a site has after years, made in seconds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition
 
 _ROWS_PER_STATEMENT = 50_000
 _LOGGED_SHARE = 4
-"""One in so many finished rows has a log row: a kilobyte, three times as much as the photo's row."""
+"""One in this many finished rows has a log row, which takes a kilobyte, three times as much as the photo's
+row."""
 LONG_AGO = timedelta(days=365)
 
 
@@ -160,7 +161,7 @@ def _caption(number: ColumnElement[int]) -> ColumnElement[str]:
 
 
 def spread_over_months(url: str, months: int) -> None:
-    """Give the rows of ``fill`` times in so many months up to now: ascending with the ids."""
+    """Spread the times of the rows of ``fill`` over this many months up to now, ascending with the ids."""
     engine, month = make_engine(url), timedelta(days=30)
     with writing(engine) as connection:
         last_id = connection.execute(select(func.max(photos.c.id))).scalar_one()
@@ -219,7 +220,7 @@ def made_up_outcome(claim: Claim) -> Outcome:
 
 
 def leave_dead_rows(engine: Engine, count: int) -> int:
-    """Let at least so many versions of waiting rows die, as claims that are given back do; PostgreSQL only.
+    """Make at least this many dead versions of waiting rows, as released claims do; PostgreSQL only.
 
     Its autovacuum leaves this table alone from now on.
 
@@ -241,7 +242,7 @@ def leave_dead_rows(engine: Engine, count: int) -> int:
 
 @contextmanager
 def old_snapshot(engine: Engine) -> Iterator[None]:
-    """Hold a transaction open that may look at every row as it was, as a long backup does."""
+    """Hold a transaction open that may still read every old row version, as a long backup does."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         connection.execute(select(photos.c.id).limit(1))
         yield

@@ -1,4 +1,4 @@
-"""The rows of idempotency keys: an upload that is sent again, with the same key, makes no second photo."""
+"""The rows of idempotency keys: an upload repeated with the same key makes no second photo."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class UploadKeys:
 
 
 def add_key(connection: Connection, user_id: int, key: UploadKey, photo_id: int, now: datetime) -> None:
-    """Add a key and delete the account's old ones; a step of the caller's transaction.
+    """Add a key and delete the account's old ones, within the caller's transaction.
 
     Raises:
         IntegrityError: the account has used the key already.

@@ -11,7 +11,7 @@ from catloader.store.db.schema import photos
 
 
 class Used(NamedTuple):
-    """Photos, those in the bin too, and the bytes of their large rendition."""
+    """Photos, including those in the bin, and the bytes of their large rendition."""
 
     photos: int
     size_bytes: int

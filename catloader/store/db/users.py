@@ -142,7 +142,7 @@ class Users:
             The number of photos.
         """
         with writing(self._engine) as connection:
-            # The lock makes an upload that is about to add its row wait; it then finds no owner.
+            # The lock makes a concurrent upload wait before it adds its row; it then finds no owner.
             connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
             size = select(func.coalesce(func.sum(photos.c.size_bytes), 0)).where(photos.c.owner_id == id)
             size_bytes = int(connection.execute(size).scalar_one())

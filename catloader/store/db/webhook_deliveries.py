@@ -32,15 +32,15 @@ _LOOK_BACK = 5000
 """Rows of a source that may be committed later than rows with higher numbers."""
 _KEPT_FOR = timedelta(days=30)
 _MISSED_FOR = timedelta(days=3)
-"""Events older than this are not told, if the site was down or webhooks were off meanwhile."""
+"""Older events are not delivered if the site was down or webhooks were disabled meanwhile."""
 _HELD_S = 120.0
-"""Longest time of an attempt: then another process may take the delivery."""
+"""Longest time of an attempt, after which another process may take the delivery."""
 _AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message, with what became of it."""
+    """One message and the state of its delivery."""
 
     source: SourceName
     source_id: int
@@ -70,7 +70,7 @@ class WebhookDeliveries:
         self._engine = engine
 
     def begin(self) -> None:
-        """Mark where the events begin that will be told, when webhooks are used for the first time."""
+        """Record the first event to deliver, when webhooks are used for the first time."""
         with writing(self._engine) as connection:
             for name, source in SOURCES.items():
                 if connection.execute(select(table.c.id).where(table.c.source == name).limit(1)).first():
@@ -113,7 +113,7 @@ class WebhookDeliveries:
         return len(entries)
 
     def claim(self) -> Delivery | None:
-        """Take the delivery that is due for longest, count an attempt, and hold it; None: none is due."""
+        """Claim the delivery that has been due longest and count an attempt; None: none is due."""
         # A literal: a plan made for any parameter can't use the partial index.
         is_due = (table.c.state == literal_column("'waiting'")) & (table.c.next_attempt_at <= database_now())
         due = select(table.c.id).where(is_due).order_by(table.c.next_attempt_at).limit(1)
@@ -135,7 +135,7 @@ class WebhookDeliveries:
         self._set(delivery, values)
 
     def failed(self, delivery: Delivery, error: str, retry_s: float | None) -> None:
-        """Note the error; another attempt follows in ``retry_s``, None: none does."""
+        """Record the error; the next attempt follows in ``retry_s``; None: there will be none."""
         values: dict[str, Any] = {"last_error": error}
         if retry_s is None:
             values["state"] = "given_up"
@@ -160,7 +160,7 @@ class WebhookDeliveries:
             return [Delivery(**row._mapping) for row in connection.execute(query)]
 
     def forget_old(self) -> None:
-        """Delete what is done and old. The newest entry of a source stays: events after it are new."""
+        """Delete old, finished entries. The newest entry of a source stays: events after it are new."""
         old = table.c.created_at < later(database_now(), literal(-_KEPT_FOR.total_seconds()))
         done = table.c.state.in_(("delivered", "given_up"))
         with writing(self._engine) as connection:

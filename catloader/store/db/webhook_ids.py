@@ -1,4 +1,4 @@
-"""Seen webhook ids: a signed wake-up is good for one use."""
+"""Seen webhook ids: a signed wake-up is valid for one use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catloader.store.db.engine import writing
 from catloader.store.db.schema import webhook_ids
 
 _KEPT_FOR = timedelta(hours=1)
-"""Many times the five minutes for which a signature is good: clocks may differ between machines."""
+"""Many times the five minutes for which a signature is valid: clocks may differ between machines."""
 
 
 class WebhookIds:

@@ -1,6 +1,6 @@
-"""The events that webhooks tell: rows of the check log and of the reviews, and a message for each.
+"""The events that webhooks deliver: rows of the check log and of the reviews, with a message for each.
 
-No caption, note or e-mail is in a message, so that a log of the receiver tells nobody anything.
+Messages contain no caption, note or e-mail, so that the receiver's log holds no private data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SourceName = Literal["check", "review"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A table whose rows are told; they are added and never changed."""
+    """A table whose rows are delivered as events; rows are added and never changed."""
 
     columns: tuple[ColumnElement[Any], ...]
     id: Column[int]
@@ -54,7 +54,8 @@ def _message(type: str, moment: datetime, data: Mapping[str, Any]) -> str:
 def _is_last_of_failed() -> ColumnElement[bool]:
     """Return the condition of the attempt after which its photo is failed: the newest one.
 
-    A photo that is checked again before this is looked at counts as not failed: its next outcome is told.
+    A photo that is checked again before this is evaluated does not count as failed: its next outcome is
+    delivered.
     """
     of_photo = check_log.alias()
     newest = (

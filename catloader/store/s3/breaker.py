@@ -1,7 +1,7 @@
 """A circuit breaker: while the object store does not answer, requests to it fail at once.
 
-pybreaker runs all calls one after another, under a lock; purgatory and circuitbreaker let every call through
-when the pause is over. Here one caller asks whether the store is back, and the others do not wait for it.
+pybreaker runs all calls one after another, under a lock; purgatory and circuitbreaker let all calls through
+after the pause. Here one caller asks whether the store is back, and the others do not wait for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAUSE_S = 3.0
 
 
 class Breaker:
-    """Opens after ``_FAILURES`` requests in a row without an answer. Thread-safe."""
+    """Opens after ``_FAILURES`` consecutive requests without an answer. Thread-safe."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Breaker:
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Run a request inside.
+        """Run a request in the block.
 
         Raises:
             NoAnswer: the request got none, or was not made because others got none.

@@ -1,4 +1,4 @@
-"""Delete many objects in one request, and tell which of them are not gone."""
+"""Delete many objects in one request, and report those that are not gone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Requests = Callable[[str], AbstractContextManager[None]]
 def delete_many(client: Any, request: Requests, bucket: str, keys: Sequence[str]) -> dict[str, str]:
     """Delete up to 1 000 objects in one request; return key -> reason for those that are not gone.
 
-    An object that was gone already is gone. Where the server does not know this request ("not found" may mean
-    that too), or refuses it as a whole, the objects are deleted one by one.
+    Objects that did not exist count as gone. If the server does not support this request ("not found" may
+    mean that too) or refuses it as a whole, the objects are deleted one by one.
 
     Raises:
         NoAnswer: the server does not answer.

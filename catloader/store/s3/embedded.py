@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 _START_S = 30.0
 _RELEASE_S = 5.0
-"""A server that is just being killed holds the folder's lock for no longer."""
+"""Longest time for which a server that is being killed still holds the folder's lock."""
 _RESTART_S = 0.5
 _RETRY_S = 2.0
 _PROBE_S = 1.0
 _HUNG_S = 10.0
-"""A server without an answer to a probe for so long is killed and started again; that loses nothing."""
+"""A server that does not answer a probe for this long is killed and restarted; that loses nothing."""
 
 
 class EmbeddedS3:
@@ -41,7 +41,7 @@ class EmbeddedS3:
     def __init__(self, data_dir: Path) -> None:
         self._dir = data_dir.resolve() / "s3"
         self.log_file = self._dir / "weed.log"
-        """Output of its starts and crashes; the verbose log is in the folder ``log`` beside."""
+        """Output of its starts and crashes; the verbose log is in the folder ``log`` next to it."""
         self._keys = self._dir / "keys.json"
         self.endpoint_url = self.access_key_id = self.secret_access_key = ""
         self._child: subprocess.Popen[bytes] | None = None
@@ -115,7 +115,7 @@ class EmbeddedS3:
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
 
     def _supervise(self) -> None:
-        """Run in a thread of its own, with which the child process ends: see ``start_child``."""
+        """Run in a separate thread; the child process ends with this thread: see ``start_child``."""
         try:
             with (self._dir / "lock").open("w") as lock:
                 self._acquire(lock)
@@ -143,7 +143,7 @@ class EmbeddedS3:
                     raise StartupError(f"Another process runs an object store in {self._dir}.") from None
 
     def _run_child_again(self, lock: IO[str]) -> None:
-        """Run the server; once it has run, a machine without memory or room for it delays the next start."""
+        """Run the server; after its first run, a lack of memory or disk only delays the next start."""
         try:
             self._run_child(lock)
         except OSError as error:
@@ -207,6 +207,6 @@ class EmbeddedS3:
             try:
                 child.wait(self._stop_within_s)
             except subprocess.TimeoutExpired:
-                child.kill()  # loses nothing: written data is in the kernel's hands
+                child.kill()  # loses nothing: written data is in the kernel's cache
                 child.wait()
         seaweedfs.remove_sockets(self._ports)

@@ -1,4 +1,4 @@
-"""Translate boto3's errors: the one place that does, for every use of the object store."""
+"""Translation of boto3's errors, in this one place for every use of the object store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NoAnswer(StoreUnavailable):
 
 
 _SKEW_S = 600.0
-"""S3 takes no signature that is 15 minutes older or newer than its clock."""
+"""S3 accepts no signature that is 15 minutes older or newer than its clock."""
 
 NO_OBJECT = ("NoSuchKey", "NotFound", "404")
 
@@ -46,7 +46,7 @@ def translated(address: str, what: str) -> Iterator[None]:
 
 
 def is_missing(error: ClientError) -> bool:
-    """Tell if the server has no such object or bucket."""
+    """Return True if the server has no such object or bucket."""
     return error_code(error) in (*NO_OBJECT, "NoSuchBucket")
 
 
@@ -56,7 +56,7 @@ def error_code(error: ClientError) -> str:
 
 
 def _clock_hint(error: ClientError) -> str:
-    """Return words on this machine's clock where the answer's date shows that it is far off."""
+    """Return a hint about this machine's clock if the answer's date shows that it is far off."""
     date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         ahead_s = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
@@ -69,7 +69,7 @@ def _clock_hint(error: ClientError) -> str:
 
 
 def is_timeout(error: BaseException | None) -> bool:
-    """Tell if the wait for the server ran out, to read from it or to write to it."""
+    """Return True if reading from or writing to the server timed out."""
     return error is not None and (
         isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError)
         or is_timeout(error.__cause__ or error.__context__)

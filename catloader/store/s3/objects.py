@@ -61,7 +61,7 @@ class ObjectStore:
 
         Args:
             recent: takes each photo and thumbnail that was put, for ``S3ImageSource``.
-            timed: requests run inside what it returns for the name of their operation.
+            timed: returns a context manager, for the name of an operation, in which requests run.
         """
         self._timed, self._recent = timed, recent
         url = urlsplit(endpoint_url)
@@ -80,16 +80,16 @@ class ObjectStore:
         def client(read_timeout_s: float) -> Any:
             config = Config(
                 signature_version="s3v4",
-                # The second one is of no use here, but a wrong one in the environment would be read.
+                # The second one is not needed here, but a wrong one in the environment would be read.
                 s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"},
                 connect_timeout=_CONNECT_S,
                 read_timeout=read_timeout_s,
                 retries={"total_max_attempts": 3, "mode": "standard"},
                 max_pool_connections=max_connections,
-                # Servers other than Amazon's know requests without the newer checksums best.
+                # Most servers other than Amazon's do not support the newer checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                # A proxy from the environment is for the internet, not for a server on this machine.
+                # A proxy in the environment is meant for the internet, not for a server on this machine.
                 proxies={} if is_local else None,
             )
             made = session.client(
@@ -119,7 +119,7 @@ class ObjectStore:
 
     @contextmanager
     def _request(self, operation: str, what: str) -> Iterator[None]:
-        """Run requests inside; at once ``NoAnswer`` while the server is known to be away."""
+        """Run requests in the block; raise ``NoAnswer`` at once while the server is known to be away."""
         with self._timed(operation), self._breaker.guarding(), translated(self.address, what):
             yield
 
@@ -140,7 +140,7 @@ class ObjectStore:
 
     def _create_bucket(self, bucket: str) -> None:
         options: dict[str, Any] = {"Bucket": bucket}
-        if self._region != "us-east-1":  # the one region that Amazon refuses to see named
+        if self._region != "us-east-1":  # the only region that Amazon does not accept as a constraint
             options["CreateBucketConfiguration"] = {"LocationConstraint": self._region}
         try:
             self._client.create_bucket(**options)
@@ -171,7 +171,7 @@ class ObjectStore:
                 return data
 
     def _get_directly(self, bucket: str, key: str) -> bytes | None:
-        """Try once, at a third of the client's cost. None: let the client do it, with retries and errors."""
+        """Try once, at a third of the client's cost. None: use the client, with its retries and errors."""
         if self._direct is None:
             return None
         request = AWSRequest("GET", f"{self._endpoint_url}/{bucket}/{quote(key)}")
@@ -185,7 +185,7 @@ class ObjectStore:
         return answer.data if answer.status == HTTPStatus.OK else None
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
-        """Return the object in chunks and its size in bytes; close the iterator when you stop early."""
+        """Return the object in chunks and its size in bytes; close the iterator after a partial read."""
         with self._request("open", key):
             answer = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
         return self._chunks(answer["Body"], key), int(answer["ContentLength"])
@@ -223,7 +223,7 @@ class ObjectStore:
         return delete_many(self._client, partial(self._request, "delete"), bucket, keys)
 
     def url(self, kind: ObjectKind, key: str, ttl_s: int) -> str:
-        """Return a signed link that works for everyone who has it, for ``ttl_s``; takes no round trip."""
+        """Return a signed URL that works for anyone for ``ttl_s``; takes no round trip."""
         target = {"Bucket": self._buckets[kind], "Key": key}
         return str(self._client.generate_presigned_url("get_object", Params=target, ExpiresIn=ttl_s))
 
@@ -244,6 +244,6 @@ class S3ImageSource:
 
 
 def _do_not_repeat_timeout(caught_exception: Exception | None = None, **_: Any) -> None:
-    """Keep botocore from waiting several times; it repeats what failed at once."""
+    """Keep botocore from repeating requests that timed out; it repeats other failures."""
     if caught_exception is not None and is_timeout(caught_exception):
         raise caught_exception

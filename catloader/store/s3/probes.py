@@ -1,4 +1,4 @@
-"""Ask an S3 server for each thing that the site needs of it, one by one, for ``catloader doctor``."""
+"""Probe each capability of an S3 server that the site needs, for ``catloader doctor``."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class Probes:
         self._bytes = secrets.token_bytes(4096)
 
     def server_time(self) -> datetime | None:
-        """Return the server's time; None: it does not tell. Raises NoAnswer."""
+        """Return the server's time; None: it does not send it. Raises NoAnswer."""
         return self._ask(self._client.head_bucket, self._store.photos_bucket).date
 
     def run(self) -> Iterator[Finding]:
-        """Yield the findings; ends early where nothing further can be asked.
+        """Yield the findings; ends early if further probes are impossible.
 
         Raises:
             NoAnswer: the server can't be reached, or its certificate is not trusted; says why.

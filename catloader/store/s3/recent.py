@@ -1,4 +1,4 @@
-"""Renditions that this process has just put, kept for its own checker, which then need not fetch them."""
+"""Renditions that this process has just put, kept so that its own checker does not fetch them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 _KEPT_S = 60
-"""A photo that nobody here has claimed by then is checked elsewhere, or later, from the store."""
+"""A photo that this process has not claimed by then is checked elsewhere, or later from the store."""
 
 
 class RecentRenditions:
     """Encoded renditions by key, up to ``max_bytes`` in all; the oldest make room. Thread-safe.
 
-    The store stays the truth: what is not here is fetched, and retries and replays always are.
+    The store remains authoritative: renditions that are not here are fetched; retries and replays always
+    fetch.
     """
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -24,7 +25,7 @@ class RecentRenditions:
         self._bytes = 0
 
     def add(self, key: str, data: bytes) -> None:
-        """Keep what the store has accepted; nothing that is larger than all the room."""
+        """Keep a rendition that the store has accepted, unless it exceeds ``max_bytes``."""
         now_s = self._clock()
         with self._lock:
             self._drop(key)

@@ -1,4 +1,4 @@
-"""Tell the refusal of one object from a store that is out of order: the photo is to blame for the first."""
+"""Distinguish the refusal of one object, for which the photo is blamed, from a failing store."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from catloader.store.s3.objects import ObjectStore
 
 _TRIED = 2
-"""Other objects of each bucket: while all are refused, each photo that is due costs so many requests."""
+"""Other objects tried in each bucket: while all are refused, each due photo costs this many requests."""
 
 
 def refuses_one(objects: ObjectStore, key: str, error: StoreUnavailable) -> bool:
-    """Tell if the store, which gave ``error`` for the object ``key``, gives others.
+    """Return True if the store, which gave ``error`` for the object ``key``, serves others.
 
-    False: it gave no answer, or refuses all others that are tried. A listing would not do: servers list what
-    they can't read.
+    False: it gave no answer, or refuses all others that are tried. A listing is not sufficient: servers list
+        objects that they can't read.
     """
     if isinstance(error, NoAnswer):
         return False
     try:
         return any(_gives_any(objects, kind, key) for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL))
-    except StoreUnavailable:  # also where this site may not list
+    except StoreUnavailable:  # also if this site has no right to list
         return False
 
 
@@ -57,7 +57,7 @@ def for_checker(objects: ObjectStore, key: str, what: str) -> Iterator[None]:
 
     Raises:
         checker.errors.ObjectMissing: the store has none.
-        checker.errors.ObjectRefused: it refuses this one, and gives others.
+        checker.errors.ObjectRefused: it refuses this one but serves others.
         StoreUnavailable: it does not answer, or refuses others as well.
     """
     try:

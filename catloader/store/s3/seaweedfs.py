@@ -46,7 +46,7 @@ def choose_ports() -> dict[str, int]:
 
 
 def is_free(port: int) -> bool:
-    """Tell if both ports of the pair are free."""
+    """Return True if both ports of the pair are free."""
     for number in (port, port + _GRPC_OFFSET):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,13 +62,13 @@ def command(program: str, folder: Path, keys: Path, ports: Mapping[str, int]) ->
     return [
         *(program, f"-logdir={folder / 'log'}", "-alsologtostderr=false", "-stderrthreshold=FATAL"),
         *("-log_max_size_mb=4", "-log_max_files=2"),
-        # Not the folder's path: at a comma a list of folders would begin.
+        # Not the folder's path: a comma in it would be read as a list of folders.
         *("mini", "-dir=.", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *(f"-{part}.port={port}" for part, port in ports.items()),
         *(f"-s3.config={keys}", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
-        # By default it divides the free disk into a few volumes, and a nearly full disk has none left for the
-        # second bucket. Volumes are not allocated in advance: the disk itself remains the limit.
+        # By default it divides the free disk into a few volumes, and on a nearly full disk none is left for
+        # the second bucket. Volumes are not allocated in advance: the disk itself remains the limit.
         *("-volume.max=10000", "-master.volumeSizeLimitMB=1024"),
         # By default its parts may join in the wrong order after a restart, and writes wait for 5 s or more.
         "-master.resumeState=false",
@@ -77,13 +77,13 @@ def command(program: str, folder: Path, keys: Path, ports: Mapping[str, int]) ->
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the server's whole environment: proxies and AWS_... of the site are not meant for it."""
+    """Return the server's complete environment: the site's proxies and AWS_... are not meant for it."""
     return {
         "HOME": str(folder),
         "PATH": os.defpath,
         "GOMEMLIMIT": "256MiB",
         # A request passes through several parts, which with more threads wake each other across cores: on two
-        # cores that takes 40 % of its time, and the other core is needed for checks.
+        # cores that takes 40 % of the request's time, and the other core is needed for checks.
         "GOMAXPROCS": str(max(1, available_cores() // 2)),
         "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # volumes made at a time; the default 7 is for clusters
         # Without these, the parts' own HTTP ports serve photos without a key.
@@ -95,12 +95,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def is_ready(ports: Mapping[str, int]) -> bool:
-    """Tell if it can store files: the S3 part answers a little before the master knows a volume server."""
+    """Return True if it can store files: the S3 part answers before the master knows a volume server."""
     return _get(ports["s3"], "/healthz")[0] == http.HTTPStatus.OK and b"DataNodes" in _topology(ports)
 
 
 def answers(ports: Mapping[str, int]) -> bool:
-    """Tell if it answers at all, within two seconds."""
+    """Return True if it answers at all, within two seconds."""
     return _get(ports["s3"], "/healthz")[0] != 0
 
 

@@ -11,15 +11,15 @@ import botocore.session
 
 _FILES = ("config_file", "credentials_file")
 _KEPT = ("ca_bundle",)
-"""Read from ``AWS_CA_BUNDLE``: the certificates that a server of one's own needs."""
+"""``AWS_CA_BUNDLE`` is still read: self-hosted servers need their own certificates."""
 
 
 def make_session() -> boto3.session.Session:
     """Make a session that reads no profile, no file in ``~/.aws`` and no ``AWS_...`` variable.
 
-    The server, its keys and its region come from our settings. A missing profile, a broken file or
-    a number that is none would end the start with boto3's traceback, and an addressing style in a file would
-    silently change every request.
+    The server, its keys and its region come from our settings. A missing profile, a broken file or an invalid
+    number would end the start with boto3's traceback, and an addressing style in a file would silently change
+    every request.
     """
     isolated = {
         name: (None, None, os.devnull if name in _FILES else default, convert)

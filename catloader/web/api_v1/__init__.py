@@ -29,7 +29,7 @@ def init_app(app: Flask, photo_bytes: int) -> None:
 
 
 def _tag(response: Response) -> Response:
-    """Give resources an ETag; a client that has the same one already gets 304."""
+    """Set the ETag of resources; a client that has the same version already gets 304."""
     if request.method in ("GET", "HEAD") and request.blueprint in _WITH_ETAG and response.status_code == 200:
         response.add_etag()
         response.headers["Cache-Control"] = "private, no-cache"
@@ -38,7 +38,7 @@ def _tag(response: Response) -> Response:
 
 
 def _forget_length(response: Response) -> Response:
-    """Leave out the length where a HEAD spares the request to S3: SpecTree has written 0 there."""
+    """Remove the length from the answer to HEAD, which makes no request to S3: SpecTree has set it to 0."""
     if request.method == "HEAD" and request.blueprint == pictures.blueprint.name:
         response.automatically_set_content_length = False
         response.headers.pop("Content-Length", None)

@@ -16,7 +16,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def takes_photo(view: View) -> View:
-    """Mark a view whose body is a photo: it may be as large as one, and needs a place among the uploads."""
+    """Mark a view whose body is a photo: the body may be as large as one, and needs an upload place."""
     view.takes_photo = True  # type: ignore[attr-defined]
     return view
 

@@ -1,4 +1,4 @@
-"""``/api/v1/check``: judge a picture that is not kept."""
+"""``/api/v1/check``: check a picture without storing it."""
 
 from __future__ import annotations
 

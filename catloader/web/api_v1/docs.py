@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the page that shows it: both are open to everybody, as the API is."""
+"""The OpenAPI document, and the page that shows it: both need no log-in."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def own_photo(id: int) -> rows.Photo:
     Raises:
         NotFound: also for another account's photo, whose existence is not revealed.
     """
-    # Not by the route: for a number that it does not take, the router answers 405 to some methods.
+    # Not checked by the route: for an invalid number the router answers some methods with 405.
     photo = services().photos.by_id(id) if id <= MAX_ID else None
     if photo is None or photo.owner_id != current_user().id:
         raise NotFound(PHOTO_NOT_FOUND)
@@ -118,7 +118,7 @@ def _store(name: str, data: bytes, caption: str, key: UploadKey | None) -> int:
 
 
 class _RefusedUpload(CatLoaderError):
-    """An outcome of the use case, as the error that it was."""
+    """A refused outcome of the use case, as an error."""
 
     def __init__(self, outcome: Refused) -> None:
         super().__init__(outcome.error)

@@ -47,11 +47,11 @@ _MORE_ERRORS = {
 
 
 def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> None:
-    """Turn a refusal by a model into the site's own, which becomes problem details."""
+    """Translate a model's validation error into the site's own, which becomes problem details."""
     view = current_app.view_functions[request.endpoint or ""]
     reads_json = request.method == "POST" and not getattr(view, "takes_photo", False)
     if reads_json and request.mimetype not in ("application/json", ""):
-        raise UnsupportedMediaType  # SpecTree would call the view without a body
+        raise UnsupportedMediaType  # otherwise SpecTree calls the view without a body
     if not isinstance(error, ValidationError):
         return
     first = error.errors(include_url=False)[0]
@@ -86,7 +86,7 @@ api = SpecTree(
 def answers(
     status: int, model: Any = None, *, errors: tuple[int, ...] = (), others: tuple[int, ...] = ()
 ) -> Response:
-    """Describe the answers of a view: the good one, ``others``, the usual errors, and its own ``errors``."""
+    """Describe the answers of a view: the success, ``others``, the usual errors, and its own ``errors``."""
     texts = {**_USUAL_ERRORS, **{code: _MORE_ERRORS[code] for code in errors}}
     described: dict[str, Any] = {f"HTTP_{code}": (Problem, text) for code, text in sorted(texts.items())}
     described |= {f"HTTP_{code}": (None, _OTHERS[code]) for code in others}
@@ -103,7 +103,7 @@ def document() -> dict[str, Any]:
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
-    """Add what the models can't say: types of bodies that are not plain JSON, and headers of answers."""
+    """Add what the models can't express: types of bodies that are not plain JSON, and headers of answers."""
     view: Any = current_app.view_functions[operation["operationId"]]
     operation["security"] = [{_BEARER: []}]
     operation["description"] = f"{operation['description']} Needs the scope `{view.scope}`.".strip()
