@@ -25,15 +25,16 @@ _START_S = 60
 expect.set_options(timeout=20_000)  # ms; a machine that also runs other tests is slow
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The site of all files that need no settings of their own; each test registers people of its own."""
     with Site(tmp_path_factory.mktemp("site")).running() as site:
         with build_opener(ProxyHandler({})).open(site.url + "/healthz", timeout=_START_S) as answer:
             assert answer.status == 200
         yield site
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
     program = os.environ.get("CATLOADER_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
@@ -63,7 +64,7 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
     assert not errors
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for name in ("chelsea.jpg", "coffee.png"):

@@ -50,10 +50,10 @@ def _walk_through(browser: Browser, below: str, photos: Path, email: str) -> Non
     page.get_by_role("button", name="Upload 1 photo").click()
     with page.expect_response(re.compile("/api/photos/status")) as polled:
         expect(page.locator(".grid .badge")).to_have_text("Waiting")
+        photo = page.locator(".grid img")
+        expect(photo).to_have_js_property("complete", True)
+        assert width_px(photo) >= 300
     assert polled.value.ok
-    photo = page.locator(".grid img")
-    expect(photo).to_have_js_property("complete", True)
-    assert width_px(photo) >= 300
     assert {cookie["name"] for cookie in context.cookies()} >= {"__Host-catloader_session"}
     page.get_by_role("link", name="Account").click()
     with page.expect_navigation():

@@ -5,17 +5,21 @@ from __future__ import annotations
 import http.client
 import re
 import time
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.support.browser import PASSWORD, Site, register, width_px
+from tests.support.browser import PASSWORD, UPLOADS_AT_ONCE, Site, register, register_by_form, width_px
+from tests.support.serving import form_token, registered
+from tests.support.site import jpeg
 
 
 def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> None:
-    register(page, "anna@example.org")
+    register_by_form(page, "anna@example.org")
     page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "coffee.png"])
     page.get_by_label("Caption of chelsea.jpg").fill("Chelsea")
     page.get_by_role("button", name="Upload 2 photos").click()
@@ -98,15 +102,34 @@ def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
 
 def test_upload_page_waits_while_the_site_is_busy(page: Page, site: Site, photos: Path) -> None:
     register(page, "gerd@example.org")
-    page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
+    page.set_input_files("#photos", [photos / "coffee.png", photos / "notes.jpg"])
     store = site.object_store()
-    store.suspend()
-    page.get_by_role("button", name="Upload 2 photos").click()
-    row = page.locator("#queue li").nth(1)
-    expect(row).to_contain_text("Trying again in a moment", timeout=30_000)
-    with suppress(psutil.NoSuchProcess):  # restarted by the site in the meantime
-        store.resume()
-    expect(row).to_contain_text("Stored.", timeout=60_000)
+    with _uploads_of_others(site) as upload:
+        store.suspend()
+        uploads = [
+            upload() for _ in range(2 * UPLOADS_AT_ONCE + 1)
+        ]  # as many as are taken, as wait; one more
+        assert next(as_completed(uploads)).result() == 503
+        page.get_by_role("button", name="Upload 2 photos").click()
+        row = page.locator("#queue li", has_text="coffee.png")
+        expect(row).to_contain_text("Trying again in a moment", timeout=30_000)
+        with suppress(psutil.NoSuchProcess):  # restarted by the site in the meantime
+            store.resume()
+        expect(row).to_contain_text("Stored.", timeout=60_000)
+
+
+@contextmanager
+def _uploads_of_others(site: Site) -> Iterator[Callable[[], Future[int]]]:
+    """Yield a function that begins an upload of another account; its result is the status of the answer."""
+    session = registered(site.url)
+    form = {"csrf_token": form_token(session, site.url + "/upload")}
+
+    def upload() -> int:
+        files = {"photos": ("sky.jpg", jpeg())}
+        return session.post(site.url + "/upload", form, files=files, timeout=60).status_code
+
+    with session, ThreadPoolExecutor(2 * UPLOADS_AT_ONCE + 1) as threads:
+        yield lambda: threads.submit(upload)
 
 
 def test_a_form_is_sent_once_and_its_password_can_be_shown(page: Page) -> None:
@@ -160,7 +183,7 @@ def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
 def test_upload_works_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
     context = browser.new_context(base_url=site.url, java_script_enabled=False)
     page = context.new_page()
-    register(page, "dora@example.org")
+    register_by_form(page, "dora@example.org")
     page.set_input_files("#photos", [photos / "notes.jpg", photos / "coffee.png"])
     page.get_by_label("Caption").fill("A cup")
     page.get_by_role("button", name="Upload").click()
@@ -174,7 +197,7 @@ def test_oversized_request_gets_an_error_page(browser: Browser, site: Site, tmp_
     (tmp_path / "huge.jpg").write_bytes(bytes(40_000_000))
     context = browser.new_context(base_url=site.url, java_script_enabled=False)
     page = context.new_page()
-    register(page, "emil@example.org")
+    register_by_form(page, "emil@example.org")
     page.set_input_files("#photos", [tmp_path / "huge.jpg"])
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("heading", name="Too large")).to_be_visible()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import Site, press, register
+from tests.support.browser import Site, press, register, register_by_form
 
 
 def _upload(page: Page, email: str, photos: Path) -> None:
@@ -94,7 +94,7 @@ def _square(page: Page, address: str) -> None:
 def test_selection_works_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
     context = browser.new_context(base_url=site.url, java_script_enabled=False)
     page = context.new_page()
-    register(page, "ines@example.org")
+    register_by_form(page, "ines@example.org")
     page.set_input_files("#photos", [photos / "coffee.png"])
     with page.expect_navigation():
         page.get_by_role("button", name="Upload").click()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 from playwright.sync_api import Page, expect
@@ -18,6 +20,13 @@ from catloader.store.db.schema import check_log
 from catloader.store.db.users import Users
 from tests.support.browser import PASSWORD, Site, press, register
 from tests.support.rows import add_photos
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose list of appeals is theirs alone."""
+    with Site(tmp_path_factory.mktemp("site")).running() as site:
+        yield site
 
 
 def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, photos: Path) -> None:
