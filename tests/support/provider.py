@@ -86,7 +86,7 @@ class TestProvider:
 def running_provider(port: int) -> Iterator[TestProvider]:
     provider = TestProvider(port)
     server = make_server("127.0.0.1", port, provider.app(), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         yield provider

@@ -59,7 +59,7 @@ def refusing_store(server: EmbeddedS3) -> Iterator[tuple[ObjectStore, set[str]]]
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         suffix = secrets.token_hex(6)
         store = store_at(
             f"http://127.0.0.1:{proxy.server_port}",

@@ -122,6 +122,7 @@ def test_no_answer_is_one_failed_row() -> None:
 class _Proxy(BaseHTTPRequestHandler):
     """Passes requests on to the server, and tells another date."""
 
+    protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
     to: ClassVar[str]
 
     def do_GET(self) -> None:
@@ -154,7 +155,7 @@ class _Proxy(BaseHTTPRequestHandler):
 def _other_clock(server: EmbeddedS3) -> Iterator[str]:
     _Proxy.to = server.endpoint_url.removeprefix("http://")
     with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as proxy:
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{proxy.server_port}"
         proxy.shutdown()
 

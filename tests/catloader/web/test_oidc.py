@@ -197,7 +197,7 @@ class _Failing(BaseHTTPRequestHandler):
 
 def test_a_provider_that_fails_is_not_asked_again_at_once_and_networks_are_limited(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Failing) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         settings = settings_of(server.server_port) | {"login_rate": "3 per hour"}
         with accounts_site(tmp_path, **settings) as app:
             paths = ["/login/oidc"] * 3 + ["/login/oidc", "/login/oidc/callback"]

@@ -18,6 +18,7 @@ class _Server(BaseHTTPRequestHandler):
     """Answers everything with 200 and remembers the paths."""
 
     paths: ClassVar[set[str]] = set()
+    protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
 
     def do_GET(self) -> None:
         self.paths.add(self.path)
@@ -51,7 +52,7 @@ def test_requests_go_below_the_address(
 ) -> None:
     _Server.paths.clear()
     with server_class((host, 0), _Server) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         name = f"[{host}]" if ":" in host else host
         store = store_at(f"http://{name}:{server.server_port}{path}")
         store.put(ObjectKind.PHOTO, "a.jpg", b"")

@@ -53,7 +53,7 @@ def _answering(status: int, body: str) -> Iterator[tuple[ObjectStore, list[str]]
     requests: list[str] = []
     handler = type("Handler", (_Server,), {"status": status, "body": body, "requests": requests})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield store_at(f"http://127.0.0.1:{server.server_port}"), requests
         server.shutdown()
 

@@ -16,6 +16,7 @@ from tests.support.object_stores import store_at
 class _Refusing(BaseHTTPRequestHandler):
     """Refuses everything, by a clock of its own."""
 
+    protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
     ahead_s = 0.0
 
     def do_PUT(self) -> None:

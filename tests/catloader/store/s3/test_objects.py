@@ -164,7 +164,7 @@ def test_error_gives_an_untrusted_certificate_as_the_reason(tmp_path: Path) -> N
     context.load_cert_chain(certificate, key)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         with pytest.raises(
             StoreUnavailable, match=r"https://.*: its certificate is not trusted \(self.signed"
         ):
@@ -174,6 +174,8 @@ def test_error_gives_an_untrusted_certificate_as_the_reason(tmp_path: Path) -> N
 
 class _Broken(BaseHTTPRequestHandler):
     """Answers a PUT like a full disk, and a GET with half an object."""
+
+    protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -196,7 +198,7 @@ class _Broken(BaseHTTPRequestHandler):
 
 def test_full_disk_and_truncated_answer_are_store_unavailable() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}")
         with pytest.raises(StoreUnavailable, match="InternalError"):
             store.put(ObjectKind.PHOTO, "a", b"1")
@@ -234,7 +236,7 @@ class _Hiccup(BaseHTTPRequestHandler):
 def test_client_repeats_a_get_that_failed_without_it(key: str) -> None:
     _Hiccup.agents.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Hiccup) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}/")
         assert [store.get(ObjectKind.PHOTO, key) for _ in range(2)] == [b"photo", b"photo"]
         assert _Hiccup.agents == ["python-urllib3", "Boto3", "python-urllib3"]
