@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 _STARTING_S = 15.0
 """Longest wait of a command for a site that is still starting its object store."""
 _RETRY_S = 1.0
-_STOP_S = 1.5
-"""It usually takes a third of that; together with the workers' grace period a stop stays below 5 s."""
 
 
 @contextlib.contextmanager
@@ -52,7 +50,7 @@ def own_object_store(settings: Settings) -> Iterator[Settings]:
         yield with_s3
     finally:
         note.unlink(missing_ok=True)
-        server.stop(_STOP_S)
+        server.stop()
 
 
 @contextlib.contextmanager

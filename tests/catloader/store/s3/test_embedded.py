@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -51,6 +52,25 @@ def started(tmp_path: Path) -> Iterator[Callable[[], EmbeddedS3]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, EmbeddedS3]]:
+    """Return a folder and the server on it, which is looked at only; its file of ports was damaged."""
+    folder = tmp_path_factory.mktemp("running")
+    (folder / "s3").mkdir()
+    (folder / "s3" / "ports.json").write_text("{")
+    server = EmbeddedS3(folder)
+    server.start()
+    yield folder, server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def second_start(running: tuple[Path, EmbeddedS3]) -> Iterator[Future[None]]:
+    """Start another server on the same folder, which waits for 5 s, while another test waits for longer."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(EmbeddedS3(running[0]).start)
 
 
 def weeds(folder: Path, parent: int | None = None) -> list[psutil.Process]:
@@ -111,6 +131,31 @@ def test_second_start_keeps_address_keys_and_objects(started: Callable[[], Embed
     began = time.monotonic()
     store.put(ObjectKind.PHOTO, "b", b"1")
     assert time.monotonic() - began < 2
+
+
+def test_stop_loses_no_object_that_was_acknowledged(started: Callable[[], EmbeddedS3]) -> None:
+    server = started()
+    store, acknowledged, photo = store_of(server), set[str](), os.urandom(20_000)
+
+    def put(person: int) -> None:
+        for number in range(1000):
+            key = f"{person}-{number}"
+            try:
+                store.put(ObjectKind.PHOTO, key, key.encode() + photo)
+            except StoreUnavailable:
+                return
+            acknowledged.add(key)
+
+    with ThreadPoolExecutor(4) as people:
+        ends = [people.submit(put, person) for person in range(4)]
+        wait_until(lambda: len(acknowledged) > 50)
+        server.stop()
+        for end in ends:
+            end.result()
+    store = store_of(started())
+    assert len(acknowledged) < 4000, "it was stopped while objects came in"
+    for key in acknowledged:
+        assert store.get(ObjectKind.PHOTO, key) == key.encode() + photo
 
 
 def test_crashed_server_is_restarted_on_the_same_port(
@@ -176,12 +221,10 @@ def test_server_dies_with_a_killed_parent_and_the_next_start_works(
     assert len(weeds(tmp_path)) == 1
 
 
-def test_server_listens_and_connects_on_loopback_only(
-    tmp_path: Path, started: Callable[[], EmbeddedS3]
-) -> None:
-    server = started()
+def test_server_listens_and_connects_on_loopback_only(running: tuple[Path, EmbeddedS3]) -> None:
+    folder, server = running
     store_of(server).put(ObjectKind.PHOTO, "a", b"1")
-    (weed,) = weeds(tmp_path)
+    (weed,) = weeds(folder)
     for _ in until(10, "Not all of its ports were open"):  # it answers S3 before the last one is
         connections = weed.net_connections(kind="inet")
         if len([c for c in connections if c.status == psutil.CONN_LISTEN]) == 10:
@@ -190,10 +233,9 @@ def test_server_listens_and_connects_on_loopback_only(
     assert {connection.raddr.ip for connection in connections if connection.raddr} <= {"127.0.0.1"}
 
 
-def test_keys_and_photos_are_private(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
-    server = started()
+def test_keys_and_photos_are_private(running: tuple[Path, EmbeddedS3]) -> None:
+    folder, server = running[0] / "s3", running[1]
     store_of(server).put(ObjectKind.PHOTO, "a", b"1")
-    folder = tmp_path / "s3"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "keys.json").stat().st_mode) == 0o600
     assert _status(server.endpoint_url + "/photos/a") == requests.codes.forbidden
@@ -250,18 +292,10 @@ def test_failure_at_start_gives_the_server_s_own_reason(tmp_path: Path) -> None:
     assert "filerldb2" in refusal
 
 
-def test_folder_in_use_is_refused(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
-    started()
-    server = EmbeddedS3(tmp_path)
-    with pytest.raises(StartupError, match="Another process"):
-        server.start()
-    assert len(weeds(tmp_path)) == 1
-
-
-def test_damaged_ports_file_is_replaced(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
-    (tmp_path / "s3").mkdir()
-    (tmp_path / "s3" / "ports.json").write_text("{")
-    store_of(started()).put(ObjectKind.PHOTO, "a", b"1")
+def test_damaged_ports_file_is_replaced(running: tuple[Path, EmbeddedS3]) -> None:
+    folder, server = running
+    store_of(server).put(ObjectKind.PHOTO, "a", b"1")
+    assert f":{json.loads((folder / 's3' / 'ports.json').read_text())['s3']}" in server.endpoint_url
 
 
 @pytest.fixture
@@ -312,6 +346,7 @@ def test_stop_without_start_does_nothing(tmp_path: Path) -> None:
     EmbeddedS3(tmp_path).stop()
 
 
+@pytest.mark.usefixtures("second_start")
 def test_hung_server_is_restarted(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     server = started()
     store = store_of(server)
@@ -321,3 +356,9 @@ def test_hung_server_is_restarted(tmp_path: Path, started: Callable[[], Embedded
     wait_until(lambda: any(other.pid != weed.pid for other in weeds(tmp_path)), timeout_s=40)
     wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
     assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
+
+
+def test_folder_in_use_is_refused(running: tuple[Path, EmbeddedS3], second_start: Future[None]) -> None:
+    with pytest.raises(StartupError, match="Another process"):
+        second_start.result()
+    assert len(weeds(running[0])) == 1
