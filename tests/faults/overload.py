@@ -110,7 +110,8 @@ def measure(
         while time.monotonic() < end_s:
             status, took_s, id, retry_s = uploader.upload()
             answers.append((status if status != 503 or retry_s else -503, took_s, id, uploader))
-            time.sleep(retry_s if not impatient_s or status == 201 else impatient_s)
+            pause_s = retry_s if not impatient_s or status == 201 else impatient_s
+            time.sleep(max(0.0, min(pause_s, end_s - time.monotonic())))
 
     def read() -> None:
         reader = plain_session()

@@ -69,7 +69,7 @@ def test_slow_photo_keeps_its_lease_and_a_checker_stopped_for_longer_writes_noth
     with _checker(engine) as stopped:
         assert stopped.stdout and stopped.stdin
         assert stopped.stdout.readline() == f"decoding {id}\n"
-        assert _wait_for(lambda: other.claim(9), 2.5 * _LEASE_S) == []
+        assert _wait_for(lambda: other.claim(9), 1.5 * _LEASE_S) == []
         stopped.send_signal(signal.SIGSTOP)
         (claim,) = _wait_for(lambda: other.claim(9), 3 * _LEASE_S)
         assert (claim.photo_id, claim.attempt) == (id, 2)

@@ -5,8 +5,8 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +25,13 @@ from checker import errors as checker_errors
 from checker.values import Claim, Rendition
 
 _PHOTO = bytes(range(256)) * 4000  # 1 MB: several chunks
+
+
+@pytest.fixture(scope="module")
+def slow_put() -> Iterator[Future[tuple[float, int]]]:
+    """Put a large photo on a slow way, which takes 11 s, while another test waits for its time-outs."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(_put_slowly, bytes(10_000_000))
 
 
 def _store(endpoint_url: str, **changes: Any) -> ObjectStore:
@@ -293,6 +300,7 @@ class _Silent:
         self._listener.close()
 
 
+@pytest.mark.usefixtures("slow_put")
 def test_silent_server_is_waited_for_once_and_then_not_at_all() -> None:
     server = _Silent()
     store = _store(server.url)
@@ -313,14 +321,19 @@ def test_silent_server_is_waited_for_once_and_then_not_at_all() -> None:
         server.close()
 
 
-def test_large_photo_is_not_cut_on_a_slow_way() -> None:
-    """Its bytes take longer than a connection may, and the disk behind the server needs its time too."""
-    data = bytes(10_000_000)
+def _put_slowly(data: bytes) -> tuple[float, int]:
+    """Return the seconds that it took, and the number of requests."""
     server = _Silent(len(data), bytes_per_s=2e6, thinks_s=6)
     try:
         began_s = time.monotonic()
         _store(server.url).put(ObjectKind.PHOTO, "a", data)
-        assert time.monotonic() - began_s > 10, "the server was slow"
-        assert server.requests == 1
+        return time.monotonic() - began_s, server.requests
     finally:
         server.close()
+
+
+def test_large_photo_is_not_cut_on_a_slow_way(slow_put: Future[tuple[float, int]]) -> None:
+    """Its bytes take longer than a connection may, and the disk behind the server needs its time too."""
+    took_s, requests = slow_put.result()
+    assert took_s > 10, "the server was slow"
+    assert requests == 1
