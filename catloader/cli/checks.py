@@ -24,7 +24,7 @@ def check() -> None:
 @pass_settings
 def run(settings: Settings) -> None:
     """Check all waiting photos, then exit."""
-    from catloader.server.commands import check_once
+    from catloader.server.checking import check_once
 
     click.echo(f"{count(check_once(settings), 'photo')} checked.")
 
@@ -89,7 +89,7 @@ def _waiting(photo: Photo) -> str:
 def worker(settings: Settings) -> None:
     """Check photos as they come, until Ctrl-C."""
     click.echo("Starting the Cat Checker ...")
-    from catloader.server.commands import work
+    from catloader.server.checking import work
 
     work(settings)
 

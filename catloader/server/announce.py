@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from catloader.checks.promotion import overruled, resolve_model
-from catloader.logs import printed
+from catloader.logs import configure, printed
 from catloader.settings import Settings
 from catloader.wiring import Services
 from checker.decision.subject import load_subject
@@ -22,6 +24,19 @@ def say(line: str) -> None:
     """Print a line; a closed terminal is not an error."""
     with contextlib.suppress(OSError):
         click.echo(printed(line))
+
+
+def stopped(code: int) -> int:
+    """Tell of a stop that went well; return the exit code."""
+    if code == 0:
+        say("Stopped.")
+    return code
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Set up the log, and make SIGTERM run the clean-up, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    configure(settings.log_format)
 
 
 def announcement(settings: Settings, opening: str, *, checks_here: bool) -> Announce:

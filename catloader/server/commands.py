@@ -1,4 +1,4 @@
-"""The commands that serve or check: ``serve``, ``checker serve``, ``worker``, ``check run``.
+"""The commands that serve: ``serve`` and ``checker serve``.
 
 Cheap checks come before anything is started; started parts are stopped in reverse order.
 """
@@ -6,21 +6,16 @@ Cheap checks come before anything is started; started parts are stopped in rever
 from __future__ import annotations
 
 import logging
-import signal
 import socket
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from flask import Flask
 
 from catloader import create_app
 from catloader.errors import SettingError
-from catloader.logs import configure
 from catloader.metrics import metrics_folder
-from catloader.server.announce import announcement, say
+from catloader.server.announce import announcement, log_to_stderr, stopped
 from catloader.server.data_dir import (
     exclusive_data_dir,
     prepare_data_dir,
@@ -29,17 +24,12 @@ from catloader.server.data_dir import (
 from catloader.server.database import migrate_database, wait_for_migrated_database
 from catloader.server.gunicorn import Server
 from catloader.server.listener import listening
-from catloader.server.object_store import (
-    own_object_store,
-    shared_or_own_object_store,
-    wait_for_site_object_store,
-)
+from catloader.server.object_store import own_object_store, wait_for_site_object_store
 from catloader.server.request_parser import TimeLimits
 from catloader.settings import Settings
 from catloader.web.metrics import metrics_blueprint
 from catloader.wiring import Services, build
 from checker.http import create_checker_app
-from checker.interrupts import deferred_interrupt
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +42,7 @@ def serve(settings: Settings) -> int:
     Raises:
         StartupError, ModelsError, ModelRefused: it cannot start; says why.
     """
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()
     announce = announcement(settings, "Ready for uploads at {url}", checks_here=settings.checks_here)
@@ -75,7 +65,7 @@ def serve(settings: Settings) -> int:
                 limits=_time_limits(settings),
                 access_log=settings.access_log,
             ).run()
-    return _stopped(code)
+    return stopped(code)
 
 
 def refuse_unreachable_links(settings: Settings) -> None:
@@ -95,7 +85,7 @@ def refuse_unreachable_links(settings: Settings) -> None:
 
 def serve_checker(settings: Settings) -> int:
     """Run the stand-alone Cat Checker for ``CATCHECK_DISPATCH=external``; return the exit code."""
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()
     announce = announcement(settings, "Listening for wake-ups at {url}", checks_here=True)
@@ -123,62 +113,7 @@ def serve_checker(settings: Settings) -> int:
             connections=settings.connections,
             limits=_time_limits(settings),
         ).run()
-    return _stopped(code)
-
-
-def check_once(settings: Settings) -> int:
-    """Check until nothing waits; return the number of photos that got a verdict.
-
-    Raises:
-        ModelRefused: the model cannot be used.
-    """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    prepare_data_dir(settings)
-    with shared_or_own_object_store(settings) as with_s3:
-        migrate_database(settings)
-        with _running(with_s3) as services:
-            assert services.checker is not None
-            return services.checker.drain()
-
-
-def work(settings: Settings) -> None:
-    """Check photos as they come, in a process of its own, until SIGINT or SIGTERM."""
-    _log_to_stderr(settings)
-    prepare_data_dir(settings)
-    refuse_missing_temporary_folder()
-    announce = announcement(settings, "Waiting for photos", checks_here=True)
-    try:
-        with wait_for_site_object_store(settings) as with_s3:
-            wait_for_migrated_database(settings)
-            with _running(with_s3, fetch=True) as services:
-                services.start()
-                threading.Thread(target=announce, args=("", services), name="announce", daemon=True).start()
-                threading.Event().wait()
-    except KeyboardInterrupt:
-        _stopped(0)
-
-
-@contextmanager
-def _running(settings: Settings, *, fetch: bool = False) -> Iterator[Services]:
-    """Yield services with a checker; close them at the end, also after Ctrl-C."""
-    services = build(settings, checker=True, fetch=fetch)
-    try:
-        yield services
-    finally:
-        with deferred_interrupt():
-            services.close()
-
-
-def _stopped(code: int) -> int:
-    if code == 0:
-        say("Stopped.")
-    return code
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    """Set up the log, and make SIGTERM run the clean-up, as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    configure(settings.log_format)
+    return stopped(code)
 
 
 def _listening(settings: Settings, port: int, port_setting: str) -> AbstractContextManager[socket.socket]:

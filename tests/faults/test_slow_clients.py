@@ -10,7 +10,7 @@ from tests.support.serving import serving
 
 def test_slow_heads_and_bodies_do_not_slow_down_normal_users(tmp_path: Path) -> None:
     with serving(tmp_path) as site:
-        figures = measure(site, heads=50, bodies=50, users=20, seconds=5)
+        figures = measure(site, heads=50, bodies=50, users=20, seconds=6)
         assert site.stop() == 0
     assert figures.pages > 50
     assert figures.failed == 0

@@ -1,0 +1,62 @@
+"""The commands that check without serving: ``worker`` and ``check run``.
+
+They import no web server: a worker starts sooner and needs 28 MB less without.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from catloader.server.announce import announcement, log_to_stderr, stopped
+from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
+from catloader.server.database import migrate_database, wait_for_migrated_database
+from catloader.server.object_store import shared_or_own_object_store, wait_for_site_object_store
+from catloader.settings import Settings
+from catloader.wiring import Services, build
+from checker.interrupts import deferred_interrupt
+
+
+def check_once(settings: Settings) -> int:
+    """Check until nothing waits; return the number of photos that got a verdict.
+
+    Raises:
+        ModelRefused: the model cannot be used.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    prepare_data_dir(settings)
+    with shared_or_own_object_store(settings) as with_s3:
+        migrate_database(settings)
+        with _running(with_s3) as services:
+            assert services.checker is not None
+            return services.checker.drain()
+
+
+def work(settings: Settings) -> None:
+    """Check photos as they come, in a process of its own, until SIGINT or SIGTERM."""
+    log_to_stderr(settings)
+    prepare_data_dir(settings)
+    refuse_missing_temporary_folder()
+    announce = announcement(settings, "Waiting for photos", checks_here=True)
+    try:
+        with wait_for_site_object_store(settings) as with_s3:
+            wait_for_migrated_database(settings)
+            with _running(with_s3, fetch=True) as services:
+                services.start()
+                threading.Thread(target=announce, args=("", services), name="announce", daemon=True).start()
+                threading.Event().wait()
+    except KeyboardInterrupt:
+        stopped(0)
+
+
+@contextmanager
+def _running(settings: Settings, *, fetch: bool = False) -> Iterator[Services]:
+    """Yield services with a checker; close them at the end, also after Ctrl-C."""
+    services = build(settings, checker=True, fetch=fetch)
+    try:
+        yield services
+    finally:
+        with deferred_interrupt():
+            services.close()
