@@ -99,7 +99,9 @@ class Explainer:
             return stored
         self._refuse_full_disk()
         if not self._lock.acquire(photo.owner_id):
-            raise ExplainerBusy("Another photo is being explained just now. Please try again in a moment.")
+            raise ExplainerBusy(
+                "Another photo is being explained at the moment. Please try again in a moment."
+            )
         try:
             basis = self._basis(record)
             data = self._objects.get(ObjectKind.PHOTO, photo.photo_key)

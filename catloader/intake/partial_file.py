@@ -81,9 +81,9 @@ class OpenUpload:
             OffsetMismatch: they are not the next ones. TooManyBytes: they exceed the length of the file.
         """
         if offset_bytes != self.offset_bytes:
-            raise OffsetMismatch("This upload goes on at byte %(number)d.", number=self.offset_bytes)
+            raise OffsetMismatch("This upload continues at byte %(number)d.", number=self.offset_bytes)
         if size_bytes > self.length_bytes - self.offset_bytes:
-            raise TooManyBytes("These are more bytes than the file was said to have.")
+            raise TooManyBytes("These are more bytes than the declared length of the file.")
         while size_bytes and (piece := stream.read(min(_PIECE_BYTES, size_bytes))):
             self._file.write(piece)
             self.offset_bytes += len(piece)

@@ -33,7 +33,7 @@ def known_user(
             raise ProviderRefused("Your e-mail address is not verified there, so it can't be used here.")
         user = users.by_email(identity.email)
         if logged_in is not None and (user is None or user.id != logged_in.id):
-            raise ProviderRefused("You have another e-mail address there than here.")
+            raise ProviderRefused("Your e-mail address there differs from the one here.")
         if user is None:
             return None
         if user.email_confirmed_at is None and logged_in is None:

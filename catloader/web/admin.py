@@ -166,7 +166,7 @@ def _limit(text: str) -> int | None:
     text = text.strip()
     number = number_of(text)
     if text and number is None:
-        raise InvalidInput("A limit is a whole number, or empty for the site's setting.")
+        raise InvalidInput("Enter a whole number, or leave the field empty for the site's setting.")
     return number
 
 

@@ -91,7 +91,7 @@ def form_again(error: FormRefused) -> Answer:
     )
     if template is None or wants_json() or not error.expired:
         return form_refused(error)
-    return _form_page(template, InvalidInput("This form had expired. Please send it once more."))
+    return _form_page(template, InvalidInput("This form had expired. Please send it again."))
 
 
 @blueprint.post("/logout")
@@ -162,7 +162,7 @@ def needed_invitation(invitation: str) -> str | None:
     if mode == "closed":
         raise RegistrationClosed("This site takes no new accounts.")
     if not services().one_time_links.is_invitation(invitation, utcnow()):
-        raise RegistrationClosed("You need an invitation that is valid. Ask the administrator of this site.")
+        raise RegistrationClosed("You need a valid invitation. Ask the administrator of this site.")
     return invitation
 
 

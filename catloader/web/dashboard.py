@@ -52,7 +52,7 @@ def switch() -> Response:
         flash(gettext("Checking goes on."))
     else:
         services().switches.pause(admin.id, utcnow())
-        flash(gettext("Checking is paused. Photos that are uploaded wait."))
+        flash(gettext("Checking is paused. Uploaded photos wait."))
     return redirect(url_for(".page"), 303)
 
 

@@ -67,7 +67,7 @@ def replace(id: int) -> Response:
     photo, app, started_s = own_photo(id), services(), time.monotonic()
     files = chosen_files()
     if len(files) != 1:
-        raise InvalidInput("Choose one photo that takes this one's place. Nothing was changed.")
+        raise InvalidInput("Choose one photo to replace this one. Nothing was changed.")
     changes.replace(
         photo,
         cast(BinaryIO, files[0].stream),
@@ -94,5 +94,7 @@ def _square_page(photo: Photo, error: InvalidInput | None = None) -> str:
 def _pixels(name: str) -> int:
     text = request.form.get(name, "").strip()
     if not (text.isascii() and text.isdecimal() and len(text) < 8):
-        raise InvalidInput("Give the place and the size of the square in whole pixels. Nothing was changed.")
+        raise InvalidInput(
+            "Give the position and the size of the square in whole pixels. Nothing was changed."
+        )
     return int(text)

@@ -134,7 +134,7 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
 def _too_large() -> str:
     settings = services().settings
     if request.endpoint == "phone_app.share":
-        return gettext("Your photos did not arrive. Please share them once more.")
+        return gettext("Your photos did not arrive. Please share them again.")
     if request.endpoint == "editing.replace":
         return gettext(
             "A photo can have up to %(limit)s. Nothing was changed.",

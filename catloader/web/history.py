@@ -41,9 +41,9 @@ def history(
         if review.verdict:
             said = gettext("A reviewer: it shows %(a_thing)s.", a_thing=shows[review.verdict])
         else:
-            said = gettext("A reviewer: the decision before was undone.")
+            said = gettext("A reviewer: the previous decision was undone.")
         events.append(Event(review.made_at, said, review.note))
-    replaced = gettext("You replaced the photo by another file.")
+    replaced = gettext("You replaced the photo with another file.")
     events += [Event(one.made_at, replaced) for one in replacements]
     return sorted(events, key=lambda event: event.moment, reverse=True)
 

@@ -155,11 +155,11 @@ def next_step(photo: Photo) -> str:
         return ""
     match photo.status:
         case "unsure":
-            return gettext("You can tell a reviewer below, who decides.")
+            return gettext("You can ask a reviewer below to decide.")
         case "failed":
             return gettext("Check it again, or ask a reviewer below.")
         case "unreadable":
-            return gettext("Check it again, upload the original once more, or ask a reviewer below.")
+            return gettext("Check it again, upload the original again, or ask a reviewer below.")
     return ""
 
 

@@ -72,7 +72,7 @@ def share() -> Response:
 
     The request brings no token, so whoever sends it could be any site.
     """
-    flash(gettext("Your photos did not arrive. Please share them once more."))
+    flash(gettext("Your photos did not arrive. Please share them again."))
     return redirect(url_for("uploads.form"), 303)
 
 

@@ -85,7 +85,7 @@ def check(id: int) -> Response:
         services().dispatcher.wake()
         flash(gettext("The photo will be checked again."))
     else:
-        flash(gettext("The photo was left as it is: decided by a person, or waiting already."))
+        flash(gettext("The photo is unchanged: a person has decided, or it is waiting already."))
     return _back_to(id)
 
 

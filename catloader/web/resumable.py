@@ -209,7 +209,7 @@ def _empty(status: int, headers: dict[str, str]) -> Response:
 def _number(header: str) -> int:
     text = request.headers.get(header, "")
     if not (text.isascii() and text.isdecimal() and len(text) <= 12):
-        raise InvalidInput("The header %(name)s is missing, or it is no number of bytes.", name=header)
+        raise InvalidInput("The header %(name)s is missing, or it is not a number of bytes.", name=header)
     return int(text)
 
 
@@ -236,4 +236,4 @@ def _text(key: str, value: str) -> str:
     try:
         return b64decode(value, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise InvalidInput("Upload-Metadata: %(name)s is no text in UTF-8 and base64.", name=key) from None
+        raise InvalidInput("Upload-Metadata: %(name)s is not base64 of UTF-8 text.", name=key) from None

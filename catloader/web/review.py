@@ -58,7 +58,7 @@ def decide(id: int) -> Response:
         logger.info("reviewer %d decided photo %d: %s", reviewer.id, id, verdict)
         notify_owner(id)
     else:
-        flash(gettext("This photo did not wait for a reviewer any more. Nothing was changed."))
+        flash(gettext("This photo was no longer waiting for a reviewer. Nothing was changed."))
     return redirect(url_for(".queue", after=request.form.get("after") or None), 303)
 
 

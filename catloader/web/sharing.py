@@ -82,5 +82,5 @@ def shared_picture(token: str) -> Response:
 def _shared_photo(token: str) -> Photo:
     photo = services().share_links.photo(token)
     if photo is None:
-        raise NotFound("This link has been revoked, or it is not complete.")
+        raise NotFound("This link has been revoked, or it is incomplete.")
     return photo

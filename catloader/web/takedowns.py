@@ -39,7 +39,7 @@ def take_down(id: int) -> Response:
     if services().album.photo(id) is None:
         raise NotFound(PHOTO_NOT_FOUND)
     if not note:
-        raise InvalidInput("Write a note: the owner reads there why the photo was taken out.")
+        raise InvalidInput("Write a note that tells the owner why the photo was taken out.")
     if services().takedowns.take_down(id, staff.id, note, utcnow()):
         logger.info("reviewer %d took photo %d out of the album", staff.id, id)
         notify_owner(id)

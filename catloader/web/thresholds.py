@@ -51,7 +51,7 @@ def page() -> str:
 
 @blueprint.post("/measure")
 def measure() -> Response:
-    """Start the job."""
+    """Start a measurement in the background."""
     base, store = _base(), services().measured_profiles
     id = store.begin(base.profile_id, current_user().id, utcnow())
     if id is None:
@@ -75,7 +75,7 @@ def apply(id: int) -> Response:
         id, "applied thresholds", current_user().id, utcnow(), requeued=again, delay_s=4 * settings.sweep_s
     )
     flash(
-        gettext("Checkers take the thresholds within %(seconds)s seconds.", seconds=f"{settings.sweep_s:g}")
+        gettext("Checkers load the thresholds within %(seconds)s seconds.", seconds=f"{settings.sweep_s:g}")
     )
     if number:
         flash(
@@ -94,7 +94,7 @@ def roll_back() -> Response:
     before = choices[1].measured_id if len(choices) == 2 else None
     store.choose(before, "rolled back thresholds to", current_user().id, utcnow())
     seconds = f"{services().settings.sweep_s:g}"
-    flash(gettext("Checkers take the thresholds of before within %(seconds)s seconds.", seconds=seconds))
+    flash(gettext("Checkers return to the previous thresholds within %(seconds)s seconds.", seconds=seconds))
     return redirect(url_for(".page"), 303)
 
 
@@ -102,7 +102,7 @@ def _base() -> Profile:
     """Return the profile, measured in full, whose head the checkers use."""
     record = services().check_log.latest_of_all()
     if record is None or record.profile_id in (None, UNCALIBRATED):
-        raise InvalidInput("The model that checks has no profile: run `catloader models calibrate` first.")
+        raise InvalidInput("The current model has no profile: run `catloader models calibrate` first.")
     measured = services().measured_profiles.by_profile_id(str(record.profile_id))
     base_id = measured.base_id if measured else str(record.profile_id)
     base = profile_of_id(base_id, profile_folders(services().settings))

@@ -69,7 +69,7 @@ def _guard() -> accounts.Guard:
 
 def _days(text: str) -> int | None:
     if text not in LIFETIMES:
-        raise InvalidInput("Choose how long the token lasts.")
+        raise InvalidInput("Choose how long the token is valid.")
     return int(text) if text else None
 
 

@@ -59,7 +59,7 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
     press(page, "c")
     expect(page.get_by_text("1 appeal,")).to_be_visible()
     press(page, "s")
-    expect(page.get_by_text("No more photos after this place.")).to_be_visible()
+    expect(page.get_by_text("No more photos from here on.")).to_be_visible()
 
     page.goto("/photos?show=cat")
     page.locator(".grid a").first.click()

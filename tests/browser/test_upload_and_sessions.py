@@ -125,7 +125,7 @@ def test_a_dropped_folder_gives_its_photos(page: Page, photos: Path, tmp_path: P
     _drop(page, folder, photos / "coffee.png")
     rows = page.locator("#queue li .name")
     expect(rows).to_have_text(["coffee.png", "chelsea.jpg", "COFFEE.PNG"])
-    expect(page.get_by_role("alert")).to_have_text("2 files that are no photos were left out.")
+    expect(page.get_by_role("alert")).to_have_text("2 files that are not photos were left out.")
     page.get_by_role("button", name="Upload 3 photos").click()
     # The cup was dropped twice: in the folder and beside it.
     expect(page.get_by_text("Stored. You already had this photo.")).to_be_visible()

@@ -39,7 +39,7 @@ export async function filesOf(transfer) {
   }
   const files = [...plain.filter((file) => !names.has(file.name)), ...found.files];
   if (!found.files.length) return { files, sentence: gettext("There are no photos in %(names)s.", { names: [...names].join(", ") }) };
-  if (found.files.length >= MOST) return { files, sentence: gettext("The first %(number)d photos were taken. Drop the folder once more after they are sent.", { number: MOST }) };
-  const left = ngettext("%(num)d file that is no photo was left out.", "%(num)d files that are no photos were left out.", found.others);
+  if (found.files.length >= MOST) return { files, sentence: gettext("The first %(number)d photos were added. Drop the folder again after they are uploaded.", { number: MOST }) };
+  const left = ngettext("%(num)d file that is not a photo was left out.", "%(num)d files that are not photos were left out.", found.others);
   return { files, sentence: found.others ? left : "" };
 }

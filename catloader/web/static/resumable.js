@@ -90,7 +90,7 @@ export async function send(row, form, token, run) {
       known = false;
       if (row.aborted) continue;
       piece = Math.max(LEAST_BYTES, piece / 2);
-      row.note(gettext("Connection lost. It goes on by itself when the connection is back."));
+      row.note(gettext("Connection lost. The upload continues when the connection is back."));
       await run.wait(Math.min(LONGEST_WAIT_S, 0.5 * 2 ** cuts * (1 + Math.random())));
       cuts += 1;
     } else if (status < 300) {

@@ -69,7 +69,7 @@ def test_nothing_is_claimed_while_checking_is_paused(app: Flask, boss: Person) -
     queue, photo = services_of(app).queue, boss.upload_one()
     boss.post("/admin/checking", {"checking": "pause"}, page="/admin")
     boss.post("/admin/checking", {"checking": "pause"}, page="/admin")
-    assert "Checking is paused since" in boss.get("/admin").text
+    assert "Checking has been paused since" in boss.get("/admin").text
     assert queue.claim(9) == []
     assert queue.next_due_s() is None  # a checker that waits sleeps until its next sweep
     boss.post("/admin/checking", {"checking": "resume"}, page="/admin")

@@ -141,7 +141,7 @@ def test_replacement_takes_the_place_and_history_stays(app: Flask, anna: Person)
     assert services_of(app).ledger.count() == 0
     page = anna.get(f"/photos/{id}").text
     assert "Checked by efficientnet_lite0: cat, score 0.910." in page
-    assert "You replaced the photo by another file." in page
+    assert "You replaced the photo with another file." in page
     assert "What the model sees" not in page  # that was the file before
     assert services_of(app).check_log.latest_decision(id) is None
     assert check(app, Verdict.NOT_CAT) == id

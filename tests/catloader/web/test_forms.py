@@ -112,7 +112,7 @@ def test_an_expired_form_of_a_visitor_is_shown_again_with_what_was_typed(app: Fl
     visitor.client.delete_cookie(cookies.FORM)
     fields = {"email": "bert@example.org", "password": PASSWORD, "next": "/account", "csrf_token": old}
     answer = visitor.client.post(path, data=fields)
-    assert (answer.status_code, "Please send it once more." in answer.text) == (400, True)
+    assert (answer.status_code, "Please send it again." in answer.text) == (400, True)
     assert 'value="bert@example.org"' in answer.text
     assert PASSWORD not in answer.text
     assert visitor.get("/photos").status_code == 303

@@ -30,5 +30,5 @@ def test_share_without_a_worker_stores_nothing_and_says_so(app: Flask) -> None:
     target = anna.get("/site.webmanifest").get_json(force=True)["share_target"]["action"]
     answer = anna.client.post(target, data={"photos": (io.BytesIO(jpeg()), "a.jpg")})
     assert (answer.status_code, answer.location) == (303, "/upload")
-    assert "Your photos did not arrive. Please share them once more." in anna.get("/upload").text
+    assert "Your photos did not arrive. Please share them again." in anna.get("/upload").text
     assert anna.photos == []

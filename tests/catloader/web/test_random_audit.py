@@ -62,7 +62,7 @@ def test_answers_of_an_audit_are_decisions_and_give_an_estimate(
     assert [verdicts[id] for id in answered] == expected
     assert "A reviewer decided: this photo shows no cat." in anna.get(f"/photos/{answered[0]}").text
     low, high = wilson(1, 2)
-    told = f"1 of 2 photos (95 % interval {100 * low:.1f} to {100 * high:.1f} %). Nobody could tell 1."
+    told = f"1 of 2 photos (95 % interval {100 * low:.1f} to {100 * high:.1f} %). 1 could not be judged."
     for path in ("/review/audit", "/admin"):
         assert told in " ".join(rita.get(path).text.split())
     rita.post(f"/review/audit/{answered[0]}", {"answer": "cat"}, page="/review/audit")

@@ -99,7 +99,7 @@ def test_skip_and_undo(app: Flask, anna: Person, rita: Person) -> None:
     assert undone.location == f"/review/{ids[1]}"
     assert f"/review/{ids[1]}/decide" in rita.get(undone.location).text
     assert [photo.human_verdict for photo in anna.photos] == [None] * 3
-    assert "To the first one" in rita.get("/review?after=u2147483647").text
+    assert "Go to the first photo" in rita.get("/review?after=u2147483647").text
     for nonsense in ("a99999999999", "x1", "u", "٣"):
         assert rita.get(f"/review?after={nonsense}").status_code == 200
 
@@ -126,7 +126,7 @@ def test_owner_edits_the_caption_and_checks_again(app: Flask, anna: Person) -> N
     check(app, Verdict.UNSURE)
     page = f"/photos/{photo}"
     shown = anna.get(page).text
-    assert "You can tell a reviewer below, who decides." in shown
+    assert "You can ask a reviewer below to decide." in shown
     assert f'download="photo-{photo}.jpg"' in shown
     anna.post(f"{page}/caption", {"caption": f" {_XSS} "}, page=page)
     assert anna.photos[0].caption == _XSS

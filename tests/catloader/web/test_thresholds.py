@@ -142,5 +142,5 @@ def test_one_measurement_runs_at_a_time_and_one_that_died_does_not_count(
     store.write(first, now, done=200, total=900)
     assert "200 of 900 photos compared" in boss.get(_PATH).text
     store.write(first, now.replace(year=now.year - 1))
-    assert "The measurement ended with its process." in boss.get(_PATH).text
+    assert "The measurement was interrupted." in boss.get(_PATH).text
     assert store.begin(base.profile_id, boss.id, now)
