@@ -66,7 +66,7 @@ def create(
     if not scopes or not set(scopes) <= set(Scope):
         raise InvalidInput("Choose at least one thing that the token may do.")
     if days is not None and not 1 <= days <= MAX_DAYS:
-        raise InvalidInput("A token lasts 1 to %(number)d days.", number=MAX_DAYS)
+        raise InvalidInput("A token is valid for 1 to %(number)d days.", number=MAX_DAYS)
     random = _PREFIX + secrets.token_urlsafe(32)
     token = f"{random}.{_mac(random, secret)}"
     expires_at = now + timedelta(days=days) if days else None

@@ -125,7 +125,7 @@ class DeletionWorker:
                     logger.info("deleted %d photo%s from the bin", expired, "" if expired == 1 else "s")
                 if deleted := self.work_off():
                     logger.info("deleted %d object%s from S3", deleted, "" if deleted == 1 else "s")
-            except StoreUnavailable as error:  # the database: of the object store `work_off` takes care
+            except StoreUnavailable as error:  # the database; `work_off` handles the object store
                 self._warn(error.cause, str(error))
             except Exception:  # the top of a thread, which must go on
                 logger.exception("the deletion ledger could not be processed; retrying later")

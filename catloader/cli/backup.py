@@ -28,9 +28,9 @@ _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path
 def backup(settings: Settings, folder: Path, prune: bool) -> None:
     """Back up the site into a folder.
 
-    Database, photos, thumbnails, explanations, secrets and profiles, beside a running site. What DIR holds
-    from an earlier run is compared by its digest and not copied again. Exit code 1: photos had to be left
-    out, because the object store lacks or refuses them.
+    Database, photos, thumbnails, explanations, secrets and profiles, also while the site is running. Objects
+    that DIR has from an earlier run are compared by digest and not copied again. Exit code 1: photos had to
+    be left out, because the object store lacks or refuses them.
     """
     from catloader.backup.folder import BackupFolder
     from catloader.backup.save import save
@@ -38,7 +38,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
     from catloader.server.object_store import shared_or_own_object_store
     from catloader.wiring import build_engine, build_object_store
 
-    # A disk that is too full for uploads is a reason to make a backup.
+    # A disk that is too full for uploads must not prevent a backup.
     settings = settings.with_changes(min_free_bytes=0)
     prepare_data_dir(settings)
     target = BackupFolder(folder)
@@ -68,7 +68,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
 
 
 def _record(engine: Engine, result: Saved, folder: Path) -> None:
-    """Add the backup to the audit log, where the page of storage finds it."""
+    """Add the backup to the audit log, from which the storage page shows it."""
     from catloader.store.db.audit_log import BACKED_UP, AuditLog
     from catloader.store.db.engine import utcnow
 
@@ -89,7 +89,7 @@ def _record(engine: Engine, result: Saved, folder: Path) -> None:
 def restore(settings: Settings, folder: Path) -> None:
     """Restore a backup into an empty site.
 
-    Stop the site first. The database may be of the other kind than the one that was backed up. Exit code 1:
+    Stop the site first. The database may be of a different kind than the one that was backed up. Exit code 1:
     photos had to be left out, because their files in DIR are damaged.
     """
     from catloader.backup.folder import BackupFolder
@@ -100,7 +100,7 @@ def restore(settings: Settings, folder: Path) -> None:
     from catloader.wiring import build_object_store
 
     source = BackupFolder(folder)
-    source.manifest()  # a wrong name makes no data folder
+    source.manifest()  # a wrong name must not create a data folder
     prepare_data_dir(settings)
     with (
         exclusive_data_dir(settings),

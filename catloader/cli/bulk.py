@@ -46,16 +46,14 @@ def _plan_of(settings: Settings, name: str) -> Plan:
 )
 @click.option("--status", metavar="STATUS", callback=chosen_status, help="Only photos with this status.")
 @since_option
-@click.option(
-    "--from", "address", metavar="S3://BUCKET/PREFIX", help="Instead of the site's photos: these objects."
-)
+@click.option("--from", "address", metavar="S3://BUCKET/PREFIX", help="Check these, not the site's photos.")
 @click.option(
     "--unit-rows",
     metavar="N",
     type=click.IntRange(1, 10_000),
     default=UNIT_ROWS,
     show_default=True,
-    help="Photos in a unit, the most work that `local` loses when it is killed.",
+    help="Photos per unit, the most work that `local` loses if it is killed.",
 )
 @pass_settings
 def plan(
@@ -71,8 +69,8 @@ def plan(
 ) -> None:
     """Write the plan NAME of photos to check.
 
-    It has the finished photos that meet all conditions given; none that a person has decided. NAME is a
-    folder below `bulk` in the data folder, or a path if it has a slash.
+    The plan has the finished photos that meet all given conditions, except those that a person has decided.
+    NAME is a folder below `bulk` in the data folder, or a path if it has a slash.
     """
     from catloader.bulk.commands import plan_of_prefix, plan_of_table
     from catloader.bulk.manifest import parquet
@@ -112,7 +110,7 @@ _address = click.option(
     "--address",
     metavar="ADDRESS",
     default="",
-    help="With ray: of a cluster; `auto`: the one that runs here; without: one of this machine's cores.",
+    help="For ray, a cluster; `auto`: the one that runs here; not given: a new one on this machine.",
 )
 
 
@@ -132,7 +130,7 @@ def run(settings: Settings, name: str, engine: str, address: str) -> None:
 @_address
 @pass_settings
 def resume(settings: Settings, name: str, engine: str, address: str) -> None:
-    """The same as `bulk run`: what is done is never done again."""
+    """The same as `bulk run`: finished units are not repeated."""
     _run(settings, name, engine, address)
 
 
@@ -147,7 +145,7 @@ def _run(settings: Settings, name: str, engine: str, address: str) -> None:
 @click.argument("name")
 @pass_settings
 def status(settings: Settings, name: str) -> None:
-    """Tell how much of the plan NAME is done."""
+    """Show how much of the plan NAME is done."""
     click.echo(state_of(_plan_of(settings, name)))
 
 
@@ -155,7 +153,7 @@ def status(settings: Settings, name: str) -> None:
 @click.argument("name")
 @pass_settings
 def cancel(settings: Settings, name: str) -> None:
-    """Let the process that runs the plan NAME end after the units in hand."""
+    """Stop the process that runs the plan NAME after its current units."""
     _plan_of(settings, name).cancel()
 
 

@@ -1,4 +1,4 @@
-"""Commands that may go the way of ``catloader bulk``: ``check recheck`` and ``models shadow``."""
+"""Commands that may run as ``catloader bulk`` does: ``check recheck`` and ``models shadow``."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def run_and_tell(services: Services, chosen: Plan, engine: str = "local", addres
 
 
 def state_of(chosen: Plan) -> str:
-    """Tell how much of a plan is done, in one sentence."""
+    """Return how much of a plan is done, in one sentence."""
     done = chosen.done()
     if chosen.is_running:
         state = "running"

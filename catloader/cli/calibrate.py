@@ -41,7 +41,7 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
     "--cat-classes",
     metavar="NAME,...",
     default="",
-    help="Folders or categories that show house cats, beside `cat` and those of ImageNet.",
+    help="More folders or categories of house cats, besides `cat` and those of ImageNet.",
 )
 @_folder("--weights-dir", help="Folder of fetched weights.  [default: CATCHECK_WEIGHTS_DIR]")
 @click.option("--subject", default="house_cat", show_default=True, help="A built-in name or a .toml file.")
@@ -69,8 +69,8 @@ def calibrate(
     """Measure a model on labelled photos; write its profile.
 
     DATA is a folder with cat/ and other classes, a labels.csv or a folder with one, Oxford-IIIT Pet, COCO
-    annotations, or the word `database` for the photos that people reviewed on this site. It needs 50 photos
-    of either label.
+    annotations, or the word `database` for the photos that people reviewed on this site. It needs at least 50
+    photos of each label.
     """
     require_extra()
     from catloader.cli.labelled_photos import open_photos

@@ -1,4 +1,4 @@
-"""``catloader check``, ``worker`` and ``checker``: check photos, beside a running site or without one."""
+"""``catloader check``, ``worker`` and ``checker``: check photos, with or without a running site."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _waiting(photo: Photo) -> str:
 @click.command()
 @pass_settings
 def worker(settings: Settings) -> None:
-    """Check photos as they come, until Ctrl-C."""
+    """Check photos as they arrive, until Ctrl-C."""
     click.echo("Starting the Cat Checker ...")
     from catloader.server.checking import work
 

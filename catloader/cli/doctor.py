@@ -20,7 +20,7 @@ def doctor(settings: Settings, as_json: bool) -> None:
     """Examine everything a site needs, part by part.
 
     Python, disks, database, S3 (each right that is needed), mail server and log-in provider where they are
-    set, model and variant, clocks, wake-ups. Beside a running site or without one. Exit code 1: a row failed.
+    set, model and variant, clocks, wake-ups. Works with or without a running site. Exit code 1: a row failed.
     """
     from catloader.doctor.examination import examine
 

@@ -15,7 +15,7 @@ _SHOWN = 20
 
 @click.command()
 @click.option("--report", "action", flag_value="report", default="report", help="Only tell (the default).")
-@click.option("--apply", "action", flag_value="apply", help="Delete the objects that nothing names.")
+@click.option("--apply", "action", flag_value="apply", help="Delete unreferenced objects.")
 @click.option(
     "--older-than",
     metavar="MINUTES",
@@ -29,9 +29,9 @@ _SHOWN = 20
 def gc(settings: Settings, *, action: str, older_than: int, force: bool) -> None:
     """Compare the object store with the database, both ways.
 
-    Objects that neither a photo nor the deletion ledger names can be deleted. Photos whose objects are
+    Objects that neither a photo nor the deletion ledger references can be deleted. Photos whose objects are
     missing are listed and never changed: restore the objects from a backup, or delete the photos. May run
-    beside a site. Exit code 1: objects are missing.
+    while the site is running. Exit code 1: objects are missing.
     """
     from catloader.orphans import compare, remove
     from catloader.store.db.engine import utcnow

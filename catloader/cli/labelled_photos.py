@@ -23,7 +23,7 @@ def open_photos(
 ) -> Iterator[list[LabelledPhoto]]:
     """Yield the photos of a folder or file, or of the site if ``data`` is ``database``, sorted by name.
 
-    For ``database`` the embedded object store runs as long as the block: read the photos in it.
+    For ``database`` the embedded object store runs during the block: read the photos inside it.
 
     Args:
         cat_classes: as ``labelled_photos`` takes it.

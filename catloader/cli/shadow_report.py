@@ -1,4 +1,4 @@
-"""Count the verdicts that another model would change, and put them into words."""
+"""Count the verdicts that another model would change, and summarise them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_PHOTOS = 200
 
 
 class ShadowReport:
-    """Takes one comparison after the other; ``summary`` is told at the end."""
+    """Takes one comparison after the other; ``summary`` follows at the end."""
 
     def __init__(self) -> None:
         self._flips: Counter[str] = Counter()

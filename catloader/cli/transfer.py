@@ -24,14 +24,14 @@ _S3 = "s3://"
 @click.argument("source", metavar="FOLDER|s3://BUCKET/PREFIX")
 @click.option("--owner", required=True, metavar="EMAIL", help="The account that gets the photos.")
 @click.option("--dry-run", is_flag=True, help="Prepare every photo, store nothing.")
-@click.option("--resume", is_flag=True, help="Go on where a run with the same words was stopped.")
+@click.option("--resume", is_flag=True, help="Resume a stopped run with the same arguments.")
 @pass_settings
 def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: bool) -> None:
     """Import photos for an account.
 
     Takes every photo in and below FOLDER, or every object of the site's S3 server whose key begins with
-    PREFIX. Photos are prepared as uploads are, and wait to be checked; those that the account has already are
-    left out. May run beside a site. Exit code 1: files were refused.
+    PREFIX. Photos are prepared like uploads, and wait to be checked; those that the account has already are
+    left out. May run while the site is running. Exit code 1: files were refused.
     """
     from tqdm import tqdm
 
@@ -86,8 +86,8 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
 def export(settings: Settings, folder: Path, owner: str | None) -> None:
     """Export photos and their verdicts into a folder.
 
-    Writes photos/ID.jpg, photos.csv and photos.jsonl. May run beside a site. Photos that DIR has are not
-    copied again. Exit code 1: photos are missing in the object store.
+    Writes photos/ID.jpg, photos.csv and photos.jsonl. May run while the site is running. Photos that DIR has
+    already are not copied again. Exit code 1: photos are missing in the object store.
     """
     from tqdm import tqdm
 

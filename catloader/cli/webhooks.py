@@ -14,7 +14,7 @@ def webhooks() -> None:
 
 
 @webhooks.command()
-@click.option("--given-up", is_flag=True, help="Only those that are not tried any more.")
+@click.option("--given-up", is_flag=True, help="Only those that are no longer retried.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), default=20, show_default=True)
 @pass_settings
 def ls(settings: Settings, given_up: bool, limit: int) -> None:
@@ -32,7 +32,7 @@ def ls(settings: Settings, given_up: bool, limit: int) -> None:
 
 @webhooks.command()
 @click.argument("ids", metavar="[MESSAGE_ID]...", nargs=-1)
-@click.option("--given-up", is_flag=True, help="All that are not tried any more.")
+@click.option("--given-up", is_flag=True, help="All that are no longer retried.")
 @pass_settings
 def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
     """Send messages again, with all attempts.

@@ -40,7 +40,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
     """Set on a subclass: gunicorn makes the instance."""
 
     def run(self) -> None:
-        logging.getLogger("waitress").setLevel(logging.WARNING)  # a client that hung up is no news
+        logging.getLogger("waitress").setLevel(logging.WARNING)  # a disconnected client needs no log line
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         rules: Rules = self.app.rules
         (listener,) = self.sockets

@@ -69,7 +69,7 @@ class Identities:
                 user = connection.execute(insert(users).values(values).returning(*users.c)).one()
                 _link(connection, user.id, issuer, subject, now)
         except IntegrityError:
-            raise EmailTaken("This account was made a moment ago. Please log in once more.") from None
+            raise EmailTaken("This account was made a moment ago. Please log in again.") from None
         return User(**user._mapping)
 
 

@@ -107,7 +107,7 @@ def fill(url: str, owner_id: int, rows: int, pending: int) -> None:
     engine = make_engine(url)
     sqlite = engine.dialect.name == "sqlite"
     if sqlite:
-        with engine.connect() as connection:  # of this engine only: the measured one has the site's own cache
+        with engine.connect() as connection:  # for this engine only: the measured one keeps the site's cache
             connection.exec_driver_sql("PRAGMA cache_size=-262144")
     for first in range(0, rows, _ROWS_PER_STATEMENT):
         _insert(engine, owner_id, first, min(rows, first + _ROWS_PER_STATEMENT), rows - pending)
