@@ -17,14 +17,23 @@ from catloader.wiring import build_object_store
 from tests.catloader.bulk.conftest import BulkSite
 from tests.support.bombs import slow_tiff
 from tests.support.contrary_profile import contrary_profile
+from tests.support.copies import Copy, copy_of, fill_from
 from tests.support.fakes import photo
 
 _FIRST = 4
 
 
-@pytest.fixture
-def site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
+@pytest.fixture(scope="module")
+def checked(make_site: Callable[[int], Any]) -> Copy:
     with make_site(_FIRST) as site:
+        return copy_of(site.engine, build_object_store(site.settings))
+
+
+@pytest.fixture
+def site(make_site: Callable[[int], Any], checked: Copy) -> Iterator[BulkSite]:
+    """Each test has a site of its own, whose photos were checked once for all."""
+    with make_site(0) as site:
+        fill_from(checked, site.engine, build_object_store(site.settings))
         yield site
 
 

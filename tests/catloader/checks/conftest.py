@@ -28,6 +28,7 @@ from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import ThresholdRule
 from checker.pipeline import LoadedModel, check_batch
 from checker.ports import Classifier
+from tests.support.copies import Copy, copy_of, fill_from
 from tests.support.preparing import prepare_here
 
 PHOTOS = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "horse.png")
@@ -56,27 +57,37 @@ def default_variant() -> Iterator[Model]:
 class CheckedSite:
     """Photos that were uploaded and checked, in one micro-batch."""
 
-    def __init__(self, engine: Engine, objects: ObjectStore, model: Model, folder: Path) -> None:
+    def __init__(self, engine: Engine, objects: ObjectStore, model: Model) -> None:
         self.engine, self.objects = engine, objects
         self.classifier, self.rule = model
         self.log, self.source = CheckLog(engine), S3ImageSource(objects)
         self.photos = Photos(engine)
         self.queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=0)
-        self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
+        self.ids: list[int] = []
+
+    def fill(self, folder: Path) -> None:
+        """Upload the photos, and check them."""
+        owner_id = Users(self.engine).create("ada@example.org", "hash", utcnow()).id
         pictures = Path(skimage.__file__).parent / "data"
         outcomes = upload(
             [(name, (pictures / name).read_bytes()) for name in PHOTOS],
             [],
-            self.owner_id,
+            owner_id,
             settings=LITE0.with_changes(data_dir=folder, min_free_bytes=0),
             prepare=prepare_here(),
             photos=self.photos,
-            objects=objects,
+            objects=self.objects,
             dispatcher=Off(),
         )
         self.ids = [outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)]
         assert len(self.ids) == len(PHOTOS)
         self.check()
+
+    def fill_from(self, copy: Copy) -> None:
+        """Have the photos of another site, which is much faster than to check them again."""
+        fill_from(copy, self.engine, self.objects)
+        with reading(self.engine) as connection:
+            self.ids = list(connection.execute(select(photos.c.id).order_by(photos.c.id)).scalars())
 
     def check(self) -> None:
         """Check all that waits, as a checker does."""
@@ -119,9 +130,23 @@ class CheckedSite:
             ]
 
 
+@pytest.fixture(scope="session")
+def copies() -> dict[str, Copy]:
+    """The first site on each kind of database."""
+    return {}
+
+
 @pytest.fixture
-def site(engine: Engine, objects: ObjectStore, lite0: Model, tmp_path: Path) -> CheckedSite:
-    return CheckedSite(engine, objects, lite0, tmp_path)
+def site(
+    engine: Engine, objects: ObjectStore, lite0: Model, tmp_path: Path, copies: dict[str, Copy]
+) -> CheckedSite:
+    site, kind = CheckedSite(engine, objects, lite0), engine.dialect.name
+    if kind in copies:
+        site.fill_from(copies[kind])
+    else:
+        site.fill(tmp_path)
+        copies[kind] = copy_of(engine, objects)
+    return site
 
 
 def jpeg(colour: str) -> bytes:

@@ -27,7 +27,8 @@ from tests.support.rows import delete_photo
 def test_no_decision_differs_on_a_cpu(
     model: str, engine: Engine, objects: ObjectStore, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    site = CheckedSite(engine, objects, request.getfixturevalue(model), tmp_path)
+    site = CheckedSite(engine, objects, request.getfixturevalue(model))
+    site.fill(tmp_path)
     before = site.tables()
     results = site.replay()
     assert [result.logged.record.photo_id for result in results] == site.ids
@@ -116,7 +117,7 @@ def test_a_missing_object_is_a_difference_and_a_deleted_photo_is_none(site: Chec
         def get(self, claim: Claim, rendition: Rendition) -> bytes:
             if claim.photo_id != deleted:
                 return site.source.get(claim, rendition)
-            delete_photo(site.engine, deleted, site.owner_id)
+            delete_photo(site.engine, deleted, site.row(deleted).owner_id)
             raise ObjectMissing("The photo is not in the store.")
 
     differences = site.differences(source=DeletedMeanwhile())

@@ -28,6 +28,7 @@ from checker.runtimes.processor import cpu_flags, instruction_sets
 from models import openvino_ir
 from models.catalogue import entry_named
 from tests.support.contrary_profile import contrary_profile
+from tests.support.copies import Copy, copy_of, fill_from
 from tests.support.preparing import prepare_here
 
 PHOTOS = ("chelsea.png", "coffee.png")
@@ -54,10 +55,16 @@ def typed(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture(scope="session")
+def copies() -> dict[str, Copy]:
+    """The photos of the first site on each kind of database."""
+    return {}
+
+
 @pytest.fixture
-def on_site(typed: Run, engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Run:
-    """Run a command on a site with two photos that `catloader check run` has checked."""
-    where = {
+def where(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore) -> dict[str, str]:
+    """The settings of database and object store."""
+    return {
         "DATABASE_URL": engine.url.render_as_string(hide_password=False),
         "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
         "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
@@ -65,22 +72,34 @@ def on_site(typed: Run, engine: Engine, s3_server: EmbeddedS3, objects: ObjectSt
         "CATLOADER_PHOTOS_BUCKET": objects.photos_bucket,
         "CATLOADER_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
     }
+
+
+@pytest.fixture
+def on_site(
+    typed: Run, where: dict[str, str], engine: Engine, objects: ObjectStore, copies: dict[str, Copy]
+) -> Run:
+    """Run a command on a site with two photos that `catloader check run` has checked."""
+
+    def run(*words: str, **environ: str) -> Result:
+        return typed(*words, **{**where, **environ})
+
+    kind = engine.dialect.name
+    if kind in copies:
+        fill_from(copies[kind], engine, objects)
+        return run
     pictures = Path(skimage.__file__).parent / "data"
     upload(
         [(name, (pictures / name).read_bytes()) for name in PHOTOS],
         [],
         Users(engine).create("ada@example.org", "hash", utcnow()).id,
-        settings=Settings(data_dir=tmp_path, min_free_bytes=0),
+        settings=Settings(min_free_bytes=0),
         prepare=prepare_here(),
         photos=Photos(engine),
         objects=objects,
         dispatcher=Off(),
     )
-
-    def run(*words: str, **environ: str) -> Result:
-        return typed(*words, **{**where, **environ})
-
     assert run("check", "run").output == "2 photos checked.\n"
+    copies[kind] = copy_of(engine, objects)
     return run
 
 
