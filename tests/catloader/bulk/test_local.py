@@ -1,9 +1,8 @@
-"""Bulk work with the engine ``local``, on 200 photos in a real S3."""
+"""Bulk work with the engine ``local``, on 100 photos in a real S3."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,16 +12,14 @@ from catloader.bulk.commands import run
 from catloader.bulk.plan import BulkError, Plan
 from catloader.store.db.schema import check_log, photos
 from catloader.wiring import build
-from tests.catloader.bulk.conftest import BulkSite, results
+from tests.catloader.bulk.conftest import MANY, BulkSite, results
 
-PHOTOS = 200
-UNIT = 10
+UNIT = 5
 
 
-@pytest.fixture(scope="module")
-def site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
-    with make_site(PHOTOS) as site:
-        yield site
+@pytest.fixture
+def site(many: BulkSite) -> BulkSite:
+    return many
 
 
 def _all(plan: Plan) -> list[dict[str, Any]]:
@@ -31,12 +28,12 @@ def _all(plan: Plan) -> list[dict[str, Any]]:
 
 def test_verdicts_are_those_of_check_run_bit_for_bit_without_a_listing(site: BulkSite) -> None:
     said = site.type("bulk", "plan", "same", "--unit-rows", str(UNIT)).output
-    assert said.startswith("200 photos, 0.018 GB, in 20 units.\nAbout 0.0 hours")
+    assert said.startswith("100 photos, 0.009 GB, in 20 units.\nAbout 0.0 hours")
     plan = Plan(site.folder / "bulk/same")
     services = build(site.settings, checker=False)
     seen = [progress.photos for progress in run(services, plan)]
     services.close()
-    assert seen[-1] == PHOTOS
+    assert seen[-1] == MANY
     requests = {
         sample.labels["operation"]
         for metric in services.metrics.s3_s.collect()
@@ -54,8 +51,8 @@ def test_verdicts_are_those_of_check_run_bit_for_bit_without_a_listing(site: Bul
         log = json.loads(row["log"])
         in_bulk.append((row["photo_id"], row["verdict"], row["score"], log["labels"], log["subject_scores"]))
     assert in_bulk == live
-    assert len({score for _, _, score, _, _ in in_bulk}) > PHOTOS / 2
-    assert "200 photos checked: " in site.type("bulk", "flips", "same").output
+    assert len({score for _, _, score, _, _ in in_bulk}) > MANY / 2
+    assert "100 photos checked: " in site.type("bulk", "flips", "same").output
     assert "->" not in site.type("bulk", "flips", "same").output
 
 
@@ -66,12 +63,12 @@ def test_a_killed_run_goes_on_where_it_was(site: BulkSite) -> None:
         site.kill_amid(folder, "bulk", "run", "killed", units=4)
         assert "not running" in site.type("bulk", "status", "killed").output
     done = {path: path.stat().st_mtime_ns for path in results(folder)}
-    assert 8 <= len(done) < PHOTOS / UNIT
+    assert 8 <= len(done) < MANY / UNIT
     said = site.type("bulk", "resume", "killed").output
-    assert said.endswith("20 of 20 units done, 200 photos, efficientnet_lite0: done.\n")
+    assert said.endswith("20 of 20 units done, 100 photos, efficientnet_lite0: done.\n")
     assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
     ids = [row["photo_id"] for row in _all(Plan(folder))]
-    assert len(ids) == len(set(ids)) == PHOTOS
+    assert len(ids) == len(set(ids)) == MANY
 
 
 def test_cancelled_run_ends_and_goes_on_later(site: BulkSite) -> None:
@@ -84,12 +81,12 @@ def test_cancelled_run_ends_and_goes_on_later(site: BulkSite) -> None:
         site.type("bulk", "cancel", "stop")
     assert plan.done() == 1
     assert "cancelled" in site.type("bulk", "status", "stop").output
-    assert sum(1 for _ in run(services, plan)) == PHOTOS / UNIT - 1
+    assert sum(1 for _ in run(services, plan)) == MANY / UNIT - 1
     services.close()
 
 
 def test_another_model_cannot_go_on(site: BulkSite) -> None:
-    site.type("bulk", "plan", "mixed", "--unit-rows", "100")
+    site.type("bulk", "plan", "mixed", "--unit-rows", str(UNIT))
     plan = Plan(site.folder / "bulk/mixed")
     services = build(site.settings, checker=False)
     next(run(services, plan))

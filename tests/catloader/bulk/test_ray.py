@@ -1,11 +1,10 @@
-"""Bulk work with the engine ``ray``, in processes of its own, on 200 photos in a real S3 and two cores."""
+"""Bulk work with the engine ``ray``, in processes of its own, on 100 photos in a real S3 and two cores."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,18 +12,16 @@ import pytest
 from catloader.bulk.plan import Plan
 from catloader.demo.client import free_port
 from scripts.bulk.requests import CountedRequests
-from tests.catloader.bulk.conftest import BulkSite, results
+from tests.catloader.bulk.conftest import MANY, BulkSite, results
 from tests.support.environ import environ_without_settings
 
-PHOTOS = 200
-UNIT = 20
+UNIT = 10
 ON_RAY = ("--engine", "ray")
 
 
-@pytest.fixture(scope="module")
-def site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
-    with make_site(PHOTOS) as site:
-        yield site
+@pytest.fixture
+def site(many: BulkSite) -> BulkSite:
+    return many
 
 
 def _decisions(plan: Plan) -> list[tuple[Any, ...]]:
@@ -46,17 +43,17 @@ def test_killed_on_ray_it_goes_on_there_and_decides_as_local_bit_for_bit(site: B
     here, on_ray = (Plan(site.folder / "bulk" / name) for name in ("here", "ray"))
     site.kill_amid(on_ray.folder, "bulk", "run", "ray", *ON_RAY, CATCHECK_WORKERS="2", units=2)
     done = {path: path.stat().st_mtime_ns for path in results(on_ray.folder)}
-    assert 2 <= len(done) < PHOTOS / UNIT
+    assert 2 <= len(done) < MANY / UNIT
     with CountedRequests(site.settings.s3_endpoint_url).running() as requests:
         counted = {"CATCHECK_WORKERS": "2", "AWS_ENDPOINT_URL_S3": requests.url}
         assert site.start("bulk", "resume", "ray", *ON_RAY, **counted).wait(240) == 0
-    assert requests.counts["GET"] >= 2 * (PHOTOS - UNIT * len(done))
+    assert requests.counts["GET"] >= 2 * (MANY - UNIT * len(done))
     assert requests.counts.keys() <= {"GET", "HEAD"}, "nothing is listed"
     assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
     site.type("bulk", "run", "here")
     assert len(results(on_ray.folder)) == on_ray.units
     decided = _decisions(on_ray)
-    assert len({id for id, *_ in decided}) == len(decided) == PHOTOS
+    assert len({id for id, *_ in decided}) == len(decided) == MANY
     assert decided == _decisions(here)
 
 
