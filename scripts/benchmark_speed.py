@@ -19,6 +19,7 @@ from pathlib import Path
 import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.runtimes.names import DEVICES
 from checker.runtimes.processor import cpu_flags, multiplies_bf16
+from models.catalogue import entry_named
 from scripts.command_line import CannotRun, new_file, report_errors, require
 from scripts.speed.names import CATLOADER, MODELS, ON_GPU, OTHERS, WHOLE_PHOTO, Plan
 
@@ -38,11 +39,13 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         raise CannotRun(
             f"no variant {', '.join(sorted(unknown))} on this device; there are {', '.join(names)}"
         )
+    for model in models:
+        entry_named(model)  # refuses unknown ones, before anything is made
     variants = [name for name in names if name in requested]
     if arguments.quick and device == "cpu" and not multiplies_bf16(cpu_flags()):
         variants = [name for name in variants if "bf16" not in name]  # emulated, it takes minutes
-    rounds, turn_s, single_photos = (5, 0.8, 8) if arguments.quick else (7, 4.0, 10)
-    return Plan(models, variants, device, arguments.rounds or rounds, turn_s, single_photos)
+    rounds, turn_s, single_photos, large_photos = (5, 0.8, 8, 2) if arguments.quick else (7, 4.0, 10, 4)
+    return Plan(models, variants, device, arguments.rounds or rounds, turn_s, single_photos, large_photos)
 
 
 @report_errors

@@ -34,3 +34,5 @@ class Plan:
     """Length of a variant's turn; at least one round of its photos or batches."""
     single_photos: int
     """Single photos in one turn, for the latency."""
+    large_photos: int
+    """Different photos of 12 megapixels: each takes about two seconds to make."""

@@ -26,7 +26,7 @@ from scripts.speed.process import VariantProcess
 from scripts.speed.targets import ratios, targets
 from scripts.speed.variants import make_variants
 
-_PHOTOS = {"500x375": 12, "12MP": 4}
+_SMALL_PHOTOS = 12
 _FIRST_VERDICT = "openvino-int8"
 
 
@@ -48,7 +48,8 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
             results["left_out"][name] = str(error)
             note(f"without {name}: {error}")
     plan = replace(plan, variants=[name for name in plan.variants if name not in results["left_out"]])
-    photos = {size: photo_sets.make(folder, size, count) for size, count in _PHOTOS.items()}
+    counts = {"500x375": _SMALL_PHOTOS, "12MP": plan.large_photos}
+    photos = {size: photo_sets.make(folder, size, count) for size, count in counts.items()}
     for size, files in photos.items():
         kilobytes = statistics.median(file.stat().st_size for file in files) / 1000
         results["photos"][size] = {"n": len(files), "median_kB": round(kilobytes)}
