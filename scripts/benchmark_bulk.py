@@ -100,7 +100,7 @@ def _engines(arguments: argparse.Namespace, settings: Settings, folder: Path) ->
     from scripts.bulk.kills import kill
     from scripts.bulk.plans import decisions_of_check_run, differing, make_plan, stored_photos
 
-    stored = stored_photos(settings)
+    stored = stored_photos(settings, max(arguments.photos, arguments.rate_photos))
     right = decisions_of_check_run(settings, stored)
     engines = arguments.engines.split(",")
     rates: dict[str, list[float]] = {engine: [] for engine in engines}

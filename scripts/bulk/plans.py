@@ -25,12 +25,12 @@ Decisions = dict[str, str]
 """Key of a photo -> everything that was decided about it, as JSON."""
 
 
-def stored_photos(settings: Settings) -> list[Stored]:
-    """Put photos into the store."""
+def stored_photos(settings: Settings, named: int) -> list[Stored]:
+    """Put photos into the store, for plans that name so many."""
     folder = settings.data_dir / "demo"
     folder.mkdir()
     prepared = [prepare(photo.path.read_bytes(), limits=limits(settings)) for photo in demo_photos(folder)]
-    return store(build_object_store(settings), prepared, _STORED)
+    return store(build_object_store(settings), prepared, min(named, _STORED))
 
 
 def make_plan(folder: Path, stored: Sequence[Stored], photos: int, unit_rows: int) -> Plan:

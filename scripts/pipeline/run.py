@@ -53,7 +53,8 @@ def measure(settings: Settings, plan: Plan, stand_in: str = "") -> dict[str, Any
         random_weights = ", random weights" if stand_in else ""
         results["model"] = f"{info.model}, {info.runtime} {info.precision}, {info.device}{random_weights}"
         results["weights_sha256"] = info.weights_sha256
-        files = {_GENERATED: speed_photos.make(settings.data_dir / "made", "500x375", _DIFFERENT_PHOTOS)}
+        different = min(plan.photos, _DIFFERENT_PHOTOS)
+        files = {_GENERATED: speed_photos.make(settings.data_dir / "made", "500x375", different)}
         if plan.folder is not None:
             files[plan.folder.name] = _sample(plan.folder, plan.photos)
         photos = {label: [_prepared(file, settings) for file in of_one] for label, of_one in files.items()}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from catloader.server.object_store import own_object_store
+from catloader.settings import Settings
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import check_log, photos
 from catloader.store.db.testing import made_up_outcome
+from catloader.store.s3.embedded import EmbeddedS3
 from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
 from scripts.pipeline.plan import Plan
@@ -92,18 +92,19 @@ def _no_model() -> LoadedModel:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+def settings(request: pytest.FixtureRequest, s3_server: EmbeddedS3, tmp_path: Path) -> Settings:
+    """With an S3 server and one of either kind of database."""
+    return settings_for(
+        tmp_path,
+        database_url="" if request.param == "sqlite" else request.getfixturevalue("postgres_url"),
+        s3_endpoint_url=s3_server.endpoint_url,
+        s3_access_key_id=s3_server.access_key_id,
+        s3_secret_access_key=s3_server.secret_access_key,
+    )
 
 
-def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
-    server_url: str, tmp_path: Path
-) -> None:
-    settings = settings_for(tmp_path, database_url=server_url)
-    with (
-        own_object_store(settings) as with_s3,
-        open_site(with_s3, "filled", _no_model, rows=200, pending=30) as site,
-    ):
+def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(settings: Settings) -> None:
+    with open_site(settings, "filled", _no_model, rows=200, pending=30) as site:
         engine, queue = site.services.engine, site.services.queue
         counts = site.services.photos.count_by_status()
         assert (counts["pending"], counts["cat"] + counts["not_cat"]) == (30, 170)
@@ -119,9 +120,7 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(
         assert site.services.photos.count_by_status()["pending"] == 26
 
 
-def test_each_kind_of_photos_has_a_database_of_its_own(server_url: str, tmp_path: Path) -> None:
-    settings = settings_for(tmp_path, database_url=server_url)
-    with own_object_store(settings) as with_s3:
-        for _ in range(2):  # at the second, the first one's owner would be there already
-            with open_site(with_s3, "pipeline", _no_model) as site:
-                assert site.owner_id == 1
+def test_each_kind_of_photos_has_a_database_of_its_own(settings: Settings) -> None:
+    for _ in range(2):  # at the second, the first one's owner would be there already
+        with open_site(settings, "pipeline", _no_model) as site:
+            assert site.owner_id == 1
