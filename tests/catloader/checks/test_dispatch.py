@@ -41,7 +41,7 @@ class Endpoint:
     def start(self, port: int = 0) -> str:
         app = create_checker_app(self.wake, lambda: self.state, self.signer.refusal)
         self.server = make_server("127.0.0.1", port, app, threaded=True)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         return f"http://127.0.0.1:{self.server.server_port}"
 
     def stop(self) -> None:

@@ -214,7 +214,7 @@ def reporting() -> Iterator[Callable[[object], str]]:
         server = make_server("127.0.0.1", 0, app, threaded=True)
         servers.append(server)
 
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return f"http://127.0.0.1:{server.port}"
 
     yield start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,8 +19,10 @@ from catloader.store.db.object_names import ObjectNames
 from catloader.store.db.photos import Photos
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind, StoredObject
+from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.commands import Run
+from tests.support.object_stores import store_of
 from tests.support.rows import add_photos, some_user
 
 
@@ -72,12 +75,19 @@ def test_gc_finds_and_deletes_orphans_and_tells_what_is_missing(
     assert "0 objects that nothing names." in run("gc", "--older-than", "0").output
 
 
-def test_more_than_a_page_of_objects_is_compared(engine: Engine, objects: ObjectStore) -> None:
-    names, keys = ObjectNames(engine), [_key() for _ in range(1005)]
-    for key in keys:
-        objects.put(ObjectKind.PHOTO, key, b"x")
+@pytest.fixture(scope="session")
+def many_objects(s3_server: EmbeddedS3) -> ObjectStore:
+    """More photos than a page of a listing has, which no test deletes."""
+    store = store_of(s3_server, ("photos-many", "thumbnails-many"), max_connections=8)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: store.put(ObjectKind.PHOTO, key, b"x"), [_key() for _ in range(1005)]))
+    return store
+
+
+def test_more_than_a_page_of_objects_is_compared(engine: Engine, many_objects: ObjectStore) -> None:
+    names = ObjectNames(engine)
     now = datetime.now(UTC) + timedelta(minutes=1)
-    result = compare(names, objects, now, timedelta(0))
+    result = compare(names, many_objects, now, timedelta(0))
     assert (result.objects, len(result.orphans), result.missing) == (1005, 1005, [])
     with pytest.raises(CatLoaderError, match="1005 of 1005 objects are unknown to this database"):
         remove(names, result)
