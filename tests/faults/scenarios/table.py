@@ -87,7 +87,7 @@ SCENARIOS = (
         Scenario(f"object store: {mode}", partial(outage, modes=[mode]), {"seconds": _OUTAGES_S[mode]}, None)
         for mode in MODES
     ),
-    Scenario("object store: one after another", partial(outage, modes=MODES), None, {"seconds": 3.0}),
+    Scenario("object store: one after another", partial(outage, modes=MODES), None, {"seconds": 2.0}),
     Scenario(
         "wake-ups repeated",
         repeat_wake_ups,
@@ -97,7 +97,7 @@ SCENARIOS = (
     Scenario("SQLite locked", lock_sqlite, {"seconds": 10.0}, {"seconds": 4.0}),
     Scenario("PostgreSQL restarted", restart_postgres, {"times": 20}, {"times": 1}, True),
     Scenario("one of two sites killed", kill_sites, {"times": 20}, {"times": 1}, True),
-    Scenario("disks full", fill_disks, {"times": 5, "seconds": 10.0}, {"times": 1, "seconds": 2.0}),
+    Scenario("disks full", fill_disks, {"times": 5, "seconds": 10.0}, {"times": 1, "seconds": 1.0}),
     Scenario(
         "accounts deleted",
         delete_account,
