@@ -76,8 +76,11 @@ def _announce_model(services: Services, note: str) -> None:
 
 def _stores(settings: Settings) -> str:
     s3 = "embedded SeaweedFS" if settings.embedded_s3 else f"S3 at {settings.s3_endpoint_url}"
-    sqlite = isinstance(settings.database, Path) or settings.database.startswith("sqlite")
-    return f"{s3}; {f'SQLite in {settings.data_dir}/' if sqlite else 'PostgreSQL'}"
+    if isinstance(settings.database, Path):
+        return f"{s3}; SQLite in {settings.data_dir}/"
+    if settings.database.startswith("sqlite"):
+        return f"{s3}; SQLite in {settings.database.partition(':///')[2]}"
+    return f"{s3}; PostgreSQL"
 
 
 def _elsewhere(settings: Settings) -> str:

@@ -38,6 +38,7 @@ def prepare_data_dir(settings: Settings) -> None:
         probe.unlink()
         free_bytes = shutil.disk_usage(folder).free
     except (FileExistsError, NotADirectoryError):
+        _refuse_broken_link(folder)
         raise StartupError(f"The data folder {folder} is a file, or lies below one.") from None
     except OSError as error:
         raise StartupError(f"The data folder {folder} cannot be written to: {error.strerror}.") from error
@@ -47,6 +48,20 @@ def prepare_data_dir(settings: Settings) -> None:
             f"The disk of the data folder {folder} has {free_bytes // 2**20} MiB free; at least "
             f"{settings.min_free_bytes // 2**20} MiB are needed (CATLOADER_MIN_FREE_BYTES)."
         )
+
+
+def _refuse_broken_link(folder: Path) -> None:
+    """Look for a link to what is not there, such as a disk that is not mounted.
+
+    Raises:
+        StartupError: names the link.
+    """
+    for path in (folder, *folder.parents):
+        if path.is_symlink() and not path.is_dir():
+            raise StartupError(
+                f"The data folder {folder} cannot be used: {path} is a link to {path.readlink()}, "
+                "where no folder is."
+            )
 
 
 def _refuse_wrong_kinds(folder: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, current_app, g, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException
 from werkzeug.wrappers import Response
 
 from catloader.errors import (
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _LOG_LIMITS = "catloader.log_limits"
 
 _DID_NOT_WORK = gettext_noop("This did not work.")
+_BAD_HOST = gettext_noop("This request names the site by something that is no host name (header Host).")
 _SENTENCES = {
     400: (
         gettext_noop("Invalid request"),
@@ -48,7 +49,12 @@ _SENTENCES = {
         gettext_noop("This address can't be opened in a browser. Use the buttons of the site."),
     ),
     409: (gettext_noop("Not possible now"), gettext_noop("This can't be done in the current state.")),
+    412: (
+        gettext_noop("Other version"),
+        gettext_noop("Uploads in pieces are taken by tus 1.0.0 only (header Tus-Resumable)."),
+    ),
     413: (gettext_noop("Too large"), gettext_noop("This request is larger than the site accepts.")),
+    415: (gettext_noop("Not accepted"), gettext_noop("This kind of content is not taken here.")),
     429: (
         gettext_noop("Too many attempts"),
         gettext_noop("Too many attempts. Please wait before you try again."),
@@ -75,6 +81,7 @@ _SENTENCES = {
 def init_app(app: Flask) -> None:
     app.register_error_handler(FormRefused, form_refused)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(BadHost, _bad_host)
     app.register_error_handler(CatLoaderError, _catloader_error)
     app.register_error_handler(OSError, _os_error)
     app.register_error_handler(Exception, _unexpected)
@@ -129,6 +136,14 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
         if name.lower() in ("allow", "retry-after"):
             response.headers[name] = value
     return response, status
+
+
+def _bad_host(_: BadHost) -> tuple[str | Response, int]:
+    """Answer 400 without a page: its links cannot be made."""
+    sentence = gettext(_BAD_HOST)
+    if problems.is_wanted() or wants_json():
+        return error_response(400, sentence)
+    return current_app.response_class(f"{sentence}\n", mimetype="text/plain"), 400
 
 
 def _too_large() -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from flask import Request
+from werkzeug.datastructures import MultiDict
 from werkzeug.formparser import FormDataParser
 
 from catloader.errors import InvalidInput
@@ -31,7 +32,9 @@ class _StrictParser(FormDataParser):
 
     def parse(self, *args: Any, **options: Any) -> Any:
         try:
-            return super().parse(*args, **options)
+            stream, fields, files = super().parse(*args, **options)
+            _refuse_replaced(fields)
+            return stream, fields, files
         except (OSError, ValueError) as error:
             for file in self._files:
                 with suppress(OSError):  # it writes the rest, and the disk may be full
@@ -40,6 +43,17 @@ class _StrictParser(FormDataParser):
                 raise
             not_utf_8 = isinstance(error, UnicodeDecodeError)
             raise InvalidInput(_NOT_UTF_8 if not_utf_8 else _UNREADABLE) from None
+
+
+def _refuse_replaced(fields: MultiDict[str, str]) -> None:
+    """Look for letters that were lost: the parser puts U+FFFD where a field is not UTF-8.
+
+    Raises:
+        UnicodeDecodeError
+    """
+    for name, text in fields.items(multi=True):
+        if "\ufffd" in text and name != "photos":  # a photo that was sent as text is refused as such
+            raise UnicodeDecodeError("utf-8", b"", 0, 0, "a field")
 
 
 class StrictRequest(Request):

@@ -32,6 +32,7 @@ from catloader.web.storing import store_files
 blueprint = Blueprint("uploads", __name__)
 
 _PIECE_BYTES = 256 * 1024
+_FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 Page = Response | str | tuple[str | Response, int]
 
@@ -110,10 +111,16 @@ def _digest(file: FileStorage) -> str:
 
 
 def _no_files() -> Page:
-    sentence = gettext("Choose at least one photo first.")
+    """Tell people to choose photos, and programs how to send them."""
+    is_form = not request.content_length or request.mimetype in _FORM_TYPES
+    if is_form and "photos" not in request.form:
+        sentence, status = gettext("Choose at least one photo first."), 400
+    else:
+        sentence = gettext("Photos are taken as files of a form only (multipart/form-data).")
+        status = 400 if is_form else 415
     if wants_json():
-        return jsonify(error=sentence, status=400, files=[]), 400
-    return _form_page(sentence), 400
+        return jsonify(error=sentence, status=status, files=[]), status
+    return _form_page(sentence), status
 
 
 def _response(outcomes: Sequence[Uploaded | Refused]) -> Page:

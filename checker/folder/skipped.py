@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+from checker.folder.walk import is_hidden
+
 _ENDINGS = 5
 """Endings that are named; the others are counted together."""
 
@@ -21,7 +23,7 @@ class Skipped:
     def add(self, path: str) -> None:
         """Count a path that ``walk`` left out."""
         name = os.path.basename(path)  # noqa: PTH119 - as in walk: a Path for each file costs more
-        if name.startswith("."):
+        if is_hidden(name):
             self._hidden += 1
         elif os.path.isdir(path):  # noqa: PTH112 - as above
             self._links += 1

@@ -42,6 +42,11 @@ DECODE_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_bytes=3 * 2**30)
 BATCHES_AHEAD = 4
 """Micro-batches in hand per worker, so that one slow photo does not leave the others without work."""
 
+_OF_SYSTEMS = frozenset(
+    {"$recycle.bin", "system volume information", "__macosx", "lost+found", "@eadir", "#recycle", "#snapshot"}
+)
+"""Folders of Windows, macOS, Linux and Synology with deleted photos and previews, in lower case."""
+
 _SORTED_AT_ONCE = 4096
 # A pipe without a writer must not block, and a terminal must not become the controlling one.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -190,7 +195,7 @@ def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[Found]:
             stack.pop()
         elif isinstance(entry, Found):
             yield entry
-        elif entry.name.startswith("."):
+        elif is_hidden(entry.name):
             on_skip(entry.path)
         elif _is_folder(entry):
             stack.append(_entries(entry.path))
@@ -198,6 +203,11 @@ def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[Found]:
             yield Found(entry.path)
         else:
             on_skip(entry.path)
+
+
+def is_hidden(name: str) -> bool:
+    """Report whether a file or folder of this name is left out: ``.name``, or one that a system makes."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str] | Found]:

@@ -33,6 +33,7 @@ DECODER_ERRORS = (
     TypeError,
     AttributeError,
     ArithmeticError,
+    AssertionError,  # a PNG in palette colours without a palette
     RuntimeError,  # libavif and libheif report nearly every error this way
     struct.error,
     zlib.error,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checker.evaluation.data_sets.kinds import kind_from_name, label_of_class, normalised
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file, printable
-from checker.folder.walk import walk
+from checker.folder.walk import is_hidden, walk
 
 _SHOWN = 8
 """Names in the sentence about a wrong folder."""
@@ -23,10 +23,10 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
         UnusablePhotos: no folder's name stands for cats, or a folder can't be read.
     """
     classes = sorted(
-        (entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")),
+        (entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name)),
         key=lambda entry: entry.name,
     )
-    labels = {entry: label_of_class(entry.name, cat_classes) for entry in classes}
+    labels = {entry: label_of_class(printable(entry.name), cat_classes) for entry in classes}
     if CAT not in {label for label, _ in labels.values()}:
         raise UnusablePhotos(_no_cats(folder, [printable(entry.name) for entry in classes]))
     for entry, (label, kind) in labels.items():

@@ -30,7 +30,7 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
         for entry in content["annotations"]:
             shown[int(entry["image_id"])].append(categories[int(entry["category_id"])])
         labels = {image: _label(shown[image], cat_classes) for image in names}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnusablePhotos(
             f"{path} cannot be read as COCO annotations: {type(error).__name__}: {error}"
         ) from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -49,6 +50,7 @@ def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
     """Yield each photo and its path."""
     with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before UTF-8
         rows = _reader(file)
+        listed: dict[Path, dict[str, str]] = {}
         if not set(rows.fieldnames or ()) >= _COLUMNS:
             raise UnusablePhotos(f"{table}: its first line must name the columns file and label")
         for row in rows:
@@ -56,9 +58,11 @@ def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
             if not (name or label):
                 continue
             line = f"{table}, line {rows.line_num + 1}"
-            if label not in LABELS:
+            if (known := normalised(label).replace(" ", "_")) not in LABELS:
                 raise UnusablePhotos(f"{line}: {label!r} is no label; there are {', '.join(LABELS)}")
+            label = known
             path = _existing(table.parent, row["file"]) or _existing(table.parent, name)
+            path = path or _differently_composed(table.parent / name, listed)
             if path is None:
                 raise UnusablePhotos(f"{line}: there is no file {name!r} in this folder")
             if not kind and label == NOT_CAT:
@@ -70,8 +74,11 @@ def _reader(file: TextIO) -> csv.DictReader[str]:
     """Read the first line of a table for its separator and columns; the rows are left."""
     first = file.readline()
     separator = max(_SEPARATORS, key=first.count)
-    columns = [name.strip().lower() for name in next(csv.reader([first], delimiter=separator), ())]
-    return csv.DictReader(file, columns, delimiter=separator)
+    columns = [
+        name.strip().lower()
+        for name in next(csv.reader([first], delimiter=separator, skipinitialspace=True), ())
+    ]
+    return csv.DictReader(file, columns, delimiter=separator, skipinitialspace=True)
 
 
 def _existing(folder: Path, name: str) -> str | None:
@@ -86,6 +93,21 @@ def _existing(folder: Path, name: str) -> str | None:
     in_place = folder / Path(name).parent
     entries = in_place.iterdir() if in_place.is_dir() else ()
     return next((str(entry) for entry in entries if printable(entry.name) == Path(name).name), None)
+
+
+def _differently_composed(path: Path, listed: dict[Path, dict[str, str]]) -> str | None:
+    """Find a file whose name has the same letters in other code points: Macs take accents apart.
+
+    Args:
+        listed: composed name -> path, for each folder; filled here, because listing a folder for each row
+            would take hours.
+    """
+    if path.name.isascii():
+        return None
+    if path.parent not in listed:
+        entries = path.parent.iterdir() if path.parent.is_dir() else ()
+        listed[path.parent] = {unicodedata.normalize("NFC", entry.name): str(entry) for entry in entries}
+    return listed[path.parent].get(unicodedata.normalize("NFC", path.name))
 
 
 def _has_columns(path: Path) -> bool:

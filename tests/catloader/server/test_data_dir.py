@@ -51,6 +51,16 @@ def test_file_in_the_place_of_a_folder_is_named(settings: Settings, name: str) -
         prepare_data_dir(settings)
 
 
+@pytest.mark.parametrize("below", ["", "site"])
+def test_link_to_a_disk_that_is_not_mounted_is_named(tmp_path: Path, below: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    settings = Settings(data_dir=tmp_path / "link" / below, min_free_bytes=0)
+    with pytest.raises(StartupError, match=f"{tmp_path}/link is a link to {tmp_path}/disk"):
+        prepare_data_dir(settings)
+    (tmp_path / "disk").mkdir()
+    prepare_data_dir(settings)
+
+
 @pytest.mark.parametrize("name", ["catloader.sqlite3", "lock", "model.json", "secret-key", "webhook-secret"])
 def test_folder_in_the_place_of_a_file_is_named(settings: Settings, name: str) -> None:
     (settings.data_dir / name).mkdir()

@@ -124,3 +124,18 @@ def test_without_a_setting_any_name_will_do(
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path) as app:
         assert app.test_client().get("/login", headers={"Host": "any.example"}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "a..b", ".cats.test"])
+def test_host_that_no_name_can_be_is_refused_in_one_sentence(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, host: str
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        for path, accept in (
+            ("/login", "text/html"),
+            ("/photos", "application/json"),
+            ("/api/v1/photos", ""),
+        ):
+            answer = app.test_client().get(path, headers={"Host": host, "Accept": accept})
+            assert answer.status_code == 400
+            assert "no host name (header Host)" in answer.text

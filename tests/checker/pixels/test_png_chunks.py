@@ -134,3 +134,12 @@ def test_missing_and_broken_pixels_are_refused() -> None:
             prepare(data, limits=LIMITS)
         with pytest.raises(UnreadableImage):
             site_renditions(data)
+
+
+def test_palette_colours_without_a_palette_are_refused() -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 3, 0, 0, 0))
+    data = PLAIN[:8] + header + chunk(b"IDAT", zlib.compress(bytes(2))) + PLAIN[-12:]
+    with pytest.raises(BrokenImage):
+        prepare(data, limits=LIMITS)
+    with pytest.raises(UnreadableImage):
+        site_renditions(data)

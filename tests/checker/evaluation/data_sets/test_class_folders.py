@@ -24,12 +24,28 @@ def test_photos_are_labelled_by_their_folder_and_other_files_are_left_out(folder
     assert names(folder) == [("cat/a.jpg", CAT), ("cat/more/b.HEIC", CAT), ("not_cat/a.jpg", NOT_CAT)]
 
 
-@pytest.mark.parametrize("hidden", ["._a.jpg", ".trash/b.jpg", "more/.thumbnails/c.jpg", ".DS_Store"])
+@pytest.mark.parametrize(
+    "hidden", ["._a.jpg", ".trash/b.jpg", "more/.thumbnails/c.jpg", ".DS_Store", "@eaDir/a.jpg/THUMB_M.jpg"]
+)
 def test_hidden_files_and_folders_are_left_out(folder: Path, hidden: str) -> None:
     path = folder / "cat" / hidden
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
     assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
+
+
+def test_folders_that_systems_make_are_no_classes(folder: Path) -> None:
+    for name in ("$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found"):
+        (folder / name).mkdir()
+        (folder / name / "d.jpg").write_bytes(b"")
+    assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
+
+
+def test_a_class_whose_name_is_not_utf_8_is_a_kind_that_can_be_written(folder: Path) -> None:
+    place = os.fsencode(folder) + b"/f\xfcchse"
+    os.mkdir(place)  # noqa: PTH102 - the name is bytes
+    (folder / "not_cat" / "a.jpg").rename(os.fsdecode(place + b"/b.jpg"))
+    assert list(kinds(folder).values()) == [(CAT, None), (NOT_CAT, "f\\xfcchse")]
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

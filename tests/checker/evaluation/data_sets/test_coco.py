@@ -79,6 +79,12 @@ def test_annotations_with_an_error_are_refused_in_one_sentence(
         labelled_photos(coco)
 
 
+def test_annotations_that_are_nested_too_deeply_are_refused(coco: Path) -> None:
+    (coco / "annotations" / "instances_val2017.json").write_text("[" * 100_000)
+    with pytest.raises(UnusablePhotos, match="cannot be read as COCO annotations"):
+        labelled_photos(coco)
+
+
 def test_a_folder_with_two_sets_asks_for_one(coco: Path) -> None:
     (coco / "annotations" / "instances_train2017.json").write_text("{}")
     with pytest.raises(

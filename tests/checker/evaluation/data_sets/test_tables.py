@@ -50,8 +50,9 @@ def test_a_table_with_an_error_is_refused_in_one_sentence(folder: Path, table: b
         "File\tLabel\ncat/a.jpg\tcat\nnot_cat/a.jpg\tnot_cat\n",
         "label, file\ncat, cat/a.jpg\n,\n\nnot_cat, not_cat/a.jpg\n",
         '"file","label"\n"cat\\a.jpg","cat"\n"not_cat\\a.jpg","not_cat"\n',
+        '"file", "label"\n"cat/a.jpg", "Cat"\n"not_cat/a.jpg", "Not cat"\n',
     ],
-    ids=["semicolons", "tabs", "spaces", "Windows"],
+    ids=["semicolons", "tabs", "spaces", "Windows", "labels as people write them"],
 )
 def test_a_table_is_read_as_spreadsheets_write_it(folder: Path, table: str) -> None:
     (folder / "labels.csv").write_text(table, encoding="utf-8", newline="")
@@ -105,3 +106,13 @@ def test_a_table_names_a_file_whose_name_is_not_utf_8_as_reports_print_it(folder
     assert names(folder) == [("cat/caf\\xe9.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
     photo, other = labelled_photos(folder)
     assert photo.read() == other.read()
+
+
+def test_a_table_names_a_file_whose_accents_a_mac_took_apart(folder: Path) -> None:
+    (folder / "cat" / "a.jpg").rename(folder / "cat" / "cafe\u0301.jpg")
+    (folder / "labels.csv").write_text("file,label\ncat/caf\u00e9.jpg,cat\nnot_cat/a.jpg,not_cat\n", "utf-8")
+    photo, other = labelled_photos(folder)
+    assert photo.read() == other.read()
+    (folder / "labels.csv").write_text("file,label\ncat/caf\u00e8.jpg,cat\n", "utf-8")
+    with pytest.raises(UnusablePhotos, match="line 2: there is no file"):
+        labelled_photos(folder)
