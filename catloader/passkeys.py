@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,9 +36,6 @@ from catloader.store.db.users import User
 MAX_NAME_CHARS = 60
 MOST = 20
 """Maximum of passkeys of one account."""
-
-UseChallenge = Callable[[bytes, datetime], bool]
-"""Records that a challenge is used; False: it was used before."""
 
 
 @dataclass(frozen=True, slots=True)

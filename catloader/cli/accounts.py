@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
 from catloader.errors import NotFound
+from catloader.logs import counted
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def reset_password(settings: Settings, email: str, password_stdin: bool) -> None
     from catloader.store.db.engine import utcnow
 
     with _users(settings) as (users, log):
-        account = _account(users, email)
+        account = account_of(users, email)
         users.set_password(account.id, hash_password(_read_password(password_stdin), email=account.email))
         log.add(None, "set a new password", account.email, utcnow())
         click.echo(f"{account.email} has a new password.")
@@ -77,7 +78,7 @@ def promote(settings: Settings, email: str, role: Role) -> None:
     from catloader.store.db.engine import utcnow
 
     with _users(settings) as (users, log):
-        account = _account(users, email)
+        account = account_of(users, email)
         users.grant(account.id, role)
         log.add(None, f"made {role}", account.email, utcnow())
         click.echo(f"{account.email} is {'a reviewer' if role == 'reviewer' else 'an administrator'}.")
@@ -94,7 +95,7 @@ def password_link(settings: Settings, email: str) -> None:
     from catloader.store.db.users import Users
 
     with migrated_database(settings) as engine:
-        account, now = _account(Users(engine), email), utcnow()
+        account, now = account_of(Users(engine), email), utcnow()
         expires_at = now + timedelta(minutes=settings.password_link_minutes)
         token = OneTimeLinks(engine).reset(account.id, None, now, expires_at)
     click.echo(f"For {account.email}, once, until {expires_at:%Y-%m-%d %H:%M} UTC, below the site's address:")
@@ -112,7 +113,7 @@ def remove_factor(settings: Settings, email: str) -> None:
     from catloader.store.db.users import Users
 
     with migrated_database(settings) as engine:
-        account = _account(Users(engine), email)
+        account = account_of(Users(engine), email)
         removed = SecondFactors(engine).reset(account.id, None, utcnow())
     click.echo(f"{account.email} {'logs in with the password alone' if removed else 'has no second factor'}.")
 
@@ -146,7 +147,7 @@ def ls(settings: Settings) -> None:
     for account in accounts:
         role = "admin" if account.is_admin else "reviewer" if account.is_reviewer else "user"
         since = f"{account.created_at:%Y-%m-%d}"
-        stored = count(photos.get(account.id, 0), "photo")
+        stored = counted(photos.get(account.id, 0), "photo")
         click.echo(f"{account.id:>6}  {role:<8}  {since}  {stored:>12}  {account.email}")
 
 
@@ -160,8 +161,12 @@ def _users(settings: Settings) -> Iterator[tuple[Users, AuditLog]]:
         yield Users(engine), AuditLog(engine)
 
 
-def _account(users: Users, email: str) -> User:
+def account_of(users: Users, email: str) -> User:
+    """Return the account with this e-mail.
 
+    Raises:
+        NotFound: there is none.
+    """
     account = users.by_email(email)
     if account is None:
         raise NotFound(f"There is no account {email}.")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
 from catloader.errors import StoreUnavailable
+from catloader.logs import counted
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,16 +53,16 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
         finally:
             engine.dispose()
     click.echo(
-        f"{count(result.manifest.photos, 'photo')} of {count(result.manifest.accounts, 'account')} are in "
-        f"{folder}: {count(result.copied, 'object')} copied, {result.kept} there before."
+        f"{counted(result.manifest.photos, 'photo')} of {counted(result.manifest.accounts, 'account')} are "
+        f"in {folder}: {counted(result.copied, 'object')} copied, {result.kept} there before."
     )
     if result.deleted_meanwhile:
-        click.echo(f"{count(result.deleted_meanwhile, 'photo')} deleted meanwhile, so not in the backup.")
+        click.echo(f"{counted(result.deleted_meanwhile, 'photo')} deleted meanwhile, so not in the backup.")
     if result.removed:
-        click.echo(f"{count(result.removed, 'object')} of deleted photos removed from the backup.")
+        click.echo(f"{counted(result.removed, 'object')} of deleted photos removed from the backup.")
     if result.not_removed:
         click.echo(
-            f"{count(result.not_removed, 'object')} in {folder} belong to no photo of this site, more "
+            f"{counted(result.not_removed, 'object')} in {folder} belong to no photo of this site, more "
             "than half of all; they were left there. If that is right, add --prune."
         )
     _refuse_left_out(result.lost, "left out: the object store lacks or refuses them (see `catloader gc`)")
@@ -74,9 +75,9 @@ def _record(engine: Engine, result: Saved, folder: Path) -> None:
 
     manifest = result.manifest
     where = str(folder.resolve()).encode("utf-8", "backslashreplace").decode()
-    told = f"{count(manifest.photos, 'photo')} of {count(manifest.accounts, 'account')} in {where}"
+    told = f"{counted(manifest.photos, 'photo')} of {counted(manifest.accounts, 'account')} in {where}"
     if result.lost:
-        told += f"; {count(len(result.lost), 'photo')} left out"
+        told += f"; {counted(len(result.lost), 'photo')} left out"
     try:
         AuditLog(engine).add(None, BACKED_UP, told, utcnow())
     except StoreUnavailable as error:
@@ -112,8 +113,8 @@ def restore(settings: Settings, folder: Path) -> None:
         store = build_object_store(with_s3)
         result = restore_from(source, engine, store, settings.data_dir, progress=progress)
     click.echo(
-        f"Restored {count(result.photos, 'photo')} of {count(result.accounts, 'account')} "
-        f"({count(result.objects, 'object')}), as of {result.manifest.made_at}."
+        f"Restored {counted(result.photos, 'photo')} of {counted(result.accounts, 'account')} "
+        f"({counted(result.objects, 'object')}), as of {result.manifest.made_at}."
     )
     _refuse_left_out(result.damaged, "left out: their files in the backup are missing or damaged")
 
@@ -121,7 +122,7 @@ def restore(settings: Settings, folder: Path) -> None:
 def _refuse_left_out(ids: Sequence[int], reason: str) -> None:
     if ids:
         shown = ", ".join(map(str, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")
-        raise click.ClickException(f"{count(len(ids), 'photo')} {reason}: {shown}.")
+        raise click.ClickException(f"{counted(len(ids), 'photo')} {reason}: {shown}.")
 
 
 @contextmanager

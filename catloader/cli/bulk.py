@@ -11,8 +11,9 @@ import click
 from catloader.cli.bulk_commands import folder_of
 from catloader.cli.bulk_flips import show_and_apply, show_flips
 from catloader.cli.bulk_run import UNIT_ROWS, run_and_tell, state_of
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
 from catloader.cli.records import chosen_digest, chosen_status, services_of, since_option
+from catloader.logs import counted
 from catloader.settings import Settings
 from checker.cores import available_cores
 
@@ -90,7 +91,8 @@ def plan(
         each_s = BulkTable(services.engine).seconds_per_photo(entry.name)
     facts = made.facts
     click.echo(
-        f"{count(facts.photos, 'photo')}, {facts.size_bytes / 1e9:.3f} GB, in {count(made.units, 'unit')}."
+        f"{counted(facts.photos, 'photo')}, {facts.size_bytes / 1e9:.3f} GB, "
+        f"in {counted(made.units, 'unit')}."
     )
     if each_s is None:
         click.echo(f"{facts.model} has checked nothing here yet: `bulk run` will tell how fast it is.")
@@ -170,7 +172,7 @@ def flips(settings: Settings, name: str, path: Path | None) -> None:
     chosen = _plan_of(settings, name)
     show_flips(chosen)
     if path is not None:
-        click.echo(f"{count(write_csv(chosen, path), 'result')} written to {path}.")
+        click.echo(f"{counted(write_csv(chosen, path), 'result')} written to {path}.")
 
 
 @bulk.command()

@@ -11,7 +11,7 @@ import click
 from catloader.checks.promotion import resolve_model
 from catloader.cli.bulk_flips import show_and_apply
 from catloader.cli.bulk_run import UNIT_ROWS, run_and_tell, state_of
-from catloader.cli.context import count
+from catloader.logs import counted
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def recheck_in_bulk(
         folder = folder_of(settings, name)
         plan = plan_of_table(services, folder, model, conditions, UNIT_ROWS, limit=limit)
         click.echo(
-            f"{count(plan.facts.photos, 'photo')} planned; `bulk resume {name}` and `bulk apply` go on."
+            f"{counted(plan.facts.photos, 'photo')} planned; `bulk resume {name}` and `bulk apply` go on."
         )
         _run_to_its_end(services, plan)
         show_and_apply(plan, BulkTable(services.engine), yes=yes)

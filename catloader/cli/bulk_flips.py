@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import count
+from catloader.logs import counted
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
@@ -31,12 +31,12 @@ def show_flips(chosen: Plan) -> None:
     if hidden > 0:
         click.echo(f"... and {hidden} more.")
     verdicts = ", ".join(f"{verdict} {photos}" for verdict, photos in sorted(totals.verdicts.items()))
-    click.echo(f"{count(totals.photos, 'photo')} checked: {verdicts or 'no verdict'}.")
+    click.echo(f"{counted(totals.photos, 'photo')} checked: {verdicts or 'no verdict'}.")
     for (old, new), photos in sorted(totals.changes.items()):
         click.echo(f"  {f'{old} -> {new}':<24} {photos}")
     if totals.without_verdict:
         click.echo(
-            f"{count(totals.without_verdict, 'photo')} without a verdict; `bulk flips --csv` tells why."
+            f"{counted(totals.without_verdict, 'photo')} without a verdict; `bulk flips --csv` tells why."
         )
 
 
@@ -50,8 +50,9 @@ def show_and_apply(chosen: Plan, table: BulkTable, *, yes: bool) -> None:
     results = written = 0
     for in_batch, in_table in apply(chosen, table):
         results, written = results + in_batch, written + in_table
-    click.echo(f"{count(written, 'verdict')} written.")
+    click.echo(f"{counted(written, 'verdict')} written.")
     if kept := results - written:
         click.echo(
-            f"{count(kept, 'photo')} changed since the plan was made, and stay{'s' if kept == 1 else ''} so."
+            f"{counted(kept, 'photo')} changed since the plan was made, "
+            f"and stay{'s' if kept == 1 else ''} so."
         )

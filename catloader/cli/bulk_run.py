@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import count
+from catloader.logs import counted
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
@@ -40,5 +40,5 @@ def state_of(chosen: Plan) -> str:
         state = "done"
     else:
         state = "cancelled" if chosen.cancelled else "not running"
-    units = count(chosen.units, "unit")
-    return f"{done} of {units} done, {count(chosen.facts.photos, 'photo')}, {chosen.facts.model}: {state}."
+    units = counted(chosen.units, "unit")
+    return f"{done} of {units} done, {counted(chosen.facts.photos, 'photo')}, {chosen.facts.model}: {state}."

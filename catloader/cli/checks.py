@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
+from catloader.logs import counted
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def run(settings: Settings) -> None:
     """Check all waiting photos, then exit."""
     from catloader.server.checking import check_once
 
-    click.echo(f"{count(check_once(settings), 'photo')} checked.")
+    click.echo(f"{counted(check_once(settings), 'photo')} checked.")
 
 
 @check.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

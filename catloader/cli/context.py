@@ -28,8 +28,3 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
         return command(root.obj, *args, **kwargs)
 
     return with_settings
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number with its noun: ``1 photo``, ``2 photos``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

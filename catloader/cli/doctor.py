@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
+from catloader.logs import counted
 from catloader.settings import Settings
 
 _MARKS = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
@@ -33,7 +34,7 @@ def doctor(settings: Settings, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     elif failed:
-        click.echo(f"{count(failed, 'row')} failed.")
+        click.echo(f"{counted(failed, 'row')} failed.")
     else:
         click.echo("Nothing failed.")
     if failed:

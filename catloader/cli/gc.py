@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import click
 
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
 from catloader.cli.records import services_of
+from catloader.logs import counted
 from catloader.settings import Settings
 
 _SHOWN = 20
@@ -41,17 +42,17 @@ def gc(settings: Settings, *, action: str, older_than: int, force: bool) -> None
         names = ObjectNames(services.engine)
         result = compare(names, services.objects, utcnow(), timedelta(minutes=older_than))
         foreign = f"; {result.foreign} not of this site, left alone" if result.foreign else ""
-        click.echo(f"{count(result.objects, 'object')} in the object store{foreign}.")
-        click.echo(f"{count(len(result.orphans), 'object')} that nothing names.")
+        click.echo(f"{counted(result.objects, 'object')} in the object store{foreign}.")
+        click.echo(f"{counted(len(result.orphans), 'object')} that nothing names.")
         for kind, key in result.orphans[:_SHOWN]:
             click.echo(f"  {kind} {key}")
-        click.echo(f"{count(len(result.missing), 'object')} missing.")
+        click.echo(f"{counted(len(result.missing), 'object')} missing.")
         for photo_id, kind in result.missing:
             click.echo(f"  photo {photo_id}: its {kind}")
         if action == "apply":
             entered = remove(names, result, force=force)
             services.deletion.work_off()
             left = services.ledger.count()
-            click.echo(f"{count(entered, 'object')} given to the deletion ledger, which has {left} left.")
+            click.echo(f"{counted(entered, 'object')} given to the deletion ledger, which has {left} left.")
     if result.missing:
         raise SystemExit(1)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.checks.promotion import resolve_model
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
+from catloader.logs import counted
 from catloader.settings import Settings
 from models.catalogue import Entry, all_entries, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
@@ -169,7 +170,7 @@ def verify(settings: Settings, names: tuple[str, ...]) -> None:
                 click.echo(f"{label:<33} refused  {error}")
     if refused:
         verb = "does" if refused == 1 else "do"
-        raise click.ClickException(f"{count(refused, 'file')} {verb} not match the catalogue.")
+        raise click.ClickException(f"{counted(refused, 'file')} {verb} not match the catalogue.")
 
 
 def _digests(entry: Entry, path: Path, weights_dir: Path) -> Iterator[tuple[str, Callable[[], str]]]:

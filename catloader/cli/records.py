@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
+from catloader.logs import counted
 from catloader.settings import Settings
 from checker.cores import available_cores
 
@@ -114,7 +115,7 @@ def _replay_summary(replayed: int, differ: int, tolerated: int, skipped: int) ->
         if skipped
         else ""
     )
-    return f"{count(replayed, 'decision')} replayed{result}{others}."
+    return f"{counted(replayed, 'decision')} replayed{result}{others}."
 
 
 @click.command()
@@ -169,16 +170,18 @@ def recheck(
         kept, matching = rechecks.count_decided_by_people(conditions), rechecks.count(conditions)
         photos = min(matching, limit or sys.maxsize)
         if dry_run:
-            click.echo(f"Would re-check {count(photos, 'photo')} (dry run; nothing changed).")
+            click.echo(f"Would re-check {counted(photos, 'photo')} (dry run; nothing changed).")
         elif plan is None:
             if photos > _MANY:
                 click.echo(f"New uploads wait behind these {photos} photos; not so with --bulk.", err=True)
             photos = rechecks.requeue(conditions, limit)
-            click.echo(f"Queued {count(photos, 'photo')} for another check.")
+            click.echo(f"Queued {counted(photos, 'photo')} for another check.")
     if plan is not None and not dry_run:
         recheck_in_bulk(settings, plan, conditions, limit, yes=yes)
     if kept:
-        click.echo(f"{count(kept, 'photo')} decided by people {'stays' if kept == 1 else 'stay'} unchanged.")
+        click.echo(
+            f"{counted(kept, 'photo')} decided by people {'stays' if kept == 1 else 'stay'} unchanged."
+        )
 
 
 @contextmanager

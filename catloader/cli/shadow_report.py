@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from catloader.checks.shadow import Compared
-from catloader.cli.context import count
+from catloader.logs import counted
 from catloader.store.db.model_choices import ShadowReport as StoredReport
 
 _MOST_PHOTOS = 200
@@ -60,7 +60,7 @@ class ShadowReport:
         """Yield the closing lines."""
         away = self._flips.total() - self._towards_cat
         yield (
-            f"{count(self._compared, 'photo')} compared: {self._towards_cat} would move towards cat, "
+            f"{counted(self._compared, 'photo')} compared: {self._towards_cat} would move towards cat, "
             f"{away} away from it."
         )
         for flip, photos in sorted(self._flips.items()):
@@ -69,4 +69,4 @@ class ShadowReport:
             wrong, right = self._become_wrong, self._become_right
             yield f"Where people decided: {wrong} would become wrong, {right} right."
         if self._unreadable:
-            yield f"{count(self._unreadable, 'photo')} could not be read."
+            yield f"{counted(self._unreadable, 'photo')} could not be read."

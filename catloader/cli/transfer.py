@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from catloader.cli.context import count, pass_settings
+from catloader.cli.accounts import account_of
+from catloader.cli.context import pass_settings
 from catloader.cli.records import services_of
-from catloader.errors import NotFound
+from catloader.logs import counted
 from catloader.settings import Settings
-from catloader.store.db.users import User, Users
 from catloader.transfer.sources import Source
 
 _SHOWN = 20
@@ -42,7 +42,7 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
     refused: list[str] = []
     counted: Counter[Result] = Counter()
     with services_of(settings) as services, contextlib.ExitStack() as stack:
-        account = _account(services.users, owner)
+        account = account_of(services.users, owner)
         importer = Importer(
             settings,
             account.id,
@@ -95,23 +95,16 @@ def export(settings: Settings, folder: Path, owner: str | None) -> None:
     from catloader.transfer.exporting import export as write
 
     with services_of(settings) as services:
-        owner_id = _account(services.users, owner).id if owner else None
+        owner_id = account_of(services.users, owner).id if owner else None
         with tqdm(desc="Exporting", unit=" photos", dynamic_ncols=True, disable=None) as bar:
             result = write(folder, Exports(services.engine), services.objects, owner_id, bar.update)
-    click.echo(f"{count(result.photos, 'photo')} in {folder}, {result.there_before} of them there before.")
+    click.echo(f"{counted(result.photos, 'photo')} in {folder}, {result.there_before} of them there before.")
     if result.missing:
         shown = _shortened([str(id) for id in result.missing])
         raise click.ClickException(
-            f"{count(len(result.missing), 'photo')} without a file, because the object store lacks them "
+            f"{counted(len(result.missing), 'photo')} without a file, because the object store lacks them "
             f"(see `catloader gc`): {shown}."
         )
-
-
-def _account(users: Users, email: str) -> User:
-    account = users.by_email(email)
-    if account is None:
-        raise NotFound(f"There is no account {email}.")
-    return account
 
 
 def _source(settings: Settings, name: str) -> Source:

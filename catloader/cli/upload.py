@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import count
+from catloader.logs import counted
 
 if TYPE_CHECKING:
     from catloader.client import Client
@@ -45,7 +45,7 @@ def upload(files: tuple[Path, ...], server: str, token_file: Path, caption: str)
             else:
                 stored += 1
     client.close()
-    click.echo(f"{count(stored, 'photo')} stored, {len(files) - stored} refused.")
+    click.echo(f"{counted(stored, 'photo')} stored, {len(files) - stored} refused.")
     if stored < len(files):
         raise SystemExit(1)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from catloader.cli.context import count, pass_settings
+from catloader.cli.context import pass_settings
+from catloader.logs import counted
 from catloader.settings import Settings
 
 
@@ -26,7 +27,7 @@ def ls(settings: Settings, given_up: bool, limit: int) -> None:
         for one in WebhookDeliveries(engine).latest(limit, "given_up" if given_up else None):
             click.echo(
                 f"{one.message_id:<20}  {one.created_at:%Y-%m-%d %H:%M:%S}  {one.state:<9}  "
-                f"{count(one.attempts, 'attempt'):<11}  {one.last_error or ''}".rstrip()
+                f"{counted(one.attempts, 'attempt'):<11}  {one.last_error or ''}".rstrip()
             )
 
 
@@ -51,4 +52,4 @@ def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
         sources.append(source)
     with migrated_database(settings) as engine:
         sent = WebhookDeliveries(engine).redeliver(None if given_up else sources)
-    click.echo(f"{count(sent, 'message')} will be sent again.")
+    click.echo(f"{counted(sent, 'message')} will be sent again.")

@@ -17,13 +17,13 @@ from catloader.errors import (
     TooManyAttempts,
     WrongCredentials,
 )
+from catloader.logs import counted
 from catloader.store.db.engine import utcnow
-from catloader.store.db.receipts import digest
 from catloader.store.db.sessions import new_token
+from catloader.store.db.token_digest import token_digest
 from catloader.web import second_step
 from catloader.web.context import guard, local_path, services, wants_json
 from catloader.web.errors import form_refused
-from catloader.web.labels import counted
 from catloader.web.languages import gettext, language
 from catloader.web.receipts import receipt_page
 from catloader.web.sessions import browser_here, current_user, sign_in, sign_out, use_token, without_login
@@ -135,7 +135,7 @@ def delete_account() -> Answer:
     user, token = current_user(), new_token()
     try:
         photos = accounts.delete_account(
-            services().users, user, _field("password"), guard(), receipt=digest(token)
+            services().users, user, _field("password"), guard(), receipt=token_digest(token)
         )
     except (WrongCredentials, TooManyAttempts) as error:
         return account_page(error, at="delete")

@@ -9,12 +9,12 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
+from catloader.logs import counted
 from catloader.store.db.engine import utcnow
 from catloader.store.db.rechecks import RecheckFilter
 from catloader.store.db.schema import Status
 from catloader.web.admin import administrators_only
 from catloader.web.context import services
-from catloader.web.labels import counted
 from catloader.web.languages import gettext, ngettext
 from catloader.web.random_audit import estimates
 from catloader.web.sessions import current_user

@@ -9,11 +9,11 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
+from catloader.logs import counted
 from catloader.store.db.engine import utcnow
 from catloader.store.db.failed_photos import FailedStatus
 from catloader.web.admin import administrators_only, number_of
 from catloader.web.context import services
-from catloader.web.labels import counted
 from catloader.web.languages import ngettext
 from catloader.web.sessions import current_user
 

@@ -9,10 +9,10 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
+from catloader.logs import counted
 from catloader.web.checking import checker_is_away
 from catloader.web.context import local_path, services
 from catloader.web.gallery_view import GalleryView, selected_ids
-from catloader.web.labels import counted
 from catloader.web.languages import gettext, ngettext
 from catloader.web.nouns import noun
 from catloader.web.sessions import current_user, without_login

@@ -179,11 +179,6 @@ def shown_kind(kind: str) -> str:
     return gettext(_KINDS[kind]) if kind in _KINDS else kind
 
 
-def counted(number: int, noun: str) -> str:
-    """Return "1 photo" or "2 photos", for the log and the audit log, which are in English."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def init_app(app: Flask) -> None:
     services: Services = app.extensions["catloader"]
     settings = services.settings

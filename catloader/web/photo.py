@@ -8,7 +8,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
-from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow
 from catloader.texts import clean_text
 from catloader.web.checking import checker_is_away
@@ -25,9 +24,6 @@ from catloader.web.sessions import current_user
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("photo", __name__)
 
-_NO_REVIEW = gettext_noop(
-    "This can't be reviewed now: it waits for a check or a reviewer, or a person has decided."
-)
 _MOST_ATTEMPTS = 20
 """Attempts in the history of a photo."""
 

@@ -15,7 +15,6 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
 from catloader.errors import StoreUnavailable
-from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow
 from catloader.store.db.sessions import Session
 from catloader.store.db.users import User
@@ -28,9 +27,6 @@ logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_NOT_NEW = gettext_noop(
-    "Log in with your password. If you had an account before, it is the password from then."
-)
 _TOUCH_EVERY = timedelta(minutes=5)
 """Interval at which pages record a session's use; below the shortest idle limit (14 minutes)."""
 

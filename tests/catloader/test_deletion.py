@@ -13,8 +13,9 @@ from catloader.deletion import DeletionWorker
 from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import make_engine, writing
 from catloader.store.db.photos import Photos
-from catloader.store.db.receipts import Receipts, digest
+from catloader.store.db.receipts import Receipts
 from catloader.store.db.schema import deletions
+from catloader.store.db.token_digest import token_digest
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
@@ -175,7 +176,7 @@ def test_receipt_is_not_done_while_the_store_still_has_an_object(
     assert photo
     for kind, key in ((ObjectKind.PHOTO, photo.photo_key), (ObjectKind.THUMBNAIL, photo.thumbnail_key)):
         objects.put(kind, key, b"x")
-    assert Users(engine).delete(user.id, receipt=digest(token)) == 1
+    assert Users(engine).delete(user.id, receipt=token_digest(token)) == 1
     keeping = store_of(s3_server, (objects.photos_bucket, objects.thumbnails_bucket), kind=_Keeping)
     assert worker(ledger, keeping, sweep_s=10).work_off() == 0
     receipt = Receipts(engine).of(token)

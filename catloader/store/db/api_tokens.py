@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from sqlalchemy import ColumnElement, Engine, Row, delete, func, insert, or_, se
 from catloader.errors import InvalidInput
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import api_tokens, users
+from catloader.store.db.token_digest import token_digest
 from catloader.store.db.users import User
 
 
@@ -54,7 +54,7 @@ class ApiTokens:
         Raises:
             InvalidInput: the account has the maximum of tokens.
         """
-        row = {"token_sha256": _digest(token), "user_id": user_id, "name": name, "created_at": now}
+        row = {"token_sha256": token_digest(token), "user_id": user_id, "name": name, "created_at": now}
         row |= {"scopes": " ".join(sorted(scopes)), "expires_at": expires_at}
         own = api_tokens.c.user_id == user_id
         with writing(self._engine) as connection:
@@ -77,7 +77,7 @@ class ApiTokens:
         query = (
             select(api_tokens, *users.c)
             .join(users, users.c.id == api_tokens.c.user_id)
-            .where(api_tokens.c.token_sha256 == _digest(token), valid, users.c.disabled_at.is_(None))
+            .where(api_tokens.c.token_sha256 == token_digest(token), valid, users.c.disabled_at.is_(None))
         )
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
@@ -107,8 +107,3 @@ def _token(row: Row[tuple[object, ...]]) -> ApiToken:
     names = ("id", "user_id", "name", "scopes", "created_at", "used_at", "expires_at")
     values = {name: row._mapping[api_tokens.c[name]] for name in names}
     return ApiToken(**{**values, "scopes": frozenset(values["scopes"].split())})
-
-
-def _digest(token: str) -> str:
-    # Not a password hash: a token of 256 random bits cannot be guessed from its digest.
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

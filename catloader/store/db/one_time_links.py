@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
@@ -22,6 +21,7 @@ from catloader.store.db.schema import (
     users,
 )
 from catloader.store.db.sessions import new_token
+from catloader.store.db.token_digest import token_digest
 from catloader.store.db.users import normal_email
 
 _links = one_time_links.c
@@ -157,7 +157,7 @@ def _confirm_by_reset(connection: Connection, user_id: int, now: datetime) -> No
 
 def _lock_account(connection: Connection, token: str) -> None:
     """Lock the account of a link: the address that the link is for could change at this moment."""
-    user_id = select(_links.user_id).where(_links.token_sha256 == _digest(token))
+    user_id = select(_links.user_id).where(_links.token_sha256 == token_digest(token))
     connection.execute(select(users.c.id).where(users.c.id.in_(user_id)).with_for_update())
 
 
@@ -176,7 +176,12 @@ def _add(
 ) -> str:
     connection.execute(delete(one_time_links).where(_links.expires_at < now))
     token = new_token()
-    row = {"token_sha256": _digest(token), "purpose": purpose, "user_id": user_id, "expires_at": expires_at}
+    row = {
+        "token_sha256": token_digest(token),
+        "purpose": purpose,
+        "user_id": user_id,
+        "expires_at": expires_at,
+    }
     connection.execute(insert(one_time_links).values({**row, "email": email}))
     return token
 
@@ -186,8 +191,4 @@ def _valid(purpose: str, token: str, now: datetime) -> ColumnElement[bool]:
     current = select(users.c.email).where(users.c.id == _links.user_id).correlate(one_time_links)
     to_current = _links.email.is_(None) | (_links.email == current.scalar_subquery())
     is_good = (_links.purpose == purpose) & (_links.expires_at > now) & to_current
-    return (_links.token_sha256 == _digest(token)) & is_good
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    return (_links.token_sha256 == token_digest(token)) & is_good

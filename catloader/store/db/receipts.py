@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +9,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import deletions, receipts
+from catloader.store.db.token_digest import token_digest
 
 _KEPT_FOR = timedelta(days=365)
 
@@ -41,13 +41,10 @@ class Receipts:
         columns = [column for column in receipts.columns if column.key != "token_sha256"]
         query = select(*columns, left.correlate(receipts).scalar_subquery().label("left"))
         with reading(self._engine) as connection:
-            row = connection.execute(query.where(receipts.c.token_sha256 == digest(token))).one_or_none()
+            row = connection.execute(
+                query.where(receipts.c.token_sha256 == token_digest(token))
+            ).one_or_none()
         return Receipt(**row._mapping) if row else None
-
-
-def digest(token: str) -> str:
-    """Return what is stored of a link's token."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def enter(connection: Connection, receipt: str, now: datetime, photos: int, size_bytes: int) -> None:

@@ -6,7 +6,6 @@ can't bring it back.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 from catloader.errors import WrongCredentials
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import sessions, users
+from catloader.store.db.token_digest import token_digest
 from catloader.store.db.users import User
 
 
@@ -78,7 +78,7 @@ class Sessions:
         query = (
             select(sessions, *users.c)
             .outerjoin(users, users.c.id == sessions.c.user_id)
-            .where(sessions.c.token_sha256 == _digest(token), ~self._expired(now))
+            .where(sessions.c.token_sha256 == token_digest(token), ~self._expired(now))
             .where(users.c.disabled_at.is_(None))
         )
         with reading(self._engine) as connection:
@@ -145,10 +145,5 @@ def insert_session(
     connection: Connection, token: str, user_id: int | None, now: datetime, browser: str
 ) -> None:
     """Add a session within the caller's transaction."""
-    row = {"token_sha256": _digest(token), "user_id": user_id, "created_at": now, "used_at": now}
+    row = {"token_sha256": token_digest(token), "user_id": user_id, "created_at": now, "used_at": now}
     connection.execute(insert(sessions).values({**row, "browser": browser}))
-
-
-def _digest(token: str) -> str:
-    # Not a password hash: a token of 256 random bits cannot be guessed from its digest.
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

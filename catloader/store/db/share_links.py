@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, delete, exists, insert, select
@@ -11,6 +10,7 @@ from catloader.store.db.engine import reading, writing
 from catloader.store.db.photo_rows import Photo, not_in_bin
 from catloader.store.db.schema import photos, share_links
 from catloader.store.db.sessions import new_token
+from catloader.store.db.token_digest import token_digest
 
 
 class ShareLinks:
@@ -27,7 +27,7 @@ class ShareLinks:
         """
         token = new_token()
         own = select(photos.c.id).where(_own(photo_id, owner_id)).with_for_update()
-        row = {"photo_id": photo_id, "token_sha256": _digest(token), "created_at": now}
+        row = {"photo_id": photo_id, "token_sha256": token_digest(token), "created_at": now}
         with writing(self._engine) as connection:
             if connection.execute(own).first() is None:
                 return None
@@ -51,7 +51,7 @@ class ShareLinks:
     def photo(self, token: str) -> Photo | None:
         """Return the photo that a link shows; None for a token that is unknown or revoked."""
         query = select(photos).join(share_links, share_links.c.photo_id == photos.c.id)
-        query = query.where(share_links.c.token_sha256 == _digest(token), not_in_bin())
+        query = query.where(share_links.c.token_sha256 == token_digest(token), not_in_bin())
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
         return Photo(**row._mapping) if row else None
@@ -59,7 +59,3 @@ class ShareLinks:
 
 def _own(photo_id: int, owner_id: int) -> ColumnElement[bool]:
     return (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & not_in_bin()
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

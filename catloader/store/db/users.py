@@ -137,7 +137,7 @@ class Users:
         """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.
 
         Args:
-            receipt: digest of a link's token (``receipts.digest``), under which the objects are counted.
+            receipt: digest of a link's token (``token_digest``), under which the objects are counted.
         Returns:
             The number of photos.
         """

@@ -10,8 +10,9 @@ from sqlalchemy import Engine, select
 from catloader.store.db.deletions import Deletions, remove
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos import Photos
-from catloader.store.db.receipts import Receipts, digest
+from catloader.store.db.receipts import Receipts
 from catloader.store.db.schema import deletions
+from catloader.store.db.token_digest import token_digest
 from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from tests.support.rows import add_photo, some_user
@@ -42,7 +43,7 @@ def test_late_confirmation_removes_no_other_rows(engine: Engine) -> None:
 def test_receipt_is_done_when_two_processes_remove_its_last_rows_together(engine: Engine) -> None:
     ledger, user, token = Deletions(engine), some_user(engine), "the token of a link"
     add_photo(engine, user.id)
-    assert Users(engine).delete(user.id, _NOW, receipt=digest(token)) == 1
+    assert Users(engine).delete(user.id, _NOW, receipt=token_digest(token)) == 1
     photo, thumbnail = (row.id for row in ledger.due(10, _NOW))
     other = threading.Thread(target=ledger.done, args=([thumbnail],))
     with writing(engine) as connection:
