@@ -19,7 +19,7 @@ from catloader.store.s3.objects import ObjectStore
 from checker.evaluation.photos import UnusablePhotos
 from tests.support import hostile, postgres, processor, weights
 from tests.support.hostile import HostileCorpus
-from tests.support.object_stores import store_of
+from tests.support.object_stores import empty_buckets, store_of
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
 from tests.support.signals import restore_for_children
 
@@ -81,11 +81,18 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
     server.stop()
 
 
-@pytest.fixture
-def objects(s3_server: EmbeddedS3) -> ObjectStore:
-    """An object store with two new, empty buckets."""
+@pytest.fixture(scope="session")
+def shared_objects(s3_server: EmbeddedS3) -> ObjectStore:
+    """The two buckets of ``objects``, which stay: the first object of a new bucket takes long."""
     suffix = secrets.token_hex(6)
     return store_of(s3_server, (f"photos-{suffix}", f"thumbnails-{suffix}"), max_connections=16)
+
+
+@pytest.fixture
+def objects(shared_objects: ObjectStore) -> ObjectStore:
+    """An object store with two empty buckets."""
+    empty_buckets(shared_objects)
+    return shared_objects
 
 
 @pytest.fixture(scope="session")

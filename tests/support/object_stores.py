@@ -38,6 +38,15 @@ def store_of(server: EmbeddedS3, buckets: tuple[str, str] = BUCKETS, **others: A
     return store
 
 
+def empty_buckets(store: ObjectStore) -> None:
+    """Delete all objects, for the next test."""
+    for bucket in (store.photos_bucket, store.thumbnails_bucket):
+        for page in store.pages(bucket):
+            if page:
+                left = store.delete_many(bucket, [listed.key for listed in page])
+                assert not left, left
+
+
 def store_away(buckets: tuple[str, str] = BUCKETS) -> ObjectStore:
     """Make a store on a port without a server."""
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -14,18 +13,15 @@ from sqlalchemy import Engine, update
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.web.gallery_view import PAGE_PHOTOS
 from checker.values import Verdict
 from tests.support.rows import add_photos
-from tests.support.site import PASSWORD, Person, check, running_site, services_of
+from tests.support.site import PASSWORD, Person, check, services_of
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path, bin_days=30) as app:
-        yield app
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
+    return {"bin_days": 30}
 
 
 def _delete(person: Person, photo: int) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
 
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
-from tests.support.site import Person, jpeg, running_site
+from tests.support.site import Person, jpeg
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path, bin_days=30) as app:
-        yield app
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
+    return {"bin_days": 30}
 
 
 def test_the_same_file_of_the_same_owner_is_pointed_out(app: Flask) -> None:

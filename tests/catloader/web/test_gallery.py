@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -19,10 +19,9 @@ from tests.support.programs import assert_problem
 from tests.support.site import Person, check, jpeg, running_site, services_of
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path, max_attempts=1) as app:
-        yield app
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
+    return {"max_attempts": 1}
 
 
 def test_photos_of_other_users_are_not_found(app: Flask, anna: Person) -> None:

@@ -6,20 +6,16 @@ from __future__ import annotations
 import inspect
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 from urllib.parse import quote_from_bytes
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from tests.catloader.web.route_rows import ROWS
-from tests.support.site import PASSWORD, Person, jpeg, running_site, services_of
+from tests.support.site import PASSWORD, Person, jpeg, services_of
 
 # PostgreSQL refuses more than SQLite does: NUL, lone surrogates, numbers that are too large for a column.
 pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
@@ -40,12 +36,11 @@ _NAMES = (
 _END_THE_SESSION = ("POST /logout",)
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
     rates = dict.fromkeys(("password_rate", "mail_rate"), "100000 per minute")
     mail = {"smtp_host": "127.0.0.1", "smtp_sender": "site@example.org", "public_url": "http://localhost"}
-    with running_site(engine, s3_server, objects, tmp_path, **rates, **mail) as app:
-        yield app
+    return {**rates, **mail}
 
 
 @pytest.fixture

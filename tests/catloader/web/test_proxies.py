@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,12 +15,9 @@ from catloader.store.s3.objects import ObjectStore
 from tests.support.site import PASSWORD, Person, running_site
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(
-        engine, s3_server, objects, tmp_path, trusted_proxies=1, trusted_hosts="cats.example.org, .cats.test"
-    ) as app:
-        yield app
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
+    return {"trusted_proxies": 1, "trusted_hosts": "cats.example.org, .cats.test"}
 
 
 def _addresses(page: str) -> list[str]:

@@ -5,32 +5,28 @@ from __future__ import annotations
 import io
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from PIL import Image
-from sqlalchemy import Engine
 
 from catloader.errors import UploadsBusy
 from catloader.store.db.engine import utcnow
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.web.admission import RULES
 from tests.support.programs import Program, assert_problem, token_of
-from tests.support.site import PASSWORD, Person, jpeg, running_site, services_of
+from tests.support.site import PASSWORD, Person, jpeg, services_of
 from tests.support.tus import PATH, Tus
 
 PHOTO = jpeg(size=(400, 300))
 _KEY = "a" * 32
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path, max_file_bytes=100_000, uploads_at_once=2) as app:
-        yield app
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
+    return {"max_file_bytes": 100_000, "uploads_at_once": 2}
 
 
 @pytest.fixture

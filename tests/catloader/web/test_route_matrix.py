@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from catloader.api_tokens import Scope
 from catloader.demo.client import free_port
 from catloader.store.db.engine import utcnow
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from catloader.web.request_log import HEADER
 from checker.values import Verdict
 from tests.catloader.web.route_rows import API_ROWS, LOGIN, ROWS, Answer, ApiRow, Row
 from tests.support.programs import Program, token_of
-from tests.support.site import Person, check, jpeg, running_site, services_of
+from tests.support.site import Person, check, jpeg, services_of
 
 _NUMBER = re.compile(r"<int([(][^)]*[)])?:id>")
 _NO_PHOTO = 2_000_000_000
@@ -48,15 +43,15 @@ class People(NamedTuple):
     disabled: Person
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
     mail = {
         "smtp_host": "127.0.0.1",
         "smtp_sender": "site@example.org",
         "public_url": "http://localhost",
         "mail_rate": "1000 per minute",
     }
-    settings = {
+    return {
         "dispatch": "internal",
         "port": free_port(),
         "metrics_token": "a secret",
@@ -64,8 +59,6 @@ def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: P
         "bin_days": 30,
         **mail,
     }
-    with running_site(engine, s3_server, objects, tmp_path, **settings) as app:
-        yield app
 
 
 def test_every_address_has_a_row(app: Flask) -> None:

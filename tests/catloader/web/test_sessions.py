@@ -128,16 +128,16 @@ def test_only_log_in_sets_the_session_cookie_and_only_pages_prolong_it(app: Flas
         assert (answer.headers.getlist("Set-Cookie"), prolonged) == ([], True), path
 
 
-def test_a_response_that_ends_after_the_log_out_brings_nothing_back(app: Flask, engine: Engine) -> None:
+def test_a_response_that_ends_after_the_log_out_brings_nothing_back(own_app: Flask, engine: Engine) -> None:
     """One tab's page is still being made while another tab logs out."""
-    other_tab = Person(app)
+    other_tab = Person(own_app)
 
     def slow() -> str:
         assert other_tab.log_out().status_code == 303
         return "<!doctype html>"
 
-    app.add_url_rule("/slow", view_func=slow)
-    anna = Person(app, "anna@example.org")
+    own_app.add_url_rule("/slow", view_func=slow)
+    anna = Person(own_app, "anna@example.org")
     cookie = anna.client.get_cookie(cookies.SESSION)
     assert cookie
     other_tab.client.set_cookie(cookies.SESSION, cookie.value)

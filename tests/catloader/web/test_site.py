@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -23,10 +23,9 @@ from tests.support.site import Person, check, jpeg, running_site, services_of
 _OF_PHOTOS = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path, max_file_bytes=100_000, max_files=4) as app:
-        yield app
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
+    return {"max_file_bytes": 100_000, "max_files": 4}
 
 
 def test_static_files_are_kept_and_photos_run_nothing(app: Flask, anna: Person) -> None:
@@ -112,18 +111,18 @@ def _loaded(person: Person, page: str) -> dict[str, int]:
     ("method", "path", "status"),
     [("GET", "/nix", 404), ("DELETE", "/login", 405), ("POST", "/login", 400), ("GET", "/broken", 500)],
 )
-def test_errors_are_pages_or_json(app: Flask, method: str, path: str, status: int) -> None:
+def test_errors_are_pages_or_json(own_app: Flask, method: str, path: str, status: int) -> None:
     def broken() -> str:
         raise RuntimeError("a secret of the server")
 
     broken.without_login = True  # type: ignore[attr-defined]
-    app.add_url_rule("/broken", view_func=broken)
-    page = app.test_client().open(path, method=method)
+    own_app.add_url_rule("/broken", view_func=broken)
+    page = own_app.test_client().open(path, method=method)
     assert (page.status_code, page.mimetype) == (status, "text/html")
     assert "<h1>" in page.text
     assert "site.css" in page.text
     assert "secret" not in page.text
-    answer = app.test_client().open(path, method=method, headers={"Accept": "application/json"})
+    answer = own_app.test_client().open(path, method=method, headers={"Accept": "application/json"})
     assert (answer.status_code, (answer.json or {})["status"]) == (status, status)
 
 

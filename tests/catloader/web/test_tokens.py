@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, text
 
 from catloader.store.db.engine import reading
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from tests.support.programs import Program
-from tests.support.site import PASSWORD, Person, running_site, services_of
+from tests.support.site import PASSWORD, Person, services_of
 
 PAGE = "/account/tokens"
 FORM = {"name": "camera", "scope": ["photos:read", "check"], "days": "30", "password": PASSWORD}
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(engine, s3_server, objects, tmp_path, max_api_tokens=2) as app:
-        yield app
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
+    return {"max_api_tokens": 2}
 
 
 def _secret(page: str) -> str:

@@ -5,35 +5,21 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from PIL import Image
-from sqlalchemy import Engine
 
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from tests.support.hostile import HostileCorpus
-from tests.support.site import Person, jpeg, running_site, services_of
+from tests.support.site import Person, jpeg, services_of
 from tests.support.tus import Tus
 
 
-@pytest.fixture
-def app(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    with running_site(
-        engine,
-        s3_server,
-        objects,
-        tmp_path,
-        max_file_bytes=100_000,
-        max_files=4,
-        decode_slots=3,
-        decode_queue=0,
-    ) as app:
-        yield app
+@pytest.fixture(scope="module")
+def site_settings() -> dict[str, Any]:
+    return {"max_file_bytes": 100_000, "max_files": 4, "decode_slots": 3, "decode_queue": 0}
 
 
 def _photos(anna: Person) -> int:

@@ -184,10 +184,10 @@ def test_errors_of_the_router_are_problem_details(app: Flask, program: Program) 
     assert_problem(Person(app).get("/api/form"), 401)
 
 
-def test_a_fault_is_a_problem_without_its_details(app: Flask) -> None:
+def test_a_fault_is_a_problem_without_its_details(own_app: Flask) -> None:
     def broken() -> str:
         raise RuntimeError("a secret of the server")
 
     broken.without_login = True  # type: ignore[attr-defined]
-    app.add_url_rule("/api/v1/broken", view_func=broken)
-    assert "secret" not in assert_problem(Program(app).get("/api/v1/broken"), 500)
+    own_app.add_url_rule("/api/v1/broken", view_func=broken)
+    assert "secret" not in assert_problem(Program(own_app).get("/api/v1/broken"), 500)
