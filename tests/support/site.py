@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,15 +19,25 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from catloader import create_app
+from catloader.passwords import hash_password
 from catloader.settings import Settings
+from catloader.store.db.engine import utcnow
 from catloader.store.db.gallery import Selection
 from catloader.store.db.photo_rows import Photo
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from catloader.web import cookies
+from catloader.web.browsers import browser_name
 from catloader.wiring import Services, build
 from checker.values import Decision, Label, ModelInfo, Outcome, Reason, Rendition, Verdict
 
 PASSWORD = "correct horse battery"
+
+
+@cache
+def _password_hash() -> str:
+    """Return the hash of ``PASSWORD``, made once: it takes long on purpose."""
+    return hash_password(PASSWORD)
 
 
 class _Compiled(BytecodeCache):
@@ -85,15 +96,37 @@ def services_of(app: Flask) -> Services:
 
 
 class Person:
-    """Somebody with a browser of their own, who fills in forms."""
+    """Somebody with a browser of their own, who fills in forms.
+
+    Args:
+        email: of a new account, with the password ``PASSWORD``, in which this browser is logged in; without:
+            a visitor.
+        environ: of each request.
+    """
 
     def __init__(self, app: Flask, email: str = "", **environ: str) -> None:
         self.app, self.email = app, email
         self.client = app.test_client()
         self._environ = environ
         if email:
-            answer = self.post("/register", {"email": email, "password": PASSWORD})
-            assert answer.status_code == 303, answer.text
+            self._begin_account()
+
+    def _begin_account(self) -> None:
+        """Do what the form of ``sign_up`` does, but for the limits, the mail and the time of the hash."""
+        services = services_of(self.app)
+        browser = browser_name(self._environ.get("HTTP_USER_AGENT", ""))
+        token, id = services.sign_ups.create(self.email, _password_hash(), utcnow(), browser)
+        assert id is not None, f"{self.email} has an account already"
+        self.client.set_cookie(cookies.SESSION, cookies.signed(token, services.secret_key))
+
+    @classmethod
+    def sign_up(cls, app: Flask, email: str) -> Person:
+        """Return somebody who has made their account by the form."""
+        person = cls(app)
+        person.email = email
+        answer = person.post("/register", {"email": email, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        return person
 
     def get(self, path: str, **headers: str) -> TestResponse:
         return self.client.get(path, headers=headers, environ_overrides=self._environ)

@@ -110,7 +110,7 @@ def test_trying_out_e_mails_is_limited_like_sign_ups(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, register_rate="3 per hour") as app:
-        anna = Person(app, "anna@example.org")
+        anna = Person.sign_up(app, "anna@example.org")
         fields = {"email": anna.email, "password": PASSWORD}
         codes = [anna.post("/account/email", fields, page="/account").status_code for _ in range(3)]
         assert codes == [303, 303, 429]  # the sign-up was the first

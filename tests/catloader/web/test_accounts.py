@@ -21,7 +21,7 @@ from tests.support.site import PASSWORD, Person, jpeg, running_site, services_of
 
 
 def test_registering_logs_in_at_once(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     assert "anna@example.org" in anna.get("/account").text
     user = services_of(app).users.by_email("anna@example.org")
     assert user
@@ -43,7 +43,7 @@ def test_registration_refuses_invalid_input(app: Flask) -> None:
 
 
 def test_unknown_email_and_wrong_password_get_the_same_response(app: Flask) -> None:
-    Person(app, "anna@example.org")
+    Person.sign_up(app, "anna@example.org")
     answers = []
     for email in ("anna@example.org", "nobody@example.org", "no address", "nul\x00@example.org"):
         answer = Person(app).post("/login", {"email": email, "password": "not the password"})
@@ -54,7 +54,7 @@ def test_unknown_email_and_wrong_password_get_the_same_response(app: Flask) -> N
 
 
 def test_an_unknown_email_takes_as_long_as_a_wrong_password(app: Flask) -> None:
-    Person(app, "anna@example.org")
+    Person.sign_up(app, "anna@example.org")
     stranger = Person(app)
     token = stranger.token("/login")
 
@@ -79,7 +79,7 @@ def test_the_field_that_is_wrong_has_the_focus(app: Flask) -> None:
 
 
 def test_log_in_and_out(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     assert anna.log_out().status_code == 303
     assert anna.get("/photos").status_code == 303
     assert anna.log_in().location == "/photos"
@@ -87,7 +87,7 @@ def test_log_in_and_out(app: Flask) -> None:
 
 
 def test_log_in_returns_to_the_requested_page(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     anna.log_out()
     to_login = anna.get("/photos?show=cat")
     assert to_login.location == "/login?next=/photos?show%3Dcat"
@@ -96,7 +96,7 @@ def test_log_in_returns_to_the_requested_page(app: Flask) -> None:
 
 
 def test_log_in_never_redirects_to_another_site(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     for target in (
         "//evil.example",
         "///evil.example",
@@ -119,7 +119,7 @@ def test_script_without_log_in_gets_json(app: Flask) -> None:
 
 
 def test_every_form_without_its_token_is_refused(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     photo = anna.upload_one()
     posts = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
     forms = [
@@ -144,7 +144,7 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
 
 
 def test_photos_shared_past_the_worker_are_not_stored(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     files = {"photos": (io.BytesIO(jpeg()), "cat.jpg")}
     answer = anna.client.post("/upload/shared", data=files)
     assert answer.location == "/upload"
@@ -153,14 +153,14 @@ def test_photos_shared_past_the_worker_are_not_stored(app: Flask) -> None:
 
 
 def test_the_token_of_another_session_is_refused(app: Flask) -> None:
-    anna, eve = Person(app, "anna@example.org"), Person(app, "eve@example.org")
+    anna, eve = Person.sign_up(app, "anna@example.org"), Person.sign_up(app, "eve@example.org")
     fields = {"csrf_token": eve.token("/account"), "password": PASSWORD}
     anna.token("/account")
     assert anna.client.post("/account/delete", data=fields).status_code == 400
 
 
 def test_new_password_ends_all_other_sessions(app: Flask) -> None:
-    here = Person(app, "anna@example.org")
+    here = Person.sign_up(app, "anna@example.org")
     there = Person(app)
     there.email = here.email
     there.log_in()
@@ -183,7 +183,7 @@ def test_new_password_ends_all_other_sessions(app: Flask) -> None:
 
 
 def test_deleting_the_account_removes_everything(app: Flask) -> None:
-    anna, there = Person(app, "anna@example.org"), Person(app)
+    anna, there = Person.sign_up(app, "anna@example.org"), Person(app)
     there.email = anna.email
     there.log_in()
     photo = anna.upload_one()
@@ -205,7 +205,7 @@ def test_deleting_the_account_removes_everything(app: Flask) -> None:
 def test_receipt_tells_when_the_last_file_has_left_the_store(
     app: Flask, objects: ObjectStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    anna, worker = Person(app, "anna@example.org"), services_of(app).deletion
+    anna, worker = Person.sign_up(app, "anna@example.org"), services_of(app).deletion
     photo = services_of(app).photos.by_id(anna.upload_one())
     assert photo
     answer = anna.post("/account/delete", {"password": PASSWORD}, page="/account")
@@ -226,7 +226,7 @@ def test_receipt_tells_when_the_last_file_has_left_the_store(
 
 
 def test_receipt_of_an_account_without_photos_is_done(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     answer = anna.post("/account/delete", {"password": PASSWORD}, page="/account")
     assert "<dt>Files in the photo store</dt><dd>0</dd>" in answer.text
     assert "Look again" not in answer.text
@@ -241,7 +241,7 @@ def test_password_typed_on_another_system_still_matches(app: Flask) -> None:
 
 
 def test_log_in_is_limited_for_each_account_and_a_session_goes_on(app: Flask) -> None:
-    here = Person(app, "anna@example.org")
+    here = Person.sign_up(app, "anna@example.org")
     guesses = [Person(app, REMOTE_ADDR=f"198.51.{n}.7") for n in range(12)]
     for person in guesses:
         person.email = here.email
@@ -269,7 +269,7 @@ def test_guesses_are_counted_over_a_restart(
 
 
 def test_account_page_says_how_long_to_wait(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     guess = {"password": "a guess", "old_password": "a guess", "new_password": PASSWORD}
     paths = ["/account/delete", "/account/password"] * 6
     answers = [anna.post(path, guess, page="/account") for path in paths]

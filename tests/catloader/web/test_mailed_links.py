@@ -60,7 +60,7 @@ def server(_site: tuple[Flask, MailServer]) -> MailServer:
 
 @pytest.fixture
 def anna(app: Flask, server: MailServer) -> Person:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     server.wait_for(1)
     return anna
 
@@ -148,7 +148,7 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
 ) -> None:
     link = server.link()
     assert "(not confirmed)" in anna.get("/account").text
-    eve = Person(app, "eve@example.org")
+    eve = Person.sign_up(app, "eve@example.org")
     assert [eve.get(link).status_code, Person(app).get(link).status_code] == [404, 303]
     assert eve.post(link, page="/account").status_code == 404
     for _ in range(2):  # looking uses nothing up
@@ -167,21 +167,21 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
 def test_a_sign_up_with_a_registered_e_mail_is_told_to_its_owner_only(
     app: Flask, server: MailServer, anna: Person
 ) -> None:
-    Person(app, anna.email)
+    Person.sign_up(app, anna.email)
     _, (to, text) = server.wait_for(2)
     assert (to, "You have an account there already" in text) == (anna.email, True)
     assert "/confirm-email/" not in text
 
 
 def test_an_address_with_a_comma_is_one_recipient(app: Flask, server: MailServer) -> None:
-    Person(app, "eve,victim@example.org")
+    Person.sign_up(app, "eve,victim@example.org")
     ((to, _),) = server.wait_for(1)
     assert to == '"eve,victim"@example.org'
 
 
 def test_new_passwords_by_a_link_are_limited_for_a_network(tmp_path: Path) -> None:
     with accounts_site(tmp_path, login_rate="2 per hour") as app:
-        anna, stranger, now = Person(app, "anna@example.org"), Person(app), utcnow()
+        anna, stranger, now = Person.sign_up(app, "anna@example.org"), Person(app), utcnow()
         link = services_of(app).one_time_links.reset(anna.id, None, now, now + timedelta(hours=1))
         answers = [stranger.post(f"/new-password/{link}", {"password": "password12"}) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [400, 400, 429]
@@ -198,7 +198,7 @@ def test_mails_are_in_the_language_of_the_account(app: Flask, server: MailServer
 
 
 def test_a_decision_is_told_to_owners_who_chose_that(app: Flask, server: MailServer, anna: Person) -> None:
-    services, rita = services_of(app), Person(app, "rita@example.org")
+    services, rita = services_of(app), Person.sign_up(app, "rita@example.org")
     services.users.grant(rita.id, "reviewer")
     server.wait_for(2)
 
@@ -228,7 +228,7 @@ def test_a_decision_is_told_to_owners_who_chose_that(app: Flask, server: MailSer
 
 def test_without_a_mail_server_there_are_no_such_pages(tmp_path: Path) -> None:
     with accounts_site(tmp_path) as app:
-        anna, stranger = Person(app, "anna@example.org"), Person(app)
+        anna, stranger = Person.sign_up(app, "anna@example.org"), Person(app)
         assert stranger.get(_ASK).status_code == 404
         assert stranger.post(_ASK, {"email": anna.email}, page="/login").status_code == 404
         assert anna.post("/account/email/confirm", page="/account").status_code == 404

@@ -28,7 +28,7 @@ def _copy_of(person: Person) -> Person:
 
 
 def test_captured_cookie_is_worth_nothing_after_the_log_out(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     thief = _copy_of(anna)
     assert thief.get("/photos").status_code == 200
     anna.log_out()
@@ -38,7 +38,7 @@ def test_captured_cookie_is_worth_nothing_after_the_log_out(app: Flask) -> None:
 
 
 def test_cookies_of_another_program_on_this_host_hide_nothing(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     cookie = anna.client.get_cookie(cookies.SESSION)
     assert cookie
     others = (
@@ -61,7 +61,7 @@ def test_log_ins_of_two_sites_under_one_host_name_stand_side_by_side(tmp_path: P
     for folder in folders:
         folder.mkdir()
     with accounts_site(folders[0]) as one, accounts_site(folders[1]) as two:
-        here = Person(one, "anna@example.org")
+        here = Person.sign_up(one, "anna@example.org")
         there = Person(two)
 
         def carry(source: Person, target: Person) -> None:
@@ -84,7 +84,7 @@ def test_log_ins_of_two_sites_under_one_host_name_stand_side_by_side(tmp_path: P
 
 @pytest.mark.parametrize("ending", ["password", "reset", "deletion"])
 def test_captured_cookie_ends_with_password_and_account(app: Flask, ending: str) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     thief = _copy_of(anna)
     if ending == "password":
         change = {"old_password": PASSWORD, "new_password": "a completely new one"}
@@ -98,7 +98,7 @@ def test_captured_cookie_ends_with_password_and_account(app: Flask, ending: str)
 
 
 def test_only_log_in_sets_the_session_cookie_and_only_pages_prolong_it(app: Flask, engine: Engine) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     photo = anna.upload_one()
     hour_ago = utcnow() - timedelta(hours=1)
 
@@ -137,7 +137,7 @@ def test_a_response_that_ends_after_the_log_out_brings_nothing_back(own_app: Fla
         return "<!doctype html>"
 
     own_app.add_url_rule("/slow", view_func=slow)
-    anna = Person(own_app, "anna@example.org")
+    anna = Person.sign_up(own_app, "anna@example.org")
     cookie = anna.client.get_cookie(cookies.SESSION)
     assert cookie
     other_tab.client.set_cookie(cookies.SESSION, cookie.value)
@@ -149,7 +149,7 @@ def test_a_response_that_ends_after_the_log_out_brings_nothing_back(own_app: Fla
 
 
 def test_log_in_begins_a_new_session_and_ends_the_one_before(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     anna.log_out()
     tab = anna.token("/login")
     anna.log_in()
@@ -167,7 +167,7 @@ def test_log_in_begins_a_new_session_and_ends_the_one_before(app: Flask) -> None
 
 @pytest.mark.parametrize(("column", "days"), [("used_at", 15), ("created_at", 91)])
 def test_idle_and_old_sessions_are_logged_out(app: Flask, engine: Engine, column: str, days: int) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     for age, status in ((days - 2, 200), (days, 303)):
         with writing(engine) as connection:
             connection.execute(update(sessions).values({column: utcnow() - timedelta(days=age)}))
@@ -205,7 +205,7 @@ def _shape(answer: TestResponse) -> list[str]:
 
 
 def test_sign_up_answers_alike_for_registered_and_new_e_mails(app: Flask) -> None:
-    Person(app, "anna@example.org")
+    Person.sign_up(app, "anna@example.org")
     known, new = Person(app), Person(app)
     answers = [
         person.post("/register", {"email": email, "password": "another horse battery"})
@@ -225,7 +225,7 @@ def test_sign_up_answers_alike_for_registered_and_new_e_mails(app: Flask) -> Non
 
 
 def test_sign_up_takes_as_long_for_registered_e_mails_as_for_new_ones(app: Flask) -> None:
-    Person(app, "anna@example.org")
+    Person.sign_up(app, "anna@example.org")
     stranger = Person(app)
 
     def milliseconds(email: str) -> float:
@@ -242,7 +242,7 @@ def test_sign_up_takes_as_long_for_registered_e_mails_as_for_new_ones(app: Flask
 
 
 def test_photo_of_another_account_is_not_found_with_an_ended_session(app: Flask) -> None:
-    anna = Person(app, "anna@example.org")
+    anna = Person.sign_up(app, "anna@example.org")
     photo = anna.upload_one(jpeg())
     thief = _copy_of(anna)
     anna.log_out()
