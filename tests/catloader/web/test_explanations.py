@@ -48,6 +48,9 @@ _LITE0 = verify(*resolve("efficientnet_lite0", Path("models/weights")))
 _PROFILE = load_profile(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json"))
 _MEASURED = {"weights_sha256": _LITE0, "profile_id": _PROFILE.profile_id}
 
+_ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
+"""For tests of the process: the first tests run the SQL of explanations on PostgreSQL, too."""
+
 
 @pytest.fixture(scope="module")
 def chelsea() -> bytes:
@@ -70,6 +73,12 @@ def stored(s3_server: EmbeddedS3, objects: ObjectStore) -> Any:
         entry["Key"] for entry in client.list_objects_v2(Bucket=objects.photos_bucket).get("Contents", ())
     }
     client.close()
+
+
+@pytest.fixture
+def owner(own_app: Flask) -> Person:
+    """A person who uses a site whose explaining process no other test has started."""
+    return Person(own_app, "anna@example.org")
 
 
 def _judge(app: Flask, *, profile_id: str = "uncalibrated", **network: str) -> None:
@@ -144,58 +153,58 @@ def _wait_for_a_child() -> psutil.Process:
 
 
 def test_explanation_is_made_once_and_deleted_with_the_photo(
-    app: Flask, engine: Engine, anna: Person, chelsea: bytes, stored: Any
+    own_app: Flask, engine: Engine, owner: Person, chelsea: bytes, stored: Any
 ) -> None:
-    photo = anna.upload_one(chelsea)
-    assert "explanation.jpg" not in anna.get(f"/photos/{photo}").text
-    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 404
-    _judge(app, **_MEASURED)
-    assert f'href="/photos/{photo}/explanation.jpg"' in anna.get(f"/photos/{photo}").text
+    photo = owner.upload_one(chelsea)
+    assert "explanation.jpg" not in owner.get(f"/photos/{photo}").text
+    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 404
+    _judge(own_app, **_MEASURED)
+    assert f'href="/photos/{photo}/explanation.jpg"' in owner.get(f"/photos/{photo}").text
 
-    answer = anna.get(f"/photos/{photo}/explanation.jpg")
+    answer = owner.get(f"/photos/{photo}/explanation.jpg")
     assert (answer.status_code, answer.content_type) == (200, "image/jpeg")
     assert answer.headers["Cache-Control"] == "private, no-cache"
     with Image.open(io.BytesIO(answer.data)) as shown, Image.open(io.BytesIO(chelsea)) as plain:
         assert (shown.format, shown.size) == ("JPEG", (451, 300))
         warmth = [np.asarray(picture).astype(int) @ (1, 0, -1) for picture in (shown, plain)]
     assert (warmth[0] - warmth[1]).max() > 60, "no heat on the cat"
-    key = _row(app, photo).explanation_key
-    assert stored() == {_row(app, photo).photo_key, key}
-    assert services_of(app).ledger.count() == 0
+    key = _row(own_app, photo).explanation_key
+    assert stored() == {_row(own_app, photo).photo_key, key}
+    assert services_of(own_app).ledger.count() == 0
 
     # A restored backup may lack the object.
-    objects = services_of(app).objects
+    objects = services_of(own_app).objects
     objects.delete(ObjectKind.EXPLANATION, str(key))
-    answer = anna.get(f"/photos/{photo}/explanation.jpg")
+    answer = owner.get(f"/photos/{photo}/explanation.jpg")
     assert answer.status_code == 200
-    services_of(app).deletion.work_off()
-    assert stored() == {_row(app, photo).photo_key, _row(app, photo).explanation_key}
+    services_of(own_app).deletion.work_off()
+    assert stored() == {_row(own_app, photo).photo_key, _row(own_app, photo).explanation_key}
 
     # From here on the explainer cannot start a child.
-    services_of(app).explainer.close()
-    again = anna.get(f"/photos/{photo}/explanation.jpg")
+    services_of(own_app).explainer.close()
+    again = owner.get(f"/photos/{photo}/explanation.jpg")
     assert again.data == answer.data
-    unchanged = anna.get(f"/photos/{photo}/explanation.jpg", **{"If-None-Match": again.headers["ETag"]})
+    unchanged = owner.get(f"/photos/{photo}/explanation.jpg", **{"If-None-Match": again.headers["ETag"]})
     assert (unchanged.status_code, unchanged.data) == (304, b"")
 
     with engine.begin() as connection:
         connection.execute(update(photos).values(on_air=True))
-    eve = Person(app, "eve@example.org")
+    eve = Person(own_app, "eve@example.org")
     assert eve.get(f"/photos/{photo}/photo.jpg").status_code == 200
     assert eve.get(f"/photos/{photo}/explanation.jpg").status_code == 404
-    assert Person(app).get(f"/photos/{photo}/explanation.jpg").status_code == 404
+    assert Person(own_app).get(f"/photos/{photo}/explanation.jpg").status_code == 404
 
-    anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
-    assert services_of(app).deletion.work_off() == 3
+    owner.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
+    assert services_of(own_app).deletion.work_off() == 3
     assert stored() == set()
 
 
 def test_check_by_another_model_replaces_the_explanation_and_account_deletion_removes_it(
-    app: Flask, engine: Engine, anna: Person, chelsea: bytes, stored: Any
+    own_app: Flask, engine: Engine, owner: Person, chelsea: bytes, stored: Any
 ) -> None:
-    photo = anna.upload_one(chelsea)
-    _judge(app, **_MEASURED)
-    first = anna.get(f"/photos/{photo}/explanation.jpg")
+    photo = owner.upload_one(chelsea)
+    _judge(own_app, **_MEASURED)
+    first = owner.get(f"/photos/{photo}/explanation.jpg")
     int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
     # The same model; a model with other weights; that model under another profile.
     for model_info, stale, same_picture in (
@@ -203,45 +212,45 @@ def test_check_by_another_model_replaces_the_explanation_and_account_deletion_re
         (_MEASURED | int8, True, True),
         (int8, True, False),
     ):
-        before = _row(app, photo).explanation_key
+        before = _row(own_app, photo).explanation_key
         with engine.begin() as connection:
             connection.execute(update(photos).values(status="pending"))
-        _judge(app, **model_info)
-        assert ("same model before rounding" in anna.get(f"/photos/{photo}").text) is stale
-        answer = anna.get(f"/photos/{photo}/explanation.jpg")
+        _judge(own_app, **model_info)
+        assert ("same model before rounding" in owner.get(f"/photos/{photo}").text) is stale
+        answer = owner.get(f"/photos/{photo}/explanation.jpg")
         assert answer.status_code == 200
         assert (answer.data == first.data) is same_picture
-        assert (_row(app, photo).explanation_key != before) is stale
-    after = _row(app, photo).explanation_key
-    assert services_of(app).deletion.work_off() == 2
-    assert stored() == {_row(app, photo).photo_key, after}
-    anna.post("/account/delete", {"password": PASSWORD}, page="/account")
-    assert services_of(app).deletion.work_off() == 3
+        assert (_row(own_app, photo).explanation_key != before) is stale
+    after = _row(own_app, photo).explanation_key
+    assert services_of(own_app).deletion.work_off() == 2
+    assert stored() == {_row(own_app, photo).photo_key, after}
+    owner.post("/account/delete", {"password": PASSWORD}, page="/account")
+    assert services_of(own_app).deletion.work_off() == 3
     assert stored() == set()
 
 
 def test_explanations_are_made_one_at_a_time_and_a_deleted_photo_leaves_none(
-    app: Flask, anna: Person, chelsea: bytes, stored: Any
+    own_app: Flask, owner: Person, chelsea: bytes, stored: Any
 ) -> None:
-    photo, other = anna.upload_one(chelsea), anna.upload_one(chelsea)
+    photo, other = owner.upload_one(chelsea), owner.upload_one(chelsea)
     for _ in range(2):
-        _judge(app, weights_sha256=_LITE0)
-    second_device = Person(app)
-    second_device.email = anna.email
+        _judge(own_app, weights_sha256=_LITE0)
+    second_device = Person(own_app)
+    second_device.email = owner.email
     second_device.log_in()
     with ThreadPoolExecutor(1) as pool:
         request = pool.submit(second_device.get, f"/photos/{photo}/explanation.jpg")
         _wait_for_a_child()
-        busy = anna.get(f"/photos/{other}/explanation.jpg", Accept="application/json")
+        busy = owner.get(f"/photos/{other}/explanation.jpg", Accept="application/json")
         assert (busy.status_code, busy.headers["Retry-After"]) == (503, "3")
         assert "Another photo is being explained" in (busy.json or {})["error"]
-        assert anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
+        assert owner.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
         assert not request.done(), "too late: the explanation was finished already"
         assert request.result(60).status_code == 404
-    services_of(app).deletion.work_off()
-    assert services_of(app).ledger.count() == 0
-    assert stored() == {_row(app, other).photo_key}
-    assert not services_of(app).explainer.busy
+    services_of(own_app).deletion.work_off()
+    assert services_of(own_app).ledger.count() == 0
+    assert stored() == {_row(own_app, other).photo_key}
+    assert not services_of(own_app).explainer.busy
 
 
 @pytest.mark.parametrize(
@@ -267,22 +276,24 @@ def test_decision_whose_model_is_gone_is_not_explained(
     assert anna.get(f"/photos/{photo}/photo.jpg").status_code == 200
 
 
-def test_stopping_does_not_wait_for_an_explanation(app: Flask, anna: Person, chelsea: bytes) -> None:
-    photo = anna.upload_one(chelsea)
-    _judge(app, weights_sha256=_LITE0)
-    explainer = services_of(app).explainer
+@_ON_SQLITE
+def test_stopping_does_not_wait_for_an_explanation(own_app: Flask, owner: Person, chelsea: bytes) -> None:
+    photo = owner.upload_one(chelsea)
+    _judge(own_app, weights_sha256=_LITE0)
+    explainer = services_of(own_app).explainer
     with ThreadPoolExecutor(1) as pool:
-        request = pool.submit(explainer.explain, _row(app, photo))
+        request = pool.submit(explainer.explain, _row(own_app, photo))
         child = _wait_for_a_child()
         explainer.close()
         with pytest.raises(ExplanationFailed):
             request.result(5)
     assert not child.is_running()
-    assert services_of(app).ledger.count() == 0
+    assert services_of(own_app).ledger.count() == 0
     with pytest.raises(ExplanationFailed):
-        explainer.explain(_row(app, photo))
+        explainer.explain(_row(own_app, photo))
 
 
+@_ON_SQLITE
 def test_explanation_over_its_time_limit_is_abandoned(app: Flask, anna: Person, chelsea: bytes) -> None:
     photo, services = anna.upload_one(chelsea), services_of(app)
     _judge(app, weights_sha256=_LITE0)
@@ -294,17 +305,19 @@ def test_explanation_over_its_time_limit_is_abandoned(app: Flask, anna: Person, 
     assert services.ledger.count() == 0
 
 
-def test_full_disk_refuses_new_explanations_only(app: Flask, anna: Person, chelsea: bytes) -> None:
-    photo, services = anna.upload_one(chelsea), services_of(app)
-    _judge(app, weights_sha256=_LITE0)
-    full = _explainer(app, min_free_bytes=2**60)
+@_ON_SQLITE
+def test_full_disk_refuses_new_explanations_only(own_app: Flask, owner: Person, chelsea: bytes) -> None:
+    photo, services = owner.upload_one(chelsea), services_of(own_app)
+    _judge(own_app, weights_sha256=_LITE0)
+    full = _explainer(own_app, min_free_bytes=2**60)
     with pytest.raises(StoreFull, match="nearly full"):
-        full.explain(_row(app, photo))
+        full.explain(_row(own_app, photo))
     assert services.ledger.count() == 0
-    made = services.explainer.explain(_row(app, photo))
-    assert full.explain(_row(app, photo)) == made
+    made = services.explainer.explain(_row(own_app, photo))
+    assert full.explain(_row(own_app, photo)) == made
 
 
+@_ON_SQLITE
 def test_explaining_process_decodes_nothing(
     app: Flask, anna: Person, chelsea: bytes, objects: ObjectStore
 ) -> None:
@@ -333,17 +346,19 @@ def test_explanation_beyond_the_memory_limit_is_abandoned() -> None:
         child.close()
 
 
+@_ON_SQLITE
 def test_child_imports_nothing_from_the_working_directory(
-    app: Flask, anna: Person, chelsea: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_app: Flask, owner: Person, chelsea: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photo = anna.upload_one(chelsea)
-    _judge(app, weights_sha256=_LITE0)
+    photo = owner.upload_one(chelsea)
+    _judge(own_app, weights_sha256=_LITE0)
     (tmp_path / "json.py").write_text("raise SystemExit(3)")
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
 
 
+@_ON_SQLITE
 def test_user_with_many_requests_does_not_keep_others_out(app: Flask, anna: Person, chelsea: bytes) -> None:
     ben = Person(app, "ben@example.org")
     ids = [anna.upload_one(chelsea), anna.upload_one(chelsea), ben.upload_one(chelsea)]
@@ -363,20 +378,22 @@ def test_user_with_many_requests_does_not_keep_others_out(app: Flask, anna: Pers
     assert explainer.explain(annas_second)
 
 
+@_ON_SQLITE
 def test_killed_child_is_an_error_and_the_next_request_works(
-    app: Flask, anna: Person, chelsea: bytes
+    own_app: Flask, owner: Person, chelsea: bytes
 ) -> None:
-    photo = anna.upload_one(chelsea)
-    _judge(app, weights_sha256=_LITE0)
+    photo = owner.upload_one(chelsea)
+    _judge(own_app, weights_sha256=_LITE0)
     with ThreadPoolExecutor(1) as pool:
-        request = pool.submit(anna.get, f"/photos/{photo}/explanation.jpg")
+        request = pool.submit(owner.get, f"/photos/{photo}/explanation.jpg")
         child = _wait_for_a_child()
         assert child.environ()["OMP_NUM_THREADS"] == "1"
         child.kill()
         assert request.result(30).status_code == 500
-    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
 
 
+@_ON_SQLITE
 def test_the_second_photo_finds_the_process_of_the_first_and_takes_two_seconds_at_most(
     app: Flask, anna: Person, chelsea: bytes
 ) -> None:
@@ -397,6 +414,7 @@ def test_the_second_photo_finds_the_process_of_the_first_and_takes_two_seconds_a
     assert not first.is_running()
 
 
+@_ON_SQLITE
 def test_the_process_ends_when_it_has_had_no_work_for_a_while(
     app: Flask, anna: Person, chelsea: bytes
 ) -> None:

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from catloader.api_tokens import Scope
 from catloader.demo.client import free_port
 from catloader.store.db.engine import utcnow
+from catloader.web import cookies
 from catloader.web.request_log import HEADER
 from checker.values import Verdict
 from tests.catloader.web.route_rows import API_ROWS, LOGIN, ROWS, Answer, ApiRow, Row
@@ -193,11 +194,12 @@ def _ask(person: Person, address: str, target: str, row: Row) -> TestResponse:
     method, path = address.partition(" ")[0], _path(address, target)
     has_session = person.email and "-disabled@" not in person.email
     page = "/account" if has_session else "/login"
-    person.get(page)  # shows the note of the row before, which would be on this row's page
     if method == "GET":
+        if person.client.get_cookie(cookies.NOTES):
+            person.get(page)  # shows the note of the row before, which would be on this row's page
         answer = person.get(path)
     else:
-        answer = person.post(path, dict(row.form), page=page, method=method)
+        answer = person.post(path, dict(row.form), page=page, method=method)  # gets the page, too
     answer.close()
     return answer
 
