@@ -148,5 +148,6 @@ def test_nothing_is_left_of_a_stopped_site(tmp_path: Path) -> None:
 
 
 def test_without_a_token_there_is_no_such_page(tmp_path: Path) -> None:
-    with serving(tmp_path) as site:
-        assert _get(site, "/metrics", "").status_code == 404
+    with accounts_site(tmp_path) as app:
+        empty = {"Authorization": "Bearer "}
+        assert app.test_client().get("/metrics", headers=empty).status_code == 404

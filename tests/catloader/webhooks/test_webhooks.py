@@ -264,6 +264,7 @@ def test_verdict_of_a_running_site_is_told(receiver: Receiver, tmp_path: Path) -
         "CATLOADER_WEBHOOK_URL": receiver.url,
         "CATLOADER_WEBHOOK_PRIVATE": "on",
         "CATCHECK_DISPATCH": "thread",
+        "CATCHECK_MODEL": "efficientnet_lite0",
     }
     with serving(tmp_path, **settings) as site:
         session = registered(site.url)
