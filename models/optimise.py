@@ -150,8 +150,7 @@ def _verified(target: Path) -> Manifest | None:
 
 
 def _compare(fp32: Floats, int8: Floats) -> dict[str, float]:
-    """Compare logits on the calibration photos. A profile, on other photos, decides whether int8 may
-    serve."""
+    """Compare logits on the calibration photos. Whether int8 may serve is decided by a profile."""
     return {
         "top1_agreement": round(float((fp32.argmax(-1) == int8.argmax(-1)).mean()), 4),
         "rms_logit_difference": round(float(np.sqrt(((fp32 - int8) ** 2).mean())), 4),
@@ -162,7 +161,7 @@ def _save(write: Callable[[Path], None], manifest: Manifest) -> Manifest:
     """Write the files of the manifest, all or none.
 
     Args:
-        write: takes the path of the graph; the weights go beside it.
+        write: takes the path of the graph; the weights are written next to it.
     """
     folder = manifest.path.parent
     try:

@@ -1,4 +1,4 @@
-"""Shadow: run a candidate model beside the current one, over photos that were checked before."""
+"""Shadow: run a candidate model in parallel with the current one, on photos that were checked before."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class ShadowRuns:
     def _run(self, held: IO[str], candidate: str, photos: int, now: datetime) -> None:
         command = ["catloader", "models", "shadow", candidate, "--sample", str(photos)]
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        # One photo at a time: uploads and checks go on meanwhile.
+        # One photo at a time, so that uploads and checks continue meanwhile.
         settings = self._settings.with_changes(workers=1)
         environment = {**as_environment(settings, os.environ), "PYTHONPATH": os.pathsep.join(paths)}
         with held:

@@ -24,7 +24,7 @@ def checker_status(settings: Settings, site_url: str) -> str:
             state = session.get(url + "/readyz", timeout=_TIMEOUT_S).json()
     except (requests.RequestException, ValueError):
         return f"not running (no answer at {url})"
-    state = state.get("checker", state)  # the site reports its checker beside database and store
+    state = state.get("checker", state)  # the site reports its checker next to database and store
     if state.get("state") == "refused":
         return f"refused to start ({state.get('reason')})"
     return {"ready": "running", "loading": "loading the model"}.get(state.get("state"), "not running")

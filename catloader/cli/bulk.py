@@ -1,4 +1,4 @@
-"""``catloader bulk``: check very many photos with a model, from a plan, beside the live queue."""
+"""``catloader bulk``: check very many photos with a model, from a plan, outside the live queue."""
 
 from __future__ import annotations
 

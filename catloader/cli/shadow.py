@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def shadow(settings: Settings, name: str, sample: int | None, plan: str | None) -> None:
     """Compare a model's verdicts with the current ones.
 
-    Runs model NAME beside the one in use, on photos checked before, and lists the verdicts that would change.
+    Runs model NAME and the one in use on photos checked before, and lists the verdicts that would change.
     No photo changes; administrators see the result on the page of models. With --bulk one model runs after
     the other, and the same command resumes a killed run.
     """

@@ -88,7 +88,7 @@ def thumbnail_2x(id: int) -> BaseResponse:
 
 
 def _cutting() -> threading.Lock:
-    """Return the lock of this process: one thumbnail is cut at a time, so that checks and pages go on."""
+    """Return the lock of this process: one thumbnail is cut at a time, so that checks and pages continue."""
     lock: threading.Lock = current_app.extensions.setdefault("catloader.cutting", threading.Lock())
     return lock
 

@@ -102,7 +102,7 @@ class Profile:
     fp32_recall: Mapping[float, float] = field(default_factory=dict)
     """For an int8 variant: recall of fp32 at each point's target, measured in the same run."""
     golden: Mapping[str, Any] = field(default_factory=dict)
-    """Self-test: file and sha256 of a photo beside the profile, its expected scores and the tolerance."""
+    """Self-test: file and sha256 of a photo next to the profile, its expected scores and the tolerance."""
     folder: Path = Path()
     """The folder of the profile and of ``golden["file"]``."""
 

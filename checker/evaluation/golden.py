@@ -21,7 +21,7 @@ SCORE_TOLERANCE = 0.02
 
 
 def golden_test(profile: Profile, classifier: Classifier, folder: Path, rule: ThresholdRule) -> Profile:
-    """Return the profile with its golden test; copy the photo to ``folder``, beside the profile."""
+    """Return the profile with its golden test; copy the photo to ``folder``, next to the profile."""
     data = PHOTO.read_bytes()
     (folder / PHOTO.name).write_bytes(data)
     pixels = model_inputs(dict.fromkeys(Rendition, data), classifier.preprocessing)

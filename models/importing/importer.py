@@ -168,7 +168,7 @@ def _placed(entry: Entry, weights_dir: Path) -> Iterator[Path]:
 
 
 def _write_manifest(entry: Entry, path: Path, **imported: Any) -> None:
-    """Describe the weights in a JSON file beside them; ``catalogue.imported`` reads that of new ones."""
+    """Describe the weights in a JSON file next to them; ``catalogue.imported`` reads those of new models."""
     facts = {
         "model": entry.name,
         "architecture": entry.architecture,

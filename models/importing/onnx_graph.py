@@ -48,7 +48,7 @@ class OnnxModel:
 
 
 def read_onnx(path: Path) -> OnnxModel:
-    """Read the layers of an ONNX model, weights in a file beside it included.
+    """Read the layers of an ONNX model, including weights in a separate file next to it.
 
     Raises:
         WeightsRefused: openvino is missing, the file can't be read, or is no classifier of 1000 classes.

@@ -20,7 +20,7 @@ _MAX_FILE_BYTES = 1 << 30
 """Limit for each file; ResNet-50's shards have 4 MB."""
 
 Read = Callable[[str], bytes]
-"""Returns the content of the named file beside ``model.json``."""
+"""Returns the content of the named file next to ``model.json``."""
 
 
 def read_folder(folder: Path) -> dict[str, npt.NDArray[Any]]:

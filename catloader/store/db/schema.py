@@ -199,7 +199,7 @@ check_log = Table(
     Column("error", Text),
     Index("ix_check_log_image_id", "photo_id"),
     Index("ix_check_log_finished_at", "finished_at"),
-    sqlite_autoincrement=True,  # a webhook's message is told by it once, also when its photo is deleted
+    sqlite_autoincrement=True,  # identifies a webhook's message, also after its photo was deleted
 )
 
 # For whole rows: labels are needed because the database's column for photo_id is image_id.

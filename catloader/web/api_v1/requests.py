@@ -27,7 +27,7 @@ class PageQuery(BaseModel):
 
 
 class UploadQuery(BaseModel):
-    """Parameters beside a photo that is the whole body."""
+    """Parameters of an upload whose body is the photo."""
 
     caption: str = Field(default="", max_length=MAX_TEXT_CHARS)
 

@@ -1,6 +1,6 @@
 """COCO annotations (Lin et al. 2014): a photo with a box of category cat is a cat.
 
-``annotations/instances_val2017.json`` lies beside the folder ``val2017``.
+``annotations/instances_val2017.json`` is next to the folder ``val2017``.
 """
 
 from __future__ import annotations

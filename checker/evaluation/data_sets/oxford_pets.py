@@ -1,4 +1,4 @@
-"""Oxford-IIIT Pet (Parkhi et al. 2012): ``annotations/list.txt`` beside the folder ``images``.
+"""Oxford-IIIT Pet (Parkhi et al. 2012): ``annotations/list.txt`` next to the folder ``images``.
 
 A line is ``Abyssinian_100 1 1 1``: name, class, species (1 cat, 2 dog), breed; comments begin with ``#``. Its
 ``trainval.txt`` and ``test.txt`` are the same without comments.
@@ -16,7 +16,7 @@ _SPECIES: dict[str, tuple[str, str | None]] = {"1": (CAT, None), "2": (NOT_CAT, 
 
 
 def from_pet_list(path: Path) -> list[LabelledPhoto]:
-    """Return the photos of a list; the folder ``images`` lies beside the list's folder, or beside the list.
+    """Return the photos of a list; the folder ``images`` is next to the list's folder, or next to the list.
 
     Raises:
         UnusablePhotos: the list cannot be read, or a photo is missing.
