@@ -84,7 +84,7 @@ class EmbeddedS3:
         return self._child.poll() if self._child else None
 
     def stop(self) -> None:
-        """Stop the server, in a few hundredths of a second; safe to call twice."""
+        """Stop the server and have the kernel write its files to disk; safe to call twice."""
         self._stopping.set()
         if self._supervisor.is_alive():
             self._supervisor.join()
@@ -123,6 +123,7 @@ class EmbeddedS3:
                         self._run_child_again(lock)
                 finally:
                     self._end_child()
+                    seaweedfs.write_to_disk(self._dir)
         except StartupError as error:
             self._failure = error
         except OSError as error:
@@ -202,7 +203,8 @@ class EmbeddedS3:
         child = self._child
         if child is not None and child.poll() is None:
             # This loses nothing: what it has acknowledged is in the kernel's cache. After SIGTERM it waits a
-            # second for connections between its own parts, and saves no more.
+            # second for connections between its own parts, and then has the kernel write the photos to disk,
+            # as `write_to_disk` does.
             child.kill()
             child.wait()
         seaweedfs.remove_sockets(self._ports)

@@ -135,3 +135,13 @@ def remove_sockets(ports: Mapping[str, int]) -> None:
             with contextlib.suppress(OSError):
                 # Its path is fixed, whatever TMPDIR is.
                 Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108
+
+
+def write_to_disk(folder: Path) -> None:
+    """Wait until the files of a server that has ended are on the disk, so that a power cut takes nothing."""
+    for path in folder.rglob("*"):
+        # Some are removed meanwhile, and a disk that fails has failed before.
+        with contextlib.suppress(OSError):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
