@@ -77,11 +77,13 @@ def _import_pages() -> threading.Thread:
     """Import the pages while the object store starts, which takes longer; an error comes again in ``serve``.
 
     In a thread, because a signal that stops the start raises in the main one, and libraries may drop what is
-    raised in the middle of their imports.
+    raised in the middle of their imports. A stop does not wait for it.
     """
-    thread = threading.Thread(target=importlib.import_module, args=("catloader.web",), name="import-pages")
-    thread.start()
-    return thread
+    pages = threading.Thread(
+        target=importlib.import_module, args=("catloader.web",), name="import-pages", daemon=True
+    )
+    pages.start()
+    return pages
 
 
 def refuse_unreachable_links(settings: Settings) -> None:
