@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person, as the provider vouches for."""
+    """One person at one provider: ``subject`` never changes, the e-mail may."""
 
     issuer: str
     subject: str

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _MODULES = {"Services": "services", "build": "assembly", "build_engine": "engine", "site_secret": "secrets"}
-"""Where the names lie that are in no ``parts``."""
+"""Modules of the names that do not lie in ``parts``."""
 
 
 def __getattr__(name: str) -> Any:

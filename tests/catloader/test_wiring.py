@@ -63,7 +63,7 @@ def test_only_the_settings_read_the_environment() -> None:
     [
         ("catloader.server.commands, catloader.server.gunicorn, catloader.web",
          {"alembic", "authlib", "joserfc", "requests", "torch", "openvino"}),
-        ("catloader.server.commands", {"flask", "gunicorn", "waitress", "webauthn"}),
+        ("catloader.server.checking", {"flask", "gunicorn", "waitress", "webauthn"}),
         ("catloader.server.database, catloader.accounts", {"botocore", "flask", "numpy", "PIL"}),
     ],
     ids=["a site", "a worker", "a command on the database"],
