@@ -63,10 +63,10 @@ def test_only_the_settings_read_the_environment() -> None:
     [
         ("catloader.server.commands, catloader.server.gunicorn, catloader.web",
          {"alembic", "authlib", "joserfc", "requests", "torch", "openvino"}),
-        ("catloader.server.checking", {"flask", "gunicorn", "waitress", "webauthn"}),
+        ("catloader.server.commands", {"flask", "gunicorn", "waitress", "webauthn"}),
         ("catloader.server.database, catloader.accounts", {"botocore", "flask", "numpy", "PIL"}),
     ],
-    ids=["a site", "a worker", "a command on the database"],
+    ids=["a site", "a site before its object store", "a command on the database"],
 )  # fmt: skip
 def test_a_process_imports_only_what_it_uses(modules: str, unused: set[str]) -> None:
     """Each library costs every start 20 to 200 ms of a core."""
