@@ -67,8 +67,9 @@ def _assert_command(words: list[str]) -> None:
     command: click.Command = main
     for word in words:
         if isinstance(command, click.Group):
-            assert word in command.commands, words
-            command = command.commands[word]
+            inner = command.get_command(click.Context(command), word)
+            assert inner, words
+            command = inner
     assert not isinstance(command, click.Group), words
 
 

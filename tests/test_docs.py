@@ -176,8 +176,9 @@ def _assert_command(words: list[str]) -> None:
     for word in words:
         if not isinstance(command, click.Group):
             return  # an argument
-        assert word in command.commands, "catloader " + " ".join(words)
-        command = command.commands[word]
+        inner = command.get_command(click.Context(command), word)
+        assert inner, "catloader " + " ".join(words)
+        command = inner
 
 
 def _anchor(heading: str) -> str:

@@ -10,14 +10,15 @@ import logging
 import threading
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Protocol
-
-import requests
+from typing import TYPE_CHECKING, Protocol
 
 from catloader.checks.signatures import Signer
 from catloader.settings import Settings
 from checker.log_limit import LogLimit
 from checker.ports import WAKE_UP_PATH
+
+if TYPE_CHECKING:
+    import requests
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,8 @@ class HttpPost(InBackground):
     """``internal`` and ``external``: POSTs signed wake-ups."""
 
     def __init__(self, url: str, signer: Signer, *, retry_s: float) -> None:
+        import requests
+
         self._session = requests.Session()
         # Proxies in the environment are meant for the internet, not for the configured address.
         self._session.trust_env = False
@@ -140,6 +143,8 @@ class Together:
 
 def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
     """Send one wake-up; return one sentence if it failed."""
+    import requests
+
     try:
         response = session.post(
             url,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.context import pass_settings
+from catloader.cli.groups import Group
 from catloader.logs import counted
 from catloader.settings import Settings
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _SHOWN = 50
 
 
-@click.group()
+@click.group(cls=Group, elsewhere={"verify": "records:verify", "recheck": "records:recheck"})
 def check() -> None:
     """Check photos, list and repeat checks."""
 

@@ -11,6 +11,7 @@ import click
 
 from catloader.checks.promotion import resolve_model
 from catloader.cli.context import pass_settings
+from catloader.cli.groups import Group
 from catloader.logs import counted
 from catloader.settings import Settings
 from models.catalogue import Entry, all_entries, entry_named, load_catalogue, resolve, weights_path
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
 _CALIBRATION_PHOTOS = 300
 
 
-@click.group()
+_ELSEWHERE = {
+    "calibrate": "calibrate:calibrate",
+    "shadow": "shadow:shadow",
+    "promote": "promotion:promote",
+    "rollback": "promotion:rollback",
+}
+
+
+@click.group(cls=Group, elsewhere=_ELSEWHERE)
 def models() -> None:
     """Manage models."""
 

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 
 from catloader.errors import AccountDisabled, ProviderRefused
-from catloader.oidc.provider import Identity
+from catloader.oidc.identity import Identity
 from catloader.passwords import hash_password
 from catloader.store.db.identities import Identities
 from catloader.store.db.users import User, Users

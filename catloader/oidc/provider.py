@@ -6,7 +6,6 @@ import hmac
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -18,6 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from catloader.errors import ProviderRefused, ProviderUnavailable
+from catloader.oidc.identity import Identity
 from catloader.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -29,16 +29,6 @@ _FAILED_FOR_S = 10.0
 _CLOCKS_APART_S = 120
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 """Signatures with a private key of the provider: neither ``none`` nor algorithms with a shared secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A person, as confirmed by the provider."""
-
-    issuer: str
-    subject: str
-    email: str
-    email_verified: bool
 
 
 class Provider:

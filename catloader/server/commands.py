@@ -5,12 +5,13 @@ Cheap checks come before anything is started; started parts are stopped in rever
 
 from __future__ import annotations
 
+import importlib
 import logging
 import socket
+import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
-
-from flask import Flask
+from typing import TYPE_CHECKING
 
 from catloader import create_app
 from catloader.errors import SettingError
@@ -22,14 +23,15 @@ from catloader.server.data_dir import (
     refuse_missing_temporary_folder,
 )
 from catloader.server.database import migrate_database, wait_for_migrated_database
-from catloader.server.gunicorn import Server
 from catloader.server.listener import listening
 from catloader.server.object_store import own_object_store, wait_for_site_object_store
-from catloader.server.request_parser import TimeLimits
 from catloader.settings import Settings
-from catloader.web.metrics import metrics_blueprint
 from catloader.wiring import Services, build
-from checker.http import create_checker_app
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from catloader.server.request_parser import TimeLimits
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,10 @@ def serve(settings: Settings) -> int:
     refuse_unreachable_links(settings)
     with exclusive_data_dir(settings), _listening(settings, settings.port, "CATLOADER_PORT") as listener:
         migrate_database(settings)
+        pages = _import_pages()
         with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
+            pages.join()
+            from catloader.server.gunicorn import Server
 
             def make() -> tuple[Flask, Services]:
                 services = build(with_s3, fetch=True, shared_metrics=metrics)
@@ -66,6 +71,19 @@ def serve(settings: Settings) -> int:
                 access_log=settings.access_log,
             ).run()
     return stopped(code)
+
+
+def _import_pages() -> threading.Thread:
+    """Import the pages while the object store starts, which takes longer; an error comes again in ``serve``.
+
+    In a thread, because a signal that stops the start raises in the main one, and libraries may drop what is
+    raised in the middle of their imports. A stop does not wait for it.
+    """
+    pages = threading.Thread(
+        target=importlib.import_module, args=("catloader.web",), name="import-pages", daemon=True
+    )
+    pages.start()
+    return pages
 
 
 def refuse_unreachable_links(settings: Settings) -> None:
@@ -95,6 +113,9 @@ def serve_checker(settings: Settings) -> int:
         _metrics_folder(settings) as metrics,
     ):
         wait_for_migrated_database(settings)
+        from catloader.server.gunicorn import Server
+        from catloader.web.metrics import metrics_blueprint
+        from checker.http import create_checker_app
 
         def make() -> tuple[Flask, Services]:
             services = build(with_s3, checker=True, fetch=True, shared_metrics=metrics)
@@ -125,4 +146,6 @@ def _metrics_folder(settings: Settings) -> AbstractContextManager[Path | None]:
 
 
 def _time_limits(settings: Settings) -> TimeLimits:
+    from catloader.server.request_parser import TimeLimits
+
     return TimeLimits(settings.stalled_s, settings.head_s, settings.body_bytes_per_s)

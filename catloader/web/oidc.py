@@ -7,6 +7,7 @@ import hmac
 import logging
 import secrets
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, abort, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
@@ -14,7 +15,7 @@ from werkzeug.wrappers import Response
 from catloader import accounts
 from catloader.errors import InvalidInput
 from catloader.oidc import log_in
-from catloader.oidc.provider import Identity, Provider
+from catloader.oidc.identity import Identity
 from catloader.store.db.engine import utcnow
 from catloader.store.db.users import User
 from catloader.web import cookies, second_step
@@ -23,6 +24,9 @@ from catloader.web.context import guard, services
 from catloader.web.languages import gettext
 from catloader.web.sessions import without_login
 from catloader.web.signed import sign, unsign
+
+if TYPE_CHECKING:
+    from catloader.oidc.provider import Provider
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("oidc", __name__, url_prefix="/login/oidc")

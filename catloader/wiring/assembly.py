@@ -19,7 +19,6 @@ from catloader.intake.partial import PartialUploads
 from catloader.intake.upload import refuse_full_disk
 from catloader.mail.account_mails import build_mails
 from catloader.metrics import Metrics
-from catloader.oidc.provider import build_provider
 from catloader.settings import Settings
 from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.administration import Administration
@@ -63,16 +62,16 @@ from catloader.store.db.users import Users
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.recent import RecentRenditions
 from catloader.webhooks.sender import build_sender
+from catloader.wiring.engine import build_engine
 from catloader.wiring.parts import (
     build_broker,
     build_checker_service,
-    build_engine,
     build_listeners,
     build_object_store,
+    build_provider,
     build_signer,
-    secret_of,
-    site_secret,
 )
+from catloader.wiring.secrets import secret_of, site_secret
 from catloader.wiring.services import Services
 
 _RECENT_BYTES = 16 * 2**20

@@ -1,11 +1,10 @@
-"""The parts that commands also make individually: engine, S3 client, secrets, checker, model."""
+"""The parts that commands also make individually: S3 client, signer, checker, model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from catloader.checks.broker import Broker, BrokerListener
 from catloader.checks.dispatch import Listening
@@ -16,14 +15,15 @@ from catloader.checks.runtime_request import runtime_request
 from catloader.checks.signatures import Signer, new_secret
 from catloader.decoders import Decoders
 from catloader.metrics import Metrics
-from catloader.settings import Settings, kept_secret
-from catloader.store.db.engine import Engine, make_engine
+from catloader.settings import Settings
+from catloader.store.db.engine import Engine
 from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.notifications import Listener, can_notify
 from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.store.s3.recent import RecentRenditions
+from catloader.wiring.secrets import secret_of
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
@@ -33,10 +33,8 @@ from checker.runtimes.select import load_checker
 from checker.service import CheckerService
 from models.catalogue import Entry
 
-
-def build_engine(settings: Settings) -> Engine:
-    """Make the database's engine; connects at first use."""
-    return make_engine(settings.database)
+if TYPE_CHECKING:
+    from catloader.oidc.provider import Provider
 
 
 def build_object_store(
@@ -57,11 +55,6 @@ def build_object_store(
     )
 
 
-def site_secret(settings: Settings) -> str:
-    """Return the key that signs forms, cookies and tokens: the configured one or that of the data folder."""
-    return secret_of(settings.secret_key, settings, "secret-key")
-
-
 def build_signer(settings: Settings, engine: Engine) -> Signer:
     """Make the signer of wake-ups, with the configured secret or that of the data folder."""
     secret = secret_of(settings.webhook_secret, settings, "webhook-secret", new_secret)
@@ -77,6 +70,18 @@ def build_broker(settings: Settings) -> Broker | None:
     return Broker(settings.broker_url.get_secret_value()) if settings.dispatch == "celery" else None
 
 
+def build_provider(settings: Settings) -> Provider | None:
+    """Make the client of the OpenID provider; None where ``CATLOADER_OIDC_ISSUER`` is not set.
+
+    Its libraries would be a twentieth of each start: they are imported for a site that has a provider.
+    """
+    if not settings.oidc_issuer:
+        return None
+    from catloader.oidc import provider
+
+    return provider.build_provider(settings)
+
+
 def build_listeners(
     engine: Engine, broker: Broker | None, wake: Callable[[], None], *, retry_s: float
 ) -> tuple[Listening, ...]:
@@ -87,13 +92,6 @@ def build_listeners(
     if broker is not None:
         listeners.append(BrokerListener(broker, wake, retry_s=retry_s))
     return tuple(listeners)
-
-
-def secret_of(
-    given: SecretStr, settings: Settings, file_name: str, make: Callable[[], str] = lambda: ""
-) -> str:
-    """Return the secret of the setting, else the one kept in the data folder, made at the first start."""
-    return given.get_secret_value() or kept_secret(settings.data_dir / file_name, make())
 
 
 def build_checker_service(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from catloader.attempts import AttemptLimits
 from catloader.checks.dispatch import Dispatcher, Listening
@@ -14,7 +15,6 @@ from catloader.explanations.explainer import Explainer
 from catloader.intake.partial import PartialUploads
 from catloader.mail.account_mails import AccountMails
 from catloader.metrics import Metrics
-from catloader.oidc.provider import Provider
 from catloader.settings import Settings
 from catloader.store.db.activity import CheckerActivity
 from catloader.store.db.administration import Administration
@@ -56,6 +56,9 @@ from catloader.store.db.webhook_ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore
 from catloader.webhooks.sender import WebhookSender
 from checker.service import CheckerService
+
+if TYPE_CHECKING:
+    from catloader.oidc.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,12 +39,13 @@ def _start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
-    """A folder with more photos than are checked while a test waits."""
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with more photos than are checked while a test waits; tests write nothing there."""
+    folder = tmp_path_factory.mktemp("many")
     for number in range(3000):
-        (tmp_path / f"{number:04}.png").symlink_to(CAT)
-    return tmp_path
+        (folder / f"{number:04}.png").symlink_to(CAT)
+    return folder
 
 
 def test_json_is_utf_8_in_any_locale(tmp_path: Path) -> None:

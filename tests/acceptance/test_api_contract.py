@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from tests.support.environ import environ_without_settings
+from tests.support.object_stores import settings_of
 from tests.support.serving import serving
 from tests.support.site import PASSWORD
 
@@ -16,8 +19,11 @@ _LONGEST_S = 60
 _SCOPES = [word for scope in ("photos:read", "photos:write", "check") for word in ("--scope", scope)]
 
 
-def test_every_answer_is_described_and_none_is_5xx(tmp_path: Path) -> None:
+def test_every_answer_is_described_and_none_is_5xx(
+    tmp_path: Path, s3_server: EmbeddedS3, objects: ObjectStore
+) -> None:
     settings = {
+        **settings_of(s3_server, objects),
         "CATCHECK_DISPATCH": "thread",
         "CATCHECK_MODEL": "efficientnet_lite0",
         "CATCHECK_RUNTIME": "torch",

@@ -182,6 +182,19 @@ def test_the_longer_texts_of_other_languages_fit_on_a_phone(
     assert found == []
 
 
+_STUCK = """() => [...document.querySelectorAll(".hint + .button, .hint + .lead, form + p")].filter((one) => {
+  return one.getBoundingClientRect().top - one.previousElementSibling.getBoundingClientRect().bottom < 8;
+}).map((one) => one.outerHTML)"""
+"""Finds the elements with less than 8 px between them and the hint or the form above."""
+
+
+def test_nothing_sticks_to_a_hint_or_a_form(browser: Browser, site: Site, session: StorageState) -> None:
+    with window(browser, site.url, session) as page:
+        for path in ("/account", "/review/audit", "/admin/failed"):
+            page.goto(path)
+            assert page.evaluate(_STUCK) == [], path
+
+
 def test_a_violation_is_found(browser: Browser, site: Site, session: StorageState) -> None:
     with window(browser, site.url, session) as page:
         page.goto("/photos")

@@ -101,6 +101,18 @@ def test_selection_works_without_scripts(browser: Browser, site: Site, photos: P
     page.goto("/photos")
     page.locator("input.select").check()
     page.get_by_role("button", name="Delete").click()
+    _assert_cancel_looks_harmless(page)
     page.get_by_role("button", name="Delete 1 photo").click()
     expect(page.get_by_text("No photos yet.")).to_be_visible()
+    page.goto("/bin")
+    page.get_by_role("button", name="Empty the bin").click()
+    _assert_cancel_looks_harmless(page)
     context.close()
+
+
+def _assert_cancel_looks_harmless(page: Page) -> None:
+    """Not in the red of the button beside it, which deletes."""
+    colour = "one => getComputedStyle(one).color"
+    text = page.get_by_role("heading", level=1).evaluate(colour)
+    assert page.locator(".danger button").evaluate(colour) != text
+    expect(page.get_by_role("link", name="Cancel")).to_have_css("color", text)

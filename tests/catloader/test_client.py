@@ -17,9 +17,11 @@ from catloader.demo.client import free_port
 from catloader.settings import Settings
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import check_log, deletions, photos
+from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import build_engine
 from tests.support.cut_line import cut_line
 from tests.support.environ import environ_without_settings
+from tests.support.object_stores import settings_of, store_of
 from tests.support.serving import Serving, serving
 from tests.support.site import PASSWORD, jpeg
 
@@ -28,9 +30,11 @@ _VERDICT_S = 60
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def site(tmp_path_factory: pytest.TempPathFactory, s3_server: EmbeddedS3) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("site")
+    store = store_of(s3_server, ("photos-of-client", "thumbnails-of-client"))
     settings = {
+        **settings_of(s3_server, store),
         "CATCHECK_DISPATCH": "thread",
         "CATCHECK_MODEL": "efficientnet_lite0",
         "CATCHECK_RUNTIME": "torch",

@@ -47,6 +47,17 @@ def empty_buckets(store: ObjectStore) -> None:
                 assert not left, left
 
 
+def settings_of(server: EmbeddedS3, store: ObjectStore) -> dict[str, object]:
+    """Return the settings of a site, by variable, whose photos go to this store on a running server."""
+    return {
+        "AWS_ENDPOINT_URL_S3": server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+        "CATLOADER_PHOTOS_BUCKET": store.photos_bucket,
+        "CATLOADER_THUMBNAILS_BUCKET": store.thumbnails_bucket,
+    }
+
+
 def store_away(buckets: tuple[str, str] = BUCKETS) -> ObjectStore:
     """Make a store on a port without a server."""
     with socket.create_server(("127.0.0.1", 0)) as free:

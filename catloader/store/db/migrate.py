@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic.util import CommandError
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from catloader.errors import StartupError
@@ -32,8 +31,6 @@ def migrate(engine: Engine) -> None:
     except DatabaseError as error:
         reason = " ".join(str(error.orig).split()).rstrip(".")
         raise StartupError(f"The database {name} is broken: {reason}.") from error
-    except CommandError as error:
-        raise StartupError(f"The database {name} was made by another version: {error}.") from error
 
 
 def revisions(engine: Engine) -> tuple[str | None, str | None]:
@@ -70,13 +67,36 @@ def _config() -> Config:
     return config
 
 
-def _upgrade(engine: Engine) -> None:
-    from alembic import command
+def _newest() -> str:
+    """Return the revision of ``schema.py``. The names of the migrations begin with theirs."""
+    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
-    config = _config()
+
+def _upgrade(engine: Engine) -> None:
     # One transaction holds the lock throughout, so the second process finds nothing left to do.
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        config.attributes["connection"] = connection
+        if not _is_newest(connection):
+            _run_migrations(connection)
+
+
+def _is_newest(connection: Connection) -> bool:
+    """Look for the newest revision without Alembic, whose import takes most of the time of a start's look."""
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    revisions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return revisions == [_newest()]
+
+
+def _run_migrations(connection: Connection) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    config = _config()
+    config.attributes["connection"] = connection
+    try:
         command.upgrade(config, "head")
+    except CommandError as error:
+        name = database_name(connection.engine)
+        raise StartupError(f"The database {name} was made by another version: {error}.") from error

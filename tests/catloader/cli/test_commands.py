@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -44,18 +46,22 @@ def typed(tmp_path: Path) -> Run:
     return run
 
 
-def _groups(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
+def _commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command with its words."""
+    yield path, command
     if isinstance(command, click.Group):
-        yield path
-        for name, inner in command.commands.items():
-            yield from _groups(inner, *path, name)
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner, name
+            yield from _commands(inner, *path, name)
 
 
-def _commands(command: click.Command) -> Iterator[click.Command]:
-    yield command
-    if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            yield from _commands(inner)
+def test_version_is_told_without_the_libraries_of_other_commands() -> None:
+    """They take most of a second, and most of the memory, of a command that uses none of them."""
+    code = "import sys, catloader.cli; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert {"sqlalchemy", "botocore", "numpy", "pydantic", "flask"}.isdisjoint(modules.split())
 
 
 def test_version_is_printed(typed: Run) -> None:
@@ -106,7 +112,10 @@ def test_weights_that_can_not_be_imported_or_mirrored_get_one_sentence(typed: Ru
     assert "comes by npm, whose own configuration names a mirror" in mirrored.output
 
 
-@pytest.mark.parametrize("group", list(_groups(main)), ids=" ".join)
+_GROUPS = [words for words, command in _commands(main) if isinstance(command, click.Group)]
+
+
+@pytest.mark.parametrize("group", _GROUPS, ids=" ".join)
 def test_summaries_of_commands_are_not_cut(typed: Run, group: tuple[str, ...]) -> None:
     page = typed(*group, "--help")
     assert page.exit_code == 0
@@ -114,7 +123,7 @@ def test_summaries_of_commands_are_not_cut(typed: Run, group: tuple[str, ...]) -
 
 
 def test_every_command_opens_with_a_short_sentence() -> None:
-    for command in _commands(main):
+    for _, command in _commands(main):
         first = (command.help or "").partition("\n\n")[0]
         assert re.fullmatch(r"[A-Z].{8,70}\.", first), command.name
 

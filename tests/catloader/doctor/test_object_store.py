@@ -124,6 +124,8 @@ class _Proxy(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
     to: ClassVar[str]
+    protocol_version = "HTTP/1.1"
+    """boto3 waits a second for the permission to send a body, which HTTP/1.0 has no words for."""
 
     def do_GET(self) -> None:
         connection = http.client.HTTPConnection(self.to, timeout=10)

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.object_stores import settings_of
 from tests.support.serving import Serving, cookies_of, form_token, plain_session, registered, serving
 from tests.support.site import jpeg
 
@@ -189,18 +193,26 @@ def test_slow_heads_and_silent_bodies_are_ended_with_one_line_in_the_log(site: S
         silent = [stack.enter_context(_connect(site)) for _ in range(3)]
         for connection in silent:
             connection.sendall(_head(site, "/login", Content_Length=100) + b"email=")
-        for begun in (b"GET / HTTP/1.1\r\n", _head(site, "/login", Content_Length=100)):
-            slow = stack.enter_context(_connect(site))
-            slow.sendall(begun)
-            assert b" 408 " in _answer_while_dripping(slow)
+        slow = [stack.enter_context(_connect(site)) for _ in range(2)]
+        slow[0].sendall(b"GET / HTTP/1.1\r\n")
+        slow[1].sendall(_head(site, "/login", Content_Length=100))
+        with ThreadPoolExecutor(len(slow)) as drips:
+            for answer in drips.map(_answer_while_dripping, slow):
+                assert b" 408 " in answer
         for connection in silent:
             assert b" 408 " in _answer(connection).partition(b"\r\n")[0]
     assert site.log.count("fell silent, or its request took too long") == 1
     assert "Traceback" not in site.log
 
 
-def test_an_upload_under_way_is_stored_before_the_stop(tmp_path: Path) -> None:
-    with serving(tmp_path) as site, _connect(site) as connection:
+@pytest.fixture
+def store(s3_server: EmbeddedS3, objects: ObjectStore) -> dict[str, object]:
+    """Settings of a store that runs already."""
+    return settings_of(s3_server, objects)
+
+
+def test_an_upload_under_way_is_stored_before_the_stop(tmp_path: Path, store: dict[str, object]) -> None:
+    with serving(tmp_path, **store) as site, _connect(site) as connection:
         head, body = _upload(site, jpeg(size=(900, 700)))
         connection.sendall(head + body[:1000])
         _wait_until_read(connection)
@@ -211,8 +223,8 @@ def test_an_upload_under_way_is_stored_before_the_stop(tmp_path: Path) -> None:
         assert site.process.wait(10) == 0
 
 
-def test_a_web_process_that_dies_is_replaced(tmp_path: Path) -> None:
-    with serving(tmp_path, CATLOADER_WEB_PROCESSES=2) as site:
+def test_a_web_process_that_dies_is_replaced(tmp_path: Path, store: dict[str, object]) -> None:
+    with serving(tmp_path, CATLOADER_WEB_PROCESSES=2, **store) as site:
         first, second = site.web_processes()
         first.kill()
         first.wait(10)
@@ -227,11 +239,13 @@ def test_a_web_process_that_dies_is_replaced(tmp_path: Path) -> None:
         assert site.stop() == 0
 
 
-def test_a_full_temporary_folder_is_507_and_nothing_is_left(tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_temporary_folder_is_507_and_nothing_is_left(
+    tmp_path: Path, small_disk: Path, store: dict[str, object]
+) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     photo = jpeg(size=(1200, 900))
-    with serving(folder, TMPDIR=small_disk) as site:
+    with serving(folder, TMPDIR=small_disk, **store) as site:
         for padding, status in ((8_000_000, b"507"), (2_000_000, b"507"), (0, b"201")):
             head, body = _upload(site, photo + bytes(padding))
             with _connect(site) as connection:

@@ -1,0 +1,46 @@
+"""Groups whose commands are imported when they run: ``catloader --version`` needs no database's library."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from catloader.errors import CatLoaderError
+from checker.errors import CheckerError
+from models.errors import ModelsError
+
+
+class Group(click.Group):
+    """A group of commands, some of which lie in modules that are not imported yet.
+
+    Args:
+        elsewhere: a command's name, and where it is: ``module:function``, in this package.
+    """
+
+    def __init__(self, *args: Any, elsewhere: Mapping[str, str] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._elsewhere = dict(elsewhere or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self._elsewhere, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._elsewhere:
+            return super().get_command(ctx, cmd_name)
+        module, _, function = self._elsewhere[cmd_name].partition(":")
+        command = getattr(importlib.import_module(f"catloader.cli.{module}"), function)
+        assert isinstance(command, click.Command)
+        return command
+
+
+class OneLineErrors(Group):
+    """Show an expected error in one line, with exit code 1; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (CatLoaderError, CheckerError, ModelsError) as error:
+            raise click.ClickException(str(error)) from error
