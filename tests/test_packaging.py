@@ -77,7 +77,7 @@ def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     )
     assert f"\n## {metadata['Version']} - 20" in (ROOT / "CHANGELOG.md").read_text("utf-8")
     (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
-    assert "catloader = catloader.cli:main" in wheel.read(entry_points).decode()
+    assert "catloader = catloader.__main__:run" in wheel.read(entry_points).decode()
 
 
 def _metadata(wheel: zipfile.ZipFile, name: str) -> Message:
