@@ -59,12 +59,12 @@ def test_a_variant_is_made_once_and_again_when_it_is_damaged(tmp_path: Path) -> 
 def test_only_the_three_files_are_left() -> None:
     _, manifest = openvino_variants.made("bf16")
 
-    assert {path.suffix for path in openvino_variants.folder().glob(f"{manifest.path.stem}*")} == {
+    assert {path.suffix for path in openvino_variants.folder("bf16").glob(f"{manifest.path.stem}*")} == {
         ".xml",
         ".bin",
         ".json",
     }
-    assert not list(openvino_variants.folder().glob(".*"))
+    assert not list(openvino_variants.folder("bf16").glob(".*"))
 
 
 def test_bf16_is_half_the_size_and_int8_a_quarter() -> None:
@@ -127,13 +127,13 @@ def test_a_variant_that_cannot_be_made_is_refused_with_the_reason(
 def test_a_variant_of_other_weights_or_preprocessing_does_not_count() -> None:
     entry, manifest = openvino_variants.made("fp32")
 
-    assert openvino_ir.manifests(entry, openvino_variants.folder(), "fp32") == [manifest]
+    assert openvino_ir.manifests(entry, openvino_variants.folder("fp32"), "fp32") == [manifest]
     other_weights = dataclasses.replace(entry, sha256="0" * 64)
-    assert openvino_ir.manifests(other_weights, openvino_variants.folder(), "fp32") == []
+    assert openvino_ir.manifests(other_weights, openvino_variants.folder("fp32"), "fp32") == []
     preprocessing = dataclasses.replace(entry.preprocessing, mean=(0.0, 0.0, 0.0))
     assert (
         openvino_ir.manifests(
-            dataclasses.replace(entry, preprocessing=preprocessing), openvino_variants.folder(), "fp32"
+            dataclasses.replace(entry, preprocessing=preprocessing), openvino_variants.folder("fp32"), "fp32"
         )
         == []
     )

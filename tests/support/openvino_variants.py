@@ -1,11 +1,8 @@
-"""OpenVINO variants of a real model, made once for all tests of this run."""
+"""OpenVINO variants of a real model, made once for all processes of this test run."""
 
 from __future__ import annotations
 
-import atexit
 import functools
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from models.catalogue import Entry, entry_named, weights_path
 from models.convert import Pixels
 from models.openvino_ir import Manifest
 from models.optimise import MIN_CALIBRATION_PHOTOS, optimise
+from tests.support import run_folder
 
 ENTRY = entry_named("efficientnet_lite0")
 
@@ -27,17 +25,16 @@ def weights() -> Path:
     return path
 
 
-@functools.cache
-def folder() -> Path:
-    path = Path(tempfile.mkdtemp(prefix="openvino-"))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
+def folder(precision: str) -> Path:
+    """One for each precision: nothing changes in it once its variant is made."""
+    return run_folder.path() / f"openvino-{precision}"
 
 
 @functools.cache
 def made(precision: str) -> tuple[Entry, Manifest]:
+    """Make a variant; the second process waits for the first, and finds its files."""
     calibration = crops() if precision == "int8" else ()
-    return ENTRY, optimise(ENTRY, weights(), folder(), precision, calibration)
+    return ENTRY, optimise(ENTRY, weights(), folder(precision), precision, calibration)
 
 
 @functools.cache
