@@ -3,36 +3,99 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import pytest
 
 from checker.decision.subject import load_subject
+from checker.pipeline import LoadedModel
 from checker.runtimes.auto import Better
-from checker.runtimes.background import BackgroundTask
 from checker.runtimes.loader import ModelLoader
 from checker.runtimes.variants import RuntimeRequest
 from models.catalogue import entry_named
 from models.openvino_ir import manifests
-from tests.checker.runtimes.test_select import add_openvino_variant, request_, write_profile
+from tests.checker.runtimes.test_select import request_, request_in, write_profile
 from tests.support import openvino_variants
 
 ENTRY = openvino_variants.ENTRY
 _ = request_  # the fixture
 
 
+SENTENCE = "OpenVINO fp32 is faster than torch fp32, but is not made yet."
+
+
 @pytest.fixture
 def measured(request_: RuntimeRequest) -> RuntimeRequest:
     """A request for which torch and OpenVINO are measured in fp32; the second one's files are missing."""
-    add_openvino_variant(request_, "fp32")
     for runtime in ("torch", "openvino"):
         write_profile(request_, runtime, "fp32")
-    shutil.rmtree(request_.weights_dir)
     return request_
+
+
+@dataclass
+class Made:
+    """The missing variant, made for two loaders at the same time: it takes the seconds of one."""
+
+    right: ModelLoader
+    """Its profiles are those of ``measured``."""
+    wrong: ModelLoader
+    """Its profile of OpenVINO holds another score, which the self-test finds."""
+    first_runtime: str
+    why_at_first: str
+    then: LoadedModel | None
+    """The successor of the ``right`` one's first model."""
+    then_wrong: LoadedModel | None
+    request: RuntimeRequest
+    written_ns: set[int]
+    """All times at which a manifest was written."""
+    log: list[str]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    request = request_in(tmp_path_factory.mktemp("right"))
+    contrary = replace(request, profile_folders=(tmp_path_factory.mktemp("wrong"),))
+    for one, score in ((request, None), (contrary, 0.1)):
+        write_profile(one, "torch", "fp32")
+        write_profile(one, "openvino", "fp32", golden_score=score)
+    right, wrong = loader_of(request), loader_of(contrary)
+    log, logger = BufferingHandler(1000), logging.getLogger("checker.runtimes.loader")
+    logger.addHandler(log)
+    first = right.load()
+    wrong.load()
+    why_at_first = right.why_not_faster
+    with ThreadPoolExecutor(2) as pool:
+        successors = [pool.submit(loader.next) for loader in (right, wrong)]
+        written_ns: set[int] = set()
+        while not all(successor.done() for successor in successors):
+            written_ns.update(_written_ns(request.weights_dir))
+            time.sleep(0.02)
+        written_ns.update(_written_ns(request.weights_dir))
+        then, then_wrong = (successor.result() for successor in successors)
+    logger.removeHandler(log)
+    yield Made(
+        right,
+        wrong,
+        first.classifier.model_info.runtime,
+        why_at_first,
+        then,
+        then_wrong,
+        request,
+        written_ns,
+        [record.getMessage() for record in log.buffer],
+    )
+    right.close()
+    wrong.close()
+
+
+def _written_ns(folder: Path) -> Iterator[int]:
+    return (file.stat().st_mtime_ns for file in folder.glob("*.json"))
 
 
 def loader_of(request: RuntimeRequest) -> ModelLoader:
@@ -45,39 +108,28 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.levelno == logging.WARNING]
 
 
-def test_the_missing_variant_is_made_and_takes_over(
-    measured: RuntimeRequest, caplog: pytest.LogCaptureFixture
-) -> None:
-    loader = loader_of(measured)
-    first = loader.load()
-    assert first.classifier.model_info.runtime == "torch"
-    sentence = "OpenVINO fp32 is faster than torch fp32, but is not made yet."
-    assert sentence in loader.why_not_faster
-
-    second = loader.next()
-
-    assert second is not None
-    assert (second.classifier.model_info.runtime, second.classifier.model_info.precision) == (
-        "openvino",
-        "fp32",
-    )
-    assert sentence not in loader.why_not_faster
-    assert sum(sentence in warning for warning in warnings(caplog)) == 1
-    assert loader.next() is None  # nothing faster is left that can be made
-    loader.close()
+def test_the_missing_variant_is_made_and_takes_over(made: Made) -> None:
+    assert made.first_runtime == "torch"
+    assert SENTENCE in made.why_at_first
+    assert made.then is not None
+    info = made.then.classifier.model_info
+    assert (info.runtime, info.precision) == ("openvino", "fp32")
+    assert SENTENCE not in made.right.why_not_faster
+    assert sum(SENTENCE in line for line in made.log) == 2  # once for each loader
+    assert made.right.next() is None  # nothing faster is left that can be made
 
 
-def test_a_variant_that_fails_its_self_test_does_not_take_over(measured: RuntimeRequest) -> None:
-    add_openvino_variant(measured, "fp32")
-    write_profile(measured, "openvino", "fp32", golden_score=0.1)
-    shutil.rmtree(measured.weights_dir)
-    loader = loader_of(measured)
-    loader.load()
+def test_a_variant_that_fails_its_self_test_does_not_take_over(made: Made) -> None:
+    assert made.then_wrong is None
+    assert manifests(ENTRY, made.request.weights_dir, "fp32")
+    assert "The self-test of profile" in made.wrong.why_not_faster
+    assert made.wrong.next() is None
 
-    assert loader.next() is None
-    assert manifests(ENTRY, measured.weights_dir, "fp32")
-    assert "The self-test of profile" in loader.why_not_faster
-    assert loader.next() is None
+
+def test_several_processes_make_it_once(made: Made) -> None:
+    """Each loader starts a process of its own."""
+    assert len(made.written_ns) == 1
+    assert not [line for line in made.log if "could not be made" in line]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line_in_the_log(
@@ -124,25 +176,6 @@ def test_closing_ends_the_child_and_leaves_no_files(measured: RuntimeRequest) ->
     thread.join(30)
     assert results == [None]
     assert not measured.weights_dir.exists() or not list(measured.weights_dir.iterdir())
-
-
-def test_several_processes_make_it_once(tmp_path: Path) -> None:
-    makings = [BackgroundTask.optimise(ENTRY.name, "fp32", tmp_path) for _ in range(2)]
-    reasons: list[str] = []
-    waiting = [
-        threading.Thread(target=lambda making=making: reasons.append(making.wait())) for making in makings
-    ]
-    for thread in waiting:
-        thread.start()
-    written_ns: set[int] = set()
-    while any(thread.is_alive() for thread in waiting):
-        written_ns.update(file.stat().st_mtime_ns for file in tmp_path.glob("*.json"))
-        time.sleep(0.005)
-    written_ns.update(file.stat().st_mtime_ns for file in tmp_path.glob("*.json"))
-    assert reasons == ["", ""]
-    assert len(written_ns) == 1
-    for making in makings:
-        making.close()
 
 
 def test_a_model_that_cannot_be_fetched_leaves_the_one_that_checks(

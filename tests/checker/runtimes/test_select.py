@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.evaluation.golden import golden_test
+from checker.ports import Classifier
 from checker.runtimes.load import load_classifier
 from checker.runtimes.select import fallback_message, load_checker, select_variant
 from checker.runtimes.self_test import SelfTestFailed
@@ -30,6 +32,10 @@ ENTRY = openvino_variants.ENTRY
 
 @pytest.fixture
 def request_(tmp_path: Path) -> RuntimeRequest:
+    return request_in(tmp_path)
+
+
+def request_in(folder: Path) -> RuntimeRequest:
     """A request with empty folders for profiles and for OpenVINO variants."""
     return RuntimeRequest(
         device="cpu",
@@ -37,8 +43,23 @@ def request_(tmp_path: Path) -> RuntimeRequest:
         precision="auto",
         max_fpr=STRICTEST,
         max_fnr=STRICTEST,
-        profile_folders=(tmp_path / "profiles",),
-        weights_dir=tmp_path / "weights",
+        profile_folders=(folder / "profiles",),
+        weights_dir=folder / "weights",
+    )
+
+
+@functools.cache
+def measured_classifier(runtime: str, precision: str) -> Classifier:
+    """Load a variant once for all profiles that are written of it."""
+    if (runtime, precision) == ("openvino", "fp32"):
+        openvino_variants.made(precision)
+    return load_classifier(
+        ENTRY,
+        openvino_variants.weights(),
+        device="cpu",
+        runtime=runtime,
+        precision=precision,
+        weights_dir=openvino_variants.folder("fp32"),
     )
 
 
@@ -59,14 +80,7 @@ def write_profile(
     golden_score: float | None = None,
 ) -> None:
     """Write a variant's profile as calibration does; ``lost``: cats of a thousand that int8 loses."""
-    classifier = load_classifier(
-        ENTRY,
-        openvino_variants.weights(),
-        device="cpu",
-        runtime=runtime,
-        precision=precision,
-        weights_dir=request.weights_dir,
-    )
+    classifier = measured_classifier(runtime, precision)
     false_positives = Rate(10, 1000, 0.01, 0.002, 0.05)
     recall = Rate(20, 1000, 0.98, 0.97, 0.99)
     profile = Profile(
@@ -85,7 +99,6 @@ def write_profile(
     if golden_score is not None:
         profile = replace(profile, golden={**profile.golden, "score": golden_score})
     profile.save(folder / f"{runtime}-{precision}.json")
-    classifier.close()
 
 
 def add_openvino_variant(request: RuntimeRequest, precision: str) -> None:
