@@ -25,7 +25,7 @@ RESNETS = [name for name, entry in load_catalogue().items() if entry.source.star
 def photos() -> list[bytes]:
     """JPEGs below the size from which they are decoded at a smaller scale; landscape and portrait."""
     encoded = []
-    for name, turn in (("chelsea", 0), ("coffee", 90), ("rocket", 0)):
+    for name, turn in (("chelsea", 0), ("coffee", 90)):
         buffer = io.BytesIO()
         picture = Image.fromarray(getattr(skimage.data, name)()).rotate(turn, expand=True)
         picture.save(buffer, "JPEG", quality=92)
