@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.build import build
 from models.catalogue import Entry, Preprocessing
 from models.errors import OptimiseFailed
 from models.openvino_ir import without_telemetry
@@ -47,8 +46,10 @@ def convert(openvino: Any, entry: Entry, path: Path) -> Any:
     Raises:
         OptimiseFailed: the logits differ from torch's on some noise.
     """
-    import torch
+    import torch  # here, because what is made by a recipe needs none of it
     from openvino.tools.ovc import convert_model  # also in openvino, but not in a process that serves a model
+
+    from models.build import build
 
     preprocessing = entry.preprocessing
     side = preprocessing.input_px

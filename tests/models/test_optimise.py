@@ -191,3 +191,12 @@ def test_openvino_and_nncf_do_not_use_the_network() -> None:
     )
 
     assert done.stdout.strip() == "False"
+
+
+def test_neither_torch_nor_openvino_is_imported_before_a_conversion() -> None:
+    """A recipe needs none of them: their import would take longer than what it makes."""
+    imported = "import sys, models.optimise; print({'torch', 'openvino', 'nncf'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", imported], cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "set()"
