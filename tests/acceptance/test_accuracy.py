@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -18,12 +19,11 @@ from checker.decision.profile import Profile
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
 from checker.pipeline import LoadedModel, check_batch
 from checker.testing import InMemoryImageSource
-from checker.values import Claim, Decision, Verdict
+from checker.values import Claim, Decision, Rendition, Verdict
 from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
 
 BATCH = 8
-
-
+Stored = tuple[LabelledPhoto, Mapping[Rendition, bytes]]
 Decided = list[tuple[LabelledPhoto, Decision]]
 
 
@@ -49,20 +49,26 @@ def profile(model: LoadedModel) -> Profile:
 
 
 @pytest.fixture(scope="module")
-def decided(model: LoadedModel, photo_set: PhotoSet) -> Decided:
-    return decide(model, photo_set.photos)
+def stored(photo_set: PhotoSet) -> list[Stored]:
+    """Both renditions of every photo, as an upload makes them: made once for both models (80 MB)."""
+    return [(photo, photo.read()) for photo in photo_set.photos]
 
 
-def decide(model: LoadedModel, photos: list[LabelledPhoto]) -> Decided:
-    claims = [Claim(number, "token", photo.name, photo.name, 1) for number, photo in enumerate(photos)]
+@pytest.fixture(scope="module")
+def decided(model: LoadedModel, stored: list[Stored]) -> Decided:
+    return decide(model, stored)
+
+
+def decide(model: LoadedModel, photos: Sequence[Stored]) -> Decided:
+    claims = [Claim(number, "token", photo.name, photo.name, 1) for number, (photo, _) in enumerate(photos)]
     rows: Decided = []
     for start in range(0, len(claims), BATCH):
         batch, source = claims[start : start + BATCH], InMemoryImageSource()
         for claim in batch:
-            source.put(claim, photos[claim.photo_id].read())  # both renditions, as an upload makes them
+            source.put(claim, photos[claim.photo_id][1])
         for outcome in check_batch(batch, source, model.classifier, model.rule):
             assert outcome.decision is not None, f"{outcome.claim.photo_key}: {outcome.error}"
-            rows.append((photos[outcome.claim.photo_id], outcome.decision))
+            rows.append((photos[outcome.claim.photo_id][0], outcome.decision))
     return rows
 
 
@@ -95,7 +101,7 @@ def test_at_the_shipped_threshold_cats_are_found_and_others_are_not_called_cat(
 
 
 def test_each_of_our_own_photos_gets_the_right_verdict_or_one_goes_to_people(model: LoadedModel) -> None:
-    decided = decide(model, OWN_PHOTOS.photos)
+    decided = decide(model, [(photo, photo.read()) for photo in OWN_PHOTOS.photos])
     wrong = [
         (photo.name, decision.verdict, decision.wild_feline)
         for photo, decision in decided
