@@ -11,12 +11,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from catloader.cli import main
 from catloader.demo.client import Visitor
 from catloader.demo.photos import demo_photos
 from catloader.demo.temporary_site import temporary_site
 from checker.evaluation.photos import CAT, NOT_CAT
 from checker.runtimes.processor import cpu_flags, multiplies_bf16
+from tests.support import run_folder
 from tests.support.photo_sets import PhotoSet
 from tests.support.weights import ENTRY
 
@@ -31,26 +34,22 @@ VARIANTS = [
 
 
 @pytest.fixture(scope="module")
-def weights_dir(trained_resnet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights_dir(trained_resnet: Path) -> Path:
     """A folder with the imported weights and their OpenVINO variants."""
-    folder = tmp_path_factory.mktemp("weights")
-    environment = {**os.environ, "CATCHECK_WEIGHTS_DIR": str(folder)}
     commands = [["import", str(trained_resnet)]]
     commands += [
         ["optimise", ENTRY.name, "--precision", precision]
         for runtime, precision in VARIANTS
         if runtime == "openvino"
     ]
-    for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "catloader", "models", *command],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        # In this process, which needs torch and OpenVINO anyway.
+        for command in commands:
+            done = CliRunner().invoke(main, ["models", *command], env={"CATCHECK_WEIGHTS_DIR": str(folder)})
+            assert done.exit_code == 0, done.output
+
+    return run_folder.made_once(ENTRY.name, make)
 
 
 def _spread(photo_set: PhotoSet, label: str) -> list[str]:
