@@ -53,8 +53,16 @@ class Badge:
 
 def badge(photo: Photo) -> Badge:
     """Return the badge of a photo. "Cat?" means that the model's thresholds were not measured."""
+    text, tone = _texts()[photo.status]
+    if tone in ("yes", "no") and not photo.calibrated and photo.human_verdict is None:
+        text += "?"
+    return Badge(text, tone, photo.status not in _IN_QUEUE)
+
+
+def _texts() -> dict[str, tuple[str, str]]:
+    """Status -> its name on a page, and the badge's class."""
     subject = _noun()
-    texts = {
+    return {
         "pending": (gettext("Waiting"), "waiting"),
         "checking": (gettext("Being checked"), "checking"),
         "cat": (subject.title, "yes"),
@@ -63,10 +71,16 @@ def badge(photo: Photo) -> Badge:
         "unreadable": (gettext("Unreadable"), "problem"),
         "failed": (gettext("Check failed"), "problem"),
     }
-    text, tone = texts[photo.status]
-    if tone in ("yes", "no") and not photo.calibrated and photo.human_verdict is None:
-        text += "?"
-    return Badge(text, tone, photo.status not in _IN_QUEUE)
+
+
+def shown_status(status: str) -> str:
+    """Return the name of a status or a verdict, of a photo that is not named."""
+    return _texts()[status][0]
+
+
+def shown_flip(flip: str) -> str:
+    """Return a change of verdicts, as in ``cat -> unsure``, for a page."""
+    return " → ".join(shown_status(status) for status in flip.split(" -> "))
 
 
 def shown_label(shown: Shown) -> str:
@@ -184,7 +198,9 @@ def init_app(app: Flask) -> None:
     settings = services.settings
     app.add_template_filter(badge)
     app.add_template_filter(next_step)
+    app.add_template_filter(shown_flip)
     app.add_template_filter(shown_label)
+    app.add_template_filter(shown_status)
     app.add_template_filter(shown_kind)
     app.add_template_filter(shown_role)
     app.add_template_filter(shown_browser)

@@ -79,8 +79,9 @@ def test_the_result_of_a_shadow_run_is_shown(app: Flask, boss: Person) -> None:
     for _ in range(22):
         services_of(app).model_choices.add_report(report)
     page = boss.get("/admin/models").text
-    assert "of 40 photos 1 would move towards cat, 0 away from it" in page
-    assert "<td>7</td><td>not_cat 0.010</td><td>cat 0.990</td><td>–</td>" in page
+    assert "Photos compared: 40. Moved towards cat: 1; away from it: 0." in page
+    assert "<li>Not a cat → Cat <span" in page
+    assert "<td>7</td><td>Not a cat 0.010</td><td>Cat 0.990</td><td>–</td>" in page
 
 
 def _ended(boss: Person) -> str:

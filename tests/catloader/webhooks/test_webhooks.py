@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,8 @@ def test_an_attempt_that_was_too_slow_changes_nothing_of_a_later_one(engine: Eng
     assert ledger.collect() == 1
     slow = ledger.claim()
     with writing(engine) as connection:
-        connection.execute(update(webhook_deliveries).values(next_attempt_at=utcnow()))
+        due = utcnow() - timedelta(seconds=1)  # SQLite's clock counts milliseconds
+        connection.execute(update(webhook_deliveries).values(next_attempt_at=due))
     later = ledger.claim()
     assert slow and later and (slow.attempts, later.attempts) == (1, 2)
     ledger.failed(slow, "timed out", None)
