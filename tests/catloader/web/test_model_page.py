@@ -80,8 +80,8 @@ def test_the_result_of_a_shadow_run_is_shown(app: Flask, boss: Person) -> None:
         services_of(app).model_choices.add_report(report)
     page = boss.get("/admin/models").text
     assert "Photos compared: 40. Moved towards cat: 1; away from it: 0." in page
-    assert "<li>Not a cat → Cat <span" in page
-    assert "<td>7</td><td>Not a cat 0.010</td><td>Cat 0.990</td><td>–</td>" in page
+    assert "<li>No cat → Cat <span" in page
+    assert "<td>7</td><td>No cat 0.010</td><td>Cat 0.990</td><td>–</td>" in page
 
 
 def _ended(boss: Person) -> str:
@@ -111,7 +111,7 @@ def test_a_model_is_compared_in_the_background(
         report = services_of(app).model_choices.latest_report()
         assert report, page
         assert (report.current, report.candidate) == ("efficientnet_lite0", "efficientnet_lite2")
-        assert "of 1 photos" in page
+        assert "Photos compared: 1." in page
         assert [entry.act for entry in services_of(app).audit_log.page(None, 9)] == ["compared model"]
         assert boss.photos[0].status == "cat"
     engine.dispose()

@@ -93,7 +93,7 @@ def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
     assert verdicts[lost][1] in ("unsure", "not_cat")
     page = boss.get(_PATH).text
     assert f"{new.cat_at:.3f} and up: cat" in page
-    assert f"<tr><td>{lost}</td><td>cat</td>" in page
+    assert f"<tr><td>{lost}</td><td>Cat</td>" in page
     assert services_of(app).measured_profiles.choice() is None, "applied without being asked"
 
     answer = boss.post(f"{_PATH}/{job.id}/apply", {"again": "yes"}, page=_PATH)
