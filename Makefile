@@ -27,7 +27,7 @@ else
 	@exec $(PY) -m catloader demo
 endif
 
-test: check ## Run the quality gate and all tests (20 to 25 minutes)
+test: check ## Run the quality gate and all tests (18 minutes on two cores)
 	$(PYTEST)
 
 test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes)
