@@ -123,10 +123,26 @@ def test_soft_picture_needs_a_higher_score_to_be_a_cat() -> None:
     assert rule(fitted).decide(evidence(logits(c968=0.9), soft=True)).verdict is Verdict.NOT_CAT
 
 
+def _behind(others: int) -> dict[str, float]:
+    """Return confidences in which so many other classes are more likely than a tabby."""
+    return {"c281": 0.01, **{f"c{number}": 0.03 for number in range(1, others + 1)}}
+
+
 def test_nothing_is_called_a_cat_where_no_label_says_so() -> None:
     fooled = profile(Head(bias=20.0))
-    decision = rule(fooled).decide(evidence(logits(c968=0.3, c1=0.1, c2=0.1, c3=0.1, c4=0.1, c5=0.1)))
+    decision = rule(fooled).decide(evidence(logits(**_behind(20))))
     assert (decision.verdict, decision.reason) == (Verdict.UNSURE, Reason.NO_LABEL)
+    assert [len(found) for found in decision.labels.values()] == [5, 5]
+
+
+def test_a_cat_that_is_among_the_first_twenty_is_the_last_label() -> None:
+    decision = rule(profile(Head(bias=20.0))).decide(evidence(logits(**_behind(19))))
+    assert decision.verdict is Verdict.CAT
+    for found in decision.labels.values():
+        assert len(found) == 6
+        assert found[-1].index == TABBY
+    leading = rule().decide(evidence(logits(c281=0.3, **{f"c{number}": 0.1 for number in range(1, 5)})))
+    assert [len(found) for found in leading.labels.values()] == [5, 5]
 
 
 def test_decision_without_a_profile_is_uncalibrated() -> None:
