@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from tests.support.site import PASSWORD
 _BETWEEN = 4
 _BACK_S = 15.0
 """The other site goes on at once; a person whose request died tries again after a moment."""
+_FORGETS_S = 5.0
+"""``fail_timeout`` of deploy/nginx.conf: until then a site that is back is passed over."""
 _GUESSES = 10
 """Wrong passwords evaluated for an account, on all sites together."""
 _EXPLAIN_S = 120.0
@@ -47,6 +50,8 @@ def kill_sites(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
             with running_balancer([stage.url for stage in stages], homes[2]) as url:
                 with uploading(url, ledger) as people:
                     for number in range(times):
+                        if number:
+                            time.sleep(_FORGETS_S)
                         wait_for(ledger, _BETWEEN)
                         one = number % len(stages)
                         for process in stages[one].web_processes(sites[one]):
