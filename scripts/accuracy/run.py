@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -29,6 +30,7 @@ from checker.evaluation.statistics import (
     reliability,
 )
 from checker.evaluation.variants import NamedVariant
+from checker.isolation.limits import die_with
 from checker.values import Verdict
 from scripts.accuracy.breakdown import by_kind, by_slice, by_variation
 from scripts.accuracy.corruptions import corruptions
@@ -92,8 +94,9 @@ def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
     """Return the figures for the JSON file, and the arrays for the report."""
     compared = []
     for name, variant in request.variants.items():
-        # A process of its own, so that its peak memory is its own.
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+        # A process of its own, so that its peak memory is its own; it ends with this one, however that ends.
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, spawn, initializer=die_with, initargs=(os.getpid(),)) as child:
             try:
                 scores, corrupted, moved = child.submit(_score, variant, request).result()
             except BrokenProcessPool:

@@ -3,10 +3,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import skimage
 from PIL import Image
@@ -152,6 +156,20 @@ def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
     assert "6 photos" not in captured.err, "the second report takes the scores of the first"
     assert "scores of an earlier run" in captured.out
     assert json.loads(out.read_text())["models"][LITE0]["kinds"] == model["kinds"]
+
+
+def test_a_run_that_is_killed_leaves_no_process_that_measures(few_photos: Path, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "scripts.benchmark_accuracy", str(few_photos), "--models", LITE0]
+    program += ["--cache", str(tmp_path), "--json", str(tmp_path / "x"), "--html", str(tmp_path / "y")]
+    with subprocess.Popen(program, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as run:
+        end_s, measuring = time.monotonic() + 60, list[psutil.Process]()
+        while not measuring and time.monotonic() < end_s:
+            children = psutil.Process(run.pid).children()
+            measuring = [one for one in children if any("spawn_main" in word for word in one.cmdline())]
+            time.sleep(0.01)
+        run.kill()
+    assert measuring
+    assert psutil.wait_procs(measuring, timeout=60)[1] == []
 
 
 @pytest.mark.parametrize(
