@@ -111,9 +111,9 @@ def promote(
     """Choose the model that all checkers take next; no change if it is current.
 
     Args:
-        actor_id: None: a person at the command line. is_loaded: the caller has loaded it, and its self-test
-            has passed. Otherwise the first checker that tries it refuses it if that fails, and the previous
-            model stays.
+        actor_id: None: a person at the command line.
+        is_loaded: the caller has loaded it, and its self-test has passed. Otherwise the first checker that
+            tries it refuses it if that fails, and the previous model stays.
     """
     return _choose(
         settings, choices, name, act="promoted model", actor_id=actor_id, now=now, is_loaded=is_loaded

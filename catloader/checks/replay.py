@@ -55,7 +55,8 @@ def replay(
     """Replay the decisions of this model and profile, each with the thresholds of its time.
 
     Args:
-        since: only decisions since this time. sample: only this many, drawn at random.
+        since: only decisions since this time.
+        sample: only this many, drawn at random.
 
     Raises:
         CheckerError: store, model or device failed.

@@ -78,7 +78,8 @@ class OpenUpload:
         """Add the next bytes of the file.
 
         Raises:
-            OffsetMismatch: they are not the next ones. TooManyBytes: they exceed the length of the file.
+            OffsetMismatch: they are not the next ones.
+            TooManyBytes: they exceed the length of the file.
         """
         if offset_bytes != self.offset_bytes:
             raise OffsetMismatch("This upload continues at byte %(number)d.", number=self.offset_bytes)

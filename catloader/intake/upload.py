@@ -79,8 +79,8 @@ def upload(
 
     Args:
         files: name and content of each; no more than ``max_file_bytes`` + 1 are read of a stream.
-        captions: by the index of the file; missing ones are empty. keys: of uploads that their client may
-            repeat, by the same index.
+        captions: by the index of the file; missing ones are empty.
+        keys: of uploads that their client may repeat, by the same index.
         keep_dates: store the capture dates that the files contain.
     """
     outcomes: list[Uploaded | Refused] = []

@@ -55,7 +55,8 @@ def store_files(
     """Store files as photos of the user; see ``intake.upload``. A used key returns its photo.
 
     Args:
-        size_bytes: of all of them, for the log. square: of the thumbnails; None: the default one.
+        size_bytes: of all of them, for the log.
+        square: of the thumbnails; None: the default one.
     """
     user, app, started_s = current_user(), services(), time.monotonic()
     outcomes = store(

@@ -103,7 +103,7 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
             tags = {tag: page.tags[tag].value for tag in (_ICC_PROFILE, _ORIENTATION) if tag in page.tags}
     except (
         tifffile.TiffFileError,
-        NotImplementedError,
+        NotImplementedError,  # tifffile raises it for forms that it does not read
         ValueError,
         LookupError,
         TypeError,

@@ -6,18 +6,18 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from catloader.intake.new_file import new_file, put_file
 from catloader.intake.prepare import Prepared
 from catloader.settings import Settings, variables
 from catloader.store.db.engine import utcnow
 from catloader.store.db.migrate import migrate
 from catloader.store.db.photo_rows import NewPhoto
 from catloader.store.db.testing import fill, temporary_database
-from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
 from checker.cores import available_cores
@@ -104,23 +104,9 @@ def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> lis
     """Put ``count`` photos into the store, the same ones again after the last."""
     photos = []
     for photo in itertools.islice(itertools.cycle(prepared), count):
-        new = NewPhoto(
-            owner_id=0,
-            caption="",
-            photo_key=f"{os.urandom(16).hex()}.jpg",
-            thumbnail_key=f"{os.urandom(16).hex()}.jpg",
-            width_px=photo.width_px,
-            height_px=photo.height_px,
-            size_bytes=len(photo.photo),
-            thumbnail_px=photo.thumbnail_px,
-            crop_left_px=photo.crop.left,
-            crop_top_px=photo.crop.top,
-            crop_side_px=photo.crop.side,
-            sha256=photo.sha256,
-            thumbnail_sha256=photo.thumbnail_sha256,
-        )
-        objects.put(ObjectKind.PHOTO, new.photo_key, photo.photo)
-        objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, photo.thumbnail)
+        file = new_file(photo)
+        put_file(objects, file, photo)
+        new = NewPhoto(owner_id=0, caption="", **asdict(file))
         photos.append(Stored(new, {Rendition.PHOTO: photo.photo, Rendition.THUMBNAIL: photo.thumbnail}))
     return photos
 

@@ -111,8 +111,8 @@ class CheckLog:
         file of the photo or on another square: their objects are gone.
 
         Args:
-            since: only rows finished since this time. sample: only this many rows, drawn at random with equal
-                probability.
+            since: only rows finished since this time.
+            sample: only this many rows, drawn at random with equal probability.
         """
         query = (
             select(*CHECK_LOG_COLUMNS, photos.c.photo_key, photos.c.thumbnail_key)
