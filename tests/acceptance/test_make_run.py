@@ -31,6 +31,7 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import check_log, photos
 from catloader.wiring import build_engine
 from tests.support.environ import environ_without_settings
+from tests.support.processes import alive
 
 _PASSWORD = "correct horse battery"
 _BACKLOG = 60
@@ -88,10 +89,6 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-
-
 @contextmanager
 def _serving(folder: Path, **settings: object) -> Iterator[Site]:
     port = settings.setdefault("CATLOADER_PORT", free_port())
@@ -141,7 +138,7 @@ def test_start_stop_and_start_again(tmp_path: Path) -> None:
         out, err = site.stop()
         assert time.monotonic() - stopped_s < 5
         assert site.process.returncode == 0
-        assert _alive(processes) == []
+        assert alive(processes) == []
     starting, ready, checking, stopped = out.splitlines()
     assert (starting, stopped) == ("Starting CatLoader ...", "Stopped.")
     stores = f"embedded SeaweedFS; SQLite in {tmp_path}/"
@@ -170,7 +167,7 @@ def test_stop_during_the_start_leaves_no_process(tmp_path: Path, sig: signal.Sig
         os.kill(site.process.pid, sig)
         site.process.communicate(timeout=5)
         psutil.wait_procs(processes, timeout=2)
-        assert _alive(processes) == []
+        assert alive(processes) == []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +185,7 @@ def test_service_manager_and_closed_terminal_stop_a_site_in_a_folder_of_any_name
         os.kill(site.process.pid, sig)
         _, err = site.process.communicate(timeout=10)
         assert time.monotonic() - stopped_s < 5
-        assert _alive(processes) == []
+        assert alive(processes) == []
         assert "Traceback" not in err
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -213,7 +210,7 @@ def test_backlog_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
         processes = site.processes()
         site.process.kill()
         psutil.wait_procs(processes, timeout=5)
-        assert _alive(processes) == []
+        assert alive(processes) == []
     assert 0 < verdicts() < _BACKLOG, "the site was not killed in the middle"
 
     # Photos claimed before the kill return when their lease expires; it is expired here.

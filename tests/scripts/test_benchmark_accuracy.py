@@ -20,6 +20,7 @@ from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regre
 from scripts.accuracy.rules import CATLOADER, Rule
 from scripts.accuracy.run import count
 from scripts.accuracy.text import summary
+from tests.support.processes import command_of
 
 PICTURES = Path(skimage.__file__).parent / "data"
 LITE0 = "efficientnet_lite0"
@@ -165,7 +166,7 @@ def test_a_run_that_is_killed_leaves_no_process_that_measures(few_photos: Path, 
         end_s, measuring = time.monotonic() + 60, list[psutil.Process]()
         while not measuring and time.monotonic() < end_s:
             children = psutil.Process(run.pid).children()
-            measuring = [one for one in children if any("spawn_main" in word for word in one.cmdline())]
+            measuring = [one for one in children if any("spawn_main" in word for word in command_of(one))]
             time.sleep(0.01)
         run.kill()
     assert measuring

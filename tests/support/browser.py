@@ -18,6 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 from catloader.cli import main
 from catloader.demo.client import free_port
 from tests.support.environ import environ_without_settings
+from tests.support.processes import command_of
 
 PASSWORD = "correct horse battery"
 UPLOADS_AT_ONCE = 2
@@ -67,7 +68,7 @@ class Site:
     def object_store(self) -> psutil.Process:
         """Return the embedded S3's process."""
         children = psutil.Process(self._pid).children()
-        return next(child for child in children if "mini" in child.cmdline())
+        return next(child for child in children if "mini" in command_of(child))
 
     def check(self) -> None:
         """Check all waiting photos with the real model."""

@@ -24,6 +24,7 @@ from catloader.demo.client import Visitor, free_port
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
 from tests.support.environ import environ_without_settings
+from tests.support.processes import alive, command_of
 from tests.support.site import PASSWORD
 
 _STOP_S = 20
@@ -59,11 +60,11 @@ class Serving:
     def object_store(self) -> psutil.Process:
         """Return the embedded S3's process."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return next(child for child in children if "mini" in child.cmdline())
+        return next(child for child in children if "mini" in command_of(child))
 
     def web_processes(self) -> list[psutil.Process]:
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "mini" not in child.cmdline()]  # the object store is no such
+        children = alive(psutil.Process(self.process.pid).children())
+        return [child for child in children if "mini" not in command_of(child)]  # the object store is no such
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Stop the site; return its exit code."""

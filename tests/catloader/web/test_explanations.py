@@ -41,6 +41,7 @@ from checker.pixels.explained_photo import ExplainedPhoto
 from checker.values import Verdict
 from models.catalogue import resolve
 from models.digest import verify
+from tests.support.processes import command_of
 from tests.support.site import PASSWORD, Person, check, services_of
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -139,7 +140,7 @@ def _children() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if any("catloader.explanations.child" in word for word in child.cmdline())
+        if any("catloader.explanations.child" in word for word in command_of(child))
     ]
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -27,6 +27,7 @@ from checker.errors import (
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool, Reply
+from tests.support.processes import alive, command_of
 
 DO, ECHO = "tests.checker.isolation.deeds:do", "tests.checker.isolation.deeds:echo"
 LIMITS = Limits(cpu_s=0.3, wall_s=60.0, memory_bytes=2**28)
@@ -224,12 +225,8 @@ def test_at_most_so_many_children_work_at_once(server: ForkServer) -> None:
 
 def running_children() -> int:
     """Count those of all fork servers of this process."""
-    servers = [one for one in psutil.Process().children() if "checker.isolation.child" in one.cmdline()]
-    states = []
-    for child in (child for server in servers for child in server.children()):
-        with suppress(psutil.NoSuchProcess):
-            states.append(child.status())
-    return sum(state != psutil.STATUS_ZOMBIE for state in states)
+    servers = [one for one in psutil.Process().children() if "checker.isolation.child" in command_of(one)]
+    return len(alive(child for server in servers for child in server.children()))
 
 
 def test_killed_server_is_started_again(pool: ChildPool, server: ForkServer) -> None:
@@ -254,8 +251,8 @@ def test_children_die_with_their_caller() -> None:
         assert caller.stdout is not None
         child = psutil.Process(int(caller.stdout.readline()))
         caller.kill()
-    _, alive = psutil.wait_procs([child], timeout=5)
-    assert not alive
+    _, left = psutil.wait_procs([child], timeout=5)
+    assert left == []
 
 
 def test_closed_server_decodes_nothing() -> None:

@@ -24,6 +24,7 @@ from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from tests.support.object_stores import store_of
+from tests.support.processes import command_of
 
 _ROOT = Path(__file__).parents[4]
 _SITE = """
@@ -76,15 +77,8 @@ def second_start(running: tuple[Path, EmbeddedS3]) -> Iterator[Future[None]]:
 def weeds(folder: Path, parent: int | None = None) -> list[psutil.Process]:
     processes = psutil.Process(parent).children(recursive=True) if parent else psutil.process_iter()
     return [
-        process for process in processes if f"-s3.config={folder / 's3' / 'keys.json'}" in _command(process)
+        process for process in processes if f"-s3.config={folder / 's3' / 'keys.json'}" in command_of(process)
     ]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
 
 
 def wait_until(holds: Callable[[], object], timeout_s: float = 20) -> None:
