@@ -3,7 +3,8 @@
 Two promises, measured with real parts (the embedded S3 server, SQLite or PostgreSQL, a real model):
 
     A  the whole pipeline, from S3 and back into the database, runs at 85 % or more of the classifier's own
-       rate: the same bytes from memory through decode, model and decision, with as many threads
+       rate: the same bytes from memory through decode, model and decision, with as many threads; so do
+       photos that the checking process has just stored, which it need not fetch
     B  claim and verdict take as long in a table of 1 000 000 photos as in one of 1 000
 
 The compared parts take turns, so that other load on the machine affects all of them alike. The settings of

@@ -17,19 +17,25 @@ from checker.pipeline import LoadedModel
 from scripts.pipeline.plan import CLAIMED, Plan
 from scripts.pipeline.report import shares, spread
 from scripts.pipeline.sites import Site, lent, open_site, store
-from scripts.pipeline.turns import classify, compare, recheck
+from scripts.pipeline.turns import check_uploads, classify, compare, recheck
 
 
 def pipeline_share(
     settings: Settings, loaded: LoadedModel, prepared: Sequence[Prepared], plan: Plan
 ) -> dict[str, Any]:
     """Compare the pipeline with the classifier's own rate, for photos of one kind (part A)."""
-    with open_site(settings, "pipeline", lambda: lent(loaded)) as site:
+    # With "thread" a site keeps what it has just stored for its own checker; nothing starts by itself here.
+    keeping = settings.with_changes(dispatch="thread")
+    with (
+        open_site(settings, "pipeline", lambda: lent(loaded)) as site,
+        open_site(keeping, "uploads", lambda: lent(loaded)) as uploading,
+    ):
         photos = store(site.services.objects, prepared, plan.photos)
         began = site.add(photos)
         turns = {
             "own": partial(classify, loaded, photos, settings),
             "pipeline": partial(recheck, site, len(photos), began),
+            "uploads": partial(check_uploads, uploading, prepared, len(photos)),
         }
         site.checker.drain()
         return shares(compare(turns, plan.rounds), settings.workers) | {

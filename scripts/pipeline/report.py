@@ -21,15 +21,17 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def shares(turns: dict[str, list[Turn]], workers: int) -> dict[str, Any]:
-    """Sum up ``own`` and ``pipeline``, their ratio, and the parts of the difference."""
+    """Sum up each way to check, its ratio to ``own``, and the parts of the gap of ``pipeline``."""
     figures: dict[str, Any] = {name: _summary(taken) for name, taken in turns.items()}
     own, pipeline = figures["own"], figures["pipeline"]
-    rounds = [
-        whole.photos_per_s / alone.photos_per_s
-        for alone, whole in zip(turns["own"], turns["pipeline"], strict=True)
-    ]
-    figures["ratio"] = pipeline["photos_per_s"]["median"] / own["photos_per_s"]["median"]
-    figures["ratio_range"] = [min(rounds), max(rounds)]
+    for name, prefix in (("pipeline", ""), ("uploads", "uploads_")):
+        rounds = [
+            whole.photos_per_s / alone.photos_per_s
+            for alone, whole in zip(turns["own"], turns[name], strict=True)
+        ]
+        medians = figures[name]["photos_per_s"]["median"], own["photos_per_s"]["median"]
+        figures[f"{prefix}ratio"] = medians[0] / medians[1]
+        figures[f"{prefix}ratio_range"] = [min(rounds), max(rounds)]
     # Core time of all workers, in milliseconds per photo.
     gap = workers * 1000 * (1 / pipeline["photos_per_s"]["median"] - 1 / own["photos_per_s"]["median"])
     process = pipeline["process_core_ms"] - own["process_core_ms"]
@@ -72,6 +74,8 @@ def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
 
     for label, photos in results["photos"].items():
         judge(f"{label}: pipeline / classifier's own rate", photos["ratio"], SHARE, at_least=True)
+        uploads = photos["uploads_ratio"]
+        judge(f"{label}: new uploads / classifier's own rate", uploads, SHARE, at_least=True)
     rows = results["rows"]
     sizes = list(rows["drain_photos_per_s"])
     between = f"{sizes[-1]} rows / {sizes[0]}"
@@ -98,7 +102,10 @@ def as_text(results: dict[str, Any]) -> str:
             f"{'':20}{'photos/s':>9} {'range':>15} {'core-ms':>8} {'of the store':>13} {'load':>9}",
             _row("from memory", photos["own"]),
             _row("the whole pipeline", photos["pipeline"]),
+            _row("new uploads", photos["uploads"]),
             "ratio {ratio:.3f} (rounds: {ratio_range[0]:.3f} to {ratio_range[1]:.3f})".format(**photos),
+            "ratio of new uploads {uploads_ratio:.3f} (rounds: {uploads_ratio_range[0]:.3f} to "
+            "{uploads_ratio_range[1]:.3f})".format(**photos),
             _gap(photos["gap_core_ms"]),
         ]
     lines += ["", f"{'rows':>9} {'ms of claim + 4 verdicts':>25} {'range':>15} {'photos/s':>9} {'range':>15}"]
