@@ -1,8 +1,8 @@
 # docker build --target cpu  -t catloader .          torch for CPUs
-# docker build --target cuda -t catloader:cuda .     torch with CUDA: run it with --gpus all
-# --build-arg MODEL=resnet50      puts those weights in; the EfficientNet-Lite models are always there
-# --build-arg EXTRAS=NAME         installs requirements-NAME.txt too: bulk, calibrate or celery
-# --build-arg TORCH_INDEX=URL     takes torch for CPUs from another index than PyTorch's own
+# docker build --target cuda -t catloader:cuda .     torch with CUDA; run the image with --gpus all
+# --build-arg MODEL=resnet50      includes those weights; the EfficientNet-Lite models are always included
+# --build-arg EXTRAS=NAME         also installs requirements-NAME.txt: bulk, calibrate or celery
+# --build-arg TORCH_INDEX=URL     installs torch for CPUs from this index instead of PyTorch's own
 
 FROM python:3.11-slim AS locked
 WORKDIR /build

@@ -37,7 +37,7 @@ class Scope(StrEnum):
 MEANINGS = {
     Scope.READ: gettext_noop("see your photos and their verdicts"),
     Scope.WRITE: gettext_noop("upload and delete photos, and ask for reviews"),
-    Scope.CHECK: gettext_noop("check pictures without keeping them"),
+    Scope.CHECK: gettext_noop("check photos without storing them"),
 }
 
 

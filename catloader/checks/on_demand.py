@@ -49,7 +49,7 @@ def judge(
     """
     if checker is None:
         raise NoCheckerHere(
-            "This site checks photos in other processes, so it can't judge a picture at once "
+            "This site checks photos in other processes, so it can't check a photo in the request "
             "(CATCHECK_DISPATCH must be thread or internal)."
         )
     started_s = time.perf_counter()

@@ -28,7 +28,7 @@ blueprint = Blueprint("api_checks", __name__, url_prefix="/api/v1")
     resp=answers(200, Check, errors=(413, 415, 422, 501)), tags=[CHECKS], operation_id="api_checks.check"
 )
 def check() -> Check:
-    """Judge a picture now, as an uploaded photo would be, and forget it."""
+    """Check a photo like an upload, return the verdict and store nothing."""
     _, data = sent_photo()
     app = services()
     judged = judge(data, current_user().id, prepare=app.decoders.prepare, checker=app.checker)

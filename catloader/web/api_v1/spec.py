@@ -17,7 +17,7 @@ from catloader.errors import InvalidInput
 from catloader.web import problems
 
 PHOTOS = Tag(name="photos", description="The photos of the account.")
-CHECKS = Tag(name="checks", description="Judge pictures without keeping them.")
+CHECKS = Tag(name="checks", description="Check photos without storing them.")
 
 _BEARER = "token"
 _PICTURE: dict[str, Any] = {"type": "string", "format": "binary"}
@@ -64,7 +64,7 @@ api = SpecTree(
     mode="strict",
     title="CatLoader",
     version="1",
-    description="Upload photos, read their verdicts, and judge pictures without keeping them.",
+    description="Upload photos, read their verdicts, and check photos without storing them.",
     before=_raise,
     after=lambda *_: None,
     validation_error_status=400,

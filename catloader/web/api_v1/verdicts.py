@@ -35,7 +35,7 @@ blueprint = Blueprint("api_verdicts", __name__, url_prefix="/api/v1/photos/<int:
     operation_id="api_verdicts.verdict",
 )
 def verdict(id: int) -> Verdict:
-    """Read how a photo was judged."""
+    """Return the verdict of a photo and how it was reached."""
     photo = own_photo(id)
     record = services().check_log.latest(id)
     appeals = services().reviews.appeals_of(id)
