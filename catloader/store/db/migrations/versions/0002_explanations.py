@@ -12,12 +12,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # No batch: SQLite adds such columns in place; copying the table would stop all checks meanwhile.
+    # Without a batch: SQLite adds such columns in place; copying the table would stop all checks meanwhile.
     op.add_column("images", sa.Column("explanation_key", sa.String(length=64), nullable=True))
     op.add_column("images", sa.Column("explanation_of", sa.String(length=64), nullable=True))
 
 
 def downgrade() -> None:
-    """Drop the columns; the explanations stay in the photos bucket, unreferenced."""
+    """Drop the columns; the explanations stay in the photos bucket without a reference to them."""
     op.drop_column("images", "explanation_of")
     op.drop_column("images", "explanation_key")

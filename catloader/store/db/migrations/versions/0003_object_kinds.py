@@ -1,7 +1,7 @@
 """Name objects to delete by kind, and leave the bucket to the object store.
 
-Rows written before keep their bucket: a migration knows neither the buckets' names, which are settings, nor
-whether a key of the photos bucket was a photo or an explanation. The deletion worker honours both.
+Existing rows keep their bucket: a migration knows neither the buckets' names, which are settings, nor whether
+a key of the photos bucket was a photo or an explanation. The deletion worker handles both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # SQLite copies the table to loosen a column. The ledger is short: it lists only what is not deleted yet.
+    # SQLite copies the table to drop NOT NULL. The ledger is short: its rows are objects still to be deleted.
     with op.batch_alter_table("deletions") as batch:
         batch.add_column(sa.Column("kind", sa.String(length=16), nullable=True))
         batch.alter_column("bucket", existing_type=sa.String(length=63), nullable=True)
@@ -31,7 +31,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused while rows name their object by kind: without its bucket the object would never be deleted."""
+    """Refuse while rows name their object by kind: without its bucket the object would never be deleted."""
     by_kind = sa.text("SELECT count(*) FROM deletions WHERE kind IS NOT NULL")
     if rows := op.get_bind().execute(by_kind).scalar_one():
         raise CommandError(

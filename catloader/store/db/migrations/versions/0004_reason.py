@@ -1,4 +1,4 @@
-"""Keep why a photo is unsure whose score says "cat"."""
+"""Add the reason why a photo is "unsure" although its score says "cat"."""
 
 from __future__ import annotations
 

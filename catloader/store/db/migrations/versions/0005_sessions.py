@@ -1,6 +1,6 @@
-"""Keep sessions and counted attempts in the database.
+"""Add tables of sessions and of counted attempts.
 
-Log-ins before this are cookies that no row knows: everybody logs in once more.
+Older log-ins are cookies without a row in the table: all users log in once more.
 """
 
 from __future__ import annotations

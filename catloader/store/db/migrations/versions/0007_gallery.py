@@ -1,4 +1,4 @@
-"""Keep folded captions for the search, and index photos by owner, verdict and time."""
+"""Add folded captions for the search, and index photos by owner, verdict and time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _fold_captions() -> None:
     page = sa.text("SELECT id, caption FROM images WHERE id > :last AND caption <> '' ORDER BY id LIMIT :n")
     fold = sa.text("UPDATE images SET caption_folded = :folded WHERE id = :id")
     while rows := connection.execute(page, {"last": last_id, "n": _BATCH}).all():
-        # As catloader.texts folds them today; a migration does not change with the code.
+        # The folding of catloader.texts at the time of this migration, which does not change with that code.
         connection.execute(
             fold,
             [

@@ -1,6 +1,6 @@
-"""Tell the photos that were decoded when their checker stopped from those it had only claimed.
+"""Distinguish photos whose decoding had begun when their checker stopped from those it had only claimed.
 
-An attempt was counted at the claim before this, and is counted when decoding begins from now on. Those of
+Until now an attempt was counted at the claim; from now on it is counted when decoding begins. The attempts of
 photos that are in hand during the update stay counted.
 """
 

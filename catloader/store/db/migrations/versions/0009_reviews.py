@@ -1,4 +1,4 @@
-"""Keep appeals, decisions of reviewers, and who may decide."""
+"""Add appeals, reviewers' decisions, and the reviewer role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Index the photos of the public album, and keep links that share one photo."""
+"""Index the photos of the public album, and add links that share one photo."""
 
 from __future__ import annotations
 

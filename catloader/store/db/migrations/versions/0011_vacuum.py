@@ -1,7 +1,7 @@
-"""Let PostgreSQL clean the table of photos long before a fifth of it is dead.
+"""Make PostgreSQL vacuum the table of photos long before a fifth of its rows are dead.
 
-Each check leaves three or four dead rows behind, whose entries stand at the head of the queue's index. By its
-default PostgreSQL waits until they are a fifth of the table: 20 000 000 with 10^8 photos.
+Each check leaves three or four dead rows, whose entries stand at the head of the queue's index. By default
+PostgreSQL waits until they are a fifth of the table: 20 000 000 with 10^8 photos.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keep deleted photos in a bin for some days; the indexes of My photos leave them out."""
+"""Add the bin for deleted photos; the indexes of My photos exclude its photos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WITH_CAPTION = "caption_folded <> ''"
 def upgrade() -> None:
     op.add_column("images", sa.Column("binned_at", sa.DateTime(timezone=True)))
     _drop()
-    # The column is in the indexes too: SQLite counts and searches in them alone.
+    # The indexes contain the column too, so that SQLite counts and searches in the index alone.
     _create("ix_images_owner_id_created_at", ["owner_id", "created_at", "id", "binned_at"], _KEPT)
     _create("ix_images_owner_id_status", ["owner_id", "status", "created_at", "id", "binned_at"], _KEPT)
     _create(
@@ -32,7 +32,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     if op.get_bind().execute(sa.text("SELECT 1 FROM images WHERE binned_at IS NOT NULL")).first():
-        raise RuntimeError("Photos are in the bin, which the version before does not know: empty it first.")
+        raise RuntimeError(
+            "There are photos in the bin, which the older version does not have: empty the bin first."
+        )
     op.drop_index("ix_images_binned_at", "images")
     op.drop_index("ix_images_bin", "images")
     _drop()

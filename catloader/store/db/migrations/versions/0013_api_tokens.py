@@ -1,4 +1,4 @@
-"""Keep the tokens of programs that use the API, and the keys of their uploads."""
+"""Add the tokens of programs that use the API, and the idempotency keys of their uploads."""
 
 from __future__ import annotations
 

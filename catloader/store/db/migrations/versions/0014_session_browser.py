@@ -1,4 +1,4 @@
-"""Remember in which browser a session was begun, for the list of a user's sessions."""
+"""Add the browser in which a session began, for the list of a user's sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disabled accounts, quotas, one-time links, what staff did, and a switch that pauses checking."""
+"""Add disabled accounts, quotas, one-time links, the staff audit log, and a switch that pauses checking."""
 
 from __future__ import annotations
 

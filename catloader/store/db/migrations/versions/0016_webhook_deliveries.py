@@ -1,4 +1,4 @@
-"""Keep a ledger of outgoing webhooks."""
+"""Add the ledger of outgoing webhooks."""
 
 from __future__ import annotations
 

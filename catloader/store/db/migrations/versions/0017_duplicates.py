@@ -1,4 +1,4 @@
-"""Find a photo of an owner by the digest of its bytes, to point out duplicates."""
+"""Index an owner's photos by the digest of their bytes, to find duplicates."""
 
 from __future__ import annotations
 

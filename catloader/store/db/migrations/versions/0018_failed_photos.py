@@ -1,4 +1,4 @@
-"""List failed and unreadable photos without a look at all others."""
+"""Index failed and unreadable photos, so that a list of them reads no other rows."""
 
 from __future__ import annotations
 

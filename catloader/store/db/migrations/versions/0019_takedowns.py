@@ -1,4 +1,4 @@
-"""Keep photos out of the public album that staff took out of it."""
+"""Add takedowns: photos that staff removed from the public album stay out of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell decisions of reviewers by webhooks, too: an entry of the ledger names the table of its event."""
+"""Send webhooks about reviewers' decisions too: an entry of the ledger names the table of its event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNIQUE = "uq_webhook_deliveries_source_source_id"
 
 
 def upgrade() -> None:
-    # SQLite copies the table. The ledger keeps 30 days.
+    # SQLite copies the table, which is small: the ledger keeps 30 days.
     with op.batch_alter_table("webhook_deliveries") as batch:
         batch.drop_constraint("uq_webhook_deliveries_check_log_id", type_="unique")
         batch.alter_column("check_log_id", new_column_name="source_id", existing_type=sa.Integer())
@@ -32,6 +32,6 @@ def downgrade() -> None:
         batch.drop_constraint(op.f("ck_webhook_deliveries_source"), type_="check")
         batch.drop_column("source")
         batch.alter_column("source_id", new_column_name="check_log_id", existing_type=sa.Integer())
-    # A batch that renames a column would lose the constraint on it.
+    # A batch that renames a column would drop the constraint on it.
     with op.batch_alter_table("webhook_deliveries") as batch:
         batch.create_unique_constraint("uq_webhook_deliveries_check_log_id", ["check_log_id"])

@@ -1,4 +1,4 @@
-"""Keep when a photo was replaced by another file, and what was checked and decided before."""
+"""Add the time at which a photo was replaced by another file, and its checks and decisions before that."""
 
 from __future__ import annotations
 

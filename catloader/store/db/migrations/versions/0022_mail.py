@@ -1,4 +1,4 @@
-"""Confirmed e-mail addresses, and one-time links that were sent by mail."""
+"""Add confirmed e-mail addresses, and one-time links that were sent by mail."""
 
 from __future__ import annotations
 

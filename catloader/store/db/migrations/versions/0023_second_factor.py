@@ -1,4 +1,4 @@
-"""Second factors and their recovery codes."""
+"""Add second factors and their recovery codes."""
 
 from __future__ import annotations
 

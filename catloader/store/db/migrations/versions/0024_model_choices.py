@@ -1,4 +1,4 @@
-"""Keep the models that administrators chose, and the results of shadow runs."""
+"""Add the models that administrators chose, and the results of shadow runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep the photos that were drawn for a random audit, and the answers."""
+"""Add the photos that were drawn for a random audit, and the reviewers' answers."""
 
 from __future__ import annotations
 

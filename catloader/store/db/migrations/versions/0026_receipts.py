@@ -1,4 +1,4 @@
-"""Keep receipts for deleted accounts: how many objects had to leave the store, and when the last one had."""
+"""Add receipts for deleted accounts: the number of objects to delete, and when the last one was deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep the date on which a photo was taken, where its owner wants that."""
+"""Add the time at which a photo was taken, for owners who chose to keep it."""
 
 from __future__ import annotations
 

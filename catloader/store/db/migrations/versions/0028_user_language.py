@@ -1,4 +1,4 @@
-"""The language that an account chose for its pages."""
+"""Add the language that a user chose for the pages."""
 
 from __future__ import annotations
 

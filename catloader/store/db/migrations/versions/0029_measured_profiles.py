@@ -1,4 +1,4 @@
-"""Keep profiles whose thresholds were measured on decisions of people, and which of them holds."""
+"""Add profiles whose thresholds were measured on people's decisions, and mark the one in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identities at a provider, with which people log in."""
+"""Add the identities at an OpenID provider with which users log in."""
 
 from __future__ import annotations
 

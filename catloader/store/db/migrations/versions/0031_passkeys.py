@@ -1,4 +1,4 @@
-"""Passkeys."""
+"""Add passkeys."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Give no number of these tables twice: SQLite gave that of the last row again once the row was gone.
+"""Never assign an id of these tables twice.
 
-Their numbers are kept outside of the database: by the processes that delete objects, in messages of webhooks,
-in addresses. PostgreSQL never gives a number twice.
+SQLite reused the id of the last row once that row was deleted. Ids of these tables are stored outside of the
+database: by the processes that delete objects, in webhook messages, and in addresses. PostgreSQL never reuses
+an id.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def downgrade() -> None:
 
 
 def _copy(*, autoincrement: bool) -> None:
-    """Copy the tables, the only way in which SQLite changes this. No other table refers to them."""
+    """Copy the tables: SQLite cannot change this in place. No other table refers to them."""
     if op.get_bind().dialect.name != "sqlite":
         return
     for table in _TABLES:

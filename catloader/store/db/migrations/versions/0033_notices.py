@@ -1,4 +1,4 @@
-"""The choice of an account to get mails about decisions of reviewers."""
+"""Add the users' choice to be told about reviewers' decisions by mail."""
 
 from __future__ import annotations
 
