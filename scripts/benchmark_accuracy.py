@@ -3,11 +3,11 @@
     python scripts/benchmark_accuracy.py DATA --models efficientnet_lite0,efficientnet_lite2 [--gate FILE]
     python scripts/benchmark_accuracy.py imagenet DIR [--models resnet50_v1]
 
-A name alone means torch, fp32 on a CPU; a site takes the fastest variant that holds its rates.
-Each model is judged by CatLoader's rule and, on the same activations, by the rules of other programs. Where a
-model's profile was fitted on these same photos, CatLoader's scores are those of its cross-validation.
+A name alone means torch fp32 on a CPU; a site uses the fastest variant that holds its rates. Each model is
+judged by CatLoader's rule and, on the same activations, by the rules of other programs. If a model's profile
+was fitted on these same photos, CatLoader's scores are cross-validated.
 
-Exit codes: 0 done; 2 could not run; 3 a limit of the gate is not held.
+Exit codes: 0 done; 2 could not run; 3 a limit of the gate is broken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scripts.accuracy.options import add_variant_options, named_variants
 from scripts.command_line import new_file, report_errors, require
 
 SAMPLE = 100
-"""Photos of each label to change, where no number is given: 25 corruptions take 4 minutes on one core."""
+"""Number of photos of each label to corrupt by default: 25 corruptions take 4 minutes on one core."""
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -78,10 +78,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="take scores of the same photos, variant, profile and code from the cache, so that a run that "
-        "was stopped goes on",
+        help="read scores of the same photos, variant, profile and code from the cache, so that a run "
+        "resumes after an interruption",
     )
-    parser.add_argument("--gate", type=Path, help="JSON of limits; exit code 3 if one is not held")
+    parser.add_argument("--gate", type=Path, help="JSON of limits; exit code 3 if one is broken")
     return parser.parse_args(argv)
 
 

@@ -1,7 +1,8 @@
-"""Measure bulk work: both engines' rates in turns, a large plan's first unit, requests and driver, and kills.
+"""Measure bulk work: the rates of both engines, the driver of a large plan, and recovery from kills.
 
-Photos are real, in an S3 server that is started here; large plans name them again and again. The driver is
-`catloader bulk run` in a process of its own; killed with SIGKILL are drivers, Ray's raylet and its workers.
+The photos are real, in an S3 server that this script starts; large plans list them repeatedly. The driver is
+`catloader bulk run` in its own process. Drivers, Ray's raylet and its workers are killed with SIGKILL. Of a
+large plan it measures the time to the first unit, the requests to S3, and the driver's memory.
 
     python scripts/benchmark_bulk.py [--photos 2000] [--plan 1000000] [--kills 3] [--json FILE]
 
@@ -33,12 +34,18 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--photos", type=int, default=2000, help="of the plans that are killed")
-    parser.add_argument("--rate-photos", type=int, default=2000, help="of the plans whose rate is taken")
-    parser.add_argument("--rounds", type=int, default=3, help="of the rates, engine after engine in each")
+    parser.add_argument(
+        "--photos", type=int, default=2000, help="number of photos of the plans that are killed"
+    )
+    parser.add_argument(
+        "--rate-photos", type=int, default=2000, help="number of photos of the plans whose rate is measured"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds; each measures one engine after the other"
+    )
     parser.add_argument("--plan", type=int, default=1_000_000, help="photos of the large plan")
     parser.add_argument("--kills", type=int, default=3, help="of each kind of process")
-    parser.add_argument("--watch", type=int, default=40, help="seconds after the first unit")
+    parser.add_argument("--watch", type=int, default=40, help="seconds to watch it after the first unit")
     parser.add_argument("--unit-rows", type=int, default=50, help="photos in a unit")
     parser.add_argument("--engines", default="local,ray")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")

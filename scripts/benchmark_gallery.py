@@ -1,8 +1,8 @@
-"""Measure My photos of an owner with many photos: whole responses of the application, without the network.
+"""Measure the page My photos for an owner of many photos: complete responses, without the network.
 
-Each page is asked for in turn, round after round; its median counts. Beside it stands the processor time of
-this process, which other programs on the machine hardly change: with SQLite it is all there is. Databases
-are new and are dropped again.
+The pages are requested in turn, in several rounds; the result is the median. The processor time of this
+process is reported too, because other programs on the machine hardly affect it; with SQLite it covers all of
+the work. The databases are created and dropped by this script.
 
     python scripts/benchmark_gallery.py [--photos 100000] [--database-url URL] [--json FILE]
 
@@ -35,11 +35,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--photos", type=int, default=100_000, help="of one owner (default 100000)")
+    parser.add_argument(
+        "--photos", type=int, default=100_000, help="number of photos of one owner (default 100000)"
+    )
     parser.add_argument(
         "--database-url",
         default="",
-        help="a PostgreSQL server: a database is created there, and dropped again; without it SQLite",
+        help="a PostgreSQL server, on which a database is created and dropped again; default: SQLite",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
@@ -93,7 +95,7 @@ def _site(photos: int, server_url: str) -> Iterator[tuple[Any, Any]]:
         settings = Settings(
             data_dir=Path(name),
             database_url=SecretStr(url),
-            s3_endpoint_url="http://127.0.0.1:9",  # pages need no object store
+            s3_endpoint_url="http://127.0.0.1:9",  # the pages do not use the object store
             s3_access_key_id=SecretStr("unused"),
             s3_secret_access_key=SecretStr("unused"),
             dispatch="off",
@@ -110,7 +112,7 @@ def _site(photos: int, server_url: str) -> Iterator[tuple[Any, Any]]:
 
 
 def measure(app: Any, client: Any) -> list[dict[str, Any]]:
-    """Time each page ``_ROUNDS`` times, after one that does not count."""
+    """Time each page ``_ROUNDS`` times, after one request that is not counted."""
     addresses = list(_addresses(app))
     times: dict[str, list[float]] = {what: [] for what, _ in addresses}
     computed: dict[str, list[float]] = {what: [] for what, _ in addresses}

@@ -1,8 +1,8 @@
-"""Measure what the whole site takes at rest: processor time and memory of all its processes.
+"""Measure the idle site: processor time and memory of all its processes.
 
-A site with the embedded S3 server is started in a temporary folder, gets a few photos, and waits until each
-has its verdict. Then nothing is asked of it: memory (PSS: shared pages count once) is read at the end of the
-rest, processor time over all of it. Linux only.
+The script starts a site with the embedded S3 server in a temporary folder, uploads a few photos, and waits
+for their verdicts. After that it sends no requests for a while. Processor time is measured over this period,
+memory (PSS: shared pages count once) at its end. Linux only.
 
     python scripts/benchmark_idle.py [--rest-s 60] [--json scripts/results/idle-avx512-vnni.json]
 
@@ -36,7 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rest-s", type=float, default=60.0, help="how long to look (default 60)")
+    parser.add_argument(
+        "--rest-s", type=float, default=60.0, help="length of the idle period in seconds (default 60)"
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     results = measure(arguments.rest_s)
@@ -52,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def measure(rest_s: float) -> dict[str, Any]:
-    """Run a site, let it check photos, and look at it while it rests."""
+    """Run a site, upload photos, wait for their verdicts, and measure the site while it is idle."""
     with tempfile.TemporaryDirectory(prefix="catloader-idle-") as name, temporary_site(Path(name)) as site:
         (Path(name) / "photos").mkdir()
         visitor = Visitor(site.url, site.must_run)
@@ -105,7 +107,7 @@ def tree(pid: int) -> list[int]:
 
 
 def processor_s(pid: int) -> float:
-    """Return the processor time of a process so far, user and system."""
+    """Return the processor time that a process has used so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

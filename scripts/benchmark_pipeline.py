@@ -1,4 +1,4 @@
-"""Measure what S3, the database and the log cost beside the model, and whether growing tables change it.
+"""Measure the overhead of S3, database and log over the model, and its growth with the tables.
 
 Two promises, measured with real parts (the embedded S3 server, SQLite or PostgreSQL, a real model):
 
@@ -7,8 +7,9 @@ Two promises, measured with real parts (the embedded S3 server, SQLite or Postgr
        photos that the checking process has just stored, which it need not fetch
     B  claim and verdict take as long in a table of 1 000 000 photos as in one of 1 000
 
-The compared parts take turns, so that other load on the machine affects all of them alike. The settings of
-the section "Checking" are read from the environment; no data is touched: folder and databases are new.
+The compared parts are measured in turn, so that other load on the machine affects all of them equally. The
+settings of the section "Checking" are read from the environment; existing data is not used: folder and
+databases are new.
 
     python scripts/benchmark_pipeline.py [--quick] [--photos FOLDER] [--json FILE] [--database-url URL]
 """
@@ -35,11 +36,13 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="up to 100 000 rows, short turns: under 2 minutes"
+        "--quick", action="store_true", help="up to 100 000 rows, fewer measurements: under 2 minutes"
     )
-    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="part A with these photos, too")
-    parser.add_argument("--rows", type=_sizes, metavar="A,B", help="sizes of the table in part B")
-    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (default 7, quick 5)")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="measure part A with these photos too")
+    parser.add_argument("--rows", type=_sizes, metavar="A,B", help="table sizes of part B")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="measurements of each part (default 7, quick 5)"
+    )
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--precision", default="auto")
@@ -49,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--database-url",
         default="",
-        help="a PostgreSQL server: databases are created there, and dropped again",
+        help="a PostgreSQL server, on which databases are created and dropped again",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     return parser
@@ -66,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         plan = replace(plan, rows=arguments.rows)
     if min(plan.rows) < plan.pending:
         parser.error(f"--rows: at least {plan.pending}, the number of photos to check.")
-    # Errors that would end the run after minutes end it here.
+    # Report errors now that would otherwise end the run after minutes.
     require("psutil")
     if plan.folder is not None and not plan.folder.is_dir():
         raise CannotRun(f"the folder {plan.folder} does not exist")

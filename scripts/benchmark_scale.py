@@ -1,8 +1,7 @@
-"""Measure the live queue on PostgreSQL: rates of 1 to 8 worker processes, and the cost of a claim in large
-tables.
+"""Measure the queue on PostgreSQL: rates of 1 to 8 worker processes, and the cost of a claim in large tables.
 
-The model only takes its time, so that the processors of this machine are not the limit; claims, verdicts and
-log rows are the site's own. Databases are new and are dropped again.
+The model only sleeps, so that the processors of this machine are not the limit; claims, verdicts and log rows
+are made by the site's own code. The databases are created and dropped by this script.
 
     python scripts/benchmark_scale.py --database-url URL [--quick] [--json FILE]
 
@@ -23,7 +22,7 @@ from typing import Any
 from scripts.command_line import CannotRun, new_file, report_errors
 
 TIMES = {2: 1.9, 4: 3.7, 8: 7.0}
-"""Workers -> the rate that they reach at least, as a multiple of one worker's."""
+"""Number of workers -> the minimum rate, as a multiple of one worker's."""
 MOST_SLOWER = 1.3
 _WAITING = 10_000
 _DEAD = 100_000
@@ -37,15 +36,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--database-url",
         default="",
-        help="a PostgreSQL server: databases are created there, and dropped again",
+        help="a PostgreSQL server, on which databases are created and dropped again",
     )
-    parser.add_argument("--batch-ms", type=int, default=400, help="time of a forward pass (default 400)")
-    parser.add_argument("--seconds", type=int, default=15, help="about so long for each fleet (default 15)")
-    parser.add_argument("--quick", action="store_true", help="at most 100000 rows, 5 seconds for each fleet")
+    parser.add_argument(
+        "--batch-ms", type=int, default=400, help="duration of a forward pass in ms (default 400)"
+    )
+    parser.add_argument(
+        "--seconds", type=int, default=15, help="approximate time for each fleet in seconds (default 15)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="at most 100000 rows, and 5 seconds for each fleet"
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     if not arguments.database_url:
-        raise CannotRun("SQLite has one writer at a time; name a PostgreSQL server with --database-url")
+        raise CannotRun("SQLite allows one writer at a time; name a PostgreSQL server with --database-url")
     if arguments.quick:
         arguments.seconds = min(arguments.seconds, 5)
     from checker.evaluation.provenance import machine_kind, provenance
@@ -116,7 +121,7 @@ def _fleets(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _tables(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Measure all tables in turn, round after round: what else the machine does then slows all of them."""
+    """Measure all tables in turn, in several rounds: other load on the machine affects them equally."""
     from catloader.store.db.testing import leave_dead_rows, old_snapshot
     from scripts.scale.claims import ROUNDS, Table
     from scripts.scale.fleet import engine_of, new_table
@@ -136,7 +141,7 @@ def _tables(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         tables = [
             *map(table, sizes),
             table(sizes[-1], _DEAD),
-            table(sizes[-1], _DEAD, ", kept by an old transaction"),
+            table(sizes[-1], _DEAD, ", which an old transaction keeps"),
         ]
         for _ in range(ROUNDS):
             for one in tables:

@@ -1,11 +1,11 @@
-"""Measure how fast photos are classified: CatLoader and the loops found in tutorials, side by side.
+"""Measure how fast photos are classified: CatLoader compared with the loops found in tutorials.
 
     python scripts/benchmark_speed.py [--quick] [--json FILE] [--device cuda]
 
-Each variant runs in a process of its own. The variants take turns, several times over, so that other load
-on the machine affects all of them alike; reported are medians, the range over the turns, and the load seen.
-Every rate is from JPEG files to class scores. ``requirements-bench.txt`` installs the packages of the others;
-a variant whose package is missing is left out, and named.
+Each variant runs in its own process. The variants are measured in turn, in several rounds, so that other load
+on the machine affects all of them equally. The report has medians, the range over the rounds, and the other
+load. Every rate is from JPEG files to class scores. ``requirements-bench.txt`` installs the packages of the
+other libraries; a variant whose package is missing is left out and reported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         import torch
 
         if not torch.cuda.is_available():
-            print("No CUDA GPU here that torch can use: the CPU is measured instead.", flush=True)
+            print("There is no CUDA GPU that torch can use: the CPU is measured instead.", flush=True)
             device = "cpu"
     names = ON_GPU if device == "cuda" else (*OTHERS, *CATLOADER, *WHOLE_PHOTO)
     models = arguments.models.split(",") if arguments.models else MODELS[:1] if arguments.quick else MODELS
@@ -40,7 +40,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             f"no variant {', '.join(sorted(unknown))} on this device; there are {', '.join(names)}"
         )
     for model in models:
-        entry_named(model)  # refuses unknown ones, before anything is made
+        entry_named(model)  # reject unknown ones before any file is made
     variants = [name for name in names if name in requested]
     if arguments.quick and device == "cpu" and not multiplies_bf16(cpu_flags()):
         variants = [name for name in variants if "bf16" not in name]  # emulated, it takes minutes
@@ -53,14 +53,18 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="ResNet-50 only, short turns: about 5 minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="ResNet-50 only, fewer measurements: about 5 minutes"
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure and ratio to FILE")
     parser.add_argument("--device", choices=DEVICES[1:], default="cpu")
     parser.add_argument("--models", metavar="A,B", help=f"of {', '.join(MODELS)}; default: all")
     parser.add_argument(
         "--variants", metavar="A,B", help=f"of {', '.join((*OTHERS, *CATLOADER, *WHOLE_PHOTO))}; default: all"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each variant (default 7, quick 5)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="measurements of each variant (default 7, quick 5)"
+    )
     arguments = parser.parse_args(argv)
     require("tqdm")
     from scripts.speed.report import as_text

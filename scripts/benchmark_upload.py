@@ -1,13 +1,13 @@
-"""Measure what firing the check adds to an upload: the median POST, fired, not fired, and blocking.
+"""Measure how much dispatching the check adds to an upload: median POST, fired, not fired, and blocking.
 
-Three sites run side by side, with one embedded S3 server and a database each, and take turns:
+Three sites, each with its own database, share one embedded S3 server and are measured in turn:
 
     fired     CATCHECK_DISPATCH=thread: the product as it ships
-    not fired CATCHECK_DISPATCH=off: nothing is checked
+    not fired CATCHECK_DISPATCH=off: no photo is checked
     blocking  the design without fire and forget: the check runs inside the request
 
-The first two are compared without a backlog: each POST waits until the verdict of the one before is
-there. Then ``fired`` is measured again while 500 photos wait, and shares the cores with their checks.
+The first two are compared without a backlog: each POST waits for the verdict of the photo before it. Then
+``fired`` is measured again while 500 photos wait, whose checks use the same cores.
 
     python scripts/benchmark_upload.py [--rounds 60] [--json scripts/results/upload.json]
 
@@ -28,7 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=60, help="POSTs to each site and photo (default 60)")
+    parser.add_argument(
+        "--rounds", type=int, default=60, help="POSTs to each site for each photo (default 60)"
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     require("tqdm")

@@ -1,4 +1,4 @@
-"""Command lines of the scripts: errors in one plain sentence, optional packages, files to write."""
+"""Command lines of the scripts: error messages, optional packages, files to write."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _P = ParamSpec("_P")
 
 
 class CannotRun(Exception):
-    """``str(error)`` is one plain sentence for the person who runs the script."""
+    """``str(error)`` is one plain sentence for the user of the script."""
 
 
 def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
-    """Turn a known error into one line on stderr and exit code 2; a bug keeps its traceback."""
+    """Print a known error as one line on stderr and exit with code 2; other errors keep their traceback."""
 
     @functools.wraps(main)
     def reporting(*args: _P.args, **kwargs: _P.kwargs) -> int:
@@ -54,7 +54,7 @@ def require(*packages: str, file: str = "requirements-bench.txt") -> None:
 
 
 def new_file(name: str) -> Path:
-    """Parse an argument that names a file to write; make its folder before minutes of measuring depend on it.
+    """Parse an argument that names a file to write, and make its folder before the work begins.
 
     Raises:
         argparse.ArgumentTypeError: the file cannot be written.

@@ -1,9 +1,9 @@
-"""Compare ways to quantise a model to int8: distance from fp32, and results with and without VNNI.
+"""Compare settings for int8 quantisation: distance from fp32, and results with and without VNNI.
 
     python scripts/compare_int8.py DATA [--model efficientnet_lite0] [--json FILE]
 
-Photos spread over DATA calibrate; all others are judged, on this processor and held back to AVX2. The
-decision that rests on it is docs/decisions/0003-openvino.md.
+Calibration uses photos spread over DATA; all others are evaluated, on this processor and limited to AVX2. The
+decision based on it is docs/decisions/0003-openvino.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
     parser.add_argument("--calibration", type=int, default=300, metavar="N", help="photos that calibrate")
-    parser.add_argument("--judged", type=int, default=0, metavar="N", help="photos judged; 0: all others")
+    parser.add_argument(
+        "--judged", type=int, default=0, metavar="N", help="number of photos to evaluate; 0: all others"
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     require("nncf", "openvino", "torch")

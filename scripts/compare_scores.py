@@ -1,8 +1,8 @@
-"""Compare candidate scores side by side, on photos that had no part in fitting them.
+"""Compare candidate scores on photos that they were not fitted on.
 
     python scripts/compare_scores.py DATA [--model efficientnet_lite0] [--repeats 4] [--json FILE]
 
-Repeated stratified cross-validation; the mean over the repeats. The decision that rests on it is
+It reports the mean over repeats of a stratified cross-validation. The decision based on it is
 docs/decisions/0002-the-score.md.
 """
 

@@ -14,7 +14,7 @@ from scripts.command_line import report_errors, require
 STATIC = ROOT / "catloader/web/static"
 SIZES_PX = (192, 512)
 _PICTURE_SHARE = 0.62
-"""Phones cut round or rounded shapes out of an icon: its middle is safe in all of them."""
+"""Phones crop icons to circles or rounded shapes, none of which cuts into the middle."""
 _PAPER = "#faf8f5"
 _FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run"
 

@@ -16,7 +16,7 @@ from catloader import errors
 from catloader.languages import ENGLISH, FOLDER, LANGUAGES, catalogue
 from checker.evaluation.provenance import ROOT
 
-# Their texts are for operators and programs, which get English.
+# The texts of these are for operators and programs, which get English.
 ENGLISH_ONLY = (
     *("backup", "bulk", "checks", "cli", "demo", "doctor", "server", "settings", "store/s3", "transfer"),
     *("web/api_v1", "web/bearer.py", "wiring"),
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def texts() -> Iterator[tuple[str, Any]]:
-    """Yield (path, message id) of every text that people see; a text with a plural is a pair."""
+    """Yield (path, message id) of every text that users see; a text with a plural is a pair."""
     catloader = ROOT / "catloader"
     calls = {**_CALLS, **dict.fromkeys(shown_errors())}
     for path in sorted(catloader.rglob("*")):
@@ -75,7 +75,7 @@ def texts() -> Iterator[tuple[str, Any]]:
 
 
 def shown_errors() -> set[str]:
-    """Return the names of the errors whose sentences people see: their first argument is a text."""
+    """Return the names of the errors whose sentences users see: their first argument is a text."""
     names, todo = set(), [errors.CatLoaderError]
     while todo:
         error = todo.pop()
@@ -86,7 +86,7 @@ def shown_errors() -> set[str]:
 
 
 def updated(language: str) -> Catalog:
-    """Return the catalogue with the texts of the code: with the translations it had, and no others."""
+    """Return the catalogue with exactly the texts of the code, and their existing translations."""
     before, after = catalogue(language), Catalog(locale=language, charset="utf-8")
     after.mime_headers = [("Plural-Forms", _PLURAL_FORMS)]
     for path, message in texts():
@@ -100,7 +100,7 @@ def missing(catalog: Catalog) -> int:
 
 
 def as_text(catalog: Catalog) -> str:
-    # Sorted and without line numbers: two branches that add texts seldom touch the same lines.
+    # Sorted and without line numbers, so that two branches that add texts seldom change the same lines.
     file = io.BytesIO()
     write_po(file, catalog, width=0, omit_header=True, sort_output=True, include_lineno=False)
     return _HEADER + file.getvalue().decode()

@@ -1,7 +1,8 @@
 """Write the lock files from pyproject.toml: `make lock`, or `make lock UPGRADE=1` for newer versions.
 
 All versions come from one resolution, so that any of the files can be installed on top of another. torch and
-what is built against it have a file of their own, because scripts/install may take them from another index.
+the packages built against it have their own file, because scripts/install may install them from another
+index.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _DEVELOPMENT = [
     f"--extra={name}"
     for name in ("quickstart", "bulk", "calibrate", "celery", "keras", "nvjpeg", "optimise", "ray")
 ]
-# File -> its first line, and what of pyproject.toml it locks. The others go on top of the first and do not
-# include it: where torch is one for CPUs, that would bring the CUDA libraries.
+# File -> its first line, and the part of pyproject.toml that it locks. The others extend the first and do not
+# include it: with a torch for CPUs, that would install the CUDA libraries.
 BASE = "requirements.txt"
 FILES = {
     BASE: ("Everything that `make run` and `make demo` need.", ["--extra=quickstart"]),
@@ -60,7 +61,7 @@ _MADE_BY = "# Made by `make lock` from pyproject.toml; do not edit.\n"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--upgrade", action="store_true", help="take the newest versions, not those locked now"
+        "--upgrade", action="store_true", help="use the newest versions, not those in the lock files"
     )
     upgrade = parser.parse_args().upgrade
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +80,7 @@ def main() -> int:
         for name, lines in locked.items()
         if BUILT_AGAINST_TORCH.fullmatch(name)
     }
-    # torch and its kin first: scripts/install reads their versions, a person looks for them.
+    # torch and related packages come first: scripts/install reads their versions, and people look for them.
     ordered = sorted(torch, key=lambda name: (not name.startswith("torch"), name))
     (ROOT / TORCH_FILE).write_text(
         TORCH_HEADER + _MADE_BY + "".join(torch[name] for name in ordered), "utf-8"
@@ -99,7 +100,7 @@ def _compile(*arguments: str) -> str:
     """Resolve for every platform and for Python 3.11 and newer, with one version of each package for all."""
     command = [str(UV), "pip", "compile", "pyproject.toml", "--universal", "--python-version=3.11"]
     plain = ["--fork-strategy=fewest", "--no-header", "--no-annotate", "--quiet"]
-    # No index, link or path of the machine that resolves may get into the files.
+    # No index, link or path of the resolving machine may get into the files.
     neutral = ["--no-config", "--no-emit-package=catloader"]
     run = subprocess.run(
         [*command, *plain, *neutral, *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE

@@ -1,8 +1,8 @@
 """Write a bundle for machines without a network: `make bundle`.
 
-One archive with the wheels of the locked requirements, this checkout as a wheel, the weights that are on
-disk, digests, and ``install``. Its wheels fit machines like this one: the same system, processor family and
-Python.
+The archive contains the wheels of the locked requirements, this checkout as a wheel, the weights that are on
+disk, their digests, and ``install``. The wheels fit machines with the same system, processor family and
+Python as this one.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ _TORCH_LINE = "-r requirements-torch.txt"
 def main() -> None:
     """Write the archive and print its name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=ROOT / "build", help="Folder of the archive (build).")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "build", help="Folder of the archive (default: build)."
+    )
     parser.add_argument(
         "--torch",
         choices=["cpu", "default", "none"],
         default=_installed_torch(),
-        help="torch for CPUs, that of pip's own index with CUDA (5 GB), or none: OpenVINO alone checks, and "
+        help="torch for CPUs, torch of pip's own index with CUDA (5 GB), or none: then OpenVINO checks, and "
         "verdicts can't be explained. Default: as in this environment.",
     )
     options = parser.parse_args()
@@ -58,7 +60,7 @@ def make_bundle(output: Path, torch: str) -> Path:
         shutil.copy2(INSTALL, folder / "install")
         (folder / "python-version").write_text(f"{python}\n")
         write_digests(folder)
-        archive = output / f"{name}.tar"  # wheels and weights do not shrink any more
+        archive = output / f"{name}.tar"  # wheels and weights are compressed already
         draft = archive.with_suffix(".part")
         with tarfile.open(draft, "w") as tar:
             tar.add(folder, arcname=name)
@@ -76,7 +78,7 @@ def _installed_torch() -> str:
 
 def _download(wheels: Path, torch: str) -> None:
     locked = (ROOT / "requirements.txt").read_text("utf-8").replace(f"\n{_TORCH_LINE}\n", "\n")
-    # Locked files list everything, with hashes that pip compares.
+    # The lock files list all packages, with hashes that pip verifies.
     _pip("download", "--dest", wheels, "--requirement", "/dev/stdin", text=locked)
     if torch == "default":
         _pip("download", "--dest", wheels, "--requirement", ROOT / "requirements-torch.txt")
@@ -88,7 +90,8 @@ def _download(wheels: Path, torch: str) -> None:
 
 def _project_wheel(wheels: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        # Only what git knows: photos and data of this checkout stay here, and no build folder is left.
+        # Only tracked files: photos and data of this checkout are not copied, and no build folder is left
+        # behind.
         source = Path(temporary)
         files = subprocess.run(
             ["git", "ls-files", "-z", "--cached"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -122,7 +125,9 @@ def _pip(command: str, *words: object, text: str = "") -> None:
     only_wheels = ["--only-binary", ":all:"] if command == "download" else []
     result = subprocess.run([*pip, *only_wheels, *map(str, words)], input=text, text=True, check=False)
     if result.returncode:
-        sys.exit("The bundle could not be made; pip's messages are above. Downloads stay in pip's cache.")
+        sys.exit(
+            "The bundle could not be made; pip's messages are above. pip keeps its downloads in its cache."
+        )
 
 
 if __name__ == "__main__":

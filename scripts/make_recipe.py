@@ -2,7 +2,7 @@
 
     python scripts/make_recipe.py data/models/resnet50_v1-int8-59fe34fe1b43.json
 
-Which weight an integer comes from is found by trying: the graph does not name them.
+The weight of each integer is found by trial: the graph does not name it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from scripts.command_line import CannotRun, report_errors
 _EPSILONS = (1e-5, 1.001e-5, 1e-3)
 _TRIED_OUTPUTS = 16
 _MOST_WRONG = 0.02
-"""Share of the integers that may be rounded otherwise."""
+"""Maximum share of the integers that may be rounded differently."""
 _MIN_BYTES = 1000
 """Smaller constants stay in the recipe."""
 
@@ -47,7 +47,11 @@ class Constant:
 @report_errors
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("manifest", type=Path, help="of the variant: its .json, beside the two other files")
+    parser.add_argument(
+        "manifest",
+        type=Path,
+        help="manifest of the variant: its .json, which lies next to the two other files",
+    )
     parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the recipe")
     options = parser.parse_args()
     manifest = read_manifest(options.manifest)
@@ -69,7 +73,7 @@ def main() -> int:
         tensors,
         data,
     )
-    recipe.files(tensors)  # refuses if they are not the same
+    recipe.files(tensors)  # refuses if they differ
     path = write_recipe(recipe, options.output)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB, {len(recipe.values)} integers corrected")
     return 0
@@ -107,7 +111,7 @@ def _constants(xml: bytes, data: bytes) -> Iterator[Constant]:
 
 
 def _origin(constant: Constant, tensors: Tensors) -> Integers:
-    """Find the weight, its batch norm and the epsilon that give the constant best."""
+    """Find the weight, its batch norm and the epsilon that reproduce the constant best."""
     outputs = constant.shape[0]
     rows = constant.values.reshape(outputs, -1)[:_TRIED_OUTPUTS]
     norms = [

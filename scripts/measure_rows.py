@@ -1,6 +1,6 @@
-"""Measure the bytes that a photo's rows take in PostgreSQL; every fourth photo has a row in the check log.
+"""Measure the size of a photo's rows in PostgreSQL; every fourth photo has a row in the check log.
 
-The database is new and is dropped again. Rows are made up, with texts as long as a site's.
+The script creates the database and drops it again. The rows are synthetic, with texts as long as a site's.
 
     python scripts/measure_rows.py --database-url URL [--rows 100000] [--json FILE]
 """
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     if not arguments.database_url:
-        raise CannotRun("rows are measured on PostgreSQL; name a server with --database-url")
+        raise CannotRun("row sizes are measured on PostgreSQL; name a server with --database-url")
     from catloader.store.db.table_sizes import row_bytes
     from catloader.store.db.testing import server_version, temporary_database
     from checker.evaluation.provenance import provenance

@@ -1,4 +1,4 @@
-"""Take the screenshots of README and docs on a site of their own: `make screenshots`."""
+"""Take the screenshots of README and docs on a temporary site: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PHOTOS = {
     "retina": "At the doctor's",
 }
 MOST_BYTES = 200_000
-"""Of one screenshot: the repository carries them."""
+"""Limit for one screenshot: the repository contains them."""
 _DESKTOP, _PHONE = (1160, 780), (390, 844)
 
 
@@ -43,7 +43,7 @@ class Shot:
     size: tuple[int, int]
     theme: Literal["light", "dark"]
     photo: str = ""
-    """Its caption; empty: My photos."""
+    """Caption of the photo to show; empty: My photos."""
 
 
 SHOTS = {
@@ -59,7 +59,7 @@ _FLAGS = (
 
 
 def take_screenshots(target: Path, language: str) -> list[Path]:
-    """Start a site, upload ``PHOTOS``, wait for the verdicts, and write ``SHOTS`` as PNGs of few colours."""
+    """Start a site, upload ``PHOTOS``, wait for verdicts, and write ``SHOTS`` as PNGs with few colours."""
     from playwright.sync_api import expect, sync_playwright
 
     chromium = os.environ.get("CATLOADER_TEST_CHROMIUM") or shutil.which("chromium")
@@ -91,7 +91,7 @@ def take_screenshots(target: Path, language: str) -> list[Path]:
 
 
 def _window(browser: Browser, url: str, language: str, shot: Shot, known: Page | None = None) -> Page:
-    """Open a window; ``known`` is one whose log-in it shares."""
+    """Open a window; ``known`` is a window whose session it shares."""
     context = browser.new_context(
         base_url=url,
         viewport={"width": shot.size[0], "height": shot.size[1]},
@@ -121,7 +121,7 @@ def _upload_all(page: Page, folder: Path) -> None:
 
 
 def _small_png(png: bytes) -> bytes:
-    """Return the picture with as many colours, dithered, as ``MOST_BYTES`` allow."""
+    """Return the picture with as many colours, dithered, as fit into ``MOST_BYTES``."""
     from PIL import Image
 
     picture = Image.open(io.BytesIO(png)).convert("RGB")

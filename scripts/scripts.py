@@ -1,8 +1,8 @@
 """Make ``python scripts/NAME.py`` work like ``python -m scripts.NAME``, without an installation.
 
-Started by its path, a script has its own folder as the first import path: ``import scripts`` finds this file.
-It puts the checkout there instead and loads the package of the same name in its own place. So the first
-import of every script is one from ``scripts``.
+A script that is started by its path has its own folder as the first import path, so ``import scripts`` finds
+this file. It replaces that path by the checkout and itself by the package of the same name. Therefore the
+first import of every script is one from ``scripts``.
 """
 
 from __future__ import annotations

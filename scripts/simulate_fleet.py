@@ -1,8 +1,9 @@
-"""Simulate fleets that can't be had here, with the service times that were measured on small ones.
+"""Simulate large fleets with the service times that were measured on small ones.
 
 Photos arrive at random (Poisson), are stored by the web processes, recorded by the database and checked in
-micro-batches by workers. First the simulation is compared with the measured fleets of `benchmark_scale.py`:
-the fleet of one worker gives the time of a micro-batch beside the model, and the others follow.
+micro-batches by workers. First the simulation is compared with the fleets that `benchmark_scale.py` measured:
+the time of a micro-batch without the model is taken from the fleet of one worker, and the rates of the others
+are predicted.
 
     python scripts/simulate_fleet.py scripts/results/scale-KIND.json [--photos-per-day N --workers N ...]
 
@@ -31,16 +32,16 @@ _DAY_S = 86_400.0
 _PEAK = 3.0
 """Photos of the busiest hour, as a multiple of the day's mean."""
 _BUSIEST = 0.9
-"""A part that is busy for more of the time keeps up with nothing unexpected."""
+"""A part with a higher utilisation has no reserve for unexpected load."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The parts of a fleet; each has so many places, and a time for one photo or micro-batch."""
+    """The parts of a fleet; each has a number of places, and a time for one photo or micro-batch."""
 
     photos_per_s: float
     web: int
-    """Uploads at once, in all web processes."""
+    """Concurrent uploads in all web processes."""
     upload_s: float
     database: int
     """Cores of PostgreSQL."""
@@ -53,13 +54,13 @@ class Fleet:
 
 @dataclass(slots=True)
 class Result:
-    """The outcome of a simulated fleet."""
+    """The result of a simulated fleet."""
 
     busy: dict[str, float]
-    """Part -> share of its places that were in use."""
+    """Part -> mean share of its places that were in use."""
     checked: int
     waited_s: list[float]
-    """From the upload to the verdict, by rising time."""
+    """Seconds from the upload to the verdict, in ascending order."""
 
     @property
     def first_to_break(self) -> str:
@@ -67,10 +68,10 @@ class Result:
 
 
 def fleet_rate(workers: int, model_s: float, own_s: float, cores: int, batches: int = 200) -> float:
-    """Return the photos a second of workers that always have work, as `benchmark_scale.py` measures them.
+    """Return the photos per second of workers that always have work, as in `benchmark_scale.py`.
 
     Args:
-        own_s: core time of a micro-batch beside the model, of worker and database together.
+        own_s: core time of a micro-batch without the model, of worker and database together.
         cores: that they share.
     """
     import simpy
@@ -92,7 +93,7 @@ def fleet_rate(workers: int, model_s: float, own_s: float, cores: int, batches: 
 
 
 def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return simulated and measured rates side by side, of the fleets of more than one worker."""
+    """Return simulated and measured rates of the fleets with more than one worker."""
     model_s = results["batch_ms"] / 1000
     alone = next(fleet for fleet in results["fleets"] if fleet["workers"] == 1)
     own_s = max(0.0, _BATCH_PHOTOS / alone["photos_per_s"] - model_s)
@@ -112,7 +113,7 @@ def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def simulate(fleet: Fleet, seconds: float, seed: int = 1) -> Result:
-    """Let photos arrive for so many seconds, and go on until all are checked."""
+    """Simulate arrivals for the given time, and continue until all photos are checked."""
     import simpy
 
     random_times = random.Random(seed)
@@ -170,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--upload-ms", type=float, default=25.0, help="time of a POST")
     parser.add_argument("--database-cores", type=int, default=4)
     parser.add_argument("--workers", type=int, default=4, help="threads that check, in all workers")
-    parser.add_argument("--photo-ms", type=float, default=16.0, help="a thread's time for one photo")
+    parser.add_argument("--photo-ms", type=float, default=16.0, help="time of a thread for one photo")
     parser.add_argument("--seconds", type=float, default=600.0, help="of the busiest hour")
     arguments = parser.parse_args(argv)
     require("simpy")
@@ -179,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
         rows = compared(results)
         batch_database_s = (results["tables"][0]["claim_ms"] + results["tables"][0]["finish_ms"]) / 1000
     except (OSError, ValueError, KeyError, StopIteration) as error:
-        raise CannotRun(f"{arguments.measured} is no result of benchmark_scale.py") from error
+        raise CannotRun(f"{arguments.measured} is not a result of benchmark_scale.py") from error
     for row in rows:
         print(
             f"{row['workers']} workers: measured {row['measured']:.1f} photos/s, "

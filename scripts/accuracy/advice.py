@@ -1,4 +1,4 @@
-"""Advice on the number of photos: how many more are needed to tell two rates apart."""
+"""Advice on sample size: the number of photos needed to tell two rates apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from checker.evaluation.statistics import photos_to_tell
 
 RATE, FROM_RATE = 0.005, 0.01
-"""The two false positive rates that matter here: one to hold, and twice that."""
+"""The two false positive rates to tell apart: the limit, and twice the limit."""
 
 
 def advice(kinds: Mapping[str, Any]) -> str:

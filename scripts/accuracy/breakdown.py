@@ -1,4 +1,4 @@
-"""Rates of CatLoader's rule by kind of photo, by slice, and by variation, with n and intervals."""
+"""Rates of CatLoader's rule by kind of photo, by slice and by variation, with counts and intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.accuracy.scores import Scores
 
 
 def verdicts_of_all(scores: Scores, rule: Rule) -> Verdicts:
-    """Return the verdicts of all photos in their order, the wild felines among them."""
+    """Return the verdicts of all photos in their order, wild felines included."""
     verdicts = np.empty(len(scores.names), dtype="<U10")
     verdicts[~scores.wild] = rule.verdicts
     verdicts[scores.wild] = rule.wild_verdicts
@@ -25,7 +25,7 @@ def verdicts_of_all(scores: Scores, rule: Rule) -> Verdicts:
 
 
 def rates(verdicts: Verdicts, positive: Flags) -> dict[str, Any]:
-    """Return the rates of one group of photos; without cats there is no recall, and so on."""
+    """Return the rates of one group of photos; a rate without photos to measure it on is missing."""
     row: dict[str, Any] = {"unsure": int((verdicts == Verdict.UNSURE).sum())}
     n_cats, n_others = int(positive.sum()), int((~positive).sum())
     if n_cats:
@@ -39,7 +39,7 @@ def rates(verdicts: Verdicts, positive: Flags) -> dict[str, Any]:
 
 
 def by_kind(scores: Scores, rule: Rule) -> dict[str, Any]:
-    """Return the rates of each kind: cats first, then the kinds of other photos by their number."""
+    """Return the rates of each kind: cats first, then the other kinds in descending order of their number."""
     verdicts = verdicts_of_all(scores, rule)
     return {
         kind: rates(verdicts[members], np.full(int(members.sum()), label == CAT))
@@ -48,9 +48,9 @@ def by_kind(scores: Scores, rule: Rule) -> dict[str, Any]:
 
 
 def members_by_kind(scores: Scores) -> dict[str, tuple[str, Flags]]:
-    """Return kind -> its label, and the photos that are of it, in the order of ``by_kind``.
+    """Return kind -> its label and its photos, in the order of ``by_kind``.
 
-    A kind of other photos that is called like one of cats gets its label behind its name.
+    A kind of other photos that has the same name as one of cats gets its label appended.
     """
     groups = {(str(label), str(kind)) for label, kind in zip(scores.labels, scores.kinds, strict=True)}
     members = {(label, kind): (scores.labels == label) & (scores.kinds == kind) for label, kind in groups}
@@ -61,7 +61,7 @@ def members_by_kind(scores: Scores) -> dict[str, tuple[str, Flags]]:
 
 
 def by_slice(scores: Scores, rule: Rule) -> dict[str, dict[str, Any]]:
-    """Return slice -> range -> rates, without the wild felines; empty ranges are left out."""
+    """Return slice -> range -> rates, without wild felines and without empty ranges."""
     known = np.flatnonzero(~scores.wild)
     tables: dict[str, dict[str, Any]] = {}
     for name, (_, ends) in SLICES.items():

@@ -1,7 +1,7 @@
-"""Scores of photos on disk: a second report takes seconds, and a run that was stopped goes on.
+"""Cache of scores on disk: a second report takes seconds, and an interrupted run resumes.
 
 One ``.jsonl`` file for each variant, profile and code: its first line is the key, each further line the score
-of one photo by the digest of its file. Lines are appended while photos are measured; an unfinished one is
+of one photo by the digest of its file. Lines are appended while photos are measured; an incomplete one is
 ignored.
 """
 
@@ -34,11 +34,11 @@ _CODE = (
         for name in ("corruptions", "facts", "positions", "scores", "variations")
     ),
 )
-"""Source that decides about a score: another code's scores are not this one's."""
+"""Source files that determine a score: the scores of other code are not reused."""
 
 
 class ScoreCache:
-    """The scores of one variant. One process writes at a time."""
+    """The cached scores of one variant. Only one process may write at a time."""
 
     def __init__(self, folder: Path, info: ModelInfo, profile: Profile | None, subject: Subject) -> None:
         machine = provenance()["machine"]
@@ -65,7 +65,7 @@ class ScoreCache:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             lines = [json.dumps({"photo": photo, **score.as_json()}) for photo, score in scores.items()]
-            # An unfinished line of a run that was killed must not swallow the first new one.
+            # The incomplete last line of a killed run must not absorb the first new one.
             file.write("\n".join([self._first_line if is_new else "", *lines, ""]))
         self._scores.update(scores)
 
@@ -92,7 +92,7 @@ class ScoreCache:
                 try:
                     fields = json.loads(line)
                 except ValueError:
-                    continue  # empty, or the run was killed while it wrote this line
+                    continue  # empty, or incomplete because the run was killed while it wrote this line
                 photo = fields.pop("photo")
                 scores[photo] = PhotoScore.from_json(fields)
         return scores

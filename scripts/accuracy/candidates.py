@@ -16,7 +16,7 @@ from checker.evaluation.statistics import auc, recall_at_fpr
 TARGETS = (0.003, 0.01, 0.02)
 FOLDS = 5
 Score = Callable[[Examples, Examples], Doubles]
-"""(photos to fit on, photos to judge) -> logits of the latter."""
+"""(photos to fit on, photos to score) -> logits of the latter."""
 
 
 def _fitted(
@@ -55,7 +55,7 @@ CANDIDATES: dict[str, Score] = {
 
 
 def compare(examples: Examples, repeats: int, show: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Return the means over the repeats, by candidate; ``show`` gets each as a line when it is known."""
+    """Return the means over the repeats, by candidate; ``show`` receives each as a line when it is known."""
     positive = examples.positive
     names = ["auc", "log_loss", *(f"recall_at_fpr_{target:g}" for target in TARGETS)]
     rows = {}

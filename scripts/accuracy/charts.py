@@ -1,4 +1,4 @@
-"""Charts of the accuracy report: matplotlib's SVG, made to follow the page's colours."""
+"""Charts of the accuracy report: matplotlib's SVG, adapted to the page's colours."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from scripts.accuracy.rules import CATLOADER, Rule
 
 Counts = npt.NDArray[np.float64]
 LEAST_ERRORS = 3
-"""With fewer a curve hugs the axes and shows nothing, even with a log axis."""
+"""With fewer photos a curve lies on the axes and shows nothing, even on a logarithmic axis."""
 _INK = "#010203"
-"""Stands for the page's text colour until the SVG is put into the page."""
+"""Placeholder for the page's text colour until the SVG is embedded in the page."""
 _COLOURS = ("#c2570c", "#3b82f6", "#16a34a", "#a855f7", "#64748b")
-"""Readable on the light and on the dark page."""
+"""Readable on the light and the dark page."""
 _STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
+    "svg.fonttype": "none",  # text remains text: it is searchable, and uses the page's font
     "svg.hashsalt": "accuracy",
     "text.color": _INK,
     "axes.edgecolor": _INK,
@@ -46,7 +46,7 @@ _STYLE: Any = {
 
 
 def fewest_errors(rule: Rule, positive: Flags) -> int:
-    """Count missed cats and others called cat, at the threshold that makes the fewest of both."""
+    """Count missed cats and other photos called cat, at the threshold with the fewest errors."""
     false, true, _ = roc_curve(positive, rule.scores, drop_intermediate=False)
     return round(float((false * (~positive).sum() + (1 - true) * positive.sum()).min()))
 
@@ -54,8 +54,8 @@ def fewest_errors(rule: Rule, positive: Flags) -> int:
 def curves(rules: Sequence[Rule], positive: Flags, points: Sequence[OperatingPoint]) -> list[str]:
     """Draw ROC and precision over recall, with 95 % intervals and all rules as points.
 
-    All axes count errors and are logarithmic: near the perfect corner, where these rates lie, plain axes show
-    nothing. An error of none is drawn at half a photo.
+    All axes show errors and are logarithmic: these rates lie near the perfect corner, where linear axes show
+    nothing. No error at all is drawn as half a photo.
     """
     catloader, best_label = rules[0], rules[1]
     n_cats, n_others = int(positive.sum()), int((~positive).sum())
@@ -91,7 +91,7 @@ def curves(rules: Sequence[Rule], positive: Flags, points: Sequence[OperatingPoi
 def reliability(rows: Sequence[dict[str, float]], ece: float) -> str:
     """Draw the share of cats over the mean score of each bin, with 95 % intervals.
 
-    A larger point is a bin of more photos.
+    The size of a point grows with the number of photos in its bin.
     """
     figure, axes = _figure()
     axes.plot([0, 1], [0, 1], "--", color=_COLOURS[-1], label="perfect")
@@ -116,7 +116,7 @@ def _band(
     colour: str,
     name: str,
 ) -> None:
-    """Draw a curve of errors, and the interval of its y value at each x."""
+    """Draw a curve of errors with the interval of its y value at each x."""
     x = np.maximum(x_errors, 0.5) / x_n
     y = np.where(y_errors > 0, y_errors / y_n, floor)
     ends = np.array([wilson(int(errors), int(n)) for errors, n in zip(y_errors, y_n, strict=True)])
@@ -140,10 +140,10 @@ def _spot(axes: Axes, x: tuple[int, int], y: tuple[int, int], colour: str, marke
 
 
 def _error_axis(axes: Axes, axis: str, label: str, least: float) -> None:
-    """Make one axis logarithmic, from half an error to all, in per cent."""
+    """Make one axis logarithmic, from half an error to all photos, in per cent."""
     one = axes.xaxis if axis == "x" else axes.yaxis
     (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
-    (axes.set_xlim if axis == "x" else axes.set_ylim)(0.7 * least, 1)  # a mark on the edge is seen whole
+    (axes.set_xlim if axis == "x" else axes.set_ylim)(0.7 * least, 1)  # a marker on the edge is not clipped
     one.set_label_text(label)
     one.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     one.set_minor_formatter(NullFormatter())
@@ -156,7 +156,7 @@ def _figure() -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """Return an element to put into a page, sized by the page, with a name for screen readers."""
+    """Return an SVG element to embed in a page, scaled by the page, with a name for screen readers."""
     out = io.StringIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(

@@ -1,8 +1,8 @@
 """Corruptions in five strengths: blur, small size, JPEG, darkness and noise.
 
-The strengths of blur, JPEG and noise are those of ImageNet-C (Hendrycks and Dietterich 2019), which are meant
-for photos of 224 px; here they are relative to the shorter side, so that a photo of any size is corrupted
-alike. Made with Pillow and numpy: the libraries for it bring OpenCV.
+The strengths of blur, JPEG and noise are those of ImageNet-C (Hendrycks and Dietterich 2019), which are
+defined for photos of 224 px; here they are relative to the shorter side, so that a photo of any size is
+corrupted alike. They are made with Pillow and numpy: the libraries for this purpose require OpenCV.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _small(shorter_px: int) -> Callable[[Image.Image, int], Image.Image]:
 
 
 def _compressed(quality: int) -> Callable[[Image.Image, int], Image.Image]:
-    """A larger photo is reduced first: JPEG's squares are 8 px, whatever the photo's size."""
+    """A larger photo is reduced first: JPEG's blocks have 8 px, whatever the photo's size."""
 
     def corrupt(photo: Image.Image, _seed: int) -> Image.Image:
         small = _resized(photo, _BASE_PX, _BOX) if min(photo.size) > _BASE_PX else photo
@@ -76,7 +76,7 @@ def _darkened(light: float) -> Callable[[Image.Image, int], Image.Image]:
 
 
 def _noisy(deviation: float) -> Callable[[Image.Image, int], Image.Image]:
-    """Gaussian noise, the same for all channels, with grains of 1/224 of the shorter side."""
+    """Gaussian noise, the same for all channels, with a grain of 1/224 of the shorter side."""
 
     def corrupt(photo: Image.Image, seed: int) -> Image.Image:
         scale = min(_BASE_PX / min(photo.size), 1)

@@ -1,4 +1,4 @@
-"""Facts about a photo's pixels that accuracy may depend on, and the slices that they put it into."""
+"""Facts about a photo's pixels that accuracy may depend on, and the slices by their values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 _SIDE_PX = 256
-"""Shorter side at which sharpness is measured: about what a model sees. Nothing is scaled up."""
+"""Shorter side at which sharpness is measured: about the size of a model's input. No photo is enlarged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Facts:
     width_px: int
     height_px: int
     sharpness: float
-    """Standard deviation of the Laplacian, in grey levels: near 0 where nothing is in focus."""
+    """Standard deviation of the Laplacian, in grey levels: near 0 if nothing is in focus."""
     brightness: float
     """Mean grey level, 0..255."""
     colour: float
-    """Mean distance of the most and least intense channel, 0..255: 0 is a grey photo."""
+    """Mean difference between the most and the least intense channel, 0..255; 0 for a grey photo."""
 
 
 def facts_of(photo: bytes) -> Facts:
@@ -76,7 +76,7 @@ SLICES: Mapping[str, tuple[Slicer, Mapping[str, float]]] = {
     ),
     "colour": (lambda facts: facts.colour, {"grey (below 8)": 8, "coloured": float("inf")}),
 }
-"""Name -> a figure of each photo, and its ranges by their upper ends, which are outside of them."""
+"""Name -> a value of each photo, and its ranges by their upper ends, which are excluded."""
 
 
 def slice_of(name: str, facts: Facts) -> str:

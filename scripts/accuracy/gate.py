@@ -1,4 +1,4 @@
-"""The gate of the accuracy benchmark: limits that no model may fall behind."""
+"""The gate of the accuracy benchmark: minimum and maximum values for each model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.accuracy.rules import CATLOADER
 from scripts.command_line import CannotRun
 
 REGRESSION = 3
-"""Exit code of a run that fell behind its gate."""
+"""Exit code of a run that broke a limit of the gate."""
 
 _LIMITS = {
     "min_recall": ("recall", 1),
@@ -25,7 +25,7 @@ _LIMITS = {
 
 
 class BadGate(CannotRun):
-    """The gate's file has nothing to check: it must not pass for a gate that was held."""
+    """The gate's file has no limit to check: it must not count as a gate that was passed."""
 
 
 def load_gate(path: Path) -> dict[str, dict[str, float]]:
@@ -60,7 +60,7 @@ def figures(model: Mapping[str, Any]) -> dict[str, float]:
 
 
 def regressions(result: Mapping[str, Any], gate: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return one sentence for each limit that is not held; a model that was not measured holds none."""
+    """Return one sentence for each broken limit; a model that was not measured breaks all of its limits."""
     sentences = []
     for name, limits in gate.items():
         if name not in result["models"]:

@@ -1,4 +1,4 @@
-"""Scores of the photos that a profile was fitted on, by heads that were fitted without them."""
+"""Cross-validated scores of the photos that a profile was fitted on: each by a head fitted without it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _Part = TypeVar("_Part")
 
 
 def held_out_scores(measured: Measured, subject: Subject, fit: dict[str, Any]) -> Doubles:
-    """Return scores by heads that are fitted as the calibration fits, but without the photo itself.
+    """Return each photo's score by a head that is fitted as in calibration, but without the photo itself.
 
-    Without harder views, too, which would take four times as long. Wild felines have none and are left out.
+    The harder views are left out too: they would take four times as long. Wild felines have no such score and
+    are left out.
     """
     examples = Examples.of(subject, measured)
     penalty = fit["penalty"] or FEATURE_PENALTY
@@ -34,7 +35,7 @@ def held_out_scores(measured: Measured, subject: Subject, fit: dict[str, Any]) -
 
 
 def joined(parts: Sequence[_Part]) -> _Part:
-    """Put measurements of several sets of photos behind each other: every array and tuple in them.
+    """Concatenate measurements of several sets of photos: every array and tuple in them.
 
     Other fields are those of the first part.
     """

@@ -1,4 +1,4 @@
-"""Top-1 and top-5 of a model on photos of ImageNet's validation set, to hold against its published figure.
+"""Top-1 and top-5 of a model on photos of ImageNet's validation set, to compare with its published figure.
 
 As the model's authors measure it: the centre crop of each file, one input for each photo, no head.
 """
@@ -36,10 +36,10 @@ class ValidationPhoto:
 
 
 def validation_photos(folder: Path) -> list[ValidationPhoto]:
-    """Return the photos of a folder, without hidden ones, in the order of their names.
+    """Return the photos of a folder in the order of their names; hidden files are ignored.
 
-    A photo's class is the folder that it lies in, named by WordNet ID (``n02123045``) or class name
-    (``tabby``); or the start of its own name (``n02328150_Angora.JPEG``).
+    A photo's class is the name of its folder, by WordNet ID (``n02123045``) or class name (``tabby``), or the
+    start of its own name (``n02328150_Angora.JPEG``).
 
     Raises:
         CannotRun: there is no such folder, it has no photos, or one of them names no class.
@@ -65,7 +65,7 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
 
 
 def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[str, Any]:
-    """Return one variant's shares with intervals, beside the published top-1 accuracy of its model, if any.
+    """Return one variant's accuracy with intervals, and the published top-1 accuracy of its model, if any.
 
     Raises:
         CannotRun: names a photo that can't be read.
@@ -104,12 +104,12 @@ def _logits(batch: Sequence[ValidationPhoto], classifier: Classifier) -> npt.NDA
             pixels.append(decode(read(photo.path), classifier.preprocessing))
         except CheckerError as error:
             raise CannotRun(f"{printable(photo.path)}: {error}") from error
-    # Where a model judges parts of its input, too, the whole comes first.
+    # If a model classifies several parts of its input, the whole input comes first.
     return classifier.run(np.stack(pixels)).logits.reshape(len(batch), -1, CLASSES)[:, 0]
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """Return a table, which says where the photos are only a part of the published figure's."""
+    """Return a table, which states where the photos are only a subset of those of the published figure."""
     lines = [f"{'model':32}{'photos':>8}{'top-1':>8}{'95 % interval':>18}{'top-5':>8}{'published top-1':>17}"]
     for name, row in result["models"].items():
         top_1 = row["top_1"]

@@ -1,4 +1,4 @@
-"""Ways to quantise a model to int8, and how far the outputs of each are from fp32 and from AVX2's."""
+"""Settings for quantising a model to int8, and the distance of each one's outputs from fp32 and from AVX2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.quantise import Pixels, quantise
 Logits = npt.NDArray[np.float32]
 
 HELD_BACK = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OV_CPU_MAX_ISA": "AVX2"}
-"""Environment that keeps OpenVINO from instructions beyond AVX2: x86 without VNNI."""
+"""Environment that limits OpenVINO to instructions up to AVX2: x86 without VNNI."""
 _BATCH = 8
 
 
@@ -60,7 +60,7 @@ def settings(nncf: Any) -> dict[str, Callable[[Any, Pixels], Any]]:
 
 
 def logits(model: Path, photos: Path, folder: Path, held_back: bool) -> tuple[Logits, float]:
-    """Run an OpenVINO file on one thread in a process of its own.
+    """Run an OpenVINO file on one thread in its own process.
 
     Args:
         photos: a ``.npy``, uint8 ``(N, H, W, 3)``.
@@ -80,7 +80,7 @@ def logits(model: Path, photos: Path, folder: Path, held_back: bool) -> tuple[Lo
 
 
 def compare(fp32: Logits, here: Logits, held_back: Logits, subject: list[int]) -> dict[str, float]:
-    """Compare the logits of a setting, on both kinds of processor, with those of fp32."""
+    """Compare a setting's logits, on both kinds of processor, with those of fp32."""
     odds = {
         name: _log_odds(rows, subject) for name, rows in (("fp32", fp32), ("here", here), ("held", held_back))
     }
@@ -110,7 +110,7 @@ def _log_odds(rows: Logits, subject: list[int]) -> npt.NDArray[np.float64]:
 
 
 def _save_logits(model: str, photos: str, outputs: str) -> None:
-    """The work of the process: see ``logits``."""
+    """Entry point of the process: see ``logits``."""
     from checker.runtimes.openvino_import import import_openvino
 
     config = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
@@ -119,7 +119,7 @@ def _save_logits(model: str, photos: str, outputs: str) -> None:
     for start in range(0, len(pixels), _BATCH):
         batch = np.ascontiguousarray(pixels[start : start + _BATCH])
         started_s = time.perf_counter()
-        rows.append(compiled([batch])["logits"][:, 0].copy())  # of whole inputs
+        rows.append(compiled([batch])["logits"][:, 0].copy())  # of the whole input
         ms.append((time.perf_counter() - started_s) * 1000 / len(batch))
     np.savez(outputs, logits=np.concatenate(rows), ms=statistics.quantiles(ms, n=10)[0])
 

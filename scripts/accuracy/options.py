@@ -19,7 +19,7 @@ def add_variant_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models",
         default="efficientnet_lite0",
-        help="names, separated by commas; NAME@openvino-int8 is that variant of it "
+        help="names, separated by commas; NAME@openvino-int8 selects a variant "
         "(default: %(default)s, that is --runtime and --precision)",
     )
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
@@ -30,7 +30,7 @@ def add_variant_options(parser: argparse.ArgumentParser) -> None:
 
 
 def named_variants(arguments: argparse.Namespace, settings: Settings) -> dict[str, NamedVariant]:
-    """Return the variants by the names that were typed."""
+    """Return the variants for the names on the command line."""
     return {
         name: parse_variant(
             name,

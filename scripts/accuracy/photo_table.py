@@ -1,4 +1,4 @@
-"""The CSV file of the accuracy benchmark: one line for each photo and model."""
+"""The CSV file of the accuracy benchmark: one row for each photo and model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = (
 
 
 def photo_table(compared: Iterable[Compared]) -> str:
-    """Return the table; scores are those that the report rests on, cross-validated where they are."""
+    """Return the table; its scores are those of the report, cross-validated where the report's are."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(COLUMNS)

@@ -1,6 +1,6 @@
-"""Positions: the photo's middle put somewhere into a larger frame, as a cat may sit at its edge.
+"""Positions: the middle of a photo placed in a larger frame, so that the cat may be at its edge.
 
-The rest of the frame is another photo without a cat.
+The rest of the frame is filled by another photo, without a cat.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scripts.accuracy.variations import Change, Variation
 
 
 class Place(NamedTuple):
-    """A frame, and a square in it, in pixels."""
+    """A frame and a square in it, in pixels."""
 
     width: int
     height: int
@@ -37,7 +37,7 @@ _PLACES = {
 
 
 def positions() -> list[Variation]:
-    """Return every place."""
+    """Return all places."""
     return [Variation(frame, where, _put(place)) for (frame, where), place in _PLACES.items()]
 
 

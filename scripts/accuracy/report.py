@@ -1,4 +1,4 @@
-"""The HTML report of the accuracy benchmark: one file with charts and thumbnails, which loads nothing."""
+"""The HTML report of the accuracy benchmark: one file with charts and thumbnails, without other resources."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RATES_HEAD = ("cats found", "others called cat", "cats called not_cat", "unsure
 
 
 def report(result: dict[str, Any], compared: Sequence[Compared], photos: Sequence[LabelledPhoto]) -> str:
-    """Return the page; ``photos`` are those that were measured, in their order."""
+    """Return the page; ``photos`` are the measured photos, in the order of their measurements."""
     several = len(compared) > 1
     results = [
         f'<p class="result">{escape(f"{one.name}: " if several else "")}{escape(summary(one.result))}</p>'
@@ -123,7 +123,7 @@ def _confusion(result: dict[str, Any]) -> str:
 
 
 def _kinds(kinds: dict[str, Any]) -> str:
-    """Return the table that follows the slider: right for cats is wrong for all other kinds."""
+    """Return the table that follows the slider; cats are right if called cat, other kinds if not."""
     rows = [
         [kind, counted_cell(row.get("recall") or row["false_positive_rate"], kind), row["unsure"]]
         for kind, row in kinds.items()

@@ -17,14 +17,14 @@ class Cell:
     figure: str
     interval: str
     kind: str | None = None
-    """The script writes the rate of this kind of photo into the cell."""
+    """The page's script writes the rate of this kind of photo into the cell."""
 
 
 def counted_cell(share: Mapping[str, Any] | None, kind: str | None = None) -> Cell | str:
-    """Return ``98 of 100`` with its interval; empty where there are no photos of it.
+    """Return ``98 of 100`` with its interval; empty if there are no such photos.
 
     Args:
-        kind: of the photos, where the rate follows the threshold.
+        kind: kind of the photos, if the rate follows the threshold slider.
     """
     if share is None:
         return ""
@@ -32,7 +32,7 @@ def counted_cell(share: Mapping[str, Any] | None, kind: str | None = None) -> Ce
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table that scrolls by itself where the screen is narrow."""
+    """Return a table that scrolls by itself if the screen is narrow."""
     body = "".join("<tr>" + "".join(map(_cell, row)) for row in rows)
     heading = "".join(f"<th>{escape(title)}" for title in head)
     return f'<div class="scroll"><table><tr>{heading}{body}</table></div>'

@@ -1,4 +1,4 @@
-"""Decision rules on the same activations: CatLoader's, and those of programs that it replaces."""
+"""Decision rules on the same activations: CatLoader's, and those of the programs that it replaces."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ OTHERS = {
     "threshold 0.3, as PhotoPrism uses, on this model": 0.3,
     "threshold 0.1, as Nextcloud Recognize uses, on this model": 0.1,
 }
-"""Name -> confidence that any single class of the subject must reach on the photo."""
+"""Name -> confidence that at least one class of the subject must reach on the photo."""
 TOP_1 = "most likely class is a cat"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A rule applied to the labelled photos, the wild felines left out of ``scores``."""
+    """The result of a rule on the labelled photos; ``scores`` excludes wild felines."""
 
     name: str
     scores: Doubles
-    """0..1 of cats and others; higher means more like a cat."""
+    """0..1 for cats and others; higher means more like a cat."""
     verdicts: Verdicts
-    """Of cats and others, in the same order: ``cat``, ``unsure`` or ``not_cat``."""
+    """For cats and others, in the same order: ``cat``, ``unsure`` or ``not_cat``."""
     wild_verdicts: Verdicts
     thresholds: Thresholds | None = None
     """CatLoader's only."""
@@ -69,10 +69,10 @@ def _catloader(scores: Scores, subject: Subject, max_fpr: float, max_fnr: float)
 
 
 def held_back(scores: Scores, judged: Doubles, thresholds: Thresholds) -> Flags:
-    """Tell which photos are no cats though their score reaches ``cat_at``: contradicted, or soft.
+    """Return which photos are not called cat although their score reaches ``cat_at``: contradicted, or soft.
 
     Args:
-        judged: the scores of all photos, in their order.
+        judged: the scores of all photos, in order.
     """
     vetoed, soft = np.array([(row.vetoed, row.soft) for row in scores.rows]).T
     return np.asarray(vetoed | (soft & (judged < thresholds.soft_cat_at)))

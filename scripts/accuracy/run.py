@@ -53,18 +53,18 @@ class Request:
     cat_classes: Sequence[str]
     """As ``labelled_photos`` takes them."""
     variants: dict[str, NamedVariant]
-    """By the names that the report shows."""
+    """Keyed by the names that the report shows."""
     subject: str
     max_fpr: float
     max_fnr: float
     profile_folders: Sequence[Path]
     cache_folder: Path
     resume: bool
-    """Take scores from the cache."""
+    """Use cached scores."""
     corrupted: int = 0
-    """Photos of each label to corrupt in every way."""
+    """Number of photos of each label to which all corruptions are applied."""
     moved: int = 0
-    """Photos of each label to put into other positions."""
+    """Number of photos of each label that are placed at other positions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +78,7 @@ class Compared:
 
     @property
     def positive(self) -> Flags:
-        """Without the wild felines, in the order of the rules' scores."""
+        """Photos without wild felines, in the order of the rules' scores."""
         return self.scores.positive
 
     @property
@@ -87,14 +87,14 @@ class Compared:
 
 
 _Varied = dict[tuple[str, str], Scores]
-"""Family and strength -> scores."""
+"""(Family, strength) -> scores."""
 
 
 def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
     """Return the figures for the JSON file, and the arrays for the report."""
     compared = []
     for name, variant in request.variants.items():
-        # A process of its own, so that its peak memory is its own; it ends with this one, however that ends.
+        # Its own process, so that its peak memory is its own; the process ends with this one in any case.
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, spawn, initializer=die_with, initargs=(os.getpid(),)) as child:
             try:

@@ -1,4 +1,4 @@
-"""One variant's scores of labelled photos: all that rules, tables and report need of the activations."""
+"""One variant's scores of labelled photos: the data of its activations that rules and report need."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Texts = npt.NDArray[np.str_]
 
 @dataclass(frozen=True, slots=True)
 class PhotoScore:
-    """The result of one variant for one photo, whatever the thresholds are."""
+    """The result of one variant for one photo, independent of the thresholds."""
 
     score: float
     """CatLoader's, 0..1."""
     vetoed: bool
-    """No score makes it a cat: the labels contradict."""
+    """The photo is not called cat at any score: the labels contradict it."""
     soft: bool
-    """It has little detail or light, and must reach a threshold of its own."""
+    """The photo has little detail or light, and must reach a higher threshold."""
     wild: bool
-    """It looks like a wild feline."""
+    """The photo looks like a wild feline."""
     best: float
     """Confidence of the most likely class of the subject, on the whole photo."""
     top: int
@@ -39,7 +39,7 @@ class PhotoScore:
 
     @classmethod
     def of(cls, decision: Decision, *, soft: bool, renditions_sha256: str, facts: Facts) -> PhotoScore:
-        """Take the parts of a decision that was made with all thresholds at 0."""
+        """Take the fields of a decision that was made with all thresholds at 0."""
         return cls(
             score=decision.score,
             vetoed=decision.verdict is not Verdict.CAT,
@@ -62,7 +62,7 @@ class PhotoScore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """Row i of every sequence is photo i, in the order of the names."""
+    """Row i of every sequence belongs to photo i, in the order of the names."""
 
     names: Sequence[str]
     labels: Texts
@@ -73,10 +73,13 @@ class Scores:
     model_info: ModelInfo
     profile: Profile | None
     held_out: Doubles | None
-    """Scores of the profile's own cross-validation, where it was fitted on these same photos; wild felines
-    have none and are left out."""
+    """Cross-validated scores, if the profile was fitted on these same photos.
+
+    Wild felines have none and are left out.
+    """
     photos_per_s: float | None
-    """Decode and forward of the photos that were measured now; None: all came from the cache."""
+    """Decode and forward time of the photos that were measured now; None if all scores came from the cache.
+    """
     peak_bytes: int
 
     @property
@@ -86,7 +89,7 @@ class Scores:
 
     @property
     def positive(self) -> Flags:
-        """Without the wild felines, in the order of the rules' scores."""
+        """Photos without wild felines, in the order of the rules' scores."""
         return np.asarray(self.labels[~self.wild] == CAT)
 
 
@@ -95,5 +98,5 @@ def labels_and_kinds(photos: Sequence[LabelledPhoto]) -> tuple[Texts, Texts]:
 
 
 def described(photos: Sequence[LabelledPhoto], rows: Sequence[PhotoScore]) -> dict[str, Any]:
-    """Return counts and digest, as a calibration on these photos has them."""
+    """Return counts and digest, in the form that a calibration on these photos stores."""
     return describe(photos, [row.renditions_sha256 for row in rows])

@@ -1,4 +1,4 @@
-"""Score labelled photos by one variant: from the cache where they are known, else by measuring them."""
+"""Score labelled photos with one variant: read the scores from the cache, or measure them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from scripts.accuracy.held_out import held_out_scores, joined
 from scripts.accuracy.scores import PhotoScore, Scores, described, labels_and_kinds
 
 CHUNK_PHOTOS = 256
-"""Photos between two writes to the cache, and in memory with their activations."""
+"""Photos between two writes to the cache; their activations are in memory."""
 
 
 @dataclass(slots=True)
 class _Reading:
-    """Reads a photo once, and keeps what is needed of its renditions."""
+    """Reads a photo once, and keeps the required data of its renditions."""
 
     photo: LabelledPhoto
     sha256: str = ""
@@ -44,18 +44,18 @@ class _Reading:
 
 @dataclass(slots=True)
 class Scorer:
-    """One loaded variant with its profile, and what it measured so far."""
+    """One loaded variant with its profile, and its measurements so far."""
 
     classifier: Classifier
     subject: Subject
     profile_folders: Sequence[Path]
     cache_folder: Path
     resume: bool
-    """Take scores from the cache."""
+    """Use cached scores."""
     profile: Profile | None = field(init=False)
     cache: ScoreCache = field(init=False)
     _measured: list[tuple[int, float, int]] = field(default_factory=list)
-    """Photos, photos a second, peak bytes of each chunk."""
+    """Number of photos, photos per second, and peak memory in bytes, of each chunk."""
 
     def __post_init__(self) -> None:
         info = self.info
@@ -68,7 +68,7 @@ class Scorer:
         return self.classifier.model_info
 
     def score(self, photos: Sequence[LabelledPhoto]) -> Scores:
-        """Score the photos; those that are new go to the cache.
+        """Score the photos; new scores are added to the cache.
 
         Raises:
             UnusablePhotos: names a photo that can't be read.
@@ -81,7 +81,7 @@ class Scorer:
             chunk = missing[start : start + CHUNK_PHOTOS]
             scores, measured = self._measure([photos[i] for i in chunk])
             known.update(zip(chunk, scores, strict=True))
-            if self._may_be_fitted_on(photos):  # else the activations are not needed any more
+            if self._may_be_fitted_on(photos):  # otherwise the activations are not needed any more
                 parts.append(measured)
         rows = [known[i] for i in range(len(photos))]
         data = described(photos, rows)
@@ -108,7 +108,7 @@ class Scorer:
         readings = [_Reading(photo) for photo in photos]
         reading = [replace(photo, read=one.read) for photo, one in zip(photos, readings, strict=True)]
         measured = measure(reading, self.classifier)
-        # With all thresholds at 0 every photo is a cat, but those that no score makes one.
+        # With all thresholds at 0 every photo is a cat, except those that no score can make one.
         rule = ThresholdRule(self.subject, class_names(), profile=self.profile, max_fpr=1, max_fnr=1)
         rule = rule.with_thresholds(Thresholds(*[0.0] * len(fields(Thresholds))))
         scores = []
@@ -139,7 +139,7 @@ class Scorer:
         cached = self.cache.held_out(data_sha256) if self.resume else None
         if cached is not None:
             return cached
-        if sum(len(part.names) for part in parts) < len(photos):  # scores of the cache have no activations
+        if sum(len(part.names) for part in parts) < len(photos):  # cached scores have no activations
             parts = [self._measure(photos)[1]]
         scores = held_out_scores(joined(parts), self.subject, self.profile.made["fit"])
         self.cache.add_held_out(data_sha256, [float(score) for score in scores])

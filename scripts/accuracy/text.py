@@ -1,4 +1,4 @@
-"""The results of the accuracy benchmark as sentences and as text for a terminal."""
+"""The results of the accuracy benchmark, as sentences and as text for a terminal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scripts.accuracy.advice import advice
 from scripts.accuracy.rules import CATLOADER
 
 BREAKDOWNS = {"slices": "By slice", "corruptions": "Corrupted", "positions": "In other positions"}
-"""Key of a model's result -> title; each is group -> row -> rates."""
+"""Key of a model's result -> title; each result is group -> row -> rates."""
 
 
 def summary(model: Mapping[str, Any]) -> str:
-    """Sum up CatLoader's result on one model in a sentence."""
+    """Summarise CatLoader's result on one model in one sentence."""
     confusion = model["rules"][CATLOADER]["confusion"]
     cats, others = confusion[CAT], confusion[NOT_CAT]
     unsure = cats[Verdict.UNSURE] + others[Verdict.UNSURE]
@@ -32,7 +32,7 @@ def interval(share: Mapping[str, Any]) -> str:
 
 
 def counted(share: Mapping[str, Any] | None) -> str:
-    """Return ``98 of 100 (93.00 - 99.45 %)`` for a recall or a rate; empty without photos of it."""
+    """Return ``98 of 100 (93.00 - 99.45 %)`` for a recall or a rate; empty if there are no such photos."""
     if share is None:
         return ""
     hits = round(share["rate"] * share["n"])
@@ -40,7 +40,7 @@ def counted(share: Mapping[str, Any] | None) -> str:
 
 
 def speed(model: Mapping[str, Any]) -> str:
-    """Return photos a second and peak memory, or the reason why they are not known."""
+    """Return photos per second and peak memory, or the reason why they are unknown."""
     if model["photos_per_s"] is None:
         return "scores of an earlier run"
     return f"{model['photos_per_s']} photos/s  peak {model['peak_bytes'] / 2**20:.0f} MiB"

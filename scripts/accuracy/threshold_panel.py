@@ -19,23 +19,24 @@ from scripts.accuracy.rules import held_back
 from scripts.accuracy.run import Compared
 
 SHOWN = 12
-"""Photos of each label that are shown though their verdict is right, those with the most wrong scores."""
+"""Number of photos of each label that are shown although their verdict is right: those with the worst scores.
+"""
 KEPT = 36
-"""Photos of each label in the page, for thresholds at which more are wrong; 5 kB each."""
+"""Photos of each label in the page, for thresholds at which more of them are wrong; 5 kB each."""
 CONTACT_PX = 128
 _RANGE = 9
-"""The slider's ends are these log-odds: scores of 0.0001 and 0.9999."""
+"""The log-odds at the slider's ends: scores of 0.0001 and 0.9999."""
 
 
 class Thumbnails:
-    """The photos' thumbnails as data URLs; each is made once."""
+    """Thumbnails of the photos as data URLs; each is made once."""
 
     def __init__(self, photos: Sequence[LabelledPhoto]) -> None:
         self._photos = photos
         self._urls: dict[int, str] = {}
 
     def url(self, number: int) -> str:
-        """Return the thumbnail of a photo by its place among all photos."""
+        """Return the thumbnail of a photo by its index among all photos."""
         if number not in self._urls:
             with Image.open(io.BytesIO(self._photos[number].read()[Rendition.THUMBNAIL])) as image:
                 small = image.convert("RGB").resize((CONTACT_PX, CONTACT_PX))
@@ -46,7 +47,7 @@ class Thumbnails:
 
 
 def panel(one: Compared) -> str:
-    """Return the slider; the script shows it. The thresholds in use are its start."""
+    """Return the slider, which the script shows. It starts at the thresholds in use."""
     data = json.dumps(_data(one)).replace("</", "<\\/")
     return (
         f'<script type="application/json" class="scores">{data}</script>'
@@ -79,7 +80,7 @@ def _data(one: Compared) -> dict[str, Any]:
 
 
 def worst_photos(one: Compared, thumbnails: Thumbnails, label: str) -> str:
-    """Return the photos of a label, ``cat`` or ``not_cat``, whose scores are the most wrong."""
+    """Return the photos of a label, ``cat`` or ``not_cat``, with the worst scores."""
     places = np.flatnonzero(one.scores.labels == label)
     known = np.flatnonzero(~one.scores.wild)
     judged = dict(zip(known.tolist(), one.rules[0].scores.tolist(), strict=True))

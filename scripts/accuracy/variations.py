@@ -1,4 +1,4 @@
-"""Labelled photos, changed: the base of corruptions and positions. Labels and kinds stay what they were."""
+"""Modified labelled photos: the base of corruptions and positions. Labels and kinds do not change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Change = Callable[[Image.Image, int, Image.Image], Image.Image]
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """One change of every photo."""
+    """One modification, applied to every photo."""
 
     family: str
     strength: str
@@ -33,7 +33,7 @@ class Variation:
 
 
 def varied(photos: Sequence[LabelledPhoto], variation: Variation) -> list[LabelledPhoto]:
-    """Return the photos as they are after the change, in their order; each is made when it is read."""
+    """Return the modified photos, in their order; each is made when it is read."""
     grounds = [photo for photo in photos if photo.label == NOT_CAT]
     return [_varied(photo, variation, grounds[i % len(grounds)]) for i, photo in enumerate(photos)]
 
@@ -57,7 +57,7 @@ def _image(photo: LabelledPhoto) -> Image.Image:
 
 
 def sample(photos: Sequence[LabelledPhoto], most: int) -> list[LabelledPhoto]:
-    """Choose at most ``most`` cats and as many others, spread over their kinds; always the same ones."""
+    """Choose at most ``most`` cats and as many others, spread over their kinds; deterministic."""
     chosen: list[LabelledPhoto] = []
     for label in (CAT, NOT_CAT):
         by_kind: dict[str, list[LabelledPhoto]] = defaultdict(list)

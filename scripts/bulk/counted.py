@@ -1,4 +1,4 @@
-"""The driver of a bulk run, as ``catloader bulk run`` is, that counts what its models classify.
+"""A driver of bulk runs, like ``catloader bulk run``, that counts the photos that its models classify.
 
 usage: python -m scripts.bulk.counted PLAN ENGINE COUNT_FILE
 """
@@ -23,7 +23,7 @@ from checker.values import INPUTS_PER_PHOTO, Activations, Pixels
 class CountedClassifier:
     """A classifier that appends the number of photos to a file before each forward pass.
 
-    Processes may share the file, and may be killed: what was appended stays.
+    Processes may share the file, and may be killed: the file keeps what was appended.
     """
 
     def __init__(self, classifier: Classifier, path: Path) -> None:
@@ -41,13 +41,13 @@ class CountedClassifier:
 
 
 def load_counted(path: Path, settings: Settings) -> LoadedModel:
-    """Load the model; its self-test is not counted."""
+    """Load the model; the photos of its self-test are not counted."""
     loaded = load_model(settings)
     return loaded._replace(classifier=CountedClassifier(loaded.classifier, path))
 
 
 def counted(path: Path) -> int:
-    """Return the photos that were classified so far."""
+    """Return the number of photos classified so far."""
     return sum(map(int, path.read_bytes().split())) if path.exists() else 0
 
 

@@ -1,4 +1,4 @@
-"""Drivers of bulk runs, in processes of their own: their rate, their memory, their first unit."""
+"""Drivers of bulk runs, in their own processes: rate, memory, time to the first unit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def start(
     settings: Settings, plan: Plan, engine: str, *, s3_url: str = "", count_file: Path | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start ``catloader bulk run``, or with ``count_file`` a driver that counts what is classified."""
+    """Start ``catloader bulk run``; with ``count_file``, a driver that counts the photos it classifies."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(_ROOT),
@@ -50,14 +50,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def rate(settings: Settings, plan: Plan, engine: str) -> float:
-    """Return photos a second between the first and the last unit: without the start of Ray and model."""
+    """Return photos per second from the first to the last unit, which excludes the start of Ray and model."""
     end(start(settings, plan, engine))
     times_s = sorted(path.stat().st_mtime for path in (plan.folder / "results").glob("*/*.parquet"))
     return round((len(times_s) - 1) * plan.facts.unit_rows / (times_s[-1] - times_s[0]), 1)
 
 
 def watch(settings: Settings, plan: Plan, engine: str, seconds: int) -> dict[str, Any]:
-    """Watch the driver of a large plan for a while, and count its requests to S3; then cancel it."""
+    """Watch the driver of a large plan for some time, count its requests to S3, and cancel it."""
     with CountedRequests(settings.s3_endpoint_url).running() as requests:
         started_s, first_s, most_bytes = time.monotonic(), 0.0, 0
         process = start(settings, plan, engine, s3_url=requests.url)
@@ -66,7 +66,7 @@ def watch(settings: Settings, plan: Plan, engine: str, seconds: int) -> dict[str
             if process.poll() is not None or time.monotonic() - started_s > LONGEST_S:
                 raise RuntimeError(f"`bulk run --engine {engine}` ended early.")
             memory = driver.memory_info()
-            # Without the object store that Ray shares with its workers.
+            # Excludes the object store that Ray shares with its workers.
             most_bytes = max(most_bytes, memory.rss - getattr(memory, "shared", 0))
             first_s = first_s or (time.monotonic() - started_s if plan.done() else 0.0)
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Kill the processes of bulk runs with SIGKILL, let the plan end, and count verdicts and inferences."""
+"""Kill processes of bulk runs with SIGKILL, let the plan finish, and count verdicts and inferences."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from scripts.bulk.drivers import LONGEST_S, end, start
 
 _ENDING_S = 180.0
 VICTIMS = {"local": ("driver",), "ray": ("driver", "raylet", "worker")}
-"""The last of ``ray`` are killed in a run that goes on."""
+"""The last kills of ``ray`` happen in a run that continues."""
 _WORKERS = ("ray::MapWorker(MapBatches(_Judge))", "ray::MapWorker(MapBatches(_Preparer))")
 """They are killed in turns."""
 
 
 def kill(settings: Settings, plan: Plan, engine: str, kills: int) -> dict[str, Any]:
-    """Kill each kind of process so many times, in between two units each time; then let the plan end."""
+    """Kill each kind of process the given number of times, between two units; then let the plan finish."""
     count_file = plan.folder / "classified"
     extra: dict[str, int] = {}
     process: subprocess.Popen[bytes] | None = None
@@ -81,7 +81,7 @@ def _kill_one(family: list[psutil.Process], victim: str) -> None:
 
 
 def _wait_for_end(process: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
-    """Wait until nothing of a killed run classifies any more; Ray's agents take two minutes to notice."""
+    """Wait until no process of a killed run classifies any more; Ray's agents take two minutes to notice."""
     process.wait(_ENDING_S)
     _, left = psutil.wait_procs(family[1:], timeout=_ENDING_S / 10)
     if any(not one.name().endswith("Agent") for one in left):

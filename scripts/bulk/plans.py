@@ -1,4 +1,4 @@
-"""Stored photos, plans that name them again and again, and what was decided about them."""
+"""Stored photos, plans that list them repeatedly, and the decisions about them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from scripts.pipeline.sites import Stored, open_site, store
 _STORED = 200
 
 Decisions = dict[str, str]
-"""Key of a photo -> everything that was decided about it, as JSON."""
+"""Key of a photo -> its complete decision, as JSON."""
 
 
 def stored_photos(settings: Settings, named: int) -> list[Stored]:
-    """Put photos into the store, for plans that name so many."""
+    """Put photos into the store; a plan may list each of them several times."""
     folder = settings.data_dir / "demo"
     folder.mkdir()
     prepared = [prepare(photo.path.read_bytes(), limits=limits(settings)) for photo in demo_photos(folder)]
@@ -34,7 +34,7 @@ def stored_photos(settings: Settings, named: int) -> list[Stored]:
 
 
 def make_plan(folder: Path, stored: Sequence[Stored], photos: int, unit_rows: int) -> Plan:
-    """Write a plan of so many photos."""
+    """Write a plan with the given number of photos."""
     named = (
         PlannedPhoto(
             id,
@@ -69,7 +69,7 @@ def decisions_of_check_run(settings: Settings, stored: Sequence[Stored]) -> Deci
 
 
 def differing(plan: Plan, right: Decisions) -> int:
-    """Count the results of a plan that are not, bit for bit, those of ``right``."""
+    """Count the results of a plan that differ from those of ``right`` in any bit."""
     return sum(
         right.get(row["key"])
         != _as_json((row["verdict"], row["score"], log["labels"], log["subject_scores"]))

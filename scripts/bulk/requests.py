@@ -1,4 +1,4 @@
-"""Count the requests to an S3 server, on their way through a port of this machine."""
+"""Count requests to an S3 server by forwarding a local port to it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _REQUEST = re.compile(rb"(?:^|\r\n\r\n)([A-Z]+) /([^ ?]*)[^ ]* HTTP/1\.1\r\n")
 
 
 class CountedRequests:
-    """Passes bytes on, and counts requests that have no body: bulk work reads only.
+    """Forwards bytes, and counts requests that have no body: bulk work only reads.
 
-    ``counts`` has them by their method; a GET of no object is a ``LIST``.
+    ``counts`` is keyed by the method; a GET of no object is a ``LIST``.
     """
 
     def __init__(self, endpoint_url: str) -> None:
@@ -30,13 +30,13 @@ class CountedRequests:
 
     @contextmanager
     def running(self) -> Iterator[CountedRequests]:
-        """Take connections until the block ends."""
+        """Accept connections until the block ends."""
         threading.Thread(target=self._accept, daemon=True).start()
         try:
             yield self
         finally:
             with suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
+                self._listener.shutdown(socket.SHUT_RDWR)  # unblocks `accept`
             self._listener.close()
 
     def _accept(self) -> None:
@@ -58,7 +58,7 @@ class CountedRequests:
             sink.shutdown(socket.SHUT_WR)
 
     def _count(self, block: bytes) -> None:
-        """Count the requests that begin in a block: a client sends the next one when it has its answer."""
+        """Count the requests that begin in a block: a client waits for the answer before the next request."""
         for method, path in _REQUEST.findall(block):
             _, _, key = path.partition(b"/")
             with self._lock:

@@ -23,7 +23,7 @@ from scripts.pipeline.turns import check_uploads, classify, compare, recheck
 def pipeline_share(
     settings: Settings, loaded: LoadedModel, prepared: Sequence[Prepared], plan: Plan
 ) -> dict[str, Any]:
-    """Compare the pipeline with the classifier's own rate, for photos of one kind (part A)."""
+    """Compare the rate of the pipeline with the classifier's own, for photos of one kind (part A)."""
     # With "thread" a site keeps what it has just stored for its own checker; nothing starts by itself here.
     keeping = settings.with_changes(dispatch="thread")
     with (
@@ -50,7 +50,7 @@ def pipeline_share(
 def growth(
     settings: Settings, loaded: LoadedModel, prepared: Sequence[Prepared], plan: Plan
 ) -> dict[str, Any]:
-    """Compare tables of every size, side by side (part B)."""
+    """Compare tables of all sizes in turn (part B)."""
     with ExitStack() as stack:
         sites = {}
         for rows in plan.rows:
@@ -100,5 +100,5 @@ def _claim_and_finish_ms(services: Services) -> float:
     written = services.queue.finish([made_up_outcome(claim) for claim in claims])
     took_ms = (time.perf_counter() - started_s) * 1000
     if written != [True] * CLAIMED:
-        raise RuntimeError("The queue gave too few photos, or did not take their verdicts.")
+        raise RuntimeError("The queue returned too few photos, or did not accept their verdicts.")
     return took_ms

@@ -1,4 +1,4 @@
-"""Extent of one run of the pipeline benchmark; imports nothing heavy."""
+"""Extent of one run of the pipeline benchmark; this module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class Plan:
     """In one turn."""
     rows: Sequence[int] = (1_000, 10_000, 100_000, 1_000_000)
     cycles: int = 200
-    """Times that ``CLAIMED`` photos are claimed and finished, at each size."""
+    """Number of times that ``CLAIMED`` photos are claimed and finished, for each table size."""
     folder: Path | None = None
     """Real photos for part A."""
 
     @property
     def pending(self) -> int:
-        """Photos that part B checks: the smallest table has at least these."""
+        """Number of photos that part B checks: the smallest table has at least as many."""
         return CLAIMED * (self.cycles + self.warm_up)
 
     @property
     def warm_up(self) -> int:
-        """Cycles that are not counted."""
+        """Number of cycles that are not counted."""
         return self.cycles // 10 + 1
 
 

@@ -1,4 +1,4 @@
-"""Results of the pipeline benchmark: shares, targets, and text."""
+"""Results of the pipeline benchmark: shares, targets and text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from checker.evaluation.provenance import machine_kind
 from scripts.pipeline.turns import Turn
 
 SHARE = 0.85
-"""Target: the whole pipeline's rate, as a share of the classifier's own."""
+"""Target: minimum rate of the whole pipeline, as a share of the classifier's own."""
 FLAT = 1.15
-"""Target "flat": medians of milliseconds on a shared machine differ by as much."""
+"""Target "flat": medians of milliseconds on a shared machine differ by up to this factor."""
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def shares(turns: dict[str, list[Turn]], workers: int) -> dict[str, Any]:
-    """Sum up each way to check, its ratio to ``own``, and the parts of the gap of ``pipeline``."""
+    """Summarise each way to check, its ratio to ``own``, and the parts of the gap of ``pipeline``."""
     figures: dict[str, Any] = {name: _summary(taken) for name, taken in turns.items()}
     own, pipeline = figures["own"], figures["pipeline"]
     for name, prefix in (("pipeline", ""), ("uploads", "uploads_")):
@@ -87,7 +87,7 @@ def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def as_text(results: dict[str, Any]) -> str:
-    """Return a table for each kind of photos, one for the sizes of tables, and the targets."""
+    """Return a table for each kind of photos, one for the table sizes, and the targets."""
     lines = [
         f"{machine_kind(results['made']['machine'])}; load {results['load_at_start']:.1f} at the start, "
         f"{results['load_at_end']:.1f} at the end",

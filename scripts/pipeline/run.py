@@ -27,7 +27,7 @@ from scripts.speed.variants import load_classifier, make_variants, prepared
 
 _GENERATED = "generated, 500x375"
 _DIFFERENT_PHOTOS = 24
-"""Each stored photo has objects of its own, whatever it shows."""
+"""Each stored photo has its own objects, even if several show the same."""
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -35,8 +35,8 @@ def measure(settings: Settings, plan: Plan, stand_in: str = "") -> dict[str, Any
     """Measure both parts and compare them with the targets.
 
     Args:
-        settings: as ``settings_for`` makes them.
-        stand_in: a variant (``openvino-int8``) to run with random weights, if its weights are not on disk.
+        settings: as returned by ``settings_for``.
+        stand_in: a variant (``openvino-int8``) to run with random weights if its weights are not on disk.
     """
     results: dict[str, Any] = {
         "made": provenance("catloader"),
@@ -69,7 +69,7 @@ def measure(settings: Settings, plan: Plan, stand_in: str = "") -> dict[str, Any
 
 
 def _stand_in(settings: Settings, variant: str) -> LoadedModel:
-    """Make a variant with random weights: speed does not depend on them, and its verdicts mean nothing."""
+    """Make a variant with random weights: its speed is the same, and its verdicts have no meaning."""
     folder = settings.data_dir / "made"
     speed_photos.make(folder, "500x375", _DIFFERENT_PHOTOS)
     make_variants(settings.model, folder, [variant])

@@ -1,4 +1,4 @@
-"""Sites for the pipeline benchmark: each has a database, and all share one object store."""
+"""Sites for the pipeline benchmark: each has its own database, and all share one object store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Stored(NamedTuple):
 
 
 class Site(NamedTuple):
-    """A site with a database of its own."""
+    """A site with its own database."""
 
     services: Services
     checker: CheckerService
@@ -43,7 +43,7 @@ class Site(NamedTuple):
     owner_id: int
 
     def add(self, photos: Iterable[Stored]) -> datetime:
-        """Reserve and record the photos, as an upload does; return the time of the first."""
+        """Reserve and record the photos as an upload does; return the time of the first."""
         began = utcnow()
         for photo in photos:
             new, now = replace(photo.new, owner_id=self.owner_id), utcnow()
@@ -53,18 +53,18 @@ class Site(NamedTuple):
 
 
 class _Lent:
-    """A classifier that stays open when a borrower closes it: several sites check with one model."""
+    """A classifier that ignores ``close``, so that several sites can share one model."""
 
     def __init__(self, classifier: Classifier) -> None:
         self.model_info, self.preprocessing = classifier.model_info, classifier.preprocessing
         self.run = classifier.run
 
     def close(self) -> None:
-        """Do nothing; the lender closes it."""
+        """Do nothing; the owner of the model closes it."""
 
 
 def lent(loaded: LoadedModel) -> LoadedModel:
-    """Return the model for a ``CheckerService``, which closes what it loads."""
+    """Return the model in a form for ``CheckerService``, which closes the models that it loads."""
     return loaded._replace(classifier=_Lent(loaded.classifier))
 
 
@@ -75,8 +75,8 @@ def open_site(
     """Open a site with a new database.
 
     Args:
-        settings: with an S3 server; ``database_url`` names a PostgreSQL server, or nothing: SQLite.
-        load: makes the model at the first check.
+        settings: with an S3 server; ``database_url`` names a PostgreSQL server; empty means SQLite.
+        load: loads the model at the first check.
         rows: photos without objects to fill the table with, ``pending`` of them unchecked.
     """
     with temporary_database(settings.database_url.get_secret_value(), settings.data_dir, name) as url:
@@ -101,7 +101,7 @@ def open_site(
 
 
 def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> list[Stored]:
-    """Put ``count`` photos into the store, the same ones again after the last."""
+    """Put ``count`` photos into the store, reusing the given ones as often as needed."""
     photos = []
     for photo in itertools.islice(itertools.cycle(prepared), count):
         file = new_file(photo)
@@ -112,7 +112,7 @@ def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> lis
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
-    """Return settings that check photos as the environment says; everything else is new and in ``folder``."""
+    """Return settings that check photos with the environment's values; all else is new in ``folder``."""
     checking = {name for variable in variables() if variable.section == "Checking" for name in variable.names}
     environment = {name: value for name, value in os.environ.items() if name in checking}
     settings = Settings.from_environment(environment, data_dir=folder, dispatch="off", **changes)

@@ -1,4 +1,4 @@
-"""Turns of the pipeline benchmark: the rate of checks, and the core time of each process."""
+"""Measurements of the pipeline benchmark: the rate of checks, and the core time of each process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from checker.values import Claim
 from scripts.pipeline.sites import Site, Stored, store
 
 if TYPE_CHECKING:
-    import psutil  # of requirements-bench.txt: the script must start without it, to name it as missing
+    import psutil  # from requirements-bench.txt: the script must start without it, to report it as missing
 
 _AT_A_TIME = 100
 """Photos stored between two measurements: 7 MB, of the 16 MB that a site keeps for its own checker."""
@@ -33,7 +33,7 @@ class Turn(NamedTuple):
     store_core_ms: float
     """Of the object store."""
     idle_core_ms: float
-    """Of all cores without work."""
+    """Idle time of all cores."""
     load: float
 
 
@@ -41,7 +41,7 @@ def _turn(work: Callable[[], int], photos: int) -> Turn:
     """Measure ``work``, which returns the number of verdicts.
 
     Raises:
-        RuntimeError: not every photo got a verdict; a rate would mean nothing.
+        RuntimeError: not every photo got a verdict; a rate would have no meaning.
     """
     import psutil
 
@@ -87,7 +87,7 @@ def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) 
 
 
 def recheck(site: Site, photos: int, since: datetime) -> Turn:
-    """Requeue all photos checked ``since`` then, as the site's own command does, and check them again."""
+    """Requeue all photos checked since ``since``, with the site's own command, and check them again."""
     if Rechecks(site.services.engine).requeue(RecheckFilter(since=since)) != photos:
         raise RuntimeError("Photos without objects would be checked too.")
     return _turn(site.checker.drain, photos)
@@ -119,7 +119,7 @@ def check_uploads(site: Site, prepared: Sequence[Prepared], photos: int) -> Turn
 
 
 def compare(turns: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[Turn]]:
-    """Take turns ``rounds`` times, after a round that is not counted; each is first equally often."""
+    """Measure the parts in turn, ``rounds`` times, after an uncounted round; each is first equally often."""
     taken: dict[str, list[Turn]] = {name: [] for name in turns}
     order = list(turns.items())
     for number in range(rounds + 1):

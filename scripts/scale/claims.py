@@ -1,4 +1,4 @@
-"""The cost of claims and verdicts, by the number of finished rows and of dead ones."""
+"""The cost of claims and verdicts, by the number of finished rows and of dead rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BATCHES = 40
 
 
 class Table:
-    """A table whose claims are timed in rounds, in turn with those of other tables."""
+    """A table whose claims are timed, in turn with those of other tables."""
 
     def __init__(self, engine: Engine, **facts: Any) -> None:
         self.engine = engine
@@ -29,11 +29,7 @@ class Table:
         self._queue.next_due_s()  # connected
 
     def measure(self) -> None:
-        """Claim and finish micro-batches.
-
-        Raises:
-            RuntimeError: too few photos wait; an empty claim costs less.
-        """
+        """Claim and finish micro-batches."""
         claim_ms, batches = _timed(lambda: self._queue.claim(BATCH_PHOTOS))
         if sum(map(len, batches)) < _BATCHES * BATCH_PHOTOS:
             raise RuntimeError("too few photos wait: an empty claim costs less")
@@ -45,8 +41,10 @@ class Table:
         self._finish_ms += finish_ms
 
     def costs(self) -> dict[str, Any]:
-        """Return milliseconds: those that a fifth of the claims and verdicts stay below, which other programs
-        on the machine hardly change; and more of the claims."""
+        """Return milliseconds: the 20th percentile of claims and verdicts, and further ones of the claims.
+
+        Other programs on the machine hardly affect the 20th percentile.
+        """
         return {
             **self._facts,
             "claim_ms": _below(self._claim_ms, 0.2),

@@ -1,4 +1,4 @@
-"""Worker processes on one PostgreSQL: the rate from claim to verdict, with a model that takes time only."""
+"""Worker processes on one PostgreSQL: the rate from claim to verdict, with a model that only sleeps."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from models.catalogue import Preprocessing, entry_named
 BATCH_PHOTOS = 4
 _LEASE_S = 30.0
 _PX = 8
-"""Side of the made-up inputs; small, because decoding is not what is measured."""
+"""Side of the synthetic inputs; small, because decoding is not measured."""
 
 
 class Rate(NamedTuple):
-    """The work of one fleet."""
+    """The rate and times of one fleet."""
 
     workers: int
     photos: int
     photos_per_s: float
     batch_ms: float
-    """Time of a micro-batch in a worker: the model's and that of its claims, verdicts and log rows."""
+    """Time of a micro-batch in a worker: the model's, and that of its claims, verdicts and log rows."""
 
 
 def queue_of(engine: Engine) -> SqlCheckQueue:
@@ -62,7 +62,7 @@ def new_table(url: str, rows: int, pending: int) -> None:
 
 
 class _SleepingModel:
-    """A model that takes ``seconds`` for each micro-batch, and no processor time."""
+    """A model that sleeps for ``seconds`` per micro-batch and uses no processor time."""
 
     model_info = ModelInfo("none", 64 * "0", "torch", "fp32", "cpu", {})
     preprocessing: Preprocessing = entry_named("efficientnet_lite0").preprocessing
@@ -80,7 +80,7 @@ class _SleepingModel:
 
 
 class _OneDecision:
-    """Decides alike on every photo."""
+    """Returns the same decision for every photo."""
 
     def decide(self, evidence: Evidence) -> Decision:
         del evidence
@@ -90,7 +90,7 @@ class _OneDecision:
 
 
 class _NoBytes:
-    """A store whose photos are all empty."""
+    """A store in which every photo is empty."""
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         del claim, rendition
@@ -98,7 +98,7 @@ class _NoBytes:
 
 
 class _WithoutDigests(SqlCheckQueue):
-    """Claims whose bytes are not compared: there are none."""
+    """Returns claims without digests, so that the empty bytes are not compared."""
 
     def claim(self, limit: int) -> list[Claim]:
         claims = super().claim(limit)
@@ -118,7 +118,7 @@ def _blank(
 def _work(
     url: str, seconds: float, start: Barrier, results: multiprocessing.Queue[tuple[int, float, float]]
 ) -> None:
-    """Check until nothing is due (the target of a worker process)."""
+    """Check until no photo is due (the target of a worker process)."""
     engine = make_engine(url, connections=4)
     queue = _WithoutDigests(engine, lease_s=_LEASE_S, max_attempts=5, backoff_s=15.0)
     checker = CheckerService(
@@ -139,10 +139,10 @@ def _work(
 
 
 def rate(url: str, workers: int, photos: int, batch_s: float) -> Rate:
-    """Let so many processes check all waiting photos of the table.
+    """Check all waiting photos of the table in the given number of processes.
 
     Raises:
-        RuntimeError: not every photo got one verdict; a rate would mean nothing.
+        RuntimeError: not every photo got one verdict; a rate would have no meaning.
     """
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(workers)

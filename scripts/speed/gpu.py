@@ -1,4 +1,4 @@
-"""The share of time that the GPU is busy while a variant works, from the driver."""
+"""GPU utilisation while a variant works, as the driver reports it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _COMMAND = (
 
 @contextlib.contextmanager
 def utilisation(device: str) -> Iterator[list[float]]:
-    """Yield a list that gets the mean share of time that a kernel was running, 0..1, when the block ends.
+    """Yield a list; at the end of the block it gets the mean share of time in which a kernel ran, 0..1.
 
-    The list stays empty on a CPU, and where there is no ``nvidia-smi``.
+    The list stays empty on a CPU, and if there is no ``nvidia-smi``.
     """
     shares: list[float] = []
     try:

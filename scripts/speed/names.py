@@ -1,4 +1,4 @@
-"""Names of the variants and models that the speed benchmark compares, and its plan; imports nothing heavy."""
+"""Names of the variants and models that the speed benchmark compares; this module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 MODELS = ("resnet50", "resnet18", "efficientnet_lite0")
 OTHERS = ("torchvision", "transformers", "onnxruntime")
-"""Loops as the documentation of three libraries shows them."""
+"""The loops of three other libraries, as in their documentation."""
 CATLOADER = ("openvino-int8", "openvino-bf16", "openvino-fp32", "torch-bf16", "torch-fp32")
 WHOLE = "-whole"
-"""Ends the name of a variant that sees a photo's three inputs, as the site does, and not one square."""
+"""Suffix of a variant that processes a photo's three inputs, as the site does, and not one square."""
 WHOLE_PHOTO: tuple[str, ...] = tuple(f"{name}{WHOLE}" for name in ("openvino-int8", "openvino-fp32"))
 ON_GPU = ("torchvision", "transformers", "torch-fp16", "torch-fp16-nvjpeg", "torch-bf16")
 PACKAGES = {
@@ -31,8 +31,8 @@ class Plan:
     device: str
     rounds: int
     turn_s: float
-    """Length of a variant's turn; at least one round of its photos or batches."""
+    """Length of one measurement in seconds; it has at least one round of the photos or batches."""
     single_photos: int
-    """Single photos in one turn, for the latency."""
+    """Number of single photos in one latency measurement."""
     large_photos: int
-    """Different photos of 12 megapixels: each takes about two seconds to make."""
+    """Number of different photos with 12 megapixels: each takes about two seconds to make."""

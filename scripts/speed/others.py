@@ -1,4 +1,4 @@
-"""The loops that CatLoader is compared with, as their libraries' documentation shows them."""
+"""The loops that CatLoader is compared with, as in their libraries' documentation."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from models.catalogue import Entry
 
 
 class Variant(Protocol):
-    """A model, made once in its own process."""
+    """A model, loaded once in its own process."""
 
     def classify(self, photo: Path) -> Any:
         """Return one photo's class scores, from its file."""
         ...
 
     def photos_per_s(self, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
-        """Return the highest rate that the variant allows, and the number of photos it rests on."""
+        """Return the highest rate that the variant reaches, and the number of photos measured."""
         ...
 
 
 def _one_by_one(variant: Variant, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
-    """Return the rate of a loop over photos, as tutorials write it."""
+    """Return the rate of a loop over single photos, as in tutorials."""
     started_s, done = time.perf_counter(), 0
     for photo in itertools.cycle(photos):
         variant.classify(photo)
@@ -49,7 +49,7 @@ class Torchvision:
         if hasattr(torchvision.models, entry.architecture):
             model = getattr(torchvision.models, entry.architecture)(weights=None)
             model.load_state_dict(torch.load(weights, weights_only=True))
-        else:  # torchvision has no EfficientNet-Lite: CatLoader's in the same loop
+        else:  # torchvision has no EfficientNet-Lite: CatLoader's model in the same loop
             from models.build import build
 
             model = build(entry, weights)
@@ -83,7 +83,7 @@ class Torchvision:
 
 
 class Transformers:
-    """``pipeline("image-classification")``: a list of files for many photos, a file for one."""
+    """``pipeline("image-classification")``: a list of files for many photos, one file for one."""
 
     def __init__(self, folder: Path, device: str) -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -106,7 +106,7 @@ class Transformers:
 
 
 class OnnxRuntime:
-    """ONNX Runtime's image classification examples: Pillow, numpy, one ``session.run`` for each photo."""
+    """ONNX Runtime's image classification examples: Pillow, numpy, one ``session.run`` per photo."""
 
     def __init__(self, entry: Entry, file: Path) -> None:
         import onnxruntime

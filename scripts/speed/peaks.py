@@ -1,7 +1,7 @@
-"""The most that this processor's arithmetic units give: products on all cores, in GOP/s.
+"""The peak rate of this processor's arithmetic units: products on all cores, in GOP/s.
 
-Of matrix products and 1x1 convolutions the faster ones count (without VNNI, OpenVINO multiplies int8 quickly
-in convolutions only), and of several runs the fastest, since other load only makes a run slower.
+It is the faster one of matrix products and 1x1 convolutions (without VNNI, OpenVINO's int8 is fast in
+convolutions only), and the fastest of several runs, since other load can only slow a run down.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LAYERS = 6
 _SIDE = 1024
 _CHANNELS, _MAP_SIDE = 512, 28
 Chain = tuple[Any, int]
-"""A model, and its operations."""
+"""A model, and its number of operations."""
 Shape = tuple[int, ...]
 _HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
 
@@ -86,7 +86,7 @@ def _convolutions(openvino: Any, precision: str) -> Chain:
 def _chain(
     openvino: Any, precision: str, shape: Shape, weights_shape: Shape, product: Callable[[Any, Any], Any]
 ) -> Any:
-    """Chain products, each of the previous one with constants: only the first and the last meet float32."""
+    """Chain products, each of the previous one with constants: only the first and the last use float32."""
     ops = openvino.opset13
     numbers = np.random.default_rng(0).standard_normal(weights_shape).astype(np.float32) / 30
 

@@ -1,8 +1,8 @@
-"""Photos for the speed benchmark, made from scikit-image's: with detail at every scale, as a camera sees it.
+"""Photos for the speed benchmark, made from scikit-image's, with detail at every scale like a camera's.
 
-A smooth photo scaled up to 12 megapixels would be an easy JPEG, and decoding costs what the bytes cost. So
-each scale gets texture, and the finest one grain: about 50 kB at 500 x 375 and 1.8 MB at 4000 x 3000. The
-benchmark prints the sizes.
+A smooth photo scaled up to 12 megapixels would be a small JPEG, and the cost of decoding grows with the
+bytes. So each scale gets texture, and the finest one gets grain: about 50 kB at 500 x 375 and 1.8 MB at 4000
+x 3000. The benchmark prints the sizes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GRAIN, _TEXTURE, _OCTAVES = 1.6, 2.2, 6
 
 
 def make(folder: Path, size: str, count: int) -> list[Path]:
-    """Write ``count`` photos and their thumbnails, the same ones every time; return the photos' paths."""
+    """Write ``count`` photos and their thumbnails, deterministically; return the photos' paths."""
     import skimage.data
 
     width, height, quality = SIZES[size]
@@ -51,7 +51,7 @@ def thumbnail_of(photo: Path) -> Path:
 
 
 def _part(source: Image.Image, width: int, height: int, rng: np.random.Generator) -> Image.Image:
-    """Cut a part of the right shape, at least 70 % of the source, and scale it to the frame."""
+    """Crop a part with the frame's aspect ratio, at least 70 % of the source, and scale it to the frame."""
     share = rng.uniform(0.7, 1.0)
     across = min(source.width, source.height * width / height) * share
     down = across * height / width

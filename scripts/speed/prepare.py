@@ -1,9 +1,9 @@
-"""Make one model's files for all variants of the speed benchmark: OpenVINO, ONNX, and a Hugging Face folder.
+"""Make one model's files for all variants of the speed benchmark: OpenVINO, ONNX, Hugging Face folder.
 
     python -m scripts.speed.prepare MODEL FOLDER VARIANT,...
 
-The weights are those on disk, or random ones where there are none: speed does not depend on them. A process
-of its own, so that the measured processes never hold the memory that only the preparation takes.
+The weights are those on disk, or random ones if there are none: speed does not depend on them. This runs in
+its own process, so that the measured processes never hold the memory that only the preparation needs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
     }
     (folder / f"{model}.json").write_text(json.dumps(facts))
     pixels = [decode(file.read_bytes(), entry.preprocessing) for file in sorted(folder.glob("500x375-*.jpg"))]
-    # Enough to set ranges by; accuracy is measured by benchmark_accuracy.py, on real photos.
+    # Enough photos for the ranges; benchmark_accuracy.py measures accuracy on real photos.
     flipped = [flip for photo in pixels for flip in (photo, photo[:, ::-1], photo[::-1], photo[::-1, ::-1])]
     calibration = (flipped * MIN_CALIBRATION_PHOTOS)[:MIN_CALIBRATION_PHOTOS]
     for precision in PRECISIONS:
@@ -79,7 +79,7 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
 
 
 def _gop(module: nn.Module, entry: Entry) -> float:
-    """Count one photo's operations in 10^9: two for each multiply-add of convolutions and linear layers."""
+    """Count the operations for one photo in 10^9: two per multiply-add of convolutions and linear layers."""
     total = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -100,7 +100,7 @@ def _gop(module: nn.Module, entry: Entry) -> float:
 
 
 def _hugging_face(folder: Path, model: str) -> None:
-    """Write a folder like the published ``microsoft/resnet-50``: model and image processor."""
+    """Write a folder with model and image processor, like the published ``microsoft/resnet-50``."""
     from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
 
     kind, depths = _RESNETS[model]

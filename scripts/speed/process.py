@@ -1,4 +1,4 @@
-"""A variant's process, seen from the benchmark: orders and answers are lines of JSON."""
+"""The benchmark's side of a variant's process: orders and answers are lines of JSON."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class VariantProcess:
             text=True,
         )
         self.refusal: str | None = None
-        """The reason why the variant does not run here."""
+        """The reason why the variant cannot run here."""
 
     def wait_until_ready(self) -> bool:
         self.refusal = self._answer().get("error")
         return self.refusal is None
 
     def ask(self, **order: Any) -> dict[str, Any]:
-        """Send an order as ``scripts.speed.worker.answer`` takes it; wait for the answer."""
+        """Send an order in the form of ``scripts.speed.worker.answer``; wait for the answer."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()

@@ -1,4 +1,4 @@
-"""A run of the speed benchmark: variants in turns, summed up as medians."""
+"""A run of the speed benchmark: measure the variants in turn, and summarise them as medians."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
 
 
 def _serving() -> str:
-    """Return the model and the variant that check on this machine where no setting says otherwise."""
+    """Return the model and the variant that check on this machine by default."""
     settings = Settings()
     entry, path = resolve_model(settings)
     choice = select_variant(entry, path, load_subject(settings.subject), runtime_request(settings))
@@ -85,7 +85,7 @@ def _measure(
     left_out: dict[str, str],
     peaks: dict[str, float],
 ) -> dict[str, Any]:
-    """Measure all variants of one model; adds to ``left_out`` and ``peaks``."""
+    """Measure all variants of one model; add to ``left_out`` and ``peaks``."""
     facts = json.loads((folder / f"{model}.json").read_text())
     figures: dict[str, Any] = {"gop_per_photo": facts["gop"], "random_weights": facts["random_weights"]}
     processes = [VariantProcess(name, model, folder, plan.device) for name in plan.variants]
@@ -102,7 +102,7 @@ def _measure(
     for size, files in photos.items():
         names = [str(file) for file in files]
         turns = {process.name: _Turns() for process in ready}
-        # Latency comes first, before throughput has made the processes grow. The first order warms up.
+        # Latency comes first, before the throughput has made the processes grow. The first order warms up.
         for process in ready:
             process.ask(do="one", photos=names, times=2)
         for number in range(plan.rounds):
@@ -113,7 +113,7 @@ def _measure(
             process.ask(do="many", photos=names, seconds=plan.turn_s / 4)
         with progress_bar(plan.rounds, f"{model}, {size}", "rounds") as progress:
             for number in range(plan.rounds):
-                if has_peaks:  # in every round: the limit must see the same load as the variants
+                if has_peaks:  # in every round: the peak must be measured under the same load as the variants
                     rates = arithmetic.ask(do="peaks", seconds=plan.turn_s / 4)["gop_per_s"]
                     peaks.update({name: max(rate, peaks.get(name, 0.0)) for name, rate in rates.items()})
                 for process in _rotated(ready, number):
@@ -136,7 +136,7 @@ def _throughput(process: VariantProcess, turns: _Turns, plan: Plan, size: str, p
 
 
 def _rotated(processes: list[VariantProcess], number: int) -> list[VariantProcess]:
-    """Start each round with another process: none is always the one that follows a certain other."""
+    """Start each round with another process, so that no variant always follows the same other one."""
     return [*processes[number % len(processes) :], *processes[: number % len(processes)]]
 
 
@@ -172,7 +172,7 @@ class _Turns:
 
 
 def _first_verdict(plan: Plan, model: str, folder: Path, photos: Sequence[Path]) -> dict[str, Any]:
-    """Time from the start of the process to the scores of the first photo."""
+    """Return the time from the start of the process to the scores of the first photo."""
     seconds, answer = [], {}
     for _ in range(plan.rounds):
         started_s = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Ratios of the speed benchmark, CatLoader over the others, and the targets they are compared with."""
+"""Ratios of CatLoader's rate to the others' in the speed benchmark, and their targets."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ _FASTER = {
         ("efficientnet_lite0", "500x375"): {"torchvision": 6.0, "onnxruntime": 2.5},
     },
 }
-"""Kind of processor -> model, size of the photos -> other variant -> ratio to reach on two cores, one square
-of each photo, decode included."""
+"""Kind of processor -> (model, size of the photos) -> other variant -> target ratio.
+
+The ratios hold on two cores, for one square of each photo, decoding included.
+"""
 _LATENCY_SHARE = 0.25
 _FIRST_S, _FIRST_BYTES = 1.0, 250e6
 _JUDGED = "resnet50"
@@ -37,9 +39,9 @@ def fastest(variants: dict[str, Any], runtime: str = "") -> str | None:
 
 
 def ratios(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return CatLoader's rate over each other's: of the medians, and the range over the rounds.
+    """Return the ratios of CatLoader's rate to the others': of the medians, and the range over rounds.
 
-    ``at_most`` is the ratio of arithmetic units that never wait, behind a decoder that takes no time.
+    ``at_most`` is the ratio if the arithmetic units never wait and decoding takes no time.
     """
     rows = []
     peaks = results.get("peak_gop_per_s", {})

@@ -1,4 +1,4 @@
-"""CatLoader's variants in the speed benchmark, and the making of all variants."""
+"""CatLoader's variants in the speed benchmark, and the preparation of all variants."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _MICRO_BATCH = {"cpu": 8, "cuda": 32}
 
 
 def make_variants(model: str, folder: Path, variants: Sequence[str]) -> None:
-    """Write what ``prepared`` and ``load`` read from ``folder``, in a process of its own (``speed.prepare``).
+    """Write the files for ``prepared`` and ``load`` to ``folder``, in a child process (``speed.prepare``).
 
     Raises:
-        CannotRun: a package is missing, or the model is.
+        CannotRun: a package or the model is missing.
     """
     for variant in variants:
         require(*PACKAGES.get(variant, ()))
@@ -50,13 +50,13 @@ def make_variants(model: str, folder: Path, variants: Sequence[str]) -> None:
 
 
 def prepared(model: str, folder: Path) -> tuple[Entry, Path]:
-    """Return the entry and the weights that ``speed.prepare`` left in ``folder``."""
+    """Return the entry and the weights that ``speed.prepare`` wrote to ``folder``."""
     facts = json.loads((folder / f"{model}.json").read_text())
     return dataclasses.replace(entry_named(model), sha256=facts["sha256"]), Path(facts["weights"])
 
 
 def load(name: str, model: str, folder: Path, device: str) -> Variant:
-    """Load a variant that ``make_variants`` has made."""
+    """Load a variant whose files ``make_variants`` has written."""
     entry, weights = prepared(model, folder)
     if name == "torchvision":
         return Torchvision(entry, weights, device)
@@ -85,7 +85,7 @@ def load_classifier(name: str, entry: Entry, weights: Path, folder: Path, device
 
 
 class CatLoader:
-    """Works as the service does: one worker per core takes a micro-batch from its files to logits."""
+    """Works like the service: one worker per core processes a micro-batch from its files to its logits."""
 
     def __init__(self, classifier: Classifier, micro_batch: int) -> None:
         self._classifier, self._micro_batch = classifier, micro_batch
@@ -99,7 +99,7 @@ class CatLoader:
         return self._in_all_workers(self._scores, photos, seconds)
 
     def forwards_per_s(self, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
-        """Return the rate of photos that are decoded already: the rest of the work costs the difference."""
+        """Return the rate for decoded photos: the difference to ``photos_per_s`` is due to the other work."""
         pixels = np.concatenate([self._decoded(photos[0])] * self._micro_batch)
         return self._in_all_workers(lambda _: self._classifier.run(pixels), photos, seconds)
 
@@ -115,7 +115,7 @@ class CatLoader:
     def _in_all_workers(
         self, work: Callable[[Sequence[Path]], object], photos: Sequence[Path], seconds: float
     ) -> tuple[float, int]:
-        # The threads' own rates are added up, so that none is charged for the others' last batch.
+        # The threads' own rates are added, so that a thread does not pay for the last batch of the others.
         endless, lock = itertools.cycle(photos), threading.Lock()
         rates, done = [0.0] * self._workers, [0] * self._workers
         errors: list[BaseException] = []
@@ -135,7 +135,7 @@ class CatLoader:
                     done[worker] += len(batch)
                     spent_s = time.perf_counter() - started_s
                 rates[worker] = done[worker] / spent_s
-            except BaseException as error:  # handed to the main thread
+            except BaseException as error:  # passed on to the main thread
                 errors.append(error)
 
         threads = [threading.Thread(target=run, args=(worker,)) for worker in range(self._workers)]
@@ -149,7 +149,7 @@ class CatLoader:
 
 
 class WholePhotos(CatLoader):
-    """Looks at a photo as the site does: at both of its ends and at the thumbnail."""
+    """Processes a photo like the site: both of its ends and the thumbnail."""
 
     def __init__(self, classifier: Classifier, micro_batch: int) -> None:
         super().__init__(classifier, micro_batch // 2)

@@ -18,7 +18,7 @@ from scripts.speed.variants import CatLoader, load
 
 
 def answer(variant: Variant | None, order: dict[str, Any]) -> dict[str, Any]:
-    """Carry out an order: its ``do`` is ``many``, ``forward``, ``one`` or ``peaks``."""
+    """Execute an order; its ``do`` is ``many``, ``forward``, ``one`` or ``peaks``."""
     if variant is None:
         return {"gop_per_s": peaks(order["seconds"])}
     photos = [Path(photo) for photo in order["photos"]]
@@ -40,7 +40,7 @@ def answer(variant: Variant | None, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _memory() -> dict[str, Any]:
-    """Return the peak so far. ``getrusage`` would count the parent's memory before ``exec`` too."""
+    """Return the peak so far. ``getrusage`` would include the parent's memory before ``exec``."""
     status = Path("/proc/self/status").read_text().splitlines()
     peak_kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
     return {"peak_rss_bytes": peak_kib * 1024, "torch_is_loaded": "torch" in sys.modules}
@@ -48,12 +48,12 @@ def _memory() -> dict[str, Any]:
 
 def main() -> None:
     name, model, folder, device = sys.argv[1:]
-    # Text that libraries print must not get between the answers.
+    # Text that libraries print must not be mixed with the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     try:
         variant = None if name == "peaks" else load(name, model, Path(folder), device)
-    except Exception as error:  # the other variants go on without this one
+    except Exception as error:  # the other variants continue without this one
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers)
         return
     print(json.dumps({"ready": True}), file=answers)

@@ -20,13 +20,13 @@ from checker.evaluation.provenance import machine_kind, provenance
 from scripts.upload.sites import Site, sites
 
 LIMIT = 1.05
-"""The promise: a fired POST takes at most this many times what one without firing takes."""
+"""The promise: maximum ratio of a fired POST's time to that of one that is not fired."""
 BACKLOG = 500
 _WARM_UP = 5
 
 
 def measure(rounds: int, show: Callable[[str], None]) -> dict[str, Any]:
-    """Measure everything; ``show`` gets each line of the result as soon as it is known."""
+    """Measure everything; ``show`` receives each line of the result as soon as it is known."""
     results: dict[str, Any] = {**provenance("catloader"), "rounds": rounds, "limit": LIMIT, "photos": {}}
     show(machine_kind(results["machine"]))
     with tempfile.TemporaryDirectory(prefix="catloader-bench-") as name:
@@ -61,12 +61,12 @@ def measure(rounds: int, show: Callable[[str], None]) -> dict[str, Any]:
 
 
 def alternate(running: dict[str, Site], label: str, data: bytes, rounds: int) -> dict[str, list[float]]:
-    """POST to each site in turn; wait for the verdict of a fired photo before the next POST."""
+    """POST to each site in turn; after a fired photo, wait for its verdict before the next POST."""
     ms: dict[str, list[float]] = {variant: [] for variant in running}
     order = list(running.values())
     with progress_bar(rounds + _WARM_UP, label, "rounds") as progress:
         for number in range(rounds + _WARM_UP):
-            # Each site is first as often as the others: none is always the one that follows a check.
+            # Each site is first equally often, so that none always follows a check.
             for site in order[number % len(order) :] + order[: number % len(order)]:
                 photo_id, took_ms = site.post_ms("photo.jpg", data)
                 if site.variant == "fired":
@@ -78,7 +78,7 @@ def alternate(running: dict[str, Site], label: str, data: bytes, rounds: int) ->
 
 
 def under_backlog(site: Site, name: str, data: bytes) -> tuple[list[float], int]:
-    """POST while ``BACKLOG`` photos are worked off; a POST that ends after the last of them does not count.
+    """POST while ``BACKLOG`` photos are checked; a POST that ends after the last of them does not count.
 
     Returns:
         The times, and the number of photos that waited at the start.
@@ -113,7 +113,7 @@ def _fill(services: Services, data: bytes) -> None:
             prepare=services.decoders.prepare,
             photos=services.photos,
             objects=services.objects,
-            dispatcher=services.dispatcher,  # this process checks nothing: no wake-up reaches the site
+            dispatcher=services.dispatcher,  # this process has no checker: its wake-ups do not reach the site
         )
 
 

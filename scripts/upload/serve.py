@@ -1,4 +1,4 @@
-"""One of the three sites of the upload benchmark, in a process of its own; its settings are the environment.
+"""One of the three sites of the upload benchmark, in its own process, with settings from the environment.
 
 python -m scripts.upload.serve VARIANT
 """

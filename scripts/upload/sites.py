@@ -1,4 +1,4 @@
-"""The three sites of the upload benchmark, seen by a visitor."""
+"""The three sites of the upload benchmark, as a client sees them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _STDERR = 2
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A running site and its only visitor."""
+    """A running site and its only client."""
 
     variant: str
     settings: Settings
     visitor: Visitor
 
     def post_ms(self, name: str, data: bytes) -> tuple[int, float]:
-        """Upload a photo; return its id and the time of the POST. The form's page is fetched before."""
+        """Upload a photo; return its id and the time of the POST, without that of the form's page."""
         form = self.visitor.form("/upload")
         started_s = time.perf_counter()
         photo_id = self.visitor.upload(name, data, form)
@@ -42,7 +42,7 @@ class Site:
 
 @contextmanager
 def sites(folder: Path) -> Iterator[dict[str, Site]]:
-    """Run the three sites on one embedded S3 server, each with a data folder and buckets of its own."""
+    """Run the three sites on one embedded S3 server, each with its own data folder and buckets."""
     with ExitStack() as stack:
         s3 = EmbeddedS3(folder)
         s3.start()
@@ -60,7 +60,7 @@ def sites(folder: Path) -> Iterator[dict[str, Site]]:
                 "CATLOADER_THUMBNAILS_BUCKET": f"thumbnails-{number}",
                 "CATCHECK_DISPATCH": "thread" if variant == "fired" else "off",
                 "DATABASE_URL": "",
-                # The backlog is made first and worked off at the next POST, not by a sweep before it.
+                # The backlog is made first; the next POST starts its checks, not a sweep before it.
                 "CATCHECK_SWEEP_S": "3600",
                 "AWS_ENDPOINT_URL_S3": s3.endpoint_url,
                 "AWS_ACCESS_KEY_ID": s3.access_key_id,
@@ -102,7 +102,7 @@ def _must_run(process: subprocess.Popen[bytes]) -> Callable[[], None]:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()  # where the benchmark is a background job, its children ignore SIGINT
+    process.terminate()  # if the benchmark is a background job, its children ignore SIGINT
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:

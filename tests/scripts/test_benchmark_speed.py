@@ -186,7 +186,7 @@ def test_without_a_gpu_a_run_that_asks_for_one_measures_the_cpu_and_says_so(tmp_
 
     measured = json.loads((tmp_path / "x").read_text())
     assert measured["device"] == "cpu"
-    assert "No CUDA GPU here that torch can use: the CPU is measured instead." in done.stdout
+    assert "There is no CUDA GPU that torch can use: the CPU is measured instead." in done.stdout
     assert "pip install -r requirements-bench.txt" in measured["left_out"]["transformers"]
     for size in ("500x375", "12MP"):
         assert set(measured["models"]["efficientnet_lite0"][size]) == {"torchvision", "torch-fp32"}

@@ -53,4 +53,4 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, capsys: pytest.Capt
     path = tmp_path / "other.json"
     path.write_text("{}")
     assert simulate_fleet.main([str(path)]) == 2
-    assert "other.json is no result of benchmark_scale.py" in capsys.readouterr().err
+    assert "other.json is not a result of benchmark_scale.py" in capsys.readouterr().err
