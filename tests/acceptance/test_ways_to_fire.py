@@ -32,7 +32,7 @@ from catloader.store.db.testing import temporary_database
 from catloader.store.s3.embedded import EmbeddedS3
 from tests.support.broker import broker_server
 from tests.support.environ import environ_without_settings
-from tests.support.woken import Woken
+from tests.support.wake_up_counter import WakeUpCounter
 
 _NEVER_S = 3600
 """No sweep but the one at the start: later only a wake-up can bring a verdict."""
@@ -140,7 +140,7 @@ def _drains(log: Path) -> list[int]:
     return [int(number) for number in re.findall(r"checked (\d+) photos? in ", log.read_text())]
 
 
-def _holds(site: Site, way: Way, heard: Woken, *, wakes: bool) -> None:
+def _holds(site: Site, way: Way, heard: WakeUpCounter, *, wakes: bool) -> None:
     """Run the site in one way to dispatch, with one photo left from before."""
     settings = site.settings | {
         "CATCHECK_DISPATCH": way.dispatch,
@@ -186,7 +186,7 @@ def test_every_way_keeps_the_contract(
 ) -> None:
     server_url = request.getfixturevalue("postgres_url") if database == "postgresql" else ""
     with temporary_database(server_url, tmp_path, "ways") as url, broker_server() as broker:
-        site, heard = Site(tmp_path, url, broker.url, s3_server), Woken()
+        site, heard = Site(tmp_path, url, broker.url, s3_server), WakeUpCounter()
         listener: Listener | BrokerListener = (
             Listener(site.engine, heard, retry_s=0.1)
             if server_url

@@ -16,8 +16,8 @@ from catloader.store.db.random_audits import RandomAudits
 from catloader.store.db.takedowns import Takedowns
 from tests.catloader.web.route_rows import ROWS
 from tests.support.accessibility import problems, too_wide, unfold, violations, window
-from tests.support.behind_forms import of_a_person, of_an_administrator
 from tests.support.browser import Site, register
+from tests.support.page_sequences import pages_of_administrator, pages_of_user
 from tests.support.rows import add_photos
 
 _OF_VISITORS = {
@@ -158,8 +158,8 @@ def test_no_page_has_a_violation(browser: Browser, site: Site, session: StorageS
 def test_no_page_behind_a_form_has_a_violation(browser: Browser, site: Site, session: StorageState) -> None:
     seen, found = set[str](), list[str]()
     with window(browser, site.url) as visitor, window(browser, site.url, session) as administrator:
-        for story in (of_a_person(visitor, site), of_an_administrator(administrator)):
-            for page, name in story:
+        for sequence in (pages_of_user(visitor, site), pages_of_administrator(administrator)):
+            for page, name in sequence:
                 seen.add(name)
                 found += problems(page, name)
     assert found == []

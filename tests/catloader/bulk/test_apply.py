@@ -16,9 +16,9 @@ from catloader.store.kinds import ObjectKind
 from catloader.wiring import build_object_store
 from tests.catloader.bulk.conftest import BulkSite
 from tests.support.bombs import slow_tiff
-from tests.support.contrary_profile import contrary_profile
 from tests.support.copies import Copy, copy_of, fill_from
 from tests.support.fakes import photo
+from tests.support.inverted_profile import inverted_profile
 
 _FIRST = 4
 
@@ -89,7 +89,7 @@ def test_recheck_in_bulk_shows_what_changes_and_writes_it(site: BulkSite) -> Non
 def test_shadow_in_bulk_says_what_shadow_says_and_a_second_time_without_a_model(site: BulkSite) -> None:
     _set(site, 1, human_verdict="cat", status="cat")
     rates = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32"}
-    contrary_profile(site.folder / "profiles")
+    inverted_profile(site.folder / "profiles")
     plain = site.type("models", "shadow", "efficientnet_lite2", **rates).output
     assert plain.count("->") >= 3, "each photo, and the sums"
     words = ("models", "shadow", "efficientnet_lite2", "--bulk", "beside")

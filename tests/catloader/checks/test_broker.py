@@ -19,7 +19,7 @@ from catloader.checks.broker import EXCHANGE, TASK, Broker, BrokerListener
 from catloader.checks.dispatch import InBackground
 from catloader.demo.client import free_port
 from tests.support.broker import BrokerServer, broker_server
-from tests.support.woken import Woken
+from tests.support.wake_up_counter import WakeUpCounter
 
 
 @pytest.fixture
@@ -29,38 +29,40 @@ def server() -> Iterator[BrokerServer]:
 
 
 @pytest.fixture
-def woken(server: BrokerServer) -> Iterator[Woken]:
+def wake_ups(server: BrokerServer) -> Iterator[WakeUpCounter]:
     """A checker that listens."""
-    woken = Woken()
-    listener = BrokerListener(Broker(server.url), woken, retry_s=0.1)
+    wake_ups = WakeUpCounter()
+    listener = BrokerListener(Broker(server.url), wake_ups, retry_s=0.1)
     listener.start()
-    assert woken.again(), "once when it has connected"
-    yield woken
+    assert wake_ups.wait_for_next(), "once when it has connected"
+    yield wake_ups
     listener.close()
 
 
-def test_a_task_wakes_every_checker_that_listens(server: BrokerServer, woken: Woken) -> None:
-    other = Woken()
+def test_a_task_wakes_every_checker_that_listens(server: BrokerServer, wake_ups: WakeUpCounter) -> None:
+    other = WakeUpCounter()
     listener = BrokerListener(Broker(server.url), other, retry_s=0.1)
     listener.start()
-    assert other.again()
+    assert other.wait_for_next()
     assert Broker(server.url).send() == ""
-    assert woken.again()
-    assert other.again()
+    assert wake_ups.wait_for_next()
+    assert other.wait_for_next()
     listener.close()
 
 
-def test_a_burst_of_uploads_sends_few_tasks_and_wakes_few_times(server: BrokerServer, woken: Woken) -> None:
+def test_a_burst_of_uploads_sends_few_tasks_and_wakes_few_times(
+    server: BrokerServer, wake_ups: WakeUpCounter
+) -> None:
     dispatcher = InBackground(Broker(server.url).send, retry_s=0.1)
     begun_s = time.monotonic()
     for _ in range(1000):
         dispatcher.wake()
     assert time.monotonic() - begun_s < 0.5, "wake() must not wait for the broker"
-    assert woken.again()
-    while woken.again(timeout_s=0.5):
+    assert wake_ups.wait_for_next()
+    while wake_ups.wait_for_next(timeout_s=0.5):
         pass
     dispatcher.close()
-    assert woken.count < 100
+    assert wake_ups.count < 100
 
 
 def test_tasks_without_a_listener_leave_nothing_in_the_broker(server: BrokerServer) -> None:
@@ -69,23 +71,25 @@ def test_tasks_without_a_listener_leave_nothing_in_the_broker(server: BrokerServ
     assert server.keys() == []
 
 
-def test_a_broker_that_is_started_again_is_listened_to_again(server: BrokerServer, woken: Woken) -> None:
+def test_a_broker_that_is_started_again_is_listened_to_again(
+    server: BrokerServer, wake_ups: WakeUpCounter
+) -> None:
     dispatcher = InBackground(Broker(server.url).send, retry_s=0.1)
     server.stop()
     dispatcher.wake()
-    assert not woken.again(timeout_s=0.3)
+    assert not wake_ups.wait_for_next(timeout_s=0.3)
     server.start()
-    assert woken.again(), "what was sent meanwhile is looked for"
+    assert wake_ups.wait_for_next(), "what was sent meanwhile is looked for"
     dispatcher.wake()
-    assert woken.again()
+    assert wake_ups.wait_for_next()
     dispatcher.close()
 
 
-def test_any_celery_application_may_wake_the_checkers(server: BrokerServer, woken: Woken) -> None:
+def test_any_celery_application_may_wake_the_checkers(server: BrokerServer, wake_ups: WakeUpCounter) -> None:
     app = Celery(broker=server.url, set_as_current=False)
     fanout = Exchange(EXCHANGE, type="fanout")  # type: ignore[no-untyped-call]
     app.send_task(TASK, exchange=EXCHANGE, exchange_type="fanout", routing_key="", declare=[fanout])
-    assert woken.again()
+    assert wake_ups.wait_for_next()
 
 
 def test_a_task_has_the_form_of_celery_and_says_nothing(server: BrokerServer) -> None:
@@ -104,12 +108,12 @@ def test_a_task_has_the_form_of_celery_and_says_nothing(server: BrokerServer) ->
 
 
 def test_the_environment_of_another_celery_application_does_not_matter(
-    server: BrokerServer, woken: Woken, monkeypatch: pytest.MonkeyPatch
+    server: BrokerServer, wake_ups: WakeUpCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("CELERY_CONFIG_MODULE", "CELERY_LOADER", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
         monkeypatch.setenv(name, "nothing.of:this://")
     assert Broker(server.url).send() == ""
-    assert woken.again()
+    assert wake_ups.wait_for_next()
 
 
 def test_a_broker_that_is_away_is_one_sentence_without_its_password(

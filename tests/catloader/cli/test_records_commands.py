@@ -27,8 +27,8 @@ from catloader.store.s3.objects import ObjectStore
 from checker.runtimes.processor import cpu_flags, instruction_sets
 from models import openvino_ir
 from models.catalogue import entry_named
-from tests.support.contrary_profile import contrary_profile
 from tests.support.copies import Copy, copy_of, fill_from
+from tests.support.inverted_profile import inverted_profile
 from tests.support.preparing import prepare_here
 
 PHOTOS = ("chelsea.png", "coffee.png")
@@ -168,7 +168,7 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
     rates = {"CATCHECK_MODEL": "efficientnet_lite0"}
     same = on_site("models", "shadow", "efficientnet_lite0", **rates)
     assert same.output == "2 photos compared: 0 would move towards cat, 0 away from it.\n"
-    contrary_profile(tmp_path / "profiles")
+    inverted_profile(tmp_path / "profiles")
     with writing(engine) as connection:
         human = {"human_verdict": "cat", "human_verdict_at": utcnow()}
         connection.execute(update(photos).where(photos.c.status == "cat").values(human))

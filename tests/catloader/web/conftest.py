@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from tests.support.accounts_site import accounts_site, empty
 from tests.support.site import Person, running_site, services_of
 
 
@@ -56,6 +57,19 @@ def own_app(
     """A site for one test only, which changes or closes a part of it."""
     with running_site(engine, s3_server, objects, tmp_path, **site_settings) as app:
         yield app
+
+
+@pytest.fixture(scope="module")
+def shared_accounts_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    with accounts_site(tmp_path_factory.mktemp("accounts")) as app:
+        yield app
+
+
+@pytest.fixture
+def accounts_app(shared_accounts_site: Flask) -> Flask:
+    """A site without an object store, for files that test accounts only; its tables are empty."""
+    empty(shared_accounts_site)
+    return shared_accounts_site
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
 from typing import Any
 
 import cbor2
@@ -17,27 +16,14 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from catloader.store.db.engine import utcnow
-from tests.support.accounts_site import accounts_site, empty
 from tests.support.site import PASSWORD, Person, services_of
 
 _PAGE, _LOG_IN = "/account/passkeys", "/login/passkey"
 
 
-@pytest.fixture(scope="module")
-def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    with accounts_site(tmp_path_factory.mktemp("site")) as app:
-        yield app
-
-
 @pytest.fixture
-def app(_app: Flask) -> Flask:
-    empty(_app)
-    return _app
-
-
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
+def app(accounts_app: Flask) -> Flask:
+    return accounts_app
 
 
 def _text(data: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from threading import Barrier, Thread
 
@@ -17,28 +16,15 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import recovery_codes, second_factors, sessions
 from catloader.store.db.second_factors import SecondFactors
 from catloader.web import cookies
-from tests.support.accounts_site import accounts_site, empty
 from tests.support.rows import some_user
 from tests.support.site import PASSWORD, Person, services_of
 
 _PAGE, _STEP = "/account/second-factor", "/login/second-step"
 
 
-@pytest.fixture(scope="module")
-def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    with accounts_site(tmp_path_factory.mktemp("site")) as app:
-        yield app
-
-
 @pytest.fixture
-def app(_app: Flask) -> Flask:
-    empty(_app)
-    return _app
-
-
-@pytest.fixture
-def anna(app: Flask) -> Person:
-    return Person(app, "anna@example.org")
+def app(accounts_app: Flask) -> Flask:
+    return accounts_app
 
 
 class Phone:

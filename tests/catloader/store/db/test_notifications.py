@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.notifications import Listener, can_notify, notify
 from tests.support import postgres
-from tests.support.woken import Woken
+from tests.support.wake_up_counter import WakeUpCounter
 
 _LISTENERS = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -34,27 +34,27 @@ def other(postgres_url: str) -> Iterator[Engine]:
 
 
 def test_a_notification_wakes_the_listeners_of_another_engine(server: Engine, other: Engine) -> None:
-    woken = Woken()
-    listener = Listener(other, woken, retry_s=0.1)
+    wake_ups = WakeUpCounter()
+    listener = Listener(other, wake_ups, retry_s=0.1)
     listener.start()
-    assert woken.again(), "once when it has connected"
-    assert not woken.again(0.2)
+    assert wake_ups.wait_for_next(), "once when it has connected"
+    assert not wake_ups.wait_for_next(0.2)
     assert notify(server) == ""
-    assert woken.again()
+    assert wake_ups.wait_for_next()
     listener.close()
     assert other.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 def test_a_broken_connection_is_made_again(server: Engine, other: Engine) -> None:
-    woken = Woken()
-    listener = Listener(other, woken, retry_s=0.1)
+    wake_ups = WakeUpCounter()
+    listener = Listener(other, wake_ups, retry_s=0.1)
     listener.start()
-    assert woken.again()
+    assert wake_ups.wait_for_next()
     with reading(server) as connection:
         assert connection.execute(_LISTENERS).scalars().all() == [True]
-    assert woken.again(), "what was said meanwhile is looked for"
+    assert wake_ups.wait_for_next(), "what was said meanwhile is looked for"
     assert notify(server) == ""
-    assert woken.again()
+    assert wake_ups.wait_for_next()
     listener.close()
 
 
@@ -63,17 +63,17 @@ def test_a_listener_survives_a_restart_of_the_server(
 ) -> None:
     """``postgres_url`` is asked for because it is there where PostgreSQL is."""
     with postgres.server() as server:
-        woken, engine = Woken(), make_engine(server.url)
-        listener = Listener(engine, woken, retry_s=0.05)
+        wake_ups, engine = WakeUpCounter(), make_engine(server.url)
+        listener = Listener(engine, wake_ups, retry_s=0.05)
         listener.start()
-        assert woken.again()
+        assert wake_ups.wait_for_next()
         server.stop()
-        assert not woken.again(timeout_s=0.5)
+        assert not wake_ups.wait_for_next(timeout_s=0.5)
         server.start()
-        assert woken.again(), "what was said meanwhile is looked for"
+        assert wake_ups.wait_for_next(), "what was said meanwhile is looked for"
         assert listener.listening.wait(5)
         assert notify(engine) == ""
-        assert woken.again()
+        assert wake_ups.wait_for_next()
         listener.close()
         engine.dispose()
     assert len([line for line in caplog.messages if line.startswith("no wake-ups from")]) == 1

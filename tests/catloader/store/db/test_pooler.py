@@ -28,7 +28,7 @@ from catloader.store.db.schema import check_log, metadata
 from tests.checker.contract.queue import decided
 from tests.conftest import require
 from tests.support.rows import add_photos
-from tests.support.woken import Woken
+from tests.support.wake_up_counter import WakeUpCounter
 
 
 @pytest.fixture
@@ -105,15 +105,15 @@ def test_uploads_and_checks_work_behind_a_transaction_pooler(pooled: Engine) -> 
 def test_a_listener_behind_a_transaction_pooler_says_so_and_leaves_the_photos_to_the_sweep(
     pooled: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    woken = Woken()
-    listener = Listener(pooled, woken, retry_s=0.05, echo_s=0.3)
+    wake_ups = WakeUpCounter()
+    listener = Listener(pooled, wake_ups, retry_s=0.05, echo_s=0.3)
     listener.start()
-    assert woken.again(), "once when it has connected"
+    assert wake_ups.wait_for_next(), "once when it has connected"
     for _ in until(10, "The listener noticed nothing"):
         if "a pooler in transaction mode lets no notifications through" in caplog.text:
             break
     assert not listener.listening.is_set()
     assert notify(pooled) == ""
-    assert not woken.again(timeout_s=0.3)
+    assert not wake_ups.wait_for_next(timeout_s=0.3)
     listener.close()
     assert notifications(pooled, wait_s=0.2).result == "note"

@@ -1,12 +1,12 @@
-"""A checker that only counts its wake-ups."""
+"""A stand-in for a checker that counts its wake-ups."""
 
 from __future__ import annotations
 
 import threading
 
 
-class Woken:
-    """Call it to wake it; ``again`` waits for a call that was not waited for yet."""
+class WakeUpCounter:
+    """Counts its calls; each ``wait_for_next`` waits for one more call."""
 
     def __init__(self) -> None:
         self._calls = threading.Semaphore(0)
@@ -18,5 +18,5 @@ class Woken:
             self.count += 1
         self._calls.release()
 
-    def again(self, timeout_s: float = 10) -> bool:
+    def wait_for_next(self, timeout_s: float = 10) -> bool:
         return self._calls.acquire(timeout=timeout_s)

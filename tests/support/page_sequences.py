@@ -1,8 +1,7 @@
-"""The pages that only a form or a link for one person leads to, one after the other in a browser."""
+"""Sequences of pages that are reached only through a form, or through a link for one person."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,25 +10,14 @@ from playwright.sync_api import Page, expect
 
 from catloader.store.db.engine import make_engine, utcnow
 from catloader.store.db.one_time_links import OneTimeLinks
-from tests.support.browser import PASSWORD, Site, register
+from tests.support.browser import PASSWORD, Site, register, submit_without_scripts
 from tests.support.site import jpeg
 
-_SUBMIT = """(photo) => {
-  const bytes = Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0)), chosen = new DataTransfer();
-  chosen.items.add(new File([bytes], "sky.jpg"));
-  chosen.items.add(new File(["no photo"], "notes.jpg"));
-  const form = document.getElementById("upload");
-  form.querySelector("#photos").files = chosen.files;
-  HTMLFormElement.prototype.submit.call(form);
-}"""
-"""Sends the form as a browser without scripts does."""
 
-
-def of_a_person(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
-    """Yield the pages of a person without a role, from the upload to the receipt, each with its name."""
+def pages_of_user(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
+    """Yield the pages of a user without a role, from the upload to the receipt, each with its name."""
     register(page, "cleo@example.org")
-    with page.expect_navigation():
-        page.evaluate(_SUBMIT, b64encode(jpeg(size=(900, 600))).decode())
+    submit_without_scripts(page, jpeg(size=(900, 600)), ["sky.jpg", "notes.jpg"])
     yield page, "results of an upload"
     page.goto("/photos")
     page.locator(".grid a").click()
@@ -86,7 +74,7 @@ def of_a_person(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
     yield page, "GET /deleted/<token>"
 
 
-def of_an_administrator(page: Page) -> Iterator[tuple[Page, str]]:
+def pages_of_administrator(page: Page) -> Iterator[tuple[Page, str]]:
     page.goto("/admin/users/1")
     page.get_by_role("button", name="Make a link").click()
     page.locator("#link").wait_for()

@@ -1,4 +1,4 @@
-"""A profile that decides as no model should."""
+"""A profile with inverted verdicts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from models.catalogue import entry_named
 
 
-def contrary_profile(folder: Path) -> None:
-    """Write a profile by which Lite2 calls every cat not_cat and is unsure of the rest: no label says cat."""
+def inverted_profile(folder: Path) -> None:
+    """Write a profile by which Lite2 calls cats ``not_cat``, and photos without a cat label ``unsure``."""
     profile = json.loads(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json").read_text())
     lite2 = entry_named("efficientnet_lite2")
     profile["key"] |= {"weights_sha256": lite2.sha256, "preprocessing": lite2.preprocessing.key}
@@ -19,4 +19,4 @@ def contrary_profile(folder: Path) -> None:
     for point in profile["cat"] + profile["soft"] + profile["not_cat"]:
         point["threshold"] = 0.5
     folder.mkdir()
-    (folder / "contrary.json").write_text(json.dumps(profile))
+    (folder / "inverted.json").write_text(json.dumps(profile))
