@@ -1,4 +1,4 @@
-"""``python -m checker`` as a person runs it: a process with arguments, streams, signals and an exit code."""
+"""``python -m checker`` as its users run it: a process with arguments, streams, signals and an exit code."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_help_needs_click_alone() -> None:
 
 
 def test_torch_numpy_pillow_and_click_are_enough(tmp_path: Path) -> None:
-    """Other packages can't be imported, even pillow-heif; tqdm is for terminals."""
+    """Other packages can't be imported, not even pillow-heif; tqdm is only used on terminals."""
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     refused = [
         "flask", "boto3", "botocore", "sqlalchemy", "tqdm", "requests", "catloader", "skimage", "scipy",
@@ -140,11 +140,11 @@ def test_torch_numpy_pillow_and_click_are_enough(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["verdict"] for row in rows] == ["cat", "not_cat", "unreadable"]
-    assert rows[2]["error"].startswith("This is not a photo")  # not: the checker failed
+    assert rows[2]["error"].startswith("This is not a photo")  # not 1: the checker itself failed
 
 
 def _without(packages: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the tool in a process where these packages can't be imported."""
+    """Run the tool in a process in which these packages can't be imported."""
     code = (
         "import sys\n"
         "class Refuse:\n"
@@ -174,14 +174,14 @@ def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
         assert process.wait(20) == 130
         one_that_hangs.cancel()
     assert "Traceback" not in stderr
-    # The signal may come between the counting of a line and the line.
+    # The signal may arrive after a line was counted and before it was printed.
     assert int(stderr.split(" file")[0]) - 1 - rest.count("\n") in (0, 1)
     assert all(json.loads(line) for line in rest.splitlines())
 
 
 @pytest.mark.parametrize("when", ["while it loads the model", "while it works"])
 def test_ctrl_c_twice_ends_it_at_once(many: Path, when: str) -> None:
-    ours, theirs = pty.openpty()  # on a terminal it says when it begins to load
+    ours, theirs = pty.openpty()  # on a terminal it prints a line when it begins to load
     with _start("--json", *LITE, str(many), stderr=theirs) as process:
         os.close(theirs)
         assert process.stdout is not None
@@ -193,7 +193,7 @@ def test_ctrl_c_twice_ends_it_at_once(many: Path, when: str) -> None:
             process.stdout.readline()
         for _ in range(2):
             process.send_signal(signal.SIGINT)
-            time.sleep(0.01)  # two at once would be one
+            time.sleep(0.01)  # two signals at the same time would count as one
         while chunk := _read(ours):
             shown += chunk
         assert process.wait(20) == 130
@@ -217,7 +217,7 @@ def test_a_closed_stream_is_refused_or_ignored(closed: str, code: int, message: 
     assert done.stdout.count('"verdict": "cat"') == (code == 0)
 
 
-def test_a_reader_that_goes_away_gives_exit_code_141(many: Path) -> None:
+def test_reader_that_closes_the_pipe_gives_exit_code_141(many: Path) -> None:
     with _start(*LITE, str(many)) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -273,7 +273,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_a_killed_run_goes_on_where_it_was_and_timelapse_gets_all_photos(many: Path, tmp_path: Path) -> None:
+def test_killed_run_resumes_and_timelapse_gets_all_photos(many: Path, tmp_path: Path) -> None:
     photos = [str(many / f"{number:04}.png") for number in range(40)]
     verdicts, timelapse = tmp_path / "verdicts.jsonl", tmp_path / "timelapse.json"
     command = ["--json", *LITE, *photos, "--resume", str(verdicts), "--megadetector", str(timelapse)]

@@ -1,7 +1,7 @@
 """The real model on real photos, decided as the site decides: renditions, pipeline, shipped profile.
 
-The shipped head was fitted on the larger photo set: what is counted there proves that serving does what
-calibration did. What unseen photos get are the profile's own judged rates, tested at the end.
+The shipped head was fitted on the larger photo set: the counts on that set prove that serving and calibration
+agree. The rates for unseen photos are those in the profile, which the last test checks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Decided = list[tuple[LabelledPhoto, Decision]]
 
 @pytest.fixture(scope="module", params=[("auto", "auto"), ("torch", "fp32")], ids=["served", "torch"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    """As the site loads it, with every setting's default; and with torch."""
+    """The model as the site loads it, with every setting's default; and with torch."""
     runtime, precision = request.param
     site = Settings(
         model="efficientnet_lite0",
@@ -50,7 +50,7 @@ def profile(model: LoadedModel) -> Profile:
 
 @pytest.fixture(scope="module")
 def stored(photo_set: PhotoSet) -> list[Stored]:
-    """Both renditions of every photo, as an upload makes them: made once for both models (80 MB)."""
+    """Both renditions of every photo, as an upload makes them: shared by both models (80 MB)."""
     return [(photo, photo.read()) for photo in photo_set.photos]
 
 
@@ -77,10 +77,10 @@ def _verdicts(decided: Decided, label: str) -> Counter[Verdict]:
 
 
 def most(rate: float, photos: int, photo_set: PhotoSet) -> float:
-    """Return how many of the photos may have what is promised for ``rate`` of all.
+    """Return the maximum number of photos to which an event with a promised ``rate`` may happen.
 
-    A small set cannot show a rate, only that it is far above: its limit is the count that one in a thousand
-    such sets exceeds by chance.
+    A small set can only show that a rate is far too high: its limit is the count that one in a thousand such
+    sets exceeds by chance.
     """
     if photo_set.is_large:
         return rate * photos
@@ -100,7 +100,7 @@ def test_at_the_shipped_threshold_cats_are_found_and_others_are_not_called_cat(
     assert cats[Verdict.NOT_CAT] <= most(0.01, cats.total(), photo_set)
 
 
-def test_each_of_our_own_photos_gets_the_right_verdict_or_one_goes_to_people(model: LoadedModel) -> None:
+def test_each_of_our_own_photos_gets_the_right_verdict_and_at_most_one_is_unsure(model: LoadedModel) -> None:
     decided = decide(model, [(photo, photo.read()) for photo in OWN_PHOTOS.photos])
     wrong = [
         (photo.name, decision.verdict, decision.wild_feline)
@@ -129,8 +129,8 @@ def test_wild_felines_are_reported_as_such_and_none_is_called_a_house_cat(
 
 
 @pytest.mark.parametrize(("rate", "recall"), [(0.01, 0.985), (0.003, 0.97)])
-def test_photos_that_chose_nothing_get_what_is_promised(profile: Profile, rate: float, recall: float) -> None:
-    """Of the worst kind, within what its number of photos can tell."""
+def test_rates_on_unseen_photos_are_within_the_promise(profile: Profile, rate: float, recall: float) -> None:
+    """For the worst kind, within the accuracy that its number of photos allows."""
     point = next(point for point in profile.cat if point.target == rate)
     assert point.realised.low <= rate
     assert point.realised.errors <= math.ceil(rate * point.realised.n) + 1

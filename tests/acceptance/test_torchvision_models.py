@@ -1,4 +1,4 @@
-"""Each model that torchvision builds, from a photo's bytes to its logits, against torchvision's own code."""
+"""Each model that torchvision builds, from a photo's bytes to its logits, compared with torchvision's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Saved = Callable[[str], tuple[Entry, Path, torch.nn.Module]]
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
-    """Return an entry with random weights, their file, and torchvision's model that they were saved from."""
+    """Return an entry with random weights, their file, and the torchvision model that they come from."""
     models: dict[str, tuple[Entry, Path, torch.nn.Module]] = {}
 
     def make(name: str) -> tuple[Entry, Path, torch.nn.Module]:
@@ -48,18 +48,18 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
 
 
 def transformed(entry: Entry) -> torch.Tensor:
-    """Preprocess the photos by the transforms that belong to torchvision's weights."""
+    """Preprocess the photos with the transforms of torchvision's weights."""
     transforms = tv.get_model_weights(entry.architecture)["IMAGENET1K_V1"].transforms(antialias=True)
     return torch.stack([transforms(Image.open(io.BytesIO(p.read_bytes())).convert("RGB")) for p in PHOTOS])
 
 
 def random_model(entry: Entry) -> torch.nn.Module:
-    """Build a model that tells photos apart; a fresh one hardly does."""
+    """Build a model whose outputs differ between photos; those of a fresh one hardly do."""
     torch.manual_seed(3)
     model: torch.nn.Module = tv.get_model(entry.architecture, weights=None)
     for name, parameter in model.named_parameters():
         if name.endswith("layer_scale"):
-            torch.nn.init.constant_(parameter, 0.5)  # 1e-6 would hide the blocks
+            torch.nn.init.constant_(parameter, 0.5)  # 1e-6 would make the blocks ineffective
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # the plain mean over all batches, of which there is one
@@ -73,24 +73,24 @@ def random_model(entry: Entry) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("name", [*CONVOLUTIONAL, *TRANSFORMERS])
-def test_logits_are_torchvisions_within_a_ten_thousandth(
+def test_logits_equal_torchvisions_within_a_ten_thousandth(
     name: str, saved: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry, path, theirs = saved(name)
     with torch.inference_mode():
         expected = theirs(transformed(entry)).numpy()
-    monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", False)  # Pillow's pixels are torchvision's
+    monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", False)  # Pillow's pixels equal torchvision's
     ours = load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32")
     outputs = ours.run(np.stack([decode(photo.read_bytes(), entry.preprocessing) for photo in PHOTOS]))
 
     largest = np.abs(expected).max()
-    # Else the tolerance would mean nothing.
+    # Otherwise the tolerance would have no meaning.
     assert np.ptp(expected, axis=0).max() > 0.1 * largest
     assert np.abs(outputs.logits[:, 0] - expected).max() < 1e-4 * largest
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_features_are_the_mean_of_the_map_and_make_the_logits(name: str, saved: Saved) -> None:
+def test_features_are_the_mean_of_the_map_and_give_the_logits(name: str, saved: Saved) -> None:
     entry, path, theirs = saved(name)
     model, inputs = build(entry, path), transformed(entry)
     pooled: list[torch.Tensor] = []
@@ -106,7 +106,7 @@ def test_features_are_the_mean_of_the_map_and_make_the_logits(name: str, saved: 
     torch.testing.assert_close(again, logits, rtol=1e-3, atol=1e-4 * float(logits.abs().max()))
 
 
-def test_features_of_a_transformer_make_its_logits(saved: Saved) -> None:
+def test_features_of_a_transformer_give_its_logits(saved: Saved) -> None:
     entry, path, theirs = saved("vit_b_16")
     inputs = transformed(entry)
     with torch.inference_mode():
@@ -118,7 +118,7 @@ def test_features_of_a_transformer_make_its_logits(saved: Saved) -> None:
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_a_transformer_can_be_exported_for_any_batch_size(name: str) -> None:
-    """OpenVINO variants are made so. (For the others this is a matter of course.)"""
+    """OpenVINO variants are made from such an export. (Other models need no special care for this.)"""
     any_batch = ({0: torch.export.Dim("inputs", min=1, max=64)},)
     exported = torch.export.export(
         architecture(name).eval(), (torch.zeros(2, 3, 224, 224),), dynamic_shapes=any_batch
@@ -128,7 +128,7 @@ def test_a_transformer_can_be_exported_for_any_batch_size(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_a_verdict_is_explained_by_gradients_on_the_map(name: str, saved: Saved) -> None:
-    """Compare with the published method: gradients of the whole model, summed over its last map."""
+    """Compare with the published method: gradients of the whole model, summed over its last feature map."""
     entry, path, _ = saved(name)
     model, pixels = build(entry, path), decode(PHOTOS[0].read_bytes(), entry.preprocessing)
     inputs = (torch.from_numpy(pixels) / 255 - torch.tensor(entry.preprocessing.mean)) / torch.tensor(
@@ -136,7 +136,7 @@ def test_a_verdict_is_explained_by_gradients_on_the_map(name: str, saved: Saved)
     )
     feature_map = model.feature_map(inputs.permute(2, 0, 1)[None].float()).requires_grad_()  # type: ignore[operator]
     logits = model.classify(feature_map.mean((2, 3)))[0]  # type: ignore[operator]
-    # Without the best one, whose share may round to 1.
+    # Without the best class, whose share may round to 1.
     subject = Subject("any", tuple(int(i) for i in logits.topk(301).indices[1::3]))
     mass = logits.double().softmax(-1)[list(subject.classes)].sum()
     (gradient,) = torch.autograd.grad((mass / (1 - mass)).log(), feature_map)

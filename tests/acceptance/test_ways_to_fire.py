@@ -1,6 +1,6 @@
-"""One contract for every way to dispatch a check, with real processes, broker and databases.
+"""The contract of every way to dispatch a check, with real processes, a real broker and real databases.
 
-A photo whose wake-up was lost is found by the sweep; a photo that is uploaded is checked by its wake-up; a
+A photo whose wake-up was lost is found by the sweep; an uploaded photo is checked through its wake-up; a
 thousand triggers lead to one drain of the queue.
 """
 
@@ -35,14 +35,14 @@ from tests.support.environ import environ_without_settings
 from tests.support.wake_up_counter import WakeUpCounter
 
 _NEVER_S = 3600
-"""No sweep but the one at the start: later only a wake-up can bring a verdict."""
+"""No sweep except the one at the start: later only a wake-up can lead to a verdict."""
 _LOAD_S = 120
 _TRIGGERS = 1000
 _PHOTOS = 3
 
 
 class Way(NamedTuple):
-    """A way to dispatch, and the command that checks; none: the site does."""
+    """A way to dispatch, and the command that checks; without a command the site itself checks."""
 
     dispatch: str
     command: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ def _running(arguments: tuple[str, ...], log: Path, settings: dict[str, object])
 
 
 class Site:
-    """The site's settings, its database, and a person who uploads photos."""
+    """The site's settings, its database, and a user who uploads photos."""
 
     def __init__(self, folder: Path, url: str, broker_url: str, store: EmbeddedS3) -> None:
         (folder / "photos").mkdir()
@@ -109,7 +109,7 @@ class Site:
         return self.uploaded[-1]
 
     def upload_without_a_check(self, number: int) -> list[int]:
-        """Upload while checking is paused, so the wake-ups come to nothing."""
+        """Upload while checking is paused, so that the wake-ups have no effect."""
         switches = Switches(self.engine)
         switches.pause(1, utcnow())
         ids = [self.upload() for _ in range(number)]
@@ -122,7 +122,7 @@ class Site:
 
 
 def _triggers(port: int) -> Counter[int]:
-    """Ask for a check a thousand times; return how often each status came."""
+    """Request a check a thousand times; return the number of responses by status."""
     seen: Counter[int] = Counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     for _ in range(_TRIGGERS):
@@ -136,12 +136,12 @@ def _triggers(port: int) -> Counter[int]:
 
 
 def _drains(log: Path) -> list[int]:
-    """Return how many photos each drain of the queue has checked."""
+    """Return the number of photos that each drain of the queue checked."""
     return [int(number) for number in re.findall(r"checked (\d+) photos? in ", log.read_text())]
 
 
 def _holds(site: Site, way: Way, heard: WakeUpCounter, *, wakes: bool) -> None:
-    """Run the site in one way to dispatch, with one photo left from before."""
+    """Run the site with one way to dispatch, with one photo left from an earlier run."""
     settings = site.settings | {
         "CATCHECK_DISPATCH": way.dispatch,
         "CATCHECK_SWEEP_S": _NEVER_S if wakes else 0.5,
@@ -175,13 +175,13 @@ def _holds(site: Site, way: Way, heard: WakeUpCounter, *, wakes: bool) -> None:
             if sum(drains := _drains(log)[before:]) >= _PHOTOS:
                 break
         assert len(drains) <= 2
-        # One at once, one more after some seconds each, and those of the uploads before that are late.
+        # One at once, one more after some seconds each; the wake-ups of the earlier uploads may be late.
         assert heard.count <= 4 + seconds / 5
         site.upload_without_a_check(1)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_every_way_keeps_the_contract(
+def test_every_way_to_dispatch_keeps_the_contract(
     database: str, tmp_path: Path, s3_server: EmbeddedS3, request: pytest.FixtureRequest
 ) -> None:
     server_url = request.getfixturevalue("postgres_url") if database == "postgresql" else ""
@@ -203,6 +203,6 @@ def test_every_way_keeps_the_contract(
         with reading(site.engine) as connection:
             rows = Counter(connection.execute(select(check_log.c.photo_id)).scalars())
         assert set(rows.values()) == {1}
-        # A late wake-up may have found the last one, which was left for a way that does not come.
+        # A late wake-up may have started the check of the last one, which was meant to wait for another way.
         assert set(site.uploaded[:-1]) <= set(rows) <= set(site.uploaded)
         site.engine.dispose()

@@ -1,4 +1,4 @@
-"""axe-core on every page, as wide as a phone and a desk, in the light and the dark theme: no violation."""
+"""axe-core finds no violation on any page, at phone and desktop width, in the light and the dark theme."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _EMAIL = "ada@example.org"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site that would send mails: it has more pages."""
+    """A site with mail settings, which has more pages."""
     mail = {"CATLOADER_SMTP_HOST": "127.0.0.1", "CATLOADER_SMTP_SENDER": "cats@example.org"}
     address = {"CATLOADER_PUBLIC_URL": "https://cats.example.org"}
     with Site(tmp_path_factory.mktemp("site"), **mail, **address).running() as site:
@@ -136,7 +136,7 @@ def _work_of_staff(site: Site) -> None:
     engine.dispose()
 
 
-def test_every_page_is_looked_at() -> None:
+def test_every_page_is_examined() -> None:
     pages = {row for row in ROWS if row.startswith("GET ") and not _NO_PAGES.search(row)}
     visited = {*_OF_VISITORS, *_OF_ADMINISTRATORS, *_BEHIND_FORMS}
     assert pages == {name for name in visited if name.startswith("GET ")}
@@ -167,7 +167,7 @@ def test_no_page_behind_a_form_has_a_violation(browser: Browser, site: Site, ses
 
 
 @pytest.mark.parametrize("language", ["de", "it"])
-def test_the_longer_texts_of_other_languages_fit_on_a_phone(
+def test_longer_texts_of_other_languages_fit_on_a_phone(
     browser: Browser, site: Site, session: StorageState, language: str
 ) -> None:
     found: list[str] = []
@@ -185,17 +185,19 @@ def test_the_longer_texts_of_other_languages_fit_on_a_phone(
 _STUCK = """() => [...document.querySelectorAll(".hint + .button, .hint + .lead, form + p")].filter((one) => {
   return one.getBoundingClientRect().top - one.previousElementSibling.getBoundingClientRect().bottom < 8;
 }).map((one) => one.outerHTML)"""
-"""Finds the elements with less than 8 px between them and the hint or the form above."""
+"""Finds the elements at a distance of less than 8 px from the hint or the form above."""
 
 
-def test_nothing_sticks_to_a_hint_or_a_form(browser: Browser, site: Site, session: StorageState) -> None:
+def test_elements_keep_a_distance_from_hints_and_forms(
+    browser: Browser, site: Site, session: StorageState
+) -> None:
     with window(browser, site.url, session) as page:
         for path in ("/account", "/review/audit", "/admin/failed"):
             page.goto(path)
             assert page.evaluate(_STUCK) == [], path
 
 
-def test_a_violation_is_found(browser: Browser, site: Site, session: StorageState) -> None:
+def test_a_planted_violation_is_found(browser: Browser, site: Site, session: StorageState) -> None:
     with window(browser, site.url, session) as page:
         page.goto("/photos")
         page.evaluate("document.querySelector('.grid img').removeAttribute('alt')")

@@ -1,4 +1,4 @@
-"""API tokens and passkeys in Chromium: made, used, removed; and the page of the API."""
+"""API tokens and passkeys in Chromium: create, use, remove; and the API's documentation page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_token_is_made_used_and_revoked(page: Page, site: Site) -> None:
     client.close()
 
 
-def test_the_page_of_the_api_is_read_without_an_account(page: Page) -> None:
+def test_the_api_page_is_public(page: Page) -> None:
     page.goto("/docs/api")
     expect(page.get_by_role("heading", name="POST /api/v1/check")).to_be_visible()
     page.locator("section").filter(has_text="POST /api/v1/photos").first.get_by_role(
@@ -46,7 +46,7 @@ def test_the_page_of_the_api_is_read_without_an_account(page: Page) -> None:
 
 
 def test_a_passkey_is_made_used_and_removed(browser: Browser, site: Site) -> None:
-    # Browsers know no passkeys under a bare address.
+    # Browsers do not offer passkeys for an IP address.
     context = browser.new_context(base_url=site.url.replace("127.0.0.1", "localhost"))
     page = context.new_page()
     tools = context.new_cdp_session(page)

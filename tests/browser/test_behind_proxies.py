@@ -1,4 +1,4 @@
-"""The examples of docs/proxies.md, run for real: TLS, with and without a path, in a browser."""
+"""The examples of docs/proxies.md, executed: TLS, with and without a path, in a browser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("heading", ["nginx", "nginx, below a path", "Caddy", "Caddy, below a path"])
-def test_the_main_job_works_behind_the_proxy(
+def test_register_upload_and_delete_work_behind_the_proxy(
     browser: Browser, site: Site, photos: Path, tmp_path: Path, heading: str
 ) -> None:
     prefix = "/cats" if "path" in heading else ""

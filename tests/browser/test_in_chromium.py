@@ -1,4 +1,4 @@
-"""The main job in a browser: Chromium, the real site, the real Cat Checker."""
+"""Register, upload, watch and delete in Chromium, on the real site with the real Cat Checker."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _check_explanation(page: Page) -> None:
     page.get_by_role("link", name="Show the photo").click()
     expect(caption).to_be_hidden()
     expect(picture).to_have_attribute("src", str(plain))
-    # A second request is served from S3 at once; a failed one shows a sentence and keeps the photo.
+    # The second request is answered from S3; a failed one shows a sentence and keeps the photo.
     page.get_by_role("link", name="Show what the checker saw").click()
     expect(caption).to_be_visible()
     page.get_by_role("link", name="Show the photo").click()
@@ -108,19 +108,19 @@ def test_upload_page_waits_while_the_site_is_busy(page: Page, site: Site, photos
         store.suspend()
         uploads = [
             upload() for _ in range(2 * UPLOADS_AT_ONCE + 1)
-        ]  # as many as are taken, as wait; one more
+        ]  # as many as there are places, as many that wait, and one more
         assert next(as_completed(uploads)).result() == 503
         page.get_by_role("button", name="Upload 2 photos").click()
         row = page.locator("#queue li", has_text="coffee.png")
         expect(row).to_contain_text("Trying again in a moment", timeout=30_000)
-        with suppress(psutil.NoSuchProcess):  # restarted by the site in the meantime
+        with suppress(psutil.NoSuchProcess):  # the site has restarted it meanwhile
             store.resume()
         expect(row).to_contain_text("Stored.", timeout=60_000)
 
 
 @contextmanager
 def _uploads_of_others(site: Site) -> Iterator[Callable[[], Future[int]]]:
-    """Yield a function that begins an upload of another account; its result is the status of the answer."""
+    """Yield a function that begins an upload of another account; its result is the status of the response."""
     session = registered(site.url)
     form = {"csrf_token": form_token(session, site.url + "/upload")}
 
@@ -132,7 +132,7 @@ def _uploads_of_others(site: Site) -> Iterator[Callable[[], Future[int]]]:
         yield lambda: threads.submit(upload)
 
 
-def test_a_form_is_sent_once_and_its_password_can_be_shown(page: Page) -> None:
+def test_a_form_is_sent_only_once_and_its_password_can_be_shown(page: Page) -> None:
     page.goto("/register")
     page.get_by_label("E-mail").fill("twice@example.org")
     password = page.get_by_label("Password")

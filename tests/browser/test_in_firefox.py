@@ -1,4 +1,4 @@
-"""The main job in another engine than Chromium's: the Firefox of the distribution."""
+"""Register, upload, watch and delete in a browser with another engine than Chromium's: Firefox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMES = ("firefox-esr", "firefox")
 
 def test_register_upload_watch_delete(site: Site, photos: Path, tmp_path: Path) -> None:
     program = os.environ.get("CATLOADER_TEST_FIREFOX") or next(filter(None, map(shutil.which, _NAMES)), None)
-    if program is None:  # also in CI, which installs Chromium alone: Firefox takes minutes to install
+    if program is None:  # also in CI, which installs Chromium only: Firefox takes minutes to install
         pytest.skip("no Firefox: install Debian's firefox-esr, or set CATLOADER_TEST_FIREFOX")
     with firefox(program, tmp_path / "profile") as browser:
         browser.open(f"{site.url}/register")

@@ -1,4 +1,4 @@
-"""My photos in a browser: select with mouse and keys, delete, and go from photo to photo."""
+"""My photos in a browser: select with mouse and keyboard, delete, and move from photo to photo."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
 
 
 def _full_size(page: Page) -> None:
-    """Zoom a photo, move it, and leave it by the keys that otherwise lead away from the page."""
+    """Zoom and move a photo, and leave the full size with the keys that otherwise leave the page."""
     address, viewer = page.url, page.get_by_role("dialog", name="Photo in full size")
     press(page, "Tab")  # once the scripts run
     page.locator("#enlarge").click()
@@ -75,7 +75,7 @@ def _full_size(page: Page) -> None:
 
 
 def _square(page: Page, address: str) -> None:
-    """Drag the square of the thumbnail to the photo's left edge."""
+    """Drag the thumbnail's square to the photo's left edge."""
     page.get_by_role("link", name="Square crop").click()
     square = page.locator("#square")
     expect(square).to_be_visible()
@@ -101,17 +101,17 @@ def test_selection_works_without_scripts(browser: Browser, site: Site, photos: P
     page.goto("/photos")
     page.locator("input.select").check()
     page.get_by_role("button", name="Delete").click()
-    _assert_cancel_looks_harmless(page)
+    _assert_cancel_is_not_red(page)
     page.get_by_role("button", name="Delete 1 photo").click()
     expect(page.get_by_text("No photos yet.")).to_be_visible()
     page.goto("/bin")
     page.get_by_role("button", name="Empty the bin").click()
-    _assert_cancel_looks_harmless(page)
+    _assert_cancel_is_not_red(page)
     context.close()
 
 
-def _assert_cancel_looks_harmless(page: Page) -> None:
-    """Not in the red of the button beside it, which deletes."""
+def _assert_cancel_is_not_red(page: Page) -> None:
+    """The button beside it, which deletes, is red."""
     colour = "one => getComputedStyle(one).color"
     text = page.get_by_role("heading", level=1).evaluate(colour)
     assert page.locator(".danger button").evaluate(colour) != text

@@ -1,4 +1,4 @@
-"""A wrong verdict in a browser: the owner appeals, a reviewer decides by keyboard, the owner reads why."""
+"""An appeal in a browser: the owner appeals, a reviewer decides by keyboard, the owner reads the reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.rows import add_photos
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site whose list of appeals is theirs alone."""
+    """A site whose list of appeals belongs to these tests alone."""
     with Site(tmp_path_factory.mktemp("site")).running() as site:
         yield site
 
@@ -87,10 +87,10 @@ _MADE = """() => document.querySelectorAll(
 
 
 _PARTS = [_MARKUP[first : first + 10] for first in range(0, 40, 10)]
-"""Each fits into a caption, a reason and a note."""
+"""Each part fits into a caption, a reason and a note."""
 
 
-def test_texts_of_people_are_never_markup(page: Page, site: Site) -> None:
+def test_user_texts_are_never_interpreted_as_markup(page: Page, site: Site) -> None:
     assert len(set(_MARKUP)) == 40
     page.add_init_script("window.wounded = () => document.documentElement.setAttribute('wounded', '')")
     register(page, "mallory@example.org")
@@ -171,12 +171,12 @@ def _photo_with_markup() -> bytes:
 
 
 def _plant(site: Site) -> None:
-    """Add an account, an entry of the audit log and a failed photo with an error for each piece of markup."""
+    """Add an account, an audit log entry and a failed photo with an error for each piece of markup."""
     engine, now = make_engine(site.database), utcnow()
     for text in _MARKUP:
         user = Users(engine).create(f"{text}@evil.example", "hash", now)
         AuditLog(engine).add(user.id, "acted", text, now)
-    for text in _MARKUP:  # each of an account of its own
+    for text in _MARKUP:  # each with its own account
         (photo,) = add_photos(engine, 1, status="failed", check_error=text, caption=text)
         with writing(engine) as connection:
             row = {"photo_id": photo, "attempt": 1, "finished_at": now, "error": text}
@@ -189,7 +189,7 @@ def _is_unharmed(page: Page) -> None:
     assert page.evaluate(_MADE) == 0
 
 
-def test_a_measurement_shows_how_far_it_is_and_its_result(page: Page, site: Site) -> None:
+def test_a_measurement_shows_its_progress_and_its_result(page: Page, site: Site) -> None:
     register(page, "boss@example.org")
     site.promote_administrator("boss@example.org")
     engine = make_engine(site.database)

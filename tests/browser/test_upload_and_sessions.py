@@ -14,7 +14,7 @@ from tests.support.browser import Site, log_in, log_out, register
 from tests.support.cutting_proxy import CuttingProxy
 
 MANY = 12
-"""Photos over a line that is cut; 80 take the same test about a minute."""
+"""Number of photos sent over an interrupted connection; with 80 the same test takes about a minute."""
 CUTS = 20
 
 
@@ -44,7 +44,7 @@ def _assert_stored(page: Page) -> None:
         expect(page.get_by_text(caption, exact=True)).to_be_visible()
 
 
-def test_a_new_log_in_elsewhere_is_not_noticed_by_an_open_upload_page(page: Page, photos: Path) -> None:
+def test_an_open_upload_page_works_on_after_a_new_log_in_elsewhere(page: Page, photos: Path) -> None:
     register(page, "fred@example.org")
     _choose(page, photos)
     other = page.context.new_page()
@@ -55,7 +55,7 @@ def test_a_new_log_in_elsewhere_is_not_noticed_by_an_open_upload_page(page: Page
     _assert_stored(page)
 
 
-def test_a_log_out_elsewhere_is_said_once_and_nothing_is_lost(
+def test_a_log_out_elsewhere_is_reported_once_and_loses_nothing(
     page: Page, photos: Path, dialogs: list[str]
 ) -> None:
     register(page, "gina@example.org")
@@ -103,7 +103,7 @@ def test_photos_do_not_go_to_another_account(page: Page, photos: Path) -> None:
 
 
 def _drop(page: Page, *paths: Path) -> None:
-    """Drop files or folders as a file manager does, once the page's script takes them."""
+    """Drop files or folders like a file manager, once the page's script handles drops."""
     page.wait_for_load_state()
     box = page.locator("#drop").bounding_box()
     assert box
@@ -127,7 +127,7 @@ def test_a_dropped_folder_gives_its_photos(page: Page, photos: Path, tmp_path: P
     expect(rows).to_have_text(["coffee.png", "chelsea.jpg", "COFFEE.PNG"])
     expect(page.get_by_role("alert")).to_have_text("2 files that are not photos were left out.")
     page.get_by_role("button", name="Upload 3 photos").click()
-    # The cup was dropped twice: in the folder and beside it.
+    # The cup was dropped twice: in the folder and as a file.
     expect(page.get_by_text("Stored. You already had this photo.")).to_be_visible()
     page.goto("/photos")
     expect(page.locator(".grid .badge")).to_have_count(3)
@@ -145,7 +145,9 @@ _BRING = """(kind) => {
 
 
 @pytest.mark.parametrize("kind", ["paste", "drop"])
-def test_photos_come_to_my_photos_too_and_their_square_is_chosen(page: Page, photos: Path, kind: str) -> None:
+def test_my_photos_accepts_dropped_photos_and_their_square_can_be_chosen(
+    page: Page, photos: Path, kind: str
+) -> None:
     register(page, f"{kind}@example.org")
     page.goto("/photos")
     page.wait_for_load_state()
@@ -165,7 +167,7 @@ def test_photos_come_to_my_photos_too_and_their_square_is_chosen(page: Page, pho
     expect(page.get_by_label("From the left (px)")).to_have_value("351")
 
 
-def test_a_dropped_folder_without_photos_is_named(page: Page, tmp_path: Path) -> None:
+def test_a_dropped_folder_without_photos_is_reported_by_name(page: Page, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     register(page, "kim@example.org")
     _drop(page, tmp_path / "empty")
@@ -188,7 +190,7 @@ _SHARE = """async (names) => {
 """Posts the form of a share, as a phone does."""
 
 
-def test_photos_that_another_app_shares_wait_on_the_upload_page(page: Page) -> None:
+def test_photos_shared_by_another_app_wait_on_the_upload_page(page: Page) -> None:
     register(page, "ottilie@example.org")
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")
     page.goto("/photos")
@@ -229,7 +231,7 @@ def _many_photos(folder: Path) -> list[Path]:
     return files
 
 
-def test_photos_arrive_once_and_in_order_over_a_line_that_is_cut(
+def test_photos_arrive_once_and_in_order_over_an_interrupted_connection(
     browser: Browser, site: Site, tmp_path: Path
 ) -> None:
     files = _many_photos(tmp_path)
@@ -258,7 +260,7 @@ def test_photos_arrive_once_and_in_order_over_a_line_that_is_cut(
 
 
 def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_path: Path) -> None:
-    """As a proxy does that sends each request to another machine."""
+    """A proxy that sends each request to another machine has this effect."""
     files = _many_photos(tmp_path)[:2]
     register(page, "nora@example.org")
     page.set_input_files("#photos", files)
@@ -268,7 +270,7 @@ def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_
     expect(page.locator(".grid .badge")).to_have_count(2)
 
 
-def test_an_upload_is_paused_continued_and_cancelled_and_leaving_asks_once(
+def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     page: Page, tmp_path: Path, dialogs: list[str]
 ) -> None:
     files = _many_photos(tmp_path)[:3]

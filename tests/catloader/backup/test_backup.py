@@ -35,7 +35,7 @@ from tests.support.rows import add_photos
 
 
 def _rows(engine: Engine) -> dict[str, list[Any]]:
-    """Everything in the database but the deletion ledger, whose objects no backup has."""
+    """Return everything in the database except the deletion ledger, whose objects are in no backup."""
     with reading(engine) as connection:
         return {
             table.name: sorted(connection.execute(select(table)).all(), key=repr)
@@ -59,7 +59,7 @@ def _bytes(store: ObjectStore, buckets: dict[str, str], kind: ObjectKind, key: s
 
 
 @pytest.mark.parametrize("into", ["the same kind", "SQLite"])
-def test_everything_comes_back_into_either_kind_of_database(
+def test_everything_is_restored_into_either_kind_of_database(
     engine: Engine, objects: ObjectStore, run: Run, *, empty_url: str, tmp_path: Path, into: str
 ) -> None:
     sites = [stored(engine, objects, explained=n == 0) for n in range(3)]
@@ -92,7 +92,7 @@ def test_everything_comes_back_into_either_kind_of_database(
     ((_, _, actor, act, told),) = rows.pop("audit_log")
     assert (actor, act) == ("command line", "made a backup")
     assert told == f"3 photos of 4 accounts in {tmp_path / 'backup'}"
-    assert _rows(target) == {"audit_log": [], **rows}  # the entry was made after the backup
+    assert _rows(target) == {"audit_log": [], **rows}  # the entry was added after the backup
     assert add_photos(target, 1)[0] > last_id, "the address of a deleted photo leads to another one"
     target.dispose()
     for _, keys in sites:
@@ -107,7 +107,7 @@ def test_everything_comes_back_into_either_kind_of_database(
     assert again.output.count("\n") == 1
 
 
-def test_second_run_copies_new_and_damaged_objects_only_and_forgets_deleted_ones(
+def test_second_run_copies_only_new_and_damaged_objects_and_removes_deleted_ones(
     engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
 ) -> None:
     folder = BackupFolder(tmp_path / "backup")
@@ -127,7 +127,7 @@ def test_second_run_copies_new_and_damaged_objects_only_and_forgets_deleted_ones
     assert len(list(folder.path.glob("objects/*/*/*"))) == 4
 
 
-def test_photos_deleted_meanwhile_are_told_and_have_no_row(
+def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
     engine: Engine, objects: ObjectStore, tmp_path: Path
 ) -> None:
     """The second photo is deleted between the database's snapshot and the copy of its objects."""
@@ -172,7 +172,7 @@ def test_lost_and_altered_objects_are_an_error_that_names_the_photos(
         assert connection.execute(query).scalar_one() is None
 
 
-def test_a_refused_object_leaves_its_photo_out_and_a_refusing_store_ends_the_run(
+def test_a_refused_object_leaves_out_its_photo_and_a_refusing_store_ends_the_run(
     engine: Engine, s3_server: EmbeddedS3, tmp_path: Path
 ) -> None:
     with refusing_store(s3_server) as (store, refused):
@@ -185,7 +185,7 @@ def test_a_refused_object_leaves_its_photo_out_and_a_refusing_store_ends_the_run
             save(BackupFolder(tmp_path / "all"), engine, store, tmp_path)
 
 
-def test_damaged_files_of_a_backup_never_come_back(
+def test_damaged_files_of_a_backup_are_never_restored(
     engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
 ) -> None:
     whole, _ = stored(engine, objects)
@@ -255,7 +255,7 @@ def test_folders_that_are_no_backup_are_refused_in_one_sentence(
     assert run("restore", newer).output == f"Error: {mark} is damaged.\n"
 
 
-def test_run_that_was_killed_while_it_marked_the_folder_leaves_one_to_go_on_with(tmp_path: Path) -> None:
+def test_run_killed_while_it_marked_the_folder_can_be_repeated(tmp_path: Path) -> None:
     (tmp_path / "backup.json.part").write_text("{")
     with BackupFolder(tmp_path).locked() as manifest:
         assert manifest == Manifest()
@@ -265,7 +265,7 @@ def test_run_that_was_killed_while_it_marked_the_folder_leaves_one_to_go_on_with
 def test_most_of_a_backup_is_not_removed_by_accident(
     engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
 ) -> None:
-    """As by a command that is run with another site's settings."""
+    """A command that runs with another site's settings would do this."""
     stored(engine, objects)
     backup = tmp_path / "backup"
     run("backup", backup)
@@ -280,10 +280,10 @@ def test_most_of_a_backup_is_not_removed_by_accident(
     assert "101 objects of deleted photos removed" in run("backup", backup, "--prune").output
 
 
-def test_full_disk_leaves_the_last_backup_whole(
+def test_full_disk_leaves_the_last_backup_intact(
     engine: Engine, objects: ObjectStore, run: Run, *, small_disk: Path, empty_url: str, tmp_path: Path
 ) -> None:
-    if engine.dialect.name == "sqlite":  # other tests may have left it larger than the disk
+    if engine.dialect.name == "sqlite":  # other tests may have made it larger than the disk
         assert engine.url.database
         with closing(sqlite3.connect(engine.url.database)) as connection:
             connection.execute("VACUUM")
@@ -306,7 +306,7 @@ def test_full_disk_leaves_the_last_backup_whole(
     assert "11 photos of 11 accounts" in run("backup", backup).output
 
 
-def test_backup_of_an_older_version_is_brought_up_to_date(
+def test_backup_of_an_older_version_is_migrated(
     engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
 ) -> None:
     stored(engine, objects)

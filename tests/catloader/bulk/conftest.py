@@ -1,4 +1,4 @@
-"""A site with many photos in a real S3, which `check run` has checked; and its commands."""
+"""A site with many photos in a real S3, which `check run` has checked, and its commands."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ class BulkSite:
     engine: Engine
 
     def type(self, *words: str, **environ: str) -> Result:
-        """Run a command in this process; its exit code must be 0."""
+        """Run a command in this process and assert that its exit code is 0."""
         done = CliRunner().invoke(main, words, env={**self.environ, **environ}, catch_exceptions=False)
         assert done.exit_code == 0, done.output
         return done
 
     def start(self, *words: str, **environ: str) -> subprocess.Popen[bytes]:
-        """Run a command in a process of its own, in a process group of its own."""
+        """Run a command in its own process and process group."""
         variables = environ_without_settings(**{**self.environ, **environ})
         command = [sys.executable, "-m", "catloader", *words]
         return subprocess.Popen(command, env=variables, process_group=0, stdout=subprocess.DEVNULL)
 
     def add(self, *contents: bytes) -> list[int]:
-        """Store photos as an upload does, each its own thumbnail; return their ids."""
+        """Store photos as an upload does, each with itself as the thumbnail; return their ids."""
         table, store = Photos(self.engine), build_object_store(self.settings)
         owner = some_user(self.engine)
         ids = []
@@ -74,7 +74,7 @@ class BulkSite:
             return connection.execute(query).all()
 
     def kill_amid(self, plan: Path, *words: str, units: int, **environ: str) -> None:
-        """Start a command and kill its process, and no other, once ``units`` more units are done."""
+        """Start a command, and kill its process (no other one) after ``units`` more units are done."""
         before = results(plan)
         process = self.start(*words, **environ)
         deadline_s = time.monotonic() + _KILL_S
@@ -91,20 +91,20 @@ class BulkSite:
 
 
 def _is_agent(process: psutil.Process) -> bool:
-    """Ray's agents notice only within two minutes that their driver is gone."""
+    """Ray's agents take up to two minutes to notice that their driver is gone."""
     with suppress(psutil.NoSuchProcess):
         return process.name().endswith("Agent")
     return False
 
 
 def results(plan: Path) -> list[Path]:
-    """Return the files of the units that are done."""
+    """Return the files of the finished units."""
     return sorted((plan / "results").glob("*/*.parquet"))
 
 
 @pytest.fixture(scope="session")
 def make_site(s3_server: EmbeddedS3, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Any]:
-    """Return a function that makes a site with so many checked photos."""
+    """Return a function that makes a site with the given number of checked photos."""
 
     @contextmanager
     def make(count: int) -> Iterator[BulkSite]:
@@ -139,6 +139,6 @@ def make_site(s3_server: EmbeddedS3, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def many(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
-    """A site with ``MANY`` checked photos, which no test changes; each has plans of its own."""
+    """A site with ``MANY`` checked photos, which no test changes; each test has its own plans."""
     with make_site(MANY) as site:
         yield site

@@ -1,4 +1,4 @@
-"""Verdicts of a plan on their way into the table, and photos that give trouble."""
+"""Writing a plan's verdicts into the table, and photos that cannot be checked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def checked(make_site: Callable[[int], Any]) -> Copy:
 
 @pytest.fixture
 def site(make_site: Callable[[int], Any], checked: Copy) -> Iterator[BulkSite]:
-    """Each test has a site of its own, whose photos were checked once for all."""
+    """A site for each test, whose photos were checked once for all tests."""
     with make_site(0) as site:
         fill_from(checked, site.engine, build_object_store(site.settings))
         yield site
@@ -50,7 +50,7 @@ def _logged(site: BulkSite) -> int:
     return int(site.rows(select(func.count(check_log.c.id)))[0][0])
 
 
-def test_apply_shows_flips_then_writes_what_nobody_changed_meanwhile(site: BulkSite) -> None:
+def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site: BulkSite) -> None:
     right = _statuses(site)
     for id in right:
         _set(site, id, status="unsure", score=0.3)
@@ -59,7 +59,7 @@ def test_apply_shows_flips_then_writes_what_nobody_changed_meanwhile(site: BulkS
     assert said.startswith("3 photos, ")
     site.type("bulk", "run", "back")
     assert _statuses(site) == {1: "unsure", 2: "unsure", 3: "unsure", 4: "cat"}, "a run writes no verdict"
-    # While it ran: a person decided on one photo, and another one was checked again.
+    # During the run a person decided on one photo, and another one was checked again.
     _set(site, 2, human_verdict="not_cat", status="not_cat")
     _set(site, 3, checked_at=utcnow())
     logged = _logged(site)
@@ -73,7 +73,7 @@ def test_apply_shows_flips_then_writes_what_nobody_changed_meanwhile(site: BulkS
     assert _logged(site) == logged + 1
 
 
-def test_recheck_in_bulk_shows_what_changes_and_writes_it(site: BulkSite) -> None:
+def test_bulk_recheck_shows_changes_and_writes_them(site: BulkSite) -> None:
     right = _statuses(site)
     for id in right:
         _set(site, id, status="unsure", score=0.3)
@@ -86,7 +86,7 @@ def test_recheck_in_bulk_shows_what_changes_and_writes_it(site: BulkSite) -> Non
     assert _statuses(site) == {**right, 4: "unsure"}
 
 
-def test_shadow_in_bulk_says_what_shadow_says_and_a_second_time_without_a_model(site: BulkSite) -> None:
+def test_bulk_shadow_reports_like_shadow_and_again_without_a_model(site: BulkSite) -> None:
     _set(site, 1, human_verdict="cat", status="cat")
     rates = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32"}
     inverted_profile(site.folder / "profiles")
@@ -95,7 +95,7 @@ def test_shadow_in_bulk_says_what_shadow_says_and_a_second_time_without_a_model(
     words = ("models", "shadow", "efficientnet_lite2", "--bulk", "beside")
     assert site.type(*words, **rates).output.endswith(plain)
     assert _statuses(site)[1] == "cat"
-    # The plans are done: no model is loaded, so a device that is not there does not matter.
+    # The plans are finished: no model is loaded, so a missing device does not matter.
     assert site.type(*words, CATCHECK_DEVICE="cuda").output.endswith(plain)
 
 
@@ -135,5 +135,5 @@ def test_objects_of_a_prefix_are_checked_without_the_site(site: BulkSite, tmp_pa
     path = tmp_path / "loose.csv"
     site.type("bulk", "flips", str(folder), "--csv", str(path))
     verdicts = {row["key"]: row["verdict"] for row in csv.DictReader(path.read_text().splitlines())}
-    right = _statuses(site)  # photos 0 and 1 are the site's first two as well
+    right = _statuses(site)  # photos 0 and 1 are also the first two of the site
     assert verdicts == {"'=in/a.jpg": right[1], "'=in/deep/b.jpg": right[2], "'=in/text.txt": "unreadable"}

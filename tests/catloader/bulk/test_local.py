@@ -26,7 +26,7 @@ def _all(plan: Plan) -> list[dict[str, Any]]:
     return [row for rows in plan.results() for row in rows]
 
 
-def test_verdicts_are_those_of_check_run_bit_for_bit_without_a_listing(site: BulkSite) -> None:
+def test_verdicts_equal_those_of_check_run_bit_for_bit_without_a_listing(site: BulkSite) -> None:
     said = site.type("bulk", "plan", "same", "--unit-rows", str(UNIT)).output
     assert said.startswith("100 photos, 0.009 GB, in 20 units.\nAbout 0.0 hours")
     plan = Plan(site.folder / "bulk/same")
@@ -56,7 +56,7 @@ def test_verdicts_are_those_of_check_run_bit_for_bit_without_a_listing(site: Bul
     assert "->" not in site.type("bulk", "flips", "same").output
 
 
-def test_a_killed_run_goes_on_where_it_was(site: BulkSite) -> None:
+def test_a_killed_run_resumes(site: BulkSite) -> None:
     site.type("bulk", "plan", "killed", "--unit-rows", str(UNIT))
     folder = site.folder / "bulk/killed"
     for _ in range(2):
@@ -71,7 +71,7 @@ def test_a_killed_run_goes_on_where_it_was(site: BulkSite) -> None:
     assert len(ids) == len(set(ids)) == MANY
 
 
-def test_cancelled_run_ends_and_goes_on_later(site: BulkSite) -> None:
+def test_a_cancelled_run_stops_and_resumes_later(site: BulkSite) -> None:
     site.type("bulk", "plan", "stop", "--unit-rows", str(UNIT))
     plan = Plan(site.folder / "bulk/stop")
     services = build(site.settings, checker=False)
@@ -85,7 +85,7 @@ def test_cancelled_run_ends_and_goes_on_later(site: BulkSite) -> None:
     services.close()
 
 
-def test_another_model_cannot_go_on(site: BulkSite) -> None:
+def test_another_model_cannot_continue_a_plan(site: BulkSite) -> None:
     site.type("bulk", "plan", "mixed", "--unit-rows", str(UNIT))
     plan = Plan(site.folder / "bulk/mixed")
     services = build(site.settings, checker=False)

@@ -19,7 +19,7 @@ _UNITS, _UNIT_ROWS, _BATCH, _WORKERS = 6, 8, 4, 2
 
 
 class _Source(FaultySource):
-    """Tells when so many thumbnails, the second rendition of each photo, were fetched."""
+    """Signals when a given number of thumbnails, the second rendition of each photo, were fetched."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def _unit(number: int) -> tuple[int, list[PlannedPhoto]]:
     ]
 
 
-def test_a_unit_is_classified_when_those_before_are_written_and_fetched_before(source: _Source) -> None:
+def test_units_are_prefetched_and_classified_only_when_earlier_ones_are_written(source: _Source) -> None:
     classifier = StubClassifier()
     done = run_local(
         map(_unit, range(_UNITS)),
@@ -76,7 +76,7 @@ def test_a_unit_is_classified_when_those_before_are_written_and_fetched_before(s
     assert next(done, None) is None
 
 
-def test_an_object_that_is_refused_alone_ends_no_run_and_a_store_that_is_away_does(source: _Source) -> None:
+def test_one_refused_object_does_not_end_a_run_but_an_unavailable_store_does(source: _Source) -> None:
     def run() -> list[int]:
         model = LoadedModel(StubClassifier(), StubRule())
         done = run_local(map(_unit, range(1)), source, decode_each, model, workers=1, batch_photos=_BATCH)
@@ -91,7 +91,7 @@ def test_an_object_that_is_refused_alone_ends_no_run_and_a_store_that_is_away_do
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("function", ["next", "result"])
-def test_ctrl_c_while_a_lock_is_taken_ends_the_run(source: _Source, function: str) -> None:
+def test_ctrl_c_while_a_lock_is_being_acquired_ends_the_run(source: _Source, function: str) -> None:
     classifier = StubClassifier()
     classifier.gate = threading.Event()
     model = LoadedModel(classifier, StubRule())

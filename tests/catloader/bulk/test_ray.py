@@ -1,4 +1,4 @@
-"""Bulk work with the engine ``ray``, in processes of its own, on 100 photos in a real S3 and two cores."""
+"""Bulk work with the engine ``ray``, in its own processes, on 100 photos in a real S3 and two cores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def site(many: BulkSite) -> BulkSite:
 
 
 def _decisions(plan: Plan) -> list[tuple[Any, ...]]:
-    """Return everything that was decided about each photo, by its id."""
+    """Return the complete decision on each photo, by its id."""
     rows = (row for rows in plan.results() for row in rows)
     decisions = []
     for row in rows:
@@ -37,7 +37,7 @@ def _decisions(plan: Plan) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.timeout(600)
-def test_killed_on_ray_it_goes_on_there_and_decides_as_local_bit_for_bit(site: BulkSite) -> None:
+def test_killed_on_ray_it_resumes_there_and_decides_like_local_bit_for_bit(site: BulkSite) -> None:
     for name in ("here", "ray"):
         site.type("bulk", "plan", name, "--unit-rows", str(UNIT))
     here, on_ray = (Plan(site.folder / "bulk" / name) for name in ("here", "ray"))
@@ -72,7 +72,7 @@ except BulkError as error:
 
 
 @pytest.mark.timeout(600)
-def test_failure_of_another_process_is_one_sentence_here(site: BulkSite) -> None:
+def test_failure_of_a_worker_process_is_one_sentence_in_the_driver(site: BulkSite) -> None:
     nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_WORKERS": "1"}
     variables = environ_without_settings(**{**site.environ, **nowhere})
     run = [sys.executable, "-c", _RUN]
