@@ -35,7 +35,7 @@ from catloader.store.db.users import User
 
 MAX_NAME_CHARS = 60
 MOST = 20
-"""Maximum of passkeys of one account."""
+"""Maximum number of passkeys of one account."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,10 +87,10 @@ def _read_tensors(path: Path, file: IO[bytes]) -> dict[str, Any]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise WeightsRefused(
-            f"{path.name} holds more than tensors, or is broken; nothing was loaded from it."
+            f"{path.name} contains more than tensors, or is damaged; nothing was loaded from it."
         ) from error
     if not isinstance(state, dict):
-        raise WeightsRefused(f"{path.name} holds no table of parameters.")
+        raise WeightsRefused(f"{path.name} contains no table of parameters.")
     return state
 
 

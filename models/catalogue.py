@@ -161,7 +161,7 @@ def entry_named(name: str, weights_dir: Path | None = None) -> Entry:
         return known[name]
     except KeyError:
         names = ", ".join(known)
-        raise UnknownModel(f"There is no model called {name!r}; there are {names}, and auto.") from None
+        raise UnknownModel(f"There is no model called {name!r}; the models are {names}, and auto.") from None
 
 
 def default_weights_dir(package: Path = _HERE) -> Path:

@@ -209,7 +209,7 @@ def _alternative(weights_dir: Path) -> str:
         name = resolve("auto", weights_dir)[0].name
     except ModelsError:
         return "No model is on this disk."
-    return f"CATCHECK_MODEL=auto needs no download: it takes {name}, which is on this disk."
+    return f"CATCHECK_MODEL=auto needs no download: it uses {name}, which is on this disk."
 
 
 def _is_verified(entry: Entry, path: Path) -> bool:

@@ -63,7 +63,7 @@ def parse(data: bytes | bytearray) -> dict[str, npt.NDArray[Any]]:
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     start = _LENGTH_BYTES + length
     if not looks_like(data) or length > _MAX_HEADER_BYTES or start > len(data):
-        raise NotTensors("it does not begin as a safetensors file does")
+        raise NotTensors("it does not begin like a safetensors file")
     try:
         header = json.loads(data[_LENGTH_BYTES:start])
         header.pop("__metadata__", None)
@@ -78,7 +78,7 @@ def _tensor(
     data: bytes | bytearray, start: int, *, dtype: str, shape: list[int], data_offsets: list[int]
 ) -> npt.NDArray[Any]:
     if dtype not in _DTYPES:
-        raise NotTensors(f"it holds numbers of the type {dtype}")
+        raise NotTensors(f"it contains numbers of type {dtype}")
     layout, count = np.dtype(_DTYPES[dtype]), math.prod(shape)
     first, end = data_offsets
     if min([first, *shape]) < 0 or end - first != count * layout.itemsize or start + end > len(data):

@@ -68,7 +68,7 @@ class BackupFolder:
                 # A run that was killed while it wrote the first one leaves its draft.
                 if any(entry.name not in ("lock", _draft(_MARK)) for entry in self.path.iterdir()):
                     raise BackupRefused(
-                        f"{self.path} is no backup and not empty: name a new folder, or one that "
+                        f"{self.path} is neither a backup nor empty: name a new folder, or one that "
                         "`catloader backup` made."
                     )
                 self.commit(Manifest())
@@ -88,8 +88,8 @@ class BackupFolder:
         except OSError as error:
             if error.errno in _FULL:
                 raise BackupRefused(
-                    f"The disk of {self.path} is full. The last backup in it is whole; make room and run the "
-                    "command again, which goes on where this one stopped."
+                    f"The disk of {self.path} is full. The last backup in it is complete; free some "
+                    "space and run the command again, which resumes this one."
                 ) from error
             raise BackupRefused(f"{error.filename or self.path} can't be used: {error.strerror}.") from error
 
@@ -105,7 +105,7 @@ class BackupFolder:
                 raise BackupRefused(f"{self.path} was made by a newer version of CatLoader: use that one.")
             return Manifest(**content)
         except (FileNotFoundError, NotADirectoryError):
-            raise BackupRefused(f"{self.path} is no backup: it has no {_MARK}.") from None
+            raise BackupRefused(f"{self.path} is not a backup: it has no {_MARK}.") from None
         except (ValueError, TypeError, KeyError) as error:
             raise BackupRefused(f"{self.path / _MARK} is damaged.") from error
 
@@ -128,7 +128,7 @@ class BackupFolder:
             BackupRefused: this is not a key; a damaged or forged database could name other files with it.
         """
         if not _KEY.fullmatch(one.key):
-            raise BackupRefused(f"The database names an object {one.key!r}, which is no key of this site.")
+            raise BackupRefused(f"The database names an object {one.key!r}, which is not a key of this site.")
         return self.path / "objects" / one.kind / one.key[:2] / one.key
 
     def shards(self) -> Iterator[tuple[ObjectKind, Path]]:

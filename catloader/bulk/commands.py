@@ -55,7 +55,7 @@ def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, u
     """Make a plan of the objects below ``s3://bucket/prefix``, which are listed once."""
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     if not address.startswith("s3://") or not bucket:
-        raise BulkError(f"{address} is no address such as s3://bucket/prefix.")
+        raise BulkError(f"{address} is not an address such as s3://bucket/prefix.")
     return make_plan(folder, listed(settings, bucket, prefix), model, unit_rows, bucket)
 
 

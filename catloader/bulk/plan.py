@@ -53,7 +53,7 @@ class Plan:
         try:
             self.facts = Facts(**json.loads((folder / "plan.json").read_text("utf-8")))
         except (OSError, ValueError, TypeError):
-            raise BulkError(f"{folder} is no plan; `catloader bulk plan` makes one.") from None
+            raise BulkError(f"{folder} is not a plan; `catloader bulk plan` makes one.") from None
 
     @classmethod
     def make(cls, folder: Path, facts: Facts) -> Plan:

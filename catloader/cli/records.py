@@ -35,7 +35,7 @@ def _time(_context: click.Context, _parameter: click.Parameter, text: str | None
 
 def chosen_digest(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
     if text is not None and not re.fullmatch("[0-9a-f]{4,64}", text):
-        raise click.BadParameter("it takes the first 4 to 64 hex digits of the weights' sha256.")
+        raise click.BadParameter("it must be the first 4 to 64 hex digits of the weights' sha256.")
     return text
 
 

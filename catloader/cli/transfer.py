@@ -117,7 +117,7 @@ def _source(settings: Settings, name: str) -> Source:
     try:
         with_bucket = settings.with_changes(s3_photos_bucket=bucket)
     except ValueError as error:
-        raise SourceError(f"{bucket!r} is no name of a bucket.") from error
+        raise SourceError(f"{bucket!r} is not a valid bucket name.") from error
     return BucketSource(build_object_store(with_bucket), prefix, settings.max_file_bytes)
 
 

@@ -48,7 +48,7 @@ def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
     sources = []
     for id in ids:
         if (source := source_of(id)) is None:
-            raise click.UsageError(f"{id} is no id of a message; `catloader webhooks ls` shows them.")
+            raise click.UsageError(f"{id} is not the id of a message; `catloader webhooks ls` shows the ids.")
         sources.append(source)
     with migrated_database(settings) as engine:
         sent = WebhookDeliveries(engine).redeliver(None if given_up else sources)

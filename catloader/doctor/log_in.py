@@ -48,4 +48,4 @@ def _sentence(provider: Provider, cause: BaseException | None) -> str:
         case KeyError():
             return f"The metadata of {provider.issuer} lack {cause}."
         case _:
-            return f"{provider.issuer} is no provider that can be used: {cause}."
+            return f"{provider.issuer} can't be used as a log-in provider: {cause}."

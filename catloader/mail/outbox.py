@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 RETRIES_S = (2.0, 5.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0)
 """Delays between attempts: seven minutes in all. A person who asked for a mail will not wait longer."""
 MOST_WAITING = 500
-"""Maximum of waiting mails in one process; each takes about 1 kB."""
+"""Maximum number of waiting mails in one process; each takes about 1 kB."""
 
 
 @dataclass(frozen=True, slots=True)

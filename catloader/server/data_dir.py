@@ -60,7 +60,7 @@ def _refuse_broken_link(folder: Path) -> None:
         if path.is_symlink() and not path.is_dir():
             raise StartupError(
                 f"The data folder {folder} cannot be used: {path} is a link to {path.readlink()}, "
-                "where no folder is."
+                "which is not a folder."
             )
 
 

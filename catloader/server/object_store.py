@@ -69,7 +69,7 @@ def shared_or_own_object_store(settings: Settings) -> Iterator[Settings]:
             if time.monotonic() > deadline_s:
                 raise StartupError(
                     f"Another CatLoader runs on the data folder {settings.data_dir}, "
-                    "and does not tell the address of its object store."
+                    "and does not publish the address of its object store."
                 )
             time.sleep(POLL_S)
         yield stack.enter_context(own_object_store(settings))

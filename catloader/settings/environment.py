@@ -38,7 +38,7 @@ def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
     for sentence in _unknown(environ):
         logger.warning(sentence)
     if (folder := environ.get("TMPDIR", "")) and not Path(folder).is_dir():
-        logger.warning("TMPDIR is %r, which is no folder; another temporary folder is used.", folder)
+        logger.warning("TMPDIR is %r, which is not a folder; another temporary folder is used.", folder)
     return settings
 
 
@@ -71,7 +71,7 @@ class _Environment(PydanticBaseSettingsSource):
         raw = raw.strip("\r\n") if field.annotation is Path and not raw.isspace() else raw.strip()
         if variable.name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw):
             logger.warning(
-                "%s is %r, which Kubernetes sets for a service of that name; the default, %s, is used.",
+                "%s is %r, which Kubernetes sets for a service of that name; the default %s is used.",
                 variable.name,
                 raw,
                 variable.default_text,
@@ -85,7 +85,7 @@ class _Environment(PydanticBaseSettingsSource):
         if not path:
             return ""
         if raw:
-            raise SettingError(f"{variable.name} and {name} are both set; only one of them may be.")
+            raise SettingError(f"{variable.name} and {name} are both set; set only one of them.")
         try:
             text = Path(path).read_text("utf-8")
         except OSError as error:
@@ -109,8 +109,8 @@ def _refusal(error: ValidationError) -> SettingError:
     variable = next(one for one in variables() if one.field == complaint["loc"][0])
     shown = "(hidden)" if variable.secret else re.sub("//.*@", "//(hidden)@", repr(complaint["input"]))
     own = complaint["type"] == "value_error"  # raised in kinds.py
-    takes = complaint["ctx"]["error"] if own else f"it takes {variable.accepts}"
-    return SettingError(f"{variable.name} is {shown}; {takes}.")
+    rule = complaint["ctx"]["error"] if own else f"it must be {variable.accepts}"
+    return SettingError(f"{variable.name} is {shown}; {rule}.")
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:

@@ -48,7 +48,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise SettingError(
             f"The secret in {path} can't be read: {reason}. Restore it from a backup, or move it away: "
             "then a new one is made, and what was signed with the old one is not valid any more."

@@ -21,14 +21,14 @@ def _http_address(text: str) -> str:
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:  # a port that is no number, or a broken IPv6 address
+    except ValueError:  # a port that is not a number, or a broken IPv6 address
         good = False
     if (text and not good) or re.search(r"\s", text):
-        raise ValueError("it takes an address such as http://127.0.0.1:9000 or https://host")
+        raise ValueError("it must be an address such as http://127.0.0.1:9000 or https://host")
     if "@" in parts.netloc:  # logs and messages show addresses
-        raise ValueError("it takes an address without user name and password")
+        raise ValueError("it must not contain a user name or a password")
     if parts.query or parts.fragment:
-        raise ValueError("it takes an address without ? and #")
+        raise ValueError("it must not contain ? or #")
     return text
 
 
@@ -38,14 +38,14 @@ def _store_address(text: str) -> str:
     host = urlsplit(text).hostname or ""
     label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
     if text and ":" not in host and not re.fullmatch(rf"{label}(\.{label})*", host):
-        raise ValueError("S3 takes only a-z, 0-9, - and . in the name of its host")
+        raise ValueError("its host name may contain only a-z, 0-9, - and .")
     return text
 
 
 def _issuer(text: str) -> str:
     _http_address(text)
     if text.startswith("http:") and urlsplit(text).hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise ValueError("it takes an address with https://")
+        raise ValueError("it must begin with https://")
     return text
 
 
@@ -61,21 +61,21 @@ def _folder(path: Path) -> Path:
         str(path).encode()  # SQLite accepts no other names
         return path.expanduser()
     except UnicodeEncodeError:
-        raise ValueError("it takes a name in UTF-8") from None
+        raise ValueError("it must be UTF-8 text") from None
     except RuntimeError:
-        raise ValueError("it begins with ~, and there is no home folder of that name") from None
+        raise ValueError("it begins with ~, but there is no home folder of that name") from None
 
 
 def _region(text: str) -> str:
     # boto3's rule; it would fail with a traceback.
     if not re.fullmatch(r"(?!-)(?!\d+$)[A-Za-z0-9-]{1,63}(?<!-)", text):
-        raise ValueError("it takes a name such as us-east-1")
+        raise ValueError("it must be a name such as us-east-1")
     return text
 
 
 def _bucket(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", text):
-        raise ValueError("it takes a name such as my-photos, 3 to 63 of a-z, 0-9, - and .")
+        raise ValueError("it must be a name such as my-photos: 3 to 63 characters of a-z, 0-9, - and .")
     return text
 
 
@@ -84,9 +84,9 @@ def _database_address(secret: SecretStr) -> SecretStr:
     if url.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
         return SecretStr(_postgresql_address(url))
     if url and not re.match(r"sqlite(\+pysqlite)?:///.", url):
-        raise ValueError("it takes postgresql://user:password@host/name or sqlite:///file")
+        raise ValueError("it must be postgresql://user:password@host/name or sqlite:///file")
     if ":memory:" in url or "mode=memory" in url:
-        raise ValueError("it takes a file: what is in memory only is lost at each stop")
+        raise ValueError("it must name a file, because a database in memory is lost at each stop")
     return secret
 
 
@@ -103,7 +103,7 @@ def _encoded_login(address: str) -> str:
     """Percent-encode user name and password of an address without its scheme.
 
     Raises:
-        ValueError: the address has a ``?`` that could end them, or a port that is no number.
+        ValueError: the address has a ``?`` that could end them, or a port that is not a number.
     """
     place, question_mark, query = address.partition("?")
     if "@" in query and "@" not in place and "/" not in place:
@@ -111,7 +111,7 @@ def _encoded_login(address: str) -> str:
     login, at, rest = place.rpartition("@")
     host, slash, name = rest.partition("/")
     if not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d*)?", host):
-        raise ValueError("the port behind the host must be a number")
+        raise ValueError("the port after the host must be a number")
     encoded = ":".join(quote(unquote(part), safe="") for part in login.split(":", 1))
     return f"{encoded}{at}{host}{slash}{name}{question_mark}{query}"
 
@@ -121,14 +121,14 @@ def _broker_address(secret: SecretStr) -> SecretStr:
     if not separator and not scheme:
         return secret
     if scheme not in ("redis", "rediss", "amqp", "amqps") or not address:
-        raise ValueError("it takes redis://:password@host:6379/0 or amqp://user:password@host//")
+        raise ValueError("it must be redis://:password@host:6379/0 or amqp://user:password@host//")
     encoded = _encoded_login(address)
     place, _, query = encoded.rpartition("@")[2].partition("?")
     if scheme.startswith("redis") and not re.fullmatch(r"[^/]*(/\d*)?", place):
-        raise ValueError("the database behind the host of Redis must be a number")
+        raise ValueError("the Redis database after the host must be a number")
     if not all(re.fullmatch(_BROKER_OPTION, option) for option in query.split("&") if option):
         raise ValueError(
-            "after the ? it takes ssl_ca_certs, ssl_certfile, ssl_keyfile and ssl_cert_reqs only"
+            "after the ? only ssl_ca_certs, ssl_certfile, ssl_keyfile and ssl_cert_reqs are allowed"
         )
     return SecretStr(f"{scheme}://{encoded}")
 
@@ -140,7 +140,7 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
     except ValueError:
         key = b""
     if text and not key:
-        raise ValueError("it takes whsec_ and base64")
+        raise ValueError("it must be whsec_ followed by base64")
     return secret
 
 
@@ -148,20 +148,20 @@ def _rate(text: str) -> str:
     try:
         parse_many(text)
     except ValueError:
-        raise ValueError("it takes rates such as 10 per minute; 100 per hour") from None
+        raise ValueError("it must be one or more rates, such as 10 per minute; 100 per hour") from None
     return text
 
 
 def _host_names(text: str) -> str:
     name = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+"  # or an IPv6 address
     if not all(re.fullmatch(name, one) for one in split(text)):
-        raise ValueError("it takes host names such as cats.example.org, .example.org")
+        raise ValueError("it must be host names, such as cats.example.org, .example.org")
     return text
 
 
 def _host_name(text: str) -> str:
     if text and not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+", text):
-        raise ValueError("it takes the name or address of a server, such as mail.example.org")
+        raise ValueError("it must be the name or address of a server, such as mail.example.org")
     return text
 
 
@@ -169,7 +169,7 @@ def _email_address(text: str) -> str:
     if text and not re.fullmatch(
         r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", text
     ):
-        raise ValueError("it takes an e-mail address such as cats@example.org")
+        raise ValueError("it must be an e-mail address such as cats@example.org")
     return text
 
 

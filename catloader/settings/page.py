@@ -31,5 +31,5 @@ def _default(row: Variable) -> str:
 def _meaning(row: Variable) -> str:
     text = row.doc
     if row.choices:
-        text += f" Takes {', '.join(f'`{choice}`' for choice in row.choices)}."
+        text += f" Values: {', '.join(f'`{choice}`' for choice in row.choices)}."
     return text + (f" A secret: also as `{row.file_name}`." if row.secret else "")

@@ -1,4 +1,4 @@
-"""The environment variable of each setting: its name, section, default and the values it takes."""
+"""The environment variable of each setting: its name, section, default and accepted values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Variable:
     choices: tuple[str, ...]
     """The allowed values; empty: any value of the right kind."""
     accepts: str
-    """As in "it takes a whole number, 1 to 65535"."""
+    """As in "it must be a whole number from 1 to 65535"."""
     secret: bool
 
     @property
@@ -67,9 +67,9 @@ def _variable(field: str, info: FieldInfo) -> Variable:
 
 def _accepts(info: FieldInfo) -> str:
     kinds: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
-    kind = kinds.get(info.annotation, "a text")
+    kind = kinds.get(info.annotation, "text")
     low = next((bound.ge for bound in info.metadata if isinstance(bound, Ge)), None)
     high = next((bound.le for bound in info.metadata if isinstance(bound, Le)), None)
     if low is None:
         return kind
-    return f"{kind}, at least {low}" if high is None else f"{kind}, {low} to {high}"
+    return f"{kind} of at least {low}" if high is None else f"{kind} from {low} to {high}"

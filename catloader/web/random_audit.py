@@ -21,7 +21,7 @@ blueprint = Blueprint("random_audit", __name__, url_prefix="/review/audit")
 blueprint.before_request(reviewers_only)
 
 MOST = 1000
-"""Maximum of photos in one draw."""
+"""Maximum number of photos in one draw."""
 
 
 @blueprint.get("")

@@ -39,7 +39,7 @@ class Subject:
         if set(self.classes) & set(self.wild):
             raise ModelRefused(f"subject {self.name}: a class is in both classes and wild")
         if len(set(self.classes)) == CLASSES:
-            raise ModelRefused(f"subject {self.name}: it has every class, so that nothing else is left")
+            raise ModelRefused(f"subject {self.name}: it contains every class, so there are no other photos")
         object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
         object.__setattr__(self, "wild", tuple(sorted(set(self.wild))))
 

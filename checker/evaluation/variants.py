@@ -33,7 +33,7 @@ class NamedVariant:
         """
         if self.runtime not in RUNTIME_PRECISIONS:
             names = ", ".join(RUNTIME_PRECISIONS)
-            raise ModelRefused(f"there is no runtime {self.runtime!r}; there are {names}")
+            raise ModelRefused(f"there is no runtime {self.runtime!r}; the runtimes are {names}")
         precisions = ("auto", *RUNTIME_PRECISIONS[self.runtime])
         if self.precision not in precisions:
             raise ModelRefused(

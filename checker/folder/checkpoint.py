@@ -81,7 +81,8 @@ class Checkpoint:
             row["path"], row["verdict"]
         except (ValueError, KeyError, TypeError):
             raise CannotResume(
-                f"{self._path}, line {number}, is no line of --json: choose another file for --resume."
+                f"{self._path}, line {number}, is not a line of --json output: "
+                "choose another file for --resume."
             ) from None
         if run != self._run:
             before, now = (

@@ -49,7 +49,7 @@ def difference(
     whole = logits[:, 0].numpy()
     if expected.shape != whole.shape:
         raise WeightsRefused(
-            f"The source gives {expected.shape[-1]} numbers for a photo, not {whole.shape[-1]}."
+            f"The source gives {expected.shape[-1]} logits for a photo, not {whole.shape[-1]}."
         )
     if not np.isfinite(expected).all():
         raise WeightsRefused("The source's logits are not finite numbers: it is damaged.")

@@ -75,7 +75,8 @@ def import_weights(
     if publishers.package is not None:
         package = publishers.package.replace("_", "-")
         raise WeightsRefused(
-            f"{source.name} is the file of {publishers.name}, which comes with the Python package {package}."
+            f"{source.name} is the file of {publishers.name}, which is installed with the Python "
+            f"package {package}."
         )
     path = weights_dir / publishers.file
     if path.is_file() and path.samefile(source):

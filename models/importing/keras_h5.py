@@ -41,7 +41,7 @@ def read_h5(path: Path) -> dict[str, npt.NDArray[Any]]:
             # A file of a whole model has the weights in one group and the optimizer's state in another.
             file.get("model_weights", file).visititems(collect)
     except (OSError, RuntimeError, ValueError, TypeError) as error:
-        raise WeightsRefused(f"{path.name} is truncated, or no file of weights.") from error
+        raise WeightsRefused(f"{path.name} is truncated, or not a weights file.") from error
     return arrays
 
 

@@ -51,7 +51,7 @@ def read_onnx(path: Path) -> OnnxModel:
     """Read the layers of an ONNX model, including weights in a separate file next to it.
 
     Raises:
-        WeightsRefused: openvino is missing, the file can't be read, or is no classifier of 1000 classes.
+        WeightsRefused: openvino is missing, the file can't be read, or is not a classifier of 1000 classes.
     """
     without_telemetry()
     try:
@@ -69,7 +69,7 @@ def read_onnx(path: Path) -> OnnxModel:
         folding.run_passes(model)
     except (RuntimeError, ValueError) as error:
         raise WeightsRefused(
-            f"{path.name} is damaged, is no ONNX model, or lacks the file beside it that holds its weights."
+            f"{path.name} is damaged, is not an ONNX model, or lacks the external file with its weights."
         ) from error
     if (len(model.inputs), len(model.outputs)) != (1, 1):
         raise WeightsRefused(

@@ -75,8 +75,8 @@ def _torchvisions(architecture: str, tensors: Tensors) -> Logits:
             ) from error
         if architecture not in list_models():
             raise WeightsRefused(
-                f"These weights fit {architecture} and are not the catalogue's, and no other program is here "
-                "to compare their logits with."
+                f"These weights fit {architecture} and are not the catalogue's, and no other program on this "
+                "machine can compute their logits."
             )
         network = get_model(architecture, weights=None)
         network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in tensors.items()})

@@ -58,13 +58,13 @@ def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except _BROKEN as error:
         raise WeightsRefused(
-            f"{path.name} holds more than tensors, or is broken; nothing was loaded from it."
+            f"{path.name} contains more than tensors, or is damaged; nothing was loaded from it."
         ) from error
     for wrapper in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsRefused(f"{path.name} holds no table of parameters.")
+        raise WeightsRefused(f"{path.name} contains no table of parameters.")
     return _named_as_torchvision({name: tensor.float().numpy() for name, tensor in state.items()})
 
 

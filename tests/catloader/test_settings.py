@@ -76,7 +76,7 @@ def test_changes_are_checked_and_leave_the_original_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "takes"),
+    ("name", "value", "rule"),
     [
         ("CATLOADER_PORT", "http", "a whole number"),
         ("CATLOADER_PORT", "0", "1 to 65535"),
@@ -97,19 +97,19 @@ def test_changes_are_checked_and_leave_the_original_alone() -> None:
         ("AWS_ENDPOINT_URL_S3", "http://", "http://127.0.0.1:9000"),
         ("CATCHECKER_URL", "127.0.0.1:8001", "http://127.0.0.1:9000"),
         ("CATCHECKER_URL", "http://a b:8001", "http://127.0.0.1:9000"),
-        ("AWS_ENDPOINT_URL_S3", "http://s3:9000/?region=x", "without ? and #"),
+        ("AWS_ENDPOINT_URL_S3", "http://s3:9000/?region=x", "not contain ? or #"),
         ("AWS_REGION", "Frankfurt (Main)", "us-east-1"),
         ("AWS_REGION", "-eu", "us-east-1"),
         ("CATLOADER_PHOTOS_BUCKET", "my photos", "my-photos"),
         ("CATLOADER_THUMBNAILS_BUCKET", "s3://thumbnails", "my-photos"),
     ],
 )
-def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, value: str, takes: str) -> None:
+def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, value: str, rule: str) -> None:
     with pytest.raises(SettingError) as refusal:
         Settings.from_environment({name: value})
     sentence = str(refusal.value)
-    assert sentence.startswith(f"{name} is {value!r}; it takes ")
-    assert takes in sentence
+    assert sentence.startswith(f"{name} is {value!r}; it must ")
+    assert rule in sentence
     assert "\n" not in sentence
 
 
@@ -127,13 +127,13 @@ def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, va
         ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
         ({"DATABASE_URL": "postgresql://u:12?secret@h/d"}, "DATABASE_URL.*%3F"),
         ({"DATABASE_URL": "sqlite://secret.db"}, "DATABASE_URL.*sqlite:///file"),
-        ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL.*it takes a file"),
-        ({"DATABASE_URL": "sqlite:///file:cats?mode=memory&uri=true"}, "DATABASE_URL.*it takes a file"),
+        ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL.*it must name a file"),
+        ({"DATABASE_URL": "sqlite:///file:cats?mode=memory&uri=true"}, "DATABASE_URL.*it must name a file"),
         ({"CATLOADER_DATA_DIR": "/tmp/\udcff"}, "CATLOADER_DATA_DIR.*UTF-8"),
         ({"AWS_ENDPOINT_URL_S3": "http://me:p@/secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
-        ({"AWS_ENDPOINT_URL_S3": "http://me:secret@s3:9000"}, "without user name and password"),
+        ({"AWS_ENDPOINT_URL_S3": "http://me:secret@s3:9000"}, "not contain a user name or a password"),
         ({"AWS_ENDPOINT_URL_S3": "htp://me:secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
-        ({"CATCHECKER_URL": "http://me:secret@checker"}, "without user name and password"),
+        ({"CATCHECKER_URL": "http://me:secret@checker"}, "not contain a user name or a password"),
     ],
 )
 def test_refusals_name_the_setting_and_hide_the_secret(environment: dict[str, str], names: str) -> None:
@@ -207,7 +207,7 @@ def test_a_folder_may_end_with_a_space_and_not_with_a_carriage_return(tmp_path: 
 
 @pytest.mark.parametrize("host", ["s3_server:9000", "s3-", "xn--", "m\u00fcnchen.example.org", "a" * 64])
 def test_names_of_hosts_that_s3_libraries_do_not_take_are_refused(host: str) -> None:
-    with pytest.raises(SettingError, match=r"AWS_ENDPOINT_URL_S3 is .*; S3 takes only a-z"):
+    with pytest.raises(SettingError, match=r"AWS_ENDPOINT_URL_S3 is .*; its host name may contain only a-z"):
         Settings.from_environment({"AWS_ENDPOINT_URL_S3": f"http://{host}"})
 
 
@@ -341,7 +341,7 @@ def test_kept_secret_is_made_once_and_readable_by_its_user_only(tmp_path: Path) 
 
 def test_a_damaged_secret_is_named_and_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "k").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingError, match=r"The secret in .*/k can't be read: it is no text\. Restore it"):
+    with pytest.raises(SettingError, match=r"The secret in .*/k can't be read: it is not text\. Restore it"):
         kept_secret(tmp_path / "k")
     assert (tmp_path / "k").read_bytes() == b"\xff\xfe"
     (tmp_path / "folder").mkdir()
@@ -387,5 +387,5 @@ def test_an_empty_secret_of_a_killed_process_is_made_again(tmp_path: Path) -> No
 def test_a_temporary_folder_that_does_not_exist_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     Settings.from_environment({"TMPDIR": "/nonexistent"})
     assert caplog.messages == [
-        "TMPDIR is '/nonexistent', which is no folder; another temporary folder is used."
+        "TMPDIR is '/nonexistent', which is not a folder; another temporary folder is used."
     ]

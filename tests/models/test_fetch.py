@@ -241,7 +241,7 @@ def test_without_internet_one_line_names_the_alternative(tmp_path: Path) -> None
     assert time.monotonic() - started_s < 5
     assert str(failure.value) == (
         f"resnet18 was not fetched from 127.0.0.1:{port}: it can't be reached. "
-        "CATCHECK_MODEL=auto needs no download: it takes efficientnet_lite0, which is on this disk."
+        "CATCHECK_MODEL=auto needs no download: it uses efficientnet_lite0, which is on this disk."
     )
 
 

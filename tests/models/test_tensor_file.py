@@ -52,9 +52,9 @@ def with_header(header: object, values: bytes = bytes(16)) -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "does not begin as"),
-        (b"\xff" * 40, "does not begin as"),
-        ((1 << 40).to_bytes(8, "little") + b"{}", "does not begin as"),
+        (b"", "does not begin like"),
+        (b"\xff" * 40, "does not begin like"),
+        ((1 << 40).to_bytes(8, "little") + b"{}", "does not begin like"),
         ((2).to_bytes(8, "little") + b"{]", "table of tensors can't be read"),
         (with_header({"x": 3}), "table of tensors can't be read"),
         (with_header({"x": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}), "type F8_E4M3"),

@@ -178,7 +178,7 @@ def test_a_run_that_is_killed_leaves_no_process_that_measures(few_photos: Path, 
     [
         ("openvino-int4", "openvino has no precision 'int4'; it has auto, fp32, bf16, int8"),
         ("torch-int8", "torch has no precision 'int8'; it has auto, fp32, bf16, fp16"),
-        ("onnx-fp32", "there is no runtime 'onnx'; there are torch, openvino"),
+        ("onnx-fp32", "there is no runtime 'onnx'; the runtimes are torch, openvino"),
     ],
 )
 def test_an_unknown_variant_is_answered_with_the_known_ones(

@@ -49,7 +49,7 @@ def take(engine: Engine, path: Path) -> None:
     if current != newest:
         raise BackupRefused(
             f"The database {database_name(engine)} is of another version (tables {current}, here {newest}): "
-            "make the backup with the version that it belongs to."
+            "make the backup with the version that made the database."
         )
     if engine.dialect.name == "sqlite":
         # All pages in one step: with smaller steps, each write of the site restarts the copy.
@@ -171,7 +171,7 @@ def refuse_unknown(revision: str) -> None:
     if revision not in known_revisions():
         raise BackupRefused(
             f"The backup was made by a newer version of CatLoader (tables {revision}): restore it "
-            "with that one."
+            "with that version."
         )
 
 

@@ -64,4 +64,4 @@ def _images(path: Path, names: Any) -> Path:
     for place in places:
         if (place / first).is_file():
             return place
-    raise UnusablePhotos(f"{path}: its photo {first} is in none of {', '.join(map(str, places))}")
+    raise UnusablePhotos(f"{path}: its photo {first} is not in {' or '.join(map(str, places))}")

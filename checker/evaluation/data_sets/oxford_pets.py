@@ -29,7 +29,7 @@ def from_pet_list(path: Path) -> list[LabelledPhoto]:
         (place for place in (path.parent.parent / "images", path.parent / "images") if place.is_dir()), None
     )
     if images is None:
-        raise UnusablePhotos(f"{path}: there is no folder images beside it or beside its folder")
+        raise UnusablePhotos(f"{path}: there is no folder images next to it or next to its folder")
     photos = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):

@@ -40,7 +40,9 @@ def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
             for path, photo in _rows(table):
                 before = photos.setdefault(os.path.normpath(path), photo).label
                 if before != photo.label:
-                    raise UnusablePhotos(f"{table}: {photo.name} is {photo.label} here and {before} before")
+                    raise UnusablePhotos(
+                        f"{table}: {photo.name} is labelled {photo.label} here and {before} earlier"
+                    )
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UnusablePhotos(f"{table} cannot be read as a table: {error}") from error
     return list(photos.values())
@@ -59,7 +61,7 @@ def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
                 continue
             line = f"{table}, line {rows.line_num + 1}"
             if (known := normalised(label).replace(" ", "_")) not in LABELS:
-                raise UnusablePhotos(f"{line}: {label!r} is no label; there are {', '.join(LABELS)}")
+                raise UnusablePhotos(f"{line}: {label!r} is not a label; the labels are {', '.join(LABELS)}")
             label = known
             path = _existing(table.parent, row["file"]) or _existing(table.parent, name)
             path = path or _differently_composed(table.parent / name, listed)

@@ -231,13 +231,14 @@ def test_folders_that_are_no_backup_are_refused_in_one_sentence(
     (other / "letter.txt").write_text("private")
     file.write_text("x")
     assert run("backup", other).output == (
-        f"Error: {other} is no backup and not empty: name a new folder, or one that "
+        f"Error: {other} is neither a backup nor empty: name a new folder, or one that "
         "`catloader backup` made.\n"
     )
     assert run("backup", file).output.startswith(f"Error: {file}")
     for no_backup in (other, file, missing):
         assert (
-            run("restore", no_backup).output == f"Error: {no_backup} is no backup: it has no backup.json.\n"
+            run("restore", no_backup).output
+            == f"Error: {no_backup} is not a backup: it has no backup.json.\n"
         )
     assert not missing.exists()
     newer = tmp_path / "newer"

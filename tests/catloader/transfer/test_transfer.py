@@ -123,7 +123,7 @@ def test_import_refuses_in_one_sentence(run: Run, anna: User, objects: ObjectSto
             _EMAIL,
             f"The object store at {at} refused bucket no-such-bucket (NoSuchBucket).",
         ),
-        ("s3://b/x", _EMAIL, "'b' is no name of a bucket."),
+        ("s3://b/x", _EMAIL, "'b' is not a valid bucket name."),
     ):
         result = run("import", source, "--owner", owner)
         assert (result.exit_code, result.output) == (1, f"Error: {sentence}\n")

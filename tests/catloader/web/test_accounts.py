@@ -294,7 +294,9 @@ def test_sign_up_is_limited_for_each_network(
 @pytest.mark.parametrize("setting", ["login_rate", "register_rate", "password_rate"])
 def test_invalid_rate_is_refused(setting: str) -> None:
     name = f"CATLOADER_{setting.upper()}"
-    with pytest.raises(SettingError, match=f"{name} is 'often'; it takes rates such as 10 per minute"):
+    with pytest.raises(
+        SettingError, match=f"{name} is 'often'; it must be one or more rates, such as 10 per minute"
+    ):
         Settings.from_environment({name: "often"})
 
 

@@ -242,5 +242,5 @@ def test_a_provider_that_is_away_is_named_and_passwords_still_work(tmp_path: Pat
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(SettingError, match="CATLOADER_OIDC_CLIENT_ID and CATLOADER_PUBLIC_URL must be set"):
         Settings(oidc_issuer="https://id.example.org")
-    with pytest.raises(SettingError, match="it takes an address with https://"):
+    with pytest.raises(SettingError, match="it must begin with https://"):
         Settings.from_environment({"CATLOADER_OIDC_ISSUER": "http://id.example.org"})

@@ -198,7 +198,7 @@ def test_message_is_given_up_after_its_attempts_and_sent_again_by_command(
     listed = run("ls", "--given-up")
     assert "given_up" in listed
     assert listed.rstrip().endswith("3 attempts   HTTP 503")
-    assert "is no id of a message" in run("redeliver", "the last one")
+    assert "is not the id of a message" in run("redeliver", "the last one")
     assert run("redeliver", "--given-up") == "1 message will be sent again.\n"
     sender.work_off()
     assert [one.state for one in ledger.latest(9)] == ["given_up"], "410 means: never again"
@@ -291,7 +291,7 @@ def test_verdict_of_a_running_site_is_told(receiver: Receiver, tmp_path: Path) -
 def test_wrong_address_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(SettingError) as refused:
         Settings.from_environment({"CATLOADER_WEBHOOK_URL": url})
-    assert str(refused.value).startswith("CATLOADER_WEBHOOK_URL is (hidden); it takes an address")
+    assert str(refused.value).startswith("CATLOADER_WEBHOOK_URL is (hidden); it must ")
 
 
 def test_receiver_of_the_documentation_takes_real_messages_and_no_forged_ones(

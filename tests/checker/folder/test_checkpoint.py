@@ -58,9 +58,9 @@ def test_a_name_that_is_not_utf_8_is_known_by_its_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,verdict\n", r"v, line 1, is no line of --json: choose another file for --resume\."),
-        ('{"path": "a.jpg"}\n', "line 1, is no line of --json"),
-        ("[]\n", "line 1, is no line of --json"),
+        ("path,verdict\n", r"v, line 1, is not a line of --json output: choose another file for --resume\."),
+        ('{"path": "a.jpg"}\n', "line 1, is not a line of --json"),
+        ("[]\n", "line 1, is not a line of --json"),
         (
             json_line(row("a.jpg", profile="q")),
             r"has verdicts of m \(torch fp32, profile q, subject house_cat\), and this run would use m "

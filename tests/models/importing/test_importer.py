@@ -187,7 +187,7 @@ def test_weights_of_ones_own_become_a_model_if_torchvision_gives_the_same_logits
     with pytest.raises(WeightsRefused, match="does not hold the parameters of a model"):
         import_weights(source, weights, others=Origin())
     torch.save(architecture("efficientnet_lite0").state_dict(), source)
-    with pytest.raises(WeightsRefused, match=r"fit efficientnet_lite0 .* no other program is here"):
+    with pytest.raises(WeightsRefused, match=r"fit efficientnet_lite0 .* no other program on this machine"):
         import_weights(source, weights, others=Origin())
     assert len(list(weights.iterdir())) == 2
 
@@ -214,9 +214,9 @@ def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> Non
         (b"", "unsupported format; supported are a TensorFlow.js"),
         (b"#!/bin/sh", "unsupported format"),
         (b"\x1f\x8b\x08\x00rubbish", "truncated, or no tarball"),
-        (b"\x89HDF\r\n\x1a\nrubbish", "truncated, or no file of weights"),
-        (b"PK\x03\x04rubbish", "or is broken; nothing was loaded"),
-        (b"\x80\x02rubbish", "or is broken; nothing was loaded"),
+        (b"\x89HDF\r\n\x1a\nrubbish", "truncated, or not a weights file"),
+        (b"PK\x03\x04rubbish", "or is damaged; nothing was loaded"),
+        (b"\x80\x02rubbish", "or is damaged; nothing was loaded"),
         (b"\x02\x00\x00\x00\x00\x00\x00\x00{]", "table of tensors can't be read"),
     ],
 )

@@ -80,7 +80,7 @@ def test_probabilities_and_weights_in_a_file_beside_are_taken(
     ResNetWriter(state, merged=True, softmax=True).write(source, beside="exported.onnx.data")
     assert import_weights(source, tmp_path / "weights", RESNET18, others=Origin()).entry.acc1 is None
     source.with_name("exported.onnx.data").unlink()
-    refused(source, "or lacks the file beside it that holds its weights")
+    refused(source, "or lacks the external file with its weights")
 
 
 def refused(source: Path, reason: str) -> None:
@@ -135,7 +135,7 @@ def test_damaged_files_are_refused(state: State, source: Path) -> None:
     data = source.read_bytes()
     for broken in (data[: len(data) // 2], data[:200], b"\x08\x08", b"\x08 text\n"):
         source.write_bytes(broken)
-        refused(source, r"exported\.onnx is damaged, is no ONNX model, or lacks the file beside it")
+        refused(source, r"exported\.onnx is damaged, is not an ONNX model, or lacks the external file")
     refused(linear(source, 1000, claimed=2**29), "is damaged")  # 6 GB, of which 12 kB are there
     source.write_text("a text")
     refused(source, "has an unsupported format")

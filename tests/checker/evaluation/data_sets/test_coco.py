@@ -67,7 +67,7 @@ def test_a_photo_with_a_cat_among_others_is_a_cat_and_the_rest_has_kinds(coco: P
             "cannot be read as COCO annotations: KeyError",
         ),
         ({"images": []}, "names no photos"),
-        ({"images": [{"id": 1, "file_name": "gone.jpg"}]}, r"its photo gone\.jpg is in none of .*val2017"),
+        ({"images": [{"id": 1, "file_name": "gone.jpg"}]}, r"its photo gone\.jpg is not in .*val2017"),
         ({"images": [{"id": 0, "file_name": "1.jpg"}, {"id": 9, "file_name": "9.jpg"}]}, "there is no photo"),
     ],
 )

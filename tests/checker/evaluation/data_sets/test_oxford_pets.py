@@ -49,5 +49,5 @@ def test_a_list_with_an_error_is_refused_in_one_sentence(pets: Path, lines: str,
 
 def test_a_list_without_its_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(LIST)
-    with pytest.raises(UnusablePhotos, match="there is no folder images beside it"):
+    with pytest.raises(UnusablePhotos, match="there is no folder images next to it"):
         labelled_photos(tmp_path / "list.txt")

@@ -23,7 +23,7 @@ def test_a_table_wins_over_the_folders(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (b"file,label\ncat/a.jpg,kitten\n", r"labels\.csv, line 2: 'kitten' is no label"),
+        (b"file,label\ncat/a.jpg,kitten\n", r"labels\.csv, line 2: 'kitten' is not a label"),
         (
             b"file,label\ncat/a.jpg,cat\nnot_cat/gone.jpg,not_cat\n",
             r"line 3: there is no file 'not_cat/gone\.jpg'",
@@ -66,7 +66,7 @@ def test_one_file_under_two_names_is_one_photo(folder: Path) -> None:
     (folder / "labels.csv").write_text(rows)
     assert [photo.label for photo in labelled_photos(folder)] == [NOT_CAT, CAT]
     (folder / "labels.csv").write_text(rows + "cat//a.jpg,not_cat\n")
-    with pytest.raises(UnusablePhotos, match=r"cat//a\.jpg is not_cat here and cat before"):
+    with pytest.raises(UnusablePhotos, match=r"cat//a\.jpg is labelled not_cat here and cat earlier"):
         labelled_photos(folder)
 
 
@@ -96,7 +96,9 @@ def test_all_tables_of_a_folder_are_read(folder: Path) -> None:
 def test_tables_that_contradict_each_other_are_refused(folder: Path) -> None:
     (folder / "labels.csv").write_text("file,label\ncat/a.jpg,cat\n")
     (folder / "more.csv").write_text("file,label\ncat/a.jpg,not_cat\n")
-    with pytest.raises(UnusablePhotos, match=r"more\.csv: cat/a\.jpg is not_cat here and cat before"):
+    with pytest.raises(
+        UnusablePhotos, match=r"more\.csv: cat/a\.jpg is labelled not_cat here and cat earlier"
+    ):
         labelled_photos(folder)
 
 
