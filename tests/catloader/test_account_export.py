@@ -1,4 +1,4 @@
-"""The export of an account is made while it is sent."""
+"""An account's export is generated while it is being sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PIECE = 64 * 1024
 _PIECES = 50
 
 
-def test_no_photo_is_held_in_memory_as_a_whole(engine: Engine) -> None:
+def test_no_photo_is_held_in_memory_completely(engine: Engine) -> None:
     owner_id, gallery = some_user(engine).id, Gallery(engine)
     add_photos(engine, 3, owner_id=owner_id)
 

@@ -58,7 +58,7 @@ def test_after_the_limit_no_password_is_evaluated_whatever_the_address(engine: E
         accounts.authenticate(users, "bo@example.org", "another account's limit", _guard(engine))
 
 
-def test_right_passwords_are_no_guesses_and_forgive_none(engine: Engine) -> None:
+def test_right_passwords_do_not_count_as_guesses_and_reset_none(engine: Engine) -> None:
     users = Users(engine)
     accounts.register(users, "ann@example.org", PASSWORD, NOW)
     for n in range(2):
@@ -91,7 +91,7 @@ def test_forms_that_ask_for_the_password_again_share_a_limit(engine: Engine) -> 
     assert users.by_id(user.id) == user
 
 
-def test_guesses_of_strangers_do_not_stop_an_owner_who_is_logged_in(engine: Engine) -> None:
+def test_guesses_of_strangers_do_not_block_a_logged_in_owner(engine: Engine) -> None:
     users = Users(engine)
     user = accounts.register(users, "ann@example.org", PASSWORD, NOW)
     for n in range(3):
@@ -135,7 +135,7 @@ def test_one_network_is_limited_over_all_accounts(engine: Engine) -> None:
         (f"{'a' * 65}@example.org", False),
     ],
 )
-def test_a_new_address_has_the_form_of_one(engine: Engine, email: str, is_taken: bool) -> None:
+def test_a_new_address_must_have_the_form_of_an_address(engine: Engine, email: str, is_taken: bool) -> None:
     users = Users(engine)
     if is_taken:
         accounts.register(users, email, PASSWORD, NOW)
@@ -165,11 +165,11 @@ def test_an_account_of_an_older_version_still_logs_in(engine: Engine) -> None:
         ("unix:", "unknown"),
     ],
 )
-def test_network_of_an_address(address: str, expected: str) -> None:
+def test_network_is_derived_from_the_address(address: str, expected: str) -> None:
     assert network(address) == expected
 
 
-def test_keys_of_attempts_tell_neither_e_mail_nor_address(engine: Engine) -> None:
+def test_keys_of_attempts_reveal_neither_e_mail_nor_address(engine: Engine) -> None:
     with pytest.raises(WrongCredentials):
         accounts.authenticate(Users(engine), "my password, typed above", "guess", _guard(engine))
     with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""The client and ``catloader upload``, against a site in processes of its own, with a real model."""
+"""The client and ``catloader upload``, against a site in its own processes, with a real model."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def test_a_photo_is_uploaded_checked_read_and_deleted(client: Client) -> None:
     assert refused.value.status == 404
 
 
-def test_a_picture_is_judged_as_the_photo_would_be_and_not_kept(client: Client, database: Engine) -> None:
+def test_a_checked_picture_gets_the_verdict_of_a_photo_and_is_not_stored(
+    client: Client, database: Engine
+) -> None:
     def rows() -> list[int]:
         with reading(database) as connection:
             tables = (photos, check_log, deletions)
@@ -119,7 +121,9 @@ def test_a_picture_is_judged_as_the_photo_would_be_and_not_kept(client: Client, 
     assert refused.value.status == 415
 
 
-def test_an_upload_whose_answer_was_lost_makes_one_photo(site: Serving, client: Client, token: str) -> None:
+def test_a_repeated_upload_after_a_lost_answer_makes_one_photo(
+    site: Serving, client: Client, token: str
+) -> None:
     before = len(list(client.photos()))
     waits: list[float] = []
     with cut_line(site.url, answers_lost=2) as (url, keys):
@@ -133,7 +137,7 @@ def test_an_upload_whose_answer_was_lost_makes_one_photo(site: Serving, client: 
     assert client.photo(photo.id).id == photo.id
 
 
-def test_a_site_that_is_away_is_said_in_one_sentence(token: str) -> None:
+def test_an_unavailable_site_is_reported_in_one_sentence(token: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     client = Client(url, token, tries=2, sleep=lambda _: None)
     with pytest.raises(RequestFailed, match="does not answer") as refused:
@@ -150,7 +154,7 @@ def test_files_are_uploaded_from_the_command_line(
     before = len(list(client.photos()))
     files = [tmp_path / name for name in ("a.jpg", "b.txt", "c.jpg")]
     words = ("upload", *files, "--server", site.url, "--token-file", tmp_path / "token")
-    for _ in range(2):  # a run that is repeated makes no second photo
+    for _ in range(2):  # a repeated run makes no second photo
         done = _catloader(tmp_path, *words)
         assert done.returncode == 1
         assert done.stdout.splitlines()[-1] == "1 photo stored, 2 refused."

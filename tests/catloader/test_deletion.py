@@ -1,4 +1,4 @@
-"""Objects whose rows were deleted are deleted from S3, also after failures in between."""
+"""Objects whose rows were deleted are deleted from S3, even after failures in between."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_objects_of_thousands_of_attempts_are_retried_after_an_hour_at_most(
 def test_rows_of_an_older_version_are_deleted_from_the_bucket_they_name(
     engine: Engine, ledger: Deletions, objects: ObjectStore
 ) -> None:
-    """Also if the settings name other buckets now."""
+    """Even if the settings name other buckets now."""
     now = datetime.now(UTC)
     for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
         objects.put(kind, "a.jpg", b"x")
@@ -109,7 +109,7 @@ def test_rows_of_an_older_version_are_deleted_from_the_bucket_they_name(
     assert ledger.count() == 0
 
 
-def test_deletion_is_retried_until_the_store_is_back(
+def test_deletion_is_retried_until_the_store_is_available(
     engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
 ) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", b"x")
@@ -138,7 +138,7 @@ class _Refusing(ObjectStore):
         return others | ({self.refused: "AccessDenied"} if self.refused in keys else {})
 
 
-def test_an_object_that_the_store_does_not_delete_is_retried_and_holds_up_no_other(
+def test_an_object_that_the_store_does_not_delete_is_retried_and_delays_no_other(
     engine: Engine,
     ledger: Deletions,
     objects: ObjectStore,
@@ -161,7 +161,7 @@ def test_an_object_that_the_store_does_not_delete_is_retried_and_holds_up_no_oth
 
 
 class _Keeping(ObjectStore):
-    """A store that says "deleted" and keeps the object, as one with versions or a rule of retention may."""
+    """A store that reports "deleted" and keeps the object, as versioning or a retention rule may do."""
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
         return {}
@@ -190,7 +190,7 @@ def test_receipt_is_not_done_while_the_store_still_has_an_object(
 
 
 class _Overtaken(ObjectStore):
-    """A store whose answer to one process is late: another one does its work meanwhile."""
+    """A store whose answer to one process is late: another process does its work meanwhile."""
 
     meanwhile: Callable[[], object] = staticmethod(lambda: None)
 
@@ -238,7 +238,7 @@ def test_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: Obje
     assert "deletion" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_database_that_is_away_is_one_line_in_the_log(
+def test_an_unavailable_database_is_one_line_in_the_log(
     objects: ObjectStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     passes = threading.Semaphore(0)

@@ -1,4 +1,4 @@
-"""The catalogues hold exactly the texts of the code, each with a translation that keeps its values."""
+"""The catalogues contain exactly the texts of the code, each with a translation that keeps its values."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_translations_are_found_at_run_time() -> None:
     assert script_texts(ENGLISH) == {}
 
 
-def test_errors_that_people_see_are_given_a_text_that_can_be_found() -> None:
-    names, seen = shown_errors() - {"TooManyAttempts"}, 0  # that one takes a number
+def test_errors_shown_to_people_have_a_text_that_the_catalogue_finds() -> None:
+    names, seen = shown_errors() - {"TooManyAttempts"}, 0  # that one has a number
     for path in sorted((ROOT / "catloader").rglob("*.py")):
         if path.relative_to(ROOT / "catloader").as_posix().startswith(ENGLISH_ONLY):
             continue
@@ -71,14 +71,14 @@ def test_errors_that_people_see_are_given_a_text_that_can_be_found() -> None:
     assert seen > 50
 
 
-def test_sentences_of_the_decoders_are_those_that_the_checker_says() -> None:
+def test_the_listed_sentences_of_decoders_are_those_of_the_checker() -> None:
     source = "".join(path.read_text("utf-8") for path in (ROOT / "checker/pixels").glob("*.py"))
     for sentence in OF_DECODERS:
         assert f'"{sentence}"' in source
 
 
 def _is_constant(text: ast.expr) -> bool:
-    """A literal, the name of a constant, an entry of a table of them, or one of two."""
+    """Return whether it is a literal, a constant, an entry of a table of these, or one of two of these."""
     if isinstance(text, ast.IfExp):
         return _is_constant(text.body) and _is_constant(text.orelse)
     if isinstance(text, ast.Subscript):
@@ -91,5 +91,5 @@ def _name(node: ast.expr) -> str:
 
 
 def _is_passed_on(path: Path, text: ast.expr) -> bool:
-    """A sentence of ``OF_DECODERS``; the rest is passed from a child process as it was raised there."""
+    """Return whether it is a sentence of ``OF_DECODERS``, or one that a child process passes on as raised."""
     return path.name in ("prepare.py", "errors.py") and ast.unparse(text) == "str(error)"

@@ -1,4 +1,4 @@
-"""Passwords: weak and leaked ones are refused, long ones are compared whole."""
+"""Passwords: weak and leaked ones are refused, long ones are compared completely."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catloader import passwords
 from catloader.errors import InvalidInput
 
 
-def test_the_dummy_hash_costs_what_a_real_one_costs() -> None:
+def test_the_dummy_hash_takes_as_long_as_a_real_one() -> None:
     real = passwords.hash_password("correct horse battery")
     assert real.split("$")[:4] == passwords.DUMMY_HASH.split("$")[:4]
     assert len(real) == len(passwords.DUMMY_HASH)
@@ -46,8 +46,8 @@ def test_sentences_and_random_ones_are_accepted(password: str) -> None:
     assert passwords.matches(passwords.hash_password(password), password)
 
 
-def test_no_password_takes_long_to_judge() -> None:
-    """Signs that each stand for letters in several ways, as zxcvbn reads them, in 50 mixtures."""
+def test_no_password_takes_long_to_evaluate() -> None:
+    """Characters that each stand for letters in several ways, as zxcvbn reads them, in 50 mixtures."""
     signs = "4@8({[<369!1|705$+%2"
     begun_s = time.process_time()
     for n in range(50):

@@ -1,4 +1,4 @@
-"""Child processes: which environment and files they get, and that they end with their parent."""
+"""Child processes: their environment and open files, and their end with their parent."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_settings_made_in_code_read_no_environment(monkeypatch: pytest.MonkeyPat
     assert Settings().port == 8000
 
 
-def test_changes_are_checked_and_leave_the_original_alone() -> None:
+def test_changes_are_validated_and_do_not_affect_the_original() -> None:
     settings = Settings()
     assert settings.with_changes(port=9000).port == 9000
     assert settings.port == 8000
@@ -104,7 +104,7 @@ def test_changes_are_checked_and_leave_the_original_alone() -> None:
         ("CATLOADER_THUMBNAILS_BUCKET", "s3://thumbnails", "my-photos"),
     ],
 )
-def test_wrong_value_is_refused_by_name_value_and_what_is_accepted(name: str, value: str, rule: str) -> None:
+def test_wrong_value_is_refused_with_name_value_and_accepted_values(name: str, value: str, rule: str) -> None:
     with pytest.raises(SettingError) as refusal:
         Settings.from_environment({name: value})
     sentence = str(refusal.value)
@@ -178,18 +178,18 @@ def test_user_name_and_password_are_encoded_as_written(written: str, stored: str
         ("amqps://h/cats", None),
     ],
 )
-def test_addresses_of_brokers_are_taken(written: str, stored: str | None) -> None:
+def test_addresses_of_brokers_are_accepted(written: str, stored: str | None) -> None:
     settings = Settings.from_environment({"CATCHECK_BROKER_URL": written})
     assert settings.broker_url.get_secret_value().replace("://@", "://") == (stored or written)
 
 
 @pytest.mark.parametrize("folder", ["cats", "cats?", "My%20Photos", "a#b@c:d"])
-def test_sqlite_lies_in_the_data_folder_whatever_its_name(tmp_path: Path, folder: str) -> None:
+def test_sqlite_file_lies_in_the_data_folder_whatever_its_name(tmp_path: Path, folder: str) -> None:
     settings = Settings(data_dir=tmp_path / folder)
     assert settings.database == tmp_path / folder / "catloader.sqlite3"
 
 
-def test_a_tilde_is_the_home_folder_where_no_shell_has_replaced_it(
+def test_a_tilde_means_the_home_folder_if_no_shell_has_expanded_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -199,20 +199,20 @@ def test_a_tilde_is_the_home_folder_where_no_shell_has_replaced_it(
         Settings.from_environment({"CATLOADER_DATA_DIR": "~nobody-here/cats"})
 
 
-def test_a_folder_may_end_with_a_space_and_not_with_a_carriage_return(tmp_path: Path) -> None:
+def test_a_folder_may_end_with_a_space_but_not_with_a_carriage_return(tmp_path: Path) -> None:
     for given, folder in {f"{tmp_path}/cats ": "cats ", f"{tmp_path}/cats\r": "cats"}.items():
         assert Settings.from_environment({"CATLOADER_DATA_DIR": given}).data_dir == tmp_path / folder
     assert Settings.from_environment({"CATLOADER_DATA_DIR": " "}) == Settings()
 
 
 @pytest.mark.parametrize("host", ["s3_server:9000", "s3-", "xn--", "m\u00fcnchen.example.org", "a" * 64])
-def test_names_of_hosts_that_s3_libraries_do_not_take_are_refused(host: str) -> None:
+def test_host_names_that_s3_libraries_reject_are_refused(host: str) -> None:
     with pytest.raises(SettingError, match=r"AWS_ENDPOINT_URL_S3 is .*; its host name may contain only a-z"):
         Settings.from_environment({"AWS_ENDPOINT_URL_S3": f"http://{host}"})
 
 
 @pytest.mark.parametrize("host", ["S3", "s3.example.org:9000", "10.0.0.1", "[::1]:9000", "[fe80::1%25lo]"])
-def test_names_of_hosts_that_s3_libraries_take_are_taken(host: str) -> None:
+def test_host_names_that_s3_libraries_accept_are_accepted(host: str) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
     settings = Settings.from_environment({"AWS_ENDPOINT_URL_S3": f"http://{host}", **keys})
     build_object_store(settings)
@@ -295,7 +295,7 @@ def test_unknown_setting_is_one_warning_with_the_nearest_name(
 
 
 @pytest.mark.parametrize("name", ["CATALINA_HOME", "CATALOG_PORT", "CATEGORY", "CAT", "LOADER_PORT"])
-def test_variables_of_other_programs_are_no_settings(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_variables_of_other_programs_are_not_settings(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert Settings.from_environment({name: "1"}) == Settings()
     assert caplog.messages == []
 
@@ -330,7 +330,7 @@ def test_other_variables_of_a_kubernetes_service_are_not_settings(
     assert caplog.messages == []
 
 
-def test_kept_secret_is_made_once_and_readable_by_its_user_only(tmp_path: Path) -> None:
+def test_kept_secret_is_generated_once_and_readable_by_its_user_only(tmp_path: Path) -> None:
     path = tmp_path / "secret-key"
     first = kept_secret(path)
     assert re.fullmatch(r"[\w-]{60,}", first)
@@ -367,7 +367,7 @@ def test_threads_that_start_together_agree_on_one_secret(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
-def test_processes_agree_on_one_secret_where_there_are_no_hard_links(tmp_path: Path) -> None:
+def test_processes_agree_on_one_secret_on_file_systems_without_hard_links(tmp_path: Path) -> None:
     key = str(tmp_path / "k")
     code = f"import pathlib; from catloader.settings import *; print(kept_secret(pathlib.Path({key!r})))"
     command = refusing.command([sys.executable, "-c", code], link="EPERM")
@@ -379,7 +379,7 @@ def test_processes_agree_on_one_secret_where_there_are_no_hard_links(tmp_path: P
     assert (tmp_path / "k").stat().st_mode & 0o777 == 0o600
 
 
-def test_an_empty_secret_of_a_killed_process_is_made_again(tmp_path: Path) -> None:
+def test_an_empty_secret_of_a_killed_process_is_generated_again(tmp_path: Path) -> None:
     (tmp_path / "k").touch(0o600)
     assert len(kept_secret(tmp_path / "k")) > 60
 

@@ -1,4 +1,4 @@
-"""Texts that people type, in tables."""
+"""User texts in spreadsheet tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from catloader.texts import as_cell
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
-def test_a_cell_is_no_formula(first: str) -> None:
+def test_a_cell_is_never_a_formula(first: str) -> None:
     assert as_cell(f"{first}HYPERLINK(1)") == f"'{first}HYPERLINK(1)"
 
 

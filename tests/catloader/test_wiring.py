@@ -1,4 +1,4 @@
-"""The composition root: clients and engines are made there and nowhere else."""
+"""The composition root: only it makes clients and engines."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_only_wiring_makes_engines_and_clients(package: str) -> None:
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    """``os.environ`` elsewhere is only handed on, to child processes and to a library."""
+    """Elsewhere ``os.environ`` is only passed on, to child processes and to a library."""
     hand_on = {
         "catloader/bulk/ray_engine.py",
         "catloader/checks/shadow_runs.py",
@@ -69,7 +69,7 @@ def test_only_the_settings_read_the_environment() -> None:
     ids=["a site", "a site before its object store", "a command on the database"],
 )  # fmt: skip
 def test_a_process_imports_only_what_it_uses(modules: str, unused: set[str]) -> None:
-    """Each library costs every start 20 to 200 ms of a core."""
+    """Each library costs every start 20 to 200 ms of processor time."""
     code = f"import {modules}, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
     assert unused & set(run.stdout.split()) == set()

@@ -84,13 +84,13 @@ class CheckedSite:
         self.check()
 
     def fill_from(self, copy: Copy) -> None:
-        """Have the photos of another site, which is much faster than to check them again."""
+        """Copy the photos of another site, which is much faster than to check them again."""
         fill_from(copy, self.engine, self.objects)
         with reading(self.engine) as connection:
             self.ids = list(connection.execute(select(photos.c.id).order_by(photos.c.id)).scalars())
 
     def check(self) -> None:
-        """Check all that waits, as a checker does."""
+        """Check all waiting photos, as a checker does."""
         claims = self.queue.claim(100)
         for outcome in check_batch(claims, self.source, self.classifier, self.rule):
             assert self.queue.finish([outcome]) == [True]
@@ -100,7 +100,7 @@ class CheckedSite:
         return list(replay(self.log, source, self.classifier, self.rule, workers=2, **options))
 
     def differences(self, **options: Any) -> dict[int, str]:
-        """Photo id -> difference, of the decisions that come out differently."""
+        """Return photo id -> difference, for decisions that a replay does not reproduce."""
         return {
             result.logged.record.photo_id: result.difference
             for result in self.replay(**options)
@@ -108,13 +108,13 @@ class CheckedSite:
         }
 
     def shadow(self, rule: ThresholdRule, **options: Any) -> list[Compared]:
-        """Compare this rule as the candidate with the current one; photos that can't be read are left out."""
+        """Compare a candidate rule with the current one; unreadable photos are left out."""
         current, candidate = LoadedModel(self.classifier, self.rule), LoadedModel(self.classifier, rule)
         results = shadow(self.photos, self.source, current, candidate, workers=2, **options)
         return [result for result in results if result is not None]
 
     def tamper(self, id: int, **columns: Any) -> None:
-        """Change the photo's rows in the log."""
+        """Change the photo's rows in the check log."""
         with writing(self.engine) as connection:
             connection.execute(update(check_log).where(check_log.c.photo_id == id).values(columns))
 
@@ -123,7 +123,7 @@ class CheckedSite:
             return connection.execute(select(photos).where(photos.c.id == id)).one()
 
     def tables(self) -> list[Any]:
-        """Return all rows of photos and log."""
+        """Return all rows of photos and check log."""
         with reading(self.engine) as connection:
             return [
                 connection.execute(select(table).order_by(table.c.id)).all() for table in (photos, check_log)
@@ -132,7 +132,7 @@ class CheckedSite:
 
 @pytest.fixture(scope="session")
 def copies() -> dict[str, Copy]:
-    """The first site on each kind of database."""
+    """A copy of one checked site on each kind of database."""
     return {}
 
 

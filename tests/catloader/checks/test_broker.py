@@ -30,7 +30,7 @@ def server() -> Iterator[BrokerServer]:
 
 @pytest.fixture
 def wake_ups(server: BrokerServer) -> Iterator[WakeUpCounter]:
-    """A checker that listens."""
+    """A wake-up counter behind a connected listener."""
     wake_ups = WakeUpCounter()
     listener = BrokerListener(Broker(server.url), wake_ups, retry_s=0.1)
     listener.start()
@@ -71,9 +71,7 @@ def test_tasks_without_a_listener_leave_nothing_in_the_broker(server: BrokerServ
     assert server.keys() == []
 
 
-def test_a_broker_that_is_started_again_is_listened_to_again(
-    server: BrokerServer, wake_ups: WakeUpCounter
-) -> None:
+def test_a_listener_reconnects_to_a_restarted_broker(server: BrokerServer, wake_ups: WakeUpCounter) -> None:
     dispatcher = InBackground(Broker(server.url).send, retry_s=0.1)
     server.stop()
     dispatcher.wake()
@@ -85,14 +83,14 @@ def test_a_broker_that_is_started_again_is_listened_to_again(
     dispatcher.close()
 
 
-def test_any_celery_application_may_wake_the_checkers(server: BrokerServer, wake_ups: WakeUpCounter) -> None:
+def test_any_celery_application_can_wake_the_checkers(server: BrokerServer, wake_ups: WakeUpCounter) -> None:
     app = Celery(broker=server.url, set_as_current=False)
     fanout = Exchange(EXCHANGE, type="fanout")  # type: ignore[no-untyped-call]
     app.send_task(TASK, exchange=EXCHANGE, exchange_type="fanout", routing_key="", declare=[fanout])
     assert wake_ups.wait_for_next()
 
 
-def test_a_task_has_the_form_of_celery_and_says_nothing(server: BrokerServer) -> None:
+def test_a_task_has_celerys_format_and_no_payload(server: BrokerServer) -> None:
     messages: list[Message] = []
     broker = Broker(server.url)
     queue = Broadcast(EXCHANGE, exchange=broker.exchange)  # type: ignore[no-untyped-call]
@@ -116,7 +114,7 @@ def test_the_environment_of_another_celery_application_does_not_matter(
     assert wake_ups.wait_for_next()
 
 
-def test_a_broker_that_is_away_is_one_sentence_without_its_password(
+def test_an_unavailable_broker_is_one_sentence_without_its_password(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     port = free_port()
@@ -135,7 +133,7 @@ def test_a_broker_that_is_away_is_one_sentence_without_its_password(
     assert len(caplog.records) == 1, "one line a minute"
 
 
-def test_a_broker_that_hangs_costs_a_thread_seconds() -> None:
+def test_a_hanging_broker_costs_a_thread_only_seconds() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         broker = Broker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", answer_s=0.2)
         begun_s = time.monotonic()

@@ -18,7 +18,7 @@ from checker.ports import WAKE_UP_PATH
 
 
 class Endpoint:
-    """A Cat Checker that counts how often it is woken."""
+    """A Cat Checker that counts its wake-ups."""
 
     def __init__(self) -> None:
         self.secret = new_secret()
@@ -87,7 +87,7 @@ def test_a_post_is_repeated_until_the_checker_answers(endpoint: Endpoint) -> Non
     dispatcher.close()
 
 
-def test_failures_are_one_line_a_minute_and_a_mistake_does_not_end_the_thread(
+def test_failures_are_one_line_a_minute_and_a_bug_does_not_end_the_thread(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sent, calls = threading.Event(), 0

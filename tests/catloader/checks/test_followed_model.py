@@ -1,4 +1,4 @@
-"""A running checker follows the model that administrators choose, and keeps the one before if it must."""
+"""A running checker follows the model that administrators choose, and keeps the current one if it must."""
 
 from __future__ import annotations
 
@@ -49,25 +49,27 @@ def _followed(engine: Engine, settings: Settings, choices: ModelChoices) -> Foll
     )
 
 
-def test_a_running_checker_takes_the_chosen_model_and_refuses_one_that_it_can_not_load(
+def test_a_running_checker_loads_the_chosen_model_and_refuses_one_that_cannot_be_loaded(
     engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:
-    choices, boss = ModelChoices(engine), some_user(engine)
+    choices, administrator = ModelChoices(engine), some_user(engine)
     followed = _followed(engine, settings, choices)
     first = followed.load()
     assert first.classifier.model_info.model == "efficientnet_lite0"
     with pytest.raises(NothingToRollBack):
-        promotion.roll_back(settings, choices, boss.id, utcnow())
+        promotion.roll_back(settings, choices, administrator.id, utcnow())
 
-    promotion.promote(settings, choices, "resnet50", boss.id, utcnow())  # its weights are not on disk
-    promotion_to = promotion.promote(settings, choices, "efficientnet_lite2", boss.id, utcnow())
+    promotion.promote(
+        settings, choices, "resnet50", administrator.id, utcnow()
+    )  # its weights are not on disk
+    promotion_to = promotion.promote(settings, choices, "efficientnet_lite2", administrator.id, utcnow())
     assert promotion_to.previous == "resnet50"
     second = followed.next()
     assert second is not None
     assert second.classifier.model_info.model == "efficientnet_lite2"
     assert json.loads((tmp_path / "model.json").read_text())["current"] == "efficientnet_lite2"
 
-    promotion.roll_back(settings, choices, boss.id, utcnow())
+    promotion.roll_back(settings, choices, administrator.id, utcnow())
     restarted = _followed(engine, settings, choices)
     third = restarted.load()
     assert third.classifier.model_info.model == "efficientnet_lite2", "resnet50 was to be refused"
@@ -76,7 +78,7 @@ def test_a_running_checker_takes_the_chosen_model_and_refuses_one_that_it_can_no
     assert "resnet50 are not on disk" in str(newest.refusal)
     current = choices.current()
     assert current
-    assert (current.model, current.actor) == ("efficientnet_lite2", boss.email)
+    assert (current.model, current.actor) == ("efficientnet_lite2", administrator.email)
     assert [(entry.act, entry.target) for entry in AuditLog(engine).page(None, 9)] == [
         ("rolled back to model", "resnet50"),
         ("promoted model", "efficientnet_lite2"),
@@ -89,7 +91,7 @@ def test_a_running_checker_takes_the_chosen_model_and_refuses_one_that_it_can_no
         assert one.next() is None
 
 
-def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all(
+def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all_checkers(
     engine: Engine, settings: Settings
 ) -> None:
     choices = ModelChoices(engine)
@@ -100,7 +102,7 @@ def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all(
     assert choices.history(1)[0].refusal is None
 
 
-def test_checkers_of_one_data_folder_write_its_files_at_once(settings: Settings) -> None:
+def test_checkers_of_one_data_folder_can_write_its_files_at_the_same_time(settings: Settings) -> None:
     profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json").to_json()
 
     def write(number: int) -> None:
@@ -115,18 +117,18 @@ def test_checkers_of_one_data_folder_write_its_files_at_once(settings: Settings)
     assert names == ["golden.jpg", "measured-on-decisions.json", "model.json"]
 
 
-def test_a_round_that_fails_is_logged_and_later_choices_are_followed(
+def test_a_failed_round_is_logged_and_later_choices_are_followed(
     engine: Engine, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")
-    profiles, boss, now = MeasuredProfiles(engine), some_user(engine), utcnow()
+    profiles, administrator, now = MeasuredProfiles(engine), some_user(engine), utcnow()
     followed = _followed(engine, settings, ModelChoices(engine))
     models: list[LoadedModel | None] = [followed.load()]
-    id = profiles.begin(base.profile_id, boss.id, now)
+    id = profiles.begin(base.profile_id, administrator.id, now)
     assert id
     profiles.write(id, now, profile_id=base.profile_id, profile=base.to_json())
     (tmp_path / "profiles").write_text("")  # stands for a folder that can't be written to
-    profiles.choose(id, "applied thresholds", boss.id, now)
+    profiles.choose(id, "applied thresholds", administrator.id, now)
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(followed.next)
         for _ in until(30, "No round failed"):
@@ -141,7 +143,7 @@ def test_a_round_that_fails_is_logged_and_later_choices_are_followed(
     followed.close()
 
 
-def test_a_name_in_the_settings_wins_over_every_choice(engine: Engine, settings: Settings) -> None:
+def test_a_model_named_in_the_settings_wins_over_every_choice(engine: Engine, settings: Settings) -> None:
     choices = ModelChoices(engine)
     promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow())
     named = settings.with_changes(model="efficientnet_lite0")
@@ -153,23 +155,23 @@ def test_a_name_in_the_settings_wins_over_every_choice(engine: Engine, settings:
     followed.close()
 
 
-def test_a_running_checker_takes_measured_thresholds_and_gives_them_back(
+def test_a_running_checker_adopts_measured_thresholds_and_returns_to_the_shipped_ones(
     engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:
     base = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")
     scores = np.concatenate([np.linspace(0.9, 0.999, 120), np.linspace(0.001, 0.8, 120)])
     profile = remeasured(base, scores, scores > 0.85, max_fpr=0.01, max_fnr=0.01, now=utcnow())
-    profiles, boss, now = MeasuredProfiles(engine), some_user(engine), utcnow()
-    id = profiles.begin(base.profile_id, boss.id, now)
+    profiles, administrator, now = MeasuredProfiles(engine), some_user(engine), utcnow()
+    id = profiles.begin(base.profile_id, administrator.id, now)
     assert id
     profiles.write(id, now, profile_id=profile.profile_id, profile=profile.to_json())
     followed = _followed(engine, settings, ModelChoices(engine))
     models: list[LoadedModel | None] = [followed.load()]
-    profiles.choose(id, "applied thresholds", boss.id, now)
+    profiles.choose(id, "applied thresholds", administrator.id, now)
     models.append(followed.next())
     restarted = _followed(engine, settings, ModelChoices(engine))
     models.append(restarted.load())
-    profiles.choose(None, "rolled back thresholds to", boss.id, now)
+    profiles.choose(None, "rolled back thresholds to", administrator.id, now)
     models.append(followed.next())
     ids = [model.rule.profile_id for model in models if model and isinstance(model.rule, ThresholdRule)]
     assert ids == [base.profile_id, profile.profile_id, profile.profile_id, base.profile_id]

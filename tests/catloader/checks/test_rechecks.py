@@ -1,4 +1,4 @@
-"""Rechecks: finished photos go back into the queue, and no person is overruled."""
+"""Rechecks: finished photos return to the queue, and people's decisions stay."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_requeue_takes_the_photos_that_match_the_filter(site: CheckedSite) -> No
     assert [id for id in site.ids if site.row(id).status == "pending"] == cats
 
 
-def test_a_person_is_never_overruled(site: CheckedSite) -> None:
+def test_a_persons_decision_is_never_overruled(site: CheckedSite) -> None:
     cat, other = site.ids[:2]
     _decide(site.engine, cat, "not_cat")
     rechecks, everything = Rechecks(site.engine), RecheckFilter(since=utcnow() - timedelta(days=1))

@@ -47,7 +47,7 @@ def test_a_replay_in_a_batch_of_one_gives_the_same_bits_as_the_batch(site: Check
         assert outcome.decision.score == record.score
 
 
-def test_tampering_with_log_or_objects_is_found(site: CheckedSite) -> None:
+def test_tampering_with_log_or_objects_is_detected(site: CheckedSite) -> None:
     cat, photo, thumbnail, score, wild = site.ids
     site.tamper(cat, verdict="not_cat")
     site.tamper(score, score=0.5)
@@ -68,7 +68,7 @@ def test_tampering_with_log_or_objects_is_found(site: CheckedSite) -> None:
     "column", ["weights_sha256", "runtime", "precision", "profile_id", "subject", "model"]
 )
 def test_decisions_of_other_models_are_counted_not_replayed(site: CheckedSite, column: str) -> None:
-    """The model's name alone does not matter: its weights do."""
+    """The weights decide, not the model's name alone."""
     site.tamper(site.ids[0], **{column: "other", "score": 0.1234})
     others = site.log.count_not_replayable(replay_key(site.classifier, site.rule))
     assert (others, len(site.replay())) == ((0, 5) if column == "model" else (1, 4))
@@ -83,7 +83,7 @@ def test_failed_attempts_are_not_replayed(site: CheckedSite) -> None:
 
 
 def test_each_decision_is_replayed_with_the_thresholds_of_its_time(site: CheckedSite) -> None:
-    """The administrator asks for another rate: earlier decisions stay what they were."""
+    """Earlier decisions do not change when the administrator asks for another rate."""
     site.rule = site.rule.with_thresholds(Thresholds(cat_at=2.0, not_cat_below=2.0))
     assert site.differences() == {}
     site.tamper(site.ids[0], cat_at=2.0, not_cat_below=2.0)
@@ -109,7 +109,7 @@ def test_an_unreadable_photo_stays_unreadable(site: CheckedSite) -> None:
     assert site.differences(since=now) == {site.ids[0]: "unreadable was logged, now it is cat"}
 
 
-def test_a_missing_object_is_a_difference_and_a_deleted_photo_is_none(site: CheckedSite) -> None:
+def test_a_missing_object_is_a_difference_and_a_deleted_photo_is_not(site: CheckedSite) -> None:
     missing, deleted = site.ids[:2]
     site.objects.delete(ObjectKind.PHOTO, site.row(missing).photo_key)
 
@@ -133,7 +133,7 @@ def test_an_unavailable_store_ends_the_replay(site: CheckedSite) -> None:
         site.replay(source=Away())
 
 
-def test_scores_of_a_gpu_may_move_within_the_tolerance(site: CheckedSite) -> None:
+def test_scores_of_a_gpu_may_differ_within_the_tolerance(site: CheckedSite) -> None:
     near, far, over = site.ids[1:4]
     scores = {result.logged.record.photo_id: result.logged.record.score or 0.0 for result in site.replay()}
     site.tamper(near, score=scores[near] + 0.01, device="cuda:0")

@@ -1,4 +1,4 @@
-"""Wake-ups are accepted once, when fresh and unaltered, and otherwise refused."""
+"""Wake-ups are accepted once, if they are fresh and unaltered, and are refused otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands on a site that does not run."""
+"""Commands on a site that is not running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``catloader models calibrate``: reviewed photos make a profile, and the site serves by it."""
+"""``catloader models calibrate``: reviewed photos make a profile, and the site uses it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def environ(data_dir: Path) -> dict[str, str]:
     return {"CATLOADER_DATA_DIR": str(data_dir), "CATLOADER_MIN_FREE_BYTES": "0"}
 
 
-def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path) -> None:
+def test_reviewed_photos_make_a_profile_and_the_site_uses_it(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, model="efficientnet_lite0", device="cpu", min_free_bytes=0)
     with migrated_database(settings), shared_or_own_object_store(settings) as with_s3:
         services = build(with_s3, checker=False)
@@ -93,7 +93,7 @@ def test_reviewed_photos_make_a_profile_and_the_site_serves_by_it(tmp_path: Path
         for verdict, of_one in ids.items():
             review(services, of_one[-1:], verdict)
         services.close()
-    # No site runs now: the command starts the embedded object store by itself.
+    # No site is running: the command starts the embedded object store by itself.
     done = subprocess.run(
         [sys.executable, "-m", "catloader", *COMMAND],
         cwd=ROOT,

@@ -57,8 +57,8 @@ def _commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, .
             yield from _commands(inner, *path, name)
 
 
-def test_version_is_told_without_the_libraries_of_other_commands() -> None:
-    """They take most of a second, and most of the memory, of a command that uses none of them."""
+def test_version_is_printed_without_importing_the_libraries_of_other_commands() -> None:
+    """Their imports take most of the time and memory of a command that uses none of them."""
     code = "import sys, catloader.cli; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert {"sqlalchemy", "botocore", "numpy", "pydantic", "flask"}.isdisjoint(modules.split())
@@ -68,7 +68,7 @@ def test_version_is_printed(typed: Run) -> None:
     assert typed("--version").output == f"catloader {__version__}\n"
 
 
-def test_a_second_factor_is_removed_by_command(typed: Run, tmp_path: Path) -> None:
+def test_a_second_factor_can_be_removed_by_command(typed: Run, tmp_path: Path) -> None:
     typed("user", "create", "ann@example.org", "--password-stdin", text="correct horse battery\n")
     engine = build_engine(Settings(data_dir=tmp_path))
     factors, user = SecondFactors(engine), Users(engine).by_email("ann@example.org")
@@ -84,7 +84,7 @@ def test_a_second_factor_is_removed_by_command(typed: Run, tmp_path: Path) -> No
     engine.dispose()
 
 
-def test_links_of_the_command_line_are_good_for_one_use(typed: Run, tmp_path: Path) -> None:
+def test_links_of_the_command_line_can_be_used_once(typed: Run, tmp_path: Path) -> None:
     typed("user", "create", "ann@example.org", "--password-stdin", text="correct horse battery\n")
     reset = typed("user", "password-link", "ann@example.org").output
     invitation = typed("user", "invite").output
@@ -101,7 +101,9 @@ def test_links_of_the_command_line_are_good_for_one_use(typed: Run, tmp_path: Pa
     assert typed("user", "password-link", "cy@example.org").exit_code == 1
 
 
-def test_weights_that_can_not_be_imported_or_mirrored_get_one_sentence(typed: Run, tmp_path: Path) -> None:
+def test_weights_that_cannot_be_imported_or_fetched_from_a_mirror_get_one_sentence(
+    typed: Run, tmp_path: Path
+) -> None:
     other = tmp_path / "model.onnx"
     other.write_text("not a model")
     refused = typed("models", "import", str(other))
@@ -116,7 +118,7 @@ _GROUPS = [words for words, command in _commands(main) if isinstance(command, cl
 
 
 @pytest.mark.parametrize("group", _GROUPS, ids=" ".join)
-def test_summaries_of_commands_are_not_cut(typed: Run, group: tuple[str, ...]) -> None:
+def test_summaries_of_commands_are_not_truncated(typed: Run, group: tuple[str, ...]) -> None:
     page = typed(*group, "--help")
     assert page.exit_code == 0
     assert "..." not in page.output.replace("[ARGS]...", "")
@@ -135,7 +137,7 @@ def test_help_works_with_a_wrong_setting(typed: Run) -> None:
     assert refused.output == "Error: CATLOADER_PORT is 'http'; it must be a whole number from 1 to 65535.\n"
 
 
-def test_settings_are_read_once_in_each_run() -> None:
+def test_settings_are_read_once_per_run() -> None:
     read: list[Settings] = []
 
     @click.group(invoke_without_command=True)
@@ -214,7 +216,7 @@ def test_list_shows_waiting_photos_their_owners_and_the_checker(typed: Run, tmp_
 
 @pytest.fixture
 def reporting() -> Iterator[Callable[[object], str]]:
-    """Serve a ``/readyz`` with the given JSON; gives the address."""
+    """Serve ``/readyz`` with the given JSON; yield its address."""
     servers = []
 
     def start(report: object) -> str:

@@ -1,4 +1,4 @@
-"""``catloader doctor`` beside a running site: the table, the exit code, the JSON."""
+"""``catloader doctor`` on a running site: the table, the exit code, the JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``catloader gc``: S3 and the database compared both ways, beside uploads and deletions."""
+"""``catloader gc``: compare S3 and the database in both directions, during uploads and deletions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _stored(engine: Engine, objects: ObjectStore) -> tuple[int, dict[ObjectKind,
     return id, keys
 
 
-def test_gc_finds_and_deletes_orphans_and_tells_what_is_missing(
+def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
     engine: Engine, objects: ObjectStore, run: Run
 ) -> None:
     whole, kept = _stored(engine, objects)
@@ -66,7 +66,9 @@ def test_gc_finds_and_deletes_orphans_and_tells_what_is_missing(
     assert all(objects.exists(kind, key) for kind, key in orphans.items())
 
     applied = run("gc", "--apply", "--older-than", "0")
-    assert "2 objects given to the deletion ledger, which has 2 left." in applied.output  # the upload's two
+    assert (
+        "2 objects given to the deletion ledger, which has 2 left." in applied.output
+    )  # the two of the upload
     assert not any(objects.exists(kind, key) for kind, key in orphans.items())
     assert all(objects.exists(kind, key) for kind, key in kept.items())
     assert objects.exists(ObjectKind.PHOTO, uploading[0])
@@ -77,7 +79,7 @@ def test_gc_finds_and_deletes_orphans_and_tells_what_is_missing(
 
 @pytest.fixture(scope="session")
 def many_objects(s3_server: EmbeddedS3) -> ObjectStore:
-    """More photos than a page of a listing has, which no test deletes."""
+    """More photos than a page of a listing holds; no test deletes them."""
     store = store_of(s3_server, ("photos-many", "thumbnails-many"), max_connections=8)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: store.put(ObjectKind.PHOTO, key, b"x"), [_key() for _ in range(1005)]))
@@ -98,7 +100,7 @@ def test_object_that_is_deleted_during_the_comparison_is_no_orphan(
     engine: Engine, objects: ObjectStore
 ) -> None:
     class Later(ObjectNames):
-        """Looks for names only when the deletion worker has been at work since the listing."""
+        """Looks up names only after the deletion worker has run since the listing."""
 
         def unknown(self, keys: Sequence[str]) -> set[str]:
             DeletionWorker(Deletions(engine), objects, sweep_s=1).work_off()
@@ -114,7 +116,7 @@ def test_object_that_is_deleted_during_the_comparison_is_no_orphan(
 
 
 def test_object_that_gets_a_name_after_the_comparison_is_kept(engine: Engine, objects: ObjectStore) -> None:
-    """As by a backup that is restored meanwhile."""
+    """A restored backup has this effect."""
     objects.ensure_buckets()
     orphan, named = _key(), _key()
     result = Comparison(2, 0, [StoredObject(ObjectKind.PHOTO, key) for key in (orphan, named)])

@@ -1,4 +1,4 @@
-"""The command line before it has a command."""
+"""The command line before a command is imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
-    # -v tells of each import, in more bytes than a pipe holds: the imports wait until they are read.
+    # -v prints each import, more bytes than a pipe holds: the imports wait until the test reads.
     command = [sys.executable, "-v", "-m", "catloader", "settings"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

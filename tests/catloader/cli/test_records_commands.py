@@ -57,7 +57,7 @@ def typed(tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def copies() -> dict[str, Copy]:
-    """The photos of the first site on each kind of database."""
+    """The photos of the first site, on each kind of database."""
     return {}
 
 
@@ -109,7 +109,7 @@ def _one_line(result: Result) -> str:
     return result.output
 
 
-def test_verify_tells_what_differs_and_exits_with_1(on_site: Run, engine: Engine) -> None:
+def test_verify_reports_differences_and_exits_with_1(on_site: Run, engine: Engine) -> None:
     same = on_site("check", "verify")
     assert (same.exit_code, same.output) == (0, "2 decisions replayed, all identical.\n")
     assert on_site("check", "verify", "--sample", "1").output == "1 decision replayed, all identical.\n"
@@ -128,7 +128,7 @@ def test_verify_tells_what_differs_and_exits_with_1(on_site: Run, engine: Engine
     assert bad.output.endswith("2 decisions replayed, 1 differs.\n")
 
 
-def test_recheck_counts_first_and_leaves_verdicts_of_people_alone(on_site: Run, engine: Engine) -> None:
+def test_recheck_counts_first_and_keeps_verdicts_of_people(on_site: Run, engine: Engine) -> None:
     with writing(engine) as connection:
         decided = {"human_verdict": "cat", "human_verdict_at": utcnow()}
         connection.execute(update(photos).where(photos.c.status == "cat").values(decided))
@@ -191,7 +191,7 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
     assert "not on disk" in _one_line(on_site("models", "shadow", "resnet50"))
 
 
-def test_promote_and_roll_back(typed: Run, tmp_path: Path) -> None:
+def test_promote_and_rollback(typed: Run, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, weights_dir=tmp_path / "weights")
     assert "none to return to" in _one_line(typed("models", "rollback"))
     assert model_in_force(settings) == "auto"
@@ -201,7 +201,7 @@ def test_promote_and_roll_back(typed: Run, tmp_path: Path) -> None:
     )
     assert model_in_force(settings) == "efficientnet_lite2"
     assert re.search(r"^\* efficientnet_lite2", typed("models", "ls").output, re.MULTILINE)
-    typed("models", "promote", "efficientnet_lite2")  # a second time: the one before is still known
+    typed("models", "promote", "efficientnet_lite2")  # the second time, the previous model is still known
     kept = json.loads((tmp_path / "model.json").read_text())
     assert kept == {"current": "efficientnet_lite2", "previous": "auto"}
 
@@ -305,7 +305,7 @@ def test_photos_wait_while_the_self_test_fails(on_site: Run, engine: Engine, tmp
 
 
 def _broken_profile(folder: Path) -> Path:
-    """Write a profile of Lite0 whose golden photo has other labels than the model gives."""
+    """Write a profile of Lite0 whose golden photo has other labels than the model returns."""
     shipped = Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json")
     profile = json.loads(shipped.read_text())
     profile["golden"]["labels"]["photo"] = {"coffee mug": 0.9}

@@ -1,4 +1,4 @@
-"""The demo's photos: every format, both verdicts, a position that must be removed."""
+"""The demo's photos: every format, both verdicts, a GPS position that must be removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor's rows of the mail server and of the provider of log-ins."""
+"""The doctor's rows about the mail server and the OpenID provider."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def _row(part: str, **settings: Any) -> Row:
     return {row.part: row for row in log_in.rows(Settings(**settings))}[part]
 
 
-def test_a_site_without_both_is_in_order() -> None:
+def test_a_site_without_mail_and_provider_is_in_order() -> None:
     assert [row.result for row in log_in.rows(Settings())] == ["ok", "ok"]
 
 
-def test_a_mail_server_that_takes_the_log_in_gets_no_mail() -> None:
+def test_a_mail_server_that_accepts_the_log_in_gets_no_mail() -> None:
     with mail_server.mail_server() as server:
         row = _row("mail server", **mail_server.settings_of(server.port))
         assert (row.result, "takes the log-in" in row.sentence) == ("ok", True)
@@ -36,14 +36,14 @@ def test_a_mail_server_that_takes_the_log_in_gets_no_mail() -> None:
         ({"smtp_port": 1}, "no connection"),
     ],
 )
-def test_a_mail_server_that_takes_no_mail_is_a_failed_row(changes: dict[str, Any], reason: str) -> None:
+def test_a_mail_server_that_refuses_mail_is_a_failed_row(changes: dict[str, Any], reason: str) -> None:
     with mail_server.mail_server() as server:
         row = _row("mail server", **{**mail_server.settings_of(server.port), **changes})
         assert (row.result, reason in row.sentence) == ("failed", True), row.sentence
         assert "secret" not in row.sentence and "another" not in row.sentence
 
 
-def test_a_provider_is_read_as_a_log_in_reads_it() -> None:
+def test_a_provider_is_queried_in_the_same_way_as_by_a_log_in() -> None:
     with provider.running_provider(free_port()) as running:
         port = int(running.issuer.rpartition(":")[2])
         assert _row("log-in provider", **provider.settings_of(port)).result == "ok"

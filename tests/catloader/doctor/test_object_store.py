@@ -1,4 +1,4 @@
-"""The doctor's rows about a real S3 server with wrong keys, missing rights, another clock, or none at all."""
+"""The doctor's rows about a real S3 server: wrong keys, missing rights, a wrong clock, no server."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _RIGHTS = {
     "put": ["Read", "List"],
     "get": ["Write", "List"],
 }
-"""Of a key that lacks the right, in SeaweedFS' words."""
+"""SeaweedFS' answer to a key that lacks the right."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
-    """A server that knows, beside ours, keys with some rights only."""
+    """A server that knows, besides ours, keys with only some rights."""
     folder = tmp_path_factory.mktemp("limited")
     (folder / "s3").mkdir()
     identities = [
@@ -60,7 +60,7 @@ def _failed(found: list[Row]) -> dict[str, str]:
     return {row.part: row.sentence for row in found if row.result == "failed"}
 
 
-def test_everything_works_and_nothing_is_left(server: EmbeddedS3) -> None:
+def test_everything_works_and_no_objects_remain(server: EmbeddedS3) -> None:
     found = list(rows(_settings(server.endpoint_url)))
     assert {row.result for row in found} == {"ok"}
     names = ("list", "put", "get", "delete", "checksum headers", "clock", "keys and region", "address")
@@ -79,7 +79,7 @@ def test_everything_works_and_nothing_is_left(server: EmbeddedS3) -> None:
     ("key", "secret", "named"),
     [("nobody", "secret", "AWS_ACCESS_KEY_ID"), ("admin", "wrong", "AWS_SECRET_ACCESS_KEY")],
 )
-def test_wrong_keys_are_told_apart(server: EmbeddedS3, key: str, secret: str, named: str) -> None:
+def test_wrong_keys_are_distinguished(server: EmbeddedS3, key: str, secret: str, named: str) -> None:
     failed = _failed(list(rows(_settings(server.endpoint_url, key, secret))))
     assert list(failed) == ["S3 keys and region"]
     assert named in failed["S3 keys and region"]
@@ -120,12 +120,12 @@ def test_no_answer_is_one_failed_row() -> None:
 
 
 class _Proxy(BaseHTTPRequestHandler):
-    """Passes requests on to the server, and tells another date."""
+    """Forwards requests to the server, and changes the date of its answers."""
 
-    protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
+    protocol_version = "HTTP/1.1"  # so that it sends 100 Continue, for which a PUT waits up to a second
     to: ClassVar[str]
     protocol_version = "HTTP/1.1"
-    """boto3 waits a second for the permission to send a body, which HTTP/1.0 has no words for."""
+    """boto3 waits a second for 100 Continue before it sends a body, and HTTP/1.0 does not have it."""
 
     def do_GET(self) -> None:
         connection = http.client.HTTPConnection(self.to, timeout=10)
@@ -162,7 +162,7 @@ def _other_clock(server: EmbeddedS3) -> Iterator[str]:
         proxy.shutdown()
 
 
-def test_another_clock_is_a_failed_row(server: EmbeddedS3) -> None:
+def test_a_wrong_clock_is_a_failed_row(server: EmbeddedS3) -> None:
     with _other_clock(server) as url:
         failed = _failed(list(rows(_settings(url))))
     assert list(failed) == ["S3 clock"]

@@ -1,4 +1,4 @@
-"""The doctor's other parts: disk, temporary folder, clocks, database, model, wake-ups."""
+"""The doctor's other rows: disk, temporary folder, clocks, database, model, wake-ups."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _by_part(rows: Iterator[Row]) -> dict[str, Row]:
     return {row.part: row for row in rows}
 
 
-def test_machine_in_order(tmp_path: Path) -> None:
+def test_a_machine_in_order_has_no_failed_row(tmp_path: Path) -> None:
     found = _by_part(machine.rows(Settings(data_dir=tmp_path / "data", min_free_bytes=0)))
     assert {row.result for row in found.values()} <= {"ok", "note"}
     assert list(found) == ["Python", "data folder", "temporary folder", "processor"]
@@ -42,7 +42,7 @@ def test_a_full_disk_is_a_failed_row(small_disk: Path) -> None:
 @pytest.mark.parametrize(
     ("apart_s", "result"), [(0, "ok"), (59, "ok"), (-59, "ok"), (61, "failed"), (-3600, "failed")]
 )
-def test_clocks_may_be_a_minute_apart(apart_s: int, result: str) -> None:
+def test_clocks_may_differ_by_a_minute(apart_s: int, result: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     row = clock_row("clock", now + timedelta(seconds=apart_s), now)
     assert row.result == result
@@ -73,7 +73,7 @@ def test_photos_that_wait_long_are_a_note(engine: Engine) -> None:
     assert _by_part(database.rows(_settings(engine)))["waiting photos"].result == "note"
 
 
-def test_tables_that_are_behind_are_a_note(tmp_path: Path) -> None:
+def test_outdated_tables_are_a_note(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "a.sqlite3")
     migrate(engine)
     current, newest = revisions(engine)
@@ -85,7 +85,7 @@ def test_tables_that_are_behind_are_a_note(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_unreachable_and_missing_databases(tmp_path: Path) -> None:
+def test_unreachable_and_missing_databases_are_failed_rows(tmp_path: Path) -> None:
     (row,) = database.rows(Settings(database_url=SecretStr("postgresql://u:secret@127.0.0.1:1/d")))
     assert row.result == "failed"
     assert "does not answer" in row.sentence and "secret" not in row.sentence
@@ -94,7 +94,7 @@ def test_unreachable_and_missing_databases(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_model_in_order(tmp_path: Path) -> None:
+def test_a_loadable_model_is_in_order(tmp_path: Path) -> None:
     found = _by_part(model.rows(Settings(data_dir=tmp_path, model="efficientnet_lite0")))
     assert {row.result for row in found.values()} <= {"ok", "note"}
     assert "its self-test passed" in found["variant"].sentence
@@ -112,7 +112,7 @@ def test_broken_and_missing_weights_are_a_failed_row(tmp_path: Path) -> None:
     assert "digest" in row.sentence or "bytes" in row.sentence
 
 
-def test_a_variant_that_this_machine_does_not_run_is_a_failed_row(tmp_path: Path) -> None:
+def test_a_variant_that_this_machine_cannot_run_is_a_failed_row(tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path, model="efficientnet_lite0", device="cpu", runtime="torch", precision="int8"
     )
@@ -127,7 +127,7 @@ def test_wake_up_that_reaches_no_checker_is_a_failed_row(tmp_path: Path) -> None
     assert dispatch.row(Settings(data_dir=tmp_path, port=1)).result == "note"
 
 
-def test_a_wake_up_goes_through_the_broker_and_back() -> None:
+def test_a_wake_up_passes_through_the_broker_and_back() -> None:
     with broker_server() as server:
         settings = Settings(dispatch="celery", broker_url=SecretStr(server.url))
         assert dispatch.row(settings).result == "ok"

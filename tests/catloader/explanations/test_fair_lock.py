@@ -1,4 +1,4 @@
-"""FairLock: one holder at a time, and no caller is locked out by callers that always retry."""
+"""FairLock: one holder at a time, and callers that always retry lock nobody out."""
 
 from __future__ import annotations
 

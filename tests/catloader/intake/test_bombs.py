@@ -1,4 +1,4 @@
-"""Refusals of uploads: error class, sentence and time."""
+"""Uploads that are refused: error class, sentence and time."""
 
 from __future__ import annotations
 
@@ -128,12 +128,12 @@ def test_png_with_missing_or_broken_pixels_is_refused() -> None:
 
 
 def test_png_with_a_text_bomb_is_refused() -> None:
-    """Text that unpacks to 60 MB, in two chunks above the limit of 16."""
+    """Text that decompresses to 60 MB, in two chunks above the limit of 16 MB."""
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30 * 2**20)))
     assert type(refusal(png(1, 1, text, text, chunk(b"IDAT", zlib.compress(bytes(4)))))) is errors.BrokenImage
 
 
-# Files whose decoding keeps a processor busy; the seconds were measured without the check.
+# Files whose decoding keeps a processor busy; the times were measured without the check.
 
 
 def jpeg_of_markers() -> bytes:  # 8 s
@@ -212,7 +212,7 @@ SLOW = (
 
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("build", SLOW, ids=lambda build: build.__name__)
-def test_file_that_takes_too_long_is_refused_soon(build: Callable[[], bytes]) -> None:
+def test_file_that_takes_too_long_to_decode_is_refused_soon(build: Callable[[], bytes]) -> None:
     error = refusal(build())
     assert type(error) is errors.BrokenImage
     assert "too long" in str(error)
@@ -231,7 +231,7 @@ def test_exif_of_ordinary_size_passes() -> None:
 
 
 def test_equal_strips_may_share_their_bytes() -> None:
-    """All three lie on one, with more in the file or with nothing else; uncompressed ones cost nothing."""
+    """Three strips share their bytes, with or without other data in the file; uncompressed ones are free."""
     assert not takes_too_long(slow_tiff(strips=3, blocks=2_000).ljust(40_000, b"\0"), "TIFF")
     assert takes_too_long(slow_tiff(strips=3, blocks=2_000), "TIFF")
     uncompressed = slow_tiff().replace(struct.pack("<HHII", 259, 3, 1, 8), struct.pack("<HHII", 259, 3, 1, 1))
@@ -255,7 +255,7 @@ def test_files_of_ordinary_encoders_pass() -> None:
         assert not takes_too_long(encoded(format), format)
 
 
-def test_bigtiff_that_points_far_beyond_its_end_is_refused() -> None:
+def test_bigtiff_with_an_offset_far_beyond_its_end_is_refused() -> None:
     for offset in (2**40, 2**63, 2**64 - 1):
         data = struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset)
         assert not takes_too_long(data, "TIFF")
@@ -263,7 +263,7 @@ def test_bigtiff_that_points_far_beyond_its_end_is_refused() -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_truncated_bytes_never_fail_the_check(format: str) -> None:
+def test_truncated_bytes_never_make_the_check_fail(format: str) -> None:
     data = encoded(format, (16, 16))
     for end in range(len(data)):
         assert not takes_too_long(data[:end], format)

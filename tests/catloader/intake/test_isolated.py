@@ -1,4 +1,4 @@
-"""Step 1 in child processes: the same result, and every way to fail is one plain refusal."""
+"""Step 1 in child processes: the same result, and every kind of failure is one plain refusal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def png(side: int) -> bytes:
     return out.getvalue()
 
 
-def test_result_is_that_of_this_process(server: ForkServer) -> None:
+def test_result_equals_that_of_this_process(server: ForkServer) -> None:
     data = png(1000)
     with preparer(server) as isolated:
         assert isolated(data, 1) == prepare(data, limits=LIMITS)

@@ -1,4 +1,4 @@
-"""Partial uploads in their folder: bounds, expiry, and two that work on one file."""
+"""Partial uploads in their folder: bounds, expiry, and two requests for one file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KIB = 1024
 
 
 class _Clock:
-    """The time of files, moved by hand."""
+    """The time of files, set by the test."""
 
     def __init__(self, folder: Path) -> None:
         self._probe, self.later_s = folder / "probe", 0.0
@@ -52,7 +52,7 @@ def _is_there(uploads: PartialUploads, owner_id: int, id: str) -> bool:
         return False
 
 
-def test_bytes_and_facts_are_kept_between_two_processes(uploads: PartialUploads, tmp_path: Path) -> None:
+def test_bytes_and_metadata_are_kept_between_two_processes(uploads: PartialUploads, tmp_path: Path) -> None:
     id = _begin(uploads, 1, "a", 6)
     with uploads.opened(1, id) as upload:
         upload.append(0, io.BytesIO(b"abc\n"), 4)
@@ -63,7 +63,7 @@ def test_bytes_and_facts_are_kept_between_two_processes(uploads: PartialUploads,
         assert (upload.read(), upload.is_whole) == (b"abc\nde", True)
 
 
-def test_a_cut_piece_is_kept_as_far_as_it_came(uploads: PartialUploads) -> None:
+def test_the_received_part_of_a_cut_piece_is_kept(uploads: PartialUploads) -> None:
     id = _begin(uploads, 1, "a")
     with uploads.opened(1, id) as upload:
         upload.append(0, io.BytesIO(b"abc"), 1000)
@@ -71,7 +71,7 @@ def test_a_cut_piece_is_kept_as_far_as_it_came(uploads: PartialUploads) -> None:
         assert upload.offset_bytes == 3
 
 
-def test_one_request_at_a_time_works_on_an_upload(uploads: PartialUploads, clock: _Clock) -> None:
+def test_only_one_request_at_a_time_writes_to_an_upload(uploads: PartialUploads, clock: _Clock) -> None:
     id = _begin(uploads, 1, "a")
     with uploads.opened(1, id):
         with pytest.raises(UploadLocked), uploads.opened(1, id):
@@ -82,7 +82,7 @@ def test_one_request_at_a_time_works_on_an_upload(uploads: PartialUploads, clock
     assert not _is_there(uploads, 1, id)
 
 
-def test_silent_uploads_expire(uploads: PartialUploads, clock: _Clock) -> None:
+def test_inactive_uploads_expire(uploads: PartialUploads, clock: _Clock) -> None:
     id = _begin(uploads, 1, "a")
     clock.later_s = 3590
     assert uploads.expire() == 0
@@ -91,7 +91,9 @@ def test_silent_uploads_expire(uploads: PartialUploads, clock: _Clock) -> None:
     assert not _is_there(uploads, 1, id)
 
 
-def test_an_owner_has_room_and_silent_uploads_make_it(uploads: PartialUploads, clock: _Clock) -> None:
+def test_an_owners_room_is_bounded_and_inactive_uploads_give_way(
+    uploads: PartialUploads, clock: _Clock
+) -> None:
     first, second = _begin(uploads, 1, "first"), _begin(uploads, 1, "second")
     with pytest.raises(UploadsBusy):
         _begin(uploads, 1, "third")
@@ -101,14 +103,14 @@ def test_an_owner_has_room_and_silent_uploads_make_it(uploads: PartialUploads, c
     assert _is_there(uploads, 1, third)
 
 
-def test_a_file_larger_than_the_room_of_an_owner_is_taken_alone(uploads: PartialUploads) -> None:
+def test_a_file_larger_than_an_owners_room_is_accepted_alone(uploads: PartialUploads) -> None:
     id = _begin(uploads, 1, "large", 300 * _KIB)
     assert _is_there(uploads, 1, id)
     with pytest.raises(UploadsBusy):
         _begin(uploads, 1, "small", 1)
 
 
-def test_room_of_all_is_bounded_and_tiny_files_count(uploads: PartialUploads) -> None:
+def test_the_room_of_all_owners_is_bounded_and_tiny_files_count(uploads: PartialUploads) -> None:
     for owner_id in (1, 2):
         for number in range(3):
             _begin(uploads, owner_id, f"tiny {number}", 1)
@@ -116,7 +118,7 @@ def test_room_of_all_is_bounded_and_tiny_files_count(uploads: PartialUploads) ->
         _begin(uploads, 3, "one more", 1)
 
 
-def test_lengths_that_were_only_announced_make_room_for_others_after_a_minute(
+def test_announced_lengths_without_bytes_give_way_after_a_minute(
     uploads: PartialUploads, clock: _Clock
 ) -> None:
     begun = _begin(uploads, 1, "begun")
@@ -133,13 +135,13 @@ def test_lengths_that_were_only_announced_make_room_for_others_after_a_minute(
     assert _is_there(uploads, 1, begun), "most has come of this one"
 
 
-def test_names_outside_the_folder_are_no_uploads(uploads: PartialUploads, tmp_path: Path) -> None:
+def test_names_outside_the_folder_are_not_uploads(uploads: PartialUploads, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("{}\n")
     for id in ("../../secret", "", "lock", "0" * 32, f"{'0' * 32}-0", f"{'0' * 32}-5/../x"):
         assert not _is_there(uploads, 1, id)
 
 
-def test_an_upload_that_is_begun_anew_is_not_mixed_up_with_the_one_before(
+def test_a_restarted_upload_is_not_mixed_up_with_the_earlier_one(
     uploads: PartialUploads, tmp_path: Path
 ) -> None:
     id = _begin(uploads, 1, "a")
@@ -153,7 +155,7 @@ def test_an_upload_that_is_begun_anew_is_not_mixed_up_with_the_one_before(
 
 
 @pytest.mark.parametrize("head", [b"", bytes(40), b'{"name": "tom', b"[]\n"])
-def test_an_upload_that_a_power_cut_has_damaged_is_begun_anew(
+def test_an_upload_damaged_by_a_power_failure_is_restarted(
     uploads: PartialUploads, tmp_path: Path, head: bytes
 ) -> None:
     id = _begin(uploads, 1, "a")
@@ -166,9 +168,7 @@ def test_an_upload_that_a_power_cut_has_damaged_is_begun_anew(
     assert _is_there(uploads, 1, id)
 
 
-def test_folders_of_deleted_accounts_go_once_nobody_works_in_them(
-    uploads: PartialUploads, tmp_path: Path
-) -> None:
+def test_folders_of_deleted_accounts_are_removed_once_unused(uploads: PartialUploads, tmp_path: Path) -> None:
     kept, gone = _begin(uploads, 1, "a"), _begin(uploads, 2, "a")
     with uploads.opened(2, gone):
         assert uploads.expire(lambda _ids: [1]) == 0

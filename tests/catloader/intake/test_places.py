@@ -1,4 +1,4 @@
-"""The bound on uploads that are decoded or wait for it."""
+"""The bound on uploads that are being decoded or wait for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANNA, BEN, CLEO = 1, 2, 3
 
 
 class Crowd:
-    """Uploads that hold their slot until ``leave``."""
+    """Uploads that hold their place until ``leave``."""
 
     def __init__(self, places: Places, threads: ThreadPoolExecutor) -> None:
         self._places, self._threads = places, threads
@@ -75,7 +75,7 @@ def test_full_places_refuse_and_are_free_again_afterwards(threads: ThreadPoolExe
     assert places.taken_count == 0
 
 
-def test_one_owner_has_half_of_the_places(threads: ThreadPoolExecutor) -> None:
+def test_one_owner_can_use_half_of_the_places(threads: ThreadPoolExecutor) -> None:
     places = Places(slots=2, waiting=4, patience_s=30)
     crowd = Crowd(places, threads)
     futures = [crowd.come(ANNA) for _ in range(3)]
@@ -89,7 +89,7 @@ def test_one_owner_has_half_of_the_places(threads: ThreadPoolExecutor) -> None:
         future.result(30)
 
 
-def test_patience_ends_and_the_place_is_free(threads: ThreadPoolExecutor) -> None:
+def test_a_timed_out_wait_leaves_the_place_free(threads: ThreadPoolExecutor) -> None:
     places = Places(slots=1, waiting=3, patience_s=0.05)
     crowd = Crowd(places, threads)
     first = crowd.come(ANNA)

@@ -101,7 +101,7 @@ def test_the_first_frame_counts(format: str) -> None:
 def test_photo_is_turned_upright(
     format: str, orientation: int, expected: tuple[tuple[int, int, int], ...]
 ) -> None:
-    """By EXIF, and by AVIF's and HEIC's own rotation, each exactly once."""
+    """By EXIF, and by the rotation inside AVIF and HEIC, each exactly once."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     prepared = prepare(encoded(quarters(), format, exif=exif.tobytes()), limits=LIMITS)
@@ -181,7 +181,7 @@ def test_nothing_is_scaled_up() -> None:
     [
         b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
         + b"\x12\x01\x03\0"
-        + b"\xff" * 8,  # one entry of 65 535, and absurd
+        + b"\xff" * 8,  # one entry that claims 65 535 values, and an absurd one
         b"Exif\0\0no TIFF at all",
     ],
 )
@@ -212,7 +212,7 @@ def test_concurrent_calls_give_the_same_results() -> None:
 
 
 def sensor_data(mode: str, scale: float) -> Image.Image:
-    """Draw a ramp in more than 8 bits."""
+    """Draw a gradient in more than 8 bits."""
     ramp = np.linspace(0, 1, 300 * 200).reshape(200, 300) * scale
     return Image.fromarray(ramp.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
 
@@ -243,7 +243,7 @@ WIDE = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
         pytest.param(encoded(quarters(2500, 100), "PNG"), id="elongated"),
     ],
 )
-def test_folder_tool_makes_the_bytes_that_the_site_stores(data: bytes) -> None:
+def test_folder_tool_makes_the_same_bytes_as_the_site(data: bytes) -> None:
     limits = Limits(2**20, 10**6, 2560, 320, 88)
     prepared = prepare(data, limits=limits)
     assert site_renditions(data) == {
@@ -252,7 +252,7 @@ def test_folder_tool_makes_the_bytes_that_the_site_stores(data: bytes) -> None:
     }
 
 
-def test_raw_photo_is_refused_in_a_sentence_of_its_own() -> None:
+def test_raw_photo_is_refused_with_its_own_sentence() -> None:
     data = encoded(quarters(), "TIFF").replace(
         struct.pack("<HHIHH", 262, 3, 1, 2, 0), struct.pack("<HHIHH", 262, 3, 1, 32803, 0)
     )
@@ -264,7 +264,7 @@ def test_raw_photo_is_refused_in_a_sentence_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("limit", "shown"), [(25 * 2**20, "25 MB"), (3 * 2**19, "1.5 MB"), (200_000, "195 kB"), (1, "1 kB")]
 )
-def test_limit_is_shown_in_the_unit_that_fits(limit: int, shown: str) -> None:
+def test_limit_is_shown_in_a_suitable_unit(limit: int, shown: str) -> None:
     with pytest.raises(errors.TooManyBytes) as caught:
         prepare(bytes(limit + 1), limits=Limits(limit, 1, 1, 1, 88))
     assert str(caught.value) == f"This file is larger than {shown}."

@@ -27,10 +27,10 @@ def test_a_square_lies_within_the_photo(text: str, width_px: int, height_px: int
 @pytest.mark.parametrize(
     "text", ["", "1,2", "1,2,3,4", "a,b,c", "-1,0,1", "nan,0,1", "1e9,0,1", "1000,0,1", "٣,0,1"]
 )
-def test_text_that_is_no_square_is_refused(text: str) -> None:
+def test_text_that_is_not_a_square_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         square_of_text(text)
 
 
-def test_numbers_are_those_of_the_text() -> None:
+def test_numbers_equal_those_in_the_text() -> None:
     assert square_of_text("0.123456,1,0.5") == Square(0.123456, 1, 0.5)

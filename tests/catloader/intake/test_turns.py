@@ -1,4 +1,4 @@
-"""Real processes: a turn is a lock of the kernel."""
+"""Turns between real processes: a turn is a file lock of the kernel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BUSY = 3
 
 @contextmanager
 def _process(work: Callable[[], object]) -> Iterator[int]:
-    """Fork a process that does the work and waits; yield its number once the work is done."""
+    """Fork a process that does the work and waits; yield its process id once the work is done."""
     done, end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -45,12 +45,12 @@ def _process(work: Callable[[], object]) -> Iterator[int]:
 
 
 def _hold(at_once: int = 1) -> Callable[[], object]:
-    """Return a work that begins a turn and never ends it."""
+    """Return a function that begins a turn and never ends it."""
     return turn(_LARGE, at_once, 0.0).__enter__
 
 
 def _seconds_for_a_turn(pixels: int, at_once: int, longest_s: float) -> float:
-    """Measure in a process of its own how long a turn has to wait; it gives up after ``longest_s``."""
+    """Measure in a child process how long a turn has to wait, up to ``longest_s``."""
     started_s = time.monotonic()
     pid = os.fork()
     if pid == 0:
@@ -74,13 +74,13 @@ def test_large_photo_waits_for_another_process_and_a_small_one_does_not() -> Non
     assert _seconds_for_a_turn(_LARGE, 1, longest_s=30.0) < 30.0
 
 
-def test_killed_process_leaves_its_turn() -> None:
+def test_killed_process_releases_its_turn() -> None:
     with _process(_hold()) as holder:
         os.kill(holder, signal.SIGKILL)
         assert _seconds_for_a_turn(_LARGE, 1, longest_s=30.0) < 30.0
 
 
-def test_as_many_take_turns_as_are_allowed() -> None:
+def test_as_many_turns_as_allowed_run_at_once() -> None:
     with _process(_hold(2)):
         assert _seconds_for_a_turn(_LARGE, 2, longest_s=30.0) < 30.0
         with _process(_hold(2)):
@@ -96,7 +96,7 @@ def test_turn_ends_with_its_photo() -> None:
         assert _seconds_for_a_turn(_LARGE, 1, longest_s=30.0) < 30.0
 
 
-def test_large_photo_that_gets_no_turn_is_to_be_sent_again() -> None:
+def test_large_photo_without_a_turn_is_refused_with_retry() -> None:
     limits = Limits(2**30, 50_000_000, 2560, 256, 90, large_at_once=1, large_wait_s=0.05)
     file = io.BytesIO()
     Image.new("L", (4000, LARGE_PIXELS // 4000 + 1)).save(file, "PNG")

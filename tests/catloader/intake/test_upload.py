@@ -34,7 +34,7 @@ from tests.support.preparing import prepare_here
 
 
 class CountingDispatcher:
-    """Implements ``Dispatcher``: records how many photos were in the table at each wake-up."""
+    """Implements ``Dispatcher``: records the number of photos in the table at each wake-up."""
 
     def __init__(self, photos: Photos) -> None:
         self._photos = photos
@@ -55,7 +55,7 @@ class Site:
         self.owner_id = Users(engine).create("ada@example.org", "hash", utcnow()).id
 
     def rows(self) -> list[Photo]:
-        """Newest first."""
+        """Return the rows, newest first."""
         return Gallery(self.engine).older(Selection(self.owner_id), None, 10)
 
     def upload(
@@ -76,7 +76,7 @@ class Site:
         )
 
     def reserved(self) -> int:
-        """Count the objects that will be deleted, now or later."""
+        """Count the objects that the deletion ledger lists, due now or later."""
         return len(Deletions(self.engine).due(1000, utcnow() + timedelta(days=365)))
 
 
@@ -113,7 +113,7 @@ def test_every_file_gets_an_outcome_and_a_bad_one_affects_no_other(site: Site) -
         outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)
     ]
     assert [row.caption for row in rows] == ["third", "first"]
-    assert site.dispatcher.wakes == [2]  # once, when both were committed
+    assert site.dispatcher.wakes == [2]  # once, after both were committed
     assert site.reserved() == 0
 
 
@@ -140,7 +140,7 @@ def test_keys_are_random_and_do_not_contain_the_name(site: Site) -> None:
         assert (len(bytes.fromhex(stem)), suffix) == (16, "jpg")
 
 
-def test_copies_that_are_sent_at_the_same_moment_are_one_photo_and_its_duplicates(
+def test_copies_sent_at_the_same_moment_are_one_photo_and_its_duplicates(
     engine: Engine, objects: ObjectStore, settings: Settings
 ) -> None:
     site = Site(engine, objects, settings)
@@ -161,7 +161,7 @@ def test_copies_that_are_sent_at_the_same_moment_are_one_photo_and_its_duplicate
     assert sorted(duplicates, key=bool) == [None, first, first]
 
 
-def test_stream_is_read_only_to_one_byte_over_the_limit(site: Site) -> None:
+def test_stream_is_read_up_to_one_byte_over_the_limit(site: Site) -> None:
     endless = io.BytesIO(b"\xff\xd8\xff" + bytes(10 * 2**20))
     (outcome,) = site.upload(("huge.jpg", endless))
     assert isinstance(outcome, Refused)
@@ -194,25 +194,25 @@ def test_unavailable_store_refuses_every_file_after_one_attempt(
     sentence = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
     assert outcomes == [Refused("a.png", sentence, 503, 5), Refused("b.png", sentence, 503, 5)]
     assert away.rows() == []
-    assert away.reserved() == 2  # of the first file: perhaps one of its puts did arrive
+    assert away.reserved() == 2  # of the first file: one of its puts may have arrived
     assert away.dispatcher.wakes == []
 
 
 class _LosingPhotos(Photos):
-    """Loses its database right after a photo was recorded."""
+    """Loses its database connection right after a photo was recorded."""
 
     def same(self, owner_id: int, sha256: str) -> int | None:
         raise StoreUnavailable("The database does not answer.")
 
 
-def test_photo_that_is_recorded_is_told_as_stored(site: Site) -> None:
+def test_photo_that_was_recorded_is_reported_as_stored(site: Site) -> None:
     site.photos = _LosingPhotos(site.engine)
     (outcome,) = site.upload(("a.png", photo()))
     (row,) = site.rows()
     assert outcome == Uploaded("a.png", row.id, None)
 
 
-def test_upload_to_a_deleted_account_leaves_due_deletions_only(site: Site) -> None:
+def test_upload_to_a_deleted_account_leaves_only_due_deletions(site: Site) -> None:
     Users(site.engine).delete(site.owner_id, utcnow())
     (outcome,) = site.upload(("a.png", photo()))
     assert isinstance(outcome, Refused)

@@ -1,4 +1,4 @@
-"""Mails to a real SMTP server that is away, refuses and comes back."""
+"""Mails to a real SMTP server that is unavailable, refuses, and becomes available again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _outbox(outboxes: list[Outbox], port: int, *, retries_s: tuple[float, ...] =
     return outboxes[-1]
 
 
-def test_a_mail_waits_for_a_server_that_is_away(
+def test_a_mail_waits_for_an_unavailable_server(
     outboxes: list[Outbox], caplog: pytest.LogCaptureFixture
 ) -> None:
     port = free_port()
@@ -52,7 +52,7 @@ def test_a_mail_waits_for_a_server_that_is_away(
         assert [text for _, text in server.wait_for(1)] == ["first"]
 
 
-def test_a_refusal_for_now_is_retried_and_one_for_ever_is_not(
+def test_a_temporary_refusal_is_retried_and_a_permanent_one_is_not(
     outboxes: list[Outbox], caplog: pytest.LogCaptureFixture
 ) -> None:
     with mail_server() as server:
@@ -71,7 +71,7 @@ def test_a_refusal_for_now_is_retried_and_one_for_ever_is_not(
     assert "anna@example.org" not in caplog.text
 
 
-def test_a_mail_that_cannot_be_written_does_not_stop_the_others(outboxes: list[Outbox]) -> None:
+def test_a_mail_that_cannot_be_composed_does_not_stop_the_others(outboxes: list[Outbox]) -> None:
     def broken() -> Mail:
         raise RuntimeError("no text")
 
@@ -83,7 +83,7 @@ def test_a_mail_that_cannot_be_written_does_not_stop_the_others(outboxes: list[O
         assert [text for _, text in server.wait_for(1)] == ["the third"]
 
 
-def test_a_full_queue_drops_mails_and_blocks_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_queue_drops_mails_without_blocking(caplog: pytest.LogCaptureFixture) -> None:
     outbox = Outbox(lambda message, to: None, most=3)  # not started, so all of them wait
     for _ in range(5):
         outbox.put(lambda: _mail("x"))
@@ -103,7 +103,7 @@ def test_without_tls_a_server_gets_neither_mail_nor_password() -> None:
         assert server.mails == []
 
 
-def test_a_server_that_says_nothing_is_not_waited_for_for_ever() -> None:
+def test_a_silent_server_is_waited_for_only_until_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sender = SmtpServer("127.0.0.1", silent.getsockname()[1], "off", timeout_s=0.2)
         assert sender.send(_mail("x").message, "a@example.org") == NotSent("no answer", retryable=True)
@@ -117,7 +117,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_ever() -> None:
         ("smtp_password", "CATLOADER_SMTP_USER is set, so CATLOADER_SMTP_PASSWORD must"),
     ],
 )
-def test_settings_that_need_each_other_are_named(left_out: str, sentence: str, tmp_path: Path) -> None:
+def test_settings_that_require_each_other_are_named(left_out: str, sentence: str, tmp_path: Path) -> None:
     given = {name: value for name, value in settings_of(25).items() if name != left_out}
     with pytest.raises(SettingError, match=sentence):
         Settings(data_dir=tmp_path, **given)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The lines on the terminal say where the site keeps its photos."""
+"""The lines on the terminal say where the site stores its photos."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def model() -> Iterator[LoadedModel]:
 
 
 class Site:
-    """Six photos that wait."""
+    """Six photos that wait for their check."""
 
     def __init__(self, engine: Engine, objects: ObjectStore, model: LoadedModel) -> None:
         self.engine, self.objects, self._model = engine, objects, model
@@ -140,13 +140,13 @@ def test_bad_objects_affect_no_other_photo(site: Site) -> None:
     assert site.service().drain() == len(PICTURES) - 2
     statuses = site.statuses()
     assert statuses[0] == Status.CAT
-    assert statuses[1] == Status.PENDING  # the store is to blame
-    assert statuses[2] == Status.PENDING  # later, perhaps: a store may be late
+    assert statuses[1] == Status.PENDING  # the fault of the store
+    assert statuses[2] == Status.PENDING  # may be retried: the object may appear later
     assert set(statuses[3:]) == {Status.NOT_CAT}
     assert site.service().drain() == 0
 
 
-def test_photos_wait_without_s3_and_lose_no_attempt(site: Site) -> None:
+def test_photos_wait_while_s3_is_unavailable_and_lose_no_attempt(site: Site) -> None:
     nowhere = store_away((site.objects.photos_bucket, site.objects.thumbnails_bucket))
     for _ in range(4):  # more often than there are attempts
         assert site.service(S3ImageSource(nowhere)).drain() == 0
@@ -160,7 +160,7 @@ def test_closed_checker_leaves_the_rest_to_the_next_one(site: Site) -> None:
     closing: list[threading.Thread] = []
 
     class Closing(S3ImageSource):
-        """Its service is told to stop while the first photos are being fetched."""
+        """Closes its service while the first photos are being fetched."""
 
         def get(self, claim: Claim, rendition: Rendition) -> bytes:
             if not closing:

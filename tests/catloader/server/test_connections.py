@@ -1,4 +1,4 @@
-"""Connections of a real site: what is kept of a request, what is refused, and how a stop ends."""
+"""Connections of a real site: buffered bodies, refusals, and the end of connections at a stop."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _answer(connection: socket.socket) -> bytes:
 
 
 def _answer_while_dripping(connection: socket.socket) -> bytes:
-    """Send a byte every half second, soon enough each, until there is an answer."""
+    """Send a byte every half second, each within the time limit, until there is an answer."""
     connection.settimeout(0.5)
     for _ in range(20):
         connection.sendall(b"X")
@@ -77,7 +77,7 @@ def _upload(site: Serving, data: bytes) -> tuple[bytes, bytes]:
 
 
 def _temporary_files(site: Serving) -> list[str]:
-    """Return the deleted files that the web processes hold open: bodies that are kept."""
+    """Return the deleted files that the web processes hold open: buffered bodies."""
     links = []
     for process in site.web_processes():
         for fd in Path(f"/proc/{process.pid}/fd").iterdir():
@@ -89,7 +89,7 @@ def _temporary_files(site: Serving) -> list[str]:
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for what the site does just after its response: files are closed when the request has ended."""
+    """Wait for the end of a request, which follows the response: the site closes files then."""
     end_s = time.monotonic() + 10
     while not holds():
         assert time.monotonic() < end_s, "the files are still there"
@@ -101,7 +101,7 @@ def _are_kept(site: Serving, count: int) -> bool:
 
 
 def _wait_until_read(connection: socket.socket) -> None:
-    """Wait until the site has taken everything from its side of the connection."""
+    """Wait until the site has read everything from its side of the connection."""
     mine = connection.getsockname()[1]
     end_s = time.monotonic() + 10
     while time.monotonic() < end_s:
@@ -113,7 +113,7 @@ def _wait_until_read(connection: socket.socket) -> None:
     raise AssertionError("the site does not read")
 
 
-def test_answers_do_not_tell_the_server(site: Serving) -> None:
+def test_answers_do_not_name_the_server_software(site: Serving) -> None:
     with plain_session() as session:
         assert "server" not in session.get(site.url + "/login", timeout=10).headers
     with _connect(site) as connection:
@@ -146,13 +146,13 @@ def test_a_refused_body_is_read_so_that_the_answer_arrives(site: Serving) -> Non
     assert b"You can upload up to 1 photos at a time" in answer
 
 
-def test_a_body_that_waits_for_permission_is_refused_at_once(site: Serving) -> None:
+def test_a_body_that_waits_for_100_continue_is_refused_at_once(site: Serving) -> None:
     with _connect(site) as connection:
         connection.sendall(_head(site, "/login", Content_Length=30_000_000, Expect="100-continue"))
         assert b" 413 " in _answer(connection).partition(b"\r\n")[0]
 
 
-def test_only_uploads_with_a_log_in_are_kept_in_the_temporary_folder(site: Serving) -> None:
+def test_only_uploads_of_logged_in_users_are_buffered_in_the_temporary_folder(site: Serving) -> None:
     multipart = "multipart/form-data; boundary=x"
     visitor = plain_session()
     form_token(visitor, site.url + "/login")
@@ -165,7 +165,7 @@ def test_only_uploads_with_a_log_in_are_kept_in_the_temporary_folder(site: Servi
             _wait_until(partial(_are_kept, site, kept))
             connection.sendall(bytes(1_000_000))
             status = connection.recv(65536).split(b" ", 2)[1]
-            assert (status == b"401") is not bool(kept)  # no log-in; what was kept is no form
+            assert (status == b"401") is not bool(kept)  # no log-in; the buffered bytes are not a form
     assert _temporary_files(site) == []
 
 
@@ -187,7 +187,7 @@ def test_a_chunked_body_is_bounded(site: Serving) -> None:
         assert _answer(connection).startswith(b"HTTP/1.1 413 ")
 
 
-def test_slow_heads_and_silent_bodies_are_ended_with_one_line_in_the_log(site: Serving) -> None:
+def test_slow_heads_and_silent_bodies_are_closed_with_one_log_line(site: Serving) -> None:
     with ExitStack() as stack:
         silent = [stack.enter_context(_connect(site)) for _ in range(3)]
         for connection in silent:
@@ -206,11 +206,11 @@ def test_slow_heads_and_silent_bodies_are_ended_with_one_line_in_the_log(site: S
 
 @pytest.fixture
 def store(s3_server: EmbeddedS3, objects: ObjectStore) -> dict[str, object]:
-    """Settings of a store that runs already."""
+    """Settings of a store that is already running."""
     return settings_of(s3_server, objects)
 
 
-def test_an_upload_under_way_is_stored_before_the_stop(tmp_path: Path, store: dict[str, object]) -> None:
+def test_an_upload_in_progress_is_stored_before_the_stop(tmp_path: Path, store: dict[str, object]) -> None:
     with serving(tmp_path, **store) as site, _connect(site) as connection:
         head, body = _upload(site, jpeg(size=(900, 700)))
         connection.sendall(head + body[:1000])
@@ -238,7 +238,7 @@ def test_a_web_process_that_dies_is_replaced(tmp_path: Path, store: dict[str, ob
         assert site.stop() == 0
 
 
-def test_a_full_temporary_folder_is_507_and_nothing_is_left(
+def test_a_full_temporary_folder_is_507_and_leaves_no_file(
     tmp_path: Path, small_disk: Path, store: dict[str, object]
 ) -> None:
     folder = tmp_path / "data"

@@ -45,7 +45,7 @@ def test_prepared_folder_is_private_and_empty(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["imports", "partial-uploads", "profiles", "s3"])
-def test_file_in_the_place_of_a_folder_is_named(settings: Settings, name: str) -> None:
+def test_file_in_place_of_a_folder_is_named(settings: Settings, name: str) -> None:
     (settings.data_dir / name).touch()
     with pytest.raises(StartupError, match=f"data/{name} is a file, and the site needs a folder there"):
         prepare_data_dir(settings)
@@ -62,7 +62,7 @@ def test_link_to_a_disk_that_is_not_mounted_is_named(tmp_path: Path, below: str)
 
 
 @pytest.mark.parametrize("name", ["catloader.sqlite3", "lock", "model.json", "secret-key", "webhook-secret"])
-def test_folder_in_the_place_of_a_file_is_named(settings: Settings, name: str) -> None:
+def test_folder_in_place_of_a_file_is_named(settings: Settings, name: str) -> None:
     (settings.data_dir / name).mkdir()
     with pytest.raises(StartupError, match=f"data/{name} is a folder, and the site needs a file there"):
         prepare_data_dir(settings)
@@ -93,7 +93,7 @@ def test_command_beside_a_site_shares_its_store(settings: Settings) -> None:
 def test_worker_waits_for_a_site_without_locking_the_folder(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _announce_store(settings)  # by a site that was killed: the folder is not locked
+    _announce_store(settings)  # left by a killed site: the folder is not locked
     waiting = threading.Event()
     stores: list[tuple[str, str, str]] = []
 
@@ -120,7 +120,7 @@ def test_worker_waits_for_a_site_without_locking_the_folder(
     assert len([message for message in caplog.messages if message.startswith("waiting for a site")]) == 1
 
 
-def test_shared_lock_only_asks(settings: Settings) -> None:
+def test_shared_locks_coexist_and_exclude_an_exclusive_one(settings: Settings) -> None:
 
     with ExitStack() as one, ExitStack() as other:
         assert try_lock(settings, one, fcntl.LOCK_SH)
@@ -134,7 +134,7 @@ def test_shared_lock_only_asks(settings: Settings) -> None:
 def _run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     environment = environ_without_settings(**environ)
     if "RLIMIT_FSIZE" in code:
-        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # its file would be too large, too
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # its file would be too large as well
     command = [sys.executable, "-c", code]
     if "flock" in environ.get("REFUSED", ""):
         command = refusing.command(command, flock="ENOLCK")
@@ -177,5 +177,5 @@ refuse_missing_temporary_folder()
 def test_a_missing_temporary_folder_is_named() -> None:
     done = _run(_LOOK.replace("sys.argv[1]", "1000"), TMPDIR="/nonexistent")
     assert (done.returncode, done.stderr) == (0, "")
-    done = _run(_LOOK.replace("sys.argv[1]", "0"))  # no file may have a byte, in whatever folder
+    done = _run(_LOOK.replace("sys.argv[1]", "0"))  # no file may contain a byte, in any folder
     assert "StartupError: No temporary folder can be written to; set TMPDIR" in done.stderr

@@ -1,4 +1,4 @@
-"""Web processes that can't start, under the real supervisor."""
+"""Web processes that cannot start, under the real supervisor."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _pid(url: str) -> int:
         return 0
 
 
-def test_site_outlives_a_web_process_that_can_not_start(tmp_path: Path) -> None:
+def test_site_survives_a_web_process_that_cannot_start(tmp_path: Path) -> None:
     trouble, log = tmp_path / "trouble", tmp_path / "log"
     with (
         log.open("w") as errors,
@@ -79,7 +79,7 @@ def test_site_outlives_a_web_process_that_can_not_start(tmp_path: Path) -> None:
         assert site.wait(20) == 0
 
 
-def test_site_whose_first_process_can_not_start_ends(tmp_path: Path) -> None:
+def test_site_whose_first_process_cannot_start_ends(tmp_path: Path) -> None:
     (tmp_path / "trouble").touch()
     command = [sys.executable, "-c", _SITE, str(tmp_path / "trouble")]
     env = {**os.environ, "PYTHONPATH": str(_ROOT)}

@@ -1,4 +1,4 @@
-"""The listening socket: address families, one sentence when it fails."""
+"""The listening socket: address families, and one sentence if it fails."""
 
 from __future__ import annotations
 

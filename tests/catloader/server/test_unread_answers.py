@@ -1,4 +1,4 @@
-"""Answers that nobody reads: they end, and leave their thread to others."""
+"""Answers that a client does not read: they are ended, and their thread is free for others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from catloader.server.request_parser import FormsOnly, TimeLimits
 _LIMITS = TimeLimits(stalled_s=1.0, head_s=30.0, body_bytes_per_s=1.0)
 
 
-def test_an_answer_that_nobody_reads_ends() -> None:
+def test_an_unread_answer_is_ended() -> None:
     ended = Event()
 
     def pieces() -> Iterator[bytes]:

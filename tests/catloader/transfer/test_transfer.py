@@ -32,7 +32,7 @@ def anna(engine: Engine) -> User:
 
 
 def _with_metadata(colour: tuple[int, int, int]) -> bytes:
-    """The photo of that colour, in another file: with a comment."""
+    """Return the photo of that colour in another file: with a comment."""
     file = io.BytesIO()
     Image.open(io.BytesIO(jpeg(colour))).save(file, "JPEG", quality="keep", comment=b"from my phone")
     return file.getvalue()
@@ -40,7 +40,7 @@ def _with_metadata(colour: tuple[int, int, int]) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two photos, a copy of each, a broken one, a note, and hidden files."""
+    """Two photos, a copy of each, a broken one, a text file, and hidden files."""
     folder = tmp_path / "photos"
     (folder / "below").mkdir(parents=True)
     (folder / "red.jpg").write_bytes(jpeg((200, 0, 0)))
@@ -57,7 +57,7 @@ def _stored(engine: Engine, owner: User) -> int:
     return len(Exports(engine).digests(owner.id))
 
 
-def test_import_takes_each_photo_once_and_tells_why_it_left_out_the_others(
+def test_import_stores_each_photo_once_and_reports_why_others_were_left_out(
     engine: Engine, objects: ObjectStore, run: Run, anna: User, folder: Path
 ) -> None:
     dry = run("import", folder, "--owner", _EMAIL, "--dry-run")
@@ -81,7 +81,7 @@ def test_import_takes_each_photo_once_and_tells_why_it_left_out_the_others(
     assert _stored(engine, anna) == 2
 
 
-def test_import_that_was_stopped_goes_on_without_reading_what_is_done(
+def test_interrupted_import_resumes_without_reading_finished_files(
     engine: Engine, run: Run, anna: User, folder: Path, tmp_path: Path
 ) -> None:
     """The journal is that of a run that was killed after two files, in the middle of a line."""
@@ -100,7 +100,9 @@ def test_import_that_was_stopped_goes_on_without_reading_what_is_done(
     assert list((tmp_path / "data/imports").iterdir()) == []
 
 
-def test_import_from_the_object_store(engine: Engine, objects: ObjectStore, run: Run, anna: User) -> None:
+def test_import_reads_from_the_object_store(
+    engine: Engine, objects: ObjectStore, run: Run, anna: User
+) -> None:
     for key in ("2019/a.jpg", "2019/b/c.png", "2019/notes.txt", "2020/d.jpg"):
         objects.put(ObjectKind.PHOTO, key, jpeg((len(key), 0, 0)))
     objects.put(ObjectKind.PHOTO, "2019/large.jpg", jpeg() + bytes(400_000))
@@ -130,7 +132,7 @@ def test_import_refuses_in_one_sentence(run: Run, anna: User, objects: ObjectSto
     assert "There are no files." in run("import", empty, "--owner", _EMAIL).output
 
 
-def test_export_has_photos_and_verdicts_in_both_tables(
+def test_export_writes_photos_and_verdicts_to_both_tables(
     engine: Engine, objects: ObjectStore, run: Run, *, anna: User, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "broken.png").unlink()
@@ -162,7 +164,7 @@ def test_export_has_photos_and_verdicts_in_both_tables(
     assert not list(target.rglob("*.part"))
 
 
-def test_export_names_photos_without_objects_and_a_full_disk(
+def test_export_reports_photos_without_objects_and_a_full_disk(
     engine: Engine, objects: ObjectStore, run: Run, *, anna: User, folder: Path, small_disk: Path
 ) -> None:
     run("import", folder, "--owner", _EMAIL)

@@ -1,4 +1,4 @@
-"""The site of a file's tests, and a person who uses it.
+"""The site that the tests of one file share, and a user of it.
 
 A site takes longer to start than most tests run, so the tests of a file share one; each finds it empty.
 """
@@ -54,7 +54,7 @@ def own_app(
     tmp_path: Path,
     site_settings: dict[str, Any],
 ) -> Iterator[Flask]:
-    """A site for one test only, which changes or closes a part of it."""
+    """A separate site for one test, which changes or closes a part of it."""
     with running_site(engine, s3_server, objects, tmp_path, **site_settings) as app:
         yield app
 

@@ -1,4 +1,4 @@
-"""The table of all addresses: what each role gets there. ``test_route_matrix`` compares it with the site.
+"""The table of all addresses: the answer that each role gets; ``test_route_matrix`` checks the site by it.
 
 A row with 404 for others is a promise: they get the same answer as for a photo that does not exist.
 """
@@ -18,8 +18,8 @@ Answer = int | str
 class Row(NamedTuple):
     """The answers to a person with a browser.
 
-    Somebody whose account is disabled gets what a visitor gets. ``photo``: the state of the owner's photo,
-    which is private; or what else the address names.
+    A user whose account is disabled gets the answer for a visitor. ``photo``: the state of the owner's photo,
+    which is private, or of the other thing that the address names.
     """
 
     visitor: Answer
@@ -109,7 +109,7 @@ ROWS = {
     "GET /site.webmanifest": _all(200),
     "GET /upload/share-worker.js": _all(200),
     "POST /upload/shared": _users(303),
-    # Programs that speak no tus are told so before anything is looked up.
+    # Programs that do not use tus are told so before anything is looked up.
     "POST /upload/resumable": _users(412),
     "PATCH /upload/resumable/<id>": _users(412),
     "DELETE /upload/resumable/<id>": _users(412),

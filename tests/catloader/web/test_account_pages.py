@@ -1,4 +1,4 @@
-"""The account page: sessions, another e-mail, the export."""
+"""The account page: sessions, change of e-mail, export."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _second_browser(anna: Person) -> Person:
 
 
 def _sessions(person: Person) -> dict[str, str]:
-    """Return what the page lists: browser -> value of its button."""
+    """Return the list on the page: browser -> value of its button."""
     found = re.findall(
         r'<strong>([^<]+)</strong>.*?name="session" value="([^"]+)"', person.get("/account").text, re.DOTALL
     )
@@ -67,7 +67,7 @@ def test_log_out_everywhere_ends_all_sessions_of_the_account(app: Flask, anna: P
     assert anna.log_in().status_code == 303
 
 
-def test_another_e_mail_takes_the_password_and_must_be_free(app: Flask, anna: Person) -> None:
+def test_a_change_of_e_mail_needs_the_password_and_an_unused_address(app: Flask, anna: Person) -> None:
     Person(app, "eve@example.org")
     for fields, status, sentence in (
         ({"email": "new@example.org", "password": "wrong one"}, 403, "The password is wrong."),
@@ -106,7 +106,7 @@ def test_a_refused_form_has_the_focus_and_its_address_leads_back(
     assert anna.get(path).location == f"/account#{form}"
 
 
-def test_trying_out_e_mails_is_limited_like_sign_ups(
+def test_attempts_to_find_registered_e_mails_are_limited_like_sign_ups(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, register_rate="3 per hour") as app:
@@ -116,7 +116,7 @@ def test_trying_out_e_mails_is_limited_like_sign_ups(
         assert codes == [303, 303, 429]  # the sign-up was the first
 
 
-def test_the_export_has_every_photo_and_its_verdicts(app: Flask, anna: Person) -> None:
+def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Person) -> None:
     cat, lost, waiting = anna.upload_one(caption="Zoë / ../x"), anna.upload_one(), anna.upload_one()
     check(app, Verdict.CAT)
     check(app, Verdict.NOT_CAT)

@@ -59,7 +59,7 @@ def test_an_unknown_email_takes_as_long_as_a_wrong_password(app: Flask) -> None:
     token = stranger.token("/login")
 
     def milliseconds(email: str) -> float:
-        # Of the processor: on a busy machine the clock on the wall shows the other programs.
+        # Processor time: on a busy machine the wall clock includes the other programs.
         started_s = time.thread_time()
         stranger.client.post("/login", data={"csrf_token": token, "email": email, "password": "wrong one"})
         return 1000 * (time.thread_time() - started_s)
@@ -70,7 +70,7 @@ def test_an_unknown_email_takes_as_long_as_a_wrong_password(app: Flask) -> None:
     assert unknown > 5, "it is evaluated"
 
 
-def test_the_field_that_is_wrong_has_the_focus(app: Flask) -> None:
+def test_the_wrong_field_has_the_focus(app: Flask) -> None:
     for email, password, field in (("no address", PASSWORD, "email"), ("a@example.org", "short", "password")):
         page = Person(app).post("/register", {"email": email, "password": password}).text
         focused = [tag for tag in re.findall("<input[^>]*>", page) if " autofocus" in tag]
@@ -78,7 +78,7 @@ def test_the_field_that_is_wrong_has_the_focus(app: Flask) -> None:
         assert ('aria-invalid="true"' in page) is (field == "email")
 
 
-def test_log_in_and_out(app: Flask) -> None:
+def test_log_in_and_log_out(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     assert anna.log_out().status_code == 303
     assert anna.get("/photos").status_code == 303
@@ -125,8 +125,8 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
     forms = [
         rule
         for rule in posts
-        if not rule.rule.startswith("/api/v1/")  # cookies open nothing there
-        and rule.rule != "/upload/shared"  # stores nothing: the next test
+        if not rule.rule.startswith("/api/v1/")  # cookies permit nothing there
+        and rule.rule != "/upload/shared"  # stores nothing: see the next test
     ]
     assert len(forms) >= 7
     for rule in forms:
@@ -143,7 +143,7 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
     assert anna.get(f"/photos/{photo}").status_code == 200
 
 
-def test_photos_shared_past_the_worker_are_not_stored(app: Flask) -> None:
+def test_photos_shared_without_the_service_worker_are_not_stored(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     files = {"photos": (io.BytesIO(jpeg()), "cat.jpg")}
     answer = anna.client.post("/upload/shared", data=files)
@@ -202,7 +202,7 @@ def test_deleting_the_account_removes_everything(app: Flask) -> None:
     assert anna.log_in().status_code == 401
 
 
-def test_receipt_tells_when_the_last_file_has_left_the_store(
+def test_receipt_says_when_the_last_file_has_left_the_store(
     app: Flask, objects: ObjectStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     anna, worker = Person.sign_up(app, "anna@example.org"), services_of(app).deletion
@@ -240,7 +240,7 @@ def test_password_typed_on_another_system_still_matches(app: Flask) -> None:
     assert anna.log_in("Zauberku\u0308nstler").status_code == 303
 
 
-def test_log_in_is_limited_for_each_account_and_a_session_goes_on(app: Flask) -> None:
+def test_log_in_is_limited_per_account_and_sessions_continue(app: Flask) -> None:
     here = Person.sign_up(app, "anna@example.org")
     guesses = [Person(app, REMOTE_ADDR=f"198.51.{n}.7") for n in range(12)]
     for person in guesses:
@@ -256,7 +256,7 @@ def test_log_in_is_limited_for_each_account_and_a_session_goes_on(app: Flask) ->
     assert here.get("/photos").status_code == 200
 
 
-def test_guesses_are_counted_over_a_restart(
+def test_guesses_are_counted_across_a_restart(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     statuses = []
@@ -278,7 +278,7 @@ def test_account_page_says_how_long_to_wait(app: Flask) -> None:
     assert int(answers[-1].headers["Retry-After"]) > 800
 
 
-def test_sign_up_is_limited_for_each_network(
+def test_sign_up_is_limited_per_network(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, register_rate="2 per minute") as app:

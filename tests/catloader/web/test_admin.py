@@ -1,4 +1,4 @@
-"""Pages of administrators: accounts, one-time links, invitations, quotas, and the record of all that."""
+"""Pages of administrators: accounts, one-time links, invitations, quotas, and their audit log."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _NEW = "a completely new one"
 
 
 @pytest.fixture
-def boss(app: Flask) -> Person:
+def administrator(app: Flask) -> Person:
     return _administrator(app)
 
 
 def _administrator(app: Flask) -> Person:
-    boss = Person(app, "boss@example.org")
-    services_of(app).users.grant(boss.id, "admin")
-    return boss
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    return administrator
 
 
 def _audit(app: Flask) -> list[AuditEntry]:
@@ -45,7 +45,9 @@ def _link(person: Person, path: str) -> str:
     return found[1].replace("&amp;", "&")
 
 
-def test_pages_of_administrators_do_not_exist_for_others(app: Flask, boss: Person, anna: Person) -> None:
+def test_pages_of_administrators_do_not_exist_for_others(
+    app: Flask, administrator: Person, anna: Person
+) -> None:
     rita = Person(app, "rita@example.org")
     services_of(app).users.grant(rita.id, "reviewer")
     rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/admin")]
@@ -53,7 +55,7 @@ def test_pages_of_administrators_do_not_exist_for_others(app: Flask, boss: Perso
     for person in (anna, rita):
         nothing = shown(person.get("/nothing"))
         for rule in rules:
-            path = rule.rule.replace(re.search("<[^>]*>|$", rule.rule)[0] or "<>", str(boss.id))  # type: ignore[index]
+            path = rule.rule.replace(re.search("<[^>]*>|$", rule.rule)[0] or "<>", str(administrator.id))  # type: ignore[index]
             if "GET" in (rule.methods or ()):
                 answer = person.get(path)
                 assert (answer.status_code, shown(answer)) == (404, nothing), path
@@ -61,75 +63,86 @@ def test_pages_of_administrators_do_not_exist_for_others(app: Flask, boss: Perso
                 assert person.post(path, {"role": "user"}, page="/account").status_code == 404, path
         assert 'href="/admin"' not in person.get("/photos").text
     assert Person(app).get("/admin").status_code == 303
-    assert 'href="/admin"' in boss.get("/photos").text
-    assert services_of(app).users.by_id(boss.id).is_admin  # type: ignore[union-attr]
+    assert 'href="/admin"' in administrator.get("/photos").text
+    assert services_of(app).users.by_id(administrator.id).is_admin  # type: ignore[union-attr]
     assert _audit(app) == []
 
 
-def test_accounts_are_listed_with_what_they_store_and_found_by_e_mail(
-    app: Flask, boss: Person, anna: Person
+def test_accounts_are_listed_with_their_storage_and_found_by_e_mail(
+    app: Flask, administrator: Person, anna: Person
 ) -> None:
     anna.upload_one()
-    page = boss.get("/admin/users").text
-    assert re.findall(r'<a href="/admin/users/\d+">([^<]+)', page) == [boss.email, anna.email]
+    page = administrator.get("/admin/users").text
+    assert re.findall(r'<a href="/admin/users/\d+">([^<]+)', page) == [administrator.email, anna.email]
     assert '<td class="figure">1</td>' in page
     for query, found in (("ANN", [anna.email]), ("%", []), ("<script>", [])):
-        page = boss.get("/admin/users", **{}).text if not query else boss.get(f"/admin/users?q={query}").text
+        page = (
+            administrator.get("/admin/users", **{}).text
+            if not query
+            else administrator.get(f"/admin/users?q={query}").text
+        )
         assert re.findall(r'<a href="/admin/users/\d+">([^<]+)', page) == found
         assert "<script>alert" not in page
-    assert boss.get("/admin/users/999999").status_code == 404
+    assert administrator.get("/admin/users/999999").status_code == 404
 
 
-def test_a_role_is_given_and_taken_and_recorded(app: Flask, boss: Person, anna: Person) -> None:
+def test_granting_and_revoking_a_role_is_recorded(app: Flask, administrator: Person, anna: Person) -> None:
     path = f"/admin/users/{anna.id}"
     assert anna.get("/review").status_code == 404
-    boss.post(f"{path}/role", {"role": "reviewer"}, page=path)
+    administrator.post(f"{path}/role", {"role": "reviewer"}, page=path)
     assert anna.get("/review").status_code == 200
-    boss.post(f"{path}/role", {"role": "user"}, page=path)
+    administrator.post(f"{path}/role", {"role": "user"}, page=path)
     assert anna.get("/review").status_code == 404
-    assert boss.post(f"{path}/role", {"role": "owner"}, page=path).status_code == 400
-    own = f"/admin/users/{boss.id}"
-    assert boss.post(f"{own}/role", {"role": "user"}, page="/admin/users").status_code == 400
-    assert boss.post(f"{own}/access", {"access": "disable"}, page="/admin/users").status_code == 400
+    assert administrator.post(f"{path}/role", {"role": "owner"}, page=path).status_code == 400
+    own = f"/admin/users/{administrator.id}"
+    assert administrator.post(f"{own}/role", {"role": "user"}, page="/admin/users").status_code == 400
+    assert administrator.post(f"{own}/access", {"access": "disable"}, page="/admin/users").status_code == 400
     told = [(entry.actor, entry.act, entry.target) for entry in _audit(app)]
-    assert told == [(boss.email, "made user", anna.email), (boss.email, "made reviewer", anna.email)]
-    assert "made reviewer" in boss.get("/admin/audit").text
+    assert told == [
+        (administrator.email, "made user", anna.email),
+        (administrator.email, "made reviewer", anna.email),
+    ]
+    assert "made reviewer" in administrator.get("/admin/audit").text
 
 
 def test_a_disabled_account_is_logged_out_and_stays_out_until_it_is_enabled(
-    app: Flask, boss: Person, anna: Person
+    app: Flask, administrator: Person, anna: Person
 ) -> None:
     photo, path = anna.upload_one(), f"/admin/users/{anna.id}"
-    boss.post(f"{path}/access", {"access": "disable"}, page=path)
+    administrator.post(f"{path}/access", {"access": "disable"}, page=path)
     assert anna.get("/photos").status_code == 303
     refused = anna.log_in()
     assert (refused.status_code, "This account is disabled." in refused.text) == (403, True)
-    assert anna.log_in("not the password").status_code == 401  # nobody else learns it
-    boss.post(f"{path}/access", {"access": "enable"}, page=path)
+    assert anna.log_in("not the password").status_code == 401  # no other user learns it
+    administrator.post(f"{path}/access", {"access": "enable"}, page=path)
     assert anna.log_in().status_code == 303
     assert anna.get(f"/photos/{photo}").status_code == 200
     assert [entry.act for entry in _audit(app)] == ["enabled", "disabled"]
 
 
-def test_a_session_of_a_disabled_account_opens_nothing(app: Flask, boss: Person, anna: Person) -> None:
-    services_of(app).administration.disable(anna.id, boss.id, utcnow())
+def test_a_session_of_a_disabled_account_opens_nothing(
+    app: Flask, administrator: Person, anna: Person
+) -> None:
+    services_of(app).administration.disable(anna.id, administrator.id, utcnow())
     token = new_token()
     with writing(services_of(app).engine) as connection:
         insert_session(connection, token, anna.id, utcnow(), "")
     assert services_of(app).sessions.find(token, utcnow()) is None
 
 
-def test_nobody_makes_a_password_link_for_the_own_account(boss: Person) -> None:
-    path = f"/admin/users/{boss.id}"
-    assert "Make a link" not in boss.get(path).text
-    refused = boss.post(f"{path}/password-link", page=path)
+def test_administrators_cannot_make_a_password_link_for_their_own_account(administrator: Person) -> None:
+    path = f"/admin/users/{administrator.id}"
+    assert "Make a link" not in administrator.get(path).text
+    refused = administrator.post(f"{path}/password-link", page=path)
     assert (refused.status_code, "on the account page" in refused.text) == (400, True)
 
 
-def test_a_link_sets_a_new_password_once(app: Flask, engine: Engine, boss: Person, anna: Person) -> None:
-    link = _link(boss, f"/admin/users/{anna.id}/password-link")
+def test_a_link_sets_a_new_password_once(
+    app: Flask, engine: Engine, administrator: Person, anna: Person
+) -> None:
+    link = _link(administrator, f"/admin/users/{anna.id}/password-link")
     stranger = Person(app)
-    for _ in range(2):  # looking uses nothing up
+    for _ in range(2):  # viewing the page does not use up the link
         assert anna.email in stranger.get(link).text
     weak = stranger.post(link, {"password": "password12"})
     assert (weak.status_code, anna.get("/photos").status_code) == (400, 200)
@@ -141,7 +154,7 @@ def test_a_link_sets_a_new_password_once(app: Flask, engine: Engine, boss: Perso
     assert stranger.get(link).status_code == 404
     assert stranger.post(link, {"password": PASSWORD}, page="/login").status_code == 404
 
-    first, second = (_link(boss, f"/admin/users/{anna.id}/password-link") for _ in range(2))
+    first, second = (_link(administrator, f"/admin/users/{anna.id}/password-link") for _ in range(2))
     assert [stranger.get(one).status_code for one in (first, second)] == [404, 200]
     with writing(engine) as connection:
         connection.execute(update(one_time_links).values(expires_at=utcnow() - timedelta(seconds=1)))
@@ -183,19 +196,19 @@ def test_an_invitation_by_an_administrator_is_shown_once_and_recorded(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path) as app:
-        boss = _administrator(app)
-        link = _link(boss, "/admin/invitations")
+        administrator = _administrator(app)
+        link = _link(administrator, "/admin/invitations")
         assert link.startswith("/register?invitation=")
         assert [entry.act for entry in _audit(app)] == ["invited somebody"]
-        assert link.rpartition("=")[2] not in boss.get("/admin/audit").text
+        assert link.rpartition("=")[2] not in administrator.get("/admin/audit").text
 
 
-def test_a_quota_bounds_photos_and_bytes_also_for_uploads_at_the_same_time(
-    app: Flask, boss: Person, anna: Person
+def test_a_quota_bounds_photos_and_bytes_even_for_concurrent_uploads(
+    app: Flask, administrator: Person, anna: Person
 ) -> None:
     path = f"/admin/users/{anna.id}"
-    assert boss.post(f"{path}/quota", {"photos": "-1"}, page=path).status_code == 400
-    boss.post(f"{path}/quota", {"photos": "3", "megabytes": ""}, page=path)
+    assert administrator.post(f"{path}/quota", {"photos": "-1"}, page=path).status_code == 400
+    administrator.post(f"{path}/quota", {"photos": "3", "megabytes": ""}, page=path)
     anna.upload_one()
     assert "You use 1 of 3 photos." in anna.get("/upload").text
 
@@ -216,18 +229,18 @@ def test_a_quota_bounds_photos_and_bytes_also_for_uploads_at_the_same_time(
     assert (full.status_code, len(anna.photos)) == (413, 3)
     assert full.json["files"][0]["error"] == "You have 3 of 3 photos. Delete some and empty the bin."  # type: ignore[index]
 
-    boss.post(f"{path}/quota", {"photos": "0", "megabytes": "1"}, page=path)
+    administrator.post(f"{path}/quota", {"photos": "0", "megabytes": "1"}, page=path)
     assert anna.upload(("a.jpg", jpeg())).status_code == 303
-    services_of(app).administration.set_quota(anna.id, 0, 3000, boss.id, utcnow())
+    services_of(app).administration.set_quota(anna.id, 0, 3000, administrator.id, utcnow())
     assert anna.upload(("a.jpg", jpeg())).status_code == 413
-    assert "set the quota to any number of photos, 3000 bytes" in boss.get("/admin/audit").text
+    assert "set the quota to any number of photos, 3000 bytes" in administrator.get("/admin/audit").text
 
 
-def test_reviewers_are_recorded_too(app: Flask, boss: Person, anna: Person) -> None:
+def test_actions_of_reviewers_are_recorded_too(app: Flask, administrator: Person, anna: Person) -> None:
     photo = anna.upload_one()
     check(app, Verdict.UNSURE)
-    boss.post(f"/review/{photo}/decide", {"verdict": "cat"}, page="/review")
-    boss.post("/review/undo", page="/review")
+    administrator.post(f"/review/{photo}/decide", {"verdict": "cat"}, page="/review")
+    administrator.post("/review/undo", page="/review")
     assert [(e.act, e.target) for e in _audit(app)] == [
         ("undid a decision", f"photo {photo}"),
         ("decided cat", f"photo {photo}"),

@@ -1,4 +1,4 @@
-"""Requests that are refused before a view works on them, and how failures of the stores are told."""
+"""Requests that are refused before a view runs, and reports of store failures."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def app(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator
 
 
 def _refuse_many(app: Flask) -> None:
-    """Let a crowd come: now no upload waits for a place."""
+    """Refuse many uploads: after that no upload waits for a place."""
     for _ in range(4):
         with pytest.raises(UploadsBusy):
             app.extensions["catloader.upload-places"].refuse()
 
 
-def test_uploads_beyond_the_bound_are_refused_at_once_in_a_crowd(app: Flask) -> None:
+def test_uploads_beyond_the_bound_are_refused_at_once_under_load(app: Flask) -> None:
     anna, bert = Person(app, "anna@example.org"), Person(app, "bert@example.org")
     token = bert.token("/upload")
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow:
-        """A body whose end comes when the test wants it; the view holds its place meanwhile."""
+        """A body whose end is sent when the test sets it; the view holds its place meanwhile."""
 
         def read(self, _size: int = -1) -> bytes:
             begun.set()
@@ -75,7 +75,7 @@ def test_uploads_beyond_the_bound_are_refused_at_once_in_a_crowd(app: Flask) -> 
     assert bert.upload(("a.jpg", jpeg()), Accept="application/json").status_code == 201
 
 
-def test_head_tells_what_to_keep_and_whether_s3_is_needed(app: Flask) -> None:
+def test_head_determines_what_to_buffer_and_whether_s3_is_needed(app: Flask) -> None:
     rules: Rules = app.extensions[RULES]
     cookie = Person(app, "anna@example.org").client.get_cookie(SESSION)
     assert cookie
@@ -101,7 +101,7 @@ def test_head_tells_what_to_keep_and_whether_s3_is_needed(app: Flask) -> None:
     assert not any(rules.uses_object_store("GET", path) for path in others)
 
 
-def test_nearly_full_temporary_folder_takes_no_more_of_a_body(tmp_path: Path) -> None:
+def test_nearly_full_temporary_folder_stops_buffering_of_bodies(tmp_path: Path) -> None:
     refused = []
     for free_bytes in (0, 2**62):
         with accounts_site(tmp_path, min_free_bytes=free_bytes) as app:
@@ -119,7 +119,7 @@ def test_nearly_full_temporary_folder_takes_no_more_of_a_body(tmp_path: Path) ->
     assert refused == [(None, 450_000), (507, 450_000)]
 
 
-def test_crowd_is_refused_by_its_heads(app: Flask) -> None:
+def test_uploads_under_load_are_refused_by_their_heads(app: Flask) -> None:
     rules: Rules = app.extensions[RULES]
     anna = Person(app, "anna@example.org")
     places = app.extensions["catloader.upload-places"]
@@ -140,12 +140,14 @@ def test_crowd_is_refused_by_its_heads(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(("refused", "sentence"), [(507, "disk is full"), (503, "not responding")])
-def test_body_that_could_not_be_kept_is_told_by_its_status(app: Flask, refused: int, sentence: str) -> None:
+def test_body_that_could_not_be_buffered_is_reported_by_its_status(
+    app: Flask, refused: int, sentence: str
+) -> None:
     answer = app.test_client().post("/login", environ_overrides={REFUSED: refused})
     assert (answer.status_code, sentence in answer.text) == (refused, True)
 
 
-def test_store_that_is_away_is_one_line_a_minute_and_retry_after(
+def test_unavailable_store_is_one_line_a_minute_and_retry_after(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = make_engine(tmp_path / "test.sqlite3")

@@ -1,4 +1,4 @@
-"""The public album, likes, and links that share one photo: what strangers see, and what they never do."""
+"""The public album, likes, and links that share one photo: what visitors can see, and what they never can."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_link_ends_with_its_photo(app: Flask, anna: Person) -> None:
     assert Person(app).get(link).status_code == 404
 
 
-def test_album_pages_lead_forth_and_back_through_all_photos(app: Flask, engine: Engine) -> None:
+def test_album_pages_lead_forward_and_back_through_all_photos(app: Flask, engine: Engine) -> None:
     ids = add_photos(engine, 2 * PAGE_PHOTOS + 5, status="cat", on_air=True)
     add_photos(engine, 3, status="cat")
     stranger, address, seen, addresses = Person(app), "/album", [], []

@@ -1,4 +1,4 @@
-"""The bin: deleted photos are hidden from everything, can be restored, and are gone after their days."""
+"""The bin: deleted photos are hidden everywhere, can be restored, and are deleted after their days."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _delete(person: Person, photo: int) -> None:
 
 
 def _act(person: Person, action: str, *ids: int) -> str:
-    """Return what the page says."""
+    """Return the message on the page."""
     answer = person.post("/bin", {"photo": list(ids), "action": action}, page="/account")
     return answer.text if answer.status_code == 200 else person.get("/bin").text
 
 
-def test_a_photo_in_the_bin_is_hidden_from_everything_until_it_is_restored(app: Flask, anna: Person) -> None:
+def test_a_photo_in_the_bin_is_hidden_everywhere_until_it_is_restored(app: Flask, anna: Person) -> None:
     photo = anna.upload_one(caption="Mia")
     check(app, Verdict.CAT)
     page = f"/photos/{photo}"
@@ -73,7 +73,7 @@ def test_photos_are_deleted_after_their_days_and_not_before(app: Flask, engine: 
     assert [photo.id for photo in anna.photos] == [kept]
 
 
-def test_photos_are_deleted_now_after_a_question(app: Flask, anna: Person) -> None:
+def test_photos_are_deleted_immediately_after_a_confirmation(app: Flask, anna: Person) -> None:
     first, second, third, kept = (anna.upload_one() for _ in range(4))
     for photo in (first, second, third):
         _delete(anna, photo)
@@ -89,7 +89,7 @@ def test_photos_are_deleted_now_after_a_question(app: Flask, anna: Person) -> No
     assert "Select at least one photo first." in _act(anna, "restore")
 
 
-def test_the_bin_is_its_owners(app: Flask, anna: Person) -> None:
+def test_only_the_owner_sees_the_bin(app: Flask, anna: Person) -> None:
     photo = anna.upload_one()
     _delete(anna, photo)
     eve = Person(app, "eve@example.org")
@@ -118,7 +118,7 @@ def test_reviewers_do_not_see_photos_in_the_bin(app: Flask, anna: Person) -> Non
     assert "1 appeal, 1 not sure." in rita.get("/review").text
 
 
-def test_the_end_of_an_account_deletes_its_bin_at_once(app: Flask, anna: Person) -> None:
+def test_deleting_an_account_deletes_its_bin_at_once(app: Flask, anna: Person) -> None:
     photos = [anna.upload_one(), anna.upload_one()]
     _delete(anna, photos[0])
     anna.post("/account/delete", {"password": PASSWORD}, page="/account")

@@ -17,25 +17,25 @@ from tests.support.site import Person, check, services_of
 
 
 @pytest.fixture
-def boss(app: Flask) -> Person:
-    boss = Person(app, "boss@example.org")
-    services_of(app).users.grant(boss.id, "admin")
-    return boss
+def administrator(app: Flask) -> Person:
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    return administrator
 
 
-def test_figures_are_those_of_the_checks(app: Flask, engine: Engine, boss: Person) -> None:
-    empty = boss.get("/admin").text
+def test_figures_are_those_of_the_checks(app: Flask, engine: Engine, administrator: Person) -> None:
+    empty = administrator.get("/admin").text
     assert "<strong>0</strong>waiting" in empty
     assert "Outcomes" not in empty
     for _ in range(4):
-        boss.upload_one()
+        administrator.upload_one()
     for verdict in (Verdict.CAT, Verdict.CAT, Verdict.NOT_CAT):
         check(app, verdict)
     with writing(engine) as connection:
         row = {"photo_id": 1, "attempt": 1, "finished_at": utcnow(), "error": "The store <b>is</b> away."}
-        row["photo_id"] = boss.photos[0].id
+        row["photo_id"] = administrator.photos[0].id
         connection.execute(insert(check_log).values(row))
-    page = boss.get("/admin").text
+    page = administrator.get("/admin").text
     for text in (
         "<strong>1</strong>waiting",
         '<span class="name">Cat</span><span class="number">2</span>',
@@ -50,7 +50,7 @@ def test_figures_are_those_of_the_checks(app: Flask, engine: Engine, boss: Perso
         assert text in page, text
 
 
-def test_percentiles_and_hours_are_counted_right(engine: Engine) -> None:
+def test_percentiles_and_hours_are_counted_correctly(engine: Engine) -> None:
     (photo,) = add_photos(engine, 1)
     now = utcnow().replace(minute=30)
     rows = [
@@ -65,14 +65,14 @@ def test_percentiles_and_hours_are_counted_right(engine: Engine) -> None:
     assert [number for _, number in hours] == [1, 0, 0, 1, 0, 2]
 
 
-def test_nothing_is_claimed_while_checking_is_paused(app: Flask, boss: Person) -> None:
-    queue, photo = services_of(app).queue, boss.upload_one()
-    boss.post("/admin/checking", {"checking": "pause"}, page="/admin")
-    boss.post("/admin/checking", {"checking": "pause"}, page="/admin")
-    assert "Checking has been paused since" in boss.get("/admin").text
+def test_nothing_is_claimed_while_checking_is_paused(app: Flask, administrator: Person) -> None:
+    queue, photo = services_of(app).queue, administrator.upload_one()
+    administrator.post("/admin/checking", {"checking": "pause"}, page="/admin")
+    administrator.post("/admin/checking", {"checking": "pause"}, page="/admin")
+    assert "Checking has been paused since" in administrator.get("/admin").text
     assert queue.claim(9) == []
-    assert queue.next_due_s() is None  # a checker that waits sleeps until its next sweep
-    boss.post("/admin/checking", {"checking": "resume"}, page="/admin")
+    assert queue.next_due_s() is None  # a waiting checker sleeps until its next sweep
+    administrator.post("/admin/checking", {"checking": "resume"}, page="/admin")
     assert queue.next_due_s() == 0.0
     assert [claim.photo_id for claim in queue.claim(9)] == [photo]
     assert [entry.act for entry in services_of(app).audit_log.page(None, 9)] == [
@@ -81,18 +81,20 @@ def test_nothing_is_claimed_while_checking_is_paused(app: Flask, boss: Person) -
     ]
 
 
-def test_failed_photos_are_checked_again_and_others_stay(app: Flask, engine: Engine, boss: Person) -> None:
-    failed, unreadable, fine = (boss.upload_one() for _ in range(3))
+def test_failed_photos_are_checked_again_and_others_are_unchanged(
+    app: Flask, engine: Engine, administrator: Person
+) -> None:
+    failed, unreadable, fine = (administrator.upload_one() for _ in range(3))
     with writing(engine) as connection:
         for id, status in ((failed, "failed"), (unreadable, "unreadable"), (fine, "cat")):
             connection.execute(update(photos).where(photos.c.id == id).values(status=status))
-    assert "Check 1 failed again" in boss.get("/admin").text
-    boss.post("/admin/requeue", {"status": "failed"}, page="/admin")
-    assert "1 photo will be checked again." in boss.get("/admin").text
-    assert {photo.id: photo.status for photo in boss.photos} == {
+    assert "Check 1 failed again" in administrator.get("/admin").text
+    administrator.post("/admin/requeue", {"status": "failed"}, page="/admin")
+    assert "1 photo will be checked again." in administrator.get("/admin").text
+    assert {photo.id: photo.status for photo in administrator.photos} == {
         failed: "pending",
         unreadable: "unreadable",
         fine: "cat",
     }
-    assert boss.post("/admin/requeue", {"status": "cat"}, page="/admin").status_code == 400
+    assert administrator.post("/admin/requeue", {"status": "cat"}, page="/admin").status_code == 400
     assert services_of(app).audit_log.page(None, 1)[0].act == "re-queued failed photos"

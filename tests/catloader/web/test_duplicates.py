@@ -1,4 +1,4 @@
-"""Duplicates: the same bytes of the same owner are stored and pointed out."""
+"""Duplicates: an owner's identical bytes are stored again and reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def site_settings() -> dict[str, Any]:
     return {"bin_days": 30}
 
 
-def test_the_same_file_of_the_same_owner_is_pointed_out(app: Flask) -> None:
+def test_the_same_file_of_the_same_owner_is_reported(app: Flask) -> None:
     anna, eve = Person(app, "anna@example.org"), Person(app, "eve@example.org")
     red, blue = jpeg((200, 0, 0)), jpeg((0, 0, 200))
     eve.upload_one(red)

@@ -1,4 +1,4 @@
-"""Square crop and replacement of a photo: forms, objects, ledger, verdicts."""
+"""Square crop and replacement of a photo: forms, objects, deletion ledger, verdicts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _is_stored(app: Flask, kind: ObjectKind, key: str) -> bool:
     return services_of(app).objects.exists(kind, key)
 
 
-def test_square_moves_the_thumbnail_and_the_photo_is_checked_anew(app: Flask, anna: Person) -> None:
+def test_square_moves_the_thumbnail_and_the_photo_is_checked_again(app: Flask, anna: Person) -> None:
     id = anna.upload_one(_two_halves(), caption="Halves")
     check(app, Verdict.CAT, profile_id="lite0-1")
     before = _row(app, id)
@@ -79,7 +79,7 @@ def test_square_moves_the_thumbnail_and_the_photo_is_checked_anew(app: Flask, an
     assert check(app, Verdict.NOT_CAT) == id
 
 
-def test_square_that_is_none_changes_nothing(app: Flask, anna: Person) -> None:
+def test_invalid_square_changes_nothing(app: Flask, anna: Person) -> None:
     id = anna.upload_one(_two_halves())
     before = _row(app, id)
     for square, sentence in (
@@ -96,7 +96,7 @@ def test_square_that_is_none_changes_nothing(app: Flask, anna: Person) -> None:
         assert _row(app, id) == before
 
 
-def test_square_leaves_a_persons_verdict(app: Flask, anna: Person) -> None:
+def test_square_keeps_a_persons_verdict(app: Flask, anna: Person) -> None:
     id = anna.upload_one(_two_halves())
     check(app, Verdict.UNSURE)
     services_of(app).users.grant(anna.id, "reviewer")
@@ -105,7 +105,7 @@ def test_square_leaves_a_persons_verdict(app: Flask, anna: Person) -> None:
     assert (_row(app, id).status, _row(app, id).human_verdict) == ("cat", "cat")
 
 
-def test_check_under_way_writes_no_verdict_on_what_it_did_not_see(app: Flask, anna: Person) -> None:
+def test_check_in_progress_writes_no_verdict_on_changed_objects(app: Flask, anna: Person) -> None:
     ids = [anna.upload_one(_two_halves()), anna.upload_one(jpeg())]
     queue = services_of(app).queue
     claims = queue.claim(2)
@@ -115,7 +115,7 @@ def test_check_under_way_writes_no_verdict_on_what_it_did_not_see(app: Flask, an
     assert [_row(app, id).status for id in ids] == ["pending", "pending"]
 
 
-def test_replacement_takes_the_place_and_history_stays(app: Flask, anna: Person) -> None:
+def test_replacement_takes_the_place_and_history_is_kept(app: Flask, anna: Person) -> None:
     id = anna.upload_one(jpeg(), caption="Tom")
     check(app, Verdict.CAT, score=0.91, profile_id="lite0-1")
     services_of(app).album.publish([id], anna.id, public=True)
@@ -142,14 +142,14 @@ def test_replacement_takes_the_place_and_history_stays(app: Flask, anna: Person)
     page = anna.get(f"/photos/{id}").text
     assert "Checked by efficientnet_lite0: cat, score 0.910." in page
     assert "You replaced the photo with another file." in page
-    assert "What the model sees" not in page  # that was the file before
+    assert "What the model sees" not in page  # that was the earlier file
     assert services_of(app).check_log.latest_decision(id) is None
     assert check(app, Verdict.NOT_CAT) == id
     assert "What the model sees" in anna.get(f"/photos/{id}").text
     assert services_of(app).album.likes([id]) == {}
 
 
-def test_decisions_of_people_do_not_carry_over(app: Flask, anna: Person) -> None:
+def test_decisions_of_people_do_not_carry_over_to_a_replacement(app: Flask, anna: Person) -> None:
     rita = Person(app, "rita@example.org")
     services = services_of(app)
     services.users.grant(rita.id, "reviewer")
@@ -160,10 +160,10 @@ def test_decisions_of_people_do_not_carry_over(app: Flask, anna: Person) -> None
     assert rita.get(f"/photos/{id}/photo.jpg").status_code == 200
     assert _replace(anna, id, _two_halves()).status_code == 303
     assert (_row(app, id).status, _row(app, id).human_verdict) == ("pending", None)
-    assert rita.get(f"/photos/{id}/photo.jpg").status_code == 404  # this file has not come before reviewers
+    assert rita.get(f"/photos/{id}/photo.jpg").status_code == 404  # this file was not submitted to reviewers
     assert services.reviews.undo(rita.id, utcnow()) is None
     check(app, Verdict.UNSURE)
-    # A page that was opened before the replacement decides nothing.
+    # A page that was opened before the replacement cannot decide.
     assert rita.post(f"/review/{id}/decide", stale, page="/review").status_code == 303
     assert _row(app, id).status == "unsure"
     fresh = {"verdict": "not_cat", "file": _row(app, id).sha256}
@@ -171,7 +171,7 @@ def test_decisions_of_people_do_not_carry_over(app: Flask, anna: Person) -> None
     assert _row(app, id).status == "not_cat"
 
 
-def test_open_appeal_ends_with_its_file(app: Flask, anna: Person) -> None:
+def test_open_appeal_ends_when_its_file_is_replaced(app: Flask, anna: Person) -> None:
     id = anna.upload_one(jpeg())
     check(app, Verdict.NOT_CAT)
     assert services_of(app).reviews.appeal(id, anna.id, "cat", "", utcnow())
@@ -179,7 +179,7 @@ def test_open_appeal_ends_with_its_file(app: Flask, anna: Person) -> None:
     assert services_of(app).reviews.item(id) is None
 
 
-def test_refused_file_leaves_the_photo(app: Flask, anna: Person) -> None:
+def test_refused_file_keeps_the_photo(app: Flask, anna: Person) -> None:
     id = anna.upload_one(jpeg())
     before = _row(app, id)
     for data, status in ((b"", 400), (b"no photo at all", 415), (jpeg()[:300], 422)):
@@ -188,7 +188,7 @@ def test_refused_file_leaves_the_photo(app: Flask, anna: Person) -> None:
     assert services_of(app).ledger.count() == 0
 
 
-def test_explanation_of_the_file_before_is_not_kept(app: Flask, anna: Person) -> None:
+def test_explanation_of_the_replaced_file_is_not_kept(app: Flask, anna: Person) -> None:
     id = anna.upload_one(jpeg())
     explanations = Explanations(services_of(app).engine)
     explanations.reserve("e.jpg")

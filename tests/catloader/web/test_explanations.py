@@ -50,7 +50,7 @@ _PROFILE = load_profile(Path("models/profiles/efficientnet_lite0-torch-fp32-hous
 _MEASURED = {"weights_sha256": _LITE0, "profile_id": _PROFILE.profile_id}
 
 _ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
-"""For tests of the process: the first tests run the SQL of explanations on PostgreSQL, too."""
+"""For tests of the process itself: the first tests run the SQL of explanations on PostgreSQL too."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def stored(s3_server: EmbeddedS3, objects: ObjectStore) -> Any:
 
 @pytest.fixture
 def owner(own_app: Flask) -> Person:
-    """A person who uses a site whose explaining process no other test has started."""
+    """A user of a site whose explaining process no other test has started."""
     return Person(own_app, "anna@example.org")
 
 
@@ -91,11 +91,11 @@ _made: list[Explainer] = []
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    """Each test sees only processes of its own."""
+    """Each test sees only its own processes."""
     yield
     while _made:
         _made.pop().close()
-    for child in _children():  # of the site, whose explainer goes on
+    for child in _children():  # of the site, whose explainer keeps running
         child.kill()
         child.wait(10)
 
@@ -114,7 +114,7 @@ def _explainer(
     keep_s: float = KEEP_S,
     min_free_bytes: int = 0,
 ) -> Explainer:
-    """Return an explainer like the site's, except for the given limits."""
+    """Return an explainer like the site's, with the given limits."""
     services = services_of(app)
     explainer = Explainer(
         services.check_log,
@@ -207,7 +207,7 @@ def test_check_by_another_model_replaces_the_explanation_and_account_deletion_re
     _judge(own_app, **_MEASURED)
     first = owner.get(f"/photos/{photo}/explanation.jpg")
     int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
-    # The same model; a model with other weights; that model under another profile.
+    # The same model; a model with other weights; the first model with another profile.
     for model_info, stale, same_picture in (
         (_MEASURED, False, True),
         (_MEASURED | int8, True, True),
@@ -263,7 +263,7 @@ def test_explanations_are_made_one_at_a_time_and_a_deleted_photo_leaves_none(
         ({"weights_sha256": _LITE0, "profile_id": "of-last-year"}, "after its next check"),
     ],
 )
-def test_decision_whose_model_is_gone_is_not_explained(
+def test_decision_whose_model_is_missing_is_not_explained(
     app: Flask, anna: Person, tmp_path: Path, model_info: dict[str, str], words: str
 ) -> None:
     photo = anna.upload_one()
@@ -322,7 +322,7 @@ def test_full_disk_refuses_new_explanations_only(own_app: Flask, owner: Person, 
 def test_explaining_process_decodes_nothing(
     app: Flask, anna: Person, chelsea: bytes, objects: ObjectStore
 ) -> None:
-    """Bytes that can't be decoded end in the pool with limits: the explaining process never sees them."""
+    """Undecodable bytes are handled by the pool with limits: the explaining process never sees them."""
     photo = anna.upload_one(chelsea)
     _judge(app, weights_sha256=_LITE0)
     row, explainer = _row(app, photo), _explainer(app)
@@ -360,7 +360,7 @@ def test_child_imports_nothing_from_the_working_directory(
 
 
 @_ON_SQLITE
-def test_user_with_many_requests_does_not_keep_others_out(app: Flask, anna: Person, chelsea: bytes) -> None:
+def test_user_with_many_requests_does_not_lock_out_others(app: Flask, anna: Person, chelsea: bytes) -> None:
     ben = Person(app, "ben@example.org")
     ids = [anna.upload_one(chelsea), anna.upload_one(chelsea), ben.upload_one(chelsea)]
     for _ in ids:
@@ -395,7 +395,7 @@ def test_killed_child_is_an_error_and_the_next_request_works(
 
 
 @_ON_SQLITE
-def test_the_second_photo_finds_the_process_of_the_first_and_takes_two_seconds_at_most(
+def test_the_second_photo_uses_the_process_of_the_first_and_takes_at_most_two_seconds(
     app: Flask, anna: Person, chelsea: bytes
 ) -> None:
     ids = [anna.upload_one(chelsea), anna.upload_one(chelsea)]
@@ -416,9 +416,7 @@ def test_the_second_photo_finds_the_process_of_the_first_and_takes_two_seconds_a
 
 
 @_ON_SQLITE
-def test_the_process_ends_when_it_has_had_no_work_for_a_while(
-    app: Flask, anna: Person, chelsea: bytes
-) -> None:
+def test_the_process_ends_after_a_time_without_work(app: Flask, anna: Person, chelsea: bytes) -> None:
     photo = anna.upload_one(chelsea)
     _judge(app, weights_sha256=_LITE0)
     explainer = _explainer(app, keep_s=0.2)

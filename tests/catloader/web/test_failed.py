@@ -1,4 +1,4 @@
-"""The administrators' list of photos without a verdict, and another check for one, some or all of them."""
+"""The administrators' list of photos without a verdict, and a recheck of one, some or all of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _STOPPED = "The checker stopped in the middle of this photo 5 times."
 
 
 @pytest.fixture
-def boss(app: Flask) -> Person:
-    boss = Person(app, "boss@example.org")
-    services_of(app).users.grant(boss.id, "admin")
-    return boss
+def administrator(app: Flask) -> Person:
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    return administrator
 
 
 def _listed(page: str) -> list[int]:
@@ -34,43 +34,47 @@ def _status(app: Flask, id: int) -> str:
     return photo.status
 
 
-def test_photos_are_listed_by_their_error_and_checked_again(app: Flask, engine: Engine, boss: Person) -> None:
+def test_photos_are_listed_by_their_error_and_checked_again(
+    app: Flask, engine: Engine, administrator: Person
+) -> None:
     away = add_photos(engine, 3, status="failed", check_error=_AWAY, attempts=5)
     (stopped,) = add_photos(engine, 1, status="failed", check_error=_STOPPED)
     (unreadable,) = add_photos(engine, 1, status="unreadable", check_error="Not <b>a</b> photo.")
     (fine,) = add_photos(engine, 1, status="cat", human_verdict="cat")
-    page = boss.get("/admin/failed").text
+    page = administrator.get("/admin/failed").text
     assert _listed(page) == [stopped, *reversed(away)]
     kinds = re.findall(r'<li><a href="[^"]*">([^<]+)</a> <span class="number">(\d+)', page)
     assert kinds == [(_AWAY, "3"), (_STOPPED, "1")]
     (path,) = re.findall(r'<li><a href="([^"]*)">The checker stopped', page)
-    assert _listed(boss.get(path.replace("&amp;", "&")).text) == [stopped]
-    other = boss.get("/admin/failed?status=unreadable").text
+    assert _listed(administrator.get(path.replace("&amp;", "&")).text) == [stopped]
+    other = administrator.get("/admin/failed?status=unreadable").text
     assert _listed(other) == [unreadable]
     assert "Not &lt;b&gt;a&lt;/b&gt; photo." in other
 
-    boss.post("/admin/failed", {"one": str(away[0]), "photo": [str(away[1])]})
+    administrator.post("/admin/failed", {"one": str(away[0]), "photo": [str(away[1])]})
     assert [_status(app, id) for id in away] == ["pending", "failed", "failed"]
-    answer = boss.post("/admin/failed", {"photo": [str(id) for id in (*away, fine, unreadable)]})
-    assert "3 photos will be checked again." in boss.get(answer.location).text
+    answer = administrator.post("/admin/failed", {"photo": [str(id) for id in (*away, fine, unreadable)]})
+    assert "3 photos will be checked again." in administrator.get(answer.location).text
     assert [_status(app, id) for id in (*away, fine, unreadable)] == ["pending"] * 3 + ["cat", "pending"]
     assert [(entry.act, entry.target) for entry in services_of(app).audit_log.page(None, 9)] == [
         ("re-queued", f"photos {away[1]}, {away[2]}, {unreadable}"),
         ("re-queued", f"photo {away[0]}"),
     ]
-    assert boss.post("/admin/failed").status_code == 400
-    assert boss.get("/admin/failed?status=cat").status_code == 400
+    assert administrator.post("/admin/failed").status_code == 400
+    assert administrator.get("/admin/failed?status=cat").status_code == 400
 
 
-def test_pages_of_failed_photos_end_and_leave_the_bin_out(app: Flask, engine: Engine, boss: Person) -> None:
+def test_pages_of_failed_photos_end_and_leave_the_bin_out(
+    app: Flask, engine: Engine, administrator: Person
+) -> None:
     ids = add_photos(engine, 53, status="failed")
     with writing(engine) as connection:
         binned = photos.c.id == ids[0]
         connection.execute(update(photos).where(binned).values(binned_at=photos.c.created_at))
-    first = boss.get("/admin/failed").text
+    first = administrator.get("/admin/failed").text
     (path,) = re.findall(r'href="([^"]+)" rel="next"', first)
-    second = boss.get(path.replace("&amp;", "&")).text
+    second = administrator.get(path.replace("&amp;", "&")).text
     assert _listed(first) + _listed(second) == sorted(ids[1:], reverse=True)
     assert 'rel="next"' not in second
-    answer = boss.post("/admin/failed", {"photo": [str(ids[0])]})
-    assert "0 photos will be checked again." in boss.get(answer.location).text
+    answer = administrator.post("/admin/failed", {"photo": [str(ids[0])]})
+    assert "0 photos will be checked again." in administrator.get(answer.location).text

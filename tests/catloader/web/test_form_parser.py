@@ -1,4 +1,4 @@
-"""Forms that cannot be read are refused with a reason, and never taken for empty ones."""
+"""Forms that cannot be parsed are refused with a reason, and never treated as empty ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_sentence_says_what_is_wrong_with_a_form(app: Flask, body: bytes, st
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "application/json", ""])
-def test_body_that_is_no_form_is_not_taken_for_an_empty_one(app: Flask, content_type: str) -> None:
+def test_body_that_is_not_a_form_is_not_treated_as_an_empty_one(app: Flask, content_type: str) -> None:
     anna = Person(app, "anna@example.org")
     answer = anna.client.post(
         "/upload",

@@ -1,4 +1,4 @@
-"""Forms: the token of a session, of a visitor, of another tab; and where a request comes from."""
+"""Form tokens: of a session, of a visitor, of another tab; and the origin of a request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_second_of_two_log_in_tabs_logs_in(anna: Person) -> None:
     assert anna.get("/photos").status_code == 200
 
 
-def test_the_token_of_a_visitor_is_good_for_no_form_of_an_account(anna: Person) -> None:
+def test_the_token_of_a_visitor_is_valid_for_no_form_of_an_account(anna: Person) -> None:
     anna.log_out()
     visitors = anna.token("/login")
     anna.log_in()
@@ -46,7 +46,7 @@ def test_the_token_ends_with_its_session(anna: Person) -> None:
     assert anna.client.post("/logout", data={"csrf_token": anna.token("/account")}).status_code == 303
 
 
-def test_an_upload_page_is_good_for_later_sessions_of_its_account_and_for_nothing_else(
+def test_an_upload_page_is_valid_for_later_sessions_of_its_account_and_for_no_others(
     app: Flask, anna: Person
 ) -> None:
     page = anna.token("/upload")
@@ -157,7 +157,7 @@ SITE = "https://cats.example.org"
         ({"Origin": "https://["}, 400),
     ],
 )
-def test_forms_are_taken_from_this_site_only(anna: Person, headers: dict[str, str], status: int) -> None:
+def test_forms_are_accepted_from_this_site_only(anna: Person, headers: dict[str, str], status: int) -> None:
     anna.log_out()
     client = anna.client
     client.set_cookie("__Host-catloader_form", "a-visitor", domain="cats.example.org", secure=True)

@@ -1,4 +1,4 @@
-"""My photos, a photo's page, the JPEG files and the badges' JSON: each for the owner only."""
+"""My photos, a photo's page, the JPEG files and the badges' JSON, each for the owner only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gauge's scale: every threshold, however small, has room on it."""
+"""The gauge's scale: every threshold, however small, is visible on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def _record(score: float | None, low: float | None, high: float | None) -> Check
         (1.0, 1.0, 1.0, 50),
     ],
 )
-def test_position_of_a_score(score: float, low: float | None, high: float, percent: float) -> None:
+def test_position_of_a_score_is_on_the_scale(
+    score: float, low: float | None, high: float, percent: float
+) -> None:
     found = gauge(_record(score, low, high))
     assert found
     assert found.score_percent == pytest.approx(percent)

@@ -1,5 +1,4 @@
-"""Every address with fields, queries and names that no browser sends: refused or cleaned, and never an error
-of the site."""
+"""Every address with fields, queries and names that browsers never send: refused or cleaned, never a 500."""
 
 from __future__ import annotations
 
@@ -22,10 +21,10 @@ pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 
 _VALUES = (
     b"a\x00b\r\nSet-Cookie: planted=1\r\n\r\n",
-    b"\xff\xed\xa0\x80\xf4\x90\x80\x80",  # no UTF-8: a lone surrogate, a character beyond the last one
+    b"\xff\xed\xa0\x80\xf4\x90\x80\x80",  # not UTF-8: a lone surrogate, a character beyond the last one
     "\u202egpj.exe\u2066\ufeff\u0000\U0001f469\u200d\U0001f469 Z\u0337\u0489".encode(),
     b"99999999999999999999",
-    "-\u0663".encode(),  # a digit, but no number of a form
+    "-\u0663".encode(),  # a digit, but not a number that forms accept
 )
 _LARGE = b"x" * 1_000_000
 _FIELD = re.compile(r"""(?:form|args|values|query)(?:\.get(?:list)?\(|\[)"(\w+)\"""")
@@ -44,12 +43,12 @@ def site_settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-def boss(app: Flask) -> Person:
-    """An administrator, who may do most, with a photo."""
-    boss = Person(app, "boss@example.org")
-    services_of(app).users.grant(boss.id, "admin")
-    boss.upload_one()
-    return boss
+def administrator(app: Flask) -> Person:
+    """An administrator, who has most rights, with a photo."""
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    administrator.upload_one()
+    return administrator
 
 
 def _fields(app: Flask, endpoint: str) -> list[str]:
@@ -59,7 +58,7 @@ def _fields(app: Flask, endpoint: str) -> list[str]:
 
 
 def _addresses(app: Flask) -> dict[str, str]:
-    """Return address -> endpoint of the rows that this site has."""
+    """Return address -> endpoint for the rows that this site has."""
     rules = {re.sub(r"<int[^>]*:id>", "<id>", rule.rule): rule for rule in app.url_map.iter_rules()}
     paths = {address: address.partition(" ")[2] for address in ROWS}
     return {address: rules[path].endpoint for address, path in paths.items() if path in rules}
@@ -78,20 +77,20 @@ def _is_fault(answer: TestResponse) -> bool:
     return answer.status_code >= 500 or "planted" in str(answer.headers.getlist("Set-Cookie"))
 
 
-def test_hostile_fields_are_no_error_of_the_site(app: Flask, boss: Person) -> None:
-    faults, photo = [], boss.photos[0].id
+def test_hostile_fields_cause_no_server_error(app: Flask, administrator: Person) -> None:
+    faults, photo = [], administrator.photos[0].id
     for address, endpoint in _addresses(app).items():
         if address in _END_THE_SESSION:
             continue
         row, method, path = ROWS[address], address.partition(" ")[0], _path(address, photo)
         usual = {name: str(value).encode() for name, value in row.form.items()}
-        headers = {"X-CSRFToken": boss.token("/account")}
+        headers = {"X-CSRFToken": administrator.token("/account")}
         for name in {*_fields(app, endpoint), *usual}:
             for value in _VALUES:
                 sent = _sent({**usual, name: value})
                 target, data = (f"{path}?{sent.decode()}", None) if method == "GET" else (path, sent)
                 kind = None if method == "GET" else "application/x-www-form-urlencoded"
-                answer = boss.client.open(
+                answer = administrator.client.open(
                     target, method=method, data=data, content_type=kind, headers=headers
                 )
                 if _is_fault(answer):
@@ -99,29 +98,29 @@ def test_hostile_fields_are_no_error_of_the_site(app: Flask, boss: Person) -> No
     assert not faults, "\n".join(faults)
 
 
-def test_fields_of_a_megabyte_are_refused(app: Flask, boss: Person) -> None:
-    photo = boss.photos[0].id
+def test_fields_of_a_megabyte_are_refused(app: Flask, administrator: Person) -> None:
+    photo = administrator.photos[0].id
     for address, row in ROWS.items():
         method, path = address.partition(" ")[0], _path(address, photo)
         if method != "POST" or address in _END_THE_SESSION:
             continue
-        headers = {"X-CSRFToken": boss.token("/account")}
+        headers = {"X-CSRFToken": administrator.token("/account")}
         name = next(iter(row.form), "note")
         part = f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
         for kind, data in (
             ("application/x-www-form-urlencoded", f"{name}=".encode() + _LARGE),
             ("multipart/form-data; boundary=B", part + _LARGE + b"\r\n--B--\r\n"),
         ):
-            answer = boss.client.post(path, data=data, content_type=kind, headers=headers)
+            answer = administrator.client.post(path, data=data, content_type=kind, headers=headers)
             assert not _is_fault(answer), address
             assert answer.status_code in (400, 404, 413) or not row.form, (address, answer.status)
 
 
-def test_hostile_names_in_addresses_are_not_found(app: Flask, boss: Person) -> None:
+def test_hostile_names_in_addresses_are_not_found(app: Flask, administrator: Person) -> None:
     for address in ROWS:
         method = address.partition(" ")[0]
         for name in _NAMES if "<" in address else ():
-            answer = boss.client.open(_path(address, name), method=method)
+            answer = administrator.client.open(_path(address, name), method=method)
             assert not _is_fault(answer), (address, name)
             assert answer.status_code in (303, 308, 400, 404, 405, 412), (address, name, answer.status)
 
@@ -137,7 +136,7 @@ def test_fields_that_a_form_does_not_have_change_nothing(app: Flask) -> None:
         "owner_id": "1",
         "public": "yes",
     }
-    boss, anna = Person(app, "boss@example.org"), Person(app)
+    administrator, anna = Person(app, "boss@example.org"), Person(app)
     anna.email = "anna@example.org"
     anna.post("/register", {"email": anna.email, "password": PASSWORD, **roles, **quota})
     account = services_of(app).users.by_id(anna.id)
@@ -157,4 +156,4 @@ def test_fields_that_a_form_does_not_have_change_nothing(app: Flask) -> None:
     anna.post(f"{page}/caption", {"caption": "Tom", **state, **roles}, page=page)
     (after,) = anna.photos
     assert after == replace(before, caption="Tom", caption_folded="tom")
-    assert not boss.photos
+    assert not administrator.photos

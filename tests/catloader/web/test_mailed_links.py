@@ -1,4 +1,4 @@
-"""Links that come by mail, from a real mail server: a new password, and a confirmed address."""
+"""Links sent by mail, with a real mail server: a new password, and a confirmed address."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def server(_site: tuple[Flask, MailServer]) -> MailServer:
     app, server = _site
     mails, idle = services_of(app).mails, Event()
     assert mails
-    mails.outbox.put(idle.set)  # after the mails of the test before
+    mails.outbox.put(idle.set)  # after the mails of the previous test
     assert idle.wait(60)
     server.mails.clear()
     return server
@@ -90,7 +90,7 @@ def test_a_mailed_link_sets_a_new_password_once_and_confirms_the_address(
     assert anna.log_in(_NEW).status_code == 303
     assert "(confirmed)" in anna.get("/account").text
     assert stranger.get(link).status_code == 404
-    # The address was not confirmed, so the account could have been a stranger's.
+    # The address was not confirmed, so the account may have been created by a stranger.
     assert program.send("GET", "/api/v1/photos").status_code == 401
 
 
@@ -122,7 +122,7 @@ def test_a_mailed_link_ends_after_ten_minutes_and_with_another_password_or_addre
     assert stranger.get(link).status_code == 404
 
 
-def test_asking_for_a_link_does_not_tell_which_e_mails_are_registered(
+def test_asking_for_a_link_does_not_reveal_which_e_mails_are_registered(
     app: Flask, server: MailServer, anna: Person
 ) -> None:
     pages = []
@@ -151,7 +151,7 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
     eve = Person.sign_up(app, "eve@example.org")
     assert [eve.get(link).status_code, Person(app).get(link).status_code] == [404, 303]
     assert eve.post(link, page="/account").status_code == 404
-    for _ in range(2):  # looking uses nothing up
+    for _ in range(2):  # viewing the page does not use up the link
         assert anna.email in anna.get(link).text
     assert anna.post(link).status_code == 303
     assert "(confirmed)" in anna.get("/account").text
@@ -164,7 +164,7 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
     assert anna.get(server.link(-2)).status_code == 200
 
 
-def test_a_sign_up_with_a_registered_e_mail_is_told_to_its_owner_only(
+def test_a_sign_up_with_a_registered_e_mail_is_reported_to_its_owner_only(
     app: Flask, server: MailServer, anna: Person
 ) -> None:
     Person.sign_up(app, anna.email)
@@ -179,7 +179,7 @@ def test_an_address_with_a_comma_is_one_recipient(app: Flask, server: MailServer
     assert to == '"eve,victim"@example.org'
 
 
-def test_new_passwords_by_a_link_are_limited_for_a_network(tmp_path: Path) -> None:
+def test_password_changes_by_link_are_limited_per_network(tmp_path: Path) -> None:
     with accounts_site(tmp_path, login_rate="2 per hour") as app:
         anna, stranger, now = Person.sign_up(app, "anna@example.org"), Person(app), utcnow()
         link = services_of(app).one_time_links.reset(anna.id, None, now, now + timedelta(hours=1))
@@ -197,7 +197,7 @@ def test_mails_are_in_the_language_of_the_account(app: Flask, server: MailServer
     assert Person(app).get(server.link()).status_code == 200
 
 
-def test_a_decision_is_told_to_owners_who_chose_that(app: Flask, server: MailServer, anna: Person) -> None:
+def test_a_decision_is_mailed_to_owners_who_chose_that(app: Flask, server: MailServer, anna: Person) -> None:
     services, rita = services_of(app), Person.sign_up(app, "rita@example.org")
     services.users.grant(rita.id, "reviewer")
     server.wait_for(2)
@@ -213,7 +213,7 @@ def test_a_decision_is_told_to_owners_who_chose_that(app: Flask, server: MailSer
     decided(anna)  # the address is not confirmed
     assert anna.post(server.link(0)).status_code == 303
     assert "checked" in anna.get("/account").text
-    decided(rita)  # the reviewer's own
+    decided(rita)  # the reviewer's own photo
     photo = decided(anna)
     assert server.wait_for(3)[-1][0] == anna.email
     assert f"https://cats.example.org/photos/{photo}" in server.wait_for(3)[-1][1]

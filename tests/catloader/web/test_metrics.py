@@ -1,4 +1,4 @@
-"""``/metrics``: behind its token, of all processes together; the health pages beside it."""
+"""``/metrics``: protected by its token, summed over all processes; and the health pages."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def _sum(numbers: dict[str, float], pattern: str) -> float:
     return sum(value for name, value in numbers.items() if re.fullmatch(pattern, name))
 
 
-def test_metrics_are_for_those_who_know_the_token(site: Serving) -> None:
+def test_metrics_need_the_token(site: Serving) -> None:
     assert _get(site, "/metrics").status_code == 401
     assert _get(site, "/metrics", "another").status_code == 401
     answer = _get(site, "/metrics", _TOKEN)
     assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
 
 
-def test_every_process_tells_the_same_total(site: Serving) -> None:
+def test_every_process_reports_the_same_total(site: Serving) -> None:
     name = r'catloader_http_request_seconds_count\{.*endpoint="health.healthz".*\}'
     before = _sum(_numbers(site), name)
     for _ in range(40):
@@ -68,7 +68,7 @@ def test_every_process_tells_the_same_total(site: Serving) -> None:
 
 
 def _upload_and_check(site: Serving) -> None:
-    """Upload a photo and a file that is none; wait for the verdict."""
+    """Upload a photo and a file that is not one; wait for the verdict."""
     checked = _sum(_numbers(site), _CHECKED)
     person = registered(site.url)
     form = {"csrf_token": form_token(person, site.url + "/upload")}
@@ -94,11 +94,11 @@ def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
     assert numbers['catcheck_photos{status="pending"}'] == 0
 
 
-def test_dashboard_and_documentation_name_every_metric_and_no_other(site: Serving) -> None:
+def test_dashboard_and_documentation_name_exactly_the_existing_metrics(site: Serving) -> None:
     _upload_and_check(site)
     families = list(text_string_to_metric_families(_get(site, "/metrics", _TOKEN).text))
     labels = {sample.name: set(sample.labels) for family in families for sample in family.samples}
-    # Of PostgreSQL, so without a sample here.
+    # Only on PostgreSQL, so without a sample here.
     known = set(labels) | {family.name for family in families if not family.samples}
     dashboard = json.loads((_ROOT / "docs/grafana/catloader.json").read_text("utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
@@ -118,7 +118,7 @@ def test_dashboard_and_documentation_name_every_metric_and_no_other(site: Servin
             assert set(group.split(", ")) <= labels.get(name, {"table"}), expression
 
 
-def test_readiness_tells_the_oldest_waiting_photo(site: Serving) -> None:
+def test_readiness_reports_the_oldest_waiting_photo(site: Serving) -> None:
     for _ in until(60, "The site was not ready"):
         if _get(site, "/readyz").ok:
             break
@@ -128,7 +128,7 @@ def test_readiness_tells_the_oldest_waiting_photo(site: Serving) -> None:
     assert state["checker"]["precision"]
 
 
-def test_visitors_make_no_labels(tmp_path: Path) -> None:
+def test_visitors_create_no_labels(tmp_path: Path) -> None:
     with accounts_site(tmp_path) as app:
         for n in range(20):
             app.test_client().open(f"/nothing-{n}", method=f"METHOD{n}")
@@ -138,7 +138,7 @@ def test_visitors_make_no_labels(tmp_path: Path) -> None:
     assert found == {("other", "none"), ("GET", "auth.login")}
 
 
-def test_nothing_is_left_of_a_stopped_site(tmp_path: Path) -> None:
+def test_a_stopped_site_leaves_no_files(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     with serving(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN, TMPDIR=temporary) as site:

@@ -1,4 +1,4 @@
-"""The page of models: which one checks with which rates, and another one chosen or rolled back to."""
+"""The page of models: the one in use with its rates, promotion of another one, and rollback."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from tests.support.site import Person, check, running_site, services_of
 
 
 @pytest.fixture
-def boss(app: Flask) -> Person:
-    boss = Person(app, "boss@example.org")
-    services_of(app).users.grant(boss.id, "admin")
-    return boss
+def administrator(app: Flask) -> Person:
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    return administrator
 
 
-def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, boss: Person) -> None:
-    assert "No photo was decided yet." in boss.get("/admin/models").text
-    boss.upload_one()
+def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, administrator: Person) -> None:
+    assert "No photo was decided yet." in administrator.get("/admin/models").text
+    administrator.upload_one()
     check(app, Verdict.CAT)
-    page = boss.get("/admin/models").text
+    page = administrator.get("/admin/models").text
     assert "torch fp32 on cpu" in page
     assert "This variant was not measured" in page
     profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")
-    boss.upload_one()
+    administrator.upload_one()
     check(app, Verdict.CAT, profile_id=profile.profile_id)
-    page = boss.get("/admin/models").text
+    page = administrator.get("/admin/models").text
     point, thresholds = cat_point(profile, 0.01), thresholds_for(profile, 0.01, 0.01)
     assert profile.profile_id in page
     assert f"{thresholds.soft_cat_at:.3f}" in page
@@ -48,25 +48,25 @@ def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, b
     ]
 
 
-def test_a_model_is_promoted_and_rolled_back_and_both_are_recorded(app: Flask, boss: Person) -> None:
+def test_promotion_and_rollback_of_a_model_are_recorded(app: Flask, administrator: Person) -> None:
     path = "/admin/models"
-    assert boss.post(f"{path}/rollback", page=path).status_code == 400
+    assert administrator.post(f"{path}/rollback", page=path).status_code == 400
     for name in ("resnet50", "auto", ""):
-        assert boss.post(f"{path}/promote", {"model": name}, page=path).status_code == 400
-    boss.post(f"{path}/promote", {"model": "efficientnet_lite2"}, page=path)
-    page = boss.get(path).text
+        assert administrator.post(f"{path}/promote", {"model": name}, page=path).status_code == 400
+    administrator.post(f"{path}/promote", {"model": "efficientnet_lite2"}, page=path)
+    page = administrator.get(path).text
     assert "Chosen: <b>efficientnet_lite2</b>" in page
     assert "No checker has loaded it yet" in page
     assert "Roll back to auto" in page
-    boss.post(f"{path}/rollback", page=path)
-    assert "Roll back to efficientnet_lite2" in boss.get(path).text
+    administrator.post(f"{path}/rollback", page=path)
+    assert "Roll back to efficientnet_lite2" in administrator.get(path).text
     assert [(entry.act, entry.target) for entry in services_of(app).audit_log.page(None, 9)] == [
         ("rolled back to model", "auto"),
         ("promoted model", "efficientnet_lite2"),
     ]
 
 
-def test_the_result_of_a_shadow_run_is_shown(app: Flask, boss: Person) -> None:
+def test_the_result_of_a_shadow_run_is_shown(app: Flask, administrator: Person) -> None:
     counts = dict.fromkeys(("compared", "away", "become_wrong", "become_right", "unreadable"), 0)
     report = ShadowReport(
         utcnow(),
@@ -78,15 +78,15 @@ def test_the_result_of_a_shadow_run_is_shown(app: Flask, boss: Person) -> None:
     )
     for _ in range(22):
         services_of(app).model_choices.add_report(report)
-    page = boss.get("/admin/models").text
+    page = administrator.get("/admin/models").text
     assert "Photos compared: 40. Moved towards cat: 1; away from it: 0." in page
     assert "<li>No cat → Cat <span" in page
     assert "<td>7</td><td>No cat 0.010</td><td>Cat 0.990</td><td>–</td>" in page
 
 
-def _ended(boss: Person) -> str:
+def _ended(administrator: Person) -> str:
     for _ in until(120, "The comparison did not end"):
-        page = boss.get("/admin/models").text
+        page = administrator.get("/admin/models").text
         if "is being compared" not in page:
             return page
     raise AssertionError
@@ -98,34 +98,37 @@ def test_a_model_is_compared_in_the_background(
     engine = make_engine(tmp_path / "test.sqlite3")
     migrate(engine)
     with running_site(engine, s3_server, objects, tmp_path, model="efficientnet_lite0") as app:
-        boss = Person(app, "boss@example.org")
-        services_of(app).users.grant(boss.id, "admin")
-        boss.upload_one()
+        administrator = Person(app, "boss@example.org")
+        services_of(app).users.grant(administrator.id, "admin")
+        administrator.upload_one()
         check(app, Verdict.CAT)
         path = "/admin/models"
-        assert boss.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page=path).status_code == 303
-        assert "efficientnet_lite2 is being compared." in boss.get(path).text
-        again = boss.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page="/account")
-        assert "A comparison is running already." in boss.get(again.location).text
-        page = _ended(boss)
+        assert (
+            administrator.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page=path).status_code
+            == 303
+        )
+        assert "efficientnet_lite2 is being compared." in administrator.get(path).text
+        again = administrator.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page="/account")
+        assert "A comparison is running already." in administrator.get(again.location).text
+        page = _ended(administrator)
         report = services_of(app).model_choices.latest_report()
         assert report, page
         assert (report.current, report.candidate) == ("efficientnet_lite0", "efficientnet_lite2")
         assert "Photos compared: 1." in page
         assert [entry.act for entry in services_of(app).audit_log.page(None, 9)] == ["compared model"]
-        assert boss.photos[0].status == "cat"
+        assert administrator.photos[0].status == "cat"
     engine.dispose()
 
 
-def test_a_comparison_that_fails_says_why(
+def test_a_failed_comparison_shows_the_reason(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, model="vit_b_16") as app:  # not on this machine
-        boss = Person(app, "boss@example.org")
-        services_of(app).users.grant(boss.id, "admin")
+        administrator = Person(app, "boss@example.org")
+        services_of(app).users.grant(administrator.id, "admin")
         path = "/admin/models"
-        assert boss.post(f"{path}/shadow", {"model": "vit_b_16"}, page=path).status_code == 400
-        boss.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page=path)
-        page = _ended(boss)
+        assert administrator.post(f"{path}/shadow", {"model": "vit_b_16"}, page=path).status_code == 400
+        administrator.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page=path)
+        page = _ended(administrator)
         assert "efficientnet_lite2 could not be compared:" in page
         assert "vit_b_16" in page.partition("could not be compared:")[2][:200]

@@ -1,4 +1,4 @@
-"""My photos: filters, months, search, order and pages; what is done to several photos at once."""
+"""My photos: filters, months, search, order and pages; actions on several photos at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _YEAR = datetime(2025, 1, 15, tzinfo=UTC)
 
 
 def _add(engine: Engine, person: Person, count: int, every: timedelta = timedelta(days=1)) -> list[int]:
-    """Add rows without objects, one a day from the middle of January 2025 on, the last one the newest."""
+    """Add rows without objects, one per day from mid-January 2025 on; the last one is the newest."""
     rows = []
     for n in range(count):
         new = new_photo(person.id, f"number {n}.")
@@ -40,7 +40,7 @@ def _shown(page: str) -> list[int]:
 
 
 def _link(page: str, text: str) -> str:
-    """Return where the link with this text or label leads."""
+    """Return the address of the link with this text or label."""
     (found,) = re.findall(
         rf'<a [^>]*href="([^"]+)"[^>]*?(?: aria-label="{text}"[^>]*>|[^>]*>\s*{text}\s*<)', page
     )
@@ -70,7 +70,7 @@ def test_chips_show_counts_and_filter(app: Flask, anna: Person) -> None:
 
 
 @pytest.mark.parametrize("first", ["/photos", "/photos?sort=oldest"])
-def test_pages_lead_forth_and_back_through_all_photos(engine: Engine, anna: Person, first: str) -> None:
+def test_pages_lead_forward_and_back_through_all_photos(engine: Engine, anna: Person, first: str) -> None:
     ids = _add(engine, anna, 130)
     order = ids if "oldest" in first else ids[::-1]
     forth, back = ("Newer photos", "Older photos")[:: 1 if "oldest" in first else -1]
@@ -98,7 +98,7 @@ def test_any_month_is_two_clicks_away(engine: Engine, anna: Person, first: str) 
     assert len(re.findall(r'href="[^"]+" aria-label="\w+ 20\d\d"', page)) == 14
 
 
-def test_search_keeps_to_the_filter_and_says_when_nothing_is_found(engine: Engine, anna: Person) -> None:
+def test_search_keeps_the_filter_and_says_when_nothing_is_found(engine: Engine, anna: Person) -> None:
     ids = _add(engine, anna, 30)
     assert _shown(anna.get("/photos?q=NUMBER+20.").text) == [ids[20]]
     assert _shown(anna.get("/photos?q=number+0.&show=unsure").text) == [ids[20], ids[10], ids[0]]
@@ -109,7 +109,7 @@ def test_search_keeps_to_the_filter_and_says_when_nothing_is_found(engine: Engin
     assert _shown(eve.get("/photos?q=number").text) == []
 
 
-def test_selected_photos_are_deleted_after_a_second_question(app: Flask, anna: Person) -> None:
+def test_selected_photos_are_deleted_after_a_confirmation(app: Flask, anna: Person) -> None:
     kept, *others = [anna.upload_one(caption=f"no. {n}") for n in range(3)]
     eve = Person(app, "eve@example.org")
     foreign = eve.upload_one()
@@ -144,7 +144,7 @@ def test_selected_photos_are_checked_again_unless_a_person_decided(
     assert "1 photo will be checked again. 2 unchanged" in anna.get("/photos").text
 
 
-def test_nonsense_in_a_selection_is_refused_or_ignored(anna: Person) -> None:
+def test_invalid_values_in_a_selection_are_refused_or_ignored(anna: Person) -> None:
     photo = anna.upload_one()
     for fields, status in (
         ({"action": "delete"}, 303),
@@ -162,7 +162,7 @@ def test_nonsense_in_a_selection_is_refused_or_ignored(anna: Person) -> None:
     assert [row.id for row in anna.photos] == [photo]
 
 
-def test_badges_tell_waiting_from_being_checked(app: Flask, anna: Person) -> None:
+def test_badges_distinguish_waiting_from_being_checked(app: Flask, anna: Person) -> None:
     anna.upload_one(), anna.upload_one()
     services_of(app).queue.claim(1)
     page = anna.get("/photos").text

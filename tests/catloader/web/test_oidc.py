@@ -53,7 +53,7 @@ def provider(_site: tuple[Flask, TestProvider]) -> TestProvider:
 
 
 def _at_provider(person: Person, query: str = "") -> str:
-    """Go to the provider, and return the path with which it sends the person back."""
+    """Log in at the provider, and return the path to which it redirects the browser."""
     begun = person.get(f"/login/oidc{query}")
     assert begun.status_code == 303, begun.text
     answer = requests.get(begun.headers["Location"], allow_redirects=False, timeout=20)
@@ -83,7 +83,7 @@ def test_a_new_person_gets_an_account_and_finds_it_again(
     back = _at_provider(anna, "?next=/album")
     assert anna.get(back).location == "/album"
     assert "anna@example.org" in anna.get("/account").text
-    provider.person["email"] = "another@example.org"  # the subject counts from now on
+    provider.person["email"] = "another@example.org"  # the subject identifies the account from now on
     again = Person(app)
     assert _through(again).location == "/photos"
     assert "anna@example.org" in again.get("/account").text
@@ -93,14 +93,14 @@ def test_a_new_person_gets_an_account_and_finds_it_again(
     assert re.search(r"code=([^&]+)", back)[1] not in caplog.text  # type: ignore[index]
 
 
-def test_an_account_is_linked_only_where_both_sides_have_proven_the_e_mail(
+def test_an_account_is_linked_only_if_both_sides_have_confirmed_the_e_mail(
     app: Flask, provider: TestProvider
 ) -> None:
     owner = Person(app, "anna@example.org")
     provider.person["email_verified"] = False
     refused = _through(Person(app))
     assert (refused.status_code, "is not verified there" in refused.text) == (403, True)
-    provider.person["email_verified"] = "true"  # a text is no promise
+    provider.person["email_verified"] = "true"  # a string is not a boolean
     assert _through(Person(app)).status_code == 403
     provider.person["email_verified"] = True
     visitor = Person(app)
@@ -113,7 +113,7 @@ def test_an_account_is_linked_only_where_both_sides_have_proven_the_e_mail(
     assert len(services_of(app).users.all()) == 1
 
 
-def test_a_person_who_is_logged_in_links_the_own_address_only(app: Flask, provider: TestProvider) -> None:
+def test_a_logged_in_person_links_only_the_own_address(app: Flask, provider: TestProvider) -> None:
     eve = Person(app, "eve@example.org")
     assert _through(eve).status_code == 403
     anna = Person(app, "anna@example.org")
@@ -147,7 +147,7 @@ def _shared_secret(provider: TestProvider) -> None:
     ],
     ids=["signature", "shared-secret", "nonce", "audience", "issuer", "expired", "party"],
 )
-def test_a_token_that_is_not_good_logs_nobody_in(app: Flask, provider: TestProvider, lie: Any) -> None:
+def test_an_invalid_token_logs_nobody_in(app: Flask, provider: TestProvider, lie: Any) -> None:
     lie(provider)
     anna = Person(app)
     refused = _through(anna)
@@ -155,7 +155,7 @@ def test_a_token_that_is_not_good_logs_nobody_in(app: Flask, provider: TestProvi
     assert services_of(app).users.all() == []
 
 
-def test_state_and_code_are_good_once_and_in_one_browser(app: Flask, provider: TestProvider) -> None:
+def test_state_and_code_are_valid_once_and_in_one_browser(app: Flask, provider: TestProvider) -> None:
     anna, eve = Person(app), Person(app)
     back = _at_provider(anna)
     _at_provider(eve)
@@ -171,7 +171,7 @@ def test_state_and_code_are_good_once_and_in_one_browser(app: Flask, provider: T
     assert not _is_logged_in(anna)
 
 
-def test_a_copy_of_the_cookie_is_good_for_no_second_use(app: Flask, provider: TestProvider) -> None:
+def test_a_copied_cookie_is_not_valid_for_a_second_use(app: Flask, provider: TestProvider) -> None:
     anna = Person(app)
     back = _at_provider(anna)
     cookie = anna.client.get_cookie(cookies.PROVIDER)
@@ -195,7 +195,7 @@ class _Failing(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
-def test_a_provider_that_fails_is_not_asked_again_at_once_and_networks_are_limited(tmp_path: Path) -> None:
+def test_a_failing_provider_is_not_asked_again_at_once_and_networks_are_limited(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Failing) as server:
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         settings = settings_of(server.server_port) | {"login_rate": "3 per hour"}
@@ -206,7 +206,7 @@ def test_a_provider_that_fails_is_not_asked_again_at_once_and_networks_are_limit
     assert (answers, _Failing.asked) == ([503] * 3 + [429] * 2, 1)
 
 
-def test_a_second_factor_is_asked_for_here_too(app: Flask, provider: TestProvider) -> None:
+def test_a_second_factor_is_required_for_provider_log_ins_too(app: Flask, provider: TestProvider) -> None:
     anna = Person(app)
     _through(anna)
     anna.email = "anna@example.org"
@@ -217,7 +217,7 @@ def test_a_second_factor_is_asked_for_here_too(app: Flask, provider: TestProvide
 
 
 @pytest.mark.parametrize("mode", ["invitation", "closed"])
-def test_registration_is_as_the_setting_says(provider: TestProvider, tmp_path: Path, mode: str) -> None:
+def test_registration_follows_the_setting(provider: TestProvider, tmp_path: Path, mode: str) -> None:
     port = int(provider.issuer.rpartition(":")[2])
     with accounts_site(tmp_path, registration=mode, **settings_of(port)) as app:
         refused = _through(Person(app))
@@ -229,7 +229,7 @@ def test_registration_is_as_the_setting_says(provider: TestProvider, tmp_path: P
         assert services_of(app).one_time_links.is_invitation(token, utcnow()) == (mode == "closed")
 
 
-def test_a_provider_that_is_away_is_named_and_passwords_still_work(tmp_path: Path) -> None:
+def test_an_unavailable_provider_is_named_and_passwords_still_work(tmp_path: Path) -> None:
     with accounts_site(tmp_path, **settings_of(free_port())) as app:
         anna = Person(app, "anna@example.org")
         anna.log_out()

@@ -1,4 +1,4 @@
-"""Passkeys, answered by an authenticator that can lie; tests/browser/test_api_tokens.py has Chromium's."""
+"""Passkeys; the authenticator can send wrong answers; tests/browser/test_api_tokens.py uses Chromium's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _text(data: bytes) -> str:
 
 
 class Device:
-    """An authenticator with one key; the attributes make answers that are not good."""
+    """An authenticator with one key; its attributes can make its answers invalid."""
 
     def __init__(self) -> None:
         self._id, self._key, self.count = secrets.token_bytes(16), ec.generate_private_key(ec.SECP256R1()), 0
@@ -85,7 +85,7 @@ def _begin(app: Flask) -> tuple[Person, dict[str, Any]]:
 
 
 def _log_in(app: Flask, device: Device) -> tuple[int, bool]:
-    """Return the status of the answer, and whether there is a session after it."""
+    """Return the status of the response, and whether there is a session afterwards."""
     visitor, begun = _begin(app)
     fields = {"challenge": begun["challenge"], "credential": device.used(begun["options"]["challenge"])}
     answer = visitor.post(_LOG_IN, fields, page="/login")
@@ -114,7 +114,7 @@ def test_a_passkey_logs_in_without_a_second_step(app: Flask, anna: Person) -> No
     ],
     ids=["origin", "host", "person", "copied-key"],
 )
-def test_an_answer_that_is_not_good_logs_nobody_in(app: Flask, anna: Person, lie: dict[str, Any]) -> None:
+def test_an_invalid_answer_logs_nobody_in(app: Flask, anna: Person, lie: dict[str, Any]) -> None:
     device = Device()
     device.count = 5
     assert _register(anna, device).status_code == 200
@@ -135,9 +135,9 @@ def test_a_passkey_of_another_key_is_refused(app: Flask, anna: Person) -> None:
     assert _log_in(app, thief) == (403, False)
 
 
-def test_a_challenge_is_good_once_and_for_its_purpose(app: Flask, anna: Person) -> None:
+def test_a_challenge_is_valid_once_and_for_its_purpose(app: Flask, anna: Person) -> None:
     device = Device()
-    device.counts = False  # as passkeys that several devices share; a counter would end the second use
+    device.counts = False  # like passkeys that several devices share; a counter would refuse the second use
     _register(anna, device)
     visitor, begun = _begin(app)
     fields = {"challenge": begun["challenge"], "credential": device.used(begun["options"]["challenge"])}
@@ -154,7 +154,7 @@ def test_a_challenge_is_good_once_and_for_its_purpose(app: Flask, anna: Person) 
     assert eve.post(_PAGE, fields).status_code == 403, "the registration of another account"
 
 
-def test_a_removed_passkey_opens_nothing_and_others_cannot_remove_it(app: Flask, anna: Person) -> None:
+def test_a_removed_passkey_does_not_log_in_and_others_cannot_remove_it(app: Flask, anna: Person) -> None:
     device, eve = Device(), Person(app, "eve@example.org")
     _register(anna, device)
     (passkey,) = services_of(app).passkeys.of_user(anna.id)
@@ -165,7 +165,7 @@ def test_a_removed_passkey_opens_nothing_and_others_cannot_remove_it(app: Flask,
     assert _log_in(app, device) == (403, False)
 
 
-def test_a_passkey_gets_another_name_from_its_owner_only(app: Flask, anna: Person) -> None:
+def test_a_passkey_is_renamed_by_its_owner_only(app: Flask, anna: Person) -> None:
     device, eve = Device(), Person(app, "eve@example.org")
     _register(anna, device)
     (passkey,) = services_of(app).passkeys.of_user(anna.id)

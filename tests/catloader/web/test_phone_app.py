@@ -1,4 +1,4 @@
-"""The site as an app on a phone: its manifest, and a share that no worker took."""
+"""The site as an app on a phone: its manifest, and a share that no service worker handled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_manifest_names_what_the_site_serves(app: Flask) -> None:
     assert '<link rel="manifest" href="/site.webmanifest">' in visitor.get("/login").text
 
 
-def test_share_without_a_worker_stores_nothing_and_says_so(app: Flask) -> None:
+def test_share_without_a_service_worker_stores_nothing_and_says_so(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     target = anna.get("/site.webmanifest").get_json(force=True)["share_target"]["action"]
     answer = anna.client.post(target, data={"photos": (io.BytesIO(jpeg()), "a.jpg")})

@@ -38,7 +38,7 @@ def test_missing_objects_are_one_line_in_the_log(
     assert missing == [f"/photos/{id}/thumbnail.jpg: the thumbnail is not in the object store"]
 
 
-def test_screens_with_two_pixels_a_point_get_the_square_in_twice_the_size(app: Flask, anna: Person) -> None:
+def test_high_density_screens_get_the_square_in_twice_the_size(app: Flask, anna: Person) -> None:
     file = io.BytesIO()
     Image.linear_gradient("L").resize((1600, 900)).convert("RGB").save(file, "JPEG")
     large, small = anna.upload_one(file.getvalue()), anna.upload_one(jpeg(size=(300, 200)))
@@ -58,7 +58,7 @@ def test_screens_with_two_pixels_a_point_get_the_square_in_twice_the_size(app: F
         assert image.size == (200, 200), "scaled up"
 
 
-def test_another_square_is_another_sharp_thumbnail(app: Flask, anna: Person) -> None:
+def test_another_square_is_another_high_density_thumbnail(app: Flask, anna: Person) -> None:
     photo = anna.upload_one(jpeg(size=(900, 900)))
     before = anna.get(f"/photos/{photo}/thumbnail-2x.jpg").headers["ETag"]
     anna.post(f"/photos/{photo}/square", {"left": "0", "top": "0", "side": "500"})
@@ -68,7 +68,7 @@ def test_another_square_is_another_sharp_thumbnail(app: Flask, anna: Person) -> 
         assert image.size == (500, 500)
 
 
-def test_while_another_thumbnail_is_cut_the_stored_one_is_sent(app: Flask, anna: Person) -> None:
+def test_while_another_thumbnail_is_being_cut_the_stored_one_is_sent(app: Flask, anna: Person) -> None:
     photo = anna.upload_one(jpeg(size=(900, 900)))
     assert anna.get(f"/photos/{photo}/thumbnail-2x.jpg").status_code == 200
     with app.extensions["catloader.cutting"]:

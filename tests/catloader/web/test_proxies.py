@@ -1,4 +1,4 @@
-"""Reverse proxies: prefixes, trusted hosts. What a proxy adds to a request is sent as it would send it."""
+"""Reverse proxies: prefixes, trusted hosts. The tests send the headers that a proxy would add."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_below_a_prefix_every_address_and_redirect_has_it(app: Flask, prefix: st
         anna.log_out()
 
 
-def test_scripts_name_no_address_at_the_root(app: Flask) -> None:
+def test_scripts_contain_no_absolute_path(app: Flask) -> None:
     scripts = list(Path(app.static_folder or "").glob("*.js"))
     assert len(scripts) > 3
     for script in scripts:
@@ -63,7 +63,7 @@ def test_scripts_name_no_address_at_the_root(app: Flask) -> None:
         "x",
     ],
 )
-def test_a_prefix_that_is_no_plain_path_is_ignored(app: Flask, prefix: str) -> None:
+def test_an_invalid_prefix_is_ignored(app: Flask, prefix: str) -> None:
     anna = Person(app, "anna@example.org")
     answer = anna.get("/upload", **{"X-Forwarded-Prefix": prefix})
     addresses = _addresses(answer.text)
@@ -95,13 +95,13 @@ def test_the_site_answers_to_its_own_names_only(app: Flask, host: str, status: i
 
 
 @pytest.mark.parametrize("scheme", ["https", "HTTPS", "wss", "http, https"])
-def test_tls_is_seen_however_the_proxy_writes_it(app: Flask, scheme: str) -> None:
+def test_tls_is_detected_in_every_form_of_the_header(app: Flask, scheme: str) -> None:
     answer = app.test_client().get("/login", headers={"X-Forwarded-Proto": scheme})
     assert "__Host-catloader_form=" in answer.headers["Set-Cookie"]
     assert "Strict-Transport-Security" in answer.headers
 
 
-def test_two_proxies_of_which_one_sets_the_headers(
+def test_two_proxies_of_which_only_one_sets_the_headers_are_supported(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, trusted_proxies=2) as app:
@@ -116,7 +116,7 @@ def test_two_proxies_of_which_one_sets_the_headers(
             assert "Strict-Transport-Security" in answer.headers
 
 
-def test_without_a_setting_any_name_will_do(
+def test_without_the_setting_any_host_name_is_accepted(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path) as app:
@@ -124,7 +124,7 @@ def test_without_a_setting_any_name_will_do(
 
 
 @pytest.mark.parametrize("host", ["a" * 64, "a..b", ".cats.test"])
-def test_host_that_no_name_can_be_is_refused_in_one_sentence(
+def test_host_that_cannot_be_a_name_is_refused_in_one_sentence(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, host: str
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path) as app:

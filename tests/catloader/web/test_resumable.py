@@ -1,4 +1,4 @@
-"""Uploads that come in piece by piece: tus 1.0 over the whole site."""
+"""Resumable uploads in pieces: tus 1.0 over the whole site."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_repeated_last_piece_gives_the_same_photo(anna: Person, tus: Tus) -> N
     assert [str(one.id) for one in anna.photos] == [photo]
 
 
-def test_a_process_that_died_after_storing_left_one_photo(anna: Person, tus: Tus) -> None:
+def test_a_process_that_died_after_storing_leaves_one_photo(anna: Person, tus: Tus) -> None:
     path = tus.begin(len(PHOTO), PHOTO[:-1]).headers["Location"]
     file = _folder(anna) / path.rpartition("/")[2]
     before = file.read_bytes()
@@ -122,7 +122,7 @@ def test_bytes_that_do_not_fit_are_refused(anna: Person, tus: Tus) -> None:
     other = tus.send("PATCH", path, b"1", Tus_Resumable="0.2.2")
     assert (other.status_code, "tus 1.0.0 only" in other.text) == (412, True)
     assert tus.offset(path) == 0
-    # What can never be stored is refused before it comes.
+    # Files that can never be stored are refused before their bytes arrive.
     assert tus.begin(0).json["error"] == "This file is empty."  # type: ignore[index]
     assert tus.begin(100_001).status_code == 413
     assert tus.send("POST", PATH).status_code == 400
@@ -134,7 +134,7 @@ def test_bytes_that_do_not_fit_are_refused(anna: Person, tus: Tus) -> None:
     assert (full.status_code, "photo" in full.json["error"]) == (413, True)  # type: ignore[index]
 
 
-def test_a_refused_file_is_forgotten_and_a_busy_site_keeps_it(anna: Person, tus: Tus) -> None:
+def test_a_refused_file_is_discarded_and_a_busy_site_keeps_it(anna: Person, tus: Tus) -> None:
     text = tus.begin(5, b"hello")
     assert (text.status_code, "not a photo" in text.json["error"]) == (415, True)  # type: ignore[index]
     assert list(_folder(anna).iterdir()) == []
@@ -142,12 +142,12 @@ def test_a_refused_file_is_forgotten_and_a_busy_site_keeps_it(anna: Person, tus:
     places = anna.app.extensions["catloader.upload-places"]
     for _ in range(2):
         places.take()
-    for _ in range(8):  # in a crowd nothing waits
+    for _ in range(8):  # under load no upload waits
         with pytest.raises(UploadsBusy):
             places.refuse()
     busy = tus.patch(path, len(PHOTO) - 1, PHOTO[-1:])
     assert (busy.status_code, int(busy.headers["Retry-After"]) > 0) == (503, True)
-    # At the end of the file, clients would take it for stored.
+    # At the offset of the file's end, clients would regard it as stored.
     assert tus.offset(path) == len(PHOTO) - 1
     assert tus.patch(path, len(PHOTO) - 1, PHOTO[-1:]).status_code == 503
     assert tus.begin(len(PHOTO), key=_KEY).headers["Upload-Offset"] == str(len(PHOTO) - 1)
@@ -159,7 +159,9 @@ def test_a_refused_file_is_forgotten_and_a_busy_site_keeps_it(anna: Person, tus:
     assert stored == anna.get(f"/photos/{anna.upload_one(PHOTO)}/photo.jpg").data
 
 
-def test_termination_and_not_yours_look_like_not_there(app: Flask, anna: Person, tus: Tus) -> None:
+def test_terminated_uploads_and_those_of_others_look_like_missing_ones(
+    app: Flask, anna: Person, tus: Tus
+) -> None:
     path = tus.begin(len(PHOTO), PHOTO[:9]).headers["Location"]
     other = Tus(Person(app, "other@example.org"))
     answers = [
@@ -178,7 +180,7 @@ def test_termination_and_not_yours_look_like_not_there(app: Flask, anna: Person,
         assert (answer.status_code, answer.json["expired"]) == (400, True)  # type: ignore[index]
 
 
-def test_options_are_told_and_uploads_go_with_their_account(anna: Person, tus: Tus) -> None:
+def test_options_are_listed_and_uploads_are_deleted_with_their_account(anna: Person, tus: Tus) -> None:
     options = anna.app.test_client().options(PATH)
     assert (options.status_code, options.headers["Tus-Version"]) == (204, "1.0.0")
     assert options.headers["Tus-Max-Size"] == "100000"
@@ -207,18 +209,18 @@ def test_a_program_uploads_in_pieces_with_its_token(app: Flask, anna: Person) ->
     assert_problem(writes.send("PATCH", path, {**piece, "Upload-Offset": "0"}, data=PHOTO), 409)
     last = writes.send("PATCH", path, {**piece, "Upload-Offset": "1000"}, data=PHOTO[1000:])
     assert last.headers["Photo-Id"] == str(anna.photos[0].id)
-    # A browser's request without its form token stays refused, whatever else it says.
+    # A browser's request without its form token is refused, whatever else it contains.
     assert anna.client.post(PATH, headers={**begin, "Authorization": "Basic YTpi"}).status_code == 400
 
 
-def test_a_large_piece_is_kept_for_a_token_of_this_site_only(app: Flask, anna: Person) -> None:
+def test_a_large_piece_is_buffered_only_for_a_token_of_this_site(app: Flask, anna: Person) -> None:
     rules = app.extensions[RULES]
     for token, is_more in ((token_of(app, anna), True), ("invented", False)):
         limit_bytes = rules.body_bytes("PATCH", f"{PATH}/x", {"AUTHORIZATION": f"Bearer {token}"})
         assert (limit_bytes > 100_000) is is_more
 
 
-def test_the_thumbnail_shows_the_square_that_was_chosen_before_the_upload(anna: Person, tus: Tus) -> None:
+def test_the_thumbnail_shows_the_square_chosen_before_the_upload(anna: Person, tus: Tus) -> None:
     halves = Image.new("RGB", (400, 200), (250, 0, 0))
     halves.paste((0, 0, 250), (200, 0, 400, 200))
     file = io.BytesIO()

@@ -20,7 +20,7 @@ def rita(app: Flask) -> Person:
     return rita
 
 
-def test_an_appeal_is_decided_and_its_owner_reads_what_the_reviewer_wrote(
+def test_an_appeal_is_decided_and_its_owner_reads_the_reviewers_note(
     app: Flask, anna: Person, rita: Person
 ) -> None:
     photo = anna.upload_one()
@@ -40,7 +40,7 @@ def test_an_appeal_is_decided_and_its_owner_reads_what_the_reviewer_wrote(
     assert "The owner says: a cat" in queue
     assert f"/photos/{photo}/photo.jpg" in queue
     assert [rita.get(f"{page}/{name}").status_code for name in ("photo.jpg", "thumbnail.jpg")] == [200, 200]
-    assert rita.get(page).status_code == 404  # the page itself is the owner's
+    assert rita.get(page).status_code == 404  # the page itself belongs to the owner
     decide = {"verdict": "cat", "note": f"Indeed. {_XSS}"}
     assert rita.post(f"/review/{photo}/decide", decide, page="/review").location == "/review"
     assert "Nothing waits for a review." in rita.get("/review").text
@@ -53,7 +53,7 @@ def test_an_appeal_is_decided_and_its_owner_reads_what_the_reviewer_wrote(
         assert "<script>alert" not in text
         assert "<img src=x" not in text
     assert anna.post(f"{page}/check", page=page).status_code == 303
-    assert anna.photos[0].status == "cat"  # no machine overwrites it
+    assert anna.photos[0].status == "cat"  # no checker overwrites it
 
 
 def test_review_pages_do_not_exist_for_others(app: Flask, anna: Person, rita: Person) -> None:
@@ -80,7 +80,7 @@ def test_review_pages_do_not_exist_for_others(app: Flask, anna: Person, rita: Pe
     assert anna.photos[0].caption == ""
 
 
-def test_skip_and_undo(app: Flask, anna: Person, rita: Person) -> None:
+def test_skip_and_undo_keep_the_order_of_the_queue(app: Flask, anna: Person, rita: Person) -> None:
     ids = [anna.upload_one() for _ in range(3)]
     for _ in ids:
         check(app, Verdict.UNSURE)

@@ -34,7 +34,7 @@ _ENDS_SESSIONS = ("POST /logout", "POST /register", "POST /login")
 
 
 class People(NamedTuple):
-    """One for each role, in the order of the columns; the owner acts last, since that may end the photo."""
+    """One user for each role, in the order of the columns; the owner acts last and may delete the photo."""
 
     visitor: Person
     other: Person
@@ -117,7 +117,7 @@ def test_every_program_gets_what_its_row_says(app: Flask) -> None:
 
 
 def _header_faults(address: str, answer: TestResponse) -> list[str]:
-    """Name the security headers that an answer lacks, and what a shared cache may keep."""
+    """Return the missing security headers of an answer, and a fault if a shared cache may store it."""
     faults = [name for name, value in _HEADERS.items() if answer.headers.get(name) != value]
     policy = answer.headers.get("Content-Security-Policy", "")
     begins = "default-src 'none'; " if answer.mimetype == "image/jpeg" else "default-src 'self'; "
@@ -159,7 +159,7 @@ def _people(app: Flask, prefix: str) -> People:
 
 
 def _target(app: Flask, owner: Person, state: str) -> str:
-    """Return what stands in the address for ``<id>`` or ``<token>``."""
+    """Return the value in the address for ``<id>`` or ``<token>``."""
     services = services_of(app)
     if state == "token":
         token_of(app, owner, "check")
@@ -196,10 +196,12 @@ def _ask(person: Person, address: str, target: str, row: Row) -> TestResponse:
     page = "/account" if has_session else "/login"
     if method == "GET":
         if person.client.get_cookie(cookies.NOTES):
-            person.get(page)  # shows the note of the row before, which would be on this row's page
+            person.get(
+                page
+            )  # shows the message of the previous row, which would otherwise be on this row's page
         answer = person.get(path)
     else:
-        answer = person.post(path, dict(row.form), page=page, method=method)  # gets the page, too
+        answer = person.post(path, dict(row.form), page=page, method=method)  # gets the page too
     answer.close()
     return answer
 
@@ -215,7 +217,7 @@ def _is_like_none(person: Person, address: str, answer: TestResponse, row: Row) 
 
 
 def _text(answer: TestResponse) -> str:
-    """Return the page without the number of the request, which every page has another one of."""
+    """Return the page without the request id, which differs on every page."""
     return answer.text.replace(answer.headers[HEADER], "")
 
 

@@ -1,4 +1,4 @@
-"""Addresses that nobody links to get plain errors."""
+"""Addresses without a link to them give plain errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.site import Person, jpeg
 
 
 @pytest.mark.parametrize("number", ["0", "2147483648", "99999999999", "-1", "٣"])
-def test_numbers_that_no_photo_has_are_not_found(app: Flask, number: str) -> None:
+def test_numbers_without_a_photo_are_not_found(app: Flask, number: str) -> None:
     anna = Person(app, "anna@example.org")
     assert anna.get(f"/photos/{number}").status_code == 404
     program = Program(app, token_of(app, anna))
@@ -18,7 +18,7 @@ def test_numbers_that_no_photo_has_are_not_found(app: Flask, number: str) -> Non
         assert program.send(method, f"/api/v1/photos/{number}").status_code == 404, method
 
 
-def test_a_number_that_python_refuses_to_read_is_no_fault(app: Flask) -> None:
+def test_a_number_that_python_refuses_to_parse_is_not_a_server_error(app: Flask) -> None:
     for path in ("/photos/", "/api/v1/photos/"):
         assert Person(app).get(path + "9" * 5000).status_code == 404
 

@@ -1,4 +1,4 @@
-"""The second step of a log-in: an authenticator app (pyotp in the place of a phone) and recovery codes."""
+"""The second step of a log-in: an authenticator app (pyotp in place of a phone) and recovery codes."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Phone:
         self.recovery_codes = re.findall(r"<li><code>([a-z2-7-]{19})</code>", shown.text)
 
     def code(self, steps: int = 1) -> str:
-        """Return the code of so many times 30 seconds from now: the next one is good and was not used."""
+        """Return the code for ``steps`` times 30 seconds from now: the next one is valid and unused."""
         return self._totp.at(int(time.time()) + 30 * steps)
 
 
 def _log_in(person: Person, code: str) -> tuple[int, bool]:
-    """Return the status of the second step, and whether there is a session after it."""
+    """Return the status of the second step, and whether there is a session afterwards."""
     other = Person(person.app)
     other.email = person.email
     first = other.log_in()
@@ -62,7 +62,7 @@ def _log_in(person: Person, code: str) -> tuple[int, bool]:
     return answer.status_code, other.get("/photos").status_code == 200
 
 
-def test_a_session_begins_after_the_second_step_only(app: Flask, anna: Person) -> None:
+def test_a_session_begins_only_after_the_second_step(app: Flask, anna: Person) -> None:
     phone = Phone(anna)
     assert ": on" in anna.get("/account").text
     anna.log_out()
@@ -151,16 +151,16 @@ def test_removal_takes_the_password(app: Flask, anna: Person) -> None:
 
 
 def test_an_administrator_removes_it_for_others_and_that_is_recorded(app: Flask, anna: Person) -> None:
-    boss = Person(app, "boss@example.org")
-    services_of(app).users.grant(boss.id, "admin")
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
     path = f"/admin/users/{anna.id}"
-    assert "Remove the second factor" not in boss.get(path).text
+    assert "Remove the second factor" not in administrator.get(path).text
     Phone(anna)
-    assert boss.post(f"{path}/second-factor/remove", page=path).status_code == 303
+    assert administrator.post(f"{path}/second-factor/remove", page=path).status_code == 303
     assert services_of(app).second_factors.of(anna.id) is None
-    Phone(boss)
-    own = f"/admin/users/{boss.id}/second-factor/remove"
-    assert boss.post(own, page=path).status_code == 400
+    Phone(administrator)
+    own = f"/admin/users/{administrator.id}/second-factor/remove"
+    assert administrator.post(own, page=path).status_code == 400
     acts = [(entry.act, entry.target) for entry in services_of(app).audit_log.page(None, 9)]
     assert acts == [("removed the second factor", anna.email)]
 

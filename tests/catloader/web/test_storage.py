@@ -21,13 +21,13 @@ def _figures(page: str) -> list[str]:
 
 
 def test_figures_are_those_of_all_accounts(app: Flask, engine: Engine) -> None:
-    boss = Person(app, "boss@example.org")
-    services_of(app).users.grant(boss.id, "admin")
-    assert _figures(boss.get("/admin/storage").text) == ["0", "0", "0", "0"]
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    assert _figures(administrator.get("/admin/storage").text) == ["0", "0", "0", "0"]
     add_photos(engine, 3, size_bytes=2 * _MB)
     large = add_photos(engine, 2, size_bytes=5 * _MB)
     add_photos(engine, 1, size_bytes=_MB, binned_at=utcnow())
-    page = boss.get("/admin/storage").text
+    page = administrator.get("/admin/storage").text
     assert _figures(page) == ["6", "17.0 MB", "1.0 MB", "0"]
     assert re.findall(r'class="number">([^<]+)', page) == ["10.0 MB", "6.0 MB", "1.0 MB"]
     first = re.findall(r'<a href="/admin/users/(\d+)">', page)[0]
@@ -37,16 +37,16 @@ def test_figures_are_those_of_all_accounts(app: Flask, engine: Engine) -> None:
 
 
 def test_the_last_backup_is_told_and_an_old_one_is_a_note(app: Flask) -> None:
-    boss = Person(app, "boss@example.org")
+    administrator = Person(app, "boss@example.org")
     services, now = services_of(app), utcnow()
-    services.users.grant(boss.id, "admin")
-    assert "No backup of this site is known." in boss.get("/admin/storage").text
+    services.users.grant(administrator.id, "admin")
+    assert "No backup of this site is known." in administrator.get("/admin/storage").text
     services.audit_log.add(None, BACKED_UP, "1 photo in /old", now - timedelta(days=8))
-    page = boss.get("/admin/storage").text
+    page = administrator.get("/admin/storage").text
     assert "more than a week old" in page
     assert "1 photo in /old" in page
     services.audit_log.add(None, BACKED_UP, "2 photos in <b>", now)
-    services.audit_log.add(boss.id, "something else", "", now)
-    page = boss.get("/admin/storage").text
+    services.audit_log.add(administrator.id, "something else", "", now)
+    page = administrator.get("/admin/storage").text
     assert "2 photos in &lt;b&gt;" in page
     assert 'role="status"' not in page

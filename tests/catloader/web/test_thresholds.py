@@ -20,10 +20,10 @@ _PATH = "/admin/thresholds"
 
 
 @pytest.fixture
-def boss(app: Flask) -> Person:
-    boss = Person(app, "boss@example.org")
-    services_of(app).users.grant(boss.id, "admin")
-    return boss
+def administrator(app: Flask) -> Person:
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    return administrator
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def _ended(app: Flask) -> MeasuredProfile:
 
 
 def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
-    app: Flask, engine: Engine, boss: Person, base: Profile
+    app: Flask, engine: Engine, administrator: Person, base: Profile
 ) -> None:
-    assert boss.post(f"{_PATH}/measure", page=_PATH).status_code == 400
+    assert administrator.post(f"{_PATH}/measure", page=_PATH).status_code == 400
     thresholds = thresholds_for(base, 0.01, 0.01)
     _decided(engine, base, list(np.linspace(0.90, 0.999, 120)), "cat", "cat")
     _decided(engine, base, list(np.linspace(0.001, 0.80, 120)), "not_cat", "not_cat")
@@ -80,7 +80,7 @@ def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
     (soft,) = _decided(engine, base, [thresholds.cat_at + 0.01], "unsure", None, soft=True)
     _decided(engine, base, [0.5] * 30, "cat", "not_cat", soft=True)  # have no say
 
-    boss.post(f"{_PATH}/measure", page=_PATH)
+    administrator.post(f"{_PATH}/measure", page=_PATH)
     job = _ended(app)
     assert job.error is None
     new = thresholds_for(profile_from_json(job.profile or {}), 0.01, 0.01)
@@ -91,21 +91,21 @@ def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
     assert sure not in verdicts
     assert verdicts[lost][0] == "cat"
     assert verdicts[lost][1] in ("unsure", "not_cat")
-    page = boss.get(_PATH).text
+    page = administrator.get(_PATH).text
     assert f"{new.cat_at:.3f} and up: cat" in page
     assert f"<tr><td>{lost}</td><td>Cat</td>" in page
     assert services_of(app).measured_profiles.choice() is None, "applied without being asked"
 
-    answer = boss.post(f"{_PATH}/{job.id}/apply", {"again": "yes"}, page=_PATH)
-    assert f"{len(verdicts)} photo" in boss.get(answer.location).text
+    answer = administrator.post(f"{_PATH}/{job.id}/apply", {"again": "yes"}, page=_PATH)
+    assert f"{len(verdicts)} photo" in administrator.get(answer.location).text
     services = services_of(app)
     statuses = [photo.status for id in (lost, sure) if (photo := services.photos.by_id(id))]
     assert statuses == ["pending", "cat"]
     assert services.queue.claim(9) == [], "checkers could take them with the thresholds of before"
-    assert "These thresholds hold." in boss.get(_PATH).text
-    boss.post(f"{_PATH}/rollback", page=_PATH)
+    assert "These thresholds hold." in administrator.get(_PATH).text
+    administrator.post(f"{_PATH}/rollback", page=_PATH)
     assert [choice.measured_id for choice in services.measured_profiles.choices(9)] == [None, job.id]
-    boss.post(f"{_PATH}/rollback", page=_PATH)
+    administrator.post(f"{_PATH}/rollback", page=_PATH)
     assert [entry.act for entry in services.audit_log.page(None, 9)] == [
         "rolled back thresholds to",
         "rolled back thresholds to",
@@ -113,34 +113,34 @@ def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
         "measured thresholds",
     ]
     assert soft is not None
-    assert boss.post(f"{_PATH}/{job.id + 1}/apply", page=_PATH).status_code == 404
+    assert administrator.post(f"{_PATH}/{job.id + 1}/apply", page=_PATH).status_code == 404
 
 
 def test_too_few_decisions_are_refused_in_a_sentence_with_the_number(
-    app: Flask, engine: Engine, boss: Person, base: Profile
+    app: Flask, engine: Engine, administrator: Person, base: Profile
 ) -> None:
     _decided(engine, base, [0.99] * 12, "cat", "cat")
     _decided(engine, base, [0.01] * 30, "not_cat", "not_cat")
-    assert boss.post(f"{_PATH}/rollback", page=_PATH).status_code == 400
-    boss.post(f"{_PATH}/measure", page=_PATH)
+    assert administrator.post(f"{_PATH}/rollback", page=_PATH).status_code == 400
+    administrator.post(f"{_PATH}/measure", page=_PATH)
     job = _ended(app)
     assert job.error == (
         "Thresholds for these rates need decisions of people on at least 100 photos with the subject and 100 "
         "without; there are 12 and 30."
     )
-    assert job.error in boss.get(_PATH).text
-    assert boss.post(f"{_PATH}/{job.id}/apply", page=_PATH).status_code == 404
+    assert job.error in administrator.get(_PATH).text
+    assert administrator.post(f"{_PATH}/{job.id}/apply", page=_PATH).status_code == 404
 
 
 def test_one_measurement_runs_at_a_time_and_one_that_died_does_not_count(
-    app: Flask, boss: Person, base: Profile
+    app: Flask, administrator: Person, base: Profile
 ) -> None:
     store, now = services_of(app).measured_profiles, utcnow()
-    first = store.begin(base.profile_id, boss.id, now)
+    first = store.begin(base.profile_id, administrator.id, now)
     assert first
-    assert store.begin(base.profile_id, boss.id, now) is None
+    assert store.begin(base.profile_id, administrator.id, now) is None
     store.write(first, now, done=200, total=900)
-    assert "200 of 900 photos compared" in boss.get(_PATH).text
+    assert "200 of 900 photos compared" in administrator.get(_PATH).text
     store.write(first, now.replace(year=now.year - 1))
-    assert "The measurement was interrupted." in boss.get(_PATH).text
-    assert store.begin(base.profile_id, boss.id, now)
+    assert "The measurement was interrupted." in administrator.get(_PATH).text
+    assert store.begin(base.profile_id, administrator.id, now)

@@ -26,8 +26,8 @@ def _at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def test_no_window_has_more_than_the_rate(store: Attempts) -> None:
-    # Ten at the end of one quarter of an hour, and many more in the next ones.
+def test_no_window_exceeds_the_rate(store: Attempts) -> None:
+    # Ten at the end of a quarter of an hour, and many more in the following ones.
     asked = [*range(800, 900, 10), *range(900, 3600, 20)]
     allowed = [s for s in asked if store.reserve({"ada": TEN}, _at(s)) is None]
     assert len(allowed) == 35  # ten each from 800, 1700 and 2600 on, five from 3500 on
@@ -43,7 +43,9 @@ def test_the_wait_is_the_time_until_the_next_one_is_allowed(store: Attempts) -> 
     assert store.reserve({"ada": TEN}, _at(900)) == 1
 
 
-def test_all_rates_of_all_keys_must_hold_and_a_refused_attempt_counts_under_none(store: Attempts) -> None:
+def test_all_rates_of_all_keys_must_allow_an_attempt_and_a_refused_one_counts_for_none(
+    store: Attempts,
+) -> None:
     network = [Rate(2, 60), Rate(3, 3600)]
     assert store.reserve({"net": network, "ada": TEN}, _at(0)) is None
     assert store.reserve({"net": network, "bob": TEN}, _at(0)) is None
@@ -65,7 +67,8 @@ def test_a_cancelled_attempt_does_not_count(store: Attempts) -> None:
 
 
 def test_many_processes_together_keep_the_rate(engine: Engine) -> None:
-    # An engine each, as processes have; on PostgreSQL the first row of a key is inserted by all at once.
+    # One engine per thread, as processes have; on PostgreSQL all of them insert the first row of a key at
+    # once.
     engines = [make_engine(engine.url.render_as_string(hide_password=False)) for _ in range(8)]
     start = threading.Barrier(8)
 
@@ -80,7 +83,7 @@ def test_many_processes_together_keep_the_rate(engine: Engine) -> None:
         own.dispose()
 
 
-def test_rows_are_deleted_once_they_count_no_more(engine: Engine, store: Attempts) -> None:
+def test_rows_are_deleted_once_they_no_longer_count(engine: Engine, store: Attempts) -> None:
     for n in range(20):
         store.reserve({f"account {n}": TEN}, NOW)
     store.reserve({"ada": TEN}, _at(901))

@@ -1,4 +1,4 @@
-"""Choices of administrators that come twice at the same moment, as by a double click."""
+"""Administrators' choices that are sent twice at the same moment, as by a double click."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def _at_once(work: Callable[[], Result]) -> list[Result]:
 
 
 def test_one_job_runs_and_one_choice_is_made(engine: Engine) -> None:
-    profiles, models, boss = MeasuredProfiles(engine), ModelChoices(engine), some_user(engine)
-    (id,) = filter(None, _at_once(lambda: profiles.begin("base", boss.id, utcnow())))
-    _at_once(lambda: profiles.choose(id, "applied thresholds", boss.id, utcnow()))
+    profiles, models, administrator = MeasuredProfiles(engine), ModelChoices(engine), some_user(engine)
+    (id,) = filter(None, _at_once(lambda: profiles.begin("base", administrator.id, utcnow())))
+    _at_once(lambda: profiles.choose(id, "applied thresholds", administrator.id, utcnow()))
     assert [choice.measured_id for choice in profiles.choices(9)] == [id]
-    _at_once(lambda: models.choose("b", "a", "promoted model", boss.id, utcnow(), is_loaded=True))
+    _at_once(lambda: models.choose("b", "a", "promoted model", administrator.id, utcnow(), is_loaded=True))
     assert [choice.model for choice in models.history(9)] == ["b", "a"]

@@ -1,4 +1,4 @@
-"""Leases, due times and reservations go by the database's clock, whatever a process takes the time to be."""
+"""Leases, due times and reservations use the database's clock, whatever the clock of a process shows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.skewed_clock import skewed_environ
 _ROOT = Path(__file__).parents[4]
 _LEASE_S = 60
 
-# What a site and a worker do, as `wiring` builds them.
+# The work of a site and of a worker, with the parts that `wiring` builds.
 _SKEWED = """
 import json, sys
 from catloader.settings import Settings
@@ -52,7 +52,7 @@ print(json.dumps({
 
 @pytest.fixture
 def postgres(postgres_url: str) -> Iterator[Engine]:
-    """SQLite's clock is that of each process: they are all on one machine."""
+    """SQLite's clock is that of each process, but all of them run on one machine."""
     engine = make_engine(postgres_url)
     migrate(engine)
     with engine.begin() as connection:
@@ -66,7 +66,7 @@ def _near(time: datetime | None, expected: datetime) -> bool:
 
 
 @pytest.mark.parametrize("offset_s", [3600, -3600, 125])
-def test_a_process_with_a_wrong_clock_puts_nothing_off_and_checks_nothing_twice(
+def test_a_process_with_a_wrong_clock_delays_no_check_and_repeats_none(
     postgres: Engine, tmp_path: Path, offset_s: int
 ) -> None:
     owner = some_user(postgres).id
@@ -99,7 +99,7 @@ def test_a_process_with_a_wrong_clock_puts_nothing_off_and_checks_nothing_twice(
     now, photos = utcnow(), Photos(postgres)
     rows = {id: photos.by_id(id) for id in (held, *waiting, skewed["uploaded"])}
     assert abs((datetime.fromisoformat(skewed["time"]) - now).total_seconds() - offset_s) < 20
-    assert [skewed["kept"], skewed["retried"]] == waiting  # and not the one in another checker's hands
+    assert [skewed["kept"], skewed["retried"]] == waiting  # and not the one that another checker has claimed
     assert skewed["claimed"] == [skewed["uploaded"]]
     kept, retried, uploaded = (rows[skewed[name]] for name in ("kept", "retried", "uploaded"))
     assert kept and retried and uploaded

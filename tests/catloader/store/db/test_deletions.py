@@ -1,4 +1,4 @@
-"""The deletion ledger as the deletion worker sees it."""
+"""The deletion ledger, as the deletion worker uses it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.rows import add_photo, some_user
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def test_due_rows_come_longest_due_first(engine: Engine) -> None:
+def test_due_rows_are_returned_longest_due_first(engine: Engine) -> None:
     photos, ledger = Photos(engine), Deletions(engine)
     photos.reserve("p2", "t2", _NOW)
     photos.reserve("p1", "t1", _NOW - timedelta(seconds=1))
@@ -30,7 +30,7 @@ def test_due_rows_come_longest_due_first(engine: Engine) -> None:
 
 
 def test_late_confirmation_removes_no_other_rows(engine: Engine) -> None:
-    """Two processes delete the same objects; when the second one says so, the ledger has other rows."""
+    """Two processes delete the same objects; when the second one confirms, the ledger has other rows."""
     photos, ledger = Photos(engine), Deletions(engine)
     photos.reserve("p1", "t1", _NOW)
     ids = [row.id for row in ledger.due(10, _NOW)]
@@ -56,7 +56,7 @@ def test_receipt_is_done_when_two_processes_remove_its_last_rows_together(engine
     assert (receipt.left, receipt.done_at is None) == (0, False)
 
 
-def test_done_rows_leave_and_failed_ones_are_retried_later(engine: Engine) -> None:
+def test_done_rows_are_removed_and_failed_ones_are_retried_later(engine: Engine) -> None:
     ledger = Deletions(engine)
     Photos(engine).reserve("p", "t", _NOW)
     photo, thumbnail = ledger.due(10, _NOW)

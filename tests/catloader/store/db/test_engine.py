@@ -1,4 +1,4 @@
-"""The engine: transactions, errors, and what each database needs to be told."""
+"""The engine: transactions, errors, and the options of each kind of database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _add_user(engine: Engine) -> None:
         connection.execute(insert(users).values(row))
 
 
-def test_transactions_that_read_before_they_write_take_turns(engine: Engine) -> None:
+def test_transactions_that_read_before_they_write_are_serialised(engine: Engine) -> None:
     with writing(engine) as connection:
         connection.execute(insert(deletions).values(kind="photo", key="k", not_before=datetime.now(UTC)))
     start = threading.Barrier(8)
@@ -91,8 +91,8 @@ def test_sqlite_is_configured_for_many_processes(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_acknowledged_commits_wait_for_the_disk_and_checks_do_not(tmp_path: Path) -> None:
-    """All of them share the connections of one pool."""
+def test_acknowledged_commits_are_synced_to_disk_and_checks_are_not(tmp_path: Path) -> None:
+    """All of them share one connection pool."""
     engine = make_engine(tmp_path / "a.sqlite3", connections=1)
     without_log = make_engine(f"sqlite:///file:{tmp_path}/b.sqlite3?vfs=unix-dotfile&uri=true")
 
@@ -113,7 +113,7 @@ def test_acknowledged_commits_wait_for_the_disk_and_checks_do_not(tmp_path: Path
 def test_sqlite_without_shared_memory_uses_a_rollback_journal_and_logs_it_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As on network file systems; this VFS of SQLite's own has no shared memory either."""
+    """Like network file systems, this VFS of SQLite's has no shared memory."""
     engine = make_engine(f"sqlite:///file:{tmp_path}/a.sqlite3?vfs=unix-dotfile&uri=true")
     migrate(engine)
     _add_user(engine)
@@ -124,13 +124,13 @@ def test_sqlite_without_shared_memory_uses_a_rollback_journal_and_logs_it_once(
             connection.execute(text(f"PRAGMA {name}")).scalar_one()
             for name in ("journal_mode", "synchronous")
         ]
-    full = 2  # what keeps a rollback journal whole in a power cut
+    full = 2  # which keeps a rollback journal intact after a power failure
     assert pragmas == ["delete", full]
     assert len([record for record in caplog.records if "write-ahead log" in record.message]) == 1
     engine.dispose()
 
 
-def test_a_locked_database_is_reported_after_the_time_of_requests(tmp_path: Path) -> None:
+def test_a_locked_database_is_reported_within_the_time_limit_of_requests(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "a.sqlite3")
     migrate(engine)
     with writing(engine), pytest.raises(StoreUnavailable, match="locked"):
@@ -139,8 +139,8 @@ def test_a_locked_database_is_reported_after_the_time_of_requests(tmp_path: Path
     engine.dispose()
 
 
-def test_a_locked_database_without_a_write_ahead_log_stops_no_connection_for_long(tmp_path: Path) -> None:
-    """Its journal can't be switched while another process writes; the caller's own limit holds."""
+def test_a_locked_database_without_a_write_ahead_log_blocks_no_connection_for_long(tmp_path: Path) -> None:
+    """Its journal mode can't change while another process writes; the caller's own limit applies."""
     path = tmp_path / "a.sqlite3"
     engine = for_requests(make_engine(path))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -167,10 +167,10 @@ def test_path_names_exactly_that_sqlite_file(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["p@ss/w:rd?%41#", "plain"])
-def test_pgpassword_takes_any_password_as_it_is(
+def test_pgpassword_accepts_any_password_unchanged(
     postgres_url: str, password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """compose.yaml gives the password so, because a URL would need it escaped."""
+    """compose.yaml passes the password in this way, because a URL would need escaping."""
     engine = make_engine(postgres_url)
     with writing(engine) as connection:
         connection.exec_driver_sql("DROP ROLE IF EXISTS ann")
@@ -207,10 +207,10 @@ def _reload(engine: Engine) -> None:
 
 
 def test_no_statement_is_prepared_on_the_server(postgres_url: str) -> None:
-    """A transaction pooler would run the next transaction on a connection that does not know it."""
+    """A transaction pooler would run the next transaction on a connection without the prepared statement."""
     engine = make_engine(postgres_url, connections=1)
     query = text("SELECT count(*) FROM pg_prepared_statements WHERE :x > 0")
-    for x in range(1, 21):  # psycopg's default is to prepare at the fifth execution
+    for x in range(1, 21):  # psycopg prepares a statement at its fifth execution by default
         with reading(engine) as connection:
             assert connection.execute(query, {"x": x}).scalar_one() == 0
     engine.dispose()
@@ -259,8 +259,8 @@ def test_exhausted_pool_is_store_unavailable(tmp_path: Path) -> None:
     full.dispose()
 
 
-def test_postgresql_ends_a_transaction_whose_process_says_nothing(postgres_url: str) -> None:
-    """Its locks would keep photos from all others, for as long as a checker is stopped."""
+def test_postgresql_ends_an_idle_transaction(postgres_url: str) -> None:
+    """Its locks would withhold photos from all other checkers while its own checker is stopped."""
     engine, silent = make_engine(postgres_url), make_engine(postgres_url, idle_s=0.3)
     migrate(engine)
     row = {"id": "idle", "seen_at": datetime.now(UTC)}

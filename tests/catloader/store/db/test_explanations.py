@@ -1,4 +1,4 @@
-"""Every explanation in the object store is named by a row or by the ledger."""
+"""Every explanation in the object store is referenced by a row or by the deletion ledger."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_stale_explanation_becomes_due(
     assert ledger.count() == 1
 
 
-def test_of_two_explanations_of_one_decision_the_first_stays(
+def test_the_first_of_two_explanations_of_one_decision_is_kept(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:
     photo = add_photo(engine, some_user(engine).id)
@@ -79,7 +79,7 @@ def test_an_explanation_that_the_store_lost_is_replaced(
         explanations.reserve(key, _NOW + _HOUR)
     assert explanations.keep(photo, "first", "lite0", _NOW) == "first"
     assert explanations.keep(photo, "second", "lite0", _NOW, lost="first") == "second"
-    # A later request that missed the first one, too, takes the second.
+    # A later request that missed the first one as well uses the second.
     assert explanations.keep(photo, "third", "lite0", _NOW, lost="first") == "second"
     assert sorted(_due(ledger)) == [(ObjectKind.EXPLANATION, "first"), (ObjectKind.EXPLANATION, "third")]
 
@@ -95,16 +95,16 @@ def test_the_explanation_of_a_deleted_photo_is_due(
     assert (ObjectKind.EXPLANATION, "e") in _due(ledger)
 
 
-def test_keep_is_refused_after_its_reservation_ran_out(
+def test_keep_is_refused_after_its_reservation_expired(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:
-    """The deletion worker may be deleting the object at this very moment."""
+    """The deletion worker may be deleting the object at this moment."""
     photo = add_photo(engine, some_user(engine).id)
     explanations.reserve("e", _NOW + _HOUR)
     with pytest.raises(StoreUnavailable, match="too long"):
         explanations.keep(photo, "e", "lite0", _NOW + _HOUR)
     assert _columns(engine, photo) == (None, None)
-    ledger.done([row.id for row in ledger.due(9, _NOW + _HOUR)])  # it looked before the object was put
+    ledger.done([row.id for row in ledger.due(9, _NOW + _HOUR)])  # it looked before the object was stored
     with pytest.raises(StoreUnavailable, match="too long"):
         explanations.keep(photo, "e", "lite0", _NOW)
     assert _due(ledger) == [(ObjectKind.EXPLANATION, "e")]

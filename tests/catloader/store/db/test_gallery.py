@@ -1,4 +1,4 @@
-"""My photos, read from both databases."""
+"""My photos, read from both kinds of database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def gallery(engine: Engine) -> Gallery:
 
 
 def _add(engine: Engine, owner_id: int, *rows: tuple[datetime, str, str]) -> list[int]:
-    """Add photos of (time, status, caption)."""
+    """Add photos, given as (time, status, caption)."""
     values = []
     for created_at, status, caption in rows:
         new = new_photo(owner_id, caption)
@@ -41,7 +41,7 @@ def _ids(rows: Sequence[Photo]) -> list[int]:
     return [photo.id for photo in rows]
 
 
-def test_pages_follow_each_other_in_both_directions_also_within_one_moment(
+def test_pages_are_consecutive_in_both_directions_even_for_equal_times(
     engine: Engine, gallery: Gallery
 ) -> None:
     owner = some_user(engine).id
@@ -58,7 +58,7 @@ def test_pages_follow_each_other_in_both_directions_also_within_one_moment(
     assert _ids([*first, *then]) == ids
 
 
-def test_filters_have_the_counts_of_their_photos(engine: Engine, gallery: Gallery) -> None:
+def test_filters_show_the_number_of_their_photos(engine: Engine, gallery: Gallery) -> None:
     owner = some_user(engine).id
     add_photos(engine, 2)
     statuses = [*Status, Status.PENDING, Status.CAT]
@@ -73,7 +73,7 @@ def test_filters_have_the_counts_of_their_photos(engine: Engine, gallery: Galler
     assert [photo.status for photo in two] == ["pending", "checking"]
 
 
-def test_search_finds_words_in_captions_in_whatever_case_and_script(engine: Engine, gallery: Gallery) -> None:
+def test_search_finds_words_in_captions_in_any_case_and_script(engine: Engine, gallery: Gallery) -> None:
     owner = some_user(engine).id
     captions = ["", "Zoë's Straße", "ЧЕРЧИЛЛЬ the cat", "100 % wool_ball", "straw"]
     ids = _add(engine, owner, *[(_NOW, "cat", caption) for caption in captions])
@@ -90,7 +90,7 @@ def test_search_finds_words_in_captions_in_whatever_case_and_script(engine: Engi
     assert found["%"] == found["_"] == found["100 %"] == [ids[3]]
     assert found["s"] == [ids[1], ids[4]]
     assert found["nothing"] == []
-    assert len(found["\x00"]) == 6  # no word: everything
+    assert len(found["\x00"]) == 6  # no word: all photos
     assert _ids(gallery.newer(Selection(owner, Shown.UNSURE, ("zoë",)), None, 9)) == with_unsure
 
 
@@ -105,14 +105,14 @@ def test_a_caption_is_found_after_it_was_changed(engine: Engine, gallery: Galler
     ]
 
 
-def test_letters_that_grow_when_folded_fit_into_the_index(engine: Engine, gallery: Gallery) -> None:
+def test_letters_that_become_longer_when_folded_fit_into_the_index(engine: Engine, gallery: Gallery) -> None:
     owner = some_user(engine).id
     widest = ["ΐ" * 500, "\U0001f408" * 500, "﷽" * 500]
     ids = _add(engine, owner, *[(_NOW, "cat", caption) for caption in widest])
     assert _ids(gallery.older(Selection(owner, words=(folded(widest[1]),)), None, 9)) == [ids[1]]
 
 
-def test_months_are_those_that_have_photos(engine: Engine, gallery: Gallery) -> None:
+def test_months_are_those_with_photos(engine: Engine, gallery: Gallery) -> None:
     owner = some_user(engine).id
     first = datetime(2024, 12, 1, tzinfo=UTC)
     _add(engine, owner, (_NOW, "cat", ""), (first, "unsure", ""), (first + timedelta(days=40), "failed", ""))

@@ -1,4 +1,4 @@
-"""Notifications of PostgreSQL, between two engines as two machines have them."""
+"""PostgreSQL's notifications between two engines, as between two machines."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_notification_wakes_the_listeners_of_another_engine(server: Engine, ot
     assert other.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
-def test_a_broken_connection_is_made_again(server: Engine, other: Engine) -> None:
+def test_a_broken_connection_is_reconnected(server: Engine, other: Engine) -> None:
     wake_ups = WakeUpCounter()
     listener = Listener(other, wake_ups, retry_s=0.1)
     listener.start()
@@ -61,7 +61,7 @@ def test_a_broken_connection_is_made_again(server: Engine, other: Engine) -> Non
 def test_a_listener_survives_a_restart_of_the_server(
     caplog: pytest.LogCaptureFixture, postgres_url: str
 ) -> None:
-    """``postgres_url`` is asked for because it is there where PostgreSQL is."""
+    """``postgres_url`` makes this test skip if there is no PostgreSQL."""
     with postgres.server() as server:
         wake_ups, engine = WakeUpCounter(), make_engine(server.url)
         listener = Listener(engine, wake_ups, retry_s=0.05)
@@ -79,7 +79,7 @@ def test_a_listener_survives_a_restart_of_the_server(
     assert len([line for line in caplog.messages if line.startswith("no wake-ups from")]) == 1
 
 
-def test_a_database_that_is_away_is_one_sentence() -> None:
+def test_an_unavailable_database_is_one_sentence() -> None:
     engine = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     assert can_notify(engine)
     sentence = notify(engine)

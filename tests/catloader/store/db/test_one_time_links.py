@@ -1,4 +1,4 @@
-"""One-time links of accounts whose address is not proven, or changes at the same moment."""
+"""One-time links of accounts whose address is unconfirmed, or changes at the same moment."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def _rows(engine: Engine) -> list[int]:
         ]
 
 
-def test_a_mailed_link_ends_every_other_way_into_an_account_with_an_unproven_address(engine: Engine) -> None:
-    """A stranger has registered the address, or given it to the account, and prepared ways back."""
+def test_a_mailed_link_ends_all_other_access_to_an_account_with_an_unconfirmed_address(
+    engine: Engine,
+) -> None:
+    """A stranger has registered the address, or set it for the account, and prepared other ways to return."""
     store, squatted, proven = OneTimeLinks(engine), some_user(engine), some_user(engine)
     for user in (squatted, proven):
         _with_every_way_in(engine, user)

@@ -11,7 +11,7 @@ from catloader.store.db.photos import Photos
 from tests.support.rows import add_photos
 
 
-def test_pages_have_every_row_once_and_a_sample_is_uniform(engine: Engine) -> None:
+def test_pages_contain_every_row_once_and_a_sample_is_uniform(engine: Engine) -> None:
     count = 2 * PAGE + 1
     ids = add_photos(engine, count, status="cat")
     pages = list(Photos(engine).decided())
@@ -20,7 +20,7 @@ def test_pages_have_every_row_once_and_a_sample_is_uniform(engine: Engine) -> No
     drawn = Counter(
         photo.photo_id for _ in range(40) for page in Photos(engine).decided(PAGE) for photo in page
     )
-    assert set(drawn) == set(ids)  # one that is never drawn: once in 10**9 runs
+    assert set(drawn) == set(ids)  # one that is never drawn: probability below 10**-9
     assert sum(drawn.values()) == 40 * PAGE
     # Each is expected 20 times, with a standard deviation of 3.2.
     assert min(drawn.values()) > 3 and max(drawn.values()) < 37

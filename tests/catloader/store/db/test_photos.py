@@ -1,4 +1,4 @@
-"""The rows of photos and the ledger entries they go with."""
+"""The rows of photos and their entries in the deletion ledger."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ledger(engine: Engine) -> Deletions:
     return Deletions(engine)
 
 
-def test_a_photo_comes_back_as_it_was_added(engine: Engine, photos: Photos) -> None:
+def test_a_photo_is_read_as_it_was_added(engine: Engine, photos: Photos) -> None:
     new = new_photo(some_user(engine).id, caption="Zoë's 🐈")
     photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
     photo = photos.by_id(photos.add(new, _NOW))
@@ -65,10 +65,10 @@ def test_add_cancels_its_own_reservations_only(engine: Engine, photos: Photos, l
     assert [row.key for row in ledger.due(10, _NOW + _HOUR)] == ["p", "t"]
 
 
-def test_add_is_refused_after_its_reservation_ran_out(
+def test_add_is_refused_after_its_reservation_expired(
     engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
-    """The deletion worker may be deleting the objects at this very moment."""
+    """The deletion worker may be deleting the objects at this moment."""
     new = new_photo(some_user(engine).id)
     photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
     with pytest.raises(StoreUnavailable, match="too long"):
@@ -81,10 +81,10 @@ def test_add_is_refused_after_its_reservation_ran_out(
     assert photos.count_by_status()["pending"] == 0
 
 
-def test_objects_put_after_the_deletion_worker_looked_for_them_are_due(
+def test_objects_stored_after_the_deletion_worker_looked_for_them_are_due(
     engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
-    """A machine may sleep between the reservation of an upload and its puts."""
+    """A machine may be suspended between the reservation of an upload and its puts."""
     new = new_photo(some_user(engine).id)
     photos.reserve(new.photo_key, new.thumbnail_key, _NOW)
     ledger.done([row.id for row in ledger.due(10, _NOW)])
@@ -103,7 +103,7 @@ def test_objects_of_an_upload_are_due_at_once_after_the_account_is_gone(
     assert [row.key for row in ledger.due(10, _NOW)] == [new.photo_key, new.thumbnail_key]
 
 
-def test_changed_files_that_were_put_too_late_are_due(
+def test_changed_files_that_were_stored_too_late_are_due(
     engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
     owner = some_user(engine).id

@@ -33,7 +33,7 @@ from tests.support.wake_up_counter import WakeUpCounter
 
 @pytest.fixture
 def pooled(postgres_url: str) -> Iterator[Engine]:
-    """An engine whose connections share two of PgBouncer's to the server."""
+    """An engine whose connections share two of PgBouncer's connections to the server."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     require(program, "no PgBouncer: apt install pgbouncer")
     assert program
@@ -102,7 +102,7 @@ def test_uploads_and_checks_work_behind_a_transaction_pooler(pooled: Engine) -> 
     assert len(sample) == 10
 
 
-def test_a_listener_behind_a_transaction_pooler_says_so_and_leaves_the_photos_to_the_sweep(
+def test_a_listener_behind_a_transaction_pooler_reports_it_and_leaves_the_photos_to_the_sweep(
     pooled: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     wake_ups = WakeUpCounter()

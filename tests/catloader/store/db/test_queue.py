@@ -176,7 +176,7 @@ def test_photo_that_kills_its_checker_keeps_the_reason(
     )
 
 
-def test_release_takes_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
+def test_release_gives_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
     ids = add_photos(engine, 3, START)
     claims = queue.claim(3)
     queue.begin(claims)
@@ -216,7 +216,7 @@ def test_verdict_is_not_written_without_its_log_row(engine: Engine, queue: SqlCh
     assert queue.finish([decided(claim)]) == [True]
 
 
-def test_waiting_count_covers_pending_photos_due_or_not(
+def test_waiting_count_includes_pending_photos_due_or_not(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
     assert queue.waiting_count() == 0
@@ -271,7 +271,7 @@ def _python(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_many_processes_and_threads_take_every_photo_once(engine: Engine) -> None:
+def test_many_processes_and_threads_claim_every_photo_once(engine: Engine) -> None:
     ids = add_photos(engine, 500)
     url = engine.url.render_as_string(hide_password=False)
     processes = [_python(_CLAIMER, url) for _ in range(3)]
@@ -313,7 +313,7 @@ def test_every_photo_gets_its_verdict_after_kill_9(engine: Engine, clock: Clock)
 
 
 def _plans(engine: Engine, use: Callable[[], object]) -> str:
-    """Return the query plans of all statements that ``use`` sends."""
+    """Return the query plans of all statements that ``use`` executes."""
     sent: list[tuple[str, Any]] = []
 
     def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:

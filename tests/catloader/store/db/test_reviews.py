@@ -74,7 +74,7 @@ def test_each_decision_is_recorded_and_undoing_it_restores_verdict_and_appeal(
 ) -> None:
     (cat,) = add_photos(engine, 1, status="cat", score=0.9)
     reviewer = some_user(engine).id
-    assert reviews.decide(cat, reviewer, "not_cat", "", _NOW) is False  # nobody asked
+    assert reviews.decide(cat, reviewer, "not_cat", "", _NOW) is False  # there is no appeal
     reviews.appeal(cat, _owner(engine, cat), "not_cat", "a statue", _NOW)
     before = reviews.queue(None, 9)
     assert reviews.decide(cat, reviewer, "not_cat", "right", _NOW) is True
@@ -95,7 +95,7 @@ def test_each_decision_is_recorded_and_undoing_it_restores_verdict_and_appeal(
     assert [one.reviewer_id for one in reviews.of_photo(cat)] == [None, None]
 
 
-def test_a_checker_that_has_the_photo_in_hand_does_not_overwrite_the_decision(
+def test_a_checker_that_has_claimed_the_photo_does_not_overwrite_the_decision(
     engine: Engine, reviews: Reviews
 ) -> None:
     queue = SqlCheckQueue(engine, lease_s=60, max_attempts=1, backoff_s=1)
@@ -110,10 +110,10 @@ def test_a_checker_that_has_the_photo_in_hand_does_not_overwrite_the_decision(
     assert (_photo(engine, id).status, _photo(engine, id).human_verdict) == ("cat", "cat")
     assert queue.claim(1) == []
     assert reviews.undo(reviews.of_photo(id)[0].reviewer_id or 0, utcnow()) == id
-    assert _photo(engine, id).status == "pending"  # and not in the hands of nobody
+    assert _photo(engine, id).status == "pending"  # and not claimed any more
 
 
-def test_reviewers_see_only_photos_that_came_before_them(engine: Engine, reviews: Reviews) -> None:
+def test_reviewers_see_only_photos_that_were_submitted_for_review(engine: Engine, reviews: Reviews) -> None:
     seen = {
         status: add_photos(engine, 1, status=status)[0] for status in ("cat", "not_cat", "pending", "unsure")
     }

@@ -1,4 +1,4 @@
-"""Migrations produce the tables of schema.py, keep existing rows, and may run in parallel."""
+"""Migrations produce the tables of schema.py, keep existing rows, and can run in parallel."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_migrations_produce_the_tables_of_the_schema(engine: Engine) -> None:
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
 
 
-def test_postgresql_cleans_the_queue_often(postgres_url: str) -> None:
+def test_postgresql_vacuums_the_queue_often(postgres_url: str) -> None:
     engine = make_engine(postgres_url)
     migrate(engine)
     with reading(engine) as connection:
@@ -56,7 +56,9 @@ def test_postgresql_cleans_the_queue_often(postgres_url: str) -> None:
     engine.dispose()
 
 
-def test_migrations_produce_the_rules_that_alembic_does_not_compare(engine: Engine, empty_url: str) -> None:
+def test_migrations_produce_the_constraints_that_alembic_does_not_compare(
+    engine: Engine, empty_url: str
+) -> None:
     direct = make_engine(empty_url)
     with writing(direct) as connection:
         metadata.create_all(connection)
@@ -167,7 +169,7 @@ def test_ledger_rows_of_the_second_version_keep_their_bucket_in_both_directions(
         (1, None, "my-photos", "p", 2),
         (2, None, "b", "t", 0),
     ]
-    # A process of the older version may still run beside the new one.
+    # A process of the older version may still run at the same time as the new one.
     with writing(engine) as connection:
         connection.execute(text(f"{ledger} ('my-photos', 'q', {due}, 0, NULL)"))
         connection.execute(text("DELETE FROM deletions WHERE bucket = 'my-photos' AND key = 'q'"))
@@ -177,7 +179,7 @@ def test_ledger_rows_of_the_second_version_keep_their_bucket_in_both_directions(
     engine.dispose()
 
 
-def test_downgrade_refuses_to_forget_objects_that_are_named_by_kind(empty_url: str) -> None:
+def test_downgrade_is_refused_while_objects_are_named_by_kind(empty_url: str) -> None:
     engine = make_engine(empty_url)
     migrate(engine)
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -226,8 +228,8 @@ def test_concurrent_migrations_from_any_folder_succeed_silently(empty_url: str, 
     engine.dispose()
 
 
-def test_tables_that_are_up_to_date_are_seen_without_alembic(engine: Engine, empty_url: str) -> None:
-    """Its import takes a fifth of a second, of every start and of every command that uses the database."""
+def test_up_to_date_tables_are_recognised_without_alembic(engine: Engine, empty_url: str) -> None:
+    """Its import takes a fifth of a second of every start and of every command that uses the database."""
     code = _MIGRATE + "print('alembic' in sys.modules)\n"
     given = engine.url.render_as_string(hide_password=False)
     for url, used in ((empty_url, "True"), (empty_url, "False"), (given, "False")):
@@ -238,14 +240,16 @@ def test_tables_that_are_up_to_date_are_seen_without_alembic(engine: Engine, emp
 @pytest.mark.parametrize(
     ("other", "reason"), [("9999", "was made by another version"), ("0001", "is broken: .*explanation_key")]
 )
-def test_tables_of_another_version_are_not_taken_for_the_newest(
+def test_tables_of_another_version_are_not_mistaken_for_the_newest(
     empty_url: str, other: str, reason: str
 ) -> None:
     engine = make_engine(empty_url)
     migrate(engine)
     with writing(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :other"), {"other": other})
-    with pytest.raises(StartupError, match=reason):  # not known; or the next one adds a column that exists
+    with pytest.raises(
+        StartupError, match=reason
+    ):  # unknown; or the next migration adds a column that exists
         migrate(engine)
     engine.dispose()
 
@@ -261,7 +265,7 @@ def test_id_of_a_deleted_account_is_never_reused(engine: Engine) -> None:
         assert connection.execute(insert, {"e": "b"}).scalar_one() > first
 
 
-def test_failed_migration_leaves_the_version_before_startable(empty_url: str, tmp_path: Path) -> None:
+def test_failed_migration_leaves_the_older_version_startable(empty_url: str, tmp_path: Path) -> None:
     """The update is this checkout with one more migration, which fails in its last step."""
     engine = make_engine(empty_url)
     migrate(engine)

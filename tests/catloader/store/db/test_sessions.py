@@ -29,7 +29,7 @@ def store(engine: Engine) -> Sessions:
     return sessions_of(engine)
 
 
-def test_a_session_is_found_by_its_token_only_and_its_token_is_not_stored(
+def test_a_session_is_found_only_by_its_token_and_its_token_is_not_stored(
     engine: Engine, store: Sessions
 ) -> None:
     user = some_user(engine)
@@ -58,7 +58,7 @@ def test_idle_and_absolute_limits_end_a_session(engine: Engine, store: Sessions)
     assert store.find(token, NOW + 91 * day) is None
 
 
-def test_a_session_that_was_ended_does_not_come_back_with_a_late_use(engine: Engine, store: Sessions) -> None:
+def test_an_ended_session_is_not_revived_by_a_late_use(engine: Engine, store: Sessions) -> None:
     token = store.begin(some_user(engine), NOW)
     session = store.find(token, NOW)
     assert session
@@ -79,7 +79,7 @@ def test_expired_sessions_are_deleted_and_their_number_is_bounded(engine: Engine
         assert connection.execute(select(func.count()).select_from(sessions)).scalar_one() == 4
 
 
-def test_the_end_of_an_account_ends_its_sessions(engine: Engine, store: Sessions) -> None:
+def test_deleting_an_account_ends_its_sessions(engine: Engine, store: Sessions) -> None:
     user = some_user(engine)
     token = store.begin(user, NOW)
     Users(engine).delete(user.id, NOW)
@@ -88,7 +88,9 @@ def test_the_end_of_an_account_ends_its_sessions(engine: Engine, store: Sessions
         store.begin(user, NOW)
 
 
-def test_a_log_in_that_began_before_a_new_password_begins_no_session(engine: Engine, store: Sessions) -> None:
+def test_a_log_in_that_began_before_a_password_change_begins_no_session(
+    engine: Engine, store: Sessions
+) -> None:
     user, disabled = some_user(engine), some_user(engine)
     Users(engine).set_password(user.id, "another hash")
     Administration(engine).disable(disabled.id, user.id, NOW)
@@ -98,7 +100,9 @@ def test_a_log_in_that_began_before_a_new_password_begins_no_session(engine: Eng
     assert store.begin(replace(user, password_hash="another hash"), NOW)
 
 
-def test_sign_up_with_a_known_e_mail_begins_a_session_of_nobody(engine: Engine, store: Sessions) -> None:
+def test_sign_up_with_a_registered_e_mail_begins_a_session_without_an_account(
+    engine: Engine, store: Sessions
+) -> None:
     first, id = SignUps(engine).create("Ada@example.org", "hash", NOW)
     again, none = SignUps(engine).create(" ada@Example.org", "another hash", NOW)
     session, decoy = store.find(first, NOW), store.find(again, NOW)

@@ -34,7 +34,7 @@ def test_an_account_is_found_by_e_mail_and_id(engine: Engine) -> None:
     assert store.by_id(made.id + 1) is None
 
 
-def test_of_concurrent_registrations_of_one_e_mail_one_succeeds(engine: Engine) -> None:
+def test_only_one_of_several_concurrent_registrations_of_an_e_mail_succeeds(engine: Engine) -> None:
     start = threading.Barrier(6)
 
     def register(n: int) -> bool:

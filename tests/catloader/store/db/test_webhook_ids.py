@@ -27,7 +27,7 @@ def test_an_id_is_new_for_exactly_one_of_many_callers(engine: Engine) -> None:
     assert ids.remember("msg_2", _NOW)
 
 
-def test_expired_ids_are_dropped(engine: Engine) -> None:
+def test_expired_ids_are_deleted(engine: Engine) -> None:
     ids = WebhookIds(engine)
     assert ids.remember("old", _NOW)
     assert ids.remember("new", _NOW + timedelta(minutes=59))

@@ -1,4 +1,4 @@
-"""The addresses under which an S3 server may lie: with a path, a slash at the end, and over IPv6."""
+"""The addresses that an S3 server may have: with a path, a trailing slash, and over IPv6."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.support.object_stores import store_at
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Answers everything with 200 and remembers the paths."""
+    """Answers every request with 200 and records the paths."""
 
     paths: ClassVar[set[str]] = set()
-    protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
+    protocol_version = "HTTP/1.1"  # so that it sends 100 Continue, for which a PUT waits up to a second
 
     def do_GET(self) -> None:
         self.paths.add(self.path)
@@ -47,7 +47,7 @@ class _OverIpv6(ThreadingHTTPServer):
         (_OverIpv6, "::1", "/s3", "/s3"),
     ],
 )
-def test_requests_go_below_the_address(
+def test_requests_use_paths_below_the_address(
     server_class: type[ThreadingHTTPServer], host: str, path: str, prefix: str
 ) -> None:
     _Server.paths.clear()

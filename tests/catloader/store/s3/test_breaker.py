@@ -12,7 +12,7 @@ from catloader.store.s3.errors import NoAnswer
 
 
 class _Store:
-    """A store that answers or not, and counts what reaches it."""
+    """A store that answers or does not, and counts the requests that reach it."""
 
     def __init__(self) -> None:
         self.answers, self.requests, self.probes, self.now_s = True, 0, 0, 100.0
@@ -47,13 +47,13 @@ def _open() -> _Store:
     return store
 
 
-def test_after_two_requests_without_an_answer_none_is_made() -> None:
+def test_after_two_requests_without_an_answer_no_more_are_made() -> None:
     store = _open()
     assert [store.fails() for _ in range(5)] == [True] * 5
     assert (store.requests, store.probes) == (2, 0)
 
 
-def test_one_probe_after_each_pause_finds_out_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_probe_after_each_pause_detects_recovery(caplog: pytest.LogCaptureFixture) -> None:
     store = _open()
     for _ in range(2):
         store.now_s += PAUSE_S
@@ -69,7 +69,7 @@ def test_one_probe_after_each_pause_finds_out_when_it_is_back(caplog: pytest.Log
     ]
 
 
-def test_others_do_not_wait_for_the_probe() -> None:
+def test_other_requests_do_not_wait_for_the_probe() -> None:
     probing, go_on = threading.Event(), threading.Event()
     store = _open()
 
@@ -88,7 +88,7 @@ def test_others_do_not_wait_for_the_probe() -> None:
     assert not store.fails()
 
 
-def test_failures_that_an_answer_separates_do_not_open_it() -> None:
+def test_failures_with_an_answer_between_them_do_not_open_it() -> None:
     store = _Store()
     for answers in (False, True, False, True, False):
         store.answers = answers

@@ -1,4 +1,4 @@
-"""Many objects are deleted in one request, and only those that the server names as gone are gone."""
+"""Many objects are deleted in one request, and only those that the server reports as deleted are deleted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_many_objects_of_a_real_server_are_deleted(objects: ObjectStore) -> None
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Answers the request for many deletions with ``status`` and ``body``, all others with success."""
+    """Answers a request for many deletions with ``status`` and ``body``, all others with success."""
 
     status: ClassVar[int] = 200
     body: ClassVar[str] = ""
@@ -58,7 +58,7 @@ def _answering(status: int, body: str) -> Iterator[tuple[ObjectStore, list[str]]
         server.shutdown()
 
 
-def test_only_objects_that_the_server_names_as_gone_are_gone() -> None:
+def test_only_objects_that_the_server_reports_as_deleted_are_deleted() -> None:
     errors = "".join(
         f"<Error><Key>{key}</Key><Code>{code}</Code></Error>"
         for key, code in (("refused", "AccessDenied"), ("missing", "NoSuchKey"))
@@ -75,13 +75,13 @@ def test_only_objects_that_the_server_names_as_gone_are_gone() -> None:
 @pytest.mark.parametrize(
     ("status", "code"), [(400, "MissingContentMD5"), (404, "NotFound"), (501, "NotImplemented")]
 )
-def test_server_without_this_request_gets_one_for_each_object(status: int, code: str) -> None:
+def test_server_without_this_request_gets_one_request_per_object(status: int, code: str) -> None:
     with _answering(status, f"<Error><Code>{code}</Code></Error>") as (store, requests):
         assert store.delete_many("photos", ["a", "b"]) == {}
         assert requests.count("DELETE") == 2
 
 
-def test_server_that_is_away_is_asked_once() -> None:
+def test_unavailable_server_is_asked_once() -> None:
     with _answering(200, "") as (store, _):
         pass
     with pytest.raises(StoreUnavailable, match="did not answer"):

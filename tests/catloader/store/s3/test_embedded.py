@@ -1,4 +1,4 @@
-"""The embedded SeaweedFS: private, quiet, and ended with the site."""
+"""The embedded SeaweedFS: private, quiet, and stopped with the site."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def started(tmp_path: Path) -> Iterator[Callable[[], EmbeddedS3]]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, EmbeddedS3]]:
-    """Return a folder and the server on it, which is looked at only; its file of ports was damaged."""
+    """Return a folder and the server on it, which tests only read; its file of ports was damaged."""
     folder = tmp_path_factory.mktemp("running")
     (folder / "s3").mkdir()
     (folder / "s3" / "ports.json").write_text("{")
@@ -69,12 +69,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Em
 
 @pytest.fixture(scope="module")
 def second_start(running: tuple[Path, EmbeddedS3]) -> Iterator[Future[None]]:
-    """Start another server on the same folder, which waits for 5 s, while another test waits for longer."""
+    """Start another server on the same folder, which waits for 5 s, during another test that waits longer."""
     with ThreadPoolExecutor(1) as thread:
         yield thread.submit(EmbeddedS3(running[0]).start)
 
 
-def weeds(folder: Path, parent: int | None = None) -> list[psutil.Process]:
+def seaweedfs_processes(folder: Path, parent: int | None = None) -> list[psutil.Process]:
     processes = psutil.Process(parent).children(recursive=True) if parent else psutil.process_iter()
     return [
         process for process in processes if f"-s3.config={folder / 's3' / 'keys.json'}" in command_of(process)
@@ -95,7 +95,7 @@ def _sockets() -> set[str]:
 def test_stop_takes_under_4_s_and_leaves_no_process_port_or_socket(
     tmp_path: Path, started: Callable[[], EmbeddedS3]
 ) -> None:
-    of_others = _sockets()  # that were killed
+    of_others = _sockets()  # left by killed servers of other tests
     server = started()
     store_of(server).put(ObjectKind.PHOTO, "a", b"1")
     assert server.poll() is None
@@ -103,7 +103,7 @@ def test_stop_takes_under_4_s_and_leaves_no_process_port_or_socket(
     server.stop()
     assert time.monotonic() - began < 4
     server.stop()
-    assert weeds(tmp_path) == []
+    assert seaweedfs_processes(tmp_path) == []
     assert server.poll() is not None
     ports = json.loads((tmp_path / "s3" / "ports.json").read_text())
     left = _sockets() - of_others
@@ -127,7 +127,7 @@ def test_second_start_keeps_address_keys_and_objects(started: Callable[[], Embed
     assert time.monotonic() - began < 2
 
 
-def test_stop_loses_no_object_that_was_acknowledged(started: Callable[[], EmbeddedS3]) -> None:
+def test_stop_loses_no_acknowledged_object(started: Callable[[], EmbeddedS3]) -> None:
     server = started()
     store, acknowledged, photo = store_of(server), set[str](), os.urandom(20_000)
 
@@ -158,19 +158,19 @@ def test_crashed_server_is_restarted_on_the_same_port(
     server = started()
     store = store_of(server)
     store.put(ObjectKind.PHOTO, "a", b"bytes")
-    (weed,) = weeds(tmp_path)
+    (weed,) = seaweedfs_processes(tmp_path)
     weed.kill()
-    wait_until(lambda: any(other.pid != weed.pid for other in weeds(tmp_path)))
+    wait_until(lambda: any(other.pid != weed.pid for other in seaweedfs_processes(tmp_path)))
     wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
     assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
     assert server.poll() is None
 
 
-def test_server_that_can_not_be_restarted_is_tried_again(
+def test_server_that_cannot_be_restarted_is_tried_again(
     tmp_path: Path, started: Callable[[], EmbeddedS3], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = started()
-    (weed,) = weeds(tmp_path)
+    (weed,) = seaweedfs_processes(tmp_path)
     server.log_file.unlink()
     server.log_file.mkdir()  # stands for a full disk, or no memory for another process
     weed.kill()
@@ -205,21 +205,23 @@ def test_server_dies_with_a_killed_parent_and_the_next_start_works(
     )
     assert site.stdout
     endpoint_url = site.stdout.readline().strip()
-    (weed,) = weeds(tmp_path, site.pid)
-    assert os.getsid(weed.pid) != os.getsid(site.pid)  # Ctrl-C in a terminal reaches the site alone
+    (weed,) = seaweedfs_processes(tmp_path, site.pid)
+    assert os.getsid(weed.pid) != os.getsid(site.pid)  # Ctrl-C in a terminal reaches only the site
     site.send_signal(signal.SIGKILL)
     site.communicate()
     server = started()
     assert server.endpoint_url == endpoint_url
-    assert [other.pid for other in weeds(tmp_path)] != [weed.pid]
-    assert len(weeds(tmp_path)) == 1
+    assert [other.pid for other in seaweedfs_processes(tmp_path)] != [weed.pid]
+    assert len(seaweedfs_processes(tmp_path)) == 1
 
 
 def test_server_listens_and_connects_on_loopback_only(running: tuple[Path, EmbeddedS3]) -> None:
     folder, server = running
     store_of(server).put(ObjectKind.PHOTO, "a", b"1")
-    (weed,) = weeds(folder)
-    for _ in until(10, "Not all of its ports were open"):  # it answers S3 before the last one is
+    (weed,) = seaweedfs_processes(folder)
+    for _ in until(
+        10, "Not all of its ports were open"
+    ):  # it answers S3 requests before the last port is open
         connections = weed.net_connections(kind="inet")
         if len([c for c in connections if c.status == psutil.CONN_LISTEN]) == 10:
             break
@@ -259,7 +261,7 @@ def _refusal(folder: Path) -> str:
     with pytest.raises(StartupError) as raised:
         server.start()
     server.stop()
-    assert weeds(folder) == []
+    assert seaweedfs_processes(folder) == []
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
@@ -278,7 +280,7 @@ def test_damaged_keys_are_refused_by_name(tmp_path: Path) -> None:
         assert "keys.json is damaged" in _refusal(tmp_path)
 
 
-def test_failure_at_start_gives_the_server_s_own_reason(tmp_path: Path) -> None:
+def test_failure_at_start_reports_the_servers_own_reason(tmp_path: Path) -> None:
     (tmp_path / "s3").mkdir()
     (tmp_path / "s3" / "filerldb2").write_text("not a database")
     refusal = _refusal(tmp_path)
@@ -306,7 +308,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def test_small_disk_is_used_to_the_end_and_full_disk_is_refused(small_disk: Path) -> None:
+def test_small_disk_is_used_completely_and_a_full_disk_is_refused(small_disk: Path) -> None:
     server = EmbeddedS3(small_disk)
     server.start()
     try:
@@ -326,7 +328,7 @@ def test_small_disk_is_used_to_the_end_and_full_disk_is_refused(small_disk: Path
 
 
 @pytest.mark.parametrize("name", ["a,b", "My%20Photos?", "-x #1; $HOME"])
-def test_any_name_of_the_data_folder_will_do(tmp_path: Path, name: str) -> None:
+def test_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     server = EmbeddedS3(tmp_path / name)
     server.start()
     try:
@@ -341,13 +343,13 @@ def test_stop_without_start_does_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("second_start")
-def test_hung_server_is_restarted(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+def test_hanging_server_is_restarted(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     server = started()
     store = store_of(server)
     store.put(ObjectKind.PHOTO, "a", b"bytes")
-    (weed,) = weeds(tmp_path)
+    (weed,) = seaweedfs_processes(tmp_path)
     weed.suspend()
-    wait_until(lambda: any(other.pid != weed.pid for other in weeds(tmp_path)), timeout_s=40)
+    wait_until(lambda: any(other.pid != weed.pid for other in seaweedfs_processes(tmp_path)), timeout_s=40)
     wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
     assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
 
@@ -355,4 +357,4 @@ def test_hung_server_is_restarted(tmp_path: Path, started: Callable[[], Embedded
 def test_folder_in_use_is_refused(running: tuple[Path, EmbeddedS3], second_start: Future[None]) -> None:
     with pytest.raises(StartupError, match="Another process"):
         second_start.result()
-    assert len(weeds(running[0])) == 1
+    assert len(seaweedfs_processes(running[0])) == 1

@@ -1,4 +1,4 @@
-"""Refusals of the object store are told in words that name the cause."""
+"""Refusals by the object store are reported with their cause."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.support.object_stores import store_at
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """Refuses everything, by a clock of its own."""
+    """Refuses every request, with its own clock."""
 
-    protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
+    protocol_version = "HTTP/1.1"  # so that it sends 100 Continue, for which a PUT waits up to a second
     ahead_s = 0.0
 
     def do_PUT(self) -> None:
@@ -40,7 +40,7 @@ class _Refusing(BaseHTTPRequestHandler):
         (0, "refused a.jpg (403)."),
     ],
 )
-def test_a_clock_that_is_far_off_is_named(ahead_s: float, words: str) -> None:
+def test_a_wrong_clock_is_named(ahead_s: float, words: str) -> None:
     handler = type("Handler", (_Refusing,), {"ahead_s": ahead_s})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

@@ -64,7 +64,7 @@ def test_folders_are_listed_side_by_side(bucket: tuple[Any, str]) -> None:
     @contextmanager
     def request(_what: str) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread() and not begun.is_set():
-            both.wait()  # breaks unless a second thread asks, too
+            both.wait()  # broken unless a second thread makes a request too
             begun.set()
         yield
 
@@ -83,7 +83,7 @@ def test_an_error_of_one_thread_ends_the_listing(bucket: tuple[Any, str]) -> Non
         list(pages(bucket[0], request, bucket[1], threads=4, page_objects=_PAGE))
 
 
-def test_a_listing_that_is_given_up_leaves_no_thread(objects: ObjectStore) -> None:
+def test_an_abandoned_listing_leaves_no_thread(objects: ObjectStore) -> None:
     for number in range(4):
         objects.put(ObjectKind.PHOTO, f"{number}/1.jpg", b"1")
     listed = objects.pages(objects.photos_bucket, threads=4)

@@ -29,7 +29,7 @@ _PHOTO = bytes(range(256)) * 4000  # 1 MB: several chunks
 
 @pytest.fixture(scope="module")
 def slow_put() -> Iterator[Future[tuple[float, int]]]:
-    """Put a large photo on a slow way, which takes 11 s, while another test waits for its time-outs."""
+    """Put a large photo over a slow connection, which takes 11 s, while another test waits for time-outs."""
     with ThreadPoolExecutor(1) as thread:
         yield thread.submit(_put_slowly, bytes(10_000_000))
 
@@ -65,7 +65,7 @@ def test_closed_stream_returns_its_connection(objects: ObjectStore) -> None:
     assert objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
-def test_missing_object_is_not_found_and_its_deletion_no_error(objects: ObjectStore) -> None:
+def test_missing_object_is_not_found_and_its_deletion_is_not_an_error(objects: ObjectStore) -> None:
     for read in (objects.get, objects.open):
         with pytest.raises(NotFound):
             read(ObjectKind.PHOTO, "none.jpg")
@@ -182,7 +182,7 @@ def test_error_gives_an_untrusted_certificate_as_the_reason(tmp_path: Path) -> N
 class _Broken(BaseHTTPRequestHandler):
     """Answers a PUT like a full disk, and a GET with half an object."""
 
-    protocol_version = "HTTP/1.1"  # so it says 100 Continue, for which a PUT waits up to a second
+    protocol_version = "HTTP/1.1"  # so that it sends 100 Continue, for which a PUT waits up to a second
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -240,7 +240,7 @@ class _Hiccup(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("key", ["refuses.jpg", "hangs up.jpg"])
-def test_client_repeats_a_get_that_failed_without_it(key: str) -> None:
+def test_get_that_failed_without_boto3_is_repeated_with_it(key: str) -> None:
     _Hiccup.agents.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Hiccup) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -258,7 +258,7 @@ def test_proxy_of_the_environment_is_not_used_for_loopback(
     _store(s3_server.endpoint_url, **keys).ensure_buckets()
 
 
-def test_image_source_tells_a_missing_object_from_an_unavailable_store(objects: ObjectStore) -> None:
+def test_image_source_distinguishes_a_missing_object_from_an_unavailable_store(objects: ObjectStore) -> None:
     claim = Claim(1, "token", "none", "none", 1)
     with pytest.raises(checker_errors.ObjectMissing):
         S3ImageSource(objects).get(claim, Rendition.PHOTO)
@@ -267,7 +267,7 @@ def test_image_source_tells_a_missing_object_from_an_unavailable_store(objects: 
 
 
 class _Silent:
-    """A server without an answer before ``answer_after_bytes``, which reads at ``bytes_per_s``."""
+    """A server that does not answer before ``answer_after_bytes``, and reads at ``bytes_per_s``."""
 
     def __init__(
         self, answer_after_bytes: int = 2**62, bytes_per_s: float = 1e9, thinks_s: float = 0
@@ -322,7 +322,7 @@ def test_silent_server_is_waited_for_once_and_then_not_at_all() -> None:
 
 
 def _put_slowly(data: bytes) -> tuple[float, int]:
-    """Return the seconds that it took, and the number of requests."""
+    """Return the time taken in seconds, and the number of requests."""
     server = _Silent(len(data), bytes_per_s=2e6, thinks_s=6)
     try:
         began_s = time.monotonic()
@@ -332,8 +332,8 @@ def _put_slowly(data: bytes) -> tuple[float, int]:
         server.close()
 
 
-def test_large_photo_is_not_cut_on_a_slow_way(slow_put: Future[tuple[float, int]]) -> None:
-    """Its bytes take longer than a connection may, and the disk behind the server needs its time too."""
+def test_large_photo_is_not_interrupted_on_a_slow_connection(slow_put: Future[tuple[float, int]]) -> None:
+    """Sending its bytes takes longer than the connection time-out, and the server's disk takes time too."""
     took_s, requests = slow_put.result()
     assert took_s > 10, "the server was slow"
     assert requests == 1

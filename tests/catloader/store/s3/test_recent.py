@@ -19,24 +19,24 @@ class Clock:
         return self.now_s
 
 
-def test_rendition_is_given_out_once() -> None:
+def test_rendition_is_returned_once() -> None:
     recent = RecentRenditions(10)
     recent.add("a", b"1234")
     assert recent.take("a") == b"1234"
     assert recent.take("a") is None
 
 
-def test_oldest_make_room_for_newer_ones() -> None:
+def test_oldest_renditions_are_evicted_for_newer_ones() -> None:
     recent = RecentRenditions(10)
     for key in "abc":
         recent.add(key, key.encode() * 4)
     assert [recent.take(key) for key in "abc"] == [None, b"bbbb", b"cccc"]
-    for key in "def":  # what was taken has made room, too
+    for key in "def":  # what was returned has freed its memory too
         recent.add(key, key.encode() * 3)
     assert [recent.take(key) for key in "def"] == [b"ddd", b"eee", b"fff"]
 
 
-def test_rendition_larger_than_the_room_is_not_kept_and_displaces_none() -> None:
+def test_rendition_larger_than_the_limit_is_not_kept_and_evicts_none() -> None:
     recent = RecentRenditions(10)
     recent.add("a", b"1")
     recent.add("b", bytes(11))
@@ -51,7 +51,7 @@ def test_rendition_put_again_replaces_the_first() -> None:
     assert (recent.take("a"), recent.take("b")) == (b"222222", b"3333")
 
 
-def test_rendition_that_nobody_took_for_a_minute_goes_with_the_next_one() -> None:
+def test_rendition_unused_for_a_minute_is_evicted_with_the_next_one() -> None:
     clock = Clock()
     recent = RecentRenditions(10, clock)
     recent.add("a", b"1")
@@ -75,13 +75,15 @@ def store(s3_server: EmbeddedS3, request: pytest.FixtureRequest) -> ObjectStore:
     return store
 
 
-def test_source_gives_what_was_just_put_without_a_request_and_fetches_it_the_next_time(
+def test_source_returns_what_was_just_put_without_a_request_and_fetches_it_the_next_time(
     store: ObjectStore,
 ) -> None:
     claim = Claim(1, "token", "photo.jpg", "thumbnail.jpg", 1)
     store.put(ObjectKind.PHOTO, "photo.jpg", b"photo")
     store.put(ObjectKind.THUMBNAIL, "thumbnail.jpg", b"thumbnail")
-    store.delete(ObjectKind.PHOTO, "photo.jpg")  # behind the source's back, so that a request would fail
+    store.delete(
+        ObjectKind.PHOTO, "photo.jpg"
+    )  # without the source's knowledge, so that a request would fail
     source = S3ImageSource(store)
     assert source.get(claim, Rendition.PHOTO) == b"photo"
     with pytest.raises(ObjectMissing):

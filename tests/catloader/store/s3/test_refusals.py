@@ -12,14 +12,16 @@ from tests.support.fakes import claim_of
 from tests.support.refusing_store import refusing_store
 
 
-def test_one_refused_object_is_its_own_error_and_a_store_that_refuses_all_is_out_of_order(
+def test_one_refused_object_is_its_own_error_and_a_store_that_refuses_all_is_unavailable(
     s3_server: EmbeddedS3,
 ) -> None:
     with refusing_store(s3_server) as (store, refused):
         source, claim = S3ImageSource(store), claim_of(1)
         store.put(ObjectKind.PHOTO, claim.photo_key, b"photo")
         refused.add(claim.photo_key)
-        with pytest.raises(StoreUnavailable, match="AccessDenied"):  # nothing else is there to compare with
+        with pytest.raises(
+            StoreUnavailable, match="AccessDenied"
+        ):  # there is no other object to compare with
             source.get(claim, Rendition.PHOTO)
         store.put(ObjectKind.THUMBNAIL, claim.thumbnail_key, b"thumbnail")
         with pytest.raises(ObjectRefused, match="AccessDenied"):

@@ -9,7 +9,7 @@ from catloader.store.s3 import seaweedfs
 from checker.cores import available_cores
 
 
-def test_each_part_gets_two_free_ports_of_its_own() -> None:
+def test_each_part_gets_two_free_ports() -> None:
     ports = seaweedfs.choose_ports()
     assert set(ports) == set(seaweedfs.PARTS)
     pairs = {number for port in ports.values() for number in (port, port + 10_000)}

@@ -1,4 +1,4 @@
-"""The AWS configuration of the person who runs the site does not matter."""
+"""The user's own AWS configuration has no effect."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO_NUMBERS = {
     ],
     ids=lambda variables: next(iter(variables)),
 )
-def test_aws_variables_do_not_matter(
+def test_aws_variables_have_no_effect(
     s3_server: EmbeddedS3, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
@@ -39,7 +39,7 @@ def test_aws_variables_do_not_matter(
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_files_in_the_home_folder_do_not_matter(
+def test_files_in_the_home_folder_have_no_effect(
     s3_server: EmbeddedS3, broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / ".aws"
@@ -52,7 +52,7 @@ def test_files_in_the_home_folder_do_not_matter(
     _store_and_read(s3_server)
 
 
-def test_certificates_of_a_server_of_ones_own_are_taken_from_the_environment(
+def test_own_ca_certificates_are_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/my-ca.pem")

@@ -1,4 +1,4 @@
-"""A site whose API is tested, and Anna with a program of hers."""
+"""A site whose API is tested, and Anna with an API program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens: what opens the API, and what does not."""
+"""API tokens: the requests that they permit, and those that they do not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import PASSWORD, Person, services_of
 
 
-def test_a_log_in_opens_nothing(app: Flask, anna: Person) -> None:
+def test_a_session_cookie_opens_nothing(app: Flask, anna: Person) -> None:
     answer = anna.get("/api/v1/photos")
     assert "API token" in assert_problem(answer, 401)
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="CatLoader"'
@@ -28,7 +28,7 @@ def test_a_log_in_opens_nothing(app: Flask, anna: Person) -> None:
         ("check", ("POST", "/api/v1/check"), ("DELETE", "/api/v1/photos/9")),
     ],
 )
-def test_a_token_opens_what_its_scopes_name(
+def test_a_token_permits_what_its_scopes_name(
     app: Flask, anna: Person, scope: str, allowed: tuple[str, str], refused: tuple[str, str]
 ) -> None:
     program = Program(app, token_of(app, anna, scope))
@@ -38,7 +38,7 @@ def test_a_token_opens_what_its_scopes_name(
     assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
 
 
-def test_wrong_tokens_are_counted_and_right_ones_go_on(app: Flask, anna: Person) -> None:
+def test_wrong_tokens_are_counted_and_right_ones_still_work(app: Flask, anna: Person) -> None:
     right = token_of(app, anna)
     stranger = Program(app, right[:-1] + ("0" if right[-1] != "0" else "1"))
     for _ in range(3):
@@ -72,12 +72,12 @@ def test_a_token_ends_with_its_account(app: Flask, anna: Person) -> None:
     assert_problem(program.get("/api/v1/photos"), 401)
 
 
-def test_a_token_rests_while_its_account_is_disabled(app: Flask, anna: Person) -> None:
+def test_a_token_is_suspended_while_its_account_is_disabled(app: Flask, anna: Person) -> None:
     program, administration = Program(app, token_of(app, anna)), services_of(app).administration
-    boss = Person(app, "boss@example.org")
-    administration.disable(anna.id, boss.id, utcnow())
+    administrator = Person(app, "boss@example.org")
+    administration.disable(anna.id, administrator.id, utcnow())
     assert_problem(program.get("/api/v1/photos"), 401)
-    administration.enable(anna.id, boss.id, utcnow())
+    administration.enable(anna.id, administrator.id, utcnow())
     assert program.get("/api/v1/photos").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""``POST /api/v1/check`` where it can't be answered; ``tests/catloader/test_client.py`` has the answers."""
+"""``POST /api/v1/check`` when it can't be answered; ``tests/catloader/test_client.py`` has the answers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_full_queue_is_503_with_retry_after(
             assert answer.headers["Retry-After"] == "5"
 
 
-def test_an_invented_token_keeps_no_large_body(app: Flask, program: Program) -> None:
+def test_a_large_body_with_an_invented_token_is_not_buffered(app: Flask, program: Program) -> None:
     rules = app.extensions["catloader.rules"]
     path, length = "/api/v1/photos", services_of(app).settings.max_file_bytes
     good = program.header

@@ -31,7 +31,7 @@ def test_an_upload_is_answered_202_and_its_photo_follows(app: Flask, program: Pr
     assert program.get(read["photo_url"]).data.startswith(b"\xff\xd8\xff")
 
 
-def test_a_form_brings_one_photo_and_a_caption(program: Program, anna: Person) -> None:
+def test_a_form_contains_one_photo_and_a_caption(program: Program, anna: Person) -> None:
     form = {"photo": (io.BytesIO(jpeg()), "a.jpg"), "caption": "Tom"}
     assert program.send("POST", "/api/v1/photos", data=form).status_code == 202
     raw = program.send(
@@ -104,7 +104,7 @@ def test_a_wrong_query_is_refused_in_one_sentence(program: Program, query: str) 
     assert query.partition("=")[0] in assert_problem(program.get(f"/api/v1/photos?{query}"), 400)
 
 
-def test_a_resource_that_is_the_same_is_not_sent_again(app: Flask, program: Program) -> None:
+def test_an_unchanged_resource_is_not_sent_again(app: Flask, program: Program) -> None:
     location = program.upload().headers["Location"]
     for path in (location, f"{location}/verdict", f"{location}/photo.jpg", "/api/v1/photos"):
         first = program.get(path)
@@ -144,7 +144,7 @@ def test_a_deleted_photo_is_gone(program: Program) -> None:
         ("DELETE", "/appeal"),
     ],
 )
-def test_a_photo_of_another_account_looks_like_none(
+def test_a_photo_of_another_account_looks_like_a_missing_one(
     app: Flask, program: Program, method: str, path: str
 ) -> None:
     own = program.upload().headers["Location"]
@@ -184,7 +184,7 @@ def test_errors_of_the_router_are_problem_details(app: Flask, program: Program) 
     assert_problem(Person(app).get("/api/form"), 401)
 
 
-def test_a_fault_is_a_problem_without_its_details(own_app: Flask) -> None:
+def test_a_server_error_is_a_problem_without_its_details(own_app: Flask) -> None:
     def broken() -> str:
         raise RuntimeError("a secret of the server")
 

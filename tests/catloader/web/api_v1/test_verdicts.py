@@ -48,7 +48,7 @@ def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Prog
     assert verdict["appeal"]["closed_at"] is not None
 
 
-def test_a_reviewers_decision_is_seen(app: Flask, anna: Person, program: Program) -> None:
+def test_a_reviewers_decision_is_visible(app: Flask, anna: Person, program: Program) -> None:
     location = program.upload().headers["Location"]
     photo = check(app, Verdict.UNSURE, score=0.3)
     assert services_of(app).reviews.decide(photo, anna.id, "cat", "", utcnow())
