@@ -88,7 +88,7 @@ def promote(settings: Settings, email: str, role: Role) -> None:
 @click.argument("email")
 @pass_settings
 def password_link(settings: Settings, email: str) -> None:
-    """Make a link with which a person sets a new password, once."""
+    """Create a one-time link for setting a new password."""
     from catloader.server.database import migrated_database
     from catloader.store.db.engine import utcnow
     from catloader.store.db.one_time_links import OneTimeLinks
@@ -121,7 +121,7 @@ def remove_factor(settings: Settings, email: str) -> None:
 @user.command()
 @pass_settings
 def invite(settings: Settings) -> None:
-    """Make an invitation to create an account, for one use."""
+    """Create an invitation for one new account."""
     from catloader.server.database import migrated_database
     from catloader.store.db.engine import utcnow
     from catloader.store.db.one_time_links import OneTimeLinks

@@ -106,13 +106,13 @@ _engine = click.option(
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="This process, or Ray.",
+    help="Run in this process, or on Ray.",
 )
 _address = click.option(
     "--address",
     metavar="ADDRESS",
     default="",
-    help="For ray, a cluster; `auto`: the one that runs here; not given: a new one on this machine.",
+    help="Address of a Ray cluster; `auto`: the one on this machine. Default: start a new one.",
 )
 
 
@@ -166,7 +166,7 @@ def cancel(settings: Settings, name: str) -> None:
 )
 @pass_settings
 def flips(settings: Settings, name: str, path: Path | None) -> None:
-    """Show the verdicts that would change; write nothing into the table."""
+    """Show the verdicts that would change, without writing them."""
     from catloader.bulk.flips import write_csv
 
     chosen = _plan_of(settings, name)

@@ -35,21 +35,21 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
 @_choice("--device", DEVICES, "cpu")
 @_choice("--decoder", DECODERS, "cpu")
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of torch on a CPU."
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="torch threads on a CPU."
 )
 @click.option(
     "--cat-classes",
     metavar="NAME,...",
     default="",
-    help="More folders or categories of house cats, besides `cat` and those of ImageNet.",
+    help="Further folders or categories of house cats, besides `cat` and ImageNet's.",
 )
 @_folder("--weights-dir", help="Folder of fetched weights.  [default: CATCHECK_WEIGHTS_DIR]")
 @click.option("--subject", default="house_cat", show_default=True, help="A built-in name or a .toml file.")
-@click.option("--fit-head", is_flag=True, help="Fit a linear probe too; it needs photos like yours.")
+@click.option("--fit-head", is_flag=True, help="Also fit a linear probe; needs photos like yours.")
 @click.option(
-    "--penalty", type=click.FloatRange(min=0, min_open=True), help="L2 of the probe.  [default: 30]"
+    "--penalty", type=click.FloatRange(min=0, min_open=True), help="L2 penalty of the probe.  [default: 30]"
 )
-@_folder("--out", help="Folder of the profile.  [default: where the site looks for its own]")
+@_folder("--out", help="Folder for the profile.  [default: where the site looks for its own]")
 @click.option("--shipped", is_flag=True, help="Write to models/profiles instead.")
 @pass_settings
 def calibrate(

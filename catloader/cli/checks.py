@@ -19,7 +19,7 @@ _SHOWN = 50
 
 @click.group(cls=Group, elsewhere={"verify": "records:verify", "recheck": "records:recheck"})
 def check() -> None:
-    """Check photos, list and repeat checks."""
+    """Check photos; list or repeat checks."""
 
 
 @check.command()

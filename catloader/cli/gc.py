@@ -15,7 +15,7 @@ _SHOWN = 20
 
 
 @click.command()
-@click.option("--report", "action", flag_value="report", default="report", help="Only tell (the default).")
+@click.option("--report", "action", flag_value="report", default="report", help="Only report (the default).")
 @click.option("--apply", "action", flag_value="apply", help="Delete unreferenced objects.")
 @click.option(
     "--older-than",
@@ -23,7 +23,7 @@ _SHOWN = 20
     type=click.IntRange(min=0),
     default=60,
     show_default=True,
-    help="Leave younger objects alone.",
+    help="Do not delete younger objects.",
 )
 @click.option("--force", is_flag=True, help="Delete them even if they are more than half of all objects.")
 @pass_settings

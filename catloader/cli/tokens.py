@@ -30,7 +30,7 @@ def tokens() -> None:
 @click.option(
     "--scope", "scopes", type=click.Choice(_SCOPES), multiple=True, required=True, help="Repeatable."
 )
-@click.option("--days", type=click.IntRange(1, 3650), help="The token expires after so many days.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Validity of the token, in days.")
 @pass_settings
 def create(settings: Settings, email: str, name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make a token and print it; it can't be shown again."""
@@ -62,7 +62,7 @@ def list_(settings: Settings, email: str) -> None:
 @click.argument("id", type=int)
 @pass_settings
 def revoke(settings: Settings, email: str, id: int) -> None:
-    """Revoke the token with this number of the list."""
+    """Revoke the token with this id; `tokens list` shows the ids."""
     with _account(settings, email) as (user, store):
         if not store.revoke(id, user.id):
             raise NotFound(f"{user.email} has no token {id}.")

@@ -30,7 +30,7 @@ _STOPS = (0, 401, 403, 429, 503)
 def upload(files: tuple[Path, ...], server: str, token_file: Path, caption: str) -> None:
     """Upload photos to a site; exit code 1 if one is refused.
 
-    The same file, sent again within a day, makes no second photo: a run that was cut off can be repeated.
+    A file that is sent again within a day creates no second photo, so an interrupted run can be repeated.
     """
     from tqdm import tqdm
 

@@ -11,7 +11,7 @@ from catloader.settings import Settings
 
 @click.group()
 def webhooks() -> None:
-    """List outgoing webhooks, send them again."""
+    """List outgoing webhooks or send them again."""
 
 
 @webhooks.command()

@@ -20,10 +20,10 @@ OK, SOME_UNREADABLE, USAGE, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
 _EXIT_CODES = """\b
 Exit codes:
   0    every file was read
-  1    some were not (explain: the photo was not)
+  1    some files were not read (explain: the photo was not read)
   2    wrong arguments, no such path, no usable model, or the output can't be written
   130  stopped by Ctrl-C
-  141  the reader of the output went away
+  141  the reader of the output closed it
 """
 _PROGRAM = "python -m checker"
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -159,9 +159,9 @@ def _choice(name: str, choices: Sequence[str], help_text: str) -> Callable[[Deco
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header line.")
 @_common
-@_choice("--device", DEVICES, "auto takes a GPU where there is one.")
-@_choice("--runtime", RUNTIMES, "auto takes the fastest measured variant.")
-@_choice("--precision", PRECISIONS, "As --runtime.")
+@_choice("--device", DEVICES, "auto uses a GPU if there is one.")
+@_choice("--runtime", RUNTIMES, "auto uses the fastest measured variant.")
+@_choice("--precision", PRECISIONS, "auto: the precision of the fastest measured variant.")
 @_choice("--decoder", DECODERS, "nvjpeg decodes on a GPU (experimental).")
 @click.option(
     "--max-false-positive-rate",
@@ -187,7 +187,7 @@ def _choice(name: str, choices: Sequence[str], help_text: str) -> Callable[[Deco
     type=click.Path(path_type=Path),
     callback=_new_file,
     metavar="FILE",
-    help="Append lines of --json to FILE, too, and leave out the files that it has.",
+    help="Also append the lines of --json to FILE, and skip the files that it contains.",
 )
 @click.option(
     "--megadetector",
