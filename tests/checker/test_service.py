@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ def rig() -> Iterator[Rig]:
     rig = Rig()
     yield rig
     for service in rig.services:
-        service.close(5)
+        service.close(60)
     assert not [t.name for t in threading.enumerate() if t.name == "checker" and t.is_alive()]
 
 
@@ -96,7 +97,7 @@ def test_ctrl_c_while_drain_takes_its_lock_leaves_the_workers_going(rig: Rig) ->
     rig.classifier.gate = threading.Event()
     with pytest.raises(KeyboardInterrupt), ctrl_c_when_locked("drain", rig.classifier.gate.set):
         rig.service().drain()
-    assert rig.queue.finished(23, timeout_s=10)
+    assert rig.queue.finished(23)
 
 
 def test_start_checks_the_backlog_and_wake_checks_new_photos(rig: Rig) -> None:
@@ -126,7 +127,7 @@ def test_wake_up_just_before_a_worker_goes_idle_is_not_lost(rig: Rig) -> None:
 
     rig.queue = Late()
     rig.service(workers=1).start()
-    assert rig.queue.finished(1, timeout_s=5)
+    assert rig.queue.finished(1)
 
 
 def test_stream_of_photos_and_wake_ups_loses_none(rig: Rig) -> None:
@@ -146,12 +147,11 @@ def test_wake_never_blocks_and_bursts_are_coalesced(rig: Rig) -> None:
     service.start()
     rig.put(*range(40))
     service.wake()
-    assert rig.classifier.running.wait(10)
+    assert rig.classifier.running.wait(60)
     claims_before = rig.queue.claims
-    started_s = time.monotonic()
     for _ in range(1000):
-        service.wake()
-    assert time.monotonic() - started_s < 1
+        service.wake()  # one that waited for the workers would wait for the gate, for a minute
+    assert rig.queue.ids("pending") != []
     rig.classifier.gate.set()
     assert rig.queue.finished(40)
     assert rig.queue.claims - claims_before < 100
@@ -164,11 +164,11 @@ def test_wake_starts_an_idle_worker_while_another_is_busy(rig: Rig) -> None:
     service.start()
     rig.put(0)
     service.wake()
-    assert rig.classifier.running.wait(10)
+    assert rig.classifier.running.wait(60)
     rig.classifier.running.clear()
     rig.put(1)
     service.wake()
-    assert rig.classifier.running.wait(10)
+    assert rig.classifier.running.wait(60)
     assert len(rig.classifier.batches) == 2
     rig.classifier.gate.set()
     assert rig.queue.finished(2)
@@ -177,20 +177,30 @@ def test_wake_starts_an_idle_worker_while_another_is_busy(rig: Rig) -> None:
 def test_sweep_finds_photos_without_a_wake_up(rig: Rig) -> None:
     service = rig.service(sweep_s=0.05)
     service.start()
-    assert service.ready.wait(10)
+    assert service.ready.wait(60)
     rig.put(0)
     assert rig.queue.finished(1)
 
 
 def test_photo_due_before_the_next_sweep_is_checked_when_due(rig: Rig) -> None:
+    due: list[datetime] = []
+
+    class Later(RecordingQueue):
+        """Gets its photo at the first look, which comes too early for it."""
+
+        def claim(self, limit: int) -> list[Claim]:
+            claims = super().claim(limit)
+            if not due:
+                due.append(datetime.now(UTC) + timedelta(seconds=0.5))
+                self.add(0, claim_of(0).photo_key, claim_of(0).thumbnail_key, due[0])
+            return claims
+
     rig.source.add(0)
-    claim = claim_of(0)
-    due = datetime.now(UTC) + timedelta(seconds=1)
-    rig.queue.add(0, claim.photo_key, claim.thumbnail_key, due)
+    rig.queue = Later()
     rig.service(workers=1).start()
     assert rig.queue.finished(1)
-    assert rig.queue.claims >= 2  # the first one came too early
-    assert datetime.now(UTC) >= due
+    assert rig.queue.claims >= 2
+    assert datetime.now(UTC) >= due[0]
 
 
 def test_claimed_photos_stay_within_the_memory_bound(rig: Rig) -> None:
@@ -204,7 +214,7 @@ def test_next_batch_is_fetched_during_the_forward_pass(rig: Rig) -> None:
     rig.put(*range(8))
     service = rig.service(workers=1, batch_photos=4)
     service.start()
-    assert rig.classifier.running.wait(10)
+    assert rig.classifier.running.wait(60)
     rig.source.fetching.clear()
     # The first batch waits in the model; the second one is claimed and its fetch has begun or is done.
     assert rig.queue.wait_until(lambda: len(rig.queue.ids("checking")) == 8)
@@ -217,7 +227,7 @@ def test_no_photo_is_claimed_while_the_model_loads(rig: Rig) -> None:
     gate = threading.Event()
 
     def slowly() -> LoadedModel:
-        assert gate.wait(30)
+        assert gate.wait(60)
         return rig.load()
 
     service = rig.service(slowly)
@@ -366,7 +376,7 @@ def test_outcome_after_the_lease_is_not_counted(rig: Rig) -> None:
     rig.classifier.gate = threading.Event()
     service = rig.service(workers=1)
     service.start()
-    assert rig.classifier.running.wait(10)
+    assert rig.classifier.running.wait(60)
     rig.queue.delete(0)  # as with an expired lease, the claim no longer holds
     rig.classifier.gate.set()
     assert rig.queue.finished(1)
@@ -379,7 +389,7 @@ def test_photo_lost_before_its_decoding_is_not_decoded(rig: Rig) -> None:
     rig.source.gate = threading.Event()
     service = rig.service(workers=1)
     service.start()
-    assert rig.source.fetching.wait(10)
+    assert rig.source.fetching.wait(60)
     rig.queue.delete(0)
     rig.source.gate.set()
     assert rig.queue.finished(1)
@@ -421,10 +431,14 @@ def test_close_finishes_the_batch_at_work_and_releases_the_next_one(rig: Rig) ->
     rig.put(*range(20))
     service = rig.service(workers=1, batch_photos=4)
     service.start()
-    assert rig.classifier.running.wait(10)
+    assert rig.classifier.running.wait(60)
     assert rig.queue.wait_until(lambda: len(rig.queue.ids("checking")) == 8)
-    threading.Timer(0.2, rig.classifier.gate.set).start()
-    service.close(10)
+    closing = threading.Thread(target=lambda: service.close(60))
+    closing.start()
+    while not service._pool._closing:  # a batch that ends before begins another
+        time.sleep(0.01)
+    rig.classifier.gate.set()
+    closing.join(60)
     assert numbers(rig) == [0, 1, 2, 3]
     assert sorted(claim.photo_id for claim in rig.queue.released) == [4, 5, 6, 7]
     assert rig.queue.ids("checking") == []
@@ -437,18 +451,18 @@ def test_close_ends_in_time_while_the_model_hangs(rig: Rig) -> None:
     rig.put(*range(8))
     service = rig.service(workers=1, batch_photos=4)
     service.start()
-    assert rig.classifier.running.wait(10)
+    assert rig.classifier.running.wait(60)
     assert rig.queue.wait_until(lambda: len(rig.queue.ids("checking")) == 8)
     calls: list[str] = []
     rig.queue.fails = calls.append
     started_s = time.monotonic()
     service.close(0.3)
-    assert time.monotonic() - started_s < 2
+    assert time.monotonic() - started_s < 30  # half of the time for which the model hangs
     assert rig.queue.ids("checking") == []
     assert {claim.photo_id for claim in rig.queue.released} == set(range(8))
     assert not rig.classifier.closed  # a worker is still in it
     rig.classifier.gate.set()
-    service.close(10)
+    service.close(60)
     assert rig.classifier.closed
     assert calls == ["release"]  # released photos are not written afterwards
 
@@ -456,11 +470,11 @@ def test_close_ends_in_time_while_the_model_hangs(rig: Rig) -> None:
 def test_close_is_quick_when_idle_and_may_be_repeated(rig: Rig) -> None:
     service = rig.service()
     service.start()
-    assert service.ready.wait(10)
+    assert service.ready.wait(60)
     started_s = time.monotonic()
-    service.close(5)
-    service.close(5)
-    assert time.monotonic() - started_s < 1
+    service.close(60)
+    service.close(60)
+    assert time.monotonic() - started_s < 30
     service.wake()
     rig.put(0)
     assert service.drain() == 0
@@ -472,7 +486,7 @@ def test_close_before_the_model_is_loaded(rig: Rig) -> None:
     gate = threading.Event()
 
     def slowly() -> LoadedModel:
-        gate.wait(30)
+        assert gate.wait(60)
         return rig.load()
 
     service = rig.service(slowly)
@@ -480,9 +494,9 @@ def test_close_before_the_model_is_loaded(rig: Rig) -> None:
     service.start()
     started_s = time.monotonic()
     service.close(0.2)
-    assert time.monotonic() - started_s < 2
+    assert time.monotonic() - started_s < 30
     gate.set()
-    service.close(10)
+    service.close(60)
     assert rig.queue.claims == 0
 
 
@@ -492,7 +506,8 @@ def test_log_has_one_line_at_the_start_and_one_per_pass(rig: Rig, caplog: pytest
     rig.put(3, data=b"not a picture")
     rig.service().drain()
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "checking with stub (torch fp32, cpu); weights 00000000, loaded in 0.0 s"
+    begin = "checking with stub (torch fp32, cpu); weights 00000000, loaded in "
+    assert re.fullmatch(re.escape(begin) + r"\d+\.\d s", lines[0])
     assert "photo 3: This is not a photo" in lines[1]
     assert lines[2].startswith("checked 4 photos in ")
     assert lines[2].endswith("ms each): 3 cat, 1 unreadable")
@@ -506,7 +521,7 @@ def test_concurrent_drains_check_each_photo_once(rig: Rig) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert numbers(rig) == list(range(50))
     assert rig.loads == 1
     assert rig.queue.largest <= 2 * 2 * 4  # one pool for all drains
@@ -525,7 +540,7 @@ class OneSuccessor:
         if self._handed_over:
             self.asked_again.set()
             return None
-        assert self.made.wait(30)
+        assert self.made.wait(60)
         self._handed_over = True
         if self._error is not None:
             raise self._error
@@ -544,7 +559,7 @@ def test_a_successor_takes_over_between_two_batches(rig: Rig) -> None:
     rig.put(*range(8))
     service = rig.service(successors=successor, workers=1)
     service.start()
-    assert rig.classifier.running.wait(30)
+    assert rig.classifier.running.wait(60)
     assert service.state()["why_not_faster"] == "It is not made yet."
 
     successor.made.set()
@@ -554,11 +569,11 @@ def test_a_successor_takes_over_between_two_batches(rig: Rig) -> None:
     rig.classifier.gate.set()
 
     assert rig.queue.finished(8)
-    assert successor.asked_again.wait(30)
+    assert successor.asked_again.wait(60)
     assert rig.classifier.closed and not successor.classifier.closed
     assert (sum(rig.classifier.batches), sum(successor.classifier.batches)) == (4 * INPUTS_PER_PHOTO,) * 2
     assert numbers(rig) == list(range(8))
-    service.close(5)
+    service.close(60)
     assert successor.closed.is_set() and successor.classifier.closed
 
 
@@ -568,14 +583,14 @@ def test_a_successor_that_fails_leaves_the_model_before_at_work(
     successor = OneSuccessor(RuntimeError("no memory"))
     service = rig.service(successors=successor)
     service.start()
-    assert service.ready.wait(30)
+    assert service.ready.wait(60)
     successor.made.set()
     rig.put(1, 2)
     service.wake()
     assert rig.queue.finished(2)
     while "no other variant takes over" not in caplog.messages:
         time.sleep(0.01)
-    service.close(5)
+    service.close(60)
     assert sum(rig.classifier.batches) == 2 * INPUTS_PER_PHOTO
 
 
@@ -608,12 +623,12 @@ def test_close_waits_for_a_photo_that_is_being_judged(rig: Rig) -> None:
     rig.classifier.gate = threading.Event()
     judging = threading.Thread(target=lambda: service.judge(dict.fromkeys(Rendition, photo(0))))
     judging.start()
-    assert rig.classifier.running.wait(10)
-    closing = threading.Thread(target=lambda: service.close(20))
+    assert rig.classifier.running.wait(60)
+    closing = threading.Thread(target=lambda: service.close(60))
     closing.start()
     closing.join(0.2)
     assert not rig.classifier.closed
     rig.classifier.gate.set()
-    closing.join(10)
-    judging.join(10)
+    closing.join(60)
+    judging.join(60)
     assert rig.classifier.closed

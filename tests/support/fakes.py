@@ -76,7 +76,7 @@ class FaultySource(InMemoryImageSource):
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         self.fetching.set()
         if self.gate is not None:
-            assert self.gate.wait(30)
+            assert self.gate.wait(60)
         if claim.photo_id in self.errors:
             raise self.errors[claim.photo_id]
         return super().get(claim, rendition)
@@ -124,7 +124,7 @@ class RecordingQueue(InMemoryCheckQueue):
             self.released.extend(claims)
             super().release(claims)
 
-    def finished(self, photos: int, timeout_s: float = 30) -> bool:
+    def finished(self, photos: int, timeout_s: float = 60) -> bool:
         """Wait until the log has an outcome for that many photos."""
         return self.wait_until(lambda: len(self.log) >= photos, timeout_s)
 
@@ -148,7 +148,7 @@ class StubClassifier:
         self.batches.append(len(batch))
         self.running.set()
         if self.gate is not None:
-            assert self.gate.wait(30)
+            assert self.gate.wait(60)
         if self.fails is not None and len(batch) > self.most:
             raise self.fails
         means = batch.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)

@@ -5,7 +5,9 @@ psutil raises for a process that has ended since it was listed, and for a zombie
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import psutil
 
@@ -21,6 +23,24 @@ def command_of(process: psutil.Process) -> list[str]:
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Return those that still run; zombies do not."""
     return [process for process in processes if _runs(process)]
+
+
+def until_gone(processes: Iterable[psutil.Process], timeout_s: float = 60) -> None:
+    """Wait until none of them runs; zombies do not.
+
+    A process that is killed, or whose parent has died, ends a moment later.
+    """
+    watched, deadline_s = list(processes), time.monotonic() + timeout_s
+    while left := alive(watched):
+        assert time.monotonic() < deadline_s, left
+        time.sleep(0.01)
+
+
+def kill(process: psutil.Process) -> None:
+    """Kill it, and wait for its end; one that has ended meanwhile is as good."""
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+    until_gone([process])
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -27,10 +27,10 @@ from checker.errors import (
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool, Reply
-from tests.support.processes import alive, command_of
+from tests.support.processes import alive, command_of, until_gone
 
 DO, ECHO = "tests.checker.isolation.deeds:do", "tests.checker.isolation.deeds:echo"
-LIMITS = Limits(cpu_s=0.3, wall_s=60.0, memory_bytes=2**28)
+LIMITS = Limits(cpu_s=0.5, wall_s=60.0, memory_bytes=2**28)
 """The time is ample, so that only the test of that limit meets it, on a busy machine too."""
 
 
@@ -112,12 +112,12 @@ def test_each_photo_of_a_batch_has_its_own_processor_time(pool: ChildPool) -> No
 
 
 def test_time_is_limited(server: ForkServer) -> None:
-    pool = ChildPool(server, children=1, limits=Limits(wall_s=0.3))
+    pool = ChildPool(server, children=1, limits=Limits(wall_s=2.0))
     try:
         started_s = time.monotonic()
         (error,) = done(pool, "hang")
         assert type(error) is DecodingTooSlow
-        assert time.monotonic() - started_s < 2
+        assert 2 <= time.monotonic() - started_s < 60
         pid = pid_of(pool)  # the hanging one is gone, another one serves
         assert psutil.Process(pid).is_running()
     finally:
@@ -158,7 +158,7 @@ def test_photo_whose_child_is_killed_twice_is_to_blame(pool: ChildPool) -> None:
 def test_idle_child_that_was_killed_harms_no_photo(pool: ChildPool) -> None:
     pid = pid_of(pool)
     os.kill(pid, signal.SIGTERM)
-    psutil.wait_procs([psutil.Process(pid)], timeout=0.5)  # it stays as a zombie until it is replaced
+    until_gone([psutil.Process(pid)])  # it stays as a zombie until it is replaced
     assert pid_of(pool) != pid
 
 
@@ -195,7 +195,7 @@ def test_child_without_work_gives_its_memory_back(pool: ChildPool) -> None:
     child = psutil.Process(pid_of(pool))
     before_bytes = child.memory_info().rss
     done(pool, "hold 96 MB for a moment")
-    end_s = time.monotonic() + 30
+    end_s = time.monotonic() + 60
     while child.memory_info().rss > before_bytes + 24 * 2**20:
         assert time.monotonic() < end_s
         time.sleep(0.05)
@@ -210,6 +210,7 @@ def test_child_that_holds_very_much_memory_is_replaced(pool: ChildPool) -> None:
 
 
 def test_at_most_so_many_children_work_at_once(server: ForkServer) -> None:
+    until_gone(children())  # of the tests before
     pool = ChildPool(server, children=2, limits=LIMITS)
     try:
         threads = [threading.Thread(target=done, args=(pool, "loop")) for _ in range(4)]
@@ -217,23 +218,27 @@ def test_at_most_so_many_children_work_at_once(server: ForkServer) -> None:
             thread.start()
         most = 0
         while any(thread.is_alive() for thread in threads):
-            most = max(most, running_children())
+            most = max(most, len(alive(children())))
         assert most == 2
     finally:
         pool.close()
 
 
-def running_children() -> int:
-    """Count those of all fork servers of this process."""
+def children() -> list[psutil.Process]:
+    """Return those of all fork servers of this process."""
     servers = [one for one in psutil.Process().children() if "checker.isolation.child" in command_of(one)]
-    return len(alive(child for server in servers for child in server.children()))
+    found: list[psutil.Process] = []
+    for server in servers:
+        with suppress(psutil.NoSuchProcess):
+            found += server.children()
+    return found
 
 
 def test_killed_server_is_started_again(pool: ChildPool, server: ForkServer) -> None:
-    pid = pid_of(pool)
-    psutil.Process(pid).parent().kill()  # type: ignore[union-attr]
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=5)
-    assert pid_of(pool) != pid
+    child = psutil.Process(pid_of(pool))
+    child.parent().kill()  # type: ignore[union-attr]
+    until_gone([child])
+    assert pid_of(pool) != child.pid
 
 
 def test_children_die_with_their_caller() -> None:
@@ -251,8 +256,7 @@ def test_children_die_with_their_caller() -> None:
         assert caller.stdout is not None
         child = psutil.Process(int(caller.stdout.readline()))
         caller.kill()
-    _, left = psutil.wait_procs([child], timeout=5)
-    assert left == []
+    until_gone([child])
 
 
 def test_closed_server_decodes_nothing() -> None:

@@ -35,7 +35,7 @@ class FirstByte:
 
     def run(self, batch: Pixels) -> Activations:
         self.running.set()
-        self.gate.wait(10)
+        assert self.gate.wait(60)
         self.passes.append(len(batch))
         self.threads.add(threading.current_thread().name)
         if (batch == POISON).any():
@@ -73,13 +73,13 @@ def test_without_a_window_batches_share_the_pass_after_the_one_that_runs() -> No
     batcher = Batcher(inner)
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(batcher.run, inputs(0))
-        assert inner.running.wait(10)
+        assert inner.running.wait(60)
         others = [pool.submit(batcher.run, inputs(n, n)) for n in (1, 2, 3)]
         with batcher._changed:
-            assert batcher._changed.wait_for(lambda: len(batcher._waiting) == 3, 10)
+            assert batcher._changed.wait_for(lambda: len(batcher._waiting) == 3, 60)
         inner.gate.set()
-        assert first.result(10).logits.ravel().tolist() == [0]
-        assert [other.result(10).logits.ravel().tolist() for other in others] == [[1, 1], [2, 2], [3, 3]]
+        assert first.result(60).logits.ravel().tolist() == [0]
+        assert [other.result(60).logits.ravel().tolist() for other in others] == [[1, 1], [2, 2], [3, 3]]
     assert inner.passes == [1, 6]
     batcher.close()
 
@@ -129,11 +129,11 @@ def test_close_finishes_the_running_pass_and_refuses_later_calls() -> None:
     batcher = Batcher(inner)
     with ThreadPoolExecutor(2) as pool:
         running = pool.submit(batcher.run, inputs(5))
-        assert inner.running.wait(10)
+        assert inner.running.wait(60)
         closing = pool.submit(batcher.close)
         inner.gate.set()
-        assert running.result(timeout=10).logits.tolist() == [[5.0]]
-        closing.result(timeout=10)
+        assert running.result(timeout=60).logits.tolist() == [[5.0]]
+        closing.result(timeout=60)
     with pytest.raises(ClassifierFailed, match="closed"):
         batcher.run(inputs(1))
 

@@ -133,18 +133,18 @@ def test_threads_never_get_each_others_outputs(faster: bool, record: Record) -> 
 
 
 def test_only_sizes_that_are_faster_are_replayed() -> None:
-    """With the real clock: a plain pass takes 5 ms, a replay almost none, or 20."""
+    """With the real clock: a plain pass takes 20 ms, a replay almost none, or 100."""
 
     class Slow(Sums):
         def __call__(self, inputs: Tensor) -> Outputs:
-            time.sleep(0.005)
+            time.sleep(0.02)
             return super().__call__(inputs)
 
     def record(_forward: Forward, inputs: Tensor) -> Replay:
         replay = stand_in(Sums(), inputs)
 
         def late() -> Outputs:
-            time.sleep(0.02)
+            time.sleep(0.1)
             return replay()
 
         return late if len(inputs) > 32 else replay

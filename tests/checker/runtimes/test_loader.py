@@ -173,7 +173,7 @@ def test_closing_ends_the_child_and_leaves_no_files(measured: RuntimeRequest) ->
     while loader._task is None:
         time.sleep(0.01)
     loader.close()
-    thread.join(30)
+    thread.join(60)
     assert results == [None]
     assert not measured.weights_dir.exists() or not list(measured.weights_dir.iterdir())
 
