@@ -31,7 +31,8 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import check_log, photos
 from catloader.wiring import build_engine
 from tests.support.environ import environ_without_settings
-from tests.support.processes import alive
+from tests.support.machine import busy_factor
+from tests.support.processes import until_gone
 
 _PASSWORD = "correct horse battery"
 _BACKLOG = 60
@@ -79,13 +80,13 @@ class Site:
     def stop(self, sig: signal.Signals = signal.SIGINT) -> tuple[str, str]:
         """Signal the whole process group, as Ctrl-C does; return standard output and standard error."""
         os.killpg(self.process.pid, sig)
-        return self.process.communicate(timeout=20)
+        return self.process.communicate(timeout=60)
 
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=30).ok
-    except requests.ConnectionError:
+        return requests.get(url, timeout=60).ok
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 
@@ -134,11 +135,12 @@ def test_site_starts_stops_and_starts_again(tmp_path: Path) -> None:
         site.until(lambda: site.get("/api/photos/status?ids=1").json()["photos"][0]["final"])
         processes = site.processes()
         assert len(processes) >= 3, "supervisor, worker, object store"
-        stopped_s = time.monotonic()
+        busy, stopped_s = busy_factor(), time.monotonic()
         out, err = site.stop()
-        assert time.monotonic() - stopped_s < 5
+        took_s = time.monotonic() - stopped_s
+        assert took_s < 5 * max(busy, busy_factor())
         assert site.process.returncode == 0
-        assert alive(processes) == []
+        until_gone(processes)
     starting, ready, checking, stopped = out.splitlines()
     assert (starting, stopped) == ("Starting CatLoader ...", "Stopped.")
     stores = f"embedded SeaweedFS; SQLite in {tmp_path}/"
@@ -149,7 +151,7 @@ def test_site_starts_stops_and_starts_again(tmp_path: Path) -> None:
 
     with _serving(tmp_path) as again:
         # The lower of two times: other programs may have kept the machine busy.
-        assert min(first_answer_s, again.first_answer_s()) < 5
+        assert min(first_answer_s, again.first_answer_s()) < 5 * max(busy, busy_factor())
         assert again.post("/login", "/login", data=account).ok
         (photo,) = again.get("/api/photos/status?ids=1").json()["photos"]
         assert photo["final"]
@@ -165,9 +167,8 @@ def test_stop_during_the_start_leaves_no_process(tmp_path: Path, sig: signal.Sig
         site.until(lambda: len(site.processes()) >= 2)
         processes = site.processes()
         os.kill(site.process.pid, sig)
-        site.process.communicate(timeout=5)
-        psutil.wait_procs(processes, timeout=2)
-        assert alive(processes) == []
+        site.process.communicate(timeout=60)
+        until_gone(processes)
 
 
 @pytest.mark.parametrize(
@@ -180,12 +181,13 @@ def test_sigterm_and_sighup_stop_a_site_in_a_folder_of_any_name(
         site.first_answer_s()
         assert (tmp_path / name / "catloader.sqlite3").is_file()
         assert [path.name for path in tmp_path.iterdir()] == [name]
-        processes = site.processes()
+        processes, busy = site.processes(), busy_factor()
         stopped_s = time.monotonic()
         os.kill(site.process.pid, sig)
-        _, err = site.process.communicate(timeout=10)
-        assert time.monotonic() - stopped_s < 5
-        assert alive(processes) == []
+        _, err = site.process.communicate(timeout=60)
+        took_s = time.monotonic() - stopped_s
+        assert took_s < 5 * max(busy, busy_factor())
+        until_gone(processes)
         assert "Traceback" not in err
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -207,10 +209,10 @@ def test_backlog_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
     assert verdicts() == 0
     with _serving(tmp_path, CATCHECK_WORKERS=1) as site:
         site.until(lambda: verdicts() > 0)
+        os.killpg(site.process.pid, signal.SIGSTOP)  # no photo is checked while its processes are listed
         processes = site.processes()
         site.process.kill()
-        psutil.wait_procs(processes, timeout=5)
-        assert alive(processes) == []
+        until_gone(processes)
     assert 0 < verdicts() < _BACKLOG, "the site was not killed in the middle"
 
     # Photos that were claimed before the kill return when their lease expires; it is expired here.
@@ -394,7 +396,7 @@ def test_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 
 def _assert_one_line(site: Site, reason: str) -> None:
-    out, err = site.process.communicate(timeout=20)
+    out, err = site.process.communicate(timeout=60)
     assert site.process.returncode == 1
     assert out in ("", "Starting CatLoader ...\n")
     assert re.fullmatch(rf"Error: .*{re.escape(reason)}.*\n", err), err

@@ -30,6 +30,12 @@ class BrokerServer:
         assert self._server is not None
         return list(self._server.client().keys("*"))
 
+    def is_listened_to(self) -> bool:
+        """Tell whether somebody has subscribed."""
+        assert self._server is not None
+        client = self._server.client()
+        return bool(client.pubsub_channels() or client.pubsub_numpat())
+
     def stop(self) -> None:
         if self._server is not None:
             self._server.stop()

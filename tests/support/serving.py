@@ -27,7 +27,7 @@ from tests.support.environ import environ_without_settings
 from tests.support.processes import alive, command_of
 from tests.support.site import PASSWORD
 
-_STOP_S = 20
+_STOP_S = 60
 _DATABASE = "catloader.sqlite3"
 
 
@@ -129,14 +129,14 @@ def registered(url: str) -> requests.Session:
     session = plain_session()
     account = {"email": f"{secrets.token_hex(8)}@example.org", "password": PASSWORD}
     form = {"csrf_token": form_token(session, url + "/register"), **account}
-    assert session.post(url + "/register", data=form, timeout=30).ok
+    assert session.post(url + "/register", data=form, timeout=60).ok
     session.headers["Accept"] = "application/json"
     return session
 
 
 def form_token(session: requests.Session, url: str) -> str:
     """Return the token of the form that ``url`` serves."""
-    page = session.get(url, headers={"Accept": "text/html"}, timeout=30).text
+    page = session.get(url, headers={"Accept": "text/html"}, timeout=60).text
     token = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert token, page
     return token[1]

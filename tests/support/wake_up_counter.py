@@ -18,5 +18,5 @@ class WakeUpCounter:
             self.count += 1
         self._calls.release()
 
-    def wait_for_next(self, timeout_s: float = 10) -> bool:
+    def wait_for_next(self, timeout_s: float = 60) -> bool:
         return self._calls.acquire(timeout=timeout_s)

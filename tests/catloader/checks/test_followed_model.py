@@ -131,7 +131,7 @@ def test_a_failed_round_is_logged_and_later_choices_are_followed(
     profiles.choose(id, "applied thresholds", administrator.id, now)
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(followed.next)
-        for _ in until(30, "No round failed"):
+        for _ in until(60, "No round failed"):
             if "the chosen model could not be looked for" in caplog.messages:
                 break
         (tmp_path / "profiles").unlink()

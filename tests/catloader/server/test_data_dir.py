@@ -110,11 +110,11 @@ def test_worker_waits_for_a_site_without_locking_the_folder(
     with caplog.at_level(logging.INFO):
         worker = threading.Thread(target=wait)
         worker.start()
-        assert waiting.wait(10)
+        assert waiting.wait(60)
         assert stores == []
         with exclusive_data_dir(settings):
             _announce_store(settings)
-            worker.join(10)
+            worker.join(60)
     logger.removeHandler(handler)
     assert stores == [ADDRESS]
     assert len([message for message in caplog.messages if message.startswith("waiting for a site")]) == 1

@@ -62,21 +62,21 @@ def test_site_survives_a_web_process_that_cannot_start(tmp_path: Path) -> None:
         try:
             assert site.stdout
             url = f"http://127.0.0.1:{int(site.stdout.readline())}/pid"
-            for _ in until(30, "The site did not start"):
+            for _ in until(60, "The site did not start"):
                 if first := _pid(url):
                     break
             trouble.touch()
             os.kill(first, signal.SIGKILL)
-            for _ in until(30, "No other process was tried"):
+            for _ in until(60, "No other process was tried"):
                 if "a web process could not start; trying again" in log.read_text():
                     break
             trouble.unlink()
-            for _ in until(30, "No other process answered"):
+            for _ in until(60, "No other process answered"):
                 if _pid(url) not in (0, first):
                     break
         finally:
             site.terminate()
-        assert site.wait(20) == 0
+        assert site.wait(60) == 0
 
 
 def test_site_whose_first_process_cannot_start_ends(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from catloader.server.listener import listening
 
 
 def _connect(host: str, port: int) -> None:
-    socket.create_connection((host, port), timeout=5).close()
+    socket.create_connection((host, port), timeout=60).close()
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
