@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
             site.halfway.set()
-            site.gate.wait(30)
+            site.gate.wait(60)
             body = body[len(body) // 2 :]
         with contextlib.suppress(ConnectionError):  # the client has closed the connection
             self.wfile.write(body[: site.cuts.pop(0)] if site.cuts else body)
@@ -238,7 +238,7 @@ def test_without_internet_one_line_names_the_alternative(tmp_path: Path) -> None
     started_s = time.monotonic()
     with pytest.raises(FetchFailed) as failure:
         fetch(ENTRY, tmp_path, base_url=f"http://127.0.0.1:{port}")
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 30
     assert str(failure.value) == (
         f"resnet18 was not fetched from 127.0.0.1:{port}: it can't be reached. "
         "CATCHECK_MODEL=auto needs no download: it uses efficientnet_lite0, which is on this disk."
@@ -249,11 +249,11 @@ def test_a_second_fetch_at_the_same_time_is_refused(site: Site, tmp_path: Path) 
     site.gate = threading.Event()
     first = threading.Thread(target=fetch, args=(ENTRY, tmp_path), kwargs={"base_url": site.url})
     first.start()
-    assert site.halfway.wait(10)
+    assert site.halfway.wait(60)
     with pytest.raises(FetchFailed, match="being fetched by another process"):
         fetch(ENTRY, tmp_path, base_url=site.url)
     site.gate.set()
-    first.join(10)
+    first.join(60)
     assert (tmp_path / "model.pth").read_bytes() == CONTENT
     assert len(site.requests) == 1
     fetch(ENTRY, tmp_path, base_url=site.url)  # the lock is released
@@ -268,7 +268,7 @@ def test_a_killed_process_leaves_no_lock_and_a_part_to_resume(site: Site, tmp_pa
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         assert site.halfway.wait(60)
         part = tmp_path / site.part
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + 60
         while not part.exists() or part.stat().st_size < 500_000:
             assert time.monotonic() < deadline_s
             threading.Event().wait(0.01)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_START_S, _WAIT_S = 90.0, 60.0
+_START_S, _WAIT_S = 120.0, 60.0
 _PREFERENCES = {
     "marionette.port": 0,
     "browser.shell.checkDefaultBrowser": False,
@@ -115,7 +115,7 @@ def firefox(program: str, folder: Path) -> Iterator[Firefox]:
             yield Firefox(connection)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _port(folder: Path, process: subprocess.Popen[bytes]) -> int:

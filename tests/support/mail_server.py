@@ -46,7 +46,7 @@ class MailServer:
     def wait_for(self, count: int) -> list[tuple[str, str]]:
         """Return (recipient, text) of all mails, once there are so many."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.mails) >= count, timeout=20), self.mails
+            assert self._changed.wait_for(lambda: len(self.mails) >= count, timeout=60), self.mails
         return [(to, message.get_content().strip()) for to, message in self.mails]
 
     def link(self, number: int = -1) -> str:

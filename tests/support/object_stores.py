@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
+from catloader.demo.client import free_port
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 
@@ -60,6 +60,4 @@ def settings_of(server: EmbeddedS3, store: ObjectStore) -> dict[str, object]:
 
 def store_away(buckets: tuple[str, str] = BUCKETS) -> ObjectStore:
     """Make a store on a port without a server."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    return store_at(f"http://127.0.0.1:{port}", buckets)
+    return store_at(f"http://127.0.0.1:{free_port()}", buckets)

@@ -17,8 +17,8 @@ from typing import Any
 
 import psycopg
 
-_START_S = 20
-_STOP_S = 10
+_START_S = 60
+_STOP_S = 60
 
 
 class Server:

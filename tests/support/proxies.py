@@ -92,7 +92,7 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
@@ -108,7 +108,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     waiting = threading.Event()
-    for _ in range(200):
+    for _ in range(1200):  # a minute
         assert process.poll() is None, log.read_text()
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

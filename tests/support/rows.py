@@ -17,6 +17,12 @@ from catloader.store.db.schema import photos
 from catloader.store.db.users import User, Users
 
 
+def due_now() -> datetime:
+    """Return the time, in whole milliseconds as SQLite counts them: by its next statement it has come."""
+    now = utcnow()
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 def some_user(engine: Engine) -> User:
     return Users(engine).create(f"{secrets.token_hex(6)}@example.org", "hash", utcnow())
 
@@ -41,14 +47,14 @@ def new_photo(owner_id: int, caption: str = "") -> NewPhoto:
 
 def add_photo(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
     """Add a photo as an upload does, with a reservation; its check is due at ``now``."""
-    photos, new, now = Photos(engine), new_photo(owner_id), now or utcnow()
+    photos, new, now = Photos(engine), new_photo(owner_id), now or due_now()
     photos.reserve(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
     return photos.add(new, now)
 
 
 def add_photos(engine: Engine, count: int, now: datetime | None = None, **columns: Any) -> list[int]:
     """Add many photos of a new user in one statement; ``columns`` override the defaults."""
-    owner, now = some_user(engine), now or utcnow()
+    owner, now = some_user(engine), now or due_now()
     rows = [
         {**asdict(new_photo(owner.id)), "next_attempt_at": now, "created_at": now, **columns}
         for _ in range(count)

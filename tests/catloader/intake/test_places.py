@@ -31,10 +31,10 @@ class Crowd:
             begun.set()
             with self._places.taken(owner_id):
                 self.order.append(owner_id)
-                assert leave.wait(30)
+                assert leave.wait(60)
 
         future = self._threads.submit(upload)
-        assert begun.wait(30)
+        assert begun.wait(60)
         return future
 
     def leave(self) -> None:
@@ -68,7 +68,7 @@ def test_full_places_refuse_and_are_free_again_afterwards(threads: ThreadPoolExe
     assert crowd.order == [ANNA]
     crowd.leave()
     for future in futures:
-        future.result(30)
+        future.result(60)
     assert crowd.order == [ANNA, BEN, CLEO]
     with places.taken(4):
         assert places.taken_count == 1
@@ -86,7 +86,7 @@ def test_one_owner_can_use_half_of_the_places(threads: ThreadPoolExecutor) -> No
     until(lambda: places.taken_count == 4)
     crowd.leave()
     for future in futures:
-        future.result(30)
+        future.result(60)
 
 
 def test_a_timed_out_wait_leaves_the_place_free(threads: ThreadPoolExecutor) -> None:
@@ -98,7 +98,7 @@ def test_a_timed_out_wait_leaves_the_place_free(threads: ThreadPoolExecutor) -> 
         pass
     assert places.taken_count == 1
     crowd.leave()
-    first.result(30)
+    first.result(60)
     with places.taken(BEN):
         pass
 

@@ -52,7 +52,7 @@ def test_uploads_beyond_the_bound_are_refused_at_once_under_load(app: Flask) -> 
 
         def read(self, _size: int = -1) -> bytes:
             begun.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
             return b""
 
     with ThreadPoolExecutor(1) as pool:
@@ -62,7 +62,7 @@ def test_uploads_beyond_the_bound_are_refused_at_once_under_load(app: Flask) -> 
             content_type="multipart/form-data; boundary=x",
             environ_overrides={"wsgi.input": Slow(), "wsgi.input_terminated": True, "CONTENT_LENGTH": "10"},
         )
-        assert begun.wait(20)
+        assert begun.wait(60)
         _refuse_many(app)
         refused = bert.client.post(
             "/upload", data={"csrf_token": token}, headers={"Accept": "application/json"}

@@ -30,15 +30,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         "CATCHECK_DISPATCH": "thread",
         "CATCHECK_MODEL": "efficientnet_lite0",
         "CATCHECK_WORKERS": 1,
+        # The process that takes an upload checks it: no other one looks for photos after its start.
+        "CATCHECK_SWEEP_S": 3600,
     }
     with serving(tmp_path_factory.mktemp("metrics"), **settings) as site:
+        for _ in until(120, "Not every process has loaded its model"):
+            if all(_get(site, "/readyz").json()["checker"]["state"] == "ready" for _ in range(20)):
+                break
         yield site
 
 
 def _get(site: Serving, path: str, token: str | None = None) -> requests.Response:
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
     with plain_session() as session:  # a new connection: any of the processes answers
-        return session.get(site.url + path, headers=headers, timeout=30)
+        return session.get(site.url + path, headers=headers, timeout=60)
 
 
 def _numbers(site: Serving) -> dict[str, float]:

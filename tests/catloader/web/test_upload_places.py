@@ -54,7 +54,7 @@ def test_one_upload_for_each_place_waits_until_it_is_free(clock: _Clock) -> None
             time.sleep(0.01)
         assert _refused(places) == 5  # the line is full
         places.leave()
-        waiting.result(20)
+        waiting.result(60)
     assert _refused_in_a_crowd(places)
 
 

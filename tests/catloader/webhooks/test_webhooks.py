@@ -103,7 +103,7 @@ def _verdicts(engine: Engine, photo_id: int, *verdicts: str | None) -> None:
 def _sender(
     engine: Engine, url: str, *, retries_s: tuple[float, ...] = (0.0, 0.0, 0.0), **target: Any
 ) -> WebhookSender:
-    options = {"allow_private": True, "read_s": 0.3, **target}
+    options = {"allow_private": True, "read_s": 60.0, **target}
     return WebhookSender(WebhookDeliveries(engine), Target(url, **options), _SECRET, retries_s=retries_s)
 
 
@@ -142,7 +142,7 @@ def test_receiver_that_fails_and_hangs_gets_the_message_when_it_is_back(
     (photo,) = add_photos(engine, 1)
     _verdicts(engine, photo, "cat")
     receiver.script = [500, 0, 302]
-    sender = _sender(engine, receiver.url)
+    sender = _sender(engine, receiver.url, read_s=2.0)
     errors = []
     for _ in range(4):
         sender.work_off()
@@ -212,7 +212,7 @@ def test_several_processes_send_each_message_once(engine: Engine, receiver: Rece
     WebhookDeliveries(engine).begin()
     (photo,) = add_photos(engine, 1)
     _verdicts(engine, photo, *["cat"] * 40)
-    threads = [threading.Thread(target=_sender(engine, receiver.url, read_s=10.0).work_off) for _ in range(3)]
+    threads = [threading.Thread(target=_sender(engine, receiver.url).work_off) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -311,11 +311,11 @@ def test_receiver_of_the_documentation_takes_real_messages_and_no_forged_ones(
         _verdicts(engine, photo, "cat")
         forger = Target(f"http://127.0.0.1:{port}/", allow_private=True)
         forged = {"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,eA=="}
-        for _ in until(30, "The receiver did not start"):
+        for _ in until(60, "The receiver did not start"):
             if (status := forger.post("{}", forged)[0]) != 0:
                 break
         assert status == 401
-        _sender(engine, f"http://127.0.0.1:{port}/", read_s=10.0).work_off()
+        _sender(engine, f"http://127.0.0.1:{port}/").work_off()
         (delivery,) = ledger.latest(9)
         assert delivery.state == "delivered"
         assert process.stdout is not None
