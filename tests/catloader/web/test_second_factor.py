@@ -104,7 +104,7 @@ def test_each_code_and_each_recovery_code_is_accepted_once(app: Flask, anna: Per
     assert not plain.intersection(kept)
 
 
-def test_codes_are_guessed_as_rarely_as_passwords(app: Flask, anna: Person) -> None:
+def test_codes_are_limited_like_passwords(app: Flask, anna: Person) -> None:
     phone = Phone(anna)
     codes = [_log_in(anna, "000000")[0] for _ in range(11)]
     assert codes == [401] * 10 + [429]
@@ -141,7 +141,7 @@ def test_the_first_step_ends_with_the_password_the_account_and_after_ten_minutes
     assert fresh.max_age == 600
 
 
-def test_removal_takes_the_password(app: Flask, anna: Person) -> None:
+def test_removal_needs_the_password(app: Flask, anna: Person) -> None:
     Phone(anna)
     assert anna.post(f"{_PAGE}/remove", {"password": "wrong"}, page=_PAGE).status_code == 403
     assert services_of(app).second_factors.of(anna.id)
@@ -165,7 +165,7 @@ def test_an_administrator_removes_it_for_others_and_that_is_recorded(app: Flask,
     assert acts == [("removed the second factor", anna.email)]
 
 
-def test_the_set_up_of_another_account_is_not_taken(app: Flask, anna: Person) -> None:
+def test_a_set_up_of_another_account_is_refused(app: Flask, anna: Person) -> None:
     eve = Person(app, "eve@example.org")
     page = eve.get(_PAGE).text
     setup = re.search(r'name="setup" value="([^"]+)"', page)
@@ -178,7 +178,7 @@ def test_the_set_up_of_another_account_is_not_taken(app: Flask, anna: Person) ->
     assert services_of(app).second_factors.of(anna.id) is None
 
 
-def test_of_two_uses_at_the_same_moment_one_is_accepted(engine: Engine) -> None:
+def test_one_of_two_concurrent_uses_is_accepted(engine: Engine) -> None:
     factors, id = SecondFactors(engine), some_user(engine).id
     factors.set_up(id, "A" * 32, 5, ["a" * 64], utcnow())
     with writing(engine) as connection:

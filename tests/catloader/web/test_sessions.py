@@ -1,4 +1,4 @@
-"""The log-in of a browser: begun, kept, ended; and nothing brings it back."""
+"""The log-in of a browser: begin, use, end; and no later request revives it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support.site import PASSWORD, Person, jpeg, services_of
 
 
 def _copy_of(person: Person) -> Person:
-    """Return somebody else's browser with this one's session cookie."""
+    """Return another person's browser with this one's session cookie."""
     thief, cookie = Person(person.app), person.client.get_cookie(cookies.SESSION)
     assert cookie
     thief.client.set_cookie(cookies.SESSION, cookie.value)
     return thief
 
 
-def test_captured_cookie_is_worth_nothing_after_the_log_out(app: Flask) -> None:
+def test_captured_cookie_is_invalid_after_the_log_out(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     thief = _copy_of(anna)
     assert thief.get("/photos").status_code == 200
@@ -37,7 +37,7 @@ def test_captured_cookie_is_worth_nothing_after_the_log_out(app: Flask) -> None:
     assert thief.get("/photos").status_code == 303
 
 
-def test_cookies_of_another_program_on_this_host_hide_nothing(app: Flask) -> None:
+def test_cookies_of_another_program_on_this_host_do_not_interfere(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     cookie = anna.client.get_cookie(cookies.SESSION)
     assert cookie
@@ -55,8 +55,8 @@ def test_cookies_of_another_program_on_this_host_hide_nothing(app: Flask) -> Non
     assert anna.get("/photos").status_code == 303
 
 
-def test_log_ins_of_two_sites_under_one_host_name_stand_side_by_side(tmp_path: Path) -> None:
-    """Cookies do not tell ports apart."""
+def test_log_ins_of_two_sites_under_one_host_name_coexist(tmp_path: Path) -> None:
+    """Cookies do not distinguish ports."""
     folders = tmp_path / "one", tmp_path / "two"
     for folder in folders:
         folder.mkdir()
@@ -97,7 +97,9 @@ def test_captured_cookie_ends_with_password_and_account(app: Flask, ending: str)
     assert thief.get("/photos").status_code == 303
 
 
-def test_only_log_in_sets_the_session_cookie_and_only_pages_prolong_it(app: Flask, engine: Engine) -> None:
+def test_only_log_in_sets_the_session_cookie_and_only_pages_prolong_the_session(
+    app: Flask, engine: Engine
+) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     photo = anna.upload_one()
     hour_ago = utcnow() - timedelta(hours=1)
@@ -128,8 +130,10 @@ def test_only_log_in_sets_the_session_cookie_and_only_pages_prolong_it(app: Flas
         assert (answer.headers.getlist("Set-Cookie"), prolonged) == ([], True), path
 
 
-def test_a_response_that_ends_after_the_log_out_brings_nothing_back(own_app: Flask, engine: Engine) -> None:
-    """One tab's page is still being made while another tab logs out."""
+def test_a_response_that_ends_after_the_log_out_does_not_restore_the_session(
+    own_app: Flask, engine: Engine
+) -> None:
+    """The page of one tab is still being rendered while another tab logs out."""
     other_tab = Person(own_app)
 
     def slow() -> str:
@@ -148,7 +152,7 @@ def test_a_response_that_ends_after_the_log_out_brings_nothing_back(own_app: Fla
     assert anna.get("/photos").status_code == 303
 
 
-def test_log_in_begins_a_new_session_and_ends_the_one_before(app: Flask) -> None:
+def test_log_in_begins_a_new_session_and_ends_the_previous_one(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     anna.log_out()
     tab = anna.token("/login")
@@ -204,7 +208,7 @@ def _shape(answer: TestResponse) -> list[str]:
     return re.sub(r"(catloader_\w+=)[^;]+|(Expires=)[^;]+", r"\1\2", text).splitlines()
 
 
-def test_sign_up_answers_alike_for_registered_and_new_e_mails(app: Flask) -> None:
+def test_sign_up_answers_registered_and_new_e_mails_alike(app: Flask) -> None:
     Person.sign_up(app, "anna@example.org")
     known, new = Person(app), Person(app)
     answers = [
@@ -214,7 +218,7 @@ def test_sign_up_answers_alike_for_registered_and_new_e_mails(app: Flask) -> Non
     assert answers[0].status_code == 303
     assert _shape(answers[0]) == _shape(answers[1])
     assert "Welcome! Your account is ready." in new.get(answers[1].location).text
-    # The person who has an account is told on the next page, and gets nothing of it.
+    # The owner of the existing account is told on the next page, and nobody gets access to it.
     to_login = known.get(answers[0].location)
     assert to_login.location.startswith("/login?next=/upload")
     page = known.get(to_login.location).text
@@ -231,7 +235,7 @@ def test_sign_up_takes_as_long_for_registered_e_mails_as_for_new_ones(app: Flask
     def milliseconds(email: str) -> float:
         stranger.client.delete_cookie(cookies.SESSION)
         fields = {"csrf_token": stranger.token("/register"), "email": email, "password": PASSWORD}
-        started_s = time.thread_time()  # of the processor, as in the test of the log-in
+        started_s = time.thread_time()  # processor time, as in the test of the log-in
         answer = stranger.client.post("/register", data=fields)
         assert answer.status_code == 303
         return 1000 * (time.thread_time() - started_s)

@@ -28,7 +28,7 @@ def site_settings() -> dict[str, Any]:
     return {"max_file_bytes": 100_000, "max_files": 4}
 
 
-def test_static_files_are_kept_and_photos_run_nothing(app: Flask, anna: Person) -> None:
+def test_static_files_are_cached_and_photos_run_no_scripts(app: Flask, anna: Person) -> None:
     """The headers of every address are in ``test_route_matrix``."""
     photo = anna.upload_one()
     with anna.get("/static/site.css") as styles:
@@ -75,7 +75,7 @@ def test_pages_comply_with_the_content_policy(app: Flask, anna: Person) -> None:
 
 
 def test_pages_are_light(app: Flask, engine: Engine, anna: Person) -> None:
-    """Without photos, but with all that a page loads besides; as it is, without compression."""
+    """Without photos, but with all other files that a page loads, uncompressed."""
     services_of(app).users.grant(anna.id, "admin")
     photo = anna.upload_one()
     add_photos(
@@ -95,7 +95,7 @@ def test_pages_are_light(app: Flask, engine: Engine, anna: Person) -> None:
 
 
 def _loaded(person: Person, page: str) -> dict[str, int]:
-    """Return address -> bytes of the static files that a page loads, and those that they load."""
+    """Return address -> bytes of the static files that a page loads, directly or through other files."""
     found, left = dict[str, int](), set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page))
     while left:
         address = left.pop()

@@ -1,4 +1,4 @@
-"""The administrators' page of storage: what is stored, by whom, and the last backup."""
+"""The administrators' page of storage: the stored objects by owner, and the last backup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _figures(page: str) -> list[str]:
     return re.findall(r"<strong>([^<]+)</strong>", page)[:4]
 
 
-def test_figures_are_those_of_all_accounts(app: Flask, engine: Engine) -> None:
+def test_figures_include_all_accounts(app: Flask, engine: Engine) -> None:
     administrator = Person(app, "boss@example.org")
     services_of(app).users.grant(administrator.id, "admin")
     assert _figures(administrator.get("/admin/storage").text) == ["0", "0", "0", "0"]
@@ -36,7 +36,7 @@ def test_figures_are_those_of_all_accounts(app: Flask, engine: Engine) -> None:
     assert int(first) == photo.owner_id
 
 
-def test_the_last_backup_is_told_and_an_old_one_is_a_note(app: Flask) -> None:
+def test_the_last_backup_is_shown_and_an_old_one_is_a_note(app: Flask) -> None:
     administrator = Person(app, "boss@example.org")
     services, now = services_of(app), utcnow()
     services.users.grant(administrator.id, "admin")

@@ -1,4 +1,4 @@
-"""Staff take photos out of the public album; the owner reads why and can't publish them again."""
+"""Staff take photos out of the public album; the owner reads the reason and can't publish them again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def public(app: Flask, anna: Person) -> int:
     return photo
 
 
-def test_a_photo_is_taken_out_of_the_album_and_its_owner_reads_why(
+def test_a_photo_is_taken_out_of_the_album_and_its_owner_reads_the_reason(
     app: Flask, anna: Person, rita: Person, public: int
 ) -> None:
     page, path, stranger = f"/photos/{public}", f"/review/{public}/take-down", Person(app)

@@ -1,4 +1,4 @@
-"""Templates have no text outside of gettext, and pages in another language show no English one."""
+"""Templates have no text outside of gettext, and translated pages show no English text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[A-Za-z]{2,}")
 
 
 class _Texts(HTMLParser):
-    """The words that a page shows, without those of code and keys."""
+    """Collects the words that a page shows, without those of code and keys."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class _Texts(HTMLParser):
 
 
 def _raw_html(tree: nodes.Template) -> str:
-    """Return the HTML of a template; what it fills in, translated texts among it, is left out."""
+    """Return the HTML of a template without its expressions, which include translated texts."""
     return "".join(node.data for node in tree.find_all(nodes.TemplateData))
 
 
 def _texts_in_expressions(node: nodes.Node) -> Iterator[str]:
-    """Yield texts in expressions that gettext is not called with."""
+    """Yield the texts in expressions that are not arguments of gettext."""
     if isinstance(node, nodes.Call):
         called = getattr(node.node, "name", "") or getattr(node.node, "attr", "")
         if called in _CALLS:

@@ -1,4 +1,4 @@
-"""Thresholds measured by one click on decisions of people: what would change, apply, roll back."""
+"""Thresholds measured by one click on people's decisions: show the changes, apply, roll back."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _ended(app: Flask) -> MeasuredProfile:
     raise AssertionError
 
 
-def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
+def test_thresholds_are_measured_shown_applied_and_rolled_back(
     app: Flask, engine: Engine, administrator: Person, base: Profile
 ) -> None:
     assert administrator.post(f"{_PATH}/measure", page=_PATH).status_code == 400
@@ -78,7 +78,7 @@ def test_thresholds_are_measured_looked_at_applied_and_rolled_back(
     (lost,) = _decided(engine, base, [thresholds.cat_at + 0.01], "cat", None)
     (sure,) = _decided(engine, base, [0.9999], "cat", None)
     (soft,) = _decided(engine, base, [thresholds.cat_at + 0.01], "unsure", None, soft=True)
-    _decided(engine, base, [0.5] * 30, "cat", "not_cat", soft=True)  # have no say
+    _decided(engine, base, [0.5] * 30, "cat", "not_cat", soft=True)  # do not count
 
     administrator.post(f"{_PATH}/measure", page=_PATH)
     job = _ended(app)
@@ -132,7 +132,7 @@ def test_too_few_decisions_are_refused_in_a_sentence_with_the_number(
     assert administrator.post(f"{_PATH}/{job.id}/apply", page=_PATH).status_code == 404
 
 
-def test_one_measurement_runs_at_a_time_and_one_that_died_does_not_count(
+def test_only_one_measurement_runs_at_a_time_and_a_dead_one_does_not_count(
     app: Flask, administrator: Person, base: Profile
 ) -> None:
     store, now = services_of(app).measured_profiles, utcnow()

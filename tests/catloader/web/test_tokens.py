@@ -43,7 +43,7 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(app: Flask, anna: Person, 
         assert secret not in rows
 
 
-def test_a_revoked_token_opens_nothing(app: Flask, anna: Person) -> None:
+def test_a_revoked_token_is_refused(app: Flask, anna: Person) -> None:
     token = _secret(anna.post(PAGE, FORM).text)
     (row,) = services_of(app).api_tokens.of_user(anna.id)
     stranger = Person(app, "bo@example.org")
@@ -75,7 +75,7 @@ def test_a_wrong_form_is_refused_in_one_sentence(
     assert services_of(app).api_tokens.of_user(anna.id) == []
 
 
-def test_an_account_has_a_limit_of_tokens(app: Flask, anna: Person) -> None:
+def test_an_account_has_a_limited_number_of_tokens(app: Flask, anna: Person) -> None:
     for _ in range(2):
         assert anna.post(PAGE, FORM).status_code == 201
     refused = anna.post(PAGE, FORM)

@@ -1,4 +1,4 @@
-"""The upload form as browsers send it: as a whole, and one file per request."""
+"""The upload form as browsers send it: completely, or one file per request."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_captions_are_stored(anna: Person) -> None:
 
 
 def test_form_without_files_is_refused(anna: Person) -> None:
-    # What a browser sends for two file fields that were left empty.
+    # Browsers send this for two file fields that were left empty.
     empty = [(io.BytesIO(b""), ""), (io.BytesIO(b""), "")]
     answer = anna.post("/upload", {"photos": empty})
     assert (answer.status_code, "Choose at least one photo" in answer.text) == (400, True)
@@ -102,7 +102,7 @@ def test_oversized_request_is_refused(anna: Person) -> None:
     assert answer.status_code == 413
     assert "up to 4 photos" in answer.text
     assert "<h1>" in answer.text
-    # A form without files may be much smaller only.
+    # Without files, a form has a much lower limit.
     answer = anna.post("/logout", {"more": "x" * 70_000}, page="/account")
     assert answer.status_code == 413
 
@@ -117,15 +117,15 @@ def test_upload_without_log_in_is_not_read(app: Flask) -> None:
 
     answer = app.test_client().post(
         "/upload",
-        # No length: what comes chunked is not drained, so any read would be the form parser's.
+        # No length: chunked bodies are not drained, so any read would be by the form parser.
         environ_overrides={"wsgi.input": Untouched(), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
         content_type="multipart/form-data; boundary=x",
     )
     assert (answer.status_code, answer.location) == (303, "/login")
 
 
-@pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)  # no database sees the name of a file
-def test_hostile_file_names(
+@pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)  # names of files are not stored
+def test_hostile_file_names_are_escaped_everywhere(
     anna: Person, hostile_corpus: HostileCorpus, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -162,7 +162,7 @@ def _part(filename: bytes, content: bytes) -> bytes:
     )
 
 
-def test_line_breaks_in_names_stay_out_of_the_log(anna: Person, caplog: pytest.LogCaptureFixture) -> None:
+def test_line_breaks_in_names_are_escaped_in_the_log(anna: Person, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     answer = anna.client.post(
         "/upload",
@@ -194,14 +194,14 @@ def test_full_queue_refuses_with_retry_after_and_pages_are_served(app: Flask, an
 
 
 def _taken(text: str) -> bytes:
-    """Return a photo with a date of EXIF."""
+    """Return a photo with a date in its EXIF."""
     exif, file = Image.Exif(), io.BytesIO()
     exif.get_ifd(0x8769)[36867] = text
     Image.new("RGB", (96, 64)).save(file, "JPEG", exif=exif)
     return file.getvalue()
 
 
-def test_the_date_of_a_photo_is_kept_only_if_its_owner_wants_that(anna: Person) -> None:
+def test_the_date_of_a_photo_is_stored_only_if_its_owner_wants_that(anna: Person) -> None:
     dated = _taken("2024:05:01 14:07:00")
     shown = "<dt>Taken</dt><dd>1 May 2024, 14:07</dd>"
     anna.upload_one(dated)
@@ -221,12 +221,12 @@ def test_the_date_of_a_photo_is_kept_only_if_its_owner_wants_that(anna: Person) 
     assert shown in anna.get(f"/photos/{in_pieces.headers['Photo-Id']}").text
 
 
-def test_a_form_that_is_sent_twice_makes_no_second_photo(anna: Person) -> None:
+def test_a_form_sent_twice_makes_no_second_photo(anna: Person) -> None:
     key = re.search(r'name="upload_key" value="(\w+)"', anna.get("/upload").text)
     assert key
     for _ in range(2):
         files = [(io.BytesIO(jpeg()), "a.jpg"), (io.BytesIO(jpeg(colour=(1, 2, 3))), "b.jpg")]
         answer = anna.post("/upload", {"photos": files, "upload_key": key[1]})
         assert (answer.status_code, _photos(anna)) == (303, 2)
-    anna.upload_one()  # the same photo of another form
+    anna.upload_one()  # the same photo in another form
     assert _photos(anna) == 3

@@ -1,4 +1,4 @@
-"""The two addresses where a GET wakes the checker: off by default, bounded when on."""
+"""The two addresses at which a GET wakes the checker: off by default, limited if on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATHS = ("/checkcatimages", "/checkcatimages-api")
 
 
 class Counted:
-    """A way to dispatch that counts."""
+    """A dispatcher that counts its wake-ups."""
 
     def __init__(self) -> None:
         self.wakes = 0
@@ -38,7 +38,7 @@ class Clock:
         return self.s
 
 
-def test_without_the_setting_they_are_as_unknown_as_any_address(app: Flask) -> None:
+def test_without_the_setting_they_are_not_found(app: Flask) -> None:
     visitor, anna = Person(app), Person(app, "anna@example.org")
     for person in (visitor, anna):
         unknown = person.get("/no-such-page")
@@ -49,7 +49,7 @@ def test_without_the_setting_they_are_as_unknown_as_any_address(app: Flask) -> N
             assert person.client.post(path).status_code == 404
 
 
-def test_the_page_says_how_many_photos_wait(
+def test_the_page_shows_the_number_of_waiting_photos(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, get_wake_ups="on") as app:
@@ -64,7 +64,7 @@ def test_the_page_says_how_many_photos_wait(
         assert "2 Fotos warten darauf." in visitor.get("/checkcatimages", Accept_Language="de").text
 
 
-def test_the_api_answers_as_the_first_version_did_until_too_many_ask(
+def test_the_api_answers_like_the_first_version_until_the_limit_is_reached(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, get_wake_ups="on") as app:

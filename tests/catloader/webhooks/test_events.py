@@ -1,4 +1,4 @@
-"""The events that webhooks tell beside verdicts of a checker: reviewers' decisions, photos that failed."""
+"""Webhooks for events other than a checker's verdicts: reviewers' decisions, failed photos."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _AWAY = "The model ran out of memory."
 
 
 def _collected(ledger: WebhookDeliveries) -> list[dict[str, Any]]:
-    """Return the messages that are new, oldest first."""
+    """Return the new messages, oldest first."""
     return [json.loads(one.payload) for one in reversed(ledger.latest(ledger.collect()))]
 
 
-def test_events_after_the_newest_photo_was_deleted_are_told(engine: Engine) -> None:
+def test_events_after_the_deletion_of_the_newest_photo_are_sent(engine: Engine) -> None:
     ledger, reviews, owner = WebhookDeliveries(engine), Reviews(engine), some_user(engine)
     ledger.begin()
     queue = SqlCheckQueue(engine, lease_s=60.0, max_attempts=2, backoff_s=0.0)
@@ -43,7 +43,7 @@ def test_events_after_the_newest_photo_was_deleted_are_told(engine: Engine) -> N
         ]
         ids |= {one.message_id for one in ledger.latest(2)}
         assert delete_photo(engine, photo, owner.id)
-    assert len(ids) == 4, "two events have one number"
+    assert len(ids) == 4, "two events have the same id"
 
 
 def _fail_once(queue: SqlCheckQueue) -> None:
@@ -52,12 +52,12 @@ def _fail_once(queue: SqlCheckQueue) -> None:
     assert queue.finish([Outcome(claims[0], error=_AWAY, retryable=True)]) == [True]
 
 
-def test_decisions_of_reviewers_and_failed_photos_are_told_once(engine: Engine) -> None:
+def test_decisions_of_reviewers_and_failed_photos_are_sent_once(engine: Engine) -> None:
     ledger, reviews, rita = WebhookDeliveries(engine), Reviews(engine), some_user(engine)
     early, photo = add_photos(engine, 2, status="unsure")
     assert reviews.decide(early, rita.id, "cat", "", utcnow())
     ledger.begin()
-    assert _collected(ledger) == [], "decisions before the first start were told"
+    assert _collected(ledger) == [], "decisions before the first start were sent"
     assert reviews.decide(photo, rita.id, "not_cat", "It is mine.", utcnow())
     reviews.undo(rita.id, utcnow())
     decided, undone = _collected(ledger)
@@ -73,7 +73,7 @@ def test_decisions_of_reviewers_and_failed_photos_are_told_once(engine: Engine) 
     (failing,) = add_photos(engine, 1)
     queue = SqlCheckQueue(engine, lease_s=60.0, max_attempts=2, backoff_s=0.0)
     _fail_once(queue)
-    assert _collected(ledger) == [], "an attempt that is repeated was told"
+    assert _collected(ledger) == [], "an attempt that will be repeated was sent"
     _fail_once(queue)
     (failed,) = _collected(ledger)
     assert (failed["type"], failed["data"]) == (
@@ -90,7 +90,7 @@ def test_decisions_of_reviewers_and_failed_photos_are_told_once(engine: Engine) 
     assert source_of("review-") is source_of("verdict-x") is source_of("3") is None
 
 
-def test_a_ledger_of_an_older_version_begins_to_tell_decisions(engine: Engine) -> None:
+def test_a_ledger_of_an_older_version_starts_to_send_decisions(engine: Engine) -> None:
     ledger, rita = WebhookDeliveries(engine), some_user(engine)
     ledger.begin()
     with writing(engine) as connection:

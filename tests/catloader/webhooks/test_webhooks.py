@@ -1,4 +1,4 @@
-"""Outgoing webhooks, to a real receiver that fails, hangs and comes back."""
+"""Outgoing webhooks, to a real receiver that fails, hangs and recovers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SECRET = new_secret()
 
 
 class Receiver(ThreadingHTTPServer):
-    """Answers with the statuses of ``script``, then 204; 0 means: not before the end of the test."""
+    """Answers with the statuses of ``script``, then 204; 0 means: no answer before the end of the test."""
 
     daemon_threads = True
 
@@ -107,7 +107,7 @@ def _sender(
     return WebhookSender(WebhookDeliveries(engine), Target(url, **options), _SECRET, retries_s=retries_s)
 
 
-def test_each_new_verdict_is_told_once_and_signed(engine: Engine, receiver: Receiver) -> None:
+def test_each_new_verdict_is_sent_once_and_signed(engine: Engine, receiver: Receiver) -> None:
     ledger = WebhookDeliveries(engine)
     (photo,) = add_photos(engine, 1)
     _verdicts(engine, photo, "cat")
@@ -115,7 +115,7 @@ def test_each_new_verdict_is_told_once_and_signed(engine: Engine, receiver: Rece
     ledger.begin()
     sender = _sender(engine, receiver.url)
     sender.work_off()
-    assert receiver.messages == [], "the verdicts before the first start were told"
+    assert receiver.messages == [], "the verdicts before the first start were sent"
     _verdicts(engine, photo, None, "not_cat")
     for _ in range(3):
         sender.work_off()
@@ -134,7 +134,7 @@ def test_each_new_verdict_is_told_once_and_signed(engine: Engine, receiver: Rece
     assert (delivery.state, delivery.attempts, delivery.last_error) == ("delivered", 1, None)
 
 
-def test_receiver_that_fails_and_hangs_gets_the_message_when_it_is_back(
+def test_receiver_that_fails_and_hangs_gets_the_message_after_its_recovery(
     engine: Engine, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = WebhookDeliveries(engine)
@@ -154,7 +154,7 @@ def test_receiver_that_fails_and_hangs_gets_the_message_when_it_is_back(
     assert "of-the-receiver" not in caplog.text, "the token in the address is in the log"
 
 
-def test_an_attempt_that_was_too_slow_changes_nothing_of_a_later_one(engine: Engine) -> None:
+def test_an_attempt_that_was_too_slow_does_not_affect_a_later_one(engine: Engine) -> None:
     ledger = WebhookDeliveries(engine)
     ledger.begin()
     (photo,) = add_photos(engine, 1)
@@ -173,7 +173,7 @@ def test_an_attempt_that_was_too_slow_changes_nothing_of_a_later_one(engine: Eng
     assert [(one.state, one.last_error) for one in ledger.latest(9)] == [("delivered", None)]
 
 
-def test_message_is_given_up_after_its_attempts_and_sent_again_by_command(
+def test_message_is_dropped_after_its_attempts_and_sent_again_by_command(
     engine: Engine, receiver: Receiver, tmp_path: Path
 ) -> None:
     ledger = WebhookDeliveries(engine)
@@ -257,11 +257,11 @@ def test_private_targets_are_refused_before_a_byte_is_sent(
         ("64:ff9b::93.184.216.34", True),
     ],
 )
-def test_addresses_of_private_networks_are_known(address: str, public: bool) -> None:
+def test_addresses_of_private_networks_are_recognised(address: str, public: bool) -> None:
     assert is_public(address) is public
 
 
-def test_verdict_of_a_running_site_is_told(receiver: Receiver, tmp_path: Path) -> None:
+def test_verdict_of_a_running_site_is_sent(receiver: Receiver, tmp_path: Path) -> None:
     settings = {
         "CATLOADER_WEBHOOK_URL": receiver.url,
         "CATLOADER_WEBHOOK_PRIVATE": "on",
@@ -294,7 +294,7 @@ def test_wrong_address_is_refused_without_being_shown(url: str) -> None:
     assert str(refused.value).startswith("CATLOADER_WEBHOOK_URL is (hidden); it must ")
 
 
-def test_receiver_of_the_documentation_takes_real_messages_and_no_forged_ones(
+def test_receiver_of_the_documentation_accepts_real_messages_and_no_forged_ones(
     engine: Engine, tmp_path: Path
 ) -> None:
     page = (Path(__file__).resolve().parents[3] / "docs/operations.md").read_text("utf-8")

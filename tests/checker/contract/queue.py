@@ -19,7 +19,7 @@ START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class Clock:
-    """The time, set by the test."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = START
@@ -39,7 +39,7 @@ class LogEntry(NamedTuple):
 
 
 class QueueUnderTest(Protocol):
-    """A queue without photos, with access to its rows. Lease 60 s, 3 attempts, backoff 10 s."""
+    """A queue without photos, and access to its rows. Lease 60 s, 3 attempts, backoff 10 s."""
 
     @property
     def clock(self) -> Clock: ...
@@ -48,15 +48,15 @@ class QueueUnderTest(Protocol):
     def queue(self) -> CheckQueue: ...
 
     def other(self, *, max_attempts: int, backoff_s: float) -> CheckQueue:
-        """A queue with other settings over the same photos."""
+        """Return a queue with other settings over the same photos."""
         ...
 
     def add(self, count: int, due: datetime = START) -> list[int]:
-        """Add pending photos; their ids, rising."""
+        """Add pending photos; return their ids in ascending order."""
         ...
 
     def keys(self, photo_id: int) -> tuple[str, str]:
-        """Keys of photo and thumbnail."""
+        """Return the keys of photo and thumbnail."""
         ...
 
     def delete(self, photo_id: int) -> None: ...
@@ -102,7 +102,7 @@ class CheckQueueContract:
     @abstractmethod
     def case(self) -> QueueUnderTest: ...
 
-    def test_claim_takes_due_photos_longest_due_first_and_only_once(self, case: QueueUnderTest) -> None:
+    def test_claim_returns_due_photos_longest_due_first_and_only_once(self, case: QueueUnderTest) -> None:
         (late,), (early,), (future,) = (case.add(1, START + timedelta(seconds=s)) for s in (-1, -5, 5))
         claims = case.queue.claim(10)
         assert [(claim.photo_id, claim.attempt) for claim in claims] == [(early, 1), (late, 1)]
@@ -113,7 +113,7 @@ class CheckQueueContract:
         assert [case.status(id) for id in (early, late, future)] == ["checking", "checking", "pending"]
         assert list(case.queue.claim(10)) == []
 
-    def test_claim_takes_at_most_the_limit(self, case: QueueUnderTest) -> None:
+    def test_claim_returns_at_most_the_limit(self, case: QueueUnderTest) -> None:
         case.add(5)
         assert [len(case.queue.claim(n)) for n in (0, 2, 2, 2)] == [0, 2, 2, 1]
 
@@ -127,7 +127,7 @@ class CheckQueueContract:
         assert case.queue.next_due_s() is None
         assert list(case.queue.claim(1)) == []
 
-    def test_finish_answers_for_each_outcome_in_the_order_given(self, case: QueueUnderTest) -> None:
+    def test_finish_returns_a_result_for_each_outcome_in_the_given_order(self, case: QueueUnderTest) -> None:
         ids = case.add(4)
         claims = {claim.photo_id: claim for claim in case.queue.claim(4)}
         unreadable, cat, lost, retried = (claims[id] for id in ids)
@@ -246,7 +246,7 @@ class CheckQueueContract:
             assert case.queue.begin([claims[deadly]]) == [True]
             case.clock.advance(61)
         (claim,) = case.queue.claim(5)
-        assert (claim.photo_id, claim.attempt) == (harmless, 1)  # in the same hands each time
+        assert (claim.photo_id, claim.attempt) == (harmless, 1)  # claimed by the same checker each time
         assert case.status(deadly) == "failed"
         assert [(entry.photo_id, entry.attempt, entry.error) for entry in case.log()] == [
             (deadly, attempt, f"The checker stopped in the middle of this photo {times}.")
@@ -271,7 +271,7 @@ class CheckQueueContract:
         case.clock.advance(10)
         assert [claim.attempt for claim in case.queue.claim(2)] == [2, 2]
 
-    def test_begin_tells_which_claims_still_hold(self, case: QueueUnderTest) -> None:
+    def test_begin_returns_the_claims_that_still_hold(self, case: QueueUnderTest) -> None:
         case.add(3)
         lost, *held = case.queue.claim(3)
         case.clock.advance(50)
@@ -312,7 +312,7 @@ class CheckQueueContract:
         case.queue.claim(3)
         assert case.queue.next_due_s() == 60
 
-    def test_many_threads_take_every_photo_once(self, case: QueueUnderTest) -> None:
+    def test_many_threads_claim_every_photo_once(self, case: QueueUnderTest) -> None:
         ids = case.add(200)
 
         def check_all(_: int) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""The in-memory queue and the SQL queue, on SQLite and PostgreSQL, keep one contract."""
+"""The contract that the in-memory queue and the SQL queue, on SQLite and PostgreSQL, fulfil."""
 
 from __future__ import annotations
 

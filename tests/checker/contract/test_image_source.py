@@ -1,4 +1,4 @@
-"""Image sources in memory, over S3 and over files keep one contract."""
+"""The contract that image sources in memory, over S3 and over files fulfil."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.fakes import photo
 class SourceUnderTest(NamedTuple):
     source: ImageSource
     store: Callable[[int], tuple[Claim, dict[Rendition, bytes]]]
-    """Store photo ``number``: the claim on it, and the bytes that the source must give."""
+    """Store photo ``number``; return the claim on it, and the bytes that the source must return."""
     missing: type[CheckerError]
     """Raised for a photo that was never stored."""
 
@@ -97,7 +97,7 @@ def test_photo_that_was_never_stored_is_missing(case: SourceUnderTest, rendition
     case.store(0)
     with pytest.raises(case.missing) as raised:
         case.source.get(Claim(1, "token", "none.jpg", "none.jpg", 1), rendition)
-    assert not isinstance(raised.value, StoreUnavailable)  # the photo is to blame, not the machine
+    assert not isinstance(raised.value, StoreUnavailable)  # an error of the photo, not of the machine
 
 
 def test_many_threads_get_their_own_photos(case: SourceUnderTest) -> None:

@@ -44,11 +44,11 @@ def test_profile_names_subject_and_head() -> None:
     assert (basis.subject, basis.head.to_json()) == (PROFILE.key.subject, PROFILE.head.to_json())
 
 
-def test_int8_decision_is_traced_to_the_weights_it_was_made_from() -> None:
+def test_int8_decision_is_traced_to_its_source_weights() -> None:
     assert _basis(weights_sha256="5" * 64, precision="int8").weights == _basis().weights
 
 
-def test_uncalibrated_decision_has_the_subject_in_force_or_a_built_in_one(tmp_path: Path) -> None:
+def test_uncalibrated_decision_has_the_current_subject_or_a_built_in_one(tmp_path: Path) -> None:
     big_cat = tmp_path / "big_cat.toml"
     big_cat.write_text('classes = ["lion", "tiger"]')
     for in_force, logged, classes in (
@@ -75,7 +75,7 @@ def test_missing_parts_are_refused(facts: dict[str, str], reason: str) -> None:
         _basis(**facts)
 
 
-def test_json_keeps_all_that_an_explanation_needs() -> None:
+def test_json_contains_all_that_an_explanation_needs() -> None:
     basis = _basis()
     line = basis.to_json()
     copy = DecisionBasis.from_json(line)

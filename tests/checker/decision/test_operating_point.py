@@ -55,7 +55,7 @@ def profile(head: Head | None = None) -> Profile:
 
 
 def logits(**mass: float) -> Floats:
-    """Softmax confidences by class index (``c281=0.7``); the others share the rest."""
+    """Return softmax confidences by class index (``c281=0.7``); the other classes share the rest."""
     confidences = np.full(1000, (1 - sum(mass.values())) / (1000 - len(mass)))
     for name, value in mass.items():
         confidences[int(name[1:])] = value
@@ -68,21 +68,21 @@ def rule(of: Profile | None = None) -> ThresholdRule:
 
 
 def evidence(photo: Floats, thumbnail: Floats | None = None, *, soft: bool = False) -> Evidence:
-    """Logits of whole inputs, without features; the thumbnail's are the photo's unless given."""
+    """Return logits of whole inputs, without features; the thumbnail's equal the photo's unless given."""
     inputs = np.stack([photo, photo, photo if thumbnail is None else thumbnail])[:, np.newaxis]
     features = np.zeros((*inputs.shape[:2], FEATURES), np.float32)
     return Evidence(inputs, features, np.array(soft))
 
 
 def evidence_of_windows(**best: Floats) -> Evidence:
-    """Windows of cups, but for those named ``wINPUT_WINDOW``."""
+    """Return windows of cups, except for those named ``wINPUT_WINDOW``."""
     inputs = np.tile(logits(c968=0.9), (INPUTS_PER_PHOTO, 5, 1))
     for name, value in best.items():
         inputs[int(name[1]), int(name[3])] = value
     return Evidence(inputs, np.zeros((INPUTS_PER_PHOTO, 5, FEATURES), np.float32), np.array(False))
 
 
-def test_score_uses_the_mass_of_all_classes_not_the_best_one() -> None:
+def test_score_uses_the_sum_over_all_classes_not_the_best_one() -> None:
     spread = logits(c281=0.2, c282=0.2, c283=0.2, c284=0.1, c285=0.1)
     assert log_odds(spread, HOUSE_CAT) == pytest.approx(math.log(0.8 / 0.2), rel=1e-4)
     decision = rule().decide(evidence(spread))
@@ -124,11 +124,11 @@ def test_soft_picture_needs_a_higher_score_to_be_a_cat() -> None:
 
 
 def _behind(others: int) -> dict[str, float]:
-    """Return confidences in which so many other classes are more likely than a tabby."""
+    """Return confidences in which the given number of other classes are more likely than a tabby."""
     return {"c281": 0.01, **{f"c{number}": 0.03 for number in range(1, others + 1)}}
 
 
-def test_nothing_is_called_a_cat_where_no_label_says_so() -> None:
+def test_no_photo_is_called_a_cat_without_a_cat_label() -> None:
     fooled = profile(Head(bias=20.0))
     decision = rule(fooled).decide(evidence(logits(**_behind(20))))
     assert (decision.verdict, decision.reason) == (Verdict.UNSURE, Reason.NO_LABEL)
@@ -189,13 +189,13 @@ def test_two_thresholds_make_three_verdicts() -> None:
     ]
 
 
-def test_choose_takes_the_loosest_measured_point_within_the_rate() -> None:
+def test_choose_returns_the_loosest_measured_point_within_the_rate() -> None:
     assert thresholds_for(profile(), 0.01, 0.01) == Thresholds(0.8, 0.1, 0.95)
     assert thresholds_for(profile(), 0.0199, 0.04) == Thresholds(0.8, 0.1, 0.95)
     assert thresholds_for(profile(), 0.5, 0.005) == Thresholds(0.3, 0.05, 0.3)
 
 
-def test_unsure_band_is_empty_where_the_thresholds_would_cross() -> None:
+def test_unsure_band_is_empty_if_the_thresholds_would_cross() -> None:
     assert thresholds_for(profile(), 0.05, 0.05) == Thresholds(0.3, 0.3, 0.3)
 
 

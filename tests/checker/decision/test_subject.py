@@ -11,7 +11,7 @@ def named(subject: Subject) -> list[str]:
     return [class_names()[index] for index in subject.classes]
 
 
-def test_house_cat_has_the_five_domestic_classes_and_lists_the_wild_ones_apart() -> None:
+def test_house_cat_has_the_five_domestic_classes_and_lists_the_wild_ones_separately() -> None:
     house_cat = load_subject("house_cat")
     assert named(house_cat) == ["tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"]
     assert [class_names()[index] for index in house_cat.wild] == [

@@ -1,4 +1,4 @@
-"""Made-up photos for the tests of fitting and judging."""
+"""Synthetic photos for the tests of fitting and evaluation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ FEATURES, INPUTS, WINDOWS = 24, 3, 2
 
 
 def made_up(n: int, seed: int, separation: float = 1.0) -> Examples:
-    """A third are positive. Log-odds and some features tell them apart, in every window, with noise.
+    """Make photos, a third of which are positive.
 
-    Even photos are dogs, odd ones other things, both called by their kind.
+    Log-odds and some features separate them, in every window, with noise. Even photos are dogs, odd ones are
+    other things; both are named after their kind.
     """
     rng = np.random.default_rng(seed)
     positive = rng.random(n) < 1 / 3

@@ -29,7 +29,7 @@ def test_soft_views_keep_the_shape_and_change_the_pixels(view: str) -> None:
 @pytest.mark.parametrize(
     ("view", "expected"), [("blurred", True), ("tiny", True), ("dark", True), ("compressed", False)]
 )
-def test_all_views_but_compressed_ones_are_soft_pictures(view: str, expected: bool) -> None:
+def test_all_views_except_compressed_ones_are_soft_pictures(view: str, expected: bool) -> None:
     made = [is_soft(soft(INPUTS, view, np.random.default_rng(seed))[-1]) for seed in range(20)]
     assert (np.mean(made) > 0.5) == expected
 

@@ -14,19 +14,19 @@ from tests.checker.evaluation.samples import made_up
 
 
 class Stub:
-    """A ``Classifier`` that knows its model and preprocessing, and cannot run."""
+    """A ``Classifier`` with a model and a preprocessing that cannot run."""
 
     model_info = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu", {"numpy": "2"})
     preprocessing: Preprocessing = entry_named("efficientnet_lite0").preprocessing
 
     def run(self, batch: object) -> Activations:
-        raise AssertionError("calibrate judges what was measured, and runs nothing")
+        raise AssertionError("calibrate evaluates measurements, and runs no model")
 
     def close(self) -> None: ...
 
 
 def measured(n: int = 700) -> Measured:
-    """Logits that favour tabby (281) for cats, features as ``made_up``."""
+    """Logits that favour tabby (281) for cats, and features as in ``made_up``."""
     examples = made_up(n, seed=1, separation=0.5)
     logits = np.zeros((*examples.odds.shape, 1000), np.float32)
     logits[..., 281] = examples.odds + 7

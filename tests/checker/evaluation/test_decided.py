@@ -48,7 +48,7 @@ def test_new_thresholds_keep_the_rates_on_unseen_photos(base: Profile) -> None:
     assert profile_from_json(profile.to_json()).profile_id == profile.profile_id
 
 
-def test_too_few_decisions_are_refused_with_the_number_that_is_needed(base: Profile) -> None:
+def test_too_few_decisions_are_refused_with_the_required_number(base: Profile) -> None:
     with pytest.raises(TooFewDecisions, match="100 photos with the subject and 100 without; there are 99"):
         _remeasured(base, 99, 5000)
     with pytest.raises(TooFewDecisions, match="there are 5000 and 99"):
@@ -65,7 +65,7 @@ def test_scores_of_0_and_1_have_thresholds_too(base: Profile) -> None:
     assert 0 < thresholds.not_cat_below <= thresholds.cat_at <= 1
 
 
-def test_the_share_that_int8_loses_stays_as_it_was_measured(base: Profile) -> None:
+def test_the_recall_that_int8_loses_is_kept_as_measured(base: Profile) -> None:
     (point,) = (point for point in base.cat if point.target == 0.01)
     profile = _remeasured(replace(base, fp32_recall={0.01: point.recall.rate + 0.003}), 2000, 2000)
     (new,) = (point for point in profile.cat if point.target == 0.01)

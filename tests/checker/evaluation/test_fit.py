@@ -25,7 +25,7 @@ def with_views(examples: Examples, view: str, change: Callable[[Examples], Examp
 
 
 def in_one_window(examples: Examples) -> Examples:
-    """Leave the photo only in one window of its first end; the rest is like a photo of something else."""
+    """Keep the photo only in one window of its first end; the rest is like a photo of something else."""
     other = np.flatnonzero(~examples.positive)[0]
     odds = np.repeat(examples.odds[[other]], len(examples.odds), axis=0)
     features = np.repeat(examples.features[[other]], len(examples.odds), axis=0)
@@ -42,7 +42,7 @@ def test_features_help_on_photos_that_were_not_fitted() -> None:
     )
 
 
-def test_many_examples_get_the_logits_of_each_alone() -> None:
+def test_many_examples_get_the_same_logits_as_each_alone() -> None:
     examples = made_up(50, seed=3)
     head = scaled(fit(examples, features=True), 1.5, -0.25)
     alone = [
@@ -67,7 +67,7 @@ def test_a_subject_in_one_window_is_found_by_the_window_and_not_by_the_whole() -
 
 
 def test_views_weigh_half_of_a_photo() -> None:
-    """Soft views with turned labels pull the fit, and do not turn it."""
+    """Soft views with inverted labels change the fit, and do not invert it."""
     examples = made_up(600, seed=4)
     turned = with_views(examples, SOFT, lambda one: dataclasses.replace(one, positive=~one.positive))
     plain, pulled = (fit(one, features=False).whole.mass for one in (examples, turned))
@@ -79,13 +79,13 @@ def test_the_same_photos_give_the_same_head_bit_for_bit() -> None:
     assert first == second
 
 
-def test_no_photo_has_a_part_in_its_own_held_out_logit() -> None:
+def test_no_photo_influences_its_own_held_out_logit() -> None:
     examples = with_views(made_up(100, seed=5), SOFT, lambda one: one)
     before, fold = cross_fitted(examples, features=True, penalty=1.0, folds=5, seed=0)
     inside, outside = fold != 0, fold == 0
     assert set(examples.photo[inside]).isdisjoint(examples.photo[outside]), "views go with their photo"
     moved = examples.features.copy()
-    moved[outside] *= 50  # would bend any head fitted on them
+    moved[outside] *= 50  # would distort any head fitted on them
     other = dataclasses.replace(examples, features=moved)
     after, _ = cross_fitted(other, features=True, penalty=1.0, folds=5, seed=0)
     head = fit(examples[inside], features=True, penalty=1.0)
@@ -102,7 +102,7 @@ def test_folds_are_stratified_and_test_each_photo_once() -> None:
         assert int(positive[test].sum()) in (6, 7)
 
 
-def test_platt_undoes_a_scale_and_a_shift() -> None:
+def test_platt_scaling_reverts_a_scale_and_a_shift() -> None:
     rng = np.random.default_rng(6)
     truth = 3 * rng.normal(size=20_000)
     positive = rng.random(len(truth)) < sigmoid(truth)
@@ -111,14 +111,14 @@ def test_platt_undoes_a_scale_and_a_shift() -> None:
     assert shift == pytest.approx(1, abs=0.1)
 
 
-def test_separated_photos_do_not_make_the_scale_explode() -> None:
+def test_separable_photos_do_not_make_the_scale_explode() -> None:
     positive = np.arange(300) < 100
     slope, shift = platt(np.where(positive, 5.0, -5.0), positive)
     scores = sigmoid(slope * np.array([5.0, -5.0]) + shift)
     assert list(scores) == pytest.approx([101 / 102, 1 / 202], rel=1e-3)
 
 
-def test_separated_photos_do_not_make_the_head_explode() -> None:
+def test_separable_photos_do_not_make_the_head_explode() -> None:
     examples = made_up(300, seed=7)
     sign = np.where(examples.positive, 1.0, -1.0)[:, None, None]
     separated = dataclasses.replace(
@@ -132,7 +132,7 @@ def test_separated_photos_do_not_make_the_head_explode() -> None:
         assert ((head_logits(head, separated) > 0) == separated.positive).all()
 
 
-def test_a_scaled_head_survives_being_saved_as_float32() -> None:
+def test_a_scaled_head_is_the_same_after_saving_as_float32() -> None:
     head = scaled(Head(Linear(1.0, 0.5, np.array([0.125, 0.25]))), 2.0, 3.0)
     assert (head.slope, head.bias) == (2.0, 3.0)
     again = Head.from_json(head.to_json())

@@ -15,7 +15,7 @@ from tests.support.photo_sets import OWN_PHOTOS
 PHOTOS = labelled_photos(OWN_PHOTOS.folder)
 
 
-def test_views_are_two_soft_ones_and_a_pasted_one_of_each_photo_and_the_same_in_every_run() -> None:
+def test_each_photo_has_two_soft_views_and_a_pasted_one_and_every_run_has_the_same() -> None:
     plain, first, second = (measure(PHOTOS, StubClassifier(), views=views) for views in (False, True, True))
     assert plain.views is None
     assert first.views is not None
@@ -28,7 +28,7 @@ def test_views_are_two_soft_ones_and_a_pasted_one_of_each_photo_and_the_same_in_
     assert np.array_equal(first.evidence.features, plain.evidence.features)
 
 
-def test_examples_leave_wild_felines_out_with_their_views() -> None:
+def test_examples_exclude_wild_felines_and_their_views() -> None:
     measured = measure(PHOTOS, StubClassifier(), views=True)
     examples = Examples.of(SUBJECTS["house_cat"], measured)
     known = int((~measured.wild).sum())

@@ -39,7 +39,7 @@ def test_an_unreadable_photo_with_a_name_that_is_not_utf_8_is_named_printably(fo
     assert str(error.value).encode().startswith(f"{folder}/cat/\\xff.jpg: This is not a photo".encode())
 
 
-def test_renditions_are_those_that_the_site_stores(folder: Path) -> None:
+def test_renditions_equal_those_that_the_site_stores(folder: Path) -> None:
     photo = labelled_photos(folder)[0]
     assert photo.read() == site_renditions(PHOTO.read_bytes(), fast=False)
     assert set(photo.read()) == set(Rendition)
@@ -68,11 +68,11 @@ def test_the_digest_covers_names_labels_and_contents(folder: Path) -> None:
 def test_a_photo_has_the_digest_of_its_file_or_else_of_its_renditions(folder: Path) -> None:
     photo = labelled_photos(folder)[0]
     assert photo.digest() == hashlib.sha256(PHOTO.read_bytes()).hexdigest()
-    stored = replace(photo, source_sha256=None)  # as the site's own, which have no file any more
+    stored = replace(photo, source_sha256=None)  # like the site's own photos, whose files are not kept
     assert stored.digest() == renditions_sha256(photo.read()) != photo.digest()
 
 
-def test_a_photo_without_a_kind_is_of_the_kind_that_its_label_says() -> None:
+def test_a_photo_without_a_kind_has_the_kind_of_its_label() -> None:
     photos = [LabelledPhoto("", label, dict) for label in LABELS]
     assert [photo.kind_or_label for photo in photos] == ["cat", "other", "wild feline"]
     assert replace(photos[1], kind="dog").kind_or_label == "dog"

@@ -26,7 +26,7 @@ flags		: fpu avx2 avx512f avx512_vnni avx512_bf16 amx_tile amx_int8
         ["/home/ada/hunter2/photos"],
     ],
 )
-def test_the_command_holds_no_password_and_no_folder_of_this_machine(
+def test_the_command_contains_no_password_and_no_folder_of_this_machine(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [str(ROOT / "scripts/x.py"), *arguments, "--json", "made.json"])

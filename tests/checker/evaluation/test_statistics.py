@@ -23,7 +23,7 @@ SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.55, 0.5])
 POSITIVE = np.array([True, True, False, True, False, False])
 
 
-def test_wilson_intervals_are_those_of_the_textbook() -> None:
+def test_wilson_intervals_equal_the_textbooks() -> None:
     assert list(wilson(0, 100)) == pytest.approx([0.0, 0.0370], abs=1e-4)
     assert list(wilson(10, 100)) == pytest.approx([0.0552, 0.1744], abs=1e-4)
     assert list(wilson(100, 100)) == pytest.approx([0.9630, 1.0], abs=1e-4)
@@ -48,7 +48,7 @@ def test_auc_counts_ties_half_and_needs_both_labels() -> None:
 
 
 @pytest.mark.parametrize(("target", "found"), [(0.0, 2), (0.33, 2), (1 / 3, 3), (0.34, 3), (1.0, 3)])
-def test_recall_is_that_at_the_lowest_threshold_within_the_false_positive_rate(
+def test_recall_is_measured_at_the_lowest_threshold_within_the_false_positive_rate(
     target: float, found: int
 ) -> None:
     at_target = recall_at_fpr(SCORES, POSITIVE, target)
@@ -85,7 +85,7 @@ def test_the_upper_end_of_the_interval_is_that_of_whole_counts(errors: int, n: i
     assert wilson_high(errors / n, n) == pytest.approx(wilson(errors, n)[1])
 
 
-def test_enough_photos_to_tell_two_rates_are_the_fewest_whose_interval_keeps_them_apart() -> None:
+def test_the_number_of_photos_to_tell_two_rates_apart_is_minimal() -> None:
     n = photos_to_tell(0.005, 0.01)
     assert wilson_high(0.005, n) < 0.01 <= wilson_high(0.005, n - 1)
     assert 1400 < n < 1600

@@ -16,7 +16,7 @@ from models.catalogue import default_weights_dir
     [
         ([], "Missing argument 'PATH...'"),
         (["--json", "--csv", "x"], "--json and --csv can't be used together"),
-        (["--js", "x"], "--js"),  # click's releases say it in different words
+        (["--js", "x"], "--js"),  # the wording depends on click's version
         (["--max-false-positive-rate", "0", "x"], "0 is not a number between 0.0001 and 0.5"),
         (["--max-false-positive-rate", "abc", "x"], "abc is not a number between 0.0001 and 0.5"),
         (["--max-false-negative-rate", "nan", "x"], "nan is not a number between 0.0001 and 0.5"),
@@ -56,8 +56,8 @@ def test_arguments_become_options(tmp_path: Path) -> None:
     assert (explain.photo, explain.output, explain.weights_dir) == ("x", tmp_path / "why.PNG", Path("w"))
 
 
-def test_the_last_of_repeated_options_counts() -> None:
-    """As ``catloader check files`` needs it: the site's settings first, then those that are typed."""
+def test_the_last_of_repeated_options_wins() -> None:
+    """``catloader check files`` needs this: the site's settings come first, then the typed options."""
     options = parse(["--device", "cpu", "--model", "resnet18", "--device", "auto", "--model", "auto", "x"])
     assert isinstance(options, CheckOptions)
     assert (options.device, options.model) == ("auto", "auto")

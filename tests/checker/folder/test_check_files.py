@@ -45,7 +45,7 @@ def _error(checked: Checked) -> str | None:
 
 
 def test_a_folder_without_permission_is_reported(loaded: LoadedModel) -> None:
-    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are open to their owner only
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders can be opened by their owner only
         _locked_folder(Path(name), loaded)
 
 
@@ -94,7 +94,7 @@ def test_special_files_never_block(tmp_path: Path, loaded: LoadedModel) -> None:
     assert all(item.outcome and item.outcome.unreadable for item in checked)
 
 
-def test_the_number_of_files_in_hand_is_bounded(tmp_path: Path, loaded: LoadedModel) -> None:
+def test_the_number_of_files_being_checked_is_bounded(tmp_path: Path, loaded: LoadedModel) -> None:
     (tmp_path / "empty.jpg").touch()
     total, taken, checked, most_in_hand = 10_000, 0, 0, 0
 
@@ -137,7 +137,7 @@ def test_site_and_folder_tool_share_their_default_sizes() -> None:
 
 
 def _decide_both(path: Path, loaded: LoadedModel) -> tuple[Decision, Decision]:
-    """Return the site's decision on a file, and the tool's."""
+    """Return the site's and the tool's decision on a file."""
     claim = Claim(1, "", str(path), "", 1)
     prepared, uploaded = prepare(path.read_bytes(), limits=LIMITS), InMemoryImageSource()
     uploaded.put(claim, {Rendition.PHOTO: prepared.photo, Rendition.THUMBNAIL: prepared.thumbnail})
@@ -158,7 +158,7 @@ def test_a_photo_gets_exactly_the_sites_decision(name: str, loaded: LoadedModel)
 
 
 @pytest.mark.parametrize(("suffix", "orientation"), [(".jpg", 6), (".jpg", 1), (".webp", 1), (".tiff", 1)])
-def test_turned_photos_and_other_formats_get_the_sites_decision_too(
+def test_rotated_photos_and_other_formats_get_the_sites_decision_too(
     tmp_path: Path, loaded: LoadedModel, suffix: str, orientation: int
 ) -> None:
     exif = Image.Exif()
@@ -181,8 +181,8 @@ def test_a_large_photo_gets_nearly_the_sites_score(
     assert abs(log_odds[0] - log_odds[1]) < 0.3
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow warns of odd metadata
-def test_hostile_files_are_unreadable_and_never_break_the_checker(
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about odd metadata
+def test_hostile_files_are_unreadable_and_never_crash_the_checker(
     tmp_path: Path, hostile_corpus: HostileCorpus, loaded: LoadedModel
 ) -> None:
     files = [file for file in hostile_corpus.files if file.category != "heavy-valid"][::4]
@@ -198,7 +198,7 @@ def test_hostile_files_are_unreadable_and_never_break_the_checker(
     assert not [item for item in checked if _error(item) and not (item.outcome and item.outcome.unreadable)]
 
 
-def test_a_large_transparent_photo_is_put_on_white() -> None:
+def test_a_large_transparent_photo_is_composed_on_white() -> None:
     """It is reduced first, and must look as if it had been reduced last."""
     alpha = Image.linear_gradient("L").resize((2000, 2000))
     photo = Image.merge("RGBA", [*Image.effect_noise((2000, 2000), 60).convert("RGB").split(), alpha])

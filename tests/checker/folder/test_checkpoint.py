@@ -36,7 +36,7 @@ def test_files_of_an_earlier_run_are_known_and_new_rows_are_appended(tmp_path: P
     second.close()
 
 
-def test_a_line_that_was_being_written_is_cut_off(tmp_path: Path) -> None:
+def test_an_incomplete_line_is_removed(tmp_path: Path) -> None:
     path = written(tmp_path / "v", row("a.jpg"), row("b.jpg"))
     path.write_bytes(path.read_bytes()[:-5])
     checkpoint = Checkpoint(path, RUN)
@@ -47,7 +47,7 @@ def test_a_line_that_was_being_written_is_cut_off(tmp_path: Path) -> None:
     checkpoint.close()
 
 
-def test_a_name_that_is_not_utf_8_is_known_by_its_bytes(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> None:
     path = written(tmp_path / "v", row("caf\ufffd.jpg", path_base64="Y2Fm6S5qcGc="))
     checkpoint = Checkpoint(path, RUN)
     assert os.fsdecode(b"caf\xe9.jpg") in checkpoint
@@ -69,7 +69,7 @@ def test_a_name_that_is_not_utf_8_is_known_by_its_bytes(tmp_path: Path) -> None:
         (json_line(row("a.jpg")) + json_line(row("b.jpg", subject="dog")), "subject dog"),
     ],
 )
-def test_another_file_or_another_models_is_refused_and_left_alone(
+def test_a_file_of_another_kind_or_model_is_refused_and_not_changed(
     tmp_path: Path, text: str, message: str
 ) -> None:
     path = tmp_path / "v"

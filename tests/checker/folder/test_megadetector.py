@@ -52,7 +52,7 @@ def test_no_photos_are_an_empty_list(tmp_path: Path, thresholds: ThresholdRule) 
     assert written(tmp_path, thresholds, [])["images"] == []
 
 
-def test_a_low_score_is_no_detection_and_an_unreadable_file_a_failure(
+def test_a_low_score_is_no_detection_and_an_unreadable_file_is_a_failure(
     tmp_path: Path, thresholds: ThresholdRule
 ) -> None:
     rows = [
@@ -86,7 +86,7 @@ def test_the_typical_threshold_gives_the_verdicts_of_the_checker(
     assert content["info"]["detector_metadata"]["conservative_detection_threshold"] == 0.1
 
 
-def test_paths_are_relative_to_what_the_named_ones_have_in_common(
+def test_paths_are_relative_to_the_common_folder_of_the_named_ones(
     tmp_path: Path, thresholds: ThresholdRule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a/x.jpg", "b/c/y.jpg"):

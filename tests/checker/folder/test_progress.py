@@ -22,12 +22,12 @@ def test_the_bar_starts_with_the_first_file() -> None:
     progress.advance()
     note, bar = terminal.getvalue().split("\r\x1b[K")
     assert note == "loading the model ..."
-    # Not, say, 0.2 files/s after a model that took 5 s to load.
+    # Not, for example, 0.2 files/s because the model took 5 s to load.
     assert "1/18 [00:00<?, ? files/s]" in bar
     progress.close()
 
 
-def test_the_total_may_come_later_and_clear_wipes_the_line() -> None:
+def test_the_total_may_be_set_later_and_clear_removes_the_line() -> None:
     terminal, total = Terminal(), None
     progress = Progress(terminal, lambda: total)
     progress.advance()
@@ -39,7 +39,7 @@ def test_the_total_may_come_later_and_clear_wipes_the_line() -> None:
     assert (wiped.strip(), rest) == ("", "")
 
 
-def test_elsewhere_nothing_is_written() -> None:
+def test_without_a_terminal_nothing_is_written() -> None:
     stream = io.StringIO()
     progress = Progress(stream, lambda: 18)
     progress.note("loading the model ...")
@@ -49,12 +49,12 @@ def test_elsewhere_nothing_is_written() -> None:
 
 
 def test_the_clock_starts_when_the_first_file_is_taken() -> None:
-    """Finding it may take long: an earlier run's files, or a slow disk."""
+    """Finding the first file may take long: an earlier run's files are skipped, or the disk is slow."""
     found_s: list[float] = []
 
     def files() -> Iterator[str]:
         started_s = time.monotonic()
-        while time.monotonic() == started_s:  # until the machine's clock moves
+        while time.monotonic() == started_s:  # until the machine's clock advances
             pass
         found_s.append(time.monotonic())
         yield from ("a.jpg", "b.jpg")

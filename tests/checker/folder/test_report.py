@@ -30,7 +30,9 @@ def _rows(loaded: LoadedModel, rule: ThresholdRule, *paths: Path | str) -> list[
     return [report.row(checked, loaded.classifier.model_info, rule) for checked in checks]
 
 
-def test_the_fields_of_a_row(tmp_path: Path, loaded: LoadedModel, rule: ThresholdRule) -> None:
+def test_fields_of_a_row_describe_file_and_decision(
+    tmp_path: Path, loaded: LoadedModel, rule: ThresholdRule
+) -> None:
     (tmp_path / "broken.jpg").write_text("not a photo")
     cat, broken = _rows(loaded, rule, PHOTOS / "chelsea.png", tmp_path / "broken.jpg")
     assert set(cat) == set(broken) == {
@@ -63,7 +65,7 @@ def test_names_of_any_bytes_give_one_valid_line(
         Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).touch()
     rows = _rows(loaded, rule, tmp_path)
     assert len(rows) == len(names)
-    lines = [report.json_line(row).encode("utf-8") for row in rows]  # strictly: no surrogates
+    lines = [report.json_line(row).encode("utf-8") for row in rows]  # strictly: without surrogates
     parsed = [json.loads(line) for line in lines]
     assert all(line.count(b"\n") == 1 for line in lines)
     shown = {Path(row["path"]).name for row in parsed}
@@ -84,7 +86,7 @@ def test_names_of_any_bytes_give_one_valid_line(
         assert line[:-1].isprintable()
 
 
-def test_table_and_csv_say_what_is_wild_and_what_is_uncalibrated(
+def test_table_and_csv_mark_wild_felines_and_uncalibrated_verdicts(
     loaded: LoadedModel, rule: ThresholdRule, photo_set: PhotoSet
 ) -> None:
     wild = [*OWN_PHOTOS.files(WILD_FELINE), *photo_set.files(WILD_FELINE)]
@@ -108,7 +110,7 @@ def test_the_summary_counts(rule: ThresholdRule) -> None:
     assert report.summary(Counter(), 1.5, rule) == "No photos found.\n"
 
 
-def test_a_dog_that_was_looked_for_is_called_dog(rule: ThresholdRule) -> None:
+def test_a_dog_is_called_dog_if_dogs_are_the_subject(rule: ThresholdRule) -> None:
     assert [report.subject_verdict(verdict, "house_cat") for verdict in Verdict] == list(Verdict)
     words = [report.subject_verdict(verdict, "dog") for verdict in Verdict]
     assert words == ["dog", "unsure", "not_dog", "unreadable"]
@@ -149,6 +151,6 @@ def test_verdicts_are_coloured_on_a_terminal_only() -> None:
     assert "\x1b" not in report.table_line({**ROW, "verdict": "not_cat"}, colour=True).replace("\x1b[0m", "")
 
 
-def test_the_reason_why_no_faster_variant_checks_is_a_line_of_its_own() -> None:
+def test_the_reason_against_a_faster_variant_is_a_separate_line() -> None:
     assert report.slower_line("It is not made yet.") == "It is not made yet.\n"
     assert report.slower_line("") == ""

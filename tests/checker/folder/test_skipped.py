@@ -1,4 +1,4 @@
-"""The line that counts what was left out."""
+"""The line that counts the skipped files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from checker.folder.skipped import Skipped
 from checker.folder.walk import walk
 
 
-def test_nothing_left_out_is_no_line() -> None:
+def test_no_line_if_nothing_was_skipped() -> None:
     assert Skipped().line() == ""
 
 
-def test_everything_that_a_walk_leaves_out_is_named_with_its_number(tmp_path: Path) -> None:
+def test_everything_that_a_walk_skips_is_listed_with_its_number(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.mov", "C.MOV", "notes.txt", "README", ".hidden.jpg", "._a.jpg", ".cache/x.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -26,7 +26,7 @@ def test_everything_that_a_walk_leaves_out_is_named_with_its_number(tmp_path: Pa
     )
 
 
-def test_rare_endings_are_counted_together_and_printable() -> None:
+def test_rare_suffixes_are_counted_together_and_printable() -> None:
     skipped = Skipped()
     for ending in ("a", "b", "c", "d", "e", "f", "g"):
         skipped.add(f"x.{ending}")

@@ -40,7 +40,7 @@ def test_everything_left_out_of_a_folder_is_reported_as_skipped(tmp_path: Path) 
     assert skipped == [str(tmp_path / name) for name in names]
 
 
-def test_links_to_folders_are_followed_only_where_they_are_named(tmp_path: Path) -> None:
+def test_links_to_folders_are_followed_only_if_they_are_named(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/1.jpg").touch()
     (tmp_path / "a/up").symlink_to(tmp_path, target_is_directory=True)
@@ -80,7 +80,7 @@ def test_the_listing_of_a_large_folder_is_not_kept_in_memory(tmp_path: Path) -> 
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak_bytes < 4 * 2**20  # the whole listing would take 10
+    assert peak_bytes < 4 * 2**20  # the complete listing would take 10
 
 
 def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
         read(tmp_path / "huge.jpg")
 
 
-def test_a_file_that_has_nothing_to_read_yet_is_empty() -> None:
-    """As ``/proc/kmsg`` is at times, and a non-blocking pipe without data always."""
+def test_a_file_without_available_data_is_empty() -> None:
+    """``/proc/kmsg`` is such a file at times, and a non-blocking pipe without data always."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb"):

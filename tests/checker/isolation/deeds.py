@@ -1,4 +1,4 @@
-"""Deeds that a photo may make a decoder do; done in real children by ``test_pool``."""
+"""Actions that a photo may make a decoder perform; ``test_pool`` runs them in real child processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def echo(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
 
 
 def do(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
-    """Do what the item names; ``arguments["folder"]`` is a writable folder."""
+    """Perform the named action; ``arguments["folder"]`` is a writable folder."""
     _DEEDS[item[0].decode()](Path(arguments.get("folder", "/")))
     return {"pid": os.getpid()}, []
 

@@ -1,4 +1,4 @@
-"""The limits of decoding children, each met by a real one."""
+"""The limits of decoding child processes, each reached by a real one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def pid_of(pool: ChildPool) -> int:
     return int(reply.result["pid"])
 
 
-def test_blobs_come_back_as_they_were_sent(pool: ChildPool) -> None:
+def test_blobs_are_returned_unchanged(pool: ChildPool) -> None:
     item = [b"", os.urandom(3_000_000), b"x"]
     (reply,) = pool.run(ECHO, {}, [item])
     assert isinstance(reply, Reply)
@@ -68,7 +68,7 @@ def test_blobs_come_back_as_they_were_sent(pool: ChildPool) -> None:
 
 @contextmanager
 def few_descriptors(free: int) -> Iterator[None]:
-    """Let this process open ``free`` more files inside."""
+    """Limit this process to ``free`` more open files inside the block."""
     numbers = [os.dup(2) for _ in range(free + 1)]
     for number in numbers:
         os.close(number)
@@ -81,7 +81,7 @@ def few_descriptors(free: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("free", [0, 1, 2, 3])
-def test_missing_descriptors_are_blamed_on_the_machine_and_pass(free: int) -> None:
+def test_missing_descriptors_are_blamed_on_the_machine_and_recovered_from(free: int) -> None:
     """0 and 1 are too few for the connection, 2 and 3 for the process behind it."""
     server = ForkServer([DO], LIMITS.memory_bytes)
     pool = ChildPool(server, children=1, limits=LIMITS)
@@ -103,7 +103,7 @@ def test_processor_time_is_limited(pool: ChildPool, deed: str) -> None:
     started_s, work_s = time.monotonic(), time.process_time()
     (error,) = done(pool, deed)
     assert type(error) is DecodingTooSlow
-    assert time.monotonic() - started_s < LIMITS.wall_s - 1  # it was not that limit
+    assert time.monotonic() - started_s < LIMITS.wall_s - 1  # it was another limit
     assert time.process_time() - work_s < LIMITS.cpu_s  # the caller sleeps meanwhile
 
 
@@ -139,7 +139,7 @@ def test_crash_is_blamed_on_the_photo(pool: ChildPool, deed: str, signal_name: s
     assert signal_name in str(error)
 
 
-def test_child_killed_from_outside_harms_no_photo(pool: ChildPool) -> None:
+def test_child_killed_from_outside_does_not_affect_its_photo(pool: ChildPool) -> None:
     replies = pool.run(DO, {}, [[b"nothing"]] + [[b"work for 0.1 s"]] * 5)
     first = next(replies)
     assert isinstance(first, Reply)
@@ -149,13 +149,13 @@ def test_child_killed_from_outside_harms_no_photo(pool: ChildPool) -> None:
     assert rest[-1].result["pid"] != first.result["pid"]
 
 
-def test_photo_whose_child_is_killed_twice_is_to_blame(pool: ChildPool) -> None:
+def test_photo_whose_child_is_killed_twice_is_blamed(pool: ChildPool) -> None:
     (error,) = done(pool, "kill")
     assert type(error) is DecodingTooLarge
     assert "twice" in str(error)
 
 
-def test_idle_child_that_was_killed_harms_no_photo(pool: ChildPool) -> None:
+def test_idle_child_that_was_killed_affects_no_photo(pool: ChildPool) -> None:
     pid = pid_of(pool)
     os.kill(pid, signal.SIGTERM)
     until_gone([psutil.Process(pid)])  # it stays as a zombie until it is replaced
@@ -191,7 +191,7 @@ def test_neighbours_of_a_bad_photo_get_their_results(pool: ChildPool) -> None:
     ]
 
 
-def test_child_without_work_gives_its_memory_back(pool: ChildPool) -> None:
+def test_child_without_work_releases_its_memory(pool: ChildPool) -> None:
     child = psutil.Process(pid_of(pool))
     before_bytes = child.memory_info().rss
     done(pool, "hold 96 MB for a moment")
@@ -202,14 +202,14 @@ def test_child_without_work_gives_its_memory_back(pool: ChildPool) -> None:
     assert pid_of(pool) == child.pid
 
 
-def test_child_that_holds_very_much_memory_is_replaced(pool: ChildPool) -> None:
+def test_child_that_holds_too_much_memory_is_replaced(pool: ChildPool) -> None:
     pid = pid_of(pool)
     assert pid_of(pool) == pid
     done(pool, "hold 220 MB")
     assert pid_of(pool) != pid
 
 
-def test_at_most_so_many_children_work_at_once(server: ForkServer) -> None:
+def test_number_of_working_children_is_bounded(server: ForkServer) -> None:
     until_gone(children())  # of the tests before
     pool = ChildPool(server, children=2, limits=LIMITS)
     try:
@@ -234,15 +234,15 @@ def children() -> list[psutil.Process]:
     return found
 
 
-def test_killed_server_is_started_again(pool: ChildPool, server: ForkServer) -> None:
+def test_killed_server_is_restarted(pool: ChildPool, server: ForkServer) -> None:
     child = psutil.Process(pid_of(pool))
     child.parent().kill()  # type: ignore[union-attr]
     until_gone([child])
     assert pid_of(pool) != child.pid
 
 
-def test_children_die_with_their_caller() -> None:
-    """Also those that are at work, and however the caller ends."""
+def test_children_end_with_their_caller() -> None:
+    """Working children too, and however the caller ends."""
     code = (
         "import os, signal, threading\n"
         "from tests.checker.isolation.test_pool import *\n"

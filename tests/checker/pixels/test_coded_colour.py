@@ -1,4 +1,4 @@
-"""HDR photos, and wide gamut without a profile, are stored in the colours that an HDR screen shows."""
+"""HDR photos, and wide gamut without a profile, are stored in the colours of an HDR screen."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def png(colour: tuple[int, int, int], primaries: int, transfer: int) -> bytes:
     body = b"cICP" + bytes([primaries, transfer, 0, 1])
     chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
     data = out.getvalue()
-    return data[:33] + chunk + data[33:]  # behind IHDR
+    return data[:33] + chunk + data[33:]  # after IHDR
 
 
 def stored_colours(data: bytes) -> list[tuple[int, ...]]:
-    """Return the colour that the site stores, and the one that the folder tool sees."""
+    """Return the colour in the site's stored photo, and the one in the folder tool's."""
     photos = prepare(data, limits=LIMITS).photo, site_renditions(data)[Rendition.PHOTO]
     return [tuple(np.asarray(Image.open(io.BytesIO(photo)))[32, 48].tolist()) for photo in photos]
 
@@ -85,7 +85,7 @@ def test_an_hdr_png_is_stored_in_its_colours() -> None:
         assert np.abs(np.subtract(stored, (200, 40, 40))).max() <= 10
 
 
-def test_an_hdr_png_in_16_bits_of_grey_is_shown_as_one_in_colour() -> None:
+def test_an_hdr_png_in_16_bits_of_grey_is_shown_like_one_in_colour() -> None:
     photos = []
     for image in (
         Image.new("RGB", (16, 16), (120,) * 3),
@@ -123,5 +123,5 @@ def test_wide_gamut_without_a_profile_is_converted() -> None:
         b"0000ftypheic" + b"colrnclx",
     ],
 )
-def test_files_without_such_colour_are_left_alone(data: bytes) -> None:
+def test_files_without_such_colour_are_not_changed(data: bytes) -> None:
     assert coded_colour(data) is None

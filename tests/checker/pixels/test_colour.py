@@ -67,10 +67,10 @@ def test_transparent_palette_entry_is_white() -> None:
 @pytest.mark.parametrize(
     ("brightest", "value", "expected"),
     [
-        (255, 128, 128),  # 8 bits in a wide field
-        (4095, 2048, 128),  # a sensor's 12
+        (255, 128, 128),  # 8 bits in a 16-bit field
+        (4095, 2048, 128),  # 12 bits, as from a sensor
         (65535, 32768, 128),
-        (40000, 32768, 128),  # dark, but plainly 16 bits
+        (40000, 32768, 128),  # dark, but clearly 16 bits
     ],
 )
 def test_16_bit_tiff_is_stretched_only_when_its_top_bits_are_unused(
@@ -96,7 +96,7 @@ def test_tiff_without_any_light_is_black() -> None:
 
 
 def swapped_profile(name: bytes) -> bytes:
-    """Make a profile whose red is sRGB's green and whose green is its red."""
+    """Make a profile in which red is sRGB's green, and green is its red."""
     profile = ImageCms.ImageCmsProfile(SRGB).tobytes()
     places = {}
     for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12):
@@ -125,7 +125,7 @@ def test_profile_of_a_transparent_photo_is_converted() -> None:
 
 
 def test_a_linear_profile_called_srgb_is_converted() -> None:
-    """The name begins with that of sRGB; the curve is another one."""
+    """The name begins like that of sRGB; the curve differs."""
     linear = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
     count = int.from_bytes(linear[128:132], "big")
     for at in range(132, 132 + 12 * count, 12):

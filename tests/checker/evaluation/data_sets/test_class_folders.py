@@ -34,14 +34,14 @@ def test_hidden_files_and_folders_are_left_out(folder: Path, hidden: str) -> Non
     assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
 
 
-def test_folders_that_systems_make_are_no_classes(folder: Path) -> None:
+def test_folders_made_by_operating_systems_are_not_classes(folder: Path) -> None:
     for name in ("$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found"):
         (folder / name).mkdir()
         (folder / name / "d.jpg").write_bytes(b"")
     assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
 
 
-def test_a_class_whose_name_is_not_utf_8_is_a_kind_that_can_be_written(folder: Path) -> None:
+def test_a_class_whose_name_is_not_utf_8_is_a_kind_that_can_be_printed(folder: Path) -> None:
     place = os.fsencode(folder) + b"/f\xfcchse"
     os.mkdir(place)  # noqa: PTH102 - the name is bytes
     (folder / "not_cat" / "a.jpg").rename(os.fsdecode(place + b"/b.jpg"))
@@ -87,7 +87,7 @@ def test_classes_of_any_name_become_kinds(tmp_path: Path) -> None:
     }
 
 
-def test_below_not_cat_the_folder_or_the_name_tells_the_kind(folder: Path) -> None:
+def test_below_not_cat_the_folder_or_the_file_name_gives_the_kind(folder: Path) -> None:
     (folder / "not_cat" / "Drawing").mkdir()
     for name in ("Drawing/b.jpg", "dog.12.jpg", "n02423022_gazelle.JPEG", "hotdog.1.jpg"):
         (folder / "not_cat" / name).touch()
@@ -101,7 +101,7 @@ def test_below_not_cat_the_folder_or_the_name_tells_the_kind(folder: Path) -> No
     }
 
 
-def test_classes_of_cats_with_other_names_are_named(tmp_path: Path) -> None:
+def test_missing_cat_classes_are_reported_with_the_folders_names(tmp_path: Path) -> None:
     for name in ("Ragdoll", "Maine_Coon", "Beagle"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").touch()

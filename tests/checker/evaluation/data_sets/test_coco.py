@@ -79,7 +79,7 @@ def test_annotations_with_an_error_are_refused_in_one_sentence(
         labelled_photos(coco)
 
 
-def test_annotations_that_are_nested_too_deeply_are_refused(coco: Path) -> None:
+def test_annotations_nested_too_deeply_are_refused(coco: Path) -> None:
     (coco / "annotations" / "instances_val2017.json").write_text("[" * 100_000)
     with pytest.raises(UnusablePhotos, match="cannot be read as COCO annotations"):
         labelled_photos(coco)

@@ -13,7 +13,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
         labelled_photos(tmp_path / "nowhere")
 
 
-def test_a_folder_of_something_else_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
+def test_another_kind_of_folder_is_refused_with_the_expected_contents(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     with pytest.raises(
         UnusablePhotos, match=r"no table .* no annotations, and no folders of classes such as cat"

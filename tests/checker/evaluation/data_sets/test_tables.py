@@ -54,7 +54,7 @@ def test_a_table_with_an_error_is_refused_in_one_sentence(folder: Path, table: b
     ],
     ids=["semicolons", "tabs", "spaces", "Windows", "labels as people write them"],
 )
-def test_a_table_is_read_as_spreadsheets_write_it(folder: Path, table: str) -> None:
+def test_a_table_is_read_in_the_format_of_spreadsheets(folder: Path, table: str) -> None:
     (folder / "labels.csv").write_text(table, encoding="utf-8", newline="")
     photos = labelled_photos(folder)
     assert [photo.label for photo in photos] == [CAT, NOT_CAT]
@@ -70,7 +70,7 @@ def test_one_file_under_two_names_is_one_photo(folder: Path) -> None:
         labelled_photos(folder)
 
 
-def test_a_column_tells_the_kind_and_without_it_the_name_does(folder: Path) -> None:
+def test_a_column_gives_the_kind_and_without_it_the_name_does(folder: Path) -> None:
     (folder / "dog.1.jpg").touch()
     rows = "file,label,kind\ncat/a.jpg,cat,\nnot_cat/a.jpg,not_cat,Soft_Picture\ndog.1.jpg,not_cat,\n"
     (folder / "labels.csv").write_text(rows)
@@ -102,7 +102,7 @@ def test_tables_that_contradict_each_other_are_refused(folder: Path) -> None:
         labelled_photos(folder)
 
 
-def test_a_table_names_a_file_whose_name_is_not_utf_8_as_reports_print_it(folder: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_read_as_reports_print_it(folder: Path) -> None:
     (folder / "cat" / "a.jpg").rename(folder / "cat" / os.fsdecode(b"caf\xe9.jpg"))
     (folder / "labels.csv").write_text("file,label\ncat/caf\\xe9.jpg,cat\nnot_cat/a.jpg,not_cat\n")
     assert names(folder) == [("cat/caf\\xe9.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
@@ -110,7 +110,7 @@ def test_a_table_names_a_file_whose_name_is_not_utf_8_as_reports_print_it(folder
     assert photo.read() == other.read()
 
 
-def test_a_table_names_a_file_whose_accents_a_mac_took_apart(folder: Path) -> None:
+def test_decomposed_accents_in_file_names_are_matched(folder: Path) -> None:
     (folder / "cat" / "a.jpg").rename(folder / "cat" / "cafe\u0301.jpg")
     (folder / "labels.csv").write_text("file,label\ncat/caf\u00e9.jpg,cat\nnot_cat/a.jpg,not_cat\n", "utf-8")
     photo, other = labelled_photos(folder)
