@@ -29,15 +29,15 @@ pytest_plugins = ["tests.support.slow", "tests.support.run_folder"]
 
 _MEMORY = Path("/dev/shm")
 _DATABASE_BYTES = 256 * 2**20
-"""More than the tables of a test ever take, with the log beside them."""
+"""More than the tables of any test need, with the log next to them."""
 
-os.environ["CATCHECK_FETCH"] = "off"  # a site that runs under test fetches no model, whatever is reachable
-# Tests start hundreds of programs: without bytecode each of them compiles all our modules, 0.3 s of a core.
+os.environ["CATCHECK_FETCH"] = "off"  # a site under test fetches no model, whatever hosts are reachable
+# Tests start hundreds of programs: without bytecode each of them compiles all modules, 0.3 s of a core.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def require(condition: object, reason: str) -> None:
-    """Skip the test where something is missing on a laptop; in CI nothing may be missing."""
+    """Skip the test on a laptop if something is missing; in CI nothing may be missing."""
     if not condition:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
@@ -62,7 +62,7 @@ def pytest_report_header() -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained_resnet() -> Path:
-    """The tarball of a trained ResNet-50; 95 MB are fetched in CI only, where nothing may be missing."""
+    """The tarball of a trained ResNet-50; its 95 MB are fetched only in CI, where nothing may be missing."""
     path = weights.tarball()
     if os.environ.get("CI") == "true" and not path.is_file():
         weights.fetch(path)
@@ -77,7 +77,7 @@ def photo_set() -> PhotoSet:
 
 @pytest.fixture(scope="session", params=hostile.origins())
 def hostile_corpus(request: pytest.FixtureRequest) -> HostileCorpus:
-    """Run the test on the generated files, and on those beside the checkout where there are any."""
+    """Run the test on the generated files, and on those next to the checkout if there are any."""
     return hostile.corpus(request.param)
 
 
@@ -91,7 +91,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
 
 @pytest.fixture(scope="session")
 def shared_objects(s3_server: EmbeddedS3) -> ObjectStore:
-    """The two buckets of ``objects``, which stay: the first object of a new bucket takes long."""
+    """The two buckets of ``objects``, which are kept: the first object of a new bucket takes long."""
     suffix = secrets.token_hex(6)
     return store_of(s3_server, (f"photos-{suffix}", f"thumbnails-{suffix}"), max_connections=16)
 
@@ -105,7 +105,7 @@ def objects(shared_objects: ObjectStore) -> ObjectStore:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL of our own; or the one that ``TEST_DATABASE_URL`` names, whose tables are emptied."""
+    """A PostgreSQL server of the tests, or the one of ``TEST_DATABASE_URL``, whose tables are emptied."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
@@ -116,7 +116,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def folder_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder without a disk, where the machine has one with room: SQLite waits for the disk at a commit."""
+    """A folder in memory, if the machine has one with room: SQLite waits for the disk at each commit."""
     if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _DATABASE_BYTES:
         yield tmp_path_factory.mktemp("database")
         return
@@ -138,7 +138,7 @@ def _migrated(request: pytest.FixtureRequest, folder_in_memory: Path) -> Iterato
 
 @pytest.fixture
 def engine(_migrated: Engine) -> Engine:
-    """Runs the test on SQLite and on PostgreSQL; the tables are empty."""
+    """Run the test on SQLite and on PostgreSQL, with empty tables."""
     with writing(_migrated) as connection:
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())

@@ -1,4 +1,4 @@
-"""The heat map covers the subject, and its numbers are those of Grad-CAM."""
+"""The heat map covers the subject, and its values equal those of Grad-CAM."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def resnet18(tmp_path_factory: pytest.TempPathFactory) -> tuple[Entry, Path]:
 def _random(entry: Entry, path: Path, seed: int) -> tuple[Entry, Path]:
     torch.manual_seed(seed)
     state = architecture(entry.architecture).state_dict()
-    state[list(state)[-2]] *= 100  # random linear layers hardly tell the classes apart
+    state[list(state)[-2]] *= 100  # random linear layers hardly distinguish the classes
     torch.save(state, path)
     return dataclasses.replace(entry, sha256=hashlib.sha256(path.read_bytes()).hexdigest()), path
 
@@ -57,7 +57,7 @@ def _encoded(picture: Image.Image) -> bytes:
 
 
 def _cat_and_coffee(cat_left: bool = True) -> bytes:
-    """Draw both side by side on a gray square, nearly all of it inside the model's crop."""
+    """Draw both next to each other on a grey square, nearly all of it inside the model's crop."""
     cat = CHELSEA.crop((70, 0, 370, 300))
     coffee = COFFEE.crop((120, 0, 520, 400)).resize((300, 300))
     square = Image.new("RGB", (600, 600), "gray")
@@ -69,7 +69,7 @@ def _cat_and_coffee(cat_left: bool = True) -> bytes:
 def heat_map(
     entry: Entry, path: Path, square: Pixels, subject: Subject = CAT, head: Head | None = None
 ) -> Floats:
-    """The heat of one model input."""
+    """Return the heat map of one model input."""
     return np.asarray(heat_maps(entry, path, square[np.newaxis], subject, head)[0])
 
 
@@ -102,7 +102,7 @@ def test_heat_is_within_0_and_1_and_low_without_a_cat(lite0: tuple[Entry, Path])
 
 
 def test_heat_map_equals_grad_cam(resnet18: tuple[Entry, Path]) -> None:
-    """Compare with the published method: gradients of the whole model, averaged over its last map."""
+    """Compare with the published method: gradients of the whole model, averaged over its last feature map."""
     entry, path = resnet18
     model = build(entry, path)
     rows: torch.Tensor = model.get_submodule("fc").weight  # type: ignore[assignment]
@@ -146,7 +146,7 @@ def test_head_of_the_profile_weights_the_heat(lite0: tuple[Entry, Path]) -> None
     assert _left_share(moved) < 0.3
 
 
-def test_overlay_covers_the_whole_photo_and_keeps_cold_places() -> None:
+def test_overlay_covers_the_whole_photo_and_leaves_cold_areas_unchanged() -> None:
     photo = Image.new("RGB", (800, 400), (200, 200, 200))
     heat = np.zeros((224, 448), dtype=np.float32)
     heat[:112, :112] = 1

@@ -1,4 +1,4 @@
-"""Leases of the photos in hand are renewed; not those of a check that hangs."""
+"""Leases of claimed photos are renewed, except those of a check that hangs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _claimed(queue: RecordingQueue) -> Claim:
     return claim
 
 
-def test_lease_is_kept_while_the_photo_is_in_hand_and_no_longer() -> None:
+def test_lease_is_renewed_while_the_photo_is_in_hand_and_no_longer() -> None:
     queue = _Beats()
     in_hand = {_claimed(queue): time.monotonic()}
     heartbeat = Heartbeat(queue, in_hand, threading.Lock())
@@ -64,7 +64,7 @@ def test_failed_renewal_is_logged_and_tried_again(caplog: pytest.LogCaptureFixtu
     assert "could not be renewed: the database is away" in caplog.text
 
 
-def test_photo_of_a_check_that_hangs_goes_to_another_checker(caplog: pytest.LogCaptureFixture) -> None:
+def test_photo_of_a_hanging_check_goes_to_another_checker(caplog: pytest.LogCaptureFixture) -> None:
     queue = _Beats()
     hanging = _claimed(queue)
     with caplog.at_level(logging.ERROR):

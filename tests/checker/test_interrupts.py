@@ -1,4 +1,4 @@
-"""Ctrl-C is held back while a block runs, and raised after it."""
+"""Ctrl-C is deferred while a block runs, and raised after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from checker.interrupts import deferred_interrupt
 
 
-def test_interrupt_comes_after_the_block() -> None:
+def test_interrupt_is_raised_after_the_block() -> None:
     steps = []
     with pytest.raises(KeyboardInterrupt):
         with deferred_interrupt():
@@ -22,7 +22,7 @@ def test_interrupt_comes_after_the_block() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_other_threads_change_no_handler() -> None:
+def test_other_threads_do_not_change_the_handler() -> None:
     def run() -> bool:
         with deferred_interrupt():
             return signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,11 +1,11 @@
-"""One line a minute, which counts those that were left out."""
+"""At most one line per minute, with the number of suppressed ones."""
 
 from __future__ import annotations
 
 from checker.log_limit import LogLimit
 
 
-def test_one_message_in_a_minute_counts_the_others() -> None:
+def test_one_message_per_minute_counts_the_others() -> None:
     now_s = 0.0
     limit = LogLimit(lambda: now_s)
     assert limit.suppressed() == 0

@@ -34,7 +34,7 @@ def source() -> FaultySource:
     return source
 
 
-def test_outcome_holds_what_a_replay_needs(source: FaultySource) -> None:
+def test_outcome_contains_what_a_replay_needs(source: FaultySource) -> None:
     claims = [claim_of(number) for number in range(3)]
     source.add(1, thumbnail_data=photo(9))
     outcomes = check_batch(claims, source, StubClassifier(), StubRule())
@@ -116,7 +116,7 @@ def test_altered_object_is_never_judged_and_never_unreadable(
     )
 
 
-def test_object_that_was_altered_on_its_way_once_is_fetched_again() -> None:
+def test_object_that_was_altered_once_in_transit_is_fetched_again() -> None:
     class Once(FaultySource):
         answers = 0
 
@@ -180,14 +180,14 @@ class _NoRed(StubClassifier):
         return super().run(batch)
 
 
-def test_photo_on_which_alone_the_model_fails_is_to_blame(source: FaultySource) -> None:
+def test_photo_on_which_the_model_fails_even_alone_is_blamed(source: FaultySource) -> None:
     source.add(1, flat("red"))
     outcomes = check_batch([claim_of(n) for n in range(3)], source, _NoRed(), StubRule())
     assert [outcome.decision is None for outcome in outcomes] == [False, True, False]
     assert (outcomes[1].retryable, outcomes[1].blames_machine) == (True, False)
 
 
-def test_profile_for_another_model_never_ends_a_photo(source: FaultySource) -> None:
+def test_profile_for_another_model_gives_no_final_outcome(source: FaultySource) -> None:
     rule = StubRule(fails=ModelRefused("1280 features, not 2048"))
     outcome = check_batch([claim_of(0)], source, StubClassifier(), rule)[0]
     assert (outcome.unreadable, outcome.retryable, outcome.blames_machine) == (False, True, True)
@@ -206,14 +206,14 @@ def test_unexpected_error_is_logged_and_becomes_an_outcome(
     assert len(outcomes) == 2
     assert outcomes[1].error == "The checker failed on this photo (ZeroDivisionError)."
     assert (outcomes[1].unreadable, outcomes[1].retryable) == (False, True)
-    assert not outcomes[1].blames_machine  # otherwise one photo could stop the queue for ever
+    assert not outcomes[1].blames_machine  # otherwise one photo could stop the queue forever
     assert "Traceback" in caplog.text
     assert "photo 1: a bug" in caplog.text
     if where == "source":
         assert outcomes[0].decision is not None
 
 
-def test_failed_fetch_keeps_no_pixels_alive() -> None:
+def test_failed_fetch_keeps_no_pixels_in_memory() -> None:
     """Otherwise broken large photos fill the memory until the garbage collector runs."""
     kept: list[weakref.ref[np.ndarray[Any, Any]]] = []
 

@@ -1,4 +1,4 @@
-"""The service checks every photo, soon and once, and closes in time."""
+"""The service checks every photo, promptly and once, and closes in time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEVER_S = 1000.0
 
 
 class Rig:
-    """A service with in-memory ends, a stub model and a stub rule."""
+    """A service with an in-memory queue and source, a stub model and a stub rule."""
 
     def __init__(self) -> None:
         self.source = FaultySource()
@@ -78,7 +78,7 @@ def rig() -> Iterator[Rig]:
 
 
 def numbers(rig: Rig) -> list[int]:
-    """The photos that have an outcome."""
+    """Return the ids of the photos that have an outcome."""
     return sorted(outcome.claim.photo_id for outcome in rig.queue.log)
 
 
@@ -92,7 +92,7 @@ def test_drain_checks_every_pending_photo_once_and_counts_them(rig: Rig) -> None
 
 
 @pytest.mark.timeout(60)
-def test_ctrl_c_while_drain_takes_its_lock_leaves_the_workers_going(rig: Rig) -> None:
+def test_ctrl_c_while_drain_acquires_its_lock_keeps_the_workers_running(rig: Rig) -> None:
     rig.put(*range(23))
     rig.classifier.gate = threading.Event()
     with pytest.raises(KeyboardInterrupt), ctrl_c_when_locked("drain", rig.classifier.gate.set):
@@ -114,7 +114,7 @@ def test_start_checks_the_backlog_and_wake_checks_new_photos(rig: Rig) -> None:
 
 
 def test_wake_up_just_before_a_worker_goes_idle_is_not_lost(rig: Rig) -> None:
-    """It comes between the worker's look at an empty queue and its report of it."""
+    """It arrives between the worker's look at an empty queue and its report of that."""
 
     class Late(RecordingQueue):
         def claim(self, limit: int) -> list[Claim]:
@@ -158,7 +158,7 @@ def test_wake_never_blocks_and_bursts_are_coalesced(rig: Rig) -> None:
 
 
 def test_wake_starts_an_idle_worker_while_another_is_busy(rig: Rig) -> None:
-    """Otherwise half of the machine stays idle for as long as one worker always has a batch."""
+    """Otherwise half of the machine would be idle for as long as one worker always has a batch."""
     rig.classifier.gate = threading.Event()
     service = rig.service(workers=2, batch_photos=1)
     service.start()
@@ -307,7 +307,7 @@ def test_failing_machine_releases_photos_without_counting_an_attempt(
     assert {outcome.claim.attempt for outcome in rig.queue.log} == {1}
 
 
-def test_sweep_retries_after_a_store_outage_and_says_so_once(
+def test_sweep_retries_after_a_store_outage_and_logs_it_once(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig.put(0, error=StoreUnavailable("S3 does not answer"))
@@ -338,7 +338,7 @@ def test_missing_object_counts_as_an_attempt(rig: Rig) -> None:
     assert [outcome.retryable for outcome in rig.queue.log] == [True]
 
 
-def test_photo_that_the_store_refuses_alone_fails_in_the_end(rig: Rig) -> None:
+def test_the_only_photo_that_the_store_refuses_finally_fails(rig: Rig) -> None:
     rig.put(0, error=ObjectRefused("refused, and gives others"))
     service = rig.service()
     for _ in range(5):
@@ -399,7 +399,7 @@ def test_photo_lost_before_its_decoding_is_not_decoded(rig: Rig) -> None:
 
 
 def test_photo_that_failed_before_is_checked_alone(rig: Rig) -> None:
-    """If it was the one that stopped the checker, its neighbours are not blamed for the next time."""
+    """If it stopped the checker, its neighbours are not blamed for the next time."""
     rig.put(*range(4))
     rig.queue.finish([Outcome(claim, error="It crashed.", retryable=True) for claim in rig.queue.claim(1)])
     rig.queue.advance(NEVER_S)
@@ -408,8 +408,8 @@ def test_photo_that_failed_before_is_checked_alone(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("the database is away"), ValueError("a bug")])
-def test_photos_of_a_failed_worker_are_not_held_any_longer(rig: Rig, error: Exception) -> None:
-    """Also those whose fetch had begun: the heartbeat would keep them for good."""
+def test_photos_of_a_failed_worker_are_released(rig: Rig, error: Exception) -> None:
+    """Even those whose fetch had begun: otherwise the heartbeat would keep them forever."""
     rig.put(*range(8))
 
     def fail(name: str) -> None:
@@ -426,7 +426,7 @@ def test_photos_of_a_failed_worker_are_not_held_any_longer(rig: Rig, error: Exce
     assert {outcome.claim.attempt for outcome in rig.queue.log} == {1}
 
 
-def test_close_finishes_the_batch_at_work_and_releases_the_next_one(rig: Rig) -> None:
+def test_close_finishes_the_current_batch_and_releases_the_next_one(rig: Rig) -> None:
     rig.classifier.gate = threading.Event()
     rig.put(*range(20))
     service = rig.service(workers=1, batch_photos=4)
@@ -528,7 +528,7 @@ def test_concurrent_drains_check_each_photo_once(rig: Rig) -> None:
 
 
 class OneSuccessor:
-    """Hands over one model once ``made`` is set; fails after that if there is an error to raise."""
+    """Returns one model once ``made`` is set; after that it raises the error, if there is one."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.made, self.closed, self.asked_again = threading.Event(), threading.Event(), threading.Event()
@@ -552,8 +552,8 @@ class OneSuccessor:
         self.made.set()
 
 
-def test_a_successor_takes_over_between_two_batches(rig: Rig) -> None:
-    """The batch at work is finished by the model before, which is closed after that."""
+def test_a_successor_replaces_the_model_between_two_batches(rig: Rig) -> None:
+    """The current batch is finished by the previous model, which is closed after that."""
     successor = OneSuccessor()
     rig.classifier.gate = threading.Event()
     rig.put(*range(8))
@@ -577,7 +577,7 @@ def test_a_successor_takes_over_between_two_batches(rig: Rig) -> None:
     assert successor.closed.is_set() and successor.classifier.closed
 
 
-def test_a_successor_that_fails_leaves_the_model_before_at_work(
+def test_a_failing_successor_leaves_the_previous_model_in_use(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     successor = OneSuccessor(RuntimeError("no memory"))
@@ -594,7 +594,7 @@ def test_a_successor_that_fails_leaves_the_model_before_at_work(
     assert sum(rig.classifier.batches) == 2 * INPUTS_PER_PHOTO
 
 
-def test_a_photo_of_no_queue_is_judged_as_a_photo_of_the_queue(rig: Rig) -> None:
+def test_a_photo_outside_the_queue_is_judged_like_one_in_the_queue(rig: Rig) -> None:
     rig.put(0)
     service = rig.service()
     with pytest.raises(NotReady):
@@ -606,7 +606,7 @@ def test_a_photo_of_no_queue_is_judged_as_a_photo_of_the_queue(rig: Rig) -> None
     assert service.judge(dict.fromkeys(Rendition, b"no photo")).unreadable
 
 
-def test_nothing_is_judged_by_a_model_that_was_refused(rig: Rig) -> None:
+def test_a_refused_model_judges_no_photo(rig: Rig) -> None:
     def load() -> LoadedModel:
         raise ModelRefused("The self-test failed.")
 

@@ -1,4 +1,4 @@
-"""Bytes become the model's input: upright, opaque, and the same pixels as torchvision's."""
+"""Bytes become the model's input: upright, opaque, and with the same pixels as torchvision's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def encoded(image: Image.Image, form: str = "JPEG", **options: Any) -> bytes:
 
 
 def drawing(width: int, height: int) -> Image.Image:
-    """Draw hard edges everywhere: every wrong rounding shows."""
+    """Draw hard edges everywhere, which make any rounding error visible."""
     rng = np.random.default_rng(5)
     lines = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(lines)
@@ -67,7 +67,7 @@ def in_full(data: bytes) -> Image.Image:
 
 
 def reference(data: bytes, preprocessing: Preprocessing) -> Signed:
-    """Decode in full and turn, then resize and crop by torchvision."""
+    """Decode completely and rotate, then resize and crop with torchvision."""
     photo = in_full(data)
     mode = InterpolationMode(preprocessing.interpolation)
     resized = tv.resize(photo, [preprocessing.resize_px], mode)
@@ -76,7 +76,7 @@ def reference(data: bytes, preprocessing: Preprocessing) -> Signed:
 
 @functools.cache
 def tiled_jpeg(name: str, width: int, height: int) -> bytes:
-    """Encode a large photo once for all tests of it: that takes longer than they do."""
+    """Encode a large photo once for all its tests: encoding takes longer than the tests."""
     return encoded(tiled(name, width, height), quality=92)
 
 
@@ -124,7 +124,7 @@ def test_vector_instructions_give_nearly_the_same_pixels(
 
 @pytest.mark.skipif(not simd_jpeg.IS_INSTALLED, reason="simplejpeg or cykooz-resizer is not installed")
 def test_vector_instructions_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checker.pixels.decode.to_rgb", None)  # Pillow's path would need it
+    monkeypatch.setattr("checker.pixels.decode.to_rgb", None)  # Pillow's code would need it
     assert decode(encoded(drawing(500, 375)), LITE0).shape == (224, 224, 3)
 
 
@@ -144,7 +144,7 @@ def test_every_orientation_gives_the_upright_photos_pixels(orientation: int, siz
 def test_every_orientation_of_a_drafted_photo_is_upright(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    # An odd size: the last drafted row and column stand for less than a whole one.
+    # An odd size: the last row and column of the reduced decode cover less than a full one.
     data = encoded(tiled("coffee", 3001, 2251), quality=92, exif=exif)
     assert difference(data, RESNET).max() <= 8
 
@@ -169,7 +169,7 @@ def test_a_large_photo_is_not_decoded_in_full() -> None:
     assert gap.max() > 0
 
 
-def test_result_has_the_shape_and_type_that_models_take() -> None:
+def test_result_has_the_shape_and_type_of_model_inputs() -> None:
     pixels = decode(encoded(drawing(300, 200)), LITE0)
     assert (pixels.shape, pixels.dtype) == ((224, 224, 3), np.dtype(np.uint8))
     assert pixels.flags.c_contiguous
@@ -213,7 +213,7 @@ def test_transparency_becomes_white(mode: str) -> None:
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
 def test_16_bits_are_scaled_not_clipped(form: str, level: int) -> None:
     values = np.full((480, 640), level, dtype=np.uint16)
-    values[0, 0] = 65535  # or a TIFF would be stretched; out of the crop
+    values[0, 0] = 65535  # or a TIFF would be stretched; outside the crop
     pixels = decode(encoded(Image.fromarray(values), form), LITE0)
     assert np.abs(pixels.astype(int) - level / 257).max() <= 1
 
@@ -237,7 +237,7 @@ def test_heic_is_decoded() -> None:
     assert np.abs(decode(heic.getvalue(), LITE0).astype(int) - expected).mean() < 3
 
 
-def test_the_first_frame_of_an_animation_counts() -> None:
+def test_the_first_frame_of_an_animation_is_decoded() -> None:
     frames = [flat("red"), flat("blue")]
     for form in ("GIF", "WEBP", "PNG"):
         pixels = decode(encoded(frames[0], form, save_all=True, append_images=frames[1:]), LITE0)
@@ -271,7 +271,7 @@ def test_a_bomb_is_refused_by_its_header() -> None:
             struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         )
 
-    for side in (30_000, 9_460):  # far beyond, and just beyond what Pillow itself only warns about
+    for side in (30_000, 9_460):  # far beyond, and just beyond the limit at which Pillow itself only warns
         header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
         bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
         assert side * side > MAX_PIXELS
@@ -290,7 +290,7 @@ def test_broken_exif_is_ignored() -> None:
 def test_hostile_files_raise_only_unreadable_image(hostile_corpus: HostileCorpus) -> None:
     for file in hostile_corpus.files:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, about odd metadata
+            warnings.simplefilter("ignore")  # from Pillow, about odd metadata
             try:
                 pixels = decode(file.data, LITE0)
             except UnreadableImage:

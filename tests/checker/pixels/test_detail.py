@@ -1,4 +1,4 @@
-"""Soft pictures are told from sharp ones by their pixels."""
+"""Soft pictures are distinguished from sharp ones by their pixels."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def dark(photo: Image.Image) -> Image.Image:
 
 
 @pytest.mark.parametrize("worse", [blurred, tiny, enlarged, dark])
-def test_blurred_tiny_enlarged_and_dark_ones_are_soft(worse: object) -> None:
+def test_blurred_tiny_enlarged_and_dark_photos_are_soft(worse: object) -> None:
     assert callable(worse)
     assert share_soft([worse(photo) for photo in photos()]) >= 0.95
 

@@ -1,4 +1,4 @@
-"""Step 7 in child processes: the same pixels, and one bad photo harms no other."""
+"""Step 7 in child processes: the same pixels, and one bad photo affects no other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decode() -> Iterator[IsolatedDecoder]:
         yield decoder
 
 
-def test_pixels_are_those_of_this_process(decode: IsolatedDecoder) -> None:
+def test_pixels_equal_those_of_this_process(decode: IsolatedDecoder) -> None:
     photos = [site_renditions(photo(number)) for number in range(3)]
     photos.append(dict.fromkeys(Rendition, flat("red")))
     isolated = list(decode(photos, LITE0.preprocessing))
@@ -35,7 +35,7 @@ def test_pixels_are_those_of_this_process(decode: IsolatedDecoder) -> None:
         assert np.array_equal(ours, theirs)
 
 
-def test_bad_photo_is_an_error_of_its_own(decode: IsolatedDecoder) -> None:
+def test_bad_photo_is_a_separate_error(decode: IsolatedDecoder) -> None:
     good, slow = (dict.fromkeys(Rendition, data) for data in (photo(), slow_tiff()))
     results: list[Pixels | CheckerError] = list(
         decode([good, dict.fromkeys(Rendition, b"no photo"), slow, good], LITE0.preprocessing)
@@ -56,7 +56,7 @@ def test_neighbours_of_a_photo_that_loops_get_their_verdicts(decode: IsolatedDec
     assert slow.error == "Decoding this photo takes too long."
 
 
-def test_renditions_of_a_file(decode: IsolatedDecoder) -> None:
+def test_renditions_of_a_file_equal_those_of_this_process(decode: IsolatedDecoder) -> None:
     assert decode.renditions(photo()) == site_renditions(photo())
     with pytest.raises(UnreadableImage, match="not a photo"):
         decode.renditions(b"no photo")

@@ -1,4 +1,4 @@
-"""Decoding on the GPU; without one, the same code with the CPU's decoder, as the recorded device tells."""
+"""Decoding on the GPU; without one, the same code with the CPU's decoder, as the recorded device shows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def host_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect the format of each photo that the host decoded."""
+    """Collect the format of each photo that the CPU decoded."""
     formats: list[str] = []
     host = colour.to_rgb
 
@@ -98,7 +98,7 @@ def lying_on_its_side() -> bytes:
         pytest.param(encoded(photo(500, 375)) + b"more", id="bytes behind its end"),
     ],
 )
-def test_all_but_plain_jpegs_are_decoded_by_the_host(data: bytes, host_decoded: list[str]) -> None:
+def test_all_photos_except_plain_jpegs_are_decoded_by_the_host(data: bytes, host_decoded: list[str]) -> None:
     pixels = decode(data, dataclasses.replace(LITE0, decoder="nvjpeg"))
     assert len(host_decoded) == 1
     assert np.array_equal(pixels, decode(data, LITE0))

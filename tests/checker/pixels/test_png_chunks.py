@@ -1,4 +1,4 @@
-"""PNG files are read whatever their ancillary chunks hold; what makes the picture stays."""
+"""PNG files are read whatever their ancillary chunks contain; chunks that determine the picture are kept."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def chunk(name: bytes, content: bytes, checksum: int | None = None) -> bytes:
 
 
 def stored(data: bytes) -> bytes:
-    """Return the photo that the site stores, which the folder tool sees too."""
+    """Return the photo that the site stores; the folder tool's must be the same."""
     photo = prepare(data, limits=LIMITS).photo
     assert site_renditions(data)[Rendition.PHOTO] == site_renditions(PLAIN)[Rendition.PHOTO]
     return photo
 
 
 @pytest.mark.parametrize("name", CHUNKS, ids=bytes.decode)
-def test_an_ancillary_chunk_may_hold_anything(name: bytes) -> None:
+def test_an_ancillary_chunk_may_contain_anything(name: bytes) -> None:
     expected = prepare(PLAIN, limits=LIMITS).photo
     good = CHUNKS[name]
     broken = [
@@ -91,12 +91,12 @@ def test_a_bomb_beside_the_pixels_is_refused(bomb: bytes) -> None:
         site_renditions(data)
 
 
-def test_megabytes_of_text_are_taken() -> None:
+def test_megabytes_of_text_are_accepted() -> None:
     texts = b"".join(chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(bytes(3 * 10**6))) for i in range(20))
     assert plain_png(PLAIN[:AFTER_HEADER] + texts + PLAIN[AFTER_HEADER:]) == PLAIN
 
 
-def test_transparency_profile_and_orientation_stay() -> None:
+def test_transparency_profile_and_orientation_are_kept() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     clear = png(IMAGE, transparency=(0, 0, 255), icc_profile=zlib.decompress(P3), exif=exif)

@@ -1,4 +1,4 @@
-"""Colour profiles that take long, or are very large, do not count; the photo is shown."""
+"""Colour profiles that take long to apply, or are very large, are ignored; the photo is shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shown(profile: bytes, format: str = "PNG") -> tuple[int, ...]:
 
 
 def with_tag(profile: bytes, name: bytes, data: bytes) -> bytes:
-    """Add a tag to a profile, whose other tags move behind it."""
+    """Add a tag to a profile, which moves its other tags."""
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = [list(struct.unpack_from(">4sII", profile, 132 + 12 * n)) for n in range(count)]
     table = b"".join(struct.pack(">4sII", tag, offset + 12, size) for tag, offset, size in entries)
@@ -41,7 +41,7 @@ def with_tag(profile: bytes, name: bytes, data: bytes) -> bytes:
 
 
 def linear() -> bytes:
-    """A matrix profile with sRGB's colours and a straight curve."""
+    """A matrix profile with sRGB's colours and a linear curve."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     (count,) = struct.unpack_from(">I", profile, 128)
     straight = struct.pack(">4s4xI", b"curv", 0)
@@ -61,8 +61,8 @@ def test_photo_with_a_chain_of_matrices_is_shown_at_once(format: str) -> None:
     assert time.process_time() - started_s < 1
 
 
-def test_the_bomb_of_a_few_bytes_is_one() -> None:
-    """So that the test above tests something."""
+def test_the_profile_of_a_few_bytes_takes_long_without_the_bound() -> None:
+    """Verifies that the test above uses a slow profile."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(chain_profile(2_000)))
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     started_s = time.process_time()
@@ -70,7 +70,7 @@ def test_the_bomb_of_a_few_bytes_is_one() -> None:
     assert time.process_time() - started_s > 0.2
 
 
-def test_matrix_beside_a_chain_counts() -> None:
+def test_matrix_of_a_profile_with_a_chain_is_used() -> None:
     light = shown(linear())
     assert light[0] > 220
     chain = chain_profile(100_000)[144:]
@@ -80,12 +80,12 @@ def test_matrix_beside_a_chain_counts() -> None:
     assert bounded(linear()) == linear()
 
 
-def test_very_large_profile_does_not_count() -> None:
+def test_very_large_profile_is_ignored() -> None:
     padded = linear() + bytes(MAX_BYTES - len(linear()))
     assert np.array_equal(shown(padded), shown(linear()))
     assert shown(padded + b"\0") == COLOUR
 
 
 @pytest.mark.parametrize("profile", [b"", b"x", bytes(131), bytes(128) + b"\xff\xff\xff\xff"])
-def test_broken_profile_does_not_count(profile: bytes) -> None:
+def test_broken_profile_is_ignored(profile: bytes) -> None:
     assert bounded(profile) is None

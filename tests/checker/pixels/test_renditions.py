@@ -1,4 +1,4 @@
-"""The two JPEGs of a photo: fast ones for a verdict, full ones for the store."""
+"""The two JPEGs of a photo: fast ones for a verdict, exact ones for the store."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def test_sizes_bound_both_renditions() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photo_that_lies_on_its_side_gives_an_upright_thumbnail(orientation: int) -> None:
+def test_rotated_photo_gives_an_upright_thumbnail(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     halves = Image.new("RGB", (400, 400), "white")
-    halves.paste((0, 0, 0), (0, 0, 400, 200))  # dark above
+    halves.paste((0, 0, 0), (0, 0, 400, 200))  # dark on top
     stored = {5: halves.rotate(90), 6: halves.rotate(90), 7: halves.rotate(270), 8: halves.rotate(270)}
     stored |= {1: halves, 2: halves, 3: halves.rotate(180), 4: halves.rotate(180)}
     thumbnail = decoded(made(encoded(stored[orientation], exif=exif), fast=False).thumbnail)

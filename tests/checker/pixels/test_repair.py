@@ -1,4 +1,4 @@
-"""Files with a faulty container and whole pixels are read; files with missing pixels are refused."""
+"""Files with a faulty container and complete pixels are read; files with missing pixels are refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def with_wrong_checksum(data: bytes, name: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
-def test_sound_file_is_returned_as_it_is(form: str) -> None:
+def test_intact_file_is_returned_unchanged(form: str) -> None:
     data = encoded(form)
     assert repaired(data, MAX_PIXELS) is data
 
@@ -141,7 +141,7 @@ def test_no_bytes_make_the_repair_fail(form: str) -> None:
     data = encoded(form, COFFEE.resize((16, 12)))
     rng = np.random.default_rng(4)
     for end in range(len(data)):
-        with contextlib.suppress(UnreadableImage):  # a TIFF whose samples nothing reads
+        with contextlib.suppress(UnreadableImage):  # a TIFF with samples that no decoder reads
             repaired(data[:end], MAX_PIXELS)
         noisy = bytearray(data)
         for place in rng.integers(0, len(data), 8):

@@ -43,7 +43,7 @@ def test_squares_are_those_of_the_whole_photo_resized(size: tuple[int, int]) -> 
     photo = drawing(*size)
     squares = decode_squares(encoded(photo, "PNG"), RESNET, end_squares)
     frame = end_squares(*size, RESNET)
-    # One pass at a time, across first, as torchvision resizes.
+    # Horizontally first, then vertically, like torchvision.
     resized = photo.resize((frame.width, size[1]), Image.Resampling.BILINEAR)
     whole = np.asarray(resized.resize((frame.width, frame.height), Image.Resampling.BILINEAR))
     assert np.array_equal(squares[0], whole[:SIDE, :SIDE])
@@ -54,7 +54,7 @@ def test_squares_are_those_of_the_whole_photo_resized(size: tuple[int, int]) -> 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 @pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (4000, 2100)])
 def test_squares_of_every_orientation_are_upright(orientation: int, form: str, size: tuple[int, int]) -> None:
-    """Turned back by hand, the squares are those of the upright photo."""
+    """Rotated back by the test, the squares equal those of the upright photo."""
     upright = Image.linear_gradient("L").resize(size).convert("RGB")
     upright.paste("red", (0, 0, size[0] // 8, size[1] // 8))
     turns = {
@@ -79,7 +79,7 @@ def test_squares_of_every_orientation_are_upright(orientation: int, form: str, s
     assert np.abs(squares - expected).mean() < 2
 
 
-def test_thumbnail_is_seen_to_its_edges() -> None:
+def test_thumbnail_is_used_up_to_its_edges() -> None:
     thumbnail = Image.new("RGB", (320, 320), "white")
     thumbnail.paste("black", (0, 0, 320, 12))
     (square,) = decode_squares(encoded(thumbnail, "PNG"), LITE0, whole_square)

@@ -1,4 +1,4 @@
-"""The full picture of a TIFF is read, not a preview in front of it; raw photos are refused."""
+"""The full picture of a TIFF is read, not a preview before it; raw photos are refused."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SMALL, LARGE = (48, 32), (240, 160)
 RED, BLUE = (250, 0, 0), (0, 0, 250)
 
 Tags = dict[int, tuple[int, int]]
-"""Tag to its type (3: 16 bits, 4: 32 bits) and value."""
+"""Tag -> its type (3: 16 bits, 4: 32 bits) and value."""
 Page = tuple[tuple[int, int], tuple[int, int, int], Tags]
 """Size, colour, more tags."""
 
 
 def tiff(*pages: Page, order: str = "<", big: bool = False, sub_pages: tuple[Page, ...] = ()) -> bytes:
-    """Draw one flat page each; ``sub_pages`` hang below the first one."""
+    """Draw one flat page each; ``sub_pages`` are linked from the first one."""
     head = (b"II" if order == "<" else b"MM") + (
         struct.pack(order + "HHH", 43, 8, 0) if big else struct.pack(order + "H", 42)
     )
@@ -34,7 +34,7 @@ def tiff(*pages: Page, order: str = "<", big: bool = False, sub_pages: tuple[Pag
     data = bytearray(head + bytes(8 if big else 4))
 
     def add(page: Page, extra: Tags) -> tuple[int, int]:
-        """Return the directory's place, and that of its link to the next."""
+        """Return the offset of the directory, and that of its link to the next."""
         (width, height), colour, tags = page
         strip = len(data)
         data.extend(bytes(colour) * (width * height))
@@ -88,7 +88,7 @@ LAYOUTS = [("<", False), (">", False), ("<", True)]  # Pillow reads no big-endia
 
 
 @pytest.mark.parametrize(("order", "big"), LAYOUTS)
-def test_full_page_is_read_where_the_first_is_a_preview(order: str, big: bool) -> None:
+def test_full_page_is_read_if_the_first_page_is_a_preview(order: str, big: bool) -> None:
     data = tiff((SMALL, RED, PREVIEW), (LARGE, BLUE, {}), order=order, big=big)
     assert seen(data) == (LARGE, "blue")
 
@@ -99,7 +99,7 @@ def test_full_picture_below_a_preview_is_read(order: str, big: bool) -> None:
     assert seen(data) == (LARGE, "blue")
 
 
-def test_raw_photo_of_canon_is_refused_though_its_preview_is_a_picture() -> None:
+def test_raw_photo_of_canon_is_refused_although_its_preview_is_a_picture() -> None:
     whole = tiff((LARGE, RED, {}))
     (first,) = struct.unpack_from("<I", whole, 4)
     size = 2 + 12 * int.from_bytes(whole[first : first + 2], "little") + 4
@@ -107,7 +107,7 @@ def test_raw_photo_of_canon_is_refused_though_its_preview_is_a_picture() -> None
     raw = whole[:4] + moved + whole[4 + len(moved) :]
     with pytest.raises(UnreadableImage, match="raw photo"):
         site_renditions(raw)
-    assert seen(raw[:8] + b"no" + raw[10:])  # another program's, with its directory at the same place
+    assert seen(raw[:8] + b"no" + raw[10:])  # another program's, with its directory at the same offset
 
 
 @pytest.mark.parametrize(("order", "big"), LAYOUTS)
@@ -124,11 +124,11 @@ def test_raw_photo_is_refused_by_name(order: str, big: bool, photometric: int) -
 
 
 @pytest.mark.parametrize("tags", [{255: (3, 2)}, {254: (4, 4)}, {254: (4, 5)}])
-def test_old_preview_mark_and_masks_are_known(tags: Tags) -> None:
+def test_old_preview_tag_and_masks_are_recognised(tags: Tags) -> None:
     assert seen(tiff((SMALL, RED, tags), (LARGE, BLUE, {}))) == (LARGE, "blue")
 
 
-def test_largest_preview_is_read_where_there_are_only_previews() -> None:
+def test_largest_preview_is_read_if_there_are_only_previews() -> None:
     assert seen(tiff((SMALL, RED, PREVIEW), (LARGE, BLUE, PREVIEW))) == (LARGE, "blue")
 
 
@@ -142,12 +142,12 @@ def test_largest_preview_is_read_where_there_are_only_previews() -> None:
     ],
     ids=["two pages", "full page first", "previews below", "one page"],
 )
-def test_first_page_counts_where_it_is_no_preview(data: bytes) -> None:
+def test_first_page_is_read_unless_it_is_a_preview(data: bytes) -> None:
     assert full_picture_first(data) == data
     assert seen(data)[1] == "red"
 
 
-def test_directories_in_a_loop_end() -> None:
+def test_cyclic_directories_end() -> None:
     data = bytearray(tiff((SMALL, RED, PREVIEW), (LARGE, BLUE, {})))
     (first,) = struct.unpack_from("<I", data, 4)
     data[-4:] = struct.pack("<I", first)

@@ -1,4 +1,4 @@
-"""TIFFs of wide samples are read in every codec of bytes, with predictors, in planes and in tiles."""
+"""TIFFs with more than 8 bits a sample are read in every byte codec, with predictors, in planes and tiles."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _predicted(rows: np.ndarray, predictor: int, order: Order) -> bytes:
 
 
 def _compressed(content: bytes, rows: int, codec: str) -> bytes:
-    """Let libtiff compress bytes, as one strip of an 8-bit picture."""
+    """Compress bytes with libtiff, as one strip of an 8-bit picture."""
     out = io.BytesIO()
     Image.frombytes("L", (len(content) // rows, rows), content).save(out, "TIFF", compression=codec)
     with tifffile.TiffFile(io.BytesIO(out.getvalue())) as file:
@@ -126,7 +126,7 @@ def test_sixteen_bits_are_read_in_every_codec_and_layout(
 
 @pytest.mark.parametrize("codec", ["tiff_lzw", "tiff_adobe_deflate"])
 @pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
-def test_floats_are_read_with_their_own_predictor(codec: str, kind: str) -> None:
+def test_floats_are_read_with_their_predictor(codec: str, kind: str) -> None:
     for order, predictor, tiled in product(ORDERS, (1, 3), (False, True)):
         data = compressed_tiff(
             (COLOUR / 255).astype(kind), codec, predictor=predictor, tiled=tiled, order=order

@@ -1,4 +1,4 @@
-"""TIFFs of every sample layout are stored in their colours; what cannot be read is refused in a sentence."""
+"""TIFFs of every sample layout are stored in their colours; unreadable ones are refused in a sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPAQUE = np.concatenate([WIDE, np.full((60, 80, 1), 65535, np.uint16)], axis=-1)
 
 
 def lab() -> np.ndarray[Any, Any]:
-    """Return the colours in 16 bits of Lab, whose second and third are signed."""
+    """Return the colours in 16 bits of Lab, whose second and third channel are signed."""
     profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     image = ImageCms.profileToProfile(Image.fromarray(COLOUR), *profiles, outputMode="LAB")
     return np.asarray(image).astype(np.uint16) << 8
@@ -45,7 +45,7 @@ def tiff(values: np.ndarray[Any, Any], photometric: str = "rgb", **options: Any)
 
 
 def packed_tiff(values: np.ndarray[Any, Any], bits: int, compression: int = 1) -> bytes:
-    """Write samples of ``bits`` bits that do not end at byte limits, each row beginning anew."""
+    """Write samples of ``bits`` bits that do not end at byte boundaries; each row starts at one."""
     height, width, samples = values.shape
     rows = b""
     for row in values.reshape(height, -1).astype(int) * 2 ** (bits - 8):
@@ -69,7 +69,7 @@ def packed_tiff(values: np.ndarray[Any, Any], bits: int, compression: int = 1) -
 
 
 def stored(data: bytes) -> list[np.ndarray[Any, Any]]:
-    """Return the pixels that the site stores and those that the folder tool sees."""
+    """Return the site's stored pixels and the folder tool's."""
     photos = prepare(data, limits=LIMITS).photo, site_renditions(data)[Rendition.PHOTO]
     return [np.asarray(Image.open(io.BytesIO(photo)).convert("RGB"), np.int16) for photo in photos]
 
@@ -125,7 +125,7 @@ def test_greys_are_stored_as_they_are(name: str) -> None:
         assert np.abs(pixels - GREY[..., np.newaxis]).mean() < 2
 
 
-def test_premultiplied_colour_is_seen_through_its_opacity() -> None:
+def test_premultiplied_colour_is_composed_on_white() -> None:
     half = np.full((60, 80, 4), 32768, np.uint16)
     half[..., 1:3] = 0  # red, half transparent, on white
     for pixels in stored(tiff(half, planarconfig="separate", extrasamples=["assocalpha"])):
@@ -153,6 +153,6 @@ def test_unreadable_samples_are_refused_in_a_sentence() -> None:
         prepare(packed_tiff(COLOUR, 12, compression=5), limits=LIMITS)
 
 
-def test_the_limit_of_pixels_holds_before_anything_is_decoded() -> None:
+def test_the_limit_of_pixels_is_checked_before_decoding() -> None:
     data = tiff(WIDE, planarconfig="separate")
     assert with_plain_samples(data, 60 * 80 - 1) is data

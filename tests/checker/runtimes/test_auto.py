@@ -33,25 +33,25 @@ def measured(request_: RuntimeRequest) -> RuntimeRequest:
     return request_
 
 
-def names(request: RuntimeRequest, subject: str = "house_cat") -> list[str]:
+def model_names(request: RuntimeRequest, subject: str = "house_cat") -> list[str]:
     return [entry.name for entry, _ in candidates(load_subject(subject), request)]
 
 
 def test_the_measured_models_on_disk_are_the_candidates(measured: RuntimeRequest) -> None:
-    assert names(measured) == [ENTRY.name]
+    assert model_names(measured) == [ENTRY.name]
     (measured.weights_dir / RESNET.file).touch()
-    assert names(measured) == [RESNET.name, ENTRY.name]
+    assert model_names(measured) == [RESNET.name, ENTRY.name]
 
 
 def test_a_model_without_a_profile_does_not_come_before_a_measured_one(measured: RuntimeRequest) -> None:
     (measured.weights_dir / entry_named("resnet152").file).touch()
-    assert names(measured) == [ENTRY.name]
-    assert names(measured, "dog") == ["resnet152"]  # for which nothing was measured
+    assert model_names(measured) == [ENTRY.name]
+    assert model_names(measured, "dog") == ["resnet152"]  # for which no model was measured
 
 
-def test_rates_that_no_profile_keeps_leave_the_first_one_on_disk(measured: RuntimeRequest) -> None:
+def test_rates_that_no_profile_keeps_leave_the_first_model_on_disk(measured: RuntimeRequest) -> None:
     (measured.weights_dir / RESNET.file).touch()
-    assert names(replace(measured, max_fpr=0.001)) == [RESNET.name]
+    assert model_names(replace(measured, max_fpr=0.001)) == [RESNET.name]
 
 
 def test_without_weights_the_message_says_what_to_do(
@@ -72,12 +72,12 @@ def test_the_missing_model_that_would_come_first_is_worth_fetching(measured: Run
     assert better(HOUSE_CAT, measured) is None
 
 
-def test_nothing_is_worth_fetching_where_only_the_model_on_disk_is_measured(request_: RuntimeRequest) -> None:
+def test_no_model_is_worth_fetching_if_only_the_one_on_disk_is_measured(request_: RuntimeRequest) -> None:
     write_profile(request_, "torch", "fp32")
     assert better(HOUSE_CAT, request_) is None
 
 
-def test_int8_is_worth_making_where_a_recipe_gives_the_measured_one(measured: RuntimeRequest) -> None:
+def test_int8_is_worth_making_if_a_recipe_gives_the_measured_variant(measured: RuntimeRequest) -> None:
     shipped = replace(measured, profile_folders=(SHIPPED_PROFILES,))
     assert better(HOUSE_CAT, shipped) == Better(RESNET, fetch=True, optimise=None)  # torch can start at once
     assert better(HOUSE_CAT, replace(shipped, runtime="openvino")) == Better(
@@ -85,7 +85,7 @@ def test_int8_is_worth_making_where_a_recipe_gives_the_measured_one(measured: Ru
     )
 
 
-def test_a_variant_that_can_be_made_is_worth_making_and_no_candidate_before(
+def test_a_variant_that_can_be_made_is_worth_making_and_not_yet_a_candidate(
     measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder,) = measured.profile_folders
@@ -100,6 +100,6 @@ def test_a_variant_that_can_be_made_is_worth_making_and_no_candidate_before(
     (folder / "resnet.json").write_text(json.dumps(profile))
     (measured.weights_dir / RESNET.file).touch()
     assert better(HOUSE_CAT, measured) == Better(RESNET, fetch=False, optimise="fp32")
-    assert names(measured) == [ENTRY.name]
+    assert model_names(measured) == [ENTRY.name]
     monkeypatch.setitem(sys.modules, "torch", None)  # not installed
     assert better(HOUSE_CAT, measured) is None

@@ -21,7 +21,7 @@ POISON = 255
 
 
 class FirstByte:
-    """A classifier whose logit is each input's first byte; records the size of each forward pass."""
+    """A classifier whose logit is the first byte of each input; records the size of each forward pass."""
 
     model_info = ModelInfo("first-byte", "ab" * 32, "torch", "fp16", "cuda:0 none")
     preprocessing: Preprocessing = ENTRY.preprocessing
@@ -67,7 +67,7 @@ def test_batches_in_one_window_share_a_pass_and_get_their_own_rows() -> None:
     assert inner.closed
 
 
-def test_without_a_window_batches_share_the_pass_after_the_one_that_runs() -> None:
+def test_without_a_window_batches_share_the_pass_after_the_running_one() -> None:
     inner = FirstByte()
     inner.gate.clear()
     batcher = Batcher(inner)
@@ -97,7 +97,7 @@ def test_a_pass_never_exceeds_its_bound() -> None:
         list(pool.map(lambda n: batcher.run(inputs(n, n, n)), range(6)))
     assert sum(inner.passes) == 18
     assert max(inner.passes) == 3  # two batches of three would be six
-    batcher.run(inputs(*range(9)))  # a batch above the bound runs in a pass of its own
+    batcher.run(inputs(*range(9)))  # a batch above the bound runs in its own pass
     assert inner.passes[-1] == 9
     batcher.close()
 

@@ -1,4 +1,4 @@
-"""Recorded forward passes: real graphs on a machine with a GPU, elsewhere a stand-in on the CPU."""
+"""Recorded forward passes: real graphs on a machine with a GPU, otherwise a stand-in on the CPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLE = torch.zeros(1, 4, 4, 3, dtype=torch.uint8, device=DEVICE)
 
 
 def stand_in(forward: Forward, inputs: Tensor) -> Replay:
-    """As a graph: each replay reads the same inputs and overwrites the same outputs."""
+    """Behaves like a graph: each replay reads the same inputs and overwrites the same outputs."""
     outputs = forward(inputs)
 
     def replay() -> Outputs:
@@ -31,7 +31,7 @@ def stand_in(forward: Forward, inputs: Tensor) -> Replay:
 
 @pytest.fixture(params=["replays", "plain passes"])
 def faster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Let replays, or plain passes, win the timing."""
+    """Make replays, or plain passes, win the timing."""
     seconds = iter([1.0, 2.0] * 100 if request.param == "replays" else [2.0, 1.0] * 100)
     monkeypatch.setattr(cuda_graphs, "_median_s", lambda _: next(seconds))
     return bool(request.param == "replays")
@@ -43,7 +43,7 @@ def record() -> Record:
 
 
 class Sums:
-    """A forward: the sum of each input's bytes, and its double; records the size of each pass."""
+    """A forward pass: the sum of each input's bytes, and its double; records the size of each pass."""
 
     def __init__(self) -> None:
         self.passes: list[int] = []
@@ -71,7 +71,7 @@ def test_every_input_gets_its_own_outputs_at_every_size(faster: bool, record: Re
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="replaying a graph does not call Python")
 @pytest.mark.parametrize("faster", ["replays"], indirect=True)
-def test_a_batch_is_filled_up_to_the_next_size_and_a_large_one_runs_plain(faster: bool) -> None:
+def test_a_batch_is_padded_to_the_next_size_and_a_large_one_runs_plain(faster: bool) -> None:
     forward = Sums()
     graphs = Graphs(forward, EXAMPLE, stand_in)
     forward.passes.clear()

@@ -32,7 +32,7 @@ SENTENCE = "OpenVINO fp32 is faster than torch fp32, but is not made yet."
 
 @pytest.fixture
 def measured(request_: RuntimeRequest) -> RuntimeRequest:
-    """A request for which torch and OpenVINO are measured in fp32; the second one's files are missing."""
+    """A request for which torch and OpenVINO are measured in fp32; the files for OpenVINO are missing."""
     for runtime in ("torch", "openvino"):
         write_profile(request_, runtime, "fp32")
     return request_
@@ -40,16 +40,16 @@ def measured(request_: RuntimeRequest) -> RuntimeRequest:
 
 @dataclass
 class Made:
-    """The missing variant, made for two loaders at the same time: it takes the seconds of one."""
+    """The missing variant, made for two loaders at the same time, which takes no longer than for one."""
 
     right: ModelLoader
     """Its profiles are those of ``measured``."""
     wrong: ModelLoader
-    """Its profile of OpenVINO holds another score, which the self-test finds."""
+    """Its OpenVINO profile contains another score, which the self-test detects."""
     first_runtime: str
     why_at_first: str
     then: LoadedModel | None
-    """The successor of the ``right`` one's first model."""
+    """The successor of the first model of ``right``."""
     then_wrong: LoadedModel | None
     request: RuntimeRequest
     written_ns: set[int]
@@ -108,7 +108,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.levelno == logging.WARNING]
 
 
-def test_the_missing_variant_is_made_and_takes_over(made: Made) -> None:
+def test_the_missing_variant_is_made_and_replaces_the_current_one(made: Made) -> None:
     assert made.first_runtime == "torch"
     assert SENTENCE in made.why_at_first
     assert made.then is not None
@@ -116,10 +116,10 @@ def test_the_missing_variant_is_made_and_takes_over(made: Made) -> None:
     assert (info.runtime, info.precision) == ("openvino", "fp32")
     assert SENTENCE not in made.right.why_not_faster
     assert sum(SENTENCE in line for line in made.log) == 2  # once for each loader
-    assert made.right.next() is None  # nothing faster is left that can be made
+    assert made.right.next() is None  # there is no faster one that can be made
 
 
-def test_a_variant_that_fails_its_self_test_does_not_take_over(made: Made) -> None:
+def test_a_variant_that_fails_its_self_test_does_not_replace_the_current_one(made: Made) -> None:
     assert made.then_wrong is None
     assert manifests(ENTRY, made.request.weights_dir, "fp32")
     assert "The self-test of profile" in made.wrong.why_not_faster
@@ -127,7 +127,7 @@ def test_a_variant_that_fails_its_self_test_does_not_take_over(made: Made) -> No
 
 
 def test_several_processes_make_it_once(made: Made) -> None:
-    """Each loader starts a process of its own."""
+    """Each loader starts its own process."""
     assert len(made.written_ns) == 1
     assert not [line for line in made.log if "could not be made" in line]
 
@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_written_is_one_line_in_the_log(
     assert "could not be made: " in reason and "can't be used: Not a directory" in reason
 
 
-def test_nothing_is_made_where_the_fastest_serves_or_another_one_was_asked_for(
+def test_no_variant_is_made_if_the_fastest_serves_or_another_one_was_requested(
     measured: RuntimeRequest,
 ) -> None:
     for request in (replace(measured, runtime="torch"), replace(measured, precision="bf16", runtime="torch")):
@@ -178,7 +178,7 @@ def test_closing_ends_the_child_and_leaves_no_files(measured: RuntimeRequest) ->
     assert not measured.weights_dir.exists() or not list(measured.weights_dir.iterdir())
 
 
-def test_a_model_that_cannot_be_fetched_leaves_the_one_that_checks(
+def test_a_model_that_cannot_be_fetched_leaves_the_current_one_in_use(
     request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_profile(request_, "torch", "fp32")
@@ -199,7 +199,7 @@ def test_a_model_that_cannot_be_fetched_leaves_the_one_that_checks(
     assert "npm is not installed" in failure
 
 
-def test_a_candidate_that_may_not_check_gives_way_to_the_next_one(
+def test_a_candidate_that_fails_gives_way_to_the_next_one(
     request_: RuntimeRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_profile(request_, "torch", "fp32")

@@ -1,4 +1,4 @@
-"""The OpenVINO runtime: the outputs of torch, the same bits in every batch, verified files."""
+"""The OpenVINO runtime: outputs equal to torch's, the same bits in every batch, verified files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_outputs_equal_those_of_torch(classifier: OpenVinoClassifier, inputs: Pi
     assert activations.logits.dtype == activations.features.dtype == np.float32
 
 
-def test_a_cat_is_a_cat(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
+def test_a_cat_is_classified_as_a_cat(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
     chelsea = classifier.run(inputs[:1]).logits[0, 0]
 
     assert chelsea.argmax() in range(1000)[TABBY_TO_EGYPTIAN]
@@ -94,7 +94,7 @@ def test_it_is_a_classifier_with_its_model_info(classifier: OpenVinoClassifier) 
     assert port.preprocessing == openvino_variants.ENTRY.preprocessing
 
 
-def test_an_int8_variant_has_a_weights_digest_of_its_own() -> None:
+def test_an_int8_variant_has_its_own_weights_digest() -> None:
     entry, manifest = openvino_variants.made("int8")
 
     model_info = OpenVinoClassifier(entry, manifest).model_info
@@ -157,7 +157,7 @@ def test_first_calls_from_several_threads_do_not_deadlock() -> None:
         )
 
 
-def test_a_closed_model_refuses_like_that_of_torch(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
+def test_a_closed_model_refuses_like_torchs(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
     classifier.run(inputs[:1])
     classifier.close()
     with pytest.raises(ClassifierFailed, match="closed"):
@@ -201,7 +201,7 @@ class _Lost:
 
 def test_requests_that_fail_can_be_used_again(inputs: Pixels) -> None:
     model = _CompiledModel(_Lost(), 2)
-    for _ in range(3):  # one that is not given back would be waited for
+    for _ in range(3):  # a request that is not returned would be waited for
         with pytest.raises(RuntimeError, match="lost"):
             model.infer(inputs, spread=True)
     assert model._free_requests.qsize() == 2

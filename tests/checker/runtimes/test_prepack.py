@@ -1,4 +1,4 @@
-"""Prepacked convolutions: the same outputs, and the plain model where they can't be packed."""
+"""Prepacked convolutions: the same outputs, and the plain model if they can't be packed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_packing_replaces_every_convolution_and_keeps_the_outputs(name: str, inp
     assert torch.allclose(before, after, atol=1e-4 * float(before.abs().max()))
 
 
-def test_a_model_that_cannot_be_packed_stays_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_cannot_be_packed_is_unchanged(caplog: pytest.LogCaptureFixture) -> None:
     model = fold_batch_norms(architecture("resnet18").eval()).requires_grad_(False)
     layers = list(model.modules())
     double = model.double()  # no kernel packs these

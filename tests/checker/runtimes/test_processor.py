@@ -18,10 +18,10 @@ SAPPHIRE_RAPIDS = f"{CASCADE_LAKE} avx_vnni avx512_bf16 amx_bf16 amx_int8"
         (CASCADE_LAKE, False, False),
         (f"{ZEN_3} avx_vnni", False, False),  # Alder Lake
         (SAPPHIRE_RAPIDS, True, False),
-        ("", False, False),  # unknown: nothing is claimed
+        ("", False, False),  # unknown: no capability is claimed
     ],
 )
-def test_flags_tell_bf16_and_saturating_int8(
+def test_flags_show_bf16_and_saturating_int8(
     flags: str, bf16: bool, saturates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)

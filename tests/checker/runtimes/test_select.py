@@ -50,7 +50,7 @@ def request_in(folder: Path) -> RuntimeRequest:
 
 @functools.cache
 def measured_classifier(runtime: str, precision: str) -> Classifier:
-    """Load a variant once for all profiles that are written of it."""
+    """Load a variant once for all profiles that are written for it."""
     if (runtime, precision) == ("openvino", "fp32"):
         openvino_variants.made(precision)
     return load_classifier(
@@ -64,7 +64,7 @@ def measured_classifier(runtime: str, precision: str) -> Classifier:
 
 
 def selected(request: RuntimeRequest) -> tuple[str, str, bool]:
-    """Load; return runtime, precision, and whether it is calibrated."""
+    """Load the model; return runtime, precision, and whether it is calibrated."""
     classifier, rule = load_checker(ENTRY, openvino_variants.weights(), HOUSE_CAT, request)
     classifier.close()
     return classifier.model_info.runtime, classifier.model_info.precision, rule.profile_id != UNCALIBRATED
@@ -79,7 +79,7 @@ def write_profile(
     lost: float | None = None,
     golden_score: float | None = None,
 ) -> None:
-    """Write a variant's profile as calibration does; ``lost``: cats of a thousand that int8 loses."""
+    """Write a variant's profile as calibration does; ``lost``: cats per thousand that int8 loses."""
     classifier = measured_classifier(runtime, precision)
     false_positives = Rate(10, 1000, 0.01, 0.002, 0.05)
     recall = Rate(20, 1000, 0.98, 0.97, 0.99)
@@ -102,7 +102,7 @@ def write_profile(
 
 
 def add_openvino_variant(request: RuntimeRequest, precision: str) -> None:
-    """Copy a variant, made once for all tests, to where ``catloader models optimise`` puts it."""
+    """Copy a variant, made once for all tests, to the folder of ``catloader models optimise``."""
     _entry, manifest = openvino_variants.made(precision)
     request.weights_dir.mkdir(exist_ok=True)
     for suffix in (".xml", ".bin", ".json"):
@@ -177,14 +177,14 @@ def test_the_log_says_why_int8_does_not_serve() -> None:
         "OpenVINO int8 gives different results on this processor, so torch fp32 is used instead (slower). "
         "Nothing to do."
     )
-    # With VNNI the processor is not the reason, nor where the self-test was not reached.
+    # With VNNI the processor is not the reason, and neither is it if the self-test did not run.
     for error, flags in ((failed, {"avx2", "avx_vnni"}), (refused, {"avx2"})):
         assert fallback_message(INT8, error, FP32, frozenset(flags)) == (
             f"torch fp32 is used instead of OpenVINO int8: {error}"
         )
 
 
-def test_the_reasons_against_each_faster_variant_are_told(request_: RuntimeRequest) -> None:
+def test_the_reasons_against_each_faster_variant_are_reported(request_: RuntimeRequest) -> None:
     write_profile(request_, "openvino", "int8", lost=6)
     add_openvino_variant(request_, "fp32")  # without a profile
     write_profile(request_, "torch", "fp32")
@@ -196,7 +196,7 @@ def test_the_reasons_against_each_faster_variant_are_told(request_: RuntimeReque
     assert "OpenVINO fp32 is not used: its error rates were not measured." in choice.why_not_faster
 
 
-def test_there_is_nothing_to_tell_where_the_fastest_variant_checks(request_: RuntimeRequest) -> None:
+def test_no_reason_is_reported_if_the_fastest_variant_checks(request_: RuntimeRequest) -> None:
     write_profile(request_, "openvino", "int8", lost=0)
     write_profile(request_, "torch", "fp32")
     choice = select_variant(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
@@ -227,7 +227,9 @@ def test_a_truncated_variant_gives_way(request_: RuntimeRequest) -> None:
         selected(replace(request_, runtime="openvino", precision="fp32"))
 
 
-def test_an_own_int8_without_a_profile_does_not_hide_the_shipped_one(request_: RuntimeRequest) -> None:
+def test_a_locally_made_int8_without_a_profile_does_not_hide_the_shipped_one(
+    request_: RuntimeRequest,
+) -> None:
     write_profile(request_, "openvino", "int8", lost=0)  # of the shipped one
     (shipped,) = manifests(ENTRY, request_.weights_dir, "int8")
     request_.weights_dir.mkdir()
@@ -262,7 +264,7 @@ def test_a_request_that_cannot_run_is_refused_with_the_reason(
 
 
 def test_the_shipped_profile_belongs_to_the_shipped_int8() -> None:
-    """The default of a new installation: int8, measured, its files whole."""
+    """The default of a new installation: int8, measured, with intact files."""
     from checker.decision.operating_point import SHIPPED_PROFILES
 
     profiles = [json.loads(path.read_text()) for path in SHIPPED_PROFILES.glob("*.json")]

@@ -58,7 +58,7 @@ def classifier() -> Iterator[Classifier]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier) -> Path:
-    """A folder with a profile and its golden photo, as calibration writes them."""
+    """A folder with a profile and its golden photo, as written by calibration."""
     folder = tmp_path_factory.mktemp("profiles")
     rate = Rate(1, 100, 0.01, 0.002, 0.05)
     profile = Profile(
@@ -103,7 +103,7 @@ def test_the_measured_model_passes(classifier: Classifier, profile: Profile) -> 
 @pytest.mark.parametrize(
     "change",
     [
-        {"interpolation": "bilinear"},  # another resample filter of the decoder
+        {"interpolation": "bilinear"},  # another resampling filter of the decoder
         {"mean": (120.0, 120.0, 120.0)},
         {"std": (120.0, 120.0, 120.0)},
         {"scale": 255.0},
@@ -118,7 +118,7 @@ def test_another_preprocessing_is_refused(profile: Profile, change: dict[str, An
 
 
 def test_swapped_classes_are_refused(classifier: Classifier, profile: Profile) -> None:
-    """Also two that the golden photo does not show; and with a profile older than the digest of the names."""
+    """Even two that the golden photo does not show; and with a profile older than the digest of the names."""
     names = list(class_names())
     names[1], names[2] = names[2], names[1]
     with pytest.raises(ModelRefused, match="the class names, or their order, differ"):
@@ -144,7 +144,7 @@ def test_red_and_blue_swapped_are_refused(classifier: Classifier, profile: Profi
 
 
 def test_other_weights_are_refused(profile: Profile, tmp_path: Path) -> None:
-    """Weights that the catalogue accepts, with another digest: a model trained further."""
+    """Weights that the catalogue accepts, with another digest: a model that was trained further."""
     state = torch.load(weights(), weights_only=True)
     name = next(name for name, value in reversed(state.items()) if value.ndim == 2)
     state[name] = state[name] * 1.1
@@ -165,7 +165,7 @@ def test_another_photo_is_refused(classifier: Classifier, profile: Profile, tmp_
 
 
 def test_another_head_is_refused(classifier: Classifier, profile: Profile) -> None:
-    """The labels are those measured; the score is not."""
+    """The labels equal those measured; the score does not."""
     other = dataclasses.replace(profile, head=Head(bias=-6.0))
     with pytest.raises(ModelRefused, match="the golden photo's score is 0"):
         self_test(classifier, rule(other))
@@ -196,7 +196,7 @@ def test_the_site_refuses_a_model_that_fails(tmp_path: Path, folder: Path) -> No
 def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
     classifier: Classifier, folder: Path
 ) -> None:
-    """No profile matches then; the model must not run as one that was never measured."""
+    """No profile matches then; the model must not be used like one that was never measured."""
     other: Preprocessing = prepared_as(mean=(120.0, 120.0, 120.0)).preprocessing
     changed_model = load(prepared_as(mean=other.mean))
     assert find_profile(ProfileKey.of(changed_model.model_info, other, HOUSE_CAT), [folder]) is None

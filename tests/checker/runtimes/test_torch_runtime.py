@@ -71,7 +71,7 @@ def test_every_thread_gives_the_same_bits(inputs: Pixels) -> None:
     together = threading.Barrier(4)
 
     def run(threads: int) -> bool:
-        torch.set_num_threads(threads)  # of this thread: whatever it was, run() sets its own
+        torch.set_num_threads(threads)  # of this thread: run() sets its own, whatever it was
         together.wait()
         same = np.array_equal(classifier.run(inputs).logits, expected)
         return same and torch.get_num_threads() == 1
@@ -80,7 +80,7 @@ def test_every_thread_gives_the_same_bits(inputs: Pixels) -> None:
         assert all(pool.map(run, [1, 2, 3, 4]))
 
 
-def test_the_pixels_are_normalised_as_the_catalogue_says(inputs: Pixels) -> None:
+def test_the_pixels_are_normalised_as_in_the_catalogue(inputs: Pixels) -> None:
     classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu")
     preprocessing = LITE0.preprocessing
     model = build(LITE0, LITE0_PATH)
@@ -137,7 +137,7 @@ def test_a_gpu_agrees_with_the_cpu(precision: str, inputs: Pixels) -> None:
 def test_recorded_passes_give_the_outputs_of_plain_ones(
     inputs: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a GPU, with a stand-in on the CPU."""
+    """Like on a GPU, with a stand-in on the CPU."""
     monkeypatch.setattr(cuda_graphs, "_SIZES", (2, 16))
     seconds = iter([1.0, 2.0] * 2)  # of the replay, of the plain pass
     monkeypatch.setattr(cuda_graphs, "_median_s", lambda _: next(seconds))
@@ -156,7 +156,7 @@ def test_recorded_passes_give_the_outputs_of_plain_ones(
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8", "nonsense"])
-def test_a_precision_that_torch_does_not_run_on_a_cpu_is_refused(precision: str) -> None:
+def test_a_precision_that_torch_cannot_run_on_a_cpu_is_refused(precision: str) -> None:
     with pytest.raises(ModelRefused, match=precision):
         TorchClassifier(LITE0, LITE0_PATH, device="cpu", precision=precision)
 
