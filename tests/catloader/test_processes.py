@@ -41,6 +41,6 @@ def test_child_gets_the_given_environment_files_and_a_session_of_its_own(tmp_pat
             stdout=log,
             keep_open=[file.fileno()],
         )
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
     assert output.read_text() == f"{child.pid} ['LC_ALL']\n"
     assert kept.read_text() == "kept open"

@@ -113,7 +113,7 @@ def site() -> Iterator[tuple[int, str]]:
                 yield process.pid, f"http://127.0.0.1:{port}"
             finally:
                 process.terminate()
-                process.wait(20)
+                process.wait(60)
 
 
 def upload(visitor: Visitor, data: bytes) -> int:

@@ -76,7 +76,7 @@ def _output(process: subprocess.Popen[str]) -> str:
 
 def _photo(site: str, session: requests.Session, id: int) -> tuple[bytes, bytes]:
     answers = [
-        session.get(f"{site}/photos/{id}{end}", timeout=30) for end in ("/photo.jpg", "/thumbnail.jpg")
+        session.get(f"{site}/photos/{id}{end}", timeout=60) for end in ("/photo.jpg", "/thumbnail.jpg")
     ]
     assert [answer.status_code for answer in answers] == [200, 200]
     return answers[0].content, answers[1].content
@@ -97,7 +97,7 @@ def test_site_comes_back_from_a_backup_made_under_load(
             killed = _command("backup", backup, CATLOADER_DATA_DIR=old, **database)
             _wait_for_objects(backup, _KILLED_AFTER, killed)
             killed.send_signal(signal.SIGKILL)
-            killed.communicate(timeout=30)
+            killed.communicate(timeout=60)
             refused = _command("restore", backup, CATLOADER_DATA_DIR=new)
             assert "never finished: run `catloader backup` again" in refused.communicate(timeout=60)[0]
             while len(during) < 10:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from tests.support.machine import busy_factor
 from tests.support.serving import Serving, form_token, registered, serving
 from tests.support.site import jpeg
 
@@ -25,7 +26,7 @@ def _upload(session: requests.Session, site: Serving, token: str) -> requests.Re
 
 def _until(session: requests.Session, site: Serving, token: str, status: int) -> float:
     """Upload until the answer is ``status``; return the seconds of that last upload."""
-    for _ in range(100):
+    for _ in range(300):
         begun_s = time.monotonic()
         answer = _upload(session, site, token)
         took_s = time.monotonic() - begun_s
@@ -40,6 +41,7 @@ def _until(session: requests.Session, site: Serving, token: str, status: int) ->
 
 
 def test_hung_store_stops_no_page_and_is_restarted(tmp_path: Path) -> None:
+    busy = busy_factor()
     with serving(tmp_path) as site:
         session = registered(site.url)
         token = form_token(session, site.url + "/upload")
@@ -63,9 +65,9 @@ def test_hung_store_stops_no_page_and_is_restarted(tmp_path: Path) -> None:
         try:
             for watcher in watchers:
                 watcher.start()
-            assert _until(session, site, token, 503) < 15
-            assert _until(session, site, token, 503) < 5
-            assert _until(session, site, token, 201) < 15, "it was restarted"
+            refused_s = _until(session, site, token, 503)
+            again_s = _until(session, site, token, 503)
+            restarted_s = _until(session, site, token, 201)
         finally:
             stop.set()
             for watcher in watchers:
@@ -77,11 +79,15 @@ def test_hung_store_stops_no_page_and_is_restarted(tmp_path: Path) -> None:
         assert "the embedded S3 did not answer for 10 s" in site.log
         complaints = [line for line in site.log.splitlines() if "timed out" in line]
         assert 1 <= len(complaints) <= 4, complaints
+    busy = max(busy, busy_factor())
+    assert refused_s < 15 * busy
+    assert again_s < 5 * busy
+    assert restarted_s < 15 * busy
     pages = sorted(took_s for _, took_s in seen)
     assert {status for status, _ in seen} == {200}
-    assert pages[int(0.95 * len(pages))] < 0.5
-    assert pages[-1] < 3, "not even while the first pictures wait for their time-out of 4 s"
+    assert pages[int(0.95 * len(pages))] < 0.5 * busy
+    assert pages[-1] < 3 * busy, "not even while the first pictures wait for their time-out of 4 s"
     assert {status for status, _ in pictures} <= {200, 503}
     waits = sorted(took_s for status, took_s in pictures if status == 503)
-    assert waits[len(waits) // 2] < 1
-    assert waits[-1] < 10
+    assert waits[len(waits) // 2] < busy
+    assert waits[-1] < 10 * busy

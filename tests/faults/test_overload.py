@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.faults.overload import measure
+from tests.support.machine import busy_factor
 from tests.support.serving import serving
 
 
 def test_overload_is_refused_and_leaves_pages_alone(tmp_path: Path) -> None:
+    busy = busy_factor()
     with serving(tmp_path, CATLOADER_UPLOADS_AT_ONCE=2) as site:
         figures = measure(site, uploaders=16, seconds=6, unloaded=3, megapixels=6)
         assert site.stop() == 0
@@ -18,4 +20,4 @@ def test_overload_is_refused_and_leaves_pages_alone(tmp_path: Path) -> None:
     assert figures.other == {}, "neither an error nor a 503 without Retry-After"
     assert figures.lost == 0
     assert figures.pages_failed == 0
-    assert figures.page_p95_s < 1
+    assert figures.page_p95_s < max(busy, busy_factor())

@@ -86,7 +86,7 @@ class BulkSite:
         others = [child for child in children if not _is_agent(child)]
         process.kill()
         process.wait()
-        _, left = psutil.wait_procs(others, timeout=15)
+        _, left = psutil.wait_procs(others, timeout=60)
         assert left == []
 
 

@@ -56,7 +56,7 @@ def _at_provider(person: Person, query: str = "") -> str:
     """Log in at the provider, and return the path to which it redirects the browser."""
     begun = person.get(f"/login/oidc{query}")
     assert begun.status_code == 303, begun.text
-    answer = requests.get(begun.headers["Location"], allow_redirects=False, timeout=20)
+    answer = requests.get(begun.headers["Location"], allow_redirects=False, timeout=60)
     back = urlsplit(answer.headers["Location"])
     return f"{back.path}?{back.query}"
 

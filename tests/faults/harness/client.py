@@ -21,7 +21,7 @@ from tests.support.serving import form_token, registered
 from tests.support.site import PASSWORD
 
 _DIFFERENT = 12
-_WAIT_S = 40.0
+_WAIT_S = 60.0
 _PAUSE_S = 0.1
 _AT_ONCE = 3
 

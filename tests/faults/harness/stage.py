@@ -22,7 +22,7 @@ from catloader.wiring import Services, build
 from tests.support.environ import environ_without_settings
 
 _ROOT = Path(__file__).parents[3]
-_STOP_S = 20.0
+_STOP_S = 60.0
 
 
 class Stage:
@@ -111,7 +111,7 @@ class Stage:
         draft.write_text(point)
         draft.rename(self.point_file)
 
-    def reached(self, timeout_s: float = 30) -> bool:
+    def reached(self, timeout_s: float = 60) -> bool:
         """Wait until a process has come to the point; False: none came in time, and none will."""
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
@@ -121,7 +121,7 @@ class Stage:
         self.point_file.unlink(missing_ok=True)
         return False
 
-    def die_at(self, point: str, timeout_s: float = 30) -> bool:
+    def die_at(self, point: str, timeout_s: float = 60) -> bool:
         """Do both, for a point to which a process comes by itself."""
         self.arm(point)
         return self.reached(timeout_s)

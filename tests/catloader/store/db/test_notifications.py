@@ -71,7 +71,7 @@ def test_a_listener_survives_a_restart_of_the_server(
         assert not wake_ups.wait_for_next(timeout_s=0.5)
         server.start()
         assert wake_ups.wait_for_next(), "what was said meanwhile is looked for"
-        assert listener.listening.wait(5)
+        assert listener.listening.wait(60)
         assert notify(engine) == ""
         assert wake_ups.wait_for_next()
         listener.close()

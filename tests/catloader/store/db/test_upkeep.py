@@ -17,6 +17,6 @@ def test_dead_rows_are_counted(engine: Engine) -> None:
     add_photos(engine, 300)
     with writing(engine) as connection:
         connection.execute(text("UPDATE images SET caption = 'another'"))
-    for _ in until(30, "PostgreSQL counted no dead rows"):
+    for _ in until(60, "PostgreSQL counted no dead rows"):
         if Upkeep(engine).dead_rows()["images"] >= 300:
             break

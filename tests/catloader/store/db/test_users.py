@@ -117,7 +117,7 @@ def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine:
         finally:
             event.remove(engine, "after_cursor_execute", upload_now)
         with pytest.raises(NotFound):
-            uploads[0].result(timeout=10)
+            uploads[0].result(timeout=60)
     due = {row.key for row in Deletions(engine).due(999, utcnow() + timedelta(hours=2))}
     assert due == {new.photo_key, new.thumbnail_key}
 

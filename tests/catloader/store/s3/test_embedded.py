@@ -23,6 +23,7 @@ from catloader.demo.client import until
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
+from tests.support.machine import busy_factor
 from tests.support.object_stores import store_of
 from tests.support.processes import command_of
 
@@ -81,7 +82,7 @@ def seaweedfs_processes(folder: Path, parent: int | None = None) -> list[psutil.
     ]
 
 
-def wait_until(holds: Callable[[], object], timeout_s: float = 20) -> None:
+def wait_until(holds: Callable[[], object], timeout_s: float = 60) -> None:
     deadline, waiting = time.monotonic() + timeout_s, threading.Event()
     while not holds():
         assert time.monotonic() < deadline, "timed out"
@@ -99,9 +100,10 @@ def test_stop_takes_under_4_s_and_leaves_no_process_port_or_socket(
     server = started()
     store_of(server).put(ObjectKind.PHOTO, "a", b"1")
     assert server.poll() is None
-    began = time.monotonic()
+    busy, began = busy_factor(), time.monotonic()
     server.stop()
-    assert time.monotonic() - began < 4
+    took_s = time.monotonic() - began
+    assert took_s < 4 * max(busy, busy_factor())
     server.stop()
     assert seaweedfs_processes(tmp_path) == []
     assert server.poll() is not None
@@ -122,9 +124,10 @@ def test_second_start_keeps_address_keys_and_objects(started: Callable[[], Embed
     assert second.secret_access_key == first.secret_access_key
     store = store_of(second)
     assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
-    began = time.monotonic()
+    busy, began = busy_factor(), time.monotonic()
     store.put(ObjectKind.PHOTO, "b", b"1")
-    assert time.monotonic() - began < 2
+    took_s = time.monotonic() - began
+    assert took_s < 2 * max(busy, busy_factor())
 
 
 def test_stop_loses_no_acknowledged_object(started: Callable[[], EmbeddedS3]) -> None:
@@ -182,7 +185,7 @@ def test_server_that_cannot_be_restarted_is_tried_again(
 def _status(url: str) -> int:
     try:
         return requests.get(url, timeout=5).status_code
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return 0
 
 
@@ -220,7 +223,7 @@ def test_server_listens_and_connects_on_loopback_only(running: tuple[Path, Embed
     store_of(server).put(ObjectKind.PHOTO, "a", b"1")
     (weed,) = seaweedfs_processes(folder)
     for _ in until(
-        10, "Not all of its ports were open"
+        60, "Not all of its ports were open"
     ):  # it answers S3 requests before the last port is open
         connections = weed.net_connections(kind="inet")
         if len([c for c in connections if c.status == psutil.CONN_LISTEN]) == 10:
@@ -238,7 +241,7 @@ def test_keys_and_photos_are_private(running: tuple[Path, EmbeddedS3]) -> None:
     ports = json.loads((folder / "ports.json").read_text())
     for path in ("/buckets/photos/a", "/buckets/photos/", "/"):
         assert _status(f"http://127.0.0.1:{ports['filer']}{path}") == requests.codes.unauthorized
-    fid = requests.get(f"http://127.0.0.1:{ports['master']}/dir/assign", timeout=5).json()["fid"]
+    fid = requests.get(f"http://127.0.0.1:{ports['master']}/dir/assign", timeout=60).json()["fid"]
     assert _status(f"http://127.0.0.1:{ports['volume']}/{fid}") == requests.codes.unauthorized
 
 
@@ -349,7 +352,7 @@ def test_hanging_server_is_restarted(tmp_path: Path, started: Callable[[], Embed
     store.put(ObjectKind.PHOTO, "a", b"bytes")
     (weed,) = seaweedfs_processes(tmp_path)
     weed.suspend()
-    wait_until(lambda: any(other.pid != weed.pid for other in seaweedfs_processes(tmp_path)), timeout_s=40)
+    wait_until(lambda: any(other.pid != weed.pid for other in seaweedfs_processes(tmp_path)), timeout_s=120)
     wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
     assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
 
