@@ -14,7 +14,7 @@ from tests.faults.harness.client import Ledger, uploading, wait_for
 from tests.faults.harness.stage import Stage
 
 _DATA_BYTES, _TEMPORARY_BYTES = 64 * 2**20, 4 * 2**20
-_BACK_S = 30.0
+_BACK_S = 60.0
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from tests.support.serving import form_token, plain_session
 from tests.support.site import PASSWORD
 
 _BETWEEN = 4
-_BACK_S = 15.0
+_BACK_S = 60.0
 """The other site goes on at once; a person whose request died tries again after a moment."""
 _FORGETS_S = 5.0
 """``fail_timeout`` of deploy/nginx.conf: until then a site that is back is passed over."""
