@@ -1,4 +1,4 @@
-"""Slow clients beside normal ones: python -m tests.faults.slow_clients [--heads 200] [--bodies 200] ...
+"""Slow clients and normal ones: python -m tests.faults.slow_clients [--heads 200] [--bodies 200] ...
 
 Starts a site in a temporary folder. Half of the bodies are uploads of a logged-in person.
 """
@@ -33,7 +33,7 @@ class Figures:
     p95_s: float
     longest_s: float
     cut: int
-    """Slow connections that the site closed meanwhile."""
+    """Slow connections that the site closed during the measurement."""
 
 
 def measure(site: Serving, *, heads: int, bodies: int, users: int, seconds: float, pages: int = 0) -> Figures:

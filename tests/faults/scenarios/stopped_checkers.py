@@ -1,7 +1,7 @@
-"""SIGSTOP of a checker for longer than its lease, then SIGCONT, beside another one on the same machine.
+"""SIGSTOP of a checker for longer than its lease, then SIGCONT, with another one on the same machine.
 
-With PostgreSQL: a process that is stopped in the middle of a transaction keeps SQLite's only lock, and then
-nobody writes until it goes on or ends.
+With PostgreSQL: a process that is stopped in the middle of a transaction keeps SQLite's only lock, so that no
+other process can write until it continues or ends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ transaction of a process that was stopped in the middle of one."""
 
 
 def stop_checkers(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Stop whichever of two checkers comes to a point first; it goes on after the other has checked all."""
+    """Stop the checker that reaches a point first; continue it after the other one has checked all photos."""
     figures, ledger = Figures(counts={"stops": times}), Ledger()
     with (
         server() as postgres,
