@@ -1,9 +1,9 @@
 """All faults with large counts: ``make faults``, or ``python -m tests.faults [--missing] [PART_OF_NAME]...``.
 
-``FAULTS_SCALE=0.1`` uses a tenth of the counts. Each scenario is written to ``scripts/results/faults.json`` as
-soon as it has ended; the results of other scenarios stay. ``--missing`` skips scenarios that have been run with
-their full counts and kept their promises, so that an interrupted run resumes. Exit code 1: a promise was not
-kept.
+``FAULTS_SCALE=0.1`` uses a tenth of the counts. Each scenario is written to ``scripts/results/faults.json``
+as soon as it has ended; the results of other scenarios stay. ``--missing`` skips scenarios that have been run
+with their full counts and kept their promises, so that an interrupted run resumes. Exit code 1: a promise was
+not kept.
 """
 
 from __future__ import annotations

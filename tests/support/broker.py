@@ -1,4 +1,4 @@
-"""A Valkey server of our own as the broker of Celery, which can be restarted on its port."""
+"""A Valkey server as the broker of Celery, which can be restarted on its port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catloader.demo.client import free_port
 
 
 class BrokerServer:
-    """The server; ``start`` and ``stop`` as often as wanted."""
+    """The server; ``start`` and ``stop`` may be called repeatedly."""
 
     def __init__(self) -> None:
         self._port = free_port()
@@ -26,7 +26,7 @@ class BrokerServer:
         self._server.start()
 
     def keys(self) -> list[bytes]:
-        """Return the names of all that the broker keeps."""
+        """Return all keys in the broker."""
         assert self._server is not None
         return list(self._server.client().keys("*"))
 
