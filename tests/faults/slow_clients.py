@@ -99,7 +99,7 @@ def _load_pages(url: str, cookies: str, users: int, seconds: float, pages: int) 
         session.headers["Cookie"] = cookies
         while not is_over():
             asked_s, status = time.monotonic(), 0
-            with suppress(OSError):  # requests' own errors too
+            with suppress(OSError):  # including requests' own errors
                 status = session.get(url + "/photos", timeout=_PAGE_S, allow_redirects=False).status_code
             times_s.append(time.monotonic() - asked_s)
             if status != 200:

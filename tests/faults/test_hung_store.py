@@ -25,7 +25,7 @@ def _upload(session: requests.Session, site: Serving, token: str) -> requests.Re
 
 
 def _until(session: requests.Session, site: Serving, token: str, status: int) -> float:
-    """Upload until the answer is ``status``; return the seconds of that last upload."""
+    """Upload until the answer is ``status``; return the seconds that the last upload took."""
     for _ in range(300):
         begun_s = time.monotonic()
         answer = _upload(session, site, token)

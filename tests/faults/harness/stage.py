@@ -112,7 +112,7 @@ class Stage:
         draft.rename(self.point_file)
 
     def reached(self, timeout_s: float = 60) -> bool:
-        """Wait until a process has come to the point; False: none came in time, and none will."""
+        """Wait until a process has reached the point; return False if none did in time."""
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             if not self.point_file.exists():
@@ -122,7 +122,7 @@ class Stage:
         return False
 
     def die_at(self, point: str, timeout_s: float = 60) -> bool:
-        """Do both, for a point to which a process comes by itself."""
+        """Do both, for a point that a process reaches by itself."""
         self.arm(point)
         return self.reached(timeout_s)
 

@@ -16,7 +16,7 @@ from tests.faults.harness.points import CHECK_POINTS
 from tests.faults.harness.stage import Stage, kill
 
 _LONGEST_S = 1.5
-"""Between the first photo of a checker and its end at a random moment."""
+"""Time between the first photo of a checker and its end at a random moment."""
 _START_S = 60.0
 _FEW = 5
 _CHECK_S = 0.3

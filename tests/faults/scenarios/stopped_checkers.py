@@ -21,8 +21,7 @@ _PHOTOS = 6
 _LEASE_S = 1.0
 _SWEEP_S = 0.5
 _BACK_WITHIN_S = 60.0
-"""One lease, one sweep and the checks of a busy machine; and the 15 s after which PostgreSQL ends the
-transaction of a process that was stopped in the middle of one."""
+"""A lease, a sweep, the checks, and the 15 s until PostgreSQL ends an idle transaction."""
 
 
 def stop_checkers(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:

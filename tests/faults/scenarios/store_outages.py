@@ -24,7 +24,7 @@ MODES: tuple[Mode, ...] = ("refused", "silent", "errors", "cut", "altered")
 _NO_ANSWER = ("refused", "silent")
 _REFUSED_WITHIN_S = {"refused": 5.0, "silent": 15.0, "errors": 15.0}
 _PAUSE_S = 0.2
-"""Between two uploads of a person: fifteen a second are more than a checker whose store fails can do."""
+"""Pause between two uploads of a user: a checker with a failing store is slower than 15 a second."""
 _PAGE_P95_S = 0.5
 
 

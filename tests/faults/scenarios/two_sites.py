@@ -20,7 +20,7 @@ from tests.support.site import PASSWORD
 
 _BETWEEN = 4
 _BACK_S = 60.0
-"""The other site goes on at once; a person whose request died tries again after a moment."""
+"""The other site continues at once; a user whose request died tries again after a moment."""
 _FORGETS_S = 5.0
 """``fail_timeout`` of deploy/nginx.conf: the time for which a restarted site gets no requests."""
 _GUESSES = 10
