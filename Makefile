@@ -3,7 +3,7 @@
 PY := .venv/bin/python
 RUNTIME := .venv/.requirements
 DEV := .venv/.requirements-dev
-# Two processes, because tests mostly wait for servers; each takes the other's tests when it has none left.
+# Two processes, because tests mostly wait for servers; a process without tests takes some of the other's.
 PYTEST := $(PY) -m pytest -n 2 --dist worksteal
 export PYTHON TORCH_INDEX
 
@@ -11,7 +11,7 @@ export PYTHON TORCH_INDEX
 .DEFAULT_GOAL := run
 
 run: $(RUNTIME) ## Start the site on http://127.0.0.1:8000 [MODEL=resnet50]
-# exec: Ctrl-C goes straight to the server, with no shell between.
+# exec: Ctrl-C reaches the server directly, without a shell in between.
 ifdef MODEL
 	@$(PY) -m catloader models fetch $(MODEL)
 	@CATCHECK_MODEL=$(MODEL) exec $(PY) -m catloader serve
@@ -19,7 +19,7 @@ else
 	@exec $(PY) -m catloader serve
 endif
 
-demo: $(RUNTIME) ## Show the main job in a terminal, in a temporary folder [MODEL=resnet50]
+demo: $(RUNTIME) ## Upload and check sample photos in a terminal, in a temporary folder [MODEL=resnet50]
 ifdef MODEL
 	@$(PY) -m catloader models fetch $(MODEL)
 	@CATCHECK_MODEL=$(MODEL) exec $(PY) -m catloader demo
@@ -39,20 +39,20 @@ check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-faults: $(DEV) ## Kill, stop and starve a site; write scripts/results/faults.json (hours) [FAULTS_SCALE=0.1]
+faults: $(DEV) ## Kill, stop and overload a site; write scripts/results/faults.json (hours) [FAULTS_SCALE=0.1]
 	$(PY) -m tests.faults
 
-bulk-faults: $(DEV) ## Kill bulk work again and again, on both engines, and measure it (20 minutes)
+bulk-faults: $(DEV) ## Kill bulk runs repeatedly, on both engines, and measure them (20 minutes)
 	$(PY) scripts/benchmark_bulk.py --photos 10000 --kills 10
 
 coverage: $(DEV) ## Run all tests and write the branch coverage to scripts/results/coverage.json
 	$(PYTEST) --cov --cov-report=
 	$(PY) scripts/report_coverage.py
 
-texts: $(DEV) ## Write the texts of the pages into the catalogues, to be translated
+texts: $(DEV) ## Write the texts of the pages into the catalogues for translation
 	$(PY) scripts/extract_texts.py
 
-screenshots: $(DEV) ## Take the screenshots of the README on a site of their own, in Chromium (1 minute)
+screenshots: $(DEV) ## Take the screenshots of the README on a temporary site, in Chromium (1 minute)
 	$(PY) scripts/screenshot.py
 
 lock: $(DEV) ## Write the requirements files from pyproject.toml [UPGRADE=1: newest versions]

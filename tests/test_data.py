@@ -52,7 +52,7 @@ def test_the_variable_names_the_photos(tmp_path: Path) -> None:
         chosen_photos({VARIABLE: str(tmp_path / "missing")})
 
 
-def test_photos_that_are_named_and_missing_are_an_error_and_the_header_names_the_set(tmp_path: Path) -> None:
+def test_missing_named_photos_are_an_error_and_the_header_names_the_set(tmp_path: Path) -> None:
     def collected(folder: Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", __file__]
         environment = {**os.environ, VARIABLE: str(folder)}
@@ -85,7 +85,7 @@ def test_hostile_files_are_of_every_category() -> None:
     assert min(accepted, len(corpus.files) - accepted) > 150
 
 
-def test_planted_marks_really_are_in_the_files() -> None:
+def test_planted_texts_are_in_the_files() -> None:
     for file in generated_corpus().files:
         if file.category in ("privacy-metadata", "metadata-injection"):
             assert [text for text in file.forbidden if text in file.data], file.name

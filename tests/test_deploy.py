@@ -1,4 +1,4 @@
-"""The compose files and the Kubernetes manifests: their syntax, and that they name what there is."""
+"""The compose files and the Kubernetes manifests: their syntax, and the existence of everything they name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from checker.http import create_checker_app
 _ROOT = Path(__file__).resolve().parents[1]
 _FLEET, _VALKEY = (_ROOT / f"deploy/compose.{name}.yaml" for name in ("fleet", "valkey"))
 _COMPOSE = [(_ROOT / "compose.yaml",), (_FLEET,), (_FLEET, _VALKEY)]
-"""The files of each ``docker compose`` command that the documentation names."""
+"""The files of each ``docker compose`` command in the documentation."""
 _COMPOSE_IDS = [" ".join(path.name for path in paths) for paths in _COMPOSE]
 _KUBERNETES = _ROOT / "deploy/kubernetes"
 _KUSTOMIZATIONS = [_KUBERNETES, _KUBERNETES / "bulk"]
@@ -36,7 +36,7 @@ def _documents(path: Path) -> list[dict[str, Any]]:
 
 
 def _merged(one: Any, other: Any) -> Any:
-    """Return what Compose makes of a value in two files, as far as ours need it: only mappings are merged."""
+    """Return Compose's result for a value in two files: only mappings are merged."""
     if isinstance(one, dict) and isinstance(other, dict):
         both = {name: _merged(one[name], other[name]) for name in one.keys() & other.keys()}
         return one | other | both
@@ -74,7 +74,7 @@ def _assert_command(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("paths", _COMPOSE, ids=_COMPOSE_IDS)
-def test_compose_services_name_settings_commands_and_each_other(paths: tuple[Path, ...]) -> None:
+def test_compose_services_name_existing_settings_commands_and_services(paths: tuple[Path, ...]) -> None:
     file = _compose(paths)
     services = file["services"]
     ours = {name: service for name, service in services.items() if service["image"] == "catloader"}
@@ -95,19 +95,19 @@ def test_compose_services_name_settings_commands_and_each_other(paths: tuple[Pat
 
 
 def _assert_values(environment: dict[str, Any]) -> None:
-    """Read the settings as a container would; secrets that are to be filled in are made up."""
+    """Read the settings as a container would; placeholders of secrets get values."""
     filled = {name: re.sub(r"\$\{[^}]*\}", "made-up", str(value)) for name, value in environment.items()}
     assert str(Settings.from_environment(filled).database).startswith("postgresql")
 
 
 @pytest.mark.parametrize("paths", _COMPOSE, ids=_COMPOSE_IDS)
-def test_settings_of_compose_services_have_values_that_they_take(paths: tuple[Path, ...]) -> None:
+def test_settings_of_compose_services_have_valid_values(paths: tuple[Path, ...]) -> None:
     for service in _compose(paths)["services"].values():
         if service["image"] == "catloader":
             _assert_values(service["environment"])
 
 
-def test_settings_of_kubernetes_have_values_that_they_take() -> None:
+def test_settings_of_kubernetes_have_valid_values() -> None:
     (kustomization,) = _documents(_KUBERNETES / "kustomization.yaml")
     (secret,) = _documents(_KUBERNETES / "secret.example.yaml")
     (made,) = kustomization["configMapGenerator"]
@@ -131,7 +131,7 @@ def test_the_fleet_has_two_sites_that_share_their_secret_and_no_folder() -> None
     assert upstream == [("web1", "8000"), ("web2", "8000")]
 
 
-def test_all_of_a_fleet_with_valkey_use_the_broker_and_it_takes_its_password_only() -> None:
+def test_every_part_of_a_fleet_with_valkey_uses_the_broker_which_accepts_only_its_password() -> None:
     services = _compose((_FLEET, _VALKEY))["services"]
     for name in ("web1", "web2", "worker"):
         ours = services[name]
@@ -179,7 +179,7 @@ def test_the_example_of_the_secret_has_settings() -> None:
 @pytest.mark.parametrize(
     "workload", [workload for _, workload in _workloads()], ids=[n for n, _ in _workloads()]
 )
-def test_containers_have_limits_no_rights_and_real_commands(workload: dict[str, Any]) -> None:
+def test_containers_have_limits_no_privileges_and_existing_commands(workload: dict[str, Any]) -> None:
     pod = workload["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert f"--uid {pod['securityContext']['runAsUser']} " in (_ROOT / "Dockerfile").read_text("utf-8")
@@ -201,7 +201,7 @@ def test_containers_have_limits_no_rights_and_real_commands(workload: dict[str, 
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])
-def test_probes_ask_for_routes_that_there_are(name: str) -> None:
+def test_probes_request_existing_routes(name: str) -> None:
     deployment = next(one for title, one in _workloads() if title == f"Deployment {name}")
     (container,) = _containers(deployment)
     (port,) = container["ports"]

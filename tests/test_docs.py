@@ -35,7 +35,7 @@ _DEPLOYMENT = [
     )
 ]
 
-# Where the table names a seam instead of a file.
+# The table names a seam instead of a file here.
 _SEAMS = {"ImageSource.get": "store/s3/objects.py"}
 
 
@@ -44,7 +44,7 @@ def _named(path: Path) -> str:
 
 
 def _steps() -> dict[tuple[int, str], list[str]]:
-    """(number, name) -> the modules that do it, as the table at the head of architecture.md tells."""
+    """Return (number, name) -> modules of the step, from the table at the head of architecture.md."""
     table = _ARCHITECTURE.split("```")[1]
     steps = {}
     for line in table.strip("\n").splitlines():
@@ -101,7 +101,7 @@ def test_a_module_names_the_steps_it_does(step: tuple[int, str]) -> None:
         assert number in _told_numbers(docstring), f"{module} does not say: step {number}, {name}"
 
 
-def test_no_module_names_a_step_that_is_another_one() -> None:
+def test_no_module_names_a_step_of_another_module() -> None:
     names = dict(iter(_steps()))
     for folder in ("catloader", "checker", "models"):
         for path in (_ROOT / folder).rglob("*.py"):
@@ -111,7 +111,7 @@ def test_no_module_names_a_step_that_is_another_one() -> None:
 
 
 def _tree() -> dict[str, set[str]]:
-    """Return what the tree of architecture.md lists: package -> its folders (``web/``) and modules."""
+    """Return the contents of architecture.md's tree: package -> its folders (``web/``) and modules."""
     listed: dict[str, set[str]] = {}
     package = ""
     for line in _ARCHITECTURE.split("```")[5].strip("\n").splitlines():
@@ -207,13 +207,13 @@ def test_the_quick_start_is_three_lines() -> None:
     ]
 
 
-def test_figures_of_the_faults_are_those_measured() -> None:
+def test_figures_of_the_faults_equal_the_measured_ones() -> None:
     measured = report.table(report.read())
     assert measured.count("\n") > 10
     assert measured in (_ROOT / "docs/promises.md").read_text("utf-8")
 
 
-def test_figures_of_the_coverage_are_those_measured() -> None:
+def test_figures_of_the_coverage_equal_the_measured_ones() -> None:
     measured = json.loads((_ROOT / "scripts/results/coverage.json").read_text("utf-8"))
     text = (_ROOT / "CONTRIBUTING.md").read_text("utf-8")
     for name, percent in measured["percent_of_lines_and_branches"].items():

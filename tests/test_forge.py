@@ -1,4 +1,4 @@
-"""The files that the forge, Docker, pre-commit and make read agree with each other."""
+"""Check that the files for the forge, Docker, pre-commit and make agree."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_pre_commit_runs_the_commands_of_make_check() -> None:
     (local,) = _yaml(".pre-commit-config.yaml")["repos"]
     entries = [hook["entry"].removesuffix(" --force-exclude") for hook in local["hooks"]]
     assert entries == [command.removesuffix(" --check") for command in _recipe("check")]
-    # Installed from requirements-dev.txt, so there is no second list of versions.
+    # Installed from requirements-dev.txt, so that there is no second list of versions.
     assert all(hook["language"] == "system" for hook in local["hooks"])
     pins = (ROOT / "requirements-dev.txt").read_text("utf-8")
     for tool in ("ruff", "mypy", "import-linter", "pre-commit"):
         assert re.search(rf"^{tool}==", pins, re.MULTILINE)
 
 
-def test_the_forge_tests_the_pythons_that_are_promised() -> None:
+def test_the_forge_tests_the_promised_pythons() -> None:
     jobs = _yaml(".github/workflows/gate.yml")["jobs"]
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["classifiers"]
     promised = [text.rpartition(" ")[2] for text in classifiers if re.search(r":: 3\.\d+$", text)]

@@ -1,4 +1,4 @@
-"""The wheel has everything that the packages read, and the lock files pin what pyproject.toml names."""
+"""The wheel contains every file that the packages read; the lock files pin the packages of pyproject.toml."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_wheel_has_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
         assert any(name.startswith(folder) for name in packed)
 
 
-def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
+def test_wheel_has_complete_metadata(wheel: zipfile.ZipFile) -> None:
     metadata = _metadata(wheel, "METADATA")
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
@@ -109,14 +109,14 @@ def _pins(file: str) -> dict[str, Version]:
     return {canonicalize_name(name): Version(version) for name, version in pins}
 
 
-def test_everything_named_is_locked_within_its_bounds() -> None:
+def test_every_named_package_is_locked_within_its_bounds() -> None:
     pins = {name: version for file in LOCK_FILES for name, version in _pins(file).items()}
     for name, requirement in NAMED.items():
         assert pins[name] in requirement.specifier, f"{name}: run `make lock`"
 
 
-def test_locked_packages_need_nothing_else() -> None:
-    """scripts/install takes the lock files as they are, without the requirements of each package."""
+def test_locked_packages_need_no_others() -> None:
+    """scripts/install installs the lock files as they are, without resolving requirements."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
@@ -140,7 +140,7 @@ def test_lock_file_has_a_hash_for_each_package_and_names_no_index(file: str) -> 
     assert not re.search(r"https?:|file:|--(extra-)?index-url|--find-links", text)
 
 
-def test_only_one_file_has_what_is_built_against_torch() -> None:
+def test_only_one_file_has_the_packages_built_against_torch() -> None:
     torch = _pins(TORCH_FILE)
     assert list(torch)[:3] == ["torch", "torchcodec", "torchvision"]
     assert all(BUILT_AGAINST_TORCH.fullmatch(name) for name in torch)
@@ -150,7 +150,7 @@ def test_only_one_file_has_what_is_built_against_torch() -> None:
 
 
 def _imported(*folders: str) -> dict[str, str]:
-    """Distribution of each third-party import -> one file that has it."""
+    """Return distribution of each third-party import -> one file that imports it."""
     distributions = importlib.metadata.packages_distributions()
     found = {}
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):

@@ -41,14 +41,14 @@ def test_docstrings_do_not_open_with_a_question_word(folder: str) -> None:
     assert offenders == []
 
 
-@pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts", "docs"])
+@pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts", "tests", "docs"])
 def test_replaced_words_do_not_come_back(folder: str) -> None:
     paths = [path for suffix in ("py", "html", "js", "md") for path in (_ROOT / folder).rglob(f"*.{suffix}")]
     offenders = [
         f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
         for path in sorted(paths)
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        if _REPLACED.search(line)
+        if path != Path(__file__).resolve() and _REPLACED.search(line)
     ]
     assert offenders == []
 

@@ -1,4 +1,4 @@
-"""The figures of docs/scaling.md are those of the files in scripts/results."""
+"""The figures of docs/scaling.md equal those of the files in scripts/results."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def _spaced(number: float) -> str:
     return f"{number:,.0f}".replace(",", " ")
 
 
-def test_every_file_that_is_named_is_there() -> None:
+def test_every_named_file_exists() -> None:
     named = re.findall(r"`(scripts/results/[^`]+)`", _PAGE)
     assert len(set(named)) >= 4
     assert [name for name in named if not (_ROOT / name).is_file()] == []
 
 
-def test_the_cost_of_a_photo() -> None:
+def test_the_cost_of_a_photo_equals_the_measured_one() -> None:
     upload = _result("upload-avx512-vnni.json")["photos"]["rocket.jpg (640 x 427)"]["fired"]
     assert f"| {upload['median_ms']:.0f} ms, mostly processor time |" in _PAGE
     pipeline = _result("pipeline.json")["photos"]["made, 500x375"]["pipeline"]
@@ -53,7 +53,7 @@ def test_the_cost_of_a_photo() -> None:
     assert f"about {checks} core-hours of checks, {uploads} of uploads" in _PAGE
 
 
-def test_the_bytes_of_rows() -> None:
+def test_the_row_sizes_equal_the_measured_ones() -> None:
     tables = _result("rows-postgresql.json")["tables"].values()
     images, log = (
         [_spaced(table[f"{part}_bytes_per_row"]) for part in ("table", "index")] for table in tables
@@ -65,7 +65,7 @@ def test_the_bytes_of_rows() -> None:
 
 
 @pytest.mark.parametrize("fleet", _SCALE["fleets"][1:], ids=lambda fleet: str(fleet["workers"]))
-def test_the_rates_of_fleets(fleet: dict[str, Any]) -> None:
+def test_the_rates_of_fleets_equal_the_measured_ones(fleet: dict[str, Any]) -> None:
     off = next(row["off"] for row in compared(_SCALE) if row["workers"] == fleet["workers"])
     simulated = f"{'+' if off >= 0 else '-'} {100 * abs(off):.2g} %"
     assert (
@@ -75,7 +75,7 @@ def test_the_rates_of_fleets(fleet: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("table", _SCALE["tables"], ids=lambda table: f"{table['rows']}{table['note']}")
-def test_the_cost_of_claims(table: dict[str, Any]) -> None:
+def test_the_cost_of_claims_equals_the_measured_one(table: dict[str, Any]) -> None:
     rows, dead = (_spaced(table[name]) for name in ("rows", "dead_rows"))
     note = ", which an open transaction keeps" if table["note"] else ""
     expected = _row(rows, dead + note, f"{table['claim_ms']:.2f} ms", f"{table['finish_ms']:.2f} ms")

@@ -1,4 +1,4 @@
-"""The helpers of the tests that hide how and where the tests were started."""
+"""The tests' helpers that hide how and where the tests were started."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ subprocess.run([sys.executable, "-c", {_CHILD!r}], check=True)
 """
 
 
-def test_children_get_default_signals_where_the_tests_run_in_the_background() -> None:
+def test_children_get_default_signals_if_the_tests_run_in_the_background() -> None:
     command = 'trap "" INT QUIT HUP TERM; exec "$0" -c "$1"'
     done = subprocess.run(
         ["sh", "-c", command, sys.executable, _PARENT],
@@ -57,7 +57,7 @@ def test_only_vnni_adds_up_bytes_exactly(environment: dict[str, str], has: set[s
 
 
 @pytest.mark.parametrize("environment", processor.KINDS, ids=processor.KIND_NAMES)
-def test_the_runtimes_obey_when_they_are_held_back(environment: dict[str, str]) -> None:
+def test_the_runtimes_obey_the_limit_to_avx2(environment: dict[str, str]) -> None:
     code = (
         "import openvino, torch; print(torch.backends.cpu.get_cpu_capability(),"
         " torch.ops.mkldnn._is_mkldnn_bf16_supported(),"

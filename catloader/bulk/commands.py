@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from catloader.bulk.local import Done, run_local
+from catloader.bulk.local import Done, UnitPool, run_local
 from catloader.bulk.manifest import PlannedPhoto, write_manifest
 from catloader.bulk.objects import listed
 from catloader.bulk.plan import BulkError, Facts, Plan
@@ -119,13 +119,13 @@ def _results(
     services.decoders.start()
     decode = services.decoders.decode
     try:
-        yield from run_local(
-            plan.remaining(),
+        pool = UnitPool(
             source_of(settings, plan.facts.source, services.objects, decode),
             decode,
             model,
             workers=settings.workers or available_cores(),
             batch_photos=settings.batch_photos,
         )
+        yield from run_local(plan.remaining(), pool)
     finally:
         model.classifier.close()

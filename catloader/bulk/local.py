@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, islice
 from typing import Any
@@ -16,57 +16,79 @@ from checker.pipeline import LoadedModel
 from checker.ports import Decoder, ImageSource
 
 Rows = list[dict[str, Any]]
+Unit = tuple[int, list[PlannedPhoto]]
+"""Number and photos."""
 Done = tuple[int, Rows]
+Batches = list[Future[Rows]]
+"""The micro-batches of a submitted unit."""
 
 
-def run_local(
-    units: Iterable[tuple[int, list[PlannedPhoto]]],
-    source: ImageSource,
-    decode: Decoder,
-    model: LoadedModel,
-    *,
-    workers: int,
-    batch_photos: int,
-) -> Iterator[Done]:
-    """Yield the results of each unit, in order.
+def run_local(units: Iterable[Unit], pool: UnitPool) -> Iterator[Done]:
+    """Yield the results of each unit, in order; close the pool.
 
     A unit is classified when the caller asks for it, that is, after the caller has written the previous
     units. A process that is killed loses the inferences of one unit at most, whatever its number of threads;
     photos of the next units are fetched and decoded meanwhile.
 
-    Two threads for each worker: while one waits for the store, the other computes. Memory in addition to the
-    model: the micro-batch of each thread, as in ``checker.workers``, and two units for each thread.
+    Memory: in addition to the pool's, two units for each thread.
 
     Raises:
         CheckerError: the store, the decoders or the model failed.
     """
-
-    def check(place: int, batch: list[PlannedPhoto]) -> Rows:
-        prepared = prepare(batch, source, decode, model.classifier.preprocessing)
-        return judge(prepared, model, batch, batch_photos) if turns.wait_for(place) else []
-
-    def submit(unit: int, photos: list[PlannedPhoto]) -> tuple[int, list[Future[Rows]]]:
-        place = next(places)
-        batches = [photos[first : first + batch_photos] for first in range(0, len(photos), batch_photos)]
-        with deferred_interrupt():
-            return unit, [pool.submit(check, place, batch) for batch in batches]
-
-    threads = 2 * workers
-    turns, places, rest = _Turns(), count(), iter(units)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="bulk")
+    rest = iter(units)
     try:
-        waiting = deque(submit(*unit) for unit in islice(rest, 2 * threads))
+        waiting = deque((unit, pool.submit(photos)) for unit, photos in islice(rest, 2 * pool.threads))
         while waiting:
             unit, batches = waiting.popleft()
-            with deferred_interrupt():
-                turns.next()
-            rows = [row for batch in batches for row in _result(batch)]
-            waiting.extend(submit(*unit) for unit in islice(rest, 1))
+            rows = pool.classify(batches)
+            waiting.extend((unit, pool.submit(photos)) for unit, photos in islice(rest, 1))
             yield unit, rows
     finally:
+        pool.close()
+
+
+class UnitPool:
+    """Threads that take units from fetch to decision, one unit after the other.
+
+    Two threads for each worker: while one waits for the store, the other computes. Memory in addition to the
+    model: the micro-batch of each thread, as in ``checker.workers``.
+    """
+
+    def __init__(
+        self, source: ImageSource, decode: Decoder, model: LoadedModel, *, workers: int, batch_photos: int
+    ) -> None:
+        self._source, self._decode, self._model = source, decode, model
+        self._batch_photos = batch_photos
+        self.threads = 2 * workers
+        self._turns, self._places = _Turns(), count()
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="bulk")
+
+    def submit(self, photos: Sequence[PlannedPhoto]) -> Batches:
+        """Let a unit be fetched and decoded, as far ahead as there are threads."""
+        place, size = next(self._places), self._batch_photos
+        batches = [photos[first : first + size] for first in range(0, len(photos), size)]
         with deferred_interrupt():
-            turns.close()
-            pool.shutdown(wait=True, cancel_futures=True)
+            return [self._pool.submit(self._check, place, batch) for batch in batches]
+
+    def classify(self, batches: Batches) -> Rows:
+        """Return the results of a unit; units are classified in the order in which they were submitted.
+
+        Raises:
+            CheckerError: the store, the decoders or the model failed.
+        """
+        with deferred_interrupt():
+            self._turns.next()
+        return [row for batch in batches for row in _result(batch)]
+
+    def close(self) -> None:
+        """End the threads after their micro-batches."""
+        with deferred_interrupt():
+            self._turns.close()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _check(self, place: int, batch: Sequence[PlannedPhoto]) -> Rows:
+        prepared = prepare(batch, self._source, self._decode, self._model.classifier.preprocessing)
+        return judge(prepared, self._model, batch) if self._turns.wait_for(place) else []
 
 
 def _result(batch: Future[Rows]) -> Rows:

@@ -1,66 +1,56 @@
-"""The engine ``ray``: Ray Data, here or on a cluster, with actors that decode and actors that hold the model.
+"""The engine ``ray``: actors of Ray, here or on a cluster, each with a model and threads as in ``local``.
 
 Units are sent with their photos, so that machines need no shared folder: only this process reads the manifest
-and writes results. Ray repeats lost work itself; if the driver is lost, ``bulk resume`` continues.
+and writes results. No pixels travel: the machine that fetches and decodes a photo classifies it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain, islice, repeat
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from catloader.bulk.local import Done
-from catloader.bulk.manifest import PlannedPhoto
+from catloader.bulk.local import Done, Unit
 from catloader.bulk.plan import BulkError
-from catloader.bulk.sources import source_of
-from catloader.bulk.work import judge, prepare
-from catloader.checks.promotion import resolve_model
-from catloader.decoders import build_decoders
-from catloader.errors import CatLoaderError, StartupError
+from catloader.bulk.ray_actor import UnitChecker
+from catloader.bulk.ray_fleet import Fleet, Place
+from catloader.errors import StartupError
 from catloader.settings import Settings
-from catloader.wiring import build_object_store, load_model
-from checker.errors import CheckerError
+from catloader.wiring import load_model
+from checker.cores import available_cores
 from checker.pipeline import LoadedModel
-from models.catalogue import Preprocessing
-from models.errors import ModelsError
 
-_WAVE_UNITS = 2048
-"""Units given to Ray at once: with 128 photos in each, 60 MB of rows in this process."""
-_FIRST_WAVE_UNITS = 256
-"""Fewer units: nothing is checked while a wave is read and submitted to Ray, at a millisecond per unit."""
-_OBJECT_STORE_BYTES = 2**30
-"""Object store of a Ray started here: a unit of 128 decoded photos takes 58 MB at 224 pixels."""
-_SHARE = 0.5
-"""Of a core for each actor without a GPU: those that decode and those that classify take turns."""
-
-_EXPECTED = (CheckerError, ModelsError, CatLoaderError)
-"""Errors with a sentence for the person who runs the plan. They travel as text: Ray would wrap them."""
-
-Batch = Mapping[str, Any]
+_CORES_OF_AN_ACTOR = 4
+"""At most, without a GPU: beyond that, the threads of a process wait for the lock of its interpreter."""
+_OBJECT_STORE_BYTES = 128 * 2**20
+"""Object store of a Ray started here: the results of a unit of 128 photos take less than 1 MB."""
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # it would send usage statistics
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its other lines are of no use to operators
+    "RAY_prestart_worker_first_driver": "0",  # a process for each core, which would stay idle
+    "RAY_enable_metrics_collection": "0",
+    "RAY_worker_niceness": "0",  # the priority of `local`, not the lowest
+}
 
 
 def import_ray() -> Any:
-    """Return Ray with Ray Data.
+    """Return Ray.
 
     Raises:
         StartupError: it is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send usage statistics
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its other lines are of no use to operators
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
-        import ray.data
     except ModuleNotFoundError as error:
         raise StartupError("`--engine ray` needs the package ray: pip install 'catloader[ray]'.") from error
     return ray
 
 
 def run_ray(
-    units: Iterable[tuple[int, list[PlannedPhoto]]],
+    units: Iterable[Unit],
     settings: Settings,
     source: str,
     address: str,
@@ -71,30 +61,49 @@ def run_ray(
     Args:
         source: as in ``plan.Facts``.
         address: of a cluster, ``auto`` for the one that runs here; empty: start one for this run.
-        load: makes the model, in each actor that classifies.
+        load: makes the model, in each actor.
 
     Raises:
         BulkError: says which machine failed, and why.
     """
     ray = import_ray()
-    entry, _ = resolve_model(settings)
     _start(ray, address, settings)
+    checker, node = ray.remote(UnitChecker), ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+
+    def make(place: Place) -> Any:
+        """Start an actor, on its machine if that is still there."""
+        where = node(place.node, soft=True)
+        actor = checker.options(num_cpus=place.cores, num_gpus=place.gpus, scheduling_strategy=where)
+        return actor.remote(settings, source, load, place.cores)
+
     try:
-        rest = iter(units)
-        waves = chain([_FIRST_WAVE_UNITS], repeat(_WAVE_UNITS))
-        while wave := list(islice(rest, next(waves))):
-            yield from _wave(
-                ray,
-                wave,
-                settings=settings,
-                source=source,
-                preprocessing=entry.preprocessing,
-                load=load,
-            )
+        there = places(ray.nodes(), with_gpus=settings.device != "cpu")
+        if not there:
+            raise BulkError("This cluster of Ray has no cores.")
+        yield from Fleet(ray, make, there).run(units)
     except ray.exceptions.RayError as error:
         raise BulkError(f"Ray stopped: {str(error).strip().splitlines()[-1]}") from error
     finally:
         ray.shutdown()
+
+
+def places(nodes: Iterable[dict[str, Any]], *, with_gpus: bool) -> list[Place]:
+    """Divide the machines of a cluster among actors.
+
+    With GPUs anywhere, each of them gets an actor, and machines without one get none: results from a CPU
+    would be of another variant of the model.
+    """
+    machines = [
+        (node["NodeID"], int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
+        for node in nodes
+        if node["Alive"]
+    ]
+    by_gpus = with_gpus and any(gpus for _, _, gpus in machines)
+    made = []
+    for node, cores, gpus in machines:
+        actors = gpus if by_gpus else -(-cores // _CORES_OF_AN_ACTOR)
+        made += [Place(node, max(1, cores // actors), int(by_gpus)) for _ in range(min(actors, cores))]
+    return made
 
 
 def _start(ray: Any, address: str, settings: Settings) -> None:
@@ -104,95 +113,10 @@ def _start(ray: Any, address: str, settings: Settings) -> None:
             ray.init(address=address, **options)
         else:
             ray.init(
-                num_cpus=settings.workers or None,
+                num_cpus=settings.workers or available_cores(),
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
                 **options,
             )
     except (ConnectionError, OSError, ValueError) as error:
         raise BulkError(f"No Ray at {address or 'this machine'}: {str(error).splitlines()[0]}") from error
-    context = ray.data.DataContext.get_current()
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised too
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    # Each unit is a block of its own: written as soon as it is done, and made again alone if it is lost.
-    context.target_max_block_size = 1
-
-
-def _wave(
-    ray: Any,
-    wave: list[tuple[int, list[PlannedPhoto]]],
-    *,
-    settings: Settings,
-    source: str,
-    preprocessing: Preprocessing,
-    load: Callable[[Settings], LoadedModel],
-) -> Iterator[Done]:
-    there = ray.cluster_resources()
-    cores, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
-    pool = ray.data.ActorPoolStrategy
-    items = [{"unit": unit, "photos": pickle.dumps(photos)} for unit, photos in wave]
-    # One task for each: when this process is killed, they still finish all submitted tasks, to no use.
-    judges: dict[str, Any] = {"compute": pool(size=gpus or cores, max_tasks_in_flight_per_actor=1)}
-    if gpus:
-        judges["num_gpus"] = 1
-    data = (
-        ray.data.from_items(items, override_num_blocks=len(items))
-        .map_batches(
-            _Preparer,
-            fn_constructor_args=(settings, source, preprocessing),
-            batch_size=1,
-            num_cpus=_SHARE,
-            compute=pool(size=max(1, cores - gpus)),
-        )
-        .map_batches(_Judge, fn_constructor_args=(settings, load), batch_size=1, num_cpus=_SHARE, **judges)
-    )
-    for row in data.iter_rows():
-        if row["error"]:
-            raise BulkError(row["error"])
-        yield int(row["unit"]), pickle.loads(row["rows"])  # noqa: S301 - made by our own actors
-
-
-class _Preparer:
-    """An actor that fetches and decodes units."""
-
-    def __init__(self, settings: Settings, source: str, preprocessing: Preprocessing) -> None:
-        one = settings.with_changes(workers=1)
-        self._decoders = build_decoders(one)
-        self._source = source_of(one, source, build_object_store(one), self._decoders.decode)
-        self._preprocessing = preprocessing
-
-    def __call__(self, batch: Batch) -> dict[str, Any]:
-        (unit,), (blob,) = batch["unit"], batch["photos"]
-        photos: list[PlannedPhoto] = pickle.loads(blob)  # noqa: S301 - made by our own driver
-        try:
-            prepared = prepare(photos, self._source, self._decoders.decode, self._preprocessing)
-        except _EXPECTED as error:
-            return {"unit": [unit], "prepared": [b""], "error": [str(error)]}
-        return {"unit": [unit], "prepared": [pickle.dumps((photos, prepared), protocol=5)], "error": [""]}
-
-
-class _Judge:
-    """An actor that holds the model."""
-
-    def __init__(self, settings: Settings, load: Callable[[Settings], LoadedModel]) -> None:
-        self._batch_photos = settings.batch_photos
-        self._model: LoadedModel | None = None
-        self._refusal = ""
-        try:
-            self._model = load(settings.with_changes(workers=1))
-        except _EXPECTED as error:
-            self._refusal = str(error)
-
-    def __call__(self, batch: Batch) -> dict[str, Any]:
-        (unit,), (blob,), (error,) = batch["unit"], batch["prepared"], batch["error"]
-        rows: list[dict[str, Any]] = []
-        if self._model is None:
-            error = self._refusal
-        elif not error:
-            photos, prepared = pickle.loads(blob)  # noqa: S301 - made by our own actors
-            try:
-                rows = judge(prepared, self._model, photos, self._batch_photos)
-            except _EXPECTED as failure:
-                error = str(failure)
-        return {"unit": [unit], "rows": [pickle.dumps(rows)], "error": [error]}

@@ -1,6 +1,6 @@
-"""The work on a unit, the same in every engine: ``prepare`` (steps 6 and 7), then ``judge`` (8 and 9).
+"""The work on a micro-batch, the same in every engine: ``prepare`` (steps 6 and 7), then ``judge`` (8 and 9).
 
-Two functions, because fetching and decoding need processors, and the model may sit on a GPU elsewhere.
+Two functions, because photos are fetched and decoded before their unit may be classified.
 """
 
 from __future__ import annotations
@@ -56,28 +56,21 @@ def prepare(
     return Prepared(fetched, pixels)
 
 
-def judge(
-    prepared: Prepared, model: LoadedModel, photos: Sequence[PlannedPhoto], batch_photos: int
-) -> list[dict[str, Any]]:
-    """Classify prepared photos in micro-batches; return a row of results for each, in their order.
+def judge(prepared: Prepared, model: LoadedModel, photos: Sequence[PlannedPhoto]) -> list[dict[str, Any]]:
+    """Classify a prepared micro-batch; return a row of results for each photo, in their order.
 
     Raises:
         CheckerError: the model or its device failed.
     """
-    rest = iter(prepared.pixels)
 
     def decoded(
         photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
     ) -> Iterator[Pixels | CheckerError]:
-        del preprocessing
-        return (next(rest) for _ in photos)
+        del photos, preprocessing
+        return iter(prepared.pixels)
 
-    rows = []
-    for first in range(0, len(photos), batch_photos):
-        batch = slice(first, first + batch_photos)
-        outcomes = classify(prepared.fetched[batch], *model, decoded)
-        rows += [_row(*pair) for pair in zip(outcomes, photos[batch], strict=True)]
-    return rows
+    outcomes = classify(prepared.fetched, *model, decoded)
+    return [_row(*pair) for pair in zip(outcomes, photos, strict=True)]
 
 
 def _claim(photo: PlannedPhoto) -> Claim:

@@ -17,8 +17,8 @@ from scripts.bulk.drivers import LONGEST_S, end, start
 _ENDING_S = 180.0
 VICTIMS = {"local": ("driver",), "ray": ("driver", "raylet", "worker")}
 """The last kills of ``ray`` happen in a run that continues."""
-_WORKERS = ("ray::MapWorker(MapBatches(_Judge))", "ray::MapWorker(MapBatches(_Preparer))")
-"""They are killed in turns."""
+_NAMES = {"worker": "ray::UnitChecker"}
+"""Names of processes that differ from those of the victims."""
 
 
 def kill(settings: Settings, plan: Plan, engine: str, kills: int) -> dict[str, Any]:
@@ -27,11 +27,11 @@ def kill(settings: Settings, plan: Plan, engine: str, kills: int) -> dict[str, A
     extra: dict[str, int] = {}
     process: subprocess.Popen[bytes] | None = None
     for victim in VICTIMS[engine]:
-        for number in range(kills):
+        for _ in range(kills):
             process = process or start(settings, plan, engine, count_file=count_file)
             _wait_for_units(process, plan, plan.done() + 2)
             family = _family(process)
-            _kill_one(family, _WORKERS[number % 2] if victim == "worker" else victim)
+            _kill_one(family, _NAMES.get(victim, victim))
             if victim != "worker":
                 _wait_for_end(process, family)
                 process = None
@@ -73,16 +73,28 @@ def _kill_one(family: list[psutil.Process], victim: str) -> None:
         family[0].kill()
         return
     for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if member.name().startswith(victim):
-                member.kill()
-                return
+        if _name(member).startswith(victim):
+            member.kill()
+            return
     raise RuntimeError(f"There is no {victim} to kill.")
 
 
 def _wait_for_end(process: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
-    """Wait until no process of a killed run classifies any more; Ray's agents take two minutes to notice."""
+    """Wait until no process of a killed run classifies any more, and end Ray's agents.
+
+    By themselves they end after two minutes.
+    """
     process.wait(_ENDING_S)
-    _, left = psutil.wait_procs(family[1:], timeout=_ENDING_S / 10)
-    if any(not one.name().endswith("Agent") for one in left):
+    agents = [one for one in family[1:] if _name(one).endswith("Agent")]
+    _, left = psutil.wait_procs([one for one in family[1:] if one not in agents], timeout=_ENDING_S / 10)
+    if left:
         raise RuntimeError(f"{len(left)} processes outlive a killed run.")
+    for agent in agents:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            agent.kill()
+
+
+def _name(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return str(process.name())
+    return ""

@@ -29,7 +29,7 @@ def test_child_ends_with_a_killed_parent() -> None:
         assert parent.stdout.read() == b""
 
 
-def test_child_gets_the_given_environment_files_and_a_session_of_its_own(tmp_path: Path) -> None:
+def test_child_gets_the_given_environment_files_and_its_own_session(tmp_path: Path) -> None:
     report = (
         "import os, sys; print(os.getsid(0), sorted(os.environ)); os.write(int(sys.argv[1]), b'kept open')"
     )

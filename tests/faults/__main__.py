@@ -1,8 +1,9 @@
 """All faults with large counts: ``make faults``, or ``python -m tests.faults [--missing] [PART_OF_NAME]...``.
 
-``FAULTS_SCALE=0.1`` takes a tenth of the counts. Each scenario is written to ``scripts/results/faults.json``
-as soon as it has ended, beside those of earlier runs; exit code 1: a promise was not kept. ``--missing``
-leaves out what has been run with its full counts and kept its promises, so a run that was stopped goes on.
+``FAULTS_SCALE=0.1`` uses a tenth of the counts. Each scenario is written to ``scripts/results/faults.json``
+as soon as it has ended; the results of other scenarios stay. ``--missing`` skips scenarios that have been run
+with their full counts and kept their promises, so that an interrupted run resumes. Exit code 1: a promise was
+not kept.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tests.faults.scenarios.table import SCENARIOS
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("parts", nargs="*", help="of names; without any: all scenarios")
-    parser.add_argument("--missing", action="store_true", help="only what is not yet there in full")
+    parser.add_argument("--missing", action="store_true", help="only scenarios without a full result yet")
     asked = parser.parse_args()
     scale, kept = float(os.environ.get("FAULTS_SCALE", "1")), True
     with tempfile.TemporaryDirectory(prefix="faults-") as name:

@@ -1,9 +1,9 @@
-"""A checker in a process of its own, for tests that stop or kill it: a real queue, and a stub for a model.
+"""A checker in its own process, for tests that stop or kill it: a real queue, and a stub for a model.
 
-``python -m tests.faults.checker_process URL LEASE_S POISONED_ID`` checks what is due, three photos at a time,
-and prints how many got a verdict. For each photo that it begins to decode it prints a line. The poisoned one
-kills the process, as one does that makes the kernel end it for its memory. With the id 0 it waits for a line
-on its standard input before each photo instead.
+``python -m tests.faults.checker_process URL LEASE_S POISONED_ID`` checks the due photos, three at a time, and
+prints the number of verdicts. For each photo that it begins to decode it prints a line. The poisoned one
+kills the process, as a photo does that exhausts the memory. With the id 0 it waits for a line on its standard
+input before each photo instead.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MAX_ATTEMPTS = 3
 
 
 class _Source:
-    """Any photo; the first four bytes of its thumbnail tell its id."""
+    """Returns a photo for every claim; the first four bytes of its thumbnail are its id."""
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         return stored(claim.photo_id, rendition)
 
 
 def stored(photo_id: int, rendition: Rendition) -> bytes:
-    """Return the bytes of a photo, which its row must have the digests of."""
+    """Return the bytes of a photo, whose digests must be in its row."""
     number = photo_id.to_bytes(4, "big") if rendition is Rendition.THUMBNAIL else b""
     return number + photo(0, 64)
 

@@ -2,8 +2,8 @@
 
     python -m tests.faults.memory [FORMAT ...]
 
-Starts a site of its own that checks nothing, and adds up the shares (PSS) of the supervisor, the web process,
-the fork server and its children. Shows the idle, the highest and the last value of each format.
+Starts a site without a checker, and adds up the memory shares (PSS) of the supervisor, the web process, the
+fork server and its children. Shows the idle, the highest and the last value of each format.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMATS = ("JPEG", "PROGRESSIVE", "PNG", "RGBA", "HEIC", "AVIF", "WEBP", "TIFF")
 
 
 def photo(format: str) -> bytes:
-    """Encode 24 megapixels with some detail, below the 25 MB that a site takes."""
+    """Encode 24 megapixels with some detail, below the 25 MB limit of a site."""
     coarse = np.random.default_rng(1).integers(0, 256, (_SIZE_PX[1] // 40, _SIZE_PX[0] // 40, 3), np.uint8)
     image = Image.fromarray(coarse).resize(_SIZE_PX, Image.Resampling.NEAREST)
     out = io.BytesIO()
@@ -57,7 +57,7 @@ def photo(format: str) -> bytes:
 
 
 class Meter:
-    """The memory of a process and of those below it, looked at all the time."""
+    """Measures the memory of a process and its descendants continuously."""
 
     def __init__(self, pid: int) -> None:
         self._site = psutil.Process(pid)
@@ -67,7 +67,7 @@ class Meter:
         self._thread.start()
 
     def now_bytes(self) -> int:
-        """Add up what belongs to the site, less the object store."""
+        """Add up the processes of the site, except the object store."""
         total = 0
         for process in [self._site, *self._site.children(recursive=True)]:
             try:
@@ -95,7 +95,7 @@ def _pss_bytes(pid: int) -> int:
 
 @contextmanager
 def site() -> Iterator[tuple[int, str]]:
-    """Run a site; yield its process number and its address."""
+    """Run a site; yield its process id and its address."""
     with tempfile.TemporaryDirectory(prefix="memory-") as folder:
         port = free_port()
         environ = {

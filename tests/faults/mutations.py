@@ -1,4 +1,4 @@
-"""Seeded mutations of photos and hostile files, prepared as uploads are: each gets one plain answer in time.
+"""Seeded mutations of photos and hostile files, prepared like uploads: each gets one plain answer in time.
 
     python -m tests.faults.mutations [COUNT=10000] [SEED=0]
 
@@ -22,18 +22,18 @@ from tests.support.hostile.drawing import encoded, photo
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "AVIF", "BMP")
 _NUMBERS = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", bytes(4), b"\x80\0\0\0", b"\0\0\0\1", b"\1\0\0\0")
-_MOST_BYTES = 2**18  # larger ones are mostly pixels, and a mutation of those breaks nothing
+_MOST_BYTES = 2**18  # larger files consist mostly of pixels, and a mutation of those breaks nothing
 
 
 class Mutant(NamedTuple):
-    """A mutated file; its name says how to make it again."""
+    """A mutated file, with a name from which it can be made again."""
 
     name: str
     data: bytes
 
 
 class Answer(NamedTuple):
-    """The result of a mutant."""
+    """The answer to a mutant."""
 
     mutant: Mutant
     kind: str
@@ -57,7 +57,7 @@ def mutants(count: int, seed: int) -> Iterator[Mutant]:
 
 
 def _mutate(data: bytearray, chance: random.Random) -> None:
-    # Half of the changes hit the head, where the structure is.
+    # Half of the changes are in the head, which contains the structure.
     end = min(len(data), 512) if chance.random() < 0.5 else len(data)
     place = chance.randrange(max(1, end))
     match chance.randrange(6):
@@ -80,7 +80,7 @@ def answers(count: int, seed: int) -> Iterator[Answer]:
     """Prepare every mutant.
 
     Raises:
-        Exception: an answer that is no plain refusal.
+        Exception: an answer that is not a plain refusal.
     """
     decoders = build_decoders(Settings(decode_wall_s=120.0))
     try:

@@ -1,4 +1,4 @@
-"""More uploads than a site can work on: python -m tests.faults.overload [--uploaders 32] [--seconds 40] ...
+"""More uploads than a site can process: python -m tests.faults.overload [--uploaders 32] [--seconds 40] ...
 
 Starts a site in a temporary folder and uploads photos of 12 megapixels, one by one, then by many at once.
 ``--write`` also writes the figures to ``scripts/results/overload.json``, with the load before the run.
@@ -29,7 +29,7 @@ _WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class Figures:
-    """Results of the uploaders and of a reader of pages. Times in seconds."""
+    """Results of the uploaders and of a reader of pages. Times are in seconds."""
 
     unloaded_p50_s: float
     unloaded_p99_s: float
@@ -37,18 +37,18 @@ class Figures:
     refused: int
     """Answered 503 with Retry-After."""
     other: dict[str, int]
-    """Any other answer, by status; 0: none."""
+    """Any other answer, by status; 0: no answer."""
     accepted_p50_s: float
     accepted_p99_s: float
     refused_p99_s: float
     page_p95_s: float
     pages_failed: int
     lost: int
-    """Accepted photos that the site does not know afterwards."""
+    """Accepted photos that the site does not have afterwards."""
 
 
 def photo(megapixels: int = 12) -> bytes:
-    """Return a JPEG of about 0.3 bytes a pixel, as cameras make them."""
+    """Return a JPEG of about 0.3 bytes per pixel, like a camera's."""
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     noise = np.random.default_rng(5).integers(0, 256, (height // 8, height // 6, 3), dtype=np.uint8)
     file = io.BytesIO()
@@ -64,7 +64,7 @@ class _Uploader:
         self._token = form_token(session, self._url)
 
     def upload(self) -> tuple[int, float, int, float]:
-        """Return status, seconds, the photo's id, and the seconds after which to try again."""
+        """Return status, seconds, the photo's id, and the seconds until a retry."""
         begun_s = time.monotonic()
         try:
             answer = self._session.post(
@@ -93,10 +93,10 @@ def measure(
     megapixels: int = 12,
     impatient_s: float = 0.0,
 ) -> Figures:
-    """Upload ``unloaded`` photos one by one, then by ``uploaders`` at once, who repeat a 503 as it says.
+    """Upload ``unloaded`` photos one by one, then by ``uploaders`` at once, which retry a 503 as it says.
 
     Args:
-        impatient_s: repeat after so long instead, whatever the answer says.
+        impatient_s: retry after this time instead, whatever the answer says.
     """
     data, session = photo(megapixels), registered(site.url)
     crowd = [_Uploader(site, data, registered(site.url)) for _ in range(uploaders)]
@@ -157,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("uploaders", 32), ("seconds", 40), ("megapixels", 12)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--impatient-s", type=float, default=0.0, help="repeat a 503 after so long")
+    parser.add_argument("--impatient-s", type=float, default=0.0, help="retry a 503 after this time")
     parser.add_argument("--dispatch", default="off", help="CATCHECK_DISPATCH of the site")
     parser.add_argument("--write", action="store_true", help="write scripts/results/overload.json")
     options = vars(parser.parse_args())

@@ -1,4 +1,4 @@
-"""The published figures: ``scripts/results/faults.json``, and the table of ``docs/promises.md`` from it."""
+"""The published figures: ``scripts/results/faults.json``, and its table in ``docs/promises.md``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = {
 }
 
 Results = Mapping[str, Mapping[str, Any]]
-"""By scenario: its figures, the counts asked for, and commit, date and kind of processor of its run."""
+"""Scenario -> its figures, the counts requested, and commit, date and kind of processor of its run."""
 
 
 def read() -> dict[str, Any]:
@@ -47,7 +47,7 @@ def provenance() -> dict[str, str]:
 
 
 def add(name: str, asked: Mapping[str, float], figures: Figures) -> None:
-    """Write the figures of a scenario beside the others.
+    """Add the figures of a scenario to the file.
 
     Args:
         asked: the counts of its run.
@@ -58,7 +58,7 @@ def add(name: str, asked: Mapping[str, float], figures: Figures) -> None:
 
 
 def is_missing(scenario: Scenario, results: Results) -> bool:
-    """Tell whether the scenario has still to be run with its full counts, or to be run again."""
+    """Return whether the scenario still has to be run with its full counts, or to be run again."""
     if scenario.full is None:
         return False
     figures = results.get(scenario.name)
@@ -70,7 +70,7 @@ def _is_full(scenario: Scenario, figures: Mapping[str, Any]) -> bool:
 
 
 def table(results: Results) -> str:
-    """Return a Markdown table of what was run and found."""
+    """Return a Markdown table of the runs and their results."""
     scenarios = {one.name: one for one in SCENARIOS}
     lines = [
         f"| fault | full counts | {' | '.join(_COLUMNS.values())} | seconds |",

@@ -1,4 +1,4 @@
-"""Slow clients beside normal ones: python -m tests.faults.slow_clients [--heads 200] [--bodies 200] ...
+"""Slow clients and normal ones: python -m tests.faults.slow_clients [--heads 200] [--bodies 200] ...
 
 Starts a site in a temporary folder. Half of the bodies are uploads of a logged-in person.
 """
@@ -33,7 +33,7 @@ class Figures:
     p95_s: float
     longest_s: float
     cut: int
-    """Slow connections that the site closed meanwhile."""
+    """Slow connections that the site closed during the measurement."""
 
 
 def measure(site: Serving, *, heads: int, bodies: int, users: int, seconds: float, pages: int = 0) -> Figures:
@@ -99,7 +99,7 @@ def _load_pages(url: str, cookies: str, users: int, seconds: float, pages: int) 
         session.headers["Cookie"] = cookies
         while not is_over():
             asked_s, status = time.monotonic(), 0
-            with suppress(OSError):  # requests' own errors too
+            with suppress(OSError):  # including requests' own errors
                 status = session.get(url + "/photos", timeout=_PAGE_S, allow_redirects=False).status_code
             times_s.append(time.monotonic() - asked_s)
             if status != 200:

@@ -1,4 +1,4 @@
-"""Back up a site under load, with a backup that is killed; destroy the site; restore it somewhere else."""
+"""Back up a site under load, kill one backup, destroy the site, and restore it in another folder."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.support.serving import Serving, form_token, registered, serving
 from tests.support.site import jpeg
 
 _BEFORE = 40
-"""Photos in the first, killed backup: with two objects each, many more than it copies before its end."""
+"""Photos in the first, killed backup: two objects each, far more than it copies before its end."""
 _KILLED_AFTER = 10
 """Objects."""
 _PAUSE_S = 0.1
-"""Between two uploads while the backups are made: the machine is theirs, too."""
+"""Pause between two uploads during the backups, which need the machine too."""
 
 
 def _upload(site: str, session: requests.Session, number: int, token: str) -> int:
@@ -42,7 +42,7 @@ def _upload(site: str, session: requests.Session, number: int, token: str) -> in
 
 @contextmanager
 def _uploads_going_on(site: Serving, session: requests.Session, token: str) -> Iterator[list[int]]:
-    """Upload while the block runs; yields the growing list of acknowledged photos."""
+    """Upload while the block runs; yield the growing list of acknowledged photos."""
     ids: list[int] = []
     stop = threading.Event()
 
@@ -82,10 +82,10 @@ def _photo(site: str, session: requests.Session, id: int) -> tuple[bytes, bytes]
     return answers[0].content, answers[1].content
 
 
-def test_site_comes_back_from_a_backup_made_under_load(
+def test_site_is_restored_from_a_backup_made_under_load(
     engine: Engine, empty_url: str, tmp_path: Path
 ) -> None:
-    """SQLite comes back as SQLite; PostgreSQL is moved into SQLite."""
+    """SQLite is restored as SQLite; PostgreSQL is moved into SQLite."""
     old, new, backup = tmp_path / "old", tmp_path / "new", tmp_path / "backup"
     old.mkdir()
     database = {"DATABASE_URL": empty_url} if engine.dialect.name == "postgresql" else {}
@@ -125,7 +125,7 @@ def test_site_comes_back_from_a_backup_made_under_load(
     assert set(early) <= set(saved)
     assert any(photo[-1] for photo in saved.values()), "no verdict was in the backup"
     with serving(new) as again:
-        for id in saved:  # the session is one of the old site's: the cookie still counts
+        for id in saved:  # the session belongs to the old site: its cookie is still valid
             assert _photo(again.url, session, id) == sent[id]
         token = form_token(session, again.url + "/upload")
         assert _upload(again.url, session, 1, token) > max(saved)
@@ -138,7 +138,7 @@ def _wait_for_objects(backup: Path, number: int, process: subprocess.Popen[str])
 
 
 def _verdicts(database: Path, copy: Path) -> dict[int, tuple[object, ...]]:
-    """Return each photo with its verdict and its log; read from a copy, which may get a log beside it."""
+    """Return each photo with its verdict and its log, read from a copy, so that the backup is not changed."""
     shutil.copyfile(database, copy)
     engine = make_engine(copy)
     with reading(engine) as connection:

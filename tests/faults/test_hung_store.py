@@ -1,4 +1,4 @@
-"""An object store that hangs: pages do not notice, pictures and uploads are told at once to come back."""
+"""An object store that hangs: pages are not affected, pictures and uploads are refused at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _upload(session: requests.Session, site: Serving, token: str) -> requests.Re
 
 
 def _until(session: requests.Session, site: Serving, token: str, status: int) -> float:
-    """Upload until the answer is ``status``; return the seconds of that last upload."""
+    """Upload until the answer is ``status``; return the seconds that the last upload took."""
     for _ in range(300):
         begun_s = time.monotonic()
         answer = _upload(session, site, token)
@@ -40,7 +40,7 @@ def _until(session: requests.Session, site: Serving, token: str, status: int) ->
     raise AssertionError(f"no {status}: {site.log}")
 
 
-def test_hung_store_stops_no_page_and_is_restarted(tmp_path: Path) -> None:
+def test_hanging_store_blocks_no_page_and_is_restarted(tmp_path: Path) -> None:
     busy = busy_factor()
     with serving(tmp_path) as site:
         session = registered(site.url)

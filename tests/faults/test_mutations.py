@@ -1,4 +1,4 @@
-"""A sample of the mutations in ``make test``; all of them by ``python -m tests.faults.mutations``."""
+"""A sample of the mutations in ``make test``; ``python -m tests.faults.mutations`` runs all of them."""
 
 from __future__ import annotations
 

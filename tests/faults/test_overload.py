@@ -1,4 +1,4 @@
-"""Uploads beyond what the site can work on are refused at once; pages and accepted photos are fine."""
+"""Uploads beyond the site's capacity are refused at once; pages and accepted photos are not affected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenarios that ``python -m tests.faults --missing`` runs again, and the word "full" in the table."""
+"""The scenarios that ``python -m tests.faults --missing`` runs again, and the word "full" in the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault with small counts; with those of the issue by ``make faults``."""
+"""Each fault with small counts; ``make faults`` runs the full counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow clients hold connections, never the threads that serve the others."""
+"""Slow clients occupy connections, never the threads that serve others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkers that are stopped past their lease, or killed by a photo: one verdict each, no wrong blame."""
+"""Checkers that are stopped past their lease, or killed by a photo: each photo gets one right outcome."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _checker(engine: Engine, poisoned_id: int = 0, lease_s: float = _LEASE_S) ->
 
 
 def _photos(engine: Engine, count: int) -> list[int]:
-    """Add photos with the digests of what the checker's process will be given."""
+    """Add photos with the digests of the bytes that the checker's process will read."""
     ids = add_photos(engine, count)
     with writing(engine) as connection:
         for id in ids:
@@ -63,7 +63,7 @@ def _wait_for(what: Callable[[], list[Claim]], timeout_s: float) -> list[Claim]:
 
 
 def test_slow_photo_keeps_its_lease_and_a_checker_stopped_for_longer_writes_nothing(engine: Engine) -> None:
-    """Its heartbeat holds the photo for as long as it runs; once stopped, another checker gets it."""
+    """A running checker renews its claim; once it is stopped, another one gets the photo."""
     (id,) = _photos(engine, 1)
     other = SqlCheckQueue(engine, lease_s=60, max_attempts=MAX_ATTEMPTS, backoff_s=0)
     with _checker(engine) as stopped:
@@ -84,7 +84,7 @@ def test_slow_photo_keeps_its_lease_and_a_checker_stopped_for_longer_writes_noth
 
 
 def test_photo_that_kills_its_checker_fails_alone(engine: Engine) -> None:
-    """Its neighbours are blamed for the first kill at most: what has failed once is decoded alone."""
+    """Its neighbours are blamed for the first kill at most: a photo that has failed once is decoded alone."""
     ids = _photos(engine, 7)
     poisoned = ids[1]
     kills = 0

@@ -1,4 +1,4 @@
-"""Weights are loaded only after verification, and no code in them runs."""
+"""Weights are loaded only after verification, and no code in them is executed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_efficientnet_lite_equals_the_package_it_replaces_bit_for_bit(name: str,
     inputs = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         features, logits = (windows[:, 0] for windows in model(inputs))
-        # The same numbers, for one product of matrices of the same shape.
+        # The same numbers, for a matrix product of the same shape.
         logits = model.classify(features)  # type: ignore[operator]
         assert torch.equal(logits, package(inputs))
         assert torch.equal(features, package.extract_features(inputs).mean((2, 3))) or torch.allclose(
@@ -89,7 +89,7 @@ def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
 
 
 class Evil:
-    """Unpickling it makes a folder."""
+    """Creates a folder when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (self.marker,)

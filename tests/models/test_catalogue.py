@@ -1,4 +1,4 @@
-"""The catalogue has the publishers' facts, and finds weights without loading anything."""
+"""The catalogue contains the publishers' facts, and finds weights without loading them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_missing_weights_and_unknown_names_say_what_to_do(tmp_path: Path) -> Non
         resolve("resnet5", tmp_path)
 
 
-def test_the_default_weights_folder_is_beside_a_checkout_and_else_the_users(tmp_path: Path) -> None:
+def test_the_default_weights_folder_is_next_to_a_checkout_and_otherwise_the_users(tmp_path: Path) -> None:
     assert default_weights_dir() == Path(__file__).resolve().parents[2] / "models" / "weights"
     assert default_weights_dir(tmp_path) == Path.home() / ".local/share/catloader/weights"
 
@@ -95,7 +95,7 @@ def test_user_without_a_home_gets_the_systems_weights_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HOME")
-    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)  # in no password file
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)  # not in the password file
     assert default_weights_dir(tmp_path) == Path("/var/lib/catloader/weights")
 
 

@@ -1,4 +1,4 @@
-"""Fetched weights arrive whole or not at all; with a real HTTP server on the loopback."""
+"""Fetched weights arrive completely or not at all; with a real HTTP server on loopback."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def files_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
-def test_the_whole_file_arrives_and_progress_adds_up(site: Site, tmp_path: Path) -> None:
+def test_the_complete_file_arrives_and_progress_adds_up(site: Site, tmp_path: Path) -> None:
     steps: list[int] = []
     path = fetch(ENTRY, tmp_path / "new" / "folder", steps.append, base_url=site.url)
     assert path.read_bytes() == CONTENT
@@ -146,7 +146,7 @@ def test_a_connection_cut_in_the_middle_is_resumed_at_once(site: Site, tmp_path:
 
 
 def interrupted(site: Site, folder: Path) -> int:
-    """Run a fetch whose every attempt is cut off; return the size of the part that it left."""
+    """Run a fetch in which every attempt is cut off; return the size of the partial file."""
     site.cuts = [600_000, 1000, 1000]
     advice = "after 1 MB of resnet18; the same command resumes there" if site.etag else "try again"
     with pytest.raises(FetchFailed, match=rf"127.0.0.1:\d+ closed the connection .*{advice}\.$"):
@@ -259,7 +259,7 @@ def test_a_second_fetch_at_the_same_time_is_refused(site: Site, tmp_path: Path) 
     fetch(ENTRY, tmp_path, base_url=site.url)  # the lock is released
 
 
-def test_a_killed_process_leaves_no_lock_and_a_part_to_resume(site: Site, tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_lock_and_a_partial_file_to_resume(site: Site, tmp_path: Path) -> None:
     site.gate = threading.Event()
     code = (
         "import sys; from pathlib import Path; from tests.models.test_fetch import *;"
@@ -280,7 +280,7 @@ def test_a_killed_process_leaves_no_lock_and_a_part_to_resume(site: Site, tmp_pa
     assert site.requests[1][0] is not None
 
 
-def test_a_full_disk_is_reported_and_nothing_is_left_on_it(site: Site, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_file(site: Site, tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path;"
         "from tests.models.test_fetch import *;"
@@ -288,7 +288,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left_on_it(site: Site, tmp_path:
         f"try: fetch(ENTRY, Path({str(tmp_path)!r}), base_url={site.url!r})\n"
         "except FetchFailed as error: print(error)"
     )
-    assert resource.RLIMIT_FSIZE  # stands in for a full disk: write() fails in the middle
+    assert resource.RLIMIT_FSIZE  # stands for a full disk: write() fails in the middle
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.startswith("resnet18 was not fetched: File too large")
     assert run.stderr == ""

@@ -1,4 +1,4 @@
-"""OpenVINO variants: made once, verified, and found again by weights, preprocessing and precision."""
+"""OpenVINO variants: made once, verified, and found by weights, preprocessing and precision."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.photo_sets import PhotoSet
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_name_differs_wherever_the_outputs_would() -> None:
+def test_the_name_differs_if_the_outputs_would() -> None:
     entry = openvino_variants.ENTRY
     preprocessing = dataclasses.replace(entry.preprocessing, resize_px=300)
     names = {
@@ -56,7 +56,7 @@ def test_a_variant_is_made_once_and_again_when_it_is_damaged(tmp_path: Path) -> 
     openvino_ir.verify(again)
 
 
-def test_only_the_three_files_are_left() -> None:
+def test_only_the_three_files_remain() -> None:
     _, manifest = openvino_variants.made("bf16")
 
     assert {path.suffix for path in openvino_variants.folder("bf16").glob(f"{manifest.path.stem}*")} == {
@@ -84,7 +84,9 @@ def test_int8_scores_are_near_those_of_fp32(photo_set: PhotoSet) -> None:
     some = [(file, label) for label, all_ in files.items() for file in all_[:: max(1, len(all_) // 40)]]
     pixels = np.stack([decode(file.read_bytes(), openvino_variants.ENTRY.preprocessing) for file, _ in some])
     is_cat = np.array([label == CAT for _, label in some])
-    if not photo_set.is_large:  # for the difference of two precisions, mirrored photos are other photos
+    if (
+        not photo_set.is_large
+    ):  # for the difference between two precisions, mirrored photos count as other photos
         pixels, is_cat = np.concatenate([pixels, pixels[:, :, ::-1]]), np.tile(is_cat, 2)
     scores = {}
     for precision in ("fp32", "int8"):
@@ -194,7 +196,7 @@ def test_openvino_and_nncf_do_not_use_the_network() -> None:
 
 
 def test_neither_torch_nor_openvino_is_imported_before_a_conversion() -> None:
-    """A recipe needs none of them: their import would take longer than what it makes."""
+    """A recipe needs none of them, and their import would take longer than its work."""
     imported = "import sys, models.optimise; print({'torch', 'openvino', 'nncf'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", imported], cwd=ROOT, check=True, capture_output=True, text=True, timeout=120

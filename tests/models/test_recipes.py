@@ -1,4 +1,4 @@
-"""Recipes: the same files as those they were made from, or a refusal."""
+"""Recipes reproduce the files that they were made from, or are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EPSILON = 1e-5
 
 
 def tensors(seed: int = 7) -> dict[str, np.ndarray]:
-    """Make a layer of 8 outputs with a batch norm, one of them without weights, and one of 3 without one."""
+    """Make a layer of 8 outputs with a batch norm, one without weights, and one of 3 without a batch norm."""
     random = np.random.default_rng(seed)
     weight = random.normal(size=(8, 4, 3, 3)).astype(np.float32)
     weight[2] = 0
@@ -38,7 +38,7 @@ def tensors(seed: int = 7) -> dict[str, np.ndarray]:
 
 
 def made(folder: Path) -> tuple[Recipe, bytes]:
-    """Quantise the layers as a maker would, with two integers rounded otherwise; return the weights too."""
+    """Quantise the layers as a maker would, with two integers rounded differently; return the weights too."""
     layers = tensors()
     factor = layers["bn.weight"] / np.sqrt(layers["bn.running_var"] + EPSILON)
     folded = (layers["conv.weight"] * factor[:, None, None, None]).reshape(8, -1)
@@ -72,7 +72,7 @@ def made(folder: Path) -> tuple[Recipe, bytes]:
     return recipe, weights
 
 
-def test_a_recipe_gives_the_files_that_it_was_made_from(tmp_path: Path) -> None:
+def test_a_recipe_reproduces_the_files_that_it_was_made_from(tmp_path: Path) -> None:
     recipe, weights = made(tmp_path)
     path = write_recipe(recipe, tmp_path)
     assert path.name == f"{RESNET.name}-int8-0123456789ab.recipe.npz"

@@ -1,4 +1,4 @@
-"""Tensors in canonical form: the same bytes for the same values, as safetensors reads and writes them."""
+"""Tensors in canonical form: equal values give equal bytes, in the format of safetensors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_safetensors_reads_the_canonical_file() -> None:
         np.testing.assert_array_equal(read[name], values, strict=True)
 
 
-def test_the_bytes_depend_on_names_and_values_alone() -> None:
+def test_the_bytes_depend_only_on_names_and_values() -> None:
     other_order = {name: TENSORS[name] for name in sorted(TENSORS, reverse=True)}
     other_layout = {name: np.asfortranarray(values) for name, values in other_order.items()}
     assert b"".join(canonical(other_layout)) == b"".join(canonical(TENSORS))
@@ -35,7 +35,7 @@ def test_the_bytes_depend_on_names_and_values_alone() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64])
-def test_a_file_of_safetensors_is_read(dtype: torch.dtype) -> None:
+def test_a_file_written_by_safetensors_is_read(dtype: torch.dtype) -> None:
     values = torch.tensor([[1.5, -2.25, 0.0], [3.0, 1e-3, 1e4]]).to(dtype)
     data = safetensors.torch.save({"x": values, "y": values.flatten().clone()}, metadata={"format": "pt"})
     read = parse(data)

@@ -1,4 +1,4 @@
-"""Windows of a feature map: the whole first, then its corners."""
+"""Windows of a feature map: the whole map first, then its corners."""
 
 from __future__ import annotations
 

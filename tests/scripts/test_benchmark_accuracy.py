@@ -27,7 +27,7 @@ LITE0 = "efficientnet_lite0"
 
 
 def result(**figure: float) -> dict[str, Any]:
-    """One model's result, good but for ``figure``."""
+    """Return one model's result, good except for ``figure``."""
     figures = {"recall": 0.99, "false_positive_rate": 0.005, "auc": 0.999, "ece": 0.01, **figure}
     rule = {name: {"rate": figures[name]} for name in ("recall", "false_positive_rate")}
     at_fpr = {"0.003": {"rate": figures.get("at_fpr", 0.98)}, "0.01": {"rate": 0.99}}
@@ -51,7 +51,7 @@ GATE = {
 }
 
 
-def test_a_gate_that_is_held_gives_no_sentence() -> None:
+def test_a_passed_gate_gives_no_sentence() -> None:
     assert regressions(result(), GATE) == []
     exact = result(recall=0.98, false_positive_rate=0.01)
     assert regressions(exact, GATE) == []
@@ -68,12 +68,12 @@ def test_a_gate_that_is_held_gives_no_sentence() -> None:
         ("auc", float("nan")),
     ],
 )
-def test_each_figure_that_falls_behind_its_limit_is_named(figure: str, worse: float) -> None:
+def test_each_broken_limit_is_named(figure: str, worse: float) -> None:
     (sentence,) = regressions(result(**{figure: worse}), GATE)
     assert sentence.startswith(f"{LITE0}: ")
 
 
-def test_a_model_that_was_not_measured_does_not_hold_its_gate() -> None:
+def test_a_model_that_was_not_measured_breaks_its_gate() -> None:
     assert len(regressions(result(), {"resnet50": {"min_recall": 0.1}})) == 1
 
 
@@ -102,7 +102,7 @@ def test_a_confusion_table_has_three_columns_and_the_summary_counts_the_unsure()
 
 @pytest.fixture
 def few_photos(tmp_path: Path) -> Path:
-    """scikit-image's own cat and others, some twice."""
+    """scikit-image's own cat and other photos, some of them twice."""
     folder = tmp_path / "photos"
     for label, names in {"cat": ["chelsea.png"], "not_cat": ["coffee.png", "rocket.jpg"]}.items():
         (folder / label).mkdir(parents=True)
@@ -115,7 +115,7 @@ def few_photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
+def test_a_run_measures_reports_and_fails_at_a_broken_gate(
     few_photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gate, out, page = tmp_path / "gate.json", tmp_path / "new" / "out.json", tmp_path / "out.html"
@@ -129,7 +129,7 @@ def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
     written = json.loads(out.read_text())
     assert figures(written["models"][LITE0])["recall"] == 1.0
     assert written["models"][LITE0]["profile_id"].startswith("efficientnet_lite0-torch-fp32-house_cat-")
-    # Not "as served": a site takes the fastest variant.
+    # Not "as served": a site uses the fastest variant.
     assert written["models"][LITE0]["scores"] == "as with CATCHECK_RUNTIME=torch and CATCHECK_PRECISION=fp32"
     assert written["models"][LITE0]["photos_per_s"] > 0
     assert {"date", "commit", "command", "machine", "data"} <= set(written)
@@ -154,12 +154,12 @@ def test_a_run_measures_reports_and_fails_at_a_gate_that_is_not_held(
     gate.write_text(json.dumps({"models": {LITE0: {"min_recall_at_fpr_0.01": 1.1}}}))
     assert benchmark_accuracy.main(arguments) == REGRESSION
     captured = capfd.readouterr()
-    assert "6 photos" not in captured.err, "the second report takes the scores of the first"
+    assert "6 photos" not in captured.err, "the second report uses the scores of the first"
     assert "scores of an earlier run" in captured.out
     assert json.loads(out.read_text())["models"][LITE0]["kinds"] == model["kinds"]
 
 
-def test_a_run_that_is_killed_leaves_no_process_that_measures(few_photos: Path, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_measuring_process(few_photos: Path, tmp_path: Path) -> None:
     program = [sys.executable, "-m", "scripts.benchmark_accuracy", str(few_photos), "--models", LITE0]
     program += ["--cache", str(tmp_path), "--json", str(tmp_path / "x"), "--html", str(tmp_path / "y")]
     with subprocess.Popen(program, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as run:

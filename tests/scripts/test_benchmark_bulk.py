@@ -29,7 +29,7 @@ _FIGURES: dict[str, Any] = {
 
 
 @pytest.mark.timeout(600)
-def test_a_small_run_kills_a_driver_and_loses_no_more_than_a_unit(tmp_path: Path) -> None:
+def test_a_small_run_kills_a_driver_and_loses_at_most_a_unit(tmp_path: Path) -> None:
     file = tmp_path / "bulk.json"
     small = ["--photos", "80", "--rate-photos", "40", "--rounds", "1", "--plan", "600", "--kills", "1"]
     options = ["--watch", "1", "--unit-rows", str(_UNIT_ROWS), "--engines", "local", "--json", str(file)]
@@ -39,7 +39,7 @@ def test_a_small_run_kills_a_driver_and_loses_no_more_than_a_unit(tmp_path: Path
     assert figures["photos_per_s"] > 0
     assert figures["large"]["driver_mb"] > 50
     assert figures["large"]["requests"].keys() == {"GET", "HEAD"}, (
-        "it looks for the buckets, and lists nothing"
+        "it looks for the buckets, and lists no objects"
     )
     assert figures["large"]["requests"]["GET"] >= 2 * _UNIT_ROWS
     kills = figures["kills"]
@@ -47,7 +47,7 @@ def test_a_small_run_kills_a_driver_and_loses_no_more_than_a_unit(tmp_path: Path
     assert kills == {"kills": {"driver": 1}, "photos": 80, "verdicts": 80, "doubles": 0, "differing": 0}
 
 
-def test_missed_targets_are_told() -> None:
+def test_missed_targets_are_reported() -> None:
     engines = {"local": _FIGURES, "ray": deepcopy(_FIGURES)}
     assert benchmark_bulk.missed(engines, _UNIT_ROWS) == []
     engines["ray"]["photos_per_s"] = 80.0
@@ -64,7 +64,7 @@ def test_missed_targets_are_told() -> None:
     ]
 
 
-def test_requests_are_counted_by_what_they_ask_for() -> None:
+def test_requests_are_counted_by_their_kind() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with (

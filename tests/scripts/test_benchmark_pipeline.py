@@ -34,7 +34,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.processor
 def test_the_model_stays_open_until_the_last_site_has_checked(tmp_path: Path) -> None:
-    """With torch: a closed OpenVINO model would compile once more and hide it."""
+    """With torch: a closed OpenVINO model would compile once more, which would hide the error."""
     plan = Plan(rounds=1, photos=8, rows=(20, 40), cycles=2)
     settings = settings_for(tmp_path, model="efficientnet_lite0", runtime="torch", precision="fp32")
     results = measure(settings, plan)
@@ -100,7 +100,7 @@ def _no_model() -> LoadedModel:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest, s3_server: EmbeddedS3, tmp_path: Path) -> Settings:
-    """With an S3 server and one of either kind of database."""
+    """Return settings with an S3 server and one of either kind of database."""
     return settings_for(
         tmp_path,
         database_url="" if request.param == "sqlite" else request.getfixturevalue("postgres_url"),
@@ -127,8 +127,8 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(setti
         assert site.services.photos.count_by_status()["pending"] == 26
 
 
-def test_each_kind_of_photos_has_a_database_of_its_own(settings: Settings) -> None:
-    for _ in range(2):  # at the second, the first one's owner would be there already
+def test_each_kind_of_photos_has_its_own_database(settings: Settings) -> None:
+    for _ in range(2):  # for the second kind, the owner of the first would exist already
         with open_site(settings, "pipeline", _no_model) as site:
             assert site.owner_id == 1
 

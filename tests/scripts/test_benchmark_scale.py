@@ -1,4 +1,4 @@
-"""The benchmark of the live queue, in miniature: its figures are of real work, its targets can be missed."""
+"""The benchmark of the queue, in miniature: its figures are of real work, and its targets can be missed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_two_workers_check_every_photo_once(database: str) -> None:
         rate(database, workers=1, photos=48, batch_s=0.0)
 
 
-def test_claims_are_timed_as_long_as_photos_wait(database: str) -> None:
+def test_claims_are_timed_while_photos_wait(database: str) -> None:
     new_table(database, 400, 380)
     with engine_of(database) as engine:
         assert leave_dead_rows(engine, 500) == 760
@@ -51,7 +51,7 @@ def test_claims_are_timed_as_long_as_photos_wait(database: str) -> None:
             table.measure()
 
 
-def test_missed_targets_are_told() -> None:
+def test_missed_targets_are_reported() -> None:
     assert benchmark_scale.missed(_MADE_UP) == []
     slower = deepcopy(_MADE_UP)
     slower["fleets"][2]["times"] = 6.9
@@ -62,6 +62,6 @@ def test_missed_targets_are_told() -> None:
     ]
 
 
-def test_without_a_server_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_server_the_message_names_the_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert benchmark_scale.main([]) == 2
     assert "name a PostgreSQL server with --database-url" in capsys.readouterr().err

@@ -32,7 +32,7 @@ def _variant(rate: float, p50_ms: float = 10.0, peak_mb: float = 200.0) -> dict[
 
 @pytest.fixture
 def results() -> dict[str, Any]:
-    """A run that meets every target by a narrow margin."""
+    """Return a run that meets every target by a narrow margin."""
     others = {"torchvision": 1000 / 6.0, "transformers": 1000 / 6.0, "onnxruntime": 1000 / 3.9}
     others_at_12mp = {"torchvision": 1000 / 9.0, "transformers": 1000 / 9.0, "onnxruntime": 1000 / 7.0}
     made_up: dict[str, Any] = {
@@ -76,7 +76,7 @@ def test_a_run_that_meets_its_targets_reports_none_as_missed(results: dict[str, 
     text = as_text(results)
     assert "MISSED" not in text
     assert "left out: resnet50: openvino-bf16: ModelRefused: no bf16 here" in text
-    assert "82%" in text  # 1000 photos/s of 8.2 GOP, where the units do 10 000 GOP/s
+    assert "82%" in text  # 1000 photos/s of 8.2 GOP, on units with 10 000 GOP/s
 
 
 @pytest.mark.parametrize("size", ["500x375", "12MP"])
@@ -92,7 +92,7 @@ def test_a_ratio_below_its_target_is_reported_as_missed(
     assert "MISSED" in as_text(results)
 
 
-def test_a_processor_without_vnni_has_targets_of_its_own(results: dict[str, Any]) -> None:
+def test_a_processor_without_vnni_has_separate_targets(results: dict[str, Any]) -> None:
     for size in ("500x375", "12MP"):
         results["models"]["resnet50"][size]["openvino-int8"]["photos_per_s"] *= 0.8
     results["ratios"] = ratios(results)
@@ -128,7 +128,7 @@ def test_each_other_target_can_be_missed(results: dict[str, Any], change: Any, m
     assert missed in figure
 
 
-def test_the_photos_are_the_same_every_time_and_as_large_as_real_ones(tmp_path: Path) -> None:
+def test_the_photos_are_deterministic_and_as_large_as_real_ones(tmp_path: Path) -> None:
     (first, _), (again, _) = (photos.make(tmp_path / name, "500x375", 2) for name in "ab")
 
     assert first.read_bytes() == again.read_bytes()
@@ -140,7 +140,7 @@ def test_the_photos_are_the_same_every_time_and_as_large_as_real_ones(tmp_path: 
 def test_twelve_megapixel_photos_have_detail_at_full_resolution(tmp_path: Path) -> None:
     (large,) = photos.make(tmp_path, "12MP", 1)
 
-    # Scaled up without texture it would be 0.9 MB, and decode in half the time.
+    # Scaled up without texture it would have 0.9 MB, and decode in half the time.
     assert 1_500_000 < large.stat().st_size < 3_000_000
 
 
@@ -151,7 +151,7 @@ def test_the_arithmetic_limit_is_higher_for_int8_than_for_fp32() -> None:
     assert limits.get("int8", float("inf")) > limits["fp32"]
 
 
-def test_without_a_gpu_a_run_that_asks_for_one_measures_the_cpu_and_says_so(tmp_path: Path) -> None:
+def test_without_a_gpu_a_run_that_requests_one_measures_the_cpu_and_says_so(tmp_path: Path) -> None:
     """From end to end; a variant whose package is missing is left out."""
     program = (
         "import runpy, sys; sys.modules['transformers'] = None; "
@@ -211,7 +211,9 @@ def test_on_a_gpu_the_table_has_the_share_of_the_forward_pass_and_of_busy_time(
     assert sum(row[-2:] == ["GPU", "busy"] for row in rows) == 2
 
 
-def test_the_gpus_busy_time_comes_from_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpus_utilisation_is_read_from_its_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A script stands in for the driver's own tool."""
     tool = tmp_path / "nvidia-smi"
     tool.write_text('#!/bin/sh\nprintf "40\\n80\\n[N/A]\\n"\ntouch "$0.ran"\nexec sleep 60\n')

@@ -1,4 +1,4 @@
-"""scripts/install takes torch from the index that suits the machine, and says which; the rest is hashed."""
+"""scripts/install takes torch from the index for the machine, and says which; the rest is hashed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Checkout:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with pip alone, as scripts/install makes it."""
+    """An environment with only pip, as scripts/install makes it."""
     folder = tmp_path_factory.mktemp("environment")
     for name in ("requirements-torch.txt", "requirements.txt"):
         (folder / name).touch()
@@ -182,14 +182,14 @@ def test_torch_index_default_means_pips_own(checkout: Checkout) -> None:
     assert _without_setuptools(checkout.installed()) == FROM_PLAIN_INDEX | OURS
 
 
-def test_torch_index_that_fails_has_no_replacement(checkout: Checkout) -> None:
+def test_torch_index_that_fails_is_not_replaced_by_another(checkout: Checkout) -> None:
     run = checkout.install(TORCH_INDEX=checkout.index.url("nothing"))
     assert run.returncode == 1
     assert "torch could not be installed; pip's messages are above." in run.stderr
     assert _without_setuptools(checkout.installed()) == {}
 
 
-def test_more_packages_on_top_bring_no_cuda_libraries(checkout: Checkout) -> None:
+def test_additional_packages_install_no_cuda_libraries(checkout: Checkout) -> None:
     checkout.install()
     checkout.index.requests.clear()
     run = checkout.install("requirements-dev.txt")
@@ -207,8 +207,8 @@ def test_package_with_another_hash_is_refused(checkout: Checkout) -> None:
     assert "site_packages_of_ours" not in checkout.installed()
 
 
-def test_newer_release_of_a_locked_package_changes_nothing(checkout: Checkout) -> None:
-    """Also where another package needs it with an extra, which pip 23 resolves apart from the lock."""
+def test_newer_release_of_a_locked_package_is_not_installed(checkout: Checkout) -> None:
+    """Even if another package requires it with an extra, which pip 23 resolves separately from the lock."""
     plain = checkout.index.root / "plain"
     tool = make_wheel(plain, "test_tool", "2.0", ["site_packages_of_ours[more]>=1.0"])
     ours = (checkout.folder / "requirements.txt").read_text("utf-8").partition("\n")[2]

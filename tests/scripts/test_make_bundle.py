@@ -1,4 +1,4 @@
-"""``install`` of a bundle refuses what can't work."""
+"""``install`` of a bundle refuses machines on which it cannot work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes a row: of real tables, in miniature."""
+"""Row sizes of real tables, in miniature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from scripts import measure_rows
 
 
-def test_rows_are_as_large_as_what_is_in_them(postgres_url: str, tmp_path: Path) -> None:
+def test_row_sizes_include_their_contents(postgres_url: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.json"
     assert measure_rows.main(["--database-url", postgres_url, "--rows", "4000", "--json", str(file)]) == 0
     tables = json.loads(file.read_text())["tables"]
@@ -20,6 +20,6 @@ def test_rows_are_as_large_as_what_is_in_them(postgres_url: str, tmp_path: Path)
     assert all(table["index_bytes_per_row"] > 8 for table in tables.values())
 
 
-def test_without_a_server_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_server_the_message_names_the_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert measure_rows.main([]) == 2
     assert "name a server with --database-url" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Each script starts by its path and as a module, and gives in one sentence the reason why it cannot run."""
+"""Each script starts by its path and as a module, and says in one sentence why it cannot run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LITE0 = "efficientnet_lite0"
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_starts_by_its_path_and_as_a_module(script: str, tmp_path: Path) -> None:
-    # Without .pth files: one may hold an editable installation of this checkout, which nobody must have.
+    # Without .pth files: one may contain an editable installation of this checkout, which is not required.
     environ = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
     for start, folder in (
         ([f"scripts/{script}.py"], ROOT),
@@ -131,7 +131,7 @@ def test_the_speed_benchmark_refuses_unknown_names(
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> Callable[[int], Path]:
-    """Return a function that makes a folder with so many photos of either label."""
+    """Return a function that makes a folder with the given number of photos of either label."""
 
     def make(count: int) -> Path:
         for label, name in (("cat", "chelsea.png"), ("not_cat", "coffee.png")):
@@ -174,7 +174,7 @@ def test_too_few_photos_are_refused_before_they_are_measured(
     assert error.count("\n") == 1
 
 
-def test_comparing_scores_writes_to_the_given_file_only(
+def test_comparing_scores_writes_only_to_the_given_file(
     labelled: Callable[[int], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def results() -> dict[Path, int]:

@@ -1,4 +1,4 @@
-"""The simulation: sums that can be done by hand, and the measured fleets that are published."""
+"""The simulation: sums that can be checked by hand, and the published measurements of fleets."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _FLEET = Fleet(
 )
 
 
-def test_workers_add_up_until_their_shared_cores_are_used_up() -> None:
+def test_workers_scale_until_their_shared_cores_are_busy() -> None:
     assert fleet_rate(1, 0.3, 0.1, cores=1) == pytest.approx(10)
     assert fleet_rate(2, 0.3, 0.1, cores=1) == pytest.approx(20, rel=0.02)
     assert fleet_rate(8, 0.3, 0.1, cores=1) == pytest.approx(40, rel=0.02)
     assert fleet_rate(8, 0.3, 0.1, cores=2) == pytest.approx(80, rel=0.02)
 
 
-def test_parts_are_busy_as_long_as_their_work_takes() -> None:
+def test_parts_are_busy_for_the_time_of_their_work() -> None:
     result = simulate(_FLEET, 2000)
     assert result.busy["web"] == pytest.approx(20 * 0.05 / 4, rel=0.05)
     assert result.checked == pytest.approx(40_000, rel=0.05)
@@ -36,20 +36,20 @@ def test_parts_are_busy_as_long_as_their_work_takes() -> None:
     ("part", "change"),
     [("workers", {"batch_s": 0.5}), ("database", {"batch_database_s": 0.2}), ("web", {"web": 1})],
 )
-def test_the_part_without_room_breaks_first(part: str, change: dict[str, float]) -> None:
+def test_the_part_without_reserve_breaks_first(part: str, change: dict[str, float]) -> None:
     result = simulate(replace(_FLEET, **change), 300)  # type: ignore[arg-type]
     assert result.first_to_break == part
     assert result.busy[part] > 0.9
 
 
 @pytest.mark.parametrize("path", _MEASURED, ids=lambda path: path.stem)
-def test_published_fleets_are_met_within_15_per_cent(path: Path) -> None:
+def test_published_fleets_are_reproduced_within_15_per_cent(path: Path) -> None:
     rows = compared(json.loads(path.read_text("utf-8")))
     assert [row["workers"] for row in rows] == [2, 4, 8]
     assert max(abs(row["off"]) for row in rows) <= simulate_fleet.NEAR
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_kind_of_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "other.json"
     path.write_text("{}")
     assert simulate_fleet.main([str(path)]) == 2

@@ -1,6 +1,6 @@
-"""axe-core in a page, as wide as a phone and a desk, in the light and the dark theme.
+"""axe-core in a page, at phone and desktop width, in the light and the dark theme.
 
-axe-core comes with the package axe-playwright-python; nothing is fetched.
+axe-core comes with the package axe-playwright-python; no file is fetched.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OPTIONS: dict[_Theme, dict[str, Any]] = {
     # WCAG 2.2, 2.5.8: targets of 24 px; off by default.
     "light": {"rules": {"target-size": {"enabled": True}}, "resultTypes": ["violations"]},
 }
-"""axe's options in each theme: what does not depend on colours is looked at once."""
+"""axe's options for each theme: rules that do not depend on colours are checked once."""
 _RUN = """async (options) => {
   const { violations } = await axe.run(document, { ...options, selectors: false });
   return violations.map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.map((node) => node.html))}`);
@@ -29,13 +29,13 @@ _RUN = """async (options) => {
 
 @contextmanager
 def window(browser: Browser, url: str, state: StorageState | None = None) -> Iterator[Page]:
-    """Open a window, as wide as a phone; a request that leaves the site fails the test."""
+    """Open a window with the width of a phone; a request that leaves the site fails the test."""
     foreign: list[str] = []
     context = browser.new_context(
         base_url=url,
         storage_state=state,
         viewport=PHONE,  # type: ignore[arg-type]
-        bypass_csp=True,  # axe is put into the page as a script
+        bypass_csp=True,  # axe is injected into the page as a script
         reduced_motion="reduce",
     )
     context.on("request", lambda one: None if _is_local(one.url, url) else foreign.append(one.url))
@@ -49,10 +49,10 @@ def _is_local(address: str, url: str) -> bool:
 
 
 def problems(page: Page, name: str) -> list[str]:
-    """Return what axe finds on the page that is open, its folded parts too, in each window and theme."""
+    """Return axe's findings on the open page, with its folded parts opened, in each width and theme."""
     unfold(page)
     found = []
-    for size in (DESK, PHONE):  # the last one is the window that the page had
+    for size in (DESK, PHONE):  # the last one is the width that the page had
         page.set_viewport_size(size)  # type: ignore[arg-type]
         where = f"{name}, {size['width']} px"
         found += [f"{where}: {fault}" for fault in too_wide(page)]
@@ -67,7 +67,7 @@ def unfold(page: Page) -> None:
 
 
 def violations(page: Page, theme: _Theme = "light") -> list[str]:
-    """Return the id of each rule that is broken, with the elements."""
+    """Return the id of each violated rule, with its elements."""
     if not page.evaluate("'axe' in window"):  # half a megabyte: once for each page
         page.evaluate(AXE_SCRIPT)
     broken: list[str] = page.evaluate(_RUN, _OPTIONS[theme])

@@ -1,4 +1,4 @@
-"""A site for tests of accounts: SQLite, and an object store that is away, which no account needs."""
+"""A site for tests of accounts: SQLite, and an unavailable object store, which accounts do not need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.site import services_of
 
 @contextmanager
 def accounts_site(folder: Path, **settings: Any) -> Iterator[Flask]:
-    """Start no thread; ``settings`` win over limits that no test meets by chance."""
+    """Yield a site without threads; ``settings`` override limits that no test reaches by chance."""
     values = {
         "data_dir": folder,
         "s3_endpoint_url": "http://127.0.0.1:9",

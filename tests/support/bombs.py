@@ -1,16 +1,16 @@
-"""Small files that keep a decoder busy for minutes, made here."""
+"""Small files that occupy a decoder for minutes, made by this module."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 
-# A deflate block with dynamic codes that holds nothing; it ends at a whole byte, so any number may follow.
+# A deflate block with dynamic codes and without data; it ends at a byte boundary, so any number may follow.
 _EMPTY_BLOCK = bytes.fromhex("04c0010500000000a0feafae")
 
 
 def chain_profile(links: int) -> bytes:
-    """Make an RGB profile of ``links`` matrices, one and the same in the file: 1 000 take 0.6 s."""
+    """Make an RGB profile with ``links`` matrices that share their bytes: 1 000 take 0.6 s."""
     matrix = struct.pack(">4s4xHH12f", b"matf", 3, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
     element_at = 16 + 8 * links
     chain = struct.pack(">4s4xHHI", b"mpet", 3, 3, links)
@@ -22,9 +22,9 @@ def chain_profile(links: int) -> bytes:
 
 
 def slow_tiff(strips: int = 20_000, blocks: int = 2_000) -> bytes:
-    """Make a TIFF whose strips, of one row each, all lie on one stream of empty deflate blocks.
+    """Make a TIFF whose strips, of one row each, share one stream of empty deflate blocks.
 
-    By default 180 kB, which take more than a minute; ``strips x blocks`` counts.
+    By default it has 180 kB and takes more than a minute; the time grows with ``strips x blocks``.
     """
     row = bytes(8)
     last = b"\x01" + struct.pack("<HH", len(row), len(row) ^ 0xFFFF) + row

@@ -1,4 +1,4 @@
-"""A Valkey server of our own as the broker of Celery, which can be restarted on its port."""
+"""A Valkey server as the broker of Celery, which can be restarted on its port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PORT_S = 120
 
 
 class BrokerServer:
-    """The server; ``start`` and ``stop`` as often as wanted."""
+    """The server; ``start`` and ``stop`` may be called repeatedly."""
 
     def __init__(self) -> None:
         self._port = free_port()
@@ -38,7 +38,7 @@ class BrokerServer:
                 self._server = server
 
     def keys(self) -> list[bytes]:
-        """Return the names of all that the broker keeps."""
+        """Return all keys in the broker."""
         assert self._server is not None
         return list(self._server.client().keys("*"))
 

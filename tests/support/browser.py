@@ -1,4 +1,4 @@
-"""A site of its own for browser tests, and a person who fills in its forms in Chromium."""
+"""A separate site for browser tests, and a user who fills in its forms in Chromium."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Site:
             CATLOADER_DATA_DIR=folder / "data",
             CATLOADER_PORT=port,
             CATCHECK_MODEL="efficientnet_lite0",
-            # Photos wait until the test runs `check run`, so the waiting badge is always seen.
+            # Photos wait until the test runs `check run`, so that the waiting badge is always visible.
             CATCHECK_DISPATCH="off",
             CATLOADER_MAX_FILE_BYTES=1_000_000,
             CATLOADER_MAX_FILES=4,
@@ -82,14 +82,14 @@ class Site:
         self._catloader("user", "promote", email)
 
     def _catloader(self, *arguments: str) -> None:
-        """Run a command in this process: a new one would import all modules anew, for a second or two."""
-        others = dict.fromkeys(os.environ.keys() - self._environ.keys())  # unset: the person's own settings
+        """Run a command in this process: a new one would take a second or two to import all modules."""
+        others = dict.fromkeys(os.environ.keys() - self._environ.keys())  # unset: the user's own settings
         result = CliRunner().invoke(main, arguments, env=self._environ | others, catch_exceptions=False)
         assert result.exit_code == 0, result.output
 
 
 def register(page: Page, email: str) -> None:
-    """Open the upload page of a new account, whose form is sent without being shown: two pages fewer."""
+    """Open the upload page of a new account, whose form is posted without being shown: two pages fewer."""
     form = page.request.get("/register").text()
     token = re.search(r'name="csrf_token" value="([^"]+)"', form)
     assert token, form
@@ -107,7 +107,7 @@ def register_by_form(page: Page, email: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
-    page.wait_for_load_state()  # a click that comes before the scripts opens the file picker, for example
+    page.wait_for_load_state()  # a click before the scripts run opens the file picker, for example
 
 
 _SUBMIT = """([photo, names, caption, keepDate]) => {
@@ -144,13 +144,13 @@ def log_out(page: Page) -> None:
 
 
 def press(page: Page, key: str) -> None:
-    """Press a key of the page's own, once its scripts run: a key that comes before them does nothing."""
+    """Press a keyboard shortcut of the page once its scripts run: before that, it would have no effect."""
     page.wait_for_load_state()
     page.keyboard.press(key)
 
 
 def width_px(picture: Locator) -> int:
-    """Return the width of the file that a picture shows: ``naturalWidth`` is divided by its density."""
+    """Return the width of the file behind an image: ``naturalWidth`` is divided by its density."""
     width = picture.evaluate(
         "async picture => (await createImageBitmap(await (await fetch(picture.currentSrc)).blob())).width"
     )

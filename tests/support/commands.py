@@ -1,4 +1,4 @@
-"""Commands on a site that does not run: a real database and a real object store."""
+"""Commands on a site that is not running: a real database and a real object store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Run:
-    """Run a command on the site; keyword arguments replace its settings."""
+    """Run a command on the site; keyword arguments override its settings."""
     settings = {
         "CATLOADER_DATA_DIR": str(tmp_path / "data"),
         "CATLOADER_MIN_FREE_BYTES": "0",

@@ -1,4 +1,4 @@
-"""Copies of a site's rows and objects: photos that were checked once, for each test that needs them anew."""
+"""Copies of a site's rows and objects: photos that were checked once, for each test that needs fresh ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from catloader.store.s3.objects import ObjectStore
 
 
 class Copy(NamedTuple):
-    """All rows, and the photos and thumbnails."""
+    """All rows, and the objects of photos and thumbnails."""
 
     rows: list[tuple[Table, list[dict[str, Any]]]]
     """In the order in which they can be inserted."""
@@ -39,7 +39,7 @@ def copy_of(engine: Engine, objects: ObjectStore) -> Copy:
 
 
 def fill_from(copy: Copy, engine: Engine, objects: ObjectStore) -> None:
-    """Fill empty tables and buckets; the database is of the same kind, so that its next ids are free."""
+    """Fill empty tables and buckets; the database must be of the same kind, so that its next ids are free."""
     with writing(engine) as connection:
         for table, rows in copy.rows:
             connection.execute(insert(table), rows)

@@ -1,4 +1,4 @@
-"""A line that is cut: requests reach the site, and the first answers do not come back."""
+"""An interrupted connection: requests reach the site, and the first answers are lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SENT_ON = ("Authorization", "Content-Type", "Idempotency-Key")
 
 @contextmanager
 def cut_line(url: str, answers_lost: int) -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of the line to ``url``, and the idempotency keys of the requests that passed."""
+    """Yield the address of a proxy for ``url``, and the idempotency keys of the requests that passed."""
     keys: list[str] = []
 
     class Line(BaseHTTPRequestHandler):

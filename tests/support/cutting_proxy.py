@@ -1,4 +1,4 @@
-"""A line to a site that is cut again and again: a TCP proxy on a port of this machine."""
+"""A repeatedly interrupted connection to a site: a TCP proxy on a local port."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _BLOCK_BYTES = 16 * 1024
 
 
 class CuttingProxy:
-    """Passes bytes on. Once it is ``armed``, it cuts a connection after so many bytes that clients sent.
+    """Forwards bytes. Once it is ``armed``, it cuts a connection after a number of bytes from clients.
 
-    Every second one comes when the site has the whole request and answers: the answer is lost.
+    Every second cut happens when the site has the whole request and answers: the answer is lost.
 
     Args:
-        cuts: after so many, the line holds.
-        span: the least and the most bytes between two cuts.
+        cuts: number of cuts; after them connections are stable.
+        span: minimum and maximum number of bytes between two cuts.
     """
 
     def __init__(self, port: int, *, cuts: int, span: tuple[int, int], seed: int) -> None:
@@ -40,7 +40,7 @@ class CuttingProxy:
             yield self
         finally:
             self._stopping.set()
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
+            self._listener.shutdown(socket.SHUT_RDWR)  # unblocks `accept`
             for thread in (accepting, *self._threads):
                 thread.join()
             self._listener.close()

@@ -1,4 +1,4 @@
-"""The environment of programs that tests start: none of the settings of the person who runs the tests."""
+"""The environment of programs that tests start, without the settings of the person who runs the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos, a model and a rule for tests of the checker, and in-memory ends that fail on demand."""
+"""Photos, a model and a rule for tests of the checker, and in-memory ports that fail on demand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LITE0 = entry_named("efficientnet_lite0")
 
 @functools.cache
 def photo(number: int = 0, px: int = 400) -> bytes:
-    """A JPEG of a real photo, a different one for every number."""
+    """Return a JPEG of a real photo, a different one for every number."""
     names = ("chelsea", "coffee", "astronaut", "rocket")
     picture = Image.fromarray(getattr(skimage.data, names[number % len(names)])())
     picture = picture.rotate(7 * (number // len(names))).resize((px, px * 3 // 4))
@@ -43,7 +43,7 @@ def photo(number: int = 0, px: int = 400) -> bytes:
 
 
 def flat(colour: str) -> bytes:
-    """A PNG of one colour."""
+    """Return a PNG of one colour."""
     buffer = io.BytesIO()
     Image.new("RGB", (64, 48), colour).save(buffer, "PNG")
     return buffer.getvalue()
@@ -54,12 +54,12 @@ def claim_of(number: int, attempt: int = 1) -> Claim:
 
 
 class FaultySource(InMemoryImageSource):
-    """``InMemoryImageSource`` that can raise errors and be held up."""
+    """``InMemoryImageSource`` that can raise errors and be blocked."""
 
     def __init__(self) -> None:
         super().__init__()
         self.errors: dict[int, Exception] = {}
-        """Photo id -> raised by every ``get`` of that photo."""
+        """Photo id -> error that every ``get`` of that photo raises."""
         self.gate: threading.Event | None = None
         """``get`` waits for it."""
         self.fetching = threading.Event()
@@ -93,10 +93,10 @@ class RecordingQueue(InMemoryCheckQueue):
         self.claims = 0
         """Calls of ``claim``."""
         self.largest = 0
-        """The most photos that were claimed and not finished at one time."""
+        """The highest number of photos that were claimed and not finished at the same time."""
         self.released: list[Claim] = []
         self.fails: Callable[[str], None] = lambda _: None
-        """Called with the method's name; may raise."""
+        """Called with the method's name; may raise an error."""
 
     def claim(self, limit: int) -> list[Claim]:
         self.fails("claim")
@@ -107,7 +107,7 @@ class RecordingQueue(InMemoryCheckQueue):
             return claims
 
     def advance(self, seconds: float) -> None:
-        """Put the queue's clock forward."""
+        """Advance the queue's clock."""
         self._ahead += timedelta(seconds=seconds)
 
     def begin(self, claims: Sequence[Claim]) -> list[bool]:
@@ -125,7 +125,7 @@ class RecordingQueue(InMemoryCheckQueue):
             super().release(claims)
 
     def finished(self, photos: int, timeout_s: float = 60) -> bool:
-        """Wait until the log has an outcome for that many photos."""
+        """Wait until the log has outcomes for that many photos."""
         return self.wait_until(lambda: len(self.log) >= photos, timeout_s)
 
 
@@ -134,7 +134,7 @@ class StubClassifier:
 
     def __init__(self, *, most: int = 1000, fails: Exception | None = None) -> None:
         self.most, self.fails = most, fails
-        """The largest batch it takes; the error raised beyond that."""
+        """The largest batch that it accepts; the error for larger ones."""
         self.batches: list[int] = []
         self.gate: threading.Event | None = None
         """``run`` waits for it."""
@@ -175,5 +175,5 @@ class StubRule:
 
 
 def ports() -> tuple[CheckQueue, ImageSource, Classifier, DecisionRule]:
-    """One of each, so that mypy compares them with the protocols."""
+    """Return one of each, so that mypy compares them with the protocols."""
     return InMemoryCheckQueue(), InMemoryImageSource(), StubClassifier(), StubRule()

@@ -33,7 +33,7 @@ class Failed(Exception):
 
 
 class Firefox:
-    """One window. Elements are named by XPath."""
+    """One window. Elements are found by XPath."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection, self._stream, self._number = connection, connection.makefile("rb"), 0
@@ -66,7 +66,7 @@ class Firefox:
         return str(self.send("WebDriver:GetCurrentURL"))
 
     def find(self, xpath: str) -> str:
-        """Return the element once it is there and shown."""
+        """Return the element once it exists and is visible."""
         found: list[str] = []
 
         def look() -> bool:
@@ -89,7 +89,7 @@ class Firefox:
         self.send("WebDriver:ElementSendKeys", {"id": field[_ELEMENT], "text": str(path)})
 
     def wait(self, condition: Callable[[], bool], for_what: str) -> None:
-        """Wait until the condition holds; while a page is being replaced, it may fail."""
+        """Wait until the condition holds; while a page is being replaced, it may raise an error."""
         deadline_s = time.monotonic() + _WAIT_S
         problem = "not there"
         while time.monotonic() < deadline_s:
@@ -104,7 +104,7 @@ class Firefox:
 
 @contextmanager
 def firefox(program: str, folder: Path) -> Iterator[Firefox]:
-    """Run Firefox without a screen, with a new profile in a folder."""
+    """Run Firefox without a display, with a new profile in a folder."""
     folder.mkdir()
     lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in _PREFERENCES.items())
     (folder / "user.js").write_text("".join(lines))

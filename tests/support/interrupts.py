@@ -1,4 +1,4 @@
-"""Ctrl-C at the worst moment."""
+"""Ctrl-C at the most unfavourable moment."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 @contextmanager
 def ctrl_c_when_locked(function: str, first: Callable[[], object]) -> Iterator[None]:
-    """Press Ctrl-C whenever this thread has taken a condition's lock and not yet entered its block.
+    """Raise SIGINT whenever this thread has acquired a condition's lock and not yet entered its block.
 
-    An interrupt that is raised there leaves the lock taken.
+    An interrupt that is raised there leaves the lock acquired.
 
     Args:
-        function: the name of the function that takes the lock.
-        first: called when it is taken, before Ctrl-C.
+        function: the name of the function that acquires the lock.
+        first: called when it is acquired, before SIGINT.
     """
 
     def profile(frame: FrameType, event: str, _: Any) -> None:

@@ -1,7 +1,7 @@
 """Keras's ResNet-50 for tests: its configuration with random weights, and an evaluation of any such model.
 
-The evaluation follows the graph of ``model.json`` layer by layer, as Keras would, and shares nothing with the
-conversion that it judges.
+The evaluation follows the graph of ``model.json`` layer by layer, as Keras would, and shares no code with the
+conversion that it tests.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _output(kind: str, config: dict[str, Any], sources: list[Tensor], arrays: Ma
 
 
 def resnet50_topology() -> Topology:
-    """Return the configuration of Keras's ResNet-50, as far as ``logits`` reads it."""
+    """Return the configuration of Keras's ResNet-50, with the fields that ``logits`` reads."""
     layers: Topology = []
 
     def add(kind: str, name: str, *sources: str, **config: Any) -> str:
@@ -124,7 +124,7 @@ def resnet50_topology() -> Topology:
 
 
 def random_arrays(topology: Topology, seed: int = 0) -> Arrays:
-    """Return parameters with which activations stay about as large as those of a trained model."""
+    """Return parameters that keep activations about as large as those of a trained model."""
     rng = np.random.default_rng(seed)
     arrays: Arrays = {}
     channels: dict[str, int] = {}
@@ -148,7 +148,7 @@ def random_arrays(topology: Topology, seed: int = 0) -> Arrays:
             uniform(f"{name}/beta", -0.2, 0.2, outputs)
             uniform(f"{name}/moving_mean", -0.2, 0.2, outputs)
             uniform(f"{name}/moving_variance", 0.5, 1.5, outputs)
-            # Some so small that the epsilon counts, as in dead channels of trained models.
+            # Some so small that the epsilon matters, as in dead channels of trained models.
             arrays[f"{name}/moving_variance"][::16] = 0.005
             arrays[f"{name}/gamma"][::16] *= 0.07
     return arrays
@@ -173,7 +173,7 @@ def write_folder(folder: Path, topology: Topology, arrays: Arrays, shard_bytes: 
 
 
 def write_tarball(path: Path, folder: Path) -> Path:
-    """Pack a folder as npm does, but without compression."""
+    """Pack a folder like npm, but without compression."""
     with tarfile.open(path, "w:gz", compresslevel=0) as archive:
         archive.addfile(tarfile.TarInfo("package/package.json"), io.BytesIO())
         for file in sorted(folder.iterdir()):
@@ -182,7 +182,7 @@ def write_tarball(path: Path, folder: Path) -> Path:
 
 
 def write_h5(path: Path, arrays: Arrays, *, old_names: bool) -> Path:
-    """Write a file of weights as Keras 1 named them, or as Keras 2 does."""
+    """Write a file of weights with the names of Keras 1, or of Keras 2."""
     import h5py
 
     old = {"kernel": "W", "bias": "b", "moving_mean": "running_mean", "moving_variance": "running_std"}

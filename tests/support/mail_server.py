@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback, which fails as it is told and keeps what it takes."""
+"""A real SMTP server on loopback, which fails as instructed and keeps the mails that it accepts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USER, PASSWORD = "site", "secret-of-the-mail-server"
 
 
 class MailServer:
-    """Answers with the lines of ``script``, then takes every mail."""
+    """Answers with the lines of ``script``, then accepts every mail."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -44,7 +44,7 @@ class MailServer:
         return "250 OK"
 
     def wait_for(self, count: int) -> list[tuple[str, str]]:
-        """Return (recipient, text) of all mails, once there are so many."""
+        """Return (recipient, text) of all mails, once the given number has arrived."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.mails) >= count, timeout=60), self.mails
         return [(to, message.get_content().strip()) for to, message in self.mails]
@@ -65,7 +65,7 @@ def _is_site(
 
 @contextmanager
 def mail_server(port: int = 0, **options: Any) -> Iterator[MailServer]:
-    """Run a server that takes mails after a log-in only."""
+    """Run a server that accepts mails only after a log-in."""
     server = MailServer(port or free_port())
     controller = Controller(
         server,

@@ -1,4 +1,4 @@
-"""Object stores: on a server of the test's own, at any address, and on a port where nothing answers."""
+"""Object stores: on a separate server, at any address, and on a port where no server answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def empty_buckets(store: ObjectStore) -> None:
 
 
 def settings_of(server: EmbeddedS3, store: ObjectStore) -> dict[str, object]:
-    """Return the settings of a site, by variable, whose photos go to this store on a running server."""
+    """Return the settings of a site, by variable, whose photos are in this store on a running server."""
     return {
         "AWS_ENDPOINT_URL_S3": server.endpoint_url,
         "AWS_ACCESS_KEY_ID": server.access_key_id,

@@ -20,7 +20,7 @@ _EPSILON = 1e-5
 
 
 def field(number: int, value: bytes | str | int) -> bytes:
-    """Encode one field of a protobuf message: a varint or a string of bytes."""
+    """Encode one field of a protobuf message: a varint or a byte string."""
     if isinstance(value, int):
         return _varint(number << 3) + _varint(value)
     data = value.encode() if isinstance(value, str) else value
@@ -36,7 +36,7 @@ def _varint(value: int) -> bytes:
 
 
 def tensor(name: str, values: npt.NDArray[np.float32], *, beside: tuple[str, int] | None = None) -> bytes:
-    """Encode a TensorProto; ``beside`` names the file, and the position in it, that holds the values."""
+    """Encode a TensorProto; ``beside``: name of the file with its values, and their offset in it."""
     message = b"".join(field(1, size) for size in values.shape) + field(2, 1) + field(8, name)
     if beside is None:
         return message + field(9, values.astype("<f4").tobytes())
@@ -72,7 +72,7 @@ class ResNetWriter:
         self.tensors: dict[str, npt.NDArray[np.float32]] = {}
 
     def write(self, path: Path, *, beside: str = "", classes: int = 1000) -> Path:
-        """Write the model, with ``beside`` its weights into a file of that name."""
+        """Write the model; with ``beside`` its weights go to a file of that name."""
         self._graph()
         shape = value_info("photo", 1, 3, 224, 224)
         offset, initialisers, blob = 0, b"", b""
@@ -132,7 +132,7 @@ class ResNetWriter:
 
 
 def random_state(network: nn.Module, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Return the network's parameters, random ones that keep activations in bounds."""
+    """Return random parameters of the model that keep activations in bounds."""
     torch.manual_seed(seed)
     state = {}
     for name, values in network.state_dict().items():

@@ -26,7 +26,7 @@ def weights() -> Path:
 
 
 def folder(precision: str) -> Path:
-    """One for each precision: nothing changes in it once its variant is made."""
+    """A folder for each precision, which does not change once its variant is made."""
     return run_folder.path() / f"openvino-{precision}"
 
 
@@ -39,7 +39,7 @@ def made(precision: str) -> tuple[Entry, Manifest]:
 
 @functools.cache
 def crops() -> tuple[Pixels, ...]:
-    """Crops of scikit-image's photos, at the model's input size."""
+    """Return crops of scikit-image's photos, at the model's input size."""
     rng, side = np.random.default_rng(0), ENTRY.preprocessing.input_px
     crops = []
     for number in range(MIN_CALIBRATION_PHOTOS):
@@ -53,6 +53,6 @@ def crops() -> tuple[Pixels, ...]:
 
 
 def photo(name: str) -> Image.Image:
-    """One of scikit-image's own photos."""
+    """Return one of scikit-image's own photos."""
     read: Callable[[], Pixels] = getattr(skimage.data, name)
     return Image.fromarray(read())

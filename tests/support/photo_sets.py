@@ -13,10 +13,10 @@ from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
 
 _ROOT = Path(__file__).resolve().parents[2]
 BESIDE = _ROOT.parent / "shared"
-"""A folder beside the checkout with more data; no test needs it."""
+"""A folder next to the checkout with more data; no test needs it."""
 VARIABLE = "CATCHECK_TEST_PHOTOS"
 _ENOUGH = 200
-"""Photos of one label; with fewer, a rate of 1 in 100 cannot be told from none."""
+"""Photos of one label; with fewer, a rate of 1 in 100 cannot be distinguished from 0."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PhotoSet:
     folder: Path
     chosen_by: str
     table: str = ""
-    """Of the folder's tables, the only one to read; empty: all."""
+    """The only one of the folder's tables to read; empty: all."""
 
     @functools.cached_property
     def photos(self) -> list[LabelledPhoto]:
@@ -37,7 +37,7 @@ class PhotoSet:
 
     @property
     def is_large(self) -> bool:
-        """Return whether rates of this set mean something."""
+        """Return whether the set is large enough to measure rates."""
         return min(self.counts[CAT], self.counts[NOT_CAT]) >= _ENOUGH
 
     def files(self, label: str) -> list[Path]:
@@ -52,7 +52,7 @@ OWN_PHOTOS = PhotoSet(_ROOT / "tests" / "data" / "photos", "the repository's own
 
 
 def chosen_photos(environment: Mapping[str, str]) -> PhotoSet:
-    """Return the folder that ``CATCHECK_TEST_PHOTOS`` names, else the one beside the checkout, else ours.
+    """Return the folder of ``CATCHECK_TEST_PHOTOS``, the one next to the checkout, or tests/data.
 
     Raises:
         UnusablePhotos: the variable names a folder that is missing or not labelled.

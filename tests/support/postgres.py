@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, in a temporary folder, that can be restarted."""
+"""A PostgreSQL server in a temporary folder, which can be restarted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STOP_S = 60
 
 
 class Server:
-    """The server's programs and data; ``start`` and ``stop`` as often as wanted."""
+    """The server's programs and data; ``start`` and ``stop`` may be called repeatedly."""
 
     def __init__(self, folder: Path) -> None:
         programs = _programs(folder)
@@ -41,7 +41,7 @@ class Server:
         return f"postgresql+psycopg://tests@/postgres?host={self._folder}"
 
     def start(self) -> None:
-        """Start the server and wait until it takes connections."""
+        """Start the server and wait until it accepts connections."""
         serve = (
             f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off "
             "-c max_connections=200"
@@ -65,7 +65,7 @@ class Server:
         raise AssertionError((self._folder / "log").read_text())
 
     def stop(self) -> None:
-        """Stop it at once ("fast shutdown": ends open sessions)."""
+        """Stop it at once ("fast shutdown", which ends open sessions)."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(_STOP_S)
@@ -101,7 +101,7 @@ def _installed() -> Path | None:
 
 
 def _programs(folder: Path) -> Path | None:
-    """The folder of ``initdb`` and ``postgres``; a copy, where the user who runs them can't reach it."""
+    """Return the folder of ``initdb`` and ``postgres``, or a copy if their user can't reach it."""
     packaged = _packaged()
     if packaged is None:
         return _installed()
@@ -115,7 +115,7 @@ def _programs(folder: Path) -> Path | None:
 
 
 def _user(folder: Path) -> str | None:
-    """PostgreSQL refuses to run as root; then it runs as somebody harmless, who gets the folder."""
+    """Return the user who runs the server and owns the folder: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
     os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)

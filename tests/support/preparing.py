@@ -1,4 +1,4 @@
-"""Step 1 in the tests' own process, for tests of what comes after it."""
+"""Step 1 in the tests' own process, for tests of the steps after it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from catloader.settings import Settings
 
 
 def prepare_here(settings: Settings | None = None) -> Preparer:
-    """Return what prepares photos as a site with these settings does; None: with the defaults."""
+    """Return the function that prepares photos with these settings; None: with the defaults."""
     bounds = limits(settings or Settings())
     return lambda data, _owner_id: prepare(data, limits=bounds)

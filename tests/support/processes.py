@@ -13,7 +13,7 @@ import psutil
 
 
 def command_of(process: psutil.Process) -> list[str]:
-    """Return the words of its command line; none once it has ended, or where another user hides it."""
+    """Return the words of a process's command line; empty if it has ended or another user's is hidden."""
     try:
         return list(process.cmdline())
     except psutil.Error:
@@ -21,7 +21,7 @@ def command_of(process: psutil.Process) -> list[str]:
 
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Return those that still run; zombies do not."""
+    """Return the processes that still run; zombies do not."""
     return [process for process in processes if _runs(process)]
 
 

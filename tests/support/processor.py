@@ -1,7 +1,7 @@
-"""Know the kind of this processor, and run child processes as if on the other kind.
+"""Recognise the kind of this processor, and run child processes as if on the other kind.
 
 Processors without VNNI add up products of bytes in pairs, in 16 bits. The shipped int8 cannot saturate them;
-one that is quantised otherwise can, and gives other results there.
+one that is quantised differently can, and gives other results.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ With the first one alone, int8 by NNCF's defaults gives other results, as on a p
 and Pillow are not held back: they have no part in that. ``/proc/cpuinfo`` still lists what the processor has.
 """
 KINDS = [{}, AVX2_ONLY]
-"""Environments to test in: this processor as it is, and held back."""
+"""Environments to test in: this processor as it is, and limited to AVX2."""
 KIND_NAMES = ["this processor", "held back to AVX2"]
 
 _VNNI = {"avx512_vnni", "avx_vnni"}
@@ -33,7 +33,7 @@ _WITHOUT_VNNI = {"SSE41", "AVX", "AVX2", "AVX512_CORE"}
 
 @functools.cache
 def flags() -> frozenset[str]:
-    """Return the instruction sets that Linux lists; empty where it lists none."""
+    """Return the instruction sets that Linux lists; empty if it lists none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -60,7 +60,7 @@ def adds_up_bytes_exactly(
 
 
 def described() -> str:
-    """Return one line for the head of a test report."""
+    """Return one line for the header of a test report."""
     sets = {"avx2": {"avx2"}, "avx512": {"avx512f"}, "vnni": _VNNI, "bf16": {"avx512_bf16", "amx_bf16"}}
     listed = ", ".join(f"{name} {'yes' if any_of & flags() else 'no'}" for name, any_of in sets.items())
     held_back = " ".join(f"{name}={os.environ[name]}" for name in AVX2_ONLY if name in os.environ)

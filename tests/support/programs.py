@@ -16,7 +16,7 @@ from tests.support.site import Person, jpeg, services_of
 def token_of(
     app: Flask, person: Person, *scopes: str, name: str = "a program", days: int | None = None
 ) -> str:
-    """Make a token for a person's account; all scopes unless some are named."""
+    """Make a token for a person's account, with all scopes unless some are given."""
     services = services_of(app)
     return api_tokens.create(
         services.api_tokens,
@@ -46,13 +46,13 @@ class Program:
         return self.send("GET", path, headers)
 
     def upload(self, data: bytes | None = None, *, key: str = "", kind: str = "image/jpeg") -> TestResponse:
-        """Send a photo as the whole body; ``key`` is its ``Idempotency-Key``."""
+        """Send a photo as the request body; ``key`` is its ``Idempotency-Key``."""
         headers = {"Content-Type": kind, **({"Idempotency-Key": key} if key else {})}
         return self.send("POST", "/api/v1/photos", headers, data=jpeg() if data is None else data)
 
 
 def assert_problem(answer: TestResponse, status: int) -> str:
-    """Return the detail of problem details (RFC 9457)."""
+    """Check a problem details response (RFC 9457); return its detail."""
     assert answer.status_code == status, answer.text
     assert answer.mimetype == "application/problem+json"
     problem = answer.json

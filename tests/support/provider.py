@@ -1,4 +1,4 @@
-"""A small OpenID provider on loopback, over HTTP, which examines what it gets and can lie in its tokens."""
+"""A small OpenID provider on loopback, which checks requests and can put false claims into tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIENT_ID, CLIENT_SECRET = "catloader", "secret-of-the-client"
 
 
 class TestProvider:
-    """Vouches for ``person``; ``changed_claims`` and ``key`` make tokens that are not good."""
+    """Vouches for ``person``; ``changed_claims`` and ``key`` make invalid tokens."""
 
     __test__ = False
 

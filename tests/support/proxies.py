@@ -76,7 +76,7 @@ def running_balancer(site_urls: Sequence[str], folder: Path) -> Iterator[str]:
 
 def _nginx(folder: Path, sites: str) -> list[str]:
     """Write its configuration; return the command that runs it."""
-    # As root its workers would become another user, who can't write to the folder.
+    # As root its workers would run as another user, who can't write to the folder.
     user = "user root; " if os.geteuid() == 0 else ""
     (folder / "config").write_text(_NGINX.format(folder=folder, example=sites, user=user))
     return [program("nginx") or "nginx", "-p", str(folder), "-c", str(folder / "config")]

@@ -1,4 +1,4 @@
-"""An object store whose server refuses some objects and gives the others."""
+"""An object store whose server refuses some objects and returns the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REFUSAL = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 
 @contextmanager
 def refusing_store(server: EmbeddedS3) -> Iterator[tuple[ObjectStore, set[str]]]:
-    """Yield a store with two new buckets on ``server``, and the keys that readers are refused: none yet."""
+    """Yield a store with two new buckets on ``server``, and its set of keys to refuse, empty at first."""
     refused: set[str] = set()
     upstream = urllib3.connection_from_url(server.endpoint_url, maxsize=8, retries=False)
 

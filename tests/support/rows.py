@@ -65,5 +65,5 @@ def add_photos(engine: Engine, count: int, now: datetime | None = None, **column
 
 
 def delete_photo(engine: Engine, id: int, owner_id: int, now: datetime | None = None) -> bool:
-    """Delete a photo at once, as a site without a bin does; False: this owner has no such photo."""
+    """Delete a photo at once, as a site without a bin does; return False if this owner has no such photo."""
     return Bin(engine, days=0).put([id], owner_id, now) == 1

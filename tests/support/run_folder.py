@@ -1,4 +1,4 @@
-"""A folder that the processes of one test run share: one of them makes what is expensive, once for all."""
+"""A folder that the processes of one test run share: one of them makes expensive files once for all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 VARIABLE = "CATCHECK_TEST_RUN"
-"""Names the folder; the first process sets it for those that it starts, and removes the folder at its end."""
+"""Names the folder; the first process sets it for its children, and removes the folder at its end."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,7 +33,7 @@ def path() -> Path:
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder of this name, which the first process fills by ``make``; the others wait for it.
 
-    Nothing may be written into it afterwards. Where ``make`` fails, the next process tries again.
+    It may not be changed afterwards. If ``make`` fails, the next process tries again.
     """
     folder = path() / name
     with (path() / f"{name}.lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""``catloader serve`` in a process of its own, for tests that need real sockets and real signals."""
+"""``catloader serve`` in a separate process, for tests that need real sockets and real signals."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Serving:
 
     def web_processes(self) -> list[psutil.Process]:
         children = alive(psutil.Process(self.process.pid).children())
-        return [child for child in children if "mini" not in command_of(child)]  # the object store is no such
+        return [child for child in children if "mini" not in command_of(child)]  # the object store is not one
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Stop the site; return its exit code."""
@@ -118,7 +118,7 @@ def _tables() -> Path:
 
 
 def plain_session() -> requests.Session:
-    """Return a session that uses no proxy of the environment."""
+    """Return a session that does not use the environment's proxies."""
     session = requests.Session()
     session.trust_env = False
     return session

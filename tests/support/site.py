@@ -1,4 +1,4 @@
-"""The whole site for a test: real database, real S3, CSRF on; and people who use its forms."""
+"""The whole site for a test: real database, real S3, CSRF protection on; and users of its forms."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ PASSWORD = "correct horse battery"
 
 @cache
 def _password_hash() -> str:
-    """Return the hash of ``PASSWORD``, made once: it takes long on purpose."""
+    """Return the hash of ``PASSWORD``, made once, because hashing is slow by design."""
     return hash_password(PASSWORD)
 
 
 class _Compiled(BytecodeCache):
-    """Compiled templates, kept in memory: compiling them anew would be a third of a page test's time."""
+    """Compiled templates, kept in memory: compiling them again would take a third of a page test's time."""
 
     def __init__(self) -> None:
         self._code: dict[str, bytes] = {}
@@ -58,7 +58,7 @@ _COMPILED = _Compiled()
 
 
 def shown(answer: TestResponse) -> str:
-    """Return the page without the request's id, for comparisons."""
+    """Return the page without the request id, for comparisons."""
     return re.sub(r"request [0-9a-f]{16}", "request", answer.text)
 
 
@@ -76,7 +76,7 @@ def running_site(
         "s3_photos_bucket": objects.photos_bucket,
         "s3_thumbnails_bucket": objects.thumbnails_bucket,
         "min_free_bytes": 0,
-        "bin_days": 0,  # what is deleted is gone
+        "bin_days": 0,  # deleted photos do not go to the bin
         "dispatch": "off",
         "login_rate": "1000 per minute",
         "register_rate": "1000 per minute",
@@ -112,7 +112,7 @@ class Person:
             self._begin_account()
 
     def _begin_account(self) -> None:
-        """Do what the form of ``sign_up`` does, but for the limits, the mail and the time of the hash."""
+        """Do the work of ``sign_up``'s form, without the limits, the mail and the time of the hash."""
         services = services_of(self.app)
         browser = browser_name(self._environ.get("HTTP_USER_AGENT", ""))
         token, id = services.sign_ups.create(self.email, _password_hash(), utcnow(), browser)
@@ -121,7 +121,7 @@ class Person:
 
     @classmethod
     def sign_up(cls, app: Flask, email: str) -> Person:
-        """Return somebody who has made their account by the form."""
+        """Return a user who has made an account by the form."""
         person = cls(app)
         person.email = email
         answer = person.post("/register", {"email": email, "password": PASSWORD})
@@ -161,7 +161,7 @@ class Person:
         return self.post("/upload", {"photos": parts, "caption": caption}, **headers)
 
     def upload_one(self, data: bytes | None = None, caption: str = "") -> int:
-        """Its id."""
+        """Upload one photo; return its id."""
         answer = self.upload(("photo.jpg", data or jpeg()), caption=caption, Accept="application/json")
         assert answer.status_code == 201, answer.text
         return int(answer.json["files"][0]["id"])  # type: ignore[index]
@@ -174,7 +174,7 @@ class Person:
 
     @property
     def photos(self) -> list[Photo]:
-        """Newest first."""
+        """The photos, newest first."""
         return services_of(self.app).gallery.older(Selection(self.id), None, 999)
 
 

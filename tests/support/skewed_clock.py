@@ -1,4 +1,4 @@
-"""Processes whose clock is wrong: a library between them and the C library moves the time of day."""
+"""Processes with a wrong clock: a library between them and the C library shifts the time of day."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.conftest import require
 
-# The monotonic clocks stay as they are, as on a machine whose time of day is wrong.
+# The monotonic clocks are unchanged, as on a machine whose time of day is wrong.
 _SOURCE = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -32,7 +32,7 @@ int gettimeofday(struct timeval *time, void *zone) {
 
 
 def skewed_environ(folder: Path, offset_s: int) -> dict[str, str]:
-    """Return the variables that put a process's clock ``offset_s`` seconds forward."""
+    """Return the variables that advance a process's clock by ``offset_s`` seconds."""
     compiler = shutil.which("cc")
     require(compiler, "no C compiler")
     assert compiler

@@ -1,5 +1,8 @@
-"""Mark tests as ``slow``, for `make test-fast`: those that start servers, browsers or sites, make models, or
-measure. Put the longest ones first, so that processes that share the tests end together, with short ones."""
+"""Mark tests as ``slow`` for `make test-fast`, and put the longest ones first.
+
+Slow are those that start servers, browsers or sites, make models, or measure. With the longest ones first,
+processes that share the tests finish at the same time, with short ones.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ FILES = frozenset(
 )
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # before -m chooses by marker; after pytest has grouped them
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before -m selects by marker; after pytest has grouped them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         if _is_slow(item):
@@ -37,7 +40,7 @@ def _is_slow(item: pytest.Item) -> bool:
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     return bool(
         FIXTURES.intersection(fixtures)
-        or "postgresql" in parameters  # that half of a test which runs on both databases
+        or "postgresql" in parameters  # that half of a test that runs on both databases
         or FOLDERS.intersection(item.path.parts)
         or item.path.name in FILES
     )

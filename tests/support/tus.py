@@ -12,7 +12,7 @@ PATH = "/upload/resumable"
 
 
 class Tus:
-    """The browser of ``person``, as the script of the upload page uses it."""
+    """The browser of ``person``, used like the script of the upload page."""
 
     def __init__(self, person: Person) -> None:
         self._client = person.client

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 
 def make_wheel(folder: Path, name: str, version: str, needs: Sequence[str] = ()) -> Path:
-    """Write a wheel that holds nothing but its metadata."""
+    """Write a wheel that contains only its metadata."""
     path = folder / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
     metadata = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {need}" for need in needs)]
@@ -30,7 +30,7 @@ def make_wheel(folder: Path, name: str, version: str, needs: Sequence[str] = ())
 
 
 def locked(wheel: Path) -> str:
-    """A line of a requirements file: the version and the hash."""
+    """Return a line of a requirements file: the version and the hash."""
     name, version = wheel.name.split("-")[:2]
     return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
@@ -38,7 +38,7 @@ def locked(wheel: Path) -> str:
 class PackageIndex:
     """Serves each folder of ``root`` as a package index (PEP 503) at ``url(folder)``.
 
-    Folders in ``silent`` take connections and send nothing.
+    Folders in ``silent`` accept connections and send no data.
     """
 
     def __init__(self, root: Path) -> None:

@@ -77,11 +77,7 @@ class BulkSite:
         """Start a command, and kill its process (no other one) after ``units`` more units are done."""
         before = results(plan)
         process = self.start(*words, **environ)
-        deadline_s = time.monotonic() + _KILL_S
-        while len(results(plan)) < len(before) + units:
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < deadline_s
-            time.sleep(0.01)
+        wait_for_results(plan, len(before) + units, process)
         children = psutil.Process(process.pid).children(recursive=True)
         others = [child for child in children if not _is_agent(child)]
         process.kill()
@@ -95,6 +91,15 @@ def _is_agent(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return process.name().endswith("Agent")
     return False
+
+
+def wait_for_results(plan: Path, units: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a run that goes on has done so many units."""
+    deadline_s = time.monotonic() + _KILL_S
+    while len(results(plan)) < units:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def results(plan: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from catloader.bulk.local import run_local
+from catloader.bulk.local import UnitPool, run_local
 from catloader.bulk.manifest import PlannedPhoto
 from checker.errors import ObjectRefused, StoreUnavailable
 from checker.pipeline import LoadedModel
@@ -54,16 +54,14 @@ def _unit(number: int) -> tuple[int, list[PlannedPhoto]]:
     ]
 
 
+def _pool(source: _Source, classifier: StubClassifier) -> UnitPool:
+    model = LoadedModel(classifier, StubRule())
+    return UnitPool(source, decode_each, model, workers=_WORKERS, batch_photos=_BATCH)
+
+
 def test_units_are_prefetched_and_classified_only_when_earlier_ones_are_written(source: _Source) -> None:
     classifier = StubClassifier()
-    done = run_local(
-        map(_unit, range(_UNITS)),
-        source,
-        decode_each,
-        LoadedModel(classifier, StubRule()),
-        workers=_WORKERS,
-        batch_photos=_BATCH,
-    )
+    done = run_local(map(_unit, range(_UNITS)), _pool(source, classifier))
     for number in range(_UNITS):
         unit, rows = next(done)
         assert (unit, [row["photo_id"] for row in rows]) == (
@@ -78,8 +76,7 @@ def test_units_are_prefetched_and_classified_only_when_earlier_ones_are_written(
 
 def test_one_refused_object_does_not_end_a_run_but_an_unavailable_store_does(source: _Source) -> None:
     def run() -> list[int]:
-        model = LoadedModel(StubClassifier(), StubRule())
-        done = run_local(map(_unit, range(1)), source, decode_each, model, workers=1, batch_photos=_BATCH)
+        done = run_local(map(_unit, range(1)), _pool(source, StubClassifier()))
         return [row["photo_id"] for _, rows in done for row in rows if row["error"] is not None]
 
     source.errors[3] = ObjectRefused("refused, and gives others")
@@ -94,10 +91,8 @@ def test_one_refused_object_does_not_end_a_run_but_an_unavailable_store_does(sou
 def test_ctrl_c_while_a_lock_is_being_acquired_ends_the_run(source: _Source, function: str) -> None:
     classifier = StubClassifier()
     classifier.gate = threading.Event()
-    model = LoadedModel(classifier, StubRule())
+    pool = _pool(source, classifier)
     with pytest.raises(KeyboardInterrupt), ctrl_c_when_locked(function, classifier.gate.set):
-        for _ in run_local(
-            map(_unit, range(_UNITS)), source, decode_each, model, workers=_WORKERS, batch_photos=_BATCH
-        ):
+        for _ in run_local(map(_unit, range(_UNITS)), pool):
             pass
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("bulk")]

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any
 
+import psutil
 import pytest
 
 from catloader.bulk.plan import Plan
+from catloader.bulk.ray_engine import places
+from catloader.bulk.ray_fleet import Place
 from catloader.demo.client import free_port
 from scripts.bulk.requests import CountedRequests
-from tests.catloader.bulk.conftest import MANY, BulkSite, results
+from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_results
 from tests.support.environ import environ_without_settings
+from tests.support.processes import command_of
 
 UNIT = 10
 ON_RAY = ("--engine", "ray")
@@ -36,6 +41,14 @@ def _decisions(plan: Plan) -> list[tuple[Any, ...]]:
     return sorted(decisions)
 
 
+def _process(driver: subprocess.Popen[bytes], name: str) -> psutil.Process:
+    """Return the first process of a run that has this in its name."""
+    for child in psutil.Process(driver.pid).children(recursive=True):
+        if name in "".join(command_of(child)[:1]):
+            return child
+    pytest.fail(f"there is no process {name}")
+
+
 @pytest.mark.timeout(600)
 def test_killed_on_ray_it_resumes_there_and_decides_like_local_bit_for_bit(site: BulkSite) -> None:
     for name in ("here", "ray"):
@@ -46,7 +59,10 @@ def test_killed_on_ray_it_resumes_there_and_decides_like_local_bit_for_bit(site:
     assert 2 <= len(done) < MANY / UNIT
     with CountedRequests(site.settings.s3_endpoint_url).running() as requests:
         counted = {"CATCHECK_WORKERS": "2", "AWS_ENDPOINT_URL_S3": requests.url}
-        assert site.start("bulk", "resume", "ray", *ON_RAY, **counted).wait(240) == 0
+        process = site.start("bulk", "resume", "ray", *ON_RAY, **counted)
+        wait_for_results(on_ray.folder, len(done) + 1, process)
+        _process(process, "ray::UnitChecker").kill()
+        assert process.wait(240) == 0
     assert requests.counts["GET"] >= 2 * (MANY - UNIT * len(done))
     assert requests.counts.keys() <= {"GET", "HEAD"}, "nothing is listed"
     assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
@@ -55,6 +71,22 @@ def test_killed_on_ray_it_resumes_there_and_decides_like_local_bit_for_bit(site:
     decided = _decisions(on_ray)
     assert len({id for id, *_ in decided}) == len(decided) == MANY
     assert decided == _decisions(here)
+
+
+@pytest.mark.timeout(600)
+def test_run_ends_after_its_raylet_was_killed(site: BulkSite) -> None:
+    site.type("bulk", "plan", "alone", "--unit-rows", str(UNIT))
+    folder = site.folder / "bulk/alone"
+    process = site.start("bulk", "run", "alone", *ON_RAY, CATCHECK_WORKERS="2")
+    wait_for_results(folder, 1, process)
+    actor = _process(process, "ray::UnitChecker")
+    actor.suspend()  # it could do the rest without a raylet
+    try:
+        _process(process, "raylet/raylet").kill()
+        assert process.wait(240) == 1
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            actor.kill()
 
 
 _RUN = """
@@ -82,3 +114,17 @@ def test_failure_of_a_worker_process_is_one_sentence_in_the_driver(site: BulkSit
     assert sentence.startswith("The object store at http://127.0.0.1:")
     assert "did not answer" in sentence
     assert "Traceback" not in done.stderr
+
+
+def _node(name: str, *, alive: bool = True, **resources: float) -> dict[str, Any]:
+    return {"NodeID": name, "Alive": alive, "Resources": resources}
+
+
+def test_cluster_is_divided_among_actors_without_mixing_gpus_and_cpus() -> None:
+    plain = [_node("small", CPU=2.0), _node("large", CPU=10.0), _node("gone", alive=False, CPU=8.0)]
+    on_cpu = [Place("small", 2, 0), *[Place("large", 3, 0)] * 3]
+    assert places(plain, with_gpus=True) == on_cpu
+    mixed = [*plain, _node("gpus", CPU=16.0, GPU=2.0)]
+    assert places(mixed, with_gpus=True) == [Place("gpus", 8, 1)] * 2
+    assert places(mixed, with_gpus=False) == [*on_cpu, *[Place("gpus", 4, 0)] * 4]
+    assert places([_node("head")], with_gpus=True) == []

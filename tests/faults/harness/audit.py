@@ -1,4 +1,4 @@
-"""Compare what the client was promised with database and object store, and state it in figures."""
+"""Compare the acknowledged photos with database and object store, and count the differences."""
 
 from __future__ import annotations
 
@@ -24,44 +24,45 @@ from tests.faults.harness.client import Ledger
 from tests.faults.harness.stage import Stage
 
 SETTLED_S = 60.0
-"""After the end of the faults every photo must have its verdict within this time."""
+"""Every photo must have its verdict within this time after the end of the faults."""
 
 
 @dataclass
 class Figures:
-    """The findings after one scenario."""
+    """The findings of one scenario."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    """Event -> number of times it was done."""
+    """Event -> number of times that it happened."""
     acknowledged: int = 0
     lost: int = 0
     """Acknowledged photos without a row or an object."""
     wrong_bytes: int = 0
     unchecked: int = 0
-    """Without a final verdict ``SETTLED_S`` after the faults; ``failed`` and ``unreadable`` are none."""
+    """Photos without ``cat``, ``not_cat`` or ``unsure`` ``SETTLED_S`` after the faults.
+    """
     orphans: int = 0
-    """Objects that nothing names after one ``gc`` and the end of the reservations."""
+    """Objects without a reference after one ``gc`` and the end of the reservations."""
     doubles: int = 0
-    """Photos with more than one verdict in the log."""
+    """Photos with more than one verdict in the check log."""
     extra_inferences: int = 0
-    """Attempts beyond one for each photo."""
+    """Attempts in excess of one for each photo."""
     seconds: float = 0.0
     broken: list[str] = field(default_factory=list)
-    """Other promises that were not kept, a sentence each."""
+    """Other broken promises, one sentence each."""
 
     def complaints(self) -> list[str]:
-        """Return what is wrong, in words."""
+        """Return the broken promises, in words."""
         return complaints(asdict(self))
 
 
 def complaints(figures: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with figures by their names, in words."""
+    """Return the broken promises for figures that are given by name, in words."""
     names = ("lost", "wrong_bytes", "unchecked", "orphans", "doubles")
     return [f"{name}: {value}" for name in names if (value := figures[name])] + list(figures["broken"])
 
 
 def waiting(engine: Engine) -> int:
-    """Count the photos without a final state."""
+    """Count the photos without a final status."""
     query = select(func.count()).where(photos.c.status.in_(("pending", "checking")))
     with reading(engine) as connection:
         return connection.execute(query.select_from(photos)).scalar_one()
@@ -74,7 +75,7 @@ def logged(engine: Engine) -> int:
 
 
 def wait_until_checked(engine: Engine, timeout_s: float = SETTLED_S) -> float:
-    """Wait until no photo waits; return the seconds that it took."""
+    """Wait until no photo waits for its check; return the seconds that it took."""
     begun_s = time.monotonic()
     while waiting(engine) and time.monotonic() - begun_s < timeout_s:
         time.sleep(0.05)
@@ -85,7 +86,7 @@ def audit(stage: Stage, ledger: Ledger, figures: Figures, *, backlog_s: float = 
     """Fill in the figures once the faults are over.
 
     Args:
-        backlog_s: time for the checks of what waited before the faults, beside ``SETTLED_S``.
+        backlog_s: time for checks of photos that waited before the faults, in addition to ``SETTLED_S``.
     """
     with stage.services() as services:
         wait_until_checked(services.engine, SETTLED_S + backlog_s)
@@ -134,7 +135,7 @@ def _extra_attempts(engine: Engine) -> int:
 
 
 def _orphans_after_gc(services: Services, figures: Figures) -> int:
-    """Do what ``catloader gc --apply`` does, and let the reservations of killed uploads run out."""
+    """Run ``catloader gc --apply``, and let the reservations of killed uploads expire."""
     names = ObjectNames(services.engine)
     before = compare(names, services.objects, utcnow(), timedelta())
     if before.orphans:

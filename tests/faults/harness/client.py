@@ -1,4 +1,4 @@
-"""People who upload photos one by one, and note what the site acknowledged: the oracle of the audit."""
+"""Users who upload photos one by one, and record the site's acknowledgements: the oracle of the audit."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _AT_ONCE = 3
 
 @functools.cache
 def stored_sha256(number: int) -> str:
-    """Return the digest of what a site must store for the photo of this number."""
+    """Return the digest of the rendition that a site must store for the photo of this number."""
     return prepare(photo(number), limits=limits(Settings())).sha256
 
 
 @dataclass
 class Ledger:
-    """The acknowledged photos, by id, with the digest of their bytes; and every other answer. Thread-safe."""
+    """The acknowledged photos: id -> digest of their bytes; and all other answers. Thread-safe."""
 
     photos: dict[int, str] = field(default_factory=dict)
     answers: Counter[int] = field(default_factory=Counter)
-    """By status; 0: the connection broke."""
+    """Number of answers by status; 0: the connection broke."""
     slowest_refusal_s: float = 0.0
     last_at_s: float = 0.0
-    """Of the last acknowledgement, by the monotonic clock."""
+    """Time of the last acknowledgement, by the monotonic clock."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, status: int, took_s: float, id: int = 0, sha256: str = "") -> None:
@@ -58,7 +58,7 @@ class Ledger:
 
 
 class Person:
-    """One account, and uploads from it."""
+    """One account, and its uploads."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
         self._url, self._ledger = url, ledger
@@ -66,7 +66,7 @@ class Person:
         self._token = form_token(self.session, url + "/upload")
         self.uploads = 0
         self.ids: list[int] = []
-        """Of the photos that were acknowledged."""
+        """Ids of the acknowledged photos."""
 
     def upload(self) -> int:
         """Upload the next photo once; return the status, 0 without an answer."""
@@ -90,7 +90,7 @@ class Person:
         return answer.status_code
 
     def upload_all(self, count: int) -> None:
-        """Upload until ``count`` photos more are acknowledged."""
+        """Upload until ``count`` more photos are acknowledged."""
         wanted = count
         while wanted:
             if self.upload() == 201:
@@ -99,7 +99,7 @@ class Person:
                 time.sleep(_PAUSE_S)
 
     def delete_account(self) -> bool:
-        """Delete the account; False: without an answer, or refused. The session of a deleted one is over."""
+        """Delete the account; return False if it was refused or not answered. The session ends with it."""
         try:
             page = self.session.get(self._url + "/account", allow_redirects=False, timeout=_WAIT_S)
             if page.status_code != requests.codes.ok:
@@ -117,14 +117,14 @@ class Person:
 
 
 def upload_together(people: Sequence[Person], counts: Sequence[int]) -> None:
-    """Let several people upload at once until each has as many photos more as ``counts`` says."""
+    """Upload from several accounts at once until each has as many more photos as ``counts`` says."""
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         list(threads.map(Person.upload_all, people, counts))
 
 
 @contextmanager
 def uploading(url: str, ledger: Ledger, people: int = 3, pause_s: float = 0.0) -> Iterator[list[Person]]:
-    """Let people upload all the time; a refused or broken upload is followed by the next after a moment.
+    """Upload continuously during the block; after a refused or broken upload the next one waits a moment.
 
     Args:
         pause_s: after each acknowledged upload.

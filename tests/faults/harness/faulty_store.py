@@ -1,4 +1,4 @@
-"""A proxy before an S3 server that can be away, silent, erroneous, or give other bytes than were stored."""
+"""A proxy for an S3 server that can be unreachable, silent or faulty, or return other bytes than stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
 class FaultyStore:
     """Listens on a loopback port of its own. ``mode`` may change at any time.
 
-    ``refused`` closes the port; ``silent`` takes requests and never answers, until the mode changes;
+    ``refused`` closes the port; ``silent`` accepts requests and does not answer until the mode changes;
     ``errors`` answers every fifth request with 500 or 503; ``cut`` ends the body of each object in its
     middle, and ``altered`` changes one byte of it.
     """
@@ -114,7 +114,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if cut:
             self.close_connection = True
 
-    # The names that http.server looks for.
+    # The names that http.server calls.
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _answer  # noqa: N815
 
     def handle(self) -> None:

@@ -1,8 +1,8 @@
-"""The ``catloader`` command, in which a process kills itself where a file says, between two statements.
+"""The ``catloader`` command, in which a process kills itself at a point that a file names.
 
-``python -m tests.faults.harness.points FILE COMMAND ...``: the first process that comes to the point named in
-FILE removes the file and is gone, as after ``kill -9``; or stands still until SIGCONT, if FILE says ``stop
-POINT``. Nothing else differs from ``python -m catloader``.
+``python -m tests.faults.harness.points FILE COMMAND ...``: the first process that reaches the point named in
+FILE removes the file and ends as after ``kill -9``; or, if FILE says ``stop POINT``, stops until SIGCONT.
+Apart from that it is ``python -m catloader``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _WAKE_UPS = (
     "catloader.checks.dispatch:Off.wake",
 )
 _WAKE_UP_OF_OWN_CHECKER = "checker.service:CheckerService.wake"
-"""Only in a web process: in a worker it is the end of the wake-up, and would kill the wrong process."""
+"""Only in a web process: in a worker this is the end of the wake-up, and the wrong process would be killed.
+"""
 
 STOP = "stop "
 UPLOAD = ("upload", "prepare", "reserve", "put photo", "put thumbnail", "add", "wake")
@@ -66,7 +67,7 @@ def _dying(function: Callable[..., Any], name: str, file: Path) -> Callable[...,
         where = f"put {args[1]}" if name == "put" else name
         _end_if_named(f"before {where}", file)
         result = function(*args, **options)
-        if name != "claim" or result:  # a claim of nothing is no point in the life of a photo
+        if name != "claim" or result:  # an empty claim is not a point in the life of a photo
             _end_if_named(f"after {where}", file)
         return result
 

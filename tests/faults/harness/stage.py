@@ -1,4 +1,4 @@
-"""A site and checkers on one folder: processes that are killed, stopped and started again."""
+"""A site and checkers on one folder, whose processes are killed, stopped and restarted."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _STOP_S = 60.0
 
 
 class Stage:
-    """One data folder, one object store that outlives the site, and the processes started on them.
+    """One data folder, one object store that survives the site, and the processes started on them.
 
     Args:
         endpoint_url: another address of the store, for a proxy in between.
-        settings: by variable; they win over those here.
+        settings: by variable; they override those here.
     """
 
     def __init__(self, folder: Path, store: EmbeddedS3, endpoint_url: str = "", **settings: object) -> None:
@@ -76,10 +76,10 @@ class Stage:
         return self.log_file.read_text(errors="replace")
 
     def start(self, *command: str, **variables: str) -> subprocess.Popen[bytes]:
-        """Start ``catloader COMMAND ...``, with the points at which it can die.
+        """Start ``catloader COMMAND ...`` with the points at which it can be killed.
 
         Args:
-            variables: for this process alone.
+            variables: environment of this process only.
         """
         program = [sys.executable, "-m", "tests.faults.harness.points", str(self.point_file), *command]
         with self.log_file.open("ab") as log:
@@ -88,7 +88,7 @@ class Stage:
         return process
 
     def serve(self, **variables: str) -> subprocess.Popen[bytes]:
-        """Start the site and wait until it answers; with a checker of its own, until the model is loaded."""
+        """Start the site and wait until it answers; with its own checker, wait until the model is loaded."""
         process = self.start("serve", **variables)
 
         def must_run() -> None:
@@ -106,13 +106,13 @@ class Stage:
         return psutil.Process(site.pid).children() if site.poll() is None else []
 
     def arm(self, point: str) -> None:
-        """Let the next process that comes to ``point`` die there, or stop there (``stop POINT``)."""
+        """Make the next process that reaches ``point`` die there, or stop there (``stop POINT``)."""
         draft = self.point_file.with_suffix(".draft")
         draft.write_text(point)
         draft.rename(self.point_file)
 
     def reached(self, timeout_s: float = 60) -> bool:
-        """Wait until a process has come to the point; False: none came in time, and none will."""
+        """Wait until a process has reached the point; return False if none did in time."""
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             if not self.point_file.exists():
@@ -122,13 +122,13 @@ class Stage:
         return False
 
     def die_at(self, point: str, timeout_s: float = 60) -> bool:
-        """Do both, for a point to which a process comes by itself."""
+        """Do both, for a point that a process reaches by itself."""
         self.arm(point)
         return self.reached(timeout_s)
 
     @contextmanager
     def services(self) -> Iterator[Services]:
-        """Yield the parts of the site, for the audit; with the store itself and not a proxy's address."""
+        """Yield the parts of the site for the audit, with the store itself instead of a proxy's address."""
         names = {name for variable in variables() for name in variable.names}
         environ = {name: value for name, value in self.environ.items() if name in names}
         services = build(
@@ -155,7 +155,7 @@ class Stage:
 
 
 def kill(process: subprocess.Popen[bytes] | psutil.Process) -> None:
-    """Kill -9; one that has ended meanwhile is as good."""
+    """Kill with SIGKILL; a process that has ended meanwhile is not an error."""
     try:
         process.kill()
         process.wait(_STOP_S)

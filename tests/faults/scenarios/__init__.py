@@ -1,1 +1,1 @@
-"""One kind of fault a file: each function takes a folder and counts, and returns what was found."""
+"""One kind of fault per file: each function takes a folder and counts, and returns its findings."""

@@ -1,4 +1,4 @@
-"""Kill -9 of the checker, at named points and at random moments, and of the processes that decode for it."""
+"""SIGKILL of the checker, at named points and at random moments, and of its decoding processes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tests.faults.harness.points import CHECK_POINTS
 from tests.faults.harness.stage import Stage, kill
 
 _LONGEST_S = 1.5
-"""Between the first photo of a checker and its end at a random moment."""
+"""Time between the first photo of a checker and its end at a random moment."""
 _START_S = 60.0
 _FEW = 5
 _CHECK_S = 0.3
-"""For one photo, one at a time, on a busy machine."""
+"""Time for one photo, one at a time, on a busy machine."""
 _PEOPLE = 3
 
 
 def kill_checker(
     folder: Path, store: EmbeddedS3, *, at_points: int, at_random: int, spare: int, seed: int = 0
 ) -> Figures:
-    """Kill checkers while they work through a backlog; a photo for each kill, and ``spare`` ones."""
+    """Kill checkers while they process a backlog: one photo for each kill, and ``spare`` more."""
     chance, figures, ledger = random.Random(seed), Figures(), Ledger()
     kills = at_points + at_random
     with (
-        # One at a time: a kill can cost one photo another inference, and not a micro-batch.
+        # One at a time, so that a kill can cost the inference of one photo, and not of a micro-batch.
         Stage(folder, store, CATCHECK_WORKERS=1, CATCHECK_BATCH_PHOTOS=1) as stage,
         stage.services() as services,
     ):
@@ -62,7 +62,7 @@ def kill_checker(
 
 
 def kill_decoders(folder: Path, store: EmbeddedS3, *, times: int, seed: int = 0) -> Figures:
-    """Kill the checker's decoding children while it works; no photo is blamed for that."""
+    """Kill the checker's decoding children during their work; no photo is blamed for that."""
     chance, figures, ledger = random.Random(seed), Figures(), Ledger()
     killed = 0
     with Stage(folder, store) as stage, stage.services() as services:
@@ -73,7 +73,7 @@ def kill_decoders(folder: Path, store: EmbeddedS3, *, times: int, seed: int = 0)
         while killed < times:
             if waiting(services.engine) < 8:
                 person.upload_all(8)
-            # The children of the process that forks them, which is the checker's only child.
+            # The children of the forking process, which is the checker's only child.
             with suppress(psutil.NoSuchProcess):
                 children = [child for server in checker.children() for child in server.children()]
                 if children:

@@ -1,4 +1,4 @@
-"""Sites and checkers whose clock is wrong, beside others whose clock is right, on one PostgreSQL."""
+"""Sites and checkers with a wrong clock, and others with a right clock, on one PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.support.skewed_clock import skewed_environ
 
 _OFFSETS_S = (840, -840, 125)
 _REFUSED_S = (3600, -3600)
-"""S3 takes no signature that is 15 minutes off: such a process has to say so."""
+"""S3 refuses a signature that is off by 15 minutes: such a process has to report it."""
 _SAYS = "this machine's clock is 60 minutes"
 _AT_ONCE_S = 20.0
-"""A check takes a second; one that was put off by a wrong clock would wait for minutes."""
+"""A check takes a second; one that a wrong clock postponed would wait for minutes."""
 _STOP_S = 60.0
 
 
 def set_clocks_wrong(folder: Path, store: EmbeddedS3, *, photos: int) -> Figures:
-    """Upload with a wrong clock on the checker's side, then on the site's; another checker's is right."""
+    """Upload with a wrong clock on the checker's side, then the site's; another checker's clock is right."""
     figures, ledger = Figures(counts={"clocks": len(_OFFSETS_S) + len(_REFUSED_S)}), Ledger()
     with server() as postgres, Stage(folder, store, DATABASE_URL=postgres.url, CATCHECK_WORKERS=1) as stage:
         stage.start("worker")

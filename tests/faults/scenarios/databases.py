@@ -21,7 +21,7 @@ _AWAY_S = 3.0
 
 
 def lock_sqlite(folder: Path, store: EmbeddedS3, *, seconds: float) -> Figures:
-    """Hold the write lock of SQLite under uploads and checks; afterwards uploads work within ten seconds."""
+    """Hold the write lock of SQLite during uploads and checks; after it, uploads work within ten seconds."""
     figures, ledger = Figures(counts={"seconds": round(seconds)}), Ledger()
     with Stage(folder, store, CATCHECK_DISPATCH="thread") as stage:
         stage.serve()
@@ -40,7 +40,7 @@ def lock_sqlite(folder: Path, store: EmbeddedS3, *, seconds: float) -> Figures:
 
 
 def restart_postgres(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Restart the server under uploads and checks; every fourth time a checker dies and starts meanwhile."""
+    """Restart the server during uploads and checks; every fourth time a checker dies and starts meanwhile."""
     figures, ledger = Figures(counts={"restarts": times}), Ledger()
     slowest_s = 0.0
     with server() as postgres, Stage(folder, store, DATABASE_URL=postgres.url) as stage:

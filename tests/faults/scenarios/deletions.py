@@ -1,4 +1,4 @@
-"""An account with photos is deleted, while the process that deletes the objects is killed and S3 is away."""
+"""An account with photos is deleted while the deleting process is killed and S3 is unavailable."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SWEEP_S = 0.5
 
 
 def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) -> Figures:
-    """Delete accounts with ``photos`` in all while the web process is killed, S3 being away at first.
+    """Delete accounts with ``photos`` photos in total; S3 is unavailable at first, the web process is killed.
 
     One request deletes up to 1 000 objects, so the photos belong to several accounts: one is deleted while
-    the store is away, and one more for each kill.
+    the store is unavailable, and one more for each kill.
     """
     figures, ledger = Figures(counts={"photos": photos, "kills": kills}), Ledger()
     proxy = FaultyStore(store.endpoint_url)
@@ -51,7 +51,7 @@ def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) 
             _delete(person, figures)
             if not stage.reached():
                 figures.broken.append(f"the point {point} was not reached")
-            if checker.poll() is not None:  # it deletes objects too, so the kill may have met it
+            if checker.poll() is not None:  # it deletes objects too, so the kill may have hit it
                 checker = stage.start("worker")
         _wait_until_gone(services)
         if left := _objects(services) - 2 * _NEIGHBOURS:
@@ -65,7 +65,7 @@ def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) 
 
 
 def _delete(person: Person, figures: Figures) -> None:
-    """Delete the account; once more where the site died before its answer."""
+    """Delete the account; try once more if the site died before its answer."""
     for _ in range(40):
         if person.delete_account():
             return

@@ -1,4 +1,4 @@
-"""The disk of the data folder, then that of the temporary folder, are full for a while."""
+"""The disk of the data folder, then the disk of the temporary folder, is full for a while."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _BACK_S = 60.0
 
 @contextlib.contextmanager
 def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
-    """Mount a disk of this size; only root may.
+    """Mount a disk of this size, which only root may do.
 
     Raises:
-        subprocess.CalledProcessError: this user may not.
+        subprocess.CalledProcessError: this user is not allowed to.
     """
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "none", str(place)]
@@ -34,7 +34,7 @@ def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
 
 
 def may_mount(folder: Path) -> bool:
-    """Tell whether this user may make a disk."""
+    """Return whether this user may mount a disk."""
     try:
         with small_disk(folder / "probe", 2**20):
             return True
@@ -43,13 +43,13 @@ def may_mount(folder: Path) -> bool:
 
 
 def fill_disks(folder: Path, store: EmbeddedS3, *, times: int, seconds: float) -> Figures:
-    """Fill each disk in turn with one file, under uploads and checks, and remove that file again."""
+    """Fill each disk in turn with one file, during uploads and checks, and delete that file again."""
     figures, ledger = Figures(counts={"times full": 2 * times}), Ledger()
     with (
         small_disk(folder / "data", _DATA_BYTES) as data,
         small_disk(folder / "temporary", _TEMPORARY_BYTES) as temporary,
-        # Bodies beyond a few hundred kilobytes go to a file; these photos are small, so the data folder's
-        # database and the decoders meet the full disk.
+        # Larger bodies are buffered in a file; these photos are small, so only the data folder's
+        # database and the decoders have to handle the full disk.
         Stage(folder, store, CATCHECK_DISPATCH="thread", TMPDIR=temporary) as stage,
     ):
         stage.serve()

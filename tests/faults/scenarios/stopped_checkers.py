@@ -1,7 +1,7 @@
-"""SIGSTOP of a checker for longer than its lease, then SIGCONT, beside another one on the same machine.
+"""SIGSTOP of a checker for longer than its lease, then SIGCONT, with another one on the same machine.
 
-With PostgreSQL: a process that is stopped in the middle of a transaction keeps SQLite's only lock, and then
-nobody writes until it goes on or ends.
+With PostgreSQL: a process that is stopped in the middle of a transaction keeps SQLite's only lock, so that no
+other process can write until it continues or ends.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ _PHOTOS = 6
 _LEASE_S = 1.0
 _SWEEP_S = 0.5
 _BACK_WITHIN_S = 60.0
-"""One lease, one sweep and the checks of a busy machine; and the 15 s after which PostgreSQL ends the
-transaction of a process that was stopped in the middle of one."""
+"""A lease, a sweep, the checks, and the 15 s until PostgreSQL ends an idle transaction."""
 
 
 def stop_checkers(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Stop whichever of two checkers comes to a point first; it goes on after the other has checked all."""
+    """Stop the checker that reaches a point first; continue it after the other one has checked all photos."""
     figures, ledger = Figures(counts={"stops": times}), Ledger()
     with (
         server() as postgres,

@@ -1,4 +1,4 @@
-"""An object store that is away, silent, erroneous or wrong for a while, under uploads and checks."""
+"""An object store that is unreachable, silent, faulty or wrong for a while, during uploads and checks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MODES: tuple[Mode, ...] = ("refused", "silent", "errors", "cut", "altered")
 _NO_ANSWER = ("refused", "silent")
 _REFUSED_WITHIN_S = {"refused": 5.0, "silent": 15.0, "errors": 15.0}
 _PAUSE_S = 0.2
-"""Between two uploads of a person: fifteen a second are more than a checker whose store fails can do."""
+"""Pause between two uploads of a user: a checker with a failing store is slower than 15 a second."""
 _PAGE_P95_S = 0.5
 
 
 def outage(folder: Path, store: EmbeddedS3, *, modes: Sequence[Mode], seconds: float) -> Figures:
-    """Let people upload before, during and after ``seconds`` of each fault, while a checker works."""
+    """Upload before, during and after ``seconds`` of each fault, while a checker works."""
     figures, ledger = Figures(counts={f"seconds {mode}": round(seconds) for mode in modes}), Ledger()
     pages: list[float] = []
     proxy = FaultyStore(store.endpoint_url)
@@ -69,7 +69,7 @@ def _wait_for_first_verdict(engine: Engine) -> None:
 
 @contextmanager
 def _watched(person: Person, url: str, pages: list[float]) -> Iterator[None]:
-    """Load a page again and again; append its times."""
+    """Load a page repeatedly during the block; append the times."""
     stop = threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""All scenarios, each with the counts of the full run and of the short one in ``make test``."""
+"""All scenarios, each with the counts of the full run and of the short run in ``make test``."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Scenario:
     run: Run
     full: Mapping[str, float] | None
     short: Mapping[str, float] | None
-    """None: another scenario has this fault in it."""
+    """None: another scenario includes this fault."""
     needs_postgres: bool = False
 
     def measured(self, folder: Path, store: EmbeddedS3, counts: Mapping[str, float]) -> Figures:
-        """Run it in an empty folder with these counts."""
+        """Run the scenario in an empty folder with these counts."""
         begun_s = time.monotonic()
         figures = self.run(folder, store, **counts)
         figures.seconds = round(time.monotonic() - begun_s, 1)
         return figures
 
     def scaled(self, scale: float) -> dict[str, float]:
-        """Return the counts of the full run, or a share of them; at least 1. Durations are as they are."""
+        """Return the counts of the full run, or a share of them, at least 1. Durations are not scaled."""
         return {
             name: count if name in _NOT_SCALED else max(1, round(count * scale))
             for name, count in (self.full or {}).items()
@@ -54,7 +54,7 @@ class Scenario:
 
 
 def _kills_of_web() -> list[Scenario]:
-    """Divide the points between the ways to dispatch, so that the short runs together reach all of them.
+    """Divide the points among the ways to dispatch, so that the short runs together cover all of them.
 
     Celery has no short run: its tasks are sent by a thread, as the requests of `external` are.
     """

@@ -1,4 +1,4 @@
-"""SIGTERM of the whole site under load: what it has acknowledged is there at the next start."""
+"""SIGTERM of the whole site under load: everything acknowledged is there at the next start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXIT_S = 10.0
 
 
 def terminate(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Stop the site and its checker together; start both again."""
+    """Stop the site and its checker together; restart both."""
     figures, ledger = Figures(counts={"SIGTERM": times}), Ledger()
     slowest_s = 0.0
     with Stage(folder, store, CATCHECK_DISPATCH="thread") as stage:

@@ -1,4 +1,4 @@
-"""Two sites on one PostgreSQL and one object store, behind nginx as in ``deploy/``; one dies under load."""
+"""Two sites on one PostgreSQL and one object store, behind the nginx of ``deploy/``; one is killed."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.support.site import PASSWORD
 
 _BETWEEN = 4
 _BACK_S = 60.0
-"""The other site goes on at once; a person whose request died tries again after a moment."""
+"""The other site continues at once; a user whose request died tries again after a moment."""
 _FORGETS_S = 5.0
-"""``fail_timeout`` of deploy/nginx.conf: until then a site that is back is passed over."""
+"""``fail_timeout`` of deploy/nginx.conf: the time for which a restarted site gets no requests."""
 _GUESSES = 10
-"""Wrong passwords evaluated for an account, on all sites together."""
+"""Number of wrong passwords evaluated for an account, on all sites together."""
 _EXPLAIN_S = 120.0
 
 
 def kill_sites(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Kill the sites in turn, all of a site's processes at once, and start each again."""
+    """Kill the sites in turn, all processes of a site at once, and restart each."""
     figures, ledger = Figures(counts={"sites killed": times}), Ledger()
     homes = [folder / name for name in ("first", "second", "proxy")]
     for home in homes:
@@ -73,7 +73,7 @@ def _buckets(stage: Stage) -> dict[str, Any]:
 
 
 def _note_answers(figures: Figures, ledger: Ledger, at_most: int) -> None:
-    """The uploads under way at a kill may break; no session ends, so nobody is sent to the log-in."""
+    """Uploads in progress at a kill may break; sessions go on, so no user is sent to the log-in page."""
     answers = dict(ledger.answers)
     for status in (201, 503):
         answers.pop(status, None)
@@ -86,7 +86,7 @@ def _note_answers(figures: Figures, ledger: Ledger, at_most: int) -> None:
 
 
 def _guess(figures: Figures, urls: list[str]) -> None:
-    """Guess at one account on both sites in turn: the last attempt, with the right password, is too many."""
+    """Guess an account's password on both sites in turn; the last attempt, with the right one, is refused."""
     email, session = f"{secrets.token_hex(8)}@example.org", plain_session()
     form = {"csrf_token": form_token(session, urls[0] + "/register"), "email": email, "password": PASSWORD}
     assert session.post(urls[0] + "/register", data=form, timeout=30).ok
@@ -105,7 +105,7 @@ def _log_in(url: str, email: str, password: str) -> int:
 
 
 def _explain(figures: Figures, person: Person, urls: list[str]) -> None:
-    """Each site shows the explanation that one of them has made."""
+    """Each site shows the explanation that one of them made."""
     id = person.ids[0]
     pictures = [person.session.get(f"{url}/photos/{id}/explanation.jpg", timeout=_EXPLAIN_S) for url in urls]
     if {answer.status_code for answer in pictures} != {200} or len({a.content for a in pictures}) != 1:

@@ -1,4 +1,4 @@
-"""Kill -9 of the web process during uploads: at named points and at random, and of the whole site."""
+"""SIGKILL of the web process during uploads, at named points and at random, and of the whole site."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.broker import broker_server
 DISPATCHES = ("thread", "internal", "external", "off", "celery")
 _CHECKERS = {"external": ("checker", "serve"), "off": ("worker",), "celery": ("worker",)}
 _LONGEST_S = 1.0
-"""Between the last photo and a kill at a random moment: an upload takes a tenth of that."""
+"""Time between the last photo and a kill at a random moment: an upload takes a tenth of that."""
 _WHOLE_SITE_EVERY = 5
 
 
@@ -35,11 +35,11 @@ def kill_web(
     first: int = 0,
     seed: int = 0,
 ) -> Figures:
-    """Kill a web process at the points in turn, then at random; of those every fifth time the whole site.
+    """Kill a web process at the points in turn, then at random; every fifth random kill hits the whole site.
 
     Args:
-        between: photos acknowledged between two kills, so that each one hits a site at work.
-        processes: of the site; with several, uploads go on while a killed one is replaced.
+        between: photos acknowledged between two kills, so that each one hits a working site.
+        processes: web processes of the site; with several, uploads continue while one is replaced.
         first: the number of the point to begin with.
     """
     chance, figures, ledger = random.Random(seed), Figures(), Ledger()

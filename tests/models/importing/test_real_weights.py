@@ -1,4 +1,4 @@
-"""The published ResNet-50 of 2015: its npm package, converted, against its own layer graph on real photos."""
+"""The published ResNet-50 of 2015: its npm package, converted, compared with its own graph on real photos."""
 
 from __future__ import annotations
 

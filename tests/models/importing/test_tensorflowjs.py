@@ -1,4 +1,4 @@
-"""A TensorFlow.js model is read whole, and nothing outside its folder."""
+"""A TensorFlow.js model is read completely, and no file outside its folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARRAYS = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model in four shards, whose bounds are inside an array."""
+    """A model in four shards, whose boundaries lie inside an array."""
     return keras_models.write_folder(tmp_path / "model", [], ARRAYS, shard_bytes=30)
 
 

@@ -1,4 +1,4 @@
-"""Scores of photos that do not exist."""
+"""Synthetic scores of photos."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def scores_of(
 
 
 def rules_with_errors(errors: int) -> tuple[list[Rule], Flags]:
-    """Rules on 100 cats and 100 others, of whom so many have a score like the other class."""
+    """Return rules on 100 cats and 100 others; the given numbers of them score like the other class."""
     positive = np.arange(200) < 100
     scores = np.where(positive, 0.9, 0.1) + np.linspace(0, 0.05, 200)
     scores[100 : 100 + errors] = 0.92
@@ -64,7 +64,7 @@ def rules_with_errors(errors: int) -> tuple[list[Rule], Flags]:
 
 
 def compared(errors: int, kinds: Sequence[str] | None = None) -> Compared:
-    """One model's result, with so many errors."""
+    """Return one model's result, with the given numbers of errors."""
     applied, positive = rules_with_errors(errors)
     rows = [photo_score(float(score)) for score in applied[0].scores]
     scores = scores_of(np.where(positive, "cat", "not_cat").tolist(), rows, kinds)
@@ -85,5 +85,5 @@ def compared(errors: int, kinds: Sequence[str] | None = None) -> Compared:
 
 
 def result_of(one: Compared) -> dict[str, Any]:
-    """The result of a whole run."""
+    """Return the result of a whole run."""
     return {**provenance(), "data": one.scores.data, "models": {one.name: one.result}, "mcnemar": []}

@@ -6,7 +6,7 @@ from checker.evaluation.statistics import photos_to_tell, rate
 from scripts.accuracy.advice import advice
 
 
-def test_kinds_with_too_few_photos_are_told_how_many_more_they_need() -> None:
+def test_kinds_with_too_few_photos_get_the_number_of_missing_ones() -> None:
     enough = photos_to_tell(0.005, 0.01)
     kinds = {
         "cat": {"recall": asdict(rate(0, 9))},

@@ -17,7 +17,7 @@ def ruled(scores: Scores) -> Rule:
     return rules(scores, SUBJECTS["house_cat"], 0.01, 0.01)[0]
 
 
-def test_rates_are_told_for_each_kind_cats_first_then_by_number() -> None:
+def test_rates_are_reported_for_each_kind_cats_first_then_by_number() -> None:
     labels = ["cat"] * 3 + ["not_cat"] * 5 + ["wild_feline"]
     kinds = ["cat"] * 3 + ["thing or scene", "dog", "dog", "dog", "cat"] + ["wild feline"]
     rows = [photo_score(score) for score in (0.9, 0.3, 0.001, 0.001, 0.9, 0.3, 0.001, 0.001)]
@@ -34,7 +34,7 @@ def test_rates_are_told_for_each_kind_cats_first_then_by_number() -> None:
     assert table["wild feline"]["false_positive_rate"]["errors"] == 0
 
 
-def test_slices_leave_out_empty_ranges_and_wild_felines() -> None:
+def test_slices_exclude_empty_ranges_and_wild_felines() -> None:
     soft = replace(FACTS, sharpness=3.0)
     rows = [photo_score(0.9), photo_score(0.9, facts=soft), photo_score(0.9, facts=soft, vetoed=True)]
     scores = scores_of(["cat", "not_cat", "wild_feline"], rows)
@@ -57,7 +57,7 @@ def test_slices_leave_out_empty_ranges_and_wild_felines() -> None:
         ("colour", replace(FACTS, colour=0.0), "grey (below 8)"),
     ],
 )
-def test_a_range_holds_its_lower_end(name: str, facts: object, title: str) -> None:
+def test_a_range_includes_its_lower_end(name: str, facts: object, title: str) -> None:
     assert slice_of(name, facts) == title  # type: ignore[arg-type]
 
 

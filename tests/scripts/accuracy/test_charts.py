@@ -11,7 +11,7 @@ from tests.scripts.accuracy.made_up import rules_with_errors
 BINS = [{"score": 0.1, "share": 0.2, "n": 5}, {"score": 0.9, "share": 0.8, "n": 1}]
 
 
-def test_charts_are_well_formed_and_take_the_pages_colour() -> None:
+def test_charts_are_well_formed_and_use_the_pages_colour() -> None:
     applied, positive = rules_with_errors(20)
     for svg in [*curves(applied, positive, ()), reliability(BINS, 0.1)]:
         assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
@@ -21,7 +21,7 @@ def test_charts_are_well_formed_and_take_the_pages_colour() -> None:
         assert "#000000" not in svg
 
 
-def test_the_axes_count_errors_and_reach_from_one_error_to_all() -> None:
+def test_the_axes_show_errors_and_reach_from_one_error_to_all() -> None:
     applied, positive = rules_with_errors(20)
     for svg in curves(applied, positive, ()):
         words = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
@@ -30,7 +30,7 @@ def test_the_axes_count_errors_and_reach_from_one_error_to_all() -> None:
 
 
 def test_every_point_and_every_bin_has_its_interval() -> None:
-    """Matplotlib draws the arms of all error bars of one direction as a collection of lines."""
+    """Matplotlib draws the arms of all error bars in one direction as a collection of lines."""
     applied, positive = rules_with_errors(20)
     without, _ = curves(applied, positive, ())
     with_point, _ = curves(applied, positive, [OperatingPoint(0.01, 0.5, rate(0, 9), rate(0, 9))])

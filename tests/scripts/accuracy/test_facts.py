@@ -16,7 +16,7 @@ def encoded(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def test_facts_follow_the_photo() -> None:
+def test_facts_describe_the_photo() -> None:
     with Image.open(OWN_PHOTOS.files("cat")[0]) as file:
         photo = file.convert("RGB")
     facts = facts_of(encoded(photo))

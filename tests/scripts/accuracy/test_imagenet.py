@@ -20,7 +20,7 @@ KOALA, PANDA, RED_PANDA, BISON = 105, 388, 387, 347
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four photos whose names tell the class in four ways; the bison is called a tench."""
+    """Four photos whose names give the class in four ways; the bison is labelled as a tench."""
     for photo, place in {
         "koala": "n01882714/ILSVRC2012_val_00000001.JPEG",
         "panda": "giant panda/a.jpg",
@@ -33,12 +33,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "val"
 
 
-def test_the_class_is_that_of_the_folder_or_of_the_files_name(folder: Path) -> None:
+def test_the_class_is_that_of_the_folder_or_of_the_file_name(folder: Path) -> None:
     indices = [photo.class_index for photo in validation_photos(folder)]
     assert indices == [PANDA, 0, KOALA, RED_PANDA]
 
 
-def test_top_1_and_top_5_are_told_beside_the_published_figure(
+def test_top_1_and_top_5_are_reported_with_the_published_figure(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "imagenet.json"
@@ -85,7 +85,9 @@ def test_a_wrong_folder_is_refused_in_one_sentence(tmp_path: Path) -> None:
         validation_photos(tmp_path)
 
 
-def test_an_unreadable_photo_ends_the_run_by_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_photo_ends_the_run_and_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "n01440764" / "b.jpg").write_bytes(b"junk")
     assert benchmark_accuracy.main(["imagenet", str(folder), "--models", LITE0]) == 2
     assert "n01440764/b.jpg: This is not a photo" in capsys.readouterr().err

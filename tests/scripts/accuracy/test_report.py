@@ -38,9 +38,7 @@ def page_of(errors: int, kinds: list[str] | None = None) -> str:
 
 
 @pytest.mark.parametrize(("errors", "charts"), [(LEAST_ERRORS, 3), (LEAST_ERRORS - 1, 1), (0, 1)])
-def test_curves_are_left_out_where_too_few_errors_would_make_them_hug_the_axes(
-    errors: int, charts: int
-) -> None:
+def test_curves_are_left_out_if_too_few_errors_would_put_them_on_the_axes(errors: int, charts: int) -> None:
     one = compared(errors)
     assert fewest_errors(one.rules[0], one.positive) == errors
     page = page_of(errors)
@@ -49,7 +47,7 @@ def test_curves_are_left_out_where_too_few_errors_would_make_them_hug_the_axes(
     assert f"{errors} of 100" in table(result_of(one))
 
 
-def test_the_page_opens_with_the_result_and_loads_nothing() -> None:
+def test_the_page_begins_with_the_result_and_loads_no_other_files() -> None:
     page = page_of(ERRORS)
     first_sentence = re.search(r"<p[^>]*>([^<]*)</p>", page)
     assert first_sentence is not None
@@ -108,7 +106,7 @@ def interval(hits: int, n: int) -> str:
     return f"{hits} of {n} ({100 * low:.2f} - {100 * high:.2f} %)"
 
 
-def test_the_slider_moves_rates_kinds_and_the_photos_that_are_wrong(page: Page) -> None:
+def test_the_slider_changes_rates_kinds_and_the_wrong_photos(page: Page) -> None:
     panel, wrong = page.locator(".threshold"), page.locator("figure.wrong:visible")
     expect(panel.locator(".at")).to_have_text("0.5000")
     expect(panel.locator(".found")).to_have_text(interval(100, 100))
@@ -118,7 +116,7 @@ def test_the_slider_moves_rates_kinds_and_the_photos_that_are_wrong(page: Page) 
     expect(page.locator("figure:visible")).to_have_count(SHOWN + ERRORS)
 
     slider = panel.locator("input")
-    slider.fill("-9")  # everything is a cat
+    slider.fill("-9")  # every photo is called a cat
     expect(panel.locator(".called")).to_have_text(interval(100, 100))
     expect(page.locator('[data-kind^="thing"]')).to_have_text(interval(40, 40))
     expect(wrong).to_have_count(KEPT)
@@ -126,7 +124,7 @@ def test_the_slider_moves_rates_kinds_and_the_photos_that_are_wrong(page: Page) 
         page.get_by_text(f"100 called cat at this threshold, {100 - KEPT} of them not shown.")
     ).to_be_visible()
 
-    slider.fill("9")  # nothing is
+    slider.fill("9")  # no photo is
     expect(panel.locator(".found")).to_have_text(interval(0, 100))
     expect(panel.locator(".called")).to_have_text(interval(0, 100))
     expect(panel.locator(".unsure")).to_have_text("200")  # all of them above the other threshold
@@ -136,11 +134,11 @@ def test_the_slider_moves_rates_kinds_and_the_photos_that_are_wrong(page: Page) 
     expect(panel.locator(".called")).to_have_text(interval(ERRORS, 100))
 
 
-def test_a_photo_that_no_score_makes_a_cat_stays_unsure(browser: Browser, tmp_path: Path) -> None:
+def test_a_photo_that_no_score_makes_a_cat_remains_unsure(browser: Browser, tmp_path: Path) -> None:
     one = compared(ERRORS, KINDS)
     rows = list(one.scores.rows)
     rows[100] = replace(rows[100], vetoed=True)  # a dog with a high score
-    rows[101] = replace(rows[101], soft=True, score=0.8)  # one that is blurred
+    rows[101] = replace(rows[101], soft=True, score=0.8)  # a blurred one
     one.rules[0].scores[101] = 0.8
     one = replace(one, scores=replace(one.scores, rows=rows))
     photos = [LabelledPhoto(name, "cat", lambda: THUMBNAIL) for name in one.scores.names]
@@ -149,7 +147,7 @@ def test_a_photo_that_no_score_makes_a_cat_stays_unsure(browser: Browser, tmp_pa
     page.goto((tmp_path / "report.html").as_uri())
     panel = page.locator(".threshold")
     expect(panel.locator(".called")).to_have_text(interval(ERRORS - 2, 100))
-    expect(panel.locator(".unsure")).to_have_text("82")  # with those between the thresholds
+    expect(panel.locator(".unsure")).to_have_text("82")  # including those between the thresholds
     panel.locator("input").fill("-9")
     expect(panel.locator(".called")).to_have_text(interval(98, 100))
     expect(panel.locator(".unsure")).to_have_text("2")

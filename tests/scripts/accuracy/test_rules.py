@@ -13,7 +13,7 @@ WOLF, LYNX = 269, 287
 
 def test_each_rule_gives_its_programs_verdicts() -> None:
     rows = [
-        photo_score(0.9, best=0.45, top=TABBY),  # no single class reaches 0.8, together they do
+        photo_score(0.9, best=0.45, top=TABBY),  # no single class reaches 0.8, but their sum does
         photo_score(0.85, best=0.85, top=TABBY),
         photo_score(0.2, best=0.2, top=WOLF),
         photo_score(0.001, best=1e-6, top=WOLF),
@@ -32,14 +32,14 @@ def test_each_rule_gives_its_programs_verdicts() -> None:
     }
 
 
-def test_rules_of_other_programs_are_named_as_what_they_are() -> None:
+def test_rules_of_other_programs_are_named_after_them() -> None:
     for name, threshold in OTHERS.items():
         assert name.startswith(f"threshold {threshold}, as ")
         assert name.endswith(", on this model")
 
 
 def test_cross_validated_scores_replace_those_of_the_served_head() -> None:
-    """The wild feline between them keeps its own: it had no part in the fit."""
+    """The wild feline among them keeps its own score: it had no part in the fit."""
     rows = [photo_score(0.9), photo_score(0.9, vetoed=True), photo_score(0.9, vetoed=True)]
     held_out = np.array([0.01, DEFAULT_THRESHOLDS.cat_at])
     scores = scores_of(["cat", "wild_feline", "cat"], rows, held_out=held_out)
@@ -51,7 +51,7 @@ def test_cross_validated_scores_replace_those_of_the_served_head() -> None:
     )
 
 
-def test_a_soft_picture_is_a_cat_only_from_a_threshold_of_its_own() -> None:
+def test_a_soft_picture_is_a_cat_only_above_a_separate_threshold() -> None:
     at, soft_at = DEFAULT_THRESHOLDS.cat_at, DEFAULT_THRESHOLDS.soft_cat_at
     rows = [
         photo_score(at),

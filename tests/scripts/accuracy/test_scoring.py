@@ -1,4 +1,4 @@
-"""Scores are measured once, kept on disk, and equal those of the site's rule."""
+"""Scores are measured once, stored on disk, and equal those of the site's rule."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def unread(photos: list[LabelledPhoto]) -> list[LabelledPhoto]:
     return [replace(photo, read=unreadable, source_sha256=partial(str, photo.digest())) for photo in photos]
 
 
-def test_verdicts_are_those_of_the_sites_rule(classifier: Classifier, tmp_path: Path) -> None:
+def test_verdicts_equal_those_of_the_sites_rule(classifier: Classifier, tmp_path: Path) -> None:
     scores = scorer(classifier, tmp_path).score(PHOTOS)
     assert scores.profile is not None
     rule = ThresholdRule(HOUSE_CAT, class_names(), profile=scores.profile)
@@ -79,7 +79,7 @@ def test_a_second_report_measures_nothing(classifier: Classifier, tmp_path: Path
         scorer(classifier, tmp_path, resume=False).score(unread(PHOTOS))
 
 
-def test_a_run_that_was_stopped_goes_on_even_after_half_a_line(
+def test_an_interrupted_run_resumes_even_after_an_incomplete_line(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "CHUNK_PHOTOS", 2)
@@ -94,7 +94,7 @@ def test_a_run_that_was_stopped_goes_on_even_after_half_a_line(
     assert again.rows == scores.rows
 
 
-def test_another_profile_or_photo_is_measured_anew(classifier: Classifier, tmp_path: Path) -> None:
+def test_another_profile_or_photo_is_measured_again(classifier: Classifier, tmp_path: Path) -> None:
     scorer(classifier, tmp_path).score(PHOTOS[:1])
     uncalibrated = Scorer(classifier, HOUSE_CAT, [], tmp_path, True)
     with pytest.raises(AssertionError, match="read again"):
@@ -103,7 +103,9 @@ def test_another_profile_or_photo_is_measured_anew(classifier: Classifier, tmp_p
         scorer(classifier, tmp_path).score(unread(PHOTOS[1:2]))
 
 
-def test_measurements_of_parts_join_to_the_measurement_of_the_whole(classifier: Classifier) -> None:
+def test_measurements_of_parts_are_concatenated_to_the_measurement_of_the_whole(
+    classifier: Classifier,
+) -> None:
     whole = measure(PHOTOS, classifier)
     parts = joined([measure(PHOTOS[:3], classifier), measure(PHOTOS[3:], classifier)])
     assert parts.names == whole.names

@@ -20,7 +20,7 @@ CHOSEN = [next(photo for photo in OWN_PHOTOS.photos if photo.label == label) for
 
 
 def changed(variation: Variation) -> tuple[Facts, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-    """Return facts and pixels of the first photo, decoded again from what a site would store."""
+    """Return facts and pixels of the first photo, decoded again from the bytes that a site would store."""
     data = varied(CHOSEN, variation)[0].read()[Rendition.PHOTO]
     return facts_of(data), np.asarray(Image.open(io.BytesIO(data)))
 
@@ -44,7 +44,7 @@ def test_each_corruption_has_five_strengths() -> None:
         ("noise", "sharpness", False),
     ],
 )
-def test_each_strength_changes_the_photo_more_than_the_one_before(
+def test_each_strength_changes_the_photo_more_than_the_previous_one(
     name: str, figure: str, falls: bool
 ) -> None:
     original = facts_of(CHOSEN[0].read()[Rendition.PHOTO])
@@ -53,7 +53,7 @@ def test_each_strength_changes_the_photo_more_than_the_one_before(
 
 
 def test_stronger_compression_leaves_fewer_different_pixels() -> None:
-    """Of a flat square of 8 x 8 px only the average is left."""
+    """Only the mean of a flat square of 8 x 8 px is kept."""
     flat = []
     for variation in family("JPEG"):
         _, pixels = changed(variation)
@@ -62,7 +62,7 @@ def test_stronger_compression_leaves_fewer_different_pixels() -> None:
     assert flat[-1] > flat[0] + 0.05
 
 
-def test_a_corruption_keeps_size_label_and_kind_and_is_the_same_every_time() -> None:
+def test_a_corruption_keeps_size_label_and_kind_and_is_deterministic() -> None:
     for variation in corruptions():
         photo = varied(CHOSEN, variation)[0]
         assert (photo.name, photo.label, photo.kind) == (CHOSEN[0].name, CHOSEN[0].label, CHOSEN[0].kind)
@@ -74,14 +74,14 @@ def test_a_corruption_keeps_size_label_and_kind_and_is_the_same_every_time() -> 
     assert varied(CHOSEN, noise)[0].read() == varied(CHOSEN, noise)[0].read()
 
 
-def test_every_variation_of_every_photo_has_a_digest_of_its_own() -> None:
+def test_every_variation_of_every_photo_has_its_own_digest() -> None:
     variations = [*corruptions(), *positions()]
     digests = {photo.digest() for variation in variations for photo in varied(CHOSEN, variation)}
     assert len(digests) == 2 * len(variations)
     assert not digests & {photo.digest() for photo in CHOSEN}
 
 
-def test_the_photo_is_where_the_position_says_and_another_without_a_cat_around_it() -> None:
+def test_the_photo_is_at_the_given_position_and_a_photo_without_a_cat_around_it() -> None:
     white, black = ({one: _flat(level) for one in Rendition} for level in (255, 0))
     cat = LabelledPhoto("cat", CAT, lambda: white)
     other = LabelledPhoto("other", NOT_CAT, lambda: black)
@@ -105,7 +105,7 @@ def _flat(level: int) -> bytes:
     return out.getvalue()
 
 
-def test_a_sample_has_as_many_of_both_labels_spread_over_the_kinds() -> None:
+def test_a_sample_has_equally_many_of_both_labels_spread_over_the_kinds() -> None:
     def photo(number: int, label: str, kind: str | None) -> LabelledPhoto:
         return LabelledPhoto(f"{label}-{kind}-{number:03}", label, CHOSEN[0].read, kind)
 

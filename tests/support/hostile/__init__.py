@@ -1,7 +1,7 @@
 """Hostile files, made by code: bombs, damaged files, odd but valid ones, dangerous metadata and names.
 
-Nothing of it comes from elsewhere. What each file must lead to was written down from the formats' definitions
-and the upload policy (docs/security.md), not taken from what the code does.
+No file comes from elsewhere. The expected result of each file follows from the formats' definitions and the
+upload policy (docs/security.md), not from the behaviour of the code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GENERATED = "generated"
 
 
 def origins() -> list[str]:
-    """Return the corpora that are there: the generated one, and the one beside the checkout."""
+    """Return the available corpora: the generated one, and the one next to the checkout."""
     return [_GENERATED, *[_LISTED.name] * (_LISTED / "manifest.csv").is_file()]
 
 
@@ -40,7 +40,7 @@ def corpus(origin: str) -> HostileCorpus:
 
 @functools.cache
 def generated_corpus() -> HostileCorpus:
-    """Return every generated file; takes about two seconds, once a process."""
+    """Return every generated file; takes about two seconds, once per process."""
     files = chain(
         core_variants.jpeg_variants(),
         core_variants.png_variants(),

@@ -1,4 +1,4 @@
-"""Photos that show as their metadata says: turned by an orientation, or in the colours of a profile."""
+"""Photos whose metadata determines how they are shown: an orientation, or a colour profile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ORIENTATION = 0x0112
 
 
 def orientations() -> Iterator[HostileFile]:
-    """Yield each EXIF orientation in each format that a viewer turns."""
+    """Yield each EXIF orientation in each format that viewers rotate."""
     formats: dict[str, Callable[[bytes], bytes]] = {
         "jpg": lambda exif: jpeg(exif=exif),
         "png": lambda exif: png(exif=exif),
@@ -47,7 +47,7 @@ _RED, _GREEN, _BLUE = (0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.143
 
 
 def profiles() -> Iterator[HostileFile]:
-    """Yield colour profiles; a profile with red and blue exchanged must exchange them in what is shown."""
+    """Yield colour profiles; a profile that exchanges red and blue must exchange them in the stored photo."""
     exchanged = icc_profile(_BLUE, _GREEN, _RED, 2.2)
     shown = tuple(tuple(reversed(colour)) for colour in COLOURS)
     for source_format, suffix in {

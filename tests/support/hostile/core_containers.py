@@ -1,4 +1,4 @@
-"""Write PNG, JPEG, GIF and WebP skeletons by hand, where no encoder writes what a test needs."""
+"""Write PNG, JPEG, GIF and WebP structures by hand, because no encoder writes the files that tests need."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def png_file(*chunks: bytes) -> bytes:
 
 
 def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return kind and content of each chunk."""
+    """Return type and content of each chunk."""
     chunks, at = [], len(PNG_SIGNATURE)
     while at < len(data):
         (length,) = struct.unpack_from(">I", data, at)
@@ -53,7 +53,7 @@ def png_rows(samples: np.ndarray, depth: int) -> bytes:
 
 
 def png_interlaced(samples: np.ndarray, depth: int) -> bytes:
-    """As ``png_rows``, in the seven passes of Adam7."""
+    """Like ``png_rows``, in the seven passes of Adam7."""
     passes = (
         (0, 8, 0, 8),
         (0, 8, 4, 8),
@@ -78,7 +78,7 @@ def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
 
 
 def jpeg_segments(data: bytes) -> list[tuple[int, bytes]]:
-    """Return marker and whole bytes of each segment; coded data stays with its start-of-scan segment."""
+    """Return marker and complete bytes of each segment; coded data belongs to its start-of-scan segment."""
     segments, at = [], 2
     while at < len(data):
         marker = data[at + 1]
@@ -98,7 +98,7 @@ def jpeg_file(segments: Iterable[tuple[int, bytes]]) -> bytes:
 
 
 def gif_blocks(content: bytes) -> bytes:
-    """Split into sub-blocks and end them."""
+    """Split into sub-blocks and terminate them."""
     parts = (content[at : at + 255] for at in range(0, len(content), 255))
     return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 

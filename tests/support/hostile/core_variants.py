@@ -1,4 +1,4 @@
-"""Valid JPEG, PNG, GIF and WebP files as few encoders write them: all of them are photos."""
+"""Valid JPEG, PNG, GIF and WebP files of unusual kinds: all of them are photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos that must be refused: damaged, cut short, or mangled on their way."""
+"""Photos that must be refused: damaged, truncated, or altered in transit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw the photo that hostile files carry: four coloured quarters, so that a turn or a colour fault shows."""
+"""Draw the photo in hostile files: four coloured quarters, so that a wrong rotation or colour is visible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLOURS: Quarters = ((200, 60, 60), (60, 180, 80), (60, 80, 200), (220, 200, 80)
 GREYS: Quarters = tuple((level,) * 3 for level in (40, 210, 150, 90))
 BLACK_WHITE: Quarters = ((0, 0, 0), (255, 255, 255), (255, 255, 255), (0, 0, 0))
 MARK = b"PLANTED-MARK"
-"""A text planted in metadata; no stored or served photo may contain it."""
+"""A text in metadata; no stored or served photo may contain it."""
 
 
 def levels(colours: Quarters, size_px: tuple[int, int] = SIZE_PX) -> np.ndarray:
@@ -32,7 +32,7 @@ def levels(colours: Quarters, size_px: tuple[int, int] = SIZE_PX) -> np.ndarray:
 
 
 def photo(size_px: tuple[int, int] = SIZE_PX, mode: str = "RGB") -> Image.Image:
-    """Return the coloured quarters with a little noise, so that encoders have something to write."""
+    """Return the coloured quarters with a little noise, so that encoders have data to compress."""
     noise = np.random.default_rng(7).integers(-9, 10, (size_px[1], size_px[0], 1))
     pixels = np.clip(levels(COLOURS, size_px) + noise, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels).convert(mode)
@@ -47,7 +47,7 @@ def bilevel(size_px: tuple[int, int] = SIZE_PX) -> Image.Image:
 
 
 def translucent() -> tuple[Image.Image, Quarters]:
-    """Return an RGBA photo, and its colours once it lies on white."""
+    """Return an RGBA photo, and its colours on white."""
     image = photo(mode="RGBA")
     alpha = levels(((255,) * 3, (128,) * 3, (0,) * 3, (255,) * 3))[..., 0]
     image.putalpha(Image.fromarray(alpha))
@@ -73,7 +73,7 @@ def png(**options: Any) -> bytes:
 
 
 def upright(colours: Quarters, orientation: int) -> Quarters:
-    """Return the quarters as they show once an EXIF orientation is applied."""
+    """Return the quarters as they appear after an EXIF orientation is applied."""
     order = {
         1: (0, 1, 2, 3),
         2: (1, 0, 3, 2),

@@ -1,4 +1,4 @@
-"""Write TIFF and BMP files and colour profiles by hand, where no encoder writes what a test needs."""
+"""Write TIFF and BMP files and colour profiles by hand, because no encoder writes what tests need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 Values = Sequence[int] | bytes
 Tags = Mapping[int, tuple[int, Values]]
-"""By number: TIFF's type (1 byte, 2 text, 3 short, 4 long, 7 opaque) and the values."""
+"""Tag -> TIFF's type (1 byte, 2 text, 3 short, 4 long, 7 opaque) and the values."""
 _WIDTHS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
 
 
@@ -57,7 +57,7 @@ def bmp_file(
     masks: Sequence[int] = (),
     header_bytes: int = 40,
 ) -> bytes:
-    """Write a BMP; ``size_px`` has a negative height where the rows begin at the top."""
+    """Write a BMP; ``size_px`` has a negative height if the rows begin at the top."""
     if header_bytes == 12:
         header = struct.pack("<IHHHH", 12, *size_px, 1, bits)
         table = b"".join(bytes(reversed(colour)) for colour in palette)

@@ -1,4 +1,4 @@
-"""Valid TIFF, BMP, HEIC and AVIF files as few encoders write them, and animations: all of them are photos."""
+"""Valid TIFF, BMP, HEIC and AVIF files of unusual kinds, and animations: all of them are photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One hostile file and what must become of it."""
+"""One hostile file and its expected result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLAIMED_TYPES = {
     ".bmp": "image/bmp",
     ".svg": "image/svg+xml",
 }
-"""Content type that a browser sends, by suffix."""
+"""Suffix -> content type that a browser sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class HostileFile:
     category: str
     data: bytes = field(repr=False)
     upright_px: tuple[int, int] | None = None
-    """Width and height as a person sees the photo; None: the file is to be refused."""
+    """Width and height of the photo as shown; None: the file must be refused."""
     colours: Quarters | None = None
-    """Mean sRGB of its quarters, transparency on white; None: not known."""
+    """Mean sRGB of its quarters, with transparency on white; None: unknown."""
     forbidden: tuple[bytes, ...] = (MARK,)
     """Texts that neither a stored photo nor its thumbnail may contain."""
 
@@ -53,9 +53,9 @@ class HostileCorpus:
     origin: str
     files: tuple[HostileFile, ...] = field(repr=False)
     names: tuple[bytes, ...] = field(repr=False)
-    """File names to upload a photo under, as bytes of UTF-8."""
+    """File names under which a photo is uploaded, as bytes of UTF-8."""
     right_share: float = 1.0
-    """The share of files whose verdict, size and colours must be right."""
+    """The minimum share of files whose result, size and colours must be right."""
 
 
 def accepted(

@@ -1,4 +1,4 @@
-"""Read hostile files that others made: ``manifest.csv``, ``hostile_filenames.csv`` and ``files/``."""
+"""Read hostile files from other authors: ``manifest.csv``, ``hostile_filenames.csv`` and ``files/``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.hostile.drawing import Quarters
 from tests.support.hostile.file import HostileCorpus, HostileFile
 
 _RIGHT_SHARE = 0.97
-"""Its verdicts were written for another decoder's versions; a few may differ."""
+"""Its expected results were written for other versions of a decoder; a few may differ."""
 _MARK = b"CATMARK"
 
 

@@ -1,4 +1,4 @@
-"""Photos whose metadata is private, dangerous or broken: the pixels are kept, the metadata never is."""
+"""Photos whose metadata is private, dangerous or broken: the pixels are kept, the metadata is not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXIF_HEADER, XMP_HEADER = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def with_metadata(text: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the photo in every format, with ``text`` in each place that the format has for metadata."""
+    """Yield the photo in every format, with ``text`` in each metadata field of the format."""
     raw = text.encode()
     exif, xmp = private_exif(text), xmp_packet(text)
     segments = (
@@ -59,7 +59,7 @@ def with_metadata(text: str) -> Iterator[tuple[str, bytes]]:
 
 
 def private_exif(text: str) -> bytes:
-    """Return EXIF with a position, an owner, a serial number, a maker's note and an embedded thumbnail."""
+    """Return EXIF with a GPS position, an owner, a serial number, a maker note and an embedded thumbnail."""
     exif = Image.Exif()
     exif.update({0x010E: text, 0x010F: text, 0x0110: text, 0x013B: text, 0x8298: text})
     details = exif.get_ifd(0x8769)
@@ -171,7 +171,7 @@ _HTML = b"<html><script>alert('" + MARK + b"')</script></html>"
 
 
 def polyglots() -> Iterator[HostileFile]:
-    """Yield photos that are something else as well."""
+    """Yield photos that are valid files of another format too."""
 
     file = accepted_as("polyglot")
     gif = encoded(photo().quantize(16), "GIF")

@@ -1,4 +1,4 @@
-"""File names that an upload may claim."""
+"""File names that a client may send with an upload."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _TEXTS = (
     "../../../../etc/passwd.jpg", "..\\..\\windows\\win.ini.jpg", "/etc/passwd", "....//....//a.jpg",
     "%2e%2e%2fa.jpg", "%252e%252e%252fa.jpg", "a//b.jpg", "photos/", "~/.ssh/id.jpg", "C:\\a.jpg",
     "\\\\server\\share\\a.jpg", "file:///etc/hostname", "s3://bucket/key.jpg", ".git/config",
-    # names that mean something to a server, a shell or a system
+    # names with a meaning for a server, a shell or a system
     "a.jpg.php", "a.php%00.jpg", "a%00.jpg", "a\0b.jpg", "a.html", ".htaccess", "web.config", "-rf.jpg",
     "|id.jpg", "`id`.jpg", "$(id).jpg", "a;id.jpg", "a&b.jpg", "*.jpg", "nul", "CON.jpg", "aux.png",
     "a.jpg:stream", "a.jpg::$DATA", "index.html.jpg", "favicon.ico",
-    # empty or nearly so, or long
+    # empty or nearly empty, or long
     "", " ", ".", "..", "...", "noextension", ".jpg", "a.jpg ", "a.jpg.", "a.JpEg", "a" * 255 + ".jpg",
     "é" * 200 + ".jpg", "." * 300, "a" * 4000 + ".jpg",
     # markup, queries, templates, headers

@@ -1,4 +1,4 @@
-"""Files that must be refused: other formats, active content, and no photo at all."""
+"""Files that must be refused: other formats, active content, and files that are not photos."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def no_photos() -> list[HostileFile]:
 
 
 def other_formats() -> list[HostileFile]:
-    """Return photos in formats that no upload takes."""
+    """Return photos in formats that uploads do not accept."""
     image = photo((64, 64))
     by_pillow = {
         "ico": "ICO", "icns": "ICNS", "jp2": "JPEG2000", "ppm": "PPM", "sgi": "SGI", "tga": "TGA",

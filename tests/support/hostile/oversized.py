@@ -1,4 +1,4 @@
-"""Files that cost more than they show: bombs, floods and odd sizes, and the large photos that must pass."""
+"""Files that are costly to decode: bombs, floods and odd sizes; and large photos that must be accepted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.hostile.extended_variants import tiff_tags
 from tests.support.hostile.file import HostileFile, accepted, refused
 
 _FLOOD = 70_000
-"""Parts of a file; no honest encoder writes that many."""
+"""Number of parts of a file; no ordinary encoder writes that many."""
 
 
 def bombs() -> list[HostileFile]:

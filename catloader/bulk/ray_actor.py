@@ -1,0 +1,69 @@
+"""The actor of the engine ``ray``: a process, on any machine, that does the work of ``local``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from catloader.bulk.local import Batches, Rows, Unit, UnitPool
+from catloader.bulk.sources import source_of
+from catloader.decoders import build_decoders
+from catloader.errors import CatLoaderError
+from catloader.settings import Settings
+from catloader.wiring import build_object_store
+from checker.errors import CheckerError
+from checker.pipeline import LoadedModel
+from models.errors import ModelsError
+
+_EXPECTED = (CheckerError, ModelsError, CatLoaderError)
+"""Errors with a sentence for the person who runs the plan. They travel as text: Ray would wrap them."""
+
+
+class Answer(NamedTuple):
+    """The results of a unit, or why there are none."""
+
+    rows: Rows
+    error: str = ""
+
+
+class UnitChecker:
+    """Checks units from fetch to decision, with a pool of threads as ``local`` has it."""
+
+    def __init__(
+        self, settings: Settings, source: str, load: Callable[[Settings], LoadedModel], cores: int
+    ) -> None:
+        settings = settings.with_changes(workers=cores)
+        self._submitted: dict[int, Batches] = {}
+        self._refusal = ""
+        try:
+            decoders = build_decoders(settings)
+            decoders.start()  # while the model is loaded
+            self._pool = UnitPool(
+                source_of(settings, source, build_object_store(settings), decoders.decode),
+                decoders.decode,
+                load(settings),
+                workers=cores,
+                batch_photos=settings.batch_photos,
+            )
+        except _EXPECTED as error:
+            self._refusal = str(error)
+
+    def ready(self) -> Answer:
+        """Return no results once the model is loaded."""
+        return Answer([], self._refusal)
+
+    def check(self, unit: Unit, ahead: Unit | None) -> Answer:
+        """Return the results of a unit.
+
+        Args:
+            ahead: the unit of the next call, if it is known: its photos are fetched and decoded meanwhile,
+                but classified only when that call comes, after the driver has written this unit.
+        """
+        number, photos = unit
+        try:
+            batches = self._submitted.pop(number, None) or self._pool.submit(photos)
+            if ahead is not None:
+                self._submitted[ahead[0]] = self._pool.submit(ahead[1])
+            return Answer(self._pool.classify(batches))
+        except _EXPECTED as error:
+            return Answer([], str(error))

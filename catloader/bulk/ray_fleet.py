@@ -1,0 +1,113 @@
+"""The actors of a run on Ray, and the units that each has in hand."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from catloader.bulk.local import Done, Unit
+from catloader.bulk.plan import BulkError
+from catloader.bulk.ray_actor import Answer
+
+_LOSSES = 5
+"""Actors lost one after the other, without a unit done between: the cause is no accident."""
+
+_LOOK_EVERY_S = 5.0
+"""Time between two checks of this machine's raylet. Without it Ray would wait for another machine."""
+
+
+class Place(NamedTuple):
+    """The part of a machine for one actor."""
+
+    node: str
+    cores: int
+    gpus: int
+
+
+@dataclass(slots=True)
+class _Member:
+    place: Place
+    actor: Any
+    unit: Unit | None = None
+    """At work. None: the actor starts."""
+    ahead: Unit | None = None
+    """The next one."""
+
+
+class Fleet:
+    """Hands out units to actors, one at a time to each, and starts another actor for each that is lost.
+
+    A unit is sent only to an actor that is ready, and only when the results of its previous one are written.
+    """
+
+    def __init__(self, ray: Any, make: Callable[[Place], Any], places: Iterable[Place]) -> None:
+        """``make`` starts an actor."""
+        self._ray, self._make = ray, make
+        self._home = ray.get_runtime_context().get_node_id()
+        self._members: dict[Any, _Member] = {}
+        """By the reference of the answer that each owes."""
+        self._waiting: deque[Unit] = deque()
+        for place in places:
+            self._add(place)
+
+    def run(self, units: Iterable[Unit]) -> Iterator[Done]:
+        """Yield the results of each unit; the next unit of an actor is sent when the caller asks for more.
+
+        Raises:
+            BulkError: an actor says why it can do nothing, or this machine has lost its part of Ray.
+            RayError: Ray failed, or lost actors again and again.
+        """
+        rest, losses = iter(units), 0
+        self._waiting.extend(islice(rest, 2 * len(self._members)))  # read while the actors start
+        while self._waiting or any(member.unit for member in self._members.values()):
+            ready, _ = self._ray.wait(list(self._members), num_returns=1, timeout=_LOOK_EVERY_S)
+            if not ready:
+                self._look_at_raylet()
+                continue
+            (reference,) = ready
+            member = self._members.pop(reference)
+            try:
+                answer: Answer = self._ray.get(reference)
+            except self._ray.exceptions.RayTaskError:
+                raise
+            except self._ray.exceptions.RayError:
+                self._look_at_raylet()
+                losses += 1
+                if losses == _LOSSES:
+                    raise
+                self._replace(member)
+                continue
+            if answer.error:
+                raise BulkError(answer.error)
+            if member.unit is not None:
+                losses = 0
+                yield member.unit[0], answer.rows
+            self._waiting.extend(islice(rest, 2))
+            self._send_next(member)
+
+    def _add(self, place: Place) -> None:
+        actor = self._make(place)
+        self._members[actor.ready.remote()] = _Member(place, actor)
+
+    def _look_at_raylet(self) -> None:
+        if not any(node["NodeID"] == self._home and node["Alive"] for node in self._ray.nodes()):
+            raise BulkError("Ray's raylet on this machine has ended; `catloader bulk resume` continues.")
+
+    def _replace(self, member: _Member) -> None:
+        self._ray.kill(member.actor)  # it may be out of reach only
+        self._waiting.extendleft(unit for unit in (member.ahead, member.unit) if unit is not None)
+        self._add(member.place)
+
+    def _send_next(self, member: _Member) -> None:
+        member.unit, member.ahead = member.ahead or self._next(), None
+        if member.unit is None:
+            return  # the actor has nothing more to do, unless another one is lost and replaced
+        member.ahead = self._next()
+        reference = member.actor.check.remote(member.unit, member.ahead)
+        self._members[reference] = member
+
+    def _next(self) -> Unit | None:
+        return self._waiting.popleft() if self._waiting else None
