@@ -41,7 +41,7 @@ from checker.pixels.explained_photo import ExplainedPhoto
 from checker.values import Verdict
 from models.catalogue import resolve
 from models.digest import verify
-from tests.support.processes import command_of
+from tests.support.processes import alive, command_of, kill
 from tests.support.site import PASSWORD, Person, check, services_of
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -96,8 +96,7 @@ def no_process_is_left() -> Iterator[None]:
     while _made:
         _made.pop().close()
     for child in _children():  # of the site, whose explainer keeps running
-        child.kill()
-        child.wait(10)
+        kill(child)
 
 
 def _row(app: Flask, photo: int) -> Row:
@@ -146,7 +145,7 @@ def _children() -> list[psutil.Process]:
 
 def _wait_for_a_child() -> psutil.Process:
     waiting = threading.Event()
-    for _ in range(1000):
+    for _ in range(6000):
         if children := _children():
             return children[0]
         waiting.wait(0.01)
@@ -287,8 +286,8 @@ def test_stopping_does_not_wait_for_an_explanation(own_app: Flask, owner: Person
         child = _wait_for_a_child()
         explainer.close()
         with pytest.raises(ExplanationFailed):
-            request.result(5)
-    assert not child.is_running()
+            request.result(60)
+    assert alive([child]) == []
     assert services_of(own_app).ledger.count() == 0
     with pytest.raises(ExplanationFailed):
         explainer.explain(_row(own_app, photo))
@@ -390,7 +389,7 @@ def test_killed_child_is_an_error_and_the_next_request_works(
         child = _wait_for_a_child()
         assert child.environ()["OMP_NUM_THREADS"] == "1"
         child.kill()
-        assert request.result(30).status_code == 500
+        assert request.result(60).status_code == 500
     assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
 
 
@@ -405,14 +404,15 @@ def test_the_second_photo_uses_the_process_of_the_first_and_takes_at_most_two_se
     try:
         explainer.explain(_row(app, ids[0]))
         (first,) = _children()
-        started_s = time.monotonic()
+        before_s = time.process_time() + sum(first.cpu_times()[:2])
         explainer.explain(_row(app, ids[1]))
-        took_s = time.monotonic() - started_s
+        # Seconds of computing: a wall clock would measure what else this machine does.
+        took_s = time.process_time() + sum(first.cpu_times()[:2]) - before_s
         assert _children() == [first]
     finally:
         explainer.close()
-    assert took_s <= 2
-    assert not first.is_running()
+    assert 0 < took_s <= 2
+    assert alive([first]) == []
 
 
 @_ON_SQLITE
@@ -421,7 +421,7 @@ def test_the_process_ends_after_a_time_without_work(app: Flask, anna: Person, ch
     _judge(app, weights_sha256=_LITE0)
     explainer = _explainer(app, keep_s=0.2)
     explainer.explain(_row(app, photo))
-    waiting, deadline_s = threading.Event(), time.monotonic() + 20
+    waiting, deadline_s = threading.Event(), time.monotonic() + 60
     while _children() and time.monotonic() < deadline_s:
         waiting.wait(0.05)
     assert _children() == []
@@ -450,5 +450,5 @@ def test_child_dies_with_a_killed_site() -> None:
         while not any("libtorch" in library.path for library in child.memory_maps()):
             waiting.wait(0.01)
         site.kill()
-        assert select.select([site.stdout], [], [], 10)[0], "the child still holds its end of the pipe"
+        assert select.select([site.stdout], [], [], 60)[0], "the child still holds its end of the pipe"
         assert site.stdout.read() == b""
