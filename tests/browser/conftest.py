@@ -22,7 +22,7 @@ _FLAGS = (
     "--no-first-run --use-fake-device-for-media-stream=device-count=2 --use-fake-ui-for-media-stream"
 )
 _START_S = 60
-expect.set_options(timeout=20_000)  # ms; a machine that also runs other tests is slow
+expect.set_options(timeout=60_000)  # ms; a machine that also runs other tests is slow
 
 
 @pytest.fixture(scope="package")

@@ -40,8 +40,8 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
     page.bring_to_front()
     with_caption = page.locator(".grid li", has_text="Chelsea")
     without = page.locator(".grid li", has_not_text="Chelsea")
-    expect(with_caption.locator(".badge")).to_contain_text("Cat", timeout=20_000)
-    expect(without.locator(".badge")).to_contain_text("No cat", timeout=20_000)
+    expect(with_caption.locator(".badge")).to_contain_text("Cat")
+    expect(without.locator(".badge")).to_contain_text("No cat")
     assert page.evaluate("window.notReloaded")
     photo_page.bring_to_front()
     expect(photo_page.get_by_role("heading", name="This photo shows a cat.")).to_be_visible(timeout=20_000)
@@ -112,10 +112,10 @@ def test_upload_page_waits_while_the_site_is_busy(page: Page, site: Site, photos
         assert next(as_completed(uploads)).result() == 503
         page.get_by_role("button", name="Upload 2 photos").click()
         row = page.locator("#queue li", has_text="coffee.png")
-        expect(row).to_contain_text("Trying again in a moment", timeout=30_000)
+        expect(row).to_contain_text("Trying again in a moment")
         with suppress(psutil.NoSuchProcess):  # the site has restarted it meanwhile
             store.resume()
-        expect(row).to_contain_text("Stored.", timeout=60_000)
+        expect(row).to_contain_text("Stored.")
 
 
 @contextmanager

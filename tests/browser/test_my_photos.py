@@ -17,6 +17,7 @@ def _upload(page: Page, email: str, photos: Path) -> None:
     page.get_by_label("Caption of coffee.png").fill("Coffee")
     page.get_by_role("button", name="Upload 2 photos").click()
     expect(page.locator(".grid li")).to_have_count(2)
+    page.wait_for_load_state()  # what is selected before the scripts run opens no bar
 
 
 def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
@@ -48,6 +49,7 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     page.get_by_label("Search in captions").fill("CHEL")
     press(page, "Enter")
     expect(page.locator(".grid li")).to_have_count(1)
+    page.wait_for_load_state()
     page.get_by_label("Select Chelsea").check()
     press(page, "Delete")
     page.get_by_role("button", name="Delete 1 photo").click()
@@ -79,6 +81,7 @@ def _square(page: Page, address: str) -> None:
     page.get_by_role("link", name="Square crop").click()
     square = page.locator("#square")
     expect(square).to_be_visible()
+    page.wait_for_load_state()  # the square moves with the scripts, and with the picture behind it
     box = square.bounding_box()
     assert box
     page.mouse.move(box["x"] + 20, box["y"] + 20)

@@ -248,7 +248,7 @@ def test_photos_arrive_once_and_in_order_over_an_interrupted_connection(
         page.locator("#queue .caption-field").evaluate_all(fields)
         line.armed = True
         page.get_by_role("button", name=f"Upload {MANY} photos").dblclick()
-        expect(page.get_by_role("heading", name="My photos")).to_be_visible(timeout=120_000)
+        expect(page.get_by_role("heading", name="My photos")).to_be_visible(timeout=180_000)
         assert line.cuts == CUTS
         page.goto("/photos?sort=oldest")
         shown = page.locator(".grid .caption").all_text_contents()
@@ -283,7 +283,7 @@ def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     expect(page.get_by_role("button", name="Upload 3 photos")).to_be_visible()
     assert len(dialogs) == 1
     line = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 50_000}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000}
     line.send("Network.emulateNetworkConditions", slow)
     page.get_by_role("button", name="Upload 3 photos").click()
     overall = page.locator("#overall-text")

@@ -64,7 +64,7 @@ class Site:
                 yield self
             finally:
                 os.killpg(process.pid, signal.SIGINT)
-                process.wait(20)
+                process.wait(60)
 
     def object_store(self) -> psutil.Process:
         """Return the embedded S3's process."""

@@ -55,7 +55,8 @@ def pages_of_user(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
     code = page.locator(".recovery-codes code").first.inner_text()
     yield page, "recovery codes"
     page.goto("/account")
-    page.get_by_role("button", name="Log out", exact=True).first.click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Log out", exact=True).first.click()
     page.goto("/login")
     page.get_by_label("E-mail").fill("cleo@example.org")
     page.get_by_label("Password").fill(PASSWORD)
