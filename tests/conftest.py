@@ -25,7 +25,7 @@ from tests.support.object_stores import empty_buckets, store_of
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
 from tests.support.signals import restore_for_children
 
-pytest_plugins = ["tests.support.slow", "tests.support.run_folder"]
+pytest_plugins = ["tests.support.collection", "tests.support.slow", "tests.support.run_folder"]
 
 _MEMORY = Path("/dev/shm")
 _DATABASE_BYTES = 256 * 2**20

@@ -40,6 +40,11 @@ class PhotoSet:
         """Return whether the set is large enough to measure rates."""
         return min(self.counts[CAT], self.counts[NOT_CAT]) >= _ENOUGH
 
+    def enough(self) -> list[LabelledPhoto]:
+        """Return a spread of the photos, with as many of each label as a large set needs."""
+        of_label = [[photo for photo in self.photos if photo.label == label] for label in self.counts]
+        return [photo for all_ in of_label for photo in all_[:: max(1, len(all_) // _ENOUGH)][:_ENOUGH]]
+
     def files(self, label: str) -> list[Path]:
         return [self.folder / photo.name for photo in self.photos if photo.label == label]
 
