@@ -93,10 +93,10 @@ class DeletionWorker:
 
     def _still_there(self, entries: Sequence[Deletion]) -> dict[str, str]:
         """Ask the store for the objects of deleted accounts: receipts must state only what was verified."""
-        asked = [entry for entry in entries if entry.receipt and entry.kind]
+        owed = [entry for entry in entries if entry.receipt and entry.kind]
         return {
             entry.key: "the object is still there"
-            for entry in asked
+            for entry in owed
             if entry.kind and self._objects.exists(entry.kind, entry.key)
         }
 

@@ -122,10 +122,10 @@ def authenticate(passkeys: Passkeys, site: Site, challenge: bytes, credential: s
         id = str(json.loads(credential)["id"])
     except (ValueError, KeyError, TypeError):
         raise refused from None
-    found = passkeys.find(id)
-    if found is None:
+    match = passkeys.find(id)
+    if match is None:
         raise refused
-    passkey, user = found
+    passkey, user = match
     try:
         verified = verify_authentication_response(
             credential=credential,

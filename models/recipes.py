@@ -92,8 +92,8 @@ class Recipe:
             for one in self.integers:
                 outputs = len(tensors[one.weight])
                 scale = np.frombuffer(self.rest, "<f4", outputs, one.scale_offset)
-                found = one.predicted(tensors, scale).tobytes()
-                weights[one.offset : one.offset + len(found)] = found
+                integers = one.predicted(tensors, scale).tobytes()
+                weights[one.offset : one.offset + len(integers)] = integers
             np.frombuffer(weights, np.uint8)[self.positions] = self.values
         except (KeyError, ValueError, IndexError) as error:
             raise self._differs() from error
@@ -178,8 +178,8 @@ def tensors_of(path: Path) -> Mapping[str, npt.NDArray[Any]]:
 
 def _arrays(path: Path, *names: str) -> list[npt.NDArray[Any]]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            return [found[name] for name in names]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return [archive[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path) from error
 

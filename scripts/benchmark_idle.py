@@ -100,10 +100,10 @@ def tree(pid: int) -> list[int]:
         except OSError:  # it has just ended
             continue
         children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
-    found = [pid]
-    for parent in found:
-        found += children.get(parent, [])
-    return found
+    family = [pid]
+    for parent in family:
+        family += children.get(parent, [])
+    return family
 
 
 def processor_s(pid: int) -> float:

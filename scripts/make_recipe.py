@@ -62,14 +62,14 @@ def main() -> int:
     tensors = tensors_of(weights)
     xml = manifest.path.read_bytes()
     data = manifest.path.with_suffix(".bin").read_bytes()
-    rest, found = bytearray(data), []
+    rest, integers = bytearray(data), []
     for constant in _constants(xml, data):
         one = _origin(constant, tensors)
-        found.append(one)
+        integers.append(one)
         rest[one.offset : one.offset + constant.values.size] = bytes(constant.values.size)
         print(f"{one.weight:<32} {one.norm or 'no batch norm'}")
     recipe = _with_corrections(
-        Recipe(manifest, xml, bytes(rest), tuple(found), np.zeros(0, np.int64), np.zeros(0, np.uint8)),
+        Recipe(manifest, xml, bytes(rest), tuple(integers), np.zeros(0, np.int64), np.zeros(0, np.uint8)),
         tensors,
         data,
     )
@@ -119,10 +119,10 @@ def _origin(constant: Constant, tensors: Tensors) -> Integers:
         for name, tensor in tensors.items()
         if name.endswith(".running_var") and tensor.shape == (outputs,)
     ]
-    ways = [("", 0.0), *itertools.product(norms, _EPSILONS)]
+    norm_choices = [("", 0.0), *itertools.product(norms, _EPSILONS)]
     best, least_wrong = None, 1.0
     for name in (name for name, tensor in tensors.items() if tensor.shape == constant.shape):
-        for norm, epsilon in ways:
+        for norm, epsilon in norm_choices:
             one = Integers(constant.offset, name, constant.scale_offset, norm, epsilon)
             cut = {key: tensors[key][:_TRIED_OUTPUTS] for key in _names(one)}
             predicted = one.predicted(cut, constant.scale[:_TRIED_OUTPUTS])

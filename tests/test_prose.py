@@ -17,6 +17,8 @@ _REPLACED = re.compile(
     r"take back|think better of|grain of salt|for the company's sake|come to rest)\b",
     re.IGNORECASE,
 )
+# They say how a value came about, not what it is.
+_EMPTY_NAMES = frozenset({"asked", "found", "ours", "said", "theirs", "there", "told", "way", "ways"})
 
 
 def _docstrings(folder: str) -> Iterator[tuple[str, str]]:
@@ -61,3 +63,19 @@ def test_test_names_state_a_behaviour() -> None:
         if re.match(r"test_(what|who|whose|where|why|how|which|whether)_", name)
     ]
     assert names == []
+
+
+@pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts"])
+def test_variables_are_named_by_their_content(folder: str) -> None:
+    offenders = []
+    for path in sorted((_ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                name = node.id
+            elif isinstance(node, ast.arg):
+                name = node.arg
+            else:
+                continue
+            if name in _EMPTY_NAMES:
+                offenders.append(f"{path.relative_to(_ROOT)}:{node.lineno}: {name}")
+    assert offenders == []

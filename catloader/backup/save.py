@@ -174,10 +174,10 @@ def _copied(
             if refuses_one(store, one.key, error):
                 break
             raise
-        found = hashlib.sha256(data).hexdigest()
-        if digest in (None, found) or one.kind is ObjectKind.EXPLANATION:
+        actual = hashlib.sha256(data).hexdigest()
+        if digest in (None, actual) or one.kind is ObjectKind.EXPLANATION:
             write_file(path, data)
-            return found, True
+            return actual, True
     return None, False
 
 

@@ -150,12 +150,14 @@ class Plan:
             if not path.exists():
                 write_atomically(path, json.dumps(variant, indent=2).encode() + b"\n")
             elif (before := json.loads(path.read_text("utf-8"))) != variant:
-                here, there = (
+                present, planned = (
                     f"{one['model']} {one['runtime']} {one['precision']} ({one['weights_sha256'][:8]}, "
                     f"{one['profile_id']})"
                     for one in (variant, before)
                 )
-                raise BulkError(f"This plan was begun with {there}, and this machine checks with {here}.")
+                raise BulkError(
+                    f"This plan was begun with {planned}, and this machine checks with {present}."
+                )
 
     def _result(self, unit: int) -> Path:
         return self.folder / "results" / f"{unit // UNITS_PER_SHARD:05}" / f"{unit:09}.parquet"

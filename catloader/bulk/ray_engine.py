@@ -77,10 +77,10 @@ def run_ray(
         return actor.remote(settings, source, load, place.cores)
 
     try:
-        there = places(ray.nodes(), with_gpus=settings.device != "cpu")
-        if not there:
+        workers = places(ray.nodes(), with_gpus=settings.device != "cpu")
+        if not workers:
             raise BulkError("This cluster of Ray has no cores.")
-        yield from Fleet(ray, make, there).run(units)
+        yield from Fleet(ray, make, workers).run(units)
     except ray.exceptions.RayError as error:
         raise BulkError(f"Ray stopped: {str(error).strip().splitlines()[-1]}") from error
     finally:

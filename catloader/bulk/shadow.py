@@ -34,9 +34,9 @@ def shadow_plans(
         facts = plan.facts
         Plan.make(second, Facts(models[1], unit_rows, facts.photos, facts.size_bytes, TABLE))
     pair = Plan(first), Plan(second)
-    there = tuple(plan.facts.model for plan in pair)
-    if there != models:
-        raise BulkError(f"{folder} compares {there[0]} with {there[1]}; give the plan another name.")
+    planned = tuple(plan.facts.model for plan in pair)
+    if planned != models:
+        raise BulkError(f"{folder} compares {planned[0]} with {planned[1]}; give the plan another name.")
     return pair
 
 

@@ -127,18 +127,18 @@ class HttpPost(InBackground):
 
 
 class Together:
-    """Several ways at once."""
+    """Several dispatchers at once."""
 
-    def __init__(self, *ways: Dispatcher) -> None:
-        self._ways = ways
+    def __init__(self, *dispatchers: Dispatcher) -> None:
+        self._dispatchers = dispatchers
 
     def wake(self) -> None:
-        for way in self._ways:
-            way.wake()
+        for dispatcher in self._dispatchers:
+            dispatcher.wake()
 
     def close(self) -> None:
-        for way in self._ways:
-            way.close()
+        for dispatcher in self._dispatchers:
+            dispatcher.close()
 
 
 def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
@@ -174,18 +174,18 @@ def choose_way(
         notify: wakes all checkers that listen; None: the database has no notifications.
         send_task: does so through the broker of ``celery``; None: another way is set.
     """
-    way: Dispatcher = Off()
+    dispatcher: Dispatcher = Off()
     urls = {"internal": local_url(settings.host, settings.port), "external": settings.checker_url.rstrip("/")}
     if settings.dispatch == "thread" and wake_here is not None:
-        way = InProcess(wake_here)
+        dispatcher = InProcess(wake_here)
     elif url := urls.get(settings.dispatch):
-        way = HttpPost(url + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
+        dispatcher = HttpPost(url + WAKE_UP_PATH, signer, retry_s=settings.sweep_s)
     elif send_task is not None:
-        way = InBackground(send_task, retry_s=settings.sweep_s)
+        dispatcher = InBackground(send_task, retry_s=settings.sweep_s)
     if notify is None:
-        return way
+        return dispatcher
     # With any way: there may be workers on other machines too.
-    return Together(way, InBackground(notify, retry_s=settings.sweep_s))
+    return Together(dispatcher, InBackground(notify, retry_s=settings.sweep_s))
 
 
 def local_url(host: str, port: int) -> str:

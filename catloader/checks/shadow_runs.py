@@ -86,9 +86,9 @@ class ShadowRuns:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
-            _, said = self._child.communicate()
+            _, stderr = self._child.communicate()
             if self._child.returncode:
-                lines = said.decode(errors="replace").strip().splitlines() or ["It was ended."]
+                lines = stderr.decode(errors="replace").strip().splitlines() or ["It was ended."]
                 self._write(ShadowRun(candidate, now.isoformat(), lines[-1].removeprefix("Error: ")))
 
     def _held(self) -> IO[str] | None:

@@ -75,11 +75,11 @@ def _record(engine: Engine, result: Saved, folder: Path) -> None:
 
     manifest = result.manifest
     where = str(folder.resolve()).encode("utf-8", "backslashreplace").decode()
-    told = f"{counted(manifest.photos, 'photo')} of {counted(manifest.accounts, 'account')} in {where}"
+    summary = f"{counted(manifest.photos, 'photo')} of {counted(manifest.accounts, 'account')} in {where}"
     if result.lost:
-        told += f"; {counted(len(result.lost), 'photo')} left out"
+        summary += f"; {counted(len(result.lost), 'photo')} left out"
     try:
-        AuditLog(engine).add(None, BACKED_UP, told, utcnow())
+        AuditLog(engine).add(None, BACKED_UP, summary, utcnow())
     except StoreUnavailable as error:
         click.echo(f"The backup is whole, but could not be entered into the audit log: {error}", err=True)
 

@@ -91,10 +91,10 @@ def _measured(settings: Settings, entry: Entry, path: Path) -> str:
     from checker.runtimes.variants import variants
 
     try:
-        found = list(variants(entry, path, load_subject(settings.subject), runtime_request(settings)))
+        usable = list(variants(entry, path, load_subject(settings.subject), runtime_request(settings)))
     except ModelRefused as error:
         return f"refused: {error}"
-    measured = [f"{variant.runtime} {variant.precision}" for variant in found if variant.profile]
+    measured = [f"{variant.runtime} {variant.precision}" for variant in usable if variant.profile]
     return f"yes; measured: {', '.join(measured)}" if measured else "yes; nothing measured"
 
 

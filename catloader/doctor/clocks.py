@@ -10,8 +10,8 @@ MOST_APART_S = 60.0
 """Leases, sessions and signatures compare times of several machines; S3 refuses at 15 minutes."""
 
 
-def clock_row(part: str, here: datetime, there: datetime) -> Row:
-    ahead_s = (here - there).total_seconds()
+def clock_row(part: str, own_time: datetime, other_time: datetime) -> Row:
+    ahead_s = (own_time - other_time).total_seconds()
     if abs(ahead_s) <= MOST_APART_S:
         return Row(part, "ok", f"The clocks are {abs(ahead_s):.1f} s apart.")
     side = "ahead of" if ahead_s > 0 else "behind"

@@ -28,8 +28,8 @@ def _rows(settings: Settings) -> Iterator[Row]:
     probes = Probes(build_object_store(settings))
     for finding in probes.run():
         yield Row(f"S3 {finding.name}", "ok" if finding.works else "failed", finding.sentence)
-    here, there = utcnow(), probes.server_time()
-    if there is None:
+    own_time, server_time = utcnow(), probes.server_time()
+    if server_time is None:
         yield Row("S3 clock", "note", "The server does not tell its time of day.")
     else:
-        yield clock_row("S3 clock", here, there)
+        yield clock_row("S3 clock", own_time, server_time)

@@ -27,7 +27,7 @@ class Row:
 def examined(part: str, examine: Callable[[], str | Row]) -> Row:
     """Run one examination: its sentence becomes a row that passed, one of our errors a row that failed."""
     try:
-        found = examine()
+        result = examine()
     except EXPECTED as error:
         return Row(part, "failed", str(error))
-    return found if isinstance(found, Row) else Row(part, "ok", found)
+    return result if isinstance(result, Row) else Row(part, "ok", result)

@@ -111,15 +111,15 @@ class WarmChild:
         with self._guard:
             process, self._process = self._process, None
             end, self._end = self._end, None
-        said = ""
+        stderr = ""
         if process is not None:
             process.kill()
             with process:
                 assert process.stderr is not None
-                said = process.stderr.read().decode(errors="replace")[-2000:].strip()
+                stderr = process.stderr.read().decode(errors="replace")[-2000:].strip()
         if end is not None:
             end.close()
-        return said
+        return stderr
 
     def _retire_later(self) -> None:
         with self._guard:

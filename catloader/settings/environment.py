@@ -44,10 +44,10 @@ def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
 
 def as_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment from which a child process reads these settings; other variables are kept."""
-    ours = {name for variable in variables() for name in variable.names}
-    kept = {name: value for name, value in environ.items() if name not in ours}
+    own_names = {name for variable in variables() for name in variable.names}
+    others = {name: value for name, value in environ.items() if name not in own_names}
     given = {variable.name: getattr(settings, variable.field) for variable in variables()}
-    return {**kept, **{name: _as_text(value) for name, value in given.items()}}
+    return {**others, **{name: _as_text(value) for name, value in given.items()}}
 
 
 def _as_text(value: Any) -> str:

@@ -53,15 +53,15 @@ class FolderSource:
     def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
         if not self._folder.is_dir():
             raise SourceError(f"There is no folder {self._folder}.")
-        for found in walk([str(self._folder)], on_skip):
-            if found.error is not None:
-                raise SourceError(f"{found.path} can't be read: {found.error}")
+        for file in walk([str(self._folder)], on_skip):
+            if file.error is not None:
+                raise SourceError(f"{file.path} can't be read: {file.error}")
             try:
-                facts = Path(found.path).stat()
+                facts = Path(file.path).stat()
             except OSError as error:
-                raise SourceError(f"{found.path} can't be read: {error.strerror}.") from error
+                raise SourceError(f"{file.path} can't be read: {error.strerror}.") from error
             version = f"{facts.st_size}-{facts.st_mtime_ns}"
-            yield SourceFile(found.path, version, partial(_read, found.path))
+            yield SourceFile(file.path, version, partial(_read, file.path))
 
 
 def _read(path: str) -> bytes:

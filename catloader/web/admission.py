@@ -63,8 +63,8 @@ class Rules:
         if endpoint in _PIECES and is_signed(bearer.sent_token(headers.get("AUTHORIZATION", "")), secret):
             return self._photo_bytes
         sent = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
-        found = [value for name in cookies.names(cookies.SESSION) for value in sent.getlist(name)]
-        values = [one for value in found for one in cookies.sessions_of(value)]
+        cookie_values = [value for name in cookies.names(cookies.SESSION) for value in sent.getlist(name)]
+        values = [one for value in cookie_values for one in cookies.sessions_of(value)]
         known = any(cookies.unsigned(value, secret) for value in values)
         if not known:
             return self._form_bytes

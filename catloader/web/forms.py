@@ -33,7 +33,7 @@ OF_VISITORS = (
     "auth.do_register",
     "password_link.set_password",
     "mailed_links.send_link",
-    "second_step.verify",
+    "second_step.submit",
     "passkeys.log_in_options",
     "passkeys.log_in",
 )
@@ -112,13 +112,13 @@ def _refuse_other_sites() -> None:
     if origin is None or origin == "null":
         return
     # Without ports, which proxies change; cookies do not distinguish ports either.
-    theirs, ours = host_name(origin), host_name(f"//{request.host}")
-    if theirs != ours:
+    origin_host, own_host = host_name(origin), host_name(f"//{request.host}")
+    if origin_host != own_host:
         raise FormRefused(
             "This form came from %(theirs)s, and this site is called %(ours)s (headers Origin and Host). "
             "If both are this site, its proxy must pass the Host header on.",
-            theirs=for_log(theirs),
-            ours=for_log(ours),
+            theirs=for_log(origin_host),
+            ours=for_log(own_host),
             expired=False,
         )
 

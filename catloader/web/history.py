@@ -33,16 +33,16 @@ def history(
     shows = {"cat": noun.a, "not_cat": noun.no}
     events = [_attempt(record, noun) for record in records]
     for appeal in appeals:
-        asked = gettext("You asked for a review: it shows %(a_thing)s.", a_thing=shows[appeal.wish])
-        events.append(Event(appeal.opened_at, asked, appeal.reason))
+        request = gettext("You asked for a review: it shows %(a_thing)s.", a_thing=shows[appeal.wish])
+        events.append(Event(appeal.opened_at, request, appeal.reason))
         if appeal.closed_at and not any(review.appeal_id == appeal.id for review in reviews):
             events.append(Event(appeal.closed_at, gettext("Your request was withdrawn.")))
     for review in reviews:
         if review.verdict:
-            said = gettext("A reviewer: it shows %(a_thing)s.", a_thing=shows[review.verdict])
+            decision = gettext("A reviewer: it shows %(a_thing)s.", a_thing=shows[review.verdict])
         else:
-            said = gettext("A reviewer: the previous decision was undone.")
-        events.append(Event(review.made_at, said, review.note))
+            decision = gettext("A reviewer: the previous decision was undone.")
+        events.append(Event(review.made_at, decision, review.note))
     replaced = gettext("You replaced the photo with another file.")
     events += [Event(one.made_at, replaced) for one in replacements]
     return sorted(events, key=lambda event: event.moment, reverse=True)

@@ -26,8 +26,8 @@ def receipt_page(token: str, email: str | None = None) -> str:
     Raises:
         NotFound: there is no such receipt.
     """
-    found = services().receipts.of(token)
-    if found is None:
+    stored = services().receipts.of(token)
+    if stored is None:
         raise NotFound("There is no such receipt, or it is older than a year.")
     link = url_for("receipts.receipt", token=token, _external=True)
-    return render_template("receipt.html", receipt=found, email=email, link=link, now=utcnow())
+    return render_template("receipt.html", receipt=stored, email=email, link=link, now=utcnow())

@@ -120,7 +120,7 @@ class ThresholdRule:
         labels = {rendition: self._top(values) for rendition, values in confidences.items()}
         wild = self._is_wild(evidence)
         cat_at = self.thresholds.soft_cat_at if evidence.soft else self.thresholds.cat_at
-        named = {label.index for found in labels.values() for label in found}
+        named = {label.index for top in labels.values() for label in top}
         verdict, reason = self.verdict(score, soft=bool(evidence.soft), wild=wild, named=named)
         return Decision(
             verdict=verdict,
@@ -174,10 +174,10 @@ class ThresholdRule:
     def _top(self, confidences: Floats) -> tuple[Label, ...]:
         """Return the most likely classes; behind them the subject's best one, if it is likely enough."""
         order = np.argsort(-confidences, kind="stable")[:_EVIDENCE]
-        ours = order[np.isin(order, self.subject.classes)][:1]
+        of_subject = order[np.isin(order, self.subject.classes)][:1]
         best = order[:_LABELS]
         if not np.isin(best, self.subject.classes).any():
-            best = np.concatenate([best, ours])
+            best = np.concatenate([best, of_subject])
         return tuple(Label(int(i), self.class_names[i], float(confidences[i])) for i in best)
 
     def _masses(self, confidences: Floats) -> dict[str, float]:

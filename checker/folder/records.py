@@ -10,7 +10,7 @@ from checker.folder.checkpoint import Checkpoint
 from checker.folder.megadetector import BatchResults
 from checker.folder.report import Row, run_fields
 from checker.folder.skipped import Skipped
-from checker.folder.walk import Found
+from checker.folder.walk import WalkedFile
 from checker.values import ModelInfo
 
 
@@ -27,13 +27,13 @@ class Records:
             for row in self._checkpoint.rows() if self._checkpoint else ():
                 self._results.add(row)
 
-    def new(self, files: Iterable[Found], skipped: Skipped) -> Iterator[Found]:
+    def new(self, files: Iterable[WalkedFile], skipped: Skipped) -> Iterator[WalkedFile]:
         """Yield the files that no earlier run checked; count the others."""
-        for found in files:
-            if self._checkpoint is not None and found.path in self._checkpoint:
+        for file in files:
+            if self._checkpoint is not None and file.path in self._checkpoint:
                 skipped.known += 1
             else:
-                yield found
+                yield file
 
     def add(self, row: Row) -> None:
         """Write a row to both."""

@@ -36,7 +36,7 @@ def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
     """Collect the fields of ``--json``; docs/checker.md explains them."""
     outcome = checked.outcome
     decision = outcome.decision if outcome else None
-    path = checked.found.path
+    path = checked.file.path
     fields: Row = {
         "path": as_text(path),
         "verdict": str(decision.verdict if decision else Verdict.UNREADABLE),
@@ -48,7 +48,7 @@ def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
             for label in (decision.labels[Rendition.PHOTO] if decision else ())
         ],
         "ms": outcome.ms["total"] if outcome else None,
-        "error": outcome.error if outcome else checked.found.error,
+        "error": outcome.error if outcome else checked.file.error,
     }
     if fields["path"] != path:
         fields["path_base64"] = base64.b64encode(os.fsencode(path)).decode("ascii")

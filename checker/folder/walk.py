@@ -53,7 +53,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WalkedFile:
     """A file to check, or a folder that can't be read."""
 
     path: str
@@ -63,13 +63,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result for one ``Found``; without ``outcome`` where ``found.error`` is set."""
+    """The result for one ``WalkedFile``; without ``outcome`` where ``file.error`` is set."""
 
-    found: Found
+    file: WalkedFile
     outcome: Outcome | None = None
 
 
-def walk(paths: Iterable[str], on_skip: Callable[[str], object] = lambda _: None) -> Iterator[Found]:
+def walk(paths: Iterable[str], on_skip: Callable[[str], object] = lambda _: None) -> Iterator[WalkedFile]:
     """Yield every named file, and every photo in and below every named folder, without hidden ones.
 
     Links to folders are not followed inside folders, so loops are never entered. The order is by name (in
@@ -84,31 +84,31 @@ def walk(paths: Iterable[str], on_skip: Callable[[str], object] = lambda _: None
         if os.path.isdir(path):  # noqa: PTH112 - str throughout: a Path for each file costs more than the listing
             yield from _below(path, on_skip)
         else:
-            yield Found(path)
+            yield WalkedFile(path)
 
 
 def check_files(
-    found: Iterable[Found], loaded: LoadedModel, *, workers: int, batch_photos: int
+    files: Iterable[WalkedFile], loaded: LoadedModel, *, workers: int, batch_photos: int
 ) -> Generator[Checked, None, None]:
-    """Check files in a bounded pool; yield one ``Checked`` each, in the order of ``found``.
+    """Check files in a bounded pool; yield one ``Checked`` each, in the order of ``files``.
 
     Each worker takes micro-batches from reading to verdict. Closing the generator ends the pool after
     the running micro-batches.
     """
     keep_memory(workers)
     with isolated_decoder(workers, DECODE_LIMITS) as decoder:
-        yield from _check_files(found, loaded, FileSource(decoder.renditions), workers, batch_photos)
+        yield from _check_files(files, loaded, FileSource(decoder.renditions), workers, batch_photos)
 
 
 def _check_files(
-    found: Iterable[Found], loaded: LoadedModel, source: FileSource, workers: int, batch_photos: int
+    files: Iterable[WalkedFile], loaded: LoadedModel, source: FileSource, workers: int, batch_photos: int
 ) -> Generator[Checked, None, None]:
     pool = ThreadPoolExecutor(workers, "check")
     pending: deque[Future[list[Checked]]] = deque()
     numbers = count(1)
-    files = iter(found)
+    waiting = iter(files)
     try:
-        while batch := list(islice(files, batch_photos)):
+        while batch := list(islice(waiting, batch_photos)):
             claims = {next(numbers): item for item in batch}
             with deferred_interrupt():
                 pending.append(pool.submit(_check, claims, source, loaded))
@@ -186,21 +186,21 @@ def read_available(file: BinaryIO, size_bytes: int) -> bytes:
     return file.read(size_bytes) or b""  # None: reading would block
 
 
-def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[Found]:
+def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[WalkedFile]:
     # An explicit stack: trees may be deeper than Python's.
     stack = [_entries(folder)]
     while stack:
         entry = next(stack[-1], None)
         if entry is None:
             stack.pop()
-        elif isinstance(entry, Found):
+        elif isinstance(entry, WalkedFile):
             yield entry
         elif is_hidden(entry.name):
             on_skip(entry.path)
         elif _is_folder(entry):
             stack.append(_entries(entry.path))
         elif entry.name.lower().endswith(EXTENSIONS):
-            yield Found(entry.path)
+            yield WalkedFile(entry.path)
         else:
             on_skip(entry.path)
 
@@ -210,14 +210,14 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str] | Found]:
+def _entries(folder: str) -> Iterator[os.DirEntry[str] | WalkedFile]:
     try:
         # A finished scan holds no file descriptor: only large folders keep one while those below are scanned.
         with os.scandir(folder) as scan:
             while block := sorted(islice(scan, _SORTED_AT_ONCE), key=lambda entry: entry.name):
                 yield from block
     except OSError as error:
-        yield Found(folder, f"The folder can't be read: {error.strerror or error}.")
+        yield WalkedFile(folder, f"The folder can't be read: {error.strerror or error}.")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -227,14 +227,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False  # reading it will raise the error
 
 
-def _check(batch: dict[int, Found], source: FileSource, loaded: LoadedModel) -> list[Checked]:
+def _check(batch: dict[int, WalkedFile], source: FileSource, loaded: LoadedModel) -> list[Checked]:
     claims = [
-        Claim(number, token="", photo_key=found.path, thumbnail_key=found.path, attempt=1)
-        for number, found in batch.items()
-        if found.error is None
+        Claim(number, token="", photo_key=file.path, thumbnail_key=file.path, attempt=1)
+        for number, file in batch.items()
+        if file.error is None
     ]
     outcomes = {
         outcome.claim.photo_id: outcome
         for outcome in check_batch(claims, source, loaded.classifier, loaded.rule)
     }
-    return [Checked(found, outcomes.get(number)) for number, found in batch.items()]
+    return [Checked(file, outcomes.get(number)) for number, file in batch.items()]

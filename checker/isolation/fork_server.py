@@ -79,23 +79,23 @@ class ForkServer:
         with self._lock:
             self._ensure_running()
         try:
-            ours, theirs = frames.pair()
+            own_end, child_end = frames.pair()
         except OSError as error:
             raise DecoderUnavailable(f"No connection to a decoder: {error.strerror}.") from error
         try:
-            with theirs, self._lock:
-                pid = self._fork(theirs)
-                return Child(ours, pid, self._generation)
+            with child_end, self._lock:
+                pid = self._fork(child_end)
+                return Child(own_end, pid, self._generation)
         except BaseException:
-            ours.close()
+            own_end.close()
             raise
 
-    def _fork(self, theirs: socket.socket) -> int:
+    def _fork(self, child_end: socket.socket) -> int:
         """Send the child's end of a connection; return the child's number."""
         for _ in range(2):  # a server that was killed is started again
             control = self._ensure_running()
             try:
-                socket.send_fds(control, [b"fork"], [theirs.fileno()])
+                socket.send_fds(control, [b"fork"], [child_end.fileno()])
                 answer = control.recv(64)
             except OSError:
                 answer = b""
@@ -141,12 +141,12 @@ class ForkServer:
     def _started(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         """Start the server; return the connection to it, and its process."""
         keep_standard_descriptors()
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.settimeout(_ANSWER_S)
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        arguments = [str(theirs.fileno()), str(self._memory_bytes), *self._works]
+        arguments = [str(child_end.fileno()), str(self._memory_bytes), *self._works]
         try:
-            with theirs:
+            with child_end:
                 process = subprocess.Popen(
                     # -P: nothing may be imported from the folder in which the caller was started.
                     [sys.executable, "-P", "-m", "checker.isolation.child", *arguments],
@@ -154,7 +154,7 @@ class ForkServer:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     start_new_session=True,  # Ctrl-C is handled by the caller, which then ends this process
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[child_end.fileno()],
                 )
         except BaseException:
             control.close()

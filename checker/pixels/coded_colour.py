@@ -55,8 +55,8 @@ def coded_colour(data: bytes) -> CodedColour | None:
     values = data[at + 8 : at + 8 + 2 * size]
     if at < 0 or len(values) < 2 * size:
         return None
-    found = CodedColour(int.from_bytes(values[:size], "big"), int.from_bytes(values[size:], "big"))
-    return found if found.is_hdr or found.primaries in _TO_BT709 else None
+    colour = CodedColour(int.from_bytes(values[:size], "big"), int.from_bytes(values[size:], "big"))
+    return colour if colour.is_hdr or colour.primaries in _TO_BT709 else None
 
 
 def coded_to_srgb(image: Image.Image, colour: CodedColour) -> Image.Image:

@@ -31,8 +31,8 @@ def read_folder(folder: Path) -> dict[str, npt.NDArray[Any]]:
     Raises:
         WeightsRefused: there is no such model or more than one, or it can't be read.
     """
-    found = [path for path in sorted(folder.rglob(_MODEL)) if "node_modules" not in path.parts]
-    model = folder / _only([str(path.relative_to(folder)) for path in found], folder.name)
+    manifests = [path for path in sorted(folder.rglob(_MODEL)) if "node_modules" not in path.parts]
+    model = folder / _only([str(path.relative_to(folder)) for path in manifests], folder.name)
 
     def read(name: str) -> bytes:
         path = model.with_name(name)
@@ -79,7 +79,7 @@ def _arrays(read: Read, source: str) -> dict[str, npt.NDArray[Any]]:
             for weight in group["weights"]:
                 name, shape = weight["name"], weight["shape"]
                 if weight["dtype"] != "float32" or "quantization" in weight:
-                    raise WeightsRefused(f"{source} holds {name} in another form than float32.")
+                    raise WeightsRefused(f"{source} holds {name} in another type than float32.")
                 arrays[name] = np.frombuffer(data, "<f4", math.prod(shape), start).reshape(shape)
                 start += arrays[name].nbytes
     except (ValueError, KeyError, TypeError) as error:

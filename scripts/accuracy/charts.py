@@ -67,11 +67,11 @@ def curves(rules: Sequence[Rule], positive: Flags, points: Sequence[OperatingPoi
     ):
         style: dict[str, Any] = {"floor": 0.5 / n_cats, "colour": colour, "name": name}
         false, true, _ = roc_curve(positive, rule.scores, drop_intermediate=False)
-        found, wrong = np.rint(true * n_cats), np.rint(false * n_others)
-        _band(roc_axes, wrong, n_others, n_cats - found, np.full(len(found), n_cats), **style)
-        called = found + wrong > 0
-        among = (found + wrong)[called]
-        _band(precision_axes, (n_cats - found)[called], n_cats, wrong[called], among, **style)
+        hits, wrong = np.rint(true * n_cats), np.rint(false * n_others)
+        _band(roc_axes, wrong, n_others, n_cats - hits, np.full(len(hits), n_cats), **style)
+        called = hits + wrong > 0
+        among = (hits + wrong)[called]
+        _band(precision_axes, (n_cats - hits)[called], n_cats, wrong[called], among, **style)
     spots = [(catloader.scores >= point.threshold, _COLOURS[0], "o") for point in points]
     spots += [(rule.verdicts == Verdict.CAT, _COLOURS[1], "x") for rule in rules[1:]]
     for called, colour, marker in spots:

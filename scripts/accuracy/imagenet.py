@@ -47,18 +47,18 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
     if not folder.is_dir():
         raise CannotRun(f"{folder}: no such folder")
     photos = []
-    for found in walk([str(folder)]):
-        path = Path(found.path)
-        if found.error:
-            raise CannotRun(f"{printable(found.path)}: {found.error}")
+    for file in walk([str(folder)]):
+        path = Path(file.path)
+        if file.error:
+            raise CannotRun(f"{printable(file.path)}: {file.error}")
         names = [path.stem] if path.parent == folder else [path.parent.name, path.stem]
         index = next((one for one in map(imagenet_class, names) if one is not None), None)
         if index is None:
             raise CannotRun(
-                f"{printable(found.path)}: neither folder nor file is named after a class of ImageNet, "
+                f"{printable(file.path)}: neither folder nor file is named after a class of ImageNet, "
                 "such as n02123045 or tabby"
             )
-        photos.append(ValidationPhoto(found.path, index))
+        photos.append(ValidationPhoto(file.path, index))
     if not photos:
         raise CannotRun(f"{folder} has no photos")
     return photos

@@ -82,11 +82,11 @@ _HEADING = (
 def _row(rule: str, row: Mapping[str, Any]) -> str:
     cats, others, wild = (row["confusion"][label] for label in (CAT, NOT_CAT, WILD_FELINE))
     unsure = cats[Verdict.UNSURE] + others[Verdict.UNSURE]
-    found, other_as_cat, wild_as_cat = (
+    cats_as_cat, other_as_cat, wild_as_cat = (
         f"{counts[Verdict.CAT]} of {sum(counts.values())}" for counts in (cats, others, wild)
     )
     return (
-        f"  {rule:57}{found:>12}{interval(row['recall']):>18}{other_as_cat:>15}"
+        f"  {rule:57}{cats_as_cat:>12}{interval(row['recall']):>18}{other_as_cat:>15}"
         f"{interval(row['false_positive_rate']):>18}{unsure:8d}{wild_as_cat:>13}"
     )
 

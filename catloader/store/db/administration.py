@@ -37,8 +37,8 @@ class Administration:
         if e_mail_part:
             query = query.where(users.c.email.contains(normal_email(e_mail_part), autoescape=True))
         with reading(self._engine) as connection:
-            found = [User(**row._mapping) for row in connection.execute(query)]
-            return _with_usage(connection, found)
+            matches = [User(**row._mapping) for row in connection.execute(query)]
+            return _with_usage(connection, matches)
 
     def account(self, id: int) -> Account | None:
         with reading(self._engine) as connection:
@@ -50,8 +50,8 @@ class Administration:
         size = func.sum(photos.c.size_bytes)
         query = select(users).join(photos).group_by(users.c.id).order_by(size.desc(), users.c.id).limit(limit)
         with reading(self._engine) as connection:
-            found = [User(**row._mapping) for row in connection.execute(query)]
-            return _with_usage(connection, found)
+            matches = [User(**row._mapping) for row in connection.execute(query)]
+            return _with_usage(connection, matches)
 
     def set_role(self, id: int, role: AnyRole, actor_id: int, now: datetime) -> None:
         values = {"is_admin": role == "admin", "is_reviewer": role == "reviewer"}
@@ -69,8 +69,8 @@ class Administration:
     ) -> None:
         """Set the account's limits; None: those of the settings; 0: none."""
         values = {"max_photos": max_photos, "max_bytes": max_bytes}
-        told = f"{_shown(max_photos)} photos, {_shown(max_bytes)} bytes"
-        self._change(id, values, actor_id, f"set the quota to {told}", now)
+        limits = f"{_shown(max_photos)} photos, {_shown(max_bytes)} bytes"
+        self._change(id, values, actor_id, f"set the quota to {limits}", now)
 
     def _change(self, id: int, values: dict[str, Any], actor_id: int, act: str, now: datetime) -> None:
         query = update(users).where(users.c.id == id).values(values).returning(users.c.email)
@@ -87,11 +87,11 @@ def _shown(limit: int | None) -> str:
     return "the usual number of" if limit is None else "any number of" if limit == 0 else str(limit)
 
 
-def _with_usage(connection: Connection, found: list[User]) -> list[Account]:
+def _with_usage(connection: Connection, accounts: list[User]) -> list[Account]:
     query = (
         select(photos.c.owner_id, func.count(), func.sum(photos.c.size_bytes))
-        .where(photos.c.owner_id.in_([user.id for user in found]))
+        .where(photos.c.owner_id.in_([user.id for user in accounts]))
         .group_by(photos.c.owner_id)
     )
     used = {row[0]: Used(row[1], int(row[2])) for row in connection.execute(query)}
-    return [Account(user, used.get(user.id, Used(0, 0))) for user in found]
+    return [Account(user, used.get(user.id, Used(0, 0))) for user in accounts]

@@ -135,12 +135,12 @@ class Gallery:
         with reading(self._engine) as connection:
             # A query for each status: each reads its index in order and stops at the limit.
             for matching in _matching(selection):
-                found: Select[Any] = select(photos).where(*matching, *after).order_by(*order).limit(limit)
+                query: Select[Any] = select(photos).where(*matching, *after).order_by(*order).limit(limit)
                 if selection.words:
                     # The words are searched in their index; only the rows of the page are read.
-                    ids = list(connection.execute(found.with_only_columns(photos.c.id)).scalars())
-                    found = select(photos).where(photos.c.id.in_(ids))
-                rows += [Photo(**row._mapping) for row in connection.execute(found)]
+                    ids = list(connection.execute(query.with_only_columns(photos.c.id)).scalars())
+                    query = select(photos).where(photos.c.id.in_(ids))
+                rows += [Photo(**row._mapping) for row in connection.execute(query)]
         rows.sort(key=lambda photo: (photo.created_at, photo.id), reverse=newest_first)
         return rows[:limit]
 
@@ -181,8 +181,8 @@ def _months_between(
     )
     within = (photos.c.created_at >= calendar.c.month) & (photos.c.created_at < calendar.c.end)
     has_photo = or_(*(exists().where(*one, within).correlate(calendar) for one in matching))
-    found = set(connection.execute(select(calendar.c.month).where(has_photo)).scalars())
-    return [month for month in months if month in found]
+    with_photos = set(connection.execute(select(calendar.c.month).where(has_photo)).scalars())
+    return [month for month in months if month in with_photos]
 
 
 def month_of(moment: datetime) -> datetime:

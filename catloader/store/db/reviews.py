@@ -228,7 +228,7 @@ def _has_appeal() -> ColumnElement[bool]:
 
 def _appealed(connection: Connection, condition: ColumnElement[bool], limit: int) -> list[QueueItem]:
     query = select(*_APPEAL).where(_waits, condition).order_by(appeals.c.id).limit(limit)
-    found = [Appeal(**row._mapping) for row in connection.execute(query)]
-    rows = connection.execute(select(photos).where(photos.c.id.in_([one.photo_id for one in found])))
+    page = [Appeal(**row._mapping) for row in connection.execute(query)]
+    rows = connection.execute(select(photos).where(photos.c.id.in_([one.photo_id for one in page])))
     by_id = {row.id: Photo(**row._mapping) for row in rows}
-    return [QueueItem(by_id[appeal.photo_id], appeal) for appeal in found]
+    return [QueueItem(by_id[appeal.photo_id], appeal) for appeal in page]

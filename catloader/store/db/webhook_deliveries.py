@@ -94,7 +94,7 @@ class WebhookDeliveries:
             .where(
                 source.id > since,
                 source.id > start,
-                source.told,
+                source.is_event,
                 source.moment >= later(database_now(), literal(-_MISSED_FOR.total_seconds())),
                 ~select(table.c.id).where(is_entered).exists(),
             )

@@ -26,7 +26,7 @@ class Source:
     columns: tuple[ColumnElement[Any], ...]
     id: Column[int]
     moment: Column[datetime]
-    told: ColumnElement[bool]
+    is_event: ColumnElement[bool]
     """The condition of the rows that are events."""
     message: Callable[[Row[Any]], str]
 

@@ -86,7 +86,7 @@ def _side_by_side(
     folders: deque[str], pages_of: Callable[[str], Iterator[list[Listed]]], threads: int
 ) -> Iterator[list[Listed]]:
     """Yield the pages of all folders as they come. The first error ends all threads and is raised."""
-    found: queue.Queue[list[Listed] | None] = queue.Queue(_PAGES_WAITING)
+    pages: queue.Queue[list[Listed] | None] = queue.Queue(_PAGES_WAITING)
     stopped = threading.Event()
 
     def work() -> None:
@@ -97,26 +97,26 @@ def _side_by_side(
                 except IndexError:
                     return
                 for page in pages_of(folder):
-                    found.put(page)
+                    pages.put(page)
                     if stopped.is_set():
                         return
         except BaseException:
             stopped.set()
             raise
         finally:
-            found.put(None)
+            pages.put(None)
 
     with ThreadPoolExecutor(threads, thread_name_prefix="listing") as pool:
         workers = [pool.submit(work) for _ in range(threads)]
         try:
             for _ in workers:
-                while (page := found.get()) is not None:
+                while (page := pages.get()) is not None:
                     yield page
         finally:
             stopped.set()
             while not all(worker.done() for worker in workers):
                 with suppress(queue.Empty):
-                    found.get(timeout=0.05)
+                    pages.get(timeout=0.05)
     for worker in workers:
         worker.result()
 

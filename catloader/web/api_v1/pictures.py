@@ -27,8 +27,8 @@ blueprint = Blueprint("api_pictures", __name__, url_prefix="/api/v1/photos/<int:
 )
 def photo(id: int) -> Response:
     """Read the stored photo: at most 2560 pixels by default, without metadata."""
-    found = own_photo(id)
-    return jpeg_response(ObjectKind.PHOTO, found.photo_key, found.sha256)
+    stored = own_photo(id)
+    return jpeg_response(ObjectKind.PHOTO, stored.photo_key, stored.sha256)
 
 
 @blueprint.get("/thumbnail.jpg")
@@ -42,5 +42,5 @@ def photo(id: int) -> Response:
 )
 def thumbnail(id: int) -> Response:
     """Read the square thumbnail."""
-    found = own_photo(id)
-    return jpeg_response(ObjectKind.THUMBNAIL, found.thumbnail_key, found.thumbnail_sha256)
+    stored = own_photo(id)
+    return jpeg_response(ObjectKind.THUMBNAIL, stored.thumbnail_key, stored.thumbnail_sha256)

@@ -30,14 +30,14 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
     if CAT not in {label for label, _ in labels.values()}:
         raise UnusablePhotos(_no_cats(folder, [printable(entry.name) for entry in classes]))
     for entry, (label, kind) in labels.items():
-        for found in walk([str(entry)]):
-            if found.error:
-                raise UnusablePhotos(f"{printable(found.path)}: {found.error}")
-            parts = Path(os.path.relpath(found.path, entry)).parts
-            told = kind
-            if told is None and label == NOT_CAT:
-                told = normalised(printable(parts[0])) if len(parts) > 1 else kind_from_name(parts[-1])
-            yield photo_file(found.path, os.path.relpath(found.path, folder), label, told)
+        for file in walk([str(entry)]):
+            if file.error:
+                raise UnusablePhotos(f"{printable(file.path)}: {file.error}")
+            parts = Path(os.path.relpath(file.path, entry)).parts
+            photo_kind = kind
+            if photo_kind is None and label == NOT_CAT:
+                photo_kind = normalised(printable(parts[0])) if len(parts) > 1 else kind_from_name(parts[-1])
+            yield photo_file(file.path, os.path.relpath(file.path, folder), label, photo_kind)
 
 
 def _no_cats(folder: Path, classes: list[str]) -> str:

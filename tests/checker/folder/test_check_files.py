@@ -17,7 +17,7 @@ from PIL import Image
 from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
 from checker.folder import walk as folder_walk
-from checker.folder.walk import Checked, Found, check_files, walk
+from checker.folder.walk import Checked, WalkedFile, check_files, walk
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.renditions import site_renditions
 from checker.pixels.sizes import DEFAULT_SIZES
@@ -41,7 +41,7 @@ def _check(loaded: LoadedModel, *paths: Path | str) -> list[Checked]:
 
 
 def _error(checked: Checked) -> str | None:
-    return checked.outcome.error if checked.outcome else checked.found.error
+    return checked.outcome.error if checked.outcome else checked.file.error
 
 
 def test_a_folder_without_permission_is_reported(loaded: LoadedModel) -> None:
@@ -65,7 +65,7 @@ def _locked_folder(folder: Path, loaded: LoadedModel) -> None:
     assert locked.path == str(folder / "locked")
     assert locked.error == "The folder can't be read: Permission denied."
     checked = list(check_files([locked, photo], loaded, workers=1, batch_photos=4))
-    assert [item.found for item in checked] == [locked, photo]
+    assert [item.file for item in checked] == [locked, photo]
     assert checked[0].outcome is None
     assert checked[1].outcome is not None
     assert checked[1].outcome.decision is not None
@@ -98,11 +98,11 @@ def test_the_number_of_files_being_checked_is_bounded(tmp_path: Path, loaded: Lo
     (tmp_path / "empty.jpg").touch()
     total, taken, checked, most_in_hand = 10_000, 0, 0, 0
 
-    def many() -> Iterator[Found]:
+    def many() -> Iterator[WalkedFile]:
         nonlocal taken
         for _ in range(total):
             taken += 1
-            yield Found(str(tmp_path / "empty.jpg"))
+            yield WalkedFile(str(tmp_path / "empty.jpg"))
 
     for _ in check_files(many(), loaded, workers=2, batch_photos=4):
         checked += 1
@@ -113,7 +113,7 @@ def test_the_number_of_files_being_checked_is_bounded(tmp_path: Path, loaded: Lo
 
 def test_closing_the_generator_early_ends_the_pool(loaded: LoadedModel) -> None:
     checks = check_files(
-        (Found(str(PHOTOS / "coffee.png")) for _ in range(10**6)), loaded, workers=2, batch_photos=2
+        (WalkedFile(str(PHOTOS / "coffee.png")) for _ in range(10**6)), loaded, workers=2, batch_photos=2
     )
     assert next(checks).outcome is not None
     checks.close()
@@ -128,7 +128,7 @@ def test_outcomes_are_in_the_order_of_the_files(tmp_path: Path, loaded: LoadedMo
         else:
             (tmp_path / name).symlink_to(PHOTOS / ("chelsea.png" if number % 2 else "retina.jpg"))
     checked = _check(loaded, tmp_path)
-    assert [Path(item.found.path).name for item in checked] == names
+    assert [Path(item.file.path).name for item in checked] == names
     assert [_error(item) is None for item in checked] == [not number % 3 for number in range(14)]
 
 
@@ -190,7 +190,7 @@ def test_hostile_files_are_unreadable_and_never_crash_the_checker(
     for path, file in zip(paths, files, strict=True):
         path.write_bytes(file.data)
     checked = _check(loaded, *paths)
-    assert [item.found.path for item in checked] == [str(path) for path in paths]
+    assert [item.file.path for item in checked] == [str(path) for path in paths]
     unreadable = ("truncated", "not-an-image", "magic-only")
     for file, item in zip(files, checked, strict=True):
         if file.category in unreadable:
