@@ -59,7 +59,7 @@ def set_up(
     return codes
 
 
-def verify(factors: SecondFactors, user: User, code: str, guard: accounts.Guard) -> None:
+def accept_code(factors: SecondFactors, user: User, code: str, guard: accounts.Guard) -> None:
     """Accept a code of the app, or a recovery code, once.
 
     Raises:

@@ -46,7 +46,7 @@ def quantise(nncf: Any, model: Any, photos: Pixels) -> Any:
 def _depthwise_stem(model: Any) -> list[str]:
     """Name the first convolution and the depthwise one after it; nothing if no depthwise one follows.
 
-    With 7 bits those two cause half of a mobile network's error, and in fp32 they cost no measurable time. A
+    With 7 bits those two cause half of a small model's error, and in fp32 they cost no measurable time. A
     ResNet starts with a large convolution: fp32 there would cost a tenth more time for little gain.
     """
     convolutions = [op for op in model.get_ordered_ops() if op.get_type_name().endswith("Convolution")]

@@ -69,9 +69,9 @@ class VisionTransformer(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        network = _built(name)
-        self.class_token = network.class_token
-        for part, module in network.named_children():
+        model = _built(name)
+        self.class_token = model.class_token
+        for part, module in model.named_children():
             self.add_module(part, module)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from catloader.errors import NotFound
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photo_rows import Photo
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
-from catloader.web.gallery_view import PAGE_PHOTOS, position_of, position_of_text, text_of_position
+from catloader.web.photo_list import PAGE_PHOTOS, position_of, position_of_text, text_of_position
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from catloader.store.db.gallery import Position
 from catloader.store.kinds import ObjectKind
 from catloader.web.admission import uses_object_store
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
-from catloader.web.gallery_view import PAGE_PHOTOS, position_of_text, selected_ids, text_of_position
 from catloader.web.languages import gettext, ngettext
+from catloader.web.photo_list import PAGE_PHOTOS, position_of_text, selected_ids, text_of_position
 from catloader.web.pictures import jpeg_response
 from catloader.web.sessions import current_user
 

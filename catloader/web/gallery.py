@@ -12,9 +12,9 @@ from catloader.errors import InvalidInput
 from catloader.logs import counted
 from catloader.web.checking import checker_is_away
 from catloader.web.context import local_path, services
-from catloader.web.gallery_view import GalleryView, selected_ids
 from catloader.web.languages import gettext, ngettext
 from catloader.web.nouns import noun
+from catloader.web.photo_list import PhotoList, selected_ids
 from catloader.web.sessions import current_user, without_login
 
 logger = logging.getLogger(__name__)
@@ -30,16 +30,16 @@ def landing() -> Any:
 @blueprint.get("/photos")
 def photos() -> str:
     gallery = services().gallery
-    view = GalleryView.of_request(current_user().id, request.args)
-    page = view.page(gallery)
+    photo_list = PhotoList.of_request(current_user().id, request.args)
+    page = photo_list.page(gallery)
     return render_template(
         "photos.html",
-        view=view,
+        photo_list=photo_list,
         here=request.full_path.removesuffix("?"),
         page=page,
-        counts=gallery.counts(current_user().id, view.selection.words),
+        counts=gallery.counts(current_user().id, photo_list.selection.words),
         # Search results are only paged: a list of months would need a search for each.
-        months=[] if view.selection.words else gallery.months(view.selection),
+        months=[] if photo_list.selection.words else gallery.months(photo_list.selection),
         checker_away=checker_is_away(page.photos),
         in_bin=services().bin.count(current_user().id),
     )

@@ -12,12 +12,12 @@ from catloader.store.db.engine import utcnow
 from catloader.texts import clean_text
 from catloader.web.checking import checker_is_away
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
-from catloader.web.gallery_view import GalleryView
 from catloader.web.gauge import gauge
 from catloader.web.history import history
 from catloader.web.labels import reason, sentence
 from catloader.web.languages import gettext
 from catloader.web.nouns import noun, noun_of
+from catloader.web.photo_list import PhotoList
 from catloader.web.review import human_verdict
 from catloader.web.sessions import current_user
 
@@ -31,15 +31,15 @@ _MOST_ATTEMPTS = 20
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
 def page(id: int) -> str:
     photo = own_photo(id)
-    view = GalleryView.of_request(current_user().id, request.args)
-    before, after = view.neighbours(services().gallery, photo)
+    photo_list = PhotoList.of_request(current_user().id, request.args)
+    before, after = photo_list.neighbours(services().gallery, photo)
     record = services().check_log.latest(id)
     explained = services().check_log.latest_decision(id)
     appeals, reviews = services().reviews.appeals_of(id), services().reviews.of_photo(id)
     return render_template(
         "photo.html",
         photo=photo,
-        view=view,
+        photo_list=photo_list,
         before=before,
         after=after,
         checker_away=checker_is_away([photo]),

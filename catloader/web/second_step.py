@@ -44,12 +44,12 @@ def form() -> Response:
 
 @blueprint.post("/login/second-step")
 @without_login
-def verify() -> Response:
+def submit() -> Response:
     user = user_of_first_step()
     if user is None:
         return _from_the_beginning()
     try:
-        second_factor.verify(services().second_factors, user, request.form.get("code", ""), guard())
+        second_factor.accept_code(services().second_factors, user, request.form.get("code", ""), guard())
     except (WrongCredentials, TooManyAttempts) as error:
         logger.info("the second step of a log-in from %s failed", request.remote_addr)
         return _page(error)

@@ -1,6 +1,6 @@
-"""Harder views of labelled photos: soft pictures, and pictures with a small part of another photo in them.
+"""Augmentations of labelled photos: soft pictures, and pictures with a small part of another photo.
 
-Made from model inputs, not from files, so that a view costs a forward pass and no decoding.
+Made from model inputs, not from files, so that an augmentation costs a forward pass and no decoding.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from PIL import Image, ImageFilter
 
 from checker.values import Pixels
 
-SOFT_VIEWS = ("blurred", "tiny", "compressed", "dark")
+SOFT_AUGMENTATIONS = ("blurred", "tiny", "compressed", "dark")
 
 
-def soft(inputs: Pixels, view: str, generator: np.random.Generator) -> Pixels:
+def soft(inputs: Pixels, augmentation: str, generator: np.random.Generator) -> Pixels:
     """Return a photo's inputs as a soft picture would give them, uint8 ``(inputs, S, S, 3)``.
 
     Args:
-        view: one of ``SOFT_VIEWS``: out of focus (by 1/150 to 1/50 of the side), enlarged from 24 to 96 px, a
-            JPEG of quality 8 to 30, or darkened to 8 to 25 %.
+        augmentation: one of ``SOFT_AUGMENTATIONS``: out of focus (by 1/150 to 1/50 of the side), enlarged
+            from 24 to 96 px, a JPEG of quality 8 to 30, or darkened to 8 to 25 %.
     """
     strength = generator.uniform()
-    return np.stack([_soft(Image.fromarray(pixels), view, strength) for pixels in inputs])
+    return np.stack([_soft(Image.fromarray(pixels), augmentation, strength) for pixels in inputs])
 
 
-def _soft(picture: Image.Image, view: str, strength: float) -> Pixels:
+def _soft(picture: Image.Image, augmentation: str, strength: float) -> Pixels:
     side = picture.width
-    match view:
+    match augmentation:
         case "blurred":
             picture = picture.filter(ImageFilter.GaussianBlur(side / (50 + 100 * strength)))
         case "tiny":

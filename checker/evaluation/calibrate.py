@@ -39,7 +39,7 @@ def measure_and_calibrate(
     """Measure a variant on enough photos (``enough_of_both``); int8 is compared with fp32."""
 
     def profile_of(classifier: Classifier) -> Profile:
-        measured = measure(photos, classifier, views=True)
+        measured = measure(photos, classifier, augmented=True)
         return calibrate(measured, classifier, subject, fit_head=fit_head, penalty=penalty)
 
     classifier = variant.load()

@@ -1,4 +1,4 @@
-"""The examples that a head is fitted on and judged by: photos and their harder views."""
+"""The examples that a head is fitted on and judged by: photos and their augmentations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLAIN = ""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Photos and their harder views, as a head sees them. Row i of every array is example i."""
+    """Photos and their augmentations, as a head sees them. Row i of every array is example i."""
 
     odds: Doubles
     """Log-odds of the subject's softmax mass, ``(n, inputs, W)``."""
@@ -29,31 +29,31 @@ class Examples:
     """``(n, inputs, W, D)``."""
     positive: Flags
     soft: Flags
-    view: Strings
+    augmentation: Strings
     """``PLAIN``, ``SOFT`` or ``PASTED``."""
     photo: Indices
-    """Number of the photo; its views have the same one."""
+    """Number of the photo; its augmentations have the same one."""
     kinds: Strings
 
     @classmethod
     def of(cls, subject: Subject, measured: Measured) -> Examples:
-        """Collect the photos and views without wild felines; ``photo`` numbers the plain ones from 0."""
+        """Collect all examples but wild felines; ``photo`` numbers the plain ones from 0."""
         known = np.flatnonzero(~measured.wild)
         number = np.full(len(measured.labels), -1)
         number[known] = np.arange(len(known))
-        source, view = known, np.full(len(known), PLAIN, dtype="U8")
+        source, augmentation = known, np.full(len(known), PLAIN, dtype="U8")
         parts = [measured.evidence[known]]
-        if measured.views is not None:
-            rows = np.flatnonzero(~measured.wild[measured.views.photo])
-            source = np.concatenate([source, measured.views.photo[rows]])
-            view = np.concatenate([view, measured.views.view[rows]])
-            parts.append(measured.views.evidence[rows])
+        if measured.augmented is not None:
+            rows = np.flatnonzero(~measured.wild[measured.augmented.photo])
+            source = np.concatenate([source, measured.augmented.photo[rows]])
+            augmentation = np.concatenate([augmentation, measured.augmented.augmentation[rows]])
+            parts.append(measured.augmented.evidence[rows])
         return cls(
             odds=np.concatenate([log_odds(part.logits, subject) for part in parts]),
             features=np.concatenate([part.features for part in parts]),
             positive=measured.positive[source],
             soft=np.concatenate([part.soft for part in parts]),
-            view=view,
+            augmentation=augmentation,
             photo=number[source],
             kinds=measured.kinds[source],
         )
@@ -63,4 +63,4 @@ class Examples:
 
     @property
     def plain(self) -> Flags:
-        return np.asarray(self.view == PLAIN)
+        return np.asarray(self.augmentation == PLAIN)

@@ -23,8 +23,8 @@ FEATURE_PENALTY = 150.0
 MASS_PENALTY = 1e-3
 _PLATT_PENALTY = 1e-6
 _TOLERANCE = 1e-4
-_VIEW_WEIGHT = 0.5
-"""Weight of a harder view; the photo itself has weight 1."""
+_AUGMENTED_WEIGHT = 0.5
+"""Weight of an augmented photo; the photo itself has weight 1."""
 _ROUNDS = 2
 _HARDEST = 3
 """Windows of a photo without the subject that become examples: those that look most like it."""
@@ -37,8 +37,8 @@ def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY)
     the window that scored highest with the weights of the previous round: in a photo with the subject this
     window is a positive example, in one without it a negative one.
     """
-    weight = np.where(examples.plain, 1.0, _VIEW_WEIGHT)
-    pasted_subject = (examples.view == PASTED) & examples.positive
+    weight = np.where(examples.plain, 1.0, _AUGMENTED_WEIGHT)
+    pasted_subject = (examples.augmentation == PASTED) & examples.positive
     rows = np.flatnonzero(~pasted_subject)  # what a whole input shows there is both
     whole = _linear(
         np.concatenate([examples.odds[rows, :, 0].mean(axis=1), examples.odds[rows, -1, 0]]),

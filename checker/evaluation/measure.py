@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from checker.evaluation.augment import SOFT_VIEWS, pasted, soft
+from checker.evaluation.augment import SOFT_AUGMENTATIONS, pasted, soft
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto, describe, naming
 from checker.evaluation.progress import progress_bar
 from checker.pixels.decode import model_inputs
@@ -29,13 +29,13 @@ Strings = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Views:
-    """Harder views of the photos, made for calibration. Row i of every array is view i."""
+class Augmented:
+    """Augmented photos, made for calibration. Row i of every array is augmentation i."""
 
     evidence: Evidence
     photo: npt.NDArray[np.int64]
-    """Row of the photo that the view is made of."""
-    view: Strings
+    """Row of the photo that the augmentation is made of."""
+    augmentation: Strings
     """``SOFT`` or ``PASTED``."""
 
 
@@ -51,10 +51,10 @@ class Measured:
     data: dict[str, Any]
     """Counts and digest."""
     photos_per_s: float
-    """Decode and forward of all inputs, one thread; files are read before, views do not count."""
+    """Decode and forward of all inputs, one thread; files are read before, augmentations do not count."""
     peak_bytes: int
     """Resident memory of this process so far."""
-    views: Views | None = None
+    augmented: Augmented | None = None
 
     @property
     def positive(self) -> npt.NDArray[np.bool_]:
@@ -67,18 +67,18 @@ class Measured:
         return np.asarray(self.labels == WILD_FELINE)
 
 
-def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, views: bool = False) -> Measured:
+def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmented: bool = False) -> Measured:
     """Run the model on the inputs of every photo.
 
     Args:
-        views: also measure soft pictures and photos pasted small into others: two and one per photo.
+        augmented: also measure soft pictures and photos pasted small into others: two and one per photo.
     Raises:
         UnusablePhotos: names a photo that can't be read.
     """
     digests: list[str] = []
     busy_s = 0.0
     plain, made = _Rows(), _Rows()
-    maker = _ViewMaker(photos, classifier.preprocessing) if views else None
+    maker = _Augmenter(photos, classifier.preprocessing) if augmented else None
     info = classifier.model_info
     with progress_bar(len(photos), f"{info.model}, {info.runtime} {info.precision}", "photos") as progress:
         for start in range(0, len(photos), BATCH_PHOTOS):
@@ -106,7 +106,7 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, views: b
         data=describe(photos, digests),
         photos_per_s=len(photos) / busy_s,
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        views=maker.views(made.evidence()) if maker is not None else None,
+        augmented=maker.augmented(made.evidence()) if maker is not None else None,
     )
 
 
@@ -128,8 +128,8 @@ class _Rows:
         return Evidence.of(Activations(logits, features), self._soft)
 
 
-class _ViewMaker:
-    """Makes two soft views and a pasted one of each photo, the same ones in every run."""
+class _Augmenter:
+    """Makes two soft augmentations and a pasted one of each photo, the same ones in every run."""
 
     def __init__(self, photos: Sequence[LabelledPhoto], preprocessing: Preprocessing) -> None:
         self._generator = np.random.default_rng(SEED)
@@ -137,18 +137,18 @@ class _ViewMaker:
         chosen = self._generator.permutation(len(others))[:_BACKGROUNDS]
         self._backgrounds = [model_inputs(others[number].read(), preprocessing) for number in chosen]
         self._photo: list[int] = []
-        self._view: list[str] = []
+        self._augmentation: list[str] = []
 
     def make(self, number: int, inputs: Pixels) -> list[Pixels]:
-        first, second = self._generator.permutation(len(SOFT_VIEWS))[:2]
+        first, second = self._generator.permutation(len(SOFT_AUGMENTATIONS))[:2]
         background = self._backgrounds[self._generator.integers(len(self._backgrounds))]
         self._photo += 3 * [number]
-        self._view += [SOFT, SOFT, PASTED]
+        self._augmentation += [SOFT, SOFT, PASTED]
         return [
-            soft(inputs, SOFT_VIEWS[first], self._generator),
-            soft(inputs, SOFT_VIEWS[second], self._generator),
+            soft(inputs, SOFT_AUGMENTATIONS[first], self._generator),
+            soft(inputs, SOFT_AUGMENTATIONS[second], self._generator),
             pasted(background, inputs[-1], self._generator),
         ]
 
-    def views(self, evidence: Evidence) -> Views:
-        return Views(evidence, np.array(self._photo), np.array(self._view))
+    def augmented(self, evidence: Evidence) -> Augmented:
+        return Augmented(evidence, np.array(self._photo), np.array(self._augmentation))

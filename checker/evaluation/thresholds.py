@@ -67,9 +67,9 @@ def choose_thresholds(examples: Examples, logits: Doubles, *, share: float = 1.0
     plain, positive = examples.plain, examples.positive
     kinds = kinds_of_others(examples)
     cats = [(logits[plain & positive], 1)]
-    if (small := (examples.view == PASTED) & positive).any():
+    if (small := (examples.augmentation == PASTED) & positive).any():
         cats.append((logits[small], SMALL_FACTOR))
-    soft = logits[examples.soft & ~positive & (examples.view != PASTED)]
+    soft = logits[examples.soft & ~positive & (examples.augmentation != PASTED)]
     cat: dict[float, float] = {}
     for target in FALSE_POSITIVE_TARGETS:
         telling = _telling(kinds, target, share)
@@ -118,7 +118,8 @@ def judge(examples: Examples, logits: Doubles, fold: Indices) -> Judged:
     cats = examples.plain & examples.positive
     kinds = kinds_of_others(examples)
     soft_cats, soft_others = (
-        examples.soft & (examples.view != PASTED) & flags for flags in (examples.positive, ~examples.positive)
+        examples.soft & (examples.augmentation != PASTED) & flags
+        for flags in (examples.positive, ~examples.positive)
     )
     most = max(int(group.sum()) for group in kinds.values())
     return Judged(

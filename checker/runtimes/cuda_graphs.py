@@ -1,4 +1,4 @@
-"""CUDA graphs: forward passes recorded once and replayed by one launch each. Experimental, off by default.
+"""CUDA graphs: forward passes recorded once, each started by one launch. Experimental, off by default.
 
 With a small batch a GPU waits for the host, which starts some hundred kernels one after the other. A graph
 starts them all at once, for one input shape. The gain depends on the model, the GPU and the host, so each
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 Outputs = tuple[Tensor, ...]
 Forward = Callable[[Tensor], Outputs]
 """From a batch on the device to tensors with one row for each input, on the device."""
-Replay = Callable[[], Outputs]
-Record = Callable[[Forward, Tensor], Replay]
-"""Record ``forward`` on that very tensor: each replay reads it again and returns the same tensors."""
+Launch = Callable[[], Outputs]
+Record = Callable[[Forward, Tensor], Launch]
+"""Record ``forward`` on that very tensor: each launch reads it again and returns the same tensors."""
 
 STEP = 8
 MAX_INPUTS = 64
@@ -36,9 +36,9 @@ digits."""
 
 
 class Graphs:
-    """A ``forward`` for any batch: a replay where that is faster, with the batch filled up to the next size.
+    """A ``forward`` for any batch: one launch where that is faster, the batch filled up to the next size.
 
-    Thread-safe: replays share their input and outputs, so they run one at a time.
+    Thread-safe: launches share their input and outputs, so they run one at a time.
     Memory: that of one pass of ``MAX_INPUTS`` inputs, kept.
     """
 
@@ -49,24 +49,24 @@ class Graphs:
             example: any input, ``(1, ...)``, on the device.
             record: ``cuda_recorder()``.
         """
-        self._forward, self._device, self._replaying = forward, example.device, threading.Lock()
-        self._replays: dict[int, tuple[Tensor, Replay]] = {}
+        self._forward, self._device, self._launching = forward, example.device, threading.Lock()
+        self._graphs: dict[int, tuple[Tensor, Launch]] = {}
         with torch.inference_mode():
             try:
                 for size in reversed(_SIZES):  # the largest first: the smaller ones reuse its memory
                     inputs = example.repeat(size, *[1] * (example.dim() - 1))
-                    self._replays[size] = inputs, record(forward, inputs)
+                    self._graphs[size] = inputs, record(forward, inputs)
             except RuntimeError as error:  # out of memory, or an operator that can't be recorded
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logger.warning("The model runs without CUDA graphs: %s", reason)
-                self._replays.clear()
+                self._graphs.clear()
             # After all are recorded, so that the effect of one graph on another's memory is measured too.
-            self._replays = {size: self._replays[size] for size in self._replays if self._is_faster(size)}
+            self._graphs = {size: self._graphs[size] for size in self._graphs if self._is_faster(size)}
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The batch sizes that are replayed."""
-        return tuple(sorted(self._replays))
+        """The batch sizes that have a graph."""
+        return tuple(sorted(self._graphs))
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Outputs:
@@ -77,32 +77,32 @@ class Graphs:
             N rows each, on the host.
         """
         size = 2 if len(batch) <= 2 else -(-len(batch) // STEP) * STEP
-        return self._replay(size, batch) if size in self._replays else self._plain(batch)
+        return self._launched(size, batch) if size in self._graphs else self._plain(batch)
 
     def _plain(self, batch: Tensor) -> Outputs:
         return tuple(output.cpu() for output in self._forward(batch.to(self._device)))
 
-    def _replay(self, size: int, batch: Tensor) -> Outputs:
-        inputs, replay = self._replays[size]
-        with self._replaying:
+    def _launched(self, size: int, batch: Tensor) -> Outputs:
+        inputs, launch = self._graphs[size]
+        with self._launching:
             inputs[: len(batch)].copy_(batch)
-            return tuple(output[: len(batch)].cpu() for output in replay())
+            return tuple(output[: len(batch)].cpu() for output in launch())
 
     def _is_faster(self, size: int) -> bool:
-        """Compare a replay with a plain pass, first in its outputs, then in time."""
-        batch = torch.randint_like(self._replays[size][0], 256, device="cpu")
-        for replayed, expected in zip(self._replay(size, batch), self._plain(batch), strict=True):
-            if not (replayed - expected).abs().max() <= _TOLERANCE * expected.abs().max():  # NaN as well
+        """Compare a launch with a plain pass, first in its outputs, then in time."""
+        batch = torch.randint_like(self._graphs[size][0], 256, device="cpu")
+        for launched, expected in zip(self._launched(size, batch), self._plain(batch), strict=True):
+            if not (launched - expected).abs().max() <= _TOLERANCE * expected.abs().max():  # NaN as well
                 logger.warning("The CUDA graph for %d inputs gives different outputs and is not used.", size)
                 return False
-        return _median_s(lambda: self._replay(size, batch)) < _median_s(lambda: self._plain(batch))
+        return _median_s(lambda: self._launched(size, batch)) < _median_s(lambda: self._plain(batch))
 
 
 def cuda_recorder() -> Record:
     """Make a recorder whose graphs share one memory pool."""
     pool = torch.cuda.graph_pool_handle()
 
-    def record(forward: Forward, inputs: Tensor) -> Replay:
+    def record(forward: Forward, inputs: Tensor) -> Launch:
         current, warm_up = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         warm_up.wait_stream(current)
         with torch.cuda.stream(warm_up):  # libraries select their kernels and allocate their workspaces
@@ -114,11 +114,11 @@ def cuda_recorder() -> Record:
         with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             outputs = forward(inputs)
 
-        def replay() -> Outputs:
+        def launch() -> Outputs:
             graph.replay()
             return outputs
 
-        return replay
+        return launch
 
     return record
 

@@ -44,7 +44,7 @@ class TorchClassifier:
         precision: ``auto`` is fp32 on the CPU and fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, set for each thread that calls ``run``.
         inputs_per_forward: 0: all of a batch at once; always so on a GPU.
-        cuda_graphs: on a GPU, replay recorded passes where they are faster (experimental).
+        cuda_graphs: on a GPU, use recorded passes where they are faster (experimental).
     Raises:
         ModelRefused: the device is missing, or does not run the precision.
         models.errors.ModelsError: the weights differ from the catalogue.

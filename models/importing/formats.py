@@ -22,7 +22,7 @@ SUPPORTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class Format:
     """One file format of weights."""
 
     name: str
@@ -37,22 +37,22 @@ def _table(read: Callable[[Path], Arrays]) -> Callable[[Path, Sequence[str]], It
 
 
 _TENSORFLOWJS = "TensorFlow.js layers model"
-_ONNX = Form(
+_ONNX = Format(
     "ONNX",
     lambda path, architectures: candidates_of_graph(read_onnx(path), architectures),
     ("numpy", "openvino", "torch"),
 )
-_FORMS_BY_START = {
-    b"\x1f\x8b": Form(_TENSORFLOWJS, _table(read_tarball)),
-    b"\x89HDF\r\n\x1a\n": Form("Keras HDF5", _table(read_h5), ("h5py", "numpy", "torch")),
-    b"PK\x03\x04": Form("torch", _table(read_pth)),
-    b"\x80\x02": Form("torch", _table(read_pth)),  # files of torch before 1.6 are bare pickles
+_FORMATS_BY_START = {
+    b"\x1f\x8b": Format(_TENSORFLOWJS, _table(read_tarball)),
+    b"\x89HDF\r\n\x1a\n": Format("Keras HDF5", _table(read_h5), ("h5py", "numpy", "torch")),
+    b"PK\x03\x04": Format("torch", _table(read_pth)),
+    b"\x80\x02": Format("torch", _table(read_pth)),  # files of torch before 1.6 are bare pickles
     b"\x08": _ONNX,  # the number of its format's version; the files have no signature
 }
 _START_BYTES = 9
 
 
-def form_of(path: Path) -> Form:
+def format_of(path: Path) -> Format:
     """Recognise a file or folder of weights.
 
     Raises:
@@ -60,7 +60,7 @@ def form_of(path: Path) -> Form:
         WeightsRefused: it can't be read, or its format is not supported.
     """
     if path.is_dir():
-        return Form(_TENSORFLOWJS, _table(read_folder))
+        return Format(_TENSORFLOWJS, _table(read_folder))
     try:
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
@@ -69,8 +69,8 @@ def form_of(path: Path) -> Form:
     except OSError as error:
         raise WeightsRefused(f"{path} can't be read: {error.strerror}.") from error
     if tensor_file.looks_like(start):
-        return Form("safetensors", _table(read_safetensors))
-    for first, form in _FORMS_BY_START.items():
+        return Format("safetensors", _table(read_safetensors))
+    for first, known in _FORMATS_BY_START.items():
         if start.startswith(first):
-            return form
+            return known
     raise WeightsRefused(f"{path.name} has an unsupported format; supported are {SUPPORTED}.")

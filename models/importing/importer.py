@@ -25,7 +25,7 @@ from models.catalogue import Entry, imported_entry, load_catalogue
 from models.digest import verify
 from models.errors import FetchFailed, WeightsRefused
 from models.importing.compare import difference, example_pixels
-from models.importing.formats import Form, form_of
+from models.importing.formats import Format, format_of
 from models.importing.recognise import Candidate
 from models.openvino_ir import sha256_of
 from models.tensor_file import canonical, canonical_sha256
@@ -67,11 +67,11 @@ def import_weights(
         FetchFailed: the weights folder can't be written.
     """
     entries = list(load_catalogue().values() if entries is None else entries)
-    form = form_of(source)
+    file_format = format_of(source)
     source_sha256 = sha256_of(source)
     publishers = _entry_of(source_sha256, entries) if source_sha256 else None
     if publishers is None:
-        return _convert(source, form, weights_dir, entries, others)
+        return _convert(source, file_format, weights_dir, entries, others)
     if publishers.package is not None:
         package = publishers.package.replace("_", "-")
         raise WeightsRefused(
@@ -83,17 +83,17 @@ def import_weights(
         return Imported(publishers, path, None)  # stored already, with the manifest of its import
     with _placed(publishers, weights_dir) as part:
         shutil.copyfile(source, part)
-    imported_from = {"name": source.name, "form": "the catalogue's own file", "sha256": source_sha256}
+    imported_from = {"name": source.name, "format": "the catalogue's own file", "sha256": source_sha256}
     _write_manifest(publishers, path, imported_from=imported_from)
     return Imported(publishers, path, None)
 
 
 def _convert(
-    source: Path, form: Form, weights_dir: Path, entries: Sequence[Entry], others: Origin | None
+    source: Path, file_format: Format, weights_dir: Path, entries: Sequence[Entry], others: Origin | None
 ) -> Imported:
     """Import the first candidate that is proven: models with the same layers differ in their logits."""
     architectures = list(dict.fromkeys(entry.architecture for entry in entries))
-    candidates = list(form.candidates(source, architectures))
+    candidates = list(file_format.candidates(source, architectures))
     refusal = WeightsRefused(f"{source.name} does not hold the parameters of a model of the catalogue.")
     for candidate in candidates:
         sha256 = canonical_sha256(candidate.tensors)
@@ -104,14 +104,20 @@ def _convert(
                 raise _unproven(source.name, candidates, entries)
             entry = _new(candidate, sha256, entries, source, others)
         try:
-            return _take(source, form, weights_dir, candidate, entry, is_proven=is_proven)
+            return _take(source, file_format, weights_dir, candidate, entry, is_proven=is_proven)
         except WeightsRefused as error:
             refusal = error
     raise refusal
 
 
 def _take(
-    source: Path, form: Form, weights_dir: Path, candidate: Candidate, entry: Entry, *, is_proven: bool
+    source: Path,
+    file_format: Format,
+    weights_dir: Path,
+    candidate: Candidate,
+    entry: Entry,
+    *,
+    is_proven: bool,
 ) -> Imported:
     logit_difference = None
     with _placed(entry, weights_dir) as part:
@@ -122,8 +128,8 @@ def _take(
             expected = candidate.logits(pixels, entry.preprocessing)
             logit_difference = difference(entry, part, pixels, expected)
     path = weights_dir / entry.file
-    imported_from = {"name": source.name, "form": form.name, "sha256": sha256_of(source) or None}
-    versions = {name: importlib.metadata.version(name) for name in form.packages}
+    imported_from = {"name": source.name, "format": file_format.name, "sha256": sha256_of(source) or None}
+    versions = {name: importlib.metadata.version(name) for name in file_format.packages}
     _write_manifest(
         entry, path, imported_from=imported_from, logit_difference=logit_difference, versions=versions
     )

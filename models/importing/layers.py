@@ -92,10 +92,10 @@ def _norm(name: str, epsilon: float, bias: Values, norm: Norm | None) -> dict[st
 
 def _places(architecture: str) -> list[_Place] | None:
     """List the model's layers; None if it holds more than convolutions, products and batch norms."""
-    network = architecture_without_values(architecture)
+    model = architecture_without_values(architecture)
     places: list[_Place] = []
     parameters = 0
-    for name, module in network.named_modules():
+    for name, module in model.named_modules():
         parameters += sum(1 for _ in module.parameters(recurse=False))
         if isinstance(module, nn.Conv2d | nn.Linear):
             places.append(_Place(name, module))
@@ -103,7 +103,7 @@ def _places(architecture: str) -> list[_Place] | None:
             places[-1].norm_name, places[-1].norm = name, module
         else:
             parameters -= sum(1 for _ in module.parameters(recurse=False))
-    return places if parameters == sum(1 for _ in network.parameters()) else None
+    return places if parameters == sum(1 for _ in model.parameters()) else None
 
 
 def _exact(values: Values) -> _Exact:

@@ -78,9 +78,9 @@ def _torchvisions(architecture: str, tensors: Tensors) -> Logits:
                 f"These weights fit {architecture} and are not the catalogue's, and no other program on this "
                 "machine can compute their logits."
             )
-        network = get_model(architecture, weights=None)
-        network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in tensors.items()})
-        output: npt.NDArray[Any] = network.eval()(torch.from_numpy(normalised(pixels, steps))).numpy()
+        model = get_model(architecture, weights=None)
+        model.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in tensors.items()})
+        output: npt.NDArray[Any] = model.eval()(torch.from_numpy(normalised(pixels, steps))).numpy()
         return output
 
     return logits

@@ -22,7 +22,7 @@ _Part = TypeVar("_Part")
 def held_out_scores(measured: Measured, subject: Subject, fit: dict[str, Any]) -> Doubles:
     """Return each photo's score by a head that is fitted as in calibration, but without the photo itself.
 
-    The harder views are left out too: they would take four times as long. Wild felines have no such score and
+    Augmentations are left out too: they would take four times as long. Wild felines have no such score and
     are left out.
     """
     examples = Examples.of(subject, measured)

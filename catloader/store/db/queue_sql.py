@@ -195,10 +195,12 @@ def _decision_columns(decision: Decision) -> dict[str, Any]:
         "wild_feline": decision.wild_feline,
         "profile_id": decision.profile_id,
         "labels": {
-            str(view): [[label.index, label.name, label.confidence] for label in labels]
-            for view, labels in decision.labels.items()
+            str(rendition): [[label.index, label.name, label.confidence] for label in labels]
+            for rendition, labels in decision.labels.items()
         },
-        "subject_scores": {str(view): dict(scores) for view, scores in decision.subject_scores.items()},
+        "subject_scores": {
+            str(rendition): dict(scores) for rendition, scores in decision.subject_scores.items()
+        },
     }
 
 

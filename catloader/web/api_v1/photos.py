@@ -20,7 +20,7 @@ from catloader.web.api_v1.requests import PageQuery, UploadHeaders, UploadQuery
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.bearer import needs
 from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
-from catloader.web.gallery_view import position_of, position_of_text, text_of_position
+from catloader.web.photo_list import position_of, position_of_text, text_of_position
 from catloader.web.sessions import current_user
 from catloader.web.storing import store_files, store_once
 

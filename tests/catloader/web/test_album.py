@@ -9,7 +9,7 @@ from sqlalchemy import Engine, update
 
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import photos, share_links
-from catloader.web.gallery_view import PAGE_PHOTOS
+from catloader.web.photo_list import PAGE_PHOTOS
 from checker.values import Verdict
 from tests.support.rows import add_photos
 from tests.support.site import Person, check, jpeg, services_of, shown

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, update
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
-from catloader.web.gallery_view import PAGE_PHOTOS
+from catloader.web.photo_list import PAGE_PHOTOS
 from checker.values import Verdict
 from tests.support.rows import add_photos
 from tests.support.site import PASSWORD, Person, check, services_of

@@ -27,7 +27,7 @@ def made_up(n: int, seed: int, separation: float = 1.0) -> Examples:
         features=features.astype(np.float32),
         positive=positive,
         soft=np.zeros(n, dtype=bool),
-        view=np.full(n, PLAIN, dtype="U8"),
+        augmentation=np.full(n, PLAIN, dtype="U8"),
         photo=np.arange(n),
         kinds=np.where(np.arange(n) % 2, "other", "dog"),
     )

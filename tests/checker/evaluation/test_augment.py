@@ -1,4 +1,4 @@
-"""Harder views of a photo's inputs."""
+"""Augmentations of a photo's inputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from checker.evaluation.augment import SOFT_VIEWS, pasted, soft
+from checker.evaluation.augment import SOFT_AUGMENTATIONS, pasted, soft
 from checker.pixels.detail import is_soft
 from checker.values import INPUTS_PER_PHOTO
 from tests.support.photo_sets import OWN_PHOTOS
@@ -16,10 +16,10 @@ INPUTS = np.stack([CAT] * INPUTS_PER_PHOTO)
 BACKGROUND = np.full_like(INPUTS, 7)
 
 
-@pytest.mark.parametrize("view", SOFT_VIEWS)
-def test_soft_views_keep_the_shape_and_change_the_pixels(view: str) -> None:
+@pytest.mark.parametrize("augmentation", SOFT_AUGMENTATIONS)
+def test_soft_augmentations_keep_the_shape_and_change_the_pixels(augmentation: str) -> None:
     for seed in range(5):
-        result = soft(INPUTS, view, np.random.default_rng(seed))
+        result = soft(INPUTS, augmentation, np.random.default_rng(seed))
         assert result.shape == INPUTS.shape
         assert result.dtype == np.uint8
         assert np.array_equal(result[0], result[2]), "all inputs change alike"
@@ -27,10 +27,12 @@ def test_soft_views_keep_the_shape_and_change_the_pixels(view: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "expected"), [("blurred", True), ("tiny", True), ("dark", True), ("compressed", False)]
+    ("augmentation", "expected"), [("blurred", True), ("tiny", True), ("dark", True), ("compressed", False)]
 )
-def test_all_views_except_compressed_ones_are_soft_pictures(view: str, expected: bool) -> None:
-    made = [is_soft(soft(INPUTS, view, np.random.default_rng(seed))[-1]) for seed in range(20)]
+def test_all_augmentations_except_compressed_ones_are_soft_pictures(
+    augmentation: str, expected: bool
+) -> None:
+    made = [is_soft(soft(INPUTS, augmentation, np.random.default_rng(seed))[-1]) for seed in range(20)]
     assert (np.mean(made) > 0.5) == expected
 
 

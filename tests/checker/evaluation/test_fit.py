@@ -17,11 +17,15 @@ def loss(logits: Doubles, positive: Flags) -> float:
     return float(np.logaddexp(0, np.where(positive, -logits, logits)).mean())
 
 
-def with_views(examples: Examples, view: str, change: Callable[[Examples], Examples]) -> Examples:
-    """Add a view of each photo."""
-    views = dataclasses.replace(change(examples), view=np.full(len(examples.positive), view, dtype="U8"))
+def with_augmentation(
+    examples: Examples, augmentation: str, change: Callable[[Examples], Examples]
+) -> Examples:
+    """Add an augmentation of each photo."""
+    augmented = dataclasses.replace(
+        change(examples), augmentation=np.full(len(examples.positive), augmentation, dtype="U8")
+    )
     fields = [field.name for field in dataclasses.fields(Examples)]
-    return Examples(*(np.concatenate([getattr(examples, name), getattr(views, name)]) for name in fields))
+    return Examples(*(np.concatenate([getattr(examples, name), getattr(augmented, name)]) for name in fields))
 
 
 def in_one_window(examples: Examples) -> Examples:
@@ -53,7 +57,7 @@ def test_many_examples_get_the_same_logits_as_each_alone() -> None:
 
 
 def test_a_subject_in_one_window_is_found_by_the_window_and_not_by_the_whole() -> None:
-    train = with_views(made_up(600, seed=1), PASTED, in_one_window)
+    train = with_augmentation(made_up(600, seed=1), PASTED, in_one_window)
     test = in_one_window(made_up(400, seed=2))
     head = fit(train, features=True, penalty=1.0)
     whole = head.whole.logits(test.odds[..., 0], test.features[..., 0, :]).mean(axis=1)
@@ -66,10 +70,10 @@ def test_a_subject_in_one_window_is_found_by_the_window_and_not_by_the_whole() -
     assert share_won(whole) < 0.6
 
 
-def test_views_weigh_half_of_a_photo() -> None:
-    """Soft views with inverted labels change the fit, and do not invert it."""
+def test_augmentations_weigh_half_of_a_photo() -> None:
+    """Soft augmentations with inverted labels change the fit, and do not invert it."""
     examples = made_up(600, seed=4)
-    turned = with_views(examples, SOFT, lambda one: dataclasses.replace(one, positive=~one.positive))
+    turned = with_augmentation(examples, SOFT, lambda one: dataclasses.replace(one, positive=~one.positive))
     plain, pulled = (fit(one, features=False).whole.mass for one in (examples, turned))
     assert 0 < pulled < plain / 2
 
@@ -80,10 +84,12 @@ def test_the_same_photos_give_the_same_head_bit_for_bit() -> None:
 
 
 def test_no_photo_influences_its_own_held_out_logit() -> None:
-    examples = with_views(made_up(100, seed=5), SOFT, lambda one: one)
+    examples = with_augmentation(made_up(100, seed=5), SOFT, lambda one: one)
     before, fold = cross_fitted(examples, features=True, penalty=1.0, folds=5, seed=0)
     inside, outside = fold != 0, fold == 0
-    assert set(examples.photo[inside]).isdisjoint(examples.photo[outside]), "views go with their photo"
+    assert set(examples.photo[inside]).isdisjoint(examples.photo[outside]), (
+        "augmentations go with their photo"
+    )
     moved = examples.features.copy()
     moved[outside] *= 50  # would distort any head fitted on them
     other = dataclasses.replace(examples, features=moved)

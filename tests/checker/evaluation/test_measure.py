@@ -1,4 +1,4 @@
-"""Measuring labelled photos, with and without harder views."""
+"""Measuring labelled photos, with and without augmentations."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ from tests.support.photo_sets import OWN_PHOTOS
 PHOTOS = labelled_photos(OWN_PHOTOS.folder)
 
 
-def test_each_photo_has_two_soft_views_and_a_pasted_one_and_every_run_has_the_same() -> None:
-    plain, first, second = (measure(PHOTOS, StubClassifier(), views=views) for views in (False, True, True))
-    assert plain.views is None
-    assert first.views is not None
-    assert second.views is not None
+def test_each_photo_has_two_soft_augmentations_and_a_pasted_one_and_every_run_has_the_same() -> None:
+    plain, first, second = (
+        measure(PHOTOS, StubClassifier(), augmented=augmented) for augmented in (False, True, True)
+    )
+    assert plain.augmented is None
+    assert first.augmented is not None
+    assert second.augmented is not None
     n = len(PHOTOS)
-    assert first.views.photo.tolist() == np.repeat(np.arange(n), 3).tolist()
-    assert first.views.view.tolist() == n * [SOFT, SOFT, PASTED]
-    assert first.views.evidence.features.shape == (3 * n, INPUTS_PER_PHOTO, 1, 3)
-    assert np.array_equal(first.views.evidence.features, second.views.evidence.features)
+    assert first.augmented.photo.tolist() == np.repeat(np.arange(n), 3).tolist()
+    assert first.augmented.augmentation.tolist() == n * [SOFT, SOFT, PASTED]
+    assert first.augmented.evidence.features.shape == (3 * n, INPUTS_PER_PHOTO, 1, 3)
+    assert np.array_equal(first.augmented.evidence.features, second.augmented.evidence.features)
     assert np.array_equal(first.evidence.features, plain.evidence.features)
 
 
-def test_examples_exclude_wild_felines_and_their_views() -> None:
-    measured = measure(PHOTOS, StubClassifier(), views=True)
+def test_examples_exclude_wild_felines_and_their_augmentations() -> None:
+    measured = measure(PHOTOS, StubClassifier(), augmented=True)
     examples = Examples.of(SUBJECTS["house_cat"], measured)
     known = int((~measured.wild).sum())
     assert known < len(PHOTOS)
     assert int(examples.plain.sum()) == known
-    assert len(examples.view) == 4 * known
+    assert len(examples.augmentation) == 4 * known
     assert np.bincount(examples.photo).tolist() == known * [4]
     assert np.array_equal(examples.positive[examples.plain], measured.positive[~measured.wild])
-    views = ~examples.plain
-    assert np.array_equal(examples.positive[views], examples.positive[examples.plain][examples.photo[views]])
+    augmented = ~examples.plain
+    assert np.array_equal(
+        examples.positive[augmented], examples.positive[examples.plain][examples.photo[augmented]]
+    )

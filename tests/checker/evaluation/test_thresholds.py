@@ -93,10 +93,12 @@ def test_a_looser_target_never_has_a_higher_threshold() -> None:
 def test_soft_pictures_and_small_subjects_have_separate_thresholds() -> None:
     examples = made_up(2000, seed=12)
     logits = examples.odds.mean(axis=(1, 2))
-    view = np.array(["", SOFT, PASTED], dtype="U8")[np.arange(2000) % 3]
-    changed = dataclasses.replace(examples, view=view, soft=view == SOFT, photo=np.arange(2000) // 3)
+    augmentation = np.array(["", SOFT, PASTED], dtype="U8")[np.arange(2000) % 3]
+    changed = dataclasses.replace(
+        examples, augmentation=augmentation, soft=augmentation == SOFT, photo=np.arange(2000) // 3
+    )
     logits[changed.soft] += 3
-    logits[view == PASTED] -= 3
+    logits[augmentation == PASTED] -= 3
     chosen = choose_thresholds(changed, logits)
     soft_others = logits[changed.soft & ~examples.positive]
     assert (
@@ -105,9 +107,9 @@ def test_soft_pictures_and_small_subjects_have_separate_thresholds() -> None:
         < float((soft_others >= chosen.cat[0.01]).mean())
     )
     assert all(chosen.soft[target] >= chosen.cat[target] for target in chosen.cat)
-    small = logits[(view == PASTED) & examples.positive]
+    small = logits[(augmentation == PASTED) & examples.positive]
     assert float((small < chosen.not_cat[0.01]).mean()) <= 0.12, "ten times the rate"
-    plain = logits[(view == "") & examples.positive]
+    plain = logits[(augmentation == "") & examples.positive]
     assert float((plain < chosen.not_cat[0.01]).mean()) <= 0.01
 
 

@@ -11,30 +11,30 @@ import torch
 from torch import Tensor
 
 from checker.runtimes import cuda_graphs
-from checker.runtimes.cuda_graphs import Forward, Graphs, Outputs, Record, Replay, cuda_recorder
+from checker.runtimes.cuda_graphs import Forward, Graphs, Launch, Outputs, Record, cuda_recorder
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 EXAMPLE = torch.zeros(1, 4, 4, 3, dtype=torch.uint8, device=DEVICE)
 
 
-def stand_in(forward: Forward, inputs: Tensor) -> Replay:
-    """Behaves like a graph: each replay reads the same inputs and overwrites the same outputs."""
+def stand_in(forward: Forward, inputs: Tensor) -> Launch:
+    """Behaves like a graph: each launch reads the same inputs and overwrites the same outputs."""
     outputs = forward(inputs)
 
-    def replay() -> Outputs:
+    def launch() -> Outputs:
         for output, new in zip(outputs, forward(inputs), strict=True):
             output.copy_(new)
         return outputs
 
-    return replay
+    return launch
 
 
-@pytest.fixture(params=["replays", "plain passes"])
+@pytest.fixture(params=["launches", "plain passes"])
 def faster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Make replays, or plain passes, win the timing."""
-    seconds = iter([1.0, 2.0] * 100 if request.param == "replays" else [2.0, 1.0] * 100)
+    """Make launches, or plain passes, win the timing."""
+    seconds = iter([1.0, 2.0] * 100 if request.param == "launches" else [2.0, 1.0] * 100)
     monkeypatch.setattr(cuda_graphs, "_median_s", lambda _: next(seconds))
-    return bool(request.param == "replays")
+    return bool(request.param == "launches")
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_every_input_gets_its_own_outputs_at_every_size(faster: bool, record: Re
         assert torch.equal(doubles, 2 * expected)
 
 
-@pytest.mark.skipif(DEVICE == "cuda", reason="replaying a graph does not call Python")
-@pytest.mark.parametrize("faster", ["replays"], indirect=True)
+@pytest.mark.skipif(DEVICE == "cuda", reason="a launched graph does not call Python")
+@pytest.mark.parametrize("faster", ["launches"], indirect=True)
 def test_a_batch_is_padded_to_the_next_size_and_a_large_one_runs_plain(faster: bool) -> None:
     forward = Sums()
     graphs = Graphs(forward, EXAMPLE, stand_in)
@@ -80,11 +80,11 @@ def test_a_batch_is_padded_to_the_next_size_and_a_large_one_runs_plain(faster: b
     assert forward.passes == [2, 8, 16, 64, 65, 200]
 
 
-@pytest.mark.parametrize("faster", ["replays"], indirect=True)
+@pytest.mark.parametrize("faster", ["launches"], indirect=True)
 def test_a_model_that_cannot_be_recorded_runs_without_graphs(
     faster: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuses(forward: Forward, inputs: Tensor) -> Replay:
+    def refuses(forward: Forward, inputs: Tensor) -> Launch:
         if len(inputs) == 8:
             raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
         return stand_in(forward, inputs)
@@ -98,27 +98,27 @@ def test_a_model_that_cannot_be_recorded_runs_without_graphs(
 
 
 @pytest.mark.parametrize("wrong", [1.1, float("nan")])
-@pytest.mark.parametrize("faster", ["replays"], indirect=True)
-def test_a_replay_with_different_outputs_is_never_used(
+@pytest.mark.parametrize("faster", ["launches"], indirect=True)
+def test_a_graph_with_different_outputs_is_never_used(
     faster: bool, wrong: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def off(forward: Forward, inputs: Tensor) -> Replay:
-        replay = stand_in(forward, inputs)
-        return (lambda: tuple(output * wrong for output in replay())) if len(inputs) == 16 else replay
+    def off(forward: Forward, inputs: Tensor) -> Launch:
+        launch = stand_in(forward, inputs)
+        return (lambda: tuple(output * wrong for output in launch())) if len(inputs) == 16 else launch
 
     with caplog.at_level(logging.WARNING):
         assert 16 not in Graphs(Sums(), EXAMPLE, off).sizes
     assert "for 16 inputs gives different outputs" in caplog.text
 
 
-@pytest.mark.parametrize("faster", ["replays"], indirect=True)
+@pytest.mark.parametrize("faster", ["launches"], indirect=True)
 def test_threads_never_get_each_others_outputs(faster: bool, record: Record) -> None:
-    def slow(forward: Forward, inputs: Tensor) -> Replay:
-        replay = record(forward, inputs)
+    def slow(forward: Forward, inputs: Tensor) -> Launch:
+        launch = record(forward, inputs)
 
         def late() -> Outputs:
             time.sleep(0.002)
-            return replay()
+            return launch()
 
         return late
 
@@ -132,21 +132,25 @@ def test_threads_never_get_each_others_outputs(faster: bool, record: Record) -> 
         assert all(pool.map(own, range(64)))
 
 
-def test_only_sizes_that_are_faster_are_replayed() -> None:
-    """With the real clock: a plain pass takes 20 ms, a replay almost none, or 100."""
+def test_only_sizes_that_are_faster_have_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain pass takes 5 ms, a launch none, or 20; the clock counts nothing else."""
+    now_s = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now_s)
 
     class Slow(Sums):
         def __call__(self, inputs: Tensor) -> Outputs:
-            time.sleep(0.02)
+            nonlocal now_s
+            now_s += 0.005
             return super().__call__(inputs)
 
-    def record(_forward: Forward, inputs: Tensor) -> Replay:
-        replay = stand_in(Sums(), inputs)
+    def record(_forward: Forward, inputs: Tensor) -> Launch:
+        launch = stand_in(Sums(), inputs)
 
         def late() -> Outputs:
-            time.sleep(0.1)
-            return replay()
+            nonlocal now_s
+            now_s += 0.02
+            return launch()
 
-        return late if len(inputs) > 32 else replay
+        return late if len(inputs) > 32 else launch
 
     assert Graphs(Slow(), EXAMPLE, record).sizes == (2, 8, 16, 24, 32)

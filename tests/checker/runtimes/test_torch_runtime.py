@@ -32,7 +32,7 @@ def inputs() -> Pixels:
     return np.stack([decode(photo(number), LITE0.preprocessing) for number in range(9)])
 
 
-def stand_in(forward: cuda_graphs.Forward, inputs: torch.Tensor) -> cuda_graphs.Replay:
+def stand_in(forward: cuda_graphs.Forward, inputs: torch.Tensor) -> cuda_graphs.Launch:
     return lambda: forward(inputs)
 
 

@@ -1,4 +1,4 @@
-"""Weights of a catalogue entry are recognised in every supported form; all others are refused."""
+"""Weights of a catalogue entry are recognised in every supported format; all others are refused."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ def test_a_keras_model_gives_the_logits_of_its_own_graph(
     assert 0 < imported.logit_difference < TOLERANCE
 
 
-def test_every_form_gives_the_same_file(
+def test_every_format_gives_the_same_file(
     entry: Entry, arrays: Arrays, package: Path, state: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
-    forms = {
+    files_by_format = {
         "TensorFlow.js layers model": [
             keras_models.write_tarball(sources / "resnet.tgz", package / "ResNet50")
         ],
@@ -112,16 +112,16 @@ def test_every_form_gives_the_same_file(
     torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, sources / "checkpoint.pth")
     safetensors.torch.save_file(state, sources / "timm.safetensors", metadata={"format": "pt"})
     torch.save(state, sources / "legacy.pth", _use_new_zipfile_serialization=False)
-    forms["torch"].append(sources / "legacy.pth")
+    files_by_format["torch"].append(sources / "legacy.pth")
 
-    for form, files in forms.items():
+    for name, files in files_by_format.items():
         for number, file in enumerate(files):
-            folder = tmp_path / f"{form} {number}"
+            folder = tmp_path / f"{name} {number}"
             imported = import_weights(file, folder, [entry])
             assert hashlib.sha256(imported.path.read_bytes()).hexdigest() == entry.sha256
             assert files_in(folder) == {"ours.safetensors", "ours.json"}
             manifest = json.loads((folder / "ours.json").read_text())
-            assert manifest["imported_from"]["form"] == form
+            assert manifest["imported_from"]["format"] == name
             file.unlink()
 
 

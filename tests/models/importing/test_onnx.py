@@ -61,7 +61,7 @@ def test_an_export_becomes_a_model_with_its_own_logits(
     assert np.abs(logits - expected).max() < TOLERANCE * np.abs(expected).max()
     assert np.ptp(expected, axis=0).max() > 100 * TOLERANCE * np.abs(expected).max()
     manifest = json.loads(path.with_suffix(".json").read_text())
-    assert manifest["imported_from"]["form"] == "ONNX"
+    assert manifest["imported_from"]["format"] == "ONNX"
     assert set(manifest["versions"]) == {"numpy", "openvino", "torch"}
 
 

@@ -1,4 +1,4 @@
-"""The view of My photos in an address: filter, search, order, and the position where a page begins."""
+"""The list of My photos in an address: filter, search, order, and the position where a page begins."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class GalleryView:
+class PhotoList:
     """Selection and order of an owner's photos. Invalid parts of an address are ignored."""
 
     selection: Selection
@@ -53,7 +53,7 @@ class GalleryView:
     """or ends with photos newer than this (in the order newest first)."""
 
     @classmethod
-    def of_request(cls, owner_id: int, arguments: Mapping[str, str]) -> GalleryView:
+    def of_request(cls, owner_id: int, arguments: Mapping[str, str]) -> PhotoList:
         shown, query = arguments.get("show", ""), arguments.get("q", "").strip()[:MAX_QUERY_CHARS]
         selection = Selection(
             owner_id, Shown(shown) if shown in set(Shown) else Shown.ALL, search_words(query)
