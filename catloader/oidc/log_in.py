@@ -13,18 +13,19 @@ from catloader.store.db.users import User, Users
 
 
 def known_user(
-    identities: Identities, users: Users, identity: Identity, logged_in: User | None, now: datetime
+    identities: Identities, users: Users, identity: Identity, owner: User | None, now: datetime
 ) -> User | None:
     """Return the account of an identity; link it if both sides have proven the e-mail address.
 
     Args:
-        logged_in: the account of this browser's session, which its person may link.
+        owner: the account that its owner links on the account page; None: a log-in.
 
     Returns:
         None: there is no account with this e-mail.
 
     Raises:
-        ProviderRefused: the address is proven on one side at most, or the logged-in account has another one.
+        ProviderRefused: the address is proven on one side at most, the owner's account has another one, or
+            the account was unlinked and this is a log-in.
         AccountDisabled: an administrator has disabled the account.
     """
     user = identities.user_of(identity.issuer, identity.subject)
@@ -32,19 +33,24 @@ def known_user(
         if not identity.email_verified or not identity.email:
             raise ProviderRefused("Your e-mail address is not verified there, so it can't be used here.")
         user = users.by_email(identity.email)
-        if logged_in is not None and (user is None or user.id != logged_in.id):
+        if owner is not None and (user is None or user.id != owner.id):
             raise ProviderRefused("Your e-mail address there differs from the one here.")
         if user is None:
             return None
-        if user.email_confirmed_at is None and logged_in is None:
+        if user.email_confirmed_at is None and owner is None:
             # The creator of the account has not proven that the address is theirs, and would keep access to
             # it.
             raise ProviderRefused(
                 "There is an account with your e-mail address, which is not confirmed. Log in with its "
                 "password, or set a new one, and link it on the account page."
             )
-        identities.link(user.id, identity.issuer, identity.subject, now)
-    elif logged_in is not None and user.id != logged_in.id:
+        by_owner = owner is not None
+        if not identities.link(user.id, identity.issuer, identity.subject, now, by_owner=by_owner):
+            raise ProviderRefused(
+                "The account with your e-mail address was unlinked from this log-in. Log in with its "
+                "password, and link it again on the account page."
+            )
+    elif owner is not None and user.id != owner.id:
         raise ProviderRefused("Another account here is linked with this log-in.")
     if user.disabled_at is not None:
         raise AccountDisabled("This account is disabled. Please ask the administrator of this site.")

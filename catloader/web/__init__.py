@@ -99,6 +99,7 @@ def make_app(services: Services) -> Flask:
     forms.init_app(app)
     errors.init_app(app)
     account.init_app(app)
+    oidc.init_app(app)
     for module in (
         auth,
         account,

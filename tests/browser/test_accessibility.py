@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, StorageState, expect
 
 from catloader.store.db.engine import make_engine, utcnow
+from catloader.store.db.identities import Identities
 from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.model_choices import ModelChoices, ShadowReport
 from catloader.store.db.random_audits import RandomAudits
@@ -69,18 +70,21 @@ _BEHIND_FORMS = {
 }
 _NO_PAGES = re.compile(
     r"/static|z$|/metrics|json$|/export$|manifest$|\.jpg$|\.js$|/login/oidc|/api/|/checkcatimages"
-    r"|/account/(email|password|delete)$"
+    r"|/account/(email|password|delete|provider)$"
 )
 """Files, answers to programs, and redirects."""
 _EMAIL = "ada@example.org"
+_ISSUER = "https://id.example.org"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site with mail settings, which has more pages."""
+    """A site with mail settings and a provider, which has more pages and forms."""
     mail = {"CATLOADER_SMTP_HOST": "127.0.0.1", "CATLOADER_SMTP_SENDER": "cats@example.org"}
     address = {"CATLOADER_PUBLIC_URL": "https://cats.example.org"}
-    with Site(tmp_path_factory.mktemp("site"), **mail, **address).running() as site:
+    provider = {"CATLOADER_OIDC_ISSUER": _ISSUER, "CATLOADER_OIDC_CLIENT_ID": "cats"}
+    provider["CATLOADER_OIDC_NAME"] = "the Example Identity Provider of this company"
+    with Site(tmp_path_factory.mktemp("site"), **mail, **address, **provider).running() as site:
         yield site
 
 
@@ -121,7 +125,7 @@ def session(browser: Browser, site: Site, photos: Path) -> StorageState:
 
 
 def _work_of_staff(site: Site) -> None:
-    """Fill the lists of staff: results of a shadow run and of a measurement, an audit, a takedown."""
+    """Fill the lists of staff (a shadow run, a measurement, an audit, a takedown), and link the account."""
     engine, now = make_engine(site.database), utcnow()
     counts = dict.fromkeys(("compared", "towards_cat", "away", "become_wrong", "become_right"), 1)
     flips, flip = {"cat -> unsure": 1}, [1, "cat", 0.9, "unsure", 0.4, None]
@@ -133,6 +137,7 @@ def _work_of_staff(site: Site) -> None:
     assert RandomAudits(engine).draw("cat", 1, now) == 1
     (shown,) = add_photos(engine, 1, status="cat", on_air=True)
     assert Takedowns(engine).take_down(shown, 2, "Not a photo of yours.", now)
+    assert Identities(engine).link(2, _ISSUER, "17", now, by_owner=True)
     engine.dispose()
 
 
@@ -195,6 +200,17 @@ def test_elements_keep_a_distance_from_hints_and_forms(
         for path in ("/account", "/review/audit", "/admin/failed"):
             page.goto(path)
             assert page.evaluate(_STUCK) == [], path
+
+
+def test_a_button_narrower_than_its_text_is_found(
+    browser: Browser, site: Site, session: StorageState
+) -> None:
+    with window(browser, site.url, session) as page:
+        page.goto("/account")
+        assert too_wide(page) == []
+        page.evaluate("document.querySelector('.button.wide').style.whiteSpace = 'nowrap'")
+        page.evaluate("document.querySelector('.button.wide').textContent = 'Unlink '.repeat(20)")
+        assert any("the text is wider than" in fault for fault in too_wide(page))
 
 
 def test_a_planted_violation_is_found(browser: Browser, site: Site, session: StorageState) -> None:

@@ -26,6 +26,9 @@ _RUN = """async (options) => {
   return violations.map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.map((node) => node.html))}`);
 }"""
 
+_NARROW = """() => [...document.querySelectorAll(".button")]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML)"""
+
 
 @contextmanager
 def window(browser: Browser, url: str, state: StorageState | None = None) -> Iterator[Page]:
@@ -75,5 +78,7 @@ def violations(page: Page, theme: _Theme = "light") -> list[str]:
 
 
 def too_wide(page: Page) -> list[str]:
+    """Return how much wider the page is than its window, and the buttons narrower than their texts."""
     wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [f"{wider} px wider than the window"] if wider > 0 else []
+    found = [f"{wider} px wider than the window"] if wider > 0 else []
+    return found + [f"the text is wider than {button}" for button in page.evaluate(_NARROW)]

@@ -1,16 +1,16 @@
-"""The rows of identities: the accounts of people who log in through a provider."""
+"""The rows of identities, the accounts of people who log in through a provider, and of unlinked accounts."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken, RegistrationClosed
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.one_time_links import use_invitation
-from catloader.store.db.schema import identities, users
+from catloader.store.db.schema import identities, unlinked_accounts, users
 from catloader.store.db.users import User, normal_email
 
 
@@ -34,12 +34,42 @@ class Identities:
         with reading(self._engine) as connection:
             return connection.execute(query).first() is not None
 
-    def link(self, user_id: int, issuer: str, subject: str, now: datetime) -> None:
-        """Link an account whose e-mail the provider has verified: it counts as confirmed."""
+    def link(self, user_id: int, issuer: str, subject: str, now: datetime, *, by_owner: bool) -> bool:
+        """Link an account whose e-mail the provider has verified: it counts as confirmed.
+
+        Args:
+            by_owner: the owner asks for it on the account page.
+
+        Returns:
+            False: the owner has unlinked the account, and nothing was changed.
+        """
+        mark = (unlinked_accounts.c.user_id == user_id) & (unlinked_accounts.c.issuer == issuer)
         with writing(self._engine) as connection:
+            _lock(connection, user_id)
+            if by_owner:
+                connection.execute(delete(unlinked_accounts).where(mark))
+            elif connection.execute(select(unlinked_accounts.c.user_id).where(mark)).first() is not None:
+                return False
             _link(connection, user_id, issuer, subject, now)
             unconfirmed = (users.c.id == user_id) & users.c.email_confirmed_at.is_(None)
             connection.execute(update(users).where(unconfirmed).values(email_confirmed_at=now))
+        return True
+
+    def unlink(self, user_id: int, issuer: str, now: datetime) -> bool:
+        """Delete the account's identities at this provider, and mark the account.
+
+        Returns:
+            False: it has none.
+        """
+        own = (identities.c.issuer == issuer) & (identities.c.user_id == user_id)
+        row = {"user_id": user_id, "issuer": issuer, "unlinked_at": now}
+        with writing(self._engine) as connection:
+            _lock(connection, user_id)
+            if connection.execute(delete(identities).where(own)).rowcount == 0:
+                return False
+            # An account with an identity has no mark: ``link`` deletes it, or links nothing.
+            connection.execute(insert(unlinked_accounts).values(row))
+        return True
 
     def sign_up(
         self,
@@ -71,6 +101,11 @@ class Identities:
         except IntegrityError:
             raise EmailTaken("This account was made a moment ago. Please log in again.") from None
         return User(**user._mapping)
+
+
+def _lock(connection: Connection, user_id: int) -> None:
+    """Lock the account: otherwise it could be linked silently while it is being unlinked."""
+    connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
 
 
 def _link(connection: Connection, user_id: int, issuer: str, subject: str, now: datetime) -> None:

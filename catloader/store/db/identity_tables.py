@@ -1,4 +1,4 @@
-"""The table of identities at a provider; ``schema`` has it with all others."""
+"""The tables of identities at a provider; ``schema`` has them with all others."""
 
 from __future__ import annotations
 
@@ -15,4 +15,13 @@ identities = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("linked_at", UtcDateTime, nullable=False),
     Index("ix_identities_user_id", "user_id"),
+)
+
+unlinked_accounts = Table(
+    "unlinked_accounts",
+    metadata,
+    # Only the owner links the account with this provider again, not the verified e-mail address alone.
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("issuer", String(300), primary_key=True),
+    Column("unlinked_at", UtcDateTime, nullable=False),
 )

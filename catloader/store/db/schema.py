@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from catloader.store.db.account_tables import attempts, sessions, users
 from catloader.store.db.delivery_tables import webhook_deliveries
-from catloader.store.db.identity_tables import identities
+from catloader.store.db.identity_tables import identities, unlinked_accounts
 from catloader.store.db.metadata import metadata
 from catloader.store.db.model_tables import measured_profiles, model_choices, profile_choices, shadow_reports
 from catloader.store.db.passkey_tables import passkeys
@@ -64,6 +64,7 @@ __all__ = [
     "share_links",
     "switches",
     "takedowns",
+    "unlinked_accounts",
     "upload_keys",
     "users",
     "webhook_deliveries",

@@ -188,6 +188,8 @@ ROWS = {
     "POST /admin/users/<id>/second-factor/remove": _admin(303, photo="account"),
     "GET /login/oidc": _all(404),  # of a site without a provider
     "GET /login/oidc/callback": _all(404),
+    "GET /account/provider": _users(404),
+    "POST /account/provider": _users(404, form={"password": "wrong"}),
     "GET /account/passkeys": _users(200),
     "POST /account/passkeys/options": _users(403, form={"password": "wrong"}),
     "POST /account/passkeys": _users(403, form={"credential": "{}"}),

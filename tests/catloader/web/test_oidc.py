@@ -26,7 +26,7 @@ from catloader.store.db.schema import users
 from catloader.web import cookies
 from tests.support.accounts_site import accounts_site, empty
 from tests.support.provider import CLIENT_SECRET, TestProvider, running_provider, settings_of
-from tests.support.site import Person, services_of
+from tests.support.site import PASSWORD, Person, services_of
 
 _ANNA = {"sub": "17", "email": "Anna@example.org", "email_verified": True}
 
@@ -59,6 +59,13 @@ def _at_provider(person: Person, query: str = "") -> str:
     answer = requests.get(begun.headers["Location"], allow_redirects=False, timeout=60)
     back = urlsplit(answer.headers["Location"])
     return f"{back.path}?{back.query}"
+
+
+def _query_to_link(person: Person) -> str:
+    """Return the query of the account page's link to the provider."""
+    found = re.search(r'href="/login/oidc([?]link=[^"]+)"', person.get("/account").text)
+    assert found
+    return found[1]
 
 
 def _through(person: Person, query: str = "") -> TestResponse:
@@ -115,15 +122,61 @@ def test_an_account_is_linked_only_if_both_sides_have_confirmed_the_e_mail(
 
 def test_a_logged_in_person_links_only_the_own_address(app: Flask, provider: TestProvider) -> None:
     eve = Person(app, "eve@example.org")
-    assert _through(eve).status_code == 403
+    assert _through(eve, _query_to_link(eve)).status_code == 403
     anna = Person(app, "anna@example.org")
     assert "Log in through Example ID from now on" in anna.get("/account").text
-    assert _through(anna).location == "/account"
+    assert _through(anna, _query_to_link(anna)).location == "/account"
     assert "You can log in through Example ID" in anna.get("/account").text
-    assert _through(eve).status_code == 403
+    assert _through(eve, _query_to_link(eve)).status_code == 403
     assert _through(Person(app)).status_code == 303
     services_of(app).administration.disable(anna.id, None, utcnow())  # type: ignore[arg-type]
     assert _through(Person(app)).status_code == 403
+
+
+def test_no_other_site_can_link_the_account_of_who_is_logged_in(app: Flask, provider: TestProvider) -> None:
+    anna, eve = Person(app, "anna@example.org"), Person(app, "eve@example.org")
+    for query in ("", "?link=", "?link=x", _query_to_link(eve)):
+        refused = anna.get(f"/login/oidc{query}")
+        assert (refused.status_code, refused.location) == (303, "/account#provider"), query
+    visitor = Person(app)
+    back = _at_provider(visitor)
+    visitor.email = "anna@example.org"
+    assert visitor.log_in().status_code == 303
+    assert visitor.get(back).status_code == 400, "it began as a log-in"
+    back = _at_provider(anna, _query_to_link(anna))
+    anna.log_out()
+    assert anna.get(back).status_code == 400, "it began with a log-in"
+    assert not services_of(app).identities.is_linked(provider.issuer, anna.id)
+
+
+def test_an_unlinked_account_is_linked_again_by_its_owner_only(app: Flask, provider: TestProvider) -> None:
+    anna, elsewhere = Person(app, "anna@example.org"), Person(app)
+    assert _through(anna, _query_to_link(anna)).location == "/account"
+    assert _through(elsewhere).status_code == 303
+    refused = anna.post("/account/provider", {"password": "wrong"}, page="/account")
+    assert (refused.status_code, "The password is wrong." in refused.text) == (403, True)
+    assert _is_logged_in(elsewhere)
+    assert anna.get("/account/provider").location == "/account#provider"
+    for _ in range(2):  # the second is a form of another tab
+        assert anna.post("/account/provider", {"password": PASSWORD}, page="/account").location == "/account"
+    assert "Unlinked from Example ID." in anna.get("/account").text
+    assert (_is_logged_in(anna), _is_logged_in(elsewhere)) == (True, False)
+    for subject in ("17", "18"):  # the address is verified there, and confirmed here
+        provider.person["sub"] = subject
+        refused = _through(elsewhere)
+        assert (refused.status_code, "was unlinked from this log-in" in refused.text) == (403, True)
+    assert _through(anna, _query_to_link(anna)).location == "/account"
+    assert _through(elsewhere).status_code == 303
+
+
+def test_the_password_of_an_account_made_through_the_provider_is_set_before_it_is_unlinked(
+    app: Flask, provider: TestProvider
+) -> None:
+    anna = Person(app)
+    _through(anna)
+    assert "Ask the administrator for a link to set one." in anna.get("/account").text
+    assert anna.post("/account/provider", {"password": ""}, page="/account").status_code == 403
+    assert _through(Person(app)).status_code == 303
 
 
 def _wrong_key(provider: TestProvider) -> None:

@@ -35,7 +35,7 @@ _WAYS_IN = (api_tokens, passkeys, identities, second_factors, recovery_codes, sh
 
 def _with_every_way_in(engine: Engine, user: User) -> None:
     (photo,) = add_photos(engine, 1, owner_id=user.id)
-    Identities(engine).link(user.id, "https://id.example.net", str(user.id), NOW)
+    Identities(engine).link(user.id, "https://id.example.net", str(user.id), NOW, by_owner=True)
     Passkeys(engine).add(user.id, f"key of {user.id}", b"key", 0, name="Phone", now=NOW)
     SecondFactors(engine).set_up(user.id, "A" * 32, 0, [f"{user.id:064}"], NOW)
     assert ShareLinks(engine).make(photo, user.id, NOW)
