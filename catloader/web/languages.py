@@ -6,6 +6,7 @@ scripts.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
@@ -16,14 +17,16 @@ from catloader.languages import ENGLISH, LANGUAGES, script_texts, translations
 
 _LOCALES = {ENGLISH: "en_GB"}
 """Locale of dates and numbers if it differs from the language: the day before the month, 24 hours."""
+_HYPHEN_OF_EMAIL = re.compile(r"(?<=\W[eE])-(?=[mM]ail)")
+"""A label that begins with the word keeps its plain hyphen: no line breaks there."""
 
 
 def init_app(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
-        lambda message: translations(language()).gettext(message),
-        lambda one, many, number: translations(language()).ngettext(one, many, number),
+        lambda message: unbroken(translations(language()).gettext(message)),
+        lambda one, many, number: unbroken(translations(language()).ngettext(one, many, number)),
         newstyle=True,
     )
     app.add_template_filter(translated)
@@ -60,13 +63,19 @@ def locale() -> str:
 
 def gettext(message: str, **values: Any) -> str:
     """Translate a text; ``values`` replace its ``%(name)s``."""
-    text = translations(language()).gettext(message)
+    text = unbroken(translations(language()).gettext(message))
     return text % values if values else text
 
 
 def ngettext(singular: str, plural: str, number: int, **values: Any) -> str:
     """Translate a text with a number, which replaces ``%(num)d``; ``values`` as in ``gettext``."""
-    return translations(language()).ngettext(singular, plural, number) % {"num": number, **values}
+    text = unbroken(translations(language()).ngettext(singular, plural, number))
+    return text % {"num": number, **values}
+
+
+def unbroken(text: str) -> str:
+    """Return the text with hyphens in "e-mail" at which browsers break no line (U+2011)."""
+    return _HYPHEN_OF_EMAIL.sub("\N{NON-BREAKING HYPHEN}", text)
 
 
 def translated(error: CatLoaderError | str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from tests.support.site import Person
+from tests.support.site import PASSWORD, Person
 
 
 def test_a_page_is_in_the_language_that_the_browser_asks_for(app: Flask) -> None:
@@ -33,6 +33,21 @@ def test_an_error_is_in_the_language_of_the_page_and_in_english_for_programs(app
     program = visitor.get("/api/v1/photos", **german)
     assert program.status_code == 401
     assert "needs an API token" in program.json["detail"]  # type: ignore[index]
+
+
+def test_e_mail_is_not_broken_at_its_hyphen(app: Flask) -> None:
+    anna = Person(app, "anna@example.org")
+    for language, whole in (("en", "Change e%smail"), ("de", "E%sMail-Adresse"), ("it", "indirizzo e%smail")):
+        texts = anna.get("/account", **{"Accept-Language": language}).text
+        texts += anna.post("/account/email", {"email": "x"}, "/account", **{"Accept-Language": language}).text
+        texts += anna.post(
+            "/account/email",
+            {"email": "x", "password": PASSWORD},
+            "/account",
+            **{"Accept-Language": language},
+        ).text
+        assert whole % "\N{NON-BREAKING HYPHEN}" in texts
+        assert whole % "-" not in texts
 
 
 def test_files_that_are_the_same_in_all_languages_do_not_vary(app: Flask) -> None:
