@@ -18,7 +18,6 @@ from catloader.checks.broker import Broker
 from catloader.cli import main
 from catloader.demo.client import free_port
 from catloader.settings import Settings, variables
-from checker.http import create_checker_app
 
 _ROOT = Path(__file__).resolve().parents[1]
 _FLEET, _VALKEY = (_ROOT / f"deploy/compose.{name}.yaml" for name in ("fleet", "valkey"))
@@ -28,7 +27,6 @@ _COMPOSE_IDS = [" ".join(path.name for path in paths) for paths in _COMPOSE]
 _KUBERNETES = _ROOT / "deploy/kubernetes"
 _KUSTOMIZATIONS = [_KUBERNETES, _KUBERNETES / "bulk"]
 _SETTINGS = {name for variable in variables() for name in variable.names} | {"PGPASSWORD"}
-_DEFAULT_PORTS = {"serve": 8000, "checker": 8001}
 
 
 def _documents(path: Path) -> list[dict[str, Any]]:
@@ -205,13 +203,14 @@ def test_probes_request_existing_routes(name: str) -> None:
     deployment = next(one for title, one in _workloads() if title == f"Deployment {name}")
     (container,) = _containers(deployment)
     (port,) = container["ports"]
-    assert port["containerPort"] == _DEFAULT_PORTS[container["args"][0]]
-    if name == "web":
-        source = (_ROOT / "catloader/web/health.py").read_text("utf-8")
-        routes = set(re.findall(r'blueprint\.get\("(/\w+)"\)', source))
-    else:
-        app = create_checker_app(lambda: None, dict, lambda *_: None)
-        routes = {rule.rule for rule in app.url_map.iter_rules()}
+    settings = Settings.from_environment({one["name"]: one["value"] for one in container.get("env", ())})
+    assert port["containerPort"] == (settings.port if name == "web" else settings.probe_port)
+    source, route = (
+        ("catloader/web/health.py", r'blueprint\.get\("(/\w+)"\)')
+        if name == "web"
+        else ("catloader/server/probes.py", r'path == "(/\w+)"')
+    )
+    routes = set(re.findall(route, (_ROOT / source).read_text("utf-8")))
     for probe in ("livenessProbe", "readinessProbe"):
         asked = container[probe]["httpGet"]
         assert asked["port"] == port["name"]

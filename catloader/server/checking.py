@@ -9,11 +9,14 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from catloader.metrics import metrics_folder
 from catloader.server.announce import announcement, log_to_stderr, stopped
 from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
 from catloader.server.database import migrate_database, wait_for_migrated_database
 from catloader.server.object_store import shared_or_own_object_store, wait_for_site_object_store
+from catloader.server.probes import answering_probes
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 from checker.interrupts import deferred_interrupt
@@ -41,10 +44,16 @@ def work(settings: Settings) -> None:
     refuse_missing_temporary_folder()
     announce = announcement(settings, "Waiting for photos", checks_here=True)
     try:
-        with wait_for_site_object_store(settings) as with_s3:
+        with (
+            answering_probes(settings) as probes,
+            wait_for_site_object_store(settings) as with_s3,
+            metrics_folder(wanted=_has_metrics(settings)) as metrics,
+        ):
             wait_for_migrated_database(settings)
-            with _running(with_s3, fetch=True) as services:
+            with _running(with_s3, fetch=True, metrics=metrics) as services:
                 services.start()
+                if probes is not None:
+                    probes.services = services
                 threading.Thread(target=announce, args=("", services), name="announce", daemon=True).start()
                 threading.Event().wait()
     except KeyboardInterrupt:
@@ -52,11 +61,15 @@ def work(settings: Settings) -> None:
 
 
 @contextmanager
-def _running(settings: Settings, *, fetch: bool = False) -> Iterator[Services]:
+def _running(settings: Settings, *, fetch: bool = False, metrics: Path | None = None) -> Iterator[Services]:
     """Yield services with a checker; close them at the end, also after Ctrl-C."""
-    services = build(settings, checker=True, fetch=fetch)
+    services = build(settings, checker=True, fetch=fetch, shared_metrics=metrics)
     try:
         yield services
     finally:
         with deferred_interrupt():
             services.close()
+
+
+def _has_metrics(settings: Settings) -> bool:
+    return bool(settings.probe_port and settings.metrics_token.get_secret_value())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 
 from flask import Blueprint, Flask, Response, abort, g, request
 
+from catloader.health import metrics_status, metrics_text
 from catloader.metrics import CONTENT_TYPE
-from catloader.store.db.engine import utcnow
 from catloader.web.sessions import without_login
 from catloader.wiring import Services
 
@@ -24,17 +23,10 @@ def metrics_blueprint(services: Services) -> Blueprint:
     @blueprint.get("/metrics")
     @without_login
     def metrics() -> Response:
-        if not token:
-            abort(404)
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), token.encode()):
-            abort(401)
-        due_since = services.photos.due_since()
-        oldest_s = max(0.0, (utcnow() - due_since).total_seconds()) if due_since else 0.0
-        text = services.metrics.as_text(
-            services.photos.count_by_status(), oldest_s, services.upkeep.dead_rows()
-        )
-        return Response(text, content_type=CONTENT_TYPE)
+        status = metrics_status(token, request.headers.get("Authorization", ""))
+        if status != 200:
+            abort(status)
+        return Response(metrics_text(services), content_type=CONTENT_TYPE)
 
     return blueprint
 

@@ -1,0 +1,138 @@
+"""The port of ``catloader worker`` for probes and Prometheus: real processes, a real database and S3."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import Engine
+
+from catloader.demo.client import free_port, until
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.environ import environ_without_settings
+from tests.support.rows import add_photos
+from tests.support.serving import plain_session
+
+_TOKEN = "a token of the operator"
+
+
+class _Worker:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def get(self, path: str, token: str = "") -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with plain_session() as session:
+            return session.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=30)
+
+    def answers(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@contextmanager
+def _worker(folder: Path, **settings: object) -> Iterator[_Worker]:
+    port = free_port()
+    environ = environ_without_settings(
+        CATLOADER_DATA_DIR=folder,
+        CATCHECK_PROBE_PORT=port,
+        CATCHECK_MODEL="efficientnet_lite0",
+        CATCHECK_WORKERS=1,
+        **settings,
+    )
+    command = [sys.executable, "-m", "catloader", "worker"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
+        worker = _Worker(port)
+        try:
+            for _ in until(60, "The worker does not answer"):
+                assert process.poll() is None
+                if worker.answers():
+                    break
+            yield worker
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_a_worker_that_waits_for_its_site_is_alive_and_not_ready(tmp_path: Path) -> None:
+    with _worker(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN) as worker:
+        assert worker.get("/livez").json() == {"ok": True}
+        not_ready = worker.get("/readyz?verbose")
+        assert (not_ready.status_code, not_ready.json()) == (503, {"ready": False})
+        tried = [worker.get("/metrics", token).status_code for token in ("", "another", _TOKEN)]
+        assert tried == [401, 401, 503]
+        assert worker.get("/").status_code == 404
+    assert not worker.answers()
+
+
+@pytest.mark.parametrize("token", ["", _TOKEN], ids=["without metrics", "with metrics"])
+def test_a_worker_tells_its_state_and_counts_what_it_checks(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, token: str
+) -> None:
+    settings = {
+        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
+        "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
+        "CATLOADER_S3_PHOTOS_BUCKET": objects.photos_bucket,
+        "CATLOADER_S3_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
+        "CATLOADER_METRICS_TOKEN": token,
+    }
+    add_photos(engine, 1)  # whose objects are missing: the attempt fails
+    with _worker(tmp_path, **settings) as worker:
+        for _ in until(120, "The worker does not get ready"):
+            state = worker.get("/readyz")
+            if state.status_code == 200 and state.json()["checker"]["photos_in_hand"] == 0:
+                break
+        assert state.json()["database"] == state.json()["object_store"] == "ok"
+        assert state.json()["checker"]["model"] == "efficientnet_lite0"
+        if not token:
+            assert worker.get("/metrics").status_code == 404
+            return
+        counted = re.compile(r'^catcheck_images_total\{model="[^"]*",outcome="error"\} 1.0$', re.M)
+        for _ in until(60, "The attempt was not counted"):
+            text = worker.get("/metrics", token).text
+            if counted.search(text):
+                break
+        assert 'catcheck_photos{status="cat"} 0.0' in text
+
+
+def test_many_open_connections_keep_no_probe_from_its_answer_for_long(tmp_path: Path) -> None:
+    with _worker(tmp_path) as worker:
+        clients = [socket.create_connection(("127.0.0.1", worker.port)) for _ in range(20)]
+        try:
+            for _ in until(60, "The probe got no answer"):
+                try:
+                    if worker.get("/livez").ok:
+                        break
+                except requests.ConnectionError:
+                    continue  # closed at once: all places are taken
+        finally:
+            for client in clients:
+                client.close()
+
+
+def test_a_port_that_is_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environ = environ_without_settings(
+            CATLOADER_DATA_DIR=tmp_path, CATCHECK_PROBE_PORT=port, CATCHECK_MODEL="efficientnet_lite0"
+        )
+        command = [sys.executable, "-m", "catloader", "worker"]
+        answer = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=120, check=False
+        )
+    assert answer.returncode == 1
+    sentence = (
+        f"Port {port} of 127.0.0.1 is in use; stop the program that has it, or set CATCHECK_PROBE_PORT."
+    )
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
