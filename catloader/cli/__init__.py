@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from catloader.cli.groups import OneLineErrors
+from catloader.errors import StartupError
 from checker import __version__
 
 _COMMANDS = {
@@ -37,3 +40,9 @@ def main() -> None:
 
     Settings are environment variables; `catloader settings` shows them.
     """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise StartupError(
+            "The folder in which this command was started is removed; change to another."
+        ) from None

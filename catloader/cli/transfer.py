@@ -15,6 +15,7 @@ from catloader.cli.records import services_of
 from catloader.logs import counted
 from catloader.settings import Settings
 from catloader.transfer.sources import Source
+from checker.folder.arguments import printable
 
 _SHOWN = 20
 _S3 = "s3://"
@@ -70,7 +71,7 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
         if counted[result]:
             click.echo(f"{counted[result]:>8}  {result}")
     for line in refused[:_SHOWN]:
-        click.echo("  " + line.encode("utf-8", "backslashreplace").decode())
+        click.echo("  " + printable(line))
     if len(refused) > _SHOWN:
         click.echo(f"  ... and {len(refused) - _SHOWN} more")
     if not counted:

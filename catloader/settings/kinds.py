@@ -9,11 +9,13 @@ import base64
 import re
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from limits import parse_many
 from pydantic import AfterValidator, SecretStr
 
+_SQLITE_OPTIONS = {"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
+"""Those that SQLAlchemy hands to Python's driver; it warns of others and ignores them."""
 _BROKER_OPTION = r"ssl_(ca_certs|certfile|keyfile)=.+|ssl_cert_reqs=(required|optional|none)"
 
 
@@ -87,6 +89,12 @@ def _database_address(secret: SecretStr) -> SecretStr:
         raise ValueError("it must be postgresql://user:password@host/name or sqlite:///file")
     if ":memory:" in url or "mode=memory" in url:
         raise ValueError("it must name a file, because a database in memory is lost at each stop")
+    options = dict(parse_qsl(url.partition("?")[2], keep_blank_values=True))
+    if options.get("uri") != "true" and options.keys() - _SQLITE_OPTIONS:  # SQLite reads those of a URI
+        unknown = min(options.keys() - _SQLITE_OPTIONS)
+        raise ValueError(
+            f"its options after the question mark must be those of SQLite, and {unknown} is not one"
+        )
     return secret
 
 
@@ -152,7 +160,13 @@ def _rate(text: str) -> str:
     return text
 
 
+def _without_brackets(text: str) -> str:
+    """Return a host as sockets take it: people write IPv6 addresses as they stand in web addresses."""
+    return text[1:-1] if re.fullmatch(r"\[[0-9A-Fa-f:.]+\]", text) else text
+
+
 def _host_names(text: str) -> str:
+    text = ",".join(_without_brackets(one) for one in split(text))
     name = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+"  # or an IPv6 address
     if not all(re.fullmatch(name, one) for one in split(text)):
         raise ValueError("it must be host names, such as cats.example.org, .example.org")
@@ -160,6 +174,7 @@ def _host_names(text: str) -> str:
 
 
 def _host_name(text: str) -> str:
+    text = _without_brackets(text)
     if text and not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+", text):
         raise ValueError("it must be the name or address of a server, such as mail.example.org")
     return text
@@ -189,6 +204,7 @@ IssuerAddress = Annotated[str, AfterValidator(_issuer)]
 WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 AttemptRate = Annotated[str, AfterValidator(_rate)]
+ListenAddress = Annotated[str, AfterValidator(_without_brackets)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 EmailAddress = Annotated[str, AfterValidator(_email_address)]
 HostNames = Annotated[str, AfterValidator(_host_names)]

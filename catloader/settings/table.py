@@ -27,6 +27,7 @@ from catloader.settings.kinds import (
     HostNames,
     HttpAddress,
     IssuerAddress,
+    ListenAddress,
     RegionName,
     StoreAddress,
     WebhookAddress,
@@ -68,7 +69,7 @@ class Settings(BaseSettings):
 
     # fmt: off
     data_dir: Folder = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of all persistent data: the SQLite database, the embedded S3, keys, profiles measured here.")
-    host: str = _setting("CATLOADER_HOST", "127.0.0.1", "Site", "Address to listen on; `0.0.0.0` for all IPv4 addresses, `::` for IPv4 and IPv6.")
+    host: ListenAddress = _setting("CATLOADER_HOST", "127.0.0.1", "Site", "Address to listen on; `0.0.0.0` for all IPv4 addresses, `::` for IPv4 and IPv6.")
     port: int = _setting("CATLOADER_PORT", 8000, "Site", "TCP port of the site.", ge=1, le=65535)
     web_processes: int = _setting("CATLOADER_WEB_PROCESSES", 1, "Site", "Web processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
     web_threads: int = _setting("CATLOADER_WEB_THREADS", 8, "Site", "Request threads of each process. A third of them serve only pages; uploads and photos, which may have to wait for S3, use the others.", ge=2, le=256)

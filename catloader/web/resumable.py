@@ -28,6 +28,7 @@ from catloader.intake.prepare import shown_limit
 from catloader.intake.square import square_of_text
 from catloader.intake.upload import Refused, Uploaded, refuse_full_disk
 from catloader.store.db.upload_keys import UploadKey
+from catloader.texts import clean_text
 from catloader.web.admission import take_place, uses_object_store
 from catloader.web.bearer import also_with
 from catloader.web.context import services
@@ -225,7 +226,7 @@ def _facts(known: FileFacts) -> FileFacts:
         elif key == "filename":
             known = replace(known, name=_text(key, value)[:_NAME_CHARS])
         elif key == "caption":
-            known = replace(known, caption=_text(key, value))
+            known = replace(known, caption=clean_text(_text(key, value), "caption"))
         elif key == "square":
             square_of_text(_text(key, value))
             known = replace(known, square=_text(key, value))

@@ -50,6 +50,19 @@ def test_values_are_converted_to_the_type_of_the_field() -> None:
     assert settings.access_log is True
 
 
+def test_an_ipv6_address_may_have_brackets() -> None:
+    names = ("CATLOADER_HOST", "CATLOADER_SMTP_HOST", "CATLOADER_TRUSTED_HOSTS")
+    settings = [
+        Settings.from_environment(
+            dict.fromkeys(names, host)
+            | {"CATLOADER_PUBLIC_URL": "https://cats.example.org", "CATLOADER_SMTP_SENDER": "a@example.org"}
+        )
+        for host in ("::1", "[::1]")
+    ]
+    assert settings[0] == settings[1]
+    assert settings[0].host == "::1"
+
+
 def test_empty_variable_counts_as_absent() -> None:
     environ = {"CATLOADER_PORT": " ", "DATABASE_URL": "", "DATABASE_URL_FILE": ""}
     assert Settings.from_environment(environ) == Settings()
@@ -127,6 +140,7 @@ def test_wrong_value_is_refused_with_name_value_and_accepted_values(name: str, v
         ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
         ({"DATABASE_URL": "postgresql://u:12?secret@h/d"}, "DATABASE_URL.*%3F"),
         ({"DATABASE_URL": "sqlite://secret.db"}, "DATABASE_URL.*sqlite:///file"),
+        ({"DATABASE_URL": "sqlite:///file?foo=bar&timeout=5"}, "DATABASE_URL.* foo is not one"),
         ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL.*it must name a file"),
         ({"DATABASE_URL": "sqlite:///file:cats?mode=memory&uri=true"}, "DATABASE_URL.*it must name a file"),
         ({"CATLOADER_DATA_DIR": "/tmp/\udcff"}, "CATLOADER_DATA_DIR.*UTF-8"),

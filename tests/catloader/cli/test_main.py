@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 
 def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
@@ -18,3 +21,18 @@ def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
         rest = "".join(lines)
     assert "Traceback" not in rest
     assert process.returncode == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "worker", "settings"])
+def test_a_removed_working_folder_is_one_sentence(command: str, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    start = f"rmdir {gone}; exec {sys.executable} -m catloader {command}"
+    environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    answer = subprocess.run(
+        ["sh", "-c", start], cwd=gone, env=environ, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        "Error: The folder in which this command was started is removed; change to another.\n"
+    )

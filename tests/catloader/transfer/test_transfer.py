@@ -106,12 +106,15 @@ def test_import_reads_from_the_object_store(
     for key in ("2019/a.jpg", "2019/b/c.png", "2019/notes.txt", "2020/d.jpg"):
         objects.put(ObjectKind.PHOTO, key, jpeg((len(key), 0, 0)))
     objects.put(ObjectKind.PHOTO, "2019/large.jpg", jpeg() + bytes(400_000))
+    objects.put(ObjectKind.PHOTO, "2019/two\nlines.jpg", jpeg((9, 9, 9)))
+    objects.put(ObjectKind.PHOTO, "2019/no\r\nphoto.jpg", b"")
     source = f"s3://{objects.photos_bucket}/2019/"
     result = run("import", source, "--owner", _EMAIL, CATLOADER_MAX_FILE_BYTES="100000")
-    for line in ("2  imported", "1  no photo by its name", "1  refused"):
+    for line in ("3  imported", "1  no photo by its name", "2  refused"):
         assert f"{line}\n" in result.output, result.output
     assert "2019/large.jpg: " in result.output
-    assert _stored(engine, anna) == 2
+    assert "2019/no\\r\\nphoto.jpg: " in result.output
+    assert _stored(engine, anna) == 3
 
 
 def test_import_refuses_in_one_sentence(run: Run, anna: User, objects: ObjectStore, tmp_path: Path) -> None:

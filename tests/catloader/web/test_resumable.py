@@ -127,6 +127,10 @@ def test_bytes_that_do_not_fit_are_refused(anna: Person, tus: Tus) -> None:
     assert tus.begin(100_001).status_code == 413
     assert tus.send("POST", PATH).status_code == 400
     assert tus.send("POST", PATH, Upload_Length="5", Upload_Metadata="caption *").status_code == 400
+    longest, longer = (b64encode(("ä" * chars).encode()).decode() for chars in (500, 501))
+    assert tus.send("POST", PATH, Upload_Length="5", Upload_Metadata=f"caption {longest}").status_code == 201
+    refused = tus.send("POST", PATH, Upload_Length="5", Upload_Metadata=f"caption {longer}")
+    assert (refused.status_code, "longer than 500 characters" in refused.text) == (400, True)
     administration = services_of(anna.app).administration
     anna.upload_one()
     administration.set_quota(anna.id, 1, None, anna.id, utcnow())
