@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -194,16 +195,21 @@ def _ask(person: Person, address: str, target: str, row: Row) -> TestResponse:
     method, path = address.partition(" ")[0], _path(address, target)
     has_session = person.email and "-disabled@" not in person.email
     page = "/account" if has_session else "/login"
+    if person.client.get_cookie(cookies.NOTES):
+        person.get(page)  # shows the message of the previous row, which would otherwise be on this row's page
     if method == "GET":
-        if person.client.get_cookie(cookies.NOTES):
-            person.get(
-                page
-            )  # shows the message of the previous row, which would otherwise be on this row's page
         answer = person.get(path)
     else:
-        answer = person.post(path, dict(row.form), page=page, method=method)  # gets the page too
+        fields = {"csrf_token": _token(person, page), **dict(row.form)}
+        answer = person.client.open(path, method=method, data=fields)
     answer.close()
     return answer
+
+
+@cache
+def _token(person: Person, page: str) -> str:
+    """Get the page of a form once for each person: the token lasts as long as the session."""
+    return person.token(page)
 
 
 def _seen(answer: TestResponse) -> Answer:
