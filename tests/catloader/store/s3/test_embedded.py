@@ -70,7 +70,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Em
 
 @pytest.fixture(scope="module")
 def second_start(running: tuple[Path, EmbeddedS3]) -> Iterator[Future[None]]:
-    """Start another server on the same folder, which waits for 5 s, during another test that waits longer."""
+    """Start another server on the same folder, which waits for 5 s, while other tests start theirs."""
     with ThreadPoolExecutor(1) as thread:
         yield thread.submit(EmbeddedS3(running[0]).start)
 
@@ -330,6 +330,7 @@ def test_small_disk_is_used_completely_and_a_full_disk_is_refused(small_disk: Pa
     assert "over 99 % full" in _refusal(small_disk)
 
 
+@pytest.mark.usefixtures("second_start")
 @pytest.mark.parametrize("name", ["a,b", "My%20Photos?", "-x #1; $HOME"])
 def test_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     server = EmbeddedS3(tmp_path / name)
@@ -343,18 +344,6 @@ def test_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 def test_stop_without_start_does_nothing(tmp_path: Path) -> None:
     EmbeddedS3(tmp_path).stop()
-
-
-@pytest.mark.usefixtures("second_start")
-def test_hanging_server_is_restarted(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
-    server = started()
-    store = store_of(server)
-    store.put(ObjectKind.PHOTO, "a", b"bytes")
-    (weed,) = seaweedfs_processes(tmp_path)
-    weed.suspend()
-    wait_until(lambda: any(other.pid != weed.pid for other in seaweedfs_processes(tmp_path)), timeout_s=120)
-    wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
-    assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
 
 
 def test_folder_in_use_is_refused(running: tuple[Path, EmbeddedS3], second_start: Future[None]) -> None:
