@@ -17,6 +17,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import scripts  # noqa: F401 - first: finds the packages without an installation
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 INSTALL = ROOT / "scripts" / "bundle" / "install"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _TORCH_LINE = "-r requirements-torch.txt"
+_ONLY_FOR_TORCH = re.compile(r"^(?:fsspec|mpmath|sympy)==.*\n(?:[ ].*\n)*", re.MULTILINE)
+"""Packages of the locked requirements that nothing but torch needs."""
 
 
 def main() -> None:
@@ -54,8 +57,10 @@ def make_bundle(output: Path, torch: str) -> Path:
         folder = Path(temporary) / name
         wheels = folder / "wheels"
         wheels.mkdir(parents=True)
-        _download(wheels, torch)
-        _project_wheel(wheels)
+        with ThreadPoolExecutor(1) as thread:  # the download waits for the network most of the time
+            project = thread.submit(_project_wheel, wheels)
+            _download(wheels, torch)
+            project.result()
         _copy_weights(folder / "weights")
         shutil.copy2(INSTALL, folder / "install")
         (folder / "python-version").write_text(f"{python}\n")
@@ -78,6 +83,8 @@ def _installed_torch() -> str:
 
 def _download(wheels: Path, torch: str) -> None:
     locked = (ROOT / "requirements.txt").read_text("utf-8").replace(f"\n{_TORCH_LINE}\n", "\n")
+    if torch == "none":
+        locked = _ONLY_FOR_TORCH.sub("", locked)
     # The lock files list all packages, with hashes that pip verifies.
     _pip("download", "--dest", wheels, "--requirement", "/dev/stdin", text=locked)
     if torch == "default":
