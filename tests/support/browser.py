@@ -20,6 +20,7 @@ from catloader.cli import main
 from catloader.demo.client import free_port
 from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of
+from tests.support.serving import add_tables
 
 PASSWORD = "correct horse battery"
 UPLOADS_AT_ONCE = 2
@@ -42,6 +43,8 @@ class Site:
             **settings,
         )
         self.database = folder / "data/catloader.sqlite3"
+        self.database.parent.mkdir(mode=0o700)
+        add_tables(self.database.parent)
         self._log = folder / "log"
         self._pid = 0
 

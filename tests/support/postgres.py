@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,16 +27,11 @@ class Server:
     """The server's programs and data; ``start`` and ``stop`` may be called repeatedly."""
 
     def __init__(self, folder: Path) -> None:
-        programs = _programs(folder)
-        assert programs, "ask is_installed first"
-        self._programs, self._folder, self._data = programs, folder, folder / "data"
-        owner = _user(folder)
-        self._run: dict[str, Any] = {"cwd": folder}
-        if owner:
-            self._run |= {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []}
+        self._programs, new_data = _installation()
+        self._folder, self._data = folder, folder / "data"
+        self._run = _as_owner(folder)
         self._process: subprocess.Popen[bytes] | None = None
-        make = ["-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", str(self._data)]
-        subprocess.run([programs / "initdb", *make], check=True, capture_output=True, **self._run)
+        subprocess.run(["cp", "-r", new_data, self._data], check=True, **self._run)
 
     @property
     def url(self) -> str:
@@ -83,6 +80,18 @@ def server() -> Iterator[Server]:
             running.stop()
 
 
+@cache
+def _installation() -> tuple[Path, Path]:
+    """Return the programs and the data of a new server, made once for all servers of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    atexit.register(shutil.rmtree, folder)
+    run, programs, data = _as_owner(folder), _programs(folder), folder / "data"
+    assert programs, "ask is_installed first"
+    make = ["-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", str(data)]
+    subprocess.run([programs / "initdb", *make], check=True, capture_output=True, **run)
+    return programs, data
+
+
 def is_installed() -> bool:
     return bool(_packaged() or _installed())
 
@@ -114,10 +123,15 @@ def _programs(folder: Path) -> Path | None:
     return copy / "bin"
 
 
-def _user(folder: Path) -> str | None:
-    """Return the user who runs the server and owns the folder: PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return None
-    os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
-    folder.chmod(0o755)
-    return "nobody"
+def _as_owner(folder: Path) -> dict[str, Any]:
+    """Return the options of programs that work in ``folder``.
+
+    PostgreSQL refuses to run as root; then another user runs it, and owns the folder.
+    """
+    run: dict[str, Any] = {"cwd": folder}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, -1)
+        folder.chmod(0o755)
+        run |= {"user": nobody.pw_name, "group": nobody.pw_gid, "extra_groups": []}
+    return run

@@ -78,8 +78,8 @@ def serving(folder: Path, **settings: object) -> Iterator[Serving]:
 
     On a new folder it finds its tables: ``tests/acceptance/test_make_run.py`` starts without them.
     """
-    if "DATABASE_URL" not in settings and not (folder / _DATABASE).exists():
-        shutil.copyfile(_tables(), folder / _DATABASE)
+    if "DATABASE_URL" not in settings:
+        add_tables(folder)
     port = free_port()
     environment = environ_without_settings(
         **{
@@ -104,6 +104,12 @@ def serving(folder: Path, **settings: object) -> Iterator[Serving]:
         if process.poll() is None:
             process.terminate()
             process.wait(_STOP_S)
+
+
+def add_tables(folder: Path) -> None:
+    """Give a data folder a database, where it has none."""
+    if not (folder / _DATABASE).exists():
+        shutil.copyfile(_tables(), folder / _DATABASE)
 
 
 @cache

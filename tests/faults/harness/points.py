@@ -16,9 +16,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-_FUNCTIONS = {
+_OF_THE_SITE = {
     "upload": "catloader.web.storing:store",
     "prepare": "catloader.intake.isolated:IsolatedPreparer.__call__",
+}
+"""Only in a web process: a checker never comes there, and would import the whole site at each start."""
+_FUNCTIONS = {
     "reserve": "catloader.store.db.photos:Photos.reserve",
     "put": "catloader.store.s3.objects:ObjectStore.put",
     "add": "catloader.store.db.photos:Photos.add",
@@ -53,8 +56,10 @@ DELETION_POINTS = ["before delete", "after delete", "before forget", "after forg
 
 
 def _install(file: Path, command: str) -> None:
-    wake_ups = _WAKE_UPS if command != "serve" else (*_WAKE_UPS, _WAKE_UP_OF_OWN_CHECKER)
-    for name, path in (*_FUNCTIONS.items(), *(("wake", path) for path in wake_ups)):
+    functions = [*_FUNCTIONS.items(), *(("wake", path) for path in _WAKE_UPS)]
+    if command == "serve":
+        functions += [*_OF_THE_SITE.items(), ("wake", _WAKE_UP_OF_OWN_CHECKER)]
+    for name, path in functions:
         module_name, _, attributes = path.partition(":")
         *owners, attribute = attributes.split(".")
         owner: Any = functools.reduce(getattr, owners, import_module(module_name))

@@ -20,6 +20,7 @@ from catloader.settings import Settings, variables
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import Services, build
 from tests.support.environ import environ_without_settings
+from tests.support.serving import add_tables
 
 _ROOT = Path(__file__).parents[3]
 _STOP_S = 60.0
@@ -37,6 +38,8 @@ class Stage:
         self.folder, self.port, suffix = folder, free_port(), secrets.token_hex(4)
         self.checker_port = free_port()
         (folder / "data").mkdir(mode=0o700, exist_ok=True)
+        if "DATABASE_URL" not in settings:
+            add_tables(folder / "data")
         self.environ = environ_without_settings(
             **{
                 "CATLOADER_DATA_DIR": folder / "data",
