@@ -23,7 +23,7 @@ from tests.support.environ import environ_without_settings
 from tests.support.serving import Serving, form_token, registered, serving
 from tests.support.site import jpeg
 
-_BEFORE = 40
+_BEFORE = 25
 """Photos in the first, killed backup: two objects each, far more than it copies before its end."""
 _KILLED_AFTER = 10
 """Objects."""

@@ -12,7 +12,7 @@ from tests.support.serving import serving
 def test_overload_is_refused_and_leaves_pages_alone(tmp_path: Path) -> None:
     busy = busy_factor()
     with serving(tmp_path, CATLOADER_UPLOADS_AT_ONCE=2) as site:
-        figures = measure(site, uploaders=16, seconds=6, unloaded=3, megapixels=6)
+        figures = measure(site, uploaders=16, seconds=4, unloaded=1, megapixels=6)
         assert site.stop() == 0
         assert "Traceback" not in site.log
     assert figures.accepted > 0

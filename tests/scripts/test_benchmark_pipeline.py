@@ -23,7 +23,7 @@ from scripts.pipeline.sites import open_site, settings_for
 from scripts.pipeline.turns import Turn, check_uploads
 from tests.support.fakes import StubClassifier, StubRule, photo
 
-_PLAN = Plan(rounds=2, photos=24, rows=(40, 200), cycles=4)
+_PLAN = Plan(rounds=2, photos=12, rows=(40, 200), cycles=4)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_ratio_is_that_of_the_two_medians_and_the_gap_is_split(results: dict
     assert figures["pipeline"]["store_core_ms"] > figures["own"]["store_core_ms"]
     assert sum(figures["gap_core_ms"].values()) == pytest.approx(2 * figures["gap_core_ms"]["all"])
     verdicts = {status: photos for status, photos in figures["verdicts"].items() if photos}
-    assert sum(verdicts.values()) == figures["n"] == 24
+    assert sum(verdicts.values()) == figures["n"] == 12
     assert verdicts.keys() <= {"cat", "unsure", "not_cat"}
 
 

@@ -15,7 +15,8 @@ from tests.faults.harness.points import DELETION_POINTS
 from tests.faults.harness.stage import Stage, kill
 
 _NEIGHBOURS = 10
-_AWAY_S = 3.0
+_AWAY_S = 1.5
+"""Three sweeps."""
 _GONE_S = 60.0
 _SWEEP_S = 0.5
 

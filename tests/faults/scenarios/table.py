@@ -87,7 +87,7 @@ SCENARIOS = (
         Scenario(f"object store: {mode}", partial(outage, modes=[mode]), {"seconds": _OUTAGES_S[mode]}, None)
         for mode in MODES
     ),
-    Scenario("object store: one after another", partial(outage, modes=MODES), None, {"seconds": 2.0}),
+    Scenario("object store: one after another", partial(outage, modes=MODES), None, {"seconds": 1.0}),
     Scenario(
         "wake-ups repeated",
         repeat_wake_ups,
