@@ -15,8 +15,8 @@ from io import RawIOBase
 from typing import Any
 
 from catloader.errors import NotFound
-from catloader.store.db.check_log import CheckRecord
-from catloader.store.db.photo_rows import Photo
+from catloader.store.db.checks.check_log import CheckRecord
+from catloader.store.db.photos.photo_rows import Photo
 
 Open = Callable[[Photo], tuple[Generator[bytes, None, None], int]]
 """Opens the large rendition of a photo: its bytes in pieces, and their number."""

@@ -12,8 +12,8 @@ from datetime import datetime
 from catloader import passwords
 from catloader.attempts import AttemptLimits
 from catloader.errors import AccountDisabled, InvalidEmail, WrongCredentials
-from catloader.store.db.sign_up import SignUps
-from catloader.store.db.users import User, Users, normal_email
+from catloader.store.db.accounts.sign_up import SignUps
+from catloader.store.db.accounts.users import User, Users, normal_email
 
 MAX_EMAIL_CHARS = 254
 

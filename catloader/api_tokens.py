@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from catloader.errors import InvalidInput
 from catloader.languages import gettext_noop
-from catloader.store.db.api_tokens import ApiTokens
+from catloader.store.db.accounts.api_tokens import ApiTokens
 
 MAX_NAME_CHARS = 60
 MAX_DAYS = 3650

@@ -12,8 +12,8 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from limits import parse_many
 
 from catloader.errors import TooManyAttempts
-from catloader.store.db.attempts import Attempts, Rate
-from catloader.store.db.users import normal_email
+from catloader.store.db.accounts.attempts import Attempts, Rate
+from catloader.store.db.accounts.users import normal_email
 
 _IPV4_PREFIX = 24
 _IPV6_PREFIX = 48

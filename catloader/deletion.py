@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from catloader.errors import CatLoaderError, StoreUnavailable
-from catloader.store.db.deletions import Deletion, Deletions
+from catloader.store.db.photos.deletions import Deletion, Deletions
 from catloader.store.s3.objects import ObjectStore
 from checker.log_limit import LogLimits
 

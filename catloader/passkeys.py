@@ -30,8 +30,8 @@ from webauthn.helpers.structs import (
 )
 
 from catloader.errors import InvalidInput, WrongCredentials
-from catloader.store.db.passkeys import Passkeys
-from catloader.store.db.users import User
+from catloader.store.db.accounts.passkeys import Passkeys
+from catloader.store.db.accounts.users import User
 
 MAX_NAME_CHARS = 60
 MOST = 20

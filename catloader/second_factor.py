@@ -14,8 +14,8 @@ import segno
 
 from catloader import accounts
 from catloader.errors import InvalidInput, WrongCredentials
-from catloader.store.db.second_factors import SecondFactors
-from catloader.store.db.users import User
+from catloader.store.db.accounts.second_factors import SecondFactors
+from catloader.store.db.accounts.users import User
 
 RECOVERY_CODES = 10
 _RECOVERY_BYTES = 10

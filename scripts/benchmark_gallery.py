@@ -75,11 +75,12 @@ def _site(photos: int, server_url: str) -> Iterator[tuple[Any, Any]]:
     from pydantic import SecretStr
 
     from catloader.settings import Settings
+    from catloader.store.db.accounts.users import Users
     from catloader.store.db.engine import make_engine, utcnow
     from catloader.store.db.migrate import migrate
     from catloader.store.db.testing import fill, spread_over_months, temporary_database
-    from catloader.store.db.users import Users
-    from catloader.web import cookies, make_app
+    from catloader.web import make_app
+    from catloader.web.http import cookies
     from catloader.wiring import build
 
     with (

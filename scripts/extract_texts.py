@@ -19,7 +19,7 @@ from checker.evaluation.provenance import ROOT
 # The texts of these are for operators and programs, which get English.
 ENGLISH_ONLY = (
     *("backup", "bulk", "checks", "cli", "demo", "doctor", "server", "settings", "store/s3", "transfer"),
-    *("web/api_v1", "web/bearer.py", "wiring"),
+    *("web/api_v1", "web/http/bearer.py", "wiring"),
 )
 _ENGLISH_ERRORS = (
     *(

@@ -56,7 +56,7 @@ def _steps() -> dict[tuple[int, str], list[str]]:
 
 
 def _file(module: str) -> Path:
-    """Return the file of ``web/uploads.py``; of a package (``decision/``) its ``__init__.py``."""
+    """Return the file of ``web/uploads/uploads.py``; of a package (``decision/``) its ``__init__.py``."""
     name = module + "__init__.py" if module.endswith("/") else module
     places = (_ROOT / name, _ROOT / "catloader" / name, _ROOT / "checker" / name)
     return next(path for path in places if path.is_file())
@@ -111,29 +111,38 @@ def test_no_module_names_a_step_of_another_module() -> None:
 
 
 def _tree() -> dict[str, set[str]]:
-    """Return the contents of architecture.md's tree: package -> its folders (``web/``) and modules."""
+    """Return the tree of architecture.md: folder (``catloader/web/``) -> its folders and modules."""
     listed: dict[str, set[str]] = {}
-    package = ""
+    above: list[str] = []
     for line in _ARCHITECTURE.split("```")[5].strip("\n").splitlines():
         name = line.split()[0]
-        if not line.startswith(" "):
-            package = name
-            listed[package] = set()
-        else:
-            listed[package].add(name)
+        above[(len(line) - len(line.lstrip())) // 2 :] = []
+        if above:
+            listed["".join(above)].add(name)
+        above.append(name)
+        listed["".join(above)] = set()
     return listed
+
+
+def _packages(folder: Path) -> set[str]:
+    return {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
 
 
 @pytest.mark.parametrize("package", ["catloader/", "checker/"])
 def test_the_tree_in_the_architecture_is_the_tree_of_the_code(package: str) -> None:
-    entries = [path for path in (_ROOT / package).iterdir() if not path.name.startswith(("_", "."))]
-    found = {f"{path.name}/" for path in entries if (path / "__init__.py").is_file()}
-    assert _tree()[package] == found | {path.name for path in entries if path.suffix == ".py"}
+    modules = {path.name for path in (_ROOT / package).glob("[!_]*.py")}
+    assert _tree()[package] == _packages(_ROOT / package) | modules
+
+
+@pytest.mark.parametrize("folder", ["catloader/web/", "catloader/store/", "catloader/store/db/"])
+def test_the_tree_in_the_architecture_has_the_packages_of_a_large_package(folder: str) -> None:
+    assert _tree()[folder] == _packages(_ROOT / folder) - {"migrations/"}
 
 
 def test_the_tree_in_the_architecture_lists_the_top_level() -> None:
-    assert list(_tree()) == ["catloader/", "checker/", "models/", "scripts/", "deploy/", "tests/"]
-    assert all((_ROOT / package).is_dir() for package in _tree())
+    top = [path for path in _tree() if path.count("/") == 1 and path.endswith("/")]
+    assert top == ["catloader/", "checker/", "models/", "scripts/", "deploy/", "tests/"]
+    assert all((_ROOT / path).exists() for path in _tree())
 
 
 def test_the_diagram_has_every_status() -> None:

@@ -15,8 +15,8 @@ from catloader.bulk.plan import BulkError, Facts, Plan
 from catloader.bulk.ray_engine import run_ray
 from catloader.bulk.sources import TABLE, source_of
 from catloader.settings import Settings
-from catloader.store.db.bulk import BulkTable
-from catloader.store.db.rechecks import RecheckFilter
+from catloader.store.db.checks.bulk import BulkTable
+from catloader.store.db.checks.rechecks import RecheckFilter
 from catloader.wiring import Services, load_model
 from checker.cores import available_cores
 from checker.pipeline import LoadedModel

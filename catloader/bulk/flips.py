@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catloader.bulk.plan import Plan
-from catloader.store.db.bulk import BulkTable
+from catloader.store.db.checks.bulk import BulkTable
 from catloader.texts import as_cell
 
 _ROWS_PER_TRANSACTION = 200

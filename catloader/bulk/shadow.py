@@ -12,7 +12,7 @@ from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.plan import BulkError, Facts, Plan
 from catloader.bulk.sources import TABLE
 from catloader.checks.shadow import Compared
-from catloader.store.db.bulk import BulkTable
+from catloader.store.db.checks.bulk import BulkTable
 from checker.values import Verdict
 
 _VERDICTS = {str(verdict): verdict for verdict in (Verdict.CAT, Verdict.UNSURE, Verdict.NOT_CAT)}

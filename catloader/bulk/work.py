@@ -12,7 +12,7 @@ from typing import Any
 
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.checks.past_photos import without_machine_failure
-from catloader.store.db.queue_sql import log_row
+from catloader.store.db.checks.queue_sql import log_row
 from checker.errors import CheckerError, DecodingFailed, StoreUnavailable
 from checker.pipeline import Fetched, LoadedModel, classify, fetch
 from checker.ports import Decoder, ImageSource

@@ -12,9 +12,9 @@ from typing import Any
 from catloader.checks.promotion import Promotion, keep, model_in_force, models_named
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.settings import Settings
+from catloader.store.db.checks.measured_profiles import MeasuredProfiles
+from catloader.store.db.checks.model_choices import ModelChoice, ModelChoices
 from catloader.store.db.engine import utcnow
-from catloader.store.db.measured_profiles import MeasuredProfiles
-from catloader.store.db.model_choices import ModelChoice, ModelChoices
 from checker.decision.operating_point import SHIPPED_PROFILES
 from checker.decision.profile import profile_from_json
 from checker.errors import ModelRefused

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from catloader.store.db.check_log import Logged
-from catloader.store.db.photo_rows import DecidedPhoto
+from catloader.store.db.checks.check_log import Logged
+from catloader.store.db.photos.photo_rows import DecidedPhoto
 from checker.errors import CheckerError
 from checker.values import Claim, Outcome
 

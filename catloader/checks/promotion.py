@@ -15,7 +15,7 @@ from pathlib import Path
 from catloader.checks.runtime_request import runtime_request
 from catloader.errors import StartupError
 from catloader.settings import Settings
-from catloader.store.db.model_choices import ModelChoices
+from catloader.store.db.checks.model_choices import ModelChoices
 from checker.decision.subject import load_subject
 from checker.files import write_whole
 from checker.runtimes.auto import AUTO, Better, better, candidates

@@ -12,8 +12,8 @@ import numpy as np
 
 from catloader.errors import StartupError
 from catloader.settings import Settings
+from catloader.store.db.checks.measured_profiles import MeasuredProfiles
 from catloader.store.db.engine import utcnow
-from catloader.store.db.measured_profiles import MeasuredProfiles
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import Profile, profile_from_json
 from checker.errors import CheckerError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catloader.checks.past_photos import claim_on, map_pages, without_machine_failure
-from catloader.store.db.check_log import CheckLog, CheckRecord, Logged, ReplayKey
+from catloader.store.db.checks.check_log import CheckLog, CheckRecord, Logged, ReplayKey
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.pipeline import check_batch
 from checker.ports import Classifier, ImageSource

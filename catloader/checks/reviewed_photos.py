@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from catloader.store.db.photo_rows import DecidedPhoto
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.photo_rows import DecidedPhoto
+from catloader.store.db.photos.photos import Photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.evaluation.photos import LabelledPhoto, naming

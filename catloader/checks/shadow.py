@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from catloader.checks.past_photos import claim_on, map_pages, without_machine_failure
-from catloader.store.db.photo_rows import DecidedPhoto
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.photo_rows import DecidedPhoto
+from catloader.store.db.photos.photos import Photos
 from checker.pipeline import LoadedModel, classify, fetch
 from checker.ports import ImageSource
 from checker.values import Verdict

@@ -16,8 +16,8 @@ from catloader.logs import counted
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
-    from catloader.store.db.audit_log import AuditLog
-    from catloader.store.db.users import Role, User, Users
+    from catloader.store.db.accounts.users import Role, User, Users
+    from catloader.store.db.staff.audit_log import AuditLog
 
 _password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of standard input."
@@ -90,9 +90,9 @@ def promote(settings: Settings, email: str, role: Role) -> None:
 def password_link(settings: Settings, email: str) -> None:
     """Create a one-time link for setting a new password."""
     from catloader.server.database import migrated_database
+    from catloader.store.db.accounts.one_time_links import OneTimeLinks
+    from catloader.store.db.accounts.users import Users
     from catloader.store.db.engine import utcnow
-    from catloader.store.db.one_time_links import OneTimeLinks
-    from catloader.store.db.users import Users
 
     with migrated_database(settings) as engine:
         account, now = account_of(Users(engine), email), utcnow()
@@ -108,9 +108,9 @@ def password_link(settings: Settings, email: str) -> None:
 def remove_factor(settings: Settings, email: str) -> None:
     """Remove the second factor of an account."""
     from catloader.server.database import migrated_database
+    from catloader.store.db.accounts.second_factors import SecondFactors
+    from catloader.store.db.accounts.users import Users
     from catloader.store.db.engine import utcnow
-    from catloader.store.db.second_factors import SecondFactors
-    from catloader.store.db.users import Users
 
     with migrated_database(settings) as engine:
         account = account_of(Users(engine), email)
@@ -123,8 +123,8 @@ def remove_factor(settings: Settings, email: str) -> None:
 def invite(settings: Settings) -> None:
     """Create an invitation for one new account."""
     from catloader.server.database import migrated_database
+    from catloader.store.db.accounts.one_time_links import OneTimeLinks
     from catloader.store.db.engine import utcnow
-    from catloader.store.db.one_time_links import OneTimeLinks
 
     now = utcnow()
     expires_at = now + timedelta(days=settings.invitation_days)
@@ -139,8 +139,8 @@ def invite(settings: Settings) -> None:
 def ls(settings: Settings) -> None:
     """List the accounts."""
     from catloader.server.database import migrated_database
-    from catloader.store.db.photos import Photos
-    from catloader.store.db.users import Users
+    from catloader.store.db.accounts.users import Users
+    from catloader.store.db.photos.photos import Photos
 
     with migrated_database(settings) as engine:
         accounts, photos = Users(engine).all(), Photos(engine).count_by_owner()
@@ -154,8 +154,8 @@ def ls(settings: Settings) -> None:
 @contextmanager
 def _users(settings: Settings) -> Iterator[tuple[Users, AuditLog]]:
     from catloader.server.database import migrated_database
-    from catloader.store.db.audit_log import AuditLog
-    from catloader.store.db.users import Users
+    from catloader.store.db.accounts.users import Users
+    from catloader.store.db.staff.audit_log import AuditLog
 
     with migrated_database(settings) as engine:
         yield Users(engine), AuditLog(engine)

@@ -70,8 +70,8 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
 
 def _record(engine: Engine, result: Saved, folder: Path) -> None:
     """Add the backup to the audit log, from which the storage page shows it."""
-    from catloader.store.db.audit_log import BACKED_UP, AuditLog
     from catloader.store.db.engine import utcnow
+    from catloader.store.db.staff.audit_log import BACKED_UP, AuditLog
 
     manifest = result.manifest
     where = str(folder.resolve()).encode("utf-8", "backslashreplace").decode()

@@ -76,8 +76,8 @@ def plan(
     from catloader.bulk.commands import plan_of_prefix, plan_of_table
     from catloader.bulk.manifest import parquet
     from catloader.checks.promotion import resolve_model
-    from catloader.store.db.bulk import BulkTable
-    from catloader.store.db.rechecks import RecheckFilter
+    from catloader.store.db.checks.bulk import BulkTable
+    from catloader.store.db.checks.rechecks import RecheckFilter
 
     parquet()
     entry, _ = resolve_model(settings.with_changes(model=model) if model else settings)
@@ -186,7 +186,7 @@ def apply(settings: Settings, name: str, *, yes: bool) -> None:
     """
     from catloader.bulk.sources import TABLE
     from catloader.server.database import migrated_database
-    from catloader.store.db.bulk import BulkTable
+    from catloader.store.db.checks.bulk import BulkTable
 
     chosen = _plan_of(settings, name)
     if chosen.facts.source != TABLE:

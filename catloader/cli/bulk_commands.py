@@ -17,7 +17,7 @@ from catloader.settings import Settings
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
     from catloader.checks.shadow import Compared
-    from catloader.store.db.rechecks import RecheckFilter
+    from catloader.store.db.checks.rechecks import RecheckFilter
     from catloader.wiring import Services
 
 
@@ -35,7 +35,7 @@ def recheck_in_bulk(
     from catloader.bulk.commands import plan_of_table
     from catloader.bulk.manifest import parquet
     from catloader.cli.records import services_of
-    from catloader.store.db.bulk import BulkTable
+    from catloader.store.db.checks.bulk import BulkTable
 
     parquet()
     model = resolve_model(settings)[0].name
@@ -55,7 +55,7 @@ def compared_in_bulk(
     """Run two plans of the same photos, current model first, and yield the decisions of both."""
     from catloader.bulk.manifest import parquet
     from catloader.bulk.shadow import compared, shadow_plans
-    from catloader.store.db.bulk import BulkTable
+    from catloader.store.db.checks.bulk import BulkTable
 
     parquet()
     table = BulkTable(services.engine)

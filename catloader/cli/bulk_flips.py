@@ -10,7 +10,7 @@ from catloader.logs import counted
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
-    from catloader.store.db.bulk import BulkTable
+    from catloader.store.db.checks.bulk import BulkTable
 
 _SHOWN = 20
 

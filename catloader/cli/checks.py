@@ -12,7 +12,7 @@ from catloader.logs import counted
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
-    from catloader.store.db.photo_rows import Photo
+    from catloader.store.db.photos.photo_rows import Photo
 
 _SHOWN = 50
 
@@ -64,7 +64,7 @@ def list_(settings: Settings) -> None:
     from catloader.checks.dispatch import local_url
     from catloader.checks.status import checker_status
     from catloader.server.database import migrated_database
-    from catloader.store.db.photos import Photos
+    from catloader.store.db.photos.photos import Photos
 
     with migrated_database(settings) as engine:
         photos = Photos(engine)

@@ -10,8 +10,8 @@ import click
 from catloader.checks import promotion
 from catloader.cli.context import pass_settings
 from catloader.settings import Settings
+from catloader.store.db.checks.model_choices import ModelChoices
 from catloader.store.db.engine import utcnow
-from catloader.store.db.model_choices import ModelChoices
 from checker.runtimes.auto import AUTO
 from models.catalogue import entry_named
 

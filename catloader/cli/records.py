@@ -40,7 +40,7 @@ def chosen_digest(_context: click.Context, _parameter: click.Parameter, text: st
 
 
 def chosen_status(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Status | None:
-    from catloader.store.db.rechecks import FINISHED
+    from catloader.store.db.checks.rechecks import FINISHED
 
     if text is None:
         return None
@@ -159,7 +159,7 @@ def recheck(
     """
     from catloader.cli.bulk_commands import recheck_in_bulk
     from catloader.server.database import migrated_database
-    from catloader.store.db.rechecks import RecheckFilter, Rechecks
+    from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 
     status = status or band
     if model_digest is None and status is None and since is None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from catloader.checks.shadow import Compared
 from catloader.logs import counted
-from catloader.store.db.model_choices import ShadowReport as StoredReport
+from catloader.store.db.checks.model_choices import ShadowReport as StoredReport
 
 _MOST_PHOTOS = 200
 

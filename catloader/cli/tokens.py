@@ -13,8 +13,8 @@ from catloader.errors import NotFound
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
-    from catloader.store.db.api_tokens import ApiTokens
-    from catloader.store.db.users import User
+    from catloader.store.db.accounts.api_tokens import ApiTokens
+    from catloader.store.db.accounts.users import User
 
 _SCOPES = ("photos:read", "photos:write", "check")
 
@@ -72,8 +72,8 @@ def revoke(settings: Settings, email: str, id: int) -> None:
 @contextmanager
 def _account(settings: Settings, email: str) -> Iterator[tuple[User, ApiTokens]]:
     from catloader.server.database import migrated_database
-    from catloader.store.db.api_tokens import ApiTokens
-    from catloader.store.db.users import Users
+    from catloader.store.db.accounts.api_tokens import ApiTokens
+    from catloader.store.db.accounts.users import Users
 
     with migrated_database(settings) as engine:
         user = Users(engine).by_email(email)

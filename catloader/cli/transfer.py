@@ -36,7 +36,7 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
     """
     from tqdm import tqdm
 
-    from catloader.store.db.exports import Exports
+    from catloader.store.db.photos.exports import Exports
     from catloader.transfer.importing import Importer, Result
     from catloader.transfer.journal import Journal
 
@@ -92,7 +92,7 @@ def export(settings: Settings, folder: Path, owner: str | None) -> None:
     """
     from tqdm import tqdm
 
-    from catloader.store.db.exports import Exports
+    from catloader.store.db.photos.exports import Exports
     from catloader.transfer.exporting import export as write
 
     with services_of(settings) as services:

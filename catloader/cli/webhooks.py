@@ -21,7 +21,7 @@ def webhooks() -> None:
 def ls(settings: Settings, given_up: bool, limit: int) -> None:
     """List the newest deliveries."""
     from catloader.server.database import migrated_database
-    from catloader.store.db.webhook_deliveries import WebhookDeliveries
+    from catloader.store.db.webhooks.deliveries import WebhookDeliveries
 
     with migrated_database(settings) as engine:
         for one in WebhookDeliveries(engine).latest(limit, "given_up" if given_up else None):
@@ -41,7 +41,7 @@ def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
     A running site sends them within seconds, under the same ids.
     """
     from catloader.server.database import migrated_database
-    from catloader.store.db.webhook_deliveries import WebhookDeliveries, source_of
+    from catloader.store.db.webhooks.deliveries import WebhookDeliveries, source_of
 
     if bool(ids) == given_up:
         raise click.UsageError("Give the ids of messages, or --given-up.")

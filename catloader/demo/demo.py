@@ -19,7 +19,7 @@ from catloader.demo.client import Visitor
 from catloader.demo.photos import DemoPhoto, demo_photos
 from catloader.demo.temporary_site import temporary_site
 from catloader.settings import Settings
-from catloader.store.db.check_log import CheckLog, CheckRecord
+from catloader.store.db.checks.check_log import CheckLog, CheckRecord
 from catloader.wiring import build_engine
 
 _TOP_LABELS = 3

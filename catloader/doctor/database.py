@@ -12,7 +12,7 @@ from catloader.settings import Settings
 from catloader.store.db.engine import Engine, database_name, utcnow
 from catloader.store.db.migrate import revisions
 from catloader.store.db.notifications import can_notify
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.server_clock import server_time
 from catloader.wiring import build_engine
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
 from catloader.explanations.fair_lock import FairLock
 from catloader.explanations.warm_child import WarmChild
-from catloader.store.db.check_log import CheckLog, CheckRecord
-from catloader.store.db.explanations import Explanations
-from catloader.store.db.photo_rows import Photo
+from catloader.store.db.checks.check_log import CheckLog, CheckRecord
+from catloader.store.db.checks.explanations import Explanations
+from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.decision.basis import DecisionBasis, model_of_decision

@@ -11,8 +11,8 @@ from catloader.intake.isolated import IsolatedPreparer
 from catloader.intake.new_file import new_file, new_key, put_file
 from catloader.intake.upload import refuse_full_disk
 from catloader.settings import Settings
-from catloader.store.db.photo_files import NewThumbnail, PhotoFiles
-from catloader.store.db.photo_rows import Photo
+from catloader.store.db.photos.photo_files import NewThumbnail, PhotoFiles
+from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.pixels.renditions import Crop

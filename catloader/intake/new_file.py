@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from catloader.intake.prepare import Prepared
-from catloader.store.db.photo_files import NewFile
+from catloader.store.db.photos.photo_files import NewFile
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 

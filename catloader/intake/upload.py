@@ -15,9 +15,9 @@ from catloader.intake.new_file import new_file, put_file
 from catloader.intake.prepare import Limits, Prepared
 from catloader.languages import gettext_noop
 from catloader.settings import Settings
-from catloader.store.db.photo_rows import NewPhoto
-from catloader.store.db.photos import Photos
-from catloader.store.db.upload_keys import UploadKey
+from catloader.store.db.photos.photo_rows import NewPhoto
+from catloader.store.db.photos.photos import Photos
+from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.store.s3.objects import ObjectStore
 from catloader.texts import clean_text
 from checker.log_limit import LogLimits

@@ -12,9 +12,9 @@ from catloader.languages import ENGLISH, gettext_noop, translations
 from catloader.mail.outbox import Mail, Outbox
 from catloader.mail.smtp import SmtpServer
 from catloader.settings import Settings
+from catloader.store.db.accounts.one_time_links import OneTimeLinks
+from catloader.store.db.accounts.users import Users, normal_email
 from catloader.store.db.engine import utcnow
-from catloader.store.db.one_time_links import OneTimeLinks
-from catloader.store.db.users import Users, normal_email
 
 _RESET_SUBJECT = gettext_noop("New password")
 _RESET = gettext_noop(

@@ -8,8 +8,8 @@ from datetime import datetime
 from catloader.errors import AccountDisabled, ProviderRefused
 from catloader.oidc.identity import Identity
 from catloader.passwords import hash_password
-from catloader.store.db.identities import Identities
-from catloader.store.db.users import User, Users
+from catloader.store.db.accounts.identities import Identities
+from catloader.store.db.accounts.users import User, Users
 
 
 def known_user(

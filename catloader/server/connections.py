@@ -23,8 +23,8 @@ from catloader.errors import CatLoaderError
 from catloader.logs import access_line, logged_path
 from catloader.server.listener import BACKLOG
 from catloader.server.request_parser import Parser, Rules, TimeLimits
-from catloader.web.admission import REFUSED
-from catloader.web.request_log import FACTS
+from catloader.web.http.request_log import FACTS
+from catloader.web.uploads.admission import REFUSED
 from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)

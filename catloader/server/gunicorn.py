@@ -33,7 +33,7 @@ from catloader.processes import die_with_parent
 from catloader.server.announce import Announce
 from catloader.server.request_parser import FormsOnly, Rules, TimeLimits
 from catloader.server.worker import WaitressWorker, WorkerOptions
-from catloader.web.admission import RULES
+from catloader.web.uploads.admission import RULES
 from catloader.wiring import Services
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catloader.errors import CatLoaderError, NotFound
-from catloader.store.db.exports import ExportedPhoto, Exports
+from catloader.store.db.photos.exports import ExportedPhoto, Exports
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from catloader.texts import as_cell

@@ -14,7 +14,7 @@ from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, Upload
 from catloader.intake.prepare import Prepared
 from catloader.intake.upload import Preparer, Refused, upload
 from catloader.settings import Settings
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.photos import Photos
 from catloader.store.s3.objects import ObjectStore
 from catloader.transfer.journal import Journal
 from catloader.transfer.sources import Source, SourceError, SourceFile

@@ -7,55 +7,35 @@ import atexit
 from flask import Flask
 
 from catloader.settings import Settings
-from catloader.web import (
+from catloader.web import api, api_v1, health, languages, metrics, phone_app, wake_ups
+from catloader.web.accounts import (
     account,
-    admin,
-    admission,
-    album,
-    api,
-    api_v1,
     auth,
-    bearer,
-    bin,
-    cookies,
-    dashboard,
     display,
-    editing,
-    errors,
-    failed,
-    form_parser,
-    forms,
-    gallery,
-    health,
-    labels,
-    languages,
     mailed_links,
-    metrics,
-    model_page,
     oidc,
     passkeys,
     password_link,
-    phone_app,
-    photo,
-    pictures,
-    proxies,
-    random_audit,
     receipts,
-    request_log,
-    resumable,
-    review,
     second_factor_pages,
     second_step,
-    security,
     sessions,
-    sharing,
+    tokens,
+)
+from catloader.web.http import bearer, cookies, errors, forms, proxies, request_log, security
+from catloader.web.photos import album, bin, editing, gallery, labels, photo, pictures, sharing
+from catloader.web.staff import (
+    admin,
+    dashboard,
+    failed,
+    model_page,
+    random_audit,
+    review,
     storage,
     takedowns,
     thresholds,
-    tokens,
-    uploads,
-    wake_ups,
 )
+from catloader.web.uploads import admission, form_parser, resumable, uploads
 from catloader.wiring import Services, build
 
 _FORM_BYTES = 64 * 1024

@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from catloader.errors import InvalidInput
-from catloader.web import forms
+from catloader.web.accounts.sessions import current_user
 from catloader.web.checking import checker_is_away
-from catloader.web.context import MAX_ID, services
-from catloader.web.labels import badge
-from catloader.web.sessions import current_user
+from catloader.web.http import forms
+from catloader.web.http.context import MAX_ID, services
+from catloader.web.photos.labels import badge
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 

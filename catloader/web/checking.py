@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from catloader.store.db.engine import utcnow
-from catloader.store.db.photo_rows import Photo
-from catloader.web.context import services
+from catloader.store.db.photos.photo_rows import Photo
+from catloader.web.http.context import services
 
 _PATIENCE = timedelta(minutes=1)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, jsonify
 
 from catloader.health import readiness
-from catloader.web.admission import uses_object_store
-from catloader.web.context import services
-from catloader.web.forms import without_token
-from catloader.web.sessions import without_login
+from catloader.web.accounts.sessions import without_login
+from catloader.web.http.context import services
+from catloader.web.http.forms import without_token
+from catloader.web.uploads.admission import uses_object_store
 from catloader.wiring import Services
 from checker.http import wake_up_blueprint
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, abort, g, request
 
 from catloader.health import metrics_status, metrics_text
 from catloader.metrics import CONTENT_TYPE
-from catloader.web.sessions import without_login
+from catloader.web.accounts.sessions import without_login
 from catloader.wiring import Services
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -9,9 +9,9 @@ from __future__ import annotations
 from flask import Blueprint, current_app, flash, jsonify, redirect, url_for
 from werkzeug.wrappers import Response
 
-from catloader.web.forms import without_token
+from catloader.web.accounts.sessions import without_login
+from catloader.web.http.forms import without_token
 from catloader.web.languages import gettext
-from catloader.web.sessions import without_login
 
 blueprint = Blueprint("phone_app", __name__)
 

@@ -17,8 +17,8 @@ from flask import Blueprint, Flask, Response, jsonify, render_template
 
 from catloader.checks.dispatch import Dispatcher
 from catloader.errors import TooManyAttempts
-from catloader.web.context import services
-from catloader.web.sessions import without_login
+from catloader.web.accounts.sessions import without_login
+from catloader.web.http.context import services
 from catloader.wiring import Services
 from checker.ports import WAKE_UP_PATH
 

@@ -10,7 +10,7 @@ from standardwebhooks.webhooks import Webhook
 
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine, utcnow
-from catloader.store.db.webhook_deliveries import Delivery, WebhookDeliveries
+from catloader.store.db.webhooks.deliveries import Delivery, WebhookDeliveries
 from catloader.webhooks.target import Target
 from checker.log_limit import LogLimits
 

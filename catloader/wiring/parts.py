@@ -16,11 +16,11 @@ from catloader.checks.signatures import Signer, new_secret
 from catloader.decoders import Decoders
 from catloader.metrics import Metrics
 from catloader.settings import Settings
+from catloader.store.db.checks.measured_profiles import MeasuredProfiles
+from catloader.store.db.checks.model_choices import ModelChoices
 from catloader.store.db.engine import Engine
-from catloader.store.db.measured_profiles import MeasuredProfiles
-from catloader.store.db.model_choices import ModelChoices
 from catloader.store.db.notifications import Listener, can_notify
-from catloader.store.db.webhook_ids import WebhookIds
+from catloader.store.db.webhooks.ids import WebhookIds
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.store.s3.recent import RecentRenditions
 from catloader.wiring.secrets import secret_of

@@ -16,7 +16,7 @@ from catloader.intake.prepare import Prepared
 from catloader.settings import Settings, variables
 from catloader.store.db.engine import utcnow
 from catloader.store.db.migrate import migrate
-from catloader.store.db.photo_rows import NewPhoto
+from catloader.store.db.photos.photo_rows import NewPhoto
 from catloader.store.db.testing import fill, temporary_database
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build

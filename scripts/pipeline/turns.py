@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from catloader.intake.prepare import Prepared
 from catloader.settings import Settings
-from catloader.store.db.rechecks import RecheckFilter, Rechecks
+from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 from checker.pipeline import LoadedModel, check_batch
 from checker.testing import InMemoryImageSource
 from checker.values import Claim

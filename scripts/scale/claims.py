@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import Engine
-from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.testing import made_up_outcome
 from checker.values import Claim
 from scripts.scale.fleet import BATCH_PHOTOS, queue_of

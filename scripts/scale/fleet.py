@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from catloader.store.db.accounts.users import Users
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import Engine, make_engine, utcnow
 from catloader.store.db.migrate import migrate
-from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.testing import fill, made_up_outcome
-from catloader.store.db.users import Users
 from checker.errors import CheckerError
 from checker.pipeline import LoadedModel
 from checker.service import CheckerService

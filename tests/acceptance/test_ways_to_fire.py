@@ -24,10 +24,10 @@ from sqlalchemy import select
 from catloader.checks.broker import Broker, BrokerListener
 from catloader.demo.client import Visitor, free_port, until
 from catloader.demo.photos import demo_photos
+from catloader.store.db.checks.switches import Switches
 from catloader.store.db.engine import make_engine, reading, utcnow
 from catloader.store.db.notifications import Listener
 from catloader.store.db.schema import check_log
-from catloader.store.db.switches import Switches
 from catloader.store.db.testing import temporary_database
 from catloader.store.s3.embedded import EmbeddedS3
 from tests.support.broker import broker_server

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, StorageState, expect
 
+from catloader.store.db.accounts.identities import Identities
+from catloader.store.db.checks.measured_profiles import MeasuredProfiles
+from catloader.store.db.checks.model_choices import ModelChoices, ShadowReport
 from catloader.store.db.engine import make_engine, utcnow
-from catloader.store.db.identities import Identities
-from catloader.store.db.measured_profiles import MeasuredProfiles
-from catloader.store.db.model_choices import ModelChoices, ShadowReport
-from catloader.store.db.random_audits import RandomAudits
-from catloader.store.db.takedowns import Takedowns
+from catloader.store.db.staff.random_audits import RandomAudits
+from catloader.store.db.staff.takedowns import Takedowns
 from tests.catloader.web.route_rows import ROWS
 from tests.support.accessibility import problems, too_wide, unfold, violations, window
 from tests.support.browser import Site, register

@@ -12,11 +12,11 @@ from PIL.ExifTags import IFD, Base
 from playwright.sync_api import Page, expect
 from sqlalchemy import insert
 
-from catloader.store.db.audit_log import AuditLog
+from catloader.store.db.accounts.users import Users
+from catloader.store.db.checks.measured_profiles import MeasuredProfiles
 from catloader.store.db.engine import make_engine, utcnow, writing
-from catloader.store.db.measured_profiles import MeasuredProfiles
 from catloader.store.db.schema import check_log
-from catloader.store.db.users import Users
+from catloader.store.db.staff.audit_log import AuditLog
 from tests.support.browser import PASSWORD, Site, press, register, submit_without_scripts
 from tests.support.rows import add_photos
 

@@ -12,8 +12,8 @@ from catloader.accounts import Guard
 from catloader.attempts import AttemptLimits, network
 from catloader.errors import EmailTaken, InvalidEmail, TooManyAttempts, WrongCredentials
 from catloader.passwords import hash_password
-from catloader.store.db.attempts import Attempts
-from catloader.store.db.users import Users
+from catloader.store.db.accounts.attempts import Attempts
+from catloader.store.db.accounts.users import Users
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PASSWORD = "correct horse battery"

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine, insert, update
 
 from catloader.deletion import DeletionWorker
-from catloader.store.db.deletions import Deletions
+from catloader.store.db.accounts.receipts import Receipts
+from catloader.store.db.accounts.token_digest import token_digest
+from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import make_engine, writing
-from catloader.store.db.photos import Photos
-from catloader.store.db.receipts import Receipts
+from catloader.store.db.photos.deletions import Deletions
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions
-from catloader.store.db.token_digest import token_digest
-from catloader.store.db.users import Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore

@@ -13,8 +13,8 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import make_engine
-from catloader.store.db.queue import SqlCheckQueue
 from checker.errors import CheckerError
 from checker.pipeline import LoadedModel
 from checker.pixels.decode import decode_each

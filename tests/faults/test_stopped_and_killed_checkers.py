@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import Engine, select, update
 
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.queue import SqlCheckQueue
 from catloader.store.db.schema import check_log, photos
 from checker.values import Claim, Rendition, Verdict
 from tests.checker.contract.queue import decided

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pyotp
 from playwright.sync_api import Page, expect
 
+from catloader.store.db.accounts.one_time_links import OneTimeLinks
 from catloader.store.db.engine import make_engine, utcnow
-from catloader.store.db.one_time_links import OneTimeLinks
 from tests.support.browser import PASSWORD, Site, register, submit_without_scripts
 from tests.support.site import jpeg
 

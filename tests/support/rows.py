@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Engine, insert
 
-from catloader.store.db.bin import Bin
+from catloader.store.db.accounts.users import User, Users
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.photo_rows import NewPhoto
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.bin import Bin
+from catloader.store.db.photos.photo_rows import NewPhoto
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import photos
-from catloader.store.db.users import User, Users
 
 
 def due_now() -> datetime:

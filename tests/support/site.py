@@ -22,12 +22,12 @@ from catloader import create_app
 from catloader.passwords import hash_password
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
-from catloader.store.db.gallery import Selection
-from catloader.store.db.photo_rows import Photo
+from catloader.store.db.photos.gallery import Selection
+from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from catloader.web import cookies
-from catloader.web.browsers import browser_name
+from catloader.web.http import cookies
+from catloader.web.http.browsers import browser_name
 from catloader.wiring import Services, build
 from checker.values import Decision, Label, ModelInfo, Outcome, Reason, Rendition, Verdict
 

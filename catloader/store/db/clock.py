@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, bindparam, func, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from catloader.store.db.utc_datetime import UtcDateTime
+from catloader.store.db.tables.utc_datetime import UtcDateTime
 
 # The format in which SQLAlchemy writes times to SQLite, with milliseconds: the texts are compared.
 _SQLITE_FORMAT = "%Y-%m-%d %H:%M:%f000"

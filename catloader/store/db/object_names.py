@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, select, union_all
 
-from catloader.store.db.deletions import mark_due
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
+from catloader.store.db.photos.deletions import mark_due
 from catloader.store.db.schema import deletions, photos
 from catloader.store.kinds import ObjectKind, StoredObject
 

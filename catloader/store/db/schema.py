@@ -19,20 +19,20 @@ from sqlalchemy import (
     text,
 )
 
-from catloader.store.db.account_tables import attempts, sessions, users
-from catloader.store.db.delivery_tables import webhook_deliveries
-from catloader.store.db.identity_tables import identities, unlinked_accounts
-from catloader.store.db.metadata import metadata
-from catloader.store.db.model_tables import measured_profiles, model_choices, profile_choices, shadow_reports
-from catloader.store.db.passkey_tables import passkeys
-from catloader.store.db.receipt_tables import receipts
-from catloader.store.db.replacement_tables import replacements
-from catloader.store.db.review_tables import appeals, random_audits, reviews, takedowns
-from catloader.store.db.second_factor_tables import recovery_codes, second_factors
-from catloader.store.db.sharing_tables import likes, share_links
-from catloader.store.db.staff_tables import audit_log, one_time_links, switches
-from catloader.store.db.token_tables import api_tokens, upload_keys
-from catloader.store.db.utc_datetime import UtcDateTime
+from catloader.store.db.tables.accounts import attempts, sessions, users
+from catloader.store.db.tables.deliveries import webhook_deliveries
+from catloader.store.db.tables.identities import identities, unlinked_accounts
+from catloader.store.db.tables.metadata import metadata
+from catloader.store.db.tables.models import measured_profiles, model_choices, profile_choices, shadow_reports
+from catloader.store.db.tables.passkeys import passkeys
+from catloader.store.db.tables.receipts import receipts
+from catloader.store.db.tables.replacements import replacements
+from catloader.store.db.tables.reviews import appeals, random_audits, reviews, takedowns
+from catloader.store.db.tables.second_factors import recovery_codes, second_factors
+from catloader.store.db.tables.sharing import likes, share_links
+from catloader.store.db.tables.staff import audit_log, one_time_links, switches
+from catloader.store.db.tables.tokens import api_tokens, upload_keys
+from catloader.store.db.tables.utc_datetime import UtcDateTime
 from catloader.texts import MAX_TEXT_CHARS
 
 __all__ = [

@@ -29,10 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from catloader.errors import SettingError, StartupError
+from catloader.store.db.checks.queue_sql import log_row
 from catloader.store.db.engine import make_engine, reading, utcnow, writing
-from catloader.store.db.queue_sql import log_row
 from catloader.store.db.schema import Status, check_log, photos
-from catloader.store.db.utc_datetime import UtcDateTime
+from catloader.store.db.tables.utc_datetime import UtcDateTime
 from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 
 _ROWS_PER_STATEMENT = 50_000

@@ -10,7 +10,7 @@ from flask import request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from catloader.errors import InvalidInput
-from catloader.web.context import services
+from catloader.web.http.context import services
 
 View = TypeVar("View", bound=Callable[..., Any])
 

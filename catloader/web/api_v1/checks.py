@@ -9,12 +9,12 @@ from flask import Blueprint
 from catloader.api_models import Check, Label, Labels, Model
 from catloader.api_tokens import Scope
 from catloader.checks.on_demand import judge
-from catloader.web.admission import uses_object_store
+from catloader.web.accounts.sessions import current_user
 from catloader.web.api_v1.bodies import sent_photo, takes_photo
 from catloader.web.api_v1.spec import CHECKS, answers, api
-from catloader.web.bearer import needs
-from catloader.web.context import services
-from catloader.web.sessions import current_user
+from catloader.web.http.bearer import needs
+from catloader.web.http.context import services
+from catloader.web.uploads.admission import uses_object_store
 from checker.decision.operating_point import UNCALIBRATED
 
 blueprint = Blueprint("api_checks", __name__, url_prefix="/api/v1")

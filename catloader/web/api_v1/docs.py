@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, render_template
 
+from catloader.web.accounts.sessions import without_login
 from catloader.web.api_v1.spec import document
-from catloader.web.sessions import without_login
 
 blueprint = Blueprint("api_docs", __name__)
 

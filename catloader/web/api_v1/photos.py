@@ -11,18 +11,18 @@ from catloader.api_models import Photo, PhotoPage
 from catloader.api_tokens import Scope
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, NotPossibleNow
 from catloader.intake.upload import Refused
-from catloader.store.db import photo_rows as rows
-from catloader.store.db.gallery import Selection
-from catloader.store.db.upload_keys import UploadKey
-from catloader.web.admission import uses_object_store
+from catloader.store.db.photos import photo_rows as rows
+from catloader.store.db.photos.gallery import Selection
+from catloader.store.db.photos.upload_keys import UploadKey
+from catloader.web.accounts.sessions import current_user
 from catloader.web.api_v1.bodies import digest, sent_photo, takes_photo
 from catloader.web.api_v1.requests import PageQuery, UploadHeaders, UploadQuery
 from catloader.web.api_v1.spec import PHOTOS, answers, api
-from catloader.web.bearer import needs
-from catloader.web.context import MAX_ID, PHOTO_NOT_FOUND, services
-from catloader.web.photo_list import position_of, position_of_text, text_of_position
-from catloader.web.sessions import current_user
-from catloader.web.storing import store_files, store_once
+from catloader.web.http.bearer import needs
+from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.photos.photo_list import position_of, position_of_text, text_of_position
+from catloader.web.uploads.admission import uses_object_store
+from catloader.web.uploads.storing import store_files, store_once
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("api_photos", __name__, url_prefix="/api/v1/photos")

@@ -7,11 +7,11 @@ from werkzeug.wrappers import Response
 
 from catloader.api_tokens import Scope
 from catloader.store.kinds import ObjectKind
-from catloader.web.admission import uses_object_store
 from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.spec import PHOTOS, answers, api
-from catloader.web.bearer import needs
-from catloader.web.pictures import jpeg_response
+from catloader.web.http.bearer import needs
+from catloader.web.photos.pictures import jpeg_response
+from catloader.web.uploads.admission import uses_object_store
 
 blueprint = Blueprint("api_pictures", __name__, url_prefix="/api/v1/photos/<int:id>")
 

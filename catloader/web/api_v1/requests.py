@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from catloader.store.db.gallery import Shown
+from catloader.store.db.photos.gallery import Shown
 from catloader.texts import MAX_TEXT_CHARS
 
 MAX_KEY_CHARS = 255

@@ -14,7 +14,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from catloader.api_models import Problem
 from catloader.api_tokens import Scope
 from catloader.errors import InvalidInput
-from catloader.web import problems
+from catloader.web.http import problems
 
 PHOTOS = Tag(name="photos", description="The photos of the account.")
 CHECKS = Tag(name="checks", description="Check photos without storing them.")

@@ -11,17 +11,17 @@ from werkzeug.wrappers import Response
 from catloader.api_models import Appeal, Label, Labels, Model, Verdict
 from catloader.api_tokens import Scope
 from catloader.errors import NotPossibleNow
-from catloader.store.db import reviews as rows
-from catloader.store.db.check_log import CheckRecord
-from catloader.store.db.decisions import HumanVerdict
+from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.engine import utcnow
+from catloader.store.db.staff import reviews as rows
+from catloader.store.db.staff.decisions import HumanVerdict
 from catloader.texts import clean_text
+from catloader.web.accounts.sessions import current_user
 from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.requests import NewAppeal
 from catloader.web.api_v1.spec import PHOTOS, answers, api
-from catloader.web.bearer import needs
-from catloader.web.context import services
-from catloader.web.sessions import current_user
+from catloader.web.http.bearer import needs
+from catloader.web.http.context import services
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("api_verdicts", __name__, url_prefix="/api/v1/photos/<int:id>")

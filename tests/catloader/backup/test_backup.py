@@ -22,7 +22,7 @@ from catloader.backup.save import save
 from catloader.errors import StoreUnavailable
 from catloader.store.db import migrate
 from catloader.store.db.engine import make_engine, reading, writing
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions, metadata, photos
 from catloader.store.db.snapshot import Snapshot
 from catloader.store.kinds import ObjectKind

@@ -22,7 +22,7 @@ from catloader.cli import main
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.migrate import migrate
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.photos import Photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import build_object_store

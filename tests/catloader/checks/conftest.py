@@ -17,12 +17,12 @@ from catloader.checks.replay import Replayed, replay
 from catloader.checks.shadow import Compared, shadow
 from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
-from catloader.store.db.check_log import CheckLog
+from catloader.store.db.accounts.users import Users
+from catloader.store.db.checks.check_log import CheckLog
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.photos import Photos
-from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log, photos
-from catloader.store.db.users import Users
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import ThresholdRule

@@ -16,10 +16,10 @@ from catloader.checks.promotion import NothingToRollBack
 from catloader.checks.runtime_request import runtime_request
 from catloader.demo.client import until
 from catloader.settings import Settings
-from catloader.store.db.audit_log import AuditLog
+from catloader.store.db.checks.measured_profiles import MeasuredProfiles
+from catloader.store.db.checks.model_choices import ModelChoices
 from catloader.store.db.engine import utcnow
-from catloader.store.db.measured_profiles import MeasuredProfiles
-from catloader.store.db.model_choices import ModelChoices
+from catloader.store.db.staff.audit_log import AuditLog
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import load_profile
 from checker.decision.subject import load_subject

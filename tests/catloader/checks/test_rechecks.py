@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, insert, select, update
 
+from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.schema import Status, check_log, photos
 from tests.catloader.checks.conftest import PHOTOS, CheckedSite
 from tests.support.rows import add_photos

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, insert, update
 
 from catloader.checks.replay import replay_key
+from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore

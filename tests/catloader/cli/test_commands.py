@@ -21,12 +21,12 @@ from catloader.cli import main
 from catloader.cli.context import pass_settings
 from catloader.demo.client import free_port
 from catloader.settings import Settings
-from catloader.store.db.audit_log import AuditLog
+from catloader.store.db.accounts.one_time_links import OneTimeLinks
+from catloader.store.db.accounts.second_factors import SecondFactors
+from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import utcnow
-from catloader.store.db.one_time_links import OneTimeLinks
-from catloader.store.db.photos import Photos
-from catloader.store.db.second_factors import SecondFactors
-from catloader.store.db.users import Users
+from catloader.store.db.photos.photos import Photos
+from catloader.store.db.staff.audit_log import AuditLog
 from catloader.wiring import build_engine
 from checker import __version__
 from tests.support.rows import add_photos, some_user

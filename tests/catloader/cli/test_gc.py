@@ -13,10 +13,10 @@ from sqlalchemy import Engine, update
 from catloader.deletion import DeletionWorker
 from catloader.errors import CatLoaderError
 from catloader.orphans import Comparison, compare, remove
-from catloader.store.db.deletions import Deletions, mark_due
 from catloader.store.db.engine import writing
 from catloader.store.db.object_names import ObjectNames
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.deletions import Deletions, mark_due
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.embedded import EmbeddedS3

@@ -18,10 +18,10 @@ from catloader.checks.promotion import model_in_force
 from catloader.cli import main
 from catloader.intake.upload import upload
 from catloader.settings import Settings
+from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log, photos
-from catloader.store.db.users import Users
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.runtimes.processor import cpu_flags, instruction_sets

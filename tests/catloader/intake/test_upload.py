@@ -20,13 +20,13 @@ from catloader.errors import StoreUnavailable
 from catloader.intake.prepare import Prepared
 from catloader.intake.upload import Preparer, Refused, Uploaded, upload
 from catloader.settings import Settings
-from catloader.store.db.deletions import Deletions
+from catloader.store.db.accounts.quotas import Quota, Quotas
+from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import utcnow
-from catloader.store.db.gallery import Gallery, Selection
-from catloader.store.db.photo_rows import Photo
-from catloader.store.db.photos import Photos
-from catloader.store.db.quotas import Quota, Quotas
-from catloader.store.db.users import Users
+from catloader.store.db.photos.deletions import Deletions
+from catloader.store.db.photos.gallery import Gallery, Selection
+from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.db.photos.photos import Photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from tests.support.object_stores import store_away

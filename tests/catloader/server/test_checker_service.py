@@ -13,9 +13,9 @@ from sqlalchemy import Engine, select, text, update
 from catloader.checks.dispatch import Off
 from catloader.intake.upload import Uploaded, upload
 from catloader.settings import Settings
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos import Photos
-from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore, S3ImageSource

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine, select, update
 
+from catloader.store.db.accounts.users import User, Users
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.exports import Exports
+from catloader.store.db.photos.exports import Exports
 from catloader.store.db.schema import photos
-from catloader.store.db.users import User, Users
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from catloader.transfer.journal import Journal

@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 from catloader.api_tokens import Scope
 from catloader.demo.client import free_port
 from catloader.store.db.engine import utcnow
-from catloader.web import cookies
-from catloader.web.request_log import HEADER
+from catloader.web.http import cookies
+from catloader.web.http.request_log import HEADER
 from checker.values import Verdict
 from tests.catloader.web.route_rows import API_ROWS, LOGIN, ROWS, Answer, ApiRow, Row
 from tests.support.programs import Program, token_of

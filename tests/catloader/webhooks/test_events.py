@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Engine, delete
 
+from catloader.store.db.checks.queue import SqlCheckQueue
+from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.queue import SqlCheckQueue
-from catloader.store.db.rechecks import RecheckFilter, Rechecks
-from catloader.store.db.reviews import Reviews
 from catloader.store.db.schema import webhook_deliveries
-from catloader.store.db.webhook_deliveries import WebhookDeliveries, source_of
+from catloader.store.db.staff.reviews import Reviews
+from catloader.store.db.webhooks.deliveries import WebhookDeliveries, source_of
 from checker.values import Outcome, Verdict
 from tests.checker.contract.queue import decided
 from tests.support.rows import add_photo, add_photos, delete_photo, some_user

@@ -24,7 +24,7 @@ from catloader.errors import SettingError
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import check_log, webhook_deliveries
-from catloader.store.db.webhook_deliveries import WebhookDeliveries
+from catloader.store.db.webhooks.deliveries import WebhookDeliveries
 from catloader.webhooks.sender import WebhookSender
 from catloader.webhooks.target import Target, is_public
 from tests.support.environ import environ_without_settings

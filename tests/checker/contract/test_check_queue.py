@@ -7,10 +7,10 @@ from datetime import datetime
 import pytest
 from sqlalchemy import Engine, select
 
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import reading
-from catloader.store.db.photo_rows import Photo
-from catloader.store.db.photos import Photos
-from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log
 from checker.testing import InMemoryCheckQueue
 from checker.values import Verdict

@@ -14,9 +14,9 @@ from sqlalchemy import Engine, func, select
 from catloader.deletion import DeletionWorker
 from catloader.errors import NotFound
 from catloader.orphans import compare, remove
-from catloader.store.db.deletions import RESERVED_FOR_S
 from catloader.store.db.engine import reading, utcnow
 from catloader.store.db.object_names import ObjectNames
+from catloader.store.db.photos.deletions import RESERVED_FOR_S
 from catloader.store.db.schema import check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.wiring import Services

@@ -17,21 +17,21 @@ from pathlib import Path
 from typing import Any
 
 _OF_THE_SITE = {
-    "upload": "catloader.web.storing:store",
+    "upload": "catloader.web.uploads.storing:store",
     "prepare": "catloader.intake.isolated:IsolatedPreparer.__call__",
 }
 """Only in a web process: a checker never comes there, and would import the whole site at each start."""
 _FUNCTIONS = {
-    "reserve": "catloader.store.db.photos:Photos.reserve",
+    "reserve": "catloader.store.db.photos.photos:Photos.reserve",
     "put": "catloader.store.s3.objects:ObjectStore.put",
-    "add": "catloader.store.db.photos:Photos.add",
-    "claim": "catloader.store.db.queue:SqlCheckQueue.claim",
+    "add": "catloader.store.db.photos.photos:Photos.add",
+    "claim": "catloader.store.db.checks.queue:SqlCheckQueue.claim",
     "fetch": "checker.pipeline:fetch",
-    "begin": "catloader.store.db.queue:SqlCheckQueue.begin",
+    "begin": "catloader.store.db.checks.queue:SqlCheckQueue.begin",
     "classify": "checker.workers:Workers._classify",
-    "finish": "catloader.store.db.queue:SqlCheckQueue.finish",
+    "finish": "catloader.store.db.checks.queue:SqlCheckQueue.finish",
     "delete": "catloader.store.s3.objects:ObjectStore.delete_many",
-    "forget": "catloader.store.db.deletions:Deletions.done",
+    "forget": "catloader.store.db.photos.deletions:Deletions.done",
 }
 _WAKE_UPS = (
     "catloader.checks.dispatch:InBackground.wake",

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.clock import database_now, later
-from catloader.store.db.deletions import RESERVED_FOR_S, Deletions
 from catloader.store.db.engine import make_engine, reading, utcnow
 from catloader.store.db.migrate import migrate
-from catloader.store.db.photos import Photos
-from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.photos.deletions import RESERVED_FOR_S, Deletions
+from catloader.store.db.photos.photos import Photos
 from tests.support.environ import environ_without_settings
 from tests.support.rows import add_photos, some_user
 from tests.support.skewed_clock import skewed_environ

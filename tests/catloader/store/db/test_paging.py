@@ -7,7 +7,7 @@ from collections import Counter
 from sqlalchemy import Engine
 
 from catloader.store.db.paging import PAGE
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.photos import Photos
 from tests.support.rows import add_photos
 
 

@@ -19,11 +19,11 @@ from sqlalchemy import Engine, make_url, select
 
 from catloader.demo.client import free_port, until
 from catloader.doctor.dispatch import notifications
+from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate
 from catloader.store.db.notifications import Listener, notify
-from catloader.store.db.photos import Photos
-from catloader.store.db.queue import SqlCheckQueue
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log, metadata
 from tests.checker.contract.queue import decided
 from tests.conftest import require

@@ -23,10 +23,10 @@ from sqlalchemy.exc import IntegrityError
 
 import catloader.store
 from catloader.errors import StartupError
-from catloader.store.db.deletions import Deletions
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate
-from catloader.store.db.photos import Photos
+from catloader.store.db.photos.deletions import Deletions
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions, metadata
 from catloader.store.kinds import ObjectKind
 

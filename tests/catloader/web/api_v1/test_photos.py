@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from catloader.web.request_log import HEADER
+from catloader.web.http.request_log import HEADER
 from checker.values import Verdict
 from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import Person, check, jpeg

@@ -1,0 +1,1 @@
+"""Rows of accounts: log-in, sessions, tokens, quotas and receipts."""

@@ -1,0 +1,109 @@
+"""The rows of API tokens. A token is stored as its digest only, and shown once, when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Engine, Row, delete, func, insert, or_, select, update
+
+from catloader.errors import InvalidInput
+from catloader.store.db.accounts.token_digest import token_digest
+from catloader.store.db.accounts.users import User
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import api_tokens, users
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """One token, without the secret."""
+
+    id: int
+    user_id: int
+    name: str
+    scopes: frozenset[str]
+    created_at: datetime
+    used_at: datetime | None
+    """To within some minutes; None: never."""
+    expires_at: datetime | None
+
+
+class ApiTokens:
+    """Tokens, found by their digest.
+
+    Args:
+        most: tokens of one account.
+    """
+
+    def __init__(self, engine: Engine, *, most: int) -> None:
+        self._engine, self._most = engine, most
+
+    def add(
+        self,
+        token: str,
+        user_id: int,
+        name: str,
+        scopes: Collection[str],
+        *,
+        now: datetime,
+        expires_at: datetime | None,
+    ) -> None:
+        """Add a token, and delete expired ones of the account.
+
+        Raises:
+            InvalidInput: the account has the maximum of tokens.
+        """
+        row = {"token_sha256": token_digest(token), "user_id": user_id, "name": name, "created_at": now}
+        row |= {"scopes": " ".join(sorted(scopes)), "expires_at": expires_at}
+        own = api_tokens.c.user_id == user_id
+        with writing(self._engine) as connection:
+            # The lock makes a second request of the account wait, which could otherwise exceed the limit.
+            connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+            connection.execute(delete(api_tokens).where(own, api_tokens.c.expires_at <= now))
+            count = connection.execute(select(func.count()).select_from(api_tokens).where(own)).scalar_one()
+            if count >= self._most:
+                raise InvalidInput(
+                    "An account has up to %(number)d tokens. Revoke one first.", number=self._most
+                )
+            connection.execute(insert(api_tokens).values(row))
+
+    def find(self, token: str, now: datetime) -> tuple[ApiToken, User] | None:
+        """Return the token with its account; None for one that is unknown, revoked or expired.
+
+        It is looked up by its digest, so the time reveals nothing about existing tokens.
+        """
+        valid = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > now)
+        query = (
+            select(api_tokens, *users.c)
+            .join(users, users.c.id == api_tokens.c.user_id)
+            .where(api_tokens.c.token_sha256 == token_digest(token), valid, users.c.disabled_at.is_(None))
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return _token(row), User(**{column.name: row._mapping[column] for column in users.c})
+
+    def of_user(self, user_id: int) -> list[ApiToken]:
+        """Return an account's tokens, oldest first; expired ones too."""
+        query = select(api_tokens).where(api_tokens.c.user_id == user_id).order_by(api_tokens.c.id)
+        with reading(self._engine) as connection:
+            return [_token(row) for row in connection.execute(query)]
+
+    def revoke(self, id: int, user_id: int) -> bool:
+        """Delete a token; False: the account has no such token."""
+        own: ColumnElement[bool] = (api_tokens.c.id == id) & (api_tokens.c.user_id == user_id)
+        with writing(self._engine) as connection:
+            return connection.execute(delete(api_tokens).where(own)).rowcount == 1
+
+    def touch(self, id: int, now: datetime) -> None:
+        """Record a use."""
+        with writing(self._engine) as connection:
+            connection.execute(update(api_tokens).where(api_tokens.c.id == id).values(used_at=now))
+
+
+def _token(row: Row[tuple[object, ...]]) -> ApiToken:
+    names = ("id", "user_id", "name", "scopes", "created_at", "used_at", "expires_at")
+    values = {name: row._mapping[api_tokens.c[name]] for name in names}
+    return ApiToken(**{**values, "scopes": frozenset(values["scopes"].split())})

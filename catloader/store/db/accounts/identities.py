@@ -1,0 +1,113 @@
+"""The rows of identities, the accounts of people who log in through a provider, and of unlinked accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.errors import EmailTaken, RegistrationClosed
+from catloader.store.db.accounts.one_time_links import use_invitation
+from catloader.store.db.accounts.users import User, normal_email
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import identities, unlinked_accounts, users
+
+
+class Identities:
+    """Identities, found by issuer and subject. An account may have several."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def user_of(self, issuer: str, subject: str) -> User | None:
+        is_it = (identities.c.issuer == issuer) & (identities.c.subject == subject)
+        query = select(*users.c).join(identities, identities.c.user_id == users.c.id).where(is_it)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return User(**row._mapping) if row else None
+
+    def is_linked(self, issuer: str, user_id: int) -> bool:
+        query = select(identities.c.subject).where(
+            identities.c.issuer == issuer, identities.c.user_id == user_id
+        )
+        with reading(self._engine) as connection:
+            return connection.execute(query).first() is not None
+
+    def link(self, user_id: int, issuer: str, subject: str, now: datetime, *, by_owner: bool) -> bool:
+        """Link an account whose e-mail the provider has verified: it counts as confirmed.
+
+        Args:
+            by_owner: the owner asks for it on the account page.
+
+        Returns:
+            False: the owner has unlinked the account, and nothing was changed.
+        """
+        mark = (unlinked_accounts.c.user_id == user_id) & (unlinked_accounts.c.issuer == issuer)
+        with writing(self._engine) as connection:
+            _lock(connection, user_id)
+            if by_owner:
+                connection.execute(delete(unlinked_accounts).where(mark))
+            elif connection.execute(select(unlinked_accounts.c.user_id).where(mark)).first() is not None:
+                return False
+            _link(connection, user_id, issuer, subject, now)
+            unconfirmed = (users.c.id == user_id) & users.c.email_confirmed_at.is_(None)
+            connection.execute(update(users).where(unconfirmed).values(email_confirmed_at=now))
+        return True
+
+    def unlink(self, user_id: int, issuer: str, now: datetime) -> bool:
+        """Delete the account's identities at this provider, and mark the account.
+
+        Returns:
+            False: it has none.
+        """
+        own = (identities.c.issuer == issuer) & (identities.c.user_id == user_id)
+        row = {"user_id": user_id, "issuer": issuer, "unlinked_at": now}
+        with writing(self._engine) as connection:
+            _lock(connection, user_id)
+            if connection.execute(delete(identities).where(own)).rowcount == 0:
+                return False
+            # An account with an identity has no mark: ``link`` deletes it, or links nothing.
+            connection.execute(insert(unlinked_accounts).values(row))
+        return True
+
+    def sign_up(
+        self,
+        issuer: str,
+        subject: str,
+        email: str,
+        password_hash: str,
+        *,
+        invitation: str | None,
+        now: datetime,
+    ) -> User:
+        """Add an account with its identity.
+
+        Args:
+            invitation: is used up; None: none is needed.
+
+        Raises:
+            EmailTaken: an account has the e-mail or the identity already.
+            RegistrationClosed: the invitation is unknown, used or expired.
+        """
+        row = {"email": normal_email(email), "password_hash": password_hash, "created_at": now}
+        try:
+            with writing(self._engine) as connection:
+                if invitation is not None and not use_invitation(connection, invitation, now):
+                    raise RegistrationClosed("This invitation has expired, or it was used already.")
+                values = {**row, "email_confirmed_at": now}
+                user = connection.execute(insert(users).values(values).returning(*users.c)).one()
+                _link(connection, user.id, issuer, subject, now)
+        except IntegrityError:
+            raise EmailTaken("This account was made a moment ago. Please log in again.") from None
+        return User(**user._mapping)
+
+
+def _lock(connection: Connection, user_id: int) -> None:
+    """Lock the account: otherwise it could be linked silently while it is being unlinked."""
+    connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+
+
+def _link(connection: Connection, user_id: int, issuer: str, subject: str, now: datetime) -> None:
+    row = {"issuer": issuer, "subject": subject, "user_id": user_id, "linked_at": now}
+    connection.execute(insert(identities).values(row))

@@ -1,0 +1,194 @@
+"""Links for one use within a limited time: to set a password, confirm an e-mail address, or sign up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+
+from catloader.store.db.accounts.sessions import new_token
+from catloader.store.db.accounts.token_digest import token_digest
+from catloader.store.db.accounts.users import normal_email
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import (
+    api_tokens,
+    identities,
+    one_time_links,
+    passkeys,
+    photos,
+    recovery_codes,
+    second_factors,
+    sessions,
+    share_links,
+    users,
+)
+from catloader.store.db.staff.audit_log import record
+
+_links = one_time_links.c
+
+
+class OneTimeLinks:
+    """Only the digest of a link's token (256 bits) is stored; the row is deleted when the link is used."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def invite(self, actor_id: int | None, now: datetime, expires_at: datetime) -> str:
+        """Return the token of a new invitation."""
+        with writing(self._engine) as connection:
+            record(connection, actor_id, "invited somebody", f"until {expires_at:%Y-%m-%d %H:%M} UTC", now)
+            return _add(connection, "invitation", None, now, expires_at)
+
+    def reset(self, user_id: int, actor_id: int | None, now: datetime, expires_at: datetime) -> str | None:
+        """Return the token of a new link to set a password; the account's links of this kind before it end.
+
+        Returns:
+            None: there is no such account.
+        """
+        with writing(self._engine) as connection:
+            email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar()
+            if email is None:
+                return None
+            _end_resets(connection, user_id)
+            record(connection, actor_id, "made a password link", email, now)
+            return _add(connection, "reset", user_id, now, expires_at)
+
+    def mailed_reset(self, email: str, now: datetime, expires_at: datetime) -> str | None:
+        """Return the token of a new link to set a password, for a mail to the account's address.
+
+        Earlier links stay valid: otherwise strangers could request new links to invalidate the one a person
+        got.
+
+        Returns:
+            None: no account that may log in has this e-mail.
+        """
+        query = select(users.c.id).where(users.c.email == normal_email(email), users.c.disabled_at.is_(None))
+        with writing(self._engine) as connection:
+            user_id = connection.execute(query).scalar_one_or_none()
+            if user_id is None:
+                return None
+            return _add(connection, "reset", user_id, now, expires_at, email=normal_email(email))
+
+    def mailed_confirmation(self, email: str, now: datetime, expires_at: datetime) -> str | None:
+        """Return the token of a new link that confirms an account's address, for a mail to it.
+
+        Returns:
+            None: no account has this e-mail, or it is confirmed already.
+        """
+        email = normal_email(email)
+        query = select(users.c.id).where(users.c.email == email, users.c.email_confirmed_at.is_(None))
+        with writing(self._engine) as connection:
+            user_id = connection.execute(query).scalar_one_or_none()
+            return (
+                None
+                if user_id is None
+                else _add(connection, "confirm", user_id, now, expires_at, email=email)
+            )
+
+    def may_confirm(self, token: str, user_id: int, now: datetime) -> bool:
+        """Return True if the link confirms the e-mail of this account."""
+        query = select(_links.email).where(_valid("confirm", token, now), _links.user_id == user_id)
+        with reading(self._engine) as connection:
+            return connection.execute(query).first() is not None
+
+    def confirm_email(self, token: str, user_id: int, now: datetime) -> bool:
+        """Use a link: note that the account's e-mail is confirmed.
+
+        Returns:
+            False: the link is unknown, used or expired, of another account, or for an earlier e-mail of it.
+        """
+        used = delete(one_time_links).where(_valid("confirm", token, now), _links.user_id == user_id)
+        with writing(self._engine) as connection:
+            _lock_account(connection, token)
+            if connection.execute(used).rowcount != 1:
+                return False
+            connection.execute(update(users).where(users.c.id == user_id).values(email_confirmed_at=now))
+        return True
+
+    def user_of_reset(self, token: str, now: datetime) -> str | None:
+        """Return the e-mail of the account whose password a link may set; None: no valid link."""
+        query = select(users.c.email).join(one_time_links, _links.user_id == users.c.id)
+        with reading(self._engine) as connection:
+            return connection.execute(query.where(_valid("reset", token, now))).scalar_one_or_none()
+
+    def set_password(self, token: str, password_hash: str, now: datetime) -> int | None:
+        """Use a link: set the password, end all sessions of the account and its other links; return its id.
+
+        A link that was sent by mail confirms the address, too. If it was not confirmed, a stranger may have
+        made the account, or given it this address: every other access ends, and so do its share links.
+
+        Returns:
+            None: the link is unknown, used or expired, and nothing was changed.
+        """
+        used = delete(one_time_links).where(_valid("reset", token, now))
+        with writing(self._engine) as connection:
+            _lock_account(connection, token)
+            row = connection.execute(used.returning(_links.user_id, _links.email)).one_or_none()
+            if row is None:
+                return None
+            if row.email:
+                _confirm_by_reset(connection, row.user_id, now)
+            values = {"password_hash": password_hash}
+            connection.execute(update(users).where(users.c.id == row.user_id).values(values))
+            connection.execute(delete(sessions).where(sessions.c.user_id == row.user_id))
+            _end_resets(connection, row.user_id)
+        return int(row.user_id)
+
+    def is_invitation(self, token: str, now: datetime) -> bool:
+        with reading(self._engine) as connection:
+            query = select(_links.token_sha256).where(_valid("invitation", token, now))
+            return connection.execute(query).first() is not None
+
+
+def use_invitation(connection: Connection, token: str, now: datetime) -> bool:
+    """Use an invitation within the caller's transaction; False: it is unknown, used or expired."""
+    return connection.execute(delete(one_time_links).where(_valid("invitation", token, now))).rowcount == 1
+
+
+def _confirm_by_reset(connection: Connection, user_id: int, now: datetime) -> None:
+    unconfirmed = (users.c.id == user_id) & users.c.email_confirmed_at.is_(None)
+    if not connection.execute(update(users).where(unconfirmed).values(email_confirmed_at=now)).rowcount:
+        return
+    for table in (api_tokens, passkeys, identities, second_factors, recovery_codes):
+        connection.execute(delete(table).where(table.c.user_id == user_id))
+    own = select(photos.c.id).where(photos.c.owner_id == user_id)
+    connection.execute(delete(share_links).where(share_links.c.photo_id.in_(own)))
+
+
+def _lock_account(connection: Connection, token: str) -> None:
+    """Lock the account of a link: the address that the link is for could change at this moment."""
+    user_id = select(_links.user_id).where(_links.token_sha256 == token_digest(token))
+    connection.execute(select(users.c.id).where(users.c.id.in_(user_id)).with_for_update())
+
+
+def _end_resets(connection: Connection, user_id: int) -> None:
+    connection.execute(delete(one_time_links).where(_links.user_id == user_id, _links.purpose == "reset"))
+
+
+def _add(
+    connection: Connection,
+    purpose: str,
+    user_id: int | None,
+    now: datetime,
+    expires_at: datetime,
+    *,
+    email: str | None = None,
+) -> str:
+    connection.execute(delete(one_time_links).where(_links.expires_at < now))
+    token = new_token()
+    row = {
+        "token_sha256": token_digest(token),
+        "purpose": purpose,
+        "user_id": user_id,
+        "expires_at": expires_at,
+    }
+    connection.execute(insert(one_time_links).values({**row, "email": email}))
+    return token
+
+
+def _valid(purpose: str, token: str, now: datetime) -> ColumnElement[bool]:
+    # A mail proves only the address that it was sent to, not a later address of the account.
+    current = select(users.c.email).where(users.c.id == _links.user_id).correlate(one_time_links)
+    to_current = _links.email.is_(None) | (_links.email == current.scalar_subquery())
+    is_good = (_links.purpose == purpose) & (_links.expires_at > now) & to_current
+    return (_links.token_sha256 == token_digest(token)) & is_good

@@ -1,0 +1,97 @@
+"""The rows of passkeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.errors import InvalidInput
+from catloader.store.db.accounts.users import User
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import passkeys, users
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A passkey of an account."""
+
+    id: int
+    user_id: int
+    credential_id: str
+    """The authenticator's name for it, base64url."""
+    public_key: bytes
+    """COSE."""
+    sign_count: int
+    """Of the last use; 0: the authenticator does not count."""
+    name: str
+    created_at: datetime
+    used_at: datetime | None
+
+
+class Passkeys:
+    """Passkeys, found by account or credential id."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(
+        self,
+        user_id: int,
+        credential_id: str,
+        public_key: bytes,
+        sign_count: int,
+        *,
+        name: str,
+        now: datetime,
+    ) -> None:
+        """Add a passkey.
+
+        Raises:
+            InvalidInput: it is registered already.
+        """
+        row = {"user_id": user_id, "credential_id": credential_id, "public_key": public_key}
+        row |= {"sign_count": sign_count, "name": name, "created_at": now}
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(passkeys).values(row))
+        except IntegrityError:
+            raise InvalidInput("This passkey is registered already.") from None
+
+    def of_user(self, user_id: int) -> list[Passkey]:
+        """Return an account's passkeys, oldest first."""
+        query = select(passkeys).where(passkeys.c.user_id == user_id).order_by(passkeys.c.id)
+        with reading(self._engine) as connection:
+            return [Passkey(**row._mapping) for row in connection.execute(query)]
+
+    def find(self, credential_id: str) -> tuple[Passkey, User] | None:
+        """Return the passkey with its account; None: there is none, or the account is disabled."""
+        key = select(passkeys).where(passkeys.c.credential_id == credential_id)
+        with reading(self._engine) as connection:
+            row = connection.execute(key).one_or_none()
+            if row is None:
+                return None
+            owner = select(users).where(users.c.id == row.user_id, users.c.disabled_at.is_(None))
+            user = connection.execute(owner).one_or_none()
+        return (Passkey(**row._mapping), User(**user._mapping)) if user else None
+
+    def use(self, passkey: Passkey, sign_count: int, now: datetime) -> bool:
+        """Record a use; False: the passkey was removed, or used by another request, meanwhile."""
+        same = (passkeys.c.id == passkey.id) & (passkeys.c.sign_count == passkey.sign_count)
+        with writing(self._engine) as connection:
+            used = update(passkeys).where(same).values(sign_count=sign_count, used_at=now)
+            return connection.execute(used).rowcount == 1
+
+    def rename(self, id: int, user_id: int, name: str) -> bool:
+        """Give an account's passkey another name; False: it has no such one."""
+        own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
+        with writing(self._engine) as connection:
+            return connection.execute(update(passkeys).where(own).values(name=name)).rowcount == 1
+
+    def remove(self, id: int, user_id: int) -> bool:
+        """Remove an account's passkey; False: it has no such one."""
+        own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
+        with writing(self._engine) as connection:
+            return connection.execute(delete(passkeys).where(own)).rowcount == 1

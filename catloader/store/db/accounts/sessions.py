@@ -1,0 +1,149 @@
+"""The rows of sessions. The session is the row; its cookie is only a random number that identifies it.
+
+So a log-out, a new password or the deletion of the account ends it everywhere at once, and a late response
+can't bring it back.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+
+from catloader.errors import WrongCredentials
+from catloader.store.db.accounts.token_digest import token_digest
+from catloader.store.db.accounts.users import User
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.schema import sessions, users
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One browser's log-in."""
+
+    token_sha256: str
+    user: User | None
+    """None: begun by a sign-up with an e-mail that is registered already. It gives no access."""
+    used_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session, as its user sees it."""
+
+    token_sha256: str
+    browser: str
+    created_at: datetime
+    used_at: datetime
+
+
+class Sessions:
+    """Open sessions, found by the token in their cookie. Only its digest is stored.
+
+    Args:
+        idle_days: a session ends so long after the last page,
+        days: and so long after the log-in at the latest.
+        most: sessions of one account; the log-in after that ends the one that was unused for longest.
+    """
+
+    def __init__(self, engine: Engine, *, idle_days: float, days: float, most: int) -> None:
+        self._engine, self._most = engine, most
+        self._idle, self._absolute = timedelta(days=idle_days), timedelta(days=days)
+
+    def begin(self, user: User, now: datetime, browser: str = "") -> str:
+        """Begin a session and delete those that have run out; return its token of 256 bits.
+
+        Args:
+            user: the row at the time when the password was compared.
+
+        Raises:
+            WrongCredentials: the account was deleted or disabled meanwhile, or got another password.
+        """
+        token, is_same = new_token(), (users.c.id == user.id) & (users.c.password_hash == user.password_hash)
+        account = select(users.c.id).where(is_same, users.c.disabled_at.is_(None))
+        with writing(self._engine) as connection:
+            # Statements that end all sessions of the account lock its row first, so they run before or after
+            # this.
+            if connection.execute(account.with_for_update()).first() is None:
+                raise WrongCredentials("E-mail or password is wrong.")
+            self._delete_expired(connection, now)
+            insert_session(connection, token, user.id, now, browser)
+            self._delete_most_idle(connection, user.id)
+        return token
+
+    def find(self, token: str, now: datetime) -> Session | None:
+        """Return the session with its account; None for one that is unknown, ended or expired."""
+        query = (
+            select(sessions, *users.c)
+            .outerjoin(users, users.c.id == sessions.c.user_id)
+            .where(sessions.c.token_sha256 == token_digest(token), ~self._expired(now))
+            .where(users.c.disabled_at.is_(None))
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        values = row._mapping
+        user = User(**{column.name: values[column] for column in users.c}) if values[users.c.id] else None
+        return Session(values[sessions.c.token_sha256], user, values[sessions.c.used_at])
+
+    def touch(self, session: Session, now: datetime) -> None:
+        """Record a use. A session that was ended meanwhile stays ended."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(sessions).where(sessions.c.token_sha256 == session.token_sha256).values(used_at=now)
+            )
+
+    def end(self, session: Session) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(delete(sessions).where(sessions.c.token_sha256 == session.token_sha256))
+
+    def of_user(self, user_id: int, now: datetime) -> list[OpenSession]:
+        """Return an account's open sessions, the latest used first."""
+        query = (
+            select(sessions.c.token_sha256, sessions.c.browser, sessions.c.created_at, sessions.c.used_at)
+            .where(sessions.c.user_id == user_id, ~self._expired(now))
+            .order_by(sessions.c.used_at.desc())
+        )
+        with reading(self._engine) as connection:
+            return [OpenSession(**row._mapping) for row in connection.execute(query)]
+
+    def end_one(self, user_id: int, token_sha256: str) -> bool:
+        """End one session of an account; False: it has no such one."""
+        own = (sessions.c.user_id == user_id) & (sessions.c.token_sha256 == token_sha256)
+        with writing(self._engine) as connection:
+            return connection.execute(delete(sessions).where(own)).rowcount == 1
+
+    def end_all(self, user_id: int) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+
+    def _expired(self, now: datetime) -> ColumnElement[bool]:
+        return (sessions.c.used_at < now - self._idle) | (sessions.c.created_at < now - self._absolute)
+
+    def _delete_expired(self, connection: Connection, now: datetime) -> None:
+        # Rows that another log-in is deleting are skipped: two transactions that wait for each other would
+        # fail.
+        expired = select(sessions.c.token_sha256).where(self._expired(now)).with_for_update(skip_locked=True)
+        connection.execute(delete(sessions).where(sessions.c.token_sha256.in_(expired)))
+
+    def _delete_most_idle(self, connection: Connection, user_id: int) -> None:
+        own = sessions.c.user_id == user_id
+        kept = (
+            select(sessions.c.token_sha256).where(own).order_by(sessions.c.used_at.desc()).limit(self._most)
+        )
+        connection.execute(delete(sessions).where(own, sessions.c.token_sha256.not_in(kept)))
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def insert_session(
+    connection: Connection, token: str, user_id: int | None, now: datetime, browser: str
+) -> None:
+    """Add a session within the caller's transaction."""
+    row = {"token_sha256": token_digest(token), "user_id": user_id, "created_at": now, "used_at": now}
+    connection.execute(insert(sessions).values({**row, "browser": browser}))

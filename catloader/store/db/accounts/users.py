@@ -1,0 +1,158 @@
+"""The rows of accounts."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.errors import EmailTaken
+from catloader.store.db.accounts.receipts import enter
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos.photo_rows import delete_photos
+from catloader.store.db.schema import one_time_links, photos, sessions, users
+
+Role = Literal["admin", "reviewer"]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One account."""
+
+    id: int
+    email: str
+    password_hash: str
+    is_admin: bool
+    is_reviewer: bool
+    created_at: datetime
+    disabled_at: datetime | None = None
+    max_photos: int | None = None
+    max_bytes: int | None = None
+    email_confirmed_at: datetime | None = None
+    language: str | None = None
+    """Code of the language that the account chose; None: the browser's."""
+    wants_notices: bool = False
+
+    @property
+    def gets_notices(self) -> bool:
+        """True if mails about decisions go to the account: it wants them, and the address is its own."""
+        return self.wants_notices and self.email_confirmed_at is not None and self.disabled_at is None
+
+    @property
+    def role(self) -> str:
+        return "admin" if self.is_admin else "reviewer" if self.is_reviewer else "user"
+
+    @property
+    def may_review(self) -> bool:
+        return self.is_admin or self.is_reviewer
+
+
+class Users:
+    """Accounts, found by id or by e-mail. E-mails are compared as ``normal_email`` writes them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def create(self, email: str, password_hash: str, now: datetime, *, is_admin: bool = False) -> User:
+        """Add an account.
+
+        Raises:
+            EmailTaken: an account has this e-mail already.
+        """
+        values = {
+            "email": normal_email(email),
+            "password_hash": password_hash,
+            "is_admin": is_admin,
+            "created_at": now,
+        }
+        try:
+            with writing(self._engine) as connection:
+                row = connection.execute(insert(users).values(values).returning(*users.c)).one()
+        except IntegrityError:
+            raise EmailTaken("This e-mail is registered already.") from None
+        return User(**row._mapping)
+
+    def by_email(self, email: str) -> User | None:
+        return self._one(users.c.email == normal_email(email))
+
+    def by_id(self, id: int) -> User | None:
+        return self._one(users.c.id == id)
+
+    def existing(self, ids: Sequence[int]) -> set[int]:
+        """Return those of the ids that accounts have."""
+        with reading(self._engine) as connection:
+            return set(connection.execute(select(users.c.id).where(users.c.id.in_(ids))).scalars())
+
+    def all(self) -> list[User]:
+        """Return every account, oldest first."""
+        with reading(self._engine) as connection:
+            return [User(**row._mapping) for row in connection.execute(select(users).order_by(users.c.id))]
+
+    def _one(self, condition: ColumnElement[bool]) -> User | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(select(users).where(condition)).one_or_none()
+        return User(**row._mapping) if row else None
+
+    def set_password(self, id: int, password_hash: str) -> None:
+        """Set a new password; all sessions of the account end, and all links that would set another one."""
+        links = one_time_links.c
+        with writing(self._engine) as connection:
+            connection.execute(update(users).where(users.c.id == id).values(password_hash=password_hash))
+            connection.execute(delete(sessions).where(sessions.c.user_id == id))
+            connection.execute(delete(one_time_links).where(links.user_id == id, links.purpose == "reset"))
+
+    def set_email(self, id: int, email: str) -> None:
+        """Give the account another e-mail, which is not confirmed.
+
+        Raises:
+            EmailTaken: another account has it.
+        """
+        try:
+            with writing(self._engine) as connection:
+                values = {"email": normal_email(email), "email_confirmed_at": None}
+                connection.execute(update(users).where(users.c.id == id).values(values))
+        except IntegrityError:
+            raise EmailTaken("This e-mail can't be used. Please choose another one.") from None
+
+    def set_language(self, id: int, language: str | None) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(update(users).where(users.c.id == id).values(language=language))
+
+    def set_notices(self, id: int, *, wanted: bool) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(update(users).where(users.c.id == id).values(wants_notices=wanted))
+
+    def grant(self, id: int, role: Role) -> None:
+        """Make the account an administrator or a reviewer."""
+        column = {"admin": users.c.is_admin, "reviewer": users.c.is_reviewer}[role]
+        with writing(self._engine) as connection:
+            connection.execute(update(users).where(users.c.id == id).values({column: True}))
+
+    def delete(self, id: int, now: datetime | None = None, receipt: str | None = None) -> int:
+        """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.
+
+        Args:
+            receipt: digest of a link's token (``token_digest``), under which the objects are counted.
+        Returns:
+            The number of photos.
+        """
+        with writing(self._engine) as connection:
+            # The lock makes a concurrent upload wait before it adds its row; it then finds no owner.
+            connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
+            size = select(func.coalesce(func.sum(photos.c.size_bytes), 0)).where(photos.c.owner_id == id)
+            size_bytes = int(connection.execute(size).scalar_one())
+            deleted = delete_photos(connection, photos.c.owner_id == id, now, receipt)
+            connection.execute(delete(users).where(users.c.id == id))
+            if receipt is not None:
+                enter(connection, receipt, now or utcnow(), deleted, size_bytes)
+        return deleted
+
+
+def normal_email(email: str) -> str:
+    """Return the form in which e-mails are kept and compared: NFC, lower case, without blanks around."""
+    return unicodedata.normalize("NFC", email).strip().lower()

@@ -1,0 +1,122 @@
+"""Rechecks: put finished photos back into the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Engine, exists, func, literal, select, update
+
+from catloader.store.db.clock import database_now, later
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.photos.photo_rows import not_in_bin
+from catloader.store.db.schema import Status, check_log, photos
+
+FINISHED = (Status.CAT, Status.UNSURE, Status.NOT_CAT, Status.UNREADABLE, Status.FAILED)
+_BATCH = 1000
+"""Rows per transaction: uploads and checks take their turn in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecheckFilter:
+    """Conditions on finished photos; all that are set must hold."""
+
+    model_digest: str | None = None
+    """First digits of the sha256 of the weights that made the photo's latest verdict."""
+    status: Status | None = None
+    since: datetime | None = None
+    """Checked since this time."""
+
+
+class Rechecks:
+    """Finished photos, counted and requeued. Photos with a person's verdict are never requeued."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def count(self, chosen: RecheckFilter) -> int:
+        """Count the photos that ``requeue`` would take."""
+        return self._count(*conditions_of(chosen), photos.c.human_verdict.is_(None))
+
+    def count_decided_by_people(self, chosen: RecheckFilter) -> int:
+        """Count the photos that match but stay as they are."""
+        return self._count(*conditions_of(chosen), photos.c.human_verdict.is_not(None))
+
+    def requeue(self, chosen: RecheckFilter, limit: int | None = None) -> int:
+        """Make matching photos ``pending`` with all attempts available, oldest first; return their number.
+
+        A verdict that a person gives meanwhile stays as well.
+        """
+        last_id, requeued = 0, 0  # by id: a photo that is checked again meanwhile is not requeued twice
+        by_model = photos.c.human_verdict.is_(None)
+        while limit is None or requeued < limit:
+            batch = _BATCH if limit is None else min(_BATCH, limit - requeued)
+            query = (
+                select(photos.c.id)
+                .where(photos.c.id > last_id, *conditions_of(chosen), by_model)
+                .order_by(photos.c.id)
+                .limit(batch)
+            )
+            with writing(self._engine) as connection:
+                ids = list(connection.execute(query).scalars())
+                if not ids:
+                    break
+                # The conditions are repeated: PostgreSQL evaluates them again on a row that has just changed.
+                unchanged = photos.c.id.in_(ids) & photos.c.status.in_(FINISHED) & by_model
+                requeued += requeue(connection, unchanged)
+            last_id = ids[-1]
+        return requeued
+
+    def requeue_own(self, ids: Sequence[int], owner_id: int) -> int:
+        """Make an owner's finished photos among ``ids`` ``pending``; return their number."""
+        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        with writing(self._engine) as connection:
+            by_model = photos.c.human_verdict.is_(None)
+            return requeue(connection, own & photos.c.status.in_(FINISHED) & by_model)
+
+    def _count(self, *conditions: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(photos).where(*conditions)
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar_one()
+
+
+def requeue(connection: Connection, condition: ColumnElement[bool], delay_s: float = 0.0) -> int:
+    """Make matching photos ``pending`` with all attempts available, within the caller's transaction.
+
+    Args:
+        delay_s: time until they are due.
+    """
+    values = {
+        "status": Status.PENDING,
+        "attempts": 0,
+        "next_attempt_at": later(database_now(), literal(delay_s)),
+        "claim_token": None,
+        "lease_until": None,
+        "check_error": None,
+        "score": None,
+        "wild_feline": False,
+        "calibrated": False,
+        "checked_at": None,
+    }
+    return connection.execute(update(photos).where(condition).values(values)).rowcount
+
+
+def conditions_of(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions of finished photos that ``chosen`` names."""
+    conditions: list[ColumnElement[bool]] = [photos.c.status.in_(FINISHED)]
+    if chosen.status is not None:
+        conditions.append(photos.c.status == chosen.status)
+    if chosen.since is not None:
+        conditions.append(photos.c.checked_at >= chosen.since)
+    if chosen.model_digest is not None:
+        of_photo = check_log.alias()
+        latest = (
+            select(func.max(of_photo.c.id))
+            .where(of_photo.c.photo_id == photos.c.id, of_photo.c.verdict.is_not(None))
+            .correlate(photos)
+            .scalar_subquery()
+        )
+        by_weights = check_log.c.weights_sha256.startswith(chosen.model_digest, autoescape=True)
+        conditions.append(exists().where(check_log.c.id == latest, by_weights))
+    return conditions

@@ -1,0 +1,94 @@
+"""The public album: photos that their owners published and that show the subject, and their likes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.photos.gallery import Position, beyond
+from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
+from catloader.store.db.schema import Status, likes, photos
+from catloader.store.db.staff.takedowns import is_taken_down
+
+
+def is_in_album() -> ColumnElement[bool]:
+    """Return the condition of ``Photo.in_album`` in the form that the album's index needs."""
+    return photos.c.on_air & status_is(Status.CAT) & not_in_bin()
+
+
+class Album:
+    """Photos for everybody, newest first, page by page; and likes, one per person."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def older(self, than: Position | None, limit: int) -> list[Photo]:
+        """Return photos before a position, newest first; from the newest one on if there is none."""
+        return self._page(than, limit, newest_first=True)
+
+    def newer(self, than: Position, limit: int) -> list[Photo]:
+        """Return photos after a position, oldest first."""
+        return self._page(than, limit, newest_first=False)
+
+    def photo(self, id: int) -> Photo | None:
+        """Return a photo of the album; None for one that is not in it."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(photos).where(photos.c.id == id, is_in_album())).one_or_none()
+        return Photo(**row._mapping) if row else None
+
+    def publish(self, ids: Sequence[int], owner_id: int, *, public: bool) -> int:
+        """Publish this owner's photos among ``ids``, or make them private; return the number of changed ones.
+
+        Photos that staff took out of the album stay private.
+        """
+        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        if public:
+            own &= ~is_taken_down()
+        query = update(photos).where(own, photos.c.on_air != public).values(on_air=public)
+        with writing(self._engine) as connection:
+            return connection.execute(query).rowcount
+
+    def likes(self, ids: Sequence[int]) -> dict[int, int]:
+        """Count the likes of each photo; those without one are left out."""
+        query = (
+            select(likes.c.photo_id, func.count().label("number"))
+            .where(likes.c.photo_id.in_(ids))
+            .group_by(likes.c.photo_id)
+        )
+        with reading(self._engine) as connection:
+            return {row[0]: row.number for row in connection.execute(query)}
+
+    def is_liked_by(self, photo_id: int, user_id: int) -> bool:
+        query = select(likes.c.user_id).where(likes.c.photo_id == photo_id, likes.c.user_id == user_id)
+        with reading(self._engine) as connection:
+            return connection.execute(query).first() is not None
+
+    def like(self, photo_id: int, user_id: int, now: datetime) -> bool:
+        """Add a like, once; False: the photo is not in the album."""
+        may = select(photos.c.id).where(photos.c.id == photo_id, is_in_album())
+        row = {"photo_id": photo_id, "user_id": user_id, "created_at": now}
+        try:
+            with writing(self._engine) as connection:
+                if connection.execute(may).first() is None:
+                    return False
+                connection.execute(insert(likes).values(row))
+        except IntegrityError:  # liked already, in another tab
+            pass
+        return True
+
+    def unlike(self, photo_id: int, user_id: int) -> None:
+        own = (likes.c.photo_id == photo_id) & (likes.c.user_id == user_id)
+        with writing(self._engine) as connection:
+            connection.execute(delete(likes).where(own))
+
+    def _page(self, start: Position | None, limit: int, *, newest_first: bool) -> list[Photo]:
+        order = [photos.c.created_at, photos.c.id]
+        ordered = [part.desc() for part in order] if newest_first else order
+        after = [] if start is None else [beyond(start, newest_first=newest_first)]
+        query = select(photos).where(is_in_album(), *after).order_by(*ordered).limit(limit)
+        with reading(self._engine) as connection:
+            return [Photo(**row._mapping) for row in connection.execute(query)]

@@ -1,0 +1,201 @@
+"""Queries of My photos: filters, search in captions, and keyset pages in both directions.
+
+A page costs the same wherever it begins and however many photos the owner has: each query reads one index
+from one position. A search reads the captions in an index of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    column,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    values,
+)
+
+from catloader.store.db.engine import reading
+from catloader.store.db.paging import pages
+from catloader.store.db.photos.photo_rows import Photo, not_in_bin
+from catloader.store.db.schema import Status, photos
+from catloader.store.db.tables.utc_datetime import UtcDateTime
+
+
+class Shown(StrEnum):
+    """Filters of My photos."""
+
+    ALL = "all"
+    CAT = "cat"
+    UNSURE = "unsure"
+    NOT_CAT = "not_cat"
+    WAITING = "waiting"
+    FAILED = "failed"
+
+
+STATUSES: dict[Shown, tuple[Status, ...]] = {
+    Shown.ALL: tuple(Status),
+    Shown.CAT: (Status.CAT,),
+    Shown.UNSURE: (Status.UNSURE,),
+    Shown.NOT_CAT: (Status.NOT_CAT,),
+    Shown.WAITING: (Status.PENDING, Status.CHECKING),
+    Shown.FAILED: (Status.UNREADABLE, Status.FAILED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Photos of one owner."""
+
+    owner_id: int
+    shown: Shown = Shown.ALL
+    words: tuple[str, ...] = ()
+    """As ``texts.search_words`` returns them; each must be somewhere in the caption."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position in the order of photos: by time, and by id for equal times."""
+
+    created_at: datetime
+    id: int
+
+
+class Gallery:
+    """An owner's photos, page by page."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def counts(self, owner_id: int, words: tuple[str, ...] = ()) -> dict[Shown, int]:
+        """Count the photos of each filter."""
+        # With words, group by an expression: SQLite would otherwise read the index of statuses and each
+        # photo's row.
+        status = func.coalesce(photos.c.status, literal_column("''")) if words else photos.c.status
+        query = (
+            select(status.label("status"), func.count().label("number"))
+            .where(photos.c.owner_id == owner_id, not_in_bin(), *_with_words(words))
+            .group_by(status)
+        )
+        with reading(self._engine) as connection:
+            numbers = {row.status: row.number for row in connection.execute(query)}
+        return {shown: sum(numbers.get(status, 0) for status in STATUSES[shown]) for shown in Shown}
+
+    def older(self, selection: Selection, than: Position | None, limit: int) -> list[Photo]:
+        """Return photos before a position, newest first; from the newest one on if there is none."""
+        return self._page(selection, than, limit, newest_first=True)
+
+    def newer(self, selection: Selection, than: Position | None, limit: int) -> list[Photo]:
+        """Return photos after a position, oldest first; from the oldest one on if there is none."""
+        return self._page(selection, than, limit, newest_first=False)
+
+    def months(self, selection: Selection) -> list[datetime]:
+        """Return the first moments of the months (UTC) that have photos, newest first; words are ignored."""
+        matching = _matching(selection)
+        with reading(self._engine) as connection:
+            ends = [
+                time
+                for one in matching
+                for time in connection.execute(
+                    select(func.min(photos.c.created_at), func.max(photos.c.created_at)).where(*one)
+                ).one()
+                if time is not None
+            ]
+            if not ends:
+                return []
+            return _months_between(connection, min(ends), max(ends), matching)
+
+    def all_of(self, owner_id: int) -> Iterator[list[Photo]]:
+        """Yield all photos of an owner, page by page, oldest first."""
+        query = select(photos).where(photos.c.owner_id == owner_id, not_in_bin())
+        for rows in pages(self._engine, query, photos.c.id):
+            yield [Photo(**row._mapping) for row in rows]
+
+    def _page(
+        self, selection: Selection, start: Position | None, limit: int, *, newest_first: bool
+    ) -> list[Photo]:
+        order = [photos.c.created_at, photos.c.id]
+        if newest_first:
+            order = [part.desc() for part in order]  # type: ignore[misc]
+        after = [] if start is None else [beyond(start, newest_first=newest_first)]
+        rows: list[Photo] = []
+        with reading(self._engine) as connection:
+            # A query for each status: each reads its index in order and stops at the limit.
+            for matching in _matching(selection):
+                query: Select[Any] = select(photos).where(*matching, *after).order_by(*order).limit(limit)
+                if selection.words:
+                    # The words are searched in their index; only the rows of the page are read.
+                    ids = list(connection.execute(query.with_only_columns(photos.c.id)).scalars())
+                    query = select(photos).where(photos.c.id.in_(ids))
+                rows += [Photo(**row._mapping) for row in connection.execute(query)]
+        rows.sort(key=lambda photo: (photo.created_at, photo.id), reverse=newest_first)
+        return rows[:limit]
+
+
+def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
+    """Return conditions for each query that is needed: one for each status, or one for all."""
+    common = [photos.c.owner_id == selection.owner_id, not_in_bin(), *_with_words(selection.words)]
+    if selection.shown is Shown.ALL:
+        return [common]
+    return [[*common, photos.c.status == status] for status in STATUSES[selection.shown]]
+
+
+def _with_words(words: Sequence[str]) -> list[ColumnElement[bool]]:
+    if not words:
+        return []
+    # A literal: the partial index can't be used with a parameter.
+    has_caption = photos.c.caption_folded != literal_column("''")
+    return [has_caption, *(photos.c.caption_folded.contains(word, autoescape=True) for word in words)]
+
+
+def beyond(start: Position, *, newest_first: bool) -> ColumnElement[bool]:
+    """Return the condition of photos behind a position, in the order shown."""
+    place = tuple_(photos.c.created_at, photos.c.id)
+    limit = tuple_(literal(start.created_at, UtcDateTime()), literal(start.id))
+    return place < limit if newest_first else place > limit
+
+
+def _months_between(
+    connection: Connection, first: datetime, last: datetime, matching: list[list[ColumnElement[bool]]]
+) -> list[datetime]:
+    """Look into the index once for each month, in one statement."""
+    months = [month_of(last)]
+    while months[-1] > first:
+        months.append(previous_month(months[-1]))
+    rows = [(month, next_month(month)) for month in months]
+    calendar = (
+        values(column("month", UtcDateTime()), column("end", UtcDateTime()), name="calendar").data(rows).cte()
+    )
+    within = (photos.c.created_at >= calendar.c.month) & (photos.c.created_at < calendar.c.end)
+    has_photo = or_(*(exists().where(*one, within).correlate(calendar) for one in matching))
+    with_photos = set(connection.execute(select(calendar.c.month).where(has_photo)).scalars())
+    return [month for month in months if month in with_photos]
+
+
+def month_of(moment: datetime) -> datetime:
+    """Return the first moment of the month, UTC."""
+    moment = moment.astimezone(UTC)
+    return datetime(moment.year, moment.month, 1, tzinfo=UTC)
+
+
+def next_month(month: datetime) -> datetime:
+    """Return the first moment of the month after."""
+    return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
+
+
+def previous_month(month: datetime) -> datetime:
+    """Return the first moment of the month before."""
+    return datetime(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1, tzinfo=UTC)

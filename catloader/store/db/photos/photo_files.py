@@ -1,0 +1,161 @@
+"""Changes of existing photos: replacement of a photo's file, or another square for its thumbnail.
+
+As in an upload, new keys are reserved in the deletion ledger before anything is put under them; the
+transaction that writes them to the row cancels the reservation and enters the old keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, select, update
+
+from catloader.errors import NotFound, StoreUnavailable
+from catloader.store.db.accounts.quotas import Quotas
+from catloader.store.db.clock import now_or
+from catloader.store.db.engine import writing
+from catloader.store.db.photos.deletions import cancel, mark_due, reserve
+from catloader.store.db.photos.photo_rows import Photo, not_in_bin
+from catloader.store.db.photos.replacements import enter
+from catloader.store.db.schema import Status, appeals, likes, photos
+from catloader.store.kinds import ObjectKind, StoredObject
+
+_GONE = "This photo was deleted meanwhile."
+_TOO_LATE = "This took too long. Please try again."
+_UNCHECKED: dict[str, Any] = {
+    "status": Status.PENDING,
+    "attempts": 0,
+    "claim_token": None,
+    "lease_until": None,
+    "begun_at": None,
+    "check_error": None,
+    "score": None,
+    "wild_feline": False,
+    "calibrated": False,
+    "checked_at": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewThumbnail:
+    """The thumbnail's part of a row."""
+
+    thumbnail_key: str
+    thumbnail_px: int
+    thumbnail_sha256: str
+    crop_left_px: int
+    crop_top_px: int
+    crop_side_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile(NewThumbnail):
+    """A file's part of a row; sizes are those of the stored, re-encoded photo."""
+
+    photo_key: str
+    sha256: str
+    width_px: int
+    height_px: int
+    size_bytes: int
+
+
+class PhotoFiles:
+    """Changes of the objects that a row names."""
+
+    def __init__(self, engine: Engine, quotas: Quotas) -> None:
+        self._engine, self._quotas = engine, quotas
+
+    def reserve(self, new: NewThumbnail, not_before: datetime | None = None) -> None:
+        """Enter the new keys in the deletion ledger; as ``Photos.reserve``."""
+        with writing(self._engine) as connection:
+            reserve(connection, _objects(new), not_before)
+
+    def replace(self, id: int, owner_id: int, new: NewFile, now: datetime | None = None) -> None:
+        """Replace the photo's file; the photo will be checked again.
+
+        Page, caption, publication and link stay. What people said about the previous file is dropped: a
+        reviewer's verdict, an open appeal, likes.
+
+        Raises:
+            NotFound: this owner has no such photo (any more).
+            QuotaReached: the account stores as much as it may.
+            StoreUnavailable: the reservation ran out, so the objects may be deleted already.
+        """
+        with writing(self._engine) as connection:
+            # The account's row is locked first, as in uploads and in the deletion of an account.
+            size_bytes = connection.execute(_own(id, owner_id, photos.c.size_bytes)).scalar()
+            if size_bytes is not None:
+                self._quotas.refuse_growth(connection, owner_id, new.size_bytes - size_bytes)
+            old = _locked(connection, id, owner_id)
+            if cancel(connection, _objects(new), now):
+                enter(connection, id, now)
+                values = asdict(new) | _UNCHECKED | {"next_attempt_at": now_or(now)}
+                values |= {"human_verdict": None, "human_verdict_at": None}
+                values |= {"captured_at": None}  # the owner chose that for the previous file
+                values |= {"explanation_key": None, "explanation_of": None}
+                _exchange(connection, old, values, now)
+                is_open = (appeals.c.photo_id == id) & appeals.c.closed_at.is_(None)
+                connection.execute(update(appeals).where(is_open).values(closed_at=now_or(now)))
+                connection.execute(delete(likes).where(likes.c.photo_id == id))
+                return
+        raise StoreUnavailable(_TOO_LATE)
+
+    def set_thumbnail(
+        self, id: int, owner_id: int, photo_key: str, new: NewThumbnail, now: datetime | None = None
+    ) -> bool:
+        """Give the photo another thumbnail. Since verdicts depend on it too, the photo is checked again.
+
+        Args:
+            photo_key: of the file that the thumbnail was cut from.
+        Returns:
+            True if the photo will be checked; False: a person has decided, and that stays.
+        Raises:
+            NotFound: this owner has no such photo with that file (any more).
+            StoreUnavailable: the reservation ran out, so the object may be deleted already.
+        """
+        with writing(self._engine) as connection:
+            old = _locked(connection, id, owner_id)
+            if old.photo_key != photo_key:
+                raise NotFound("This photo was replaced meanwhile.")
+            by_model = old.human_verdict is None
+            recheck = _UNCHECKED | {"next_attempt_at": now_or(now)} if by_model else {}
+            if cancel(connection, _objects(new), now):
+                _exchange(connection, old, asdict(new) | recheck, now)
+                return by_model
+        raise StoreUnavailable(_TOO_LATE)
+
+
+def _own(id: int, owner_id: int, *columns: Any) -> Any:
+    return select(*columns).where(photos.c.id == id, photos.c.owner_id == owner_id, not_in_bin())
+
+
+def _locked(connection: Connection, id: int, owner_id: int) -> Photo:
+    row = connection.execute(_own(id, owner_id, photos).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(_GONE)
+    return Photo(**row._mapping)
+
+
+def _exchange(connection: Connection, old: Photo, values: dict[str, Any], now: datetime | None) -> None:
+    """Write the row's values, with the new keys among them, and enter the old keys into the ledger."""
+    kept = {
+        values.get(name, getattr(old, name)) for name in ("photo_key", "thumbnail_key", "explanation_key")
+    }
+    named = (
+        StoredObject(ObjectKind.PHOTO, old.photo_key),
+        StoredObject(ObjectKind.THUMBNAIL, old.thumbnail_key),
+        StoredObject(ObjectKind.EXPLANATION, old.explanation_key or ""),
+    )
+    mark_due(connection, [one for one in named if one.key and one.key not in kept], now)
+    connection.execute(update(photos).where(photos.c.id == old.id).values(values))
+
+
+def _objects(new: NewThumbnail) -> list[StoredObject]:
+    thumbnail = StoredObject(ObjectKind.THUMBNAIL, new.thumbnail_key)
+    return (
+        [StoredObject(ObjectKind.PHOTO, new.photo_key), thumbnail]
+        if isinstance(new, NewFile)
+        else [thumbnail]
+    )

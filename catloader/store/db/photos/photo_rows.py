@@ -1,0 +1,118 @@
+"""Rows of the table of photos: their types, the conditions that most queries share, and their deletion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    delete,
+    literal_column,
+)
+
+from catloader.store.db.photos.deletions import mark_due
+from catloader.store.db.schema import Status, photos
+from catloader.store.kinds import ObjectKind, StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class NewPhoto:
+    """An upload's part of the row; sizes are those of the stored, re-encoded photo."""
+
+    owner_id: int
+    caption: str
+    photo_key: str
+    thumbnail_key: str
+    width_px: int
+    height_px: int
+    size_bytes: int
+    thumbnail_px: int
+    crop_left_px: int
+    crop_top_px: int
+    crop_side_px: int
+    sha256: str
+    thumbnail_sha256: str
+    captured_at: str | None = field(default=None, kw_only=True)
+    """By the camera's clock, such as "2024-05-01T14:07:00"; None unless the owner kept it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo(NewPhoto):
+    """A whole row."""
+
+    id: int
+    caption_folded: str
+    status: str
+    score: float | None
+    wild_feline: bool
+    calibrated: bool
+    check_error: str | None
+    claim_token: str | None
+    lease_until: datetime | None
+    begun_at: datetime | None
+    attempts: int
+    next_attempt_at: datetime
+    checked_at: datetime | None
+    human_verdict: str | None
+    human_verdict_at: datetime | None
+    on_air: bool
+    created_at: datetime
+    explanation_key: str | None
+    explanation_of: str | None
+    binned_at: datetime | None
+
+    @property
+    def in_album(self) -> bool:
+        """True if everybody may see the photo: its owner published it, and it shows the subject."""
+        return self.on_air and self.status == Status.CAT and self.binned_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedPhoto:
+    """A photo with a verdict of a model or of a person."""
+
+    photo_id: int
+    photo_key: str
+    thumbnail_key: str
+    human_verdict: str | None
+
+
+_OBJECT_COLUMNS = {
+    ObjectKind.PHOTO: photos.c.photo_key,
+    ObjectKind.THUMBNAIL: photos.c.thumbnail_key,
+    ObjectKind.EXPLANATION: photos.c.explanation_key,
+}
+
+
+def delete_photos(
+    connection: Connection,
+    condition: ColumnElement[bool],
+    now: datetime | None = None,
+    receipt: str | None = None,
+) -> int:
+    """Delete rows and mark their objects as due for deletion; return the number of photos.
+
+    Args:
+        receipt: as in ``mark_due``.
+    """
+    rows = connection.execute(delete(photos).where(condition).returning(*_OBJECT_COLUMNS.values())).all()
+    objects = [
+        StoredObject(kind, key)
+        for keys in rows
+        for kind, key in zip(_OBJECT_COLUMNS, keys, strict=True)
+        if key is not None
+    ]
+    mark_due(connection, objects, now, receipt)
+    return len(rows)
+
+
+def not_in_bin() -> ColumnElement[bool]:
+    """Return the condition that the owner has not deleted the photo."""
+    return photos.c.binned_at.is_(None)
+
+
+def status_is(status: str) -> ColumnElement[bool]:
+    """Compare with a literal: a generic plan for parameters can't use the partial indexes."""
+    return photos.c.status == literal_column(f"'{Status(status)}'")

@@ -1,0 +1,190 @@
+"""Step 3, record: the photos' rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Engine,
+    Select,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from catloader.errors import KeyInUse, NotFound, StoreUnavailable
+from catloader.store.db.accounts.quotas import Quotas
+from catloader.store.db.clock import now_or
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.paging import pages
+from catloader.store.db.photos.deletions import cancel, expire, reserve
+from catloader.store.db.photos.photo_rows import DecidedPhoto, NewPhoto, Photo, not_in_bin, status_is
+from catloader.store.db.photos.upload_keys import UploadKey, add_key
+from catloader.store.db.schema import Status, photos
+from catloader.store.kinds import ObjectKind, StoredObject
+from catloader.texts import folded
+
+_DECIDED = (photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
+
+
+class Photos:
+    """The rows of photos."""
+
+    def __init__(self, engine: Engine, quotas: Quotas | None = None) -> None:
+        self._engine, self._quotas = engine, quotas
+
+    def refuse_full(self, owner_id: int, size_bytes: int) -> None:
+        """Check that one more photo fits, before it is put into the store; ``add`` checks again.
+
+        Raises:
+            QuotaReached: the account stores as much as it may.
+        """
+        if self._quotas:
+            with writing(self._engine) as connection:
+                self._quotas.refuse_full(connection, owner_id, size_bytes)
+
+    def same(self, owner_id: int, sha256: str) -> int | None:
+        """Return the first photo of this owner with the same stored bytes, without those in the bin."""
+        own = (photos.c.owner_id == owner_id) & (photos.c.sha256 == sha256) & not_in_bin()
+        with reading(self._engine) as connection:
+            return connection.execute(select(func.min(photos.c.id)).where(own)).scalar()
+
+    def reserve(self, photo_key: str, thumbnail_key: str, not_before: datetime | None = None) -> None:
+        """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.
+
+        If the upload stops in between, the objects are deleted at ``not_before``; None: in
+        ``RESERVED_FOR_S``.
+        """
+        with writing(self._engine) as connection:
+            reserve(connection, _uploaded(photo_key, thumbnail_key), not_before)
+
+    def add(self, new: NewPhoto, now: datetime | None = None, key: UploadKey | None = None) -> int:
+        """Insert the `pending` row and cancel the reservation of its two keys, in one transaction.
+
+        Its check is due ``now`` (None: by the database's clock). The objects of a refused one are due for
+        deletion: at once, or when their reservation ends.
+
+        Args:
+            key: of the upload; entered in the same transaction, so that no repetition makes a second photo.
+
+        Raises:
+            NotFound: the account is gone.
+            KeyInUse: a photo with this key was added in the meantime.
+            StoreUnavailable: the reservation ran out, so the objects may be deleted already.
+            QuotaReached: the account stores as much as it may.
+        """
+        values = {
+            **asdict(new),
+            "caption_folded": folded(new.caption),
+            "status": Status.PENDING,
+            "next_attempt_at": now_or(now),
+            "created_at": now_or(now),
+        }
+        objects = _uploaded(new.photo_key, new.thumbnail_key)
+        try:
+            with writing(self._engine) as connection:
+                if self._quotas:
+                    self._quotas.refuse_full(connection, new.owner_id, new.size_bytes)
+                if cancel(connection, objects, now):
+                    row = connection.execute(insert(photos).values(values).returning(photos.c.id))
+                    id = int(row.scalar_one())
+                    if key is not None:
+                        add_key(connection, new.owner_id, key, id, now or utcnow())
+                    return id
+        except IntegrityError as error:
+            with writing(self._engine) as connection:
+                expire(connection, objects, now)
+            if key is not None and "upload_keys" in str(error.orig):
+                raise KeyInUse("The same upload was just stored. Send the request again.") from error
+            raise NotFound("This account does not exist any more.") from error
+        raise StoreUnavailable("The upload took too long. Please try again.")
+
+    def by_id(self, id: int) -> Photo | None:
+        """Return a photo; None also for one in the bin."""
+        rows = self._all(select(photos).where(photos.c.id == id, not_in_bin()))
+        return rows[0] if rows else None
+
+    def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Photo]:
+        """Return those of ``ids`` that are this owner's, without those in the bin."""
+        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        return self._all(select(photos).where(own))
+
+    def waiting(self, limit: int) -> list[Photo]:
+        """Return the head of the queue: photos being checked, then waiting ones, longest due first."""
+        checking = self._all(
+            select(photos)
+            .where(status_is("checking"))
+            .order_by(photos.c.lease_until, photos.c.id)
+            .limit(limit)
+        )
+        pending = select(photos).where(status_is("pending")).order_by(photos.c.next_attempt_at, photos.c.id)
+        return checking + self._all(pending.limit(limit - len(checking)))
+
+    def due_since(self) -> datetime | None:
+        """Return the time since which the longest waiting photo has been due; None: no photo waits."""
+        query = select(func.min(photos.c.next_attempt_at)).where(status_is("pending"))
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
+    def count_waiting(self, most: int) -> int:
+        """Count the photos that wait for a checker; the count stops at ``most``."""
+        some = select(photos.c.id).where(status_is("pending")).limit(most).subquery()
+        with reading(self._engine) as connection:
+            return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+    def decided(self, sample: int | None = None) -> Iterator[Sequence[DecidedPhoto]]:
+        """Yield pages of photos that a model or a person has decided, by rising id.
+
+        Args:
+            sample: only so many, drawn at random.
+        """
+        decided = photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
+        for rows in pages(self._engine, select(*_DECIDED).where(decided), photos.c.id, sample):
+            yield [_decided(row) for row in rows]
+
+    def reviewed(self) -> list[DecidedPhoto]:
+        """Return the photos that have a person's verdict, by rising id."""
+        query = (
+            select(*_DECIDED).where(photos.c.human_verdict.is_not(None), not_in_bin()).order_by(photos.c.id)
+        )
+        with reading(self._engine) as connection:
+            return [_decided(row) for row in connection.execute(query)]
+
+    def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
+        """Count photos; every status is a key, with 0 if there are none."""
+        query = select(photos.c.status, func.count().label("photos")).group_by(photos.c.status)
+        if owner_id is not None:
+            query = query.where(photos.c.owner_id == owner_id)
+        with reading(self._engine) as connection:
+            counted = {row.status: row.photos for row in connection.execute(query)}
+        return {str(status): counted.get(status, 0) for status in Status}
+
+    def count_by_owner(self) -> dict[int, int]:
+        """Count the photos of each owner; owners without photos are left out."""
+        query = select(photos.c.owner_id, func.count().label("photos")).group_by(photos.c.owner_id)
+        with reading(self._engine) as connection:
+            return {row.owner_id: row.photos for row in connection.execute(query)}
+
+    def set_caption(self, id: int, owner_id: int, caption: str) -> bool:
+        """Replace the caption; False: this owner has no such photo."""
+        own = (photos.c.id == id) & (photos.c.owner_id == owner_id) & not_in_bin()
+        values = {"caption": caption, "caption_folded": folded(caption)}
+        with writing(self._engine) as connection:
+            return connection.execute(update(photos).where(own).values(values)).rowcount == 1
+
+    def _all(self, query: Select[Any]) -> list[Photo]:
+        with reading(self._engine) as connection:
+            return [Photo(**row._mapping) for row in connection.execute(query)]
+
+
+def _decided(row: Any) -> DecidedPhoto:
+    return DecidedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict)
+
+
+def _uploaded(photo_key: str, thumbnail_key: str) -> list[StoredObject]:
+    return [StoredObject(ObjectKind.PHOTO, photo_key), StoredObject(ObjectKind.THUMBNAIL, thumbnail_key)]

@@ -1,0 +1,1 @@
+"""Rows of reviewers and administrators: decisions, audits and the audit log."""

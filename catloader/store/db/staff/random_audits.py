@@ -1,0 +1,169 @@
+"""The random audit: people judge randomly drawn photos that a model decided, to measure its errors."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.paging import pages
+from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
+from catloader.store.db.photos.replacements import check_is_of_present_file
+from catloader.store.db.schema import check_log, photos, random_audits, replacements
+from catloader.store.db.staff.decisions import HumanVerdict, decide
+
+_PER_TRANSACTION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The answers on photos of one verdict."""
+
+    answered: int
+    """Photos that somebody could judge."""
+    wrong: int
+    cant_tell: int
+
+
+def is_drawn() -> ColumnElement[bool]:
+    """Return the condition of a photo whose present file an audit has drawn, answered or not."""
+    return exists().where(random_audits.c.photo_id == photos.c.id, _is_of_present_file())
+
+
+class RandomAudits:
+    """Photos drawn for an audit, and the answers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def draw(self, verdict: HumanVerdict, number: int, now: datetime) -> int:
+        """Draw photos with this verdict of a model, with equal probability; return their number.
+
+        Those that people decided, and those drawn before, are left out.
+        """
+        query = select(photos.c.id).where(_decided_by_model(verdict), ~_was_drawn())
+        ids = [row.id for page in pages(self._engine, query, photos.c.id, number) for row in page]
+        random.shuffle(ids)  # the answered part is a random sample too
+        return sum(
+            self._enter(verdict, ids[start : start + _PER_TRANSACTION], now)
+            for start in range(0, len(ids), _PER_TRANSACTION)
+        )
+
+    def _enter(self, verdict: HumanVerdict, ids: list[int], now: datetime) -> int:
+        try:
+            with writing(self._engine) as connection:
+                decisions = {row.photo_id: row._asdict() for row in connection.execute(_decisions_on(ids))}
+                rows = [
+                    {**decisions[id], "verdict": verdict, "drawn_at": now} for id in ids if id in decisions
+                ]
+                if rows:
+                    connection.execute(insert(random_audits), rows)
+        except IntegrityError:  # another draw took one of them at the same moment
+            return 0
+        return len(rows)
+
+    def next(self) -> Photo | None:
+        """Return the photo that was drawn first and has no answer yet."""
+        query = (
+            select(photos)
+            .join(random_audits, random_audits.c.photo_id == photos.c.id)
+            .where(_is_open(), photos.c.status == random_audits.c.verdict, not_in_bin())
+            .where(photos.c.human_verdict.is_(None), _is_of_present_file())
+            .order_by(random_audits.c.id)
+            .limit(1)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return Photo(**row._mapping) if row else None
+
+    def waiting(self) -> int:
+        """Count the photos without an answer."""
+        with reading(self._engine) as connection:
+            query = select(func.count()).select_from(random_audits).where(_is_open())
+            return connection.execute(query).scalar_one()
+
+    def answer(self, photo_id: int, reviewer_id: int, answer: HumanVerdict | None, now: datetime) -> bool:
+        """Write an answer, which is also a reviewer's decision; None: the photo can't be judged.
+
+        Returns:
+            False: the photo does not wait for one. If its verdict or its file has changed since it was drawn,
+            it leaves the audit.
+        """
+        lock = select(photos.c.status, photos.c.human_verdict).where(photos.c.id == photo_id, not_in_bin())
+        its_open = (random_audits.c.photo_id == photo_id) & _is_open()
+        with writing(self._engine) as connection:
+            photo = connection.execute(lock.with_for_update()).one_or_none()
+            verdict = connection.execute(select(random_audits.c.verdict).where(its_open)).scalar_one_or_none()
+            if verdict is None:
+                return False
+            present = connection.execute(select(random_audits.c.id).where(its_open, _is_of_present_file()))
+            if photo is None or photo.human_verdict or photo.status != verdict or present.first() is None:
+                connection.execute(delete(random_audits).where(its_open))
+                return False
+            values = {"answer": answer, "answered_at": now}
+            connection.execute(update(random_audits).where(its_open).values(values))
+            if answer is not None:
+                decide(connection, photo_id, answer, reviewer_id=reviewer_id, status_before=verdict, now=now)
+        return True
+
+    def tallies(self, profile_id: str) -> Mapping[str, Tally]:
+        """Return the answers on decisions by a profile, for each verdict that has any."""
+        columns = random_audits.c
+        query = (
+            select(columns.verdict, columns.answer, func.count().label("number"))
+            .where(columns.profile_id == profile_id, columns.answered_at.is_not(None))
+            .group_by(columns.verdict, columns.answer)
+        )
+        with reading(self._engine) as connection:
+            numbers = {(row.verdict, row.answer): row.number for row in connection.execute(query)}
+        tallies = {}
+        for verdict, other in (("cat", "not_cat"), ("not_cat", "cat")):
+            right, wrong, cant_tell = (numbers.get((verdict, one), 0) for one in (verdict, other, None))
+            if right or wrong or cant_tell:
+                tallies[verdict] = Tally(right + wrong, wrong, cant_tell)
+        return tallies
+
+
+def reopen(connection: Connection, photo_id: int) -> None:
+    """Withdraw the answer on a photo, as part of undoing the decision."""
+    its = random_audits.c.photo_id == photo_id
+    connection.execute(update(random_audits).where(its).values(answer=None, answered_at=None))
+
+
+def _is_open() -> ColumnElement[bool]:
+    return random_audits.c.answered_at.is_(None)
+
+
+def _decided_by_model(verdict: HumanVerdict) -> ColumnElement[bool]:
+    return status_is(verdict) & photos.c.human_verdict.is_(None) & not_in_bin()
+
+
+def _was_drawn() -> ColumnElement[bool]:
+    return exists().where(random_audits.c.photo_id == photos.c.id)
+
+
+def _is_of_present_file() -> ColumnElement[bool]:
+    last = select(func.max(replacements.c.last_check_id)).where(
+        replacements.c.photo_id == random_audits.c.photo_id
+    )
+    return random_audits.c.check_log_id > func.coalesce(last.correlate(random_audits).scalar_subquery(), 0)
+
+
+def _decisions_on(ids: list[int]) -> Select[tuple[int, int, str]]:
+    """Select the latest decision of a model on each photo's present file."""
+    newest = (
+        select(func.max(check_log.c.id))
+        .where(check_log.c.photo_id.in_(ids), check_log.c.score.is_not(None), check_is_of_present_file())
+        .group_by(check_log.c.photo_id)
+    )
+    columns = (
+        check_log.c.photo_id.label("photo_id"),
+        check_log.c.id.label("check_log_id"),
+        check_log.c.profile_id.label("profile_id"),
+    )
+    return select(*columns).where(check_log.c.id.in_(newest), check_log.c.profile_id.is_not(None))

@@ -1,0 +1,234 @@
+"""Appeals of owners and decisions of reviewers. Every decision, and every undoing, is a permanent row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from catloader.store.db.checks.rechecks import FINISHED
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
+from catloader.store.db.photos.replacements import review_is_of_present_file
+from catloader.store.db.schema import Status, appeals, photos, reviews
+from catloader.store.db.staff.audit_log import record
+from catloader.store.db.staff.decisions import HumanVerdict, decide, set_verdict
+from catloader.store.db.staff.random_audits import is_drawn, reopen
+from catloader.store.db.staff.takedowns import is_taken_down
+
+
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """An owner's wish for another verdict; open until it is withdrawn or a reviewer decides."""
+
+    id: int
+    photo_id: int
+    wish: HumanVerdict
+    reason: str
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One act of a reviewer."""
+
+    id: int
+    photo_id: int
+    reviewer_id: int | None
+    """None: the account is gone."""
+    appeal_id: int | None
+    made_at: datetime
+    verdict: HumanVerdict | None
+    """None: the decision before was undone."""
+    note: str
+    status_before: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """A photo that waits for a reviewer."""
+
+    photo: Photo
+    appeal: Appeal | None
+
+    @property
+    def place(self) -> tuple[bool, int]:
+        """Its position in the queue: appeals first, oldest first."""
+        return (self.appeal is None, self.photo.id if self.appeal is None else self.appeal.id)
+
+
+_APPEAL = tuple(column.label(column.key) for column in appeals.columns)
+_REVIEW = tuple(column.label(column.key) for column in reviews.columns)
+_is_open = appeals.c.closed_at.is_(None)
+_waits = _is_open & exists().where(photos.c.id == appeals.c.photo_id, not_in_bin())
+"""The appeals of photos in the bin wait until those are restored."""
+
+
+class Reviews:
+    """Appeals, the queue of reviewers, and what they decided."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def appeal(self, photo_id: int, owner_id: int, wish: HumanVerdict, reason: str, now: datetime) -> bool:
+        """Open an appeal. False: no finished photo of this owner, one is open, or a person has decided."""
+        own = (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & not_in_bin()
+        finished = photos.c.status.in_(FINISHED) & photos.c.human_verdict.is_(None)
+        may = select(photos.c.id).where(own, finished).with_for_update()
+        row = {"photo_id": photo_id, "wish": wish, "reason": reason, "opened_at": now}
+        try:
+            with writing(self._engine) as connection:
+                if connection.execute(may).first() is None:
+                    return False
+                connection.execute(insert(appeals).values(row))
+        except IntegrityError:  # uq_appeals_open
+            return False
+        return True
+
+    def withdraw(self, photo_id: int, owner_id: int, now: datetime) -> bool:
+        """Close the open appeal; False: there is none for a photo of this owner."""
+        own = exists().where(photos.c.id == photo_id, photos.c.owner_id == owner_id)
+        query = update(appeals).where(appeals.c.photo_id == photo_id, _is_open, own).values(closed_at=now)
+        with writing(self._engine) as connection:
+            return connection.execute(query).rowcount == 1
+
+    def appeals_of(self, photo_id: int) -> list[Appeal]:
+        """Return all appeals of a photo, oldest first."""
+        query = select(*_APPEAL).where(appeals.c.photo_id == photo_id).order_by(appeals.c.id)
+        with reading(self._engine) as connection:
+            return [Appeal(**row._mapping) for row in connection.execute(query)]
+
+    def of_photo(self, photo_id: int) -> list[Review]:
+        """Return all decisions on a photo, oldest first."""
+        query = select(*_REVIEW).where(reviews.c.photo_id == photo_id).order_by(reviews.c.id)
+        with reading(self._engine) as connection:
+            return [Review(**row._mapping) for row in connection.execute(query)]
+
+    def queue(self, after: tuple[bool, int] | None, limit: int) -> list[QueueItem]:
+        """Return the photos after a position in the queue: open appeals, then unsure ones, oldest first."""
+        after_appeal, after_photo = (after[1], 0) if after and not after[0] else (0, after[1] if after else 0)
+        items: list[QueueItem] = []
+        with reading(self._engine) as connection:
+            if after is None or not after[0]:
+                items = _appealed(connection, appeals.c.id > after_appeal, limit)
+            query = select(photos).where(_unsure(), photos.c.id > after_photo)
+            rows = connection.execute(query.order_by(photos.c.id).limit(limit - len(items)))
+            return items + [QueueItem(Photo(**row._mapping), None) for row in rows]
+
+    def item(self, photo_id: int) -> QueueItem | None:
+        """Return the photo if it waits for a reviewer."""
+        with reading(self._engine) as connection:
+            items = _appealed(connection, appeals.c.photo_id == photo_id, 1)
+            query = select(photos).where(_unsure(), photos.c.id == photo_id)
+            row = None if items else connection.execute(query).one_or_none()
+        return items[0] if items else QueueItem(Photo(**row._mapping), None) if row else None
+
+    def counts(self) -> tuple[int, int]:
+        """Count the open appeals and the unsure photos without one."""
+        unsure = select(func.count()).select_from(photos).where(_unsure())
+        with reading(self._engine) as connection:
+            of_appeals = connection.execute(select(func.count()).select_from(appeals).where(_waits))
+            return of_appeals.scalar_one(), connection.execute(unsure).scalar_one()
+
+    def decide(
+        self,
+        photo_id: int,
+        reviewer_id: int,
+        verdict: HumanVerdict,
+        note: str,
+        now: datetime,
+        *,
+        seen_sha256: str | None = None,
+    ) -> bool:
+        """Write a person's verdict, close the appeal and add the row of the record, in one transaction.
+
+        Args:
+            seen_sha256: of the file that the reviewer saw; None: not known.
+        Returns:
+            False: the photo does not wait for a reviewer (any more), or has another file now.
+        """
+        lock = select(photos.c.status).where(photos.c.id == photo_id, not_in_bin())
+        if seen_sha256 is not None:
+            lock = lock.where(photos.c.sha256 == seen_sha256)
+        open_appeal = select(appeals.c.id).where(appeals.c.photo_id == photo_id, _is_open)
+        with writing(self._engine) as connection:
+            status = connection.execute(lock.with_for_update()).scalar_one_or_none()
+            appeal_id = connection.execute(open_appeal).scalar_one_or_none()
+            if status is None or (appeal_id is None and status != Status.UNSURE):
+                return False
+            connection.execute(update(appeals).where(appeals.c.id == appeal_id).values(closed_at=now))
+            decide(
+                connection,
+                photo_id,
+                verdict,
+                reviewer_id=reviewer_id,
+                status_before=status,
+                appeal_id=appeal_id,
+                note=note,
+                now=now,
+            )
+        return True
+
+    def last_of(self, reviewer_id: int) -> Review | None:
+        """Return the reviewer's last act, if it is a decision that can be undone."""
+        query = select(*_REVIEW).where(reviews.c.reviewer_id == reviewer_id).order_by(reviews.c.id.desc())
+        with reading(self._engine) as connection:
+            row = connection.execute(query.limit(1)).one_or_none()
+        last = Review(**row._mapping) if row else None
+        return last if last and last.verdict else None
+
+    def undo(self, reviewer_id: int, now: datetime) -> int | None:
+        """Undo the reviewer's last decision, restoring verdict and appeal; return the photo's id."""
+        last = self.last_of(reviewer_id)
+        if last is None:
+            return None
+        newest = select(func.max(reviews.c.id)).where(
+            reviews.c.photo_id == last.photo_id, review_is_of_present_file()
+        )
+        before = Status.PENDING if last.status_before == Status.CHECKING else last.status_before
+        with writing(self._engine) as connection:
+            lock = select(photos.c.status).where(photos.c.id == last.photo_id).with_for_update()
+            status = connection.execute(lock).scalar_one_or_none()
+            if status is None or connection.execute(newest).scalar() != last.id:
+                return None
+            set_verdict(connection, last.photo_id, None, before, now)
+            connection.execute(update(appeals).where(appeals.c.id == last.appeal_id).values(closed_at=None))
+            reopen(connection, last.photo_id)
+            row: dict[str, Any] = {"photo_id": last.photo_id, "reviewer_id": reviewer_id}
+            row["appeal_id"] = last.appeal_id
+            row |= {"made_at": now, "verdict": None, "note": "", "status_before": status}
+            connection.execute(insert(reviews).values(row))
+            record(connection, reviewer_id, "undid a decision", f"photo {last.photo_id}", now)
+        return last.photo_id
+
+    def may_see(self, photo_id: int) -> bool:
+        """Return True if reviewers see the photo: it waits, was decided as it is now, hidden or drawn."""
+        reviewed = exists().where(reviews.c.photo_id == photos.c.id, review_is_of_present_file())
+        seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed | is_taken_down() | is_drawn()
+        with reading(self._engine) as connection:
+            return (
+                connection.execute(
+                    select(photos.c.id).where(photos.c.id == photo_id, seen, not_in_bin())
+                ).first()
+                is not None
+            )
+
+
+def _unsure() -> ColumnElement[bool]:
+    return status_is("unsure") & not_in_bin() & ~_has_appeal()
+
+
+def _has_appeal() -> ColumnElement[bool]:
+    return exists().where(appeals.c.photo_id == photos.c.id, _is_open)
+
+
+def _appealed(connection: Connection, condition: ColumnElement[bool], limit: int) -> list[QueueItem]:
+    query = select(*_APPEAL).where(_waits, condition).order_by(appeals.c.id).limit(limit)
+    page = [Appeal(**row._mapping) for row in connection.execute(query)]
+    rows = connection.execute(select(photos).where(photos.c.id.in_([one.photo_id for one in page])))
+    by_id = {row.id: Photo(**row._mapping) for row in rows}
+    return [QueueItem(by_id[appeal.photo_id], appeal) for appeal in page]

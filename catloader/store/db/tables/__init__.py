@@ -1,0 +1,1 @@
+"""Tables: their columns, indexes and constraints; ``store.db.schema`` has them all."""

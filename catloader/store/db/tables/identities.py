@@ -1,0 +1,27 @@
+"""The tables of identities at a provider; ``schema`` has them with all others."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, String, Table
+
+from catloader.store.db.tables.metadata import metadata
+from catloader.store.db.tables.utc_datetime import UtcDateTime
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String(300), primary_key=True),
+    Column("subject", String(255), primary_key=True),  # the provider's name for the person
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("linked_at", UtcDateTime, nullable=False),
+    Index("ix_identities_user_id", "user_id"),
+)
+
+unlinked_accounts = Table(
+    "unlinked_accounts",
+    metadata,
+    # Only the owner links the account with this provider again, not the verified e-mail address alone.
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("issuer", String(300), primary_key=True),
+    Column("unlinked_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Pages of the account: sign-up, log-in, second step, settings and receipts."""

@@ -1,0 +1,100 @@
+"""More pages of the account: its sessions, its e-mail, and the export of everything."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+
+from flask import Blueprint, Flask, Response, current_app, flash, g, redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from catloader import accounts
+from catloader.account_export import ExportedAccount, zip_of
+from catloader.errors import ExportBusy, InvalidInput, TooManyAttempts, WrongCredentials
+from catloader.store.db.engine import utcnow
+from catloader.store.kinds import ObjectKind
+from catloader.web.accounts.auth import Answer, account_page, confirm_by_mail
+from catloader.web.accounts.mailed_links import mails
+from catloader.web.accounts.sessions import current_user, sign_out
+from catloader.web.http.context import guard, services
+from catloader.web.languages import gettext
+from catloader.web.uploads.admission import uses_object_store
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+
+_MOST_CHECKS = 1000
+"""Attempts of one photo in an export."""
+_EXPORTING = "catloader.exporting"
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def init_app(app: Flask) -> None:
+    # Each export occupies a request thread while it is sent: one export per process leaves the others free.
+    app.extensions[_EXPORTING] = threading.BoundedSemaphore(1)
+
+
+@blueprint.post("/email")
+def change_email() -> Answer:
+    user = current_user()
+    email, password = request.form.get("email", ""), request.form.get("password", "")
+    try:
+        accounts.change_email(services().users, user, email, password, guard())
+    except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
+        return account_page(error, at="email", email=email)
+    logger.info("user %d changed the e-mail", user.id)
+    confirm_by_mail(email)
+    flash(gettext("E-mail changed. Use the new one when you log in."))
+    return redirect(url_for("auth.account"), 303)
+
+
+@blueprint.post("/notices")
+def choose_notices() -> BaseResponse:
+    """Choose whether to get mails about reviewers' decisions; an unconfirmed address gets none."""
+    mails()
+    services().users.set_notices(current_user().id, wanted="wanted" in request.form)
+    flash(gettext("Your choice is saved."))
+    return redirect(url_for("auth.account") + "#notices", 303)
+
+
+@blueprint.post("/sessions/end")
+def end_session() -> BaseResponse:
+    """Log out one browser of this account; without ``session`` all of them, this one too."""
+    user, chosen = current_user(), request.form.get("session")
+    if chosen is None:
+        services().sessions.end_all(user.id)
+        logger.info("user %d logged out everywhere", user.id)
+        sign_out()
+        flash(gettext("You are logged out on all devices."))
+        return redirect(url_for("gallery.landing"), 303)
+    if chosen == g.session.token_sha256:
+        sign_out()
+        flash(gettext("You are logged out."))
+        return redirect(url_for("gallery.landing"), 303)
+    if _SHA256.fullmatch(chosen) and services().sessions.end_one(user.id, chosen):
+        flash(gettext("That device is logged out."))
+    return redirect(url_for("auth.account") + "#sessions", 303)
+
+
+@blueprint.get("/export")
+@uses_object_store
+def export() -> Response:
+    """Send a zip file of the user's photos and their verdicts, made while it is sent."""
+    exporting: threading.BoundedSemaphore = current_app.extensions[_EXPORTING]
+    if not exporting.acquire(blocking=False):
+        raise ExportBusy("Another export is being made. Please try again in a minute.")
+    user, parts = current_user(), services()
+    account = ExportedAccount(user.email, user.created_at.isoformat())
+    pieces = zip_of(
+        account,
+        lambda: parts.gallery.all_of(user.id),
+        lambda photo: parts.objects.open(ObjectKind.PHOTO, photo.photo_key),
+        lambda id: parts.check_log.of_photo(id, _MOST_CHECKS),
+    )
+    logger.info("user %d exports the account", user.id)
+    response = Response(pieces, mimetype="application/zip")
+    response.call_on_close(exporting.release)  # also if nothing was read, as after HEAD
+    name = f"catloader-{utcnow():%Y-%m-%d}.zip"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

@@ -1,0 +1,237 @@
+"""Pages for the account: create it, log in and out, change the password, delete it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader import accounts
+from catloader.errors import (
+    CatLoaderError,
+    FormRefused,
+    InvalidInput,
+    RegistrationClosed,
+    TooManyAttempts,
+    WrongCredentials,
+)
+from catloader.logs import counted
+from catloader.store.db.accounts.sessions import new_token
+from catloader.store.db.accounts.token_digest import token_digest
+from catloader.store.db.engine import utcnow
+from catloader.web.accounts import second_step
+from catloader.web.accounts.receipts import receipt_page
+from catloader.web.accounts.sessions import (
+    browser_here,
+    current_user,
+    sign_in,
+    sign_out,
+    use_token,
+    without_login,
+)
+from catloader.web.http.context import guard, local_path, services, wants_json
+from catloader.web.http.errors import form_refused
+from catloader.web.languages import gettext, language
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("auth", __name__)
+
+Answer = Response | str | tuple[str | Response, int]
+
+
+@blueprint.get("/register")
+@without_login
+def register() -> Answer:
+    if g.user:
+        return _redirect_home()
+    _invitation()
+    return _form_page("register.html")
+
+
+@blueprint.post("/register")
+@without_login
+def do_register() -> Answer:
+    """Answer in the same way whether the e-mail is registered or not; only the next page differs."""
+    try:
+        invitation = _invitation()
+        token, id = accounts.sign_up(
+            services().sign_ups,
+            _field("email"),
+            _field("password"),
+            guard(),
+            browser=browser_here(),
+            invitation=invitation,
+        )
+    except (InvalidInput, TooManyAttempts) as error:
+        return _form_page("register.html", error)
+    confirm_by_mail(_field("email"), is_new=id is not None)
+    logger.info("a sign-up with an e-mail that is registered" if id is None else f"user {id} registered")
+    use_token(token)
+    return redirect(url_for("uploads.form", welcome=1), 303)
+
+
+@blueprint.get("/login")
+@without_login
+def login() -> Answer:
+    return _redirect_home() if g.user else _form_page("login.html")
+
+
+@blueprint.post("/login")
+@without_login
+def do_login() -> Answer:
+    try:
+        user = accounts.authenticate(services().users, _field("email"), _field("password"), guard())
+    except (WrongCredentials, TooManyAttempts) as error:
+        logger.info("a log-in from %s failed", request.remote_addr)
+        return _form_page("login.html", error)
+    logger.info("user %d gave the password", user.id)
+    return second_step.begin(user, request.values.get("next", ""))
+
+
+@blueprint.errorhandler(FormRefused)
+def form_again(error: FormRefused) -> Answer:
+    """Show a form of visitors again, with a new token and the typed values; others get the error page."""
+    template = {"auth.do_login": "login.html", "auth.do_register": "register.html"}.get(
+        request.endpoint or ""
+    )
+    if template is None or wants_json() or not error.expired:
+        return form_refused(error)
+    return _form_page(template, InvalidInput("This form had expired. Please send it again."))
+
+
+@blueprint.post("/logout")
+@without_login
+def logout() -> Answer:
+    sign_out()
+    flash(gettext("You are logged out."))
+    return redirect(url_for("gallery.landing"), 303)
+
+
+@blueprint.get("/account")
+def account() -> Answer:
+    return account_page()
+
+
+@blueprint.get("/account/email")
+@blueprint.get("/account/password")
+@blueprint.get("/account/delete")
+def form_of_account() -> Response:
+    """Redirect to a form of the account page: after an error the form's address is in the browser's bar."""
+    form = request.path.rpartition("/")[2]
+    return redirect(f"{url_for('.account')}#{form}", 303)
+
+
+@blueprint.post("/account/password")
+def change_password() -> Answer:
+    user = current_user()
+    try:
+        old, new = _field("old_password"), _field("new_password")
+        user = accounts.change_password(services().users, user, old, new, guard())
+    except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
+        return account_page(error, at="password")
+    logger.info("user %d changed the password", user.id)
+    sign_in(user)
+    flash(gettext("Password changed. You were logged out on other devices."))
+    return redirect(url_for(".account"), 303)
+
+
+@blueprint.post("/account/delete")
+def delete_account() -> Answer:
+    user, token = current_user(), new_token()
+    try:
+        photos = accounts.delete_account(
+            services().users, user, _field("password"), guard(), receipt=token_digest(token)
+        )
+    except (WrongCredentials, TooManyAttempts) as error:
+        return account_page(error, at="delete")
+    services().deletion.wake()
+    services().partial_uploads.delete_all(user.id)
+    logger.info("user %d deleted the account and its %s", user.id, counted(photos, "photo"))
+    sign_out()
+    return receipt_page(token, user.email)
+
+
+def _invitation() -> str | None:
+    return needed_invitation(request.values.get("invitation", ""))
+
+
+def needed_invitation(invitation: str) -> str | None:
+    """Return the invitation if one is needed, else None.
+
+    Raises:
+        RegistrationClosed: the site takes no new accounts, or none without a valid invitation.
+    """
+    mode = services().settings.registration
+    if mode == "open":
+        return None
+    if mode == "closed":
+        raise RegistrationClosed("This site takes no new accounts.")
+    if not services().one_time_links.is_invitation(invitation, utcnow()):
+        raise RegistrationClosed("You need a valid invitation. Ask the administrator of this site.")
+    return invitation
+
+
+def confirm_by_mail(email: str, *, is_new: bool = True) -> None:
+    """Mail the address that a person gave, unless too many mails went there; the page does not reveal that.
+
+    Args:
+        is_new: False: an account has it already.
+    """
+    mails = services().mails
+    if mails is not None:
+        with contextlib.suppress(TooManyAttempts):
+            accounts.ask_for_mail(email, guard())
+            (mails.confirmation if is_new else mails.known)(email, language())
+
+
+def _field(name: str) -> str:
+    return request.form.get(name, "")
+
+
+def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
+    next_path = request.values.get("next", "")
+    page = render_template(
+        template,
+        error=error,
+        email=_field("email"),
+        next=next_path,
+        invitation=request.values.get("invitation", ""),
+    )
+    return _response(page, error.status, error) if error else page
+
+
+def account_page(error: CatLoaderError | None = None, at: str | None = None, email: str = "") -> Answer:
+    """Show the account; ``at`` names the form that ``error`` belongs to."""
+    page = render_template(
+        "account.html",
+        error=error,
+        at=at,
+        used=services().usage.of(current_user().id),
+        email=email,
+        provider=services().provider,
+        is_linked=_is_linked(),
+        has_second_factor=services().second_factors.of(current_user().id) is not None,
+        sessions=services().sessions.of_user(current_user().id, utcnow()),
+        this_session=g.session.token_sha256,
+    )
+    # 403, not the error's 401: the user is logged in, and only this request is refused.
+    status = 403 if isinstance(error, WrongCredentials) else error.status if error else 200
+    return _response(page, status, error)
+
+
+def _is_linked() -> bool:
+    provider = services().provider
+    return provider is not None and services().identities.is_linked(provider.issuer, current_user().id)
+
+
+def _response(page: str, status: int, error: CatLoaderError | None) -> Response:
+    response = make_response(page, status)
+    if error is not None and error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _redirect_home() -> Response:
+    return redirect(local_path(request.args.get("next")), 303)

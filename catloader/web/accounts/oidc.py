@@ -1,0 +1,144 @@
+"""Log-in through a provider: redirect and callback; link and unlink an account.
+
+Without a configured provider all are 404.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Flask, abort, flash, g, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader import accounts
+from catloader.errors import InvalidInput, TooManyAttempts, WrongCredentials
+from catloader.oidc import log_in
+from catloader.oidc.identity import Identity
+from catloader.store.db.accounts.users import User
+from catloader.store.db.engine import utcnow
+from catloader.web.accounts import second_step
+from catloader.web.accounts.auth import Answer, account_page, needed_invitation
+from catloader.web.accounts.sessions import current_user, sign_in, without_login
+from catloader.web.http import cookies
+from catloader.web.http.context import guard, services
+from catloader.web.http.signed import sign, unsign
+from catloader.web.languages import gettext
+
+if TYPE_CHECKING:
+    from catloader.oidc.provider import Provider
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("oidc", __name__)
+
+_PURPOSE, _FOR = "provider", timedelta(minutes=10)
+_LINK, _LINK_FOR_S = "link with the provider", 3600
+
+
+def init_app(app: Flask) -> None:
+    app.add_template_filter(link_request)
+
+
+def link_request(user: User) -> str:
+    """Return the value of ``link`` with which this account's page begins to link the account.
+
+    Another site can lead the browser of somebody who is logged in to ``begin``, but it can't make this value.
+    A form with a token can't be used: browsers refuse its redirect to the provider (``form-action``).
+    """
+    return sign(_LINK, user.id)
+
+
+@blueprint.get("/login/oidc")
+@without_login
+def begin() -> Response:
+    """Redirect to the provider. A cookie keeps state, nonce and verifier: only this browser can return."""
+    provider = _provider()
+    if g.user is not None and unsign(_LINK, request.args.get("link", ""), _LINK_FOR_S) != g.user.id:
+        return redirect(url_for("auth.account") + "#provider", 303)
+    _count()
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+    url = provider.authorization_url(state, nonce, verifier)
+    kept = [state, nonce, verifier, request.args.get("next", ""), request.args.get("invitation", "")]
+    cookies.set_cookie(cookies.PROVIDER, sign(_PURPOSE, [*kept, g.user and g.user.id]), _FOR)
+    return redirect(url, 303)
+
+
+@blueprint.get("/login/oidc/callback")
+@without_login
+def callback() -> Response:
+    provider = _provider()
+    _count()
+    kept = unsign(_PURPOSE, cookies.read(cookies.PROVIDER) or "", int(_FOR.total_seconds()))
+    cookies.delete_cookie(cookies.PROVIDER)
+    state = request.args.get("state", "")
+    sent = state.encode("utf-8", "surrogatepass")
+    if kept is None or not hmac.compare_digest(sent, kept[0].encode()) or not _is_new(kept[0]):
+        raise InvalidInput("This log-in had expired, or it began in another browser. Please begin again.")
+    _, nonce, verifier, next_path, invitation, owner_id = kept
+    if owner_id != (g.user and g.user.id):
+        raise InvalidInput("You have logged in or out meanwhile. Please begin again.")
+    if "code" not in request.args:
+        flash(gettext("You were not logged in through %(name)s.", name=provider.name))
+        return redirect(url_for("auth.account" if g.user else "auth.login"), 303)
+    identity = provider.identity(request.args["code"], nonce, verifier)
+    user = log_in.known_user(services().identities, services().users, identity, g.user, utcnow())
+    if g.user is not None:
+        flash(gettext("You can log in through %(name)s from now on.", name=provider.name))
+        return redirect(url_for("auth.account"), 303)
+    return second_step.begin(user or _sign_up(identity, invitation), next_path)
+
+
+@blueprint.get("/account/provider")
+def form_of_account() -> Response:
+    """Redirect to the form of the account page, as ``auth.form_of_account`` does."""
+    _provider()
+    return redirect(url_for("auth.account") + "#provider", 303)
+
+
+@blueprint.post("/account/provider")
+def unlink() -> Answer:
+    """Unlink the account. The password is asked for: without one nobody could log in again."""
+    provider, user = _provider(), current_user()
+    try:
+        accounts.confirm(user, request.form.get("password", ""), guard())
+    except (WrongCredentials, TooManyAttempts) as error:
+        return account_page(error, at="provider")
+    if services().identities.unlink(user.id, provider.issuer, utcnow()):
+        services().sessions.end_all(user.id)  # the provider may have begun them
+        sign_in(user)
+        logger.info("user %d unlinked the account from the provider", user.id)
+    flash(gettext("Unlinked from %(name)s. You were logged out on other devices.", name=provider.name))
+    return redirect(url_for("auth.account"), 303)
+
+
+def _count() -> None:
+    """Count an attempt of the network: each request may wait for the provider in one of few threads.
+
+    Raises:
+        TooManyAttempts: too many from this network.
+    """
+    attempt = guard()
+    attempt.limits.begin_network(attempt.address, attempt.now)
+
+
+def _is_new(state: str) -> bool:
+    """Return True for the first use of a state, so that a copy of the cookie can't be used again."""
+    return services().seen_ids.remember(f"state {hashlib.sha256(state.encode()).hexdigest()[:48]}", utcnow())
+
+
+def _sign_up(identity: Identity, invitation: str) -> User:
+    accounts.begin_sign_up(identity.email, guard())
+    user = log_in.new_user(services().identities, identity, needed_invitation(invitation), utcnow())
+    logger.info("user %d registered through the provider", user.id)
+    return user
+
+
+def _provider() -> Provider:
+    provider = services().provider
+    if provider is None:
+        abort(404)
+    return provider

@@ -1,0 +1,57 @@
+"""The page behind a one-time link: set a new password."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+
+from catloader.errors import InvalidInput, LinkExpired, TooManyAttempts
+from catloader.passwords import hash_password
+from catloader.store.db.engine import utcnow
+from catloader.web.accounts.auth import Answer
+from catloader.web.accounts.sessions import without_login
+from catloader.web.http.context import guard, services
+from catloader.web.languages import gettext
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("password_link", __name__, url_prefix="/new-password")
+
+
+@blueprint.get("/<token>")
+@without_login
+def form(token: str) -> str:
+    """Show the form. Programs that open links in mails must not use them up: only the form does."""
+    return render_template("new_password.html", token=token, email=_email(token), error=None)
+
+
+@blueprint.post("/<token>")
+@without_login
+def set_password(token: str) -> Answer:
+    email, attempt = _email(token), guard()
+    try:
+        attempt.limits.begin_network(attempt.address, attempt.now)  # each costs a password hash
+        password_hash = hash_password(request.form.get("password", ""), email=email)
+    except (InvalidInput, TooManyAttempts) as error:
+        page = render_template("new_password.html", token=token, email=email, error=error)
+        response = make_response(page, error.status)
+        if error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
+    id = services().one_time_links.set_password(token, password_hash, utcnow())
+    if id is None:
+        raise _expired()
+    logger.info("user %d set a new password by a link", id)
+    flash(gettext("Password set. Log in with it."))
+    return redirect(url_for("auth.login"), 303)
+
+
+def _email(token: str) -> str:
+    email = services().one_time_links.user_of_reset(token, utcnow())
+    if email is None:
+        raise _expired()
+    return email
+
+
+def _expired() -> LinkExpired:
+    return LinkExpired("This link has expired, or it was used already. Ask for a new one.")

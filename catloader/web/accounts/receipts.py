@@ -1,0 +1,33 @@
+"""The receipt of a deleted account, and the link at which it shows what is left in the object store."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, url_for
+
+from catloader.errors import NotFound
+from catloader.store.db.engine import utcnow
+from catloader.web.accounts.sessions import without_login
+from catloader.web.http.context import services
+
+blueprint = Blueprint("receipts", __name__)
+
+
+@blueprint.get("/deleted/<token>")
+@without_login
+def receipt(token: str) -> str:
+    return receipt_page(token)
+
+
+def receipt_page(token: str, email: str | None = None) -> str:
+    """Return the page.
+
+    Args:
+        email: of the account; shown on this page once, and not stored.
+    Raises:
+        NotFound: there is no such receipt.
+    """
+    stored = services().receipts.of(token)
+    if stored is None:
+        raise NotFound("There is no such receipt, or it is older than a year.")
+    link = url_for("receipts.receipt", token=token, _external=True)
+    return render_template("receipt.html", receipt=stored, email=email, link=link, now=utcnow())

@@ -1,0 +1,130 @@
+"""The log-in: a row in the database, named by a random token in a cookie (``store/db/accounts/sessions.py``).
+
+Every view needs a log-in unless it is marked ``without_login``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, flash, g, redirect, request, url_for
+from werkzeug.exceptions import Unauthorized
+from werkzeug.wrappers import Response
+
+from catloader.errors import StoreUnavailable
+from catloader.store.db.accounts.sessions import Session
+from catloader.store.db.accounts.users import User
+from catloader.store.db.engine import utcnow
+from catloader.web.http import bearer, cookies
+from catloader.web.http.browsers import browser_name
+from catloader.web.http.context import services, wants_json
+from catloader.web.languages import gettext
+
+logger = logging.getLogger(__name__)
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_TOUCH_EVERY = timedelta(minutes=5)
+"""Interval at which pages record a session's use; below the shortest idle limit (14 minutes)."""
+
+
+def without_login(view: View) -> View:
+    """Mark a view as usable without a log-in."""
+    view.without_login = True  # type: ignore[attr-defined]
+    return view
+
+
+def init_app(app: Flask) -> None:
+    app.before_request(_load_user)
+    app.before_request(_require_user)
+    app.after_request(_touch)
+    app.context_processor(lambda: {"user": g.get("user")})
+
+
+def sign_in(user: User) -> None:
+    """Begin a session with a new token (against session fixation); this browser's previous one ends."""
+    use_token(services().sessions.begin(user, utcnow(), browser_here()))
+
+
+def browser_here() -> str:
+    """Return the name of this request's browser."""
+    return browser_name(request.headers.get("User-Agent", ""))
+
+
+def use_token(token: str) -> None:
+    """Give the browser the token of a new session; its previous one ends."""
+    _end_session()
+    _set_cookie(cookies.signed(token, services().secret_key))
+
+
+def sign_out() -> None:
+    """End the session in the database, so that a copy of its cookie is useless."""
+    _end_session()
+    _set_cookie("")
+    g.user = None
+
+
+def current_user() -> User:
+    user: User | None = g.get("user")
+    if user is None:
+        raise Unauthorized("Please log in.")
+    return user
+
+
+def _set_cookie(value: str) -> None:
+    cookies.set_session(value, services().secret_key, timedelta(days=services().settings.session_days))
+
+
+def _end_session() -> None:
+    session: Session | None = g.get("session")
+    if session is not None:
+        services().sessions.end(session)
+    g.session = None
+
+
+def _load_user() -> None:
+    g.user = g.session = g.session_cookie = None
+    if (scope := bearer.scope_of_request()) is not None:
+        g.user = bearer.user(scope)  # cookies give no access there, so no other site can use a visitor's
+        return
+    if request.endpoint == "static":
+        return
+    sent = [one for cookie in cookies.read_all(cookies.SESSION) for one in cookies.sessions_of(cookie)]
+    for value in sent:
+        token = cookies.unsigned(value, services().secret_key)
+        if token and (session := services().sessions.find(token, utcnow())) is not None:
+            g.session, g.session_cookie, g.user = session, value, session.user
+            return
+
+
+def _require_user() -> Response | None:
+    if g.user is not None or request.endpoint in (None, "static"):
+        return None
+    if getattr(current_app.view_functions[request.endpoint or ""], "without_login", False):
+        return None
+    if wants_json():
+        raise Unauthorized("Please log in.")
+    if g.session is not None:  # a sign-up with an e-mail that is registered already
+        sign_out()
+        flash(
+            gettext("Log in with your password. If you had an account before, it is the password from then.")
+        )
+    else:
+        flash(gettext("Please log in first."))
+    next_path = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("auth.login", next=next_path), 303)
+
+
+def _touch(response: Response) -> Response:
+    """Record the use of the session, by pages only, without setting a cookie."""
+    session: Session | None = g.get("session")
+    is_page = request.method == "GET" and response.mimetype == "text/html" and response.status_code < 400
+    if session is not None and is_page and utcnow() - session.used_at > _TOUCH_EVERY:
+        try:
+            services().sessions.touch(session, utcnow())
+        except StoreUnavailable as error:  # the page has been rendered already
+            logger.warning("the use of a session was not recorded: %s", error)
+    return response

@@ -1,0 +1,1 @@
+"""Requests and responses: cookies, forms, proxies, errors and headers."""

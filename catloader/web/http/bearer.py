@@ -1,0 +1,105 @@
+"""Authentication of programs: an API token in ``Authorization: Bearer ...``, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request
+from werkzeug.wrappers import Response
+
+from catloader.api_tokens import Scope, is_signed
+from catloader.errors import ScopeMissing, StoreUnavailable, TokenRefused
+from catloader.store.db.accounts.api_tokens import ApiToken
+from catloader.store.db.accounts.users import User
+from catloader.store.db.engine import utcnow
+from catloader.web.http.context import services
+
+logger = logging.getLogger(__name__)
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_TOUCH_EVERY = timedelta(minutes=5)
+
+
+def needs(scope: Scope) -> Callable[[View], View]:
+    """Mark a view as one for programs, whose token must have the scope. No form token is needed."""
+
+    def mark(view: View) -> View:
+        view.scope, view.without_token = scope, True  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def also_with(scope: Scope) -> Callable[[View], View]:
+    """Mark a view as one for browsers, and also for programs with a token that has the scope."""
+
+    def mark(view: View) -> View:
+        view.scope_of_token = scope  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def init_app(app: Flask) -> None:
+    app.after_request(_challenge)
+
+
+def scope_of_request() -> Scope | None:
+    """Return the scope that the request's token needs; None: the request is a browser's."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    of_token: Scope | None = getattr(view, "scope_of_token", None)
+    if of_token is not None and sent_token(request.headers.get("Authorization", "")):
+        return of_token
+    return getattr(view, "scope", None)
+
+
+def sent_token(authorization: str) -> str:
+    """Return the token in the header; empty if there is none."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def user(scope: Scope) -> User:
+    """Return the account that the request's token acts for.
+
+    Raises:
+        TokenRefused: there is no token, or no valid one of this site.
+        ScopeMissing: it lacks the scope for this request.
+        TooManyAttempts: too many wrong tokens from this network.
+    """
+    token, now = sent_token(request.headers.get("Authorization", "")), utcnow()
+    if not token:
+        raise TokenRefused("This address needs an API token: send it as `Authorization: Bearer TOKEN`.")
+    known = services().api_tokens.find(token, now) if is_signed(token, services().secret_key) else None
+    if known is None:
+        services().attempts.wrong_token(request.remote_addr or "", now)
+        g.bearer_error = 'error="invalid_token"'
+        raise TokenRefused("This API token is unknown, revoked or expired.")
+    api_token, account = known
+    _touch(api_token)
+    if scope not in api_token.scopes:
+        g.bearer_error = f'error="insufficient_scope", scope="{scope}"'
+        raise ScopeMissing(f"This API token has no right to do this; it would need the scope {scope}.")
+    return account
+
+
+def _touch(token: ApiToken) -> None:
+    now = utcnow()
+    if token.used_at is not None and now - token.used_at < _TOUCH_EVERY:
+        return
+    try:
+        services().api_tokens.touch(token.id, now)
+    except StoreUnavailable as error:  # the request may succeed nevertheless
+        logger.warning("the use of a token was not recorded: %s", error)
+
+
+def _challenge(response: Response) -> Response:
+    """Add the header that asks for authentication (RFC 6750, section 3)."""
+    if response.status_code in (401, 403) and scope_of_request() is not None:
+        parts = ['realm="CatLoader"', g.get("bearer_error")]
+        response.headers["WWW-Authenticate"] = "Bearer " + ", ".join(filter(None, parts))
+    return response

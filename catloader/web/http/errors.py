@@ -1,0 +1,202 @@
+"""Show errors as pages in the site's style, or as JSON where that was requested."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from http import HTTPStatus
+
+from flask import Flask, current_app, g, jsonify, render_template, request
+from werkzeug.exceptions import BadHost, HTTPException
+from werkzeug.wrappers import Response
+
+from catloader.errors import (
+    CatLoaderError,
+    FormRefused,
+    NoCheckerHere,
+    NotFound,
+    ObjectAltered,
+    StoreFull,
+    StoreUnavailable,
+)
+from catloader.languages import gettext_noop
+from catloader.logs import logged_path
+from catloader.web.formats import shown_limit
+from catloader.web.http import problems
+from catloader.web.http.context import services, wants_json
+from catloader.web.languages import gettext, translated
+from checker.log_limit import LogLimits
+
+logger = logging.getLogger(__name__)
+
+_LOG_LIMITS = "catloader.log_limits"
+
+_DID_NOT_WORK = gettext_noop("This did not work.")
+_BAD_HOST = gettext_noop("This request names the site by something that is no host name (header Host).")
+_SENTENCES = {
+    400: (
+        gettext_noop("Invalid request"),
+        gettext_noop("The site could not read this request. Please go back and try again."),
+    ),
+    401: (gettext_noop("Please log in"), gettext_noop("You are not logged in, or your session has ended.")),
+    403: (gettext_noop("Not allowed"), gettext_noop("You do not have permission to do this.")),
+    404: (
+        gettext_noop("Page not found"),
+        gettext_noop("This page does not exist, or it belongs to someone else."),
+    ),
+    405: (
+        gettext_noop("Page not found"),
+        gettext_noop("This address can't be opened in a browser. Use the buttons of the site."),
+    ),
+    409: (gettext_noop("Not possible now"), gettext_noop("This can't be done in the current state.")),
+    412: (
+        gettext_noop("Other version"),
+        gettext_noop("Uploads in pieces are taken by tus 1.0.0 only (header Tus-Resumable)."),
+    ),
+    413: (gettext_noop("Too large"), gettext_noop("This request is larger than the site accepts.")),
+    415: (gettext_noop("Not accepted"), gettext_noop("This kind of content is not taken here.")),
+    429: (
+        gettext_noop("Too many attempts"),
+        gettext_noop("Too many attempts. Please wait before you try again."),
+    ),
+    500: (
+        gettext_noop("Something went wrong"),
+        gettext_noop("Something went wrong on our side. The error was logged. Please try again."),
+    ),
+    502: (
+        gettext_noop("Photo damaged"),
+        gettext_noop("The photo store holds a damaged copy of this photo, so it is not shown."),
+    ),
+    503: (
+        gettext_noop("Temporarily unavailable"),
+        gettext_noop("A part of this site is not responding. Please try again in a moment."),
+    ),
+    507: (
+        gettext_noop("Out of space"),
+        gettext_noop("The server's disk is full, so nothing was stored. Please try again later."),
+    ),
+}
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(FormRefused, form_refused)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(BadHost, _bad_host)
+    app.register_error_handler(CatLoaderError, _catloader_error)
+    app.register_error_handler(OSError, _os_error)
+    app.register_error_handler(Exception, _unexpected)
+    app.extensions[_LOG_LIMITS] = LogLimits()
+    app.after_request(_say_when_to_retry)
+
+
+def _say_when_to_retry(response: Response) -> Response:
+    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers.setdefault("Retry-After", str(StoreUnavailable.retry_after_s))
+    return response
+
+
+def error_response(
+    status: int, given: str | None = None, *, title: str | None = None
+) -> tuple[str | Response, int]:
+    """Build the page or JSON for ``status``; ``given`` (a sentence) and ``title`` replace the defaults."""
+    usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, _DID_NOT_WORK)
+    if problems.is_wanted():
+        return problems.problem(status, given or problems.SENTENCES.get(status, usual)), status
+    title, sentence = title or gettext(usual_title), given or gettext(usual)
+    if wants_json():
+        return jsonify(error=sentence, status=status), status
+    page = render_template(
+        "error.html", status=status, title=title, sentence=sentence, request_id=g.get("request_id", "-")
+    )
+    return page, status
+
+
+def form_refused(error: FormRefused) -> tuple[str | Response, int]:
+    if wants_json():
+        return jsonify(error=translated(error), status=error.status, expired=error.expired), error.status
+    expired, foreign = gettext("This form has expired"), gettext("This form came from another site")
+    return error_response(error.status, translated(error), title=expired if error.expired else foreign)
+
+
+def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
+    status = error.code or 500
+    if status < 400:  # a redirect made by the router
+        return error
+    if status == 413:
+        logger.warning(
+            "refused %s %s: %s bytes announced",
+            request.method,
+            logged_path(request.path),
+            request.content_length,
+        )
+        return error_response(413, _too_large())
+    body, status = error_response(status)
+    response = current_app.make_response((body, status))
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after"):
+            response.headers[name] = value
+    return response, status
+
+
+def _bad_host(_: BadHost) -> tuple[str | Response, int]:
+    """Answer 400 without a page: its links cannot be made."""
+    sentence = gettext(_BAD_HOST)
+    if problems.is_wanted() or wants_json():
+        return error_response(400, sentence)
+    return current_app.response_class(f"{sentence}\n", mimetype="text/plain"), 400
+
+
+def _too_large() -> str:
+    settings = services().settings
+    if request.endpoint == "phone_app.share":
+        return gettext("Your photos did not arrive. Please share them again.")
+    if request.endpoint == "editing.replace":
+        return gettext(
+            "A photo can have up to %(limit)s. Nothing was changed.",
+            limit=shown_limit(settings.max_file_bytes),
+        )
+    if request.endpoint != "uploads.upload":
+        return gettext("This request is larger than the site accepts.")
+    return gettext(
+        "You can upload up to %(number)d photos at a time, up to %(limit)s each. No photo was stored.",
+        number=settings.max_files,
+        limit=shown_limit(settings.max_file_bytes),
+    )
+
+
+def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
+    services().metrics.refused(type(error).__name__)
+    if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered):  # its text is meant for operators
+        cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
+        log_once_a_minute(cause, f"{request.method} {logged_path(request.path)}: {error}")
+        return error_response(error.status)
+    if error.retry_after_s is not None:
+        response = current_app.make_response(error_response(error.status, translated(error)))
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
+    if error.status >= 500 and not isinstance(error, NoCheckerHere):
+        logger.error("%s %s: %s", request.method, logged_path(request.path), error, exc_info=error)
+        return error_response(error.status)
+    title = gettext("Photo not found") if isinstance(error, NotFound) else None
+    return error_response(error.status, translated(error), title=title)
+
+
+def _os_error(error: OSError) -> tuple[str | Response, int]:
+    """Answer 507 when a disk is full: large uploads pass through the temporary folder."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return _unexpected(error)
+    where = f"{request.method} {logged_path(request.path)}"
+    log_once_a_minute(str(error), f"{where}: {error.strerror} (data folder or temporary folder)")
+    return error_response(507)
+
+
+def log_once_a_minute(cause: str, line: str) -> None:
+    """Log an error that many requests get; ``cause`` identifies equal ones."""
+    limits: LogLimits = current_app.extensions[_LOG_LIMITS]
+    if (suffix := limits.suffix(cause)) is not None:
+        logger.error("%s%s", line, suffix)
+
+
+def _unexpected(error: Exception) -> tuple[str | Response, int]:
+    logger.error("%s %s failed", request.method, logged_path(request.path), exc_info=error)
+    return error_response(500)

@@ -1,0 +1,156 @@
+"""Forms: each POST carries a token of this browser's session, and comes from this site's own pages.
+
+The token is an HMAC over the session's token, so it needs no storage and ends with the session. Visitors
+without a session get a random number in a cookie instead, set once by a page with a form; it is valid for the
+forms of visitors only. The upload page's token also names the account, and is valid for a day.
+
+The origin headers of browsers (``Sec-Fetch-Site``, ``Origin``) are checked as well. The ``Referer`` is not
+used: extensions and proxies remove it, and its ports and schemes are those of the proxy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+
+from flask import Flask, current_app, g, request
+
+from catloader.errors import FormRefused
+from catloader.languages import gettext_noop
+from catloader.logs import logged_path
+from catloader.web.http import bearer, cookies
+from catloader.web.http.context import for_log, host_name, services
+
+logger = logging.getLogger(__name__)
+
+HEADER = "X-CSRFToken"
+FIELD = "csrf_token"
+OF_VISITORS = (
+    "auth.do_login",
+    "auth.do_register",
+    "password_link.set_password",
+    "mailed_links.send_link",
+    "second_step.submit",
+    "passkeys.log_in_options",
+    "passkeys.log_in",
+)
+"""Endpoints of forms for visitors; for them a token from before the log-in stays valid afterwards."""
+
+OF_UPLOADS = ("uploads.upload", "resumable.begin", "resumable.go_on", "resumable.give_up")
+_UPLOADS_FOR_S = 24 * 3600
+
+_EXPIRED = gettext_noop("This form has expired. Go back, reload the page and try again.")
+
+
+def init_app(app: Flask) -> None:
+    app.before_request(_protect)
+    app.jinja_env.globals["csrf_token"] = token
+    app.jinja_env.globals["upload_token"] = upload_token
+
+
+def token() -> str:
+    """Return a token for a form of this page, different in each call."""
+    owner = g.session_cookie if g.get("user") else None
+    return _signed(owner or _visitor(), secrets.token_urlsafe(9))
+
+
+def upload_token() -> str:
+    """Return a token for the upload page. For uploads it is also valid in later sessions of the account.
+
+    So the photos and captions of an open page survive a log-out and a new log-in.
+    """
+    begun_s = int(time.time())
+    return f"{token()}.{begun_s}.{_mac_of_account(begun_s)}"
+
+
+def without_token(view: object) -> None:
+    """Mark a view for programs that authenticate their requests in another way."""
+    view.without_token = True  # type: ignore[attr-defined]
+
+
+def _visitor() -> str:
+    visitor: str | None = g.get("form_visitor") or cookies.read(cookies.FORM)
+    if not visitor:
+        visitor = g.form_visitor = secrets.token_urlsafe(16)
+        cookies.set_cookie(cookies.FORM, visitor)
+    return visitor
+
+
+def _protect() -> None:
+    if request.method in ("GET", "HEAD", "OPTIONS", "TRACE") or request.endpoint is None:
+        return
+    if getattr(current_app.view_functions[request.endpoint], "without_token", False):
+        return
+    if bearer.scope_of_request() is not None:
+        return  # an API token, which other sites can't make a browser send
+    if request.endpoint == "auth.logout" and g.user is None:
+        return  # logged out already, in another tab
+    try:
+        _refuse_other_sites()
+        _check_token()
+    except FormRefused as error:
+        logger.warning(
+            "refused %s %s: %s", request.method, logged_path(request.path), for_log(str(error), 200)
+        )
+        raise
+
+
+def _refuse_other_sites() -> None:
+    fetch_site = request.headers.get("Sec-Fetch-Site")
+    if fetch_site in ("same-origin", "none"):
+        return
+    if fetch_site is not None:
+        raise FormRefused(
+            "This form was sent by another site (Sec-Fetch-Site: %(value)s).",
+            value=for_log(fetch_site),
+            expired=False,
+        )
+    origin = request.headers.get("Origin")
+    if origin is None or origin == "null":
+        return
+    # Without ports, which proxies change; cookies do not distinguish ports either.
+    origin_host, own_host = host_name(origin), host_name(f"//{request.host}")
+    if origin_host != own_host:
+        raise FormRefused(
+            "This form came from %(theirs)s, and this site is called %(ours)s (headers Origin and Host). "
+            "If both are this site, its proxy must pass the Host header on.",
+            theirs=for_log(origin_host),
+            ours=for_log(own_host),
+            expired=False,
+        )
+
+
+def _check_token() -> None:
+    given = request.headers.get(HEADER) or request.form.get(FIELD, "")
+    owners = [g.session_cookie] if g.user else []
+    if request.endpoint in OF_VISITORS:
+        owners += cookies.read_all(cookies.FORM)
+    salt, mac, *of_account = given.split(".")[:4] if "." in given else (given, "")
+    sent = f"{salt}.{mac}".encode()
+    if any(owner and hmac.compare_digest(sent, _signed(owner, salt).encode()) for owner in owners):
+        return
+    if request.endpoint in OF_UPLOADS and g.user and _is_of_account(of_account):
+        return
+    raise FormRefused(_EXPIRED, expired=True)
+
+
+def _is_of_account(parts: list[str]) -> bool:
+    if len(parts) != 2 or not (parts[0].isascii() and parts[0].isdecimal() and len(parts[0]) < 12):
+        return False
+    begun_s = int(parts[0])
+    good = hmac.compare_digest(parts[1].encode(), _mac_of_account(begun_s).encode())
+    return good and time.time() - begun_s < _UPLOADS_FOR_S
+
+
+def _mac_of_account(begun_s: int) -> str:
+    text = f"upload form:{g.user.id}:{begun_s}"
+    return hmac.new(services().secret_key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _signed(owner: str, salt: str) -> str:
+    # The salt makes each page's token different, so that compression by a proxy does not reveal it (BREACH).
+    text = f"form:{owner}:{salt}".encode("utf-8", "surrogateescape")
+    return f"{salt}.{hmac.new(services().secret_key.encode(), text, hashlib.sha256).hexdigest()}"

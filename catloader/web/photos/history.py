@@ -1,0 +1,66 @@
+"""The history of a photo: attempts of the checker, acts of the owner, decisions of reviewers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from catloader.store.db.checks.check_log import CheckRecord
+from catloader.store.db.photos.replacements import Replacement
+from catloader.store.db.staff.reviews import Appeal, Review
+from catloader.web.formats import shown_number
+from catloader.web.languages import gettext
+from catloader.web.photos.nouns import Noun
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    moment: datetime
+    sentence: str
+    text: str = ""
+    """A person's own words, or the error of an attempt."""
+
+
+def history(
+    records: Sequence[CheckRecord],
+    appeals: Sequence[Appeal],
+    reviews: Sequence[Review],
+    replacements: Sequence[Replacement],
+    noun: Noun,
+) -> list[Event]:
+    """Return the events of a photo, newest first."""
+    shows = {"cat": noun.a, "not_cat": noun.no}
+    events = [_attempt(record, noun) for record in records]
+    for appeal in appeals:
+        request = gettext("You asked for a review: it shows %(a_thing)s.", a_thing=shows[appeal.wish])
+        events.append(Event(appeal.opened_at, request, appeal.reason))
+        if appeal.closed_at and not any(review.appeal_id == appeal.id for review in reviews):
+            events.append(Event(appeal.closed_at, gettext("Your request was withdrawn.")))
+    for review in reviews:
+        if review.verdict:
+            decision = gettext("A reviewer: it shows %(a_thing)s.", a_thing=shows[review.verdict])
+        else:
+            decision = gettext("A reviewer: the previous decision was undone.")
+        events.append(Event(review.made_at, decision, review.note))
+    replaced = gettext("You replaced the photo with another file.")
+    events += [Event(one.made_at, replaced) for one in replacements]
+    return sorted(events, key=lambda event: event.moment, reverse=True)
+
+
+def _attempt(record: CheckRecord, noun: Noun) -> Event:
+    if record.verdict is None or record.score is None:
+        return Event(record.finished_at, gettext("The check failed."), record.error or "")
+    names = {
+        "cat": noun.one,
+        "not_cat": noun.no,
+        "unsure": gettext("not sure"),
+        "unreadable": gettext("unreadable"),
+    }
+    sentence = gettext(
+        "Checked by %(model)s: %(verdict)s, score %(score)s.",
+        model=record.model,
+        verdict=names.get(record.verdict, record.verdict),
+        score=shown_number(record.score, 3),
+    )
+    return Event(record.finished_at, sentence)

@@ -1,0 +1,126 @@
+"""A photo's page, and the actions of its owner."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader.errors import NotFound
+from catloader.store.db.engine import utcnow
+from catloader.texts import clean_text
+from catloader.web.accounts.sessions import current_user
+from catloader.web.checking import checker_is_away
+from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
+from catloader.web.languages import gettext
+from catloader.web.photos.gauge import gauge
+from catloader.web.photos.history import history
+from catloader.web.photos.labels import reason, sentence
+from catloader.web.photos.nouns import noun, noun_of
+from catloader.web.photos.photo_list import PhotoList
+from catloader.web.staff.review import human_verdict
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("photo", __name__)
+
+_MOST_ATTEMPTS = 20
+"""Attempts in the history of a photo."""
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
+def page(id: int) -> str:
+    photo = own_photo(id)
+    photo_list = PhotoList.of_request(current_user().id, request.args)
+    before, after = photo_list.neighbours(services().gallery, photo)
+    record = services().check_log.latest(id)
+    explained = services().check_log.latest_decision(id)
+    appeals, reviews = services().reviews.appeals_of(id), services().reviews.of_photo(id)
+    return render_template(
+        "photo.html",
+        photo=photo,
+        photo_list=photo_list,
+        before=before,
+        after=after,
+        checker_away=checker_is_away([photo]),
+        record=record,
+        gauge=gauge(record),
+        sentence=sentence(photo, record),
+        reason=reason(photo),
+        open_appeal=next((one for one in appeals if one.closed_at is None), None),
+        review=reviews[-1] if reviews and photo.human_verdict else None,
+        history=history(
+            services().check_log.of_photo(id, _MOST_ATTEMPTS),
+            appeals,
+            reviews,
+            services().replacements.of_photo(id),
+            noun(services().settings),
+        ),
+        takedown=services().takedowns.of_photo(id),
+        shared_at=services().share_links.made_at(id),
+        likes=services().album.likes([id]).get(id, 0),
+        bin_days=services().bin.days,
+        explained=explained,
+        explained_noun=noun_of(explained.subject or "") if explained else None,
+    )
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/caption")
+def caption(id: int) -> Response:
+    text = clean_text(request.form.get("caption", ""), "caption")
+    if not services().photos.set_caption(id, current_user().id, text):
+        raise NotFound(PHOTO_NOT_FOUND)
+    flash(gettext("Caption saved.") if text else gettext("Caption removed."))
+    return _back_to(id)
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/check")
+def check(id: int) -> Response:
+    own_photo(id)
+    if services().rechecks.requeue_own([id], current_user().id):
+        services().dispatcher.wake()
+        flash(gettext("The photo will be checked again."))
+    else:
+        flash(gettext("The photo is unchanged: a person has decided, or it is waiting already."))
+    return _back_to(id)
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/appeal")
+def appeal(id: int) -> Response:
+    """Ask a reviewer for the other verdict."""
+    own_photo(id)
+    wish = human_verdict(request.form.get("wish"))
+    reason = clean_text(request.form.get("reason", ""), "reason")
+    if services().reviews.appeal(id, current_user().id, wish, reason, utcnow()):
+        logger.info("user %d asked for a review of photo %d", current_user().id, id)
+        flash(gettext("Thank you. A reviewer will look at this photo."))
+    else:
+        flash(
+            gettext(
+                "This can't be reviewed now: it waits for a check or a reviewer, or a person has decided."
+            )
+        )
+    return _back_to(id)
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/withdraw")
+def withdraw(id: int) -> Response:
+    own_photo(id)
+    if services().reviews.withdraw(id, current_user().id, utcnow()):
+        flash(gettext("Your request was withdrawn."))
+    return _back_to(id)
+
+
+@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/delete")
+def delete(id: int) -> Response:
+    user = current_user()
+    if not services().bin.put([id], user.id):
+        raise NotFound(PHOTO_NOT_FOUND)
+    services().deletion.wake()
+    logger.info("user %d deleted photo %d", user.id, id)
+    flash(gettext("Photo moved to the bin.") if services().bin.days else gettext("Photo deleted."))
+    return redirect(url_for("gallery.photos"), 303)
+
+
+def _back_to(id: int) -> Response:
+    return redirect(url_for(".page", id=id), 303)

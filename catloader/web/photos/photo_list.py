@@ -1,0 +1,152 @@
+"""The list of My photos in an address: filter, search, order, and the position where a page begins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any, cast
+
+from flask import url_for
+from werkzeug.datastructures import MultiDict
+
+from catloader.store.db.photos.gallery import Gallery, Position, Selection, Shown, month_of, next_month
+from catloader.store.db.photos.photo_rows import Photo
+from catloader.texts import search_words
+from catloader.web.http.context import MAX_ID
+
+PAGE_PHOTOS = 60
+MAX_QUERY_CHARS = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Photos in the order shown, and the positions of the neighbouring pages; None: there is none."""
+
+    photos: list[Photo]
+    newer: Position | None
+    older: Position | None
+
+    @property
+    def months(self) -> list[tuple[datetime, list[Photo]]]:
+        """Group the photos by the month of their upload (UTC)."""
+        return [
+            (month, list(photos)) for month, photos in groupby(self.photos, lambda p: month_of(p.created_at))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoList:
+    """Selection and order of an owner's photos. Invalid parts of an address are ignored."""
+
+    selection: Selection
+    query: str
+    """The search as it was typed."""
+    oldest_first: bool
+    older: Position | None
+    """The page begins with photos older than this;"""
+    newer: Position | None
+    """or ends with photos newer than this (in the order newest first)."""
+
+    @classmethod
+    def of_request(cls, owner_id: int, arguments: Mapping[str, str]) -> PhotoList:
+        shown, query = arguments.get("show", ""), arguments.get("q", "").strip()[:MAX_QUERY_CHARS]
+        selection = Selection(
+            owner_id, Shown(shown) if shown in set(Shown) else Shown.ALL, search_words(query)
+        )
+        older = position_of_text(arguments.get("older", ""))
+        newer = None if older else position_of_text(arguments.get("newer", ""))
+        return cls(selection, query, arguments.get("sort") == "oldest", older, newer)
+
+    def page(self, gallery: Gallery) -> Page:
+        """Read one page, and whether there are photos on both sides of it."""
+        upwards = self.newer is not None or (self.oldest_first and self.older is None)
+        read = gallery.newer if upwards else gallery.older
+        rows = read(self.selection, self.newer if upwards else self.older, PAGE_PHOTOS + 1)
+        photos, more = rows[:PAGE_PHOTOS], len(rows) > PAGE_PHOTOS
+        if upwards:
+            photos.reverse()
+        begins_somewhere = self.older is not None or self.newer is not None
+        behind = begins_somewhere and self._has_photos_behind(gallery, photos, upwards=upwards)
+        is_newer, is_older = (more, behind) if upwards else (behind, more)
+        newer = position_of(photos[0]) if photos and is_newer else None
+        older = position_of(photos[-1]) if photos and is_older else None
+        return Page(photos[::-1] if self.oldest_first else photos, newer, older)
+
+    def _has_photos_behind(self, gallery: Gallery, photos: list[Photo], *, upwards: bool) -> bool:
+        if not photos:
+            return False
+        if upwards:
+            return bool(gallery.older(self.selection, position_of(photos[-1]), 1))
+        return bool(gallery.newer(self.selection, position_of(photos[0]), 1))
+
+    def address(self, **changes: str | Position | None) -> str:
+        """Return the address of My photos with this filter, search and order; ``changes`` replace them."""
+        return url_for("gallery.photos", **cast(Any, self.arguments(**changes)))
+
+    def arguments(self, **changes: str | Position | None) -> dict[str, str]:
+        """Return the arguments of an address, without those that have their default."""
+        given: dict[str, str | Position | None] = {
+            "show": str(self.selection.shown),
+            "q": self.query,
+            "sort": "oldest" if self.oldest_first else "newest",
+            **changes,
+        }
+        texts = {name: as_text(value) for name, value in given.items() if value}
+        usual = {"show": "all", "sort": "newest"}
+        return {name: text for name, text in texts.items() if usual.get(name) != text}
+
+    def of_month(self, month: datetime) -> str:
+        """Return the address of the page that begins with the month."""
+        if self.oldest_first:
+            return self.address(newer=Position(month, 0))
+        return self.address(older=Position(next_month(month), 0))
+
+    def from_photo(self, photo: Photo) -> str:
+        """Return the address of the page that begins with the photo."""
+        if self.oldest_first:
+            return self.address(newer=Position(photo.created_at, photo.id - 1))
+        return self.address(older=Position(photo.created_at, min(photo.id + 1, MAX_ID)))
+
+    def neighbours(self, gallery: Gallery, photo: Photo) -> tuple[int | None, int | None]:
+        """Return the ids of the photos before and after one, in the order shown."""
+        place = position_of(photo)
+        newer = [one.id for one in gallery.newer(self.selection, place, 1)]
+        older = [one.id for one in gallery.older(self.selection, place, 1)]
+        before, after = (older, newer) if self.oldest_first else (newer, older)
+        return next(iter(before), None), next(iter(after), None)
+
+
+def selected_ids(form: MultiDict[str, str]) -> list[int]:
+    """Return the ids of the selected boxes, at most as many as a page has."""
+    texts = form.getlist("photo")[:PAGE_PHOTOS]
+    ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 20}
+    return sorted(id for id in ids if id <= MAX_ID)
+
+
+def position_of(photo: Photo) -> Position:
+    return Position(photo.created_at, photo.id)
+
+
+def as_text(value: str | Position) -> str:
+    """Format an argument of an address."""
+    if isinstance(value, str):
+        return value
+    return text_of_position(value)
+
+
+def text_of_position(position: Position) -> str:
+    """Format a position for addresses, as microseconds and id."""
+    return f"{(position.created_at - _EPOCH) // _MICROSECOND}-{position.id}"
+
+
+def position_of_text(text: str) -> Position | None:
+    """Return the position in an address; None if there is none."""
+    match = re.fullmatch(r"([0-9]{1,17})-([0-9]{1,10})", text)
+    if not match or int(match[2]) > MAX_ID:
+        return None
+    return Position(_EPOCH + int(match[1]) * _MICROSECOND, int(match[2]))

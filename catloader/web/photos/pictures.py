@@ -1,0 +1,186 @@
+"""The JPEG files: photos, thumbnails and explanations."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from contextlib import closing
+
+from flask import Blueprint, Flask, Response, current_app, g, redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from catloader.errors import NotFound, ObjectAltered
+from catloader.intake.sharp_thumbnail import SHARP_PX, sharp_thumbnail
+from catloader.logs import logged_path
+from catloader.store.db.accounts.users import User
+from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.kinds import ObjectKind
+from catloader.web.accounts.sessions import without_login
+from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.staff.review import may_review
+from catloader.web.uploads.admission import uses_object_store
+from checker.log_limit import LogLimit
+from checker.pixels.renditions import Crop
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("pictures", __name__)
+
+_MOST_BYTES = 64 * 1024 * 1024
+"""Larger than any JPEG that an upload stores (a few MB). A larger object is not ours, and is not read into
+memory."""
+_PATIENCE_S = 0.5
+_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+"""Policy of a photo that is opened directly: whatever its bytes are, it loads and runs nothing."""
+
+
+def init_app(app: Flask) -> None:
+    app.add_template_global(sizes_of)
+
+
+def sizes_of(photo: Photo) -> dict[str, str]:
+    """Return the attributes with which browsers select one of two thumbnails; none for small photos."""
+    more_px = min(SHARP_PX, photo.crop_side_px)
+    if more_px <= photo.thumbnail_px:
+        return {}
+    small, large = url_for("pictures.thumbnail", id=photo.id), url_for("pictures.thumbnail_2x", id=photo.id)
+    return {
+        "srcset": f"{small} {photo.thumbnail_px}w, {large} {more_px}w",
+        "sizes": "(min-width: 48rem) 15rem, 45vw",
+    }
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/photo.jpg")
+@without_login  # without a log-in the response is 404, not the log-in page
+@uses_object_store
+def photo(id: int) -> BaseResponse:
+    photo = _visible_photo(id)
+    return jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail.jpg")
+@without_login
+@uses_object_store
+def thumbnail(id: int) -> BaseResponse:
+    photo = _visible_photo(id)
+    return jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail-2x.jpg")
+@without_login
+@uses_object_store
+def thumbnail_2x(id: int) -> BaseResponse:
+    """Serve the thumbnail for high-density screens, or the stored one while others are being cut."""
+    photo, lock = _visible_photo(id), _cutting()
+    response = _conditional(_digest(f"{photo.thumbnail_key} {SHARP_PX}"))
+    if response.status_code == 304 or request.method == "HEAD":
+        return response
+    if not lock.acquire(timeout=_PATIENCE_S):
+        stored = jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
+        stored.headers["Cache-Control"] = "private, no-store"
+        return stored
+    try:
+        data = _stored(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
+        response.data = sharp_thumbnail(data, Crop(photo.crop_left_px, photo.crop_top_px, photo.crop_side_px))
+    finally:
+        lock.release()
+    return response
+
+
+def _cutting() -> threading.Lock:
+    """Return the lock of this process: one thumbnail is cut at a time, so that checks and pages continue."""
+    lock: threading.Lock = current_app.extensions.setdefault("catloader.cutting", threading.Lock())
+    return lock
+
+
+@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
+@without_login
+@uses_object_store
+def explanation(id: int) -> BaseResponse:
+    """Serve the explanation. The first request makes it, in seconds; while busy: 503 with ``Retry-After``."""
+    photo = services().photos.by_id(id) if g.user else None
+    # Public or not: explanations are for the owner and for reviewers.
+    if photo is None or not _is_of(photo, g.user):
+        raise NotFound(PHOTO_NOT_FOUND)
+    key = services().explainer.explain(photo)
+    return jpeg_response(ObjectKind.EXPLANATION, key, None)
+
+
+def _visible_photo(id: int) -> Photo:
+    """Return a photo that the user or visitor may see: their own, one in the album, one for reviewers.
+
+    Raises:
+        NotFound: also for another user's private photo, whose existence is not revealed.
+    """
+    photo = services().photos.by_id(id)
+    if photo is None or not (photo.in_album or _is_of(photo, g.user)):
+        raise NotFound(PHOTO_NOT_FOUND)
+    return photo
+
+
+def _is_of(photo: Photo, user: User | None) -> bool:
+    """Return True if the photo is the user's, or the user is a reviewer and may review it."""
+    return user is not None and (photo.owner_id == user.id or may_review(user, photo.id))
+
+
+def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseResponse:
+    """Send an object, or a link to it.
+
+    Args:
+        sha256: of the bytes that were stored; None: not known.
+    Raises:
+        NotFound, StoreUnavailable: there is no such object, or no answer.
+        ObjectAltered: the store has other bytes, which are not sent.
+    """
+    settings = services().settings
+    if settings.delivery == "url":
+        link = redirect(services().objects.url(kind, key, settings.url_ttl_s), 302)
+        link.headers["Content-Security-Policy"] = _POLICY
+        link.headers["Cache-Control"] = "private, no-store"
+        return link
+    # Each explanation has its own key, so the key's digest identifies the content.
+    response = _conditional(sha256 or _digest(key))
+    if response.status_code == 304 or request.method == "HEAD":
+        return response
+    try:
+        response.data = _stored(kind, key, sha256)
+    except NotFound:
+        _log_missing(kind)
+        raise
+    return response
+
+
+def _conditional(etag: str) -> Response:
+    """Make a response without its bytes: 304 if the browser has them."""
+    response = Response(mimetype="image/jpeg")
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.set_etag(etag)
+    # The browser may keep the file but must revalidate it: after a log-out, or once the photo is
+    # deleted, the response is 404. A 304 needs no request to S3.
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.make_conditional(request)
+    if request.method == "HEAD":
+        response.response = iter(())
+    return response
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stored(kind: ObjectKind, key: str, sha256: str | None) -> bytes:
+    """Read a whole object before the first byte is sent: at most ``_MOST_BYTES`` in each request thread."""
+    for _ in range(2):  # a proxy may have altered the first answer
+        chunks, size_bytes = services().objects.open(kind, key)
+        with closing(chunks):
+            data = b"".join(chunks) if size_bytes <= _MOST_BYTES else b""
+        if size_bytes == len(data) and sha256 in (None, hashlib.sha256(data).hexdigest()):
+            return data
+    raise ObjectAltered(f"the object store holds other bytes under the key {key} ({kind}) than were stored")
+
+
+def _log_missing(kind: ObjectKind) -> None:
+    limit: LogLimit = current_app.extensions.setdefault("catloader.missing_objects", LogLimit())
+    if (others := limit.suppressed()) is not None:
+        more = f" ({others} more not logged)" if others else ""
+        logger.warning("%s: the %s is not in the object store%s", logged_path(request.path), kind, more)

@@ -1,0 +1,1 @@
+"""Pages of reviewers and administrators. Other users get 404."""

@@ -1,0 +1,71 @@
+"""The list of failed and unreadable photos, and another check for them. Other users get 404."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader.errors import InvalidInput
+from catloader.logs import counted
+from catloader.store.db.checks.failed_photos import FailedStatus
+from catloader.store.db.engine import utcnow
+from catloader.web.accounts.sessions import current_user
+from catloader.web.http.context import services
+from catloader.web.languages import ngettext
+from catloader.web.staff.admin import administrators_only, number_of
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("failed", __name__, url_prefix="/admin/failed")
+blueprint.before_request(administrators_only)
+
+_PAGE = 50
+_STATUSES = ("failed", "unreadable")
+
+
+@blueprint.get("")
+def photos() -> str:
+    """Show a page; ``?status=`` and ``?error=`` select the photos, ``?before=`` the position."""
+    status = failed_status(request.args.get("status", "failed"))
+    error, before = request.args.get("error"), number_of(request.args.get("before", ""))
+    rows = services().failed_photos.page(status, error, before, _PAGE + 1)
+    shown = rows[:_PAGE]
+    counts = services().photos.count_by_status()
+    return render_template(
+        "admin_failed.html",
+        photos=shown,
+        status=status,
+        error=error,
+        kinds=services().failed_photos.kinds(status),
+        counts={name: counts[name] for name in _STATUSES},
+        next=shown[-1].id if len(rows) > _PAGE else None,
+    )
+
+
+@blueprint.post("")
+def requeue() -> Response:
+    """Check the selected photos again, or the one whose button was pressed."""
+    pressed = request.form.get("one")
+    ids = [number_of(text) for text in ([pressed] if pressed else request.form.getlist("photo")[:_PAGE])]
+    if not ids:
+        raise InvalidInput("Select at least one photo.")
+    number = services().failed_photos.requeue([id for id in ids if id], current_user().id, utcnow())
+    if number:
+        services().dispatcher.wake()
+        logger.info("administrator %d re-queued %s", current_user().id, counted(number, "photo"))
+    flash(ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number))
+    status = failed_status(request.form.get("status", "failed"))
+    return redirect(url_for(".photos", status=status, error=request.form.get("error") or None), 303)
+
+
+def failed_status(text: str) -> FailedStatus:
+    """Return the status in a request.
+
+    Raises:
+        InvalidInput: it is none of the two.
+    """
+    if text not in _STATUSES:
+        raise InvalidInput("Choose the failed or the unreadable photos.")
+    return cast(FailedStatus, text)

@@ -1,0 +1,137 @@
+"""The queue of reviewers: one photo after another, decided with one key each. Other users get 404."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from typing import Any, cast
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from catloader.errors import InvalidInput, NotFound, TooManyAttempts
+from catloader.store.db.accounts.users import User
+from catloader.store.db.engine import utcnow
+from catloader.store.db.staff.decisions import HumanVerdict
+from catloader.store.db.staff.reviews import QueueItem
+from catloader.texts import clean_text
+from catloader.web.accounts.sessions import current_user
+from catloader.web.http.context import MAX_ID, services
+from catloader.web.languages import gettext
+from catloader.web.photos.gauge import gauge
+from catloader.web.photos.labels import sentence
+
+logger = logging.getLogger(__name__)
+blueprint = Blueprint("review", __name__, url_prefix="/review")
+
+
+@blueprint.before_request
+def reviewers_only() -> None:
+    if not current_user().may_review:
+        abort(404)
+
+
+@blueprint.get("")
+def queue() -> str:
+    """Show the first photo of the queue, or the first one after a position (``?after=a7``, ``u42``)."""
+    after = request.args.get("after", "")
+    items = services().reviews.queue(_place(after), 2)
+    return _page(items[0] if items else None, after, following=items[1] if len(items) > 1 else None)
+
+
+@blueprint.get(f"/<int(max={MAX_ID}):id>")
+def photo(id: int) -> str:
+    """Show one photo of the queue: the one whose decision was just undone."""
+    item = services().reviews.item(id)
+    if item is None:
+        raise NotFound("This photo does not wait for a reviewer.")
+    return _page(item, "")
+
+
+@blueprint.post(f"/<int(max={MAX_ID}):id>/decide")
+def decide(id: int) -> Response:
+    reviewer, verdict = current_user(), human_verdict(request.form.get("verdict"))
+    note = clean_text(request.form.get("note", ""), "note")
+    seen = request.form.get("file") or None
+    if services().reviews.decide(id, reviewer.id, verdict, note, utcnow(), seen_sha256=seen):
+        logger.info("reviewer %d decided photo %d: %s", reviewer.id, id, verdict)
+        notify_owner(id)
+    else:
+        flash(gettext("This photo was no longer waiting for a reviewer. Nothing was changed."))
+    return redirect(url_for(".queue", after=request.form.get("after") or None), 303)
+
+
+@blueprint.post("/undo")
+def undo() -> Response:
+    reviewer = current_user()
+    id = services().reviews.undo(reviewer.id, utcnow())
+    if id is None:
+        flash(gettext("There is no decision of yours that can be undone."))
+        return redirect(url_for(".queue"), 303)
+    logger.info("reviewer %d undid the decision on photo %d", reviewer.id, id)
+    flash(gettext("Your last decision was undone."))
+    waits = services().reviews.item(id) is not None
+    return redirect(url_for(".photo", id=id) if waits else url_for(".queue"), 303)
+
+
+def notify_owner(photo_id: int) -> None:
+    """Mail the owner of a photo if they chose notifications, unless many mails went there recently."""
+    mails, photo = services().mails, services().photos.by_id(photo_id)
+    if mails is None or photo is None or photo.owner_id == current_user().id:
+        return
+    owner = services().users.by_id(photo.owner_id)
+    if owner is None or not owner.gets_notices:
+        return
+    with contextlib.suppress(TooManyAttempts):
+        services().attempts.begin_notice(owner.email, utcnow())
+        mails.reviewed(owner.id, photo_id)
+
+
+def human_verdict(text: str | None) -> HumanVerdict:
+    """Return the verdict in a form.
+
+    Raises:
+        InvalidInput: it is none that a person may give.
+    """
+    if text not in ("cat", "not_cat"):
+        raise InvalidInput("Choose one of the two answers.")
+    return cast(HumanVerdict, text)
+
+
+def may_review(user: User, photo_id: int) -> bool:
+    """Return True if the user is a reviewer and the photo is or was in the queue of reviewers."""
+    return user.may_review and services().reviews.may_see(photo_id)
+
+
+def _page(item: QueueItem | None, after: str, following: QueueItem | None = None) -> str:
+    reviews, log = services().reviews, services().check_log
+    record = log.latest_decision(item.photo.id) if item else None
+    appeals, unsure = reviews.counts()
+    details: dict[str, Any] = {}
+    if item:
+        details = {
+            "gauge": gauge(record),
+            "sentence": sentence(item.photo, record),
+            "skip": _text(item.place),
+        }
+    return render_template(
+        "review.html",
+        item=item,
+        following=following,
+        record=record,
+        appeals=appeals,
+        unsure=unsure,
+        last=reviews.last_of(current_user().id),
+        after=after,
+        **details,
+    )
+
+
+def _text(place: tuple[bool, int]) -> str:
+    return f"{'u' if place[0] else 'a'}{place[1]}"
+
+
+def _place(text: str) -> tuple[bool, int] | None:
+    match = re.fullmatch(r"([au])([0-9]{1,10})", text)
+    return (match[1] == "u", min(int(match[2]), MAX_ID)) if match else None

@@ -1,0 +1,114 @@
+"""The rows of sessions, on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+
+from catloader.errors import WrongCredentials
+from catloader.store.db.accounts.sessions import Sessions
+from catloader.store.db.accounts.sign_up import SignUps
+from catloader.store.db.accounts.users import Users
+from catloader.store.db.engine import reading
+from catloader.store.db.schema import sessions
+from catloader.store.db.staff.administration import Administration
+from tests.support.rows import some_user
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def sessions_of(engine: Engine) -> Sessions:
+    return Sessions(engine, idle_days=14, days=90, most=3)
+
+
+@pytest.fixture
+def store(engine: Engine) -> Sessions:
+    return sessions_of(engine)
+
+
+def test_a_session_is_found_only_by_its_token_and_its_token_is_not_stored(
+    engine: Engine, store: Sessions
+) -> None:
+    user = some_user(engine)
+    token = store.begin(user, NOW)
+    found = store.find(token, NOW)
+    assert found
+    assert found.user == user
+    assert len(token) >= 43  # 256 bits
+    assert store.begin(user, NOW) != token
+    with reading(engine) as connection:
+        rows = connection.execute(text("SELECT * FROM sessions")).all()
+    assert token not in str(rows)
+    for other in (found.token_sha256, token[:-1], "", "\udce9", "x" * 100_000):
+        assert store.find(other, NOW) is None
+
+
+def test_idle_and_absolute_limits_end_a_session(engine: Engine, store: Sessions) -> None:
+    token = store.begin(some_user(engine), NOW)
+    day = timedelta(days=1)
+    assert store.find(token, NOW + 13 * day)
+    assert store.find(token, NOW + 15 * day) is None
+    for days in range(10, 100, 10):
+        if session := store.find(token, NOW + days * day):
+            store.touch(session, NOW + days * day)
+    assert store.find(token, NOW + 89 * day), "it was used every ten days"
+    assert store.find(token, NOW + 91 * day) is None
+
+
+def test_an_ended_session_is_not_revived_by_a_late_use(engine: Engine, store: Sessions) -> None:
+    token = store.begin(some_user(engine), NOW)
+    session = store.find(token, NOW)
+    assert session
+    store.end(session)
+    store.touch(session, NOW)
+    assert store.find(token, NOW) is None
+
+
+def test_expired_sessions_are_deleted_and_their_number_is_bounded(engine: Engine, store: Sessions) -> None:
+    user, other = some_user(engine), some_user(engine)
+    store.begin(other, NOW - timedelta(days=15))
+    others = store.begin(other, NOW)
+    tokens = [store.begin(user, NOW + timedelta(minutes=n)) for n in range(5)]
+    later = NOW + timedelta(minutes=5)
+    assert [store.find(token, later) is not None for token in tokens] == [False] * 2 + [True] * 3
+    assert store.find(others, later)
+    with reading(engine) as connection:
+        assert connection.execute(select(func.count()).select_from(sessions)).scalar_one() == 4
+
+
+def test_deleting_an_account_ends_its_sessions(engine: Engine, store: Sessions) -> None:
+    user = some_user(engine)
+    token = store.begin(user, NOW)
+    Users(engine).delete(user.id, NOW)
+    assert store.find(token, NOW) is None
+    with pytest.raises(WrongCredentials):
+        store.begin(user, NOW)
+
+
+def test_a_log_in_that_began_before_a_password_change_begins_no_session(
+    engine: Engine, store: Sessions
+) -> None:
+    user, disabled = some_user(engine), some_user(engine)
+    Users(engine).set_password(user.id, "another hash")
+    Administration(engine).disable(disabled.id, user.id, NOW)
+    for account in (user, disabled):
+        with pytest.raises(WrongCredentials):
+            store.begin(account, NOW)
+    assert store.begin(replace(user, password_hash="another hash"), NOW)
+
+
+def test_sign_up_with_a_registered_e_mail_begins_a_session_without_an_account(
+    engine: Engine, store: Sessions
+) -> None:
+    first, id = SignUps(engine).create("Ada@example.org", "hash", NOW)
+    again, none = SignUps(engine).create(" ada@Example.org", "another hash", NOW)
+    session, decoy = store.find(first, NOW), store.find(again, NOW)
+    assert session
+    assert session.user
+    assert session.user.id == id
+    assert decoy
+    assert (decoy.user, none) == (None, None)
+    assert [user.password_hash for user in Users(engine).all()] == ["hash"]

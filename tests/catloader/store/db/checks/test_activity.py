@@ -1,0 +1,29 @@
+"""Signs of a running checker, and of one whose checks all fail."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, insert
+
+from catloader.store.db.checks.activity import CheckerActivity
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.schema import check_log
+from tests.support.rows import add_photos
+
+
+def test_one_verdict_among_the_latest_attempts_is_enough(engine: Engine) -> None:
+    activity = CheckerActivity(engine)
+    assert activity.last_attempts_failed(3) is None
+    (photo,) = add_photos(engine, 1)
+
+    def attempts(*verdicts: str | None) -> None:
+        with writing(engine) as connection:
+            for verdict in verdicts:
+                row = {"photo_id": photo, "attempt": 1, "finished_at": utcnow(), "verdict": verdict}
+                connection.execute(insert(check_log).values(row))
+
+    attempts("cat", None, None)
+    assert activity.last_attempts_failed(3) is False
+    attempts(None)
+    assert activity.last_attempts_failed(3) is True
+    attempts("unreadable")
+    assert activity.last_attempts_failed(3) is False

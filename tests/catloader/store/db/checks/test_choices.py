@@ -1,0 +1,38 @@
+"""Administrators' choices that are sent twice at the same moment, as by a double click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
+
+from sqlalchemy import Engine
+
+from catloader.store.db.checks.measured_profiles import MeasuredProfiles
+from catloader.store.db.checks.model_choices import ModelChoices
+from catloader.store.db.engine import utcnow
+from tests.support.rows import some_user
+
+_AT_ONCE = 4
+Result = TypeVar("Result")
+
+
+def _at_once(work: Callable[[], Result]) -> list[Result]:
+    together = Barrier(_AT_ONCE)
+
+    def wait_and_work() -> Result:
+        together.wait(30)
+        return work()
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [done.result() for done in [pool.submit(wait_and_work) for _ in range(_AT_ONCE)]]
+
+
+def test_one_job_runs_and_one_choice_is_made(engine: Engine) -> None:
+    profiles, models, administrator = MeasuredProfiles(engine), ModelChoices(engine), some_user(engine)
+    (id,) = filter(None, _at_once(lambda: profiles.begin("base", administrator.id, utcnow())))
+    _at_once(lambda: profiles.choose(id, "applied thresholds", administrator.id, utcnow()))
+    assert [choice.measured_id for choice in profiles.choices(9)] == [id]
+    _at_once(lambda: models.choose("b", "a", "promoted model", administrator.id, utcnow(), is_loaded=True))
+    assert [choice.model for choice in models.history(9)] == ["b", "a"]

@@ -1,0 +1,159 @@
+"""My photos, read from both kinds of database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, event, insert
+
+from catloader.store.db.engine import reading, writing
+from catloader.store.db.photos.gallery import Gallery, Position, Selection, Shown
+from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.db.photos.photos import Photos
+from catloader.store.db.schema import Status, photos
+from catloader.texts import folded, search_words
+from tests.support.rows import add_photos, new_photo, some_user
+
+_NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
+
+
+@pytest.fixture
+def gallery(engine: Engine) -> Gallery:
+    return Gallery(engine)
+
+
+def _add(engine: Engine, owner_id: int, *rows: tuple[datetime, str, str]) -> list[int]:
+    """Add photos, given as (time, status, caption)."""
+    values = []
+    for created_at, status, caption in rows:
+        new = new_photo(owner_id, caption)
+        columns = {name: getattr(new, name) for name in new.__dataclass_fields__}
+        times = {"created_at": created_at, "next_attempt_at": created_at}
+        values.append({**columns, **times, "status": status, "caption_folded": folded(caption)})
+    with writing(engine) as connection:
+        query = insert(photos).returning(photos.c.id, sort_by_parameter_order=True)
+        return list(connection.execute(query, values).scalars())
+
+
+def _ids(rows: Sequence[Photo]) -> list[int]:
+    return [photo.id for photo in rows]
+
+
+def test_pages_are_consecutive_in_both_directions_even_for_equal_times(
+    engine: Engine, gallery: Gallery
+) -> None:
+    owner = some_user(engine).id
+    add_photos(engine, 3)
+    times = [_NOW, _NOW, _NOW, _NOW + timedelta(microseconds=1), _NOW + timedelta(days=1)]
+    ids = _add(engine, owner, *[(time, "cat", "") for time in times])
+    newest_first, page = [], gallery.older(Selection(owner), None, 2)
+    while page:
+        newest_first += _ids(page)
+        page = gallery.older(Selection(owner), Position(page[-1].created_at, page[-1].id), 2)
+    assert newest_first == ids[::-1]
+    first = gallery.newer(Selection(owner), None, 2)
+    then = gallery.newer(Selection(owner), Position(first[-1].created_at, first[-1].id), 9)
+    assert _ids([*first, *then]) == ids
+
+
+def test_filters_show_the_number_of_their_photos(engine: Engine, gallery: Gallery) -> None:
+    owner = some_user(engine).id
+    add_photos(engine, 2)
+    statuses = [*Status, Status.PENDING, Status.CAT]
+    _add(engine, owner, *[(_NOW + timedelta(hours=n), s, "") for n, s in enumerate(statuses)])
+    counts = gallery.counts(owner)
+    assert counts == {"all": 9, "cat": 2, "unsure": 1, "not_cat": 1, "waiting": 3, "failed": 2}
+    for shown, count in counts.items():
+        page = gallery.older(Selection(owner, shown), None, 99)
+        assert len(page) == count
+        assert _ids(page) == sorted(_ids(page), reverse=True)
+    two = gallery.older(Selection(owner, Shown.WAITING), None, 2)
+    assert [photo.status for photo in two] == ["pending", "checking"]
+
+
+def test_search_finds_words_in_captions_in_any_case_and_script(engine: Engine, gallery: Gallery) -> None:
+    owner = some_user(engine).id
+    captions = ["", "Zoë's Straße", "ЧЕРЧИЛЛЬ the cat", "100 % wool_ball", "straw"]
+    ids = _add(engine, owner, *[(_NOW, "cat", caption) for caption in captions])
+    with_unsure = _add(engine, owner, (_NOW, "unsure", "zoë again"))
+    found = {}
+    for query in ("ZOË", "STRASSE zoë", "черчилль", "%", "_", "100 %", "s", "nothing", "\x00"):
+        words = search_words(query)
+        page = gallery.older(Selection(owner, words=words), None, 9)
+        found[query] = sorted(_ids(page))
+        assert gallery.counts(owner, words)[Shown.ALL] == len(page)
+    assert found["ZOË"] == [ids[1], *with_unsure]
+    assert found["STRASSE zoë"] == [ids[1]]
+    assert found["черчилль"] == [ids[2]]
+    assert found["%"] == found["_"] == found["100 %"] == [ids[3]]
+    assert found["s"] == [ids[1], ids[4]]
+    assert found["nothing"] == []
+    assert len(found["\x00"]) == 6  # no word: all photos
+    assert _ids(gallery.newer(Selection(owner, Shown.UNSURE, ("zoë",)), None, 9)) == with_unsure
+
+
+def test_a_caption_is_found_after_it_was_changed(engine: Engine, gallery: Gallery) -> None:
+    owner = some_user(engine).id
+    (id,) = _add(engine, owner, (_NOW, "cat", "Mia"))
+    assert Photos(engine).set_caption(id, owner + 1, "stolen") is False
+    assert Photos(engine).set_caption(id, owner, "Momo") is True
+    assert [_ids(gallery.older(Selection(owner, words=(word,)), None, 9)) for word in ("mia", "momo")] == [
+        [],
+        [id],
+    ]
+
+
+def test_letters_that_become_longer_when_folded_fit_into_the_index(engine: Engine, gallery: Gallery) -> None:
+    owner = some_user(engine).id
+    widest = ["ΐ" * 500, "\U0001f408" * 500, "﷽" * 500]
+    ids = _add(engine, owner, *[(_NOW, "cat", caption) for caption in widest])
+    assert _ids(gallery.older(Selection(owner, words=(folded(widest[1]),)), None, 9)) == [ids[1]]
+
+
+def test_months_are_those_with_photos(engine: Engine, gallery: Gallery) -> None:
+    owner = some_user(engine).id
+    first = datetime(2024, 12, 1, tzinfo=UTC)
+    _add(engine, owner, (_NOW, "cat", ""), (first, "unsure", ""), (first + timedelta(days=40), "failed", ""))
+    assert [f"{month:%Y-%m}" for month in gallery.months(Selection(owner))] == [
+        "2026-03",
+        "2025-01",
+        "2024-12",
+    ]
+    assert [f"{m:%Y-%m}" for m in gallery.months(Selection(owner, Shown.FAILED))] == ["2025-01"]
+    assert gallery.months(Selection(owner, Shown.WAITING)) == []
+
+
+def test_no_query_reads_or_sorts_all_photos_of_an_owner(engine: Engine, gallery: Gallery) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("SQLite tells its plan without statistics")
+    owner = some_user(engine).id
+    _add(engine, owner, (_NOW, "cat", "Mia"), (_NOW, "unsure", ""))
+    statements: list[tuple[str, tuple[object, ...]]] = []
+
+    def remember(
+        _c: object, _cursor: object, statement: str, parameters: tuple[object, ...], *_: object
+    ) -> None:
+        if statement.startswith(("SELECT", "WITH")):
+            statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", remember)
+    place = Position(_NOW, 1)
+    for shown in Shown:
+        gallery.older(Selection(owner, shown), place, 60)
+        gallery.newer(Selection(owner, shown), place, 60)
+        gallery.months(Selection(owner, shown))
+    gallery.older(Selection(owner, words=("mia",)), place, 60)
+    gallery.counts(owner)
+    gallery.counts(owner, ("mia",))
+    event.remove(engine, "before_cursor_execute", remember)
+    assert len(statements) > 20
+    for statement, parameters in statements:
+        with reading(engine) as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        steps = [row.detail for row in plan]
+        assert not any("SCAN images" in step for step in steps), (statement, steps)
+        assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), (statement, steps)
+        if "LIKE" in statement:
+            assert any("COVERING INDEX ix_images_captions" in step for step in steps), steps

@@ -1,0 +1,299 @@
+"""Log-in through a real OpenID provider on loopback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from flask import Flask
+from joserfc.jwk import OctKey, RSAKey
+from sqlalchemy import update
+from werkzeug.test import TestResponse
+
+from catloader.demo.client import free_port
+from catloader.errors import SettingError
+from catloader.settings import Settings
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.schema import users
+from catloader.web.http import cookies
+from tests.support.accounts_site import accounts_site, empty
+from tests.support.provider import CLIENT_SECRET, TestProvider, running_provider, settings_of
+from tests.support.site import PASSWORD, Person, services_of
+
+_ANNA = {"sub": "17", "email": "Anna@example.org", "email_verified": True}
+
+
+@pytest.fixture(scope="module")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flask, TestProvider]]:
+    port = free_port()
+    folder = tmp_path_factory.mktemp("site")
+    with running_provider(port) as provider, accounts_site(folder, **settings_of(port)) as app:
+        yield app, provider
+
+
+@pytest.fixture
+def app(_site: tuple[Flask, TestProvider]) -> Flask:
+    empty(_site[0])
+    return _site[0]
+
+
+@pytest.fixture
+def provider(_site: tuple[Flask, TestProvider]) -> TestProvider:
+    _site[1].reset()
+    _site[1].person = dict(_ANNA)
+    return _site[1]
+
+
+def _at_provider(person: Person, query: str = "") -> str:
+    """Log in at the provider, and return the path to which it redirects the browser."""
+    begun = person.get(f"/login/oidc{query}")
+    assert begun.status_code == 303, begun.text
+    answer = requests.get(begun.headers["Location"], allow_redirects=False, timeout=60)
+    back = urlsplit(answer.headers["Location"])
+    return f"{back.path}?{back.query}"
+
+
+def _query_to_link(person: Person) -> str:
+    """Return the query of the account page's link to the provider."""
+    found = re.search(r'href="/login/oidc([?]link=[^"]+)"', person.get("/account").text)
+    assert found
+    return found[1]
+
+
+def _through(person: Person, query: str = "") -> TestResponse:
+    return person.get(_at_provider(person, query))
+
+
+def _is_logged_in(person: Person) -> bool:
+    return person.get("/account").status_code == 200
+
+
+def _confirm(app: Flask, person: Person) -> None:
+    with writing(services_of(app).engine) as connection:
+        connection.execute(update(users).where(users.c.id == person.id).values(email_confirmed_at=utcnow()))
+
+
+def test_a_new_person_gets_an_account_and_finds_it_again(
+    app: Flask, provider: TestProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    anna = Person(app)
+    assert "Log in through Example ID" in anna.get("/login").text
+    back = _at_provider(anna, "?next=/album")
+    assert anna.get(back).location == "/album"
+    assert "anna@example.org" in anna.get("/account").text
+    provider.person["email"] = "another@example.org"  # the subject identifies the account from now on
+    again = Person(app)
+    assert _through(again).location == "/photos"
+    assert "anna@example.org" in again.get("/account").text
+    assert len(services_of(app).users.all()) == 1
+    assert again.get(back).status_code == 400, "the answer for another browser"
+    assert CLIENT_SECRET not in caplog.text
+    assert re.search(r"code=([^&]+)", back)[1] not in caplog.text  # type: ignore[index]
+
+
+def test_an_account_is_linked_only_if_both_sides_have_confirmed_the_e_mail(
+    app: Flask, provider: TestProvider
+) -> None:
+    owner = Person(app, "anna@example.org")
+    provider.person["email_verified"] = False
+    refused = _through(Person(app))
+    assert (refused.status_code, "is not verified there" in refused.text) == (403, True)
+    provider.person["email_verified"] = "true"  # a string is not a boolean
+    assert _through(Person(app)).status_code == 403
+    provider.person["email_verified"] = True
+    visitor = Person(app)
+    refused = _through(visitor)
+    assert (refused.status_code, "which is not confirmed" in refused.text) == (403, True)
+    assert not _is_logged_in(visitor)
+    _confirm(app, owner)
+    assert _through(visitor).status_code == 303
+    assert _is_logged_in(visitor)
+    assert len(services_of(app).users.all()) == 1
+
+
+def test_a_logged_in_person_links_only_the_own_address(app: Flask, provider: TestProvider) -> None:
+    eve = Person(app, "eve@example.org")
+    assert _through(eve, _query_to_link(eve)).status_code == 403
+    anna = Person(app, "anna@example.org")
+    assert "Log in through Example ID from now on" in anna.get("/account").text
+    assert _through(anna, _query_to_link(anna)).location == "/account"
+    assert "You can log in through Example ID" in anna.get("/account").text
+    assert _through(eve, _query_to_link(eve)).status_code == 403
+    assert _through(Person(app)).status_code == 303
+    services_of(app).administration.disable(anna.id, None, utcnow())  # type: ignore[arg-type]
+    assert _through(Person(app)).status_code == 403
+
+
+def test_no_other_site_can_link_the_account_of_who_is_logged_in(app: Flask, provider: TestProvider) -> None:
+    anna, eve = Person(app, "anna@example.org"), Person(app, "eve@example.org")
+    for query in ("", "?link=", "?link=x", _query_to_link(eve)):
+        refused = anna.get(f"/login/oidc{query}")
+        assert (refused.status_code, refused.location) == (303, "/account#provider"), query
+    visitor = Person(app)
+    back = _at_provider(visitor)
+    visitor.email = "anna@example.org"
+    assert visitor.log_in().status_code == 303
+    assert visitor.get(back).status_code == 400, "it began as a log-in"
+    back = _at_provider(anna, _query_to_link(anna))
+    anna.log_out()
+    assert anna.get(back).status_code == 400, "it began with a log-in"
+    assert not services_of(app).identities.is_linked(provider.issuer, anna.id)
+
+
+def test_an_unlinked_account_is_linked_again_by_its_owner_only(app: Flask, provider: TestProvider) -> None:
+    anna, elsewhere = Person(app, "anna@example.org"), Person(app)
+    assert _through(anna, _query_to_link(anna)).location == "/account"
+    assert _through(elsewhere).status_code == 303
+    refused = anna.post("/account/provider", {"password": "wrong"}, page="/account")
+    assert (refused.status_code, "The password is wrong." in refused.text) == (403, True)
+    assert _is_logged_in(elsewhere)
+    assert anna.get("/account/provider").location == "/account#provider"
+    for _ in range(2):  # the second is a form of another tab
+        assert anna.post("/account/provider", {"password": PASSWORD}, page="/account").location == "/account"
+    assert "Unlinked from Example ID." in anna.get("/account").text
+    assert (_is_logged_in(anna), _is_logged_in(elsewhere)) == (True, False)
+    for subject in ("17", "18"):  # the address is verified there, and confirmed here
+        provider.person["sub"] = subject
+        refused = _through(elsewhere)
+        assert (refused.status_code, "was unlinked from this log-in" in refused.text) == (403, True)
+    assert _through(anna, _query_to_link(anna)).location == "/account"
+    assert _through(elsewhere).status_code == 303
+
+
+def test_the_password_of_an_account_made_through_the_provider_is_set_before_it_is_unlinked(
+    app: Flask, provider: TestProvider
+) -> None:
+    anna = Person(app)
+    _through(anna)
+    assert "Ask the administrator for a link to set one." in anna.get("/account").text
+    assert anna.post("/account/provider", {"password": ""}, page="/account").status_code == 403
+    assert _through(Person(app)).status_code == 303
+
+
+def _wrong_key(provider: TestProvider) -> None:
+    provider.key = RSAKey.generate_key(2048, {"kid": "1"})
+
+
+def _shared_secret(provider: TestProvider) -> None:
+    provider.key, provider.algorithm = OctKey.import_key(CLIENT_SECRET * 2), "HS256"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        _wrong_key,
+        _shared_secret,
+        lambda provider: provider.changed_claims.update(nonce="of another log-in"),
+        lambda provider: provider.changed_claims.update(aud="another site"),
+        lambda provider: provider.changed_claims.update(iss="https://evil.example.net"),
+        lambda provider: provider.changed_claims.update(exp=1),
+        lambda provider: provider.changed_claims.update(azp="another site"),
+    ],
+    ids=["signature", "shared-secret", "nonce", "audience", "issuer", "expired", "party"],
+)
+def test_an_invalid_token_logs_nobody_in(app: Flask, provider: TestProvider, lie: Any) -> None:
+    lie(provider)
+    anna = Person(app)
+    refused = _through(anna)
+    assert (refused.status_code, "did not confirm who you are" in refused.text) == (403, True)
+    assert services_of(app).users.all() == []
+
+
+def test_state_and_code_are_valid_once_and_in_one_browser(app: Flask, provider: TestProvider) -> None:
+    anna, eve = Person(app), Person(app)
+    back = _at_provider(anna)
+    _at_provider(eve)
+    assert eve.get(back).status_code == 400, "the state of another browser"
+    assert eve.get(back).status_code == 400, "no cookie any more"
+    code = back.partition("code=")[2].partition("&")[0]
+    provider.codes[code]["code_challenge"] = "of another verifier"
+    assert anna.get(back).status_code == 403
+    assert not _is_logged_in(anna)
+    anna.get("/login/oidc")
+    cancelled = anna.get(re.sub("code=[^&]+&", "", _at_provider(anna)) + "&error=access_denied")
+    assert cancelled.location == "/login"
+    assert not _is_logged_in(anna)
+
+
+def test_a_copied_cookie_is_not_valid_for_a_second_use(app: Flask, provider: TestProvider) -> None:
+    anna = Person(app)
+    back = _at_provider(anna)
+    cookie = anna.client.get_cookie(cookies.PROVIDER)
+    assert cookie
+    provider.codes.clear()
+    codes = []
+    for _ in range(2):
+        anna.client.set_cookie(cookies.PROVIDER, cookie.value)
+        codes.append(anna.get(back).status_code)
+    assert codes == [403, 400], "the provider is asked once"
+
+
+class _Failing(BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_error(500)
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+def test_a_failing_provider_is_not_asked_again_at_once_and_networks_are_limited(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Failing) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        settings = settings_of(server.server_port) | {"login_rate": "3 per hour"}
+        with accounts_site(tmp_path, **settings) as app:
+            paths = ["/login/oidc"] * 3 + ["/login/oidc", "/login/oidc/callback"]
+            answers = [Person(app).get(path).status_code for path in paths]
+        server.shutdown()
+    assert (answers, _Failing.asked) == ([503] * 3 + [429] * 2, 1)
+
+
+def test_a_second_factor_is_required_for_provider_log_ins_too(app: Flask, provider: TestProvider) -> None:
+    anna = Person(app)
+    _through(anna)
+    anna.email = "anna@example.org"
+    services_of(app).second_factors.set_up(anna.id, "A" * 32, 0, ["0" * 64], utcnow())
+    other = Person(app)
+    assert _through(other).location.startswith("/login/second-step")
+    assert not _is_logged_in(other)
+
+
+@pytest.mark.parametrize("mode", ["invitation", "closed"])
+def test_registration_follows_the_setting(provider: TestProvider, tmp_path: Path, mode: str) -> None:
+    port = int(provider.issuer.rpartition(":")[2])
+    with accounts_site(tmp_path, registration=mode, **settings_of(port)) as app:
+        refused = _through(Person(app))
+        assert (refused.status_code, services_of(app).users.all()) == (403, [])
+        now = utcnow()
+        token = services_of(app).one_time_links.invite(None, now, now + timedelta(days=1))
+        invited = _through(Person(app), f"?invitation={token}")
+        assert invited.status_code == (303 if mode == "invitation" else 403)
+        assert services_of(app).one_time_links.is_invitation(token, utcnow()) == (mode == "closed")
+
+
+def test_an_unavailable_provider_is_named_and_passwords_still_work(tmp_path: Path) -> None:
+    with accounts_site(tmp_path, **settings_of(free_port())) as app:
+        anna = Person(app, "anna@example.org")
+        anna.log_out()
+        answer = anna.get("/login/oidc")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+        assert "Example ID does not answer." in answer.text
+        assert anna.log_in().status_code == 303
+
+
+def test_wrong_settings_are_refused() -> None:
+    with pytest.raises(SettingError, match="CATLOADER_OIDC_CLIENT_ID and CATLOADER_PUBLIC_URL must be set"):
+        Settings(oidc_issuer="https://id.example.org")
+    with pytest.raises(SettingError, match="it must begin with https://"):
+        Settings.from_environment({"CATLOADER_OIDC_ISSUER": "http://id.example.org"})

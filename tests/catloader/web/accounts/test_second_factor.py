@@ -1,0 +1,198 @@
+"""The second step of a log-in: an authenticator app (pyotp in place of a phone) and recovery codes."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import timedelta
+from threading import Barrier, Thread
+
+import pyotp
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, select, update
+
+from catloader.store.db.accounts.second_factors import SecondFactors
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.schema import recovery_codes, second_factors, sessions
+from catloader.web.http import cookies
+from tests.support.rows import some_user
+from tests.support.site import PASSWORD, Person, services_of
+
+_PAGE, _STEP = "/account/second-factor", "/login/second-step"
+
+
+@pytest.fixture
+def app(accounts_app: Flask) -> Flask:
+    return accounts_app
+
+
+class Phone:
+    """An authenticator app with a person's secret."""
+
+    def __init__(self, person: Person) -> None:
+        page = person.get(_PAGE).text
+        found = re.search(r'<code class="secret">([A-Z2-7]{32})</code>', page)
+        setup = re.search(r'name="setup" value="([^"]+)"', page)
+        assert found
+        assert setup
+        self._totp = pyotp.TOTP(found[1])
+        self.used = self.code(0)
+        wrong = {"setup": setup[1], "code": "000000", "password": PASSWORD}
+        assert person.post(_PAGE, {**wrong, "password": "wrong", "code": self.used}).status_code == 403
+        refused = person.post(_PAGE, wrong)
+        assert (refused.status_code, found[1] in refused.text) == (400, True), "the same secret again"
+        shown = person.post(_PAGE, {**wrong, "code": self.used})
+        assert shown.status_code == 200, shown.text
+        self.recovery_codes = re.findall(r"<li><code>([a-z2-7-]{19})</code>", shown.text)
+
+    def code(self, steps: int = 1) -> str:
+        """Return the code for ``steps`` times 30 seconds from now: the next one is valid and unused."""
+        return self._totp.at(int(time.time()) + 30 * steps)
+
+
+def _log_in(person: Person, code: str) -> tuple[int, bool]:
+    """Return the status of the second step, and whether there is a session afterwards."""
+    other = Person(person.app)
+    other.email = person.email
+    first = other.log_in()
+    assert first.location.startswith(_STEP), first.text
+    assert other.get("/photos").status_code == 303
+    answer = other.post(_STEP, {"code": code})
+    return answer.status_code, other.get("/photos").status_code == 200
+
+
+def test_a_session_begins_only_after_the_second_step(app: Flask, anna: Person) -> None:
+    phone = Phone(anna)
+    assert ": on" in anna.get("/account").text
+    anna.log_out()
+    engine = services_of(app).engine
+    answer = anna.post("/login", {"email": anna.email, "password": PASSWORD, "next": "/album"})
+    assert answer.location == f"{_STEP}?next=/album"
+    with reading(engine) as connection:
+        assert connection.execute(select(sessions)).all() == []
+    assert anna.client.get_cookie(cookies.SESSION) is None
+    assert anna.get("/photos").status_code == 303
+    assert anna.post(_STEP, {"code": "000000"}).status_code == 401
+    assert anna.get("/photos").status_code == 303
+    code = phone.code()
+    done = anna.post(_STEP, {"code": f" {code[:3]} {code[3:]}", "next": "/album"})
+    assert done.location == "/album"
+    assert anna.get("/photos").status_code == 200
+    assert anna.client.get_cookie(cookies.FIRST_STEP) is None
+
+
+def test_each_code_and_each_recovery_code_is_accepted_once(app: Flask, anna: Person) -> None:
+    phone = Phone(anna)
+    assert len(set(phone.recovery_codes)) == 10
+    assert _log_in(anna, phone.used) == (401, False), "the code that confirmed the set-up"
+    code = phone.code()
+    assert [_log_in(anna, code) for _ in range(2)] == [(303, True), (401, False)]
+    assert _log_in(anna, phone.code(5)) == (401, False), "a code of a wrong clock"
+    first, second, *_ = phone.recovery_codes
+    typed = first.upper().replace("-", " ")
+    assert [_log_in(anna, typed), _log_in(anna, first), _log_in(anna, second)] == [
+        (303, True),
+        (401, False),
+        (303, True),
+    ]
+    assert "Recovery codes left: 8." in anna.get(_PAGE).text
+    with reading(services_of(app).engine) as connection:
+        kept = [row.code_sha256 for row in connection.execute(select(recovery_codes))]
+    plain = {code.replace("-", "") for code in phone.recovery_codes}
+    assert len(kept) == 8
+    assert not plain.intersection(kept)
+
+
+def test_codes_are_limited_like_passwords(app: Flask, anna: Person) -> None:
+    phone = Phone(anna)
+    codes = [_log_in(anna, "000000")[0] for _ in range(11)]
+    assert codes == [401] * 10 + [429]
+    assert _log_in(anna, phone.code()) == (429, False), "a right one is not evaluated either"
+    assert anna.get("/photos").status_code == 200, "a session goes on"
+
+
+def test_the_first_step_ends_with_the_password_the_account_and_after_ten_minutes(
+    app: Flask, anna: Person
+) -> None:
+    phone, services = Phone(anna), services_of(app)
+    for ending in ("password", "disabled"):
+        other = Person(app)
+        other.email = anna.email
+        other.log_in()
+        if ending == "password":
+            change = {"old_password": PASSWORD, "new_password": "a completely new one"}
+            assert anna.post("/account/password", change, page="/account").status_code == 303
+            stale = other.client.get_cookie(cookies.FIRST_STEP)
+            other.log_in("a completely new one")
+            fresh = other.client.get_cookie(cookies.FIRST_STEP)
+            assert stale
+            other.client.set_cookie(cookies.FIRST_STEP, stale.value)
+        else:
+            other.log_in("a completely new one")
+            services.administration.disable(anna.id, anna.id, utcnow())
+        assert other.post(_STEP, {"code": phone.code()}, page="/login").location.startswith("/login")
+        assert other.get("/photos").status_code == 303
+    assert stale
+    assert fresh
+    forged = Person(app)
+    forged.client.set_cookie(cookies.FIRST_STEP, stale.value[:-2] + "xx")
+    assert forged.get(_STEP).location == "/login"
+    assert fresh.max_age == 600
+
+
+def test_removal_needs_the_password(app: Flask, anna: Person) -> None:
+    Phone(anna)
+    assert anna.post(f"{_PAGE}/remove", {"password": "wrong"}, page=_PAGE).status_code == 403
+    assert services_of(app).second_factors.of(anna.id)
+    assert anna.post(f"{_PAGE}/remove", {"password": PASSWORD}, page=_PAGE).status_code == 303
+    anna.log_out()
+    assert anna.log_in().location == "/photos"
+
+
+def test_an_administrator_removes_it_for_others_and_that_is_recorded(app: Flask, anna: Person) -> None:
+    administrator = Person(app, "boss@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    path = f"/admin/users/{anna.id}"
+    assert "Remove the second factor" not in administrator.get(path).text
+    Phone(anna)
+    assert administrator.post(f"{path}/second-factor/remove", page=path).status_code == 303
+    assert services_of(app).second_factors.of(anna.id) is None
+    Phone(administrator)
+    own = f"/admin/users/{administrator.id}/second-factor/remove"
+    assert administrator.post(own, page=path).status_code == 400
+    acts = [(entry.act, entry.target) for entry in services_of(app).audit_log.page(None, 9)]
+    assert acts == [("removed the second factor", anna.email)]
+
+
+def test_a_set_up_of_another_account_is_refused(app: Flask, anna: Person) -> None:
+    eve = Person(app, "eve@example.org")
+    page = eve.get(_PAGE).text
+    setup = re.search(r'name="setup" value="([^"]+)"', page)
+    secret = re.search(r'<code class="secret">([A-Z2-7]{32})</code>', page)
+    assert setup
+    assert secret
+    code = pyotp.TOTP(secret[1]).now()
+    taken = anna.post(_PAGE, {"setup": setup[1], "code": code, "password": PASSWORD})
+    assert taken.status_code == 400
+    assert services_of(app).second_factors.of(anna.id) is None
+
+
+def test_one_of_two_concurrent_uses_is_accepted(engine: Engine) -> None:
+    factors, id = SecondFactors(engine), some_user(engine).id
+    factors.set_up(id, "A" * 32, 5, ["a" * 64], utcnow())
+    with writing(engine) as connection:
+        connection.execute(update(second_factors).values(set_up_at=utcnow() - timedelta(days=1)))
+    assert [factors.accept(id, step) for step in (5, 4, 7, 6)] == [False, False, True, False]
+    barrier, accepted = Barrier(4), []
+
+    def use() -> None:
+        barrier.wait()
+        accepted.append((factors.accept(id, 8), factors.use_recovery_code(id, "a" * 64)))
+
+    threads = [Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [sum(kind) for kind in zip(*accepted, strict=True)] == [1, 1]

@@ -1,0 +1,253 @@
+"""The log-in of a browser: begin, use, end; and no later request revives it."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, select, update
+from werkzeug.test import TestResponse
+
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.schema import sessions
+from catloader.web.http import cookies
+from tests.support.accounts_site import accounts_site
+from tests.support.site import PASSWORD, Person, jpeg, services_of
+
+
+def _copy_of(person: Person) -> Person:
+    """Return another person's browser with this one's session cookie."""
+    thief, cookie = Person(person.app), person.client.get_cookie(cookies.SESSION)
+    assert cookie
+    thief.client.set_cookie(cookies.SESSION, cookie.value)
+    return thief
+
+
+def test_captured_cookie_is_invalid_after_the_log_out(app: Flask) -> None:
+    anna = Person.sign_up(app, "anna@example.org")
+    thief = _copy_of(anna)
+    assert thief.get("/photos").status_code == 200
+    anna.log_out()
+    assert thief.get("/photos").status_code == 303
+    anna.log_in()
+    assert thief.get("/photos").status_code == 303
+
+
+def test_cookies_of_another_program_on_this_host_do_not_interfere(app: Flask) -> None:
+    anna = Person.sign_up(app, "anna@example.org")
+    cookie = anna.client.get_cookie(cookies.SESSION)
+    assert cookie
+    others = (
+        f"{cookies.SESSION}=of-another",
+        f"{cookies.SESSION}={'0' * 43}.{'0' * 32}",
+        f"{cookies.FORM}=x",
+    )
+    sent = "; ".join([*others, f"{cookies.SESSION}={cookie.value}", "theme=é; broken; =x"])
+    browser = app.test_client(use_cookies=False)
+    headers = {"Cookie": sent}
+    page = browser.get("/account", headers=headers).text
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
+    assert browser.post("/logout", data={"csrf_token": token}, headers=headers).status_code == 303
+    assert anna.get("/photos").status_code == 303
+
+
+def test_log_ins_of_two_sites_under_one_host_name_coexist(tmp_path: Path) -> None:
+    """Cookies do not distinguish ports."""
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder in folders:
+        folder.mkdir()
+    with accounts_site(folders[0]) as one, accounts_site(folders[1]) as two:
+        here = Person.sign_up(one, "anna@example.org")
+        there = Person(two)
+
+        def carry(source: Person, target: Person) -> None:
+            cookie = source.client.get_cookie(cookies.SESSION)
+            target.client.delete_cookie(cookies.SESSION)
+            if cookie:
+                target.client.set_cookie(cookies.SESSION, cookie.value)
+
+        carry(here, there)
+        there.email = "anna@example.net"
+        assert there.post("/register", {"email": there.email, "password": PASSWORD}).status_code == 303
+        carry(there, here)
+        assert [person.get("/account").status_code for person in (here, there)] == [200, 200]
+        here.log_out()
+        carry(here, there)
+        assert [person.get("/account").status_code for person in (here, there)] == [303, 200]
+        there.log_out()
+        assert there.client.get_cookie(cookies.SESSION) is None
+
+
+@pytest.mark.parametrize("ending", ["password", "reset", "deletion"])
+def test_captured_cookie_ends_with_password_and_account(app: Flask, ending: str) -> None:
+    anna = Person.sign_up(app, "anna@example.org")
+    thief = _copy_of(anna)
+    if ending == "password":
+        change = {"old_password": PASSWORD, "new_password": "a completely new one"}
+        assert anna.post("/account/password", change, page="/account").status_code == 303
+        assert anna.get("/photos").status_code == 200
+    elif ending == "reset":
+        services_of(app).users.set_password(anna.id, "a hash")
+    else:
+        assert anna.post("/account/delete", {"password": PASSWORD}, page="/account").status_code == 200
+    assert thief.get("/photos").status_code == 303
+
+
+def test_only_log_in_sets_the_session_cookie_and_only_pages_prolong_the_session(
+    app: Flask, engine: Engine
+) -> None:
+    anna = Person.sign_up(app, "anna@example.org")
+    photo = anna.upload_one()
+    hour_ago = utcnow() - timedelta(hours=1)
+
+    def used_at_after(path: str) -> tuple[TestResponse, bool]:
+        with writing(engine) as connection:
+            connection.execute(update(sessions).values(used_at=hour_ago))
+        answer = anna.get(path)
+        answer.close()
+        with reading(engine) as connection:
+            return answer, connection.execute(select(sessions.c.used_at)).scalar_one() > hour_ago
+
+    for path in (
+        f"/photos/{photo}/thumbnail.jpg",
+        f"/photos/{photo}/photo.jpg",
+        f"/api/photos/status?ids={photo}",
+        "/api/form",
+        "/static/site.css",
+        "/healthz",
+        "/readyz",
+        "/nix",
+        "/photos/999",
+    ):
+        answer, prolonged = used_at_after(path)
+        assert (answer.headers.getlist("Set-Cookie"), prolonged) == ([], False), path
+    for path in ("/photos", "/upload", "/account", f"/photos/{photo}"):
+        answer, prolonged = used_at_after(path)
+        assert (answer.headers.getlist("Set-Cookie"), prolonged) == ([], True), path
+
+
+def test_a_response_that_ends_after_the_log_out_does_not_restore_the_session(
+    own_app: Flask, engine: Engine
+) -> None:
+    """The page of one tab is still being rendered while another tab logs out."""
+    other_tab = Person(own_app)
+
+    def slow() -> str:
+        assert other_tab.log_out().status_code == 303
+        return "<!doctype html>"
+
+    own_app.add_url_rule("/slow", view_func=slow)
+    anna = Person.sign_up(own_app, "anna@example.org")
+    cookie = anna.client.get_cookie(cookies.SESSION)
+    assert cookie
+    other_tab.client.set_cookie(cookies.SESSION, cookie.value)
+    with writing(engine) as connection:
+        connection.execute(update(sessions).values(used_at=utcnow() - timedelta(hours=1)))
+    late = anna.get("/slow")
+    assert (late.status_code, late.headers.getlist("Set-Cookie")) == (200, [])
+    assert anna.get("/photos").status_code == 303
+
+
+def test_log_in_begins_a_new_session_and_ends_the_previous_one(app: Flask) -> None:
+    anna = Person.sign_up(app, "anna@example.org")
+    anna.log_out()
+    tab = anna.token("/login")
+    anna.log_in()
+    before = _copy_of(anna)
+    again = {"email": anna.email, "password": PASSWORD, "csrf_token": tab}
+    assert anna.client.post("/login", data=again).status_code == 303
+    assert before.get("/photos").status_code == 303
+    anna.log_out()
+    anna.client.set_cookie(cookies.SESSION, "planted-by-somebody-who-knows-it")
+    assert anna.log_in().status_code == 303
+    cookie = anna.client.get_cookie(cookies.SESSION)
+    assert cookie
+    assert len(cookie.value) >= 43
+
+
+@pytest.mark.parametrize(("column", "days"), [("used_at", 15), ("created_at", 91)])
+def test_idle_and_old_sessions_are_logged_out(app: Flask, engine: Engine, column: str, days: int) -> None:
+    anna = Person.sign_up(app, "anna@example.org")
+    for age, status in ((days - 2, 200), (days, 303)):
+        with writing(engine) as connection:
+            connection.execute(update(sessions).values({column: utcnow() - timedelta(days=age)}))
+        assert anna.get("/photos").status_code == status
+
+
+def test_cookies_behind_tls_are_bound_to_the_host(app: Flask) -> None:
+    client = app.test_client()
+    secure = {"base_url": "https://localhost"}
+    page = client.get("/register", **secure)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert token
+    form = {"csrf_token": token[1], "email": "anna@example.org", "password": PASSWORD}
+    answer = client.post("/register", data=form, **secure)
+    assert answer.status_code == 303, answer.text
+    set_cookies = page.headers.getlist("Set-Cookie") + answer.headers.getlist("Set-Cookie")
+    assert {text.partition("=")[0] for text in set_cookies} == {
+        "__Host-catloader_form",
+        "__Host-catloader_session",
+    }
+    for text in set_cookies:
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(text.split("; ")), text
+        assert "Domain" not in text
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert client.get("/photos", **secure).status_code == 200
+    plain = app.test_client().get("/register")
+    assert "Strict-Transport-Security" not in plain.headers
+
+
+def _shape(answer: TestResponse) -> list[str]:
+    """Return status, headers and body without the random part of the cookie."""
+    headers = [f"{name}: {value}" for name, value in answer.headers if name != "X-Request-Id"]
+    text = "\n".join([answer.status, *headers, answer.text])
+    return re.sub(r"(catloader_\w+=)[^;]+|(Expires=)[^;]+", r"\1\2", text).splitlines()
+
+
+def test_sign_up_answers_registered_and_new_e_mails_alike(app: Flask) -> None:
+    Person.sign_up(app, "anna@example.org")
+    known, new = Person(app), Person(app)
+    answers = [
+        person.post("/register", {"email": email, "password": "another horse battery"})
+        for person, email in ((known, "Anna@example.org"), (new, "bert@example.org"))
+    ]
+    assert answers[0].status_code == 303
+    assert _shape(answers[0]) == _shape(answers[1])
+    assert "Welcome! Your account is ready." in new.get(answers[1].location).text
+    # The owner of the existing account is told on the next page, and nobody gets access to it.
+    to_login = known.get(answers[0].location)
+    assert to_login.location.startswith("/login?next=/upload")
+    page = known.get(to_login.location).text
+    assert "If you had an account before, it is the password from then." in page
+    known.email = "anna@example.org"
+    assert known.log_in("another horse battery").status_code == 401
+    assert known.log_in().status_code == 303
+
+
+def test_sign_up_takes_as_long_for_registered_e_mails_as_for_new_ones(app: Flask) -> None:
+    Person.sign_up(app, "anna@example.org")
+    stranger = Person(app)
+
+    def milliseconds(email: str) -> float:
+        stranger.client.delete_cookie(cookies.SESSION)
+        fields = {"csrf_token": stranger.token("/register"), "email": email, "password": PASSWORD}
+        started_s = time.thread_time()  # processor time, as in the test of the log-in
+        answer = stranger.client.post("/register", data=fields)
+        assert answer.status_code == 303
+        return 1000 * (time.thread_time() - started_s)
+
+    pairs = [(milliseconds("anna@example.org"), milliseconds(f"p{n}@example.org")) for n in range(15)]
+    known, new = (min(times) for times in zip(*pairs, strict=True))
+    assert abs(known - new) < 5
+
+
+def test_photo_of_another_account_is_not_found_with_an_ended_session(app: Flask) -> None:
+    anna = Person.sign_up(app, "anna@example.org")
+    photo = anna.upload_one(jpeg())
+    thief = _copy_of(anna)
+    anna.log_out()
+    assert thief.get(f"/photos/{photo}/photo.jpg").status_code == 404

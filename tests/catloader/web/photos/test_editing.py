@@ -1,0 +1,230 @@
+"""Square crop and replacement of a photo: forms, objects, deletion ledger, verdicts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import pytest
+from flask import Flask
+from PIL import Image
+from werkzeug.test import TestResponse
+
+from catloader.errors import NotFound
+from catloader.intake.changes import cut
+from catloader.store.db.checks.explanations import Explanations
+from catloader.store.db.engine import utcnow
+from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.kinds import ObjectKind
+from checker.pixels.renditions import Crop
+from checker.values import Outcome, Verdict
+from tests.support.site import Person, check, jpeg, services_of
+
+_RED, _BLUE = (220, 30, 30), (30, 30, 220)
+
+
+def _two_halves(size: tuple[int, int] = (400, 200)) -> bytes:
+    """Return a photo whose left half is red and whose right half is blue."""
+    photo = Image.new("RGB", size, _RED)
+    photo.paste(_BLUE, (size[0] // 2, 0, *size))
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def _replace(person: Person, id: int, data: bytes) -> TestResponse:
+    page = f"/photos/{id}"
+    return person.post(f"{page}/replace", {"photo": (io.BytesIO(data), "other.jpg")}, page=page)
+
+
+def _cut(person: Person, id: int, left: object, top: object, side: object) -> TestResponse:
+    page = f"/photos/{id}/square"
+    return person.post(page, {"left": str(left), "top": str(top), "side": str(side)})
+
+
+def _row(app: Flask, id: int) -> Photo:
+    row = services_of(app).photos.by_id(id)
+    assert row
+    return row
+
+
+def _thumbnail(person: Person, id: int) -> Image.Image:
+    return Image.open(io.BytesIO(person.get(f"/photos/{id}/thumbnail.jpg").data)).convert("RGB")
+
+
+def _is_stored(app: Flask, kind: ObjectKind, key: str) -> bool:
+    return services_of(app).objects.exists(kind, key)
+
+
+def test_square_moves_the_thumbnail_and_the_photo_is_checked_again(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(_two_halves(), caption="Halves")
+    check(app, Verdict.CAT, profile_id="lite0-1")
+    before = _row(app, id)
+    assert 'value="100"' in anna.get(f"/photos/{id}/square").text  # the middle: (400 - 200) / 2
+    answer = _cut(anna, id, 200, 0, 180)
+    assert (answer.status_code, answer.location) == (303, f"/photos/{id}")
+    after = _row(app, id)
+    assert (after.crop_left_px, after.crop_top_px, after.crop_side_px, after.thumbnail_px) == (
+        200,
+        0,
+        180,
+        180,
+    )
+    assert (after.photo_key, after.sha256, after.caption) == (before.photo_key, before.sha256, "Halves")
+    assert _thumbnail(anna, id).resize((1, 1)).tobytes()[2] > 150  # blue, not half red
+    assert (after.status, after.score) == ("pending", None)
+    services_of(app).deletion.work_off()
+    assert not _is_stored(app, ObjectKind.THUMBNAIL, before.thumbnail_key)
+    assert services_of(app).ledger.count() == 0
+    assert check(app, Verdict.NOT_CAT) == id
+
+
+def test_invalid_square_changes_nothing(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(_two_halves())
+    before = _row(app, id)
+    for square, sentence in (
+        ((201, 0, 200), "must lie within the photo"),
+        ((0, 1, 200), "must lie within the photo"),
+        ((0, 0, 63), "must be at least 64 px wide"),
+        (("-1", 0, 100), "in whole pixels"),
+        (("", 0, 100), "in whole pixels"),
+        ((0, 0, "9" * 400), "in whole pixels"),
+    ):
+        answer = _cut(anna, id, *square)
+        assert answer.status_code == 400
+        assert sentence in answer.text
+        assert _row(app, id) == before
+
+
+def test_square_keeps_a_persons_verdict(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(_two_halves())
+    check(app, Verdict.UNSURE)
+    services_of(app).users.grant(anna.id, "reviewer")
+    assert services_of(app).reviews.decide(id, anna.id, "cat", "", utcnow())
+    assert _cut(anna, id, 0, 0, 200).status_code == 303
+    assert (_row(app, id).status, _row(app, id).human_verdict) == ("cat", "cat")
+
+
+def test_check_in_progress_writes_no_verdict_on_changed_objects(app: Flask, anna: Person) -> None:
+    ids = [anna.upload_one(_two_halves()), anna.upload_one(jpeg())]
+    queue = services_of(app).queue
+    claims = queue.claim(2)
+    assert _cut(anna, ids[0], 0, 0, 200).status_code == 303
+    assert _replace(anna, ids[1], _two_halves()).status_code == 303
+    assert queue.finish([Outcome(claim, error="late") for claim in claims]) == [False, False]
+    assert [_row(app, id).status for id in ids] == ["pending", "pending"]
+
+
+def test_replacement_takes_the_place_and_history_is_kept(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(jpeg(), caption="Tom")
+    check(app, Verdict.CAT, score=0.91, profile_id="lite0-1")
+    services_of(app).album.publish([id], anna.id, public=True)
+    services_of(app).album.like(id, anna.id, utcnow())
+    before = _row(app, id)
+    answer = _replace(anna, id, _two_halves())
+    assert (answer.status_code, answer.location) == (303, f"/photos/{id}")
+    after = _row(app, id)
+    assert (after.width_px, after.height_px, after.caption, after.on_air) == (400, 200, "Tom", True)
+    assert (after.status, after.score, after.in_album, after.created_at) == (
+        "pending",
+        None,
+        False,
+        before.created_at,
+    )
+    assert (
+        hashlib.sha256(anna.get(f"/photos/{id}/photo.jpg").data).hexdigest() == after.sha256 != before.sha256
+    )
+    services_of(app).deletion.work_off()
+    for kind, key in ((ObjectKind.PHOTO, before.photo_key), (ObjectKind.THUMBNAIL, before.thumbnail_key)):
+        assert not _is_stored(app, kind, key)
+    assert _is_stored(app, ObjectKind.PHOTO, after.photo_key)
+    assert services_of(app).ledger.count() == 0
+    page = anna.get(f"/photos/{id}").text
+    assert "Checked by efficientnet_lite0: cat, score 0.910." in page
+    assert "You replaced the photo with another file." in page
+    assert "What the model sees" not in page  # that was the earlier file
+    assert services_of(app).check_log.latest_decision(id) is None
+    assert check(app, Verdict.NOT_CAT) == id
+    assert "What the model sees" in anna.get(f"/photos/{id}").text
+    assert services_of(app).album.likes([id]) == {}
+
+
+def test_decisions_of_people_do_not_carry_over_to_a_replacement(app: Flask, anna: Person) -> None:
+    rita = Person(app, "rita@example.org")
+    services = services_of(app)
+    services.users.grant(rita.id, "reviewer")
+    id = anna.upload_one(jpeg())
+    check(app, Verdict.UNSURE)
+    stale = {"verdict": "cat", "file": _row(app, id).sha256}
+    assert services.reviews.decide(id, rita.id, "cat", "", utcnow())
+    assert rita.get(f"/photos/{id}/photo.jpg").status_code == 200
+    assert _replace(anna, id, _two_halves()).status_code == 303
+    assert (_row(app, id).status, _row(app, id).human_verdict) == ("pending", None)
+    assert rita.get(f"/photos/{id}/photo.jpg").status_code == 404  # this file was not submitted to reviewers
+    assert services.reviews.undo(rita.id, utcnow()) is None
+    check(app, Verdict.UNSURE)
+    # A page that was opened before the replacement cannot decide.
+    assert rita.post(f"/review/{id}/decide", stale, page="/review").status_code == 303
+    assert _row(app, id).status == "unsure"
+    fresh = {"verdict": "not_cat", "file": _row(app, id).sha256}
+    assert rita.post(f"/review/{id}/decide", fresh, page="/review").status_code == 303
+    assert _row(app, id).status == "not_cat"
+
+
+def test_open_appeal_ends_when_its_file_is_replaced(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(jpeg())
+    check(app, Verdict.NOT_CAT)
+    assert services_of(app).reviews.appeal(id, anna.id, "cat", "", utcnow())
+    assert _replace(anna, id, _two_halves()).status_code == 303
+    assert services_of(app).reviews.item(id) is None
+
+
+def test_refused_file_keeps_the_photo(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(jpeg())
+    before = _row(app, id)
+    for data, status in ((b"", 400), (b"no photo at all", 415), (jpeg()[:300], 422)):
+        assert _replace(anna, id, data).status_code == status
+    assert _row(app, id) == before
+    assert services_of(app).ledger.count() == 0
+
+
+def test_explanation_of_the_replaced_file_is_not_kept(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(jpeg())
+    explanations = Explanations(services_of(app).engine)
+    explanations.reserve("e.jpg")
+    before = _row(app, id)
+    assert _replace(anna, id, _two_halves()).status_code == 303
+    assert explanations.keep(id, "e.jpg", "digest", photo_key=before.photo_key) is None
+    assert _row(app, id).explanation_key is None
+
+
+def test_others_find_no_such_photo(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(_two_halves())
+    before = _row(app, id)
+    eve = Person(app, "eve@example.org")
+    form = {"left": "0", "top": "0", "side": "100"}
+    assert eve.post(f"/photos/{id}/square", form, page="/account").status_code == 404
+    photo = {"photo": (io.BytesIO(jpeg()), "other.jpg")}
+    assert eve.post(f"/photos/{id}/replace", photo, page="/account").status_code == 404
+    assert _row(app, id) == before
+
+
+def test_change_of_a_photo_that_was_replaced_meanwhile_is_refused(app: Flask, anna: Person) -> None:
+    services = services_of(app)
+    id = anna.upload_one(_two_halves())
+    before = _row(app, id)
+    files, objects = services.photo_files, services.objects
+    data = objects.get(ObjectKind.PHOTO, before.photo_key)
+    assert _replace(anna, id, _two_halves((300, 300))).status_code == 303
+    objects.put(ObjectKind.PHOTO, before.photo_key, data)  # as if it were not deleted yet
+    with pytest.raises(NotFound):
+        cut(
+            before,
+            Crop(0, 0, 200),
+            settings=services.settings,
+            prepare=services.decoders.prepare,
+            files=files,
+            objects=objects,
+            dispatcher=services.dispatcher,
+        )
+    assert _row(app, id).crop_side_px == 300

@@ -1,0 +1,454 @@
+"""Explanations, made on request by a real child process with real weights."""
+
+from __future__ import annotations
+
+import io
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import psutil
+import pytest
+import skimage
+from flask import Flask
+from PIL import Image
+from sqlalchemy import Engine, update
+
+from catloader.errors import ExplainerBusy, ExplanationFailed, StoreFull
+from catloader.explanations.explainer import KEEP_S, LIMIT_S, PATIENCE_S, Explainer
+from catloader.explanations.warm_child import WarmChild
+from catloader.intake.upload import refuse_full_disk
+from catloader.store.db.checks.explanations import Explanations
+from catloader.store.db.photos.photo_rows import Photo as Row
+from catloader.store.db.schema import photos
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from checker.decision.basis import DecisionBasis
+from checker.decision.head import Head
+from checker.decision.profile import load_profile
+from checker.decision.subject import load_subject
+from checker.pixels.explained_photo import ExplainedPhoto
+from checker.values import Verdict
+from models.catalogue import resolve
+from models.digest import verify
+from tests.support.processes import alive, command_of, kill
+from tests.support.site import PASSWORD, Person, check, services_of
+
+_ROOT = Path(__file__).resolve().parents[4]
+_LITE0 = verify(*resolve("efficientnet_lite0", Path("models/weights")))
+_PROFILE = load_profile(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json"))
+_MEASURED = {"weights_sha256": _LITE0, "profile_id": _PROFILE.profile_id}
+
+_ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
+"""For tests of the process itself: the first tests run the SQL of explanations on PostgreSQL too."""
+
+
+@pytest.fixture(scope="module")
+def chelsea() -> bytes:
+    file = io.BytesIO()
+    Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png").save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+@pytest.fixture
+def stored(s3_server: EmbeddedS3, objects: ObjectStore) -> Any:
+    """Return a function that lists the keys in the photos bucket."""
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        aws_access_key_id=s3_server.access_key_id,
+        aws_secret_access_key=s3_server.secret_access_key,
+        region_name="us-east-1",
+    )
+    yield lambda: {
+        entry["Key"] for entry in client.list_objects_v2(Bucket=objects.photos_bucket).get("Contents", ())
+    }
+    client.close()
+
+
+@pytest.fixture
+def owner(own_app: Flask) -> Person:
+    """A user of a site whose explaining process no other test has started."""
+    return Person(own_app, "anna@example.org")
+
+
+def _judge(app: Flask, *, profile_id: str = "uncalibrated", **network: str) -> None:
+    check(app, Verdict.CAT, profile_id=profile_id, network=network)
+
+
+_made: list[Explainer] = []
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Each test sees only its own processes."""
+    yield
+    while _made:
+        _made.pop().close()
+    for child in _children():  # of the site, whose explainer keeps running
+        kill(child)
+
+
+def _row(app: Flask, photo: int) -> Row:
+    row = services_of(app).photos.by_id(photo)
+    assert row
+    return row
+
+
+def _explainer(
+    app: Flask,
+    *,
+    limit_s: float = LIMIT_S,
+    patience_s: float = PATIENCE_S,
+    keep_s: float = KEEP_S,
+    min_free_bytes: int = 0,
+) -> Explainer:
+    """Return an explainer like the site's, with the given limits."""
+    services = services_of(app)
+    explainer = Explainer(
+        services.check_log,
+        Explanations(services.engine),
+        services.objects,
+        decode=services.decoders.decode.explained_photo,
+        weights_dir=services.settings.weights_dir,
+        subject="house_cat",
+        profile_folders=(),
+        on_deletion_due=services.deletion.wake,
+        refuse_full_disk=partial(
+            refuse_full_disk, services.settings.with_changes(min_free_bytes=min_free_bytes)
+        ),
+        limit_s=limit_s,
+        patience_s=patience_s,
+        keep_s=keep_s,
+    )
+    _made.append(explainer)
+    return explainer
+
+
+def _children() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if any("catloader.explanations.child" in word for word in command_of(child))
+    ]
+
+
+def _wait_for_a_child() -> psutil.Process:
+    waiting = threading.Event()
+    for _ in range(6000):
+        if children := _children():
+            return children[0]
+        waiting.wait(0.01)
+    raise AssertionError("nothing is being explained")
+
+
+def test_explanation_is_made_once_and_deleted_with_the_photo(
+    own_app: Flask, engine: Engine, owner: Person, chelsea: bytes, stored: Any
+) -> None:
+    photo = owner.upload_one(chelsea)
+    assert "explanation.jpg" not in owner.get(f"/photos/{photo}").text
+    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 404
+    _judge(own_app, **_MEASURED)
+    assert f'href="/photos/{photo}/explanation.jpg"' in owner.get(f"/photos/{photo}").text
+
+    answer = owner.get(f"/photos/{photo}/explanation.jpg")
+    assert (answer.status_code, answer.content_type) == (200, "image/jpeg")
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    with Image.open(io.BytesIO(answer.data)) as shown, Image.open(io.BytesIO(chelsea)) as plain:
+        assert (shown.format, shown.size) == ("JPEG", (451, 300))
+        warmth = [np.asarray(picture).astype(int) @ (1, 0, -1) for picture in (shown, plain)]
+    assert (warmth[0] - warmth[1]).max() > 60, "no heat on the cat"
+    key = _row(own_app, photo).explanation_key
+    assert stored() == {_row(own_app, photo).photo_key, key}
+    assert services_of(own_app).ledger.count() == 0
+
+    # A restored backup may lack the object.
+    objects = services_of(own_app).objects
+    objects.delete(ObjectKind.EXPLANATION, str(key))
+    answer = owner.get(f"/photos/{photo}/explanation.jpg")
+    assert answer.status_code == 200
+    services_of(own_app).deletion.work_off()
+    assert stored() == {_row(own_app, photo).photo_key, _row(own_app, photo).explanation_key}
+
+    # From here on the explainer cannot start a child.
+    services_of(own_app).explainer.close()
+    again = owner.get(f"/photos/{photo}/explanation.jpg")
+    assert again.data == answer.data
+    unchanged = owner.get(f"/photos/{photo}/explanation.jpg", **{"If-None-Match": again.headers["ETag"]})
+    assert (unchanged.status_code, unchanged.data) == (304, b"")
+
+    with engine.begin() as connection:
+        connection.execute(update(photos).values(on_air=True))
+    eve = Person(own_app, "eve@example.org")
+    assert eve.get(f"/photos/{photo}/photo.jpg").status_code == 200
+    assert eve.get(f"/photos/{photo}/explanation.jpg").status_code == 404
+    assert Person(own_app).get(f"/photos/{photo}/explanation.jpg").status_code == 404
+
+    owner.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
+    assert services_of(own_app).deletion.work_off() == 3
+    assert stored() == set()
+
+
+def test_check_by_another_model_replaces_the_explanation_and_account_deletion_removes_it(
+    own_app: Flask, engine: Engine, owner: Person, chelsea: bytes, stored: Any
+) -> None:
+    photo = owner.upload_one(chelsea)
+    _judge(own_app, **_MEASURED)
+    first = owner.get(f"/photos/{photo}/explanation.jpg")
+    int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
+    # The same model; a model with other weights; the first model with another profile.
+    for model_info, stale, same_picture in (
+        (_MEASURED, False, True),
+        (_MEASURED | int8, True, True),
+        (int8, True, False),
+    ):
+        before = _row(own_app, photo).explanation_key
+        with engine.begin() as connection:
+            connection.execute(update(photos).values(status="pending"))
+        _judge(own_app, **model_info)
+        assert ("same model before rounding" in owner.get(f"/photos/{photo}").text) is stale
+        answer = owner.get(f"/photos/{photo}/explanation.jpg")
+        assert answer.status_code == 200
+        assert (answer.data == first.data) is same_picture
+        assert (_row(own_app, photo).explanation_key != before) is stale
+    after = _row(own_app, photo).explanation_key
+    assert services_of(own_app).deletion.work_off() == 2
+    assert stored() == {_row(own_app, photo).photo_key, after}
+    owner.post("/account/delete", {"password": PASSWORD}, page="/account")
+    assert services_of(own_app).deletion.work_off() == 3
+    assert stored() == set()
+
+
+def test_explanations_are_made_one_at_a_time_and_a_deleted_photo_leaves_none(
+    own_app: Flask, owner: Person, chelsea: bytes, stored: Any
+) -> None:
+    photo, other = owner.upload_one(chelsea), owner.upload_one(chelsea)
+    for _ in range(2):
+        _judge(own_app, weights_sha256=_LITE0)
+    second_device = Person(own_app)
+    second_device.email = owner.email
+    second_device.log_in()
+    with ThreadPoolExecutor(1) as pool:
+        request = pool.submit(second_device.get, f"/photos/{photo}/explanation.jpg")
+        _wait_for_a_child()
+        busy = owner.get(f"/photos/{other}/explanation.jpg", Accept="application/json")
+        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "3")
+        assert "Another photo is being explained" in (busy.json or {})["error"]
+        assert owner.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
+        assert not request.done(), "too late: the explanation was finished already"
+        assert request.result(60).status_code == 404
+    services_of(own_app).deletion.work_off()
+    assert services_of(own_app).ledger.count() == 0
+    assert stored() == {_row(own_app, other).photo_key}
+    assert not services_of(own_app).explainer.busy
+
+
+@pytest.mark.parametrize(
+    ("model_info", "words"),
+    [
+        ({"weights_sha256": "0" * 64}, "efficientnet_lite0, is not on this machine any more"),
+        ({"model": "resnet18", "weights_sha256": "0" * 64}, "resnet18, is not on this machine any more"),
+        ({"model": "vgg", "weights_sha256": "0" * 64}, "vgg, is not on this machine any more"),
+        ({"weights_sha256": _LITE0, "profile_id": "of-last-year"}, "after its next check"),
+    ],
+)
+def test_decision_whose_model_is_missing_is_not_explained(
+    app: Flask, anna: Person, tmp_path: Path, model_info: dict[str, str], words: str
+) -> None:
+    photo = anna.upload_one()
+    _judge(app, **model_info)
+    answer = anna.get(f"/photos/{photo}/explanation.jpg", Accept="application/json")
+    assert (answer.status_code, words in (answer.json or {})["error"]) == (409, True)
+    page = anna.get(f"/photos/{photo}/explanation.jpg")
+    assert (page.status_code, words in page.text) == (409, True)
+    assert (_row(app, photo).explanation_key, services_of(app).ledger.count()) == (None, 0)
+    assert not services_of(app).explainer.busy
+    assert anna.get(f"/photos/{photo}/photo.jpg").status_code == 200
+
+
+@_ON_SQLITE
+def test_stopping_does_not_wait_for_an_explanation(own_app: Flask, owner: Person, chelsea: bytes) -> None:
+    photo = owner.upload_one(chelsea)
+    _judge(own_app, weights_sha256=_LITE0)
+    explainer = services_of(own_app).explainer
+    with ThreadPoolExecutor(1) as pool:
+        request = pool.submit(explainer.explain, _row(own_app, photo))
+        child = _wait_for_a_child()
+        explainer.close()
+        with pytest.raises(ExplanationFailed):
+            request.result(60)
+    assert alive([child]) == []
+    assert services_of(own_app).ledger.count() == 0
+    with pytest.raises(ExplanationFailed):
+        explainer.explain(_row(own_app, photo))
+
+
+@_ON_SQLITE
+def test_explanation_over_its_time_limit_is_abandoned(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo, services = anna.upload_one(chelsea), services_of(app)
+    _judge(app, weights_sha256=_LITE0)
+    impatient = _explainer(app, limit_s=0.2)
+    with pytest.raises(ExplanationFailed, match=r"more than 0\.2 s"):
+        impatient.explain(_row(app, photo))
+    assert not impatient.busy
+    assert _children() == []
+    assert services.ledger.count() == 0
+
+
+@_ON_SQLITE
+def test_full_disk_refuses_new_explanations_only(own_app: Flask, owner: Person, chelsea: bytes) -> None:
+    photo, services = owner.upload_one(chelsea), services_of(own_app)
+    _judge(own_app, weights_sha256=_LITE0)
+    full = _explainer(own_app, min_free_bytes=2**60)
+    with pytest.raises(StoreFull, match="nearly full"):
+        full.explain(_row(own_app, photo))
+    assert services.ledger.count() == 0
+    made = services.explainer.explain(_row(own_app, photo))
+    assert full.explain(_row(own_app, photo)) == made
+
+
+@_ON_SQLITE
+def test_explaining_process_decodes_nothing(
+    app: Flask, anna: Person, chelsea: bytes, objects: ObjectStore
+) -> None:
+    """Undecodable bytes are handled by the pool with limits: the explaining process never sees them."""
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    row, explainer = _row(app, photo), _explainer(app)
+    objects.put(ObjectKind.PHOTO, row.photo_key, chelsea[:2000])
+    with pytest.raises(ExplanationFailed):
+        explainer.explain(row)
+    assert _children() == []
+    assert not explainer.busy
+
+
+def test_explanation_beyond_the_memory_limit_is_abandoned() -> None:
+    entry, weights = resolve("efficientnet_lite0", Path("models/weights"))
+    basis = DecisionBasis(entry, weights, load_subject("house_cat"), Head()).to_json()
+    side = entry.preprocessing.input_px
+    photo, squares = np.zeros((8, 8, 3), np.uint8), np.zeros((900, side, side, 3), np.uint8)
+    child = WarmChild(keep_s=60)
+    try:
+        with pytest.raises(ExplanationFailed, match="could not be made"):
+            child.ask(basis, ExplainedPhoto(photo, squares), 10 * LIMIT_S)
+        assert _children() == []
+    finally:
+        child.close()
+
+
+@_ON_SQLITE
+def test_child_imports_nothing_from_the_working_directory(
+    own_app: Flask, owner: Person, chelsea: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = owner.upload_one(chelsea)
+    _judge(own_app, weights_sha256=_LITE0)
+    (tmp_path / "json.py").write_text("raise SystemExit(3)")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+
+
+@_ON_SQLITE
+def test_user_with_many_requests_does_not_lock_out_others(app: Flask, anna: Person, chelsea: bytes) -> None:
+    ben = Person(app, "ben@example.org")
+    ids = [anna.upload_one(chelsea), anna.upload_one(chelsea), ben.upload_one(chelsea)]
+    for _ in ids:
+        _judge(app, weights_sha256=_LITE0)
+    annas_first, annas_second, bens = (_row(app, id) for id in ids)
+    explainer = _explainer(app, patience_s=3600)  # the machine may be slow
+    with ThreadPoolExecutor(1) as pool:
+        request = pool.submit(explainer.explain, annas_first)
+        _wait_for_a_child()
+        with pytest.raises(ExplainerBusy):
+            explainer.explain(bens)
+        assert request.result(60)
+    with pytest.raises(ExplainerBusy):
+        explainer.explain(annas_second)
+    assert explainer.explain(bens)
+    assert explainer.explain(annas_second)
+
+
+@_ON_SQLITE
+def test_killed_child_is_an_error_and_the_next_request_works(
+    own_app: Flask, owner: Person, chelsea: bytes
+) -> None:
+    photo = owner.upload_one(chelsea)
+    _judge(own_app, weights_sha256=_LITE0)
+    with ThreadPoolExecutor(1) as pool:
+        request = pool.submit(owner.get, f"/photos/{photo}/explanation.jpg")
+        child = _wait_for_a_child()
+        assert child.environ()["OMP_NUM_THREADS"] == "1"
+        child.kill()
+        assert request.result(60).status_code == 500
+    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+
+
+@_ON_SQLITE
+def test_the_second_photo_uses_the_process_of_the_first_and_takes_at_most_two_seconds(
+    app: Flask, anna: Person, chelsea: bytes
+) -> None:
+    ids = [anna.upload_one(chelsea), anna.upload_one(chelsea)]
+    for _ in ids:
+        _judge(app, weights_sha256=_LITE0)
+    explainer = _explainer(app)
+    try:
+        explainer.explain(_row(app, ids[0]))
+        (first,) = _children()
+        before_s = time.process_time() + sum(first.cpu_times()[:2])
+        explainer.explain(_row(app, ids[1]))
+        # Seconds of computing: a wall clock would measure what else this machine does.
+        took_s = time.process_time() + sum(first.cpu_times()[:2]) - before_s
+        assert _children() == [first]
+    finally:
+        explainer.close()
+    assert 0 < took_s <= 2
+    assert alive([first]) == []
+
+
+@_ON_SQLITE
+def test_the_process_ends_after_a_time_without_work(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    explainer = _explainer(app, keep_s=0.2)
+    explainer.explain(_row(app, photo))
+    waiting, deadline_s = threading.Event(), time.monotonic() + 60
+    while _children() and time.monotonic() < deadline_s:
+        waiting.wait(0.05)
+    assert _children() == []
+    explainer.close()
+
+
+_PARENT = """
+import os, signal, socket, sys
+from catloader.processes import start_child
+ours, its = socket.socketpair()
+command = [sys.executable, "-m", "catloader.explanations.child", str(its.fileno())]
+child = start_child(command, env=os.environ, stdout=1, keep_open=[its.fileno()])
+print(child.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_child_dies_with_a_killed_site() -> None:
+    site = subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT
+    )
+    with site:
+        assert site.stdout
+        child = psutil.Process(int(site.stdout.readline()))
+        waiting = threading.Event()
+        while not any("libtorch" in library.path for library in child.memory_maps()):
+            waiting.wait(0.01)
+        site.kill()
+        assert select.select([site.stdout], [], [], 60)[0], "the child still holds its end of the pipe"
+        assert site.stdout.read() == b""

@@ -1,0 +1,102 @@
+"""The random audit: photos drawn from those that the model decided, judged blind, and the estimate."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, insert, update
+
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.photos.replacements import enter
+from catloader.store.db.schema import check_log, photos
+from catloader.store.db.staff.random_audits import RandomAudits, Tally
+from catloader.store.db.staff.reviews import Reviews
+from checker.evaluation.intervals import wilson
+from checker.values import Verdict
+from tests.support.rows import add_photos, some_user
+from tests.support.site import Person, check, services_of
+
+
+@pytest.fixture
+def rita(app: Flask) -> Person:
+    rita = Person(app, "rita@example.org")
+    services_of(app).users.grant(rita.id, "admin")
+    return rita
+
+
+def _decided(engine: Engine, count: int, status: str, profile_id: str = "p") -> list[int]:
+    ids = add_photos(engine, count, status=status)
+    row = {"attempt": 1, "finished_at": utcnow(), "score": 0.9, "model": "m", "profile_id": profile_id}
+    with writing(engine) as connection:
+        connection.execute(insert(check_log), [{"photo_id": id, "verdict": status, **row} for id in ids])
+    return ids
+
+
+def test_answers_of_an_audit_are_decisions_and_give_an_estimate(
+    app: Flask, anna: Person, rita: Person
+) -> None:
+    for _ in range(3):
+        anna.upload_one()
+    ids = [check(app, Verdict.CAT) for _ in range(3)]
+    assert rita.get(f"/photos/{ids[0]}/photo.jpg").status_code == 404
+    for number in ("0", "1001", "many", ""):
+        fields = {"number": number, "verdict": "cat"}
+        assert rita.post("/review/audit/draw", fields, page="/review/audit").status_code == 400
+    rita.post("/review/audit/draw", {"number": "3", "verdict": "cat"}, page="/review/audit")
+    rita.post("/review/audit/draw", {"number": "3", "verdict": "cat"}, page="/review/audit")
+    page = rita.get("/review/audit").text
+    assert "No photo is left to draw." in page
+    assert "3 photos wait" in page
+
+    answered = []
+    for answer in ("not_cat", "cat", "cant_tell"):
+        (id,) = re.findall(r'action="/review/audit/(\d+)"', rita.get("/review/audit").text)
+        assert rita.get(f"/photos/{id}/photo.jpg").status_code == 200
+        rita.post(f"/review/audit/{id}", {"answer": answer}, page="/review/audit")
+        answered.append(int(id))
+    assert sorted(answered) == sorted(ids)
+    verdicts = {photo.id: (photo.status, photo.human_verdict) for photo in anna.photos}
+    expected = [("not_cat", "not_cat"), ("cat", "cat"), ("cat", None)]
+    assert [verdicts[id] for id in answered] == expected
+    assert "A reviewer decided: this photo shows no cat." in anna.get(f"/photos/{answered[0]}").text
+    low, high = wilson(1, 2)
+    told = f"1 of 2 photos (95 % interval {100 * low:.1f} to {100 * high:.1f} %). 1 could not be judged."
+    for path in ("/review/audit", "/admin"):
+        assert told in " ".join(rita.get(path).text.split())
+    rita.post(f"/review/audit/{answered[0]}", {"answer": "cat"}, page="/review/audit")
+    assert "Nothing was changed." in rita.get("/review/audit").text
+
+    rita.post("/review/undo", page="/account")  # the answer "cat", the last decision
+    assert services_of(app).random_audits.tallies("uncalibrated")["cat"] == Tally(1, 1, 1)
+    assert "1 photo waits" in rita.get("/review/audit").text
+
+
+def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(engine: Engine) -> None:
+    audits, rita, now = RandomAudits(engine), some_user(engine).id, utcnow()
+    cats, others = _decided(engine, 30, "cat"), _decided(engine, 5, "not_cat", "q")
+    add_photos(engine, 3, status="cat", human_verdict="cat")
+    assert audits.draw("cat", 10, now) == 10
+    assert audits.draw("cat", 99, now) == 20
+    assert audits.draw("not_cat", 99, now) == 5
+    order = []
+    while (photo := audits.next()) is not None:
+        order.append(photo.id)
+        assert audits.answer(photo.id, rita, "cat", now)
+    assert sorted(order) == sorted(cats + others)
+    assert order[:10] != sorted(order[:10]), "photos come by their age, so a part is no random sample"
+    assert audits.tallies("p") == {"cat": Tally(30, 0, 0)}
+    assert audits.tallies("q") == {"not_cat": Tally(5, 5, 0)}
+
+    changed, replaced = _decided(engine, 2, "cat")
+    assert audits.draw("cat", 9, now) == 2
+    assert Reviews(engine).may_see(replaced)
+    with writing(engine) as connection:
+        connection.execute(update(photos).where(photos.c.id == changed).values(status="pending"))
+        enter(connection, replaced, now)
+    assert audits.next() is None
+    assert not Reviews(engine).may_see(replaced), "reviewers saw a file that nobody had drawn"
+    for id in (changed, replaced):
+        assert not audits.answer(id, rita, "cat", now)
+    assert audits.waiting() == 0
