@@ -125,7 +125,7 @@ def test_refusals_do_not_wait_for_torch(arguments: list[str], message: str) -> N
 def test_help_needs_click_alone() -> None:
     done = _without(["torch", "numpy", "PIL", "tqdm"], "--help")
     assert done.returncode == 0, done.stderr
-    assert "  1    some were not" in done.stdout
+    assert "  1    some files were not read" in done.stdout
 
 
 def test_torch_numpy_pillow_and_click_are_enough(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_partly_fetched_file_does_not_count(tmp_path: Path) -> None:
 def test_missing_weights_and_unknown_names_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="catloader models fetch resnet50"):
         resolve("resnet50", tmp_path)
-    with pytest.raises(UnknownModel, match=r"resnet5.*there are resnet18.*auto"):
+    with pytest.raises(UnknownModel, match=r"resnet5.*the models are resnet18.*auto"):
         resolve("resnet5", tmp_path)
 
 

@@ -135,7 +135,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
     ("arguments", "message"),
     [
         (["nowhere"], "Error: nowhere: no such folder or file"),
-        (["nowhere", "--model", "resnet1000"], "called 'resnet1000'; there are "),
+        (["nowhere", "--model", "resnet1000"], "called 'resnet1000'; the models are "),
         (["nowhere", "--runtime", "openvino", "--precision", "fp16"], "openvino has no precision 'fp16'"),
     ],
 )
