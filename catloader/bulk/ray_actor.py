@@ -9,6 +9,7 @@ from catloader.bulk.local import Batches, Rows, Unit, UnitPool
 from catloader.bulk.sources import source_of
 from catloader.decoders import build_decoders
 from catloader.errors import CatLoaderError
+from catloader.processes import die_with_parent
 from catloader.settings import Settings
 from catloader.wiring import build_object_store
 from checker.errors import CheckerError
@@ -32,6 +33,9 @@ class UnitChecker:
     def __init__(
         self, settings: Settings, source: str, load: Callable[[Settings], LoadedModel], cores: int
     ) -> None:
+        # The parent is the raylet. Without it Ray ends an actor gently and may wait for ever for the pool's
+        # threads, which wait for their turn.
+        die_with_parent()
         settings = settings.with_changes(workers=cores)
         self._submitted: dict[int, Batches] = {}
         self._refusal = ""

@@ -18,7 +18,7 @@ from catloader.demo.client import free_port
 from scripts.bulk.requests import CountedRequests
 from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_results
 from tests.support.environ import environ_without_settings
-from tests.support.processes import command_of
+from tests.support.processes import command_of, kill, until_gone
 
 UNIT = 10
 ON_RAY = ("--engine", "ray")
@@ -87,6 +87,22 @@ def test_run_ends_after_its_raylet_was_killed(site: BulkSite) -> None:
     finally:
         with suppress(psutil.NoSuchProcess):
             actor.kill()
+
+
+@pytest.mark.timeout(600)
+def test_cancelled_run_leaves_no_process(site: BulkSite) -> None:
+    site.type("bulk", "plan", "cancelled", "--unit-rows", str(UNIT))
+    plan = Plan(site.folder / "bulk/cancelled")
+    process = site.start("bulk", "run", "cancelled", *ON_RAY, CATCHECK_WORKERS="2")
+    wait_for_results(plan.folder, 1, process)
+    actor = _process(process, "ray::UnitChecker")  # its threads hold the next unit
+    plan.cancel()
+    process.wait(240)
+    try:
+        assert len(results(plan.folder)) < plan.units
+        until_gone([actor])
+    finally:
+        kill(actor)
 
 
 _RUN = """
