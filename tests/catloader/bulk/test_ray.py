@@ -80,7 +80,7 @@ def test_run_ends_after_its_raylet_was_killed(site: BulkSite) -> None:
     process = site.start("bulk", "run", "alone", *ON_RAY, CATCHECK_WORKERS="2")
     wait_for_results(folder, 1, process)
     actor = _process(process, "ray::UnitChecker")
-    actor.suspend()  # it could do the rest without a raylet
+    actor.suspend()  # it could do the rest before the raylet is killed
     try:
         _process(process, "raylet/raylet").kill()
         assert process.wait(240) == 1
