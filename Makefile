@@ -30,7 +30,7 @@ endif
 test: check ## Run the quality gate and all tests (18 minutes on two cores)
 	$(PYTEST)
 
-test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes)
+test-fast: $(DEV) ## Run the tests that need no server and no browser (3 minutes on two cores)
 	$(PYTEST) -m "not slow"
 
 check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
