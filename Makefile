@@ -4,7 +4,8 @@ PY := .venv/bin/python
 RUNTIME := .venv/.requirements
 DEV := .venv/.requirements-dev
 # Two processes, because tests mostly wait for servers; a process without tests takes some of the other's.
-PYTEST := $(PY) -m pytest -n 2 --dist worksteal
+# A test that fails gets a second try, which tests/support/second_tries.py shows and limits.
+PYTEST := $(PY) -m pytest -n 2 --dist worksteal --reruns 1
 export PYTHON TORCH_INDEX
 
 .PHONY: run demo test test-fast check faults bulk-faults coverage texts screenshots lock bundle clean help

@@ -25,7 +25,12 @@ from tests.support.object_stores import empty_buckets, store_of
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
 from tests.support.signals import restore_for_children
 
-pytest_plugins = ["tests.support.collection", "tests.support.slow", "tests.support.run_folder"]
+pytest_plugins = [
+    "tests.support.collection",
+    "tests.support.run_folder",
+    "tests.support.second_tries",
+    "tests.support.slow",
+]
 
 _MEMORY = Path("/dev/shm")
 _DATABASE_BYTES = 256 * 2**20

@@ -72,3 +72,40 @@ def test_the_runtimes_obey_the_limit_to_avx2(environment: dict[str, str]) -> Non
         assert done.stdout == "AVX2 False False\n"
     elif "avx512f" in processor.flags() and not set(processor.AVX2_ONLY) & os.environ.keys():
         assert done.stdout.startswith("AVX512 True")
+
+
+@pytest.mark.parametrize(("failures", "status"), [(0, 0), (3, 0), (4, 1)])
+def test_a_run_fails_if_more_than_a_few_tests_need_a_second_try(
+    tmp_path: Path, failures: int, status: int
+) -> None:
+    tests = tmp_path / "test_first_try.py"
+    tests.write_text(
+        "import pytest\n"
+        "from pathlib import Path\n"
+        "@pytest.mark.parametrize('number', range(5))\n"
+        "def test_it(number):\n"
+        f"    mark = Path({str(tmp_path)!r}, str(number))\n"
+        "    first = not mark.exists()\n"
+        "    mark.touch()\n"
+        f"    assert not first or number >= {failures}, 'too early'\n"
+    )
+    options = ["-p", "tests.support.second_tries", "-p", "no:cacheprovider", "-n", "2", "--reruns", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", f"--rootdir={tmp_path}", *options, tests],
+        cwd=_ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout
+    assert done.stdout.count("too early") == 2 * failures, done.stdout  # the source line, and the message
+    assert (f"{failures} rerun" in done.stdout) == bool(failures)
+
+
+def test_a_test_that_fails_twice_fails_the_run(tmp_path: Path) -> None:
+    tests = tmp_path / "test_always.py"
+    tests.write_text("def test_it():\n    assert False\n")
+    options = ["-p", "tests.support.second_tries", "-p", "no:cacheprovider", "--reruns", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", f"--rootdir={tmp_path}", *options, tests],
+        cwd=_ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "1 failed, 1 rerun" in done.stdout
