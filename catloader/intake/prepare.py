@@ -31,7 +31,7 @@ from catloader.intake.turns import turn
 from catloader.languages import gettext_noop
 from checker.errors import UnreadableImage
 from checker.pixels import renditions
-from checker.pixels.coded_colour import coded_colour
+from checker.pixels.colour.cicp import coded_colour
 from checker.pixels.opening import megapixels
 from checker.pixels.renditions import Crop
 from checker.pixels.repair import repaired

@@ -15,7 +15,7 @@ from PIL import Image
 
 from checker.errors import CheckerError, ClassifierFailed, Unexpected
 from checker.pixels import nvjpeg, simd_jpeg
-from checker.pixels.colour import to_rgb
+from checker.pixels.colour.srgb import to_rgb
 from checker.pixels.crop import (
     RESAMPLING,
     Frame,

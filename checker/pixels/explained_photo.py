@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from checker.pixels.colour import to_rgb
+from checker.pixels.colour.srgb import to_rgb
 from checker.pixels.crop import end_squares
 from checker.pixels.decode import decode_squares
 from checker.pixels.opening import open_image

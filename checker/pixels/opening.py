@@ -13,7 +13,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from PIL import Image, UnidentifiedImageError
 
 from checker.errors import UnreadableImage
-from checker.pixels.coded_colour import coded_colour
+from checker.pixels.colour.cicp import coded_colour
 from checker.pixels.png_chunks import SIGNATURE
 from checker.pixels.repair import repaired
 

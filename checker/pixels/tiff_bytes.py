@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import TiffImagePlugin
 
-from checker.pixels.eight_bit import Samples
+from checker.pixels.colour.eight_bit import Samples
 
 CODECS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
 """None, LZW, deflate (two numbers), PackBits, LZMA, Zstandard: those that work on bytes only."""

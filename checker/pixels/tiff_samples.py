@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from checker.errors import UnreadableImage
-from checker.pixels.eight_bit import Samples, alpha_to_eight_bit, to_eight_bit
+from checker.pixels.colour.eight_bit import Samples, alpha_to_eight_bit, to_eight_bit
 from checker.pixels.tiff import Layout, values_of
 from checker.pixels.tiff_bytes import MAX_BYTES, samples_of
 

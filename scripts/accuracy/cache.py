@@ -26,7 +26,7 @@ from scripts.accuracy.scores import PhotoScore
 _CODE = (
     "checker/decision/*.py",
     *(f"checker/evaluation/{name}.py" for name in ("fit", "measure", "photos", "thresholds")),
-    "checker/pixels/*.py",
+    "checker/pixels/**/*.py",
     "checker/runtimes/*.py",
     "models/**/*.py",
     *(

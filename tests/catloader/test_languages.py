@@ -72,7 +72,7 @@ def test_errors_shown_to_people_have_a_text_that_the_catalogue_finds() -> None:
 
 
 def test_the_listed_sentences_of_decoders_are_those_of_the_checker() -> None:
-    source = "".join(path.read_text("utf-8") for path in (ROOT / "checker/pixels").glob("*.py"))
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "checker/pixels").rglob("*.py"))
     for sentence in OF_DECODERS:
         assert f'"{sentence}"' in source
 

@@ -17,7 +17,8 @@ from PIL import Image
 
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused, UnreadableImage
-from checker.pixels import colour, nvjpeg, simd_jpeg
+from checker.pixels import nvjpeg, simd_jpeg
+from checker.pixels.colour import srgb
 from checker.pixels.decode import decode
 from checker.runtimes.select import load_checker
 from checker.runtimes.variants import RuntimeRequest
@@ -41,7 +42,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
 def host_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect the format of each photo that the CPU decoded."""
     formats: list[str] = []
-    host = colour.to_rgb
+    host = srgb.to_rgb
 
     def recorded(image: Image.Image) -> Image.Image:
         formats.append(str(image.format))

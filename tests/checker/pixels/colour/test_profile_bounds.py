@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from checker.pixels.colour import to_srgb
-from checker.pixels.profile_bounds import MAX_BYTES, bounded
+from checker.pixels.colour.profile_bounds import MAX_BYTES, bounded
+from checker.pixels.colour.srgb import to_srgb
 from tests.support.bombs import chain_profile
 
 COLOUR = (200, 30, 60)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from catloader.intake.prepare import Limits, prepare
-from checker.pixels.coded_colour import coded_colour
+from checker.pixels.colour.cicp import coded_colour
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 

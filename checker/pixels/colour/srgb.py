@@ -8,9 +8,9 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-from checker.pixels.coded_colour import coded_to_srgb
-from checker.pixels.eight_bit import to_eight_bit
-from checker.pixels.profile_bounds import bounded
+from checker.pixels.colour.cicp import coded_to_srgb
+from checker.pixels.colour.eight_bit import to_eight_bit
+from checker.pixels.colour.profile_bounds import bounded
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _LEVELS = (0, 51, 102, 153, 204, 255)
@@ -40,7 +40,7 @@ def averageable(image: Image.Image) -> Image.Image:
 def to_srgb(image: Image.Image) -> Image.Image:
     """Return an ``averageable`` image as RGB on white, converted from the colour that its file states.
 
-    That is ``info["coded_colour"]`` (``coded_colour.coded_colour``) where it is HDR, else the embedded
+    That is ``info["coded_colour"]`` (``cicp.coded_colour``) where it is HDR, else the embedded
     profile, else again the coded one.
     """
     coded = image.info.get("coded_colour")

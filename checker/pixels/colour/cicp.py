@@ -1,4 +1,4 @@
-"""Photos whose colour space is given as code points (ITU-T H.273): HDR, and wide gamut without a profile.
+"""Photos whose colour space is given as code points (CICP, ITU-T H.273): HDR, wide gamut without a profile.
 
 HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk. Shown as if they were sRGB, photos in PQ and
 HLG look grey and flat.
