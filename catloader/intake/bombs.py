@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 
-from checker.pixels.tiff import Layout
+from checker.pixels.formats.tiff import Layout
 
 # Markers, chunks, sub-blocks, strips: this many take half a second. 25 MB of PNG in 8 KB chunks are 3 200.
 _MAX_PARTS = 2**16

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from PIL import Image
 
-from checker.pixels.opening import DECODER_ERRORS
+from checker.pixels.formats.opening import DECODER_ERRORS
 
 _EXIF_IFD = 0x8769
 _DATE_TIME_ORIGINAL = 36867

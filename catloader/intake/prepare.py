@@ -32,9 +32,9 @@ from catloader.languages import gettext_noop
 from checker.errors import UnreadableImage
 from checker.pixels import renditions
 from checker.pixels.colour.cicp import coded_colour
-from checker.pixels.opening import megapixels
+from checker.pixels.formats.opening import megapixels
+from checker.pixels.formats.repair import repaired
 from checker.pixels.renditions import Crop
-from checker.pixels.repair import repaired
 from checker.pixels.sizes import RenditionSizes
 
 

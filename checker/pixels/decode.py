@@ -27,7 +27,7 @@ from checker.pixels.crop import (
     just_the_part,
     whole_square,
 )
-from checker.pixels.opening import open_image
+from checker.pixels.formats.opening import open_image
 from checker.pixels.orientation import SWAPPED, orientation_of, upright
 from checker.values import Pixels, Rendition
 from models.catalogue import Preprocessing

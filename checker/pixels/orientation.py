@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from checker.pixels.opening import DECODER_ERRORS
+from checker.pixels.formats.opening import DECODER_ERRORS
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSITIONS = {

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from checker.pixels.colour.srgb import averageable, to_srgb
-from checker.pixels.opening import open_image
+from checker.pixels.formats.opening import open_image
 from checker.pixels.orientation import orientation_of, upright
 from checker.pixels.sizes import DEFAULT_SIZES, RenditionSizes
 from checker.values import Rendition

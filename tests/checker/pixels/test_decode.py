@@ -21,7 +21,7 @@ from torchvision.transforms import functional as tv
 from checker.errors import UnreadableImage
 from checker.pixels import simd_jpeg
 from checker.pixels.decode import decode
-from checker.pixels.opening import MAX_PIXELS
+from checker.pixels.formats.opening import MAX_PIXELS
 from models.catalogue import Preprocessing, entry_named
 from tests.support.hostile import HostileCorpus
 

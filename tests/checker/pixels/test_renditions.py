@@ -10,7 +10,7 @@ import skimage.data
 from PIL import Image
 
 from checker.pixels import renditions
-from checker.pixels.opening import open_image
+from checker.pixels.formats.opening import open_image
 from checker.pixels.renditions import Encoded
 from checker.pixels.sizes import DEFAULT_SIZES, RenditionSizes
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from checker.pixels import renditions
-from checker.pixels.opening import open_image
+from checker.pixels.formats.opening import open_image
 from checker.pixels.sizes import RenditionSizes
 
 SIZES = RenditionSizes(max_edge_px=256, thumbnail_px=64, jpeg_quality=95)

@@ -13,8 +13,8 @@ from PIL import Image, ImageCms
 
 from catloader.errors import NotAnImage
 from catloader.intake.prepare import Limits, prepare
+from checker.pixels.formats.tiff_samples import with_plain_samples
 from checker.pixels.renditions import site_renditions
-from checker.pixels.tiff_samples import with_plain_samples
 from checker.values import Rendition
 
 LIMITS = Limits(2**22, 10**6, 2560, 320, 95)

@@ -14,8 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from checker.errors import UnreadableImage
 from checker.pixels.colour.cicp import coded_colour
-from checker.pixels.png_chunks import SIGNATURE
-from checker.pixels.repair import repaired
+from checker.pixels.formats.png_chunks import SIGNATURE
+from checker.pixels.formats.repair import repaired
 
 MAX_PIXELS = 89_478_485
 """Pillow's own warning limit, read from the header before anything is decoded: 358 MB of pixels."""

@@ -17,8 +17,8 @@ from PIL import Image
 
 from checker.errors import UnreadableImage
 from checker.pixels.colour.eight_bit import Samples, alpha_to_eight_bit, to_eight_bit
-from checker.pixels.tiff import Layout, values_of
-from checker.pixels.tiff_bytes import MAX_BYTES, samples_of
+from checker.pixels.formats.tiff import Layout, values_of
+from checker.pixels.formats.tiff_bytes import MAX_BYTES, samples_of
 
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _ICC_PROFILE, _ORIENTATION, _EXTRA_SAMPLES = 34675, 274, 338

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 from catloader.errors import BrokenImage
 from catloader.intake.prepare import Limits, prepare
 from checker.errors import UnreadableImage
-from checker.pixels.png_chunks import plain_png
+from checker.pixels.formats.png_chunks import plain_png
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 

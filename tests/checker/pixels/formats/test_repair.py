@@ -14,10 +14,10 @@ import skimage.data
 from PIL import Image, PngImagePlugin
 
 from checker.errors import UnreadableImage
-from checker.pixels import repair
-from checker.pixels.opening import MAX_PIXELS
+from checker.pixels.formats import repair
+from checker.pixels.formats.opening import MAX_PIXELS
+from checker.pixels.formats.repair import repaired
 from checker.pixels.renditions import site_renditions
-from checker.pixels.repair import repaired
 from checker.values import Rendition
 
 COFFEE = Image.fromarray(skimage.data.coffee()).resize((240, 160))  # type: ignore[no-untyped-call]

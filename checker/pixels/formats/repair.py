@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from checker.pixels.png_chunks import SIGNATURE, plain_png
-from checker.pixels.tiff import full_picture_first
-from checker.pixels.tiff_samples import with_plain_samples
+from checker.pixels.formats.png_chunks import SIGNATURE, plain_png
+from checker.pixels.formats.tiff import full_picture_first
+from checker.pixels.formats.tiff_samples import with_plain_samples
 
 try:
     import simplejpeg

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from checker.errors import UnreadableImage
+from checker.pixels.formats.tiff import full_picture_first
 from checker.pixels.renditions import site_renditions
-from checker.pixels.tiff import full_picture_first
 from checker.values import Rendition
 
 RGB, CFA, LINEAR_RAW = 2, 32803, 34892
