@@ -11,8 +11,8 @@ import click
 from catloader.cli.bulk_commands import folder_of
 from catloader.cli.bulk_flips import show_and_apply, show_flips
 from catloader.cli.bulk_run import UNIT_ROWS, run_and_tell, state_of
-from catloader.cli.context import pass_settings
-from catloader.cli.records import chosen_digest, chosen_status, services_of, since_option
+from catloader.cli.context import pass_settings, services_of
+from catloader.cli.options import chosen_digest, chosen_status, since_option
 from catloader.logs import counted
 from catloader.settings import Settings
 from checker.cores import available_cores

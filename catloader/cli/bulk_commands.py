@@ -11,6 +11,7 @@ import click
 from catloader.checks.promotion import resolve_model
 from catloader.cli.bulk_flips import show_and_apply
 from catloader.cli.bulk_run import UNIT_ROWS, run_and_tell, state_of
+from catloader.cli.context import services_of
 from catloader.logs import counted
 from catloader.settings import Settings
 
@@ -34,7 +35,6 @@ def recheck_in_bulk(
     """Plan, run, show and write another check of finished photos."""
     from catloader.bulk.commands import plan_of_table
     from catloader.bulk.manifest import parquet
-    from catloader.cli.records import services_of
     from catloader.store.db.checks.bulk import BulkTable
 
     parquet()

@@ -1,14 +1,18 @@
-"""The settings of a command: read once, on first use, and handed on."""
+"""The settings of a command, read once on first use and handed on, and the services of a site for it."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from catloader.settings import Settings
+
+if TYPE_CHECKING:
+    from catloader.wiring import Services
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,3 +32,24 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
         return command(root.obj, *args, **kwargs)
 
     return with_settings
+
+
+@contextmanager
+def services_of(settings: Settings) -> Iterator[Services]:
+    """Build the services of a site, whether it is running or not, without a checker; close them at the end.
+
+    The database is migrated. The embedded object store runs during the block.
+    """
+    from catloader.server.data_dir import prepare_data_dir
+    from catloader.server.database import migrate_database
+    from catloader.server.object_store import shared_or_own_object_store
+    from catloader.wiring import build
+
+    prepare_data_dir(settings)
+    with shared_or_own_object_store(settings) as with_s3:
+        migrate_database(settings)
+        services = build(with_s3, checker=False)
+        try:
+            yield services
+        finally:
+            services.close()

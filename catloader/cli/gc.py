@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import click
 
-from catloader.cli.context import pass_settings
-from catloader.cli.records import services_of
+from catloader.cli.context import pass_settings, services_of
 from catloader.logs import counted
 from catloader.settings import Settings
 

@@ -2,69 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import pass_settings
+from catloader.cli.context import pass_settings, services_of
+from catloader.cli.options import bulk_option, chosen_digest, chosen_status, sample_option, since_option
 from catloader.logs import counted
 from catloader.settings import Settings
 from checker.cores import available_cores
 
 if TYPE_CHECKING:
     from catloader.store.db.schema import Status
-    from catloader.wiring import Services
 
 
-def _time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not an ISO time, as in 2026-01-31 or 2026-01-31T12:00Z."
-        ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def chosen_digest(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    if text is not None and not re.fullmatch("[0-9a-f]{4,64}", text):
-        raise click.BadParameter("it must be the first 4 to 64 hex digits of the weights' sha256.")
-    return text
-
-
-def chosen_status(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Status | None:
-    from catloader.store.db.checks.rechecks import FINISHED
-
-    if text is None:
-        return None
-    for status in FINISHED:
-        if status == text:
-            return status
-    raise click.BadParameter(f"{text!r} is not one of {', '.join(FINISHED)}.")
-
-
-since_option = click.option(
-    "--since",
-    metavar="TIME",
-    callback=_time,
-    help="Only photos checked at TIME or later (ISO, UTC by default).",
-)
-sample_option = click.option(
-    "--sample", metavar="N", type=click.IntRange(min=1), help="Only N photos, chosen at random."
-)
-bulk_option = click.option(
-    "--bulk",
-    "plan",
-    metavar="PLAN",
-    help="For very many photos: use a plan of this name, which can be resumed (`catloader bulk`).",
-)
 _MANY = 100_000
 
 
@@ -182,20 +135,3 @@ def recheck(
         click.echo(
             f"{counted(kept, 'photo')} decided by people {'stays' if kept == 1 else 'stay'} unchanged."
         )
-
-
-@contextmanager
-def services_of(settings: Settings) -> Iterator[Services]:
-    from catloader.server.data_dir import prepare_data_dir
-    from catloader.server.database import migrate_database
-    from catloader.server.object_store import shared_or_own_object_store
-    from catloader.wiring import build
-
-    prepare_data_dir(settings)
-    with shared_or_own_object_store(settings) as with_s3:
-        migrate_database(settings)
-        services = build(with_s3, checker=False)
-        try:
-            yield services
-        finally:
-            services.close()

@@ -9,8 +9,8 @@ import click
 
 from catloader.checks.promotion import resolve_model
 from catloader.cli.bulk_commands import compared_in_bulk
-from catloader.cli.context import pass_settings
-from catloader.cli.records import bulk_option, sample_option, services_of
+from catloader.cli.context import pass_settings, services_of
+from catloader.cli.options import bulk_option, sample_option
 from catloader.settings import Settings
 from checker.cores import available_cores
 from models.catalogue import entry_named

@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 
 from catloader.cli.accounts import account_of
-from catloader.cli.context import pass_settings
-from catloader.cli.records import services_of
+from catloader.cli.context import pass_settings, services_of
 from catloader.logs import counted
 from catloader.settings import Settings
 from catloader.transfer.sources import Source

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from catloader.bulk.commands import run
 from catloader.bulk.plan import Plan
-from catloader.cli.records import services_of
+from catloader.cli.context import services_of
 from catloader.settings import Settings
 from catloader.wiring import load_model
 from checker.pipeline import LoadedModel
