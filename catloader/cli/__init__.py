@@ -29,7 +29,7 @@ _COMMANDS = {
     "worker": "checks:worker",
     "checker": "checks:checker",
     "models": "models:models",
-    "bulk": "bulk:bulk",
+    "bulk": "bulk.bulk:bulk",
 }
 
 

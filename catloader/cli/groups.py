@@ -17,7 +17,7 @@ class Group(click.Group):
     """A group of commands, some of which lie in modules that are not imported yet.
 
     Args:
-        elsewhere: a command's name, and where it is: ``module:function``, in this package.
+        elsewhere: a command's name, and where it is: ``module:function``, in ``catloader.cli``.
     """
 
     def __init__(self, *args: Any, elsewhere: Mapping[str, str] | None = None, **options: Any) -> None:

@@ -110,7 +110,7 @@ def recheck(
     Photos must meet all conditions given. Verdicts of people stay as they are. With --bulk they are checked
     immediately, outside the queue, and the verdicts that change are shown before they are written.
     """
-    from catloader.cli.bulk_commands import recheck_in_bulk
+    from catloader.cli.bulk.recheck_and_shadow import recheck_in_bulk
     from catloader.server.database import migrated_database
     from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 

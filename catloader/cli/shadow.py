@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.checks.promotion import resolve_model
-from catloader.cli.bulk_commands import compared_in_bulk
+from catloader.cli.bulk.recheck_and_shadow import compared_in_bulk
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import bulk_option, sample_option
 from catloader.settings import Settings

@@ -1,13 +1,15 @@
-"""A run of a bulk plan on the terminal."""
+"""Bulk plans on the terminal: folder, run and state."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from catloader.logs import counted
+from catloader.settings import Settings
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
 
 UNIT_ROWS = 128
 _SAY_EVERY_S = 5.0
+
+
+def folder_of(settings: Settings, name: str) -> Path:
+    """Return the folder of a plan: its name below `bulk` in the data folder, or a path with a slash."""
+    from catloader.bulk.commands import plans_folder
+
+    return Path(name) if "/" in name else plans_folder(settings) / name
 
 
 def run_and_tell(services: Services, chosen: Plan, engine: str = "local", address: str = "") -> None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.bulk_commands import folder_of
-from catloader.cli.bulk_flips import show_and_apply, show_flips
-from catloader.cli.bulk_run import UNIT_ROWS, run_and_tell, state_of
+from catloader.cli.bulk.flips import show_and_apply, show_flips
+from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import chosen_digest, chosen_status, since_option
 from catloader.logs import counted

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from catloader.checks.promotion import resolve_model
-from catloader.cli.bulk_flips import show_and_apply
-from catloader.cli.bulk_run import UNIT_ROWS, run_and_tell, state_of
+from catloader.cli.bulk.flips import show_and_apply
+from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
 from catloader.cli.context import services_of
 from catloader.logs import counted
 from catloader.settings import Settings
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
     from catloader.checks.shadow import Compared
     from catloader.store.db.checks.rechecks import RecheckFilter
     from catloader.wiring import Services
-
-
-def folder_of(settings: Settings, name: str) -> Path:
-    """Return the folder of a plan: its name below `bulk` in the data folder, or a path with a slash."""
-    from catloader.bulk.commands import plans_folder
-
-    return Path(name) if "/" in name else plans_folder(settings) / name
 
 
 def recheck_in_bulk(

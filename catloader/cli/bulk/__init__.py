@@ -1,0 +1,1 @@
+"""``catloader bulk``, and the commands that may run as it does."""
