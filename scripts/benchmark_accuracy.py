@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         return imagenet_command.main(words[1:])
     arguments = _arguments(words)
     require("matplotlib", "scipy", "sklearn")
-    from catloader.cli.labelled_photos import open_photos
+    from catloader.cli.models.labelled_photos import open_photos
     from catloader.settings import Settings
     from checker.decision.operating_point import SHIPPED_PROFILES
     from scripts.accuracy.gate import REGRESSION, load_gate, regressions

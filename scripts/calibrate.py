@@ -9,7 +9,7 @@ from scripts.command_line import report_errors
 
 @report_errors
 def main(argv: list[str] | None = None) -> int:
-    from catloader.cli.calibrate import calibrate
+    from catloader.cli.models.calibrate import calibrate
 
     calibrate.main(argv, prog_name="calibrate.py", standalone_mode=False)
     return 0

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     require("scipy", "sklearn")
-    from catloader.cli.labelled_photos import open_photos
+    from catloader.cli.models.labelled_photos import open_photos
     from catloader.settings import Settings
     from checker.decision.subject import load_subject
     from checker.evaluation.examples import Examples

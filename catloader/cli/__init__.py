@@ -28,7 +28,7 @@ _COMMANDS = {
     "check": "checks:check",
     "worker": "checks:worker",
     "checker": "checks:checker",
-    "models": "models:models",
+    "models": "models.models:models",
     "bulk": "bulk.bulk:bulk",
 }
 

@@ -12,7 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from catloader.cli.labelled_photos import open_photos
+from catloader.cli.models.labelled_photos import open_photos
 from catloader.settings import Settings
 from checker.decision.profile import Profile
 from checker.decision.subject import Subject, load_subject

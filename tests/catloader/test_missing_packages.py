@@ -10,7 +10,7 @@ import pytest
 
 from catloader.bulk.manifest import parquet
 from catloader.bulk.ray_engine import import_ray
-from catloader.cli.calibrate import require_extra
+from catloader.cli.models.calibrate import require_extra
 from catloader.demo import photos
 from catloader.errors import StartupError
 from catloader.store.db.engine import make_engine

@@ -73,7 +73,7 @@ def calibrate(
     photos of each label.
     """
     require_extra()
-    from catloader.cli.labelled_photos import open_photos
+    from catloader.cli.models.labelled_photos import open_photos
     from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
     from checker.decision.subject import load_subject
     from checker.evaluation.calibrate import measure_and_calibrate, table, write_profile

@@ -1,4 +1,4 @@
-"""``catloader models``: list models, fetch weights, verify files, make OpenVINO variants."""
+"""``catloader models`` ls, fetch, import, verify and optimise: models and their files."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CALIBRATION_PHOTOS = 300
 
 
 _ELSEWHERE = {
-    "calibrate": "calibrate:calibrate",
-    "shadow": "shadow:shadow",
-    "promote": "promotion:promote",
-    "rollback": "promotion:rollback",
+    "calibrate": "models.calibrate:calibrate",
+    "shadow": "models.shadow:shadow",
+    "promote": "models.promotion:promote",
+    "rollback": "models.promotion:rollback",
 }
 
 

@@ -32,7 +32,7 @@ def shadow(settings: Settings, name: str, sample: int | None, plan: str | None) 
     No photo changes; administrators see the result on the page of models. With --bulk one model runs after
     the other, and the same command resumes a killed run.
     """
-    from catloader.cli.shadow_report import ShadowReport
+    from catloader.cli.models.shadow_report import ShadowReport
     from catloader.store.db.engine import utcnow
 
     models = resolve_model(settings)[0].name, entry_named(name, settings.weights_dir).name

@@ -1,0 +1,51 @@
+"""``models ls`` and ``verify``, as an operator types them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+from checker.runtimes.processor import cpu_flags, instruction_sets
+from models import openvino_ir
+from models.catalogue import entry_named
+
+Run = Callable[..., Result]
+
+
+def test_list_names_the_measured_variants(typed: Run, tmp_path: Path) -> None:
+    shown = typed("models", "ls", CATCHECK_RUNTIME="", CATCHECK_PRECISION="").output
+    lite0 = next(line for line in shown.splitlines() if line.startswith("* efficientnet_lite0"))
+    assert "yes; measured: openvino int8, " in lite0
+    assert lite0.endswith(", torch fp32")
+    kind = instruction_sets(cpu_flags())
+    assert re.search(rf"^efficientnet_lite0 checks here as .* \(cpu, {kind}\)\.", shown, re.MULTILINE)
+    assert "nothing measured" in typed("models", "ls", CATCHECK_SUBJECT="dog").output
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / entry_named("resnet50").file).write_bytes(b"not these")
+    refused = next(line for line in typed("models", "ls").output.splitlines() if " resnet50 " in line)
+    assert "refused: " in refused and "truncated, altered, or another file" in refused
+
+
+def test_verify_shows_and_checks_every_digest(typed: Run, tmp_path: Path) -> None:
+    (shipped,) = (
+        manifest for manifest in openvino_ir.manifests(entry_named("efficientnet_lite0"), tmp_path, "int8")
+    )
+    lines = typed("models", "verify", "efficientnet_lite0").output.splitlines()
+    assert [line.split() for line in lines] == [
+        ["efficientnet_lite0", "ok", "sha256", entry_named("efficientnet_lite0").sha256[:16]],
+        ["efficientnet_lite0", "openvino", "int8", "ok", "sha256", shipped.weights_sha256[:16]],
+    ]
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for part in (".xml", ".bin", ".json"):
+        shutil.copy(shipped.path.with_suffix(part), weights)
+    (weights / shipped.path.name).write_text("altered")
+    broken = typed("models", "verify", "efficientnet_lite0")
+    assert broken.exit_code == 1
+    assert "openvino int8  refused" in broken.output
+    assert "1 file does not match the catalogue" in broken.output
