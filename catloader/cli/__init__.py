@@ -25,9 +25,9 @@ _COMMANDS = {
     "user": "accounts:user",
     "tokens": "tokens:tokens",
     "upload": "upload:upload",
-    "check": "checks:check",
-    "worker": "checks:worker",
-    "checker": "checks:checker",
+    "check": "checks.checks:check",
+    "worker": "checks.checks:worker",
+    "checker": "checks.checks:checker",
     "models": "models.models:models",
     "bulk": "bulk.bulk:bulk",
 }

@@ -25,7 +25,7 @@ from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
 from catloader.wiring import Services, build, load_classifier_and_rule
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 OF_EACH = 50
 VARIANT = ("--runtime", "openvino", "--precision", "int8")  # the fastest one
 

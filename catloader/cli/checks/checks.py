@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 _SHOWN = 50
 
 
-@click.group(cls=Group, elsewhere={"verify": "records:verify", "recheck": "records:recheck"})
+@click.group(
+    cls=Group,
+    elsewhere={"verify": "checks.past_decisions:verify", "recheck": "checks.past_decisions:recheck"},
+)
 def check() -> None:
     """Check photos; list or repeat checks."""
 

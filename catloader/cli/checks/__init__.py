@@ -1,0 +1,1 @@
+"""``catloader check``, and the processes that check."""
