@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, Row, delete, func, insert, or_, select, update
 
 from catloader.errors import InvalidInput
+from catloader.store.db.accounts.account_lock import lock_account
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import reading, writing
@@ -53,13 +54,13 @@ class ApiTokens:
 
         Raises:
             InvalidInput: the account has the maximum of tokens.
+            NotFound: the account was deleted meanwhile.
         """
         row = {"token_sha256": token_digest(token), "user_id": user_id, "name": name, "created_at": now}
         row |= {"scopes": " ".join(sorted(scopes)), "expires_at": expires_at}
         own = api_tokens.c.user_id == user_id
         with writing(self._engine) as connection:
-            # The lock makes a second request of the account wait, which could otherwise exceed the limit.
-            connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+            lock_account(connection, user_id)  # a second request at once could exceed the limit
             connection.execute(delete(api_tokens).where(own, api_tokens.c.expires_at <= now))
             count = connection.execute(select(func.count()).select_from(api_tokens).where(own)).scalar_one()
             if count >= self._most:

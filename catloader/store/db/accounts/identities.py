@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from catloader.errors import EmailTaken, RegistrationClosed
+from catloader.errors import EmailTaken, ProviderRefused, RegistrationClosed
+from catloader.store.db.accounts.account_lock import lock_account
 from catloader.store.db.accounts.one_time_links import use_invitation
 from catloader.store.db.accounts.users import User, normal_email
 from catloader.store.db.engine import reading, writing
@@ -42,15 +43,19 @@ class Identities:
 
         Returns:
             False: the owner has unlinked the account, and nothing was changed.
+
+        Raises:
+            NotFound: the account was deleted meanwhile.
+            ProviderRefused: the identity was linked to another account meanwhile.
         """
         mark = (unlinked_accounts.c.user_id == user_id) & (unlinked_accounts.c.issuer == issuer)
         with writing(self._engine) as connection:
-            _lock(connection, user_id)
+            lock_account(connection, user_id)  # or it could be linked while its owner unlinks it
             if by_owner:
                 connection.execute(delete(unlinked_accounts).where(mark))
             elif connection.execute(select(unlinked_accounts.c.user_id).where(mark)).first() is not None:
                 return False
-            _link(connection, user_id, issuer, subject, now)
+            _link_once(connection, user_id, issuer, subject, now)
             unconfirmed = (users.c.id == user_id) & users.c.email_confirmed_at.is_(None)
             connection.execute(update(users).where(unconfirmed).values(email_confirmed_at=now))
         return True
@@ -64,7 +69,7 @@ class Identities:
         own = (identities.c.issuer == issuer) & (identities.c.user_id == user_id)
         row = {"user_id": user_id, "issuer": issuer, "unlinked_at": now}
         with writing(self._engine) as connection:
-            _lock(connection, user_id)
+            lock_account(connection, user_id)
             if connection.execute(delete(identities).where(own)).rowcount == 0:
                 return False
             # An account with an identity has no mark: ``link`` deletes it, or links nothing.
@@ -103,9 +108,19 @@ class Identities:
         return User(**user._mapping)
 
 
-def _lock(connection: Connection, user_id: int) -> None:
-    """Lock the account: otherwise it could be linked silently while it is being unlinked."""
-    connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+def _link_once(connection: Connection, user_id: int, issuer: str, subject: str, now: datetime) -> None:
+    """Link the account, unless another request has just done so.
+
+    Raises:
+        ProviderRefused: the identity was linked to another account meanwhile.
+    """
+    is_it = (identities.c.issuer == issuer) & (identities.c.subject == subject)
+    try:
+        with connection.begin_nested():
+            _link(connection, user_id, issuer, subject, now)
+    except IntegrityError:
+        if connection.execute(select(identities.c.user_id).where(is_it)).scalar() != user_id:
+            raise ProviderRefused("Another account here is linked with this log-in.") from None
 
 
 def _link(connection: Connection, user_id: int, issuer: str, subject: str, now: datetime) -> None:

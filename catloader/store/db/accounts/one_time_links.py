@@ -46,7 +46,9 @@ class OneTimeLinks:
             None: there is no such account.
         """
         with writing(self._engine) as connection:
-            email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar()
+            # Locked, like the accounts below: one that is being deleted can't get a link any more.
+            account = select(users.c.email).where(users.c.id == user_id).with_for_update()
+            email = connection.execute(account).scalar()
             if email is None:
                 return None
             _end_resets(connection, user_id)
@@ -64,7 +66,7 @@ class OneTimeLinks:
         """
         query = select(users.c.id).where(users.c.email == normal_email(email), users.c.disabled_at.is_(None))
         with writing(self._engine) as connection:
-            user_id = connection.execute(query).scalar_one_or_none()
+            user_id = connection.execute(query.with_for_update()).scalar_one_or_none()
             if user_id is None:
                 return None
             return _add(connection, "reset", user_id, now, expires_at, email=normal_email(email))
@@ -78,7 +80,7 @@ class OneTimeLinks:
         email = normal_email(email)
         query = select(users.c.id).where(users.c.email == email, users.c.email_confirmed_at.is_(None))
         with writing(self._engine) as connection:
-            user_id = connection.execute(query).scalar_one_or_none()
+            user_id = connection.execute(query.with_for_update()).scalar_one_or_none()
             return (
                 None
                 if user_id is None

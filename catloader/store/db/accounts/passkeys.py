@@ -9,6 +9,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import InvalidInput
+from catloader.store.db.accounts.account_lock import lock_account
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import passkeys, users
@@ -51,11 +52,13 @@ class Passkeys:
 
         Raises:
             InvalidInput: it is registered already.
+            NotFound: the account was deleted meanwhile.
         """
         row = {"user_id": user_id, "credential_id": credential_id, "public_key": public_key}
         row |= {"sign_count": sign_count, "name": name, "created_at": now}
         try:
             with writing(self._engine) as connection:
+                lock_account(connection, user_id)
                 connection.execute(insert(passkeys).values(row))
         except IntegrityError:
             raise InvalidInput("This passkey is registered already.") from None

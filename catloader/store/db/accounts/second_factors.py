@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
+from catloader.store.db.accounts.account_lock import lock_account
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import recovery_codes, second_factors, users
 from catloader.store.db.staff.audit_log import record
@@ -44,10 +45,14 @@ class SecondFactors:
         Args:
             step: of the code that confirmed it, which is not accepted again.
             code_digests: SHA-256 of the recovery codes.
+
+        Raises:
+            NotFound: the account was deleted meanwhile.
         """
         row = {"user_id": user_id, "secret": secret, "last_step": step, "set_up_at": now}
         codes = [{"code_sha256": digest, "user_id": user_id} for digest in code_digests]
         with writing(self._engine) as connection:
+            lock_account(connection, user_id)  # two requests at once would both add a row
             _remove(connection, user_id)
             connection.execute(insert(second_factors).values(row))
             connection.execute(insert(recovery_codes), codes)
