@@ -11,12 +11,13 @@ from werkzeug.wrappers import Response
 from catloader.errors import InvalidInput, NotFound
 from catloader.logs import counted
 from catloader.store.db.photos.gallery import Position
+from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of_text, selected_ids, text_of_position
-from catloader.web.photos.pictures import jpeg_response
+from catloader.web.photos.pictures import jpeg_response, sharp_response
 from catloader.web.uploads.admission import uses_object_store
 
 logger = logging.getLogger(__name__)
@@ -69,10 +70,21 @@ def act() -> Response | str:
 @blueprint.get(f"/<int(max={MAX_ID}):id>/thumbnail.jpg")
 @uses_object_store
 def thumbnail(id: int) -> Response:
+    photo = _binned(id)
+    return jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
+
+
+@blueprint.get(f"/<int(max={MAX_ID}):id>/thumbnail-2x.jpg")
+@uses_object_store
+def thumbnail_2x(id: int) -> Response:
+    return sharp_response(_binned(id))
+
+
+def _binned(id: int) -> Photo:
     photo = services().bin.photo(id, current_user().id)
     if photo is None:
         raise NotFound(PHOTO_NOT_FOUND)
-    return jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
+    return photo
 
 
 def _deleted(number: int) -> Response:

@@ -43,7 +43,8 @@ def sizes_of(photo: Photo) -> dict[str, str]:
     more_px = min(SHARP_PX, photo.crop_side_px)
     if more_px <= photo.thumbnail_px:
         return {}
-    small, large = url_for("pictures.thumbnail", id=photo.id), url_for("pictures.thumbnail_2x", id=photo.id)
+    pictures = "bin" if photo.binned_at else "pictures"
+    small, large = (url_for(f"{pictures}.{name}", id=photo.id) for name in ("thumbnail", "thumbnail_2x"))
     return {
         "srcset": f"{small} {photo.thumbnail_px}w, {large} {more_px}w",
         "sizes": "(min-width: 48rem) 15rem, 45vw",
@@ -70,8 +71,17 @@ def thumbnail(id: int) -> BaseResponse:
 @without_login
 @uses_object_store
 def thumbnail_2x(id: int) -> BaseResponse:
-    """Serve the thumbnail for high-density screens, or the stored one while others are being cut."""
-    photo, lock = _visible_photo(id), _cutting()
+    return sharp_response(_visible_photo(id))
+
+
+def sharp_response(photo: Photo) -> BaseResponse:
+    """Send the thumbnail for high-density screens, or the stored one while others are being cut.
+
+    Raises:
+        NotFound, StoreUnavailable: there is no such object, or no answer.
+        ObjectAltered: the store has other bytes, which are not sent.
+    """
+    lock = _cutting()
     response = _conditional(_digest(f"{photo.thumbnail_key} {SHARP_PX}"))
     if response.status_code == 304 or request.method == "HEAD":
         return response

@@ -134,6 +134,7 @@ ROWS = {
     "GET /bin": _users(200),
     "POST /bin": _users(303),
     "GET /bin/<id>/thumbnail.jpg": _own(200, photo="bin"),
+    "GET /bin/<id>/thumbnail-2x.jpg": _own(200, photo="bin"),
     "GET /album": _all(200),
     "GET /album/<id>": _all(404),
     "POST /album/<id>/like": Row(LOGIN, 404, 404, 404, 404),

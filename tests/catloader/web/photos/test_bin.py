@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from PIL import Image
 from sqlalchemy import Engine, update
 
 from catloader.store.db.engine import utcnow, writing
@@ -16,7 +18,9 @@ from catloader.store.kinds import ObjectKind
 from catloader.web.photos.photo_list import PAGE_PHOTOS
 from checker.values import Verdict
 from tests.support.rows import add_photos
-from tests.support.site import PASSWORD, Person, check, services_of
+from tests.support.site import PASSWORD, Person, check, jpeg, services_of
+
+_SIZES = r'srcset="[^"]+" sizes="[^"]+"'
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,22 @@ def test_a_photo_in_the_bin_is_hidden_everywhere_until_it_is_restored(app: Flask
     assert "1 photo restored." in _act(anna, "restore", photo)
     assert [anna.get(path).status_code for path in own] == [200] * 3
     assert [stranger.get(path).status_code for path in public] == [200] * 2
+
+
+def test_the_bin_has_thumbnails_for_high_density_screens_as_other_pages_have(
+    app: Flask, anna: Person
+) -> None:
+    large, small = anna.upload_one(jpeg(size=(900, 900))), anna.upload_one(jpeg(size=(300, 200)))
+    before = anna.get("/photos").text
+    for photo in (large, small):
+        _delete(anna, photo)
+    (srcset,), (of_photos,) = (re.findall(_SIZES, page) for page in (anna.get("/bin").text, before))
+    assert srcset == of_photos.replace("/photos/", "/bin/")
+    sharp = anna.get(f"/bin/{large}/thumbnail-2x.jpg")
+    with Image.open(io.BytesIO(sharp.data)) as image:
+        assert image.size == (640, 640)
+    eve = Person(app, "eve@example.org")
+    assert eve.get(f"/bin/{large}/thumbnail-2x.jpg").status_code == 404
 
 
 def test_photos_are_deleted_after_their_days_and_not_before(app: Flask, engine: Engine, anna: Person) -> None:
