@@ -17,7 +17,6 @@ from catloader.settings import Settings
 
 if TYPE_CHECKING:
     from catloader.store.db.accounts.users import Role, User, Users
-    from catloader.store.db.staff.audit_log import AuditLog
 
 _password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of standard input."
@@ -39,11 +38,9 @@ def create(settings: Settings, email: str, admin: bool, password_stdin: bool) ->
     from catloader import accounts
     from catloader.store.db.engine import utcnow
 
-    with _users(settings) as (users, log):
+    with _users(settings) as users:
         password = _read_password(password_stdin)
         created = accounts.register(users, email, password, utcnow(), is_admin=admin)
-        if admin:
-            log.add(None, "made admin", created.email, utcnow())
         click.echo(f"{created.email} is registered{' as an administrator' if admin else ''}.")
 
 
@@ -54,12 +51,10 @@ def create(settings: Settings, email: str, admin: bool, password_stdin: bool) ->
 def reset_password(settings: Settings, email: str, password_stdin: bool) -> None:
     """Set a new password and end the account's sessions."""
     from catloader.passwords import hash_password
-    from catloader.store.db.engine import utcnow
 
-    with _users(settings) as (users, log):
+    with _users(settings) as users:
         account = account_of(users, email)
-        users.set_password(account.id, hash_password(_read_password(password_stdin), email=account.email))
-        log.add(None, "set a new password", account.email, utcnow())
+        users.reset_password(account.id, hash_password(_read_password(password_stdin), email=account.email))
         click.echo(f"{account.email} has a new password.")
 
 
@@ -75,12 +70,9 @@ def reset_password(settings: Settings, email: str, password_stdin: bool) -> None
 @pass_settings
 def promote(settings: Settings, email: str, role: Role) -> None:
     """Make an account an administrator or a reviewer."""
-    from catloader.store.db.engine import utcnow
-
-    with _users(settings) as (users, log):
+    with _users(settings) as users:
         account = account_of(users, email)
         users.grant(account.id, role)
-        log.add(None, f"made {role}", account.email, utcnow())
         click.echo(f"{account.email} is {'a reviewer' if role == 'reviewer' else 'an administrator'}.")
 
 
@@ -152,13 +144,12 @@ def ls(settings: Settings) -> None:
 
 
 @contextmanager
-def _users(settings: Settings) -> Iterator[tuple[Users, AuditLog]]:
+def _users(settings: Settings) -> Iterator[Users]:
     from catloader.server.database import migrated_database
     from catloader.store.db.accounts.users import Users
-    from catloader.store.db.staff.audit_log import AuditLog
 
     with migrated_database(settings) as engine:
-        yield Users(engine), AuditLog(engine)
+        yield Users(engine)
 
 
 def account_of(users: Users, email: str) -> User:

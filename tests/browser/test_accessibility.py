@@ -134,7 +134,7 @@ def _work_of_staff(site: Site) -> None:
     job = store.begin("a profile", 2, now)
     assert job
     store.write(job, now, done=1, total=1, error="Not measured.", flips=flips)
-    assert RandomAudits(engine).draw("cat", 1, now) == 1
+    assert RandomAudits(engine).draw("cat", 1, 2, now) == 1
     (shown,) = add_photos(engine, 1, status="cat", on_air=True)
     assert Takedowns(engine).take_down(shown, 2, "Not a photo of yours.", now)
     assert Identities(engine).link(2, _ISSUER, "17", now, by_owner=True)

@@ -24,6 +24,7 @@ from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.gallery import Selection
 from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.db.staff.audit_log import COMMAND_LINE, AuditEntry
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.web.http import cookies
@@ -176,6 +177,12 @@ class Person:
     def photos(self) -> list[Photo]:
         """The photos, newest first."""
         return services_of(self.app).gallery.older(Selection(self.id), None, 999)
+
+
+def acts_of_staff(app: Flask) -> list[AuditEntry]:
+    """Return the audit log, newest first, without what was done at the command line, as by ``grant``."""
+    entries = services_of(app).audit_log.page(None, 99)
+    return [entry for entry in entries if entry.actor != COMMAND_LINE]
 
 
 def jpeg(colour: tuple[int, int, int] = (200, 120, 40), size: tuple[int, int] = (96, 64)) -> bytes:

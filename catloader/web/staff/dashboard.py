@@ -9,7 +9,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
-from catloader.logs import counted
 from catloader.store.db.checks.rechecks import RecheckFilter
 from catloader.store.db.engine import utcnow
 from catloader.store.db.schema import Status
@@ -62,10 +61,7 @@ def requeue() -> Response:
     status = request.form.get("status")
     if status not in ("failed", "unreadable"):
         raise InvalidInput("Choose the failed or the unreadable photos.")
-    number = services().rechecks.requeue(RecheckFilter(status=Status(status)))
+    number = services().rechecks.requeue(RecheckFilter(status=Status(status)), actor_id=current_user().id)
     services().dispatcher.wake()
-    services().audit_log.add(
-        current_user().id, f"re-queued {status} photos", counted(number, "photo"), utcnow()
-    )
     flash(ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number))
     return redirect(url_for(".page"), 303)

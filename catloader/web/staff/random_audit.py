@@ -39,8 +39,7 @@ def draw() -> Response:
     if not number or number > MOST:
         raise InvalidInput("Draw 1 to %(number)d photos at a time.", number=MOST)
     verdict = human_verdict(request.form.get("verdict"))
-    drawn = services().random_audits.draw(verdict, number, utcnow())
-    services().audit_log.add(current_user().id, "drew photos to audit", f"{drawn} {verdict}", utcnow())
+    drawn = services().random_audits.draw(verdict, number, current_user().id, utcnow())
     some = ngettext("%(num)d photo drawn.", "%(num)d photos drawn.", drawn)
     flash(some if drawn else gettext("No photo is left to draw."))
     return redirect(url_for(".page"), 303)

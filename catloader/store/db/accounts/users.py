@@ -6,16 +6,17 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from catloader.errors import EmailTaken
+from catloader.errors import EmailTaken, NotFound
 from catloader.store.db.accounts.receipts import enter
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.photo_rows import delete_photos
 from catloader.store.db.schema import one_time_links, photos, sessions, users
+from catloader.store.db.staff.audit_log import record
 
 Role = Literal["admin", "reviewer"]
 
@@ -61,6 +62,9 @@ class Users:
     def create(self, email: str, password_hash: str, now: datetime, *, is_admin: bool = False) -> User:
         """Add an account.
 
+        Args:
+            is_admin: somebody at the command line made it, which is recorded in the same transaction.
+
         Raises:
             EmailTaken: an account has this e-mail already.
         """
@@ -73,6 +77,8 @@ class Users:
         try:
             with writing(self._engine) as connection:
                 row = connection.execute(insert(users).values(values).returning(*users.c)).one()
+                if is_admin:
+                    record(connection, None, "made admin", row.email, now)
         except IntegrityError:
             raise EmailTaken("This e-mail is registered already.") from None
         return User(**row._mapping)
@@ -100,11 +106,14 @@ class Users:
 
     def set_password(self, id: int, password_hash: str) -> None:
         """Set a new password; all sessions of the account end, and all links that would set another one."""
-        links = one_time_links.c
         with writing(self._engine) as connection:
-            connection.execute(update(users).where(users.c.id == id).values(password_hash=password_hash))
-            connection.execute(delete(sessions).where(sessions.c.user_id == id))
-            connection.execute(delete(one_time_links).where(links.user_id == id, links.purpose == "reset"))
+            _set_password(connection, id, password_hash)
+
+    def reset_password(self, id: int, password_hash: str, now: datetime | None = None) -> None:
+        """Do the same at the command line, which is recorded."""
+        with writing(self._engine) as connection:
+            email = _set_password(connection, id, password_hash)
+            record(connection, None, "set a new password", email, now or utcnow())
 
     def set_email(self, id: int, email: str) -> None:
         """Give the account another e-mail, which is not confirmed.
@@ -127,11 +136,12 @@ class Users:
         with writing(self._engine) as connection:
             connection.execute(update(users).where(users.c.id == id).values(wants_notices=wanted))
 
-    def grant(self, id: int, role: Role) -> None:
-        """Make the account an administrator or a reviewer."""
+    def grant(self, id: int, role: Role, now: datetime | None = None) -> None:
+        """Make the account an administrator or a reviewer at the command line, which is recorded."""
         column = {"admin": users.c.is_admin, "reviewer": users.c.is_reviewer}[role]
         with writing(self._engine) as connection:
-            connection.execute(update(users).where(users.c.id == id).values({column: True}))
+            email = _changed(connection, id, {column.key: True})
+            record(connection, None, f"made {role}", email, now or utcnow())
 
     def delete(self, id: int, now: datetime | None = None, receipt: str | None = None) -> int:
         """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.
@@ -151,6 +161,27 @@ class Users:
             if receipt is not None:
                 enter(connection, receipt, now or utcnow(), deleted, size_bytes)
         return deleted
+
+
+def _changed(connection: Connection, id: int, values: dict[str, Any]) -> str:
+    """Change columns of an account, and return its e-mail.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    change = update(users).where(users.c.id == id).values(values).returning(users.c.email)
+    email: str | None = connection.execute(change).scalar_one_or_none()
+    if email is None:
+        raise NotFound("This account does not exist any more.")
+    return email
+
+
+def _set_password(connection: Connection, id: int, password_hash: str) -> str:
+    links = one_time_links.c
+    email = _changed(connection, id, {"password_hash": password_hash})
+    connection.execute(delete(sessions).where(sessions.c.user_id == id))
+    connection.execute(delete(one_time_links).where(links.user_id == id, links.purpose == "reset"))
+    return email
 
 
 def normal_email(email: str) -> str:

@@ -8,10 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, literal, select, update
 
+from catloader.logs import counted
 from catloader.store.db.clock import database_now, later
-from catloader.store.db.engine import reading, writing
+from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.photo_rows import not_in_bin
 from catloader.store.db.schema import Status, check_log, photos
+from catloader.store.db.staff.audit_log import record
 
 FINISHED = (Status.CAT, Status.UNSURE, Status.NOT_CAT, Status.UNREADABLE, Status.FAILED)
 _BATCH = 1000
@@ -43,10 +45,13 @@ class Rechecks:
         """Count the photos that match but stay as they are."""
         return self._count(*conditions_of(chosen), photos.c.human_verdict.is_not(None))
 
-    def requeue(self, chosen: RecheckFilter, limit: int | None = None) -> int:
+    def requeue(self, chosen: RecheckFilter, limit: int | None = None, *, actor_id: int | None = None) -> int:
         """Make matching photos ``pending`` with all attempts available, oldest first; return their number.
 
         A verdict that a person gives meanwhile stays as well.
+
+        Args:
+            actor_id: administrator; each batch is recorded in its transaction. None: nothing is.
         """
         last_id, requeued = 0, 0  # by id: a photo that is checked again meanwhile is not requeued twice
         by_model = photos.c.human_verdict.is_(None)
@@ -64,7 +69,11 @@ class Rechecks:
                     break
                 # The conditions are repeated: PostgreSQL evaluates them again on a row that has just changed.
                 unchanged = photos.c.id.in_(ids) & photos.c.status.in_(FINISHED) & by_model
-                requeued += requeue(connection, unchanged)
+                number = requeue(connection, unchanged)
+                requeued += number
+                if actor_id is not None and number:
+                    act = f"re-queued {chosen.status or 'finished'} photos"
+                    record(connection, actor_id, act, counted(number, "photo"), utcnow())
             last_id = ids[-1]
         return requeued
 

@@ -15,6 +15,7 @@ from catloader.store.db.paging import pages
 from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
 from catloader.store.db.photos.replacements import check_is_of_present_file
 from catloader.store.db.schema import check_log, photos, random_audits, replacements
+from catloader.store.db.staff.audit_log import record
 from catloader.store.db.staff.decisions import HumanVerdict, decide
 
 _PER_TRANSACTION = 200
@@ -41,20 +42,20 @@ class RandomAudits:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def draw(self, verdict: HumanVerdict, number: int, now: datetime) -> int:
+    def draw(self, verdict: HumanVerdict, number: int, actor_id: int, now: datetime) -> int:
         """Draw photos with this verdict of a model, with equal probability; return their number.
 
-        Those that people decided, and those drawn before, are left out.
+        Those that people decided, and those drawn before, are left out. What a transaction draws, it records.
         """
         query = select(photos.c.id).where(_decided_by_model(verdict), ~_was_drawn())
         ids = [row.id for page in pages(self._engine, query, photos.c.id, number) for row in page]
         random.shuffle(ids)  # the answered part is a random sample too
         return sum(
-            self._enter(verdict, ids[start : start + _PER_TRANSACTION], now)
+            self._enter(verdict, ids[start : start + _PER_TRANSACTION], actor_id, now)
             for start in range(0, len(ids), _PER_TRANSACTION)
         )
 
-    def _enter(self, verdict: HumanVerdict, ids: list[int], now: datetime) -> int:
+    def _enter(self, verdict: HumanVerdict, ids: list[int], actor_id: int, now: datetime) -> int:
         try:
             with writing(self._engine) as connection:
                 decisions = {row.photo_id: row._asdict() for row in connection.execute(_decisions_on(ids))}
@@ -63,6 +64,7 @@ class RandomAudits:
                 ]
                 if rows:
                     connection.execute(insert(random_audits), rows)
+                    record(connection, actor_id, "drew photos to audit", f"{len(rows)} {verdict}", now)
         except IntegrityError:  # another draw took one of them at the same moment
             return 0
         return len(rows)

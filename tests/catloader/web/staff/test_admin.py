@@ -14,11 +14,10 @@ from sqlalchemy import Engine, update
 from catloader.store.db.accounts.sessions import insert_session, new_token
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import one_time_links
-from catloader.store.db.staff.audit_log import AuditEntry
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
-from tests.support.site import PASSWORD, Person, check, jpeg, running_site, services_of, shown
+from tests.support.site import PASSWORD, Person, acts_of_staff, check, jpeg, running_site, services_of, shown
 
 _NEW = "a completely new one"
 
@@ -32,10 +31,6 @@ def _administrator(app: Flask) -> Person:
     administrator = Person(app, "boss@example.org")
     services_of(app).users.grant(administrator.id, "admin")
     return administrator
-
-
-def _audit(app: Flask) -> list[AuditEntry]:
-    return services_of(app).audit_log.page(None, 99)
 
 
 def _link(person: Person, path: str) -> str:
@@ -65,7 +60,7 @@ def test_pages_of_administrators_do_not_exist_for_others(
     assert Person(app).get("/admin").status_code == 303
     assert 'href="/admin"' in administrator.get("/photos").text
     assert services_of(app).users.by_id(administrator.id).is_admin  # type: ignore[union-attr]
-    assert _audit(app) == []
+    assert acts_of_staff(app) == []
 
 
 def test_accounts_are_listed_with_their_storage_and_found_by_e_mail(
@@ -97,7 +92,7 @@ def test_granting_and_revoking_a_role_is_recorded(app: Flask, administrator: Per
     own = f"/admin/users/{administrator.id}"
     assert administrator.post(f"{own}/role", {"role": "user"}, page="/admin/users").status_code == 400
     assert administrator.post(f"{own}/access", {"access": "disable"}, page="/admin/users").status_code == 400
-    told = [(entry.actor, entry.act, entry.target) for entry in _audit(app)]
+    told = [(entry.actor, entry.act, entry.target) for entry in acts_of_staff(app)]
     assert told == [
         (administrator.email, "made user", anna.email),
         (administrator.email, "made reviewer", anna.email),
@@ -117,7 +112,7 @@ def test_a_disabled_account_is_logged_out_and_stays_out_until_it_is_enabled(
     administrator.post(f"{path}/access", {"access": "enable"}, page=path)
     assert anna.log_in().status_code == 303
     assert anna.get(f"/photos/{photo}").status_code == 200
-    assert [entry.act for entry in _audit(app)] == ["enabled", "disabled"]
+    assert [entry.act for entry in acts_of_staff(app)] == ["enabled", "disabled"]
 
 
 def test_a_session_of_a_disabled_account_opens_nothing(
@@ -199,7 +194,7 @@ def test_an_invitation_by_an_administrator_is_shown_once_and_recorded(
         administrator = _administrator(app)
         link = _link(administrator, "/admin/invitations")
         assert link.startswith("/register?invitation=")
-        assert [entry.act for entry in _audit(app)] == ["invited somebody"]
+        assert [entry.act for entry in acts_of_staff(app)] == ["invited somebody"]
         assert link.rpartition("=")[2] not in administrator.get("/admin/audit").text
 
 
@@ -241,7 +236,7 @@ def test_actions_of_reviewers_are_recorded_too(app: Flask, administrator: Person
     check(app, Verdict.UNSURE)
     administrator.post(f"/review/{photo}/decide", {"verdict": "cat"}, page="/review")
     administrator.post("/review/undo", page="/review")
-    assert [(e.act, e.target) for e in _audit(app)] == [
+    assert [(e.act, e.target) for e in acts_of_staff(app)] == [
         ("undid a decision", f"photo {photo}"),
         ("decided cat", f"photo {photo}"),
     ]

@@ -77,9 +77,9 @@ def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(en
     audits, rita, now = RandomAudits(engine), some_user(engine).id, utcnow()
     cats, others = _decided(engine, 30, "cat"), _decided(engine, 5, "not_cat", "q")
     add_photos(engine, 3, status="cat", human_verdict="cat")
-    assert audits.draw("cat", 10, now) == 10
-    assert audits.draw("cat", 99, now) == 20
-    assert audits.draw("not_cat", 99, now) == 5
+    assert audits.draw("cat", 10, rita, now) == 10
+    assert audits.draw("cat", 99, rita, now) == 20
+    assert audits.draw("not_cat", 99, rita, now) == 5
     order = []
     while (photo := audits.next()) is not None:
         order.append(photo.id)
@@ -90,7 +90,7 @@ def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(en
     assert audits.tallies("q") == {"not_cat": Tally(5, 5, 0)}
 
     changed, replaced = _decided(engine, 2, "cat")
-    assert audits.draw("cat", 9, now) == 2
+    assert audits.draw("cat", 9, rita, now) == 2
     assert Reviews(engine).may_see(replaced)
     with writing(engine) as connection:
         connection.execute(update(photos).where(photos.c.id == changed).values(status="pending"))

@@ -82,6 +82,10 @@ def _set_up_second_factor(one: _Request) -> None:
     SecondFactors(one.engine).set_up(one.user_id, "A" * 32, 0, [f"{one.number:064}"], _NOW)
 
 
+def _change_password(one: _Request) -> None:
+    Users(one.engine).set_password(one.user_id, "new hash")
+
+
 def _add_token(one: _Request) -> None:
     tokens, name = ApiTokens(one.engine, most=9), f"token {one.number}"
     tokens.add(name, one.user_id, name, ["read"], now=_NOW, expires_at=None)
@@ -147,7 +151,9 @@ def test_an_identity_is_linked_to_one_account_once(engine: Engine) -> None:
     assert unlinked.email_confirmed_at is None
 
 
-@pytest.mark.parametrize("write", [_link, _add_passkey, _set_up_second_factor, _add_token], ids=_name)
+@pytest.mark.parametrize(
+    "write", [_link, _add_passkey, _set_up_second_factor, _add_token, _change_password], ids=_name
+)
 def test_a_request_whose_account_was_just_deleted_is_told_so(
     engine: Engine, write: Callable[[_Request], object]
 ) -> None:

@@ -1,0 +1,53 @@
+"""`catloader user`: what a command changes, and its row in the audit log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from catloader.cli import main
+from catloader.settings import Settings
+from catloader.store.db.accounts.users import Users
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.migrate import migrate
+from catloader.store.db.staff.audit_log import AuditLog
+from catloader.wiring import build_engine
+
+_COMMANDS = {
+    "made admin": ["promote", "anna@example.org"],
+    "made reviewer": ["promote", "anna@example.org", "--role", "reviewer"],
+    "set a new password": ["reset-password", "anna@example.org", "--password-stdin"],
+    "made a password link": ["password-link", "anna@example.org"],
+    "invited somebody": ["invite"],
+}
+
+
+def _run(folder: Path, *words: str) -> None:
+    environ = {"CATLOADER_DATA_DIR": str(folder), "CATLOADER_MIN_FREE_BYTES": "0"}
+    typed = "correct horse battery\n"
+    result = CliRunner().invoke(main, ["user", *words], env=environ, input=typed, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("act", [*_COMMANDS, "made admin of a new account"])
+def test_a_command_that_can_not_be_recorded_changes_nothing(tmp_path: Path, act: str) -> None:
+    words = _COMMANDS.get(act, ["create", "eve@example.org", "--admin", "--password-stdin"])
+    engine = build_engine(Settings(data_dir=tmp_path))
+    migrate(engine)
+    Users(engine).create("anna@example.org", "hash", utcnow())
+    before = Users(engine).all()
+    with writing(engine) as connection:
+        connection.execute(text("ALTER TABLE audit_log RENAME TO away"))
+    with pytest.raises(OperationalError, match="no such table: audit_log"):
+        _run(tmp_path, *words)
+    assert Users(engine).all() == before
+    with writing(engine) as connection:
+        connection.execute(text("ALTER TABLE away RENAME TO audit_log"))
+    _run(tmp_path, *words)
+    (entry,) = AuditLog(engine).page(None, 9)
+    assert (entry.actor, entry.act) == ("command line", act.removesuffix(" of a new account"))
+    engine.dispose()
