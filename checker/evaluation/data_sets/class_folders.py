@@ -20,7 +20,8 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
     The class of a photo that shows no cat is its kind. Below ``not_cat``, the next folder's name is.
 
     Raises:
-        UnusablePhotos: no folder's name stands for cats, or a folder can't be read.
+        UnusablePhotos: no folder's name stands for cats, there is no folder for one of ``cat_classes``, or a
+            folder can't be read.
     """
     classes = sorted(
         (entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name)),
@@ -28,7 +29,9 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
     )
     labels = {entry: label_of_class(printable(entry.name), cat_classes) for entry in classes}
     if CAT not in {label for label, _ in labels.values()}:
-        raise UnusablePhotos(_no_cats(folder, [printable(entry.name) for entry in classes]))
+        raise UnusablePhotos(_no_cats(folder, classes, cat_classes))
+    if unknown := cat_classes - {normalised(printable(entry.name)) for entry in classes}:
+        raise UnusablePhotos(f"{folder} has no folder {' or '.join(sorted(unknown))}, as --cat-classes says")
     for entry, (label, kind) in labels.items():
         for file in walk([str(entry)]):
             if file.error:
@@ -40,9 +43,20 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
             yield photo_file(file.path, os.path.relpath(file.path, folder), label, photo_kind)
 
 
-def _no_cats(folder: Path, classes: list[str]) -> str:
+def _no_cats(folder: Path, classes: list[Path], cat_classes: frozenset[str]) -> str:
     start = f"{folder}: no table with the columns file and label, no annotations, and "
     if not classes:
         return start + "no folders of classes such as cat and not_cat"
-    shown = ", ".join(classes[:_SHOWN]) + (", ..." if len(classes) > _SHOWN else "")
-    return start + f"none of its {len(classes)} folders is named after cats ({shown}): name those that are"
+    for entry in classes:
+        if any(_is_of_cats(below, cat_classes) for below in entry.iterdir() if below.is_dir()):
+            return start + f"no folder named after cats; {printable(entry.name)} has one: name that folder"
+    names = [printable(entry.name) for entry in classes]
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return (
+        start + f"none of its {len(names)} folders is named after cats ({shown}): name those that show cats "
+        "with --cat-classes"
+    )
+
+
+def _is_of_cats(folder: Path, cat_classes: frozenset[str]) -> bool:
+    return label_of_class(printable(folder.name), cat_classes)[0] == CAT

@@ -1,46 +1,65 @@
 """COCO annotations (Lin et al. 2014): a photo with a box of category cat is a cat.
 
-``annotations/instances_val2017.json`` is next to the folder ``val2017``.
+``annotations/instances_val2017.json`` is next to the folder ``val2017``. Camera traps use the same format,
+with words as IDs.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from checker.evaluation.data_sets.kinds import DOG, OTHER_ANIMAL, THING, label_of_class
+from checker.evaluation.data_sets.file_names import FileNames
+from checker.evaluation.data_sets.kinds import DOG, OTHER_ANIMAL, THING, label_of_class, normalised
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file
 
 PATTERN = "annotations/instances_*.json"
 
 
 def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
-    """Return every photo of the file, with or without annotations.
+    """Return every photo of the file once, with or without annotations.
 
     Raises:
-        UnusablePhotos: it is no such file, or its photos are not found.
+        UnusablePhotos: it is no such file, or its photos or one of ``cat_classes`` are not found.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
-        categories = {int(entry["id"]): entry for entry in content["categories"]}
-        names = {int(entry["id"]): str(entry["file_name"]) for entry in content["images"]}
-        shown: dict[int, list[Any]] = defaultdict(list)
-        for entry in content["annotations"]:
-            shown[int(entry["image_id"])].append(categories[int(entry["category_id"])])
-        labels = {image: _label(shown[image], cat_classes) for image in names}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        names, shown, categories = _parsed(json.loads(path.read_text("utf-8-sig")))
+    except OSError as error:
+        raise UnusablePhotos(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UnusablePhotos(f"{path} cannot be read as COCO annotations: it is not JSON") from error
+    except (TypeError, AttributeError, LookupError) as error:
         raise UnusablePhotos(
-            f"{path} cannot be read as COCO annotations: {type(error).__name__}: {error}"
+            f"{path} cannot be read as COCO annotations: it lacks images, annotations or categories, or "
+            f"these have another form ({error})"
         ) from error
-    folder = _images(path, names.values())
-    photos = []
+    if unknown := cat_classes - set(map(normalised, categories)):
+        raise UnusablePhotos(f"{path} has no category {' or '.join(sorted(unknown))}, as --cat-classes says")
+    files, place = _photos_folder(path, names)
+    photos: dict[str, tuple[str, list[Any]]] = {}
+    """Path -> name and categories: a file may be listed twice."""
     for image, name in names.items():
-        if not (folder / name).is_file():
-            raise UnusablePhotos(f"{path}: there is no photo {folder / name}")
-        photos.append(photo_file(str(folder / name), name, *labels[image]))
-    return photos
+        file = files.find(name)
+        if file is None:
+            raise UnusablePhotos(f"{path}: there is no photo {place / name}")
+        photos.setdefault(os.path.normpath(file), (name, []))[1].extend(shown[image])
+    return [photo_file(file, name, *_label(of, cat_classes)) for file, (name, of) in photos.items()]
+
+
+def _parsed(content: Any) -> tuple[dict[Any, str], Mapping[Any, list[Any]], list[str]]:
+    """Return the photos' names by ID, the categories shown by each, and the names of all categories."""
+    categories = {entry["id"]: entry for entry in content["categories"]}
+    names = {entry["id"]: str(entry["file_name"]) for entry in content["images"]}
+    shown: dict[Any, list[Any]] = defaultdict(list)
+    for entry in content["annotations"]:
+        if entry["category_id"] not in categories:
+            raise LookupError(f"category {entry['category_id']!r} has no name")
+        shown[entry["image_id"]].append(categories[entry["category_id"]])
+    return names, shown, [str(category["name"]) for category in categories.values()]
 
 
 def _label(categories: list[Any], cat_classes: frozenset[str]) -> tuple[str, str | None]:
@@ -53,15 +72,18 @@ def _label(categories: list[Any], cat_classes: frozenset[str]) -> tuple[str, str
     return NOT_CAT, OTHER_ANIMAL if animal else THING
 
 
-def _images(path: Path, names: Any) -> Path:
+def _photos_folder(path: Path, names: Mapping[Any, str]) -> tuple[FileNames, Path]:
     """Find the folder of the photos: the first place that has the first of them."""
-    first = next(iter(names), None)
+    first = next(iter(names.values()), None)
     if first is None:
         raise UnusablePhotos(f"{path} names no photos")
     split = path.stem.rpartition("_")[2]
     above = path.parent.parent
-    places = (above / split, above / "images" / split, above / "images", path.parent / "images", path.parent)
+    places = (
+        above / split, above / "images" / split, above / "images", path.parent / "images", path.parent, above,
+    )  # fmt: skip
     for place in places:
-        if (place / first).is_file():
-            return place
+        files = FileNames(place)
+        if files.find(first) is not None:
+            return files, place
     raise UnusablePhotos(f"{path}: its photo {first} is not in {' or '.join(map(str, places))}")

@@ -18,13 +18,14 @@ _CATS, _WILD_FELINES, _DOGS, _ANIMALS = range(281, 286), range(286, 294), range(
 """Indices of ImageNet-1k's classes: its animals come first."""
 _CAT_WORDS = frozenset({"cat", "cats", "house cat", "domestic cat", "kitten", "kittens"})
 _WNID = re.compile(r"(n\d{8})(?![0-9])")
+_DOG_WORDS = frozenset({"dog", "dogs", "puppy", "puppies"})
 _DOG_FILE = re.compile(r"dogs?[ ._-]*\d+")
 """``dog.4209.jpg``, as the photos of "Dogs vs. Cats" are called."""
 
 
 def normalised(name: str) -> str:
-    """Return a kind or class name in lower case, with single spaces for underscores."""
-    return " ".join(name.replace("_", " ").lower().split())
+    """Return a kind or class name in lower case, with single spaces for underscores and hyphens."""
+    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
 
 
 @functools.cache
@@ -63,7 +64,7 @@ def label_of_class(name: str, cat_classes: frozenset[str] = frozenset()) -> tupl
         return NOT_CAT, None
     index = imagenet_class(name)
     if index is None:
-        return NOT_CAT, word
+        return NOT_CAT, DOG if word in _DOG_WORDS else word
     if index in _CATS:
         return CAT, None
     kind = _kind_of_class(index)

@@ -6,31 +6,55 @@ A line is ``Abyssinian_100 1 1 1``: name, class, species (1 cat, 2 dog), breed; 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from checker.evaluation.data_sets.kinds import DOG
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file
 
-LIST = Path("annotations", "list.txt")
+_LIST, _SPLITS = "list.txt", ("trainval.txt", "test.txt")
 _SPECIES: dict[str, tuple[str, str | None]] = {"1": (CAT, None), "2": (NOT_CAT, DOG)}
 
 
-def from_pet_list(path: Path) -> list[LabelledPhoto]:
-    """Return the photos of a list; the folder ``images`` is next to the list's folder, or next to the list.
+def pet_lists_in(folder: Path) -> list[Path]:
+    """Return the list of all photos of a folder; the lists of its splits where there is none."""
+    annotations = folder / "annotations"
+    whole = annotations / _LIST
+    return (
+        [whole] if whole.is_file() else [path for name in _SPLITS if (path := annotations / name).is_file()]
+    )
+
+
+def from_pet_lists(paths: Iterable[Path]) -> list[LabelledPhoto]:
+    """Return the photos of lists, each once; the folder ``images`` is next to a list's folder, or next to it.
 
     Raises:
-        UnusablePhotos: the list cannot be read, or a photo is missing.
+        UnusablePhotos: a list cannot be read, a photo is missing, or it has two species.
     """
+    photos: dict[str, LabelledPhoto] = {}
+    for path in paths:
+        for number, photo in _rows(path):
+            before = photos.setdefault(photo.name, photo).label
+            if before != photo.label:
+                raise UnusablePhotos(
+                    f"{path}, line {number}: {photo.name} is labelled {photo.label} here and {before} earlier"
+                )
+    return list(photos.values())
+
+
+def _rows(path: Path) -> Iterator[tuple[int, LabelledPhoto]]:
+    """Yield each photo of a list, and its line."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusablePhotos(f"{path} cannot be read as a list of pets: {error}") from error
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UnusablePhotos(f"{path} cannot be read as a list of pets: it is not text") from error
+    except OSError as error:
+        raise UnusablePhotos(f"{path} cannot be read: {error.strerror}") from error
     images = next(
         (place for place in (path.parent.parent / "images", path.parent / "images") if place.is_dir()), None
     )
     if images is None:
         raise UnusablePhotos(f"{path}: there is no folder images next to it or next to its folder")
-    photos = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -42,5 +66,4 @@ def from_pet_list(path: Path) -> list[LabelledPhoto]:
         file = images / f"{name}.jpg"
         if not file.is_file():
             raise UnusablePhotos(f"{path}, line {number}: there is no photo {file}")
-        photos.append(photo_file(str(file), file.name, *_SPECIES[numbers[1]]))
-    return photos
+        yield number, photo_file(str(file), file.name, *_SPECIES[numbers[1]])

@@ -1,29 +1,43 @@
 """Tables of labelled photos: CSV files with the columns ``file``, ``label`` and perhaps ``kind``.
 
-They may be exported by a spreadsheet in any language: with commas, semicolons or tabs, and empty rows.
+They may be exported by a spreadsheet in any language: with commas, semicolons or tabs, in UTF-8, UTF-16 or
+Windows' own encoding, and with empty rows.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
 
+from checker.evaluation.data_sets.file_names import FileNames
 from checker.evaluation.data_sets.kinds import kind_from_name, normalised
-from checker.evaluation.photos import LABELS, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file, printable
+from checker.evaluation.photos import LABELS, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file
 
 MAIN_TABLE = "labels.csv"
+_ENDINGS = frozenset({".csv", ".tsv"})
 _COLUMNS = frozenset({"file", "label"})
-_SEPARATORS = ",;\t"
+_SEPARATORS = ",;\t|"
+_STATED_SEPARATOR = "sep="
+"""Begins the line that Excel needs before the header if the separator is not the one of its language."""
+_SHOWN = 60
+"""Characters of a wrong first line in the sentence about it."""
+_HEADER_BYTES = 4096
+"""Of a line of another program's table, which may have any size."""
+_ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """Return ``labels.csv`` and every other CSV file of the folder that has the same columns."""
-    paths = sorted(path for path in folder.glob("*.csv") if not path.name.startswith(".") and path.is_file())
-    return [path for path in paths if path.name == MAIN_TABLE or _has_columns(path)]
+    """Return ``labels.csv`` and every other table of the folder that has the same columns."""
+    paths = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file()
+    )
+    return [path for path in paths if path.name.lower() == MAIN_TABLE or _has_columns(path)]
 
 
 def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
@@ -43,78 +57,74 @@ def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
                     raise UnusablePhotos(
                         f"{table}: {photo.name} is labelled {photo.label} here and {before} earlier"
                     )
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
+            raise UnusablePhotos(f"{table} cannot be read as a table: it is not text") from error
+        except OSError as error:
+            raise UnusablePhotos(f"{table} cannot be read: {error.strerror}") from error
+        except csv.Error as error:
             raise UnusablePhotos(f"{table} cannot be read as a table: {error}") from error
     return list(photos.values())
 
 
 def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
     """Yield each photo and its path."""
-    with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before UTF-8
-        rows = _reader(file)
-        listed: dict[Path, dict[str, str]] = {}
-        if not set(rows.fieldnames or ()) >= _COLUMNS:
-            raise UnusablePhotos(f"{table}: its first line must name the columns file and label")
-        for row in rows:
-            name, label, kind = ((row.get(column) or "").strip() for column in ("file", "label", "kind"))
-            if not (name or label):
-                continue
-            line = f"{table}, line {rows.line_num + 1}"
-            if (known := normalised(label).replace(" ", "_")) not in LABELS:
-                raise UnusablePhotos(f"{line}: {label!r} is not a label; the labels are {', '.join(LABELS)}")
-            label = known
-            path = _existing(table.parent, row["file"]) or _existing(table.parent, name)
-            path = path or _differently_composed(table.parent / name, listed)
-            if path is None:
-                raise UnusablePhotos(f"{line}: there is no file {name!r} in this folder")
-            if not kind and label == NOT_CAT:
-                kind = kind_from_name(Path(path).name) or ""
-            yield path, photo_file(path, name, label, normalised(kind) or None)
+    rows, above = _reader(_decoded(table.read_bytes()))
+    files = FileNames(table.parent)
+    columns = rows.fieldnames or ()
+    if not set(columns) >= _COLUMNS:
+        seen = f", not {', '.join(columns)[:_SHOWN]!r}" if columns else "; it is empty"
+        raise UnusablePhotos(f"{table}: its first line must name the columns file and label{seen}")
+    for row in rows:
+        name, label, kind = ((row.get(column) or "").strip() for column in ("file", "label", "kind"))
+        if not (name or label):
+            continue
+        line = f"{table}, line {rows.line_num + above}"
+        if (known := normalised(label).replace(" ", "_")) not in LABELS:
+            raise UnusablePhotos(f"{line}: {label!r} is not a label; the labels are {', '.join(LABELS)}")
+        path = files.find(row["file"] or "") or files.find(name)
+        if path is None:
+            raise UnusablePhotos(f"{line}: there is no file {name!r} in this folder")
+        if not kind and known == NOT_CAT:
+            kind = kind_from_name(Path(path).name) or ""
+        yield path, photo_file(path, name, known, normalised(kind) or None)
 
 
-def _reader(file: TextIO) -> csv.DictReader[str]:
-    """Read the first line of a table for its separator and columns; the rows are left."""
-    first = file.readline()
-    separator = max(_SEPARATORS, key=first.count)
+def _decoded(table: bytes) -> str:
+    """Decode a table from the encoding that its first bytes tell, else from UTF-8 or that of Windows."""
+    for mark, encoding in _ENCODINGS.items():
+        if table.startswith(mark):
+            return table.decode(encoding)
+    try:
+        return table.decode("utf-8")
+    except UnicodeDecodeError:
+        return table.decode("cp1252")
+
+
+def _reader(text: str) -> tuple[csv.DictReader[str], int]:
+    """Read the header of a table for its separator and columns.
+
+    Returns:
+        The remaining rows, and the number of lines above them.
+    """
+    lines = io.StringIO(text, newline="")
+    header, above, separators = "", 0, _SEPARATORS
+    while not header.strip() and (header := lines.readline()):
+        above += 1
+        if header.lower().startswith(_STATED_SEPARATOR):
+            separators = header[len(_STATED_SEPARATOR) :][:1] or separators
+            header = "\n"
+    separator = max(separators, key=header.count)
     columns = [
         name.strip().lower()
-        for name in next(csv.reader([first], delimiter=separator, skipinitialspace=True), ())
+        for name in next(csv.reader([header.strip("\r\n")], delimiter=separator, skipinitialspace=True), ())
     ]
-    return csv.DictReader(file, columns, delimiter=separator, skipinitialspace=True)
-
-
-def _existing(folder: Path, name: str) -> str | None:
-    """Find a file by its name in a table, also by a name with escaped bytes as reports print it."""
-    path = str(folder / name)
-    if Path(path).is_file():
-        return path
-    if "\\" in name and (folder / name.replace("\\", "/")).is_file():  # a table from Windows
-        return str(folder / name.replace("\\", "/"))
-    if "\\x" not in name:
-        return None
-    in_place = folder / Path(name).parent
-    entries = in_place.iterdir() if in_place.is_dir() else ()
-    return next((str(entry) for entry in entries if printable(entry.name) == Path(name).name), None)
-
-
-def _differently_composed(path: Path, listed: dict[Path, dict[str, str]]) -> str | None:
-    """Find a file whose name has the same letters in other code points: Macs take accents apart.
-
-    Args:
-        listed: composed name -> path, for each folder; filled here, because listing a folder for each row
-            would take hours.
-    """
-    if path.name.isascii():
-        return None
-    if path.parent not in listed:
-        entries = path.parent.iterdir() if path.parent.is_dir() else ()
-        listed[path.parent] = {unicodedata.normalize("NFC", entry.name): str(entry) for entry in entries}
-    return listed[path.parent].get(unicodedata.normalize("NFC", path.name))
+    return csv.DictReader(lines, columns, delimiter=separator, skipinitialspace=True), above
 
 
 def _has_columns(path: Path) -> bool:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return set(_reader(file).fieldnames or ()) >= _COLUMNS
+        with path.open("rb") as file:
+            start = file.readline(_HEADER_BYTES) + file.readline(_HEADER_BYTES)
+        return set(_reader(_decoded(start))[0].fieldnames or ()) >= _COLUMNS
     except (OSError, UnicodeDecodeError, csv.Error):
         return False

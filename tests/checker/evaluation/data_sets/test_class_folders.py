@@ -72,6 +72,8 @@ def test_classes_of_any_name_become_kinds(tmp_path: Path) -> None:
         "tabby",
         "Snow_Leopard",
         "plush",
+        "not-cat",
+        "PUPPIES",
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").touch()
@@ -84,6 +86,8 @@ def test_classes_of_any_name_become_kinds(tmp_path: Path) -> None:
         "Snow_Leopard/a.jpg": (WILD_FELINE, "wild feline"),
         "n03063599_coffee_mug/a.jpg": (NOT_CAT, "thing or scene"),
         "plush/a.jpg": (NOT_CAT, "plush"),
+        "not-cat/a.jpg": (NOT_CAT, None),
+        "PUPPIES/a.jpg": (NOT_CAT, "dog"),
     }
 
 
@@ -109,5 +113,14 @@ def test_missing_cat_classes_are_reported_with_the_folders_names(tmp_path: Path)
         UnusablePhotos, match=r"none of its 3 folders is named after cats \(Beagle, Maine_Coon,"
     ):
         labelled_photos(tmp_path)
-    labels = {name: label for name, (label, _) in kinds(tmp_path, "ragdoll", "Maine Coon").items()}
+    with pytest.raises(UnusablePhotos, match="has no folder ragdol, as --cat-classes says"):
+        kinds(tmp_path, "ragdol", "Maine Coon")
+    labels = {name: label for name, (label, _) in kinds(tmp_path, "ragdoll", "Maine-Coon").items()}
     assert labels == {"Ragdoll/a.jpg": CAT, "Maine_Coon/a.jpg": CAT, "Beagle/a.jpg": NOT_CAT}
+
+
+def test_a_folder_of_splits_names_the_split_to_choose(tmp_path: Path) -> None:
+    for name in ("test", "train/Cats", "train/Dogs"):
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(UnusablePhotos, match="no folder named after cats; train has one: name that folder"):
+        labelled_photos(tmp_path)

@@ -61,11 +61,15 @@ def test_a_photo_with_a_cat_among_others_is_a_cat_and_the_rest_has_kinds(coco: P
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"categories": None}, "cannot be read as COCO annotations: TypeError"),
+        (
+            {"categories": None},
+            "cannot be read as COCO annotations: it lacks images, annotations or categories",
+        ),
         (
             {"annotations": [{"image_id": 1, "category_id": 99}]},
-            "cannot be read as COCO annotations: KeyError",
+            "cannot be read as COCO annotations: .*category 99 has no name",
         ),
+        ({"images": [{"id": 0}]}, "cannot be read as COCO annotations: .*'file_name'"),
         ({"images": []}, "names no photos"),
         ({"images": [{"id": 1, "file_name": "gone.jpg"}]}, r"its photo gone\.jpg is not in .*val2017"),
         ({"images": [{"id": 0, "file_name": "1.jpg"}, {"id": 9, "file_name": "9.jpg"}]}, "there is no photo"),
@@ -77,6 +81,32 @@ def test_annotations_with_an_error_are_refused_in_one_sentence(
     write(coco, changes)
     with pytest.raises(UnusablePhotos, match=message):
         labelled_photos(coco)
+
+
+def test_a_photo_that_is_listed_twice_is_one_photo_with_the_boxes_of_both(coco: Path) -> None:
+    images = [
+        {"id": 0, "file_name": "1.jpg"},
+        {"id": 1, "file_name": "./1.jpg"},
+        {"id": 2, "file_name": "2.jpg"},
+    ]
+    boxes = [{"image_id": 1, "category_id": 17}, {"image_id": 2, "category_id": 18}]
+    write(coco, {"images": images, "annotations": boxes})
+    assert [(photo.name, photo.label) for photo in labelled_photos(coco)] == [
+        ("1.jpg", "cat"),
+        ("2.jpg", "not_cat"),
+    ]
+
+
+def test_words_as_ids_and_paths_from_windows_are_read_as_camera_traps_have_them(coco: Path) -> None:
+    images = [{"id": "a-1", "file_name": "val2017\\1.jpg"}, {"id": "a-2", "file_name": "val2017\\2.jpg"}]
+    write(coco, {"images": images, "annotations": [{"image_id": "a-1", "category_id": 17}]})
+    assert [photo.label for photo in labelled_photos(coco)] == ["cat", "not_cat"]
+
+
+def test_a_category_that_is_missing_is_named(coco: Path) -> None:
+    assert {photo.label for photo in labelled_photos(coco, ["horse"])} == {"cat", "not_cat"}
+    with pytest.raises(UnusablePhotos, match=r"has no category lynx"):
+        labelled_photos(coco, ["horse", "Lynx"])
 
 
 def test_annotations_nested_too_deeply_are_refused(coco: Path) -> None:

@@ -32,6 +32,13 @@ def test_species_become_labels_and_kinds(pets: Path) -> None:
         ]
 
 
+def test_both_splits_are_read_if_there_is_no_list_of_all_and_a_photo_of_both_counts_once(pets: Path) -> None:
+    (pets / "annotations" / "list.txt").unlink()
+    (pets / "annotations" / "trainval.txt").write_text("\ufeffAbyssinian_100 1 1 1\r\n", encoding="utf-8")
+    (pets / "annotations" / "test.txt").write_text("american_bulldog_100 2 2 1\nAbyssinian_100 1 1 1\n")
+    assert [photo.label for photo in labelled_photos(pets)] == ["cat", "not_cat"]
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -39,6 +46,10 @@ def test_species_become_labels_and_kinds(pets: Path) -> None:
         ("Abyssinian_100\n", "line 1: not a name, a class, a species"),
         ("# \ngone_1 1 1 1\n", r"line 2: there is no photo .*images/gone_1\.jpg"),
         ("Abyssinian_100 1 1 1\n", "found 1 cat, 0 not_cat"),
+        (
+            "Abyssinian_100 1 1 1\nAbyssinian_100 1 2 1\n",
+            "line 2: Abyssinian_100.jpg is labelled not_cat here",
+        ),
     ],
 )
 def test_a_list_with_an_error_is_refused_in_one_sentence(pets: Path, lines: str, message: str) -> None:

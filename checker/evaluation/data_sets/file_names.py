@@ -1,0 +1,71 @@
+"""Search for files by names that were written on another system.
+
+Windows separates folders by backslashes and ignores case, Macs take accents apart, old systems write names in
+an encoding of their own, and reports escape such bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from checker.evaluation.photos import printable
+
+
+class FileNames:
+    """Finds files below one folder. Each folder is listed once: for each name it would take hours."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._listed: dict[str, dict[str, str | None]] = {}
+
+    def find(self, name: str) -> str | None:
+        """Return the path of the file with this name, or with the only similar one.
+
+        Args:
+            name: relative to the folder, or absolute.
+        """
+        path = str(self._folder / name)
+        if Path(path).is_file():
+            return path
+        for separated in dict.fromkeys((name, name.replace("\\", "/"))):
+            path = str(self._folder / separated)
+            similar = path if Path(path).is_file() else self._similar(separated)
+            if similar is not None and Path(similar).is_file():
+                return similar
+        return None
+
+    def _similar(self, name: str) -> str | None:
+        """Follow a name from folder to folder; None if an entry is missing or not the only one."""
+        if Path(name).is_absolute():
+            return None
+        path = str(self._folder)
+        for part in Path(name).parts:
+            entry = part if part == ".." else self._entries(path).get(_plain(part))
+            if entry is None:
+                return None
+            path = str(Path(path, entry))
+        return path
+
+    def _entries(self, folder: str) -> dict[str, str | None]:
+        """Return the entries of a folder by their plain names; None where two have the same."""
+        if folder not in self._listed:
+            listed: dict[str, str | None] = {}
+            for entry in Path(folder).iterdir() if Path(folder).is_dir() else ():
+                for plain in set(map(_plain, _spellings(entry.name))):
+                    listed[plain] = None if plain in listed else entry.name
+            self._listed[folder] = listed
+        return self._listed[folder]
+
+
+def _spellings(entry: str) -> Iterator[str]:
+    """Yield an entry's name as tables may have it: bytes that are not UTF-8 escaped, or decoded."""
+    yield printable(entry)
+    yield os.fsencode(entry).decode("cp1252", "replace") if printable(entry) != entry else entry
+
+
+def _plain(name: str) -> str:
+    """Remove differences of case and composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
