@@ -59,7 +59,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from checker.values import Rendition
     from models.catalogue import resolve
     from models.optimise import optimise
-    from scripts.accuracy import int8
+    from scripts.comparisons import int8
 
     weights_dir = arguments.weights_dir or Settings.from_environment().weights_dir
     entry, path = resolve(arguments.model, weights_dir)

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     from checker.evaluation.provenance import provenance
-    from scripts.accuracy.profiles import as_text, compare
+    from scripts.comparisons.profiles import as_text, compare
 
     pairs = compare(arguments.first, arguments.second)
     print(as_text(pairs))

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     from checker.evaluation.photos import enough_of_both
     from checker.evaluation.provenance import provenance
     from checker.evaluation.variants import NamedVariant
-    from scripts.accuracy.candidates import FOLDS, compare
+    from scripts.comparisons.scores import FOLDS, compare
 
     settings = Settings.from_environment()
     weights_dir = arguments.weights_dir or settings.weights_dir

@@ -70,7 +70,7 @@ def logits(model: Path, photos: Path, folder: Path, held_back: bool) -> tuple[Lo
     """
     outputs = folder / "logits.npz"
     subprocess.run(
-        [sys.executable, "-m", "scripts.accuracy.int8", str(model), str(photos), str(outputs)],
+        [sys.executable, "-m", "scripts.comparisons.int8", str(model), str(photos), str(outputs)],
         cwd=ROOT,
         env={**os.environ, **(HELD_BACK if held_back else {})},
         check=True,
