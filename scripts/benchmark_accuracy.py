@@ -104,10 +104,10 @@ def main(argv: list[str] | None = None) -> int:
     from catloader.settings import Settings
     from checker.decision.operating_point import SHIPPED_PROFILES
     from scripts.accuracy.gate import REGRESSION, load_gate, regressions
-    from scripts.accuracy.photo_table import photo_table
-    from scripts.accuracy.report import report
+    from scripts.accuracy.report.photo_table import photo_table
+    from scripts.accuracy.report.report import report
+    from scripts.accuracy.report.text import table
     from scripts.accuracy.run import Request, run
-    from scripts.accuracy.text import table
 
     gate = load_gate(arguments.gate) if arguments.gate else {}
     settings = Settings.from_environment()

@@ -17,9 +17,9 @@ from PIL import Image
 
 from scripts import benchmark_accuracy
 from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regressions
+from scripts.accuracy.report.text import summary
 from scripts.accuracy.rules import CATLOADER, Rule
 from scripts.accuracy.run import count
-from scripts.accuracy.text import summary
 from tests.support.processes import command_of
 
 PICTURES = Path(skimage.__file__).parent / "data"

@@ -10,14 +10,14 @@ from typing import Any
 
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
 from checker.evaluation.provenance import machine_kind
-from scripts.accuracy import charts
-from scripts.accuracy.advice import advice
-from scripts.accuracy.photo_table import photo_table
-from scripts.accuracy.report_parts import Cell, counted_cell, html_table
+from scripts.accuracy.report import charts
+from scripts.accuracy.report.advice import advice
+from scripts.accuracy.report.photo_table import photo_table
+from scripts.accuracy.report.tables import Cell, counted_cell, html_table
+from scripts.accuracy.report.text import BREAKDOWNS, interval, speed, summary
+from scripts.accuracy.report.threshold_panel import Thumbnails, panel, worst_photos
 from scripts.accuracy.rules import CATLOADER
 from scripts.accuracy.run import VERDICTS, Compared
-from scripts.accuracy.text import BREAKDOWNS, interval, speed, summary
-from scripts.accuracy.threshold_panel import Thumbnails, panel, worst_photos
 
 _TITLE = "Accuracy of the Cat Checker"
 _HERE = Path(__file__).parent

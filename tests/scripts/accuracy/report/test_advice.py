@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from checker.evaluation.statistics import photos_to_tell, rate
-from scripts.accuracy.advice import advice
+from scripts.accuracy.report.advice import advice
 
 
 def test_kinds_with_too_few_photos_get_the_number_of_missing_ones() -> None:

@@ -19,10 +19,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from checker.evaluation.intervals import wilson
 from checker.evaluation.photos import LabelledPhoto
 from checker.values import Rendition
-from scripts.accuracy.charts import LEAST_ERRORS, fewest_errors
-from scripts.accuracy.report import report
-from scripts.accuracy.text import table
-from scripts.accuracy.threshold_panel import KEPT, SHOWN
+from scripts.accuracy.report.charts import LEAST_ERRORS, fewest_errors
+from scripts.accuracy.report.report import report
+from scripts.accuracy.report.text import table
+from scripts.accuracy.report.threshold_panel import KEPT, SHOWN
 from tests.conftest import require
 from tests.scripts.accuracy.made_up import compared, result_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from scripts.accuracy.text import interval
+from scripts.accuracy.report.text import interval
 
 
 @dataclass(frozen=True, slots=True)

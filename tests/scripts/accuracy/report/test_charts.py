@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 from checker.decision.profile import OperatingPoint
 from checker.evaluation.statistics import rate
-from scripts.accuracy.charts import curves, reliability
+from scripts.accuracy.report.charts import curves, reliability
 from tests.scripts.accuracy.made_up import rules_with_errors
 
 BINS = [{"score": 0.1, "share": 0.2, "n": 5}, {"score": 0.9, "share": 0.8, "n": 1}]

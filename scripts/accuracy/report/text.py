@@ -8,7 +8,7 @@ from typing import Any
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE
 from checker.evaluation.provenance import machine_kind
 from checker.values import Verdict
-from scripts.accuracy.advice import advice
+from scripts.accuracy.report.advice import advice
 from scripts.accuracy.rules import CATLOADER
 
 BREAKDOWNS = {"slices": "By slice", "corruptions": "Corrupted", "positions": "In other positions"}
