@@ -11,9 +11,9 @@ import numpy as np
 from checker.evaluation.photos import CAT
 from checker.evaluation.statistics import Flags, rate, recall
 from checker.values import Verdict
-from scripts.accuracy.facts import SLICES, slice_of
 from scripts.accuracy.rules import Rule, Verdicts
-from scripts.accuracy.scores import Scores
+from scripts.accuracy.scores.facts import SLICES, slice_of
+from scripts.accuracy.scores.scores import Scores
 
 
 def verdicts_of_all(scores: Scores, rule: Rule) -> Verdicts:

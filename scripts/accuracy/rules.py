@@ -12,7 +12,7 @@ from checker.decision.subject import Subject
 from checker.evaluation.statistics import Doubles, Flags
 from checker.values import Verdict
 from models.catalogue import class_names
-from scripts.accuracy.scores import Scores
+from scripts.accuracy.scores.scores import Scores
 
 Verdicts = npt.NDArray[np.str_]
 

@@ -36,8 +36,8 @@ from scripts.accuracy.breakdown import by_kind, by_slice, by_variation
 from scripts.accuracy.corruptions import corruptions
 from scripts.accuracy.positions import positions
 from scripts.accuracy.rules import CATLOADER, Rule, Verdicts, rules
-from scripts.accuracy.scores import Scores
-from scripts.accuracy.scoring import Scorer
+from scripts.accuracy.scores.scores import Scores
+from scripts.accuracy.scores.scoring import Scorer
 from scripts.accuracy.variations import sample, varied
 from scripts.command_line import CannotRun
 

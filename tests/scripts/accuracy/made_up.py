@@ -14,10 +14,10 @@ from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import Flags, rate
 from checker.values import ModelInfo
 from scripts.accuracy.breakdown import by_kind, by_slice
-from scripts.accuracy.facts import Facts
 from scripts.accuracy.rules import CATLOADER, OTHERS, Rule
 from scripts.accuracy.run import Compared, count
-from scripts.accuracy.scores import PhotoScore, Scores
+from scripts.accuracy.scores.facts import Facts
+from scripts.accuracy.scores.scores import PhotoScore, Scores
 
 FACTS = Facts(width_px=500, height_px=375, sharpness=20.0, brightness=100.0, colour=30.0)
 TABBY, DALMATIAN = 281, 251

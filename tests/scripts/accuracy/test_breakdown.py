@@ -7,9 +7,9 @@ import pytest
 
 from checker.decision.subject import SUBJECTS
 from scripts.accuracy.breakdown import by_kind, by_slice, by_variation
-from scripts.accuracy.facts import SLICES, slice_of
 from scripts.accuracy.rules import CATLOADER, Rule, rules
-from scripts.accuracy.scores import Scores
+from scripts.accuracy.scores.facts import SLICES, slice_of
+from scripts.accuracy.scores.scores import Scores
 from tests.scripts.accuracy.made_up import FACTS, photo_score, scores_of
 
 

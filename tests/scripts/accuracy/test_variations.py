@@ -11,8 +11,8 @@ from PIL import Image
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
 from checker.values import Rendition
 from scripts.accuracy.corruptions import corruptions
-from scripts.accuracy.facts import Facts, facts_of
 from scripts.accuracy.positions import positions
+from scripts.accuracy.scores.facts import Facts, facts_of
 from scripts.accuracy.variations import Variation, sample, varied
 from tests.support.photo_sets import OWN_PHOTOS
 

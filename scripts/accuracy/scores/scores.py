@@ -13,7 +13,7 @@ from checker.decision.profile import Profile
 from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe
 from checker.evaluation.statistics import Doubles, Flags
 from checker.values import Decision, ModelInfo, Rendition, Verdict
-from scripts.accuracy.facts import Facts
+from scripts.accuracy.scores.facts import Facts
 
 Texts = npt.NDArray[np.str_]
 

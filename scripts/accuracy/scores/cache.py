@@ -21,18 +21,16 @@ from checker.decision.subject import Subject
 from checker.evaluation.provenance import ROOT, provenance
 from checker.evaluation.statistics import Doubles
 from checker.values import ModelInfo
-from scripts.accuracy.scores import PhotoScore
+from scripts.accuracy.scores.scores import PhotoScore
 
-_CODE = (
+CODE = (
     "checker/decision/*.py",
     *(f"checker/evaluation/{name}.py" for name in ("fit", "measure", "photos", "thresholds")),
     "checker/pixels/**/*.py",
     "checker/runtimes/*.py",
     "models/**/*.py",
-    *(
-        f"scripts/accuracy/{name}.py"
-        for name in ("corruptions", "facts", "positions", "scores", "variations")
-    ),
+    *(f"scripts/accuracy/scores/{name}.py" for name in ("facts", "scores")),
+    *(f"scripts/accuracy/{name}.py" for name in ("corruptions", "positions", "variations")),
 )
 """Source files that determine a score: the scores of other code are not reused."""
 
@@ -102,7 +100,7 @@ class ScoreCache:
 def code_digest() -> str:
     """Return a digest over the source of everything that a score depends on."""
     digest = hashlib.sha256()
-    for pattern in _CODE:
+    for pattern in CODE:
         for path in sorted(ROOT.glob(pattern)):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -18,10 +18,10 @@ from checker.evaluation.statistics import Doubles
 from checker.ports import Classifier
 from checker.values import ModelInfo, Rendition
 from models.catalogue import class_names
-from scripts.accuracy.cache import ScoreCache
-from scripts.accuracy.facts import Facts, facts_of
-from scripts.accuracy.held_out import held_out_scores, joined
-from scripts.accuracy.scores import PhotoScore, Scores, described, labels_and_kinds
+from scripts.accuracy.scores.cache import ScoreCache
+from scripts.accuracy.scores.facts import Facts, facts_of
+from scripts.accuracy.scores.held_out import held_out_scores, joined
+from scripts.accuracy.scores.scores import PhotoScore, Scores, described, labels_and_kinds
 
 CHUNK_PHOTOS = 256
 """Photos between two writes to the cache; their activations are in memory."""

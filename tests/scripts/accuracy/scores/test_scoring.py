@@ -14,14 +14,16 @@ from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import SUBJECTS
 from checker.evaluation.measure import measure
 from checker.evaluation.photos import CAT, LabelledPhoto
+from checker.evaluation.provenance import ROOT
 from checker.evaluation.variants import NamedVariant
 from checker.ports import Classifier
 from checker.values import Rendition, Verdict
 from models.catalogue import class_names
-from scripts.accuracy import scoring
-from scripts.accuracy.held_out import joined
 from scripts.accuracy.rules import rules
-from scripts.accuracy.scoring import Scorer
+from scripts.accuracy.scores import scoring
+from scripts.accuracy.scores.cache import CODE
+from scripts.accuracy.scores.held_out import joined
+from scripts.accuracy.scores.scoring import Scorer
 from tests.support.photo_sets import OWN_PHOTOS
 
 HOUSE_CAT = SUBJECTS["house_cat"]
@@ -101,6 +103,11 @@ def test_another_profile_or_photo_is_measured_again(classifier: Classifier, tmp_
         uncalibrated.score(unread(PHOTOS[:1]))
     with pytest.raises(AssertionError, match="read again"):
         scorer(classifier, tmp_path).score(unread(PHOTOS[1:2]))
+
+
+@pytest.mark.parametrize("pattern", CODE)
+def test_code_that_a_score_depends_on_is_found(pattern: str) -> None:
+    assert list(ROOT.glob(pattern))
 
 
 def test_measurements_of_parts_are_concatenated_to_the_measurement_of_the_whole(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from scripts.accuracy.facts import facts_of
+from scripts.accuracy.scores.facts import facts_of
 from tests.support.photo_sets import OWN_PHOTOS
 
 
