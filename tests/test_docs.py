@@ -136,7 +136,15 @@ def test_the_tree_in_the_architecture_is_the_tree_of_the_code(package: str) -> N
 
 @pytest.mark.parametrize(
     "folder",
-    ["catloader/cli/", "catloader/web/", "catloader/store/", "catloader/store/db/", "checker/pixels/"],
+    [
+        "catloader/cli/",
+        "catloader/web/",
+        "catloader/store/",
+        "catloader/store/db/",
+        "checker/pixels/",
+        "scripts/",
+        "scripts/accuracy/",
+    ],
 )
 def test_the_tree_in_the_architecture_has_the_packages_of_a_large_package(folder: str) -> None:
     assert _tree()[folder] == _packages(_ROOT / folder) - {"migrations/"}

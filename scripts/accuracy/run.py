@@ -33,12 +33,12 @@ from checker.evaluation.variants import NamedVariant
 from checker.isolation.limits import die_with
 from checker.values import Verdict
 from scripts.accuracy.breakdown import by_kind, by_slice, by_variation
-from scripts.accuracy.corruptions import corruptions
-from scripts.accuracy.positions import positions
 from scripts.accuracy.rules import CATLOADER, Rule, Verdicts, rules
 from scripts.accuracy.scores.scores import Scores
 from scripts.accuracy.scores.scoring import Scorer
-from scripts.accuracy.variations import sample, varied
+from scripts.accuracy.variations.corruptions import corruptions
+from scripts.accuracy.variations.positions import positions
+from scripts.accuracy.variations.variations import sample, varied
 from scripts.command_line import CannotRun
 
 TARGETS = (0.003, 0.005, 0.01, 0.02, 0.05)

@@ -30,7 +30,7 @@ CODE = (
     "checker/runtimes/*.py",
     "models/**/*.py",
     *(f"scripts/accuracy/scores/{name}.py" for name in ("facts", "scores")),
-    *(f"scripts/accuracy/{name}.py" for name in ("corruptions", "positions", "variations")),
+    "scripts/accuracy/variations/*.py",
 )
 """Source files that determine a score: the scores of other code are not reused."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFilter
 
-from scripts.accuracy.variations import Variation
+from scripts.accuracy.variations.variations import Variation
 
 _BASE_PX = 224
 _BLUR_PX = (1, 2, 3, 4, 6)

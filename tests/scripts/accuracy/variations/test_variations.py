@@ -10,10 +10,10 @@ from PIL import Image
 
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
 from checker.values import Rendition
-from scripts.accuracy.corruptions import corruptions
-from scripts.accuracy.positions import positions
 from scripts.accuracy.scores.facts import Facts, facts_of
-from scripts.accuracy.variations import Variation, sample, varied
+from scripts.accuracy.variations.corruptions import corruptions
+from scripts.accuracy.variations.positions import positions
+from scripts.accuracy.variations.variations import Variation, sample, varied
 from tests.support.photo_sets import OWN_PHOTOS
 
 CHOSEN = [next(photo for photo in OWN_PHOTOS.photos if photo.label == label) for label in (CAT, NOT_CAT)]

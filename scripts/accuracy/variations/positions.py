@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
-from scripts.accuracy.variations import Change, Variation
+from scripts.accuracy.variations.variations import Change, Variation
 
 
 class Place(NamedTuple):

@@ -1,0 +1,1 @@
+"""Modified photos: corrupted, or with the cat elsewhere in the frame."""
