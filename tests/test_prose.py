@@ -79,3 +79,35 @@ def test_variables_are_named_by_their_content(folder: str) -> None:
             if name in _EMPTY_NAMES:
                 offenders.append(f"{path.relative_to(_ROOT)}:{node.lineno}: {name}")
     assert offenders == []
+
+
+_MARKDOWN_COLUMNS = 120
+
+
+def test_lines_of_documents_are_wrapped() -> None:
+    """Tables, code blocks, links and inline code can't be wrapped."""
+    offenders, documents = [], 0
+    for path in sorted(_markdown()):
+        documents += 1
+        text = re.sub(
+            r"^ *```.*?^ *```",
+            lambda code: "\n" * code[0].count("\n"),
+            path.read_text("utf-8"),
+            flags=re.M | re.S,
+        )
+        for number, line in enumerate(text.splitlines(), 1):
+            prose = re.sub(r"!?\[[^\]]*\]\([^)]*\)|`[^`]+`", "", line)
+            if (
+                len(line) > _MARKDOWN_COLUMNS
+                and " " in prose.strip(" -*")
+                and not line.lstrip().startswith("|")
+            ):
+                offenders.append(f"{path.relative_to(_ROOT)}:{number}")
+    assert documents > 20
+    assert offenders == []
+
+
+def _markdown() -> Iterator[Path]:
+    yield from _ROOT.glob("*.md")
+    for folder in ("catloader", "checker", "deploy", "docs", "models", "scripts", "tests"):
+        yield from (_ROOT / folder).rglob("*.md")
