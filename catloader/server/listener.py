@@ -22,11 +22,13 @@ def listening(host: str, port: int, host_setting: str, port_setting: str) -> Ite
     Raises:
         StartupError: the port cannot be opened; says why, and which setting to change.
     """
+    if host == "*":  # a name of this machine for the resolver
+        raise StartupError(f"{host_setting} is '*'; all addresses are 0.0.0.0, or :: with those of IPv6.")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         any_ipv6 = family == socket.AF_INET6 and ip_address(address[0]).is_unspecified
         listener = socket.create_server(
-            (host, port),
+            address,
             family=family,
             backlog=BACKLOG,
             dualstack_ipv6=any_ipv6 and socket.has_dualstack_ipv6(),
@@ -40,7 +42,9 @@ def listening(host: str, port: int, host_setting: str, port_setting: str) -> Ite
             errno.EACCES: f"{name} is not for this user; set {port_setting} above 1023.",
             errno.EADDRNOTAVAIL: f"{host} is not an address of this machine; set {host_setting}.",
         }
-        other = f"{name} cannot be opened: {error.strerror}."
+        # Python adds the address as it is written in code.
+        reason = str(error.strerror).partition(" (while attempting")[0]
+        other = f"{name} cannot be opened: {reason}."
         raise StartupError(reasons.get(error.errno or 0, other)) from error
     with listener:
         yield listener

@@ -14,7 +14,13 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from limits import parse_many
 from pydantic import AfterValidator, SecretStr
 
-_SQLITE_OPTIONS = {"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
+_SQLITE_OPTIONS = {
+    "timeout": r"[0-9]{1,6}(\.[0-9]+)?",
+    "isolation_level": "DEFERRED|IMMEDIATE|EXCLUSIVE",
+    "detect_types": "[0-3]",
+    "check_same_thread": "true|false",
+    "cached_statements": "[0-9]{1,6}",
+}
 """Those that SQLAlchemy hands to Python's driver; it warns of others and ignores them."""
 _BROKER_OPTION = r"ssl_(ca_certs|certfile|keyfile)=.+|ssl_cert_reqs=(required|optional|none)"
 
@@ -90,11 +96,14 @@ def _database_address(secret: SecretStr) -> SecretStr:
     if ":memory:" in url or "mode=memory" in url:
         raise ValueError("it must name a file, because a database in memory is lost at each stop")
     options = dict(parse_qsl(url.partition("?")[2], keep_blank_values=True))
-    if options.get("uri") != "true" and options.keys() - _SQLITE_OPTIONS:  # SQLite reads those of a URI
-        unknown = min(options.keys() - _SQLITE_OPTIONS)
+    unknown = options.keys() - _SQLITE_OPTIONS.keys()
+    if options.get("uri") != "true" and unknown:  # SQLite reads those of a URI
         raise ValueError(
-            f"its options after the question mark must be those of SQLite, and {unknown} is not one"
+            f"its options after the question mark must be those of SQLite, and {min(unknown)} is not one"
         )
+    for name in options.keys() - unknown:
+        if not re.fullmatch(_SQLITE_OPTIONS[name], options[name]):
+            raise ValueError(f"its option {name} has a value that SQLite does not take")
     return secret
 
 
@@ -118,8 +127,9 @@ def _encoded_login(address: str) -> str:
         raise ValueError("a ? in the user name or password must be written as %3F")
     login, at, rest = place.rpartition("@")
     host, slash, name = rest.partition("/")
-    if not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d*)?", host):
+    if not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?", host):
         raise ValueError("the port after the host must be a number")
+    host = host.removesuffix(":")  # a template whose port is empty: the usual one
     encoded = ":".join(quote(unquote(part), safe="") for part in login.split(":", 1))
     return f"{encoded}{at}{host}{slash}{name}{question_mark}{query}"
 

@@ -141,6 +141,9 @@ def test_wrong_value_is_refused_with_name_value_and_accepted_values(name: str, v
         ({"DATABASE_URL": "postgresql://u:12?secret@h/d"}, "DATABASE_URL.*%3F"),
         ({"DATABASE_URL": "sqlite://secret.db"}, "DATABASE_URL.*sqlite:///file"),
         ({"DATABASE_URL": "sqlite:///file?foo=bar&timeout=5"}, "DATABASE_URL.* foo is not one"),
+        ({"DATABASE_URL": "sqlite:///file?timeout=secret"}, "DATABASE_URL.* timeout has a value"),
+        ({"DATABASE_URL": "sqlite:///file?cached_statements=secret"}, "cached_statements has a value"),
+        ({"DATABASE_URL": "sqlite:///file?isolation_level=secret"}, "isolation_level has a value"),
         ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL.*it must name a file"),
         ({"DATABASE_URL": "sqlite:///file:cats?mode=memory&uri=true"}, "DATABASE_URL.*it must name a file"),
         ({"CATLOADER_DATA_DIR": "/tmp/\udcff"}, "CATLOADER_DATA_DIR.*UTF-8"),
@@ -173,6 +176,7 @@ def test_postgresql_url_gets_its_driver(prefix: str) -> None:
         ("u@h/d?sslmode=require", "u@h/d?sslmode=require"),
         ("h/d?user=ann@example", "h/d?user=ann@example"),
         ("u:p@[::1]:5432/d", "u:p@[::1]:5432/d"),
+        ("u:p@h:/d", "u:p@h/d"),
         ("/d?host=/run/postgresql", "/d?host=/run/postgresql"),
     ],
 )

@@ -224,5 +224,6 @@ def _translated(engine: Engine) -> Iterator[None]:
 
 
 def _no_answer(engine: Engine, reason: str) -> str:
-    """Name the database and the driver's reason on one line."""
-    return f"The database {database_name(engine)} does not answer: {' '.join(reason.split()).rstrip('.')}."
+    """Name the database and the driver's reason: its first line; PostgreSQL adds guesses and all attempts."""
+    first_line = " ".join(reason.strip().partition("\n")[0].split())
+    return f"The database {database_name(engine)} does not answer: {first_line.rstrip('.')}."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
@@ -17,10 +19,16 @@ class NoAnswer(StoreUnavailable):
     """The object store gave no answer, as opposed to a refusal."""
 
 
+class _Redirected(BotoCoreError):
+    fmt = "{location}"
+
+
 _SKEW_S = 600.0
 """S3 accepts no signature that is 15 minutes older or newer than its clock."""
 
 NO_OBJECT = ("NoSuchKey", "NotFound", "404")
+_REDIRECTIONS = (301, 302, 307, 308)
+_REGION_HEADER = "x-amz-bucket-region"
 
 
 @contextmanager
@@ -30,7 +38,8 @@ def translated(address: str, what: str) -> Iterator[None]:
     Raises:
         NotFound: the server has no such object.
         NoAnswer: no answer; names the address and the reason.
-        StoreUnavailable: a refusal; names the address, S3's name of the error, and a clock that is far off.
+        StoreUnavailable: a refusal, or a redirection; names the address, S3's name of the error, and a clock
+            that is far off.
     """
     try:
         yield
@@ -38,8 +47,12 @@ def translated(address: str, what: str) -> Iterator[None]:
         if error_code(error) in NO_OBJECT:
             raise NotFound(f"{what} is not in the store.") from error
         raise StoreUnavailable(
-            f"The object store at {address} refused {what} ({error_code(error)}{_clock_hint(error)}).",
+            f"The object store at {address} refused {what} ({_shown_code(error)}{_clock_hint(error)}).",
             cause=f"{address} {error_code(error)}",
+        ) from error
+    except _Redirected as error:
+        raise StoreUnavailable(
+            f"The server at {address} redirects to {error}; set AWS_ENDPOINT_URL_S3 to the S3 server itself."
         ) from error
     except BotoCoreError as error:
         raise NoAnswer(f"The object store at {address} did not answer: {_reason(error)}.") from error
@@ -53,6 +66,44 @@ def is_missing(error: ClientError) -> bool:
 def error_code(error: ClientError) -> str:
     """Return S3's own name of the error, or the HTTP status for an answer without a body."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _shown_code(error: ClientError) -> str:
+    """Return the code; the HTTP status where a server that is no S3 has answered with a page."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    return error_code(error) or f"HTTP {status}"
+
+
+def refuse_retry(
+    response: tuple[Any, Any] | None = None, caught_exception: Exception | None = None, **_: Any
+) -> None:
+    """Keep botocore from repeating requests that timed out, and from following redirections without end.
+
+    It repeats other failures. Only Amazon redirects between regions, and names the region. For
+    ``needs-retry`` events.
+    """
+    if caught_exception is not None and is_timeout(caught_exception):
+        raise caught_exception
+    if response is None:
+        return
+    answer, _parsed = response
+    location = answer.headers.get("location")
+    if location and answer.status_code in _REDIRECTIONS and _REGION_HEADER not in answer.headers:
+        url = urlsplit(location)
+        origin = f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else "another path"
+        raise _Redirected(location=origin)
+
+
+def refuse_unconfirmed(answer: Mapping[str, object], address: str) -> None:
+    """Check the answer to a PUT: a console or a proxy says 200 to anything, and keeps nothing.
+
+    Raises:
+        StoreUnavailable: it has no ETag, as S3's answers do.
+    """
+    if not answer.get("ETag"):
+        raise StoreUnavailable(
+            f"The server at {address} confirms no stored object (ETag); AWS_ENDPOINT_URL_S3 must be S3's."
+        )
 
 
 def _clock_hint(error: ClientError) -> str:
@@ -83,6 +134,8 @@ def _reason(error: BotoCoreError) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError) and cause.reason:  # its text names a line of OpenSSL
+            return f"TLS failed ({cause.reason.replace('_', ' ').lower()})"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror[:1].lower() + cause.strerror[1:]
         cause = cause.__cause__ or cause.__context__

@@ -21,7 +21,7 @@ from catloader.errors import NotFound
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
-from catloader.store.s3.errors import error_code, is_missing, is_timeout, translated
+from catloader.store.s3.errors import error_code, is_missing, refuse_retry, refuse_unconfirmed, translated
 from catloader.store.s3.listing import Listed, pages
 from catloader.store.s3.recent import RecentRenditions
 from catloader.store.s3.refusals import for_checker
@@ -100,7 +100,7 @@ class ObjectStore:
                 region_name=region,
                 config=config,
             )
-            made.meta.events.register_first("needs-retry.s3", _do_not_repeat_timeout)
+            made.meta.events.register_first("needs-retry.s3", refuse_retry)
             return made
 
         self._client, self._reader = client(_WRITE_S), client(_READ_S)
@@ -150,8 +150,10 @@ class ObjectStore:
 
     def put(self, kind: ObjectKind, key: str, data: bytes) -> None:
         """Store a JPEG."""
+        target = {"Bucket": self._buckets[kind], "Key": key}
         with self._request("put", key):
-            self._client.put_object(Bucket=self._buckets[kind], Key=key, Body=data, ContentType="image/jpeg")
+            answer = self._client.put_object(**target, Body=data, ContentType="image/jpeg")
+            refuse_unconfirmed(answer, self.address)
         if self._recent is not None and kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
             self._recent.add(key, data)
 
@@ -241,9 +243,3 @@ class S3ImageSource:
             return data
         with for_checker(self._objects, key, str(rendition)):
             return self._objects.get(kind, key)
-
-
-def _do_not_repeat_timeout(caught_exception: Exception | None = None, **_: Any) -> None:
-    """Keep botocore from repeating requests that timed out; it repeats other failures."""
-    if caught_exception is not None and is_timeout(caught_exception):
-        raise caught_exception

@@ -20,6 +20,7 @@ _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _SOF = frozenset({0xC0, 0xC1, 0xC2})
 _SOS, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 _ALL_COEFFICIENTS = 2**64 - 1
+_RIFF_BYTES, _WEBP_CHUNKS_AT, _MAX_CHUNKS = 8, 12, 2**16
 
 
 def repaired(data: bytes, max_pixels: int) -> bytes:
@@ -29,6 +30,7 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
     - TIFF: the full picture first, where the first page says that it is a preview; in 8 bits, where the
       decoder would misread its samples.
     - JPEG of at most ``max_pixels``: with an end marker, where nothing else is missing.
+    - WebP: with the file's own size in its header, where all its chunks are there.
 
     Raises:
         UnreadableImage: a raw photo, or samples that nothing here reads.
@@ -37,9 +39,20 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
         return plain_png(data)
     if data.startswith((b"II", b"MM")):
         return with_plain_samples(full_picture_first(data), max_pixels)
-    if data.startswith(b"\xff\xd8") and _has_all_but_its_end(data, max_pixels):
-        return data + _END_OF_IMAGE
+    if data.startswith(b"\xff\xd8"):
+        coded = _without_padding(data)
+        return coded + _END_OF_IMAGE if _has_all_but_its_end(coded, max_pixels) else data
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return _with_its_size(data)
     return data
+
+
+def _without_padding(jpeg: bytes) -> bytes:
+    """Remove zero bytes that follow the coded data, as cameras and disk blocks append them."""
+    coded = jpeg.rstrip(b"\0")
+    if coded.endswith(b"\xff"):  # coded data: 0xff is followed by a zero of its own
+        coded += b"\0"
+    return jpeg if len(coded) >= len(jpeg) else coded
 
 
 def _has_all_but_its_end(data: bytes, max_pixels: int) -> bool:
@@ -79,3 +92,25 @@ def _sends_every_coefficient(data: bytes) -> bool:
         except (IndexError, KeyError, ValueError):
             return False
     return bool(sent) and all(bits == _ALL_COEFFICIENTS for bits in sent.values())
+
+
+def _with_its_size(webp: bytes) -> bytes:
+    """Correct a header that announces more bytes than there are, or none: a stream's length is not known.
+
+    A last byte that only pads an odd chunk may be missing, too.
+    """
+    announced = int.from_bytes(webp[4:8], "little") + _RIFF_BYTES
+    if _RIFF_BYTES < announced <= len(webp):
+        return webp
+    position, is_odd = _WEBP_CHUNKS_AT, False
+    for _ in range(_MAX_CHUNKS):
+        if position >= len(webp):
+            break
+        size = int.from_bytes(webp[position + 4 : position + 8], "little")
+        is_odd = bool(size & 1)
+        position += _RIFF_BYTES + size + is_odd
+    missing = position - len(webp)
+    if missing not in (0, is_odd):
+        return webp  # the decoder finds what is missing
+    whole = webp + bytes(missing)
+    return whole[:4] + (len(whole) - _RIFF_BYTES).to_bytes(4, "little") + whole[_RIFF_BYTES:]

@@ -27,6 +27,7 @@ class _Directory:
     is_preview: bool
     is_raw: bool
     pixels: int
+    sub_directories: tuple[int, ...]
 
 
 Entry = tuple[int, int, int, bytes]
@@ -75,8 +76,9 @@ class Layout:
 def full_picture_first(data: bytes) -> bytes:
     """Return the file with its header pointing at the full picture.
 
-    The same object if the full picture is first already. The first page is a preview only if it is marked as
-    one (NewSubfileType, SubfileType); pages are not compared by size.
+    The same object if the full picture is first already. The first page is a preview if it is marked as one
+    (NewSubfileType, SubfileType), or if a larger picture belongs to it (SubIFDs); other pages are not
+    compared by size.
 
     Raises:
         UnreadableImage: a raw photo (DNG and the like): what could be decoded is its preview.
@@ -85,11 +87,20 @@ def full_picture_first(data: bytes) -> bytes:
     directories = list(_directories(data, layout))
     if data[4:10] == _CANON_RAW or any(directory.is_raw for directory in directories):
         raise UnreadableImage("This is a raw photo. Save it as JPEG and try again.")
-    if not directories or not directories[0].is_preview:
+    if not directories or not _is_preview(directories[0], directories):
         return data
     full = max(directories, key=lambda directory: (not directory.is_preview, directory.pixels))
     link = struct.pack(layout.offset, full.offset)
     return data[: layout.link_at] + link + data[layout.link_at + len(link) :]
+
+
+def _is_preview(first: _Directory, directories: Collection[_Directory]) -> bool:
+    return first.is_preview or any(
+        directory.offset in first.sub_directories
+        and not directory.is_preview
+        and directory.pixels > first.pixels
+        for directory in directories
+    )
 
 
 def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
@@ -108,13 +119,14 @@ def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
             tags = _values(entries, data, layout, _WANTED)
         except struct.error:
             continue
-        offsets += tags.get(_SUB_DIRECTORIES, ())
+        sub_directories = tags.get(_SUB_DIRECTORIES, ())
+        offsets += sub_directories
         subfile, old_subfile, photometric, width, height = (
             tags.get(tag, (0,))[0]
             for tag in (_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _PHOTOMETRIC, _WIDTH, _HEIGHT)
         )
         is_preview = bool(subfile & (_REDUCED | _MASK)) or old_subfile == _OLD_REDUCED
-        yield _Directory(offset, is_preview, photometric in _RAW, width * height)
+        yield _Directory(offset, is_preview, photometric in _RAW, width * height, sub_directories)
 
 
 def values_of(

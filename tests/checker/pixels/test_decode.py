@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -263,6 +264,22 @@ def test_a_truncated_drafted_jpeg_is_unreadable() -> None:
 def test_other_files_are_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableImage, match=r"[^.]\.$"):
         decode(data, LITE0)
+
+
+def test_reason_is_one_sentence_without_names_of_code() -> None:
+    palette_without_colours = encoded(drawing(30, 20).convert("P"), "PNG")
+    start = palette_without_colours.index(b"PLTE") - 4
+    end = palette_without_colours.index(b"IDAT") - 4
+    heic = io.BytesIO()
+    pillow_heif.from_pillow(drawing(300, 200)).save(heic)
+    for data in (
+        palette_without_colours[:start] + palette_without_colours[end:],
+        heic.getvalue()[: len(heic.getvalue()) // 2],
+    ):
+        with pytest.raises(UnreadableImage) as raised:
+            decode(data, LITE0)
+        assert re.fullmatch(r"The photo can't be decoded: [^\n]*[^.\n]\.", str(raised.value))
+        assert "Error" not in str(raised.value)
 
 
 def test_a_bomb_is_refused_by_its_header() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from catloader.errors import StoreUnavailable
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
 from tests.support.object_stores import store_at
 
 
@@ -48,3 +51,73 @@ def test_a_wrong_clock_is_named(ahead_s: float, words: str) -> None:
             store_at(f"http://127.0.0.1:{server.server_port}").put(ObjectKind.PHOTO, "a.jpg", b"x")
         server.shutdown()
     assert str(raised.value).endswith(words)
+
+
+class _Page(BaseHTTPRequestHandler):
+    """Answers everything like a console, a sign-in page or a proxy, which are no S3 servers."""
+
+    protocol_version = "HTTP/1.1"
+    status, location = 200, ""
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(self.status)
+        if self.location:
+            self.send_header("Location", self.location)
+        self.send_header("Content-Length", "15")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(b"<html>hi</html>")
+
+    do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def _page(status: int, location: str = "") -> Iterator[ObjectStore]:
+    handler = type("Handler", (_Page,), {"status": status, "location": location})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield store_at(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://key:secret@s3.example.org/photos?a=b", "https://s3.example.org"),
+        ("/login", "another path"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirection_is_named_and_not_followed(status: int, location: str, shown: str) -> None:
+    with _page(status, location) as store:
+        for use in (
+            store.ensure_buckets,
+            lambda: store.put(ObjectKind.PHOTO, "a.jpg", b"x"),
+            lambda: store.get(ObjectKind.PHOTO, "a.jpg"),
+        ):
+            with pytest.raises(StoreUnavailable) as raised:
+                use()
+            assert str(raised.value) == (
+                f"The server at {store.address} redirects to {shown}; "
+                "set AWS_ENDPOINT_URL_S3 to the S3 server itself."
+            )
+
+
+def test_server_that_says_yes_to_anything_confirms_no_object() -> None:
+    with _page(200) as store, pytest.raises(StoreUnavailable, match="confirms no stored object"):
+        store.put(ObjectKind.PHOTO, "a.jpg", b"x")
+
+
+def test_refusal_in_a_page_is_shown_by_its_status() -> None:
+    with _page(404) as store, pytest.raises(StoreUnavailable, match=r"refused bucket photos \(HTTP 404\)\."):
+        store.ensure_buckets()
+
+
+def test_server_without_tls_is_named_in_plain_words() -> None:
+    with _page(200) as store, pytest.raises(StoreUnavailable) as raised:
+        store_at(store.address.replace("http:", "https:")).ensure_buckets()
+    assert str(raised.value).endswith(" did not answer: TLS failed (wrong version number).")

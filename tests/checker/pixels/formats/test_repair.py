@@ -113,6 +113,43 @@ def test_jpeg_that_lacks_even_one_byte_of_its_pixels_is_refused(options: dict[st
             photo(data[:-missing])
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 100, "progressive": True}])
+def test_zeros_in_place_of_the_end_marker_change_no_pixel(options: dict[str, Any]) -> None:
+    for height in range(100, 110):  # some scans end with 0xff, and a zero of their own
+        data = encoded("JPEG", COFFEE.resize((150, height)), **options)
+        assert photo(data[:-2] + bytes(512)) == photo(data)
+
+
+def test_zeros_do_not_replace_lost_pixels_of_a_progressive_jpeg() -> None:
+    data = encoded("JPEG", progressive=True)[:-2]
+    for missing in range(1, 40):
+        with pytest.raises(UnreadableImage):
+            photo(data[:-missing] + bytes(512))
+
+
+ODD_WEBP = encoded("WEBP", xmp=b"12345")
+"""Its last chunk has an odd length, and a byte that pads it."""
+
+
+@pytest.mark.parametrize("announced", [0, 10**6, 2**32 - 9])
+def test_webp_that_announces_a_wrong_size_is_read(announced: int) -> None:
+    for data in (ODD_WEBP, encoded("WEBP")):
+        assert photo(data[:4] + struct.pack("<I", announced) + data[8:]) == photo(data)
+
+
+def test_only_padding_may_be_missing_at_the_end_of_a_webp() -> None:
+    assert photo(ODD_WEBP[:-1]) == photo(ODD_WEBP)
+    for cut in (ODD_WEBP[:-2], encoded("WEBP")[:-1]):
+        assert repaired(cut, MAX_PIXELS) is cut
+        with pytest.raises(UnreadableImage):
+            photo(cut)
+
+
+def test_webp_of_endless_chunks_is_returned_soon() -> None:
+    data = b"RIFF\0\0\0\0WEBPVP8 " + bytes(4) + b"JUNK\0\0\0\0" * 200_000
+    assert repaired(data, MAX_PIXELS) is data
+
+
 def test_progressive_jpeg_cut_between_two_scans_is_refused() -> None:
     data = encoded("JPEG", progressive=True)
     scans = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]
@@ -136,7 +173,7 @@ def test_without_simplejpeg_a_jpeg_without_its_end_marker_is_refused(monkeypatch
         photo(encoded("JPEG")[:-2])
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_no_bytes_make_the_repair_fail(form: str) -> None:
     data = encoded(form, COFFEE.resize((16, 12)))
     rng = np.random.default_rng(4)

@@ -99,6 +99,12 @@ def test_full_picture_below_a_preview_is_read(order: str, big: bool) -> None:
     assert seen(data) == (LARGE, "blue")
 
 
+@pytest.mark.parametrize(("order", "big"), LAYOUTS)
+def test_larger_picture_of_an_unmarked_first_page_is_read(order: str, big: bool) -> None:
+    data = tiff((SMALL, RED, {}), sub_pages=((LARGE, BLUE, {}),), order=order, big=big)
+    assert seen(data) == (LARGE, "blue")
+
+
 def test_raw_photo_of_canon_is_refused_although_its_preview_is_a_picture() -> None:
     whole = tiff((LARGE, RED, {}))
     (first,) = struct.unpack_from("<I", whole, 4)
