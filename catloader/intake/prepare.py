@@ -33,6 +33,7 @@ from checker.errors import UnreadableImage
 from checker.pixels import renditions
 from checker.pixels.colour.cicp import coded_colour
 from checker.pixels.formats.opening import megapixels
+from checker.pixels.formats.raw import RAW_PHOTO, is_raw
 from checker.pixels.formats.repair import repaired
 from checker.pixels.renditions import Crop
 from checker.pixels.sizes import RenditionSizes
@@ -153,6 +154,8 @@ def format_of(data: bytes, limits: Limits) -> str:
         raise errors.TooManyBytes("This file is larger than %(limit)s.", limit=shown_limit(limits.max_bytes))
     source_format = sniff(data)
     if source_format is None:
+        if is_raw(data):
+            raise errors.NotAnImage(RAW_PHOTO)
         raise errors.NotAnImage(
             "This file is not a photo that CatLoader can read. "
             "Use JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."

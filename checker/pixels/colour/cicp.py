@@ -1,7 +1,7 @@
 """Photos whose colour space is given as code points (CICP, ITU-T H.273): HDR, wide gamut without a profile.
 
-HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk. Shown as if they were sRGB, photos in PQ and
-HLG look grey and flat.
+HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk, or its exponent alone in a ``gAMA`` chunk.
+Shown as if they were sRGB, photos in PQ and HLG look grey and flat, and linear ones dark.
 """
 
 from __future__ import annotations
@@ -17,10 +17,16 @@ from checker.values import Floats
 Light = npt.NDArray[np.floating]
 
 _BOX, _CHUNK = b"colrnclx", b"\x00\x00\x00\x04cICP"
+_GAMMA_CHUNK, _SRGB_CHUNK = b"\x00\x00\x00\x04gAMA", b"\x00\x00\x00\x01sRGB"
 _HEAD_BYTES = 1 << 16
 """The box is among the properties; the chunk comes before the pixels."""
-_BT2020, _P3 = 9, 12
-_PQ, _HLG = 16, 18
+_BT709, _BT2020, _P3 = 1, 9, 12
+_SRGB, _PQ, _HLG = 13, 16, 18
+_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
+"""Transfer function -> exponent from the signal to light."""
+_LIKE_SRGB = (2.1, 2.3)
+_POSSIBLE = (0.5, 5.0)
+"""Exponents outside are those of broken files."""
 _TO_BT709 = {
     _BT2020: ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187)),
     _P3: ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979)),
@@ -38,6 +44,18 @@ _LEVELS = 4096
 class CodedColour(NamedTuple):
     primaries: int
     transfer: int
+    stated_gamma: float | None = None
+    """Exponent from the signal to light, if the file states a number."""
+
+    @property
+    def gamma(self) -> float | None:
+        """The exponent, if it differs from sRGB's."""
+        gamma = self.stated_gamma or _GAMMAS.get(self.transfer)
+        return None if gamma is None or _LIKE_SRGB[0] <= gamma <= _LIKE_SRGB[1] else gamma
+
+    @property
+    def is_srgb(self) -> bool:
+        return not (self.is_hdr or self.gamma or self.primaries in _TO_BT709)
 
     @property
     def is_hdr(self) -> bool:
@@ -46,22 +64,35 @@ class CodedColour(NamedTuple):
 
 def coded_colour(data: bytes) -> CodedColour | None:
     """Read the code points of a HEIC, AVIF or PNG; None where there are none, or they mean sRGB."""
+    colour = None
     if data[4:8] == b"ftyp":
-        at, size = data.find(_BOX, 0, _HEAD_BYTES), 2
+        colour = _code_points(data, _BOX, 2)
     elif data.startswith(b"\x89PNG"):
-        at, size = data.find(_CHUNK, 0, _HEAD_BYTES), 1
-    else:
-        return None
+        colour = _code_points(data, _CHUNK, 1) or _of_gamma(data)
+    return None if colour is None or colour.is_srgb else colour
+
+
+def _code_points(data: bytes, name: bytes, size: int) -> CodedColour | None:
+    at = data.find(name, 0, _HEAD_BYTES)
     values = data[at + 8 : at + 8 + 2 * size]
     if at < 0 or len(values) < 2 * size:
         return None
-    colour = CodedColour(int.from_bytes(values[:size], "big"), int.from_bytes(values[size:], "big"))
-    return colour if colour.is_hdr or colour.primaries in _TO_BT709 else None
+    return CodedColour(int.from_bytes(values[:size], "big"), int.from_bytes(values[size:], "big"))
+
+
+def _of_gamma(data: bytes) -> CodedColour | None:
+    """Read the exponent of a PNG: 100 000 / the exponent from light to the signal."""
+    at = data.find(_GAMMA_CHUNK, 0, _HEAD_BYTES)
+    value = int.from_bytes(data[at + 8 : at + 12], "big")
+    if at < 0 or not value or _SRGB_CHUNK in data[:_HEAD_BYTES]:
+        return None
+    gamma = 100_000 / value
+    return CodedColour(_BT709, _SRGB, gamma) if _POSSIBLE[0] <= gamma <= _POSSIBLE[1] else None
 
 
 def coded_to_srgb(image: Image.Image, colour: CodedColour) -> Image.Image:
     """Convert an RGB image, 8 bits a channel, to sRGB; highlights above diffuse white are compressed."""
-    linear = _linear(np.arange(256, dtype=np.float32) / 255, colour.transfer)
+    linear = _linear(np.arange(256, dtype=np.float32) / 255, colour)
     matrix = np.array(_TO_BT709.get(colour.primaries, np.eye(3)), np.float32).T
     encode = (_srgb(np.arange(_LEVELS, dtype=np.float32) / (_LEVELS - 1)) * 255 + 0.5).astype(np.uint8)
     pixels = np.asarray(image)
@@ -74,17 +105,19 @@ def coded_to_srgb(image: Image.Image, colour: CodedColour) -> Image.Image:
     return Image.fromarray(result)
 
 
-def _linear(signal: Light, transfer: int) -> Floats:
+def _linear(signal: Light, colour: CodedColour) -> Floats:
     """Turn a signal 0..1 into linear light, 1 for diffuse white."""
-    if transfer == _PQ:  # SMPTE ST 2084
+    if colour.transfer == _PQ:  # SMPTE ST 2084
         m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
         root = signal ** np.float32(1 / m2)
         nits = 10_000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1)
         return _floats(nits / _WHITE_NITS)
-    if transfer == _HLG:  # ARIB STD-B67, with the system gamma of a display of 1000 nits
+    if colour.transfer == _HLG:  # ARIB STD-B67, with the system gamma of a display of 1000 nits
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
         return _floats(_HLG_NITS * scene**1.2 / _WHITE_NITS)
+    if colour.gamma is not None:
+        return _floats(signal**colour.gamma)
     return _floats(np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4))
 
 

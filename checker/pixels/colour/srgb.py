@@ -6,7 +6,7 @@ import functools
 import io
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from checker.pixels.colour.cicp import coded_to_srgb
 from checker.pixels.colour.eight_bit import to_eight_bit
@@ -40,8 +40,8 @@ def averageable(image: Image.Image) -> Image.Image:
 def to_srgb(image: Image.Image) -> Image.Image:
     """Return an ``averageable`` image as RGB on white, converted from the colour that its file states.
 
-    That is ``info["coded_colour"]`` (``cicp.coded_colour``) where it is HDR, else the embedded
-    profile, else again the coded one.
+    That is ``info["coded_colour"]`` (``cicp.coded_colour``) where it is HDR, else the embedded profile, else
+    again the coded one.
     """
     coded = image.info.get("coded_colour")
     if coded is not None and (coded.is_hdr or not image.info.get("icc_profile")):
@@ -72,12 +72,21 @@ def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile | None) -> Ima
     if source is not None:
         try:
             converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-        except ImageCms.PyCMSError:
-            pass  # a profile of another colour model than the pixels'
+        except ImageCms.PyCMSError:  # a profile of another colour model than the pixels'
+            if image.mode == "RGB" and _is_grey(image, source):
+                return _convert(image.getchannel("R"), source)
         else:
             assert converted is not None
             return converted
     return image.convert("RGB")
+
+
+def _is_grey(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> bool:
+    """Return True for a profile of greys and a photo of greys, which is RGB because it had transparency."""
+    if profile.profile.xcolor_space.strip() != "GRAY":
+        return False
+    red, green, blue = image.split()
+    return not any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
 
 
 def _profile_to_convert(profile: bytes) -> ImageCms.ImageCmsProfile | None:

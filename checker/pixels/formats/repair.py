@@ -6,8 +6,11 @@ Pillow refuses such files or decodes the wrong picture in them; browsers show th
 from __future__ import annotations
 
 import re
+import struct
 
+from checker.errors import UnreadableImage
 from checker.pixels.formats.png_chunks import SIGNATURE, plain_png
+from checker.pixels.formats.raw import RAW_PHOTO, is_raw
 from checker.pixels.formats.tiff import full_picture_first
 from checker.pixels.formats.tiff_samples import with_plain_samples
 
@@ -20,6 +23,9 @@ _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _SOF = frozenset({0xC0, 0xC1, 0xC2})
 _SOS, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 _ALL_COEFFICIENTS = 2**64 - 1
+_SHORTEST = {b"\xe0JFIF": 7, b"\xe2ICC_PROFILE\0": 14, b"\xeeAdobe": 12}
+"""Marker and name of a segment -> fewest bytes of its content; decoders ignore shorter ones or fail."""
+_MAX_SEGMENTS = 2**12
 _RIFF_BYTES, _WEBP_CHUNKS_AT, _MAX_CHUNKS = 8, 12, 2**16
 
 
@@ -29,22 +35,42 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
     - PNG: unneeded chunks are removed and a missing end is added; see ``png_chunks``.
     - TIFF: the full picture first, where the first page says that it is a preview; in 8 bits, where the
       decoder would misread its samples.
-    - JPEG of at most ``max_pixels``: with an end marker, where nothing else is missing.
+    - JPEG: without segments that are too short for their content; if it has at most ``max_pixels``, with an
+      end marker, where nothing else is missing.
     - WebP: with the file's own size in its header, where all its chunks are there.
 
     Raises:
         UnreadableImage: a raw photo, or samples that nothing here reads.
     """
+    if is_raw(data):
+        raise UnreadableImage(RAW_PHOTO)
     if data.startswith(SIGNATURE):
         return plain_png(data)
     if data.startswith((b"II", b"MM")):
         return with_plain_samples(full_picture_first(data), max_pixels)
     if data.startswith(b"\xff\xd8"):
+        data = _without_short_segments(data)
         coded = _without_padding(data)
         return coded + _END_OF_IMAGE if _has_all_but_its_end(coded, max_pixels) else data
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _with_its_size(data)
     return data
+
+
+def _without_short_segments(data: bytes) -> bytes:
+    kept: list[bytes] = []
+    position, kept_to = 2, 0
+    for _ in range(_MAX_SEGMENTS):
+        start_byte, kind, size = struct.unpack_from(">BBH", data[position : position + 4].ljust(4, b"\0"))
+        if start_byte != 0xFF or kind == _SOS or size < 2:
+            break  # the pixels, or padding, which no faulty encoder of these segments writes
+        end = position + 2 + size
+        start = data[position + 1 : position + 2] + data[position + 4 : min(end, position + 16)]
+        if any(start.startswith(name) and size - 2 < fewest for name, fewest in _SHORTEST.items()):
+            kept.append(data[kept_to:position])
+            kept_to = end
+        position = end
+    return b"".join([*kept, data[kept_to:]]) if kept else data
 
 
 def _without_padding(jpeg: bytes) -> bytes:

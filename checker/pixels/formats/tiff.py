@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from checker.errors import UnreadableImage
+from checker.pixels.formats.raw import RAW_PHOTO
 
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE = 254, 255
 _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES = 256, 257, 262, 330
@@ -86,7 +87,7 @@ def full_picture_first(data: bytes) -> bytes:
     layout = Layout.of(data)
     directories = list(_directories(data, layout))
     if data[4:10] == _CANON_RAW or any(directory.is_raw for directory in directories):
-        raise UnreadableImage("This is a raw photo. Save it as JPEG and try again.")
+        raise UnreadableImage(RAW_PHOTO)
     if not directories or not _is_preview(directories[0], directories):
         return data
     full = max(directories, key=lambda directory: (not directory.is_preview, directory.pixels))

@@ -256,9 +256,10 @@ def test_raw_photo_is_refused_with_its_own_sentence() -> None:
     data = encoded(quarters(), "TIFF").replace(
         struct.pack("<HHIHH", 262, 3, 1, 2, 0), struct.pack("<HHIHH", 262, 3, 1, 32803, 0)
     )
-    with pytest.raises(errors.NotAnImage) as caught:
-        prepare(data, limits=LIMITS)
-    assert str(caught.value) == "This is a raw photo. Save it as JPEG and try again."
+    for raw in (data, b"\0\0\0\x18ftypcrx \0\0\0\1" + bytes(100)):
+        with pytest.raises(errors.NotAnImage) as caught:
+            prepare(raw, limits=LIMITS)
+        assert str(caught.value) == "This is a raw photo. Save it as JPEG and try again."
 
 
 @pytest.mark.parametrize(

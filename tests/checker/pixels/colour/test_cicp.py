@@ -18,7 +18,7 @@ from checker.values import Rendition
 
 LIMITS = Limits(2**20, 10**6, 2560, 320, 92)
 BT709, BT2020, P3 = 1, 9, 12
-SRGB, PQ, HLG = 13, 16, 18
+LINEAR, SRGB, PQ, HLG = 8, 13, 16, 18
 TO_BT2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))  # ITU-R BT.2087
 COLOURS = [(200, 40, 40), (40, 160, 60), (50, 70, 190), (120, 120, 120), (210, 180, 90), (10, 10, 10)]
 
@@ -58,12 +58,19 @@ def heic(colour: tuple[int, ...], primaries: int, transfer: int) -> bytes:
 
 def png(colour: tuple[int, int, int], primaries: int, transfer: int) -> bytes:
     """Encode a flat photo with a cICP chunk."""
+    return png_with(colour, cICP=bytes([primaries, transfer, 0, 1]))
+
+
+def png_with(colour: tuple[int, int, int], **chunks: bytes) -> bytes:
+    """Encode a flat photo with further chunks."""
     out = io.BytesIO()
     Image.new("RGB", (96, 64), colour).save(out, "PNG")
-    body = b"cICP" + bytes([primaries, transfer, 0, 1])
-    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
     data = out.getvalue()
-    return data[:33] + chunk + data[33:]  # after IHDR
+    added = b""
+    for name, content in chunks.items():
+        body = name.encode() + content
+        added += struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+    return data[:33] + added + data[33:]  # after IHDR
 
 
 def stored_colours(data: bytes) -> list[tuple[int, ...]]:
@@ -111,6 +118,41 @@ def test_wide_gamut_without_a_profile_is_converted() -> None:
     red, green, _ = stored_colours(png((200, 100, 100), P3, SRGB))[0]
     assert red > 205
     assert green < 100
+
+
+@pytest.mark.parametrize(
+    ("chunks", "gamma"),
+    [
+        ({"cICP": bytes([BT709, LINEAR, 0, 1])}, 1.0),
+        ({"gAMA": struct.pack(">I", 100_000)}, 1.0),
+        ({"gAMA": struct.pack(">I", 100_000), "vpAg": b"unknown", "tIME": b""}, 1.0),
+        ({"gAMA": struct.pack(">I", 55_556)}, 1.8),
+        ({"cICP": bytes([BT709, 5, 0, 1])}, 2.8),
+    ],
+    ids=["linear", "linear by its exponent", "with broken chunks", "of old Macs", "BT.470 BG"],
+)
+def test_a_stated_exponent_counts(chunks: dict[str, bytes], gamma: float) -> None:
+    coded = np.array((200, 40, 120)) / 255
+    light = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    red, green, blue = (round(float(channel) * 255) for channel in light ** (1 / gamma))
+    for stored in stored_colours(png_with((red, green, blue), **chunks)):
+        assert np.abs(np.subtract(stored, (200, 40, 120))).max() <= 8
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        {"gAMA": struct.pack(">I", 45_455)},
+        {"gAMA": bytes(4)},
+        {"gAMA": struct.pack(">I", 1)},
+        {"gAMA": bytes(3)},
+        {"gAMA": struct.pack(">I", 100_000), "sRGB": b"\0"},
+        {"cICP": bytes([BT709, SRGB, 0, 1]), "gAMA": struct.pack(">I", 100_000)},
+    ],
+    ids=["that of sRGB", "zero", "absurd", "cut", "sRGB as well", "code points as well"],
+)
+def test_an_exponent_that_means_nothing_is_ignored(chunks: dict[str, bytes]) -> None:
+    assert coded_colour(png_with((1, 2, 3), **chunks)) is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -135,6 +136,32 @@ def test_a_linear_profile_called_srgb_is_converted() -> None:
     assert colour_of(flat("RGB", (55, 55, 55)), "PNG", icc_profile=bytes(linear)) == pytest.approx(
         (127, 127, 127), abs=3
     )
+
+
+def linear_grey_profile() -> bytes:
+    """Make the smallest profile of greys that littleCMS reads."""
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)  # D50, in 1/65536
+    tags = {b"wtpt": white, b"kTRC": b"curv" + bytes(8), b"desc": b"desc" + bytes(7) + b"\1" + bytes(80)}
+    at, table, contents = 132 + 12 * len(tags), b"", b""
+    for name, content in tags.items():
+        table += name + struct.pack(">II", at + len(contents), len(content))
+        contents += content
+    head = struct.pack(">I4sI4s4s4s", at + len(contents), b"lcms", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    head += bytes(12) + b"acsp" + bytes(28) + white[8:]
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + contents
+
+
+@pytest.mark.parametrize(
+    ("drawing", "expected"),
+    [
+        (flat("L", 55), (127,) * 3),
+        (flat("LA", (55, 255)), (127,) * 3),
+        (flat("RGB", (220, 0, 0)), (220, 0, 0)),
+    ],
+    ids=["grey", "grey with transparency", "another colour model"],
+)
+def test_profile_of_greys_is_converted(drawing: Image.Image, expected: tuple[int, ...]) -> None:
+    assert colour_of(drawing, "PNG", icc_profile=linear_grey_profile()) == pytest.approx(expected, abs=3)
 
 
 @pytest.mark.parametrize("profile", [b"", b"nonsense", b"\0" * 4096, swapped_profile(b"Wide")[:300]])

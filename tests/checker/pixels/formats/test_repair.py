@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 import skimage.data
 from PIL import Image, PngImagePlugin
@@ -194,3 +195,25 @@ def test_png_of_endless_chunks_is_returned_soon() -> None:
         for name, content in [(b"IHDR", header), *[(b"teSt", b"")] * 200_000]
     )
     assert repaired(data, MAX_PIXELS) is data
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [(0xE0, b"JFIF\0\1"), (0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe\0"), (0xEE, b"Adobe"), (0xE1, b"")],
+)
+def test_jpeg_segment_that_is_too_short_is_ignored(content: tuple[int, bytes]) -> None:
+    data = encoded("JPEG")
+    extended = data[:2] + segment(0xFE, b"before") + segment(*content) + data[2:]
+    assert photo(extended) == photo(data)
+    assert photo(extended[:-2]) == photo(data)
+
+
+def test_the_reason_of_a_decoder_is_one_line() -> None:
+    pillow_heif.register_heif_opener()
+    with pytest.raises(UnreadableImage, match=r"file bounds") as caught:
+        photo(encoded("HEIF")[:-1])
+    assert "\n" not in str(caught.value)
