@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import json
+import os
+import re
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from catloader.demo.client import until
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3 import seaweedfs
+from catloader.store.s3.embedded import EmbeddedS3
 from checker.cores import available_cores
+from tests.support.object_stores import store_of
 
 
 def test_each_part_gets_two_free_ports() -> None:
@@ -36,6 +44,36 @@ def test_environment_holds_no_proxies_or_keys_of_the_site(monkeypatch: pytest.Mo
 def test_server_leaves_half_of_the_cores_to_the_checker() -> None:
     threads = int(seaweedfs.environment(Path("/data/s3"))["GOMAXPROCS"])
     assert 2 * threads in (available_cores(), available_cores() - 1) or threads == available_cores() == 1
+
+
+def test_requests_seldom_make_the_server_collect_garbage(tmp_path: Path) -> None:
+    server = EmbeddedS3(tmp_path)
+    server.start()  # makes its keys and ports
+    server.stop()
+    folder, output = tmp_path / "s3", tmp_path / "collections"
+    ports = json.loads((folder / "ports.json").read_text())
+    command = seaweedfs.command(seaweedfs.find_program(), folder, folder / "keys.json", ports)
+    environment = seaweedfs.environment(folder) | {"GODEBUG": "gctrace=1"}
+    with output.open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stderr=log)
+    try:
+        for _ in until(60, "The object store did not start"):
+            if seaweedfs.is_ready(ports):
+                break
+        store, photo = store_of(server), os.urandom(150_000)
+        before = _collections(output)
+        for number in range(60):
+            store.put(ObjectKind.PHOTO, str(number), photo)
+            store.get(ObjectKind.PHOTO, str(number))
+        assert _collections(output) - before < 12  # with hardly any room it would be 80
+    finally:
+        process.kill()
+        process.wait()
+        seaweedfs.remove_sockets(ports)
+
+
+def _collections(output: Path) -> int:
+    return len(re.findall(r"^gc \d+ @", output.read_text(errors="replace"), re.MULTILINE))
 
 
 def test_every_start_has_new_tokens() -> None:
