@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import urllib3
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from catloader.errors import NotFound
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
+from catloader.store.s3.direct import DirectReader
 from catloader.store.s3.errors import error_code, is_missing, refuse_retry, refuse_unconfirmed, translated
 from catloader.store.s3.listing import Listed, pages
 from catloader.store.s3.recent import RecentRenditions
@@ -32,7 +28,6 @@ _CHUNK_BYTES = 256 * 1024
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONNECT_S = 3
 _READ_S = 4
-_READ_TIMEOUT = urllib3.Timeout(connect=_CONNECT_S, read=_READ_S)
 _WRITE_S = 12
 """Time for the answer to a PUT, after its last byte: room for 25 MB on a disk that writes 2 MB a second."""
 
@@ -105,16 +100,17 @@ class ObjectStore:
 
         self._client, self._reader = client(_WRITE_S), client(_READ_S)
         self._breaker = Breaker(self._probe)
-        self._endpoint_url = endpoint_url.rstrip("/")
-        self._signature = S3SigV4Auth(Credentials(access_key_id, secret_access_key), "s3", region)
-        self._direct: urllib3.HTTPConnectionPool | None = None
+        self._direct: DirectReader | None = None
         # TLS and proxies are left to the client.
         if endpoint_url.startswith("http://") and (is_local or "http" not in getproxies()):
-            self._direct = urllib3.connection_from_url(
+            self._direct = DirectReader(
                 endpoint_url,
-                maxsize=max_connections,
-                timeout=_READ_TIMEOUT,
-                retries=False,
+                access_key_id=access_key_id,
+                secret_access_key=secret_access_key,
+                region=region,
+                max_connections=max_connections,
+                connect_s=_CONNECT_S,
+                read_s=_READ_S,
             )
 
     @contextmanager
@@ -164,27 +160,13 @@ class ObjectStore:
     def get(self, kind: ObjectKind, key: str) -> bytes:
         bucket = self._buckets[kind]
         with self._request("get", key):
-            content = self._get_directly(bucket, key)
+            content = self._direct.get(bucket, key) if self._direct is not None else None
             if content is not None:
                 return content
             body = self._reader.get_object(Bucket=bucket, Key=key)["Body"]
             with body:
                 data: bytes = body.read()
                 return data
-
-    def _get_directly(self, bucket: str, key: str) -> bytes | None:
-        """Try once, at a third of the client's cost. None: use the client, with its retries and errors."""
-        if self._direct is None:
-            return None
-        request = AWSRequest("GET", f"{self._endpoint_url}/{bucket}/{quote(key)}")
-        self._signature.add_auth(request)
-        try:
-            answer = self._direct.urlopen(
-                "GET", urlsplit(str(request.url)).path, headers=dict(request.headers), redirect=False
-            )
-        except urllib3.exceptions.HTTPError:
-            return None
-        return answer.data if answer.status == HTTPStatus.OK else None
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
         """Return the object in chunks and its size in bytes; close the iterator after a partial read."""

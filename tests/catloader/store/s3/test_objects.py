@@ -246,7 +246,7 @@ def test_get_that_failed_without_boto3_is_repeated_with_it(key: str) -> None:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}/")
         assert [store.get(ObjectKind.PHOTO, key) for _ in range(2)] == [b"photo", b"photo"]
-        assert _Hiccup.agents == ["python-urllib3", "Boto3", "python-urllib3"]
+        assert _Hiccup.agents == ["CatLoader", "Boto3", "CatLoader"]
         server.shutdown()
 
 

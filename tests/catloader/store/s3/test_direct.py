@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.direct import DirectReader
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+
+_PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto"
+
+
+class _Server:
+    """Answers the requests of each connection from its own list, and closes it then."""
+
+    def __init__(self, answers: Sequence[Sequence[bytes]]) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        self.closed = threading.Semaphore(0)
+        """Released after each connection."""
+        threading.Thread(target=self._serve, args=(answers,), daemon=True).start()
+
+    def _serve(self, answers: Sequence[Sequence[bytes]]) -> None:
+        for of_connection in answers:
+            with suppress(OSError):
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                with connection:
+                    for answer in of_connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+            self.closed.release()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextmanager
+def _server(*answers: Sequence[bytes]) -> Iterator[_Server]:
+    server = _Server(answers)
+    yield server
+    server.close()
+
+
+def _reader(
+    url: str, keys: tuple[str, str] = ("key", "secret"), *, read_s: float = 30, max_connections: int = 2
+) -> DirectReader:
+    return DirectReader(
+        url,
+        access_key_id=keys[0],
+        secret_access_key=keys[1],
+        region="us-east-1",
+        max_connections=max_connections,
+        connect_s=30,
+        read_s=read_s,
+    )
+
+
+@pytest.mark.parametrize("key", ["plain.jpg", "a b/ü+%&'?.jpg"])
+@pytest.mark.parametrize("size_bytes", [0, 1, 50_000, 3_000_000])
+def test_bytes_are_those_that_were_put(
+    s3_server: EmbeddedS3, objects: ObjectStore, key: str, size_bytes: int
+) -> None:
+    reader = _reader(s3_server.endpoint_url, (s3_server.access_key_id, s3_server.secret_access_key))
+    data = os.urandom(size_bytes)
+    objects.put(ObjectKind.PHOTO, key, data)
+    assert [reader.get(objects.photos_bucket, name) for name in (key, key + "2", key)] == [data, None, data]
+
+
+def test_wrong_keys_give_nothing(s3_server: EmbeddedS3, objects: ObjectStore) -> None:
+    objects.put(ObjectKind.PHOTO, "a", b"photo")
+    assert _reader(s3_server.endpoint_url).get(objects.photos_bucket, "a") is None
+
+
+@pytest.mark.parametrize(("max_connections", "made"), [(1, 1), (0, 3)])
+def test_connections_are_kept_up_to_the_limit(max_connections: int, made: int) -> None:
+    with _server(*[[_PLAIN] * (3 // made)] * made) as server:
+        reader = _reader(server.url, max_connections=max_connections)
+        assert [reader.get("bucket", "key") for _ in range(3)] == [b"photo"] * 3
+        assert server.connections == made
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nphoto",
+        b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 5\r\n\r\nphoto",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nphoto\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 30_000 + b"Content-Length: 5\r\n\r\nphoto",
+    ],
+)
+def test_any_other_answer_is_left_to_the_client_and_ends_the_connection(answer: bytes) -> None:
+    with _server([answer], [_PLAIN]) as server:
+        reader = _reader(server.url)
+        assert [reader.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
+
+
+def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> None:
+    with _server([_PLAIN], [_PLAIN]) as server:
+        reader = _reader(server.url)
+        assert reader.get("bucket", "key") == b"photo"
+        assert server.closed.acquire(timeout=30)
+        assert [reader.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
+
+
+def test_silent_server_is_waited_for_only_so_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert _reader(url, read_s=0.1).get("bucket", "key") is None
+    assert _reader(url).get("bucket", "key") is None
