@@ -99,7 +99,7 @@ class Verdict(BaseModel):
 
 
 class Check(BaseModel):
-    """The judgement of a picture that is not kept."""
+    """The judgement of a photo that is not kept."""
 
     verdict: Literal["cat", "unsure", "not_cat"]
     subject: str

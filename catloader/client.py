@@ -1,4 +1,4 @@
-"""A client of the API: upload photos, read verdicts, check pictures. Not thread-safe."""
+"""A client of the API: upload photos, read verdicts, check photos. Not thread-safe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMEOUT_S = (10.0, 120.0)
 """Timeout to connect, and between two bytes of the answer: a busy site may take long for a photo."""
 _LATER = (429, 502, 503, 504)
 _LONGEST_WAIT_S = 60.0
-_PICTURE = {"Content-Type": "application/octet-stream"}
+_PHOTO = {"Content-Type": "application/octet-stream"}
 
 
 class RequestFailed(CatLoaderError):
@@ -75,7 +75,7 @@ class Client:
         Args:
             key: the same one for the same file makes one photo, however often it is sent; none: a new one.
         """
-        headers = {**_PICTURE, "Idempotency-Key": key or str(uuid.uuid4())}
+        headers = {**_PHOTO, "Idempotency-Key": key or str(uuid.uuid4())}
         params = {"caption": caption} if caption else {}
         return self._read(Photo, "POST", "/photos", headers=headers, params=params, data=data)
 
@@ -106,8 +106,8 @@ class Client:
         self._send("DELETE", f"/photos/{id}")
 
     def check(self, data: bytes) -> Check:
-        """Check a picture without storing it."""
-        return self._read(Check, "POST", "/check", headers=_PICTURE, data=data)
+        """Check a photo without storing it."""
+        return self._read(Check, "POST", "/check", headers=_PHOTO, data=data)
 
     def _read(self, model: type[Answer], method: str, path: str, **options: Any) -> Answer:
         response = self._send(method, path, **options)

@@ -21,7 +21,7 @@ LONGEST_BACKOFF_S = 3600.0
 
 
 class Rendition(StrEnum):
-    """The two stored pictures of a photo."""
+    """The two stored JPEGs of a photo."""
 
     PHOTO = "photo"
     THUMBNAIL = "thumbnail"
@@ -38,7 +38,7 @@ class Reason(StrEnum):
     WILD_FELINE = "wild_feline"
     """The photo looks even more like a lion, a tiger or another wild feline."""
     LOW_DETAIL = "low_detail"
-    """The photo is blurred, tiny or dark, and the score is not high enough for such a picture."""
+    """The photo is blurred, tiny or dark, and the score is not high enough for such a photo."""
     NO_LABEL = "no_label"
     """No class of the subject is among the most likely ones anywhere in the photo."""
 

@@ -121,13 +121,13 @@ def _upload_all(page: Page, folder: Path) -> None:
 
 
 def _small_png(png: bytes) -> bytes:
-    """Return the picture with as many colours, dithered, as fit into ``MOST_BYTES``."""
+    """Return the screenshot with as many colours, dithered, as fit into ``MOST_BYTES``."""
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    image = Image.open(io.BytesIO(png)).convert("RGB")
     for colours in (256, 128, 64, 32):
         file = io.BytesIO()
-        picture.quantize(palette=picture.quantize(colours, kmeans=2)).save(file, "PNG", optimize=True)
+        image.quantize(palette=image.quantize(colours, kmeans=2)).save(file, "PNG", optimize=True)
         if file.tell() <= MOST_BYTES:
             break
     return file.getvalue()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 
 _ROOT = Path(__file__).resolve().parents[1]
 _QUESTION = re.compile(r"(What|Who|Whose|Whom|Whether|Where|Why|How|Which|When)\b")
@@ -111,3 +112,17 @@ def _markdown() -> Iterator[Path]:
     yield from _ROOT.glob("*.md")
     for folder in ("catloader", "checker", "deploy", "docs", "models", "scripts", "tests"):
         yield from (_ROOT / folder).rglob("*.md")
+
+
+def test_documents_and_pages_call_a_photo_a_photo() -> None:
+    """The glossary has one term; ``soft picture`` is the name of a kind in files that people have."""
+    documents = [_ROOT / "README.md", *(_ROOT / "docs").glob("*.md")]
+    texts = {str(path.relative_to(_ROOT)): path.read_text("utf-8") for path in documents}
+    with (_ROOT / "catloader/languages/de.po").open("rb") as file:
+        texts["de.po"] = "\n".join(str(message.id) for message in read_po(file))
+    texts["the API"] = (_ROOT / "catloader/api_models.py").read_text("utf-8")
+    offenders = {
+        name: re.findall(r"[^.\n]*\bpictures?\b[^.\n]*", re.sub(r"`[^`\n]+`|\"picture\"", "", text))
+        for name, text in texts.items()
+    }
+    assert {name: sentences for name, sentences in offenders.items() if sentences} == {}

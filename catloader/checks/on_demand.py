@@ -1,4 +1,4 @@
-"""Check a picture immediately and store nothing: no object, no row."""
+"""Check a photo immediately and store nothing: no object, no row."""
 
 from __future__ import annotations
 

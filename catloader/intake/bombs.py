@@ -61,7 +61,7 @@ def _jpeg(data: bytes) -> bool:
         position = match.end()
         parts += 1
         if marker == _EOI and scans:
-            break  # the rest is other pictures, or a phone's video
+            break  # the rest is other images, or a phone's video
         if marker in _SOF:
             height, width = struct.unpack_from(">HH", data.ljust(position + 7, b"\0"), position + 3)
             pixels = max(pixels, width * height)

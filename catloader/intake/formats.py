@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _SIGNATURES = (
-    ("JPEG", re.compile(rb"\xff\xd8\xff")),  # MPO too: its first picture is a plain JPEG
+    ("JPEG", re.compile(rb"\xff\xd8\xff")),  # MPO too: its first image is a plain JPEG
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("GIF", re.compile(rb"GIF8[79]a")),
     ("WebP", re.compile(rb"RIFF....WEBPVP8[ LX]", re.DOTALL)),

@@ -49,7 +49,7 @@ class _WebP(WebPImagePlugin.WebPImageFile):
 
 
 # The decoders' own classes and not Image.open: it would try every plugin of the process, follow the
-# picture index of an MPO, and warn where the checks below refuse.
+# image index of an MPO, and warn where the checks below refuse.
 _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
@@ -107,8 +107,8 @@ class Prepared:
 def prepare(data: bytes, *, limits: Limits) -> Prepared:
     """Turn an uploaded file into the photo and the thumbnail that are stored.
 
-    The first frame counts, of a TIFF the first full picture. Nothing is scaled up: the thumbnail of a photo
-    that is smaller than ``thumbnail_px`` has the photo's shorter side.
+    The first frame counts, of a TIFF the first full-resolution image. Nothing is scaled up: the thumbnail of
+    a photo that is smaller than ``thumbnail_px`` has the photo's shorter side.
 
     For trusted bytes only: uploads are prepared by ``isolated``, which calls this in a child process.
 
@@ -123,7 +123,7 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
         image = _opened(_screened(data, source_format, limits), source_format, limits)
         with turn(image.width * image.height, limits.large_at_once, limits.large_wait_s):
             image.load()
-            _check_size(image, limits)  # HEIC: the coded picture may be larger than its header says
+            _check_size(image, limits)  # HEIC: the coded image may be larger than its header says
             captured_at = capture_date(image)
             photo = renditions.upright_photo(image, limits.sizes, fast=False)
             del image  # hundreds of megabytes for the largest photos; the encoder needs its own

@@ -23,7 +23,7 @@ from catloader.web.accounts import (
     tokens,
 )
 from catloader.web.http import bearer, cookies, errors, forms, proxies, request_log, security
-from catloader.web.photos import album, bin, editing, gallery, labels, photo, pictures, sharing
+from catloader.web.photos import album, bin, editing, gallery, jpegs, labels, photo, sharing
 from catloader.web.staff import (
     admin,
     dashboard,
@@ -65,7 +65,7 @@ def make_app(services: Services) -> Flask:
     languages.init_app(app)
     display.init_app(app)
     labels.init_app(app)
-    pictures.init_app(app)
+    jpegs.init_app(app)
     security.init_app(app)
     proxies.init_app(app, settings)
     # The user is identified before the form is read: without a log-in nothing of an upload is spooled.
@@ -94,7 +94,7 @@ def make_app(services: Services) -> Flask:
         receipts,
         bin,
         sharing,
-        pictures,
+        jpegs,
         album,
         review,
         takedowns,

@@ -37,7 +37,7 @@ class Thresholds:
     cat_at: float
     not_cat_below: float
     soft_cat_at: float = 1.0
-    """Instead of ``cat_at``, for soft pictures."""
+    """Instead of ``cat_at``, for soft photos."""
 
     def verdict(self, score: float) -> Verdict:
         if score >= self.cat_at:

@@ -96,7 +96,7 @@ class Profile:
     not_cat: tuple[OperatingPoint, ...]
     """By rising target (maximum false negative rate)."""
     soft: tuple[OperatingPoint, ...] = ()
-    """For soft pictures, by rising target (maximum false positive rate)."""
+    """For soft photos, by rising target (maximum false positive rate)."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """Provenance: date, command, commit, machine, data (counts and digest), method."""
     fp32_recall: Mapping[float, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Augmentations of labelled photos: soft pictures, and pictures with a small part of another photo.
+"""Augmentations of labelled photos: soft photos, and photos with a small part of another photo.
 
 Made from model inputs, not from files, so that an augmentation costs a forward pass and no decoding.
 """
@@ -16,7 +16,7 @@ SOFT_AUGMENTATIONS = ("blurred", "tiny", "compressed", "dark")
 
 
 def soft(inputs: Pixels, augmentation: str, generator: np.random.Generator) -> Pixels:
-    """Return a photo's inputs as a soft picture would give them, uint8 ``(inputs, S, S, 3)``.
+    """Return a photo's inputs as a soft photo would give them, uint8 ``(inputs, S, S, 3)``.
 
     Args:
         augmentation: one of ``SOFT_AUGMENTATIONS``: out of focus (by 1/150 to 1/50 of the side), enlarged
@@ -26,22 +26,22 @@ def soft(inputs: Pixels, augmentation: str, generator: np.random.Generator) -> P
     return np.stack([_soft(Image.fromarray(pixels), augmentation, strength) for pixels in inputs])
 
 
-def _soft(picture: Image.Image, augmentation: str, strength: float) -> Pixels:
-    side = picture.width
+def _soft(image: Image.Image, augmentation: str, strength: float) -> Pixels:
+    side = image.width
     match augmentation:
         case "blurred":
-            picture = picture.filter(ImageFilter.GaussianBlur(side / (50 + 100 * strength)))
+            image = image.filter(ImageFilter.GaussianBlur(side / (50 + 100 * strength)))
         case "tiny":
             small_px = int(24 * 4**strength)
-            small = picture.resize((small_px, small_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
-            picture = small.resize((side, side), Image.Resampling.BICUBIC)
+            small = image.resize((small_px, small_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
+            image = small.resize((side, side), Image.Resampling.BICUBIC)
         case "compressed":
             file = io.BytesIO()
-            picture.save(file, "JPEG", quality=8 + int(23 * strength))
-            picture = Image.open(file)
+            image.save(file, "JPEG", quality=8 + int(23 * strength))
+            image = Image.open(file)
         case _:
-            picture = picture.point([int(value * (0.08 + 0.17 * strength)) for value in range(256)] * 3)
-    return np.asarray(picture, dtype=np.uint8)
+            image = image.point([int(value * (0.08 + 0.17 * strength)) for value in range(256)] * 3)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def pasted(inputs: Pixels, other: Pixels, generator: np.random.Generator) -> Pixels:

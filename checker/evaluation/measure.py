@@ -71,7 +71,7 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmente
     """Run the model on the inputs of every photo.
 
     Args:
-        augmented: also measure soft pictures and photos pasted small into others: two and one per photo.
+        augmented: also measure soft photos and photos pasted small into others: two and one per photo.
     Raises:
         UnusablePhotos: names a photo that can't be read.
     """

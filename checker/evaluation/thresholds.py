@@ -24,7 +24,9 @@ from checker.evaluation.tail import (
 FOLDS = 5
 FEWEST_OF_A_KIND = 100
 """Photos of a kind without the subject; with fewer, a rate of one in a hundred can't be measured."""
-OTHER, SOFT_PICTURE = "other", "soft picture"
+OTHER = "other"
+SOFT = "soft picture"
+"""Kind of soft photos, under its first name: profiles and tables of labelled photos have it."""
 SMALL_FACTOR = 6
 """Times the target: share of the small subjects that may be ruled out. With 10 there were 6 of 40 cats of
 396 px at the left of 1280 x 720, with 5 a tenth of all other photos were unsure."""
@@ -56,7 +58,7 @@ def _telling(kinds: Mapping[str, Flags], target: float, share: float = 1.0) -> l
 def choose_thresholds(examples: Examples, logits: Doubles, *, share: float = 1.0) -> Chosen:
     """Choose thresholds that keep each target on the worst kind of photo.
 
-    ``cat``: on every kind of other photo with enough of them; ``soft``: on soft pictures without the subject;
+    ``cat``: on every kind of other photo with enough of them; ``soft``: on soft photos without the subject;
     ``not_cat``: on photos of the subject, and, at ``SMALL_FACTOR`` times the rate, on small ones pasted into
     others. A looser target never has a higher ``cat``.
 
@@ -131,7 +133,7 @@ def judge(examples: Examples, logits: Doubles, fold: Indices) -> Judged:
             for target in measurable(FALSE_NEGATIVE_TARGETS, int(cats.sum()))
         ),
         soft=tuple(
-            _point(target, called[target], {SOFT_PICTURE: soft_others}, soft_cats)
+            _point(target, called[target], {SOFT: soft_others}, soft_cats)
             for target in measurable(FALSE_POSITIVE_TARGETS, most)
         ),
     )

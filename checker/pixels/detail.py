@@ -1,4 +1,4 @@
-"""Detection of soft pictures (blurred, enlarged or nearly black), which models tend to misjudge."""
+"""Detection of soft photos (blurred, enlarged or nearly black), which models tend to misjudge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cat anywhere in the frame is found, and a soft picture without a cat is not called one."""
+"""A cat anywhere in the frame is found, and a soft photo without a cat is not called one."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _dark(picture: Image.Image) -> Image.Image:
         pytest.param(_dark, id="dark"),
     ],
 )
-def test_a_soft_picture_without_a_cat_is_not_called_a_cat(
+def test_a_soft_photo_without_a_cat_is_not_called_a_cat(
     worse: Callable[[Image.Image], Image.Image], model: LoadedModel, others: list[Image.Image]
 ) -> None:
     assert verdicts(model, [worse(picture) for picture in others])[Verdict.CAT] <= 1

@@ -94,7 +94,7 @@ def test_a_photo_is_uploaded_checked_read_and_deleted(client: Client) -> None:
     assert refused.value.status == 404
 
 
-def test_a_checked_picture_gets_the_verdict_of_a_photo_and_is_not_stored(
+def test_a_checked_photo_gets_the_verdict_of_an_upload_and_is_not_stored(
     client: Client, database: Engine
 ) -> None:
     def rows() -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, request
 from werkzeug.wrappers import Response
 
-from catloader.web.api_v1 import checks, docs, photos, pictures, verdicts
+from catloader.web.api_v1 import checks, docs, jpegs, photos, verdicts
 
 _WITH_ETAG = ("api_photos", "api_verdicts")
 
@@ -22,7 +22,7 @@ def init_app(app: Flask, photo_bytes: int) -> None:
         if getattr(app.view_functions.get(request.endpoint or ""), "takes_photo", False):
             request.max_content_length = photo_bytes
 
-    for module in (photos, verdicts, pictures, checks, docs):
+    for module in (photos, verdicts, jpegs, checks, docs):
         app.register_blueprint(module.blueprint)
     app.after_request(_tag)
     app.after_request(_forget_length)
@@ -39,7 +39,7 @@ def _tag(response: Response) -> Response:
 
 def _forget_length(response: Response) -> Response:
     """Remove the length from the answer to HEAD, which makes no request to S3: SpecTree has set it to 0."""
-    if request.method == "HEAD" and request.blueprint == pictures.blueprint.name:
+    if request.method == "HEAD" and request.blueprint == jpegs.blueprint.name:
         response.automatically_set_content_length = False
         response.headers.pop("Content-Length", None)
     return response

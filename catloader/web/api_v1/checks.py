@@ -1,4 +1,4 @@
-"""``/api/v1/check``: check a picture without storing it."""
+"""``/api/v1/check``: check a photo without storing it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def init_app(app: Flask) -> None:
     services: Services = app.extensions["catloader"]
     hsts = f"max-age={services.settings.hsts_s}" if services.settings.hsts_s else ""
     headers = {
-        "Content-Security-Policy": _policy(_picture_origins(services)),
+        "Content-Security-Policy": _policy(_image_origins(services)),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",
@@ -53,15 +53,15 @@ def init_app(app: Flask) -> None:
         return response
 
 
-def _policy(picture_origins: list[str]) -> str:
-    pictures = " ".join(["img-src 'self' data: blob:", *picture_origins])
+def _policy(image_origins: list[str]) -> str:
+    images = " ".join(["img-src 'self' data: blob:", *image_origins])
     return (
-        f"default-src 'self'; {pictures}; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        f"default-src 'self'; {images}; object-src 'none'; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'none'"
     )
 
 
-def _picture_origins(services: Services) -> list[str]:
+def _image_origins(services: Services) -> list[str]:
     """Return the origins of signed URLs; the bucket may be part of the host name."""
     settings = services.settings
     if settings.delivery != "url":

@@ -16,8 +16,8 @@ from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.languages import gettext, ngettext
+from catloader.web.photos.jpegs import jpeg_response, sharp_response
 from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of_text, selected_ids, text_of_position
-from catloader.web.photos.pictures import jpeg_response, sharp_response
 from catloader.web.uploads.admission import uses_object_store
 
 logger = logging.getLogger(__name__)

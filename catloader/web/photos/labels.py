@@ -37,7 +37,7 @@ _KINDS = {
     "other animal": gettext_noop("other animal"),
     "wild feline": gettext_noop("wild feline"),
     "thing or scene": gettext_noop("thing or scene"),
-    "soft picture": gettext_noop("soft picture"),
+    "soft picture": gettext_noop("soft photo"),
 }
 """Kinds of photos in the shipped profiles; kinds in other profiles are shown as they are."""
 
@@ -139,7 +139,7 @@ def _unsure_because(record: CheckRecord, subject: Noun) -> str:
             )
         case Reason.LOW_DETAIL:
             return gettext(
-                "This may show %(a_thing)s, but the picture is too blurred, small or dark to be sure.",
+                "This may show %(a_thing)s, but the photo is too blurred, small or dark to be sure.",
                 a_thing=subject.a,
             )
     return gettext(

@@ -14,7 +14,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
 from catloader.web.languages import gettext
-from catloader.web.photos.pictures import jpeg_response
+from catloader.web.photos.jpegs import jpeg_response
 from catloader.web.uploads.admission import uses_object_store
 
 logger = logging.getLogger(__name__)
@@ -66,8 +66,8 @@ def shared(token: str) -> str:
         photo=photo,
         shared=True,
         page_url=url_for(".shared", token=token, _external=True),
-        picture_url=url_for(".shared_picture", token=token),
-        shared_picture_url=url_for(".shared_picture", token=token, _external=True),
+        photo_url=url_for(".shared_picture", token=token),
+        shared_photo_url=url_for(".shared_picture", token=token, _external=True),
     )
 
 

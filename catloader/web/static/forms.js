@@ -1,5 +1,5 @@
 // Every page: a form is sent once, however often its button is pressed; passwords can be shown; a photo whose
-// file is missing has a picture in its place.
+// file is missing has a drawing in its place.
 
 import { gettext } from "./texts.js";
 

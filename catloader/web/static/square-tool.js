@@ -1,9 +1,9 @@
-// A square over a picture: drag it, or pull its corner. The number fields, in pixels of the picture, say where
+// A square over a photo: drag it, or pull its corner. The number fields, in pixels of the photo, say where
 // it is; they stay usable with the keyboard.
 
 const within = (value, low, high) => Math.min(Math.max(value, low), high);
 
-// `part(name)` returns the element: "cut" holds the picture and "square" over it; "left", "top" and "side" are
+// `part(name)` returns the element: "cut" holds the photo and "square" over it; "left", "top" and "side" are
 // the fields. Returns { open({ width, height, least }, place), place() }.
 export function squareTool(part) {
   const figure = part("cut");

@@ -14,7 +14,7 @@ const whole = ({ naturalWidth: width, naturalHeight: height }) => {
   return { left: Math.round((width - side) / 2), top: Math.round((height - side) / 2), side };
 };
 
-// `chosen` gets the square in pixels, the picture, and the text that the site reads: in widths of the photo.
+// `chosen` gets the square in pixels, the image, and the text that the site reads: in widths of the photo.
 export async function chooseSquare(file, before, chosen) {
   const address = URL.createObjectURL(file);
   picture.src = address;

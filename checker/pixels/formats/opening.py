@@ -21,7 +21,7 @@ MAX_PIXELS = 89_478_485
 """Pillow's own warning limit, read from the header before anything is decoded: 358 MB of pixels."""
 
 # Only registered names: Pillow raises KeyError for an unknown one, whatever the file is.
-# An MPO's first picture is opened as the JPEG it is.
+# An MPO's first image is opened as the JPEG it is.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB")
 
 DECODER_ERRORS = (

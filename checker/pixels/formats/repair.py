@@ -1,6 +1,6 @@
 """Repair of container faults that leave the pixels intact, before a decoder sees the file.
 
-Pillow refuses such files or decodes the wrong picture in them; browsers show them.
+Pillow refuses such files or decodes the wrong image in them; browsers show them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 from checker.errors import UnreadableImage
 from checker.pixels.formats.png_chunks import SIGNATURE, plain_png
 from checker.pixels.formats.raw import RAW_PHOTO, is_raw
-from checker.pixels.formats.tiff import full_picture_first
+from checker.pixels.formats.tiff import full_resolution_first
 from checker.pixels.formats.tiff_samples import with_plain_samples
 
 try:
@@ -47,7 +47,7 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
     if data.startswith(SIGNATURE):
         return plain_png(data)
     if data.startswith((b"II", b"MM")):
-        return with_plain_samples(full_picture_first(data), max_pixels)
+        return with_plain_samples(full_resolution_first(data), max_pixels)
     if data.startswith(b"\xff\xd8"):
         data = _without_short_segments(data)
         coded = _without_padding(data)

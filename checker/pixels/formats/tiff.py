@@ -1,4 +1,4 @@
-"""Selection of the full picture of a TIFF, even if a smaller one comes first."""
+"""Selection of the full-resolution image of a TIFF, even if a smaller one comes first."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ class Layout:
         return count, struct.iter_unpack(self.entry, data[start:end]), end
 
 
-def full_picture_first(data: bytes) -> bytes:
-    """Return the file with its header pointing at the full picture.
+def full_resolution_first(data: bytes) -> bytes:
+    """Return the file with its header pointing at the full-resolution image.
 
-    The same object if the full picture is first already. The first page is a preview if it is marked as one
-    (NewSubfileType, SubfileType), or if a larger picture belongs to it (SubIFDs); other pages are not
+    The same object if that image is first already. The first page is a preview if it is marked as one
+    (NewSubfileType, SubfileType), or if a larger image belongs to it (SubIFDs); other pages are not
     compared by size.
 
     Raises:

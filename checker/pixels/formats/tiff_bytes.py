@@ -1,7 +1,7 @@
 """Samples of any width from a TIFF's strips or tiles, decompressed by the libtiff in Pillow.
 
 Pillow reads few widths itself, and tifffile has few codecs without 40 MB of others. But libtiff decompresses
-bytes: described as an 8-bit grey picture that is wider, the same strips come out whole.
+bytes: described as an 8-bit grey image that is wider, the same strips come out whole.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _decompressed(page: Any, parts: list[bytes], per_pixel: int) -> npt.NDArray[
     down = -(-page.imagelength // page.tilelength) if page.is_tiled else 0
     rows = down * page.tilelength if page.is_tiled else page.imagelength
     if rows * across * row_bytes > MAX_BYTES:
-        raise ValueError("tiles that are far larger than the picture")
+        raise ValueError("tiles that are far larger than the image")
     described = {
         256: (_LONG, [row_bytes * across]),
         257: (_LONG, [rows]),
@@ -71,8 +71,8 @@ def _decompressed(page: Any, parts: list[bytes], per_pixel: int) -> npt.NDArray[
         described[278] = (_LONG, [min(page.rowsperstrip, rows)])
     file = _tiff(described, (324, 325) if page.is_tiled else (273, 279), parts)
     # Not Image.open: its limit counts bytes here, and the pixels are counted already.
-    picture = TiffImagePlugin.TiffImageFile(io.BytesIO(file))
-    return np.asarray(picture).reshape(rows, across, row_bytes)
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(file))
+    return np.asarray(image).reshape(rows, across, row_bytes)
 
 
 def _undone(raw: npt.NDArray[np.uint8], page: Any, per_pixel: int) -> Samples:

@@ -94,7 +94,7 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
                 return data  # refused for its size by the next step
             is_packed = page.dtype is not None and page.bitspersample in _PACKED
             values = _unpacked(page, data) if is_packed else samples_of(page, data)
-            photo = _picture(
+            photo = _image(
                 values,
                 int(page.photometric),
                 [int(extra) for extra in page.extrasamples],
@@ -138,9 +138,7 @@ def _unpacked(page: Any, data: bytes) -> Samples:
     return values.reshape(height, width, -1)
 
 
-def _picture(
-    values: Samples, photometric: int, extra: list[int], *, white: float | None = None
-) -> Image.Image:
+def _image(values: Samples, photometric: int, extra: list[int], *, white: float | None = None) -> Image.Image:
     """Turn decoded samples ``(H, W, samples)`` into an L, RGB, RGBA, CMYK or LAB image."""
     if photometric in (_CMYK, _CIE_LAB, _ICC_LAB):
         return _of_other_model(values, photometric)

@@ -113,7 +113,7 @@ def test_labels_of_the_photo_are_those_of_the_window_most_like_a_cat() -> None:
     assert decision.labels[Rendition.THUMBNAIL][0].index == CUP
 
 
-def test_soft_picture_needs_a_higher_score_to_be_a_cat() -> None:
+def test_soft_photo_needs_a_higher_score_to_be_a_cat() -> None:
     tabby = logits(c281=0.9)
     fitted = profile()
     sharp, soft = (rule(fitted).decide(evidence(tabby, soft=soft)) for soft in (False, True))

@@ -29,9 +29,7 @@ def test_soft_augmentations_keep_the_shape_and_change_the_pixels(augmentation: s
 @pytest.mark.parametrize(
     ("augmentation", "expected"), [("blurred", True), ("tiny", True), ("dark", True), ("compressed", False)]
 )
-def test_all_augmentations_except_compressed_ones_are_soft_pictures(
-    augmentation: str, expected: bool
-) -> None:
+def test_all_augmentations_except_compressed_ones_are_soft_photos(augmentation: str, expected: bool) -> None:
     made = [is_soft(soft(INPUTS, augmentation, np.random.default_rng(seed))[-1]) for seed in range(20)]
     assert (np.mean(made) > 0.5) == expected
 

@@ -90,7 +90,7 @@ def test_a_looser_target_never_has_a_higher_threshold() -> None:
     assert thresholds == sorted(thresholds, reverse=True)
 
 
-def test_soft_pictures_and_small_subjects_have_separate_thresholds() -> None:
+def test_soft_photos_and_small_subjects_have_separate_thresholds() -> None:
     examples = made_up(2000, seed=12)
     logits = examples.odds.mean(axis=(1, 2))
     augmentation = np.array(["", SOFT, PASTED], dtype="U8")[np.arange(2000) % 3]

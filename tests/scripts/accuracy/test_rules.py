@@ -51,7 +51,7 @@ def test_cross_validated_scores_replace_those_of_the_served_head() -> None:
     )
 
 
-def test_a_soft_picture_is_a_cat_only_above_a_separate_threshold() -> None:
+def test_a_soft_photo_is_a_cat_only_above_a_separate_threshold() -> None:
     at, soft_at = DEFAULT_THRESHOLDS.cat_at, DEFAULT_THRESHOLDS.soft_cat_at
     rows = [
         photo_score(at),

@@ -173,7 +173,7 @@ def test_photo_page_states_each_verdict_in_words(app: Flask, anna: Person) -> No
     ("reason", "sentence"),
     [
         (Reason.WILD_FELINE, "This looks like a cat, but even more like a tabby."),
-        (Reason.LOW_DETAIL, "This may show a cat, but the picture is too blurred, small or dark to be sure."),
+        (Reason.LOW_DETAIL, "This may show a cat, but the photo is too blurred, small or dark to be sure."),
         (Reason.NO_LABEL, "This may show a cat, but the model recognises none anywhere in the photo."),
     ],
 )

@@ -1,4 +1,4 @@
-"""The full picture of a TIFF is read, not a preview before it; raw photos are refused."""
+"""The full-resolution image of a TIFF is read, not a preview before it; raw photos are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from checker.errors import UnreadableImage
-from checker.pixels.formats.tiff import full_picture_first
+from checker.pixels.formats.tiff import full_resolution_first
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 
@@ -105,7 +105,7 @@ def test_larger_picture_of_an_unmarked_first_page_is_read(order: str, big: bool)
     assert seen(data) == (LARGE, "blue")
 
 
-def test_raw_photo_of_canon_is_refused_although_its_preview_is_a_picture() -> None:
+def test_raw_photo_of_canon_is_refused_although_its_preview_is_an_image() -> None:
     whole = tiff((LARGE, RED, {}))
     (first,) = struct.unpack_from("<I", whole, 4)
     size = 2 + 12 * int.from_bytes(whole[first : first + 2], "little") + 4
@@ -149,7 +149,7 @@ def test_largest_preview_is_read_if_there_are_only_previews() -> None:
     ids=["two pages", "full page first", "previews below", "one page"],
 )
 def test_first_page_is_read_unless_it_is_a_preview(data: bytes) -> None:
-    assert full_picture_first(data) == data
+    assert full_resolution_first(data) == data
     assert seen(data)[1] == "red"
 
 

@@ -24,7 +24,7 @@ from checker.log_limit import LogLimit
 from checker.pixels.renditions import Crop
 
 logger = logging.getLogger(__name__)
-blueprint = Blueprint("pictures", __name__)
+blueprint = Blueprint("jpegs", __name__)
 
 _MOST_BYTES = 64 * 1024 * 1024
 """Larger than any JPEG that an upload stores (a few MB). A larger object is not ours, and is not read into
@@ -43,8 +43,8 @@ def sizes_of(photo: Photo) -> dict[str, str]:
     more_px = min(SHARP_PX, photo.crop_side_px)
     if more_px <= photo.thumbnail_px:
         return {}
-    pictures = "bin" if photo.binned_at else "pictures"
-    small, large = (url_for(f"{pictures}.{name}", id=photo.id) for name in ("thumbnail", "thumbnail_2x"))
+    views = "bin" if photo.binned_at else "jpegs"
+    small, large = (url_for(f"{views}.{name}", id=photo.id) for name in ("thumbnail", "thumbnail_2x"))
     return {
         "srcset": f"{small} {photo.thumbnail_px}w, {large} {more_px}w",
         "sizes": "(min-width: 48rem) 15rem, 45vw",

@@ -10,9 +10,10 @@ from catloader.store.kinds import ObjectKind
 from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.http.bearer import needs
-from catloader.web.photos.pictures import jpeg_response
+from catloader.web.photos.jpegs import jpeg_response
 from catloader.web.uploads.admission import uses_object_store
 
+# The name is a part of the published operation ids.
 blueprint = Blueprint("api_pictures", __name__, url_prefix="/api/v1/photos/<int:id>")
 
 
