@@ -103,23 +103,26 @@ class PartialUploads:
                 raise NotFound(NOT_THERE) from None
             yield upload
 
-    def expire(self, existing: Callable[[Sequence[int]], Collection[int]] = tuple) -> int:
-        """Delete uploads that were inactive for too long, and those of accounts that are gone.
+    def expire(self, with_access: Callable[[Sequence[int]], Collection[int]] = tuple) -> int:
+        """Delete uploads that were inactive for too long, and those that no client can continue.
 
         Args:
-            existing: returns those of some accounts that are not gone.
+            with_access: returns those of some accounts for which a client may upload. The others were
+                deleted or disabled, or are logged out everywhere.
         Returns:
             The number of uploads.
         """
         expired = self._delete(lambda path: self._silent_s(path) > self.kept_s)
         folders = {folder.name: folder for folder in self._folder.glob("*/") if folder.name.isdecimal()}
-        # Queried after the listing: an account exists before its folder does.
-        gone = folders.keys() - map(str, existing([int(name) for name in folders])) if folders else set()
+        # Queried after both listings: a log-in comes before its uploads.
+        files = set(self._files()) if folders else set()
+        gone = folders.keys() - map(str, with_access([int(name) for name in folders])) if folders else set()
         if gone:
-            expired += self._delete(lambda path: path.parent.name in gone)
-        for name in gone:
-            with suppress(OSError):  # an upload in it is in progress; next time
-                folders[name].rmdir()
+            expired += self._delete(lambda path: path in files and path.parent.name in gone)
+            with self._counting():
+                for name in gone:
+                    with suppress(OSError):  # an upload in it is in progress; next time
+                        folders[name].rmdir()
         return expired
 
     def delete_all(self, owner_id: int) -> None:

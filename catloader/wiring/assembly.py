@@ -125,12 +125,18 @@ def build(
         kept_s=3600 * settings.partial_uploads_hours,
     )
     users = Users(requests_engine)
+    sessions = Sessions(
+        requests_engine,
+        idle_days=settings.session_idle_days,
+        days=settings.session_days,
+        most=settings.max_sessions,
+    )
     deletion = DeletionWorker(
         ledger,
         objects,
         sweep_s=settings.sweep_s,
         expire=bin.expire,
-        expire_partial=partial(partial_uploads.expire, users.existing),
+        expire_partial=partial(partial_uploads.expire, sessions.with_access),
     )
     decoders = build_decoders(settings)
     service = (
@@ -155,12 +161,7 @@ def build(
         users=users,
         usage=Usage(requests_engine),
         sign_ups=SignUps(requests_engine),
-        sessions=Sessions(
-            requests_engine,
-            idle_days=settings.session_idle_days,
-            days=settings.session_days,
-            most=settings.max_sessions,
-        ),
+        sessions=sessions,
         second_factors=SecondFactors(requests_engine),
         api_tokens=ApiTokens(requests_engine, most=settings.max_api_tokens),
         attempts=AttemptLimits(

@@ -63,6 +63,7 @@ def use_token(token: str) -> None:
 def sign_out() -> None:
     """End the session in the database, so that a copy of its cookie is useless."""
     _end_session()
+    services().deletion.wake()  # of the account's partial uploads, if nobody can continue them
     _set_cookie("")
     g.user = None
 

@@ -7,16 +7,17 @@ can't bring it back.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, insert, select, update
 
 from catloader.errors import WrongCredentials
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import User
-from catloader.store.db.engine import reading, writing
-from catloader.store.db.schema import sessions, users
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.schema import api_tokens, sessions, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,16 @@ class Sessions:
             connection.execute(
                 update(sessions).where(sessions.c.token_sha256 == session.token_sha256).values(used_at=now)
             )
+
+    def with_access(self, ids: Sequence[int], now: datetime | None = None) -> set[int]:
+        """Return those of the accounts that have an open session or a valid API token."""
+        now = now or utcnow()
+        is_open = exists().where(sessions.c.user_id == users.c.id, ~self._expired(now))
+        is_valid = api_tokens.c.expires_at.is_(None) | (api_tokens.c.expires_at > now)
+        has_token = exists().where(api_tokens.c.user_id == users.c.id, is_valid)
+        query = select(users.c.id).where(users.c.id.in_(ids), users.c.disabled_at.is_(None))
+        with reading(self._engine) as connection:
+            return set(connection.execute(query.where(is_open | has_token)).scalars())
 
     def end(self, session: Session) -> None:
         with writing(self._engine) as connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -88,11 +87,6 @@ class Users:
 
     def by_id(self, id: int) -> User | None:
         return self._one(users.c.id == id)
-
-    def existing(self, ids: Sequence[int]) -> set[int]:
-        """Return those of the ids that accounts have."""
-        with reading(self._engine) as connection:
-            return set(connection.execute(select(users.c.id).where(users.c.id.in_(ids))).scalars())
 
     def all(self) -> list[User]:
         """Return every account, oldest first."""
