@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import Site, log_in, log_out, register
+from tests.support.browser import Site, log_in, log_out, register, share
 from tests.support.cutting_proxy import CuttingProxy
 
 MANY = 12
@@ -175,38 +175,23 @@ def test_a_dropped_folder_without_photos_is_reported_by_name(page: Page, tmp_pat
     expect(page.locator("#queue li")).to_have_count(0)
 
 
-_SHARE = """async (names) => {
-  const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
-  const form = make("form", { method: "post", action: "/upload/shared", enctype: "multipart/form-data" });
-  const input = make("input", { type: "file", name: "photos" });
-  const picture = await (await fetch("/static/icon-192.png")).blob();
-  const transfer = new DataTransfer();
-  for (const name of names) transfer.items.add(new File([picture], name, { type: "image/png" }));
-  input.files = transfer.files;
-  form.append(input);
-  document.body.append(form);
-  form.submit();
-}"""
-"""Posts the form of a share, as a phone does."""
-
-
 def test_photos_shared_by_another_app_wait_on_the_upload_page(page: Page) -> None:
     register(page, "ottilie@example.org")
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")
     page.goto("/photos")
-    page.evaluate(_SHARE, ["Größe & co.png"])
+    share(page, ["Größe & co.png"])
     expect(page.locator("#queue li .name")).to_have_text(["Größe & co.png"])
     expect(page.locator("#queue li")).to_contain_text("Shared with CatLoader by another app")
     page.reload()
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
     page.wait_for_load_state()
     assert page.evaluate("caches.keys()") == []
-    page.evaluate(_SHARE, [f"{number}.png" for number in range(101)])
+    share(page, [f"{number}.png" for number in range(101)])
     expect(page.locator("#queue li")).to_have_count(100)
     page.reload()
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
     page.wait_for_load_state()
-    page.evaluate(_SHARE, ["again.png"])
+    share(page, ["again.png"])
     page.get_by_role("button", name="Upload 1 photo").click()
     expect(page.locator(".grid .badge")).to_have_count(1)
 

@@ -42,6 +42,16 @@ export const bring = (files) => inDatabase("readwrite", (store) => {
   for (const file of files) store.add(file);
 });
 
+// Delete what was not given out; resolve to true if there was something.
+export async function forget() {
+  const works = [
+    async () => "caches" in window && caches.delete(KEPT),
+    async () => (await takeBrought()).length > 0,
+  ];
+  const done = await Promise.allSettled(works.map((work) => work()));
+  return done.some(({ value }) => value);
+}
+
 export async function takeBrought() {
   try {
     return await inDatabase("readwrite", (store) => {
