@@ -12,10 +12,10 @@ from flask import Flask
 from catloader import create_app
 from catloader.settings import Settings
 from catloader.store.db.engine import writing
-from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import metadata
 from catloader.wiring import build
-from tests.support.site import services_of
+from tests.support.serving import add_tables
+from tests.support.site import COMPILED, services_of
 
 
 @contextmanager
@@ -31,10 +31,13 @@ def accounts_site(folder: Path, **settings: Any) -> Iterator[Flask]:
         "login_rate": "1000 per minute",
         "register_rate": "1000 per minute",
     }
+    folder.mkdir(exist_ok=True)
+    add_tables(folder)
     services = build(Settings(**{**values, **settings}))
     try:
-        migrate(services.engine)
-        yield create_app(services.settings, services)
+        app = create_app(services.settings, services)
+        app.jinja_env.bytecode_cache = COMPILED
+        yield app
     finally:
         services.close()
 

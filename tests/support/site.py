@@ -55,7 +55,7 @@ class _Compiled(BytecodeCache):
         self._code[bucket.key] = bucket.bytecode_to_string()
 
 
-_COMPILED = _Compiled()
+COMPILED = _Compiled()
 
 
 def shown(answer: TestResponse) -> str:
@@ -85,7 +85,7 @@ def running_site(
     services = build(Settings(**{**values, **settings}))
     try:
         app = create_app(services.settings, services)
-        app.jinja_env.bytecode_cache = _COMPILED
+        app.jinja_env.bytecode_cache = COMPILED
         yield app
     finally:
         services.close()

@@ -1,12 +1,15 @@
 """Mark tests as ``slow`` for `make test-fast`, and put the longest ones first.
 
-Slow are those that start servers, browsers or sites, make models, or measure. With the longest ones first,
-processes that share the tests finish at the same time, with short ones.
+Slow are those that start servers, browsers or sites, make models, or measure: those found here, and those
+that carry the marker, in files whose other tests start nothing. With the longest ones first, processes that
+share the tests finish at the same time, with short ones.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,13 +20,24 @@ FILES = frozenset(
     {
         "test_calibrate_database.py",
         "test_client.py",
+        "test_connections.py",
+        "test_doctor.py",
         "test_embedded.py",
+        "test_gunicorn.py",
         "test_loader.py",
         "test_objects.py",
         "test_optimise.py",
+        "test_probes.py",
         "test_real_weights.py",
     }
 )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file of slow tests for `make test-fast`: some of them import much."""
+    if config.option.markexpr != "not slow":
+        return None
+    return _holds_slow_tests(collection_path, config) or None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before -m selects by marker; after pytest has grouped them
@@ -41,6 +55,10 @@ def _is_slow(item: pytest.Item) -> bool:
     return bool(
         FIXTURES.intersection(fixtures)
         or "postgresql" in parameters  # that half of a test that runs on both databases
-        or FOLDERS.intersection(item.path.parts)
-        or item.path.name in FILES
+        or _holds_slow_tests(item.path, item.config)
     )
+
+
+def _holds_slow_tests(path: Path, config: pytest.Config) -> bool:
+    folders = Path(os.path.relpath(path, config.rootpath)).parts
+    return path.name in FILES or not FOLDERS.isdisjoint(folders)

@@ -169,6 +169,7 @@ def test_a_wrong_clock_is_a_failed_row(server: EmbeddedS3) -> None:
     assert "ahead of" in failed["S3 clock"]
 
 
+@pytest.mark.slow
 def test_the_embedded_store_is_started_and_stopped(tmp_path: Path) -> None:
     found = list(rows(Settings(data_dir=tmp_path)))
     assert {row.result for row in found} == {"ok"}

@@ -56,6 +56,7 @@ def _sum(numbers: dict[str, float], pattern: str) -> float:
     return sum(value for name, value in numbers.items() if re.fullmatch(pattern, name))
 
 
+@pytest.mark.slow
 def test_metrics_need_the_token(site: Serving) -> None:
     assert _get(site, "/metrics").status_code == 401
     assert _get(site, "/metrics", "another").status_code == 401
@@ -63,6 +64,7 @@ def test_metrics_need_the_token(site: Serving) -> None:
     assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
 
 
+@pytest.mark.slow
 def test_every_process_reports_the_same_total(site: Serving) -> None:
     name = r'catloader_http_request_seconds_count\{.*endpoint="health.healthz".*\}'
     before = _sum(_numbers(site), name)
@@ -85,6 +87,7 @@ def _upload_and_check(site: Serving) -> None:
             break
 
 
+@pytest.mark.slow
 def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
     _upload_and_check(site)
     numbers = _numbers(site)
@@ -99,6 +102,7 @@ def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
     assert numbers['catcheck_photos{status="pending"}'] == 0
 
 
+@pytest.mark.slow
 def test_dashboard_and_documentation_name_exactly_the_existing_metrics(site: Serving) -> None:
     _upload_and_check(site)
     families = list(text_string_to_metric_families(_get(site, "/metrics", _TOKEN).text))
@@ -123,6 +127,7 @@ def test_dashboard_and_documentation_name_exactly_the_existing_metrics(site: Ser
             assert set(group.split(", ")) <= labels.get(name, {"table"}), expression
 
 
+@pytest.mark.slow
 def test_readiness_reports_the_oldest_waiting_photo(site: Serving) -> None:
     for _ in until(60, "The site was not ready"):
         if _get(site, "/readyz").ok:
@@ -143,6 +148,7 @@ def test_visitors_create_no_labels(tmp_path: Path) -> None:
     assert found == {("other", "none"), ("GET", "auth.login")}
 
 
+@pytest.mark.slow
 def test_a_stopped_site_leaves_no_files(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()

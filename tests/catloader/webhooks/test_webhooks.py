@@ -261,6 +261,7 @@ def test_addresses_of_private_networks_are_recognised(address: str, public: bool
     assert is_public(address) is public
 
 
+@pytest.mark.slow
 def test_verdict_of_a_running_site_is_sent(receiver: Receiver, tmp_path: Path) -> None:
     settings = {
         "CATLOADER_WEBHOOK_URL": receiver.url,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from checker.decision.subject import SUBJECTS
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.examples import Examples
-from checker.evaluation.measure import PASTED, SOFT, measure
+from checker.evaluation.measure import PASTED, SOFT, Measured, measure
 from checker.values import INPUTS_PER_PHOTO
 from tests.support.fakes import StubClassifier
 from tests.support.photo_sets import OWN_PHOTOS
@@ -15,10 +16,15 @@ from tests.support.photo_sets import OWN_PHOTOS
 PHOTOS = labelled_photos(OWN_PHOTOS.folder)
 
 
-def test_each_photo_has_two_soft_augmentations_and_a_pasted_one_and_every_run_has_the_same() -> None:
-    plain, first, second = (
-        measure(PHOTOS, StubClassifier(), augmented=augmented) for augmented in (False, True, True)
-    )
+@pytest.fixture(scope="module")
+def first() -> Measured:
+    return measure(PHOTOS, StubClassifier(), augmented=True)
+
+
+def test_each_photo_has_two_soft_augmentations_and_a_pasted_one_and_every_run_has_the_same(
+    first: Measured,
+) -> None:
+    plain, second = (measure(PHOTOS, StubClassifier(), augmented=augmented) for augmented in (False, True))
     assert plain.augmented is None
     assert first.augmented is not None
     assert second.augmented is not None
@@ -30,15 +36,14 @@ def test_each_photo_has_two_soft_augmentations_and_a_pasted_one_and_every_run_ha
     assert np.array_equal(first.evidence.features, plain.evidence.features)
 
 
-def test_examples_exclude_wild_felines_and_their_augmentations() -> None:
-    measured = measure(PHOTOS, StubClassifier(), augmented=True)
-    examples = Examples.of(SUBJECTS["house_cat"], measured)
-    known = int((~measured.wild).sum())
+def test_examples_exclude_wild_felines_and_their_augmentations(first: Measured) -> None:
+    examples = Examples.of(SUBJECTS["house_cat"], first)
+    known = int((~first.wild).sum())
     assert known < len(PHOTOS)
     assert int(examples.plain.sum()) == known
     assert len(examples.augmentation) == 4 * known
     assert np.bincount(examples.photo).tolist() == known * [4]
-    assert np.array_equal(examples.positive[examples.plain], measured.positive[~measured.wild])
+    assert np.array_equal(examples.positive[examples.plain], first.positive[~first.wild])
     augmented = ~examples.plain
     assert np.array_equal(
         examples.positive[augmented], examples.positive[examples.plain][examples.photo[augmented]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 
 import numpy as np
@@ -13,7 +14,7 @@ from checker.pixels.decode import decode_squares, model_inputs
 from checker.pixels.renditions import site_renditions
 from checker.values import INPUTS_PER_PHOTO
 from models.catalogue import entry_named
-from tests.checker.pixels.test_decode import drawing, encoded
+from tests.checker.pixels.test_decode import Signed, drawing, encoded
 
 LITE0 = entry_named("efficientnet_lite0").preprocessing
 RESNET = entry_named("resnet50").preprocessing
@@ -50,13 +51,29 @@ def test_squares_are_those_of_the_whole_photo_resized(size: tuple[int, int]) -> 
     assert np.array_equal(squares[1], whole[-SIDE:, -SIDE:])
 
 
+def upright_photo(size: tuple[int, int]) -> Image.Image:
+    photo = Image.linear_gradient("L").resize(size).convert("RGB")
+    photo.paste("red", (0, 0, size[0] // 8, size[1] // 8))
+    return photo
+
+
+FAST = {"PNG": {"compress_level": 1}, "JPEG": {}}
+"""Options of encoders, of which PNG's takes longer than the tests by default."""
+
+
+@functools.cache
+def upright_squares(form: str, size: tuple[int, int]) -> Signed:
+    """Decode the upright photo once for all orientations."""
+    return decode_squares(encoded(upright_photo(size), form, **FAST[form]), LITE0, end_squares).astype(
+        np.int16
+    )
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 @pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (4000, 2100)])
 def test_squares_of_every_orientation_are_upright(orientation: int, form: str, size: tuple[int, int]) -> None:
     """Rotated back by the test, the squares equal those of the upright photo."""
-    upright = Image.linear_gradient("L").resize(size).convert("RGB")
-    upright.paste("red", (0, 0, size[0] // 8, size[1] // 8))
     turns = {
         1: (),
         2: (Image.Transpose.FLIP_LEFT_RIGHT,),
@@ -67,16 +84,14 @@ def test_squares_of_every_orientation_are_upright(orientation: int, form: str, s
         7: (Image.Transpose.TRANSVERSE,),
         8: (Image.Transpose.ROTATE_270,),
     }
-    stored = upright
+    stored = upright_photo(size)
     for turn in turns[orientation]:
         stored = stored.transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    squares, expected = (
-        decode_squares(data, LITE0, end_squares).astype(int)
-        for data in (encoded(stored, form, exif=exif), encoded(upright, form))
-    )
-    assert np.abs(squares - expected).mean() < 2
+    data = encoded(stored, form, exif=exif, **FAST[form])
+    squares = decode_squares(data, LITE0, end_squares).astype(np.int16)
+    assert np.abs(squares - upright_squares(form, size)).mean() < 2
 
 
 def test_thumbnail_is_used_up_to_its_edges() -> None:

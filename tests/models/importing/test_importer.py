@@ -78,6 +78,7 @@ def logits(entry: Entry, path: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArr
     return output
 
 
+@pytest.mark.slow
 def test_a_keras_model_gives_the_logits_of_its_own_graph(
     entry: Entry, arrays: Arrays, imported: Imported
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_keras_model_gives_the_logits_of_its_own_graph(
     assert 0 < imported.logit_difference < TOLERANCE
 
 
+@pytest.mark.slow
 def test_every_format_gives_the_same_file(
     entry: Entry, arrays: Arrays, package: Path, state: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
@@ -125,6 +127,7 @@ def test_every_format_gives_the_same_file(
             file.unlink()
 
 
+@pytest.mark.slow
 def test_the_manifest_names_source_licence_digest_preprocessing_and_versions(
     entry: Entry, imported: Imported
 ) -> None:
@@ -154,6 +157,7 @@ def test_the_publishers_own_file_is_copied_unchanged(tmp_path: Path) -> None:
     assert imported.path.with_suffix(".json").read_text() == manifest
 
 
+@pytest.mark.slow
 def test_other_weights_of_the_same_shape_are_refused(
     package: Path, state: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
@@ -170,6 +174,7 @@ def test_other_weights_of_the_same_shape_are_refused(
     assert not (tmp_path / "weights").exists()
 
 
+@pytest.mark.slow
 def test_own_weights_become_a_model_if_torchvision_gives_the_same_logits(tmp_path: Path) -> None:
     network = torchvision.models.resnet18(weights=None)
     source = tmp_path / "mine.pth"

