@@ -74,6 +74,17 @@ def test_the_runtimes_obey_the_limit_to_avx2(environment: dict[str, str]) -> Non
         assert done.stdout.startswith("AVX512 True")
 
 
+def _with_second_tries(tests: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run tests in a process of their own, with no more plugins than that needs."""
+    plugins = ["-p", "pytest_rerunfailures", "-p", "tests.support.second_tries", "-p", "no:cacheprovider"]
+    options = (*plugins, *options, "--reruns", "1")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", f"--rootdir={tests.parent}", *options, tests],
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        cwd=_ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("failures", "status"), [(0, 0), (3, 0), (4, 1)])
 def test_a_run_fails_if_more_than_a_few_tests_need_a_second_try(
     tmp_path: Path, failures: int, status: int
@@ -89,11 +100,7 @@ def test_a_run_fails_if_more_than_a_few_tests_need_a_second_try(
         "    mark.touch()\n"
         f"    assert not first or number >= {failures}, 'too early'\n"
     )
-    options = ["-p", "tests.support.second_tries", "-p", "no:cacheprovider", "-n", "2", "--reruns", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", f"--rootdir={tmp_path}", *options, tests],
-        cwd=_ROOT, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = _with_second_tries(tests, "-p", "xdist.plugin", "-n", "2")
     assert done.returncode == status, done.stdout
     assert done.stdout.count("too early") == 2 * failures, done.stdout  # the source line, and the message
     assert (f"{failures} rerun" in done.stdout) == bool(failures)
@@ -102,10 +109,6 @@ def test_a_run_fails_if_more_than_a_few_tests_need_a_second_try(
 def test_a_test_that_fails_twice_fails_the_run(tmp_path: Path) -> None:
     tests = tmp_path / "test_always.py"
     tests.write_text("def test_it():\n    assert False\n")
-    options = ["-p", "tests.support.second_tries", "-p", "no:cacheprovider", "--reruns", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", f"--rootdir={tmp_path}", *options, tests],
-        cwd=_ROOT, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = _with_second_tries(tests)
     assert done.returncode == 1
     assert "1 failed, 1 rerun" in done.stdout
