@@ -99,7 +99,6 @@ class Prepared:
     crop: Crop
     sha256: str
     thumbnail_sha256: str
-    source_format: str
     captured_at: str | None
     """The result of ``capture_date``; the stored photo does not contain it."""
 
@@ -137,7 +136,6 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
         crop=encoded.crop,
         sha256=hashlib.sha256(encoded.photo).hexdigest(),
         thumbnail_sha256=hashlib.sha256(encoded.thumbnail).hexdigest(),
-        source_format=source_format,
         captured_at=captured_at,
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -14,7 +12,6 @@ from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of, position_of_text, text_of_position
 
-logger = logging.getLogger(__name__)
 blueprint = Blueprint("album", __name__, url_prefix="/album")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -18,7 +17,6 @@ from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import administrators_only
 from catloader.web.staff.random_audit import estimates
 
-logger = logging.getLogger(__name__)
 blueprint = Blueprint("dashboard", __name__, url_prefix="/admin")
 blueprint.before_request(administrators_only)
 

@@ -21,7 +21,7 @@ from checker.pixels.formats.tiff import Layout, values_of
 from checker.pixels.formats.tiff_bytes import MAX_BYTES, samples_of
 
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
-_ICC_PROFILE, _ORIENTATION, _EXTRA_SAMPLES = 34675, 274, 338
+_ICC_PROFILE, _ORIENTATION = 34675, 274
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5, 8, 9
 _UNSIGNED, _UNDEFINED = 1, 4
 _SEPARATE, _UNCOMPRESSED = 2, 1

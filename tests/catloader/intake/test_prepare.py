@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from catloader import errors
+from catloader.intake.formats import sniff
 from catloader.intake.prepare import Limits, Prepared, prepare
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
@@ -70,8 +71,9 @@ def segments(jpeg: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_content_decides_the_format(format: str) -> None:
-    prepared = prepare(encoded(quarters(), format), limits=LIMITS)
-    assert prepared.source_format == format
+    file = encoded(quarters(), format)
+    assert sniff(file) == format
+    prepared = prepare(file, limits=LIMITS)
     assert (prepared.width_px, prepared.height_px) == (120, 80)
     assert_colours(prepared.photo, RED, GREEN, BLUE, WHITE)
     assert_colours(prepared.thumbnail, RED, GREEN, BLUE, WHITE)
