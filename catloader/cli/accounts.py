@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from getpass import GetPassWarning
 from typing import TYPE_CHECKING
 
 import click
@@ -168,5 +170,12 @@ def _read_password(from_stdin: bool) -> str:
     # Never an argument: every user of the machine sees those, and the shell keeps them.
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
-    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GetPassWarning)
+        try:
+            password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        except GetPassWarning:  # it would be shown while it is typed, or nobody is there to type it
+            raise click.UsageError(
+                "There is no terminal to type the password at; use --password-stdin."
+            ) from None
     return password

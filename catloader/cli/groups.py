@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -37,10 +38,15 @@ class Group(click.Group):
 
 
 class OneLineErrors(Group):
-    """Show an expected error in one line, with exit code 1; a bug keeps its traceback."""
+    """Show an expected error or a full disk in one line, with exit code 1; a bug keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (CatLoaderError, CheckerError, ModelsError) as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            place = error.filename or "The output"
+            raise click.ClickException(f"{place} can't be written: {error.strerror}.") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from catloader.cli.context import pass_settings
@@ -14,7 +16,8 @@ from catloader.settings import Settings, variables
 def serve(settings: Settings) -> None:
     """Run the site until Ctrl-C."""
     configure(settings.log_format)
-    click.echo(printed("Starting CatLoader ..."))  # before the imports, which take a second
+    with suppress(OSError):  # a log on a full disk ends no site
+        click.echo(printed("Starting CatLoader ..."))  # before the imports, which take a second
     from catloader.server.commands import serve as run
 
     raise SystemExit(run(settings))

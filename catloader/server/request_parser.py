@@ -24,6 +24,8 @@ _ROOM_EVERY_BYTES = 16 * 1024 * 1024
 """Bytes of a kept body after which the rules are asked again for room."""
 _CHUNK_LINE_BYTES = 1024
 """Longest line between the chunks of a body; waitress has no limit and copies the line at each read."""
+_TLS_HELLO = b"\x16\x03"
+"""First bytes of a browser that was sent to https, and would wait for an answer that never comes."""
 _LINGER_S = 30.0
 """Lingering close: a refused body is read and discarded for this long. A browser that is still sending when
 the connection closes shows "connection reset" instead of the answer."""
@@ -131,6 +133,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
                 self._discard()
 
     def received(self, data: bytes) -> int:
+        if data.startswith(_TLS_HELLO) and not self.header_plus and not self.headers_finished:
+            self.error, self.completed = BadRequest("This port speaks http, not https."), True
+            return len(data)
         try:
             consumed: int = super().received(data)
         except OSError as error:

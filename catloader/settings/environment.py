@@ -24,6 +24,7 @@ _PREFIX = re.compile("(CATLOADER|CATCHECKER|CATCHECK)_(?!TEST_)")  # CATLOADER_T
 _SERVICE_NAME = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
 )
+_MAX_SECRET = 64 * 1024
 _MISSPELT_PREFIX = re.compile("CAT", re.IGNORECASE)
 _SERVICE_ADDRESS = re.compile("(tcp|udp|sctp)://")
 
@@ -87,11 +88,14 @@ class _Environment(PydanticBaseSettingsSource):
         if raw:
             raise SettingError(f"{variable.name} and {name} are both set; set only one of them.")
         try:
-            text = Path(path).read_text("utf-8")
+            with Path(path).open(encoding="utf-8-sig") as file:  # Notepad writes a byte order mark
+                text = file.read(_MAX_SECRET + 1)
         except OSError as error:
             raise SettingError(f"{name} is {path!r}, which cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise SettingError(f"{name} is {path!r}, which is not UTF-8 text.") from error
+        if len(text) > _MAX_SECRET:
+            raise SettingError(f"{name} is {path!r}, which is too large for a secret.")
         value = text.removesuffix("\n").removesuffix("\r")
         if not value:
             raise SettingError(f"{name} is {path!r}, which is empty.")

@@ -89,6 +89,8 @@ def _bucket(text: str) -> str:
 
 def _database_address(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
+    if re.search(r"[\x00-\x1f\x7f]", url):
+        raise ValueError("it must be one line of text")
     if url.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
         return SecretStr(_postgresql_address(url))
     if url and not re.match(r"sqlite(\+pysqlite)?:///.", url):

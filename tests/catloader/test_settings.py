@@ -141,6 +141,8 @@ def test_wrong_value_is_refused_with_name_value_and_accepted_values(name: str, v
         ({"DATABASE_URL": "postgresql://u:12?secret@h/d"}, "DATABASE_URL.*%3F"),
         ({"DATABASE_URL": "sqlite://secret.db"}, "DATABASE_URL.*sqlite:///file"),
         ({"DATABASE_URL": "sqlite:///file?foo=bar&timeout=5"}, "DATABASE_URL.* foo is not one"),
+        ({"DATABASE_URL": "sqlite:///secret\nDATABASE=file"}, "DATABASE_URL.*must be one line of text"),
+        ({"DATABASE_URL": "postgresql://u:secret\0@h/d"}, "DATABASE_URL.*must be one line of text"),
         ({"DATABASE_URL": "sqlite:///file?timeout=secret"}, "DATABASE_URL.* timeout has a value"),
         ({"DATABASE_URL": "sqlite:///file?cached_statements=secret"}, "cached_statements has a value"),
         ({"DATABASE_URL": "sqlite:///file?isolation_level=secret"}, "isolation_level has a value"),
@@ -263,15 +265,21 @@ def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
 
 def test_secret_file_loses_one_line_break_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    for text, value in {"a b \n": "a b ", "a\r\n": "a", "a\n\n": "a\n", "a": "a"}.items():
-        file.write_bytes(text.encode())
+    for text, value in {"a b \n": "a b ", "a\r\n": "a", "a\n\n": "a\n", "a": "a", "\ufeffa\n": "a"}.items():
+        file.write_bytes(text.encode())  # the mark at the beginning is Notepad's
         settings = Settings.from_environment({"CATLOADER_SECRET_KEY_FILE": str(file)})
         assert settings.secret_key.get_secret_value() == value
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff\xfe", "not UTF-8")],
+    [
+        (None, "No such file"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"x" * 65_537, "too large"),
+    ],
 )
 def test_unusable_secret_file_is_refused_in_one_sentence(
     content: bytes | None, reason: str, tmp_path: Path

@@ -127,7 +127,10 @@ class EmbeddedS3:
         except StartupError as error:
             self._failure = error
         except OSError as error:
-            self._failure = StartupError(f"The embedded S3 can't start in {self._dir}: {error.strerror}.")
+            file = f" ({error.filename})" if error.filename else ""
+            self._failure = StartupError(
+                f"The embedded S3 can't start in {self._dir}: {error.strerror}{file}."
+            )
         finally:
             self._started.set()
 

@@ -124,8 +124,11 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def failure_reason(output: Path) -> str:
-    """Return its own last error message."""
+    """Return its own last error message; of a crash its cause, which stands above the stacks."""
     lines = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
+    crashes = [line for line in lines if re.match("(fatal error|panic): ", line)]
+    if crashes:
+        return crashes[-1].partition(": ")[2].strip()
     fatal = [line for line in lines if re.match(r"F\d{4} ", line)] or lines
     return re.sub(r"^F\d{4} \S+ \S+ ", "", fatal[-1]).strip() if fatal else "no message."
 

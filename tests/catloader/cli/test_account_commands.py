@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,19 @@ def test_a_command_that_can_not_be_recorded_changes_nothing(tmp_path: Path, act:
     (entry,) = AuditLog(engine).page(None, 9)
     assert (entry.actor, entry.act) == ("command line", act.removesuffix(" of a new account"))
     engine.dispose()
+
+
+def test_password_without_a_terminal_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "catloader", "user", "create", "anna@example.org"],
+        env={**os.environ, "CATLOADER_DATA_DIR": str(tmp_path), "CATLOADER_MIN_FREE_BYTES": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        start_new_session=True,  # without the terminal of these tests
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    last = "Error: There is no terminal to type the password at; use --password-stdin."
+    assert ended.stderr.splitlines()[2:] == ["", last]

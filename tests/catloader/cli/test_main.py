@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -36,3 +37,24 @@ def test_a_removed_working_folder_is_one_sentence(command: str, tmp_path: Path) 
     assert answer.stderr == (
         "Error: The folder in which this command was started is removed; change to another.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("settings", "The output can't be written: No space left on device."),
+        ("serve", "The data folder /dev/null is a file, or lies below one."),  # it starts without its output
+    ],
+)
+def test_output_on_a_full_disk_is_one_sentence(command: str, error: str) -> None:
+    environ = {**os.environ, "CATLOADER_DATA_DIR": "/dev/null", "PYTHONUNBUFFERED": "1"}
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "catloader", command],
+            env=environ,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (answer.returncode, answer.stderr) == (1, f"Error: {error}\n")

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -168,6 +169,14 @@ def test_only_uploads_of_logged_in_users_are_buffered_in_the_temporary_folder(si
             status = connection.recv(65536).split(b" ", 2)[1]
             assert (status == b"401") is not bool(kept)  # no log-in; the buffered bytes are not a form
     assert _temporary_files(site) == []
+
+
+def test_https_is_refused_at_once_on_the_port_of_http(site: Serving) -> None:
+    with (
+        _connect(site) as connection,
+        pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"),
+    ):
+        ssl.create_default_context().wrap_socket(connection, server_hostname="localhost")
 
 
 def test_the_line_between_two_chunks_is_bounded(site: Serving) -> None:

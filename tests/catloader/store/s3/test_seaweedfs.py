@@ -88,6 +88,8 @@ def test_every_start_has_new_tokens() -> None:
         ("", "no message."),
         ("Starting ...\n\nlast line\n", "last line"),
         ("F1123 20:29:38.463000 configuration.go:26 disk full: /data\n  Volume ready\n", "disk full: /data"),
+        ("Filer starting\nfatal error: out of memory\n\ngoroutine 1:\n\tmain.go:1 +0x2\n", "out of memory"),
+        ("panic: no such table [recovered]\n\ngoroutine 7:\nmain.go:1 +0x2\n", "no such table [recovered]"),
     ],
 )
 def test_failure_reason_is_the_last_error_message(tmp_path: Path, log: str, reason: str) -> None:
