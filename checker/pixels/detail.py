@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from checker.values import Pixels
 
@@ -22,11 +25,22 @@ def is_soft(square: Pixels) -> bool:
     first one: an edge that takes several pixels to rise has small second differences, whatever its contrast.
     The "strongest" is the 99th percentile.
     """
-    grey = square.astype(np.float32).mean(axis=2)
-    if np.percentile(grey, 98) < LEAST_LIGHT:
+    # The sum of the channels, three times the grey value: integers are counted, not sorted, in a sixth of the
+    # time.
+    grey = square[..., 0].astype(np.int16) + square[..., 1] + square[..., 2]
+    if percentile(grey, 98) < 3 * LEAST_LIGHT:
         return True
-    inner = grey[1:-1, 1:-1]
     neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    second = np.percentile(np.abs(4 * inner - neighbours), 99)
-    first = np.percentile(np.abs(np.diff(grey, axis=0)[:, :-1]) + np.abs(np.diff(grey, axis=1)[:-1]), 99)
-    return bool(second < max(LEAST_SHARPNESS * first, LEAST_CONTRAST))
+    second = percentile(np.abs(4 * grey[1:-1, 1:-1] - neighbours), 99)
+    first = percentile(np.abs(np.diff(grey, axis=0)[:, :-1]) + np.abs(np.diff(grey, axis=1)[:-1]), 99)
+    return second < max(LEAST_SHARPNESS * first, 3 * LEAST_CONTRAST)
+
+
+def percentile(values: npt.NDArray[np.integer[Any]], percent: float) -> float:
+    """Compute what ``np.percentile`` does, of small integers from 0 on."""
+    place = (values.size - 1) * percent / 100
+    below = int(place)
+    # The values at this place and at the next one, if all were sorted.
+    up_to = np.bincount(values.ravel()).cumsum()
+    low, high = np.searchsorted(up_to, (below, min(below + 1, values.size - 1)), side="right")
+    return float(low + (high - low) * (place - below))

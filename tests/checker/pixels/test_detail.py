@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from checker.pixels.crop import whole_square
 from checker.pixels.decode import decode_squares
-from checker.pixels.detail import is_soft
+from checker.pixels.detail import is_soft, percentile
 from checker.pixels.renditions import site_renditions
 from checker.values import Pixels, Rendition
 from models.catalogue import entry_named
@@ -63,3 +63,18 @@ def test_blurred_tiny_enlarged_and_dark_photos_are_soft(worse: object) -> None:
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_a_picture_of_one_colour_is_soft(value: int) -> None:
     assert is_soft(np.full((224, 224, 3), value, np.uint8))
+
+
+@pytest.mark.parametrize("percent", [0, 50, 98, 99, 100])
+@pytest.mark.parametrize("shape", [(1,), (7, 9), (224, 224)])
+def test_percentiles_are_those_of_numpy(shape: tuple[int, ...], percent: float) -> None:
+    values = np.random.default_rng(8).integers(0, 6000, shape, dtype=np.int16)
+    assert percentile(values, percent) == pytest.approx(np.percentile(values, percent), rel=1e-12)
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_light_in_any_channel_counts(channel: int) -> None:
+    noise = np.random.default_rng(8).integers(0, 2, (224, 224), dtype=np.uint8)
+    bright, dark = (np.zeros((224, 224, 3), dtype=np.uint8) for _ in range(2))
+    bright[..., channel], dark[..., channel] = 255 * noise, 230 * noise
+    assert (is_soft(bright), is_soft(dark)) == (False, True)
