@@ -7,7 +7,7 @@ A name alone means torch fp32 on a CPU; a site uses the fastest variant that hol
 judged by CatLoader's rule and, on the same activations, by the rules of other programs. If a model's profile
 was fitted on these same photos, CatLoader's scores are cross-validated.
 
-Exit codes: 0 done; 2 could not run; 3 a limit of the gate is broken.
+Exit codes: 0 done; 2 could not run; 3 a limit of the gate is broken; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scripts.accuracy import imagenet_command
 from scripts.accuracy.options import add_variant_options, named_variants
-from scripts.command_line import new_file, report_errors, require
+from scripts.command_line import existing_folder, new_file, number, report_errors, require
 
 SAMPLE = 100
 """Number of photos of each label to corrupt by default: 25 corruptions take 4 minutes on one core."""
@@ -35,9 +35,11 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     add_variant_options(parser)
     parser.add_argument("--subject", default="house_cat")
-    parser.add_argument("--max-fpr", type=float, default=0.01)
-    parser.add_argument("--max-fnr", type=float, default=0.01)
-    parser.add_argument("--profiles", type=Path, nargs="*", metavar="FOLDER", help="the first that has one")
+    for option in ("--max-fpr", "--max-fnr"):
+        parser.add_argument(option, type=number(float, 0.0001, 0.5), metavar="RATE", default=0.01)
+    parser.add_argument(
+        "--profiles", type=existing_folder, nargs="*", metavar="FOLDER", help="the first that has one"
+    )
     results = Path(__file__).resolve().parent / "results"
     parser.add_argument(
         "--json",
@@ -60,7 +62,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     ):
         parser.add_argument(
             option,
-            type=_count,
+            type=number(int, 1),
             nargs="?",
             const=SAMPLE,
             default=0,
@@ -83,13 +85,6 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--gate", type=Path, help="JSON of limits; exit code 3 if one is broken")
     return parser.parse_args(argv)
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return count
 
 
 @report_errors

@@ -1,10 +1,13 @@
-"""Command lines of the scripts: error messages, optional packages, files to write."""
+"""Command lines of the scripts: error messages, optional packages, numbers, files to write."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import functools
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +20,9 @@ from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
 
-COULD_NOT_RUN = 2
+COULD_NOT_RUN, INTERRUPTED, READER_GONE = 2, 130, 141
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+"""Errors of a write, which do not name the file."""
 _P = ParamSpec("_P")
 
 
@@ -26,20 +31,47 @@ class CannotRun(Exception):
 
 
 def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
-    """Print a known error as one line on stderr and exit with code 2; other errors keep their traceback."""
+    """Print a known error as one line on stderr and exit with code 2; other errors keep their traceback.
+
+    Ctrl-C gives a line and the code 130; a closed reader of the output (``| head``) only the code 141.
+    """
 
     @functools.wraps(main)
     def reporting(*args: _P.args, **kwargs: _P.kwargs) -> int:
+        name = Path(sys.argv[0]).stem
         try:
-            return main(*args, **kwargs)
+            code = main(*args, **kwargs)
+            sys.stdout.flush()  # while a closed reader can still be told from an error
+            return code
         except (CannotRun, CatLoaderError, CheckerError, ModelsError) as error:
-            print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+            print(f"{name}: {error}", file=sys.stderr)
+            return COULD_NOT_RUN
+        except KeyboardInterrupt:
+            print(f"{name}: stopped by Ctrl-C", file=sys.stderr)
+            return INTERRUPTED
+        except BrokenPipeError:
+            _end_output()
+            return READER_GONE
+        except OSError as error:
+            if error.filename is None and error.errno not in _DISK_ERRORS:
+                raise
+            place = "the output" if error.filename is None else error.filename
+            _end_output()
+            print(f"{name}: {place} cannot be read or written: {error.strerror}", file=sys.stderr)
             return COULD_NOT_RUN
         except click.ClickException as error:
             error.show()
             return COULD_NOT_RUN
 
     return reporting
+
+
+def _end_output() -> None:
+    """Write what stdout still takes: Python flushes it once more at its end, and would complain then."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def require(*packages: str, file: str = "requirements-bench.txt") -> None:
@@ -53,6 +85,32 @@ def require(*packages: str, file: str = "requirements-bench.txt") -> None:
         raise CannotRun(f"not installed here: {', '.join(missing)}. This installs it: pip install -r {file}")
 
 
+def number(kind: type[int | float], low: float, high: float = math.inf) -> Callable[[str], float]:
+    """Make a parser of an argument that is a number between two others; NaN is refused."""
+
+    def parse(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if low <= (value := kind(text)) <= high:
+                return value
+        whole = "whole " if kind is int else ""
+        bounds = f"of at least {low}" if math.isinf(high) else f"between {low} and {high}"
+        raise argparse.ArgumentTypeError(f"{text} is not a {whole}number {bounds}")
+
+    return parse
+
+
+def existing_folder(name: str) -> Path:
+    """Parse an argument that names a folder.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none.
+    """
+    path = Path(name)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {name}")
+    return path
+
+
 def new_file(name: str) -> Path:
     """Parse an argument that names a file to write, and make its folder before the work begins.
 
@@ -62,8 +120,11 @@ def new_file(name: str) -> Path:
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        with path.open("ab"):  # the only test that holds on every file system
+            pass
+        if is_new:
+            path.unlink()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{name} cannot be written: {error.strerror}") from error
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{name} cannot be written")
     return path

@@ -37,8 +37,10 @@ def load_gate(path: Path) -> dict[str, dict[str, float]]:
     try:
         models = json.loads(path.read_text(encoding="utf-8"))["models"]
         gate = {str(name): {str(k): float(v) for k, v in limits.items()} for name, limits in models.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadGate(f"gate {path} cannot be read: {type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise BadGate(f"gate {path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadGate(f"gate {path} is not JSON with models and their limits ({error})") from error
     unknown = {limit for limits in gate.values() for limit in limits} - set(_LIMITS)
     if unknown:
         raise BadGate(f"gate {path}: no limit {', '.join(sorted(unknown))}; there are {', '.join(_LIMITS)}")

@@ -1,0 +1,117 @@
+"""Arguments are checked before the work, and an end that is no fault of the code is one line."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checker.evaluation.provenance import ROOT
+from scripts import benchmark_accuracy
+from scripts.command_line import existing_folder, new_file, number, report_errors
+
+SCRIPT = """
+import sys
+from scripts.command_line import report_errors
+sys.argv = ["some_script.py"]
+
+@report_errors
+def main():
+    {}
+    return 0
+
+sys.exit(main())
+"""
+PRINTS = SCRIPT.format("print('x' * 100_000)")
+
+
+def ending(error: BaseException) -> int:
+    @report_errors
+    def main() -> int:
+        raise error
+
+    return main()
+
+
+def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err.endswith(": stopped by Ctrl-C\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("13, 'Permission denied', 'a.json'", "a.json cannot be read or written: Permission denied"),
+        ("28, 'No space left on device'", "the output cannot be read or written: No space left on device"),
+    ],
+)
+def test_an_error_of_a_file_is_one_line(error: str, sentence: str) -> None:
+    program = SCRIPT.format(f"print('kept'); raise OSError({error})")
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "kept\n", f"some_script: {sentence}\n")
+
+
+def test_other_errors_of_the_system_keep_their_traceback() -> None:
+    with pytest.raises(ConnectionError):
+        ending(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"))
+
+
+def test_a_closed_reader_and_a_full_disk_end_the_script_quietly() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PRINTS], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 141)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", PRINTS], cwd=ROOT, stdout=full, stderr=-1, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"some_script: the output cannot be read or written: No space left on device\n"
+
+
+def test_a_file_that_cannot_be_written_is_refused_and_no_empty_one_is_left(tmp_path: Path) -> None:
+    assert new_file(str(tmp_path / "new" / "a.json")) == tmp_path / "new" / "a.json"
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "kept.json").write_text("kept")
+    assert new_file(str(tmp_path / "kept.json")).read_text() == "kept"
+    for name in (str(tmp_path), "/proc/no/a.json", "/proc/a.json", str(tmp_path / "kept.json" / "a.json")):
+        with pytest.raises(argparse.ArgumentTypeError, match="cannot be written: "):
+            new_file(name)
+
+
+def test_a_number_and_a_folder_are_checked(tmp_path: Path) -> None:
+    assert (number(int, 1)("3"), number(float, 0.1, 0.5)("0.5")) == (3, 0.5)
+    for parse, text, sentence in (
+        (number(int, 1), "0", "0 is not a whole number of at least 1"),
+        (number(int, 1), "x", "x is not a whole number of at least 1"),
+        (number(float, 0.1, 0.5), "nan", "nan is not a number between 0.1 and 0.5"),
+        (existing_folder, f"{tmp_path}/gone", "there is no folder .*/gone"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match=sentence):
+            parse(text)
+    assert existing_folder(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--threads", "0"], "argument --threads: 0 is not a whole number of at least 1"),
+        (["--max-fpr", "2"], "argument --max-fpr: 2 is not a number between 0.0001 and 0.5"),
+        (["--corruptions", "x"], "argument --corruptions: x is not a whole number of at least 1"),
+        (["--profiles", "/gone"], "argument --profiles: there is no folder /gone"),
+        (["--json", "/proc/a.json"], "argument --json: /proc/a.json cannot be written"),
+    ],
+)
+def test_wrong_arguments_of_the_accuracy_benchmark_are_refused_before_it_measures(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        benchmark_accuracy.main([str(tmp_path), *arguments])
+    assert sentence in capsys.readouterr().err
