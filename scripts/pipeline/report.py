@@ -40,7 +40,7 @@ def shares(turns: dict[str, list[Turn]], workers: int) -> dict[str, Any]:
     figures["gap_core_ms"] = {
         "all": gap,
         "object store": stores,
-        "this process": process,
+        "this process and its decoders": process,
         "idle cores": idle,
         "others": gap - stores - process - idle,
     }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from scripts.pipeline.plan import Plan
 from scripts.pipeline.report import as_text, shares, targets
 from scripts.pipeline.run import measure
 from scripts.pipeline.sites import open_site, settings_for
-from scripts.pipeline.turns import Turn, check_uploads
+from scripts.pipeline.turns import Turn, check_uploads, measure_turn
 from tests.support.fakes import StubClassifier, StubRule, photo
 
 _PLAN = Plan(rounds=2, photos=12, rows=(40, 200), cycles=4)
@@ -90,8 +92,22 @@ def test_the_gap_is_split_by_process() -> None:
 
     assert (figures["ratio"], figures["uploads_ratio"]) == (0.5, 0.75)
     assert figures["gap_core_ms"] == pytest.approx(
-        {"all": 10.0, "object store": 5.0, "this process": 2.0, "idle cores": 1.0, "others": 2.0}
+        {
+            "all": 10.0,
+            "object store": 5.0,
+            "this process and its decoders": 2.0,
+            "idle cores": 1.0,
+            "others": 2.0,
+        }
     )
+
+
+def test_core_time_of_children_counts() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+
+    turn = measure_turn(lambda: subprocess.run([sys.executable, "-c", burn], check=False).returncode + 1, 1)
+
+    assert turn.process_core_ms >= 300
 
 
 def _no_model() -> LoadedModel:
