@@ -109,7 +109,7 @@ def not_made(
         return
     faster = _ON_CPU[: _ON_CPU.index((serving.runtime, serving.precision))]
     for runtime, precision in faster:
-        if runtime == "torch":
+        if runtime != "openvino":
             continue
         if request.runtime not in ("auto", runtime) or request.precision not in ("auto", precision):
             continue
