@@ -46,7 +46,7 @@ class Broker:
         scheme, _, address = url.partition("://")
         self.name = f"{scheme}://{address.rpartition('@')[2].partition('?')[0]}"
         """Address without user name and password."""
-        self._url = url
+        self._url, self._answer_s = url, answer_s
         # Both are given explicitly: Celery would otherwise read them from the environment, which may hold its
         # own settings.
         self._app = Celery("catloader", loader="celery.loaders.app:AppLoader", set_as_current=False)
@@ -82,6 +82,7 @@ class Broker:
                     declare=[self.exchange],
                     headers=task.headers,
                     delivery_mode="transient",
+                    confirm_timeout=self._answer_s,
                     **task.properties,
                 )
         except self.errors as error:
@@ -172,7 +173,8 @@ def _limits(scheme: str, answer_s: float) -> dict[str, Any]:
     """Return the options of the transport: a broker that hangs blocks a thread for seconds only."""
     once = {"max_retries": 0}  # the callers try again themselves, and log it
     if scheme.startswith("amqp"):
-        return {**once, "read_timeout": answer_s, "write_timeout": answer_s}
+        # Confirmed: RabbitMQ takes no messages while it is short of memory or disk, and does not say so.
+        return {**once, "read_timeout": answer_s, "write_timeout": answer_s, "confirm_publish": True}
     return {
         **once,
         "socket_connect_timeout": _CONNECT_S,

@@ -33,6 +33,7 @@ from catloader.store.db.testing import temporary_database
 from catloader.store.s3.embedded import EmbeddedS3
 from tests.support.broker import broker_server
 from tests.support.environ import environ_without_settings
+from tests.support.rabbitmq import rabbitmq
 from tests.support.wake_up_counter import WakeUpCounter
 
 _NEVER_S = 3600
@@ -219,4 +220,24 @@ def test_every_way_to_dispatch_keeps_the_contract(
         assert set(rows.values()) == {1}
         # A late wake-up may have started the check of the last one, which was meant to wait for another way.
         assert set(site.uploaded[:-1]) <= set(rows) <= set(site.uploaded)
+        site.engine.dispose()
+
+
+def test_celery_keeps_the_contract_with_rabbitmq(tmp_path: Path, s3_server: EmbeddedS3) -> None:
+    with temporary_database("", tmp_path, "rabbitmq") as url, rabbitmq() as broker:
+        site, heard, celery = Site(tmp_path, url, broker.url, s3_server), WakeUpCounter(), WAYS[1]
+        listener = BrokerListener(Broker(broker.url), heard, retry_s=0.1)
+        listener.start()
+        _holds(site, celery, heard, wakes=True)
+        settings = {**site.settings, "CATCHECK_DISPATCH": "celery", "CATCHECK_SWEEP_S": 0.5}
+        with (
+            _running(("serve",), tmp_path / "serve.log", settings),
+            _running(celery.command, tmp_path / "worker.log", settings),
+        ):
+            site.visitor.wait_until_ready()
+            broker.kill()
+            site.wait_for_verdicts([site.upload()])
+            broker.start()
+            site.wait_for_verdicts([site.upload()])
+        listener.close()
         site.engine.dispose()

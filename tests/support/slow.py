@@ -28,6 +28,7 @@ FILES = frozenset(
         "test_objects.py",
         "test_optimise.py",
         "test_probes.py",
+        "test_rabbitmq.py",
         "test_real_weights.py",
     }
 )
