@@ -3,6 +3,8 @@
 import os
 import signal
 
+from checker.garbage import postpone_full_collections
+
 _INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -11,6 +13,7 @@ def run() -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    postpone_full_collections()
     from catloader.cli import main
 
     signal.signal(signal.SIGINT, handler)

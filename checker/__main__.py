@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from checker.errors import CheckerError
 from checker.folder.arguments import INTERRUPTED, READER_GONE, CheckOptions, ExplainOptions, parse, refuse
+from checker.garbage import postpone_full_collections
 from models.errors import ModelsError
 
 
@@ -60,6 +61,7 @@ def _interrupt(*_: object) -> None:
 
 
 if __name__ == "__main__":
+    postpone_full_collections()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _interrupt)
     code = main()

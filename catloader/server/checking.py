@@ -19,6 +19,7 @@ from catloader.server.object_store import shared_or_own_object_store, wait_for_s
 from catloader.server.probes import answering_probes
 from catloader.settings import Settings
 from catloader.wiring import Services, build
+from checker.garbage import resume_full_collections
 from checker.interrupts import deferred_interrupt
 
 
@@ -55,6 +56,7 @@ def work(settings: Settings) -> None:
                 if probes is not None:
                     probes.services = services
                 threading.Thread(target=announce, args=("", services), name="announce", daemon=True).start()
+                resume_full_collections()
                 threading.Event().wait()
     except KeyboardInterrupt:
         stopped(0)

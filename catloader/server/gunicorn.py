@@ -35,6 +35,7 @@ from catloader.server.request_parser import FormsOnly, Rules, TimeLimits
 from catloader.server.worker import WaitressWorker, WorkerOptions
 from catloader.web.uploads.admission import RULES
 from catloader.wiring import Services
+from checker.garbage import resume_full_collections
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +125,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         # instead of being copied by garbage collection, and the interpreter exits sooner (by seconds on a
         # busy machine).
         gc.freeze()
+        resume_full_collections()
         try:
             _Supervisor(self).run()
         except SystemExit as stop:
