@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,10 @@ from webauthn.helpers.structs import (
 from catloader.errors import InvalidInput, WrongCredentials
 from catloader.store.db.accounts.passkeys import Passkeys
 from catloader.store.db.accounts.users import User
+
+_ID = re.compile("[A-Za-z0-9_-]{1,2000}")
+# The last two: JSON or CBOR that is nested too deeply, or has other types than the library expects.
+_NOT_VALID = (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 MAX_NAME_CHARS = 60
 MOST = 20
@@ -90,7 +95,7 @@ def register(
             expected_origin=site.origin,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+    except _NOT_VALID as error:
         raise InvalidInput("The passkey could not be registered. Please try again.") from error
     id = bytes_to_base64url(verified.credential_id)
     key = verified.credential_public_key
@@ -120,9 +125,9 @@ def authenticate(passkeys: Passkeys, site: Site, challenge: bytes, credential: s
     refused = WrongCredentials("This passkey is not known here, or its answer came too late.")
     try:
         id = str(json.loads(credential)["id"])
-    except (ValueError, KeyError, TypeError):
+    except _NOT_VALID:
         raise refused from None
-    match = passkeys.find(id)
+    match = passkeys.find(id) if _ID.fullmatch(id) else None  # a database may not take other characters
     if match is None:
         raise refused
     passkey, user = match
@@ -136,7 +141,7 @@ def authenticate(passkeys: Passkeys, site: Site, challenge: bytes, credential: s
             credential_current_sign_count=passkey.sign_count,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+    except _NOT_VALID as error:
         raise refused from error
     if not passkeys.use(passkey, verified.new_sign_count, now):
         raise refused

@@ -46,6 +46,14 @@ _MORE_ERRORS = {
 }
 
 
+# pydantic's show a regular expression, and names of Python.
+_OWN_WORDS = {
+    "string_pattern_mismatch": "Input should be a value that an answer of this site had",
+    "int_parsing": "Input should be a whole number",
+    "model_type": "Input should be an object",
+}
+
+
 def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> None:
     """Translate a model's validation error into the site's own, which becomes problem details."""
     view = current_app.view_functions[request.endpoint or ""]
@@ -56,7 +64,7 @@ def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> N
         return
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "body"
-    raise InvalidInput(f"{field}: {first['msg']}.")
+    raise InvalidInput(f"{field}: {_OWN_WORDS.get(first['type'], first['msg'])}.")
 
 
 api = SpecTree(

@@ -15,11 +15,20 @@ from catloader.wiring import Services
 
 
 class HtmlSafeJson(DefaultJSONProvider):
-    """JSON that is harmless if rendered as HTML: responses repeat clients' file names."""
+    """JSON that is harmless if rendered as HTML: responses repeat clients' file names.
+
+    Nesting beyond what Python reads is an error of the request.
+    """
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         text = super().dumps(obj, **kwargs)
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
 class PlainInteger(IntegerConverter):

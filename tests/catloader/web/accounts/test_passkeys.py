@@ -177,3 +177,45 @@ def test_a_passkey_is_renamed_by_its_owner_only(app: Flask, anna: Person) -> Non
     assert anna.post(path, {"name": name}, page=_PAGE).location == _PAGE
     assert f"<strong>Blue &lt;b&gt;key&lt;/b&gt; {'x' * 44}</strong>" in anna.get(_PAGE).text
     assert _log_in(app, device) == (200, True)
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        "[" * 10_000,
+        '{"id": "\\ud800"}',
+        '{"id": "\\u0000"}',
+        '{"id": 1, "rawId": [], "response": []}',
+        "null",
+        "[]",
+        "",
+    ],
+)
+def test_broken_credentials_are_refused(app: Flask, anna: Person, credential: str) -> None:
+    visitor, begun = _begin(app)
+    fields = {"challenge": begun["challenge"], "credential": credential}
+    assert visitor.post(_LOG_IN, fields, page="/login").status_code == 403
+    registration = _options(anna, _PAGE, _PAGE, password=PASSWORD)
+    fields = {"challenge": registration["challenge"], "credential": credential}
+    assert anna.post(_PAGE, fields).status_code == 400
+
+
+def test_credentials_whose_parts_are_broken_are_refused(app: Flask, anna: Person) -> None:
+    device = Device()
+    registration = _options(anna, _PAGE, _PAGE, password=PASSWORD)
+    data = device._client_data("webauthn.create", registration["options"]["challenge"])
+    nested = device._answer(attestationObject=b"\x81" * 20_000, clientDataJSON=data)
+    fields = {"challenge": registration["challenge"], "credential": nested}
+    assert anna.post(_PAGE, fields).status_code == 400
+    assert _register(anna, device).status_code == 200
+    broken: list[Any] = [
+        [],
+        "x",
+        {"clientDataJSON": 1},
+        {"clientDataJSON": "W1tb", "authenticatorData": "", "signature": ""},
+    ]
+    for response in broken:
+        visitor, begun = _begin(app)
+        known = json.loads(device.used(begun["options"]["challenge"])) | {"response": response}
+        fields = {"challenge": begun["challenge"], "credential": json.dumps(known)}
+        assert visitor.post(_LOG_IN, fields, page="/login").status_code == 403
