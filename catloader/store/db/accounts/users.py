@@ -83,6 +83,9 @@ class Users:
         return User(**row._mapping)
 
     def by_email(self, email: str) -> User | None:
+        """Return the account; none has control characters or lone surrogates, which databases refuse."""
+        if any(unicodedata.category(c) in {"Cc", "Cs"} for c in normal_email(email)):
+            return None
         return self._one(users.c.email == normal_email(email))
 
     def by_id(self, id: int) -> User | None:

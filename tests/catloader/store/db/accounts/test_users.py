@@ -30,7 +30,8 @@ def test_an_account_is_found_by_e_mail_and_id(engine: Engine) -> None:
     made = store.create(" Ada@Example.org ", "hash", _NOW)
     assert (made.email, made.is_admin, made.created_at) == ("ada@example.org", False, _NOW)
     assert store.by_email("ADA@example.org") == store.by_id(made.id) == made
-    assert store.by_email("eve@example.org") is None
+    for other in ("eve@example.org", "ada\0@example.org", "caf\udce9@example.org"):
+        assert store.by_email(other) is None
     assert store.by_id(made.id + 1) is None
 
 
