@@ -110,6 +110,8 @@ _RATE = _number(float, 0.0001, 0.5)
 def _new_file(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
     if path is not None and path.is_dir():
         raise click.BadParameter(f"{path} is a folder.")
+    if path is not None and path.exists() and not path.is_file():  # /dev/null would be replaced by a file
+        raise click.BadParameter(f"{path} is not a regular file.")
     if path is not None and not path.parent.is_dir():
         raise click.BadParameter(f"there is no folder {path.parent}.")
     return path

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from checker.folder.arguments import (
     ExplainOptions,
     refuse,
 )
+from checker.folder.distinct import distinct_paths
 from checker.folder.progress import Clock, Progress
 from checker.folder.records import Records
 from checker.folder.skipped import Skipped
@@ -45,6 +47,15 @@ _MICRO_BATCH_PHOTOS = {"cpu": 2, "gpu": 32}
 number of photos."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """The sources of the lines on stderr."""
+
+    progress: Progress
+    clock: Clock
+    skipped: Skipped
+
+
 def check(options: CheckOptions) -> int:
     """Check files and folders; return the exit code.
 
@@ -54,7 +65,8 @@ def check(options: CheckOptions) -> int:
         OSError: the output can't be written.
     """
     if (path := _missing(options.paths)) is not None:
-        return refuse(f"There is no {path}.")
+        return refuse(f"There is no {path or 'file with an empty name'}.")
+    paths = distinct_paths(options.paths)
     subject, request = load_subject(options.subject, class_names()), _request(options)
     entry, weights = (
         candidates(subject, request)[0]
@@ -72,10 +84,10 @@ def check(options: CheckOptions) -> int:
     model_info = classifier.model_info
     records, skipped, clock = Records(options, model_info, rule), Skipped(), Clock()
     if sys.stderr.isatty():  # a terminal's progress bar shows a total
-        everything = records.new(walk(options.paths), Skipped())
+        everything = records.new(walk(paths), Skipped())
         threading.Thread(target=lambda: total.append(sum(1 for _ in everything)), daemon=True).start()
     checks = check_files(
-        clock.started_by(records.new(walk(options.paths, on_skip=skipped.add), skipped)),
+        clock.started_by(records.new(walk(paths, on_skip=skipped.add), skipped)),
         LoadedModel(classifier, rule),
         workers=options.workers or available_cores(),
         batch_photos=_MICRO_BATCH_PHOTOS["cpu" if model_info.device == "cpu" else "gpu"],
@@ -85,7 +97,8 @@ def check(options: CheckOptions) -> int:
         contextlib.closing(checks),
         _making(choice, entry, options.weights_dir),
     ):
-        code = _print(checks, model_info, rule, options, records=records, progress=progress, clock=clock)
+        status = _Status(progress, clock, skipped)
+        code = _print(checks, model_info, rule, options, records=records, status=status)
     sys.stderr.write(skipped.line())
     sys.stderr.write(report.slower_line(choice.why_not_faster))
     classifier.close()
@@ -133,8 +146,7 @@ def _print(
     options: CheckOptions,
     *,
     records: Records,
-    progress: Progress,
-    clock: Clock,
+    status: _Status,
 ) -> int:
     out, verdicts, code = sys.stdout, Counter[str](), OK
     if isinstance(out, io.TextIOWrapper):
@@ -148,18 +160,18 @@ def _print(
             row = report.row(checked, model_info, rule)
             line = format_line(row)
             if to_terminal:
-                progress.clear()
+                status.progress.clear()
             verdicts[row["verdict"]] += 1  # just before its line, so that Ctrl-C hardly ever separates them
             records.add(row)  # first: a row that was shown but not kept would be checked and shown again
             out.write(line)
             out.flush()
-            progress.advance()
+            status.progress.advance()
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
-        progress.close()
+        status.progress.close()
     out.flush()
-    sys.stderr.write(report.summary(verdicts, clock.seconds(), rule))
+    sys.stderr.write(report.summary(verdicts, status.clock.seconds(), rule, known=status.skipped.known))
     return code or (SOME_UNREADABLE if verdicts["unreadable"] else OK)
 
 

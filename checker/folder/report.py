@@ -122,10 +122,15 @@ def table_header(model_info: ModelInfo, rule: ThresholdRule) -> str:
     return f"# {model}; subject {rule.subject.name}, {rule.profile_id}\n{columns}"
 
 
-def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule) -> str:
+def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule, *, known: int = 0) -> str:
+    """Summarise a run in one line.
+
+    Args:
+        known: number of files that an earlier run checked.
+    """
     files = verdicts.total()
     if not files:
-        return "No photos found.\n"
+        return "No new photos found.\n" if known else "No photos found.\n"
     counts = ", ".join(
         f"{verdicts[verdict]} {subject_verdict(verdict, rule.subject.name)}"
         for verdict in Verdict

@@ -26,6 +26,8 @@ from models.catalogue import default_weights_dir
         (["--profiles", "/nowhere", "x"], "Directory '/nowhere' does not exist"),
         (["--resume", "/nowhere/v.jsonl", "x"], "there is no folder /nowhere"),
         (["--megadetector", "/", "x"], "/ is a folder"),
+        (["--megadetector", "/dev/null", "x"], "/dev/null is not a regular file"),
+        (["--resume", "/dev/full", "x"], "/dev/full is not a regular file"),
         (["explain", "x"], "Missing option '-o' / '--output'"),
         (["explain", "x", "-o", "x.jpg"], "x.jpg does not end in .png"),
         (["explain", "x", "-o", "/nowhere/x.png"], "there is no folder /nowhere"),

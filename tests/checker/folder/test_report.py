@@ -108,6 +108,7 @@ def test_the_summary_counts(rule: ThresholdRule) -> None:
         == "3 files: 2 cat, 1 unreadable (uncalibrated); 1.5 s, 2 a second\n"
     )
     assert report.summary(Counter(), 1.5, rule) == "No photos found.\n"
+    assert report.summary(Counter(), 1.5, rule, known=5) == "No new photos found.\n"
 
 
 def test_a_dog_is_called_dog_if_dogs_are_the_subject(rule: ThresholdRule) -> None:

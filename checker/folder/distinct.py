@@ -1,0 +1,35 @@
+"""Named paths without those that another one contains: each photo is checked and counted once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from checker.folder.walk import EXTENSIONS, is_hidden
+
+
+def distinct_paths(paths: Sequence[str]) -> list[str]:
+    """Return the paths in their order, without repeated ones and those that ``walk`` finds below another."""
+    places = {path: Path(os.path.abspath(path)) for path in paths}  # noqa: PTH100 - absolute() keeps ".."
+    first: dict[Path, str] = {}
+    for path, place in places.items():
+        first.setdefault(place, path)
+    folders = {place for place in first if os.path.isdir(place)}  # noqa: PTH112 - is_dir() raises where it may not look
+    return [
+        path
+        for place, path in first.items()
+        if not any(parent in folders and _is_walked(parent, place) for parent in place.parents)
+    ]
+
+
+def _is_walked(folder: Path, place: Path) -> bool:
+    """Report whether ``walk`` finds a path below a folder: it leaves out hidden ones and links."""
+    if any(is_hidden(part) for part in place.relative_to(folder).parts):
+        return False
+    between = [parent for parent in place.parents if folder in parent.parents]
+    if os.path.isdir(place):  # noqa: PTH112 - as above
+        between.append(place)
+    elif not place.name.lower().endswith(EXTENSIONS):
+        return False
+    return not any(os.path.islink(parent) for parent in between)  # noqa: PTH114 - as above
