@@ -109,8 +109,7 @@ class ObjectStore:
                 secret_access_key=secret_access_key,
                 region=region,
                 max_connections=max_connections,
-                connect_s=_CONNECT_S,
-                read_s=_READ_S,
+                wait_s=_READ_S,
             )
 
     @contextmanager

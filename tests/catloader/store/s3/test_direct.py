@@ -50,7 +50,7 @@ def _server(*answers: Sequence[bytes]) -> Iterator[_Server]:
 
 
 def _reader(
-    url: str, keys: tuple[str, str] = ("key", "secret"), *, read_s: float = 30, max_connections: int = 2
+    url: str, keys: tuple[str, str] = ("key", "secret"), *, wait_s: float = 30, max_connections: int = 2
 ) -> DirectReader:
     return DirectReader(
         url,
@@ -58,8 +58,7 @@ def _reader(
         secret_access_key=keys[1],
         region="us-east-1",
         max_connections=max_connections,
-        connect_s=30,
-        read_s=read_s,
+        wait_s=wait_s,
     )
 
 
@@ -93,15 +92,12 @@ def test_connections_are_kept_up_to_the_limit(max_connections: int, made: int) -
         b"",
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nphoto",
         b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 5\r\n\r\nphoto",
-        b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nphoto",
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nphoto",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nphoto\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nphoto",
         b"HTTP/1.1 200 OK\r\n\r\nphoto",
         b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nphoto",
         b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nphoto",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nphoto",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nphoto",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 30_000 + b"Content-Length: 5\r\n\r\nphoto",
     ],
@@ -110,6 +106,19 @@ def test_any_other_answer_is_left_to_the_client_and_ends_the_connection(answer: 
     with _server([answer], [_PLAIN]) as server:
         reader = _reader(server.url)
         assert [reader.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nphoto",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nphoto",
+    ],
+)
+def test_answers_on_connections_that_end_are_read(answer: bytes) -> None:
+    with _server([answer], [_PLAIN]) as server:
+        reader = _reader(server.url)
+        assert [reader.get("bucket", "key") for _ in range(2)] == [b"photo"] * 2
 
 
 def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> None:
@@ -123,5 +132,5 @@ def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> N
 def test_silent_server_is_waited_for_only_so_long() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert _reader(url, read_s=0.1).get("bucket", "key") is None
+        assert _reader(url, wait_s=0.1).get("bucket", "key") is None
     assert _reader(url).get("bucket", "key") is None
