@@ -24,6 +24,7 @@ class _Server(BaseHTTPRequestHandler):
         self.paths.add(self.path)
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Length", "0")
+        self.send_header("ETag", '"of an empty object"')  # confirms a PUT
         self.end_headers()
 
     do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
