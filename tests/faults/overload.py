@@ -1,7 +1,7 @@
 """More uploads than a site can process: python -m tests.faults.overload [--uploaders 32] [--seconds 40] ...
 
 Starts a site in a temporary folder and uploads photos of 12 megapixels, one by one, then by many at once.
-``--write`` also writes the figures to ``scripts/results/overload.json``, with the load before the run.
+``--json FILE`` also writes the figures to a file, with the load before the run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import requests
 from PIL import Image
 
-from tests.faults.report import RESULTS, provenance
+from tests.faults.report import provenance
 from tests.support.serving import Serving, form_token, plain_session, registered, serving
 
 _WAIT_S = 60.0
@@ -159,16 +159,16 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--impatient-s", type=float, default=0.0, help="retry a 503 after this time")
     parser.add_argument("--dispatch", default="off", help="CATCHECK_DISPATCH of the site")
-    parser.add_argument("--write", action="store_true", help="write scripts/results/overload.json")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     options = vars(parser.parse_args())
-    dispatch, write = options.pop("dispatch"), options.pop("write")
+    dispatch, file = options.pop("dispatch"), options.pop("json")
     run: dict[str, object] = {**provenance(), "load_before": round(os.getloadavg()[0], 1), **options}
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), CATCHECK_DISPATCH=dispatch) as site:
         run |= asdict(measure(site, **options))
     text = json.dumps(run, indent=1)
     print(text)  # noqa: T201
-    if write:
-        RESULTS.with_name("overload.json").write_text(text + "\n")
+    if file:
+        file.write_text(text + "\n")
 
 
 if __name__ == "__main__":
