@@ -16,6 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from checker.garbage import postpone_full_collections
+
 _OF_THE_SITE = {
     "upload": "catloader.web.uploads.storing:store",
     "prepare": "catloader.intake.isolated:IsolatedPreparer.__call__",
@@ -91,6 +93,7 @@ def _end_if_named(point: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
+    postpone_full_collections()
     from catloader.cli import main
 
     _install(Path(sys.argv[1]), sys.argv[2])
