@@ -17,7 +17,7 @@ from models.importing.torch_files import read_pth, read_safetensors
 
 SUPPORTED = (
     "a TensorFlow.js layers model (npm tarball or folder), Keras's .h5, .pth with torchvision's names, "
-    ".safetensors with torchvision's or timm's names, or .onnx"
+    ".safetensors with torchvision's names, which timm's ResNets have too, or .onnx"
 )
 
 
@@ -30,6 +30,8 @@ class Format:
     """Read a file, and yield the given architectures that it fits; raises WeightsRefused."""
     packages: tuple[str, ...] = ("numpy", "torch")
     """The packages whose versions the manifest states."""
+    recognised: str = "parameters are recognised by torchvision's names, which for ResNets are also timm's"
+    """The end of the sentence about a file that fits no model."""
 
 
 def _table(read: Callable[[Path], Arrays]) -> Callable[[Path, Sequence[str]], Iterator[Candidate]]:
@@ -41,6 +43,8 @@ _ONNX = Format(
     "ONNX",
     lambda path, architectures: candidates_of_graph(read_onnx(path), architectures),
     ("numpy", "openvino", "torch"),
+    "ONNX is recognised by its convolutions, products and batch norms, in order; ConvNeXt and ViT are read "
+    "from .pth and .safetensors only",
 )
 _FORMATS_BY_START = {
     b"\x1f\x8b": Format(_TENSORFLOWJS, _table(read_tarball)),

@@ -94,7 +94,9 @@ def _convert(
     """Import the first candidate that is proven: models with the same layers differ in their logits."""
     architectures = list(dict.fromkeys(entry.architecture for entry in entries))
     candidates = list(file_format.candidates(source, architectures))
-    refusal = WeightsRefused(f"{source.name} does not hold the parameters of a model of the catalogue.")
+    refusal = WeightsRefused(
+        f"{source.name} does not hold the parameters of a model of the catalogue: {file_format.recognised}."
+    )
     for candidate in candidates:
         sha256 = canonical_sha256(candidate.tensors)
         entry = _entry_of(sha256, entries)

@@ -16,8 +16,8 @@ from models import tensor_file
 from models.errors import WeightsRefused
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
-_PREFIX = "module."
-"""Put before each name by ``DataParallel``."""
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Put before each name by ``DataParallel``, by ``torch.compile``, and by trainers that wrap the model."""
 _COUNTER = "num_batches_tracked"
 """A count of training steps, not used in inference; old files lack it."""
 
@@ -69,8 +69,7 @@ def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def _named_as_torchvision(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
-    return {
-        name.removeprefix(_PREFIX): np.asarray(values, np.float32)
-        for name, values in tensors.items()
-        if not name.endswith(_COUNTER)
-    }
+    named = {name: values for name, values in tensors.items() if not name.endswith(_COUNTER)}
+    while prefix := next((one for one in _PREFIXES if named and all(n.startswith(one) for n in named)), ""):
+        named = {name.removeprefix(prefix): values for name, values in named.items()}
+    return {name: np.asarray(values, np.float32) for name, values in named.items()}

@@ -111,7 +111,8 @@ def test_every_format_gives_the_same_file(
         "safetensors": [sources / "timm.safetensors"],
     }
     torch.save(state, sources / "plain.pth")
-    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, sources / "checkpoint.pth")
+    checkpoint = {"state_dict": {f"model._orig_mod.module.{k}": v for k, v in state.items()}}
+    torch.save(checkpoint, sources / "checkpoint.pth")
     safetensors.torch.save_file(state, sources / "timm.safetensors", metadata={"format": "pt"})
     torch.save(state, sources / "legacy.pth", _use_new_zipfile_serialization=False)
     files_by_format["torch"].append(sources / "legacy.pth")
@@ -206,7 +207,12 @@ def test_a_file_from_a_package_is_refused_with_the_packages_name(tmp_path: Path)
 def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> None:
     source = tmp_path / "other.pth"
     torch.save({"fc.weight": torch.zeros(3)}, source)
-    with pytest.raises(WeightsRefused, match=r"other\.pth does not hold the parameters of a model"):
+    with pytest.raises(
+        WeightsRefused, match=r"other\.pth does not hold .* model of the catalogue: .* also timm's"
+    ):
+        import_weights(source, tmp_path)
+    torch.save({}, source)
+    with pytest.raises(WeightsRefused, match="does not hold the parameters"):
         import_weights(source, tmp_path)
     torch.save([torch.zeros(3)], source)
     with pytest.raises(WeightsRefused, match="no table of parameters"):
