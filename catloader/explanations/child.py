@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from checker.garbage import postpone_full_collections, resume_full_collections
 from checker.isolation import frames
 
 MEMORY_BYTES = 3 * 2**30
@@ -28,7 +29,9 @@ def main(descriptor: int) -> None:
     from checker.isolation.limits import confine
 
     with socket.socket(fileno=descriptor) as end:
+        postpone_full_collections()
         import_module("torch")  # which makes temporary files
+        resume_full_collections()
         confine(MEMORY_BYTES, files=_MAX_FILES)
         while True:
             try:
