@@ -6,13 +6,44 @@ Made from model inputs, not from files, so that an augmentation costs a forward 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+from checker.evaluation.photos import NOT_CAT
 from checker.values import Pixels
 
 SOFT_AUGMENTATIONS = ("blurred", "tiny", "compressed", "dark")
+SOFT, PASTED = "soft", "pasted"
+AUGMENTATIONS = (SOFT, SOFT, PASTED)
+"""Those of each photo, in the order of ``augmented``."""
+_SEED = 7
+_BACKGROUNDS = 64
+
+
+def background_rows(labels: Sequence[str]) -> list[int]:
+    """Return the rows of the photos that others are pasted into: at most 64, without the subject."""
+    others = [row for row, label in enumerate(labels) if label == NOT_CAT]
+    chosen = np.random.default_rng(_SEED).permutation(len(others))[:_BACKGROUNDS]
+    return [others[place] for place in chosen]
+
+
+def augmented(row: int, inputs: Pixels, backgrounds: Sequence[Pixels]) -> list[Pixels]:
+    """Make the ``AUGMENTATIONS`` of a photo, the same ones in every run and in every process.
+
+    Args:
+        row: the photo's place in the set, from 0.
+        backgrounds: the inputs of the photos of ``background_rows``.
+    """
+    generator = np.random.default_rng([_SEED, row])
+    first, second = generator.permutation(len(SOFT_AUGMENTATIONS))[:2]
+    background = backgrounds[int(generator.integers(len(backgrounds)))]
+    return [
+        soft(inputs, SOFT_AUGMENTATIONS[first], generator),
+        soft(inputs, SOFT_AUGMENTATIONS[second], generator),
+        pasted(background, inputs[-1], generator),
+    ]
 
 
 def soft(inputs: Pixels, augmentation: str, generator: np.random.Generator) -> Pixels:

@@ -9,21 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from checker.decision.head import Head, sigmoid
+from checker.decision.head import Doubles, sigmoid
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey
 from checker.decision.subject import Subject
-from checker.evaluation.examples import Examples
+from checker.evaluation.examples import CalibrationSet
 from checker.evaluation.fit import FEATURE_PENALTY, cross_fitted, fit, platt, scaled
 from checker.evaluation.golden import golden_test
-from checker.evaluation.measure import Measured, measure
+from checker.evaluation.measure import measure
 from checker.evaluation.photos import LabelledPhoto
 from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import auc, expected_calibration_error
 from checker.evaluation.thresholds import FOLDS, choose_thresholds, judge
 from checker.evaluation.variants import NamedVariant
 from checker.ports import Classifier
-from models.catalogue import class_names
+from checker.values import ModelInfo
+from models.catalogue import Preprocessing, class_names
 
 SEED = 20
 
@@ -39,22 +40,26 @@ def measure_and_calibrate(
     """Measure a variant on enough photos (``enough_of_both``); int8 is compared with fp32."""
 
     def profile_of(classifier: Classifier) -> Profile:
-        measured = measure(photos, classifier, augmented=True)
-        return calibrate(measured, classifier, subject, fit_head=fit_head, penalty=penalty)
+        measured = CalibrationSet.of(subject, measure(photos, classifier, augmented=True))
+        info, preprocessing = classifier.model_info, classifier.preprocessing
+        return calibrate(measured, info, preprocessing, subject, fit_head=fit_head, penalty=penalty)
 
     classifier = variant.load()
     profile = profile_of(classifier)
     if profile.key.precision == "int8":
-        fp32 = profile_of(variant.in_fp32().load())
-        profile = replace(
-            profile, fp32_recall={point.target: round(point.recall.rate, 5) for point in fp32.cat}
-        )
+        profile = compared(profile, profile_of(variant.in_fp32().load()))
     return profile, classifier
 
 
+def compared(int8: Profile, fp32: Profile) -> Profile:
+    """Return the profile of an int8 variant with the recall of the same model in fp32."""
+    return replace(int8, fp32_recall={point.target: round(point.recall.rate, 5) for point in fp32.cat})
+
+
 def calibrate(
-    measured: Measured,
-    classifier: Classifier,
+    measured: CalibrationSet,
+    info: ModelInfo,
+    preprocessing: Preprocessing,
     subject: Subject,
     *,
     fit_head: bool,
@@ -64,12 +69,13 @@ def calibrate(
     """Fit the head, choose thresholds and judge them; the profile has no golden test yet.
 
     Args:
-        measured: activations of the photos of ``enough_of_both``.
+        measured: of the photos of ``enough_of_both``.
+        info, preprocessing: of the classifier that measured them.
         fit_head: also fit weights for the model's features, not only for the softmax mass.
         penalty: L2, of the features' weights; None: ``FEATURE_PENALTY``.
     """
     penalty = FEATURE_PENALTY if penalty is None else penalty
-    examples = Examples.of(subject, measured)
+    examples = measured.examples
     held_out, fold = cross_fitted(examples, features=fit_head, penalty=penalty, folds=FOLDS, seed=seed)
     plain, positive = examples.plain, examples.positive[examples.plain]
     slope, shift = platt(held_out[plain], positive)
@@ -79,8 +85,8 @@ def calibrate(
     chosen = choose_thresholds(examples, held_out, share=(FOLDS - 1) / FOLDS)
     scores = sigmoid(held_out[plain])
     return Profile(
-        key=ProfileKey.of(classifier.model_info, classifier.preprocessing, subject),
-        model=classifier.model_info.model,
+        key=ProfileKey.of(info, preprocessing, subject),
+        model=info.model,
         head=head,
         cat=_with_thresholds(judged.cat, chosen.cat),
         not_cat=_with_thresholds(judged.not_cat, chosen.not_cat),
@@ -88,8 +94,8 @@ def calibrate(
         made={
             **provenance(),
             "data": measured.data,
-            "versions": dict(classifier.model_info.versions),
-            "device": classifier.model_info.device,
+            "versions": dict(info.versions),
+            "device": info.device,
             "fit": {
                 "head": "linear probe" if fit_head else "softmax mass",
                 "penalty": penalty if fit_head else None,
@@ -101,7 +107,9 @@ def calibrate(
                 "auc": round(auc(scores, positive), 5),
                 "ece": round(expected_calibration_error(scores, positive), 4),
             },
-            "wild_felines": _wild_felines(measured, subject, head, _as_scores(chosen.cat)),
+            "wild_felines": _wild_felines(
+                sigmoid(head.logits(measured.wild_odds, measured.wild_features)), _as_scores(chosen.cat)
+            ),
         },
     )
 
@@ -158,11 +166,8 @@ def _as_scores(logits: dict[float, float]) -> dict[float, float]:
     return {target: float(sigmoid(np.array(logit))) for target, logit in logits.items()}
 
 
-def _wild_felines(
-    measured: Measured, subject: Subject, head: Head, cat: dict[float, float]
-) -> dict[str, Any]:
-    if not measured.wild.any():
+def _wild_felines(scores: Doubles, cat: dict[float, float]) -> dict[str, Any]:
+    if not len(scores):
         return {"n": 0}
-    scores = head.scores(subject, measured.evidence[measured.wild])
     reached = {f"{target:g}": int((scores >= threshold).sum()) for target, threshold in cat.items()}
-    return {"n": int(measured.wild.sum()), "at_or_above_cat_threshold": reached}
+    return {"n": len(scores), "at_or_above_cat_threshold": reached}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ class Examples:
     odds: Doubles
     """Log-odds of the subject's softmax mass, ``(n, inputs, W)``."""
     features: Floats
-    """``(n, inputs, W, D)``."""
+    """``(n, inputs, W, D)``; D is 0 where no features are fitted."""
     positive: Flags
     soft: Flags
     augmentation: Strings
@@ -64,3 +65,23 @@ class Examples:
     @property
     def plain(self) -> Flags:
         return np.asarray(self.augmentation == PLAIN)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationSet:
+    """The measurements that a profile is made of."""
+
+    examples: Examples
+    wild_odds: Doubles
+    """Of the wild felines, which choose no threshold; as ``Examples.odds``."""
+    wild_features: Floats
+    data: dict[str, Any]
+    """Counts and digest of the photos."""
+
+    @classmethod
+    def of(cls, subject: Subject, measured: Measured) -> CalibrationSet:
+        """Take measured photos."""
+        wild = measured.evidence[measured.wild]
+        return cls(
+            Examples.of(subject, measured), log_odds(wild.logits, subject), wild.features, measured.data
+        )

@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from checker.decision.head import Doubles, Head, Linear
+from checker.evaluation.augment import PASTED
 from checker.evaluation.examples import Examples, Flags, Indices
-from checker.evaluation.measure import PASTED
 from checker.values import Floats
 
 FEATURE_PENALTY = 150.0
@@ -50,7 +50,7 @@ def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY)
     )
     n, inputs, windows = examples.odds.shape
     odds = examples.odds.reshape(n, inputs * windows)
-    vectors = examples.features.reshape(n, inputs * windows, -1)
+    vectors = examples.features.reshape(n, inputs * windows, examples.features.shape[-1])
     thumbnail = (inputs - 1) * windows
     window = whole
     for _ in range(_ROUNDS):

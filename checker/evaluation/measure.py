@@ -12,19 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from checker.evaluation.augment import SOFT_AUGMENTATIONS, pasted, soft
-from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto, describe, naming
+from checker.evaluation.augment import AUGMENTATIONS, background_rows
+from checker.evaluation.augment import augmented as augmentations
+from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe, naming
 from checker.evaluation.progress import progress_bar
 from checker.pixels.decode import model_inputs
 from checker.pixels.detail import is_soft
 from checker.ports import Classifier
 from checker.values import Activations, Evidence, Pixels, Rendition
-from models.catalogue import Preprocessing
 
 BATCH_PHOTOS = 4
-SEED = 7
-_BACKGROUNDS = 64
-SOFT, PASTED = "soft", "pasted"
 Strings = npt.NDArray[np.str_]
 
 
@@ -78,7 +75,10 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmente
     digests: list[str] = []
     busy_s = 0.0
     plain, made = _Rows(), _Rows()
-    maker = _Augmenter(photos, classifier.preprocessing) if augmented else None
+    backgrounds = []
+    if augmented:
+        rows = background_rows([photo.label for photo in photos])
+        backgrounds = [model_inputs(photos[row].read(), classifier.preprocessing) for row in rows]
     info = classifier.model_info
     with progress_bar(len(photos), f"{info.model}, {info.runtime} {info.precision}", "photos") as progress:
         for start in range(0, len(photos), BATCH_PHOTOS):
@@ -94,9 +94,9 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmente
                     inputs.append(model_inputs(file, classifier.preprocessing))
             plain.run(classifier, inputs)
             busy_s += time.perf_counter() - started_s
-            if maker is not None:
-                for number, pixels in enumerate(inputs, start):
-                    made.run(classifier, maker.make(number, pixels))
+            if augmented:
+                for row, pixels in enumerate(inputs, start):
+                    made.run(classifier, augmentations(row, pixels, backgrounds))
             progress.update(len(batch))
     return Measured(
         names=tuple(photo.name for photo in photos),
@@ -106,7 +106,13 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmente
         data=describe(photos, digests),
         photos_per_s=len(photos) / busy_s,
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        augmented=maker.augmented(made.evidence()) if maker is not None else None,
+        augmented=_augmented(made.evidence(), len(photos)) if augmented else None,
+    )
+
+
+def _augmented(evidence: Evidence, photos: int) -> Augmented:
+    return Augmented(
+        evidence, np.repeat(np.arange(photos), len(AUGMENTATIONS)), np.array(photos * AUGMENTATIONS)
     )
 
 
@@ -126,29 +132,3 @@ class _Rows:
             np.concatenate([getattr(part, name) for part in self._parts]) for name in ("logits", "features")
         )
         return Evidence.of(Activations(logits, features), self._soft)
-
-
-class _Augmenter:
-    """Makes two soft augmentations and a pasted one of each photo, the same ones in every run."""
-
-    def __init__(self, photos: Sequence[LabelledPhoto], preprocessing: Preprocessing) -> None:
-        self._generator = np.random.default_rng(SEED)
-        others = [photo for photo in photos if photo.label == NOT_CAT]
-        chosen = self._generator.permutation(len(others))[:_BACKGROUNDS]
-        self._backgrounds = [model_inputs(others[number].read(), preprocessing) for number in chosen]
-        self._photo: list[int] = []
-        self._augmentation: list[str] = []
-
-    def make(self, number: int, inputs: Pixels) -> list[Pixels]:
-        first, second = self._generator.permutation(len(SOFT_AUGMENTATIONS))[:2]
-        background = self._backgrounds[self._generator.integers(len(self._backgrounds))]
-        self._photo += 3 * [number]
-        self._augmentation += [SOFT, SOFT, PASTED]
-        return [
-            soft(inputs, SOFT_AUGMENTATIONS[first], self._generator),
-            soft(inputs, SOFT_AUGMENTATIONS[second], self._generator),
-            pasted(background, inputs[-1], self._generator),
-        ]
-
-    def augmented(self, evidence: Evidence) -> Augmented:
-        return Augmented(evidence, np.array(self._photo), np.array(self._augmentation))

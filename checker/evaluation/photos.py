@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from checker.errors import CheckerError
 from checker.folder.walk import read
@@ -26,6 +26,15 @@ class UnusablePhotos(CheckerError):
     """The labelled photos are missing, unreadable, too few or not labelled."""
 
 
+class Labelled(Protocol):
+    """A photo's name and label, wherever they come from."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
     """A photo and its label; its files are read when they are needed."""
@@ -39,15 +48,22 @@ class LabelledPhoto:
     """The subject of the photo, in lower case: ``dog``, ``thing or scene``. Rates are reported per kind."""
     source_sha256: Callable[[], str] | None = None
     """Return the digest of the source of the renditions, without the time that making them takes."""
+    path: str | None = None
+    """The file that the renditions are made of; None: they are not made of one."""
 
     @property
     def kind_or_label(self) -> str:
-        """The kind of the photo, or one derived from its label if it has none."""
-        return self.kind or {CAT: "cat", NOT_CAT: "other", WILD_FELINE: "wild feline"}[self.label]
+        """As ``kind_of``."""
+        return kind_of(self.kind, self.label)
 
     def digest(self) -> str:
         """Return a digest that stands for the photo's contents. Raises as ``read`` does."""
         return self.source_sha256() if self.source_sha256 else renditions_sha256(self.read())
+
+
+def kind_of(kind: str | None, label: str) -> str:
+    """Return the kind of a photo, or one derived from its label if it has none."""
+    return kind or {CAT: "cat", NOT_CAT: "other", WILD_FELINE: "wild feline"}[label]
 
 
 def both_labels(photos: Iterable[LabelledPhoto], source: str) -> list[LabelledPhoto]:
@@ -64,7 +80,7 @@ def both_labels(photos: Iterable[LabelledPhoto], source: str) -> list[LabelledPh
     return by_name
 
 
-def enough_of_both(photos: Sequence[LabelledPhoto], fewest: int = FEWEST) -> None:
+def enough_of_both(photos: Iterable[Labelled], fewest: int = FEWEST) -> None:
     """Check the number of photos before the minutes that measuring them takes.
 
     Raises:
@@ -78,7 +94,7 @@ def enough_of_both(photos: Sequence[LabelledPhoto], fewest: int = FEWEST) -> Non
         )
 
 
-def describe(photos: Sequence[LabelledPhoto], contents: Iterable[str]) -> dict[str, Any]:
+def describe(photos: Sequence[Labelled], contents: Iterable[str]) -> dict[str, Any]:
     """Return counts, and a digest over names, labels and ``contents`` (a sha256 for each photo)."""
     lines = "".join(
         f"{photo.name}\t{photo.label}\t{sha256}\n" for photo, sha256 in zip(photos, contents, strict=True)
@@ -113,7 +129,7 @@ def photo_file(path: str, name: str, label: str, kind: str | None) -> LabelledPh
         with naming(printable(path)):
             return hashlib.sha256(read(path)).hexdigest()
 
-    return LabelledPhoto(printable(name), label, renditions, kind, source_sha256)
+    return LabelledPhoto(printable(name), label, renditions, kind, source_sha256, path)
 
 
 def renditions_sha256(renditions: Mapping[Rendition, bytes]) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 
 from checker.decision.head import Doubles
 from checker.decision.profile import OperatingPoint, Rate
+from checker.evaluation.augment import PASTED
 from checker.evaluation.examples import Examples, Flags, Indices
-from checker.evaluation.measure import PASTED
 from checker.evaluation.statistics import rate, recall
 from checker.evaluation.tail import (
     FALSE_NEGATIVE_TARGETS,

@@ -16,13 +16,14 @@ from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool, Reply
 from checker.pixels.decode import decode_each, model_inputs
 from checker.pixels.explained_photo import ExplainedPhoto, explained_photo
+from checker.pixels.facts import Facts, facts_of
 from checker.pixels.renditions import site_renditions
 from checker.values import INPUTS_PER_PHOTO, Pixels, Rendition
 from models.catalogue import Preprocessing
 
 _INPUTS, _RENDITIONS = f"{__name__}:make_inputs", f"{__name__}:make_renditions"
-_EXPLAINED_PHOTO = f"{__name__}:make_explained_photo"
-WORKS = (_INPUTS, _RENDITIONS, _EXPLAINED_PHOTO)
+_EXPLAINED_PHOTO, _FACTS = f"{__name__}:make_explained_photo", f"{__name__}:make_facts"
+WORKS = (_INPUTS, _RENDITIONS, _EXPLAINED_PHOTO, _FACTS)
 """For ``ForkServer``."""
 
 
@@ -48,17 +49,28 @@ class IsolatedDecoder:
             else:
                 yield result
 
-    def renditions(self, data: bytes) -> dict[Rendition, bytes]:
+    def renditions(self, data: bytes, *, fast: bool = True) -> dict[Rendition, bytes]:
         """Do the work of ``site_renditions``.
 
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
         """
-        (reply,) = self._pool.run(_RENDITIONS, {}, [[data]])
+        (reply,) = self._pool.run(_RENDITIONS, {"fast": fast}, [[data]])
         result = _result(reply)
         if isinstance(result, CheckerError):
             raise result
         return dict(zip(Rendition, result.blobs, strict=True))
+
+    def facts(self, photo: bytes) -> Facts:
+        """Do the work of ``facts_of``.
+
+        Raises:
+            DecodingFailed, DecoderUnavailable
+        """
+        (reply,) = self._pool.run(_FACTS, {}, [[photo]])
+        if isinstance(reply, CheckerError):
+            raise reply
+        return Facts(**reply.result)
 
     def explained_photo(self, data: bytes, preprocessing: Preprocessing) -> ExplainedPhoto:
         """Do the work of ``explained_photo``.
@@ -99,13 +111,18 @@ def make_inputs(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     return {}, [pixels.data.cast("B")]
 
 
-def make_renditions(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+def make_renditions(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     """Make a file's two renditions; runs in a child."""
     try:
-        renditions = site_renditions(item[0])
+        renditions = site_renditions(item[0], **arguments)
     except UnreadableImage as error:
         return {"unreadable": str(error)}, []
     return {}, [renditions[rendition] for rendition in Rendition]
+
+
+def make_facts(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+    """Measure a stored photo; runs in a child."""
+    return dataclasses.asdict(facts_of(item[0])), []
 
 
 def make_explained_photo(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:

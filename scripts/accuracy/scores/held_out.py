@@ -9,23 +9,22 @@ from typing import Any, TypeVar
 import numpy as np
 
 from checker.decision.head import sigmoid
-from checker.decision.subject import Subject
 from checker.evaluation.examples import Examples
 from checker.evaluation.fit import FEATURE_PENALTY, cross_fitted, platt
-from checker.evaluation.measure import Measured
 from checker.evaluation.statistics import Doubles
 from checker.evaluation.thresholds import FOLDS
 
 _Part = TypeVar("_Part")
 
 
-def held_out_scores(measured: Measured, subject: Subject, fit: dict[str, Any]) -> Doubles:
+def held_out_scores(examples: Examples, fit: dict[str, Any]) -> Doubles:
     """Return each photo's score by a head that is fitted as in calibration, but without the photo itself.
 
-    Augmentations are left out too: they would take four times as long. Wild felines have no such score and
-    are left out.
+    Wild felines have no such score and are left out.
+
+    Args:
+        examples: of photos without augmentations, which would take four times as long.
     """
-    examples = Examples.of(subject, measured)
     penalty = fit["penalty"] or FEATURE_PENALTY
     logits, _ = cross_fitted(
         examples, features=fit["head"] == "linear probe", penalty=penalty, folds=FOLDS, seed=fit["seed"]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from checker.decision.profile import Profile
 from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe
 from checker.evaluation.statistics import Doubles, Flags
+from checker.pixels.facts import Facts
 from checker.values import Decision, ModelInfo, Rendition, Verdict
-from scripts.accuracy.scores.facts import Facts
 
 Texts = npt.NDArray[np.str_]
 

@@ -12,14 +12,15 @@ import numpy as np
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject
+from checker.evaluation.examples import Examples
 from checker.evaluation.measure import Measured, measure
 from checker.evaluation.photos import LabelledPhoto, renditions_sha256
 from checker.evaluation.statistics import Doubles
+from checker.pixels.facts import Facts, facts_of
 from checker.ports import Classifier
 from checker.values import ModelInfo, Rendition
 from models.catalogue import class_names
 from scripts.accuracy.scores.cache import ScoreCache
-from scripts.accuracy.scores.facts import Facts, facts_of
 from scripts.accuracy.scores.held_out import held_out_scores, joined
 from scripts.accuracy.scores.scores import PhotoScore, Scores, described, labels_and_kinds
 
@@ -108,9 +109,7 @@ class Scorer:
         readings = [_Reading(photo) for photo in photos]
         reading = [replace(photo, read=one.read) for photo, one in zip(photos, readings, strict=True)]
         measured = measure(reading, self.classifier)
-        # With all thresholds at 0 every photo is a cat, except those that no score can make one.
-        rule = ThresholdRule(self.subject, class_names(), profile=self.profile, max_fpr=1, max_fnr=1)
-        rule = rule.with_thresholds(Thresholds(*[0.0] * len(fields(Thresholds))))
+        rule = without_thresholds(self.subject, self.profile)
         scores = []
         for i, one in enumerate(readings):
             assert one.facts is not None, "measure() reads every photo"
@@ -134,13 +133,24 @@ class Scorer:
     def _held_out(
         self, photos: Sequence[LabelledPhoto], parts: Sequence[Measured], data_sha256: str
     ) -> Doubles | None:
-        if self.profile is None or self.profile.made.get("data", {}).get("sha256") != data_sha256:
+        if self.profile is None or not was_fitted_on(self.profile, data_sha256):
             return None
         cached = self.cache.held_out(data_sha256) if self.resume else None
         if cached is not None:
             return cached
         if sum(len(part.names) for part in parts) < len(photos):  # cached scores have no activations
             parts = [self._measure(photos)[1]]
-        scores = held_out_scores(joined(parts), self.subject, self.profile.made["fit"])
+        scores = held_out_scores(Examples.of(self.subject, joined(parts)), self.profile.made["fit"])
         self.cache.add_held_out(data_sha256, [float(score) for score in scores])
         return np.asarray(scores)
+
+
+def without_thresholds(subject: Subject, profile: Profile | None) -> ThresholdRule:
+    """Return a rule by which every photo is a cat, except those that no score can make one."""
+    rule = ThresholdRule(subject, class_names(), profile=profile, max_fpr=1, max_fnr=1)
+    return rule.with_thresholds(Thresholds(*[0.0] * len(fields(Thresholds))))
+
+
+def was_fitted_on(profile: Profile, data_sha256: str) -> bool:
+    """Tell whether a profile was fitted on this set of photos."""
+    return bool(profile.made.get("data", {}).get("sha256") == data_sha256)

@@ -7,22 +7,14 @@ import numpy as np
 from checker.decision.profile import find_profile
 from checker.decision.subject import SUBJECTS
 from checker.evaluation.calibrate import calibrate, table
+from checker.evaluation.examples import CalibrationSet
 from checker.evaluation.measure import Measured
-from checker.values import Activations, Evidence, ModelInfo
-from models.catalogue import Preprocessing, entry_named
+from checker.values import Evidence, ModelInfo
+from models.catalogue import entry_named
 from tests.checker.evaluation.samples import made_up
 
-
-class Stub:
-    """A ``Classifier`` with a model and a preprocessing that cannot run."""
-
-    model_info = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu", {"numpy": "2"})
-    preprocessing: Preprocessing = entry_named("efficientnet_lite0").preprocessing
-
-    def run(self, batch: object) -> Activations:
-        raise AssertionError("calibrate evaluates measurements, and runs no model")
-
-    def close(self) -> None: ...
+INFO = ModelInfo("efficientnet_lite0", "ab" * 32, "torch", "fp32", "cpu", {"numpy": "2"})
+PREPROCESSING = entry_named("efficientnet_lite0").preprocessing
 
 
 def measured(n: int = 700) -> Measured:
@@ -44,7 +36,10 @@ def measured(n: int = 700) -> Measured:
 
 
 def test_a_profile_is_calibrated_and_its_thresholds_fall_with_the_target(tmp_path: Path) -> None:
-    profile = calibrate(measured(), Stub(), SUBJECTS["house_cat"], fit_head=True)
+    house_cat = SUBJECTS["house_cat"]
+    profile = calibrate(
+        CalibrationSet.of(house_cat, measured()), INFO, PREPROCESSING, house_cat, fit_head=True
+    )
     targets = [point.target for point in profile.cat]
     thresholds = [point.threshold for point in profile.cat]
     assert targets == [0.005, 0.01, 0.02, 0.05]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from checker.decision.head import Doubles, Head, Linear, sigmoid
+from checker.evaluation.augment import PASTED, SOFT
 from checker.evaluation.examples import Examples, Flags
 from checker.evaluation.fit import cross_fitted, fit, head_logits, platt, scaled, stratified_folds
-from checker.evaluation.measure import PASTED, SOFT
 from tests.checker.evaluation.samples import made_up
 
 

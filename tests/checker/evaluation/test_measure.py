@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from checker.decision.subject import SUBJECTS
+from checker.evaluation.augment import PASTED, SOFT
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.examples import Examples
-from checker.evaluation.measure import PASTED, SOFT, Measured, measure
+from checker.evaluation.measure import Measured, measure
 from checker.values import INPUTS_PER_PHOTO
 from tests.support.fakes import StubClassifier
 from tests.support.photo_sets import OWN_PHOTOS

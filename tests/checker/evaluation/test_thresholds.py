@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from checker.decision.head import sigmoid
+from checker.evaluation.augment import PASTED, SOFT
 from checker.evaluation.examples import Examples, Indices
 from checker.evaluation.fit import cross_fitted
-from checker.evaluation.measure import PASTED, SOFT
 from checker.evaluation.tail import threshold_above
 from checker.evaluation.thresholds import FOLDS, Judged, choose_thresholds, judge
 from tests.checker.evaluation.samples import made_up

@@ -11,6 +11,7 @@ from checker.errors import CheckerError, DecodingTooSlow, UnreadableImage
 from checker.isolation.limits import Limits
 from checker.pipeline import check_batch
 from checker.pixels.decode import decode_each
+from checker.pixels.facts import facts_of
 from checker.pixels.isolated import IsolatedDecoder, isolated_decoder
 from checker.pixels.renditions import site_renditions
 from checker.values import Pixels, Rendition
@@ -62,3 +63,13 @@ def test_renditions_of_a_file_equal_those_of_this_process(decode: IsolatedDecode
         decode.renditions(b"no photo")
     with pytest.raises(DecodingTooSlow):
         decode.renditions(slow_tiff())
+    large = photo(px=3000)
+    assert (
+        decode.renditions(large, fast=False) == site_renditions(large, fast=False) != site_renditions(large)
+    )
+
+
+def test_facts_equal_those_of_this_process(decode: IsolatedDecoder) -> None:
+    assert decode.facts(photo()) == facts_of(photo())
+    with pytest.raises(DecodingTooSlow):
+        decode.facts(slow_tiff())

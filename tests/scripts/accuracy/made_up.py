@@ -12,11 +12,11 @@ from checker.decision.operating_point import DEFAULT_THRESHOLDS
 from checker.evaluation.photos import WILD_FELINE
 from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import Flags, rate
+from checker.pixels.facts import Facts
 from checker.values import ModelInfo
 from scripts.accuracy.breakdown import by_kind, by_slice
 from scripts.accuracy.rules import CATLOADER, OTHERS, Rule
 from scripts.accuracy.run import Compared, count
-from scripts.accuracy.scores.facts import Facts
 from scripts.accuracy.scores.scores import PhotoScore, Scores
 
 FACTS = Facts(width_px=500, height_px=375, sharpness=20.0, brightness=100.0, colour=30.0)

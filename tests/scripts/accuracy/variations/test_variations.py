@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
+from checker.pixels.facts import Facts, facts_of
 from checker.values import Rendition
-from scripts.accuracy.scores.facts import Facts, facts_of
 from scripts.accuracy.variations.corruptions import corruptions
 from scripts.accuracy.variations.positions import positions
 from scripts.accuracy.variations.variations import Variation, sample, varied

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from scripts.accuracy.scores.facts import facts_of
+from checker.pixels.facts import facts_of
 from tests.support.photo_sets import OWN_PHOTOS
 
 
