@@ -1,6 +1,7 @@
 """Compare models on labelled photos: a table, a JSON file, and a self-contained HTML report.
 
     python scripts/benchmark_accuracy.py DATA --models efficientnet_lite0,efficientnet_lite2 [--gate FILE]
+    python scripts/benchmark_accuracy.py --from-run PLAN[,PLAN...]
     python scripts/benchmark_accuracy.py imagenet DIR [--models resnet50_v1]
 
 A name alone means torch fp32 on a CPU; a site uses the fastest variant that holds its rates. Each model is
@@ -29,7 +30,18 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", help="folder or file of labelled photos (scripts/README.md), or 'database'")
+    parser.add_argument(
+        "data",
+        nargs="?",
+        default="",
+        help="folder or file of labelled photos (scripts/README.md), or 'database'",
+    )
+    parser.add_argument(
+        "--from-run",
+        default="",
+        metavar="PLAN,...",
+        help="read what runs of `catloader bulk plan --labelled` have kept, instead of DATA and --models",
+    )
     parser.add_argument(
         "--cat-classes", default="", metavar="NAME,...", help="folders or categories that show house cats"
     )
@@ -84,7 +96,12 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "resumes after an interruption",
     )
     parser.add_argument("--gate", type=Path, help="JSON of limits; exit code 3 if one is broken")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if bool(arguments.data) == bool(arguments.from_run):
+        parser.error("give either DATA or --from-run")
+    if arguments.from_run and (arguments.corruptions or arguments.positions):
+        parser.error("a run has no corrupted or moved photos: give DATA for them")
+    return arguments
 
 
 @report_errors
@@ -95,6 +112,8 @@ def main(argv: list[str] | None = None) -> int:
         return imagenet_command.main(words[1:])
     arguments = _arguments(words)
     require("matplotlib", "scipy", "sklearn")
+    from catloader.bulk.plan import Plan
+    from catloader.cli.bulk.run import folder_of
     from catloader.cli.models.labelled_photos import open_photos
     from catloader.settings import Settings
     from checker.decision.operating_point import SHIPPED_PROFILES
@@ -103,14 +122,18 @@ def main(argv: list[str] | None = None) -> int:
     from scripts.accuracy.report.report import report
     from scripts.accuracy.report.text import table
     from scripts.accuracy.run import Request, run
+    from scripts.accuracy.scores.from_run import open_run_photos
 
     gate = load_gate(arguments.gate) if arguments.gate else {}
     settings = Settings.from_environment()
     cat_classes = arguments.cat_classes.split(",")
+    runs = {name: Plan(folder_of(settings, name)) for name in arguments.from_run.split(",") if name}
     request = Request(
         data=arguments.data,
         cat_classes=cat_classes,
-        variants=named_variants(arguments, settings),
+        variants={} if runs else named_variants(arguments, settings),
+        runs=runs,
+        weights_dir=arguments.weights_dir or settings.weights_dir,
         subject=arguments.subject,
         max_fpr=arguments.max_fpr,
         max_fnr=arguments.max_fnr,
@@ -120,7 +143,9 @@ def main(argv: list[str] | None = None) -> int:
         corrupted=arguments.corruptions,
         moved=arguments.positions,
     )
-    with open_photos(arguments.data, settings, cat_classes) as photos:
+    first = next(iter(runs.values()), None)
+    opened = open_run_photos(first, settings) if first else open_photos(arguments.data, settings, cat_classes)
+    with opened as photos:
         for variant in request.variants.values():
             variant.resolve()
         result, compared = run(request)

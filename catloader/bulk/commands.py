@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from catloader.bulk.local import Done, UnitPool, run_local
+from catloader.bulk.keep import keep_of, task_of
+from catloader.bulk.kept_columns import kept_columns
+from catloader.bulk.local import Done, run_local
 from catloader.bulk.manifest import PlannedPhoto, write_manifest
 from catloader.bulk.objects import listed
 from catloader.bulk.plan import BulkError, Facts, Plan
 from catloader.bulk.ray_engine import run_ray
-from catloader.bulk.sources import TABLE, source_of
+from catloader.bulk.sources import TABLE, make_pool, source_of
 from catloader.settings import Settings
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.checks.rechecks import RecheckFilter
 from catloader.wiring import Services, load_model
-from checker.cores import available_cores
 from checker.pipeline import LoadedModel
 
 
@@ -48,7 +50,7 @@ def plan_of_table(
 ) -> Plan:
     """Make a plan of finished photos in the table, at most ``limit``, read page by page."""
     rows = islice(BulkTable(services.engine).planned(chosen), limit)
-    return make_plan(folder, (PlannedPhoto._make(row) for row in rows), model, unit_rows, TABLE)
+    return make_plan(folder, (PlannedPhoto(*row) for row in rows), model, unit_rows, TABLE)
 
 
 def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, unit_rows: int) -> Plan:
@@ -65,10 +67,25 @@ def make_plan(folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_row
     Raises:
         BulkError: the folder exists.
     """
+    return Plan.make(folder, write_photos(folder, photos, model, unit_rows, source))
+
+
+def write_photos(
+    folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_rows: int, source: str
+) -> Facts:
+    """Write the manifest of a plan that is not complete yet.
+
+    Raises:
+        BulkError: the folder exists.
+    """
     if folder.exists():
         raise BulkError(f"{folder} exists already; give the plan another name.")
-    rows, size_bytes = write_manifest(folder / "manifest", photos, unit_rows)
-    return Plan.make(folder, Facts(model, unit_rows, rows, size_bytes, source))
+    try:
+        rows, size_bytes = write_manifest(folder / "manifest", photos, unit_rows)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # it has no plan.json, and its name is free again
+        raise
+    return Facts(model, unit_rows, rows, size_bytes, source)
 
 
 def run(
@@ -90,13 +107,14 @@ def run(
         CheckerError, ModelsError: nothing can be checked; says why.
     """
     settings = services.settings.with_changes(model=plan.facts.model)
+    keep = keep_of(plan)
     with plan.running():
         if plan.done() == plan.units:
             return  # without a model or Ray
         left = plan.facts.photos - min(plan.facts.photos, plan.done() * plan.facts.unit_rows)
         begun_s, photos = time.monotonic(), 0
         for unit, rows in _results(services, settings, plan, engine=engine, address=address, load=load):
-            plan.write(unit, rows)
+            plan.write(unit, rows, kept_columns(rows, keep) if keep else {})
             photos, left = photos + len(rows), max(0, left - len(rows))
             yield Progress(photos, left, photos / (time.monotonic() - begun_s))
             if plan.cancelled:
@@ -112,20 +130,16 @@ def _results(
     address: str,
     load: Callable[[Settings], LoadedModel],
 ) -> Iterator[Done]:
+    task = task_of(plan)
     if engine == "ray":
-        yield from run_ray(plan.remaining(), settings, plan.facts.source, address, load)
+        yield from run_ray(plan.remaining(), settings, plan.facts.source, address, load=load, task=task)
         return
     model = load(settings)
     services.decoders.start()
     decode = services.decoders.decode
     try:
-        pool = UnitPool(
-            source_of(settings, plan.facts.source, services.objects, decode),
-            decode,
-            model,
-            workers=settings.workers or available_cores(),
-            batch_photos=settings.batch_photos,
-        )
+        photos = source_of(settings, plan.facts.source, services.objects, decode)
+        pool = make_pool(settings, photos, decode, model, task)
         yield from run_local(plan.remaining(), pool)
     finally:
         model.classifier.close()

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, islice
 from typing import Any
 
+from catloader.bulk.keeper import Keeper
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.work import judge, prepare
 from checker.interrupts import deferred_interrupt
@@ -55,9 +56,17 @@ class UnitPool:
     """
 
     def __init__(
-        self, source: ImageSource, decode: Decoder, model: LoadedModel, *, workers: int, batch_photos: int
+        self,
+        source: ImageSource,
+        decode: Decoder,
+        model: LoadedModel,
+        *,
+        workers: int,
+        batch_photos: int,
+        keeper: Keeper | None = None,
     ) -> None:
-        self._source, self._decode, self._model = source, decode, model
+        """``keeper``: of a plan of labelled photos."""
+        self._source, self._decode, self._model, self._keeper = source, decode, model, keeper
         self._batch_photos = batch_photos
         self.threads = 2 * workers
         self._turns, self._places = _Turns(), count()
@@ -87,8 +96,9 @@ class UnitPool:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _check(self, place: int, batch: Sequence[PlannedPhoto]) -> Rows:
-        prepared = prepare(batch, self._source, self._decode, self._model.classifier.preprocessing)
-        return judge(prepared, self._model, batch) if self._turns.wait_for(place) else []
+        preprocessing = self._model.classifier.preprocessing
+        prepared = prepare(batch, self._source, self._decode, preprocessing, self._keeper)
+        return judge(prepared, self._model, batch, self._keeper) if self._turns.wait_for(place) else []
 
 
 def _result(batch: Future[Rows]) -> Rows:

@@ -6,7 +6,7 @@ Memory: one unit while writing; while reading, the directory of one shard (about
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from itertools import islice
@@ -22,6 +22,17 @@ UNITS_PER_SHARD = 8192
 """With units of 128 rows a shard has 1 048 576."""
 
 
+class Label(NamedTuple):
+    """The label of a photo in a plan of labelled photos."""
+
+    row: int
+    """The photo's place among all, from 0; its augmentations depend on it."""
+    name: str
+    label: str
+    kind: str
+    """As ``checker.evaluation.photos`` has them."""
+
+
 class PlannedPhoto(NamedTuple):
     """One row of a manifest: where the photo is, and the verdict that it had when the plan was made."""
 
@@ -34,6 +45,8 @@ class PlannedPhoto(NamedTuple):
     status: str | None
     score: float | None
     checked_at: datetime | None
+    labelled: Label | None = None
+    """In a plan of labelled photos only; the column is missing in other manifests."""
 
 
 def parquet() -> Any:
@@ -52,27 +65,38 @@ def parquet() -> Any:
     return pyarrow
 
 
-def _schema() -> pyarrow.Schema:
+def label_type() -> pyarrow.DataType:
+    """Return the type of a column of labels."""
+    pa = parquet()
+    text = pa.string()
+    return pa.struct(list(zip(Label._fields, (pa.int64(), text, text, text), strict=True)))
+
+
+def _schema(*, labelled: bool) -> pyarrow.Schema:
     pa = parquet()
     text, number = pa.string(), pa.int64()
     types = (number, text, text, text, text, number, text, pa.float64(), pa.timestamp("us", "UTC"))
-    return pa.schema(list(zip(PlannedPhoto._fields, types, strict=True)))
+    columns = list(zip(PlannedPhoto._fields[: len(types)], types, strict=True))
+    return pa.schema([*columns, ("labelled", label_type())] if labelled else columns)
 
 
 def write_manifest(folder: Path, photos: Iterable[PlannedPhoto], unit_rows: int) -> tuple[int, int]:
-    """Write the shards; return the number of photos and of their bytes."""
-    pa, schema = parquet(), _schema()
+    """Write the shards; return the number of photos and of their bytes.
+
+    Either all photos are labelled or none is.
+    """
+    pa = parquet()
     rows = size_bytes = number = 0
     rest = iter(photos)
     unit = list(islice(rest, unit_rows))
+    schema = _schema(labelled=bool(unit) and unit[0].labelled is not None)
     folder.mkdir(parents=True)
     while unit:
         with pa.parquet.ParquetWriter(_shard(folder, number), schema, compression="zstd") as shard:
             for _ in range(UNITS_PER_SHARD):
                 rows += len(unit)
                 size_bytes += sum(photo.size_bytes for photo in unit)
-                columns = [list(values) for values in zip(*unit, strict=True)]
-                shard.write_table(pa.table(columns, schema=schema))
+                shard.write_table(pa.Table.from_pylist([_as_row(photo) for photo in unit], schema=schema))
                 unit = list(islice(rest, unit_rows))
                 if not unit:
                     break
@@ -90,8 +114,22 @@ def read_units(folder: Path, units: Iterable[int]) -> Iterator[tuple[int, list[P
             if opened is None or opened[0] != number:
                 stack.close()
                 opened = number, stack.enter_context(pa.parquet.ParquetFile(_shard(folder, number)))
-            columns = opened[1].read_row_group(place).to_pydict().values()
-            yield unit, [PlannedPhoto(*row) for row in zip(*columns, strict=True)]
+            yield unit, [_planned(row) for row in opened[1].read_row_group(place).to_pylist()]
+
+
+def read_photos(folder: Path, rows: Sequence[int], unit_rows: int) -> list[PlannedPhoto]:
+    """Return the photos at these places of a manifest, in this order."""
+    units = dict(read_units(folder, sorted({row // unit_rows for row in rows})))
+    return [units[row // unit_rows][row % unit_rows] for row in rows]
+
+
+def _as_row(photo: PlannedPhoto) -> dict[str, Any]:
+    return {**photo._asdict(), "labelled": photo.labelled and photo.labelled._asdict()}
+
+
+def _planned(row: dict[str, Any]) -> PlannedPhoto:
+    label = row.pop("labelled", None)
+    return PlannedPhoto(**row, labelled=label and Label(**label))
 
 
 def _shard(folder: Path, number: int) -> Path:

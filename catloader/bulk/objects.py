@@ -1,15 +1,17 @@
-"""Photos in a bucket that the site does not manage: listed once, with renditions made while reading."""
+"""Photos that the site does not manage, in a bucket or in files: their renditions are made while reading."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.refusals import for_checker
 from catloader.wiring import build_object_store
+from checker.folder.walk import read
 from checker.pixels.isolated import IsolatedDecoder
 from checker.values import Claim, Rendition
 
@@ -32,16 +34,37 @@ class LooseObjects:
 
     def __init__(self, settings: Settings, bucket: str, decode: IsolatedDecoder) -> None:
         self._objects = build_object_store(settings.with_changes(s3_photos_bucket=bucket))
-        self._decode = decode
-        self._last = threading.local()
-        """Both renditions of a photo are requested one after the other by the same thread."""
+        self._renditions = _Renditions(decode.renditions)
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
-        if getattr(self._last, "key", None) != claim.photo_key:
-            with for_checker(self._objects, claim.photo_key, "photo"):
-                data = self._objects.get(ObjectKind.PHOTO, claim.photo_key)
+        return self._renditions.get(claim.photo_key, rendition, self._object)
+
+    def _object(self, key: str) -> bytes:
+        with for_checker(self._objects, key, "photo"):
+            return self._objects.get(ObjectKind.PHOTO, key)
+
+
+class LooseFiles:
+    """Implements ``checker.ports.ImageSource``: makes both renditions of a file as calibration does."""
+
+    def __init__(self, decode: IsolatedDecoder) -> None:
+        self._renditions = _Renditions(partial(decode.renditions, fast=False))
+
+    def get(self, claim: Claim, rendition: Rendition) -> bytes:
+        return self._renditions.get(claim.photo_key, rendition, read)
+
+
+class _Renditions:
+    """Makes renditions. Both of a photo are requested one after the other by the same thread."""
+
+    def __init__(self, make: Callable[[bytes], dict[Rendition, bytes]]) -> None:
+        self._make = make
+        self._last = threading.local()
+
+    def get(self, key: str, rendition: Rendition, read: Callable[[str], bytes]) -> bytes:
+        if getattr(self._last, "key", None) != key:
             self._last.key, self._last.renditions = None, {}
-            self._last.renditions = self._decode.renditions(data)
-            self._last.key = claim.photo_key
+            self._last.renditions = self._make(read(key))
+            self._last.key = key
         renditions: dict[Rendition, bytes] = self._last.renditions
         return renditions[rendition]

@@ -3,6 +3,7 @@
     plan.json                  model, number of photos and bytes, the source
     manifest/00000.parquet     photos by rising id, in units
     results/00000/000000007.parquet   the outcomes of unit 7: complete or absent
+    kept.json                  in a plan of labelled photos: what results have beside verdicts (``keep.py``)
     variant.json               the model in use; written by the first unit
     lock, cancelled            held while it runs; exists once the plan was cancelled
 
@@ -17,12 +18,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from catloader.bulk.manifest import UNITS_PER_SHARD, PlannedPhoto, parquet, read_units
 from catloader.errors import StartupError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _SAME = ("model", "weights_sha256", "runtime", "precision", "profile_id", "subject")
 """Columns of the log that must be alike in all results: a plan does not mix two models."""
@@ -107,41 +111,37 @@ class Plan:
         """Ask the process that runs the plan to stop after the units in progress."""
         (self.folder / "cancelled").touch()
 
-    def write(self, unit: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    def write(self, unit: int, rows: Sequence[Mapping[str, Any]], kept: Mapping[str, pyarrow.Array]) -> None:
         """Write the results of a unit: all of them, or none if this process is killed.
+
+        Args:
+            kept: further columns, in a plan of labelled photos.
 
         Raises:
             BulkError: they are from another model or variant than the earlier results.
         """
         self._refuse_another_variant(rows)
         pa = parquet()
-        text, score = pa.string(), pa.float64()
-        schema = pa.schema(
-            [
-                ("photo_id", pa.int64()),
-                ("key", text),
-                ("sha256", text),
-                ("old_status", text),
-                ("old_score", score),
-                ("old_checked_at", pa.timestamp("us", "UTC")),
-                ("verdict", text),
-                ("score", score),
-                ("error", text),
-                ("log", text),
-            ]
-        )
         sink = pa.BufferOutputStream()
-        pa.parquet.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd")
+        table = pa.Table.from_pylist(list(rows), schema=_results_schema())
+        for name, column in kept.items():
+            table = table.append_column(name, column)
+        # Measured values do not repeat: a dictionary of them takes half as much space again, and time.
+        pa.parquet.write_table(table, sink, compression="zstd", use_dictionary=not kept)
         path = self._result(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, sink.getvalue().to_pybytes())
 
     def results(self) -> Iterator[list[dict[str, Any]]]:
         """Yield the results of each unit that is done, by rising number."""
+        yield from (table.to_pylist() for table in self.tables(_results_schema().names))
+
+    def tables(self, columns: Sequence[str]) -> Iterator[pyarrow.Table]:
+        """Yield these columns of each unit that is done, by rising number."""
         pa = parquet()
         for path in sorted((self.folder / "results").glob("*/*.parquet")):
             with pa.parquet.ParquetFile(path) as file:
-                yield file.read().to_pylist()
+                yield file.read(list(columns))
 
     def _refuse_another_variant(self, rows: Sequence[Mapping[str, Any]]) -> None:
         logs = (json.loads(row["log"]) for row in rows if row["log"])
@@ -161,6 +161,25 @@ class Plan:
 
     def _result(self, unit: int) -> Path:
         return self.folder / "results" / f"{unit // UNITS_PER_SHARD:05}" / f"{unit:09}.parquet"
+
+
+def _results_schema() -> pyarrow.Schema:
+    pa = parquet()
+    text, score = pa.string(), pa.float64()
+    return pa.schema(
+        [
+            ("photo_id", pa.int64()),
+            ("key", text),
+            ("sha256", text),
+            ("old_status", text),
+            ("old_score", score),
+            ("old_checked_at", pa.timestamp("us", "UTC")),
+            ("verdict", text),
+            ("score", score),
+            ("error", text),
+            ("log", text),
+        ]
+    )
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from catloader.bulk.local import Batches, Rows, Unit, UnitPool
-from catloader.bulk.sources import source_of
+from catloader.bulk.keep import Task
+from catloader.bulk.local import Batches, Rows, Unit
+from catloader.bulk.sources import make_pool, source_of
 from catloader.decoders import build_decoders
 from catloader.errors import CatLoaderError
 from catloader.processes import die_with_parent
@@ -31,7 +32,12 @@ class UnitChecker:
     """Checks units from fetch to decision, with a pool of threads as ``local`` has it."""
 
     def __init__(
-        self, settings: Settings, source: str, load: Callable[[Settings], LoadedModel], cores: int
+        self,
+        settings: Settings,
+        source: str,
+        load: Callable[[Settings], LoadedModel],
+        cores: int,
+        task: Task | None,
     ) -> None:
         # The parent is the raylet. Without it Ray ends an actor gently and may wait for ever for the pool's
         # threads, which wait for their turn.
@@ -42,13 +48,8 @@ class UnitChecker:
         try:
             decoders = build_decoders(settings)
             decoders.start()  # while the model is loaded
-            self._pool = UnitPool(
-                source_of(settings, source, build_object_store(settings), decoders.decode),
-                decoders.decode,
-                load(settings),
-                workers=cores,
-                batch_photos=settings.batch_photos,
-            )
+            photos = source_of(settings, source, build_object_store(settings), decoders.decode)
+            self._pool = make_pool(settings, photos, decoders.decode, load(settings), task)
         except _EXPECTED as error:
             self._refusal = str(error)
 

@@ -28,7 +28,7 @@ def shadow_plans(
     """
     first, second = (folder / name for name in ("current", "candidate"))
     if not (second / "plan.json").exists():
-        photos = (PlannedPhoto._make(row) for row in table.decided(sample))
+        photos = (PlannedPhoto(*row) for row in table.decided(sample))
         plan = make_plan(first, photos, models[0], unit_rows, TABLE)
         shutil.copytree(first / "manifest", second / "manifest")
         facts = plan.facts

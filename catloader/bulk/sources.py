@@ -1,16 +1,47 @@
-"""The photos of a plan: the site's own, or loose objects of a bucket."""
+"""The photos of a plan: the site's own, loose objects of a bucket, or files."""
 
 from __future__ import annotations
 
-from catloader.bulk.objects import LooseObjects
+from catloader.bulk.keep import Task
+from catloader.bulk.keeper import Keeper
+from catloader.bulk.local import UnitPool
+from catloader.bulk.objects import LooseFiles, LooseObjects
 from catloader.settings import Settings
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
+from checker.cores import available_cores
+from checker.pipeline import LoadedModel
 from checker.pixels.isolated import IsolatedDecoder
 from checker.ports import ImageSource
 
 TABLE = "table"
+FILES = "file:"
+"""Files by their paths, on every machine that checks; no bucket can have this name."""
 
 
 def source_of(settings: Settings, source: str, objects: ObjectStore, decode: IsolatedDecoder) -> ImageSource:
     """Return what the photos of a plan come from; ``source`` as in ``plan.Facts``."""
-    return S3ImageSource(objects) if source == TABLE else LooseObjects(settings, source, decode)
+    if source == TABLE:
+        return S3ImageSource(objects)
+    return LooseFiles(decode) if source == FILES else LooseObjects(settings, source, decode)
+
+
+def make_pool(
+    settings: Settings,
+    source: ImageSource,
+    decode: IsolatedDecoder,
+    model: LoadedModel,
+    task: Task | None,
+) -> UnitPool:
+    """Make the threads that do the work of a plan: for as many workers as the settings say, or as cores.
+
+    Raises:
+        CheckerError: a photo that others are pasted into can't be read.
+    """
+    return UnitPool(
+        source,
+        decode,
+        model,
+        workers=settings.workers or available_cores(),
+        batch_photos=settings.batch_photos,
+        keeper=Keeper(task, source, decode, model.classifier) if task else None,
+    )

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from catloader.bulk.keeper import Contents, Keeper, Recorder, claim_of
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.checks.past_photos import without_machine_failure
 from catloader.store.db.checks.queue_sql import log_row
 from checker.errors import CheckerError, DecodingFailed, StoreUnavailable
 from checker.pipeline import Fetched, LoadedModel, classify, fetch
 from checker.ports import Decoder, ImageSource
-from checker.values import Claim, Outcome, Pixels, Rendition
+from checker.values import Outcome, Pixels, Rendition
 from models.catalogue import Preprocessing
 
 _TRIES = 2
@@ -31,17 +32,23 @@ class Prepared:
     """Without their bytes."""
     pixels: list[Pixels | CheckerError]
     """Pixels of the photos that could be fetched, in order."""
+    contents: list[Contents | None]
+    """The kept facts of the files of the same photos, in a plan of labelled photos."""
 
 
 def prepare(
-    photos: Sequence[PlannedPhoto], source: ImageSource, decode: Decoder, preprocessing: Preprocessing
+    photos: Sequence[PlannedPhoto],
+    source: ImageSource,
+    decode: Decoder,
+    preprocessing: Preprocessing,
+    keeper: Keeper | None = None,
 ) -> Prepared:
     """Fetch and decode photos.
 
     Raises:
         CheckerError: the store or the decoders fail; the photos are not the cause.
     """
-    fetched = fetch([_claim(photo) for photo in photos], source)
+    fetched = fetch([claim_of(photo) for photo in photos], source)
     for item in fetched:
         if isinstance(item.error, StoreUnavailable):
             raise item.error
@@ -51,13 +58,23 @@ def prepare(
         for place, item in enumerate(whole):
             if isinstance(pixels[place], DecodingFailed):
                 (pixels[place],) = decode([dict(item.renditions)], preprocessing)
-    for item in whole:
+    contents: list[Contents | None] = [None] * len(whole)
+    for place, item in enumerate(whole):
+        if keeper is not None and not isinstance(pixels[place], CheckerError):
+            try:
+                contents[place] = keeper.contents(item.renditions)
+            except DecodingFailed as error:
+                pixels[place] = error
         item.renditions.clear()
-    return Prepared(fetched, pixels)
+    return Prepared(fetched, pixels, contents)
 
 
-def judge(prepared: Prepared, model: LoadedModel, photos: Sequence[PlannedPhoto]) -> list[dict[str, Any]]:
+def judge(
+    prepared: Prepared, model: LoadedModel, photos: Sequence[PlannedPhoto], keeper: Keeper | None = None
+) -> list[dict[str, Any]]:
     """Classify a prepared micro-batch; return a row of results for each photo, in their order.
+
+    With a keeper each row also has the photo's ``labelled`` and ``kept``.
 
     Raises:
         CheckerError: the model or its device failed.
@@ -69,20 +86,21 @@ def judge(prepared: Prepared, model: LoadedModel, photos: Sequence[PlannedPhoto]
         del photos, preprocessing
         return iter(prepared.pixels)
 
-    outcomes = classify(prepared.fetched, *model, decoded)
-    return [_row(*pair) for pair in zip(outcomes, photos, strict=True)]
-
-
-def _claim(photo: PlannedPhoto) -> Claim:
-    return Claim(
-        photo.photo_id,
-        "",
-        photo.photo_key,
-        photo.thumbnail_key,
-        attempt=1,
-        photo_sha256=photo.photo_sha256,
-        thumbnail_sha256=photo.thumbnail_sha256,
-    )
+    if keeper is None:
+        outcomes = classify(prepared.fetched, *model, decoded)
+        return [_row(*pair) for pair in zip(outcomes, photos, strict=True)]
+    recorder = Recorder(model.rule)
+    outcomes = classify(prepared.fetched, model.classifier, recorder, decoded)
+    evidence = iter(recorder.evidence)
+    inputs = iter(zip(prepared.pixels, prepared.contents, strict=True))
+    rows = []
+    for outcome, photo, item in zip(outcomes, photos, prepared.fetched, strict=True):
+        row = _row(outcome, photo) | {"labelled": photo.labelled, "kept": None}
+        pixels, contents = next(inputs) if item.error is None else (None, None)
+        if outcome.decision and contents and photo.labelled and not isinstance(pixels, CheckerError | None):
+            row["kept"] = keeper.keep(photo.labelled.row, contents, pixels, next(evidence))
+        rows.append(row)
+    return rows
 
 
 def _row(outcome: Outcome, photo: PlannedPhoto) -> dict[str, Any]:

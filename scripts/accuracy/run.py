@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from catloader.bulk.plan import Plan
 from catloader.cli.models.labelled_photos import open_photos
 from catloader.settings import Settings
 from checker.decision.profile import Profile
@@ -34,6 +35,7 @@ from checker.isolation.limits import die_with
 from checker.values import Verdict
 from scripts.accuracy.breakdown import by_kind, by_slice, by_variation
 from scripts.accuracy.rules import CATLOADER, Rule, Verdicts, rules
+from scripts.accuracy.scores.from_run import run_scores
 from scripts.accuracy.scores.scores import Scores
 from scripts.accuracy.scores.scoring import Scorer
 from scripts.accuracy.variations.corruptions import corruptions
@@ -54,6 +56,9 @@ class Request:
     """As ``labelled_photos`` takes them."""
     variants: dict[str, NamedVariant]
     """Keyed by the names that the report shows."""
+    runs: dict[str, Plan]
+    """Bulk runs to read scores from, instead of ``data`` and ``variants``."""
+    weights_dir: Path
     subject: str
     max_fpr: float
     max_fnr: float
@@ -102,6 +107,12 @@ def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
             except BrokenProcessPool:
                 raise CannotRun(f"{name}: its process was killed, perhaps for lack of memory") from None
         compared.append(_compare(name, scores, corrupted, moved, request))
+    for name, plan in request.runs.items():
+        subject = load_subject(request.subject)
+        scores = run_scores(plan, request.weights_dir, subject, request.profile_folders)
+        if compared and scores.data != compared[0].scores.data:
+            raise CannotRun(f"{compared[0].name} and {name} are runs of different photos")
+        compared.append(_compare(name, scores, {}, {}, request))
     pairs = []
     for first, second in combinations(compared, 2):
         right = [(one.rules[0].verdicts == Verdict.CAT) == one.positive for one in (first, second)]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.bulk.flips import show_and_apply, show_flips
+from catloader.cli.bulk.labelled import UNIT_ROWS as LABELLED_UNIT_ROWS
+from catloader.cli.bulk.labelled import plan_of_labelled, size_of_results
 from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import chosen_digest, chosen_status, since_option
@@ -48,12 +50,22 @@ def _plan_of(settings: Settings, name: str) -> Plan:
 @since_option
 @click.option("--from", "address", metavar="S3://BUCKET/PREFIX", help="Check these, not the site's photos.")
 @click.option(
+    "--labelled",
+    metavar="DATA",
+    help="Check these labelled photos; DATA is that of `models calibrate`. The run also keeps what "
+    "`models calibrate --from-run` reads.",
+)
+@click.option(
+    "--augmentations/--no-augmentations",
+    default=True,
+    help="With --labelled: also measure three augmentations of each photo, which `models calibrate` needs.",
+)
+@click.option(
     "--unit-rows",
     metavar="N",
     type=click.IntRange(1, 10_000),
-    default=UNIT_ROWS,
-    show_default=True,
-    help="Photos per unit, the most work that `local` loses if it is killed.",
+    help="Photos per unit, the most work that `local` loses if it is killed.  "
+    f"[default: {UNIT_ROWS}, with --labelled {LABELLED_UNIT_ROWS}]",
 )
 @pass_settings
 def plan(
@@ -65,11 +77,14 @@ def plan(
     status: Status | None,
     since: datetime | None,
     address: str | None,
-    unit_rows: int,
+    labelled: str | None,
+    augmentations: bool,
+    unit_rows: int | None,
 ) -> None:
     """Write the plan NAME of photos to check.
 
-    The plan has the finished photos that meet all given conditions, except those that a person has decided.
+    The plan has the finished photos that meet all given conditions, except those that a person has decided;
+    or the objects of --from; or the photos of --labelled.
     NAME is a folder below `bulk` in the data folder, or a path if it has a slash.
     """
     from catloader.bulk.commands import plan_of_prefix, plan_of_table
@@ -79,20 +94,29 @@ def plan(
     from catloader.store.db.checks.rechecks import RecheckFilter
 
     parquet()
+    if labelled and (address or model_digest or status or since):
+        raise click.UsageError("--labelled names all photos of the plan; leave out the other conditions.")
     entry, _ = resolve_model(settings.with_changes(model=model) if model else settings)
     folder = folder_of(settings, name)
     with services_of(settings) as services:
-        if address:
-            made = plan_of_prefix(services.settings, folder, entry.name, address, unit_rows)
+        if labelled:
+            rows = unit_rows or LABELLED_UNIT_ROWS
+            made = plan_of_labelled(
+                services, folder, entry.name, labelled, unit_rows=rows, augmentations=augmentations
+            )
+        elif address:
+            made = plan_of_prefix(services.settings, folder, entry.name, address, unit_rows or UNIT_ROWS)
         else:
             chosen = RecheckFilter(model_digest, status, since)
-            made = plan_of_table(services, folder, entry.name, chosen, unit_rows)
+            made = plan_of_table(services, folder, entry.name, chosen, unit_rows or UNIT_ROWS)
         each_s = BulkTable(services.engine).seconds_per_photo(entry.name)
     facts = made.facts
     click.echo(
         f"{counted(facts.photos, 'photo')}, {facts.size_bytes / 1e9:.3f} GB, "
         f"in {counted(made.units, 'unit')}."
     )
+    if labelled:
+        click.echo(size_of_results(made))
     if each_s is None:
         click.echo(f"{facts.model} has checked nothing here yet: `bulk run` will tell how fast it is.")
     else:

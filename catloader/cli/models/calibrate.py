@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from catloader.cli.context import pass_settings
 from catloader.errors import CatLoaderError
@@ -28,7 +29,7 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
 
 
 @click.command()
-@click.argument("data")
+@click.argument("data", required=False)
 @click.option("--model", metavar="NAME", default="auto", show_default=True, help="See `catloader models ls`.")
 @_choice("--runtime", RUNTIME_PRECISIONS, "torch")
 @_choice("--precision", PRECISIONS, "auto")
@@ -45,6 +46,15 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
 )
 @_folder("--weights-dir", help="Folder of fetched weights.  [default: CATCHECK_WEIGHTS_DIR]")
 @click.option("--subject", default="house_cat", show_default=True, help="A built-in name or a .toml file.")
+@click.option(
+    "--from-run",
+    "run",
+    metavar="PLAN",
+    help="Read what a run of `bulk plan --labelled` has kept, instead of DATA and a model.",
+)
+@click.option(
+    "--fp32-run", metavar="PLAN", help="With --from-run of an int8 plan: the same photos in torch fp32."
+)
 @click.option("--fit-head", is_flag=True, help="Also fit a linear probe; needs photos like yours.")
 @click.option(
     "--penalty", type=click.FloatRange(min=0, min_open=True), help="L2 penalty of the probe.  [default: 30]"
@@ -55,7 +65,7 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
 def calibrate(
     settings: Settings,
     /,
-    data: str,
+    data: str | None,
     *,
     cat_classes: str,
     weights_dir: Path | None,
@@ -64,14 +74,21 @@ def calibrate(
     penalty: float | None,
     out: Path | None,
     shipped: bool,
+    run: str | None,
+    fp32_run: str | None,
     **names: Any,
 ) -> None:
     """Measure a model on labelled photos; write its profile.
 
     DATA is a folder with cat/ and other classes, a labels.csv or a folder with one, Oxford-IIIT Pet, COCO
     annotations, or the word `database` for the photos that people reviewed on this site. It needs at least 50
-    photos of each label.
+    photos of each label. For very many photos, plan and run them with `catloader bulk`, and name the plan by
+    --from-run.
     """
+    if bool(data) == bool(run):
+        raise click.UsageError("Give either DATA or --from-run.")
+    if run and (given := _given("model", "runtime", "precision", "device", "decoder", "cat_classes")):
+        raise click.UsageError(f"--from-run takes variant and photos from the plan; leave out {given}.")
     require_extra()
     from catloader.cli.models.labelled_photos import open_photos
     from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
@@ -80,13 +97,31 @@ def calibrate(
     from checker.evaluation.photos import enough_of_both
     from checker.evaluation.variants import NamedVariant
 
-    variant = NamedVariant(**names, weights_dir=weights_dir or settings.weights_dir)
-    variant.resolve()
-    with open_photos(data, settings, cat_classes.split(",")) as photos:
-        enough_of_both(photos)
-        profile, classifier = measure_and_calibrate(
-            photos, variant, load_subject(subject), fit_head=fit_head, penalty=penalty
+    weights_dir = weights_dir or settings.weights_dir
+    if not data:
+        from catloader.bulk.calibration import calibrated
+        from catloader.bulk.plan import Plan
+        from catloader.cli.bulk.run import folder_of
+
+        plan, fp32 = (one and Plan(folder_of(settings, one)) for one in (run, fp32_run))
+        assert plan, "either DATA or --from-run is given"
+        profile, classifier = calibrated(
+            plan,
+            fp32 or None,
+            weights_dir=weights_dir,
+            subject=load_subject(subject),
+            fit_head=fit_head,
+            penalty=penalty,
+            threads=names["threads"],
         )
+    else:
+        variant = NamedVariant(**names, weights_dir=weights_dir)
+        variant.resolve()
+        with open_photos(data, settings, cat_classes.split(",")) as photos:
+            enough_of_both(photos)
+            profile, classifier = measure_and_calibrate(
+                photos, variant, load_subject(subject), fit_head=fit_head, penalty=penalty
+            )
     folder = SHIPPED_PROFILES if shipped else out or settings.data_dir / "profiles"
     path = write_profile(profile, classifier, folder)
     click.echo(table(profile))
@@ -99,6 +134,13 @@ def calibrate(
             "variant of the model may, if its profile holds these rates; without one, photos wait.",
             err=True,
         )
+
+
+def _given(*names: str) -> str:
+    """Return the first of these options that is on the command line, or an empty text."""
+    context = click.get_current_context()
+    given = (name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+    return "".join(f"--{name.replace('_', '-')}" for name in list(given)[:1])
 
 
 def require_extra() -> None:

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from catloader.checks.reviewed_photos import reviewed_photos
+from catloader.checks.reviewed_photos import DATABASE, reviewed_photos
 from catloader.server.data_dir import prepare_data_dir
 from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.wiring import build
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.photos import LabelledPhoto, both_labels
-
-DATABASE = "database"
 
 
 @contextmanager

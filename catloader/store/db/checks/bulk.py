@@ -7,7 +7,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Engine, Row, String, bindparam, select, update
+from sqlalchemy import Engine, String, bindparam, select, update
 
 from catloader.store.db.checks.queue_sql import LOG
 from catloader.store.db.checks.rechecks import RecheckFilter, conditions_of
@@ -60,7 +60,7 @@ class BulkTable:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def planned(self, chosen: RecheckFilter) -> Iterator[Row[Any]]:
+    def planned(self, chosen: RecheckFilter) -> Iterator[Sequence[Any]]:
         """Yield finished photos that meet the conditions, by rising id.
 
         Photos that a person has decided, and those in the bin, are left out.
@@ -71,7 +71,17 @@ class BulkTable:
         for page in pages(self._engine, query, photos.c.id):
             yield from page
 
-    def decided(self, sample: int | None = None) -> Iterator[Row[Any]]:
+    def reviewed(self) -> Iterator[tuple[Sequence[Any], str]]:
+        """Yield photos that have a person's verdict, by rising id, and the verdict.
+
+        Those in the bin are left out.
+        """
+        query = select(*_PLANNED, photos.c.human_verdict)
+        query = query.where(photos.c.human_verdict.is_not(None), not_in_bin())
+        for page in pages(self._engine, query, photos.c.id):
+            yield from ((row[:-1], row.human_verdict) for row in page)
+
+    def decided(self, sample: int | None = None) -> Iterator[Sequence[Any]]:
         """Yield photos that a model or a person has decided, by rising id.
 
         Args:

@@ -1,0 +1,98 @@
+"""The data that a run of labelled photos keeps in addition to verdicts: those that a head is fitted on.
+
+``kept.json`` in the plan's folder describes it; a plan without that file keeps verdicts only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from catloader.bulk.manifest import PlannedPhoto, read_photos
+from catloader.bulk.plan import BulkError, Plan, write_atomically
+from checker.decision.subject import CLASSES, Subject
+from checker.evaluation.augment import AUGMENTATIONS
+from checker.values import INPUTS_PER_PHOTO
+
+_ODDS_BYTES, _FLOAT_BYTES = 8, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The content of ``kept.json``."""
+
+    subject: Subject
+    """The subject of the kept log-odds."""
+    background_rows: tuple[int, ...]
+    """Places of the photos that others are pasted into; empty: no augmentations are kept."""
+    windows: int
+    features: int
+    """Windows of a model input, and features of a window."""
+
+    @property
+    def examples(self) -> int:
+        """The photo, then its augmentations."""
+        return 1 + (len(AUGMENTATIONS) if self.background_rows else 0)
+
+    @property
+    def odds_shape(self) -> tuple[int, ...]:
+        return self.examples, INPUTS_PER_PHOTO, self.windows
+
+    @property
+    def logits_shape(self) -> tuple[int, ...]:
+        """Of the photo alone: an augmentation needs no more than its log-odds."""
+        return INPUTS_PER_PHOTO, self.windows, CLASSES
+
+    @property
+    def features_shape(self) -> tuple[int, ...]:
+        return *self.odds_shape, self.features
+
+    @property
+    def photo_bytes(self) -> int:
+        """Bytes for each photo, before compression."""
+        per_window = _ODDS_BYTES + self.features * _FLOAT_BYTES
+        windows = INPUTS_PER_PHOTO * self.windows
+        return windows * (self.examples * per_window + CLASSES * _FLOAT_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The description of the kept data, for the processes that classify."""
+
+    keep: Keep
+    backgrounds: Sequence[PlannedPhoto]
+
+
+def write_keep(plan_folder: Path, keep: Keep) -> None:
+    """Write ``kept.json``."""
+    write_atomically(plan_folder / "kept.json", json.dumps(asdict(keep), indent=2).encode() + b"\n")
+
+
+def keep_of(plan: Plan) -> Keep | None:
+    """Return what a plan keeps; None: verdicts only.
+
+    Raises:
+        BulkError: the file is damaged.
+    """
+    path = plan.folder / "kept.json"
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        subject = data["subject"]
+        known = Subject(subject["name"], tuple(subject["classes"]), tuple(subject["wild"]))
+        rows = tuple(data["background_rows"])
+        return Keep(**{**data, "background_rows": rows, "subject": known})
+    except (OSError, ValueError, TypeError, KeyError):
+        raise BulkError(f"{path} is damaged; make the plan again.") from None
+
+
+def task_of(plan: Plan) -> Task | None:
+    """Return what the processes that classify must keep; None: nothing."""
+    keep = keep_of(plan)
+    if keep is None:
+        return None
+    rows = keep.background_rows
+    return Task(keep, read_photos(plan.folder / "manifest", rows, plan.facts.unit_rows))

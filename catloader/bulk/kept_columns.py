@@ -1,0 +1,108 @@
+"""The columns of ``results`` for what a run of labelled photos keeps, written and read unit by unit.
+
+Log-odds, logits and features are lists of a fixed size, in the precision in which they were computed:
+a profile made from them is the same, to the last digit, as one that is made without a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catloader.bulk.keep import Keep, keep_of
+from catloader.bulk.keeper import Kept
+from catloader.bulk.manifest import Label, label_type, parquet
+from catloader.bulk.plan import BulkError, Plan
+from checker.evaluation.photos import UnusablePhotos
+from checker.pixels.facts import Facts
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ARRAYS = ("soft", "odds", "logits", "features")
+SMALL = ("labelled", "error", "renditions_sha256")
+"""Columns that every reader needs."""
+
+
+def kept_columns(rows: Sequence[Mapping[str, Any]], keep: Keep) -> dict[str, pyarrow.Array]:
+    """Return the columns of a unit. A photo that was not classified has zeros in its arrays."""
+    pa = parquet()
+    kept: list[Kept | None] = [row["kept"] for row in rows]
+    facts = pa.struct(
+        [(field.name, pa.int32() if field.name.endswith("_px") else pa.float64()) for field in fields(Facts)]
+    )
+    text = pa.string()
+    columns = {
+        "labelled": pa.array([row["labelled"]._asdict() for row in rows], label_type()),
+        "renditions_sha256": pa.array([one and one.contents.renditions_sha256 for one in kept], text),
+        "decoder": pa.array([one and one.decoder for one in kept], text),
+        "facts": pa.array([one and asdict(one.contents.facts) for one in kept], facts),
+    }
+    for name, (shape, kind) in _arrays(keep).items():
+        values = np.zeros((len(rows), prod(shape)), kind)
+        for place, one in enumerate(kept):
+            if one is not None:
+                values[place] = getattr(one, name).ravel()
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), prod(shape))
+    return columns
+
+
+def kept_units(plan: Plan, *names: str) -> Iterator[dict[str, Any]]:
+    """Yield the columns of each unit in the order of the photos: ``SMALL``, and these.
+
+    ``labelled`` is a list of ``Label``, those of ``ARRAYS`` are arrays with a row for each photo, others are
+    lists. Memory: the columns of one unit.
+
+    Raises:
+        BulkError: the plan is not one of labelled photos, or not done.
+        UnusablePhotos: names a photo that could not be classified.
+    """
+    keep = required_keep(plan)
+    if plan.done() < plan.units:
+        raise BulkError(f"The plan {plan.folder.name} is not done; `catloader bulk resume` continues it.")
+    arrays = _arrays(keep)
+    for table in plan.tables([*SMALL, *names]):
+        unit: dict[str, Any] = {
+            name: table[name].to_pylist() for name in table.column_names if name not in ARRAYS
+        }
+        unit["labelled"] = [Label(**label) for label in unit["labelled"]]
+        for label, sha256, error in zip(
+            unit["labelled"], unit["renditions_sha256"], unit["error"], strict=True
+        ):
+            if sha256 is None:
+                raise UnusablePhotos(f"{label.name}: {error}")
+        for name in (name for name in names if name in ARRAYS):
+            shape, _ = arrays[name]
+            flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            unit[name] = flat.reshape(len(unit["labelled"]), *shape)
+        yield unit
+
+
+def required_keep(plan: Plan) -> Keep:
+    """Return what a plan keeps.
+
+    Raises:
+        BulkError: it keeps verdicts only.
+    """
+    keep = keep_of(plan)
+    if keep is None:
+        raise BulkError(
+            f"The plan {plan.folder.name} keeps verdicts only; `catloader bulk plan --labelled DATA` makes "
+            "one that keeps what calibration reads."
+        )
+    return keep
+
+
+def _arrays(keep: Keep) -> dict[str, tuple[tuple[int, ...], npt.DTypeLike]]:
+    """Return the shape of each array of a photo, and its kind of number."""
+    return {
+        "soft": ((keep.examples,), np.bool_),
+        "odds": (keep.odds_shape, np.float64),
+        "logits": (keep.logits_shape, np.float32),
+        "features": (keep.features_shape, np.float32),
+    }

@@ -1,0 +1,99 @@
+"""Plans of labelled photos: files, or the photos that people reviewed on the site."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from catloader.bulk.commands import write_photos
+from catloader.bulk.keep import Keep, write_keep
+from catloader.bulk.manifest import Label, PlannedPhoto
+from catloader.bulk.plan import BulkError, Plan
+from catloader.checks.reviewed_photos import photo_name
+from catloader.store.db.checks.bulk import BulkTable
+from checker.decision.subject import Subject
+from checker.evaluation.augment import background_rows
+from checker.evaluation.photos import (
+    FEWEST,
+    LabelledPhoto,
+    UnusablePhotos,
+    enough_of_both,
+    kind_of,
+    printable,
+)
+from checker.ports import Classifier
+from checker.values import INPUTS_PER_PHOTO
+
+
+def reviewed(table: BulkTable) -> Iterator[PlannedPhoto]:
+    """Yield the photos that people reviewed, as ``reviewed_photos`` labels them, page by page."""
+    for row, (columns, verdict) in enumerate(table.reviewed()):
+        photo = PlannedPhoto(*columns)
+        label = Label(row, photo_name(photo.photo_id), verdict, kind_of(None, verdict))
+        yield photo._replace(labelled=label)
+
+
+def files(photos: Iterable[LabelledPhoto]) -> Iterator[PlannedPhoto]:
+    """Yield photos that are read from files, by their absolute paths.
+
+    Raises:
+        BulkError: a path can't be written into a plan.
+    """
+    for row, photo in enumerate(photos):
+        path = str(Path(photo.path or "").absolute())
+        if path != printable(path):
+            raise BulkError(f"{printable(path)}: a plan can't hold a name that is not UTF-8.")
+        label = Label(row, photo.name, photo.label, photo.kind_or_label)
+        size_bytes = Path(path).stat().st_size
+        yield PlannedPhoto(row + 1, path, "", None, None, size_bytes, None, None, None, label)
+
+
+def plan_labelled(
+    folder: Path,
+    photos: Iterable[PlannedPhoto],
+    source: str,
+    classifier: Classifier,
+    subject: Subject,
+    *,
+    unit_rows: int,
+    augmentations: bool = True,
+    fewest: int = FEWEST,
+) -> Plan:
+    """Make a plan whose run keeps what calibration and the accuracy benchmark read.
+
+    Memory: a label for each photo.
+
+    Args:
+        photos: from ``reviewed`` or ``files``.
+        source: as in ``plan.Facts``.
+        classifier: of the model that will run.
+        augmentations: also measure three augmentations of each photo, which calibration needs.
+        fewest: photos of either label, of a plan with augmentations.
+
+    Raises:
+        BulkError: the folder exists, or a path can't be written into a plan.
+        UnusablePhotos: there are too few of one label.
+    """
+    labels: list[Label] = []
+
+    def noted() -> Iterator[PlannedPhoto]:
+        for photo in photos:
+            assert photo.labelled is not None, "reviewed() and files() label each photo"
+            labels.append(photo.labelled)
+            yield photo
+
+    facts = write_photos(folder, noted(), classifier.model_info.model, unit_rows, source)
+    try:
+        enough_of_both(labels, fewest if augmentations else 1)
+    except UnusablePhotos:
+        shutil.rmtree(folder)
+        raise
+    side = classifier.preprocessing.input_px
+    blank = np.zeros((INPUTS_PER_PHOTO, side, side, 3), np.uint8)
+    _, windows, features = classifier.run(blank).features.shape
+    rows = background_rows([one.label for one in labels]) if augmentations else ()
+    write_keep(folder, Keep(subject, tuple(rows), windows, features))
+    return Plan.make(folder, facts)

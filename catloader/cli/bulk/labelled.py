@@ -1,0 +1,55 @@
+"""Bulk plans of labelled photos, for `bulk plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from catloader.bulk.plan import Plan
+    from catloader.wiring import Services
+
+UNIT_ROWS = 32
+"""Photos in a unit; fewer than in other plans, because the results of each are far larger."""
+
+
+def plan_of_labelled(
+    services: Services, folder: Path, model: str, data: str, *, unit_rows: int, augmentations: bool
+) -> Plan:
+    """Load the model, and plan the photos of a folder or file, or of the site if ``data`` is ``database``."""
+    from catloader.bulk.labelled import files, plan_labelled, reviewed
+    from catloader.bulk.sources import FILES, TABLE
+    from catloader.checks.reviewed_photos import DATABASE
+    from catloader.store.db.checks.bulk import BulkTable
+    from catloader.wiring import load_model
+    from checker.decision.subject import load_subject
+    from checker.evaluation.data_sets.read import labelled_photos
+
+    if data == DATABASE:
+        source, photos = TABLE, reviewed(BulkTable(services.engine))
+    else:
+        source, photos = FILES, files(labelled_photos(Path(data)))
+    classifier = load_model(services.settings.with_changes(model=model)).classifier
+    try:
+        return plan_labelled(
+            folder,
+            photos,
+            source,
+            classifier,
+            load_subject(services.settings.subject),
+            unit_rows=unit_rows,
+            augmentations=augmentations,
+        )
+    finally:
+        classifier.close()
+
+
+def size_of_results(plan: Plan) -> str:
+    """Tell how much disk the results of a plan of labelled photos take."""
+    from catloader.bulk.kept_columns import required_keep
+
+    each = required_keep(plan).photo_bytes
+    return (
+        f"The run keeps at most {each / 1e3:.0f} kB a photo for calibration, "
+        f"{each * plan.facts.photos / 1e9:.3f} GB in all."
+    )

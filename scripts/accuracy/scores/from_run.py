@@ -1,0 +1,96 @@
+"""Score labelled photos from what a bulk run has kept: no photo is decoded or classified again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from catloader.bulk.calibration import variant_of
+from catloader.bulk.kept_columns import kept_units
+from catloader.bulk.kept_results import calibration_set, model_of
+from catloader.bulk.manifest import Label, PlannedPhoto, read_units
+from catloader.bulk.plan import Plan
+from catloader.bulk.sources import TABLE
+from catloader.checks.reviewed_photos import stored_photo
+from catloader.server.object_store import shared_or_own_object_store
+from catloader.settings import Settings
+from catloader.wiring import build_object_store
+from checker.decision.profile import ProfileKey, find_profile
+from checker.decision.subject import Subject
+from checker.evaluation.photos import LabelledPhoto, describe, photo_file
+from checker.pixels.facts import Facts
+from checker.values import Evidence
+from scripts.accuracy.scores.held_out import held_out_scores
+from scripts.accuracy.scores.scores import PhotoScore, Scores
+from scripts.accuracy.scores.scoring import was_fitted_on, without_thresholds
+
+
+def run_scores(plan: Plan, weights_dir: Path, subject: Subject, profile_folders: Sequence[Path]) -> Scores:
+    """Return the scores that ``Scorer.score`` returns for the same photos and variant.
+
+    Memory: a score for each photo; if the profile was fitted on these photos, their features too.
+
+    Raises:
+        BulkError: the plan is not done, or keeps verdicts only.
+        UnusablePhotos: names a photo that could not be classified.
+    """
+    info, _ = model_of(plan)
+    entry, _ = variant_of(plan, weights_dir).resolve()
+    profile = find_profile(ProfileKey.of(info, entry.preprocessing, subject), profile_folders)
+    rule = without_thresholds(subject, profile)
+    labels: list[Label] = []
+    rows: list[PhotoScore] = []
+    for unit in kept_units(plan, "soft", "logits", "features", "facts"):
+        labels += unit["labelled"]
+        photos = Evidence(unit["logits"], unit["features"][:, 0], unit["soft"][:, 0])
+        for place, (sha256, facts) in enumerate(zip(unit["renditions_sha256"], unit["facts"], strict=True)):
+            evidence = photos[place]
+            rows.append(
+                PhotoScore.of(
+                    rule.decide(evidence),
+                    soft=bool(evidence.soft),
+                    renditions_sha256=sha256,
+                    facts=Facts(**facts),
+                )
+            )
+    data = describe(labels, [row.renditions_sha256 for row in rows])
+    held_out = None
+    if profile is not None and was_fitted_on(profile, data["sha256"]):
+        photos_alone = calibration_set(plan, subject, augmented=False, features=True)
+        held_out = held_out_scores(photos_alone.examples, profile.made["fit"])
+    return Scores(
+        names=[label.name for label in labels],
+        labels=np.array([label.label for label in labels]),
+        kinds=np.array([label.kind for label in labels]),
+        rows=rows,
+        data=data,
+        model_info=info,
+        profile=profile,
+        held_out=held_out,
+        photos_per_s=None,
+        peak_bytes=0,
+    )
+
+
+@contextmanager
+def open_run_photos(plan: Plan, settings: Settings) -> Iterator[list[LabelledPhoto]]:
+    """Yield the photos of a plan in its order; read them inside the block, as with ``open_photos``."""
+    units = read_units(plan.folder / "manifest", range(plan.units))
+    planned = [photo for _, photos in units for photo in photos]
+    if plan.facts.source != TABLE:
+        yield [photo_file(photo.photo_key, *_label(photo)) for photo in planned]
+        return
+    with shared_or_own_object_store(settings) as with_s3:
+        objects = build_object_store(with_s3)
+        yield [
+            stored_photo(photo.photo_id, photo.photo_key, photo.thumbnail_key, _label(photo)[1], objects)
+            for photo in planned
+        ]
+
+
+def _label(photo: PlannedPhoto) -> tuple[str, str, str]:
+    assert photo.labelled is not None, "the plan keeps what its photos' labels are"
+    return photo.labelled.name, photo.labelled.label, photo.labelled.kind
