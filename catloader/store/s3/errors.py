@@ -10,7 +10,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from catloader.errors import NotFound, StoreUnavailable
 
@@ -87,10 +95,9 @@ def refuse_retry(
     if response is None:
         return
     answer, _parsed = response
-    location = answer.headers.get("location")
-    if location and answer.status_code in _REDIRECTIONS and _REGION_HEADER not in answer.headers:
-        url = urlsplit(location)
-        origin = f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else "another path"
+    if answer.status_code in _REDIRECTIONS and _REGION_HEADER not in answer.headers:
+        url = urlsplit(answer.headers.get("location", ""))
+        origin = f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else "another address"
         raise _Redirected(location=origin)
 
 
@@ -139,4 +146,8 @@ def _reason(error: BotoCoreError) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror[:1].lower() + cause.strerror[1:]
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, ResponseStreamingError | IncompleteReadError):  # their texts have Python's names
+        return "the answer was cut off"
+    if isinstance(error, ConnectionClosedError):
+        return "it closed the connection without an answer"
     return " ".join(str(error).split()).rstrip(".")

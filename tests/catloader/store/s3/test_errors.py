@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -88,7 +89,8 @@ def _page(status: int, location: str = "") -> Iterator[ObjectStore]:
     ("location", "shown"),
     [
         ("https://key:secret@s3.example.org/photos?a=b", "https://s3.example.org"),
-        ("/login", "another path"),
+        ("/login", "another address"),
+        ("", "another address"),
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -121,3 +123,21 @@ def test_server_without_tls_is_named_in_plain_words() -> None:
     with _page(200) as store, pytest.raises(StoreUnavailable) as raised:
         store_at(store.address.replace("http:", "https:")).ensure_buckets()
     assert str(raised.value).endswith(" did not answer: TLS failed (wrong version number).")
+
+
+def test_connection_closed_without_an_answer_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def close_each() -> None:
+            for _ in range(3):  # botocore's attempts
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"SSH-2.0-example\r\n")
+
+        closing = threading.Thread(target=close_each, daemon=True)
+        closing.start()
+        with pytest.raises(StoreUnavailable) as raised:
+            store_at(f"http://127.0.0.1:{listener.getsockname()[1]}").ensure_buckets()
+        closing.join()
+    assert str(raised.value).endswith(" did not answer: it closed the connection without an answer.")
