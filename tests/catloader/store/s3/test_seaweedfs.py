@@ -46,6 +46,7 @@ def test_server_leaves_half_of_the_cores_to_the_checker() -> None:
     assert 2 * threads in (available_cores(), available_cores() - 1) or threads == available_cores() == 1
 
 
+@pytest.mark.slow
 def test_requests_seldom_make_the_server_collect_garbage(tmp_path: Path) -> None:
     server = EmbeddedS3(tmp_path)
     server.start()  # makes its keys and ports
