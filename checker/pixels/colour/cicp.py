@@ -1,7 +1,8 @@
 """Photos whose colour space is given as code points (CICP, ITU-T H.273): HDR, wide gamut without a profile.
 
-HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk, or its exponent alone in a ``gAMA`` chunk.
-Shown as if they were sRGB, photos in PQ and HLG look grey and flat, and linear ones dark.
+HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk. Shown as if they were sRGB, photos in PQ and
+HLG look grey and flat, and linear ones dark. PNG's older ``gAMA`` is ignored, as in most decoders: programs
+have written wrong ones for decades.
 """
 
 from __future__ import annotations
@@ -17,16 +18,13 @@ from checker.values import Floats
 Light = npt.NDArray[np.floating]
 
 _BOX, _CHUNK = b"colrnclx", b"\x00\x00\x00\x04cICP"
-_GAMMA_CHUNK, _SRGB_CHUNK = b"\x00\x00\x00\x04gAMA", b"\x00\x00\x00\x01sRGB"
 _HEAD_BYTES = 1 << 16
 """The box is among the properties; the chunk comes before the pixels."""
-_BT709, _BT2020, _P3 = 1, 9, 12
-_SRGB, _PQ, _HLG = 13, 16, 18
+_BT2020, _P3 = 9, 12
+_PQ, _HLG = 16, 18
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 """Transfer function -> exponent from the signal to light."""
 _LIKE_SRGB = (2.1, 2.3)
-_POSSIBLE = (0.5, 5.0)
-"""Exponents outside are those of broken files."""
 _TO_BT709 = {
     _BT2020: ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187)),
     _P3: ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979)),
@@ -44,13 +42,11 @@ _LEVELS = 4096
 class CodedColour(NamedTuple):
     primaries: int
     transfer: int
-    stated_gamma: float | None = None
-    """Exponent from the signal to light, if the file states a number."""
 
     @property
     def gamma(self) -> float | None:
-        """The exponent, if it differs from sRGB's."""
-        gamma = self.stated_gamma or _GAMMAS.get(self.transfer)
+        """Exponent from the signal to light, if it differs from sRGB's."""
+        gamma = _GAMMAS.get(self.transfer)
         return None if gamma is None or _LIKE_SRGB[0] <= gamma <= _LIKE_SRGB[1] else gamma
 
     @property
@@ -68,7 +64,7 @@ def coded_colour(data: bytes) -> CodedColour | None:
     if data[4:8] == b"ftyp":
         colour = _code_points(data, _BOX, 2)
     elif data.startswith(b"\x89PNG"):
-        colour = _code_points(data, _CHUNK, 1) or _of_gamma(data)
+        colour = _code_points(data, _CHUNK, 1)
     return None if colour is None or colour.is_srgb else colour
 
 
@@ -78,16 +74,6 @@ def _code_points(data: bytes, name: bytes, size: int) -> CodedColour | None:
     if at < 0 or len(values) < 2 * size:
         return None
     return CodedColour(int.from_bytes(values[:size], "big"), int.from_bytes(values[size:], "big"))
-
-
-def _of_gamma(data: bytes) -> CodedColour | None:
-    """Read the exponent of a PNG: 100 000 / the exponent from light to the signal."""
-    at = data.find(_GAMMA_CHUNK, 0, _HEAD_BYTES)
-    value = int.from_bytes(data[at + 8 : at + 12], "big")
-    if at < 0 or not value or _SRGB_CHUNK in data[:_HEAD_BYTES]:
-        return None
-    gamma = 100_000 / value
-    return CodedColour(_BT709, _SRGB, gamma) if _POSSIBLE[0] <= gamma <= _POSSIBLE[1] else None
 
 
 def coded_to_srgb(image: Image.Image, colour: CodedColour) -> Image.Image:

@@ -22,7 +22,6 @@ _MAX_CHUNKS = 2**16
 _AROUND_BYTES = 12
 """Bytes of a chunk in addition to its content: length, name, checksum."""
 _WITH_ORIENTATION = frozenset({b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1"})
-_SIZES = {b"cICP": 4, b"gAMA": 4, b"sRGB": 1}
 _TRANSPARENT = {0: 2, 2: 6, 3: 1}
 """Colour type -> fewest bytes of a tRNS chunk; the other types have an alpha channel."""
 
@@ -68,8 +67,8 @@ def plain_png(data: bytes) -> bytes:
 
 
 def _is_of_use(name: bytes, content: bytes, colour_type: int) -> bool:
-    if name in _SIZES:
-        return len(content) == _SIZES[name]
+    if name == b"cICP":
+        return len(content) == 4
     if name == b"tRNS":
         return len(content) >= _TRANSPARENT.get(colour_type, len(content) + 1)
     if name in (b"tEXt", b"zTXt", b"iTXt"):
