@@ -59,8 +59,9 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
 
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", read)
-    yield page
-    context.close()
+    with site.emails_given_back():
+        yield page
+        context.close()
     assert not errors
 
 
