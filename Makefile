@@ -3,9 +3,9 @@
 PY := .venv/bin/python
 RUNTIME := .venv/.requirements
 DEV := .venv/.requirements-dev
-# Two processes, because tests mostly wait for servers; a process without tests takes some of the other's.
+# Three processes on two cores: tests often wait for servers. A process without tests takes some of another's.
 # A test that fails gets a second try, which tests/support/second_tries.py shows and limits.
-PYTEST := $(PY) -m pytest -n 2 --dist worksteal --reruns 1
+PYTEST := $(PY) -m pytest -n 3 --dist worksteal --reruns 1
 export PYTHON TORCH_INDEX
 
 .PHONY: run demo test test-fast check faults bulk-faults coverage texts screenshots lock bundle clean help
@@ -28,10 +28,10 @@ else
 	@exec $(PY) -m catloader demo
 endif
 
-test: check ## Run the quality gate and all tests (18 minutes on two cores)
+test: check ## Run the quality gate and all tests (14 minutes on two cores)
 	$(PYTEST)
 
-test-fast: $(DEV) ## Run the tests that need no server and no browser (3 minutes on two cores)
+test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes on two cores)
 	$(PYTEST) -m "not slow"
 
 check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
