@@ -57,16 +57,16 @@ class ShadowRuns:
 
     def latest(self) -> ShadowRun | None:
         """Return the latest run; None: there was none, or its file can't be read."""
+        held = self._held(fcntl.LOCK_SH)  # before the note is read: a run writes it, then ends
         try:
             values = json.loads(self._note.read_text("utf-8"))
             run = ShadowRun(values["candidate"], values["started_at"], values["error"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        held = self._held()
-        if held is None:
-            return ShadowRun(run.candidate, run.started_at, is_running=True)
-        held.close()
-        return run
+        finally:
+            if held is not None:
+                held.close()
+        return run if held is not None else ShadowRun(run.candidate, run.started_at, is_running=True)
 
     def close(self) -> None:
         """End the run of this process."""
@@ -91,12 +91,12 @@ class ShadowRuns:
                 lines = stderr.decode(errors="replace").strip().splitlines() or ["It was ended."]
                 self._write(ShadowRun(candidate, now.isoformat(), lines[-1].removeprefix("Error: ")))
 
-    def _held(self) -> IO[str] | None:
-        """Return the lock's file, locked until it is closed; None: another one holds it."""
+    def _held(self, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
+        """Return the lock's file, locked until it is closed; None: a run holds it."""
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(self._lock.open("a"))
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
             stack.pop_all()
