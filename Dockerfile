@@ -41,10 +41,10 @@ COPY --from=packages-cuda /opt/venv /opt/venv
 ARG MODEL=""
 RUN if [ -n "$MODEL" ]; then CATLOADER_DATA_DIR=/tmp python -m catloader models fetch "$MODEL"; fi
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-USER catloader
+USER 10001
 
 FROM app AS cpu
 COPY --from=packages-cpu /opt/venv /opt/venv
 ARG MODEL=""
 RUN if [ -n "$MODEL" ]; then CATLOADER_DATA_DIR=/tmp python -m catloader models fetch "$MODEL"; fi
-USER catloader
+USER 10001

@@ -70,3 +70,24 @@ def test_docker_gets_every_file_that_it_copies() -> None:
     let_in = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.MULTILINE)
     assert copied == set(let_in)
     assert all(list(ROOT.glob(source)) for source in copied)
+
+
+def test_jobs_use_actions_by_digest_and_leave_no_credentials_in_the_checkout() -> None:
+    jobs = _yaml(".github/workflows/gate.yml")["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
+    assert len(checkouts) == len(jobs)
+    assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
+    assert all(re.search(r"@[0-9a-f]{40}$", step["uses"]) for step in steps if "uses" in step)
+
+
+def test_updates_wait_until_a_release_is_a_week_old() -> None:
+    updates = _yaml(".github/dependabot.yml")["updates"]
+    assert all(update["cooldown"]["default-days"] >= 7 for update in updates)
+
+
+def test_images_name_their_user_by_number() -> None:
+    """Kubernetes can tell that a number is not root (``runAsNonRoot``), but not a name."""
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    (created,) = re.findall(r"useradd .*--uid (\d+)", dockerfile)
+    assert re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE) == [created, created]
