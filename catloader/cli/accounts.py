@@ -173,7 +173,7 @@ def _read_password(from_stdin: bool) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error", GetPassWarning)
         try:
-            password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+            password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         except GetPassWarning:  # it would be shown while it is typed, or nobody is there to type it
             raise click.UsageError(
                 "There is no terminal to type the password at; use --password-stdin."
