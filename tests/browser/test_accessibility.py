@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,8 @@ def _work_of_staff(site: Site) -> None:
     store.write(job, now, done=1, total=1, error="Not measured.", flips=flips)
     assert RandomAudits(engine).draw("cat", 1, 2, now) == 1
     (shown,) = add_photos(engine, 1, status="cat", on_air=True)
+    for status in ("failed", "checking"):  # long badges
+        add_photos(engine, 1, status=status, owner_id=2, lease_until=now + timedelta(days=1))
     assert Takedowns(engine).take_down(shown, 2, "Not a photo of yours.", now)
     assert Identities(engine).link(2, _ISSUER, "17", now, by_owner=True)
     engine.dispose()
@@ -179,6 +182,7 @@ def test_longer_texts_of_other_languages_fit_on_a_phone(
     for state, pages in ((None, _OF_VISITORS), (session, _OF_ADMINISTRATORS)):
         with window(browser, site.url, state) as page:
             page.set_extra_http_headers({"Accept-Language": language})
+            page.set_viewport_size({"width": 360, "height": 740})
             for path in pages.values():
                 page.goto(path)
                 assert page.evaluate("document.documentElement.lang") == language

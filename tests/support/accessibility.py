@@ -26,7 +26,7 @@ _RUN = """async (options) => {
   return violations.map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.map((node) => node.html))}`);
 }"""
 
-_NARROW = """() => [...document.querySelectorAll(".button")]
+_NARROW = """() => [...document.querySelectorAll(".button, .badge")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML)"""
 
 
@@ -78,7 +78,7 @@ def violations(page: Page, theme: _Theme = "light") -> list[str]:
 
 
 def too_wide(page: Page) -> list[str]:
-    """Return how much wider the page is than its window, and the buttons narrower than their texts."""
+    """Return how much wider the page is than its window, and buttons and badges narrower than their texts."""
     wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     found = [f"{wider} px wider than the window"] if wider > 0 else []
     return found + [f"the text is wider than {button}" for button in page.evaluate(_NARROW)]

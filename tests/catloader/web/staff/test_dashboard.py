@@ -88,7 +88,7 @@ def test_failed_photos_are_checked_again_and_others_are_unchanged(
     with writing(engine) as connection:
         for id, status in ((failed, "failed"), (unreadable, "unreadable"), (fine, "cat")):
             connection.execute(update(photos).where(photos.c.id == id).values(status=status))
-    assert "Check 1 failed again" in administrator.get("/admin").text
+    assert "Check the failed photo again" in administrator.get("/admin").text
     administrator.post("/admin/requeue", {"status": "failed"}, page="/admin")
     assert "1 photo will be checked again." in administrator.get("/admin").text
     assert {photo.id: photo.status for photo in administrator.photos} == {
