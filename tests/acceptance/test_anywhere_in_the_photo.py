@@ -123,6 +123,6 @@ def test_a_soft_photo_without_a_cat_is_not_called_a_cat(
     assert verdicts(model, [worse(picture) for picture in others])[Verdict.CAT] <= 1
 
 
-def test_an_empty_picture_is_not_a_cat(model: LoadedModel) -> None:
+def test_an_empty_photo_is_not_a_cat(model: LoadedModel) -> None:
     empty = [Image.new("RGB", (640, 480), colour) for colour in ("black", "white", "gray", "red")]
     assert verdicts(model, empty)[Verdict.CAT] == 0

@@ -40,7 +40,7 @@ def _until(session: requests.Session, site: Serving, token: str, status: int) ->
     raise AssertionError(f"no {status}: {site.log}")
 
 
-def _picture(session: requests.Session, site: Serving, id: int) -> bytes:
+def _photo(session: requests.Session, site: Serving, id: int) -> bytes:
     for _ in range(100):
         answer = session.get(f"{site.url}/photos/{id}/photo.jpg", timeout=60)
         if answer.status_code == 200:
@@ -55,7 +55,7 @@ def test_hanging_store_blocks_no_page_and_is_restarted(tmp_path: Path) -> None:
         session = registered(site.url)
         token = form_token(session, site.url + "/upload")
         id = _upload(session, site, token).json()["files"][0]["id"]
-        picture = _picture(session, site, id)
+        picture = _photo(session, site, id)
         store, stop = site.object_store(), threading.Event()
         pages: list[float] = []
         pictures: list[tuple[int, float]] = []
@@ -79,7 +79,7 @@ def test_hanging_store_blocks_no_page_and_is_restarted(tmp_path: Path) -> None:
             again_s = _until(session, site, token, 503)
             restarted_s = _until(session, site, token, 201)
             assert site.object_store().pid != store.pid
-            assert _picture(session, site, id) == picture
+            assert _photo(session, site, id) == picture
         finally:
             stop.set()
             for watcher in watchers:

@@ -61,7 +61,7 @@ def test_blurred_tiny_enlarged_and_dark_photos_are_soft(worse: object) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_a_picture_of_one_colour_is_soft(value: int) -> None:
+def test_a_photo_of_one_colour_is_soft(value: int) -> None:
     assert is_soft(np.full((224, 224, 3), value, np.uint8))
 
 

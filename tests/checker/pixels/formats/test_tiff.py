@@ -94,13 +94,13 @@ def test_full_page_is_read_if_the_first_page_is_a_preview(order: str, big: bool)
 
 
 @pytest.mark.parametrize(("order", "big"), LAYOUTS)
-def test_full_picture_below_a_preview_is_read(order: str, big: bool) -> None:
+def test_full_image_below_a_preview_is_read(order: str, big: bool) -> None:
     data = tiff((SMALL, RED, PREVIEW), sub_pages=((LARGE, BLUE, {}),), order=order, big=big)
     assert seen(data) == (LARGE, "blue")
 
 
 @pytest.mark.parametrize(("order", "big"), LAYOUTS)
-def test_larger_picture_of_an_unmarked_first_page_is_read(order: str, big: bool) -> None:
+def test_larger_image_of_an_unmarked_first_page_is_read(order: str, big: bool) -> None:
     data = tiff((SMALL, RED, {}), sub_pages=((LARGE, BLUE, {}),), order=order, big=big)
     assert seen(data) == (LARGE, "blue")
 

@@ -143,7 +143,7 @@ def test_a_broken_strip_is_refused() -> None:
         prepare(bytes(data), limits=LIMITS)
 
 
-def test_tiles_that_claim_far_more_than_the_picture_are_refused() -> None:
+def test_tiles_that_claim_far_more_than_the_image_are_refused() -> None:
     data = compressed_tiff(WIDE, "tiff_lzw", planes=True, tiled=True)
     claimed = data.replace(struct.pack("<HHII", 322, 4, 1, _TILE), struct.pack("<HHII", 322, 4, 1, 2**30))
     assert claimed != data
