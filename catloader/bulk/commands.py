@@ -13,7 +13,7 @@ from catloader.bulk.keep import keep_of, task_of
 from catloader.bulk.kept_columns import kept_columns
 from catloader.bulk.local import Done, run_local
 from catloader.bulk.manifest import PlannedPhoto, write_manifest
-from catloader.bulk.objects import listed
+from catloader.bulk.objects import bucket_and_prefix, listed
 from catloader.bulk.plan import BulkError, Facts, Plan
 from catloader.bulk.ray_engine import run_ray
 from catloader.bulk.sources import TABLE, make_pool, source_of
@@ -55,9 +55,7 @@ def plan_of_table(
 
 def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, unit_rows: int) -> Plan:
     """Make a plan of the objects below ``s3://bucket/prefix``, which are listed once."""
-    bucket, _, prefix = address.removeprefix("s3://").partition("/")
-    if not address.startswith("s3://") or not bucket:
-        raise BulkError(f"{address} is not an address such as s3://bucket/prefix.")
+    bucket, prefix = bucket_and_prefix(address)
     return make_plan(folder, listed(settings, bucket, prefix), model, unit_rows, bucket)
 
 
@@ -138,7 +136,7 @@ def _results(
     services.decoders.start()
     decode = services.decoders.decode
     try:
-        photos = source_of(settings, plan.facts.source, services.objects, decode)
+        photos = source_of(settings, plan.facts.source, services.objects, decode, task)
         pool = make_pool(settings, photos, decode, model, task)
         yield from run_local(plan.remaining(), pool)
     finally:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from catloader.bulk.manifest import PlannedPhoto
+from catloader.bulk.plan import BulkError
 from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.refusals import for_checker
@@ -17,6 +18,14 @@ from checker.values import Claim, Rendition
 
 _LISTING_THREADS = 16
 """A listing waits for the server nearly all the time."""
+
+
+def bucket_and_prefix(address: str) -> tuple[str, str]:
+    """Return the parts of ``s3://bucket/prefix``. Raises BulkError: it is no such address."""
+    bucket, _, prefix = address.removeprefix("s3://").partition("/")
+    if not address.startswith("s3://") or not bucket:
+        raise BulkError(f"{address} is not an address such as s3://bucket/prefix.")
+    return bucket, prefix
 
 
 def listed(settings: Settings, bucket: str, prefix: str) -> Iterator[PlannedPhoto]:
@@ -30,11 +39,17 @@ def listed(settings: Settings, bucket: str, prefix: str) -> Iterator[PlannedPhot
 
 
 class LooseObjects:
-    """Implements ``checker.ports.ImageSource``: makes both renditions of a file, as the site stores them."""
+    """Implements ``checker.ports.ImageSource``: makes both renditions of a file, as the site stores them.
 
-    def __init__(self, settings: Settings, bucket: str, decode: IsolatedDecoder) -> None:
+    Args:
+        fast: as in ``site_renditions``; False: as calibration makes them.
+    """
+
+    def __init__(
+        self, settings: Settings, bucket: str, decode: IsolatedDecoder, *, fast: bool = True
+    ) -> None:
         self._objects = build_object_store(settings.with_changes(s3_photos_bucket=bucket))
-        self._renditions = _Renditions(decode.renditions)
+        self._renditions = _Renditions(partial(decode.renditions, fast=fast))
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         return self._renditions.get(claim.photo_key, rendition, self._object)

@@ -48,7 +48,7 @@ class UnitChecker:
         try:
             decoders = build_decoders(settings)
             decoders.start()  # while the model is loaded
-            photos = source_of(settings, source, build_object_store(settings), decoders.decode)
+            photos = source_of(settings, source, build_object_store(settings), decoders.decode, task)
             self._pool = make_pool(settings, photos, decoders.decode, load(settings), task)
         except _EXPECTED as error:
             self._refusal = str(error)

@@ -18,11 +18,15 @@ FILES = "file:"
 """Files by their paths, on every machine that checks; no bucket can have this name."""
 
 
-def source_of(settings: Settings, source: str, objects: ObjectStore, decode: IsolatedDecoder) -> ImageSource:
+def source_of(
+    settings: Settings, source: str, objects: ObjectStore, decode: IsolatedDecoder, task: Task | None
+) -> ImageSource:
     """Return what the photos of a plan come from; ``source`` as in ``plan.Facts``."""
     if source == TABLE:
         return S3ImageSource(objects)
-    return LooseFiles(decode) if source == FILES else LooseObjects(settings, source, decode)
+    if source == FILES:
+        return LooseFiles(decode)
+    return LooseObjects(settings, source, decode, fast=task is None)
 
 
 def make_pool(

@@ -52,8 +52,8 @@ def _plan_of(settings: Settings, name: str) -> Plan:
 @click.option(
     "--labelled",
     metavar="DATA",
-    help="Check these labelled photos; DATA is that of `models calibrate`. The run also keeps what "
-    "`models calibrate --from-run` reads.",
+    help="Check these labelled photos; DATA is that of `models calibrate`, or s3://BUCKET/PREFIX with "
+    "the same layout. The run also keeps what `models calibrate --from-run` reads.",
 )
 @click.option(
     "--augmentations/--no-augmentations",

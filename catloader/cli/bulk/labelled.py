@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from catloader.bulk.manifest import PlannedPhoto
     from catloader.bulk.plan import Plan
     from catloader.wiring import Services
 
@@ -16,8 +19,9 @@ UNIT_ROWS = 32
 def plan_of_labelled(
     services: Services, folder: Path, model: str, data: str, *, unit_rows: int, augmentations: bool
 ) -> Plan:
-    """Load the model, and plan the photos of a folder or file, or of the site if ``data`` is ``database``."""
+    """Load the model, and plan the photos of ``data``, which is as `bulk plan --labelled` takes it."""
     from catloader.bulk.labelled import files, plan_labelled, reviewed
+    from catloader.bulk.labelled_objects import labelled_objects
     from catloader.bulk.sources import FILES, TABLE
     from catloader.checks.reviewed_photos import DATABASE
     from catloader.store.db.checks.bulk import BulkTable
@@ -25,8 +29,11 @@ def plan_of_labelled(
     from checker.decision.subject import load_subject
     from checker.evaluation.data_sets.read import labelled_photos
 
+    photos: Iterable[PlannedPhoto]
     if data == DATABASE:
         source, photos = TABLE, reviewed(BulkTable(services.engine))
+    elif data.startswith("s3://"):
+        source, photos = labelled_objects(services.settings, data)
     else:
         source, photos = FILES, files(labelled_photos(Path(data)))
     classifier = load_model(services.settings.with_changes(model=model)).classifier

@@ -12,7 +12,7 @@ from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.wiring import build
 from checker.evaluation.data_sets.read import labelled_photos
-from checker.evaluation.photos import LabelledPhoto, both_labels
+from checker.evaluation.photos import LabelledPhoto, UnusablePhotos, both_labels
 
 
 @contextmanager
@@ -28,6 +28,11 @@ def open_photos(
     Raises:
         UnusablePhotos, StartupError, StoreUnavailable: there are none, or no answer.
     """
+    if data.startswith("s3://"):
+        raise UnusablePhotos(
+            f"{data} is not on this machine: plan it with `catloader bulk plan NAME --labelled {data}`, "
+            "run the plan, and give --from-run NAME"
+        )
     if data != DATABASE:
         yield labelled_photos(Path(data), cat_classes)
         return

@@ -1,0 +1,107 @@
+"""Bulk work on a Ray cluster of two nodes: two raylets with one core each, on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from catloader.bulk.plan import Plan
+from catloader.bulk.ray_engine import import_ray
+from catloader.demo.client import free_port
+from scripts.bulk.requests import CountedRequests
+from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_results
+from tests.support.environ import environ_without_settings
+from tests.support.processes import command_of
+
+UNIT = 5
+_ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def _node(log: Path, *words: str) -> Iterator[psutil.Process]:
+    """Start a node of a cluster, and yield its raylet."""
+    import_ray()
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", *words]
+    command += ["--object-store-memory=100000000", f"--dashboard-agent-listen-port={free_port()}"]
+    variables = environ_without_settings(
+        PYTHONPATH=str(_ROOT),
+        PYTHONUNBUFFERED="1",
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_health_check_period_ms="500",
+    )
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=file)
+    started = psutil.Process(process.pid)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if b"Ray runtime started." in line:
+                break
+        (raylet,) = (
+            child
+            for child in started.children(recursive=True)
+            if command_of(child)[0].endswith("raylet/raylet")
+        )
+        yield raylet
+    finally:
+        family = [*started.children(recursive=True), started]
+        for member in reversed(family):
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        process.wait()
+        process.stdout.close()  # type: ignore[union-attr]
+        psutil.wait_procs(family, timeout=30)
+
+
+def _actor_of(raylet: psutil.Process) -> psutil.Process | None:
+    named = (child for child in raylet.children() if "ray::UnitChecker" in "".join(command_of(child)[:1]))
+    return next(named, None)
+
+
+@pytest.mark.timeout(600)
+def test_run_on_two_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path: Path) -> None:
+    many.type("bulk", "plan", "nodes", "--unit-rows", str(UNIT))
+    many.type("bulk", "plan", "nodes-local")
+    plan, local = (Plan(many.folder / "bulk" / name) for name in ("nodes", "nodes-local"))
+    address = f"127.0.0.1:{free_port()}"
+    with (
+        CountedRequests(many.settings.s3_endpoint_url).running() as requests,
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        _node(
+            tmp_path / "head", "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
+            "--node-ip-address=127.0.0.1", "--include-dashboard=false",
+        ) as head,
+        _node(tmp_path / "other", f"--address={address}", "--node-ip-address=127.0.0.1") as other,
+    ):  # fmt: skip
+        counted = {"AWS_ENDPOINT_URL_S3": requests.url}
+        process = many.start("bulk", "run", "nodes", "--engine", "ray", "--address", address, **counted)
+        wait_for_results(plan.folder, 1, process)
+        while not (_actor_of(head) and _actor_of(other)):
+            assert process.poll() is None
+        here, there = _actor_of(head), _actor_of(other)
+        assert here and there
+        here.suspend()
+        wait_for_results(plan.folder, len(results(plan.folder)) + 2, process)  # one may have been on its way
+        there.suspend()
+        here.resume()
+        done = {path: path.stat().st_mtime_ns for path in results(plan.folder)}
+        other.kill()
+        assert process.wait(240) == 0
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    assert len(done) < len(results(plan.folder)) == plan.units
+    # Two GETs a photo; the lost node had one unit at work and had fetched the next.
+    assert 2 * MANY <= requests.counts["GET"] <= 2 * (MANY + 2 * UNIT)
+    many.type("bulk", "run", "nodes-local")
+    decided, expected = (
+        sorted((row["photo_id"], row["verdict"], row["score"]) for rows in one.results() for row in rows)
+        for one in (plan, local)
+    )
+    assert len(decided) == MANY
+    assert decided == expected
