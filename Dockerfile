@@ -21,7 +21,8 @@ ARG TORCH_INDEX=""
 RUN for file in requirements.txt ${EXTRAS:+requirements-$EXTRAS.txt}; do scripts/install $file || exit 1; done
 
 FROM python:3.11-slim AS app
-RUN useradd --system --uid 10001 --home-dir /data catloader \
+RUN groupadd --gid 10001 catloader \
+ && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin catloader \
  && install -d -o catloader -g catloader -m 700 /data
 WORKDIR /app
 COPY catloader catloader
