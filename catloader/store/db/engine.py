@@ -204,7 +204,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
     Raises:
         StoreUnavailable: no connection.
     """
-    with _translated(engine), engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
+    options: dict[str, Any] = {_READ_ONLY: True}
+    if engine.dialect.name == "postgresql":
+        # By default each statement has a snapshot of its own: a row could be gone in the second one.
+        options["isolation_level"] = "REPEATABLE READ"
+    with _translated(engine), engine.connect().execution_options(**options) as connection:
         yield connection
 
 

@@ -1,8 +1,12 @@
-"""The lock of an account's row, which writers of its other rows take first."""
+"""The locks of an account's row, which writers of rows that refer to it take first.
+
+The deletion of an account locks its row, then its photos. Transactions that lock a photo first could wait for
+the deletion while it waits for them.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from catloader.errors import NotFound
 from catloader.store.db.schema import users
@@ -14,6 +18,19 @@ def lock_account(connection: Connection, user_id: int) -> None:
     Raises:
         NotFound: the account was deleted meanwhile.
     """
-    row = select(users.c.id).where(users.c.id == user_id).with_for_update()
+    _refuse_missing(connection, select(users.c.id).where(users.c.id == user_id).with_for_update())
+
+
+def keep_account(connection: Connection, user_id: int) -> None:
+    """Let only the account's deletion and its ``lock_account`` wait until the caller's transaction has ended.
+
+    Raises:
+        NotFound: the account was deleted meanwhile.
+    """
+    row = select(users.c.id).where(users.c.id == user_id)
+    _refuse_missing(connection, row.with_for_update(read=True, key_share=True))
+
+
+def _refuse_missing(connection: Connection, row: Select[int]) -> None:
     if connection.execute(row).first() is None:
         raise NotFound("This account does not exist any more.")

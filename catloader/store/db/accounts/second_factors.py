@@ -79,9 +79,10 @@ class SecondFactors:
     def reset(self, user_id: int, actor_id: int | None, now: datetime) -> bool:
         """Remove another person's factor, and record it; False: there was none."""
         with writing(self._engine) as connection:
-            if not _remove(connection, user_id):
+            account = select(users.c.email).where(users.c.id == user_id).with_for_update()
+            email = connection.execute(account).scalar_one_or_none()
+            if email is None or not _remove(connection, user_id):
                 return False
-            email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar_one()
             record(connection, actor_id, "removed the second factor", email, now)
         return True
 

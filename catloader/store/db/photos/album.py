@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos.gallery import Position, beyond
 from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
@@ -68,11 +69,17 @@ class Album:
             return connection.execute(query).first() is not None
 
     def like(self, photo_id: int, user_id: int, now: datetime) -> bool:
-        """Add a like, once; False: the photo is not in the album."""
+        """Add a like, once; False: the photo is not in the album.
+
+        Raises:
+            NotFound: the account was deleted meanwhile.
+        """
         may = select(photos.c.id).where(photos.c.id == photo_id, is_in_album())
+        may = may.with_for_update(read=True, key_share=True)
         row = {"photo_id": photo_id, "user_id": user_id, "created_at": now}
         try:
             with writing(self._engine) as connection:
+                keep_account(connection, user_id)
                 if connection.execute(may).first() is None:
                     return False
                 connection.execute(insert(likes).values(row))

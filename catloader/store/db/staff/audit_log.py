@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select
 
+from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import audit_log, users
 
@@ -58,11 +59,14 @@ def record(connection: Connection, actor_id: int | None, act: str, target: str, 
 
     Args:
         actor_id: None: somebody at the command line.
+
+    Raises:
+        NotFound: the actor's account was deleted meanwhile. Nothing is recorded, so nothing is done.
     """
-    actor: str | None = None
+    actor = COMMAND_LINE
     if actor_id is not None:
-        actor = connection.execute(select(users.c.email).where(users.c.id == actor_id)).scalar_one_or_none()
-    actor = actor or COMMAND_LINE
+        keep_account(connection, actor_id)
+        actor = connection.execute(select(users.c.email).where(users.c.id == actor_id)).scalar_one()
     row = {"made_at": now, "actor": actor, "act": act, "target": target}
     connection.execute(insert(audit_log).values(row))
     return actor

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
@@ -58,6 +59,7 @@ class RandomAudits:
     def _enter(self, verdict: HumanVerdict, ids: list[int], actor_id: int, now: datetime) -> int:
         try:
             with writing(self._engine) as connection:
+                keep_account(connection, actor_id)
                 decisions = {row.photo_id: row._asdict() for row in connection.execute(_decisions_on(ids))}
                 rows = [
                     {**decisions[id], "verdict": verdict, "drawn_at": now} for id in ids if id in decisions
@@ -95,10 +97,14 @@ class RandomAudits:
         Returns:
             False: the photo does not wait for one. If its verdict or its file has changed since it was drawn,
             it leaves the audit.
+
+        Raises:
+            NotFound: the reviewer's account was deleted meanwhile.
         """
         lock = select(photos.c.status, photos.c.human_verdict).where(photos.c.id == photo_id, not_in_bin())
         its_open = (random_audits.c.photo_id == photo_id) & _is_open()
         with writing(self._engine) as connection:
+            keep_account(connection, reviewer_id)
             photo = connection.execute(lock.with_for_update()).one_or_none()
             verdict = connection.execute(select(random_audits.c.verdict).where(its_open)).scalar_one_or_none()
             if verdict is None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.checks.rechecks import FINISHED
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
@@ -150,12 +151,15 @@ class Reviews:
             seen_sha256: of the file that the reviewer saw; None: not known.
         Returns:
             False: the photo does not wait for a reviewer (any more), or has another file now.
+        Raises:
+            NotFound: the reviewer's account was deleted meanwhile.
         """
         lock = select(photos.c.status).where(photos.c.id == photo_id, not_in_bin())
         if seen_sha256 is not None:
             lock = lock.where(photos.c.sha256 == seen_sha256)
         open_appeal = select(appeals.c.id).where(appeals.c.photo_id == photo_id, _is_open)
         with writing(self._engine) as connection:
+            keep_account(connection, reviewer_id)
             status = connection.execute(lock.with_for_update()).scalar_one_or_none()
             appeal_id = connection.execute(open_appeal).scalar_one_or_none()
             if status is None or (appeal_id is None and status != Status.UNSURE):
@@ -182,7 +186,11 @@ class Reviews:
         return last if last and last.verdict else None
 
     def undo(self, reviewer_id: int, now: datetime) -> int | None:
-        """Undo the reviewer's last decision, restoring verdict and appeal; return the photo's id."""
+        """Undo the reviewer's last decision, restoring verdict and appeal; return the photo's id.
+
+        Raises:
+            NotFound: the reviewer's account was deleted meanwhile.
+        """
         last = self.last_of(reviewer_id)
         if last is None:
             return None
@@ -191,6 +199,7 @@ class Reviews:
         )
         before = Status.PENDING if last.status_before == Status.CHECKING else last.status_before
         with writing(self._engine) as connection:
+            keep_account(connection, reviewer_id)
             lock = select(photos.c.status).where(photos.c.id == last.photo_id).with_for_update()
             status = connection.execute(lock).scalar_one_or_none()
             if status is None or connection.execute(newest).scalar() != last.id:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos.photo_rows import not_in_bin, status_is
 from catloader.store.db.schema import Status, photos, takedowns
@@ -45,6 +46,7 @@ class Takedowns:
         row = {"photo_id": photo_id, "note": note, "made_at": now}
         try:
             with writing(self._engine) as connection:
+                keep_account(connection, actor_id)
                 if not connection.execute(query).rowcount:
                     return False
                 connection.execute(insert(takedowns).values(row))
