@@ -21,6 +21,8 @@ from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of
 
 UNIT = 5
+# Said for all: without it, the head alone requires a token as soon as one lies in the home folder.
+_LOG_IN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
 _ROOT = Path(__file__).parents[3]
 
 
@@ -29,12 +31,15 @@ def _node(log: Path, *words: str) -> Iterator[psutil.Process]:
     """Start a node of a cluster, and yield its raylet."""
     import_ray()
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", *words]
-    command += ["--object-store-memory=100000000", f"--dashboard-agent-listen-port={free_port()}"]
+    # Ports of workers are any free ones: the default range contains the ports that are chosen here.
+    command += ["--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0"]
+    command += [f"--dashboard-agent-listen-port={free_port()}"]
     variables = environ_without_settings(
         PYTHONPATH=str(_ROOT),
         PYTHONUNBUFFERED="1",
         RAY_USAGE_STATS_ENABLED="0",
         RAY_health_check_period_ms="500",
+        **_LOG_IN,
     )
     with log.open("wb") as file:
         process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=file)
@@ -80,7 +85,7 @@ def test_run_on_two_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path: P
         ) as head,
         _node(tmp_path / "other", f"--address={address}", "--node-ip-address=127.0.0.1") as other,
     ):  # fmt: skip
-        counted = {"AWS_ENDPOINT_URL_S3": requests.url}
+        counted = {"AWS_ENDPOINT_URL_S3": requests.url, **_LOG_IN}
         process = many.start("bulk", "run", "nodes", "--engine", "ray", "--address", address, **counted)
         wait_for_results(plan.folder, 1, process)
         while not (_actor_of(head) and _actor_of(other)):
