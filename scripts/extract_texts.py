@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
@@ -60,7 +61,11 @@ def main() -> int:
 
 
 def texts() -> Iterator[tuple[str, Any]]:
-    """Yield (path, message id) of every text that users see; a text with a plural is a pair."""
+    """Yield (path, message id) of every text that users see; a text with a plural is a pair.
+
+    Raises:
+        ValueError: a call contains an f-string, so that its text may not be in the catalogues.
+    """
     catloader = ROOT / "catloader"
     calls = {**_CALLS, **dict.fromkeys(shown_errors())}
     for path in sorted(catloader.rglob("*")):
@@ -70,8 +75,17 @@ def texts() -> Iterator[tuple[str, Any]]:
             continue
         options = _TEMPLATES if method == "jinja2" else {}
         with path.open("rb") as file:
-            for _, message, _, _ in extract(method, file, calls, (), options):
+            for message in messages(method, file, calls, options):
                 yield f"catloader/{name}", message
+
+
+def messages(method: str, file: BinaryIO, calls: dict[str, Any], options: dict[str, str]) -> list[Any]:
+    """Return the message ids of a file; a warning of Babel, which it only prints, is an error."""
+    with contextlib.redirect_stderr(io.StringIO()) as printed:
+        messages = [message for _, message, _, _ in extract(method, file, calls, (), options)]
+    if printed.getvalue():
+        raise ValueError(printed.getvalue().strip())
+    return messages
 
 
 def shown_errors() -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from babel.messages.catalog import Catalog, Message
 from catloader.intake.prepare import OF_DECODERS
 from catloader.languages import ENGLISH, LANGUAGES, catalogue, script_texts, translations
 from checker.evaluation.provenance import ROOT
-from scripts.extract_texts import ENGLISH_ONLY, as_text, shown_errors, updated
+from scripts.extract_texts import ENGLISH_ONLY, as_text, messages, shown_errors, updated
 
 OTHERS = [language for language in LANGUAGES if language != ENGLISH]
 _VALUE = re.compile(r"%\(\w+\)[a-z]|%%|%|\{\w+\}|<[^>]*>")
@@ -49,6 +50,12 @@ def test_sentences_end_as_the_english_ones_do(language: str) -> None:
     for message in _messages(catalogue(language)):
         for id, string in zip(_forms(message.id), _forms(message.string), strict=True):
             assert string[-1:] == id[-1:] or not re.search(r"[.?!:…]$", id + string), id
+
+
+def test_a_text_with_values_of_an_f_string_is_refused() -> None:
+    source = io.BytesIO(b'gettext("As it is.")\nflash(gettext(f"{number} photos"))\n')
+    with pytest.raises(ValueError, match="2: warning: Skipping f-string"):
+        messages("python", source, {"gettext": None}, {})
 
 
 def test_translations_are_found_at_run_time() -> None:

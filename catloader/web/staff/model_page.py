@@ -108,11 +108,11 @@ def shadow() -> Response:
 
 def _chosen(name: str) -> Response:
     logger.info("administrator %d chose the model %s", current_user().id, name)
-    poll_s = services().settings.sweep_s
+    seconds = f"{services().settings.sweep_s:g}"
     sentence = gettext(
         "Checkers load %(name)s within %(seconds)s seconds, and test it before it checks.",
         name=name,
-        seconds=f"{poll_s:g}",
+        seconds=seconds,
     )
     flash(sentence)
     return redirect(url_for(".page"), 303)

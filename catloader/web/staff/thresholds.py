@@ -74,9 +74,8 @@ def apply(id: int) -> Response:
     number = store.choose(
         id, "applied thresholds", current_user().id, utcnow(), requeued=again, delay_s=4 * settings.sweep_s
     )
-    flash(
-        gettext("Checkers load the thresholds within %(seconds)s seconds.", seconds=f"{settings.sweep_s:g}")
-    )
+    seconds = f"{settings.sweep_s:g}"
+    flash(gettext("Checkers load the thresholds within %(seconds)s seconds.", seconds=seconds))
     if number:
         flash(
             ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number)
