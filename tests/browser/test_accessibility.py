@@ -224,3 +224,29 @@ def test_a_planted_violation_is_found(browser: Browser, site: Site, session: Sto
         found = violations(page)
     assert {fault.partition(":")[0] for fault in found} <= {"image-alt", "link-name"}
     assert found
+
+
+def test_the_chart_of_checks_has_local_times(browser: Browser, site: Site, session: StorageState) -> None:
+    context = browser.new_context(base_url=site.url, storage_state=session, timezone_id="Asia/Kolkata")
+    page = context.new_page()
+    page.goto("/admin")
+    half_past = re.compile(r"^\d{1,2}:30\b")  # hours begin at half past in a zone of 5.5 hours
+    expect(page.locator(".hours-ends time")).to_have_text(half_past)
+    expect(page.locator(".hours title").first).to_have_text(half_past)
+    assert "UTC" not in page.locator("main").inner_text()
+    context.close()
+
+
+def test_a_press_beside_its_box_selects_a_failed_photo(
+    browser: Browser, site: Site, session: StorageState
+) -> None:
+    context = browser.new_context(base_url=site.url, storage_state=session)
+    page = context.new_page()
+    page.goto("/admin/failed")
+    box = page.get_by_label("Select photo").first
+    area = box.locator("xpath=..").bounding_box()
+    assert area
+    assert min(area["width"], area["height"]) >= 24
+    page.mouse.click(area["x"] + 3, area["y"] + 3)
+    expect(box).to_be_checked()
+    context.close()

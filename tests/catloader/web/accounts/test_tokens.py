@@ -35,7 +35,10 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(app: Flask, anna: Person, 
     assert Program(app, token).get("/api/v1/photos").status_code == 200
     listed = anna.get(PAGE).text
     assert "camera" in listed
-    assert "check, photos:read" in listed
+    assert "It may: see your photos and their verdicts; check photos without storing them." in listed
+    german = anna.get("/account/tokens", **{"Accept-Language": "de"}).text
+    assert "photos:read." not in german
+    assert "deine Fotos und ihre" in german
     with reading(engine) as connection:
         rows = str(connection.execute(text("SELECT * FROM api_tokens")).all())
     for secret in (token, *token.removeprefix("catloader_").split(".")):
