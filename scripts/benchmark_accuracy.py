@@ -74,7 +74,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     ):
         parser.add_argument(
             option,
-            type=number(int, 1),
+            type=number(int, 1, 10_000_000),
             nargs="?",
             const=SAMPLE,
             default=0,

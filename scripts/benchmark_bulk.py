@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import new_file, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require
 
 if TYPE_CHECKING:
     from catloader.settings import Settings
@@ -35,18 +35,31 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--photos", type=int, default=2000, help="number of photos of the plans that are killed"
+        "--photos",
+        type=number(int, 1, 10_000_000),
+        default=2000,
+        help="number of photos of the plans that are killed",
     )
     parser.add_argument(
-        "--rate-photos", type=int, default=2000, help="number of photos of the plans whose rate is measured"
+        "--rate-photos",
+        type=number(int, 1, 10_000_000),
+        default=2000,
+        help="number of photos of the plans whose rate is measured",
     )
     parser.add_argument(
-        "--rounds", type=int, default=3, help="rounds; each measures one engine after the other"
+        "--rounds",
+        type=number(int, 1, 100),
+        default=3,
+        help="rounds; each measures one engine after the other",
     )
-    parser.add_argument("--plan", type=int, default=1_000_000, help="photos of the large plan")
-    parser.add_argument("--kills", type=int, default=3, help="of each kind of process")
-    parser.add_argument("--watch", type=int, default=40, help="seconds to watch it after the first unit")
-    parser.add_argument("--unit-rows", type=int, default=50, help="photos in a unit")
+    parser.add_argument(
+        "--plan", type=number(int, 1, 100_000_000), default=1_000_000, help="photos of the large plan"
+    )
+    parser.add_argument("--kills", type=number(int, 1, 1000), default=3, help="of each kind of process")
+    parser.add_argument(
+        "--watch", type=number(int, 1, 86_400), default=40, help="seconds to watch it after the first unit"
+    )
+    parser.add_argument("--unit-rows", type=number(int, 1, 100_000), default=50, help="photos in a unit")
     parser.add_argument("--engines", default="local,ray")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
@@ -111,9 +124,9 @@ def _engines(arguments: argparse.Namespace, settings: Settings, folder: Path) ->
     right = decisions_of_check_run(settings, stored)
     engines = arguments.engines.split(",")
     rates: dict[str, list[float]] = {engine: [] for engine in engines}
-    for number in range(arguments.rounds):
+    for turn in range(arguments.rounds):
         for engine in engines:
-            name = f"{engine}-rate-{number}"
+            name = f"{engine}-rate-{turn}"
             plan = make_plan(folder / name, stored, arguments.rate_photos, arguments.unit_rows)
             rates[engine].append(rate(settings, plan, engine))
     results = {}

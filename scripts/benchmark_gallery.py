@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from scripts.command_line import new_file, report_errors
+from scripts.command_line import new_file, number, report_errors
 
 MOST_MS = 100.0
 _ROUNDS = 15
@@ -36,7 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--photos", type=int, default=100_000, help="number of photos of one owner (default 100000)"
+        "--photos",
+        type=number(int, 1, 10_000_000),
+        default=100_000,
+        help="number of photos of one owner (default 100000)",
     )
     parser.add_argument(
         "--database-url",

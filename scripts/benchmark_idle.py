@@ -25,7 +25,7 @@ from catloader.demo.client import Visitor
 from catloader.demo.photos import demo_photos
 from catloader.demo.temporary_site import temporary_site
 from checker.evaluation.provenance import machine_kind, provenance
-from scripts.command_line import new_file, report_errors
+from scripts.command_line import new_file, number, report_errors
 
 MOST_OF_A_CORE, MOST_BYTES = 0.01, 450_000_000
 _SETTLE_S = 15.0
@@ -37,7 +37,10 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--rest-s", type=float, default=60.0, help="length of the idle period in seconds (default 60)"
+        "--rest-s",
+        type=number(float, 1, 86_400),
+        default=60.0,
+        help="length of the idle period in seconds (default 60)",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)

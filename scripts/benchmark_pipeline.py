@@ -23,7 +23,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.command_line import CannotRun, new_file, report_errors, require
+from scripts.command_line import CannotRun, new_file, number, report_errors, require
 from scripts.pipeline.plan import QUICK, Plan
 
 
@@ -41,7 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="measure part A with these photos too")
     parser.add_argument("--rows", type=_sizes, metavar="A,B", help="table sizes of part B")
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="measurements of each part (default 7, quick 5)"
+        "--rounds",
+        type=number(int, 1, 1000),
+        metavar="N",
+        help="measurements of each part (default 7, quick 5)",
     )
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--runtime", default="auto")

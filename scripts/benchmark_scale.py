@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.command_line import CannotRun, new_file, report_errors
+from scripts.command_line import CannotRun, new_file, number, report_errors
 
 TIMES = {2: 1.9, 4: 3.7, 8: 7.0}
 """Number of workers -> the minimum rate, as a multiple of one worker's."""
@@ -39,10 +39,16 @@ def main(argv: list[str] | None = None) -> int:
         help="a PostgreSQL server, on which databases are created and dropped again",
     )
     parser.add_argument(
-        "--batch-ms", type=int, default=400, help="duration of a forward pass in ms (default 400)"
+        "--batch-ms",
+        type=number(int, 1, 60_000),
+        default=400,
+        help="duration of a forward pass in ms (default 400)",
     )
     parser.add_argument(
-        "--seconds", type=int, default=15, help="approximate time for each fleet in seconds (default 15)"
+        "--seconds",
+        type=number(int, 1, 86_400),
+        default=15,
+        help="approximate time for each fleet in seconds (default 15)",
     )
     parser.add_argument(
         "--quick", action="store_true", help="at most 100000 rows, and 5 seconds for each fleet"

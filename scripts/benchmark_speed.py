@@ -20,7 +20,7 @@ import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.runtimes.names import DEVICES
 from checker.runtimes.processor import cpu_flags, multiplies_bf16
 from models.catalogue import entry_named
-from scripts.command_line import CannotRun, new_file, report_errors, require
+from scripts.command_line import CannotRun, new_file, number, report_errors, require
 from scripts.speed.names import CATLOADER, MODELS, ON_GPU, OTHERS, WHOLE_PHOTO, Plan
 
 
@@ -63,7 +63,10 @@ def main(argv: list[str] | None = None) -> int:
         "--variants", metavar="A,B", help=f"of {', '.join((*OTHERS, *CATLOADER, *WHOLE_PHOTO))}; default: all"
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="measurements of each variant (default 7, quick 5)"
+        "--rounds",
+        type=number(int, 1, 1000),
+        metavar="N",
+        help="measurements of each variant (default 7, quick 5)",
     )
     arguments = parser.parse_args(argv)
     require("tqdm")

@@ -20,7 +20,7 @@ import argparse
 import json
 import sys
 
-from scripts.command_line import new_file, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require
 
 
 @report_errors
@@ -29,7 +29,10 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--rounds", type=int, default=60, help="POSTs to each site for each photo (default 60)"
+        "--rounds",
+        type=number(int, 1, 10_000),
+        default=60,
+        help="POSTs to each site for each photo (default 60)",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)

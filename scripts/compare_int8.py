@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.command_line import new_file, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require
 
 
 @report_errors
@@ -29,9 +29,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="as scripts/benchmark_accuracy.py takes it")
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
-    parser.add_argument("--calibration", type=int, default=300, metavar="N", help="photos that calibrate")
     parser.add_argument(
-        "--judged", type=int, default=0, metavar="N", help="number of photos to evaluate; 0: all others"
+        "--calibration", type=number(int, 1, 100_000), default=300, metavar="N", help="photos that calibrate"
+    )
+    parser.add_argument(
+        "--judged",
+        type=number(int, 0, 10_000_000),
+        default=0,
+        metavar="N",
+        help="number of photos to evaluate; 0: all others",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)

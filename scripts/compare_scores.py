@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from scripts.command_line import new_file, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require
 
 
 @report_errors
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
     parser.add_argument("--subject", default="house_cat")
-    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--repeats", type=number(int, 1, 1000), default=4)
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     require("scipy", "sklearn")

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.command_line import CannotRun, new_file, report_errors
+from scripts.command_line import CannotRun, new_file, number, report_errors
 
 
 @report_errors
@@ -22,7 +22,9 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--database-url", default="", help="a PostgreSQL server: a database is created there")
-    parser.add_argument("--rows", type=int, default=100_000, help="photos (default %(default)s)")
+    parser.add_argument(
+        "--rows", type=number(int, 1, 100_000_000), default=100_000, help="photos (default %(default)s)"
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     if not arguments.database_url:

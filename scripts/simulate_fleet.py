@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import CannotRun, report_errors, require
+from scripts.command_line import CannotRun, number, report_errors, require
 
 if TYPE_CHECKING:
     import simpy
@@ -166,13 +166,19 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("measured", type=Path, help="what `benchmark_scale.py --json` wrote")
-    parser.add_argument("--photos-per-day", type=float, default=1e6)
-    parser.add_argument("--uploads-at-once", type=int, default=16, help="in all web processes")
-    parser.add_argument("--upload-ms", type=float, default=25.0, help="time of a POST")
-    parser.add_argument("--database-cores", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=4, help="threads that check, in all workers")
-    parser.add_argument("--photo-ms", type=float, default=16.0, help="time of a thread for one photo")
-    parser.add_argument("--seconds", type=float, default=600.0, help="of the busiest hour")
+    parser.add_argument("--photos-per-day", type=number(float, 1, 1e12), default=1e6)
+    parser.add_argument(
+        "--uploads-at-once", type=number(int, 1, 100_000), default=16, help="in all web processes"
+    )
+    parser.add_argument("--upload-ms", type=number(float, 0.001, 1e6), default=25.0, help="time of a POST")
+    parser.add_argument("--database-cores", type=number(int, 1, 10_000), default=4)
+    parser.add_argument(
+        "--workers", type=number(int, 1, 100_000), default=4, help="threads that check, in all workers"
+    )
+    parser.add_argument(
+        "--photo-ms", type=number(float, 0.001, 1e6), default=16.0, help="time of a thread for one photo"
+    )
+    parser.add_argument("--seconds", type=number(float, 1, 86_400), default=600.0, help="of the busiest hour")
     arguments = parser.parse_args(argv)
     require("simpy")
     try:

@@ -27,7 +27,7 @@ def add_variant_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", choices=DEVICES)
     parser.add_argument("--runtime", default="torch")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--threads", type=number(int, 1), metavar="N", default=1)
+    parser.add_argument("--threads", type=number(int, 1, 1024), metavar="N", default=1)
 
 
 def named_variants(arguments: argparse.Namespace, settings: Settings) -> dict[str, NamedVariant]:

@@ -102,9 +102,9 @@ def test_a_number_and_a_folder_are_checked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--threads", "0"], "argument --threads: 0 is not a whole number of at least 1"),
+        (["--threads", "0"], "argument --threads: 0 is not a whole number between 1 and 1024"),
         (["--max-fpr", "2"], "argument --max-fpr: 2 is not a number between 0.0001 and 0.5"),
-        (["--corruptions", "x"], "argument --corruptions: x is not a whole number of at least 1"),
+        (["--corruptions", "x"], "argument --corruptions: x is not a whole number between 1 and 10000000"),
         (["--profiles", "/gone"], "argument --profiles: there is no folder /gone"),
         (["--json", "/proc/a.json"], "argument --json: /proc/a.json cannot be written"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -46,6 +47,15 @@ def test_a_script_starts_by_its_path_and_as_a_module(script: str, tmp_path: Path
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.lower().startswith("usage: ")
+
+
+def test_numbers_of_all_scripts_have_bounds() -> None:
+    unbounded = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "scripts").rglob("*.py")
+        if re.search(r"\btype=(int|float)\b", path.read_text("utf-8"))
+    ]
+    assert not unbounded, "use number() of scripts/command_line.py"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -49,8 +49,12 @@ def _text(name: str) -> str:
 
 def _about(result: dict[str, Any]) -> str:
     counts = result["data"]["counts"]
-    labels = {CAT: "cats", NOT_CAT: "others", WILD_FELINE: "wild felines"}
-    photos = ", ".join(f"{counts[label]} {plural}" for label, plural in labels.items() if label in counts)
+    nouns = {CAT: "cat", NOT_CAT: "other", WILD_FELINE: "wild feline"}
+    photos = ", ".join(
+        f"{counts[label]} {noun}{'' if counts[label] == 1 else 's'}"
+        for label, noun in nouns.items()
+        if label in counts
+    )
     return (
         f'<p class="note">{photos} (data {result["data"]["sha256"][:12]}); '
         f"{escape(machine_kind(result['machine']))}; commit {escape(result['commit'][:20])}, "

@@ -58,6 +58,14 @@ def test_the_page_begins_with_the_result_and_loads_no_other_files() -> None:
     assert "more of not_cat." in page  # the advice on the number of photos
 
 
+def test_the_page_counts_the_photos_of_each_label() -> None:
+    one = compared(ERRORS)
+    result = result_of(one)
+    result["data"]["counts"] = {"cat": 1, "not_cat": 2, "wild_feline": 1}
+    photos = [LabelledPhoto(name, "cat", lambda: THUMBNAIL) for name in one.scores.names]
+    assert '<p class="note">1 cat, 2 others, 1 wild feline (data ' in report(result, [one], photos)
+
+
 def test_the_table_of_all_photos_is_in_the_page() -> None:
     link = re.search(r'download="accuracy.csv" href="data:text/csv;base64,([^"]*)"', page_of(ERRORS))
     assert link is not None
