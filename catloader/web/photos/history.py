@@ -9,6 +9,7 @@ from datetime import datetime
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.photos.replacements import Replacement
 from catloader.store.db.staff.reviews import Appeal, Review
+from catloader.web.check_errors import shown_check_error
 from catloader.web.formats import shown_number
 from catloader.web.languages import gettext
 from catloader.web.photos.nouns import Noun
@@ -50,7 +51,8 @@ def history(
 
 def _attempt(record: CheckRecord, noun: Noun) -> Event:
     if record.verdict is None or record.score is None:
-        return Event(record.finished_at, gettext("The check failed."), record.error or "")
+        error = shown_check_error(record.error) if record.error else ""
+        return Event(record.finished_at, gettext("The check failed."), error)
     names = {
         "cat": noun.one,
         "not_cat": noun.no,

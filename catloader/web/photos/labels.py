@@ -11,6 +11,7 @@ from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.photos.gallery import Shown
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.web import formats
+from catloader.web.check_errors import shown_check_error
 from catloader.web.http.browsers import shown_browser
 from catloader.web.languages import gettext
 from catloader.web.photos.nouns import Noun, capitalised, noun
@@ -205,6 +206,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(shown_role)
     app.add_template_filter(shown_browser)
     formats.init_app(app)
+    app.add_template_filter(shown_check_error)
     app.context_processor(
         lambda: {
             "noun": noun(settings),
