@@ -6,7 +6,7 @@ import hmac
 import logging
 import threading
 import time
-from typing import Any
+from typing import Any, TypeGuard
 
 import requests
 from authlib.integrations.base_client.errors import OAuthError
@@ -27,6 +27,8 @@ _TIMEOUT_S = 5.0
 _FAILED_FOR_S = 10.0
 """Time before a provider that did not answer is asked again: each request to it occupies a thread."""
 _CLOCKS_APART_S = 120
+_MAX_SUBJECT_CHARS = 255
+"""By OpenID Connect Core, section 2."""
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 """Signatures with a private key of the provider: neither ``none`` nor algorithms with a shared secret."""
 
@@ -69,7 +71,9 @@ class Provider:
                 )
                 keys = KeySet.import_key_set(self._get(self._endpoint("jwks_uri")))
             claims = self._claims(token, keys, nonce)
-            subject, email = claims["sub"], claims.get("email", "")
+            subject, email = claims["sub"], claims.get("email")
+            if not _is_text(subject) or len(subject) > _MAX_SUBJECT_CHARS:
+                raise ValueError("no subject")
         except requests.RequestException as error:
             raise self._unavailable(error) from error
         except (OAuthError, JoseError, ValueError, KeyError, TypeError) as error:
@@ -79,7 +83,7 @@ class Provider:
                 "%(name)s did not confirm who you are. Please try again.", name=self.name
             ) from None
         is_verified = claims.get("email_verified") is True
-        return Identity(self.issuer, str(subject), str(email or ""), is_verified)
+        return Identity(self.issuer, subject, email if _is_text(email) else "", is_verified)
 
     def examine(self) -> None:
         """Read the endpoints and the keys, as a log-in does.
@@ -142,6 +146,11 @@ class Provider:
         if error is not None:
             logger.warning("The provider %s is of no use now: %s", self.issuer, type(error).__name__)
         return ProviderUnavailable("%(name)s does not answer. Please try again in a minute.", name=self.name)
+
+
+def _is_text(claim: object) -> TypeGuard[str]:
+    """Return False for lists and numbers, NUL, line breaks and halves of surrogate pairs."""
+    return isinstance(claim, str) and claim != "" and claim.isprintable()
 
 
 def build_provider(settings: Settings) -> Provider | None:

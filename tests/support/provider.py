@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask, abort, jsonify, redirect, request
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import OctKey, RSAKey
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
@@ -22,7 +23,7 @@ CLIENT_ID, CLIENT_SECRET = "catloader", "secret-of-the-client"
 
 
 class TestProvider:
-    """Vouches for ``person``; ``changed_claims`` and ``key`` make invalid tokens."""
+    """Vouches for ``person``; ``changed_claims``, ``missing_claims`` and ``key`` make invalid tokens."""
 
     __test__ = False
 
@@ -36,6 +37,7 @@ class TestProvider:
         self.algorithm = "RS256"
         self.person: dict[str, Any] = {}
         self.changed_claims: dict[str, Any] = {}
+        self.missing_claims: set[str] = set()
         self.codes: dict[str, dict[str, str]] = {}
 
     def authorize(self) -> Response:
@@ -62,8 +64,10 @@ class TestProvider:
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 60, "nonce": asked["nonce"]}
         claims |= self.person | self.changed_claims
+        claims = {name: value for name, value in claims.items() if name not in self.missing_claims}
         header = {"alg": self.algorithm, "kid": "1"}
-        token = jwt.encode(header, claims, self.key, algorithms=[self.algorithm])
+        payload = json.dumps(claims)  # ASCII, so that half a surrogate pair can be sent
+        token = jws.serialize_compact(header, payload, self.key, algorithms=[self.algorithm])
         return jsonify(id_token=token, access_token="x", token_type="Bearer", expires_in=60)
 
     def app(self) -> Flask:

@@ -208,6 +208,68 @@ def test_an_invalid_token_logs_nobody_in(app: Flask, provider: TestProvider, lie
     assert services_of(app).users.all() == []
 
 
+_LONE = "\ud800"
+_NOT_CONFIRMED = "did not confirm who you are"
+
+
+@pytest.mark.parametrize("sub", ["", _LONE, "1\0", "1\n", "x" * 256, "x" * 2**20, 17, ["17"], {}, None, True])
+def test_a_subject_that_identifies_nobody_is_refused(app: Flask, provider: TestProvider, sub: Any) -> None:
+    provider.person["sub"] = sub
+    refused = _through(Person(app))
+    assert (refused.status_code, _NOT_CONFIRMED in refused.text) == (403, True)
+    assert services_of(app).users.all() == []
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        f"a{_LONE}@example.org",
+        "a\0@example.org",
+        "a\n@example.org",
+        17,
+        1e308,
+        ["a@b.org"],
+        {"a": 1},
+        None,
+    ],
+)
+def test_an_e_mail_that_is_none_is_refused(app: Flask, provider: TestProvider, email: Any) -> None:
+    provider.person["email"] = email
+    refused = _through(Person(app))
+    assert (refused.status_code, "is not verified there" in refused.text) == (403, True)
+    assert services_of(app).users.all() == []
+
+
+@pytest.mark.parametrize(
+    "value", [_LONE, "\0", "x" * 2**20, 10**400, -1, 1.5, ["x"], [_LONE, 1], {"a": 1}, None]
+)
+@pytest.mark.parametrize("claim", ["iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "at_hash", "auth_time"])
+def test_claims_of_another_kind_are_no_error_of_this_site(
+    app: Flask, provider: TestProvider, claim: str, value: Any
+) -> None:
+    provider.changed_claims[claim] = value
+    answer = _through(Person(app))
+    assert answer.status_code in (303, 403), (claim, answer.status_code)
+    if answer.status_code == 403:
+        assert _NOT_CONFIRMED in answer.text
+
+
+def test_an_e_mail_of_any_length_is_refused(app: Flask, provider: TestProvider) -> None:
+    for chars in (300, 2**20):
+        provider.person["email"] = "x" * chars + "@example.org"
+        assert _through(Person(app)).status_code in (400, 403)
+    assert services_of(app).users.all() == []
+
+
+@pytest.mark.parametrize("claim", ["sub", "iss", "aud", "exp", "nonce"])
+def test_a_missing_claim_logs_nobody_in(app: Flask, provider: TestProvider, claim: str) -> None:
+    provider.missing_claims.add(claim)
+    refused = _through(Person(app))
+    assert (refused.status_code, _NOT_CONFIRMED in refused.text) == (403, True)
+    assert services_of(app).users.all() == []
+
+
 def test_state_and_code_are_valid_once_and_in_one_browser(app: Flask, provider: TestProvider) -> None:
     anna, eve = Person(app), Person(app)
     back = _at_provider(anna)
