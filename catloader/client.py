@@ -21,6 +21,11 @@ _TIMEOUT_S = (10.0, 120.0)
 """Timeout to connect, and between two bytes of the answer: a busy site may take long for a photo."""
 _LATER = (429, 502, 503, 504)
 _LONGEST_WAIT_S = 60.0
+_NO_ADDRESS = (
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+)
 _PHOTO = {"Content-Type": "application/octet-stream"}
 
 
@@ -123,8 +128,12 @@ class Client:
                     method, f"{self._url}/api/v1{path}", timeout=_TIMEOUT_S, **options
                 )
                 response.content  # noqa: B018 - reads it, here where a cut line is caught
+            except _NO_ADDRESS:
+                raise RequestFailed(
+                    f"{self._url!r} is no address of a site, such as https://photos.example.org."
+                ) from None
             except requests.RequestException as error:
-                failure = RequestFailed(f"{self._url} does not answer ({type(error).__name__}).")
+                failure = RequestFailed(f"{self._url} does not answer: {_reason(error)}.")
             else:
                 if response.ok:
                     return response
@@ -134,6 +143,19 @@ class Client:
             if attempt + 1 < self._tries:
                 self._sleep(min(float(failure.retry_after_s or 2**attempt), _LONGEST_WAIT_S))
         raise failure
+
+
+def _reason(error: requests.RequestException) -> str:
+    kinds = (
+        (requests.exceptions.SSLError, "its certificate is not trusted, or it does not speak HTTPS"),
+        (requests.exceptions.ProxyError, "the proxy refuses or can't be reached"),
+        (requests.exceptions.ConnectTimeout, "no connection in time"),
+        (requests.exceptions.Timeout, "no answer in time"),
+        (requests.exceptions.ChunkedEncodingError, "the connection was cut"),
+        (requests.exceptions.ConnectionError, "no connection"),
+        (requests.exceptions.TooManyRedirects, "it redirects in a circle"),
+    )
+    return next((words for kind, words in kinds if isinstance(error, kind)), "the connection failed")
 
 
 def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:

@@ -63,7 +63,10 @@ class BackupFolder:
             BackupRefused: it holds something else, or another run holds it.
         """
         with self.writing():
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise BackupRefused(f"{self.path} is a file, or lies below one: name a folder.") from None
             if not (self.path / _MARK).exists():
                 # A run that was killed while it wrote the first one leaves its draft.
                 if any(entry.name not in ("lock", _draft(_MARK)) for entry in self.path.iterdir()):

@@ -143,9 +143,17 @@ def test_a_repeated_upload_after_a_lost_answer_makes_one_photo(
 def test_an_unavailable_site_is_reported_in_one_sentence(token: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     client = Client(url, token, tries=2, sleep=lambda _: None)
-    with pytest.raises(RequestFailed, match="does not answer") as refused:
+    with pytest.raises(RequestFailed) as refused:
         client.photo(1)
-    assert refused.value.status == 0
+    assert (refused.value.status, str(refused.value)) == (0, f"{url} does not answer: no connection.")
+
+
+@pytest.mark.parametrize("url", ["photos.example.org", "http://", "ftp://photos.example.org"])
+def test_a_wrong_address_is_refused_in_one_sentence(url: str) -> None:
+    with pytest.raises(
+        RequestFailed, match=r"is no address of a site, such as https://photos[.]example[.]org[.]$"
+    ):
+        Client(url, "token", tries=1).photo(1)
 
 
 def test_files_are_uploaded_from_the_command_line(

@@ -67,6 +67,8 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
     except DECODER_ERRORS as error:
         # libheif breaks its lines, and assertions of decoders have no text.
         reason = " ".join(str(error).split()) or "its parts contradict each other"
+        if "MAX_TEXT_" in reason:  # Pillow's, with its own advice to programmers
+            reason = "its texts or its colour profile are too large"
         raise UnreadableImage(f"The photo can't be decoded: {reason.rstrip('.')}.") from error
 
 

@@ -234,7 +234,10 @@ def test_folders_that_are_no_backup_are_refused_in_one_sentence(
         f"Error: {other} is neither a backup nor empty: name a new folder, or one that "
         "`catloader backup` made.\n"
     )
-    assert run("backup", file).output.startswith(f"Error: {file}")
+    for no_folder in (file, file / "below", Path("/dev/null")):
+        assert run("backup", no_folder).output == (
+            f"Error: {no_folder} is a file, or lies below one: name a folder.\n"
+        )
     for no_backup in (other, file, missing):
         assert (
             run("restore", no_backup).output

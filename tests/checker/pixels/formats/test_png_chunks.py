@@ -99,8 +99,9 @@ def test_a_bomb_beside_the_pixels_is_refused(chunks: Callable[[], bytes]) -> Non
     data = PLAIN[:AFTER_HEADER] + chunks() + PLAIN[AFTER_HEADER:]
     with pytest.raises(BrokenImage):
         prepare(data, limits=LIMITS)
-    with pytest.raises(UnreadableImage):
+    with pytest.raises(UnreadableImage) as refused:
         site_renditions(data)
+    assert str(refused.value) == "The photo can't be decoded: its texts or its colour profile are too large."
 
 
 def test_megabytes_of_text_are_accepted() -> None:
