@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +15,9 @@ import click
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from models.errors import ModelsError
+
+_INTERRUPTED, _READER_GONE = 130, 141
+"""As a shell reports SIGINT and SIGPIPE, and as the folder tool exits."""
 
 
 class Group(click.Group):
@@ -38,13 +44,24 @@ class Group(click.Group):
 
 
 class OneLineErrors(Group):
-    """Show an expected error or a full disk in one line, with exit code 1; a bug keeps its traceback."""
+    """Show an expected error or a full disk in one line, with exit code 1; a bug keeps its traceback.
+
+    Ctrl-C gives a line and the code 130; a closed reader of the output (``| head``) only the code 141.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (CatLoaderError, CheckerError, ModelsError) as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("Stopped by Ctrl-C.", err=True)
+            raise SystemExit(_INTERRUPTED) from None
+        except BrokenPipeError:
+            # Python flushes stdout once more at its end, and would complain then.
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(_READER_GONE) from None
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

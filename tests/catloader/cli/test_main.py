@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,29 @@ def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
         rest = "".join(lines)
     assert "Traceback" not in rest
     assert process.returncode == 128 + signal.SIGINT
+
+
+def test_ctrl_c_in_a_long_command_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a token")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = ["upload", str(tmp_path / "token"), "--server", url, "--token-file", str(tmp_path / "token")]
+        command = [sys.executable, "-m", "catloader", *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                output = process.communicate(timeout=60)
+    assert (process.returncode, output) == (128 + signal.SIGINT, ("", "Stopped by Ctrl-C.\n"))
+
+
+def test_a_closed_reader_of_the_output_gets_no_message() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "catloader", "settings"]
+    answer = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (answer.returncode, answer.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("command", ["serve", "demo", "worker", "settings"])
