@@ -250,3 +250,16 @@ def test_a_press_beside_its_box_selects_a_failed_photo(
     page.mouse.click(area["x"] + 3, area["y"] + 3)
     expect(box).to_be_checked()
     context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "de", "it"])
+def test_the_header_of_visitors_is_one_row_on_a_phone(browser: Browser, site: Site, language: str) -> None:
+    context = browser.new_context(base_url=site.url, locale=language, viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto("/")
+    brand, links = page.locator(".brand").bounding_box(), page.locator(".bar nav").bounding_box()
+    assert brand
+    assert links
+    assert links["y"] < brand["y"] + brand["height"]
+    assert links["x"] + links["width"] <= 360
+    context.close()
