@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from catloader.errors import (
     CatLoaderError,
     FormRefused,
+    LinkExpired,
     NoCheckerHere,
     NotFound,
     ObjectAltered,
@@ -23,7 +24,7 @@ from catloader.languages import gettext_noop
 from catloader.logs import logged_path
 from catloader.web.formats import shown_limit
 from catloader.web.http import problems
-from catloader.web.http.context import services, wants_json
+from catloader.web.http.context import PHOTO_NOT_FOUND, services, wants_json
 from catloader.web.languages import gettext, translated
 from checker.log_limit import LogLimits
 
@@ -177,8 +178,15 @@ def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Resp
     if error.status >= 500 and not isinstance(error, NoCheckerHere):
         logger.error("%s %s: %s", request.method, logged_path(request.path), error, exc_info=error)
         return error_response(error.status)
-    title = gettext("Photo not found") if isinstance(error, NotFound) else None
-    return error_response(error.status, translated(error), title=title)
+    return error_response(error.status, translated(error), title=_title_of_missing(error))
+
+
+def _title_of_missing(error: CatLoaderError) -> str | None:
+    if isinstance(error, LinkExpired):
+        return gettext("Link expired")
+    if isinstance(error, NotFound):
+        return gettext("Photo not found") if error.message == PHOTO_NOT_FOUND else gettext("Not found")
+    return None
 
 
 def _os_error(error: OSError) -> tuple[str | Response, int]:

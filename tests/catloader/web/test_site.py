@@ -183,3 +183,17 @@ def test_wake_up_endpoint_exists_only_for_internal_dispatch(
 def test_site_responds_before_torch_is_loaded() -> None:
     code = "import sys, catloader, catloader.web; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_heading_of_what_is_missing_names_it(app: Flask) -> None:
+    visitor, anna = Person(app), Person(app, "heading@example.org")
+    for answer, heading in (
+        (visitor.get("/nothing"), "Page not found"),
+        (anna.get("/photos/987654"), "Photo not found"),
+        (visitor.get("/new-password/x"), "Link expired"),
+        (visitor.get("/deleted/x"), "Not found"),
+        (visitor.get("/s/x"), "Not found"),
+        (anna.post("/account/tokens/987654/revoke", page="/account/tokens"), "Not found"),
+    ):
+        assert answer.status_code == 404
+        assert f"<h1>{heading}</h1>" in answer.text
