@@ -15,6 +15,7 @@ from io import RawIOBase
 from typing import Any
 
 from catloader.errors import NotFound
+from catloader.errors.stores import check_error_for_owners
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.photos.photo_rows import Photo
 
@@ -94,7 +95,7 @@ def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> d
                 "verdict": record.verdict,
                 "score": record.score,
                 "model": record.model,
-                "error": record.error,
+                "error": record.error and check_error_for_owners(record.error),
             }
             for record in records
         ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from catloader.errors.base import CatLoaderError
 from checker import errors as checker_errors
 
@@ -22,6 +24,15 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
         """
         super().__init__(text)
         self.cause = cause or text
+
+
+STORAGE_FAILED = "The storage of this site did not answer."
+_NAMES_A_SERVER = re.compile(r"The (object store|server|database) ")
+
+
+def check_error_for_owners(text: str) -> str:
+    """Return the error of a check without the address of a server, which only operators may read."""
+    return STORAGE_FAILED if _NAMES_A_SERVER.match(text) else text
 
 
 class BackupRefused(CatLoaderError):

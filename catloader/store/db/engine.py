@@ -205,7 +205,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         StoreUnavailable: no connection.
     """
     options: dict[str, Any] = {_READ_ONLY: True}
-    if engine.dialect.name == "postgresql":
+    if engine.dialect.name == "postgresql" and "isolation_level" not in engine.get_execution_options():
         # By default each statement has a snapshot of its own: a row could be gone in the second one.
         options["isolation_level"] = "REPEATABLE READ"
     with _translated(engine), engine.connect().execution_options(**options) as connection:

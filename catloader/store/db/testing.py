@@ -57,7 +57,8 @@ def temporary_database(server_url: str, folder: Path, name: str) -> Iterator[str
         yield f"sqlite:///{folder / database}.sqlite3"
         return
     url = _postgresql(server_url)
-    server = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+    server = create_engine(url, connect_args={"connect_timeout": 5})
+    server = server.execution_options(isolation_level="AUTOCOMMIT")  # a transaction makes and drops none
     try:
         _create(server, database)
         try:

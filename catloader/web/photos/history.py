@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from catloader.errors.stores import check_error_for_owners
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.photos.replacements import Replacement
 from catloader.store.db.staff.reviews import Appeal, Review
@@ -51,7 +52,7 @@ def history(
 
 def _attempt(record: CheckRecord, noun: Noun) -> Event:
     if record.verdict is None or record.score is None:
-        error = shown_check_error(record.error) if record.error else ""
+        error = shown_check_error(check_error_for_owners(record.error)) if record.error else ""
         return Event(record.finished_at, gettext("The check failed."), error)
     names = {
         "cat": noun.one,

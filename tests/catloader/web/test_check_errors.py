@@ -95,3 +95,22 @@ def test_pages_show_the_errors_of_checks_in_their_language(app: Flask, anna: Per
     ):
         for path in (f"/photos/{photo}", "/admin", "/admin/failed?status=unreadable"):
             assert sentence in anna.get(path, **{"Accept-Language": language}).text, path
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "The object store at https://10.0.0.7:8333 did not answer: no route.",
+        "The server at https://10.0.0.7:8333 redirects to https://10.0.0.8.",
+        "The database cats at 10.0.0.7:5432 does not answer: no route.",
+    ],
+)
+def test_owners_do_not_read_the_addresses_of_servers(app: Flask, anna: Person, error: str) -> None:
+    photo = anna.upload_one()
+    (claim,) = services_of(app).queue.claim(1)
+    services_of(app).queue.finish([Outcome(claim, error=error, retryable=False)])
+    page = anna.get(f"/photos/{photo}").text
+    assert "The storage of this site did not answer." in page
+    assert "10.0.0." not in page
+    services_of(app).users.grant(anna.id, "admin")
+    assert "10.0.0.7" in anna.get("/admin/failed").text
