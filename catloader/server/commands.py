@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import socket
 import threading
 from contextlib import AbstractContextManager
@@ -31,6 +32,7 @@ from catloader.wiring import Services, build
 if TYPE_CHECKING:
     from flask import Flask
 
+    from catloader.server.gunicorn import Server
     from catloader.server.request_parser import TimeLimits
 
 logger = logging.getLogger(__name__)
@@ -54,13 +56,12 @@ def serve(settings: Settings) -> int:
         pages = _import_pages()
         with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
             pages.join()
-            from catloader.server.gunicorn import Server
 
             def make() -> tuple[Flask, Services]:
                 services = build(with_s3, fetch=True, shared_metrics=metrics)
                 return create_app(with_s3, services), services
 
-            code = Server(
+            code = import_server()(
                 listener,
                 make,
                 announce,
@@ -71,6 +72,17 @@ def serve(settings: Settings) -> int:
                 access_log=settings.access_log,
             ).run()
     return stopped(code)
+
+
+def import_server() -> type[Server]:
+    """Import gunicorn without ``WEB_CONCURRENCY``: it reads the variable as a number, whatever it holds.
+
+    The number of web processes is a setting of its own.
+    """
+    os.environ.pop("WEB_CONCURRENCY", None)
+    from catloader.server.gunicorn import Server
+
+    return Server
 
 
 def _import_pages() -> threading.Thread:
@@ -113,7 +125,6 @@ def serve_checker(settings: Settings) -> int:
         _metrics_folder(settings) as metrics,
     ):
         wait_for_migrated_database(settings)
-        from catloader.server.gunicorn import Server
         from catloader.web.metrics import metrics_blueprint
         from checker.http import create_checker_app
 
@@ -125,7 +136,7 @@ def serve_checker(settings: Settings) -> int:
             app.register_blueprint(metrics_blueprint(services))
             return app, services
 
-        code = Server(
+        code = import_server()(
             listener,
             make,
             announce,

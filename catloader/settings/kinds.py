@@ -122,15 +122,19 @@ def _encoded_login(address: str) -> str:
     """Percent-encode user name and password of an address without its scheme.
 
     Raises:
-        ValueError: the address has a ``?`` that could end them, or a port that is not a number.
+        ValueError: the address has a ``?`` that could end them, an IPv6 address without brackets, or a port
+            that is none.
     """
     place, question_mark, query = address.partition("?")
     if "@" in query and "@" not in place and "/" not in place:
         raise ValueError("a ? in the user name or password must be written as %3F")
     login, at, rest = place.rpartition("@")
     host, slash, name = rest.partition("/")
-    if not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?", host):
-        raise ValueError("the port after the host must be a number")
+    if host.count(":") > 1 and not re.fullmatch(r"\[[^\[\]]*\](:[^:]*)?", host):
+        raise ValueError("an IPv6 address needs square brackets, as in [::1]")
+    port = re.sub(r"^(\[.*\]|[^:]*):?", "", host)
+    if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+        raise ValueError("the port after the host must be a number between 1 and 65535")
     host = host.removesuffix(":")  # a template whose port is empty: the usual one
     encoded = ":".join(quote(unquote(part), safe="") for part in login.split(":", 1))
     return f"{encoded}{at}{host}{slash}{name}{question_mark}{query}"

@@ -25,12 +25,17 @@ def migrate(engine: Engine) -> None:
         StoreUnavailable: the database does not answer.
         StartupError: it is damaged, or belongs to a newer version.
     """
-    name = database_name(engine)
     try:
         _upgrade(engine)
     except DatabaseError as error:
-        reason = " ".join(str(error.orig).split()).rstrip(".")
-        raise StartupError(f"The database {name} is broken: {reason}.") from error
+        raise _unusable(engine, error) from error
+
+
+def _unusable(engine: Engine, error: DatabaseError) -> StartupError:
+    reason = " ".join(str(error.orig).split()).rstrip(".")
+    if reason.startswith("invalid connection option"):
+        return StartupError(f"The address {database_name(engine)} is wrong: {reason}.")
+    return StartupError(f"The database {database_name(engine)} is broken: {reason}.")
 
 
 def revisions(engine: Engine) -> tuple[str | None, str | None]:
@@ -47,8 +52,7 @@ def revisions(engine: Engine) -> tuple[str | None, str | None]:
         with reading(engine) as connection:
             current = MigrationContext.configure(connection).get_current_revision()
     except DatabaseError as error:
-        reason = " ".join(str(error.orig).split()).rstrip(".")
-        raise StartupError(f"The database {database_name(engine)} is broken: {reason}.") from error
+        raise _unusable(engine, error) from error
     return current, ScriptDirectory.from_config(_config()).get_current_head()
 
 

@@ -40,6 +40,15 @@ sys.exit(server.run())
 """
 
 
+def test_a_variable_of_gunicorn_does_not_prevent_the_start() -> None:
+    code = "from catloader.server.commands import import_server; print(import_server().__name__)"
+    env = {**os.environ, "WEB_CONCURRENCY": "auto"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=_ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("Server\n", "")
+
+
 def _pid(url: str) -> int:
     try:
         return int(requests.get(url, timeout=1).text)

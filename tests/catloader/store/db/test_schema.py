@@ -254,6 +254,14 @@ def test_tables_of_another_version_are_not_mistaken_for_the_newest(
     engine.dispose()
 
 
+def test_an_unknown_option_of_the_address_is_named() -> None:
+    engine = make_engine("postgresql+psycopg://u:secret@127.0.0.1/d?speed=fast")
+    with pytest.raises(StartupError, match=r'The address .*127\.0\.0\.1/d is wrong: .*"speed"\.') as error:
+        migrate(engine)
+    assert "secret" not in str(error.value)
+    engine.dispose()
+
+
 def test_id_of_a_deleted_account_is_never_reused(engine: Engine) -> None:
     """A session or link of a deleted account must not open another one."""
     with writing(engine) as connection:
