@@ -13,6 +13,7 @@ from requests.auth import AuthBase
 
 from catloader.api_models import Appeal, Check, Photo, PhotoPage, Problem, Verdict
 from catloader.errors import CatLoaderError
+from catloader.no_answer import reason_of
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed"]
@@ -133,7 +134,7 @@ class Client:
                     f"{self._url!r} is no address of a site, such as https://photos.example.org."
                 ) from None
             except requests.RequestException as error:
-                failure = RequestFailed(f"{self._url} does not answer: {_reason(error)}.")
+                failure = RequestFailed(f"{self._url} does not answer: {reason_of(error)}.")
             else:
                 if response.ok:
                     return response
@@ -143,19 +144,6 @@ class Client:
             if attempt + 1 < self._tries:
                 self._sleep(min(float(failure.retry_after_s or 2**attempt), _LONGEST_WAIT_S))
         raise failure
-
-
-def _reason(error: requests.RequestException) -> str:
-    kinds = (
-        (requests.exceptions.SSLError, "its certificate is not trusted, or it does not speak HTTPS"),
-        (requests.exceptions.ProxyError, "the proxy refuses or can't be reached"),
-        (requests.exceptions.ConnectTimeout, "no connection in time"),
-        (requests.exceptions.Timeout, "no answer in time"),
-        (requests.exceptions.ChunkedEncodingError, "the connection was cut"),
-        (requests.exceptions.ConnectionError, "no connection"),
-        (requests.exceptions.TooManyRedirects, "it redirects in a circle"),
-    )
-    return next((words for kind, words in kinds if isinstance(error, kind)), "the connection failed")
 
 
 def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:

@@ -145,6 +145,8 @@ def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
     """Send one wake-up; return one sentence if it failed."""
     import requests
 
+    from catloader.no_answer import reason_of
+
     try:
         response = session.post(
             url,
@@ -154,7 +156,7 @@ def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
             allow_redirects=False,
         )
     except requests.RequestException as error:
-        return f"The Cat Checker at {url} does not answer ({type(error).__name__}); photos wait."
+        return f"The Cat Checker at {url} does not answer: {reason_of(error)}. Photos wait."
     if response.status_code != requests.codes.accepted:
         return f"The Cat Checker at {url} refused a wake-up: HTTP {response.status_code}."
     return ""

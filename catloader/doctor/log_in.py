@@ -9,6 +9,7 @@ import requests
 from catloader.doctor.rows import Row, examined
 from catloader.errors import ProviderUnavailable
 from catloader.mail.account_mails import build_smtp_server
+from catloader.no_answer import reason_of
 from catloader.oidc.provider import Provider, build_provider
 from catloader.settings import Settings
 
@@ -44,7 +45,7 @@ def _sentence(provider: Provider, cause: BaseException | None) -> str:
         case requests.HTTPError(response=requests.Response(status_code=status)):
             return f"{provider.issuer} answers with HTTP {status}."
         case requests.RequestException():
-            return f"{provider.issuer} does not answer ({type(cause).__name__})."
+            return f"{provider.issuer} does not answer: {reason_of(cause)}."
         case KeyError():
             return f"The metadata of {provider.issuer} lack {cause}."
         case _:

@@ -65,7 +65,8 @@ class SmtpServer:
         except smtplib.SMTPServerDisconnected:  # also after the time limit
             return NotSent("no answer", retryable=True)
         except (OSError, smtplib.SMTPException) as error:
-            return NotSent(f"no connection ({type(error).__name__})", retryable=True)
+            reason = getattr(error, "strerror", None)
+            return NotSent(f"no connection ({reason})" if reason else "no connection", retryable=True)
         return None
 
     def _connection(self) -> smtplib.SMTP:

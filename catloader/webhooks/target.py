@@ -10,6 +10,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from catloader.no_answer import reason_of
+
 _CONNECT_S = 3.0
 _READ_S = 10.0
 _IPV4_IN_LAST_32_BITS = ip_network("::/96"), ip_network("64:ff9b::/96")
@@ -100,25 +102,10 @@ class Target:
         except PrivateTarget as error:
             return 0, str(error)
         except urllib3.exceptions.HTTPError as error:
-            return 0, _reason(error)
+            return 0, reason_of(error)
         if 200 <= answer.status < 300:
             return answer.status, ""
         return answer.status, f"HTTP {answer.status}"
 
     def close(self) -> None:
         self._manager.clear()
-
-
-def _reason(error: BaseException) -> str:
-    """Name the kind of error, never the address, which may contain a token."""
-    inner = getattr(error, "reason", None)
-    if isinstance(inner, BaseException):
-        return _reason(inner)
-    kinds = (
-        (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
-        (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
-        (urllib3.exceptions.NameResolutionError, "the name is unknown"),
-        (urllib3.exceptions.NewConnectionError, "no connection"),
-        (urllib3.exceptions.SSLError, "no trusted certificate"),
-    )
-    return next((words for kind, words in kinds if isinstance(error, kind)), type(error).__name__)

@@ -1,0 +1,39 @@
+"""The reasons of HTTP requests without an answer, in words."""
+
+from __future__ import annotations
+
+import requests
+import urllib3.exceptions as of_urllib3
+from requests import exceptions as of_requests
+
+_Kinds = tuple[type[BaseException], ...]
+_WORDS: tuple[tuple[_Kinds, str], ...] = (
+    # From special to general: for urllib3 these two are kinds of the third.
+    ((of_urllib3.NameResolutionError,), "the name is unknown"),
+    ((of_urllib3.NewConnectionError,), "no connection"),
+    ((of_urllib3.ConnectTimeoutError, of_requests.ConnectTimeout), "no connection in time"),
+    ((of_urllib3.ReadTimeoutError, of_requests.ReadTimeout), "no answer in time"),
+    ((of_urllib3.SSLError, of_requests.SSLError), "no trusted certificate, or no TLS"),
+    ((of_urllib3.ProxyError, of_requests.ProxyError), "the proxy refuses, or can't be reached"),
+    ((of_urllib3.ProtocolError, of_requests.ChunkedEncodingError), "the connection was cut"),
+    ((of_requests.TooManyRedirects,), "it redirects in a circle"),
+)
+"""The first that fits the innermost error counts."""
+
+
+def reason_of(error: requests.RequestException | of_urllib3.HTTPError) -> str:
+    """Name the kind of failure, never the address, which may contain a token."""
+    chain: list[BaseException] = [error]
+    while inner := _inner(chain[-1]):
+        chain.append(inner)
+    for one in reversed(chain):
+        for kinds, words in _WORDS:
+            if isinstance(one, kinds):
+                return words
+    return "the connection failed"
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    """Return the error that this one was made of."""
+    candidates = (getattr(error, "reason", None), *error.args[:1])
+    return next((one for one in candidates if isinstance(one, BaseException)), None)
