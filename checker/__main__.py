@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Sequence
 
 from checker.errors import CheckerError
-from checker.folder.arguments import INTERRUPTED, READER_GONE, CheckOptions, ExplainOptions, parse, refuse
+from checker.exits import INTERRUPTED, READER_GONE, drop_output
+from checker.folder.arguments import CheckOptions, ExplainOptions, parse, refuse
 from checker.garbage import postpone_full_collections
 from models.errors import ModelsError
 
@@ -46,9 +47,7 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more at its end, and would complain then.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return READER_GONE
     except OSError as error:  # errors of files are in their rows
         return refuse(f"The output can't be written: {error.strerror or error}.")

@@ -8,7 +8,6 @@ import errno
 import functools
 import importlib.util
 import math
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,10 @@ import click
 
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
+from checker.exits import INTERRUPTED, READER_GONE, drop_output
 from models.errors import ModelsError
 
-COULD_NOT_RUN, INTERRUPTED, READER_GONE = 2, 130, 141
+COULD_NOT_RUN = 2
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 """Errors of a write, which do not name the file."""
 _P = ParamSpec("_P")
@@ -50,13 +50,13 @@ def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
             print(f"{name}: stopped by Ctrl-C", file=sys.stderr)
             return INTERRUPTED
         except BrokenPipeError:
-            _end_output()
+            drop_output()
             return READER_GONE
         except OSError as error:
             if error.filename is None and error.errno not in _DISK_ERRORS:
                 raise
             place = "the output" if error.filename is None else error.filename
-            _end_output()
+            drop_output()
             print(f"{name}: {place} cannot be read or written: {error.strerror}", file=sys.stderr)
             return COULD_NOT_RUN
         except click.ClickException as error:
@@ -64,14 +64,6 @@ def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
             return COULD_NOT_RUN
 
     return reporting
-
-
-def _end_output() -> None:
-    """Write what stdout still takes: Python flushes it once more at its end, and would complain then."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def require(*packages: str, file: str = "requirements-bench.txt") -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
-import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +11,8 @@ import click
 
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
+from checker.exits import INTERRUPTED, READER_GONE, drop_output
 from models.errors import ModelsError
-
-_INTERRUPTED, _READER_GONE = 130, 141
-"""As a shell reports SIGINT and SIGPIPE, and as the folder tool exits."""
 
 
 class Group(click.Group):
@@ -56,12 +51,10 @@ class OneLineErrors(Group):
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
             click.echo("Stopped by Ctrl-C.", err=True)
-            raise SystemExit(_INTERRUPTED) from None
+            raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
-            # Python flushes stdout once more at its end, and would complain then.
-            with contextlib.suppress(AttributeError, OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(_READER_GONE) from None
+            drop_output()
+            raise SystemExit(READER_GONE) from None
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

@@ -26,7 +26,7 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
         self.cause = cause or text
 
 
-STORAGE_FAILED = "The storage of this site did not answer."
+STORAGE_FAILED = "The storage of this site failed."
 _NAMES_A_SERVER = re.compile(r"The (object store|server|database) ")
 
 

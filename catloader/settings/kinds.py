@@ -82,8 +82,9 @@ def _region(text: str) -> str:
 
 
 def _bucket(text: str) -> str:
+    # New buckets have neither capitals nor underscores; old ones of AWS may, and can be imported from.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", text):
-        raise ValueError("it must be a name such as my-photos: 3 to 63 characters of a-z, 0-9, - and .")
+        raise ValueError("it must be a name such as my-photos: 3 to 63 letters, digits, -, . and _")
     return text
 
 

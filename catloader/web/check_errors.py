@@ -41,7 +41,7 @@ SENTENCES = (
     gettext_noop("The object store at %(address)s did not answer: %(reason)s."),
     gettext_noop("The object store at %(address)s refused %(object)s (%(reason)s)."),
     gettext_noop("The object store at %(address)s refused %(object)s (%(reason)s), and gives others."),
-    gettext_noop("The storage of this site did not answer."),
+    gettext_noop("The storage of this site failed."),
     gettext_noop("The database %(name)s does not answer: %(reason)s."),
 )
 """The sentences of checks. Their values (a decoder's reason, a signal) stay English."""

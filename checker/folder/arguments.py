@@ -15,7 +15,7 @@ from checker import __version__
 from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIMES
 from models.catalogue import default_weights_dir
 
-OK, SOME_UNREADABLE, USAGE, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
+OK, SOME_UNREADABLE, USAGE = 0, 1, 2
 
 _EXIT_CODES = """\b
 Exit codes:

@@ -19,9 +19,9 @@ from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import load_subject
 from checker.errors import DecodingFailed, UnreadableImage
+from checker.exits import INTERRUPTED
 from checker.folder import report
 from checker.folder.arguments import (
-    INTERRUPTED,
     OK,
     SOME_UNREADABLE,
     CheckOptions,

@@ -1,4 +1,4 @@
-"""Why an HTTP request got no answer, from real servers that give none."""
+"""The reasons of HTTP requests without an answer, from real servers that give none."""
 
 from __future__ import annotations
 

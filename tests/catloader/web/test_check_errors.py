@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import zipfile
 from collections.abc import Iterator
 
 import pytest
@@ -110,7 +112,14 @@ def test_owners_do_not_read_the_addresses_of_servers(app: Flask, anna: Person, e
     (claim,) = services_of(app).queue.claim(1)
     services_of(app).queue.finish([Outcome(claim, error=error, retryable=False)])
     page = anna.get(f"/photos/{photo}").text
-    assert "The storage of this site did not answer." in page
+    assert "The storage of this site failed." in page
     assert "10.0.0." not in page
+    with (
+        anna.get("/account/export") as export,
+        zipfile.ZipFile(io.BytesIO(export.data)) as archive,
+    ):
+        verdicts = next(archive.read(name) for name in archive.namelist() if name.endswith(".json"))
+    assert b"The storage of this site failed." in verdicts
+    assert b"10.0.0." not in verdicts
     services_of(app).users.grant(anna.id, "admin")
     assert "10.0.0.7" in anna.get("/admin/failed").text
