@@ -21,6 +21,16 @@ def lock_account(connection: Connection, user_id: int) -> None:
     _refuse_missing(connection, select(users.c.id).where(users.c.id == user_id).with_for_update())
 
 
+def lock_both(connection: Connection, user_id: int, actor_id: int | None) -> bool:
+    """Lock an account and that of who acts on it, lower number first; False: the account is gone.
+
+    In any other order, two people who act on each other would wait for each other.
+    """
+    ids = [id for id in (user_id, actor_id) if id is not None]
+    rows = select(users.c.id).where(users.c.id.in_(ids)).order_by(users.c.id).with_for_update()
+    return user_id in connection.execute(rows).scalars().all()
+
+
 def keep_account(connection: Connection, user_id: int) -> None:
     """Let only the account's deletion and its ``lock_account`` wait until the caller's transaction has ended.
 

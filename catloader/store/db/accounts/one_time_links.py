@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
+from catloader.store.db.accounts.account_lock import lock_both
 from catloader.store.db.accounts.sessions import new_token
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import normal_email
@@ -47,10 +48,9 @@ class OneTimeLinks:
         """
         with writing(self._engine) as connection:
             # Locked, like the accounts below: one that is being deleted can't get a link any more.
-            account = select(users.c.email).where(users.c.id == user_id).with_for_update()
-            email = connection.execute(account).scalar()
-            if email is None:
+            if not lock_both(connection, user_id, actor_id):
                 return None
+            email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar_one()
             _end_resets(connection, user_id)
             record(connection, actor_id, "made a password link", email, now)
             return _add(connection, "reset", user_id, now, expires_at)

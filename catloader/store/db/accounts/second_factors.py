@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from catloader.store.db.accounts.account_lock import lock_account
+from catloader.store.db.accounts.account_lock import lock_account, lock_both
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import recovery_codes, second_factors, users
 from catloader.store.db.staff.audit_log import record
@@ -79,10 +79,9 @@ class SecondFactors:
     def reset(self, user_id: int, actor_id: int | None, now: datetime) -> bool:
         """Remove another person's factor, and record it; False: there was none."""
         with writing(self._engine) as connection:
-            account = select(users.c.email).where(users.c.id == user_id).with_for_update()
-            email = connection.execute(account).scalar_one_or_none()
-            if email is None or not _remove(connection, user_id):
+            if not lock_both(connection, user_id, actor_id) or not _remove(connection, user_id):
                 return False
+            email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar_one()
             record(connection, actor_id, "removed the second factor", email, now)
         return True
 

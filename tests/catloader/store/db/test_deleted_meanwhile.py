@@ -229,6 +229,20 @@ def test_a_deletion_between_any_two_statements_is_answered_plainly(
         place += 1
 
 
+@pytest.mark.parametrize("act", [_make_password_link, _reset_second_factor, _disable], ids=_name)
+def test_two_people_who_act_on_each_other_do_not_wait_for_each_other(
+    engine: Engine, act: Callable[[_Scene], object]
+) -> None:
+    place, statements = 0, 1
+    while place <= statements:
+        one = _scene(engine, by_owner=False)
+        other = _Scene(engine, one.actor, one.owner, one.photo_id)
+        with _deleting(engine, place, functools.partial(act, other)) as count:
+            act(one)
+        statements = count()
+        place += 1
+
+
 def test_every_table_with_a_foreign_key_has_a_writer_here(engine: Engine) -> None:
     written = set()
 
