@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -129,10 +130,8 @@ class Client:
                     method, f"{self._url}/api/v1{path}", timeout=_TIMEOUT_S, **options
                 )
                 response.content  # noqa: B018 - reads it, here where a cut line is caught
-            except _NO_ADDRESS:
-                raise RequestFailed(
-                    f"{self._url!r} is no address of a site, such as https://photos.example.org."
-                ) from None
+            except _NO_ADDRESS as error:
+                raise RequestFailed(self._wrong_address(error)) from None
             except requests.RequestException as error:
                 failure = RequestFailed(f"{self._url} does not answer: {reason_of(error)}.")
             else:
@@ -144,6 +143,12 @@ class Client:
             if attempt + 1 < self._tries:
                 self._sleep(min(float(failure.retry_after_s or 2**attempt), _LONGEST_WAIT_S))
         raise failure
+
+    def _wrong_address(self, error: Exception) -> str:
+        if re.match(r"https?://[^/]", self._url):
+            reason = str(error).rstrip(".")
+            return f"The address of a proxy, or one that the site redirects to, is not valid: {reason}."
+        return f"{self._url!r} is no address of a site, such as https://photos.example.org."
 
 
 def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:

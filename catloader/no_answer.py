@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import requests
-import urllib3.exceptions as of_urllib3
-from requests import exceptions as of_requests
+import functools
+from typing import TYPE_CHECKING
 
-_Kinds = tuple[type[BaseException], ...]
-_WORDS: tuple[tuple[_Kinds, str], ...] = (
-    # From special to general: for urllib3 these two are kinds of the third.
-    ((of_urllib3.NameResolutionError,), "the name is unknown"),
-    ((of_urllib3.NewConnectionError,), "no connection"),
-    ((of_urllib3.ConnectTimeoutError, of_requests.ConnectTimeout), "no connection in time"),
-    ((of_urllib3.ReadTimeoutError, of_requests.ReadTimeout), "no answer in time"),
-    ((of_urllib3.SSLError, of_requests.SSLError), "no trusted certificate, or no TLS"),
-    ((of_urllib3.ProxyError, of_requests.ProxyError), "the proxy refuses, or can't be reached"),
-    ((of_urllib3.ProtocolError, of_requests.ChunkedEncodingError), "the connection was cut"),
-    ((of_requests.TooManyRedirects,), "it redirects in a circle"),
-)
-"""The first that fits the innermost error counts."""
+from urllib3 import exceptions as of_urllib3
+
+if TYPE_CHECKING:
+    import requests
 
 
 def reason_of(error: requests.RequestException | of_urllib3.HTTPError) -> str:
@@ -27,7 +17,7 @@ def reason_of(error: requests.RequestException | of_urllib3.HTTPError) -> str:
     while inner := _inner(chain[-1]):
         chain.append(inner)
     for one in reversed(chain):
-        for kinds, words in _WORDS:
+        for kinds, words in _words():
             if isinstance(one, kinds):
                 return words
     return "the connection failed"
@@ -37,3 +27,20 @@ def _inner(error: BaseException) -> BaseException | None:
     """Return the error that this one was made of."""
     candidates = (getattr(error, "reason", None), *error.args[:1])
     return next((one for one in candidates if isinstance(one, BaseException)), None)
+
+
+@functools.cache
+def _words() -> tuple[tuple[tuple[type[BaseException], ...], str], ...]:
+    from requests import exceptions as of_requests  # only now: a site without failures does not need it
+
+    return (
+        # From special to general: for urllib3 the first two are kinds of the third.
+        ((of_urllib3.NameResolutionError,), "the name is unknown"),
+        ((of_urllib3.NewConnectionError,), "no connection"),
+        ((of_urllib3.ConnectTimeoutError, of_requests.ConnectTimeout), "no connection in time"),
+        ((of_urllib3.ReadTimeoutError, of_requests.ReadTimeout), "no answer in time"),
+        ((of_urllib3.SSLError, of_requests.SSLError), "no trusted certificate, or no TLS"),
+        ((of_urllib3.ProxyError, of_requests.ProxyError), "the proxy refuses, or can't be reached"),
+        ((of_urllib3.ProtocolError, of_requests.ChunkedEncodingError), "the connection was cut"),
+        ((of_requests.TooManyRedirects,), "it redirects in a circle"),
+    )

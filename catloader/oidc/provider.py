@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from typing import Any, TypeGuard
+from unicodedata import category
 
 import requests
 from authlib.integrations.base_client.errors import OAuthError
@@ -29,6 +30,8 @@ _FAILED_FOR_S = 10.0
 _CLOCKS_APART_S = 120
 _MAX_SUBJECT_CHARS = 255
 """By OpenID Connect Core, section 2."""
+_NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode's categories of what no address contains; names in some scripts need invisible characters (Cf)."""
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 """Signatures with a private key of the provider: neither ``none`` nor algorithms with a shared secret."""
 
@@ -150,7 +153,7 @@ class Provider:
 
 def _is_text(claim: object) -> TypeGuard[str]:
     """Return False for lists and numbers, NUL, line breaks and halves of surrogate pairs."""
-    return isinstance(claim, str) and claim != "" and claim.isprintable()
+    return isinstance(claim, str) and claim != "" and not _NO_TEXT & set(map(category, claim))
 
 
 def build_provider(settings: Settings) -> Provider | None:

@@ -131,9 +131,12 @@ def _encoded_login(address: str) -> str:
         raise ValueError("a ? in the user name or password must be written as %3F")
     login, at, rest = place.rpartition("@")
     host, slash, name = rest.partition("/")
-    if host.count(":") > 1 and not re.fullmatch(r"\[[^\[\]]*\](:[^:]*)?", host):
+    if "," in host:
+        raise ValueError("several hosts must be written as ?host=first,second&port=5432,5432")
+    match = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]*):?([^:\[\]]*)", host)
+    if match is None:
         raise ValueError("an IPv6 address needs square brackets, as in [::1]")
-    port = re.sub(r"^(\[.*\]|[^:]*):?", "", host)
+    port = match[2]
     if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
         raise ValueError("the port after the host must be a number between 1 and 65535")
     host = host.removesuffix(":")  # a template whose port is empty: the usual one

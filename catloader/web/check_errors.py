@@ -45,13 +45,15 @@ SENTENCES = (
     gettext_noop("The database %(name)s does not answer: %(reason)s."),
 )
 """The sentences of checks. Their values (a decoder's reason, a signal) stay English."""
+_MOST_CHARS = 500
+"""Longer texts stay English: with three values, the time to compare grows with the cube of the length."""
 
 
 def shown_check_error(text: str) -> str:
     """Return the error of a check in the language of this request; an unlisted one is marked as English."""
     if language() == ENGLISH:
         return text
-    for sentence, pattern in _PATTERNS:
+    for sentence, pattern in _PATTERNS if len(text) <= _MOST_CHARS else ():
         if match := pattern.fullmatch(text):
             return gettext(sentence, **match.groupdict())
     return Markup('<span lang="en">{}</span>').format(text)

@@ -156,6 +156,13 @@ def test_a_wrong_address_is_refused_in_one_sentence(url: str) -> None:
         Client(url, "token", tries=1).photo(1)
 
 
+def test_a_wrong_address_of_a_proxy_is_not_blamed_on_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "nonsense://proxy")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(RequestFailed, match="The address of a proxy"):
+        Client("http://photos.example.org", "token", tries=1).photo(1)
+
+
 def test_files_are_uploaded_from_the_command_line(
     site: Serving, token: str, tmp_path: Path, client: Client
 ) -> None:

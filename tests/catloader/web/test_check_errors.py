@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 
@@ -82,6 +83,14 @@ def test_an_unknown_error_is_marked_as_english_and_escaped(app: Flask) -> None:
             assert "<b>" not in shown_check_error(text)
         with app.test_request_context(headers={"Accept-Language": "en"}):
             assert shown_check_error(text) == text
+
+
+def test_a_long_error_takes_no_time(app: Flask) -> None:
+    text = "The object store at " + " refused  (" * 2000
+    with app.test_request_context(headers={"Accept-Language": "de"}):
+        started_s = time.process_time()
+        assert shown_check_error(text).startswith('<span lang="en">The object store')
+        assert time.process_time() - started_s < 1
 
 
 def test_pages_show_the_errors_of_checks_in_their_language(app: Flask, anna: Person) -> None:

@@ -220,6 +220,14 @@ def test_a_subject_that_identifies_nobody_is_refused(app: Flask, provider: TestP
     assert services_of(app).users.all() == []
 
 
+@pytest.mark.parametrize("sub", ["17", "auth0|17", "علی\u200cرضا", "a\u00a0b", "x" * 255])
+def test_a_subject_of_any_script_logs_in(app: Flask, provider: TestProvider, sub: str) -> None:
+    provider.person["sub"] = sub
+    anna = Person(app)
+    assert _through(anna).status_code == 303
+    assert _is_logged_in(anna)
+
+
 @pytest.mark.parametrize(
     "email",
     [
