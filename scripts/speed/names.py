@@ -12,12 +12,23 @@ CATLOADER = ("openvino-int8", "openvino-bf16", "openvino-fp32", "torch-bf16", "t
 WHOLE = "-whole"
 """Suffix of a variant that processes a photo's three inputs, as the site does, and not one square."""
 WHOLE_PHOTO: tuple[str, ...] = tuple(f"{name}{WHOLE}" for name in ("openvino-int8", "openvino-fp32"))
-ON_GPU = ("torchvision", "transformers", "torch-fp16", "torch-fp16-nvjpeg", "torch-bf16")
+GRAPHS, WINDOW, NVJPEG = "graphs", "window", "nvjpeg"
+"""The experimental settings of a GPU: CUDA graphs, a batching window of ``WINDOW_MS``, the decoder."""
+WINDOW_MS = 3.0
+ON_GPU = (
+    "torchvision",
+    "transformers",
+    "torch-fp16",
+    *(f"torch-fp16-{option}" for option in (GRAPHS, WINDOW, NVJPEG)),
+    "torch-bf16",
+    "torch-fp32",
+    *(f"torch-fp16{option}{WHOLE}" for option in ("", f"-{GRAPHS}", f"-{WINDOW}", f"-{NVJPEG}")),
+)
 PACKAGES = {
     "transformers": ("transformers",),
     "onnxruntime": ("onnxruntime", "onnxscript"),
     "openvino-int8": ("nncf",),
-    "torch-fp16-nvjpeg": ("torchcodec",),
+    **dict.fromkeys((f"torch-fp16-{NVJPEG}", f"torch-fp16-{NVJPEG}{WHOLE}"), ("torchcodec",)),
 }
 """Packages of ``requirements-bench.txt``, by the variant that needs them."""
 

@@ -24,7 +24,7 @@ from checker.values import Pixels, Rendition
 from models.catalogue import Entry, entry_named
 from models.openvino_ir import get
 from scripts.command_line import CannotRun, require
-from scripts.speed.names import PACKAGES, WHOLE
+from scripts.speed.names import GRAPHS, NVJPEG, PACKAGES, WHOLE, WINDOW, WINDOW_MS
 from scripts.speed.others import OnnxRuntime, Torchvision, Transformers, Variant
 from scripts.speed.photos import thumbnail_of
 
@@ -70,18 +70,22 @@ def load(name: str, model: str, folder: Path, device: str) -> Variant:
 
 
 def load_classifier(name: str, entry: Entry, weights: Path, folder: Path, device: str) -> Classifier:
-    """Load CatLoader's variant called RUNTIME-PRECISION or RUNTIME-PRECISION-DECODER."""
-    runtime, precision, *decoder = name.split("-")
+    """Load CatLoader's variant called RUNTIME-PRECISION or RUNTIME-PRECISION-OPTION, an option of a GPU."""
+    runtime, precision, *options = name.split("-")
     if runtime == "openvino":
         from checker.runtimes.openvino_runtime import OpenVinoClassifier
 
         return OpenVinoClassifier(entry, get(entry, folder, precision))
     from checker.runtimes.torch_runtime import TorchClassifier
 
-    if decoder:
-        entry = entry.decoded_by(*decoder)
-    on_device = TorchClassifier(entry, weights, device=device, precision=precision)
-    return on_device if device == "cpu" else Batcher(on_device)
+    if NVJPEG in options:
+        entry = entry.decoded_by(NVJPEG)
+    on_device = TorchClassifier(
+        entry, weights, device=device, precision=precision, cuda_graphs=GRAPHS in options
+    )
+    if device == "cpu":
+        return on_device
+    return Batcher(on_device, window_ms=WINDOW_MS if WINDOW in options else 0.0)
 
 
 class CatLoader:

@@ -1,0 +1,48 @@
+"""Compare a GPU's scores and verdicts with the processor's, on the same photos and with the same profile.
+
+    python scripts/compare_devices.py DATA [--model efficientnet_lite0] [--json FILE]
+
+The reference is torch in fp32 on the CPU, judged by its own profile. The decision based on it is
+docs/decisions/0003-openvino.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from scripts.command_line import new_file, report_errors, require
+
+
+@report_errors
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", help="as scripts/benchmark_accuracy.py takes it")
+    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
+    arguments = parser.parse_args(argv)
+    require("torch")
+    from catloader.cli.models.labelled_photos import open_photos
+    from catloader.settings import Settings
+    from checker.evaluation.provenance import machine_kind, provenance
+    from scripts.comparisons.devices import as_text, compare
+
+    settings = Settings.from_environment()
+    with open_photos(arguments.data, settings) as photos:
+        figures = compare(photos, arguments.model, arguments.weights_dir or settings.weights_dir)
+    result = {**provenance(), **figures}
+    print(machine_kind(result["machine"]))
+    print(as_text(figures))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {arguments.json}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
