@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from waitress.adjustments import Adjustments
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest
 
 from checker.log_limit import LogLimits
@@ -26,6 +27,8 @@ _CHUNK_LINE_BYTES = 1024
 """Longest line between the chunks of a body; waitress has no limit and copies the line at each read."""
 _TLS_HELLO = b"\x16\x03"
 """First bytes of a browser that was sent to https, and would wait for an answer that never comes."""
+_HOST = re.compile(r"([\w.-]+|\[[\w:.%-]+\])(:\d{1,5})?", re.ASCII)
+"""One name or address with an optional port; several ``Host`` headers arrive joined by commas."""
 _LINGER_S = 30.0
 """Lingering close: a refused body is read and discarded for this long. A browser that is still sending when
 the connection closes shows "connection reset" instead of the answer."""
@@ -119,7 +122,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         self._linger_until_s = float("inf")
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError:  # brackets in the address, thousands of digits in a length
+            raise ParsingError("The address or the Content-Length is invalid.") from None
+        self._refuse_ambiguous()
         self.body_begun_s = time.monotonic()
         if self.body_rcv is None:
             return
@@ -131,6 +138,20 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
                 self.headers["CONNECTION"] = "close"
             else:
                 self._discard()
+
+    def _refuse_ambiguous(self) -> None:
+        """Refuse what a proxy may read in another way: its end, or the site that it is for (RFC 9112).
+
+        Raises:
+            ParsingError
+        """
+        if "TRANSFER_ENCODING" in self.headers:  # waitress removes the one that it uses
+            raise ParsingError("Transfer-Encoding needs HTTP/1.1.")
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Content-Length and Transfer-Encoding exclude each other.")
+        hosts = self.headers.get("HOST", "" if self.version == "1.1" else "none")
+        if not _HOST.fullmatch(hosts):
+            raise ParsingError("The request needs one header Host, with a valid name.")
 
     def received(self, data: bytes) -> int:
         if data.startswith(_TLS_HELLO) and not self.header_plus and not self.headers_finished:

@@ -33,7 +33,10 @@ logger = logging.getLogger(__name__)
 _LOG_LIMITS = "catloader.log_limits"
 
 _DID_NOT_WORK = gettext_noop("This did not work.")
-_BAD_HOST = gettext_noop("This request names the site by something that is no host name (header Host).")
+_BAD_HOST = gettext_noop(
+    "This request names the site by something that is no host name (header Host); such names consist "
+    "of letters, digits, dots and hyphens."
+)
 _SENTENCES = {
     400: (
         gettext_noop("Invalid request"),

@@ -17,6 +17,7 @@ import secrets
 import time
 
 from flask import Flask, current_app, g, request
+from werkzeug.exceptions import BadHost
 
 from catloader.errors import FormRefused
 from catloader.languages import gettext_noop
@@ -99,6 +100,8 @@ def _protect() -> None:
 
 
 def _refuse_other_sites() -> None:
+    if not request.host:  # it has letters that werkzeug accepts in no name, such as an underscore
+        raise BadHost
     fetch_site = request.headers.get("Sec-Fetch-Site")
     if fetch_site in ("same-origin", "none"):
         return
@@ -124,7 +127,10 @@ def _refuse_other_sites() -> None:
 
 
 def _check_token() -> None:
-    given = request.headers.get(HEADER) or request.form.get(FIELD, "")
+    given = request.headers.get(HEADER, "")
+    if not given or request.endpoint in OF_VISITORS:  # shown again when refused, so it must be readable
+        in_form = request.form.get(FIELD, "")
+        given = given or in_form
     owners = [g.session_cookie] if g.user else []
     if request.endpoint in OF_VISITORS:
         owners += cookies.read_all(cookies.FORM)

@@ -175,3 +175,25 @@ def test_a_form_from_elsewhere_is_refused_without_its_token_too(anna: Person) ->
     assert answer.status_code == 400
     assert "came from evil.example, and this site is called localhost" in answer.text
     assert anna.get("/photos").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/login", "/register"])
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"--x\r\nnothing", 400), (b"--x\r\n" + b"a" * 100_000, 413)], ids=["cut", "long"]
+)
+def test_unreadable_form_with_an_expired_token_is_refused(
+    anna: Person, path: str, body: bytes, status: int
+) -> None:
+    anna.log_out()
+    answer = anna.client.post(
+        path, data=body, content_type="multipart/form-data; boundary=x", headers={forms.HEADER: "old.token"}
+    )
+    assert answer.status_code == status
+
+
+def test_form_at_a_name_with_an_underscore_is_refused_with_the_reason(anna: Person) -> None:
+    answer = anna.client.post(
+        "/logout", data={"csrf_token": anna.token("/account")}, headers={"Host": "cat_site"}
+    )
+    assert answer.status_code == 400
+    assert "letters, digits, dots and hyphens" in answer.text

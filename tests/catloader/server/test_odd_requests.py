@@ -1,0 +1,65 @@
+"""Heads of requests that no browser sends: each gets a sentence, and none is read in two ways."""
+
+from __future__ import annotations
+
+import pytest
+
+from catloader.server.connections import adjustments
+from catloader.server.request_parser import FormsOnly, Parser
+from checker.log_limit import LogLimits
+
+_TWICE = "Content-Length and Transfer-Encoding exclude each other."
+_HOST = "The request needs one header Host, with a valid name."
+_INVALID = "The address or the Content-Length is invalid."
+
+
+def _received(head: bytes, body: bytes = b"") -> Parser:
+    parser = Parser(adjustments(connections=1), FormsOnly(), LogLimits())
+    data = head.replace(b"\n", b"\r\n") + b"\r\n\r\n" + body
+    while data and not parser.completed:
+        data = data[parser.received(data) :]
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        (b"POST / HTTP/1.1\nHost: a\nContent-Length: " + b"9" * 5000, _INVALID),
+        (b"GET http://[::1/login HTTP/1.1\nHost: a", _INVALID),
+        (b"GET http://[zz]/login HTTP/1.1\nHost: a", _INVALID),
+        (b"POST / HTTP/1.1\nHost: a\nContent-Length: 4\nTransfer-Encoding: chunked", _TWICE),
+        (b"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nContent-Length: 0", _TWICE),
+        (
+            b"POST / HTTP/1.0\nConnection: keep-alive\nTransfer-Encoding: chunked",
+            "Transfer-Encoding needs HTTP/1.1.",
+        ),
+        (b"GET / HTTP/1.1", _HOST),
+        (b"GET / HTTP/1.1\nHost:", _HOST),
+        (b"GET / HTTP/1.1\nHost: a\nHost: b.example", _HOST),
+        (b"GET / HTTP/1.1\nHost: a b", _HOST),
+        (b"GET / HTTP/1.1\nHost: a/b", _HOST),
+        (b"GET / HTTP/1.1\nHost: user@a", _HOST),
+        (b"GET / HTTP/1.1\nHost: [::1", _HOST),
+        (b"GET / HTTP/1.1\nHost: a:b", _HOST),
+        (b"GET / HTTP/1.0\nHost: a, b", _HOST),
+    ],
+)
+def test_a_head_that_has_no_or_two_meanings_is_refused(head: bytes, sentence: str) -> None:
+    request = _received(head, b"0\r\n\r\n")
+    assert (request.error.code, request.error.body) == (400, sentence)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\nHost: cats.example.org",
+        b"GET / HTTP/1.1\nHost: cat_site:8000",
+        b"GET / HTTP/1.1\nHost: [fe80::1%25eth0]:8000",
+        b"GET / HTTP/1.0",
+        b"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked",
+    ],
+)
+def test_other_heads_are_accepted(head: bytes) -> None:
+    request = _received(head, b"0\r\n\r\n")
+    assert request.completed
+    assert request.error is None
