@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 
+from checker.exits import open_standard_streams
 from checker.garbage import postpone_full_collections
 
 _INTERRUPTED = 128 + signal.SIGINT
@@ -14,6 +16,13 @@ def run() -> None:
     if handler is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     postpone_full_collections()
+    open_standard_streams()
+    try:
+        import babel.localtime  # noqa: F401 - it reads the file that TZ names
+    except (OSError, ValueError) as error:
+        sys.exit(
+            f"Error: TZ names a file that is no time zone ({error}); set it to one, as in Europe/Berlin."
+        )
     from catloader.cli import main
 
     signal.signal(signal.SIGINT, handler)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 
 from checker.errors import CheckerError
-from checker.exits import INTERRUPTED, READER_GONE, drop_output
+from checker.exits import INTERRUPTED, READER_GONE, drop_output, open_standard_streams
 from checker.folder.arguments import CheckOptions, ExplainOptions, parse, refuse
 from checker.garbage import postpone_full_collections
 from models.errors import ModelsError
@@ -19,9 +19,13 @@ from models.errors import ModelsError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; return the exit code."""
+    open_standard_streams()
     if sys.stderr is None:  # closed by the calling process, as stdout may be
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
-    options = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        options = parse(sys.argv[1:] if argv is None else argv)
+    except OSError as error:  # the help was not printed
+        return _refuse_unwritten(error)
     if isinstance(options, int):
         return options
     if sys.stdout is None and isinstance(options, CheckOptions):
@@ -50,7 +54,11 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
         drop_output()
         return READER_GONE
     except OSError as error:  # errors of files are in their rows
-        return refuse(f"The output can't be written: {error.strerror or error}.")
+        return _refuse_unwritten(error)
+
+
+def _refuse_unwritten(error: OSError) -> int:
+    return refuse(f"The output can't be written: {error.strerror or error}.")
 
 
 def _interrupt(*_: object) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
-from checker.exits import INTERRUPTED, READER_GONE, drop_output
+from checker.exits import INTERRUPTED, ending_without_reader
 from models.errors import ModelsError
 
 
@@ -44,19 +45,27 @@ class OneLineErrors(Group):
     Ctrl-C gives a line and the code 130; a closed reader of the output (``| head``) only the code 141.
     """
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with _one_line_errors():  # prints the help and the version
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _one_line_errors():
             return super().invoke(ctx)
-        except (CatLoaderError, CheckerError, ModelsError) as error:
-            raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo("Stopped by Ctrl-C.", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        except BrokenPipeError:
-            drop_output()
-            raise SystemExit(READER_GONE) from None
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            place = error.filename or "The output"
-            raise click.ClickException(f"{place} can't be written: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        with ending_without_reader():
+            yield
+    except (CatLoaderError, CheckerError, ModelsError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("Stopped by Ctrl-C.", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "The output"
+        raise click.ClickException(f"{place} can't be written: {error.strerror}.") from error

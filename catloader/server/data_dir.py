@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import resource
 import shutil
 import tempfile
 import time
@@ -20,16 +21,20 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.1
 _FOLDERS = ("imports", "partial-uploads", "profiles", "s3")
 _FILES = ("catloader.sqlite3", "lock", "model.json", "object-store.json", "secret-key", "webhook-secret")
+_OPEN_FILES = 256
+"""The embedded S3 alone opens about 100 at its start."""
 _RELEASE_S = 1.5
 """Time that the kernel may need to release the lock of a site that was killed."""
 
 
 def prepare_data_dir(settings: Settings) -> None:
-    """Make the data folder, write a file to it and look at the free disk.
+    """Make the data folder, write a file to it, and look at the free disk and at this process's limits.
 
     Raises:
-        StartupError: the folder cannot be used; says why.
+        StartupError: the folder cannot be used, or few files can be opened; says why.
     """
+    _refuse_few_files()
+    _refuse_umask()
     folder = settings.data_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,6 +53,34 @@ def prepare_data_dir(settings: Settings) -> None:
             f"The disk of the data folder {folder} has {free_bytes // 2**20} MiB free; at least "
             f"{settings.min_free_bytes // 2**20} MiB are needed (CATLOADER_MIN_FREE_BYTES)."
         )
+
+
+def _refuse_few_files() -> None:
+    """Raise the limit of open files to what a start needs.
+
+    Raises:
+        StartupError: this process may not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _OPEN_FILES:
+        raise StartupError(
+            f"This process may open {hard} files, and at least {_OPEN_FILES} are needed; raise the limit "
+            "(`ulimit -n`, LimitNOFILE of systemd, --ulimit nofile of Docker)."
+        )
+    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, hard))
+
+
+def _refuse_umask() -> None:
+    """Look for a mask that takes the owner's own rights to new files.
+
+    Raises:
+        StartupError: names the mask.
+    """
+    mask = os.umask(0o077)  # it can only be read by setting it
+    os.umask(mask)
+    if mask & 0o700:
+        raise StartupError(f"The umask {mask:04o} makes new files unusable for their owner; set umask 077.")
 
 
 def _refuse_broken_link(folder: Path) -> None:

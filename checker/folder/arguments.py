@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from checker import __version__
+from checker.exits import ending_without_reader
 from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIMES
 from models.catalogue import default_weights_dir
 
@@ -153,7 +154,16 @@ def _choice(name: str, choices: Sequence[str], help_text: str) -> Callable[[Deco
     )
 
 
+class _Command(click.Command):
+    """A command whose help may be read in part (``| head``)."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with ending_without_reader():
+            return super().make_context(*args, **options)
+
+
 @click.command(
+    cls=_Command,
     context_settings=_SETTINGS,
     epilog=f"`{_PROGRAM} explain PHOTO -o OUT.png` shows the evidence in one photo.\n\n{_EXIT_CODES}",
 )
@@ -205,7 +215,7 @@ def _check(weights_dir: Path | None, **options: Any) -> CheckOptions:
     return CheckOptions(weights_dir=weights_dir or default_weights_dir(), **options)
 
 
-@click.command(context_settings=_SETTINGS, epilog=_EXIT_CODES)
+@click.command(cls=_Command, context_settings=_SETTINGS, epilog=_EXIT_CODES)
 @click.argument("photo", type=click.UNPROCESSED)
 @click.option(
     "-o",

@@ -13,8 +13,8 @@ import struct
 import sys
 
 _NUMBERS: dict[str, dict[str, tuple[int, ...]]] = {
-    "x86_64": {"link": (86, 265), "flock": (73,)},
-    "aarch64": {"link": (37,), "flock": (32,)},
+    "x86_64": {"link": (86, 265), "flock": (73,), "connect": (42,)},
+    "aarch64": {"link": (37,), "flock": (32,), "connect": (203,)},
 }
 SUPPORTED = platform.machine() in _NUMBERS
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2  # <linux/prctl.h>, <linux/seccomp.h>

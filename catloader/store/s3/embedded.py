@@ -59,6 +59,7 @@ class EmbeddedS3:
             StartupError: the folder, the disk or the program is not usable; one sentence.
         """
         self._weed = seaweedfs.find_program()
+        seaweedfs.refuse_unusable_machine()
         try:
             (self._dir / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
             self._dir.chmod(0o700)

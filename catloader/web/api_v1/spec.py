@@ -50,7 +50,6 @@ _MORE_ERRORS = {
 _OWN_WORDS = {
     "string_pattern_mismatch": "Input should be a value that an answer of this site had",
     "int_parsing": "Input should be a whole number",
-    "model_type": "Input should be an object",
 }
 
 
@@ -62,6 +61,8 @@ def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> N
         raise UnsupportedMediaType  # otherwise SpecTree calls the view without a body
     if not isinstance(error, ValidationError):
         return
+    if reads_json and not isinstance(request.get_json(force=True, silent=True), dict):
+        raise InvalidInput("The body must be a JSON object.")
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "body"
     raise InvalidInput(f"{field}: {_OWN_WORDS.get(first['type'], first['msg'])}.")

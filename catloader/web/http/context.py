@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from flask import current_app, g, request, url_for
+from werkzeug.wrappers import Response
 
 from catloader.accounts import Guard
 from catloader.errors import NotFound
@@ -47,6 +48,14 @@ def wants_json() -> bool:
         request.path.startswith("/api/")
         or request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
     )
+
+
+def make_conditional(response: Response) -> None:
+    """Make a response with an ETag 304 if the client has that version.
+
+    ``If-Match`` is ignored: reading changes nothing, and werkzeug would send the content with 412.
+    """
+    response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})
 
 
 def host_name(url: str) -> str:

@@ -17,7 +17,7 @@ from catloader.store.db.accounts.users import User
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import without_login
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, make_conditional, services
 from catloader.web.staff.review import may_review
 from catloader.web.uploads.admission import uses_object_store
 from checker.log_limit import LogLimit
@@ -168,7 +168,7 @@ def _conditional(etag: str) -> Response:
     # The browser may keep the file but must revalidate it: after a log-out, or once the photo is
     # deleted, the response is 404. A 304 needs no request to S3.
     response.headers["Cache-Control"] = "private, no-cache"
-    response.make_conditional(request)
+    make_conditional(response)
     if request.method == "HEAD":
         response.response = iter(())
     return response

@@ -52,7 +52,10 @@ def _refuse_replaced(fields: MultiDict[str, str]) -> None:
         UnicodeDecodeError
     """
     for name, text in fields.items(multi=True):
-        if "\ufffd" in text and name != "photos":  # a photo that was sent as text is refused as such
+        if "\ufffd" in text and name not in (
+            "photo",
+            "photos",
+        ):  # a photo that was sent as text is refused as such
             raise UnicodeDecodeError("utf-8", b"", 0, 0, "a field")
 
 

@@ -39,10 +39,22 @@ def test_ctrl_c_in_a_long_command_is_one_sentence(tmp_path: Path) -> None:
     assert (process.returncode, output) == (128 + signal.SIGINT, ("", "Stopped by Ctrl-C.\n"))
 
 
-def test_a_closed_reader_of_the_output_gets_no_message() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["catloader", "settings"],
+        ["catloader", "--help"],
+        ["catloader", "--version"],
+        ["catloader", "user", "--help"],
+        ["checker", "--help"],
+        ["checker", "explain", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_closed_reader_of_the_output_gets_no_message(words: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "catloader", "settings"]
+    command = [sys.executable, "-m", *words]
     answer = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (answer.returncode, answer.stderr) == (128 + signal.SIGPIPE, "")
@@ -82,3 +94,47 @@ def test_output_on_a_full_disk_is_one_sentence(command: str, error: str) -> None
             check=False,
         )
     assert (answer.returncode, answer.stderr) == (1, f"Error: {error}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["catloader", "--help"], "Error: The output can't be written: No space left on device.\n"),
+        (["catloader", "--version"], "Error: The output can't be written: No space left on device.\n"),
+        (["checker", "--help"], "checker: The output can't be written: No space left on device.\n"),
+    ],
+    ids=["catloader --help", "catloader --version", "checker --help"],
+)
+def test_help_that_cannot_be_written_is_one_sentence(words: list[str], sentence: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", *words]
+        answer = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert answer.returncode != 0
+    assert answer.stderr == sentence
+
+
+def test_a_time_zone_that_is_none_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "catloader", "settings"]
+    environ = {**os.environ, "TZ": f":{Path(__file__)}"}
+    answer = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("Error: TZ names a file that is no time zone (")
+    assert answer.stderr.count("\n") == 1
+
+
+_DESCRIPTORS = """
+import os, sys
+from checker.exits import open_standard_streams
+open_standard_streams()
+fourth = os.dup(0)
+report = [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)]
+open(sys.argv[1], "w").write(f"{report} {fourth > 2}")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_closed_standard_streams_become_no_other_file(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    script = f'exec "$0" -c "$1" "{report}" <&- >&- 2>&-'
+    subprocess.run(["sh", "-c", script, sys.executable, _DESCRIPTORS], check=True)
+    assert report.read_text() == f"{['/dev/null'] * 3} True"

@@ -179,3 +179,31 @@ def test_a_missing_temporary_folder_is_named() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     done = _run(_LOOK.replace("sys.argv[1]", "0"))  # no file may contain a byte, in any folder
     assert "StartupError: No temporary folder can be written to; set TMPDIR" in done.stderr
+
+
+_PREPARE = """
+import os, resource, sys
+from catloader.server.data_dir import prepare_data_dir
+from catloader.settings import Settings
+soft, hard, umask = (int(word) for word in sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+os.umask(umask)
+prepare_data_dir(Settings.from_environment())
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.umask(0))
+"""
+
+
+def _prepare(folder: Path, soft: int, hard: int, umask: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _PREPARE, str(soft), str(hard), str(umask)]
+    environ = environ_without_settings(CATLOADER_DATA_DIR=folder)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_few_open_files_are_raised_or_refused_with_advice(tmp_path: Path) -> None:
+    assert _prepare(tmp_path, 64, 512, 0o022).stdout == f"256 {0o022}\n"
+    assert "may open 64 files, and at least 256 are needed" in _prepare(tmp_path, 64, 64, 0o022).stderr
+
+
+def test_a_umask_that_takes_the_owners_rights_is_named(tmp_path: Path) -> None:
+    assert "The umask 0777 makes new files unusable" in _prepare(tmp_path, 512, 512, 0o777).stderr
+    assert _prepare(tmp_path, 512, 512, 0o077).stdout == f"512 {0o077}\n"

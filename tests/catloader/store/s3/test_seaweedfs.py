@@ -5,15 +5,18 @@ import os
 import re
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from catloader.demo.client import until
+from catloader.errors import StartupError
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3 import seaweedfs
 from catloader.store.s3.embedded import EmbeddedS3
 from checker.cores import available_cores
+from tests.support import refusing
 from tests.support.object_stores import store_of
 
 
@@ -33,6 +36,23 @@ def test_port_is_free_only_if_both_of_its_pair_are(offset: int) -> None:
         taken.listen()
         assert not seaweedfs.is_free(port)
     assert seaweedfs.is_free(port)
+
+
+@pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
+def test_a_missing_loopback_interface_is_named_at_once() -> None:
+    look = "from catloader.store.s3 import seaweedfs; seaweedfs.refuse_unusable_machine()"
+    command = refusing.command([sys.executable, "-c", look], connect="ENETUNREACH")
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.stderr.splitlines()[-1].endswith(
+        "The embedded S3 needs the loopback interface, and 127.0.0.1 can't be reached "
+        "(Network is unreachable); `ip link set lo up` starts it."
+    )
+
+
+def test_a_missing_folder_of_sockets_is_named(tmp_path: Path) -> None:
+    seaweedfs.refuse_unusable_machine(tmp_path)
+    with pytest.raises(StartupError, match=r"missing for its sockets.*: No such file or directory.$"):
+        seaweedfs.refuse_unusable_machine(tmp_path / "missing")
 
 
 def test_environment_holds_no_proxies_or_keys_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import botocore.session
 import pytest
 
+from catloader.errors import SettingError
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.session import make_session
@@ -63,3 +64,18 @@ def _store_and_read(server: EmbeddedS3) -> None:
     store = store_of(server, ("isolated-photos", "isolated-thumbnails"))
     store.put(ObjectKind.PHOTO, "a", b"bytes")
     assert store.exists(ObjectKind.PHOTO, "a")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file or directory"), ("hello", "it has no certificates")]
+)
+def test_own_ca_certificates_that_cannot_be_read_are_named(
+    content: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    with pytest.raises(SettingError, match=f"^AWS_CA_BUNDLE is '{bundle}', which cannot be used: {reason}.$"):
+        make_session(uses_tls=True)
+    make_session()  # without TLS it has no effect

@@ -42,6 +42,10 @@ def test_a_form_contains_one_photo_and_a_caption(program: Program, anna: Person)
     assert [photo.caption for photo in anna.photos] == ["Kim", "Tom"]
     two = {"a": (io.BytesIO(jpeg()), "a.jpg"), "b": (io.BytesIO(jpeg()), "b.jpg")}
     assert "one photo" in assert_problem(program.send("POST", "/api/v1/photos", data=two), 400)
+    text = b'--x\r\nContent-Disposition: form-data; name="photo"\r\n\r\n' + jpeg() + b"\r\n--x--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = program.send("POST", "/api/v1/photos", kind, data=text)  # a field, without a file name
+    assert "has 0 files" in assert_problem(answer, 400)
 
 
 def test_a_repeated_key_gives_the_same_answer_and_no_second_photo(program: Program, anna: Person) -> None:
@@ -114,6 +118,8 @@ def test_an_unchanged_resource_is_not_sent_again(app: Flask, program: Program) -
         assert first.status_code == 200, path
         again = program.get(path, **{"If-None-Match": first.headers["ETag"]})
         assert (again.status_code, again.data) == (304, b""), path
+        for condition in ("*", '"another"'):  # reading changes nothing
+            assert program.get(path, **{"If-Match": condition}).status_code == 200, path
     etag = program.get(location).headers["ETag"]
     check(app, Verdict.NOT_CAT, score=0.01)
     assert program.get(location, **{"If-None-Match": etag}).status_code == 200

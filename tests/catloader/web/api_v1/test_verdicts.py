@@ -65,8 +65,8 @@ def test_bad_bodies_are_refused(app: Flask, program: Program) -> None:
     assert "on_air" in assert_problem(program.send("POST", path, json={"wish": "cat", "on_air": True}), 400)
     assert_problem(program.send("POST", path, json={"wish": "cat", "reason": "x" * 501}), 400)
     assert_problem(program.send("POST", path, {"Content-Type": "application/json"}, data="{"), 400)
-    for body, words in {"[" * 30_000: "wish: Field required", '"cat"': "should be an object"}.items():
+    for body in ("[" * 30_000, '"cat"', "null", "[]", '{"wish": "cat"} {', '{"wish": ' + "9" * 5000 + "}"):
         answer = program.send("POST", path, {"Content-Type": "application/json"}, data=body)
-        assert words in assert_problem(answer, 400)
+        assert assert_problem(answer, 400) == "The body must be a JSON object."
     assert_problem(program.send("POST", path, {"Content-Type": "text/plain"}, data="wish=cat"), 415)
     assert_problem(program.send("POST", path), 400)
