@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from scripts.command_line import new_file, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require
 
 
 @report_errors
@@ -24,6 +24,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("data", help="as scripts/benchmark_accuracy.py takes it")
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
+    parser.add_argument(
+        "--photos",
+        type=number(int, 1, 10_000_000),
+        metavar="N",
+        help="so many, spread over DATA; default: all",
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     require("torch")
@@ -34,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
 
     settings = Settings.from_environment()
     with open_photos(arguments.data, settings) as photos:
-        figures = compare(photos, arguments.model, arguments.weights_dir or settings.weights_dir)
+        chosen = photos[:: -(-len(photos) // arguments.photos)] if arguments.photos else photos
+        figures = compare(chosen, arguments.model, arguments.weights_dir or settings.weights_dir)
     result = {**provenance(), **figures}
     print(machine_kind(result["machine"]))
     print(as_text(figures))
