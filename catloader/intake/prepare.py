@@ -31,7 +31,7 @@ from catloader.intake.turns import turn
 from catloader.languages import gettext_noop
 from checker.errors import UnreadableImage
 from checker.pixels import renditions
-from checker.pixels.colour.cicp import coded_colour
+from checker.pixels.formats.omitted import add_omitted
 from checker.pixels.formats.opening import megapixels
 from checker.pixels.formats.raw import RAW_PHOTO, is_raw
 from checker.pixels.formats.repair import repaired
@@ -228,7 +228,7 @@ def _opened(data: bytes, source_format: str, limits: Limits) -> ImageFile.ImageF
         image.verify()  # every chunk's checksum up to the last; load() alone stops at the pixels
         image = decoder(io.BytesIO(data))
     renditions.draft(image, limits.sizes, fast=False)
-    image.info["coded_colour"] = coded_colour(data)
+    add_omitted(image, data)
     return image
 
 

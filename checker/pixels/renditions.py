@@ -57,7 +57,12 @@ def site_renditions(data: bytes, *, fast: bool = True) -> dict[Rendition, bytes]
 
 
 def draft(image: Image.Image, sizes: RenditionSizes, *, fast: bool) -> None:
-    """Let a JPEG that is not loaded yet decode at the smallest scale that is still enough."""
+    """Let a JPEG that is not loaded yet decode at the smallest scale that is still enough.
+
+    Other formats have drafts of another kind: the preview that a HEIC contains may show something else.
+    """
+    if image.format not in ("JPEG", "MPO"):
+        return
     enough_px = (_enough_px(sizes),) * 2 if fast else _bounded_size(image.size, sizes.max_edge_px)
     image.draft(None, enough_px)
 
@@ -72,6 +77,8 @@ def upright_photo(image: Image.Image, sizes: RenditionSizes, *, fast: bool) -> I
             only want a verdict.
     """
     photo = averageable(image)
+    if "crop" in image.info:
+        photo = photo.crop(image.info["crop"])
     if fast and (factor := min(photo.size) // _enough_px(sizes)) > 1:
         photo = photo.reduce(factor)
     size = _bounded_size(photo.size, sizes.max_edge_px)

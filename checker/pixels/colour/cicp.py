@@ -17,10 +17,8 @@ from checker.values import Floats
 
 Light = npt.NDArray[np.floating]
 
-_BOX, _CHUNK = b"colrnclx", b"\x00\x00\x00\x04cICP"
-_HEAD_BYTES = 1 << 16
-"""The box is among the properties; the chunk comes before the pixels."""
 _BT2020, _P3 = 9, 12
+_UNSPECIFIED = 2
 _PQ, _HLG = 16, 18
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 """Transfer function -> exponent from the signal to light."""
@@ -54,26 +52,12 @@ class CodedColour(NamedTuple):
         return not (self.is_hdr or self.gamma or self.primaries in _TO_BT709)
 
     @property
+    def is_specified(self) -> bool:
+        return _UNSPECIFIED not in self
+
+    @property
     def is_hdr(self) -> bool:
         return self.transfer in (_PQ, _HLG)
-
-
-def coded_colour(data: bytes) -> CodedColour | None:
-    """Read the code points of a HEIC, AVIF or PNG; None where there are none, or they mean sRGB."""
-    colour = None
-    if data[4:8] == b"ftyp":
-        colour = _code_points(data, _BOX, 2)
-    elif data.startswith(b"\x89PNG"):
-        colour = _code_points(data, _CHUNK, 1)
-    return None if colour is None or colour.is_srgb else colour
-
-
-def _code_points(data: bytes, name: bytes, size: int) -> CodedColour | None:
-    at = data.find(name, 0, _HEAD_BYTES)
-    values = data[at + 8 : at + 8 + 2 * size]
-    if at < 0 or len(values) < 2 * size:
-        return None
-    return CodedColour(int.from_bytes(values[:size], "big"), int.from_bytes(values[size:], "big"))
 
 
 def coded_to_srgb(image: Image.Image, colour: CodedColour) -> Image.Image:

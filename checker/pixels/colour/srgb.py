@@ -26,6 +26,9 @@ def averageable(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
         grey = Image.fromarray(to_eight_bit(values, None if image.format == "TIFF" else 65535.0))
+        if "transparency" in image.info:
+            alpha = Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8))
+            grey = Image.merge("RGBA", (grey, grey, grey, alpha))
         grey.info = image.info.copy()  # it describes the colour, which is converted later
         return grey
     if image.mode == "RGBA":
@@ -40,8 +43,8 @@ def averageable(image: Image.Image) -> Image.Image:
 def to_srgb(image: Image.Image) -> Image.Image:
     """Return an ``averageable`` image as RGB on white, converted from the colour that its file states.
 
-    That is ``info["coded_colour"]`` (``cicp.coded_colour``) where it is HDR, else the embedded profile, else
-    again the coded one.
+    That is ``info["coded_colour"]`` (see ``omitted``) where it is HDR, else the embedded profile, else again
+    the coded one.
     """
     coded = image.info.get("coded_colour")
     if coded is not None and (coded.is_hdr or not image.info.get("icc_profile")):

@@ -13,7 +13,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from PIL import Image, UnidentifiedImageError
 
 from checker.errors import UnreadableImage
-from checker.pixels.colour.cicp import coded_colour
+from checker.pixels.formats.heif_boxes import heif_format
+from checker.pixels.formats.omitted import add_omitted
 from checker.pixels.formats.png_chunks import SIGNATURE
 from checker.pixels.formats.repair import repaired
 
@@ -51,7 +52,7 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
     Raises:
         UnreadableImage: not a photo, truncated, or above ``MAX_PIXELS``.
     """
-    formats = _ftyp_formats() if data[4:8] == b"ftyp" else _FORMATS
+    formats = _heif_formats(data) or _FORMATS
     try:
         whole = repaired(data, MAX_PIXELS)
         if whole.startswith(SIGNATURE):
@@ -60,7 +61,7 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(whole), formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(too_many_pixels(image, MAX_PIXELS))
-            image.info["coded_colour"] = coded_colour(whole)
+            add_omitted(image, whole)
             yield image
     except UnidentifiedImageError as error:  # its own text has a memory address
         raise UnreadableImage("This is not a photo, or not in a format that can be decoded.") from error
@@ -90,11 +91,20 @@ def megapixels(image: Image.Image, limit: int) -> tuple[str, str]:
     return f"{photo:f}", f"{most:f}"
 
 
+def _heif_formats(data: bytes) -> tuple[str, ...]:
+    match heif_format(data):
+        case "AVIF":
+            return ("AVIF",)
+        case "HEIC" if _has_heic():
+            return ("HEIF",)
+    return ()
+
+
 @functools.cache
-def _ftyp_formats() -> tuple[str, ...]:
+def _has_heic() -> bool:
     try:
         import pillow_heif
     except ImportError:  # the package is optional: without it HEIC is unreadable
-        return ("AVIF",)
+        return False
     pillow_heif.register_heif_opener()
-    return ("AVIF", "HEIF")
+    return True

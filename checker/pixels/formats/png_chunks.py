@@ -7,6 +7,7 @@ orientation; the others are removed. A file with a bomb in one of them stays as 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 from PIL import PngImagePlugin
 
@@ -22,7 +23,8 @@ _MAX_CHUNKS = 2**16
 _AROUND_BYTES = 12
 """Bytes of a chunk in addition to its content: length, name, checksum."""
 _WITH_ORIENTATION = frozenset({b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1"})
-_TRANSPARENT = {0: 2, 2: 6, 3: 1}
+_GREY, _COLOUR, _PALETTE = 0, 2, 3
+_TRANSPARENT = {_GREY: 2, _COLOUR: 6, _PALETTE: 1}
 """Colour type -> fewest bytes of a tRNS chunk; the other types have an alpha channel."""
 
 
@@ -33,7 +35,7 @@ def plain_png(data: bytes) -> bytes:
     checksums of critical chunks and lost pixels are left for the decoder to find.
     """
     kept: list[bytes] = []
-    position, kept_to, colour_type = len(SIGNATURE), 0, -1
+    position, kept_to, bits, colour_type = len(SIGNATURE), 0, 8, -1
     has_pixels = are_pixels_over = False
     inflated_bytes = 0
     for _ in range(_MAX_CHUNKS):
@@ -43,7 +45,7 @@ def plain_png(data: bytes) -> bytes:
         if len(name) < 4 or end > len(data) or (name == b"IDAT" and are_pixels_over):
             return data
         if name == b"IHDR":
-            colour_type = int.from_bytes(data[position + 17 : position + 18], "big")
+            bits, colour_type = data[position + 16], data[position + 17]
         has_pixels |= name == b"IDAT"
         are_pixels_over = has_pixels and name != b"IDAT"
         if name[0] & _ANCILLARY:
@@ -55,6 +57,9 @@ def plain_png(data: bytes) -> bytes:
                 return data
             if size_bytes is None or not _is_of_use(name, content, colour_type):
                 kept.append(data[kept_to:position])
+                kept_to = end
+            elif name == b"tRNS" and (as_read := _as_read(content, colour_type, bits)) != content:
+                kept += [data[kept_to:position], _chunk(name, as_read)]
                 kept_to = end
         position = end
     else:
@@ -74,6 +79,35 @@ def _is_of_use(name: bytes, content: bytes, colour_type: int) -> bool:
     if name in (b"tEXt", b"zTXt", b"iTXt"):
         return content.partition(b"\0")[0] in _WITH_ORIENTATION
     return name in (b"eXIf", b"iCCP")
+
+
+def _as_read(content: bytes, colour_type: int, bits: int) -> bytes:
+    """Return the transparent colour in the depth of Pillow's pixels, with which Pillow compares it as it is.
+
+    Of colour in 16 bits Pillow keeps the high bytes, of grey all 16 bits.
+    """
+    if colour_type == _GREY and bits < 8:
+        most = (1 << bits) - 1
+        return ((int.from_bytes(content[:2], "big") & most) * (255 // most)).to_bytes(2, "big")
+    if colour_type == _COLOUR and bits == 16:
+        return b"".join(b"\0" + content[at : at + 1] for at in (0, 2, 4))
+    return content
+
+
+def chunks_before_pixels(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and content of each chunk that may describe the pixels."""
+    position = len(SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        name, end = png[position + 4 : position + 8], position + _AROUND_BYTES + _uint32(png, position)
+        if name in (b"IDAT", b"") or end > len(png):
+            return
+        yield name, png[position + 8 : end - 4]
+        position = end
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(name + content)
+    return len(content).to_bytes(4, "big") + name + content + checksum.to_bytes(4, "big")
 
 
 def _inflated_bytes(name: bytes, content: bytes) -> int | None:

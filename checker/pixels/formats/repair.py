@@ -9,6 +9,7 @@ import re
 import struct
 
 from checker.errors import UnreadableImage
+from checker.pixels.formats.heif_boxes import with_known_brand
 from checker.pixels.formats.png_chunks import SIGNATURE, plain_png
 from checker.pixels.formats.raw import RAW_PHOTO, is_raw
 from checker.pixels.formats.tiff import full_resolution_first
@@ -37,6 +38,7 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
       decoder would misread its samples.
     - JPEG: without segments that are too short for their content; if it has at most ``max_pixels``, with an
       end marker, where nothing else is missing.
+    - HEIC and AVIF: with their own brand first, where another one precedes it.
     - WebP: with the file's own size in its header, where all its chunks are there.
 
     Raises:
@@ -54,7 +56,7 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
         return coded + _END_OF_IMAGE if _has_all_but_its_end(coded, max_pixels) else data
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _with_its_size(data)
-    return data
+    return with_known_brand(data)
 
 
 def _without_short_segments(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pillow_heif
 import pytest
 import skimage.data
 from PIL import Image
@@ -73,3 +74,12 @@ def test_rotated_photo_gives_an_upright_thumbnail(orientation: int) -> None:
     thumbnail = decoded(made(encoded(stored[orientation], exif=exif), fast=False).thumbnail)
     assert thumbnail[20:140].mean() < 20
     assert thumbnail[180:300].mean() > 235
+
+
+def test_the_preview_in_a_heic_does_not_stand_for_the_photo() -> None:
+    """Cameras add previews of 1620 px; what they show may differ from an edited photo."""
+    out = io.BytesIO()
+    pillow_heif.from_pillow(COFFEE.resize((1600, 1200))).save(out, thumbnails=[1000])
+    with open_image(out.getvalue()) as image:
+        renditions.draft(image, DEFAULT_SIZES, fast=True)
+        assert image.size == (1600, 1200)

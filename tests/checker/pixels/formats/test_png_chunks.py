@@ -156,3 +156,51 @@ def test_palette_colours_without_a_palette_are_refused() -> None:
         prepare(data, limits=LIMITS)
     with pytest.raises(UnreadableImage):
         site_renditions(data)
+
+
+def grey_levels(bits: int) -> bytes:
+    """Encode four stripes of grey in this depth: 0, 1, the brightest but one, the brightest."""
+    levels = np.repeat([0, 1, 2**bits - 2, 2**bits - 1], 8)
+    if bits == 16:
+        row = levels.astype(">u2").tobytes()
+    else:
+        bit_rows = (levels[:, None] >> np.arange(bits)[::-1]) & 1
+        row = np.packbits(bit_rows.astype(np.uint8)).tobytes()
+    return b"\0" + row
+
+
+def png_of_rows(row: bytes, bits: int, colour_type: int, transparent: tuple[int, ...]) -> bytes:
+    """Encode 32 pixels in 16 equal rows, with a transparent colour."""
+    return b"".join(
+        (
+            PLAIN[:8],
+            chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 16, bits, colour_type, 0, 0, 0)),
+            chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent)),
+            chunk(b"IDAT", zlib.compress(row * 16)),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+def stripes(data: bytes) -> list[int]:
+    """Return the red of the four stripes as stored."""
+    photo = prepare(data, limits=LIMITS).photo
+    return [int(level) for level in np.asarray(Image.open(io.BytesIO(photo)))[8, 4::8, 0]]
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("unused_bits", [0, 0xFFFF])
+def test_a_transparent_grey_is_white_in_every_depth(bits: int, place: int, unused_bits: int) -> None:
+    levels = [0, 1, 2**bits - 2, 2**bits - 1]
+    transparent = levels[place] | (unused_bits & ~(2**bits - 1))
+    expected = [255 if level == levels[place] else level * 255 / (2**bits - 1) for level in levels]
+    data = png_of_rows(grey_levels(bits), bits, 0, (transparent,))
+    assert stripes(data) == pytest.approx(expected, abs=4)
+
+
+def test_a_transparent_colour_of_16_bits_is_white() -> None:
+    colours = [(0x1234, 0x5678, 0x9ABC), (0x5678, 0x1234, 0x9ABC), (0x3412, 0x7856, 0xBC9A), (0, 0, 0)]
+    row = b"\0" + np.repeat(np.array(colours, ">u2"), 8, axis=0).tobytes()
+    data = png_of_rows(row, 16, 2, colours[0])
+    assert stripes(data) == pytest.approx([255, 0x56, 0x34, 0], abs=6)

@@ -1,0 +1,127 @@
+"""Boxes of HEIC and AVIF files (ISO 23008-12): the format, and properties that the decoders do not report."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Literal
+
+Format = Literal["AVIF", "HEIC"]
+
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_NEUTRAL_BRANDS = {b"mif1", b"msf1"}
+_OPENED: dict[Format, set[bytes]] = {
+    "AVIF": _AVIF_BRANDS | _NEUTRAL_BRANDS,
+    "HEIC": _HEIC_BRANDS | _NEUTRAL_BRANDS,
+}
+"""Brands that the decoder of each format accepts in front."""
+_MAX_BRANDS_BYTES = 1024
+_MAX_BOXES = 2**16
+_FULL_BYTES = 4
+"""Version and flags of a "full box"."""
+
+Box = tuple[bytes, int, int]
+"""Name, and where the content starts and ends."""
+
+
+def heif_format(data: bytes) -> Format | None:
+    """Return the format of a file by the codec of its images, or by its brands if no codec is found."""
+    if data[4:8] != b"ftyp":
+        return None
+    end = min(int.from_bytes(data[:4], "big"), _MAX_BRANDS_BYTES)
+    major, compatible = data[8:12], {data[start : start + 4] for start in range(16, end, 4)}
+    brands = {major} | compatible
+    if not (brands & (_AVIF_BRANDS | _HEIC_BRANDS) or major in _NEUTRAL_BRANDS):
+        return None  # a video
+    codecs = _item_types(data) & {b"av01", b"hvc1"}
+    if len(codecs) == 1:
+        return "AVIF" if b"av01" in codecs else "HEIC"
+    is_avif = major in _AVIF_BRANDS or (major not in _HEIC_BRANDS and bool(brands & _AVIF_BRANDS))
+    return "AVIF" if is_avif else "HEIC"
+
+
+def with_known_brand(data: bytes) -> bytes:
+    """Return the file with the brand of its format in front, where decoders look for it.
+
+    The same object if it has one, or is of another format.
+    """
+    format = heif_format(data)
+    if format is None or data[8:12] in _OPENED[format]:
+        return data
+    return data[:8] + format.lower().encode() + data[12:]
+
+
+def properties_of_photo(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Return name and content of each property of the primary item, in the order of its list.
+
+    Empty for a broken file, which is left for the decoder to refuse.
+    """
+    try:
+        meta = _children(data, _child(data, (b"", 0, len(data)), b"meta"), _FULL_BYTES)
+        by_name = {box[0]: box for box in meta}
+        _, at, _ = by_name[b"pitm"]
+        (primary,) = struct.unpack_from(">I" if data[at] else ">H", data, at + _FULL_BYTES)
+        iprp = by_name[b"iprp"]
+        boxes = list(_children(data, _child(data, iprp, b"ipco")))
+        numbers = _numbers(data, _child(data, iprp, b"ipma"), primary)
+        return [(name, data[start:end]) for name, start, end in (boxes[n - 1] for n in numbers if n)]
+    except (struct.error, LookupError):
+        return []
+
+
+def _numbers(data: bytes, box: Box, item: int) -> list[int]:
+    """Return the numbers, from 1, of an item's properties."""
+    _, at, _ = box
+    id_form = ">I" if data[at] else ">H"
+    number_form, number_mask = (">H", 0x7FFF) if data[at + 3] & 1 else (">B", 0x7F)
+    (items,) = struct.unpack_from(">I", data, at + _FULL_BYTES)
+    at += _FULL_BYTES + 4
+    for _ in range(min(items, _MAX_BOXES)):
+        (item_id,) = struct.unpack_from(id_form, data, at)
+        at += struct.calcsize(id_form)
+        count, at = data[at], at + 1
+        size_bytes = struct.calcsize(number_form)
+        if item_id == item:
+            places = range(at, at + count * size_bytes, size_bytes)
+            return [struct.unpack_from(number_form, data, place)[0] & number_mask for place in places]
+        at += count * size_bytes
+    return []
+
+
+def _item_types(data: bytes) -> set[bytes]:
+    try:
+        meta = _child(data, (b"", 0, len(data)), b"meta")
+        iinf = _child(data, meta, b"iinf", _FULL_BYTES)
+        entries = _children(data, iinf, _FULL_BYTES + (4 if data[iinf[1]] else 2))
+        # Version 2 has item ids of 2 bytes, version 3 of 4; 2 bytes of protection follow.
+        types = (at + _FULL_BYTES + (6 if data[at] > 2 else 4) for _, at, _ in entries)
+        return {data[at : at + 4] for at in types}
+    except (struct.error, LookupError):
+        return set()
+
+
+def _child(data: bytes, parent: Box, name: bytes, skipped: int = 0) -> Box:
+    for box in _children(data, parent, skipped):
+        if box[0] == name:
+            return box
+    raise LookupError(name)
+
+
+def _children(data: bytes, parent: Box, skipped: int = 0) -> Iterator[Box]:
+    """Yield the boxes in the content of another, after ``skipped`` bytes of its own."""
+    _, start, end = parent
+    start += skipped
+    for _ in range(_MAX_BOXES):
+        if start + 8 > end:
+            return
+        size, name = struct.unpack_from(">I4s", data, start)
+        head_bytes = 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, start + 8)
+            head_bytes = 16
+        box_end = start + size if size else end
+        if box_end < start + head_bytes or box_end > end:
+            return
+        yield name, start + head_bytes, box_end
+        start = box_end

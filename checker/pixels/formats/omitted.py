@@ -1,0 +1,68 @@
+"""Facts about a photo that its file states and its decoder omits: the colour as code points, and a crop."""
+
+from __future__ import annotations
+
+import struct
+
+from PIL import Image
+
+from checker.pixels.colour.cicp import CodedColour
+from checker.pixels.formats.heif_boxes import properties_of_photo
+from checker.pixels.formats.png_chunks import SIGNATURE, chunks_before_pixels
+
+_CROP_FORM = ">IIIIiIiI"
+"""Numerator and denominator of width, height, and of the centre's distance from the photo's."""
+
+
+def add_omitted(image: Image.Image, data: bytes) -> None:
+    """Add ``info["coded_colour"]`` and ``info["crop"]``, each where it changes the photo.
+
+    What does not count in this format is removed: a PNG's profile beside code points, which precede it, and
+    an AVIF's XMP, whose orientation is not the photo's.
+    """
+    if data.startswith(SIGNATURE):
+        colour = _in_png(data)
+        if colour is not None:
+            image.info.pop("icc_profile", None)
+        _add_colour(image, colour)
+    elif data[4:8] == b"ftyp":
+        properties = properties_of_photo(data)
+        _add_colour(image, _in_properties(properties))
+        if image.format == "AVIF":  # the decoder of HEIC crops and turns on its own
+            image.info.pop("xmp", None)
+            _add_crop(image, properties)
+
+
+def _add_colour(image: Image.Image, colour: CodedColour | None) -> None:
+    if colour is not None and not colour.is_srgb:
+        image.info["coded_colour"] = colour
+
+
+def _in_png(data: bytes) -> CodedColour | None:
+    for name, content in chunks_before_pixels(data):
+        if name == b"cICP" and len(content) == 4:
+            colour = CodedColour(content[0], content[1])
+            return colour if colour.is_specified else None
+    return None
+
+
+def _in_properties(properties: list[tuple[bytes, bytes]]) -> CodedColour | None:
+    for name, content in properties:
+        if name == b"colr" and content.startswith(b"nclx") and len(content) >= 8:
+            return CodedColour(*struct.unpack_from(">HH", content, 4))
+    return None
+
+
+def _add_crop(image: Image.Image, properties: list[tuple[bytes, bytes]]) -> None:
+    for name, content in properties:
+        if name != b"clap" or len(content) < struct.calcsize(_CROP_FORM):
+            continue
+        numbers = struct.unpack_from(_CROP_FORM, content)
+        if not all(numbers[1::2]):
+            return
+        width, height, right, down = (a / b for a, b in zip(numbers[::2], numbers[1::2], strict=True))
+        left, top = (image.width - width) / 2 + right, (image.height - height) / 2 + down
+        box = tuple(round(edge) for edge in (left, top, left + width, top + height))
+        if 0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height:
+            image.info["crop"] = box
+        return
