@@ -18,8 +18,10 @@ from catloader.store.db.accounts.users import User, Users, normal_email
 MAX_EMAIL_CHARS = 254
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
-_DOMAIN = re.compile(r"localhost|[^.]{1,63}(\.[^.]{1,63})+|\[[0-9a-f.:]+\]")
-"""Domain of a new address: one without a dot is a typing error that would make the account unusable."""
+_LABEL = r"""(?!-)[^\s@"(),.:;<>\[\]\\]{1,63}(?<!-)"""
+_NEW_DOMAIN = re.compile(rf"localhost|{_LABEL}(\.{_LABEL})+|\[[0-9a-f.:]+\]")
+"""Mail servers read brackets and commas as comments and lists: mail would go to another address, past the
+limit of mails for it. A domain without a dot is a typing error that would make the account unusable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ def _new_hash(email: str, password: str) -> str:
 
 def _is_new_email(email: str) -> bool:
     domain = normal_email(email).rpartition("@")[2]
-    return _is_email(email) and _DOMAIN.fullmatch(domain) is not None
+    return _is_email(email) and _NEW_DOMAIN.fullmatch(domain) is not None
 
 
 def _is_email(email: str) -> bool:

@@ -16,6 +16,8 @@ from catloader.wiring import Services
 
 MAX_ID = 2**31 - 1
 """The largest id of a PostgreSQL integer column; the server refuses to compare it with a larger number."""
+_MOST_PATH_CHARS = 2000
+"""Longer headers than this make an answer that proxies refuse."""
 PHOTO_NOT_FOUND = gettext_noop("This photo may have been deleted, or it belongs to someone else.")
 
 
@@ -80,7 +82,7 @@ def local_path(target: str | None) -> str:
     It is written without the prefix that a proxy adds, as in ``/photos``; one that has it already is kept.
     """
     is_path = target and target.startswith("/") and not target.startswith("//")
-    if target and is_path and target.isprintable() and "\\" not in target:
+    if target and is_path and len(target) <= _MOST_PATH_CHARS and target.isprintable() and "\\" not in target:
         prefix = request.script_root
         return target if prefix and target.startswith(f"{prefix}/") else prefix + target
     return url_for("gallery.photos")
