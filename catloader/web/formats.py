@@ -10,6 +10,8 @@ from flask import Flask
 
 from catloader.web.languages import gettext, locale, ngettext
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 def init_app(app: Flask) -> None:
     for filter in (
@@ -59,12 +61,12 @@ def shown_number(number: float, decimals: int = 0) -> str:
 
 
 def shown_bytes(size_bytes: int) -> str:
-    """Format a size as "1.2 GB", "1.2 MB" or "195 kB"."""
+    """Format a size as "1.2 GB", "1.2 MB" or "195 kB", with a no-break space."""
     if size_bytes < 2**20:
-        return f"{max(1, size_bytes // 1024)} kB"
+        return f"{max(1, size_bytes // 1024)}{_NO_BREAK}kB"
     if size_bytes >= 2**30:
-        return f"{shown_number(size_bytes / 2**30, 1)} GB"
-    return f"{shown_number(size_bytes / 2**20, 1)} MB"
+        return f"{shown_number(size_bytes / 2**30, 1)}{_NO_BREAK}GB"
+    return f"{shown_number(size_bytes / 2**20, 1)}{_NO_BREAK}MB"
 
 
 def shown_limit(size_bytes: int) -> str:

@@ -10,10 +10,11 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 from skimage import data
 
 from tests.conftest import require
+from tests.support.accessibility import is_local
 from tests.support.browser import Site
 from tests.support.proxies import HOST
 
@@ -48,7 +49,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """Open a new browser window; a policy violation or a script error fails the test."""
+    """Open a new browser window.
+
+    A policy violation, a script error or a request to another host fails the test.
+    """
     context = browser.new_context(base_url=site.url, viewport={"width": 390, "height": 844})
     page = context.new_page()
     errors: list[str] = []
@@ -57,6 +61,11 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
         if "Policy" in message.text:
             errors.append(message.text)
 
+    def follow(request: Request) -> None:
+        if not is_local(request.url, site.url):
+            errors.append(request.url)
+
+    context.on("request", follow)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", read)
     with site.emails_given_back():

@@ -252,6 +252,29 @@ def test_a_press_beside_its_box_selects_a_failed_photo(
     context.close()
 
 
+_ROWS = """(links) => new Set(links.map((link) => {
+  const { top, bottom } = link.getBoundingClientRect();
+  return Math.round((top + bottom) / 20);
+})).size"""
+
+
+@pytest.mark.parametrize("language", ["en", "de", "it"])
+def test_menus_take_few_rows_on_a_phone(
+    browser: Browser, site: Site, session: StorageState, language: str
+) -> None:
+    with window(browser, site.url) as user, window(browser, site.url, session) as administrator:
+        register(user, f"{language}@example.org")
+        for page in (user, administrator):
+            page.set_extra_http_headers({"Accept-Language": language})
+            page.set_viewport_size({"width": 360, "height": 740})
+        user.goto("/photos")
+        assert user.locator(".bar nav a").evaluate_all(_ROWS) == 1
+        for path in ("/admin", "/admin/failed", "/admin/users"):
+            administrator.goto(path)
+            assert administrator.locator(".bar nav a").evaluate_all(_ROWS) == 2
+            assert administrator.locator(".chips.all a").evaluate_all(_ROWS) == 2
+
+
 @pytest.mark.parametrize("language", ["en", "de", "it"])
 def test_the_header_of_visitors_is_one_row_on_a_phone(browser: Browser, site: Site, language: str) -> None:
     context = browser.new_context(base_url=site.url, locale=language, viewport={"width": 360, "height": 740})

@@ -29,6 +29,32 @@ _RUN = """async (options) => {
 _NARROW = """() => [...document.querySelectorAll(".button, .badge")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML)"""
 
+_SQUEEZED = """() => [...document.querySelectorAll("main *")].filter((one) =>
+  [...one.childNodes].some((node) => {
+    const range = new Range();
+    range.selectNodeContents(node);
+    return node.nodeType === Node.TEXT_NODE && range.getClientRects().length > 4
+      && range.getBoundingClientRect().width < 64;
+  })).map((one) => one.outerHTML)"""
+_CUT = """() => {
+  const canvas = document.createElement("canvas").getContext("2d");
+  const wider = (one, text, most_px) => {
+    canvas.font = getComputedStyle(one).font;
+    return one.clientWidth && canvas.measureText(text).width > most_px ? [`${text} in ${one.outerHTML}`] : [];
+  };
+  const inside_px = (one) => {
+    const style = getComputedStyle(one);
+    return one.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  };
+  const arrow_px = 16;
+  return [
+    ...[...document.querySelectorAll("[placeholder]")].flatMap((one) =>
+      wider(one, one.placeholder, inside_px(one))),
+    ...[...document.querySelectorAll("option")].flatMap((one) =>
+      wider(one.parentElement, one.text, inside_px(one.parentElement) - arrow_px)),
+  ];
+}"""
+
 
 @contextmanager
 def window(browser: Browser, url: str, state: StorageState | None = None) -> Iterator[Page]:
@@ -41,13 +67,13 @@ def window(browser: Browser, url: str, state: StorageState | None = None) -> Ite
         bypass_csp=True,  # axe is injected into the page as a script
         reduced_motion="reduce",
     )
-    context.on("request", lambda one: None if _is_local(one.url, url) else foreign.append(one.url))
+    context.on("request", lambda one: None if is_local(one.url, url) else foreign.append(one.url))
     yield context.new_page()
     context.close()
     assert foreign == []
 
 
-def _is_local(address: str, url: str) -> bool:
+def is_local(address: str, url: str) -> bool:
     return address.startswith((url, "data:", "blob:"))
 
 
@@ -78,7 +104,12 @@ def violations(page: Page, theme: _Theme = "light") -> list[str]:
 
 
 def too_wide(page: Page) -> list[str]:
-    """Return how much wider the page is than its window, and buttons and badges narrower than their texts."""
+    """Return how much wider the page is than its window, and what is narrower than its text.
+
+    That are buttons, badges, fields with a placeholder, lists to choose from, and columns of one short word.
+    """
     wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     found = [f"{wider} px wider than the window"] if wider > 0 else []
-    return found + [f"the text is wider than {button}" for button in page.evaluate(_NARROW)]
+    found += [f"the text is wider than {one}" for one in page.evaluate(_NARROW)]
+    found += [f"the text is cut: {one}" for one in page.evaluate(_CUT)]
+    return found + [f"the column is too narrow: {one}" for one in page.evaluate(_SQUEEZED)]

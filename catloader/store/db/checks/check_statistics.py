@@ -28,8 +28,8 @@ class RecentChecks:
     verdicts: Counter[str] = field(default_factory=Counter)
     """Those without a verdict are ``error``."""
     by_model: dict[str, Counter[str]] = field(default_factory=dict)
-    variants: Counter[str] = field(default_factory=Counter)
-    """"openvino int8 on cpu" -> number of attempts"""
+    variants: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Variant and device, as in ("openvino int8", "cpu") -> number of attempts"""
     errors: Counter[str] = field(default_factory=Counter)
     """The beginning of the text -> number of attempts"""
     latency_ms: dict[int, float] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def _summary(rows: Sequence[Row[Any]]) -> RecentChecks:
         recent.verdicts[outcome] += 1
         if row.model:
             recent.by_model.setdefault(row.model, Counter())[outcome] += 1
-            recent.variants[f"{row.runtime} {row.precision} on {row.device}"] += 1
+            recent.variants[f"{row.runtime} {row.precision}", row.device] += 1
         if row.error:
             recent.errors[row.error[:_ERROR_CHARS]] += 1
         if row.ms and row.ms.get("total") is not None:

@@ -194,7 +194,11 @@ def test_deleting_the_account_removes_everything(app: Flask) -> None:
 
     answer = anna.post("/account/delete", {"password": PASSWORD}, page="/account")
     assert answer.status_code == 200
-    for text in ("Your account and photos were deleted.", anna.email, "<dt>Photos</dt><dd>1, 1 kB</dd>"):
+    for text in (
+        "Your account and photos were deleted.",
+        anna.email,
+        "<dt>Photos</dt><dd>1, 1\N{NO-BREAK SPACE}kB</dd>",
+    ):
         assert text in answer.text
     assert "<dt>Files in the photo store</dt><dd>2</dd>" in answer.text
     assert services_of(app).ledger.count() == 2

@@ -48,6 +48,7 @@ def test_figures_are_those_of_the_checks(app: Flask, engine: Engine, administrat
         "4 in this one",
     ):
         assert text in page, text
+    assert ">torch fp32 auf cpu<" in administrator.get("/admin", **{"Accept-Language": "de"}).text
 
 
 def test_percentiles_and_hours_are_counted_correctly(engine: Engine) -> None:

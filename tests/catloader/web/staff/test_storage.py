@@ -28,8 +28,9 @@ def test_figures_include_all_accounts(app: Flask, engine: Engine) -> None:
     large = add_photos(engine, 2, size_bytes=5 * _MB)
     add_photos(engine, 1, size_bytes=_MB, binned_at=utcnow())
     page = administrator.get("/admin/storage").text
-    assert _figures(page) == ["6", "17.0 MB", "1.0 MB", "0"]
-    assert re.findall(r'class="number">([^<]+)', page) == ["10.0 MB", "6.0 MB", "1.0 MB"]
+    assert _figures(page) == ["6", "17.0\N{NO-BREAK SPACE}MB", "1.0\N{NO-BREAK SPACE}MB", "0"]
+    sizes = [f"{number}\N{NO-BREAK SPACE}MB" for number in ("10.0", "6.0", "1.0")]
+    assert re.findall(r'class="number">([^<]+)', page) == sizes
     first = re.findall(r'<a href="/admin/users/(\d+)">', page)[0]
     photo = services_of(app).photos.by_id(large[0])
     assert photo

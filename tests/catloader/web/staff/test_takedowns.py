@@ -39,7 +39,7 @@ def test_a_photo_is_taken_out_of_the_album_and_its_owner_reads_the_reason(
     assert [stranger.get(one).status_code for one in (f"/album/{public}", f"{page}/photo.jpg")] == [404, 404]
 
     own = anna.get(page).text
-    assert "“A face is in it. &lt;script&gt;" in own
+    assert "<q>A face is in it. &lt;script&gt;" in own
     assert f'action="{page}/publish"' not in own
     anna.post(f"{page}/publish", {"public": "yes"}, page=page)
     assert "so it stays private" in anna.get(page).text
