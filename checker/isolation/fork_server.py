@@ -32,6 +32,8 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
+# The kernel then clears 2 MB at once instead of 4 kB: a fifth of the time of a large photo (glibc 2.35).
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +146,20 @@ class ForkServer:
         control, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.settimeout(_ANSWER_S)
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        tunables = [*filter(None, [os.environ.get("GLIBC_TUNABLES")]), _HUGE_PAGES]
+        environ = {
+            **os.environ,
+            **_ENVIRONMENT,
+            "GLIBC_TUNABLES": ":".join(tunables),
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
         arguments = [str(child_end.fileno()), str(self._memory_bytes), *self._works]
         try:
             with child_end:
                 process = subprocess.Popen(
                     # -P: nothing may be imported from the folder in which the caller was started.
                     [sys.executable, "-P", "-m", "checker.isolation.child", *arguments],
-                    env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)},
+                    env=environ,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     start_new_session=True,  # Ctrl-C is handled by the caller, which then ends this process

@@ -24,7 +24,7 @@ def echo(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
 def do(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     """Perform the named action; ``arguments["folder"]`` is a writable folder."""
     _DEEDS[item[0].decode()](Path(arguments.get("folder", "/")))
-    return {"pid": os.getpid()}, []
+    return {"pid": os.getpid(), "tunables": os.environ.get("GLIBC_TUNABLES")}, []
 
 
 def _loop(*_: Path) -> NoReturn:

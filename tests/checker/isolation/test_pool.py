@@ -204,6 +204,19 @@ def test_child_without_work_releases_its_memory(pool: ChildPool) -> None:
     assert pid_of(pool) == child.pid
 
 
+def test_child_uses_huge_pages_and_keeps_other_settings_of_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=0")
+    server = ForkServer([DO], LIMITS.memory_bytes)
+    pool = ChildPool(server, children=1, limits=LIMITS)
+    try:
+        (reply,) = done(pool, "nothing")
+    finally:
+        pool.close()
+        server.close()
+    assert isinstance(reply, Reply)
+    assert reply.result["tunables"] == "glibc.malloc.perturb=0:glibc.malloc.hugetlb=1"
+
+
 def test_child_that_holds_too_much_memory_is_replaced(pool: ChildPool) -> None:
     pid = pid_of(pool)
     assert pid_of(pool) == pid
