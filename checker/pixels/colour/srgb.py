@@ -31,6 +31,8 @@ def averageable(image: Image.Image) -> Image.Image:
             grey = Image.merge("RGBA", (grey, grey, grey, alpha))
         grey.info = image.info.copy()  # it describes the colour, which is converted later
         return grey
+    if image.mode == "La":  # premultiplied; Pillow converts it to no other mode
+        image = image.convert("LA")
     if image.mode == "RGBA":
         return image  # convert() would copy it: 4 more bytes a pixel
     if image.has_transparency_data:

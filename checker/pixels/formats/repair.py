@@ -12,7 +12,7 @@ from checker.errors import UnreadableImage
 from checker.pixels.formats.heif_boxes import with_known_brand
 from checker.pixels.formats.png_chunks import SIGNATURE, plain_png
 from checker.pixels.formats.raw import RAW_PHOTO, is_raw
-from checker.pixels.formats.tiff import full_resolution_first
+from checker.pixels.formats.tiff import full_resolution_first, with_wide_palette
 from checker.pixels.formats.tiff_samples import with_plain_samples
 
 try:
@@ -35,7 +35,7 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
 
     - PNG: unneeded chunks are removed and a missing end is added; see ``png_chunks``.
     - TIFF: the full picture first, where the first page says that it is a preview; in 8 bits, where the
-      decoder would misread its samples.
+      decoder would misread its samples; with a palette in 16 bits.
     - JPEG: without segments that are too short for their content; if it has at most ``max_pixels``, with an
       end marker, where nothing else is missing.
     - HEIC and AVIF: with their own brand first, where another one precedes it.
@@ -49,7 +49,7 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
     if data.startswith(SIGNATURE):
         return plain_png(data)
     if data.startswith((b"II", b"MM")):
-        return with_plain_samples(full_resolution_first(data), max_pixels)
+        return with_plain_samples(with_wide_palette(full_resolution_first(data)), max_pixels)
     if data.startswith(b"\xff\xd8"):
         data = _without_short_segments(data)
         coded = _without_padding(data)

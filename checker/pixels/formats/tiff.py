@@ -14,6 +14,8 @@ from checker.pixels.formats.raw import RAW_PHOTO
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE = 254, 255
 _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES = 256, 257, 262, 330
 _WANTED = {_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES}
+_PALETTE, _SHORT = 320, 3
+_MAX_PALETTE, _FIRST_WIDE_LEVEL = 3 * 2**16, 256
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2  # a value of SubfileType
 _RAW = {32803, 34892}  # colour filter array, and its linear form
@@ -128,6 +130,28 @@ def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
         )
         is_preview = bool(subfile & (_REDUCED | _MASK)) or old_subfile == _OLD_REDUCED
         yield _Directory(offset, is_preview, photometric in _RAW, width * height, sub_directories)
+
+
+def with_wide_palette(data: bytes) -> bytes:
+    """Return the file with its first palette in 16 bits, where it was written in 8; else the same object.
+
+    The standard asks for 16 bits; in 8 bits the photo would be black.
+    """
+    layout = Layout.of(data)
+    try:
+        _, entries, _ = layout.directory(data, layout.offset_at(data, layout.link_at))
+        for tag, kind, count, field in islice(entries, _MAX_ENTRIES):
+            if tag == _PALETTE and kind == _SHORT and count <= _MAX_PALETTE:
+                form = f"{layout.order}{count}H"
+                at = layout.offset_at(field, 0)
+                levels = struct.unpack_from(form, data, min(at, len(data)))
+                if not 0 < max(levels, default=0) < _FIRST_WIDE_LEVEL:
+                    return data
+                wide = struct.pack(form, *(level * 257 for level in levels))
+                return data[:at] + wide + data[at + len(wide) :]
+    except struct.error:
+        pass
+    return data
 
 
 def values_of(

@@ -22,6 +22,7 @@ MAX_BYTES = 512 * 2**20
 """Of the decoded samples; 64 megapixels in RGB of 16 bits take 384 MB."""
 _NO_PREDICTOR, _DIFFERENCES, _FLOAT_DIFFERENCES = 1, 2, 3
 _SEPARATE = 2
+_MOST_PACKED_BITS = 16
 _SHORT, _LONG = 3, 4
 
 
@@ -43,14 +44,21 @@ def samples_of(page: Any, data: bytes) -> Samples:
     result = np.empty((height, width, count), page.dtype)
     for plane in range(planes):
         parts = [data[start : start + size] for start, size in segments[plane * each : (plane + 1) * each]]
-        values = _undone(_decompressed(page, parts, per_pixel), page, per_pixel)
+        raw = _decompressed(page, parts, per_pixel)
+        values = _unpacked(raw, page, per_pixel) if is_packed(page) else _undone(raw, page, per_pixel)
         result[..., plane * per_pixel : (plane + 1) * per_pixel] = values[:height, :width]
     return result
 
 
+def is_packed(page: Any) -> bool:
+    """Return True for samples that do not end at byte limits."""
+    return bool(page.bitspersample % 8)
+
+
 def _decompressed(page: Any, parts: list[bytes], per_pixel: int) -> npt.NDArray[np.uint8]:
     """Return bytes ``(rows, tiles in a row, bytes of a tile's row)``; a strip counts as one tile."""
-    row_bytes = per_pixel * page.dtype.itemsize * (page.tilewidth if page.is_tiled else page.imagewidth)
+    columns = page.tilewidth if page.is_tiled else page.imagewidth
+    row_bytes = (per_pixel * page.bitspersample * columns + 7) // 8
     across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
     down = -(-page.imagelength // page.tilelength) if page.is_tiled else 0
     rows = down * page.tilelength if page.is_tiled else page.imagelength
@@ -73,6 +81,21 @@ def _decompressed(page: Any, parts: list[bytes], per_pixel: int) -> npt.NDArray[
     # Not Image.open: its limit counts bytes here, and the pixels are counted already.
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(file))
     return np.asarray(image).reshape(rows, across, row_bytes)
+
+
+def _unpacked(raw: npt.NDArray[np.uint8], page: Any, per_pixel: int) -> Samples:
+    """Unpack each tile's rows; return ``(rows, columns, per_pixel)``."""
+    if page.predictor != _NO_PREDICTOR or page.bitspersample > _MOST_PACKED_BITS:
+        raise ValueError("packed samples with a predictor, or of more than 16 bits")
+    rows, across, _ = raw.shape
+    columns = page.tilewidth if page.is_tiled else page.imagewidth
+    per_row, bits = columns * per_pixel, page.bitspersample
+    weights = 1 << np.arange(bits, dtype=np.uint16)[::-1]
+    values = np.empty((rows, across, per_row), page.dtype)
+    for row in range(rows):  # one by one: unpacked to bits they take eight times the space
+        of_row = np.unpackbits(raw[row], axis=1)[:, : per_row * bits]
+        values[row] = of_row.reshape(across, per_row, bits) @ weights
+    return values.reshape(rows, across * columns, per_pixel)
 
 
 def _undone(raw: npt.NDArray[np.uint8], page: Any, per_pixel: int) -> Samples:

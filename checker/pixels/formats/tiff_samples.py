@@ -1,8 +1,9 @@
 """TIFFs whose samples Pillow misreads or refuses, decoded by tifffile and converted to 8 bits.
 
 With separate planes, Pillow keeps the low bytes of 16-bit samples; it does not invert 16-bit grey in which 0
-is white; and it does not support colour in floats, halves, signed, 32-bit or packed 10-bit samples, 16-bit
-Lab, opacity in a separate plane, or big-endian BigTIFF.
+is white; and it does not support colour in floats, halves, signed, 32-bit or packed samples, 16-bit Lab,
+opacity in a separate plane, more channels beside the colour (image editors store selections and spot inks in
+them), uncompressed YCbCr with shared colours, or big-endian BigTIFF.
 """
 
 from __future__ import annotations
@@ -10,26 +11,82 @@ from __future__ import annotations
 import io
 import logging
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from checker.errors import UnreadableImage
 from checker.pixels.colour.eight_bit import Samples, alpha_to_eight_bit, to_eight_bit
 from checker.pixels.formats.tiff import Layout, values_of
-from checker.pixels.formats.tiff_bytes import MAX_BYTES, samples_of
+from checker.pixels.formats.tiff_bytes import MAX_BYTES, is_packed, samples_of
 
-_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
+_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 259, 262, 277, 284, 339
+_TAGS = (_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT)
+_SUBSAMPLING = 530
 _ICC_PROFILE, _ORIENTATION = 34675, 274
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5, 8, 9
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5, 6, 8, 9
+_MOST_SAMPLES = {_RGB: 4, _CMYK: 4}
+"""Photometric -> samples of a pixel that Pillow reads."""
 _UNSIGNED, _UNDEFINED = 1, 4
 _SEPARATE, _UNCOMPRESSED = 2, 1
 _BIG_ENDIAN_BIG_TIFF = b"MM\0+"
-_PACKED = (10, 12, 14)
-"""Bits of samples that are not padded to whole bytes."""
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
 _CANNOT = "This TIFF stores its colours in a way that can't be read here. Save it as JPEG and try again."
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The form in which a page stores its samples."""
+
+    bits: int
+    samples: int
+    photometric: int
+    sample_format: int
+    is_separate: bool
+    compression: int
+
+    @classmethod
+    def of(cls, data: bytes) -> _Form:
+        """Read the first page's tags.
+
+        Raises:
+            struct.error: beyond the file's end.
+        """
+        layout = Layout.of(data)
+        tags = values_of(data, layout, _TAGS, layout.offset_at(data, layout.link_at))
+        return cls(
+            bits=max(tags.get(_BITS, (1,))),
+            samples=tags.get(_SAMPLES, (1,))[0],
+            photometric=tags.get(_PHOTOMETRIC, (_BLACK_IS_ZERO,))[0],
+            sample_format=tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0],
+            is_separate=tags.get(_PLANES, (1,))[0] == _SEPARATE,
+            compression=tags.get(_COMPRESSION, (_UNCOMPRESSED,))[0],
+        )
+
+    @property
+    def is_read_well(self) -> bool:
+        """True if Pillow reads the samples right."""
+        if self.sample_format not in (_UNSIGNED, _UNDEFINED) or self.photometric == _ICC_LAB:
+            return False
+        if self.samples > _MOST_SAMPLES.get(self.photometric, self.samples):
+            return False
+        if self.is_separate and self.photometric == _RGB and self.samples > 3:
+            return False
+        if self.photometric == _YCBCR and self.compression == _UNCOMPRESSED:
+            return False
+        if self.bits <= 8:
+            return self.bits in ((1, 2, 4, 8) if self.samples == 1 else (1, 8))
+        if self.photometric == _CMYK and self.bits == 16 and not self.is_separate:
+            return True
+        return self.samples == 1 and self.bits == 16 and self.photometric == _BLACK_IS_ZERO
+
+    @property
+    def may_be_read(self) -> bool:
+        """True if Pillow may read the samples with a loss: of 16 bits of colour it drops the low ones."""
+        by_high_bytes = not self.is_separate and self.samples >= 3 and self.sample_format == _UNSIGNED
+        return self.bits <= 8 or (self.bits == 16 and by_high_bytes)
 
 
 def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
@@ -38,48 +95,22 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
     Orientation and colour profile are kept.
 
     Raises:
-        UnreadableImage: tifffile can't decode it either.
+        UnreadableImage: tifffile can't decode it either, or nothing here decompresses it.
     """
     try:
-        layout = Layout.of(data)
-        tags = values_of(
-            data,
-            layout,
-            (_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT),
-            layout.offset_at(data, layout.link_at),
-        )
+        form = _Form.of(data)
     except struct.error:
         return data
-    bits = max(tags.get(_BITS, (1,)))
-    samples, planes, photometric, sample_format = (
-        tags.get(tag, (default,))[0]
-        for tag, default in (
-            (_SAMPLES, 1),
-            (_PLANES, 1),
-            (_PHOTOMETRIC, _BLACK_IS_ZERO),
-            (_SAMPLE_FORMAT, _UNSIGNED),
-        )
-    )
-    is_read_well = _is_read_well(bits, samples, photometric, sample_format, separate=planes == _SEPARATE)
-    if is_read_well and not data.startswith(_BIG_ENDIAN_BIG_TIFF):
+    if form.compression not in TiffImagePlugin.COMPRESSION_INFO:
+        raise UnreadableImage(_CANNOT)
+    if form.is_read_well and not data.startswith(_BIG_ENDIAN_BIG_TIFF):
         return data
-    by_high_bytes = bits == 16 and planes != _SEPARATE and samples >= 3 and sample_format == _UNSIGNED
     try:
         return _in_eight_bits(data, max_pixels)
     except UnreadableImage:
-        if bits <= 8 or by_high_bytes:  # Pillow may still decode it: of 16 bits it drops the low ones
+        if form.may_be_read:
             return data
         raise
-
-
-def _is_read_well(bits: int, samples: int, photometric: int, sample_format: int, *, separate: bool) -> bool:
-    if sample_format not in (_UNSIGNED, _UNDEFINED):
-        return False
-    if photometric == _ICC_LAB or (separate and photometric == _RGB and samples > 3):
-        return False
-    if bits <= 8 or (photometric == _CMYK and bits == 16 and not separate):
-        return True
-    return samples == 1 and bits == 16 and photometric == _BLACK_IS_ZERO
 
 
 def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
@@ -92,13 +123,13 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
             size_bytes = page.imagewidth * page.imagelength * page.samplesperpixel * page.bitspersample // 8
             if page.imagewidth * page.imagelength > max_pixels or size_bytes > MAX_BYTES:
                 return data  # refused for its size by the next step
-            is_packed = page.dtype is not None and page.bitspersample in _PACKED
-            values = _unpacked(page, data) if is_packed else samples_of(page, data)
+            is_shared = page.photometric == _YCBCR and page.compression == _UNCOMPRESSED
+            values = _subsampled(page, data) if is_shared else samples_of(page, data)
             photo = _image(
                 values,
                 int(page.photometric),
                 [int(extra) for extra in page.extrasamples],
-                white=2.0**page.bitspersample - 1 if is_packed else None,
+                white=2.0**page.bitspersample - 1 if is_packed(page) else None,
             )
             tags = {tag: page.tags[tag].value for tag in (_ICC_PROFILE, _ORIENTATION) if tag in page.tags}
     except (
@@ -107,6 +138,8 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
         ValueError,
         LookupError,
         TypeError,
+        ArithmeticError,
+        SyntaxError,
         OSError,
     ) as error:
         raise UnreadableImage(_CANNOT) from error
@@ -117,29 +150,25 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
     return out.getvalue()
 
 
-def _unpacked(page: Any, data: bytes) -> Samples:
-    """Read samples that do not end at byte limits; tifffile needs 40 MB of other codecs for that."""
-    height, width, bits = page.imagelength, page.imagewidth, page.bitspersample
-    separate = page.planarconfig == _SEPARATE
-    per_row = width * (1 if separate else page.samplesperpixel)
-    if page.compression != _UNCOMPRESSED or page.is_tiled:
-        raise UnreadableImage(_CANNOT)
-    strips = zip(page.dataoffsets, page.databytecounts, strict=True)
-    packed = np.frombuffer(b"".join(data[start : start + size] for start, size in strips), np.uint8)
-    rows = height * (page.samplesperpixel if separate else 1)
-    packed = packed.reshape(rows, (per_row * bits + 7) // 8)
-    values = np.empty((rows, per_row), np.uint16)
-    weights = 1 << np.arange(bits, dtype=np.uint16)[::-1]
-    for row in range(rows):  # one by one: unpacked to bits they take eight times the space
-        of_row = np.unpackbits(packed[row])[: per_row * bits]
-        values[row] = of_row.reshape(per_row, bits) @ weights
-    if separate:
-        return np.moveaxis(values.reshape(-1, height, width), 0, -1)
-    return values.reshape(height, width, -1)
+def _subsampled(page: Any, data: bytes) -> Samples:
+    """Read uncompressed YCbCr, in which blocks of pixels share their colour."""
+    across, down = page.tags[_SUBSAMPLING].value if _SUBSAMPLING in page.tags else (2, 2)
+    height, width = page.imagelength, page.imagewidth
+    columns = -(-width // across)
+    strips = []
+    for start, size in zip(page.dataoffsets, page.databytecounts, strict=True):
+        blocks = np.frombuffer(data[start : start + size], np.uint8).reshape(-1, columns, across * down + 2)
+        light = blocks[..., :-2].reshape(-1, columns, down, across).swapaxes(1, 2)
+        colour = blocks[..., -2:].repeat(down, axis=0).repeat(across, axis=1)
+        strip = np.concatenate([light.reshape(*colour.shape[:2], 1), colour], axis=2)
+        strips.append(strip[: page.rowsperstrip])
+    return np.concatenate(strips)[:height, :width]
 
 
 def _image(values: Samples, photometric: int, extra: list[int], *, white: float | None = None) -> Image.Image:
     """Turn decoded samples ``(H, W, samples)`` into an L, RGB, RGBA, CMYK or LAB image."""
+    if photometric == _YCBCR:
+        return Image.frombytes("YCbCr", values.shape[1::-1], values.tobytes()).convert("RGB")
     if photometric in (_CMYK, _CIE_LAB, _ICC_LAB):
         return _of_other_model(values, photometric)
     colours = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}.get(photometric, 0)

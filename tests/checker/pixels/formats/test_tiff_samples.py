@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 
 LIMITS = Limits(2**22, 10**6, 2560, 320, 95)
+DEFLATE = 8
 Y, X = np.mgrid[0:60, 0:80]
 COLOUR = np.stack([X * 3, Y * 4, 255 - X * 3], axis=-1).astype(np.uint8)
 GREY = COLOUR[..., 0]
@@ -48,9 +50,11 @@ def packed_tiff(values: np.ndarray[Any, Any], bits: int, compression: int = 1) -
     """Write samples of ``bits`` bits that do not end at byte boundaries; each row starts at one."""
     height, width, samples = values.shape
     rows = b""
-    for row in values.reshape(height, -1).astype(int) * 2 ** (bits - 8):
+    for row in values.reshape(height, -1).astype(int) * 2**bits // 256:
         text = "".join(format(value, f"0{bits}b") for value in row)
         rows += int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+    if compression == DEFLATE:
+        rows = zlib.compress(rows)
     bits_at = 8 + 2 + 12 * 9 + 4
     entries = [
         (256, 4, 1, width),
@@ -66,6 +70,47 @@ def packed_tiff(values: np.ndarray[Any, Any], bits: int, compression: int = 1) -
     directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
     head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + struct.pack("<I", 0)
     return head + struct.pack("<3H", *[bits] * 3) + rows
+
+
+def ycbcr_tiff(across: int, down: int, rows_per_strip: int = 60) -> bytes:
+    """Write uncompressed YCbCr, with one colour for each block of pixels."""
+    pixels = np.asarray(Image.fromarray(COLOUR).convert("YCbCr")).astype(int)
+    strips = []
+    for top in range(0, 60, rows_per_strip):
+        blocks = [
+            pixels[y : min(y + down, 60), x : x + across]
+            for y in range(top, min(top + rows_per_strip, 60), down)
+            for x in range(0, 80, across)
+        ]
+        strips.append(
+            b"".join(
+                np.pad(block[..., 0], ((0, down - len(block)), (0, 0)), mode="edge")
+                .astype(np.uint8)
+                .tobytes()
+                + block[..., 1:].mean(axis=(0, 1)).astype(np.uint8).tobytes()
+                for block in blocks
+            )
+        )
+    count = len(strips)
+    lists_at = 8 + 2 + 12 * 10 + 4
+    pixels_at = lists_at + 6 + 8 * count
+    starts = [pixels_at + sum(map(len, strips[:number])) for number in range(count)]
+    sizes = [len(strip) for strip in strips]
+    entries = [
+        (256, 4, 1, 80),
+        (257, 4, 1, 60),
+        (258, 3, 3, lists_at),
+        (259, 3, 1, 1),
+        (262, 3, 1, 6),
+        (273, 4, count, starts[0] if count == 1 else lists_at + 6),
+        (277, 3, 1, 3),
+        (278, 4, 1, rows_per_strip),
+        (279, 4, count, sizes[0] if count == 1 else lists_at + 6 + 4 * count),
+        (530, 3, 2, across + (down << 16)),
+    ]
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    lists = struct.pack(f"<3H{2 * count}I", 8, 8, 8, *starts, *sizes)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + lists + b"".join(strips)
 
 
 def stored(data: bytes) -> list[np.ndarray[Any, Any]]:
@@ -99,6 +144,20 @@ LAYOUTS = {
     "12 bits, packed": packed_tiff(COLOUR, 12),
     "10 bits, packed": packed_tiff(COLOUR, 10),
     "14 bits, packed": packed_tiff(COLOUR, 14),
+    "12 bits, packed and deflated": packed_tiff(COLOUR, 12, DEFLATE),
+    "colour and a selection": tiff(
+        np.concatenate([COLOUR, COLOUR[..., :2]], axis=-1), extrasamples=["unspecified", "unassalpha"]
+    ),
+    "colour and five channels": tiff(np.concatenate([COLOUR, COLOUR, COLOUR[..., :2]], axis=-1)),
+    "inks and a selection": tiff(
+        (np.concatenate([INKS, INKS[..., :1]], axis=-1) >> 8).astype(np.uint8),
+        "separated",
+        extrasamples=["unassalpha"],
+    ),
+    "shared colours, 2 x 2": ycbcr_tiff(2, 2),
+    "shared colours, 2 x 1": ycbcr_tiff(2, 1),
+    "shared colours, 2 x 2, in strips": ycbcr_tiff(2, 2, 16),
+    "shared colours, 1 x 1": ycbcr_tiff(1, 1),
 }
 GREY_LAYOUTS = {
     "32 bits": tiff(WIDE[..., 0].astype(np.uint32) << 16, "minisblack"),
@@ -110,6 +169,9 @@ GREY_LAYOUTS = {
     "doubles": tiff(GREY / 255, "minisblack"),
     "12 bits, packed": packed_tiff(GREY[..., np.newaxis], 12),
     "10 bits, packed": packed_tiff(GREY[..., np.newaxis], 10),
+    "with premultiplied opacity": tiff(
+        np.stack([GREY, np.full_like(GREY, 255)], axis=-1), "minisblack", extrasamples=["assocalpha"]
+    ),
 }
 
 
@@ -123,6 +185,31 @@ def test_colours_are_stored_as_they_are(name: str) -> None:
 def test_greys_are_stored_as_they_are(name: str) -> None:
     for pixels in stored(GREY_LAYOUTS[name]):
         assert np.abs(pixels - GREY[..., np.newaxis]).mean() < 2
+
+
+@pytest.mark.parametrize("bits", [2, 4, 6])
+def test_few_bits_of_colour_are_read(bits: int) -> None:
+    step = 255 / (2**bits - 1)
+    for pixels in stored(packed_tiff(COLOUR, bits)):
+        assert np.abs(pixels - COLOUR).mean() < step / 3 + 2
+
+
+def test_a_palette_of_8_bits_is_not_black() -> None:
+    palette = np.zeros((3, 256), np.uint16)
+    palette[:, 1] = 200, 40, 90
+    index = np.ones((60, 80), np.uint8)
+    for order in "<>":
+        for factor in (1, 257):
+            data = tiff(index, "palette", colormap=palette * factor, byteorder=order)
+            for pixels in stored(data):
+                assert np.abs(pixels - (200, 40, 90)).max() <= 3
+
+
+@pytest.mark.parametrize("codec", [34712, 34892, 50002])
+def test_a_codec_that_is_missing_here_is_named_as_the_reason(codec: int) -> None:
+    data = tiff(COLOUR).replace(struct.pack("<HHIH", 259, 3, 1, 1), struct.pack("<HHIH", 259, 3, 1, codec))
+    with pytest.raises(NotAnImage, match=r"^This TIFF stores its colours in a way"):
+        prepare(data, limits=LIMITS)
 
 
 def test_premultiplied_colour_is_composed_on_white() -> None:
