@@ -81,6 +81,30 @@ def test_a_burst_of_wake_ups_makes_few_posts(endpoint: Endpoint) -> None:
     assert endpoint.wakes < 100
 
 
+def test_wake_ups_while_one_is_being_sent_are_merged_into_one_more() -> None:
+    """One more is needed: what was committed meanwhile may have come too late for the first one."""
+    sending, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def send() -> str:
+        sending.release()
+        assert go_on.acquire(timeout=60)
+        return ""
+
+    dispatcher = InBackground(send, retry_s=60)
+    dispatcher.wake()
+    assert sending.acquire(timeout=60)
+    for _ in range(1000):
+        dispatcher.wake()
+    go_on.release()
+    assert sending.acquire(timeout=60)
+    go_on.release()
+    assert not sending.acquire(timeout=0.3)
+    dispatcher.wake()
+    assert sending.acquire(timeout=60)
+    go_on.release()
+    dispatcher.close()
+
+
 def test_a_post_is_repeated_until_the_checker_answers(endpoint: Endpoint) -> None:
     url = endpoint.start()
     port = int(url.rpartition(":")[2])

@@ -28,9 +28,11 @@ from catloader.store.db.photos.gallery import Gallery, Selection
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.db.photos.photos import Photos
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.object_stores import store_away
 from tests.support.preparing import prepare_here
+from tests.support.watched_store import watched_store
 
 
 class CountingDispatcher:
@@ -128,6 +130,47 @@ def test_row_describes_the_stored_objects(site: Site) -> None:
     assert (row.width_px, row.height_px, row.thumbnail_px) == (40, 60, 40)
     assert (row.crop_left_px, row.crop_top_px, row.crop_side_px) == (0, 10, 40)
     assert row.status == "pending"
+
+
+def test_objects_are_reserved_then_stored_then_recorded_and_the_checker_is_woken_last(
+    engine: Engine, objects: ObjectStore, s3_server: EmbeddedS3, settings: Settings
+) -> None:
+    """A process that dies at any moment leaves no row without objects, and no object without an entry."""
+    store = watched_store(s3_server, objects)
+    site = Site(engine, store, settings)
+    put: list[str] = []
+
+    def before_put(key: str) -> None:
+        reserved = [row.key for row in Deletions(engine).due(10, utcnow() + timedelta(days=365))]
+        assert key in reserved
+        assert (site.rows(), site.dispatcher.wakes) == ([], [])
+        put.append(key)
+
+    store.before_put = before_put
+    site.upload(("a.png", photo()))
+    (row,) = site.rows()
+    assert put == [row.photo_key, row.thumbnail_key]
+    assert site.reserved() == 0
+
+
+def test_photo_whose_thumbnail_can_not_be_stored_is_not_recorded(
+    engine: Engine, objects: ObjectStore, s3_server: EmbeddedS3, settings: Settings
+) -> None:
+    store = watched_store(s3_server, objects)
+    site = Site(engine, store, settings)
+    put: list[str] = []
+
+    def before_put(key: str) -> None:
+        put.append(key)
+        if len(put) == 2:
+            raise StoreUnavailable("The store is away.")
+
+    store.before_put = before_put
+    (outcome,) = site.upload(("a.png", photo()))
+    assert isinstance(outcome, Refused)
+    assert (outcome.status, site.rows(), site.dispatcher.wakes) == (503, [], [])
+    assert store.exists(ObjectKind.PHOTO, put[0])
+    assert site.reserved() == 2
 
 
 def test_keys_are_random_and_do_not_contain_the_name(site: Site) -> None:

@@ -253,6 +253,15 @@ class CheckQueueContract:
             for attempt, times in ((1, "once"), (2, "2 times"), (3, "3 times"))
         ]
 
+    def test_attempt_that_was_lost_is_counted_and_logged_once(self, case: QueueUnderTest) -> None:
+        """Later checkers that lose the photo before its decoding have nothing to do with that attempt."""
+        (id,) = case.add(1)
+        assert case.queue.begin(case.queue.claim(1)) == [True]
+        for _ in range(3):
+            case.clock.advance(61)
+            assert [(claim.photo_id, claim.attempt) for claim in case.queue.claim(1)] == [(id, 2)]
+        assert [entry.attempt for entry in case.log()] == [1]
+
     def test_release_counts_no_attempt(self, case: QueueUnderTest) -> None:
         ids = case.add(3)
         claims = case.queue.claim(3)

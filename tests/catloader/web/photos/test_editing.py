@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from catloader.errors import NotFound
-from catloader.intake.changes import cut
+from catloader.errors import NotFound, StoreUnavailable
+from catloader.intake.changes import cut, replace
 from catloader.store.db.checks.explanations import Explanations
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from checker.pixels.renditions import Crop
 from checker.values import Outcome, Verdict
 from tests.support.site import Person, check, jpeg, services_of
+from tests.support.watched_store import watched_store
 
 _RED, _BLUE = (220, 30, 30), (30, 30, 220)
 
@@ -228,3 +234,87 @@ def test_change_of_a_photo_that_was_replaced_meanwhile_is_refused(app: Flask, an
             dispatcher=services.dispatcher,
         )
     assert _row(app, id).crop_side_px == 300
+
+
+_Change = Callable[[Photo, ObjectStore], object]
+
+
+def _changes(app: Flask) -> list[tuple[_Change, list[ObjectKind]]]:
+    """Return both changes of a photo, for a given store, with the kinds of the objects that each puts."""
+    services = services_of(app)
+    parts: dict[str, Any] = {
+        "settings": services.settings,
+        "prepare": services.decoders.prepare,
+        "files": services.photo_files,
+        "dispatcher": services.dispatcher,
+    }
+    return [
+        (
+            lambda photo, objects: replace(
+                photo, io.BytesIO(_two_halves((300, 300))), objects=objects, **parts
+            ),
+            [ObjectKind.PHOTO, ObjectKind.THUMBNAIL],
+        ),
+        (
+            lambda photo, objects: cut(photo, Crop(0, 0, 200), objects=objects, **parts),
+            [ObjectKind.THUMBNAIL],
+        ),
+    ]
+
+
+def _ledger(app: Flask) -> list[str]:
+    return [row.key for row in services_of(app).ledger.due(10, utcnow() + timedelta(days=365))]
+
+
+def test_objects_of_a_change_are_reserved_then_stored_then_recorded(
+    app: Flask, anna: Person, s3_server: EmbeddedS3, objects: ObjectStore
+) -> None:
+    """A process that dies at any moment leaves the photo as it was, and no object without an entry."""
+    id = anna.upload_one(_two_halves())
+    store = watched_store(s3_server, objects)
+    put: list[str] = []
+    for change, kinds in _changes(app):
+        before = _row(app, id)
+        put.clear()
+
+        def before_put(key: str, before: Photo = before) -> None:
+            assert key in _ledger(app)
+            assert _row(app, id) == before
+            put.append(key)
+
+        store.before_put = before_put
+        change(before, store)
+        after = _row(app, id)
+        keys = {ObjectKind.PHOTO: after.photo_key, ObjectKind.THUMBNAIL: after.thumbnail_key}
+        assert put == [keys[kind] for kind in kinds]
+        assert not set(put) & set(_ledger(app))
+
+
+def test_change_whose_object_can_not_be_stored_leaves_the_photo_as_it_was(
+    app: Flask, anna: Person, s3_server: EmbeddedS3, objects: ObjectStore
+) -> None:
+    id = anna.upload_one(_two_halves())
+    before = _row(app, id)
+    store = watched_store(s3_server, objects)
+    for change, kinds in _changes(app):
+        put: list[str] = []
+
+        def before_put(key: str, put: list[str] = put, last: int = len(kinds)) -> None:
+            put.append(key)
+            if len(put) == last:
+                raise StoreUnavailable("The store is away.")
+
+        store.before_put = before_put
+        with pytest.raises(StoreUnavailable):
+            change(before, store)
+        assert set(put) <= set(_ledger(app))
+        assert _row(app, id) == before
+        assert anna.get(f"/photos/{id}/thumbnail.jpg").status_code == 200
+
+
+def test_no_thumbnail_is_cut_from_an_altered_photo(app: Flask, anna: Person) -> None:
+    id = anna.upload_one(_two_halves())
+    before = _row(app, id)
+    services_of(app).objects.put(ObjectKind.PHOTO, before.photo_key, _two_halves((400, 220)))
+    assert _cut(anna, id, 0, 0, 200).status_code == 502
+    assert (_row(app, id), services_of(app).ledger.count()) == (before, 0)

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from catloader.demo.client import until
 from catloader.store.db.checks.check_log import CheckLog
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import make_engine, reading, writing
@@ -25,7 +26,7 @@ from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, photos
 from checker import errors as checker_errors
-from checker.values import Verdict
+from checker.values import Rendition, Verdict
 from tests.checker.contract.queue import START, Clock, decided, failed
 from tests.support.rows import add_photos
 
@@ -62,6 +63,15 @@ def test_claim_writes_its_token_and_lease(engine: Engine, queue: SqlCheckQueue) 
         claim.token,
         START + timedelta(seconds=60),
     )
+
+
+def test_claim_has_the_digests_of_the_bytes_that_were_stored(engine: Engine, queue: SqlCheckQueue) -> None:
+    """Without them the checker has nothing to compare the objects with, and judges whatever it gets."""
+    add_photos(engine, 1, START)
+    with writing(engine) as connection:
+        connection.execute(update(photos).values(sha256=64 * "d", thumbnail_sha256=64 * "e"))
+    (claim,) = queue.claim(1)
+    assert (claim.sha256(Rendition.PHOTO), claim.sha256(Rendition.THUMBNAIL)) == (64 * "d", 64 * "e")
 
 
 def test_verdict_and_log_row_are_written_in_full(engine: Engine, queue: SqlCheckQueue, clock: Clock) -> None:
@@ -174,6 +184,59 @@ def test_photo_that_kills_its_checker_keeps_the_reason(
         clock.now,
         None,
     )
+
+
+def test_photo_that_was_not_begun_does_not_fail_after_fewer_attempts_were_set(
+    engine: Engine, queue: SqlCheckQueue, clock: Clock
+) -> None:
+    (id,) = add_photos(engine, 1, START)
+    (claim,) = queue.claim(1)
+    assert queue.finish([failed(claim, retryable=True)]) == [True]
+    stricter = SqlCheckQueue(engine, lease_s=60, max_attempts=1, backoff_s=10, now=clock)
+    clock.advance(10)
+    assert len(stricter.claim(1)) == 1
+    clock.advance(61)
+    assert [(claim.photo_id, claim.attempt) for claim in stricter.claim(1)] == [(id, 2)]
+
+
+def test_photos_that_another_transaction_has_locked_are_not_waited_for(
+    engine: Engine, queue: SqlCheckQueue
+) -> None:
+    if engine.dialect.name == "sqlite":  # it has no locks of rows
+        return
+    locked, other = add_photos(engine, 2, START)
+    with ThreadPoolExecutor(1) as pool, writing(engine) as connection:
+        connection.execute(select(photos.c.id).where(photos.c.id == locked).with_for_update())
+        claims = pool.submit(queue.claim, 2).result(timeout=60)
+    assert [claim.photo_id for claim in claims] == [other]
+    claims += queue.claim(2)
+    with ThreadPoolExecutor(1) as pool, writing(engine) as connection:
+        connection.execute(select(photos.c.id).where(photos.c.id == locked).with_for_update())
+        pool.submit(queue.renew, claims).result(timeout=60)
+
+
+def test_outcomes_are_written_in_the_order_of_ids(engine: Engine, queue: SqlCheckQueue) -> None:
+    """In any other order two transactions could wait for each other's rows."""
+    if engine.dialect.name == "sqlite":  # it has no locks of rows
+        return
+    low, high = add_photos(engine, 2, START)
+    by_id = {claim.photo_id: claim for claim in queue.claim(2)}
+    outcomes = [decided(by_id[high]), decided(by_id[low])]
+    ids = select(photos.c.id).order_by(photos.c.id)
+    waits = text(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE images%'"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        with writing(engine) as connection:
+            connection.execute(ids.where(photos.c.id == low).with_for_update())
+            written = pool.submit(queue.finish, outcomes)
+            for _ in until(60, "the outcomes do not wait for the locked photo"):
+                with engine.connect() as other:
+                    if other.execute(waits).first():
+                        break
+            free = connection.execute(ids.with_for_update(skip_locked=True)).scalars().all()
+        assert written.result(timeout=60) == [True, True]
+    assert free == [low, high]
 
 
 def test_release_gives_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
