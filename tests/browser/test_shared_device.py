@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Page, expect
+from collections.abc import Callable
 
-from tests.support.browser import log_in, register, share
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import PASSWORD, Site, log_in, log_in_by_request, register, share
 
 _BRING = """async () => (await import("/static/shared.js")).bring([new File(["bytes"], "dropped.png")])"""
 _LEFT = """async () => {
@@ -14,29 +16,122 @@ _LEFT = """async () => {
 }"""
 
 
-def _leave_photos(page: Page, email: str) -> None:
-    """Share and drop photos on a phone whose account has just been logged out by the site."""
+def _bring_photo(page: Page, email: str) -> None:
+    """Log in on a phone whose service worker is ready, and drop a photo there."""
     register(page, email)
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")
     page.goto("/photos")
     page.evaluate(_BRING)
-    page.context.clear_cookies()
+
+
+def _share_logged_out(page: Page) -> None:
     share(page, ["shared.png"])
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_waiting_photos_are_uploaded_after_the_next_log_in_of_their_account(page: Page) -> None:
-    _leave_photos(page, "gesa@example.org")
-    log_in(page, "gesa@example.org")
+def _leave_photos(page: Page, email: str) -> None:
+    """Share and drop photos on a phone whose browser has just lost its cookies."""
+    _bring_photo(page, email)
+    page.context.clear_cookies()
+    _share_logged_out(page)
+
+
+@pytest.mark.parametrize("is_idle", [True, False], ids=["idle", "no cookie"])
+def test_waiting_photos_are_uploaded_after_the_next_log_in_of_their_account(
+    page: Page, site: Site, is_idle: bool
+) -> None:
+    email = f"gesa-{is_idle}@example.org".lower()
+    if is_idle:
+        _bring_photo(page, email)
+        site.let_sessions_expire(email)
+        _share_logged_out(page)
+    else:
+        _leave_photos(page, email)
+    log_in(page, email)
     page.goto("/upload")
     for name in ("shared.png", "dropped.png"):
         expect(page.get_by_title(name, exact=True)).to_be_visible()
 
 
+def _log_out_everywhere(laptop: Page) -> None:
+    laptop.goto("/account")
+    laptop.get_by_role("button", name="Log out everywhere").click()
+    expect(laptop.get_by_text("You are logged out on all devices.")).to_be_visible()
+
+
+def _log_out_the_phone(laptop: Page) -> None:
+    laptop.goto("/account")
+    others = laptop.locator("button[name=session]:not([data-log-out])")
+    others.click()
+    expect(laptop.get_by_text("That device is logged out.")).to_be_visible()
+
+
+def _change_password(laptop: Page) -> None:
+    laptop.goto("/account/password")
+    form = laptop.locator("form[action='/account/password']")
+    form.locator("[name=old_password]").fill(PASSWORD)
+    form.locator("[name=new_password]").fill(PASSWORD + " 2")
+    form.locator("button:not([type=button])").click()
+    expect(laptop.get_by_text("Password changed.")).to_be_visible()
+
+
+def _delete_account(laptop: Page) -> None:
+    laptop.goto("/account/delete")
+    form = laptop.locator("form[action='/account/delete']")
+    form.locator("[name=password]").fill(PASSWORD)
+    form.locator("button:not([type=button])").click()
+    expect(laptop.get_by_text("deleted").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [_log_out_everywhere, _log_out_the_phone, _change_password, _delete_account],
+    ids=lambda end: end.__name__,
+)
+def test_waiting_photos_are_deleted_when_another_device_ends_the_session(
+    page: Page, browser: Browser, site: Site, end: Callable[[Page], None]
+) -> None:
+    """Whoever logs in there next does not get them, not even the same person."""
+    email = f"kurt{end.__name__}@example.org"
+    _bring_photo(page, email)
+    with browser.new_context(base_url=site.url) as context:
+        laptop = context.new_page()
+        log_in(laptop, email)
+        end(laptop)
+    _share_logged_out(page)
+    expect(page.get_by_text("photos that waited here were removed")).to_be_visible()
+    assert page.evaluate(_LEFT) == [[], 0, ""]
+    if end is _log_out_everywhere:
+        log_in(page, email)
+        page.goto("/upload")
+    else:
+        register(page, f"lena{end.__name__}@example.org")
+    page.wait_for_load_state()
+    assert page.locator("#queue li").count() == 0
+
+
+def test_waiting_photos_of_an_ended_session_are_deleted_after_a_log_in_that_no_page_preceded(
+    page: Page, browser: Browser, site: Site
+) -> None:
+    """As by somebody who is faster than the script of the log-in page."""
+    email = "mona@example.org"
+    _bring_photo(page, email)
+    with browser.new_context(base_url=site.url) as context:
+        laptop = context.new_page()
+        log_in(laptop, email)
+        _log_out_everywhere(laptop)
+    log_in_by_request(page, email)
+    page.goto("/upload")
+    expect(page.get_by_text("Photos that waited here since an earlier log-in were removed.")).to_be_visible()
+    page.wait_for_load_state()
+    assert page.locator("#queue li").count() == 0
+    assert page.evaluate(_LEFT)[:2] == [[], 0]
+
+
 def test_waiting_photos_are_deleted_when_another_account_logs_in(page: Page) -> None:
     _leave_photos(page, "hans@example.org")
     register(page, "ida@example.org")
-    expect(page.get_by_text("Photos that waited for another account were removed.")).to_be_visible()
+    expect(page.get_by_text("Photos that waited here since an earlier log-in were removed.")).to_be_visible()
     page.wait_for_load_state()
     assert page.locator("#queue li").count() == 0
     (shared, dropped, last) = page.evaluate(_LEFT)

@@ -40,6 +40,7 @@ class Site:
             CATLOADER_MAX_FILE_BYTES=1_000_000,
             CATLOADER_MAX_FILES=4,
             CATLOADER_UPLOADS_AT_ONCE=UPLOADS_AT_ONCE,
+            CATLOADER_LOGIN_RATE="1000 per minute",
             CATLOADER_REGISTER_RATE="1000 per minute",
             **settings,
         )
@@ -84,6 +85,14 @@ class Site:
         with self._accounts() as connection:
             connection.execute("UPDATE users SET email = id || '-' || email WHERE id > ?", (last,))
 
+    def let_sessions_expire(self, email: str) -> None:
+        """Make the sessions of an account idle for longer than the limit."""
+        with self._accounts() as connection:
+            own = "user_id = (SELECT id FROM users WHERE email = ?)"
+            connection.execute(
+                f"UPDATE sessions SET used_at = '2000-01-01 00:00:00.000000' WHERE {own}", (email,)
+            )
+
     @contextmanager
     def _accounts(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.database, timeout=60)) as connection, connection:
@@ -108,14 +117,23 @@ class Site:
 
 def register(page: Page, email: str) -> None:
     """Open the upload page of a new account, whose form is posted without being shown: two pages fewer."""
-    form = page.request.get("/register").text()
+    _post_account(page, "/register", email)
+    page.goto("/upload")
+    expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+
+
+def log_in_by_request(page: Page, email: str) -> None:
+    """Log in without a page, so no script runs."""
+    _post_account(page, "/login", email)
+
+
+def _post_account(page: Page, path: str, email: str) -> None:
+    form = page.request.get(path).text()
     token = re.search(r'name="csrf_token" value="([^"]+)"', form)
     assert token, form
     account = {"csrf_token": token[1], "email": email, "password": PASSWORD}
-    answer = page.request.post("/register", form=account, max_redirects=0)
+    answer = page.request.post(path, form=account, max_redirects=0)
     assert answer.status == 303, answer.text()
-    page.goto("/upload")
-    expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
 
 
 def register_by_form(page: Page, email: str) -> None:

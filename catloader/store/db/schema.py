@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from catloader.store.db.tables.accounts import attempts, sessions, users
+from catloader.store.db.tables.accounts import attempts, ended_sessions, sessions, users
 from catloader.store.db.tables.deliveries import webhook_deliveries
 from catloader.store.db.tables.identities import identities, unlinked_accounts
 from catloader.store.db.tables.metadata import metadata
@@ -44,6 +44,7 @@ __all__ = [
     "audit_log",
     "check_log",
     "deletions",
+    "ended_sessions",
     "identities",
     "likes",
     "measured_profiles",

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from flask import Flask, current_app, flash, g, redirect, request, url_for
+from flask import session as notes
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
@@ -29,6 +30,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 _TOUCH_EVERY = timedelta(minutes=5)
 """Interval at which pages record a session's use; below the shortest idle limit (14 minutes)."""
+_FORGET_PHOTOS = "forget_photos"
 
 
 def without_login(view: View) -> View:
@@ -41,7 +43,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_load_user)
     app.before_request(_require_user)
     app.after_request(_touch)
-    app.context_processor(lambda: {"user": g.get("user")})
+    app.context_processor(lambda: {"user": g.get("user"), "must_forget_photos": _must_forget_photos})
 
 
 def sign_in(user: User) -> None:
@@ -57,6 +59,8 @@ def browser_here() -> str:
 def use_token(token: str) -> None:
     """Give the browser the token of a new session; its previous one ends."""
     _end_session()
+    if g.was_ended:  # somebody may log in before the script of the log-in page has run
+        notes[_FORGET_PHOTOS] = True
     _set_cookie(cookies.signed(token, services().secret_key))
 
 
@@ -88,17 +92,24 @@ def _end_session() -> None:
 
 def _load_user() -> None:
     g.user = g.session = g.session_cookie = None
+    g.was_ended = False
     if (scope := bearer.scope_of_request()) is not None:
         g.user = bearer.user(scope)  # cookies give no access there, so no other site can use a visitor's
         return
     if request.endpoint == "static":
         return
     sent = [one for cookie in cookies.read_all(cookies.SESSION) for one in cookies.sessions_of(cookie)]
-    for value in sent:
-        token = cookies.unsigned(value, services().secret_key)
-        if token and (session := services().sessions.find(token, utcnow())) is not None:
+    tokens = {value: token for value in sent if (token := cookies.unsigned(value, services().secret_key))}
+    for value, token in tokens.items():
+        if (session := services().sessions.find(token, utcnow())) is not None:
             g.session, g.session_cookie, g.user = session, value, session.user
             return
+    g.was_ended = bool(tokens) and services().sessions.were_ended([*tokens.values()])
+
+
+def _must_forget_photos() -> bool:
+    """Return True if photos that wait in this browser are from a session that was ended on purpose."""
+    return bool(notes.pop(_FORGET_PHOTOS, None)) or bool(g.get("was_ended"))
 
 
 def _require_user() -> Response | None:

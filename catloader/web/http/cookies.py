@@ -5,8 +5,8 @@
 the provider of log-ins, and ``catloader_notes`` holds messages for the next page (Flask's own signed
 session). ``catloader_theme`` exists if a person chose light or dark pages. Apart from cookies, browsers keep
 only the number of the account, and photos that were shared or dropped: until the upload page opens, the
-account logs out, or another one logs in. The first two cookies are set once and not renewed by other
-responses: a late response overwrites nothing.
+account is logged out, here or from another device, or another one logs in. The first two cookies are set once
+and not renewed by other responses: a late response overwrites nothing.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import { LOGGED_OUT, formToken } from "./form-token.js";
 import { receiveFiles } from "./incoming.js";
 import { giveUp, send } from "./resumable.js";
 import { receiveShared, takeBrought, takeShared } from "./shared.js";
-import { forgotten } from "./this-account.js";
+import { settled } from "./this-account.js";
 import { gettext, ngettext } from "./texts.js";
 import { showProgress } from "./upload-bar.js";
 import { element, makeRow, size } from "./upload-row.js";
@@ -190,8 +190,7 @@ document.addEventListener("visibilitychange", async () => {
 settle();
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));
 receiveShared(form.dataset.worker);
-forgotten.then((were) => {
-  if (were) say(gettext("Photos that waited for another account were removed. Share yours again."));
+settled.then(() => {
   // Any site can send a request that looks like a share: people see which photos came that way.
   takeShared().then((files) => add(files, gettext("Shared with CatLoader by another app")));
   takeBrought().then((files) => add(files));

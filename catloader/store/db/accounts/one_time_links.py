@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from catloader.store.db.accounts.account_lock import lock_both
+from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.sessions import new_token
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import normal_email
@@ -19,7 +20,6 @@ from catloader.store.db.schema import (
     photos,
     recovery_codes,
     second_factors,
-    sessions,
     share_links,
     users,
 )
@@ -132,7 +132,7 @@ class OneTimeLinks:
                 _confirm_by_reset(connection, row.user_id, now)
             values = {"password_hash": password_hash}
             connection.execute(update(users).where(users.c.id == row.user_id).values(values))
-            connection.execute(delete(sessions).where(sessions.c.user_id == row.user_id))
+            end_sessions(connection, row.user_id)
             _end_resets(connection, row.user_id)
         return int(row.user_id)
 

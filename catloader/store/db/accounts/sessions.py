@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, insert, select, update
 
 from catloader.errors import WrongCredentials
+from catloader.store.db.accounts.ended_sessions import end_sessions, forget_ended, were_ended
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import reading, utcnow, writing
@@ -54,7 +55,7 @@ class Sessions:
         self._idle, self._absolute = timedelta(days=idle_days), timedelta(days=days)
 
     def begin(self, user: User, now: datetime, browser: str = "") -> str:
-        """Begin a session and delete those that have run out; return its token of 256 bits.
+        """Begin a session and delete those whose cookies have expired; return its token of 256 bits.
 
         Args:
             user: the row at the time when the password was compared.
@@ -69,9 +70,10 @@ class Sessions:
             # this.
             if connection.execute(account.with_for_update()).first() is None:
                 raise WrongCredentials("E-mail or password is wrong.")
-            self._delete_expired(connection, now)
+            self._delete_old(connection, now)
             insert_session(connection, token, user.id, now, browser)
             self._delete_most_idle(connection, user.id)
+            forget_ended(connection, user.id, now, after=self._absolute, most=self._most)
         return token
 
     def find(self, token: str, now: datetime) -> Session | None:
@@ -89,6 +91,11 @@ class Sessions:
         values = row._mapping
         user = User(**{column.name: values[column] for column in users.c}) if values[users.c.id] else None
         return Session(values[sessions.c.token_sha256], user, values[sessions.c.used_at])
+
+    def were_ended(self, tokens: Sequence[str]) -> bool:
+        """Return True if one of these sessions was ended on purpose, False if all expired or are unknown."""
+        with reading(self._engine) as connection:
+            return were_ended(connection, tokens)
 
     def touch(self, session: Session, now: datetime) -> None:
         """Record a use. A session that was ended meanwhile stays ended."""
@@ -108,6 +115,7 @@ class Sessions:
             return set(connection.execute(query.where(is_open | has_token)).scalars())
 
     def end(self, session: Session) -> None:
+        """End a session from its own browser, which loses the cookie with the response."""
         with writing(self._engine) as connection:
             connection.execute(delete(sessions).where(sessions.c.token_sha256 == session.token_sha256))
 
@@ -123,22 +131,25 @@ class Sessions:
 
     def end_one(self, user_id: int, token_sha256: str) -> bool:
         """End one session of an account; False: it has no such one."""
-        own = (sessions.c.user_id == user_id) & (sessions.c.token_sha256 == token_sha256)
-        with writing(self._engine) as connection:
-            return connection.execute(delete(sessions).where(own)).rowcount == 1
+        return self._end(user_id, sessions.c.token_sha256 == token_sha256) == 1
 
     def end_all(self, user_id: int) -> None:
+        self._end(user_id)
+
+    def _end(self, user_id: int, *conditions: ColumnElement[bool]) -> int:
         with writing(self._engine) as connection:
-            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+            connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+            return end_sessions(connection, user_id, *conditions)
 
     def _expired(self, now: datetime) -> ColumnElement[bool]:
         return (sessions.c.used_at < now - self._idle) | (sessions.c.created_at < now - self._absolute)
 
-    def _delete_expired(self, connection: Connection, now: datetime) -> None:
-        # Rows that another log-in is deleting are skipped: two transactions that wait for each other would
-        # fail.
-        expired = select(sessions.c.token_sha256).where(self._expired(now)).with_for_update(skip_locked=True)
-        connection.execute(delete(sessions).where(sessions.c.token_sha256.in_(expired)))
+    def _delete_old(self, connection: Connection, now: datetime) -> None:
+        # Idle sessions stay: a log-out from another device must reach their browsers, too. Rows that another
+        # log-in is deleting are skipped: two transactions that wait for each other would fail.
+        old = select(sessions.c.token_sha256).where(sessions.c.created_at < now - self._absolute)
+        old = old.with_for_update(skip_locked=True)
+        connection.execute(delete(sessions).where(sessions.c.token_sha256.in_(old)))
 
     def _delete_most_idle(self, connection: Connection, user_id: int) -> None:
         own = sessions.c.user_id == user_id

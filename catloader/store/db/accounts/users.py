@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken, NotFound
+from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.receipts import enter
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.photo_rows import delete_photos
-from catloader.store.db.schema import one_time_links, photos, sessions, users
+from catloader.store.db.schema import one_time_links, photos, users
 from catloader.store.db.staff.audit_log import record
 
 Role = Literal["admin", "reviewer"]
@@ -154,6 +155,7 @@ class Users:
             size = select(func.coalesce(func.sum(photos.c.size_bytes), 0)).where(photos.c.owner_id == id)
             size_bytes = int(connection.execute(size).scalar_one())
             deleted = delete_photos(connection, photos.c.owner_id == id, now, receipt)
+            end_sessions(connection, id)
             connection.execute(delete(users).where(users.c.id == id))
             if receipt is not None:
                 enter(connection, receipt, now or utcnow(), deleted, size_bytes)
@@ -176,7 +178,7 @@ def _changed(connection: Connection, id: int, values: dict[str, Any]) -> str:
 def _set_password(connection: Connection, id: int, password_hash: str) -> str:
     links = one_time_links.c
     email = _changed(connection, id, {"password_hash": password_hash})
-    connection.execute(delete(sessions).where(sessions.c.user_id == id))
+    end_sessions(connection, id)
     connection.execute(delete(one_time_links).where(links.user_id == id, links.purpose == "reset"))
     return email
 

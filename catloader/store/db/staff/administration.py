@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 
+from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.usage import Used
 from catloader.store.db.accounts.users import User, normal_email
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.schema import photos, sessions, users
+from catloader.store.db.schema import photos, users
 from catloader.store.db.staff.audit_log import record
 
 AnyRole = Literal["user", "reviewer", "admin"]
@@ -79,7 +80,7 @@ class Administration:
             if email is None:
                 return
             if values.get("disabled_at"):
-                connection.execute(delete(sessions).where(sessions.c.user_id == id))
+                end_sessions(connection, id)
             record(connection, actor_id, act, email, now)
 
 

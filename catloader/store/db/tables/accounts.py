@@ -37,8 +37,18 @@ sessions = Table(
     Column("used_at", UtcDateTime, nullable=False),  # by a page, to within some minutes
     Column("browser", String(60), nullable=False, server_default=text("''")),  # such as "Firefox on Linux"
     Index("ix_sessions_user_id", "user_id"),
-    Index("ix_sessions_used_at", "used_at"),
     Index("ix_sessions_created_at", "created_at"),
+)
+
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("token_sha256", String(64), primary_key=True),  # as in sessions
+    # NULL: the account was deleted. Otherwise only to bound their number.
+    Column("user_id", ForeignKey("users.id", ondelete="SET NULL")),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Index("ix_ended_sessions_user_id", "user_id"),
+    Index("ix_ended_sessions_ended_at", "ended_at"),
 )
 
 attempts = Table(

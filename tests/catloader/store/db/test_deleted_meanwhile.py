@@ -57,6 +57,12 @@ def _log_in(one: _Scene) -> object:
     return Sessions(one.engine, idle_days=1, days=1, most=1).begin(one.actor, _NOW)
 
 
+def _log_out_everywhere(one: _Scene) -> None:
+    sessions = Sessions(one.engine, idle_days=14, days=90, most=3)
+    sessions.begin(one.actor, _NOW)
+    sessions.end_all(one.actor.id)
+
+
 def _add_passkey(one: _Scene) -> None:
     Passkeys(one.engine).add(one.actor.id, "credential", b"key", 0, name="Phone", now=_NOW)
 
@@ -156,6 +162,7 @@ def _read_accounts(one: _Scene) -> object:
 
 _WRITES: list[Callable[[_Scene], object]] = [
     _log_in,
+    _log_out_everywhere,
     _add_passkey,
     _set_up_second_factor,
     _reset_second_factor,

@@ -97,6 +97,35 @@ def test_captured_cookie_ends_with_password_and_account(app: Flask, ending: str)
     assert thief.get("/photos").status_code == 303
 
 
+def _forgets(page: TestResponse) -> bool:
+    """Return True if the page makes the browser delete the photos that wait in it."""
+    return " data-forget>" in page.text and "this-account.js" in page.text
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_a_browser_forgets_waiting_photos_if_its_session_was_ended_and_not_if_it_expired(
+    app: Flask, engine: Engine, is_ended: bool
+) -> None:
+    anna, stranger = Person.sign_up(app, "anna@example.org"), Person(app)
+    phone = _copy_of(anna)
+    phone.email = anna.email
+    assert not _forgets(phone.get("/photos"))
+    if is_ended:
+        services_of(app).sessions.end_all(anna.id)
+    else:
+        with writing(engine) as connection:
+            connection.execute(update(sessions).values(used_at=utcnow() - timedelta(days=15)))
+        bert = Person.sign_up(app, "bert@example.org")
+        bert.log_out()
+        bert.log_in()  # which deletes old sessions
+    for path in ("/", "/login", "/nothing-here", "/login"):
+        assert _forgets(phone.get(path)) is is_ended, path
+        assert not _forgets(stranger.get(path)), path
+    # Somebody may log in before the script of the log-in page runs: the next page runs it, once.
+    assert phone.log_in().status_code == 303
+    assert [_forgets(phone.get("/photos")) for _ in range(2)] == [is_ended, False]
+
+
 def test_only_log_in_sets_the_session_cookie_and_only_pages_prolong_the_session(
     app: Flask, engine: Engine
 ) -> None:

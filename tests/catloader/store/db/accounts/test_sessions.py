@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,11 +10,12 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 
 from catloader.errors import WrongCredentials
+from catloader.store.db.accounts.one_time_links import OneTimeLinks
 from catloader.store.db.accounts.sessions import Sessions
 from catloader.store.db.accounts.sign_up import SignUps
-from catloader.store.db.accounts.users import Users
-from catloader.store.db.engine import reading
-from catloader.store.db.schema import sessions
+from catloader.store.db.accounts.users import User, Users
+from catloader.store.db.engine import reading, utcnow
+from catloader.store.db.schema import ended_sessions, sessions
 from catloader.store.db.staff.administration import Administration
 from tests.support.rows import some_user
 
@@ -67,9 +69,9 @@ def test_an_ended_session_is_not_revived_by_a_late_use(engine: Engine, store: Se
     assert store.find(token, NOW) is None
 
 
-def test_expired_sessions_are_deleted_and_their_number_is_bounded(engine: Engine, store: Sessions) -> None:
+def test_old_sessions_are_deleted_and_their_number_is_bounded(engine: Engine, store: Sessions) -> None:
     user, other = some_user(engine), some_user(engine)
-    store.begin(other, NOW - timedelta(days=15))
+    store.begin(other, NOW - timedelta(days=91))
     others = store.begin(other, NOW)
     tokens = [store.begin(user, NOW + timedelta(minutes=n)) for n in range(5)]
     later = NOW + timedelta(minutes=5)
@@ -86,6 +88,72 @@ def test_deleting_an_account_ends_its_sessions(engine: Engine, store: Sessions) 
     assert store.find(token, NOW) is None
     with pytest.raises(WrongCredentials):
         store.begin(user, NOW)
+
+
+_ENDINGS: dict[str, Callable[[Engine, Sessions, User], object]] = {
+    "one": lambda _, store, user: [
+        store.end_one(user.id, one.token_sha256) for one in store.of_user(user.id, NOW)
+    ],
+    "all": lambda _, store, user: store.end_all(user.id),
+    "new password": lambda engine, _, user: Users(engine).set_password(user.id, "another hash"),
+    "command line": lambda engine, _, user: Users(engine).reset_password(user.id, "another hash", NOW),
+    "link": lambda engine, _, user: _reset_by_link(engine, user),
+    "disabled": lambda engine, _, user: Administration(engine).disable(user.id, user.id, NOW),
+    "deleted": lambda engine, _, user: Users(engine).delete(user.id, NOW),
+}
+
+
+def _reset_by_link(engine: Engine, user: User) -> None:
+    links = OneTimeLinks(engine)
+    token = links.reset(user.id, None, NOW, NOW + timedelta(days=1))
+    assert token
+    assert links.set_password(token, "another hash", NOW)
+
+
+@pytest.mark.parametrize("ending", _ENDINGS)
+def test_only_sessions_that_were_ended_on_purpose_count_as_ended(
+    engine: Engine, store: Sessions, ending: str
+) -> None:
+    user, other = some_user(engine), some_user(engine)
+    token, kept, own = store.begin(user, NOW), store.begin(other, NOW), store.begin(other, NOW)
+    session = store.find(own, NOW)
+    assert session
+    store.end(session)
+    _ENDINGS[ending](engine, store, user)
+    assert store.find(token, NOW) is None
+    assert store.were_ended(["unknown", token])
+    assert not store.were_ended([kept, own, "unknown"])
+
+
+def test_idle_and_displaced_sessions_do_not_count_as_ended(engine: Engine, store: Sessions) -> None:
+    user = some_user(engine)
+    tokens = [store.begin(user, NOW + timedelta(minutes=n)) for n in range(4)]
+    later = NOW + timedelta(days=15)
+    store.begin(some_user(engine), later)
+    assert store.find(tokens[3], later) is None
+    assert not store.were_ended(tokens)
+    store.end_all(user.id)
+    assert [store.were_ended([token]) for token in tokens] == [False, True, True, True]
+
+
+def test_digests_of_ended_sessions_are_deleted_with_their_cookies_and_are_bounded(
+    engine: Engine, store: Sessions
+) -> None:
+    user, deleted = some_user(engine), some_user(engine)
+    lost = store.begin(deleted, utcnow())
+    Users(engine).delete(deleted.id)
+    tokens = []
+    for _ in range(5):
+        tokens.append(store.begin(user, utcnow()))
+        store.end_all(user.id)
+    store.begin(user, utcnow())
+    assert [store.were_ended([token]) for token in tokens] == [False, False, True, True, True]
+    with reading(engine) as connection:
+        assert None in connection.execute(select(ended_sessions.c.user_id)).scalars().all()
+    store.begin(user, utcnow() + timedelta(days=89))
+    assert store.were_ended([lost])
+    store.begin(user, utcnow() + timedelta(days=91))
+    assert not store.were_ended([lost, *tokens])
 
 
 def test_a_log_in_that_began_before_a_password_change_begins_no_session(

@@ -1,0 +1,49 @@
+"""Sessions that were ended on purpose: their digests remain while a browser may still have the cookie.
+
+They give no access. They tell a session that somebody ended, from another device or with a new password, from
+one that expired: only the first means that the browser must forget the account's waiting photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
+
+from catloader.store.db.accounts.token_digest import token_digest
+from catloader.store.db.engine import utcnow
+from catloader.store.db.schema import ended_sessions, sessions
+
+
+def end_sessions(connection: Connection, user_id: int, *conditions: ColumnElement[bool]) -> int:
+    """End those of an account's sessions that meet all conditions; return their number.
+
+    The caller has locked the account's row in this transaction, as a log-in does.
+    """
+    ended = delete(sessions).where(sessions.c.user_id == user_id, *conditions)
+    digests = connection.execute(ended.returning(sessions.c.token_sha256)).scalars().all()
+    if digests:
+        facts = {"user_id": user_id, "ended_at": utcnow()}
+        connection.execute(insert(ended_sessions), [{"token_sha256": one, **facts} for one in digests])
+    return len(digests)
+
+
+def were_ended(connection: Connection, tokens: Iterable[str]) -> bool:
+    """Return True if one of the tokens is of a session that was ended."""
+    query = select(ended_sessions.c.token_sha256)
+    digests = [token_digest(token) for token in tokens]
+    return connection.execute(query.where(ended_sessions.c.token_sha256.in_(digests))).first() is not None
+
+
+def forget_ended(connection: Connection, user_id: int, now: datetime, *, after: timedelta, most: int) -> None:
+    """Delete those whose cookies have expired, and the earliest of an account that has more than ``most``.
+
+    The caller has locked the account's row.
+    """
+    table = ended_sessions.c
+    old = select(table.token_sha256).where(table.ended_at < now - after).with_for_update(skip_locked=True)
+    connection.execute(delete(ended_sessions).where(table.token_sha256.in_(old)))
+    own = table.user_id == user_id
+    latest = select(table.token_sha256).where(own).order_by(table.ended_at.desc()).limit(most)
+    connection.execute(delete(ended_sessions).where(own, table.token_sha256.not_in(latest)))
