@@ -20,8 +20,6 @@ from models.errors import ModelsError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; return the exit code."""
     open_standard_streams()
-    if sys.stderr is None:  # closed by the calling process, as stdout may be
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
     except OSError as error:  # the help was not printed

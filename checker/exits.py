@@ -14,11 +14,14 @@ INTERRUPTED, READER_GONE = 130, 141
 def open_standard_streams() -> None:
     """Open those that the calling process has closed, to nothing.
 
-    Otherwise the next files and sockets get their numbers, and what libraries print is written there.
+    Otherwise the next files and sockets get their numbers, and what libraries print is written there;
+    progress bars fail without ``sys.stderr``. ``sys.stdout`` stays None: a command may refuse to work.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
 
 
 def drop_output() -> None:

@@ -16,6 +16,12 @@ _CONNECT_S = 3.0
 _READ_S = 10.0
 _IPV4_IN_LAST_32_BITS = ip_network("::/96"), ip_network("64:ff9b::/96")
 """RFC 4291, section 2.5.5.1, and RFC 6052."""
+_NOT_GLOBAL = tuple(
+    ip_network(text)
+    for text in ("192.0.0.0/24", "64:ff9b:1::/48", "::ffff:0:0:0/96", "3fff::/20", "5f00::/16")
+)
+"""Networks of IANA's registries of special addresses that some versions of Python call global, and RFC 7915's
+translated IPv4 addresses."""
 
 
 class PrivateTarget(urllib3.exceptions.HTTPError):
@@ -30,7 +36,7 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if ip.is_site_local:
             return False
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_GLOBAL)
 
 
 def _inner(ip: IPv6Address) -> IPv4Address | None:

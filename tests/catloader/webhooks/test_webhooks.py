@@ -255,6 +255,11 @@ def test_private_targets_are_refused_before_a_byte_is_sent(
         ("::127.0.0.1", False),
         ("64:ff9b::10.0.0.1", False),
         ("64:ff9b::93.184.216.34", True),
+        ("64:ff9b:1::127.0.0.1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("192.0.0.8", False),
+        ("3fff::1", False),
+        ("5f00::1", False),
     ],
 )
 def test_addresses_of_private_networks_are_recognised(address: str, public: bool) -> None:
