@@ -22,7 +22,7 @@ from catloader.web.accounts import (
     sessions,
     tokens,
 )
-from catloader.web.http import bearer, cookies, errors, forms, proxies, request_log, security
+from catloader.web.http import bearer, cookies, errors, forms, proxies, request_log, security, static_files
 from catloader.web.photos import album, bin, editing, gallery, jpegs, labels, photo, sharing
 from catloader.web.staff import (
     admin,
@@ -67,6 +67,7 @@ def make_app(services: Services) -> Flask:
     labels.init_app(app)
     jpegs.init_app(app)
     security.init_app(app)
+    static_files.init_app(app)
     proxies.init_app(app, settings)
     # The user is identified before the form is read: without a log-in nothing of an upload is spooled.
     sessions.init_app(app)

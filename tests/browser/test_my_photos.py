@@ -60,6 +60,21 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     expect(page.locator(".grid img")).to_have_attribute("src", re.compile(r"/asleep\.svg$"))
 
 
+def test_printed_photos_have_legible_badges_and_no_controls(page: Page, site: Site, photos: Path) -> None:
+    _upload(page, "paula@example.org", photos)
+    site.check()
+    page.reload()
+    page.emulate_media(media="print", color_scheme="dark")
+    cat = page.locator(".badge.yes")
+    expect(cat).to_be_visible()
+    expect(cat).to_have_css("print-color-adjust", "exact")
+    for photo in page.locator(".grid img").all():
+        expect(photo).to_be_visible()
+    for hidden in ("nav", "footer", "button", "input.select"):
+        assert not any(one.is_visible() for one in page.locator(hidden).all()), hidden
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+
+
 def _full_size(page: Page) -> None:
     """Zoom and move a photo, and leave the full size with the keys that otherwise leave the page."""
     address, viewer = page.url, page.get_by_role("dialog", name="Photo in full size")

@@ -261,6 +261,9 @@ def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     files = _many_photos(tmp_path)[:3]
     register(page, "mara@example.org")
     page.set_input_files("#photos", files)
+    box = page.locator("#drop").bounding_box()
+    assert box
+    assert box["height"] < 200  # of 844: the photos that were chosen need the window
     page.get_by_label("Caption of 00.jpg").press("Enter")
     expect(page.get_by_label("Caption of 01.jpg")).to_be_focused()
     page.get_by_label("Caption of 02.jpg").fill("The last one")

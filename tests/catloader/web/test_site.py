@@ -101,7 +101,8 @@ def _loaded(person: Person, page: str) -> dict[str, int]:
         address = left.pop()
         with person.get(address) as answer:
             found[address] = len(answer.data)
-            text = answer.data.decode() if address.endswith((".css", ".js")) else ""
+            path = address.partition("?")[0]
+            text = answer.data.decode() if path.endswith((".css", ".js")) else ""
         names = re.findall(r"""(?:from "\./|url\()([\w.-]+)""", text)
         left |= {f"/static/{name}" for name in names} - set(found)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Flask
 
 from tests.support.site import Person, services_of
@@ -25,12 +27,15 @@ def test_an_account_keeps_its_language_in_every_browser(app: Flask, anna: Person
 
 
 def test_a_browser_keeps_its_theme_without_a_script(app: Flask, anna: Person) -> None:
-    by_system = 'dark.css" media="screen and (prefers-color-scheme: dark)"'
-    assert by_system in anna.get("/photos").text
+    page = anna.get("/photos").text
+    assert re.search(r'dark\.css\?v=\w+" media="screen and \(prefers-color-scheme: dark\)"', page)
+    assert '<meta name="theme-color" content="#171411" media="(prefers-color-scheme: dark)">' in page
+    assert '<meta name="theme-color" content="#faf8f5">' in page
     anna.post("/account/display", {"theme": "dark"}, page="/account")
     page = anna.get("/photos").text
     assert '<html lang="en" data-theme="dark">' in page
-    assert 'dark.css" media="screen"' in page
+    assert re.search(r'dark\.css\?v=\w+" media="screen"', page)
+    assert re.findall('"theme-color" (.*)>', page) == ['content="#171411"']
     anna.log_out()
     assert 'data-theme="dark"' in anna.get("/login").text
     anna.log_in()
@@ -38,6 +43,7 @@ def test_a_browser_keeps_its_theme_without_a_script(app: Flask, anna: Person) ->
     page = anna.get("/photos").text
     assert '<meta name="color-scheme" content="light">' in page
     assert "dark.css" not in page
+    assert re.findall('"theme-color" (.*)>', page) == ['content="#faf8f5"']
     assert "data-theme" not in Person(app).get("/login").text
 
 
