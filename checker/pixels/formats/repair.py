@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 from checker.errors import UnreadableImage
+from checker.pixels.formats.bmp import with_known_masks
 from checker.pixels.formats.heif_boxes import with_known_brand
 from checker.pixels.formats.png_chunks import SIGNATURE, plain_png
 from checker.pixels.formats.raw import RAW_PHOTO, is_raw
@@ -28,6 +30,7 @@ _SHORTEST = {b"\xe0JFIF": 7, b"\xe2ICC_PROFILE\0": 14, b"\xeeAdobe": 12}
 """Marker and name of a segment -> fewest bytes of its content; decoders ignore shorter ones or fail."""
 _MAX_SEGMENTS = 2**12
 _RIFF_BYTES, _WEBP_CHUNKS_AT, _MAX_CHUNKS = 8, 12, 2**16
+_TRANSPARENT, _ANIMATED = 0x10, 0x02  # flags of a WebP
 
 
 def repaired(data: bytes, max_pixels: int) -> bytes:
@@ -38,8 +41,10 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
       decoder would misread its samples; with a palette in 16 bits.
     - JPEG: without segments that are too short for their content; if it has at most ``max_pixels``, with an
       end marker, where nothing else is missing.
+    - BMP: with channels of 8 bits, where the decoder does not know their masks.
     - HEIC and AVIF: with their own brand first, where another one precedes it.
-    - WebP: with the file's own size in its header, where all its chunks are there.
+    - WebP: with the file's own size in its header, where all its chunks are there; transparent around a first
+      frame that is smaller than the photo.
 
     Raises:
         UnreadableImage: a raw photo, or samples that nothing here reads.
@@ -50,12 +55,14 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
         return plain_png(data)
     if data.startswith((b"II", b"MM")):
         return with_plain_samples(with_wide_palette(full_resolution_first(data)), max_pixels)
+    if data.startswith(b"BM"):
+        return with_known_masks(data, max_pixels)
     if data.startswith(b"\xff\xd8"):
         data = _without_short_segments(data)
         coded = _without_padding(data)
         return coded + _END_OF_IMAGE if _has_all_but_its_end(coded, max_pixels) else data
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return _with_its_size(data)
+        return _with_clear_canvas(_with_its_size(data))
     return with_known_brand(data)
 
 
@@ -120,6 +127,29 @@ def _sends_every_coefficient(data: bytes) -> bool:
         except (IndexError, KeyError, ValueError):
             return False
     return bool(sent) and all(bits == _ALL_COEFFICIENTS for bits in sent.values())
+
+
+def _with_clear_canvas(webp: bytes) -> bytes:
+    """Mark an animation as transparent if its first frame does not fill it: the rest would be black."""
+    flags = webp[20] if webp[12:16] == b"VP8X" and len(webp) > 30 else 0
+    if not flags & _ANIMATED or flags & _TRANSPARENT:
+        return webp
+    frame = next((at for at, name in _webp_chunks(webp) if name == b"ANMF"), 0)
+    size, size_of_photo = webp[frame + 14 : frame + 20], webp[24:30]
+    if not frame or size == size_of_photo:
+        return webp
+    return webp[:20] + bytes([flags | _TRANSPARENT]) + webp[21:]
+
+
+def _webp_chunks(webp: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield position and name of each chunk."""
+    position = _WEBP_CHUNKS_AT
+    for _ in range(_MAX_CHUNKS):
+        if position >= len(webp):
+            return
+        yield position, webp[position : position + 4]
+        size = int.from_bytes(webp[position + 4 : position + 8], "little")
+        position += _RIFF_BYTES + size + (size & 1)
 
 
 def _with_its_size(webp: bytes) -> bytes:

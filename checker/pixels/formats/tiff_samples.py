@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
+import operator
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -120,8 +121,12 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
-            size_bytes = page.imagewidth * page.imagelength * page.samplesperpixel * page.bitspersample // 8
-            if page.imagewidth * page.imagelength > max_pixels or size_bytes > MAX_BYTES:
+            # Unequal bits are a list, and its product with the others would be a very long one.
+            width, height, samples, bits = map(
+                operator.index,
+                (page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample),
+            )
+            if width * height > max_pixels or width * height * samples * bits // 8 > MAX_BYTES:
                 return data  # refused for its size by the next step
             is_shared = page.photometric == _YCBCR and page.compression == _UNCOMPRESSED
             values = _subsampled(page, data) if is_shared else samples_of(page, data)

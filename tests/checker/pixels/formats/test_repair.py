@@ -146,6 +146,24 @@ def test_only_padding_may_be_missing_at_the_end_of_a_webp() -> None:
             photo(cut)
 
 
+def test_an_animation_is_white_around_a_first_frame_that_does_not_fill_it() -> None:
+    frame = encoded("WEBP", Image.new("RGB", (32, 16), (200, 40, 90)))[12:]
+    for flags, profile in ((0x02, b""), (0x12, b""), (0x02, b"ICCP\x05\0\0\0ANMF!\0")):
+        parts = (
+            b"VP8X" + struct.pack("<IIHBHB", 10, flags, 63, 0, 47, 0),
+            profile,
+            b"ANIM" + struct.pack("<IIH", 6, 0, 0),
+            b"ANMF" + struct.pack("<I", 16 + len(frame)),
+            bytes([8, 0, 0, 8, 0, 0, 31, 0, 0, 15, 0, 0, 100, 0, 0, 0]),
+            frame,
+        )
+        content = b"WEBP" + b"".join(parts)
+        shown = pixels(photo(b"RIFF" + struct.pack("<I", len(content)) + content))
+        assert shown.shape[:2] == (48, 64)
+        assert np.abs(shown[24, 32] - (200, 40, 90)).max() < 12
+        assert (shown[[0, 0, 47, 47], [0, 63, 0, 63]] >= 253).all()
+
+
 def test_webp_of_endless_chunks_is_returned_soon() -> None:
     data = b"RIFF\0\0\0\0WEBPVP8 " + bytes(4) + b"JUNK\0\0\0\0" * 200_000
     assert repaired(data, MAX_PIXELS) is data

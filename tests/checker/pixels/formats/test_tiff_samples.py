@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from catloader.errors import NotAnImage
+from catloader.errors import BrokenImage, NotAnImage
 from catloader.intake.prepare import Limits, prepare
 from checker.pixels.formats.tiff_samples import with_plain_samples
 from checker.pixels.renditions import site_renditions
@@ -238,6 +239,17 @@ def test_a_plain_tiff_is_not_decoded_twice() -> None:
 def test_unreadable_samples_are_refused_in_a_sentence() -> None:
     with pytest.raises(NotAnImage, match=r"^This TIFF stores its colours in a way .* Save it as JPEG"):
         prepare(packed_tiff(COLOUR, 12, compression=5), limits=LIMITS)
+
+
+def test_unequal_bits_of_many_samples_are_refused_at_once() -> None:
+    """A list of bits that is multiplied by the number of samples has 300 million entries."""
+    data = tiff(WIDE, planarconfig="separate")
+    data = data.replace(struct.pack("<3H", 16, 16, 16), struct.pack("<3H", 16, 16, 8), 1)
+    data = data.replace(struct.pack("<HHIH", 277, 3, 1, 3), struct.pack("<HHIH", 277, 3, 1, 60_000))
+    start_s = time.process_time()
+    with pytest.raises((NotAnImage, BrokenImage)):
+        prepare(data, limits=LIMITS)
+    assert time.process_time() - start_s < 1
 
 
 def test_the_limit_of_pixels_is_checked_before_decoding() -> None:
