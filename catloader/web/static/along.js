@@ -28,7 +28,7 @@ document.addEventListener("keydown", (event) => {
   if (target) follow(target);
 });
 
-const picture = document.querySelector("article.photo figure");
+const picture = document.querySelector("article.photo figure, article.shown > img");
 let start = null;
 picture?.addEventListener("touchstart", (event) => {
   // Two fingers zoom, and on a photo that is zoomed one finger moves it.
