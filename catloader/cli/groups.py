@@ -15,6 +15,9 @@ from checker.errors import CheckerError
 from checker.exits import INTERRUPTED, ending_without_reader
 from models.errors import ModelsError
 
+_NO_THREAD = "can't start new thread"
+"""Python's words, which have no class of their own."""
+
 
 class Group(click.Group):
     """A group of commands, some of which lie in modules that are not imported yet.
@@ -64,6 +67,13 @@ def _one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         click.echo("Stopped by Ctrl-C.", err=True)
         raise SystemExit(INTERRUPTED) from None
+    except RuntimeError as error:
+        if str(error) != _NO_THREAD:
+            raise
+        raise click.ClickException(
+            "The system allows no further thread: too little memory, or too many processes (`ulimit -v` and "
+            "`-u`, TasksMax of systemd, --pids-limit of Docker)."
+        ) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

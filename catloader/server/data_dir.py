@@ -21,8 +21,16 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.1
 _FOLDERS = ("imports", "partial-uploads", "profiles", "s3")
 _FILES = ("catloader.sqlite3", "lock", "model.json", "object-store.json", "secret-key", "webhook-secret")
-_OPEN_FILES = 256
-"""The embedded S3 alone opens about 100 at its start."""
+_LIMITS = (
+    (
+        resource.RLIMIT_NOFILE,
+        256,
+        "open {} files",
+        "`ulimit -n`, LimitNOFILE of systemd, --ulimit nofile of Docker",
+    ),
+    (resource.RLIMIT_NPROC, 64, "have {} processes and threads", "`ulimit -u`, LimitNPROC of systemd"),
+)
+"""Limits of this process, and the least that a start needs. The embedded S3 alone opens about 100 files."""
 _RELEASE_S = 1.5
 """Time that the kernel may need to release the lock of a site that was killed."""
 
@@ -31,9 +39,9 @@ def prepare_data_dir(settings: Settings) -> None:
     """Make the data folder, write a file to it, and look at the free disk and at this process's limits.
 
     Raises:
-        StartupError: the folder cannot be used, or few files can be opened; says why.
+        StartupError: the folder cannot be used, or a limit of this process is too low; says why.
     """
-    _refuse_few_files()
+    _refuse_low_limits()
     _refuse_umask()
     folder = settings.data_dir
     try:
@@ -55,20 +63,23 @@ def prepare_data_dir(settings: Settings) -> None:
         )
 
 
-def _refuse_few_files() -> None:
-    """Raise the limit of open files to what a start needs.
+def _refuse_low_limits() -> None:
+    """Raise the limits of this process to what a start needs.
 
     Raises:
-        StartupError: this process may not.
+        StartupError: it may not; names the limit.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < _OPEN_FILES:
-        raise StartupError(
-            f"This process may open {hard} files, and at least {_OPEN_FILES} are needed; raise the limit "
-            "(`ulimit -n`, LimitNOFILE of systemd, --ulimit nofile of Docker)."
-        )
-    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, hard))
+    for kind, least, allows, places in _LIMITS:
+        if kind == resource.RLIMIT_NPROC and os.geteuid() == 0:  # whom it does not bind
+            continue
+        soft, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY and hard < least:
+            raise StartupError(
+                f"This process may {allows.format(hard)}, and at least {least} are needed; raise the limit "
+                f"({places})."
+            )
+        if soft != resource.RLIM_INFINITY and soft < least:
+            resource.setrlimit(kind, (least, hard))
 
 
 def _refuse_umask() -> None:

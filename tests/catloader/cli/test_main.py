@@ -139,3 +139,28 @@ def test_closed_standard_streams_become_no_other_file(tmp_path: Path) -> None:
     script = f'exec "$0" -c "$1" "{report}" <&- >&- 2>&-'
     subprocess.run(["sh", "-c", script, sys.executable, _DESCRIPTORS], check=True)
     assert report.read_text() == f"{['/dev/null'] * 3} True"
+
+
+_NO_THREADS = """
+import resource, threading
+import click
+from catloader.cli.groups import OneLineErrors
+
+@click.group(cls=OneLineErrors)
+def main(): pass
+
+@main.command()
+def start():
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))
+    threading.Thread(target=print).start()
+
+main(["start"])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system enforces the limit")
+def test_a_system_without_threads_is_one_sentence() -> None:
+    answer = subprocess.run([sys.executable, "-c", _NO_THREADS], capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("Error: The system allows no further thread:")
+    assert answer.stderr.count("\n") == 1

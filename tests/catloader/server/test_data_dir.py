@@ -185,16 +185,21 @@ _PREPARE = """
 import os, resource, sys
 from catloader.server.data_dir import prepare_data_dir
 from catloader.settings import Settings
-soft, hard, umask = (int(word) for word in sys.argv[1:])
+soft, hard, umask, threads = (int(word) for word in sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 os.umask(umask)
+if threads:
+    resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
+    os.geteuid() or os.setuid(23456)  # root is not bound by it
 prepare_data_dir(Settings.from_environment())
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.umask(0))
 """
 
 
-def _prepare(folder: Path, soft: int, hard: int, umask: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", _PREPARE, str(soft), str(hard), str(umask)]
+def _prepare(
+    folder: Path, soft: int, hard: int, umask: int = 0o077, threads: int = 0
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _PREPARE, str(soft), str(hard), str(umask), str(threads)]
     environ = environ_without_settings(CATLOADER_DATA_DIR=folder)
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
@@ -202,6 +207,13 @@ def _prepare(folder: Path, soft: int, hard: int, umask: int) -> subprocess.Compl
 def test_few_open_files_are_raised_or_refused_with_advice(tmp_path: Path) -> None:
     assert _prepare(tmp_path, 64, 512, 0o022).stdout == f"256 {0o022}\n"
     assert "may open 64 files, and at least 256 are needed" in _prepare(tmp_path, 64, 64, 0o022).stderr
+
+
+def test_few_threads_are_refused_with_advice(tmp_path: Path) -> None:
+    assert (
+        "may have 20 processes and threads, and at least 64"
+        in _prepare(tmp_path, 512, 512, threads=20).stderr
+    )
 
 
 def test_a_umask_that_takes_the_owners_rights_is_named(tmp_path: Path) -> None:
