@@ -16,7 +16,7 @@ from catloader.errors import NotFound
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
-from catloader.store.s3.direct import DirectReader
+from catloader.store.s3.direct import DirectClient
 from catloader.store.s3.errors import error_code, is_missing, refuse_retry, refuse_unconfirmed, translated
 from catloader.store.s3.listing import Listed, pages
 from catloader.store.s3.recent import RecentRenditions
@@ -24,6 +24,7 @@ from catloader.store.s3.refusals import for_checker
 from catloader.store.s3.session import make_session
 from checker.values import Claim, Rendition
 
+_JPEG = "image/jpeg"
 _CHUNK_BYTES = 256 * 1024
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONNECT_S = 3
@@ -100,17 +101,20 @@ class ObjectStore:
 
         self._client, self._reader = client(_WRITE_S), client(_READ_S)
         self._breaker = Breaker(self._probe)
-        self._direct: DirectReader | None = None
+        self._direct_reader: DirectClient | None = None
+        self._direct_writer: DirectClient | None = None
         # TLS and proxies are left to the client.
         if endpoint_url.startswith("http://") and (is_local or "http" not in getproxies()):
-            self._direct = DirectReader(
+            direct = partial(
+                DirectClient,
                 endpoint_url,
                 access_key_id=access_key_id,
                 secret_access_key=secret_access_key,
                 region=region,
                 max_connections=max_connections,
-                wait_s=_READ_S,
+                connect_s=_CONNECT_S,
             )
+            self._direct_reader, self._direct_writer = direct(wait_s=_READ_S), direct(wait_s=_WRITE_S)
 
     @contextmanager
     def _request(self, operation: str, what: str) -> Iterator[None]:
@@ -145,10 +149,11 @@ class ObjectStore:
 
     def put(self, kind: ObjectKind, key: str, data: bytes) -> None:
         """Store a JPEG."""
-        target = {"Bucket": self._buckets[kind], "Key": key}
+        bucket, writer = self._buckets[kind], self._direct_writer
         with self._request("put", key):
-            answer = self._client.put_object(**target, Body=data, ContentType="image/jpeg")
-            refuse_unconfirmed(answer, self.address)
+            if writer is None or not writer.put(bucket, key, data, _JPEG):
+                answer = self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=_JPEG)
+                refuse_unconfirmed(answer, self.address)
         if self._recent is not None and kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
             self._recent.add(key, data)
 
@@ -159,7 +164,7 @@ class ObjectStore:
     def get(self, kind: ObjectKind, key: str) -> bytes:
         bucket = self._buckets[kind]
         with self._request("get", key):
-            content = self._direct.get(bucket, key) if self._direct is not None else None
+            content = self._direct_reader.get(bucket, key) if self._direct_reader is not None else None
             if content is not None:
                 return content
             body = self._reader.get_object(Bucket=bucket, Key=key)["Body"]

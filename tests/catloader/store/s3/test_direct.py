@@ -7,13 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import pytest
+import requests
+from botocore.exceptions import ReadTimeoutError
 
 from catloader.store.kinds import ObjectKind
-from catloader.store.s3.direct import DirectReader
+from catloader.store.s3.direct import DirectClient
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 
 _PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto"
+_STORED = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 0\r\n\r\n'
+_JPEG = "image/jpeg"
 
 
 class _Server:
@@ -49,15 +53,16 @@ def _server(*answers: Sequence[bytes]) -> Iterator[_Server]:
     server.close()
 
 
-def _reader(
+def _client(
     url: str, keys: tuple[str, str] = ("key", "secret"), *, wait_s: float = 30, max_connections: int = 2
-) -> DirectReader:
-    return DirectReader(
+) -> DirectClient:
+    return DirectClient(
         url,
         access_key_id=keys[0],
         secret_access_key=keys[1],
         region="us-east-1",
         max_connections=max_connections,
+        connect_s=30,
         wait_s=wait_s,
     )
 
@@ -67,22 +72,30 @@ def _reader(
 def test_bytes_are_those_that_were_put(
     s3_server: EmbeddedS3, objects: ObjectStore, key: str, size_bytes: int
 ) -> None:
-    reader = _reader(s3_server.endpoint_url, (s3_server.access_key_id, s3_server.secret_access_key))
+    client = _client(s3_server.endpoint_url, (s3_server.access_key_id, s3_server.secret_access_key))
     data = os.urandom(size_bytes)
-    objects.put(ObjectKind.PHOTO, key, data)
-    assert [reader.get(objects.photos_bucket, name) for name in (key, key + "2", key)] == [data, None, data]
+    bucket = objects.photos_bucket
+    assert [client.put(bucket, key, part, _JPEG) for part in (b"other bytes", data)] == [True, True]
+    assert [client.get(bucket, name) for name in (key, key + "2", key)] == [data, None, data]
+    chunks, stated_bytes = objects.open(ObjectKind.PHOTO, key)
+    assert (b"".join(chunks), stated_bytes) == (data, size_bytes)
+    answer = requests.get(objects.url(ObjectKind.PHOTO, key, 60), timeout=30)
+    assert answer.headers["Content-Type"] == _JPEG
 
 
-def test_wrong_keys_give_nothing(s3_server: EmbeddedS3, objects: ObjectStore) -> None:
+def test_wrong_keys_give_nothing_and_store_nothing(s3_server: EmbeddedS3, objects: ObjectStore) -> None:
     objects.put(ObjectKind.PHOTO, "a", b"photo")
-    assert _reader(s3_server.endpoint_url).get(objects.photos_bucket, "a") is None
+    client = _client(s3_server.endpoint_url)
+    assert client.get(objects.photos_bucket, "a") is None
+    assert not client.put(objects.photos_bucket, "a", b"other", _JPEG)
+    assert objects.get(ObjectKind.PHOTO, "a") == b"photo"
 
 
 @pytest.mark.parametrize(("max_connections", "made"), [(1, 1), (0, 3)])
 def test_connections_are_kept_up_to_the_limit(max_connections: int, made: int) -> None:
     with _server(*[[_PLAIN] * (3 // made)] * made) as server:
-        reader = _reader(server.url, max_connections=max_connections)
-        assert [reader.get("bucket", "key") for _ in range(3)] == [b"photo"] * 3
+        client = _client(server.url, max_connections=max_connections)
+        assert [client.get("bucket", "key") for _ in range(3)] == [b"photo"] * 3
         assert server.connections == made
 
 
@@ -104,8 +117,31 @@ def test_connections_are_kept_up_to_the_limit(max_connections: int, made: int) -
 )
 def test_any_other_answer_is_left_to_the_client_and_ends_the_connection(answer: bytes) -> None:
     with _server([answer], [_PLAIN]) as server:
-        reader = _reader(server.url)
-        assert [reader.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
+        client = _client(server.url)
+        assert [client.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nETag: 1\r\n\r\n",
+        b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nETag: 1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 503 Slow Down\r\nETag: 1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nETag: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nETag: 1\r\nContent-Length: 9\r\n\r\n",
+    ],
+)
+def test_unconfirmed_put_is_left_to_the_client_and_ends_the_connection(answer: bytes) -> None:
+    with _server([answer], [_STORED] * 2) as server:
+        client = _client(server.url)
+        assert [client.put("bucket", "key", b"photo", _JPEG) for _ in range(2)] == [False, True]
+
+
+def test_put_without_an_etag_is_not_confirmed() -> None:
+    with _server([_PLAIN.replace(b"photo", b"hello")]) as server:
+        assert not _client(server.url).put("bucket", "key", b"", _JPEG)
 
 
 @pytest.mark.parametrize(
@@ -117,20 +153,23 @@ def test_any_other_answer_is_left_to_the_client_and_ends_the_connection(answer: 
 )
 def test_answers_on_connections_that_end_are_read(answer: bytes) -> None:
     with _server([answer], [_PLAIN]) as server:
-        reader = _reader(server.url)
-        assert [reader.get("bucket", "key") for _ in range(2)] == [b"photo"] * 2
+        client = _client(server.url)
+        assert [client.get("bucket", "key") for _ in range(2)] == [b"photo"] * 2
 
 
 def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> None:
     with _server([_PLAIN], [_PLAIN]) as server:
-        reader = _reader(server.url)
-        assert reader.get("bucket", "key") == b"photo"
+        client = _client(server.url)
+        assert client.get("bucket", "key") == b"photo"
         assert server.closed.acquire(timeout=30)
-        assert [reader.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
+        assert [client.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
 
 
 def test_silent_server_is_waited_for_only_so_long() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert _reader(url, wait_s=0.1).get("bucket", "key") is None
-    assert _reader(url).get("bucket", "key") is None
+        assert _client(url, wait_s=0.1).get("bucket", "key") is None
+        with pytest.raises(ReadTimeoutError):  # of boto3's, whose client must not try it again
+            _client(url, wait_s=0.1).put("bucket", "key", b"photo", _JPEG)
+    assert _client(url).get("bucket", "key") is None
+    assert not _client(url).put("bucket", "key", b"photo", _JPEG)

@@ -224,6 +224,7 @@ class _Hiccup(BaseHTTPRequestHandler):
     agents: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         first = not self.agents
         self.agents.append(self.headers["User-Agent"].partition("/")[0])
         assert self.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=nobody/")
@@ -231,21 +232,29 @@ class _Hiccup(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.send_response(HTTPStatus.SERVICE_UNAVAILABLE if first else HTTPStatus.OK)
-        self.send_header("Content-Length", "5")
+        body = b"photo" if self.command == "GET" else b""
+        self.send_header("ETag", "1")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"photo")
+        self.wfile.write(body)
+
+    do_PUT = do_GET  # noqa: N815 - http.server's name
 
     def log_message(self, *_: Any) -> None:
         return
 
 
 @pytest.mark.parametrize("key", ["refuses.jpg", "hangs up.jpg"])
-def test_get_that_failed_without_boto3_is_repeated_with_it(key: str) -> None:
+def test_request_that_failed_without_boto3_is_repeated_with_it(key: str) -> None:
     _Hiccup.agents.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Hiccup) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}/")
         assert [store.get(ObjectKind.PHOTO, key) for _ in range(2)] == [b"photo", b"photo"]
+        assert _Hiccup.agents == ["CatLoader", "Boto3", "CatLoader"]
+        _Hiccup.agents.clear()
+        for _ in range(2):
+            store.put(ObjectKind.PHOTO, key, b"photo")
         assert _Hiccup.agents == ["CatLoader", "Boto3", "CatLoader"]
         server.shutdown()
 
