@@ -10,6 +10,8 @@ Property = tuple[bytes, bytes]
 
 _TRANSFORMATIONS, _ESSENTIAL = {b"clap", b"irot", b"imir"}, 0x80
 """Properties that decoders require to be marked as essential."""
+_NO_LARGE_IDS = b"\x01\0\0\0" + bytes(4)
+"""An empty list of the properties of items with ids of 4 bytes, which may precede the other one."""
 
 
 def box(name: bytes, content: bytes) -> bytes:
@@ -70,7 +72,8 @@ def _properties(
     ]
     numbers = bytes([*kept, *own])
     changed = ipma[:10] + bytes([len(numbers)]) + numbers + ipma[11 + ipma[10] :]
-    return box(b"ipco", before + ipco + b"".join(box(*one) for one in added)) + box(b"ipma", changed)
+    boxes = before + ipco + b"".join(box(*one) for one in added)
+    return box(b"ipco", boxes) + box(b"ipma", _NO_LARGE_IDS) + box(b"ipma", changed)
 
 
 def _boxes(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:

@@ -18,6 +18,8 @@ _OPENED: dict[Format, set[bytes]] = {
 """Brands that the decoder of each format accepts in front."""
 _MAX_BRANDS_BYTES = 1024
 _MAX_BOXES = 2**16
+_MAX_LISTS = 4
+"""Of properties: one for each size of item ids and of numbers."""
 _FULL_BYTES = 4
 """Version and flags of a "full box"."""
 
@@ -64,7 +66,8 @@ def properties_of_photo(data: bytes) -> list[tuple[bytes, bytes]]:
         (primary,) = struct.unpack_from(">I" if data[at] else ">H", data, at + _FULL_BYTES)
         iprp = by_name[b"iprp"]
         boxes = list(_children(data, _child(data, iprp, b"ipco")))
-        numbers = _numbers(data, _child(data, iprp, b"ipma"), primary)
+        lists = [box for box in _children(data, iprp) if box[0] == b"ipma"][:_MAX_LISTS]
+        numbers = [number for box in lists for number in _numbers(data, box, primary)]
         return [(name, data[start:end]) for name, start, end in (boxes[n - 1] for n in numbers if n)]
     except (struct.error, LookupError):
         return []

@@ -3,7 +3,7 @@
 With separate planes, Pillow keeps the low bytes of 16-bit samples; it does not invert 16-bit grey in which 0
 is white; and it does not support colour in floats, halves, signed, 32-bit or packed samples, 16-bit Lab,
 opacity in a separate plane, more channels beside the colour (image editors store selections and spot inks in
-them), uncompressed YCbCr with shared colours, or big-endian BigTIFF.
+them), uncompressed YCbCr with shared colours, palettes of 65 536 colours, or big-endian BigTIFF.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 259,
 _TAGS = (_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT)
 _SUBSAMPLING = 530
 _ICC_PROFILE, _ORIENTATION = 34675, 274
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5, 6, 8, 9
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _CIE_LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
 _MOST_SAMPLES = {_RGB: 4, _CMYK: 4}
 """Photometric -> samples of a pixel that Pillow reads."""
 _UNSIGNED, _UNDEFINED = 1, 4
@@ -130,9 +130,12 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
                 return data  # refused for its size by the next step
             is_shared = page.photometric == _YCBCR and page.compression == _UNCOMPRESSED
             values = _subsampled(page, data) if is_shared else samples_of(page, data)
+            is_index = page.photometric == _PALETTE
+            if is_index:  # the palette has three rows
+                values = page.colormap.T[values[..., 0]]
             photo = _image(
                 values,
-                int(page.photometric),
+                _RGB if is_index else int(page.photometric),
                 [int(extra) for extra in page.extrasamples],
                 white=2.0**page.bitspersample - 1 if is_packed(page) else None,
             )
@@ -143,6 +146,7 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
         ValueError,
         LookupError,
         TypeError,
+        AttributeError,
         ArithmeticError,
         SyntaxError,
         OSError,

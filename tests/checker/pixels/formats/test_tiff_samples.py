@@ -195,6 +195,17 @@ def test_few_bits_of_colour_are_read(bits: int) -> None:
         assert np.abs(pixels - COLOUR).mean() < step / 3 + 2
 
 
+def test_a_palette_of_65536_colours_is_read() -> None:
+    palette = np.zeros((3, 2**16), np.uint16)
+    palette[:, 1000], palette[:, 60_000] = (200 * 257, 40 * 257, 90 * 257), (30 * 257, 50 * 257, 220 * 257)
+    index = np.full((60, 80), 1000, np.uint16)
+    index[30:] = 60_000
+    for options in ({}, {"byteorder": ">"}, {"compression": "zlib"}):
+        for pixels in stored(tiff(index, "palette", colormap=palette, **options)):
+            assert np.abs(pixels[10] - (200, 40, 90)).max() <= 3
+            assert np.abs(pixels[50] - (30, 50, 220)).max() <= 3
+
+
 def test_a_palette_of_8_bits_is_not_black() -> None:
     palette = np.zeros((3, 256), np.uint16)
     palette[:, 1] = 200, 40, 90
