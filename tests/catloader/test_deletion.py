@@ -65,6 +65,24 @@ def test_each_pass_begins_with_the_photos_whose_days_in_the_bin_are_over(
         deletion.close()
 
 
+def test_an_unexpected_error_does_not_end_the_thread(
+    ledger: Deletions, objects: ObjectStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    passes = threading.Semaphore(0)
+
+    def expire() -> int:
+        passes.release()
+        raise ValueError("a bug")
+
+    deletion = DeletionWorker(ledger, objects, sweep_s=0.02, expire=expire)
+    deletion.start()
+    try:
+        assert all(passes.acquire(timeout=60) for _ in range(3))
+    finally:
+        deletion.close()
+    assert "could not be processed" in caplog.text
+
+
 def test_due_objects_are_deleted_and_leave_the_ledger(
     engine: Engine, ledger: Deletions, objects: ObjectStore
 ) -> None:
@@ -126,6 +144,13 @@ def test_deletion_is_retried_until_the_store_is_available(
     assert [entry.attempts for entry in ledger.due(10, start + timedelta(seconds=10))] == [1]
     assert worker(ledger, objects, lambda: start + timedelta(seconds=10)).work_off() == 1
     assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
+
+
+def test_store_that_is_away_is_asked_once_in_a_pass(engine: Engine, ledger: Deletions) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    reserve(engine, ["a.jpg", "b.jpg", "c.jpg"], start)
+    assert worker(ledger, store_away(), lambda: start, sweep_s=10).work_off() == 0
+    assert sorted(entry.attempts for entry in ledger.due(10, start + timedelta(hours=1))) == [0, 0, 1]
 
 
 class _Refusing(ObjectStore):

@@ -40,6 +40,28 @@ def test_late_confirmation_removes_no_other_rows(engine: Engine) -> None:
     assert [row.key for row in ledger.due(10, _NOW)] == ["p2", "t2"]
 
 
+def test_receipt_is_done_with_its_last_object(engine: Engine) -> None:
+    ledger, user, other, token = (
+        Deletions(engine),
+        some_user(engine),
+        some_user(engine),
+        "the token of a link",
+    )
+    for owner in (user, other):
+        add_photo(engine, owner.id)
+    Users(engine).delete(user.id, _NOW, receipt=token_digest(token))
+    of_user = [row.id for row in ledger.due(10, _NOW)]
+    Users(engine).delete(other.id, _NOW, receipt=token_digest("another one"))
+    for left, id in ((1, of_user[0]), (0, of_user[1])):
+        ledger.done([id])
+        receipt = Receipts(engine).of(token)
+        assert receipt
+        assert (receipt.left, receipt.done_at is None) == (left, left > 0)
+    unrelated = Receipts(engine).of("another one")
+    assert unrelated
+    assert (unrelated.left, unrelated.done_at) == (2, None)
+
+
 def test_receipt_is_done_when_two_processes_remove_its_last_rows_together(engine: Engine) -> None:
     ledger, user, token = Deletions(engine), some_user(engine), "the token of a link"
     add_photo(engine, user.id)
