@@ -6,7 +6,9 @@ file: about 500 bytes each.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -18,6 +20,8 @@ from catloader.errors import NotFound
 from catloader.errors.stores import check_error_for_owners
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.photos.photo_rows import Photo
+
+logger = logging.getLogger(__name__)
 
 Open = Callable[[Photo], tuple[Generator[bytes, None, None], int]]
 """Opens the large rendition of a photo: its bytes in pieces, and their number."""
@@ -37,12 +41,14 @@ def zip_of(
     open_photo: Open,
     records: Records,
 ) -> Iterator[bytes]:
-    """Yield the zip file piece by piece. ``verdicts.json`` marks photos whose object is missing.
+    """Yield the zip file piece by piece. ``verdicts.json`` marks photos whose object is missing or altered.
+
+    An altered object can't be left out: its bytes have been sent when the comparison ends.
 
     Raises:
         StoreUnavailable: the store stopped answering; the file ends early, and programs report it as damaged.
     """
-    out, missing = _Pieces(), set[int]()
+    out, missing, altered = _Pieces(), set[int](), set[int]()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs can't be compressed further
         for photo in _each(pages):
             try:
@@ -51,16 +57,22 @@ def zip_of(
                 missing.add(photo.id)
                 continue
             entry = zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6])
+            digest = hashlib.sha256()
             with closing(chunks), archive.open(entry, "w", force_zip64=True) as file:
                 for chunk in chunks:
+                    digest.update(chunk)
                     file.write(chunk)
                     yield from out.taken()
+            if digest.hexdigest() != photo.sha256:
+                altered.add(photo.id)
+                logger.error("an export has other bytes of photo %d than were stored", photo.id)
             yield from out.taken()
         with archive.open("verdicts.json", "w", force_zip64=True) as file:
             head = {"email": account.email, "member_since": account.created_at}
             file.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "photos": [')
             for place, photo in enumerate(_each(pages)):
                 row = _row(photo, records(photo.id), is_missing=photo.id in missing)
+                row["file_is_damaged"] = photo.id in altered
                 file.write((b"," if place else b"") + b"\n" + json.dumps(row, ensure_ascii=False).encode())
                 yield from out.taken()
             file.write(b"\n]}\n")

@@ -153,6 +153,18 @@ def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Pers
     assert [one["verdict"] for one in rows[cat]["checks"]] == ["cat"]
 
 
+def test_the_export_says_which_photos_are_damaged(
+    app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, altered = anna.upload_one(), anna.upload_one()
+    keys = {photo.id: photo.photo_key for photo in anna.photos}
+    services_of(app).objects.put(ObjectKind.PHOTO, keys[altered], b"other bytes")
+    with anna.get("/account/export") as answer, zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        rows = json.loads(archive.read("verdicts.json"))["photos"]
+    assert {row["id"]: row["file_is_damaged"] for row in rows} == {good: False, altered: True}
+    assert f"other bytes of photo {altered}" in caplog.text
+
+
 def test_one_export_at_a_time_and_an_abandoned_one_does_not_block(app: Flask, anna: Person) -> None:
     anna.upload_one()
     eve = Person(app, "eve@example.org")

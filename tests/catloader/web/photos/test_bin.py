@@ -158,3 +158,14 @@ def test_pages_of_the_bin_lead_through_all_its_photos(app: Flask, engine: Engine
 def _deleted_before(engine: Engine, photo: int, age: timedelta) -> None:
     with writing(engine) as connection:
         connection.execute(update(photos).where(photos.c.id == photo).values(binned_at=utcnow() - age))
+
+
+def test_altered_thumbnails_of_the_bin_are_not_sent(app: Flask, anna: Person) -> None:
+    id, services = anna.upload_one(), services_of(app)
+    row = services.photos.by_id(id)
+    assert row
+    _delete(anna, id)
+    for kind, key in ((ObjectKind.PHOTO, row.photo_key), (ObjectKind.THUMBNAIL, row.thumbnail_key)):
+        services.objects.put(kind, key, jpeg((9, 9, 9)))
+    for name in ("thumbnail.jpg", "thumbnail-2x.jpg"):
+        assert anna.get(f"/bin/{id}/{name}").status_code == 502, name

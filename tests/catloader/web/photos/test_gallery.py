@@ -11,11 +11,12 @@ import requests
 from flask import Flask
 from sqlalchemy import Engine
 
+from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Outcome, Reason, Verdict
-from tests.support.programs import assert_problem
+from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import Person, check, jpeg, running_site, services_of
 
 
@@ -75,6 +76,32 @@ def test_altered_and_cut_objects_are_not_served(
         assert caplog.records[-1].levelname == "ERROR"
         objects.put(kind, key, good)
         assert anna.get(f"/photos/{id}/{kind}.jpg").data == good
+
+
+def test_an_altered_photo_is_sent_to_no_one_at_no_address(
+    app: Flask, anna: Person, objects: ObjectStore
+) -> None:
+    id, services = anna.upload_one(), services_of(app)
+    row = services.photos.by_id(id)
+    link = services.share_links.make(id, anna.id, utcnow())
+    assert row
+    program, visitor = Program(app, token_of(app, anna)), Person(app)
+    stored = ((ObjectKind.PHOTO, row.photo_key), (ObjectKind.THUMBNAIL, row.thumbnail_key))
+
+    addresses: list[tuple[Person | Program, str]] = [
+        (anna, f"/photos/{id}/photo.jpg"),
+        (anna, f"/photos/{id}/thumbnail.jpg"),
+        (anna, f"/photos/{id}/thumbnail-2x.jpg"),
+        (program, f"/api/v1/photos/{id}/photo.jpg"),
+        (program, f"/api/v1/photos/{id}/thumbnail.jpg"),
+        (visitor, f"/s/{link}/photo.jpg"),
+    ]
+    for reader, path in addresses:
+        assert reader.get(path).status_code == 200, path
+    for kind, key in stored:
+        objects.put(kind, key, jpeg((9, 9, 9)))
+    for reader, path in addresses:
+        assert reader.get(path).status_code == 502, path
 
 
 def test_delivery_by_short_lived_urls(
