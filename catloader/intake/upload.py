@@ -146,9 +146,8 @@ def _store(
     objects: ObjectStore,
 ) -> int:
     """Reserve, put, record, in this order: a process that dies in between leaves due deletions."""
-    photos.refuse_full(owner_id, len(prepared.photo))
     file = new_file(prepared)
-    photos.reserve(file.photo_key, file.thumbnail_key)
+    photos.reserve_for(owner_id, file)
     put_file(objects, file, prepared)
     new = NewPhoto(owner_id=owner_id, caption=caption, captured_at=prepared.captured_at, **asdict(file))
     return photos.add(new, key=key)

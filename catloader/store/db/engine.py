@@ -46,6 +46,7 @@ _BUSY_OPTION = "catloader_busy_s"
 _READ_ONLY = "catloader_read_only"
 _REPEATABLE = "catloader_repeatable"
 _HAS_LOG = "catloader_has_write_ahead_log"
+_PRAGMAS = "catloader_pragmas"
 
 
 def utcnow() -> datetime:
@@ -169,11 +170,15 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     busy_s = options.get(_BUSY_OPTION, _BUSY_TIMEOUT_S)
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={busy_s * 1000:.0f}")
     # FULL: a commit is on the disk before it is acknowledged, so that a power failure loses none. A rollback
     #     journal needs it to stay consistent.
     fast = options.get(_REPEATABLE) and connection.info[_HAS_LOG]
-    connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if fast else 'FULL'}")
+    pragmas = f"busy_timeout={busy_s * 1000:.0f}", f"synchronous={'NORMAL' if fast else 'FULL'}"
+    if connection.info.get(_PRAGMAS) != pragmas:  # set by its previous transaction, mostly
+        connection.info[_PRAGMAS] = None  # in case that only one can be set
+        for pragma in pragmas:
+            connection.exec_driver_sql(f"PRAGMA {pragma}")
+        connection.info[_PRAGMAS] = pragmas
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

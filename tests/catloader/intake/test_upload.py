@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import pytest
 from PIL import Image
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from catloader.errors import StoreUnavailable
 from catloader.intake.prepare import Prepared
@@ -202,6 +202,20 @@ def test_copies_sent_at_the_same_moment_are_one_photo_and_its_duplicates(
     first = min(outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded))
     duplicates = [outcome.duplicate_of for outcome in outcomes if isinstance(outcome, Uploaded)]
     assert sorted(duplicates, key=bool) == [None, first, first]
+
+
+def test_upload_writes_in_two_transactions(engine: Engine, objects: ObjectStore, settings: Settings) -> None:
+    """One before the store and one after it: each waits for a disk, and for the database's lock."""
+    site = Site(engine, objects, settings)
+    site.photos = Photos(engine, Quotas(engine, Quota(9, 10**9)))
+    commits: list[object] = []
+    note = commits.append
+    event.listen(engine, "commit", note)
+    try:
+        assert isinstance(site.upload(("a.png", photo()))[0], Uploaded)
+    finally:
+        event.remove(engine, "commit", note)
+    assert len(commits) == 2
 
 
 def test_stream_is_read_up_to_one_byte_over_the_limit(site: Site) -> None:

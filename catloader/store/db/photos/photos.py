@@ -23,6 +23,7 @@ from catloader.store.db.clock import now_or
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.photos.deletions import cancel, expire, reserve
+from catloader.store.db.photos.photo_files import NewFile
 from catloader.store.db.photos.photo_rows import DecidedPhoto, NewPhoto, Photo, not_in_bin, status_is
 from catloader.store.db.photos.upload_keys import UploadKey, add_key
 from catloader.store.db.schema import Status, photos
@@ -39,7 +40,7 @@ class Photos:
         self._engine, self._quotas = engine, quotas
 
     def refuse_full(self, owner_id: int, size_bytes: int) -> None:
-        """Check that one more photo fits, before it is put into the store; ``add`` checks again.
+        """Check that one more photo fits, before it is received; ``add`` checks again.
 
         Raises:
             QuotaReached: the account stores as much as it may.
@@ -53,6 +54,17 @@ class Photos:
         own = (photos.c.owner_id == owner_id) & (photos.c.sha256 == sha256) & not_in_bin()
         with reading(self._engine) as connection:
             return connection.execute(select(func.min(photos.c.id)).where(own)).scalar()
+
+    def reserve_for(self, owner_id: int, new: NewFile) -> None:
+        """Do what ``refuse_full`` and ``reserve`` do, in one transaction.
+
+        Raises:
+            QuotaReached: the account stores as much as it may; nothing is reserved.
+        """
+        with writing(self._engine) as connection:
+            if self._quotas:
+                self._quotas.refuse_full(connection, owner_id, new.size_bytes)
+            reserve(connection, _uploaded(new.photo_key, new.thumbnail_key), None)
 
     def reserve(self, photo_key: str, thumbnail_key: str, not_before: datetime | None = None) -> None:
         """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.

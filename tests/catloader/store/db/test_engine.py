@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert, select, text, update
+from sqlalchemy import Engine, event, insert, select, text, update
 from sqlalchemy.exc import StatementError
 
 from catloader.errors import StoreUnavailable
@@ -108,6 +108,19 @@ def test_acknowledged_commits_are_synced_to_disk_and_checks_are_not(tmp_path: Pa
     assert mode(for_checks(without_log)) == full
     engine.dispose()
     without_log.dispose()
+
+
+def test_settings_of_a_connection_are_made_once(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "a.sqlite3", connections=1)
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    of_requests = for_requests(engine)
+    for one in (of_requests, of_requests, engine, of_requests):
+        with writing(one):
+            statements.append(";")
+    pragmas = [part.count("PRAGMA") for part in " ".join(statements).split(";")]
+    assert pragmas == [2, 0, 2, 2, 0]
+    engine.dispose()
 
 
 def test_sqlite_without_shared_memory_uses_a_rollback_journal_and_logs_it_once(
