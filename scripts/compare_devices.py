@@ -3,7 +3,7 @@
     python scripts/compare_devices.py DATA [--model efficientnet_lite0] [--json FILE]
 
 The reference is torch in fp32 on the CPU, judged by its own profile. The decision based on it is
-docs/decisions/0003-openvino.md.
+docs/decisions/0015-gpu.md.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     runtime: Runtime = _setting("CATCHECK_RUNTIME", "auto", "Checking", "Library that runs the model; `auto`: the fastest one whose profile meets the rates below.")
     precision: Precision = _setting("CATCHECK_PRECISION", "auto", "Checking", "Arithmetic of the model.")
     decoder: Decoder = _setting("CATCHECK_DECODER", "cpu", "Checking", "Decoder of stored photos: `cpu`, or `nvjpeg` on a GPU (experimental; needs `pip install 'catloader[nvjpeg]'` and its own profile).")
-    cuda_graphs: OffOrOn = _setting("CATCHECK_CUDA_GRAPHS", "off", "Checking", "Experimental, for a GPU: use recorded forward passes for the batch sizes where they are faster.")
+    cuda_graphs: OffOrOn = _setting("CATCHECK_CUDA_GRAPHS", "off", "Checking", "For a GPU: record forward passes when the model is loaded, and use them for the batch sizes where they are faster.")
     batching_window_ms: float = _setting("CATCHECK_BATCHING_WINDOW_MS", 0.0, "Checking", "Experimental, for a GPU: time for which a forward pass waits for more photos; 0: none.", ge=0.0, le=1000.0)
     subject: str = _setting("CATCHECK_SUBJECT", "house_cat", "Checking", "The subject looked for: `house_cat`, `feline`, `dog`, or a TOML file that lists ImageNet classes.")
     max_false_positive_rate: float = _setting("CATCHECK_MAX_FALSE_POSITIVE_RATE", 0.01, "Checking", "Share of other photos that may be called cat; selects the measured threshold.", ge=0.0001, le=0.5)

@@ -15,10 +15,11 @@ import numpy as np
 
 from checker.errors import CheckerError, ClassifierFailed
 from checker.ports import Classifier
+from checker.runtimes.batch_sizes import SIZES
 from checker.values import Activations, ModelInfo, Pixels
 from models.catalogue import Preprocessing
 
-MAX_INPUTS = 256
+MAX_INPUTS = SIZES[-1]
 """In one forward pass. Memory: ResNet-50 at 224 px in fp16 takes about 10 MB of activations for each."""
 
 _Call = tuple[Pixels, "Future[Activations]"]
@@ -34,7 +35,7 @@ class Batcher:
         Args:
             window_ms: batching window (experimental): time for which the first micro-batch waits for others.
                 With 0, a forward pass takes those that arrived during the previous one.
-            max_inputs: in one forward pass; a larger micro-batch runs in one pass of its own.
+            max_inputs: in one forward pass; a larger micro-batch is not put together with others.
         """
         self._classifier, self._window_s, self._max_inputs = classifier, window_ms / 1000, max_inputs
         self._waiting: deque[_Call] = deque()

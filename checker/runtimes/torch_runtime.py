@@ -14,6 +14,7 @@ from torch import Tensor
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
+from checker.runtimes.batch_sizes import next_size
 from checker.runtimes.prepack import pack
 from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
@@ -43,8 +44,8 @@ class TorchClassifier:
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto`` is fp32 on the CPU and fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, set for each thread that calls ``run``.
-        inputs_per_forward: 0: all of a batch at once; always so on a GPU.
-        cuda_graphs: on a GPU, use recorded passes where they are faster (experimental).
+        inputs_per_forward: 0: the sizes of ``batch_sizes``; always so on a GPU.
+        cuda_graphs: on a GPU, use recorded passes where they are faster.
     Raises:
         ModelRefused: the device is missing, or does not run the precision.
         models.errors.ModelsError: the weights differ from the catalogue.
@@ -136,9 +137,10 @@ class TorchClassifier:
             torch.cuda.empty_cache()
 
     def _chunks(self, batch: Pixels) -> Iterator[Pixels]:
-        size = self._inputs_per_forward or len(batch)
-        for start in range(0, len(batch), size):
-            chunk = batch[start : start + size]
+        """Yield the batches of the forward passes; the last one is filled up with zeros."""
+        while len(batch):
+            size = self._inputs_per_forward or next_size(len(batch))
+            chunk, batch = batch[:size], batch[size:]
             if len(chunk) < size:
                 filler = np.zeros_like(chunk, shape=(size - len(chunk), *chunk.shape[1:]))
                 chunk = np.concatenate([chunk, filler])

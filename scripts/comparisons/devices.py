@@ -25,6 +25,8 @@ from scripts.command_line import CannotRun
 
 TF32_OFF = "fp32 without TF32"
 PRECISIONS = ("fp32", "bf16", "fp16")
+_THREADS = 4
+"""Of a pass on the CPU. With all 16 of a machine the passes of one photo were many times slower."""
 
 
 def compare(
@@ -37,7 +39,9 @@ def compare(
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise CannotRun("there is no CUDA GPU that torch can use")
-    on_cpu = NamedVariant(model, precision="fp32", threads=available_cores(), weights_dir=weights_dir)
+    on_cpu = NamedVariant(
+        model, precision="fp32", threads=min(_THREADS, available_cores()), weights_dir=weights_dir
+    )
     classifier = on_cpu.load()
     subject = load_subject("house_cat")
     key = ProfileKey.of(classifier.model_info, classifier.preprocessing, subject)
