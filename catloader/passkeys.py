@@ -35,8 +35,8 @@ from catloader.store.db.accounts.passkeys import Passkeys
 from catloader.store.db.accounts.users import User
 
 _ID = re.compile("[A-Za-z0-9_-]{1,2000}")
-# The last two: JSON or CBOR that is nested too deeply, or has other types than the library expects.
-_NOT_VALID = (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+# The last four: JSON or CBOR that is nested too deeply, or has other types than the library expects.
+_NOT_VALID = (WebAuthnException, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 MAX_NAME_CHARS = 60
 MOST = 20

@@ -51,9 +51,11 @@ class Device:
         id = _text(self._id)
         return json.dumps({"id": id, "rawId": id, "type": "public-key", "response": texts})
 
-    def made(self, challenge: str) -> str:
+    def made(self, challenge: str, key: bytes = b"") -> str:
+        """Make a passkey; ``key``: another public key than its own, in CBOR."""
         numbers = self._key.public_key().public_numbers()
-        key = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)})
+        own = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)}
+        key = key or cbor2.dumps(own)
         extra = bytes(16) + len(self._id).to_bytes(2) + self._id + key
         attestation = {"fmt": "none", "attStmt": {}, "authData": self._authenticator_data(extra)}
         data = self._client_data("webauthn.create", challenge)
@@ -197,6 +199,16 @@ def test_broken_credentials_are_refused(app: Flask, anna: Person, credential: st
     assert visitor.post(_LOG_IN, fields, page="/login").status_code == 403
     registration = _options(anna, _PAGE, _PAGE, password=PASSWORD)
     fields = {"challenge": registration["challenge"], "credential": credential}
+    assert anna.post(_PAGE, fields).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "key", [[], "", b"", 1, None, True, {}, {1: 2}, {1: 2, 3: -7, -1: 1, -2: b"", -3: ""}], ids=repr
+)
+def test_public_keys_of_another_form_are_refused(anna: Person, key: object) -> None:
+    registration = _options(anna, _PAGE, _PAGE, password=PASSWORD)
+    made = Device().made(registration["options"]["challenge"], cbor2.dumps(key))
+    fields = {"challenge": registration["challenge"], "credential": made}
     assert anna.post(_PAGE, fields).status_code == 400
 
 
