@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ _DATABASE_BYTES = 256 * 2**20
 os.environ["CATCHECK_FETCH"] = "off"  # a site under test fetches no model, whatever hosts are reachable
 # Tests start hundreds of programs: without bytecode each of them compiles all modules, 0.3 s of a core.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False  # else pytest rewrites all test files in each run: 4 s
 
 
 def require(condition: object, reason: str) -> None:
