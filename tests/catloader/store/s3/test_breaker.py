@@ -103,3 +103,27 @@ def test_a_refusal_is_an_answer() -> None:
             raise NotFound("It is not in the store.")
     store.request()
     assert store.requests == 1
+
+
+def test_a_refusal_between_two_requests_without_an_answer_keeps_it_closed() -> None:
+    store = _Store()
+    for _ in range(3):
+        store.answers = False
+        assert store.fails()
+        with pytest.raises(NotFound), store.breaker.guarding():
+            raise NotFound("It is not in the store.")
+    store.answers = True
+    store.request()
+    assert (store.requests, store.probes) == (4, 0)
+
+
+def test_a_probe_that_is_refused_is_an_answer() -> None:
+    store = _open()
+    store.answers, store.now_s = True, store.now_s + PAUSE_S
+
+    def refused() -> None:
+        raise NotFound("There is no such bucket.")
+
+    store.probe_first = refused
+    assert [store.fails() for _ in range(2)] == [False, False]
+    assert (store.requests, store.probes) == (4, 1)
