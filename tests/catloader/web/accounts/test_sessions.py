@@ -36,6 +36,16 @@ def test_captured_cookie_is_invalid_after_the_log_out(app: Flask) -> None:
     assert thief.get("/photos").status_code == 303
 
 
+def test_cookie_with_another_signature_is_refused(app: Flask) -> None:
+    anna = Person.sign_up(app, "anna@example.org")
+    thief, cookie = _copy_of(anna), anna.client.get_cookie(cookies.SESSION)
+    assert cookie
+    other = cookie.value[:-1] + ("0" if cookie.value[-1] != "0" else "1")
+    thief.client.set_cookie(cookies.SESSION, other)
+    assert thief.get("/photos").status_code == 303
+    assert anna.get("/photos").status_code == 200
+
+
 def test_cookies_of_another_program_on_this_host_do_not_interfere(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     cookie = anna.client.get_cookie(cookies.SESSION)
