@@ -26,6 +26,7 @@ FILES = frozenset(
         "test_gunicorn.py",
         "test_loader.py",
         "test_objects.py",
+        "test_openvino_runtime.py",
         "test_optimise.py",
         "test_probes.py",
         "test_rabbitmq.py",
