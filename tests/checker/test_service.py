@@ -174,10 +174,27 @@ def test_wake_starts_an_idle_worker_while_another_is_busy(rig: Rig) -> None:
     assert rig.queue.finished(2)
 
 
-def test_sweep_finds_photos_without_a_wake_up(rig: Rig) -> None:
-    service = rig.service(sweep_s=0.05)
-    service.start()
-    assert service.ready.wait(60)
+class _Looked(RecordingQueue):
+    """Sets an event at each look for the next photo that is due; the first look may raise an error."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.looked, self._error = threading.Event(), error
+
+    def next_due_s(self) -> float | None:
+        due_s = super().next_due_s()
+        self.looked.set()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return due_s
+
+
+@pytest.mark.parametrize("error", [None, StoreUnavailable("the database is away")])
+def test_sweep_finds_photos_without_a_wake_up(rig: Rig, error: Exception | None) -> None:
+    rig.queue = queue = _Looked(error)
+    rig.service(sweep_s=0.05).start()
+    assert queue.looked.wait(60)
     rig.put(0)
     assert rig.queue.finished(1)
 
