@@ -15,7 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 from zxcvbn.matching import L33T_TABLE
 
-from catloader.errors import InvalidInput
+from catloader.errors import WeakPassword
 
 MIN_CHARS = 10
 MAX_CHARS = 1000
@@ -43,14 +43,14 @@ def hash_password(password: str, *, email: str = "") -> str:
     Args:
         email: of the account; a password made from it is refused.
     Raises:
-        InvalidInput: too short, too long, or easy to guess.
+        WeakPassword: too short, too long, or easy to guess.
     """
     if len(password) < MIN_CHARS:
-        raise InvalidInput("The password needs at least %(number)d characters.", number=MIN_CHARS)
+        raise WeakPassword("The password needs at least %(number)d characters.", number=MIN_CHARS)
     if len(password) > MAX_CHARS:
-        raise InvalidInput("The password may have at most %(number)d characters.", number=MAX_CHARS)
+        raise WeakPassword("The password may have at most %(number)d characters.", number=MAX_CHARS)
     if _is_weak(password, email):
-        raise InvalidInput(
+        raise WeakPassword(
             "This password is easy to guess: it is on lists of leaked passwords, or close to one that is."
         )
     return _hasher.hash(_bytes(password))

@@ -14,7 +14,6 @@ import click
 
 from catloader.cli.context import pass_settings
 from catloader.errors import NotFound
-from catloader.logs import counted
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,11 +137,13 @@ def ls(settings: Settings) -> None:
 
     with migrated_database(settings) as engine:
         accounts, photos = Users(engine).all(), Photos(engine).count_by_owner()
+    click.echo(f"{'ID':>6}  {'ROLE':<8}  {'SINCE':<10}  LAST LOG-IN  {'PHOTOS':>7}  E-MAIL")
     for account in accounts:
         role = "admin" if account.is_admin else "reviewer" if account.is_reviewer else "user"
         since = f"{account.created_at:%Y-%m-%d}"
-        stored = counted(photos.get(account.id, 0), "photo")
-        click.echo(f"{account.id:>6}  {role:<8}  {since}  {stored:>12}  {account.email}")
+        last = f"{account.logged_in_at:%Y-%m-%d}" if account.logged_in_at else "-"
+        stored = photos.get(account.id, 0)
+        click.echo(f"{account.id:>6}  {role:<8}  {since}  {last:<11}  {stored:>7}  {account.email}")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from catloader.errors.accounts import (
     ScopeMissing,
     TokenRefused,
     TooManyAttempts,
+    WeakPassword,
     WrongCredentials,
 )
 from catloader.errors.base import (
@@ -101,5 +102,6 @@ __all__ = [
     "UnknownHost",
     "UploadLocked",
     "UploadsBusy",
+    "WeakPassword",
     "WrongCredentials",
 ]

@@ -21,6 +21,12 @@ class EmailTaken(InvalidInput):
     status, field = 409, "email"
 
 
+class WeakPassword(InvalidInput):
+    """A new password is too short, too long or easy to guess."""
+
+    field = "new_password"
+
+
 class WrongCredentials(CatLoaderError):
     """Unknown e-mail or wrong password: the same answer for both."""
 

@@ -185,9 +185,11 @@ def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> 
         ("command line", "made reviewer", "bo@example.org"),
     ]
     engine.dispose()
-    ann, bo, *_ = typed("user", "ls").output.splitlines()
-    assert re.fullmatch(r" +1  admin +\d{4}-\d\d-\d\d +0 photos  ann@example\.org", ann)
-    assert re.fullmatch(r" +2  reviewer  \d{4}-\d\d-\d\d +1 photo  bo@example\.org", bo)
+    heading, ann, bo, *_ = typed("user", "ls").output.splitlines()
+    assert heading.split() == ["ID", "ROLE", "SINCE", "LAST", "LOG-IN", "PHOTOS", "E-MAIL"]
+    assert re.fullmatch(r" +1  admin +\d{4}-\d\d-\d\d  - +0  ann@example\.org", ann)
+    assert re.fullmatch(r" +2  reviewer  \d{4}-\d\d-\d\d  - +1  bo@example\.org", bo)
+    assert heading.index("E-MAIL") == ann.index("ann@") == bo.index("bo@")
     missing = typed("user", "promote", "di@example.org")
     assert (missing.exit_code, missing.output) == (1, "Error: There is no account di@example.org.\n")
 

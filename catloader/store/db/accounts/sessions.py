@@ -72,6 +72,7 @@ class Sessions:
                 raise WrongCredentials("E-mail or password is wrong.")
             self._delete_old(connection, now)
             insert_session(connection, token, user.id, now, browser)
+            connection.execute(update(users).where(users.c.id == user.id).values(logged_in_at=now))
             self._delete_most_idle(connection, user.id)
             forget_ended(connection, user.id, now, after=self._absolute, most=self._most)
         return token

@@ -42,7 +42,8 @@ class SignUps:
             was added to that account, and the session opens nothing.
         """
         token = new_token()
-        row = {"email": normal_email(email), "password_hash": password_hash, "created_at": now}
+        of_person = {"email": normal_email(email), "password_hash": password_hash}
+        row = {**of_person, "created_at": now, "logged_in_at": now}
         with writing(self._engine) as connection:
             if invitation is not None and not use_invitation(connection, invitation, now):
                 raise RegistrationClosed("This invitation has expired, or it was used already.")

@@ -38,6 +38,8 @@ class User:
     language: str | None = None
     """Code of the language that the account chose; None: the browser's."""
     wants_notices: bool = False
+    logged_in_at: datetime | None = None
+    """The last time; None: never since the site records it."""
 
     @property
     def gets_notices(self) -> bool:

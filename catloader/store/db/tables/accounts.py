@@ -16,6 +16,7 @@ users = Table(
     Column("is_admin", Boolean, nullable=False, server_default=text("false")),
     Column("is_reviewer", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("logged_in_at", UtcDateTime),  # the last time; NULL: never, or before this column existed
     Column("disabled_at", UtcDateTime),
     # NULL: the limits of the settings; 0: none.
     Column("max_photos", Integer),

@@ -100,6 +100,7 @@ def test_a_change_of_e_mail_needs_the_password_and_an_unused_address(app: Flask,
         ("email", {"email": "nonsense", "password": PASSWORD}, "new_email"),
         ("email", {"email": "new@example.org", "password": "wrong one"}, "email_password"),
         ("password", {"old_password": "wrong one", "new_password": "a completely new one"}, "old_password"),
+        ("password", {"old_password": PASSWORD, "new_password": "short"}, "new_password"),
         ("delete", {"password": "wrong one"}, "delete_password"),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_session_is_found_only_by_its_token_and_its_token_is_not_stored(
     token = store.begin(user, NOW)
     found = store.find(token, NOW)
     assert found
-    assert found.user == user
+    assert found.user == replace(user, logged_in_at=NOW)
     assert len(token) >= 43  # 256 bits
     assert store.begin(user, NOW) != token
     with reading(engine) as connection:
@@ -46,6 +46,20 @@ def test_a_session_is_found_only_by_its_token_and_its_token_is_not_stored(
     assert token not in str(rows)
     for other in (found.token_sha256, token[:-1], "", "\udce9", "x" * 100_000):
         assert store.find(other, NOW) is None
+
+
+def test_last_log_in_outlives_the_session(engine: Engine, store: Sessions) -> None:
+    users = Users(engine)
+    _, new = SignUps(engine).create("new@example.org", "a hash", NOW)
+    user = some_user(engine)
+    assert user.logged_in_at is None
+    for days in (1, 2):
+        token = store.begin(user, NOW + timedelta(days=days))
+    session = store.find(token, NOW + timedelta(days=2))
+    assert session
+    store.end(session)
+    found = {one.id: one.logged_in_at for one in users.all()}
+    assert found == {new: NOW, user.id: NOW + timedelta(days=2)}
 
 
 def test_idle_and_absolute_limits_end_a_session(engine: Engine, store: Sessions) -> None:
