@@ -70,11 +70,15 @@ class Rig:
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
+    before = set(threading.enumerate())
     rig = Rig()
     yield rig
     for service in rig.services:
         service.close(60)
-    assert not [t.name for t in threading.enumerate() if t.name == "checker" and t.is_alive()]
+    for thread in set(threading.enumerate()) - before:
+        if thread.name in ("checker", "heartbeat"):
+            thread.join(60)
+            assert not thread.is_alive(), thread.name
 
 
 def numbers(rig: Rig) -> list[int]:
@@ -128,6 +132,25 @@ def test_wake_up_just_before_a_worker_goes_idle_is_not_lost(rig: Rig) -> None:
     rig.queue = Late()
     rig.service(workers=1).start()
     assert rig.queue.finished(1)
+
+
+def test_service_is_idle_after_a_wake_up(rig: Rig) -> None:
+    busy = threading.Event()
+
+    class Counting(RecordingQueue):
+        def claim(self, limit: int) -> list[Claim]:
+            claims = super().claim(limit)
+            if self.claims > 50:
+                busy.set()
+            return claims
+
+    rig.queue = Counting()
+    service = rig.service()
+    service.start()
+    rig.put(0)
+    service.wake()
+    assert rig.queue.finished(1)
+    assert not busy.wait(1.0), "it looks at the empty queue again and again"
 
 
 def test_stream_of_photos_and_wake_ups_loses_none(rig: Rig) -> None:
