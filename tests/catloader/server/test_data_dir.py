@@ -188,10 +188,11 @@ from catloader.settings import Settings
 soft, hard, umask, threads = (int(word) for word in sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 os.umask(umask)
+settings = Settings.from_environment()  # reads files that the other account may not
 if threads:
     resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
     os.geteuid() or os.setuid(23456)  # root is not bound by it
-prepare_data_dir(Settings.from_environment())
+prepare_data_dir(settings)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.umask(0))
 """
 
