@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+from checker.isolation.limits import PR_SET_PDEATHSIG
 
 # Runs in the child before the program replaces it: the kernel kills the child as soon as the thread that
 # started it ends, so that not even kill -9 of the parent leaves one behind. Popen's preexec_fn would run
@@ -19,7 +17,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _LAUNCHER = f"""
 import ctypes, os, signal, sys
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGKILL)
+    ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, signal.SIGKILL)
     if os.getppid() != int(sys.argv[1]):
         sys.exit(1)  # the parent ended before the kernel was asked
 os.execv(sys.argv[2], sys.argv[2:])
@@ -59,12 +57,3 @@ def start_child(
         start_new_session=True,
         pass_fds=keep_open,
     )
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the thread that forked it ends. Linux only.
-
-    For a process made by ``fork`` alone (gunicorn's workers); ``start_child`` does it for a program.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

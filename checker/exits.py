@@ -1,4 +1,4 @@
-"""The standard streams of commands, and their end when interrupted or when nobody reads their output."""
+"""The standard streams of commands, and their exit after Ctrl-C or when their output has no reader."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ INTERRUPTED, READER_GONE = 130, 141
 """Exit codes, as a shell reports SIGINT and SIGPIPE."""
 
 
-def open_standard_streams() -> None:
-    """Open those that the calling process has closed, to nothing.
+def open_standard_descriptors() -> None:
+    """Open on /dev/null those of descriptors 0 to 2 that this process was started without (``2>&-``).
 
-    Otherwise the next files and sockets get their numbers, and what libraries print is written there;
-    progress bars fail without ``sys.stderr``. ``sys.stdout`` stays None: a command may refuse to work.
+    Otherwise the next files and sockets get their numbers, and receive what libraries and children print.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+
+
+def open_standard_streams() -> None:
+    """Open the standard descriptors and ``sys.stderr``, without which progress bars fail.
+
+    ``sys.stdout`` stays None: a command may refuse to work.
+    """
+    open_standard_descriptors()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
 
 
 def drop_output() -> None:
-    """Write what stdout still takes and drop the rest: Python flushes it at its end, and would complain."""
+    """Write what stdout still accepts and drop the rest; at exit, Python would fail to write it."""
     with contextlib.suppress(AttributeError, OSError, ValueError):  # closed by the calling process
         sys.stdout.flush()
     with contextlib.suppress(AttributeError, OSError, ValueError):
@@ -34,7 +41,7 @@ def drop_output() -> None:
 
 @contextlib.contextmanager
 def ending_without_reader() -> Iterator[None]:
-    """End the command with its exit code when a reader of its output is gone; click would end it with 1."""
+    """Exit with ``READER_GONE`` when the reader of the output is gone; click would exit with 1."""
     try:
         yield
     except BrokenPipeError:

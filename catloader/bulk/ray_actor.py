@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,10 +11,10 @@ from catloader.bulk.local import Batches, Rows, Unit
 from catloader.bulk.sources import make_pool, source_of
 from catloader.decoders import build_decoders
 from catloader.errors import CatLoaderError
-from catloader.processes import die_with_parent
 from catloader.settings import Settings
 from catloader.wiring import build_object_store
 from checker.errors import CheckerError
+from checker.isolation.limits import die_with
 from checker.pipeline import LoadedModel
 from models.errors import ModelsError
 
@@ -41,7 +42,7 @@ class UnitChecker:
     ) -> None:
         # The parent is the raylet. Without it Ray ends an actor gently and may wait for ever for the pool's
         # threads, which wait for their turn.
-        die_with_parent()
+        die_with(os.getppid())
         settings = settings.with_changes(workers=cores)
         self._submitted: dict[int, Batches] = {}
         self._refusal = ""

@@ -29,13 +29,13 @@ from gunicorn.workers.base import Worker
 
 from catloader.checks.dispatch import local_url
 from catloader.errors import CatLoaderError
-from catloader.processes import die_with_parent
 from catloader.server.announce import Announce
 from catloader.server.request_parser import FormsOnly, Rules, TimeLimits
 from catloader.server.worker import WaitressWorker, WorkerOptions
 from catloader.web.uploads.admission import RULES
 from catloader.wiring import Services
 from checker.garbage import resume_full_collections
+from checker.isolation.limits import die_with
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +132,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             return 1 if stop.code else 0  # gunicorn's own codes mean nothing to a caller
         return 0
 
-    def _post_fork(self, _arbiter: Arbiter, _worker: Worker) -> None:
-        die_with_parent()
+    def _post_fork(self, _arbiter: Arbiter, worker: Worker) -> None:
+        die_with(worker.ppid)
 
     def _post_worker_init(self, worker: Worker) -> None:
         signal.signal(signal.SIGHUP, worker.handle_exit)

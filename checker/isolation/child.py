@@ -19,12 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from select import select
 from typing import Any
 
+from checker.exits import open_standard_descriptors
 from checker.isolation import frames
 from checker.isolation.limits import (
     confine,
     die_with,
     give_memory_back,
-    keep_standard_descriptors,
     resident_bytes,
     start_clock,
 )
@@ -43,7 +43,7 @@ Work = Callable[[Mapping[str, Any], Sequence[bytes]], Result]
 
 def main(arguments: Sequence[str]) -> None:
     """Fork a child for each descriptor received; end the child whose number is received. Never returns."""
-    keep_standard_descriptors()
+    open_standard_descriptors()
     descriptor, memory_bytes, *names = arguments
     control = socket.socket(fileno=int(descriptor))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

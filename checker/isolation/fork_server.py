@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker.errors import DecoderUnavailable
+from checker.exits import open_standard_descriptors
 from checker.isolation import frames
-from checker.isolation.limits import keep_standard_descriptors
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class ForkServer:
 
     def _started(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         """Start the server; return the connection to it, and its process."""
-        keep_standard_descriptors()
+        open_standard_descriptors()  # a connection with such a number would be lost in the child
         control, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.settimeout(_ANSWER_S)
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # <linux/prctl.h>
+PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # <linux/prctl.h>
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446  # <asm-generic/unistd.h>: the same on every architecture
 # Bits of <linux/landlock.h>, ABI 1: run a program, write a file; remove and make folders and files.
 _CHANGES = 1 << 0 | 1 << 1 | sum(1 << bit for bit in range(4, 13))
@@ -66,9 +66,12 @@ def start_clock(cpu_s: float) -> None:
 
 
 def die_with(parent_pid: int) -> None:
-    """Let the kernel kill this process when the thread that forked it ends. Linux only."""
+    """Let the kernel kill this process when the thread that forked it ends. Linux only.
+
+    For a process that was only forked; ``catloader.processes.start_child`` does it for a program.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent_pid:
             os._exit(1)  # it ended before the kernel was asked
 
@@ -93,13 +96,3 @@ def give_memory_back() -> None:
 def _statm_bytes(column: int) -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[column])
     return pages * resource.getpagesize()
-
-
-def keep_standard_descriptors() -> None:
-    """Open those of descriptors 0 to 2 that this process was started without (``2>&-``).
-
-    A connection that got such a number would be lost: children redirect descriptor 2 to /dev/null.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
