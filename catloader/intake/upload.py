@@ -147,9 +147,9 @@ def _store(
 ) -> int:
     """Reserve, put, record, in this order: a process that dies in between leaves due deletions."""
     file = new_file(prepared)
-    photos.reserve_for(owner_id, file)
-    put_file(objects, file, prepared)
     new = NewPhoto(owner_id=owner_id, caption=caption, captured_at=prepared.captured_at, **asdict(file))
+    photos.reserve(new)
+    put_file(objects, file, prepared)
     return photos.add(new, key=key)
 
 

@@ -47,7 +47,7 @@ class Site(NamedTuple):
         began = utcnow()
         for photo in photos:
             new, now = replace(photo.new, owner_id=self.owner_id), utcnow()
-            self.services.photos.reserve(new.photo_key, new.thumbnail_key)
+            self.services.photos.reserve(new)
             self.services.photos.add(new, now)
         return began
 

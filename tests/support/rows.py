@@ -48,7 +48,7 @@ def new_photo(owner_id: int, caption: str = "") -> NewPhoto:
 def add_photo(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
     """Add a photo as an upload does, with a reservation; its check is due at ``now``."""
     photos, new, now = Photos(engine), new_photo(owner_id), now or due_now()
-    photos.reserve(new.photo_key, new.thumbnail_key, now + timedelta(hours=1))
+    photos.reserve(new, now + timedelta(hours=1))
     return photos.add(new, now)
 
 

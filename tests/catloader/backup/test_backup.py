@@ -31,7 +31,7 @@ from catloader.store.s3.objects import ObjectStore
 from tests.catloader.backup.conftest import stored
 from tests.support.commands import Run
 from tests.support.refusing_store import refusing_store
-from tests.support.rows import add_photos
+from tests.support.rows import add_photos, new_photo
 
 
 def _rows(engine: Engine) -> dict[str, list[Any]]:
@@ -63,7 +63,7 @@ def test_everything_is_restored_into_either_kind_of_database(
     engine: Engine, objects: ObjectStore, run: Run, *, empty_url: str, tmp_path: Path, into: str
 ) -> None:
     sites = [stored(engine, objects, explained=n == 0) for n in range(3)]
-    Photos(engine).reserve("upload-under-way", "its-thumbnail")
+    Photos(engine).reserve(new_photo(owner_id=1))
     last_id = add_photos(engine, 1)[0]
     with writing(engine) as connection:
         connection.execute(delete(photos).where(photos.c.id == last_id))
@@ -223,7 +223,7 @@ def test_altered_database_secret_or_list_is_refused(
     assert f"Error: {altered} is missing or damaged" in result.output
 
 
-def test_folders_that_are_no_backup_are_refused_in_one_sentence(
+def test_folders_without_a_backup_are_refused_in_one_sentence(
     run: Run, engine: Engine, tmp_path: Path
 ) -> None:
     other, file, missing = tmp_path / "other", tmp_path / "file", tmp_path / "missing"

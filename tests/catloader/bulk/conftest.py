@@ -63,7 +63,7 @@ class BulkSite:
         for content in contents:
             sha256 = hashlib.sha256(content).hexdigest()
             new = replace(new_photo(owner.id), sha256=sha256, thumbnail_sha256=sha256)
-            table.reserve(new.photo_key, new.thumbnail_key)
+            table.reserve(new)
             store.put(ObjectKind.PHOTO, new.photo_key, content)
             store.put(ObjectKind.THUMBNAIL, new.thumbnail_key, content)
             ids.append(table.add(new))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,7 +24,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.commands import Run
 from tests.support.object_stores import store_of
-from tests.support.rows import add_photos, some_user
+from tests.support.rows import add_photos, new_photo, some_user
 
 
 def _key() -> str:
@@ -51,9 +52,13 @@ def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
     broken, lost = _stored(engine, objects)
     objects.delete(ObjectKind.THUMBNAIL, lost[ObjectKind.THUMBNAIL])
     orphans = {kind: _key() for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)}
-    uploading = (_key(), _key())
-    Photos(engine).reserve(*uploading)
-    for kind, key in (*orphans.items(), (ObjectKind.PHOTO, uploading[0]), (ObjectKind.PHOTO, "readme.txt")):
+    uploading = replace(new_photo(some_user(engine).id), photo_key=_key(), thumbnail_key=_key())
+    Photos(engine).reserve(uploading)
+    for kind, key in (
+        *orphans.items(),
+        (ObjectKind.PHOTO, uploading.photo_key),
+        (ObjectKind.PHOTO, "readme.txt"),
+    ):
         objects.put(kind, key, b"x")
 
     young = run("gc")
@@ -71,7 +76,7 @@ def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
     )  # the two of the upload
     assert not any(objects.exists(kind, key) for kind, key in orphans.items())
     assert all(objects.exists(kind, key) for kind, key in kept.items())
-    assert objects.exists(ObjectKind.PHOTO, uploading[0])
+    assert objects.exists(ObjectKind.PHOTO, uploading.photo_key)
     assert objects.exists(ObjectKind.PHOTO, "readme.txt")
     assert Photos(engine).by_id(whole)
     assert "0 objects that nothing names." in run("gc", "--older-than", "0").output

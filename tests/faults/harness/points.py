@@ -24,7 +24,7 @@ _OF_THE_SITE = {
 }
 """Only in a web process: a checker never comes there, and would import the whole site at each start."""
 _FUNCTIONS = {
-    "reserve": "catloader.store.db.photos.photos:Photos.reserve_for",
+    "reserve": "catloader.store.db.photos.photos:Photos.reserve",
     "put": "catloader.store.s3.objects:ObjectStore.put",
     "add": "catloader.store.db.photos.photos:Photos.add",
     "claim": "catloader.store.db.checks.queue:SqlCheckQueue.claim",

@@ -23,7 +23,6 @@ from catloader.store.db.clock import now_or
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.photos.deletions import cancel, expire, reserve
-from catloader.store.db.photos.photo_files import NewFile
 from catloader.store.db.photos.photo_rows import DecidedPhoto, NewPhoto, Photo, not_in_bin, status_is
 from catloader.store.db.photos.upload_keys import UploadKey, add_key
 from catloader.store.db.schema import Status, photos
@@ -55,25 +54,19 @@ class Photos:
         with reading(self._engine) as connection:
             return connection.execute(select(func.min(photos.c.id)).where(own)).scalar()
 
-    def reserve_for(self, owner_id: int, new: NewFile) -> None:
-        """Do what ``refuse_full`` and ``reserve`` do, in one transaction.
+    def reserve(self, new: NewPhoto, not_before: datetime | None = None) -> None:
+        """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.
+
+        If the upload stops in between, the objects are deleted at ``not_before``; None: in
+        ``RESERVED_FOR_S``.
 
         Raises:
             QuotaReached: the account stores as much as it may; nothing is reserved.
         """
         with writing(self._engine) as connection:
             if self._quotas:
-                self._quotas.refuse_full(connection, owner_id, new.size_bytes)
-            reserve(connection, _uploaded(new.photo_key, new.thumbnail_key), None)
-
-    def reserve(self, photo_key: str, thumbnail_key: str, not_before: datetime | None = None) -> None:
-        """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.
-
-        If the upload stops in between, the objects are deleted at ``not_before``; None: in
-        ``RESERVED_FOR_S``.
-        """
-        with writing(self._engine) as connection:
-            reserve(connection, _uploaded(photo_key, thumbnail_key), not_before)
+                self._quotas.refuse_full(connection, new.owner_id, new.size_bytes)
+            reserve(connection, _objects(new), not_before)
 
     def add(self, new: NewPhoto, now: datetime | None = None, key: UploadKey | None = None) -> int:
         """Insert the `pending` row and cancel the reservation of its two keys, in one transaction.
@@ -97,7 +90,7 @@ class Photos:
             "next_attempt_at": now_or(now),
             "created_at": now_or(now),
         }
-        objects = _uploaded(new.photo_key, new.thumbnail_key)
+        objects = _objects(new)
         try:
             with writing(self._engine) as connection:
                 if self._quotas:
@@ -198,5 +191,8 @@ def _decided(row: Any) -> DecidedPhoto:
     return DecidedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict)
 
 
-def _uploaded(photo_key: str, thumbnail_key: str) -> list[StoredObject]:
-    return [StoredObject(ObjectKind.PHOTO, photo_key), StoredObject(ObjectKind.THUMBNAIL, thumbnail_key)]
+def _objects(new: NewPhoto) -> list[StoredObject]:
+    return [
+        StoredObject(ObjectKind.PHOTO, new.photo_key),
+        StoredObject(ObjectKind.THUMBNAIL, new.thumbnail_key),
+    ]

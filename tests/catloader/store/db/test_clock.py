@@ -39,9 +39,9 @@ queue = services.queue
 kept, retried = queue.claim(2)
 queue.finish([Outcome(claim=retried, error="It did not work.", retryable=True)])
 new = new_photo(int(sys.argv[1]))
-services.photos.reserve(new.photo_key, new.thumbnail_key)
+services.photos.reserve(new)
 uploaded = services.photos.add(new)
-services.photos.reserve("p", "t")
+services.photos.reserve(new_photo(new.owner_id))
 print(json.dumps({
     "time": utcnow().isoformat(), "kept": kept.photo_id, "retried": retried.photo_id, "uploaded": uploaded,
     "claimed": [claim.photo_id for claim in queue.claim(9)], "next_due_s": queue.next_due_s(),

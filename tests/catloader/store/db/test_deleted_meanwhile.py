@@ -96,7 +96,7 @@ def _make_password_link(one: _Scene) -> object:
 def _upload(one: _Scene) -> object:
     store = Photos(one.engine, Quotas(one.engine, Quota(9, 10**9)))
     new = new_photo(one.actor.id)
-    store.reserve(new.photo_key, new.thumbnail_key, datetime(9999, 1, 1, tzinfo=UTC))
+    store.reserve(new, datetime(9999, 1, 1, tzinfo=UTC))
     return store.add(new, key=UploadKey("key", 64 * "a"))
 
 

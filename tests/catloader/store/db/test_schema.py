@@ -29,6 +29,7 @@ from catloader.store.db.photos.deletions import Deletions
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions, metadata
 from catloader.store.kinds import ObjectKind
+from tests.support.rows import new_photo
 
 _ROOT = Path(catloader.store.__file__).parents[2]
 _MIGRATE = """
@@ -183,11 +184,15 @@ def test_downgrade_is_refused_while_objects_are_named_by_kind(empty_url: str) ->
     engine = make_engine(empty_url)
     migrate(engine)
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    Photos(engine).reserve("p", "t", now)
+    new = new_photo(owner_id=1)
+    Photos(engine).reserve(new, now)
     with pytest.raises(CommandError, match="2 objects wait to be deleted"), _alembic(engine) as config:
         command.downgrade(config, "0002")
     due = Deletions(engine).due(10, now)
-    assert [(row.kind, row.key) for row in due] == [(ObjectKind.PHOTO, "p"), (ObjectKind.THUMBNAIL, "t")]
+    assert [(row.kind, row.key) for row in due] == [
+        (ObjectKind.PHOTO, new.photo_key),
+        (ObjectKind.THUMBNAIL, new.thumbnail_key),
+    ]
     Deletions(engine).done([row.id for row in due])
     with _alembic(engine) as config:
         command.downgrade(config, "0002")

@@ -101,7 +101,7 @@ def test_deleting_an_account_deletes_its_rows_and_marks_its_objects_as_due(engin
 def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine: Engine) -> None:
     user = some_user(engine)
     store, new = Photos(engine), new_photo(user.id)
-    store.reserve(new.photo_key, new.thumbnail_key, utcnow() + timedelta(hours=1))
+    store.reserve(new, utcnow() + timedelta(hours=1))
 
     with ThreadPoolExecutor(1) as pool:
         uploads: list[Future[int]] = []

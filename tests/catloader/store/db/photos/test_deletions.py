@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, select
@@ -12,19 +13,24 @@ from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos.deletions import Deletions, remove
+from catloader.store.db.photos.photo_rows import NewPhoto
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions
 from catloader.store.kinds import ObjectKind
-from tests.support.rows import add_photo, some_user
+from tests.support.rows import add_photo, new_photo, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
+def _upload(number: int) -> NewPhoto:
+    return replace(new_photo(owner_id=1), photo_key=f"p{number}", thumbnail_key=f"t{number}")
+
+
 def test_due_rows_are_returned_longest_due_first(engine: Engine) -> None:
     photos, ledger = Photos(engine), Deletions(engine)
-    photos.reserve("p2", "t2", _NOW)
-    photos.reserve("p1", "t1", _NOW - timedelta(seconds=1))
-    photos.reserve("p3", "t3", _NOW + timedelta(seconds=1))
+    photos.reserve(_upload(2), _NOW)
+    photos.reserve(_upload(1), _NOW - timedelta(seconds=1))
+    photos.reserve(_upload(3), _NOW + timedelta(seconds=1))
     assert [row.key for row in ledger.due(3, _NOW)] == ["p1", "t1", "p2"]
     assert ledger.count() == 6
 
@@ -32,10 +38,10 @@ def test_due_rows_are_returned_longest_due_first(engine: Engine) -> None:
 def test_late_confirmation_removes_no_other_rows(engine: Engine) -> None:
     """Two processes delete the same objects; when the second one confirms, the ledger has other rows."""
     photos, ledger = Photos(engine), Deletions(engine)
-    photos.reserve("p1", "t1", _NOW)
+    photos.reserve(_upload(1), _NOW)
     ids = [row.id for row in ledger.due(10, _NOW)]
     ledger.done(ids)
-    photos.reserve("p2", "t2", _NOW)
+    photos.reserve(_upload(2), _NOW)
     ledger.done(ids)
     assert [row.key for row in ledger.due(10, _NOW)] == ["p2", "t2"]
 
@@ -80,13 +86,13 @@ def test_receipt_is_done_when_two_processes_remove_its_last_rows_together(engine
 
 def test_done_rows_are_removed_and_failed_ones_are_retried_later(engine: Engine) -> None:
     ledger = Deletions(engine)
-    Photos(engine).reserve("p", "t", _NOW)
+    Photos(engine).reserve(_upload(1), _NOW)
     photo, thumbnail = ledger.due(10, _NOW)
     ledger.done([photo.id])
     ledger.done([])
     ledger.failed(thumbnail.id, "S3 is away", 30, _NOW)
     assert ledger.due(10, _NOW + timedelta(seconds=29)) == []
     (again,) = ledger.due(10, _NOW + timedelta(seconds=30))
-    assert (again.key, again.kind, again.bucket, again.attempts) == ("t", ObjectKind.THUMBNAIL, None, 1)
+    assert (again.key, again.kind, again.bucket, again.attempts) == ("t1", ObjectKind.THUMBNAIL, None, 1)
     with reading(engine) as connection:
         assert connection.execute(select(deletions.c.last_error)).scalars().all() == ["S3 is away"]

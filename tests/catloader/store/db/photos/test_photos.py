@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from catloader.errors import NotFound, StoreUnavailable
+from catloader.errors import NotFound, QuotaReached, StoreUnavailable
 from catloader.store.db.accounts.quotas import Quota, Quotas
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.photos.deletions import Deletions
@@ -34,7 +34,7 @@ def ledger(engine: Engine) -> Deletions:
 
 def test_a_photo_is_read_as_it_was_added(engine: Engine, photos: Photos) -> None:
     new = new_photo(some_user(engine).id, caption="Zoë's 🐈")
-    photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    photos.reserve(new, _NOW + _HOUR)
     photo = photos.by_id(photos.add(new, _NOW))
     assert photo
     assert {name: value for name, value in asdict(photo).items() if name in asdict(new)} == asdict(new)
@@ -51,18 +51,20 @@ def test_a_photo_is_read_as_it_was_added(engine: Engine, photos: Photos) -> None
 def test_an_upload_that_dies_leaves_its_reservations(
     engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
-    photos.reserve("p", "t", _NOW + _HOUR)
+    new = new_photo(some_user(engine).id)
+    photos.reserve(new, _NOW + _HOUR)
     assert ledger.due(10, _NOW) == []
     assert [(row.kind, row.key) for row in ledger.due(10, _NOW + _HOUR)] == [
-        (ObjectKind.PHOTO, "p"),
-        (ObjectKind.THUMBNAIL, "t"),
+        (ObjectKind.PHOTO, new.photo_key),
+        (ObjectKind.THUMBNAIL, new.thumbnail_key),
     ]
 
 
 def test_add_cancels_its_own_reservations_only(engine: Engine, photos: Photos, ledger: Deletions) -> None:
-    photos.reserve("p", "t", _NOW + _HOUR)
-    add_photo(engine, some_user(engine).id, _NOW)
-    assert [row.key for row in ledger.due(10, _NOW + _HOUR)] == ["p", "t"]
+    new = new_photo(some_user(engine).id)
+    photos.reserve(new, _NOW + _HOUR)
+    add_photo(engine, new.owner_id, _NOW)
+    assert [row.key for row in ledger.due(10, _NOW + _HOUR)] == [new.photo_key, new.thumbnail_key]
 
 
 def test_add_is_refused_after_its_reservation_expired(
@@ -70,7 +72,7 @@ def test_add_is_refused_after_its_reservation_expired(
 ) -> None:
     """The deletion worker may be deleting the objects at this moment."""
     new = new_photo(some_user(engine).id)
-    photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    photos.reserve(new, _NOW + _HOUR)
     with pytest.raises(StoreUnavailable, match="too long"):
         photos.add(new, _NOW + _HOUR)
     assert ledger.count() == 2
@@ -86,18 +88,25 @@ def test_objects_stored_after_the_deletion_worker_looked_for_them_are_due(
 ) -> None:
     """A machine may be suspended between the reservation of an upload and its puts."""
     new = new_photo(some_user(engine).id)
-    photos.reserve(new.photo_key, new.thumbnail_key, _NOW)
+    photos.reserve(new, _NOW)
     ledger.done([row.id for row in ledger.due(10, _NOW)])
     with pytest.raises(StoreUnavailable, match="too long"):
         photos.add(new, _NOW)
     assert [row.key for row in ledger.due(10, _NOW)] == [new.photo_key, new.thumbnail_key]
 
 
+def test_keys_of_a_photo_that_does_not_fit_are_not_reserved(engine: Engine, ledger: Deletions) -> None:
+    add_photo(engine, owner := some_user(engine).id)
+    with pytest.raises(QuotaReached):
+        Photos(engine, Quotas(engine, Quota(1, 0))).reserve(new_photo(owner))
+    assert ledger.count() == 0
+
+
 def test_objects_of_an_upload_are_due_at_once_after_the_account_is_gone(
     photos: Photos, ledger: Deletions
 ) -> None:
     new = new_photo(owner_id=999_999)
-    photos.reserve(new.photo_key, new.thumbnail_key, _NOW + _HOUR)
+    photos.reserve(new, _NOW + _HOUR)
     with pytest.raises(NotFound):
         photos.add(new, _NOW)
     assert [row.key for row in ledger.due(10, _NOW)] == [new.photo_key, new.thumbnail_key]
@@ -124,9 +133,10 @@ def test_changed_files_that_were_stored_too_late_are_due(
 
 
 def test_a_key_is_reserved_once(engine: Engine, photos: Photos) -> None:
-    photos.reserve("p", "t", _NOW)
+    new = new_photo(some_user(engine).id)
+    photos.reserve(new, _NOW)
     with pytest.raises(IntegrityError):
-        photos.reserve("p", "t2", _NOW)
+        photos.reserve(replace(new, thumbnail_key="another"), _NOW)
 
 
 def test_statuses_are_those_of_the_owner(engine: Engine, photos: Photos) -> None:
