@@ -21,7 +21,7 @@ def run() -> None:
         import babel.localtime  # noqa: F401 - it reads the file that TZ names
     except (OSError, ValueError) as error:
         sys.exit(
-            f"Error: TZ names a file that is no time zone ({error}); set it to one, as in Europe/Berlin."
+            f"Error: TZ names a file that is not a time zone ({error}); set it to one, as in Europe/Berlin."
         )
     from catloader.cli import main
 

@@ -121,7 +121,7 @@ class Client:
         try:
             return model.model_validate_json(response.content)
         except ValidationError:
-            raise RequestFailed(f"{self._url} is no CatLoader, or one of another version.") from None
+            raise RequestFailed(f"{self._url} is not a CatLoader site, or one of another version.") from None
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         for attempt in range(self._tries):
@@ -148,7 +148,7 @@ class Client:
         if re.match(r"https?://[^/]", self._url):
             reason = str(error).rstrip(".")
             return f"The address of a proxy, or one that the site redirects to, is not valid: {reason}."
-        return f"{self._url!r} is no address of a site, such as https://photos.example.org."
+        return f"{self._url!r} is not the address of a site, such as https://photos.example.org."
 
 
 def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:

@@ -24,14 +24,14 @@ def reason_of(error: requests.RequestException | of_urllib3.HTTPError) -> str:
 
 
 def _inner(error: BaseException) -> BaseException | None:
-    """Return the error that this one was made of."""
+    """Return the error that this one wraps."""
     candidates = (getattr(error, "reason", None), *error.args[:1])
     return next((one for one in candidates if isinstance(one, BaseException)), None)
 
 
 @functools.cache
 def _words() -> tuple[tuple[tuple[type[BaseException], ...], str], ...]:
-    from requests import exceptions as of_requests  # only now: a site without failures does not need it
+    from requests import exceptions as of_requests  # late, because only a failure needs it
 
     return (
         # From special to general: for urllib3 the first two are kinds of the third.

@@ -103,7 +103,7 @@ def register(
 
 
 def clean_name(name: str) -> str:
-    """Return a name in the stored form: one line, without invisible characters, not too long."""
+    """Return a name as it is stored: one line, without invisible characters, not too long."""
     printable = "".join(c if c.isprintable() else " " for c in name)
     return " ".join(printable.split())[:MAX_NAME_CHARS]
 

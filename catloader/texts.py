@@ -1,4 +1,4 @@
-"""Texts that people type (captions, reasons and notes), and their form in CSV tables."""
+"""Texts that people type (captions, reasons and notes): cleaned, folded for the search, as cells of CSV."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def clean_text(text: str, name: Name) -> str:
 
 
 def folded(text: str) -> str:
-    """Return the form in which captions are searched: upper and lower case are the same."""
+    """Return the text as it is searched: upper and lower case are the same."""
     # Truncated, because folding lengthens some letters and an index entry has at most 2700 bytes.
     return unicodedata.normalize("NFC", text).casefold()[:MAX_TEXT_CHARS]
 

@@ -29,7 +29,7 @@ class InMemoryImageSource:
             self._objects[rendition, claim.key(rendition)] = data
 
     def delete(self, claim: Claim, rendition: Rendition) -> None:
-        """Remove one rendition; a missing one is no error."""
+        """Remove one rendition; it is not an error if it is missing."""
         self._objects.pop((rendition, claim.key(rendition)), None)
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:

@@ -13,7 +13,7 @@ from scripts.command_line import report_errors, require
 
 STATIC = ROOT / "catloader/web/static"
 SIZES_PX = (192, 512)
-_PICTURE_SHARE = 0.62
+_DRAWING_SHARE = 0.62
 """Phones crop icons to circles or rounded shapes, none of which cuts into the middle."""
 _PAPER = "#faf8f5"
 _FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run"
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
             page = browser.new_page(viewport={"width": size, "height": size})
             page.set_content(
                 f"<style>body {{ margin: 0; height: 100vh; display: grid; place-items: center; "
-                f"background: {_PAPER} }} svg {{ width: {_PICTURE_SHARE:.0%} }}</style>{drawing}"
+                f"background: {_PAPER} }} svg {{ width: {_DRAWING_SHARE:.0%} }}</style>{drawing}"
             )
             path = STATIC / f"icon-{size}.png"
             page.screenshot(path=path)

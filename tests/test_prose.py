@@ -56,6 +56,21 @@ def test_replaced_words_do_not_come_back(folder: str) -> None:
     assert offenders == []
 
 
+def test_denials_of_a_noun_use_not() -> None:
+    """Write "this is not a number": "this is no number" is a translation. "There is no number" is English."""
+    denied = re.compile(
+        r"(?<!there )(?<!also )(?<!still )\b(is|are|was|were) no (?!longer|more|faster)\w", re.I
+    )
+    paths = [*_markdown(), *(path for suffix in ("py", "js", "html") for path in _code(suffix))]
+    offenders = [
+        f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
+        for path in paths
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if path != Path(__file__).resolve() and denied.search(line)
+    ]
+    assert offenders == []
+
+
 def test_test_names_state_a_behaviour() -> None:
     names = [
         f"{path.relative_to(_ROOT)}: {name}"
@@ -112,6 +127,23 @@ def _markdown() -> Iterator[Path]:
     yield from _ROOT.glob("*.md")
     for folder in ("catloader", "checker", "deploy", "docs", "models", "scripts", "tests"):
         yield from (_ROOT / folder).rglob("*.md")
+
+
+def test_code_calls_a_photo_a_photo() -> None:
+    """In Python and JavaScript an ``image`` is what Pillow or the browser has decoded."""
+    code = [path for suffix in ("py", "js", "html", "css") for path in _code(suffix)]
+    offenders = [
+        f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
+        for path in code
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if path != Path(__file__).resolve() and re.search(r"(?<!soft.)picture", line, re.IGNORECASE)
+    ]
+    assert offenders == []
+
+
+def _code(suffix: str) -> list[Path]:
+    folders = ("catloader", "checker", "models", "scripts", "tests")
+    return sorted(path for folder in folders for path in (_ROOT / folder).rglob(f"*.{suffix}"))
 
 
 def test_documents_and_pages_call_a_photo_a_photo() -> None:

@@ -37,7 +37,7 @@ def labelled_objects(settings: Settings, address: str) -> tuple[str, list[Planne
         address: of a folder, or of a table whose photos are below its folder.
 
     Raises:
-        BulkError: it is no such address, or an object can't be planned because of its name.
+        BulkError: this is not such an address, or an object can't be planned because of its name.
         UnusablePhotos: as ``labelled_photos``.
         StoreUnavailable: there is no such bucket, or the object store does not answer.
     """

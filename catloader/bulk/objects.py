@@ -21,7 +21,7 @@ _LISTING_THREADS = 16
 
 
 def bucket_and_prefix(address: str) -> tuple[str, str]:
-    """Return the parts of ``s3://bucket/prefix``. Raises BulkError: it is no such address."""
+    """Return the parts of ``s3://bucket/prefix``. Raises BulkError: this is not such an address."""
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     if not address.startswith("s3://") or not bucket:
         raise BulkError(f"{address} is not an address such as s3://bucket/prefix.")

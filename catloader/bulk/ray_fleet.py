@@ -13,7 +13,7 @@ from catloader.bulk.plan import BulkError
 from catloader.bulk.ray_actor import Answer
 
 _LOSSES = 5
-"""Actors lost one after the other, without a unit done between: the cause is no accident."""
+"""Actors lost one after the other, without a unit done between: the cause is not chance."""
 
 _LOOK_EVERY_S = 5.0
 """Time between two checks of this machine's raylet. Without it Ray would wait for another machine."""

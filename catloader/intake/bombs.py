@@ -130,10 +130,10 @@ def _sum(data: bytes, layout: Layout, kind: int, values: int, field: bytes) -> i
     Raises:
         struct.error: beyond the file's end.
     """
-    form = f"{layout.order}{values}{_TIFF_INTEGERS.get(kind, 'x')}"
-    if struct.calcsize(form) <= len(field):
-        return sum(struct.unpack_from(form, field))
-    return sum(struct.unpack_from(form, data, min(layout.offset_at(field, 0), len(data))))
+    codes = f"{layout.order}{values}{_TIFF_INTEGERS.get(kind, 'x')}"
+    if struct.calcsize(codes) <= len(field):
+        return sum(struct.unpack_from(codes, field))
+    return sum(struct.unpack_from(codes, data, min(layout.offset_at(field, 0), len(data))))
 
 
 def _bmp(data: bytes) -> bool:

@@ -21,4 +21,4 @@ def capture_date(image: Image.Image) -> str | None:
         text = image.getexif().get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
         return datetime.strptime(str(text)[:19], "%Y:%m:%d %H:%M:%S").isoformat()
     except (*DECODER_ERRORS, Warning):
-        return None  # broken metadata is no reason to refuse good pixels
+        return None  # good pixels are not refused for broken metadata

@@ -193,7 +193,7 @@ def _plain_errors(source_format: str) -> Iterator[None]:
 
 
 def _screened(data: bytes, source_format: str, limits: Limits) -> bytes:
-    """Return the file in a form that decoders accept, unless decoding would take too long."""
+    """Return the file so that decoders accept it, unless decoding would take too long."""
     _refuse_slow_files(data, source_format)
     whole = repaired(data, limits.max_pixels)
     if whole is not data:

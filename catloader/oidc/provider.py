@@ -31,7 +31,7 @@ _CLOCKS_APART_S = 120
 _MAX_SUBJECT_CHARS = 255
 """By OpenID Connect Core, section 2."""
 _NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode's categories of what no address contains; names in some scripts need invisible characters (Cf)."""
+"""Unicode categories that no address contains; names in some scripts need invisible characters (Cf)."""
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 """Signatures with a private key of the provider: neither ``none`` nor algorithms with a shared secret."""
 

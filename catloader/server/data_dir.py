@@ -67,10 +67,10 @@ def _refuse_low_limits() -> None:
     """Raise the limits of this process to what a start needs.
 
     Raises:
-        StartupError: it may not; names the limit.
+        StartupError: the hard limit is too low; names it.
     """
     for kind, least, allows, places in _LIMITS:
-        if kind == resource.RLIMIT_NPROC and os.geteuid() == 0:  # whom it does not bind
+        if kind == resource.RLIMIT_NPROC and os.geteuid() == 0:  # root is not bound by it
             continue
         soft, hard = resource.getrlimit(kind)
         if hard != resource.RLIM_INFINITY and hard < least:
@@ -83,10 +83,10 @@ def _refuse_low_limits() -> None:
 
 
 def _refuse_umask() -> None:
-    """Look for a mask that takes the owner's own rights to new files.
+    """Check that the mask leaves the owner's rights to new files.
 
     Raises:
-        StartupError: names the mask.
+        StartupError: it does not; names the mask.
     """
     mask = os.umask(0o077)  # it can only be read by setting it
     os.umask(mask)

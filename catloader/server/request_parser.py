@@ -140,10 +140,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
                 self._discard()
 
     def _refuse_ambiguous(self) -> None:
-        """Refuse what a proxy may read in another way: its end, or the site that it is for (RFC 9112).
+        """Refuse a head from which a proxy may read another end or another site (RFC 9112).
 
         Raises:
-            ParsingError
+            ParsingError: says which header is ambiguous.
         """
         if "TRANSFER_ENCODING" in self.headers:  # waitress removes the one that it uses
             raise ParsingError("Transfer-Encoding needs HTTP/1.1.")

@@ -1,7 +1,7 @@
 """The settings: one table, read once from the environment.
 
 ``table`` declares every setting with its environment variable, default, bounds and meaning; ``environment``
-reads the variables, their ``*_FILE`` forms and warns of unknown ones; ``page`` writes ``docs/settings.md``.
+reads them, also from files (``*_FILE``), and warns of unknown ones; ``page`` writes ``docs/settings.md``.
 """
 
 from catloader.settings.kept_secret import kept_secret

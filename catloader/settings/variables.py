@@ -32,7 +32,7 @@ class Variable:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The variable and, for a secret, its ``*_FILE`` form."""
+        """The variable and, for a secret, the ``*_FILE`` variable."""
         return (self.name, self.file_name) if self.file_name else (self.name,)
 
     @property

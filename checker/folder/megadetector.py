@@ -21,7 +21,7 @@ from checker.values import ModelInfo, Verdict
 
 FORMAT_VERSION = "1.4"
 LOWEST_CONFIDENCE = 0.005
-"""A lower score is no detection, as in MegaDetector's own files."""
+"""A lower score does not count as a detection, as in MegaDetector's own files."""
 _CATEGORY = "1"
 _DIGITS = 6
 _STEP = 1e-6

@@ -65,7 +65,7 @@ def receive(end: socket.socket, deadline_s: float | None = None) -> tuple[Header
     try:
         header = json.loads(_exactly(end, header_bytes, deadline_s))
     except ValueError as error:
-        raise Closed("a message that is no JSON") from error
+        raise Closed("a message that is not JSON") from error
     if not isinstance(header, dict):
         raise Closed("a message without a header")
     return header, [_exactly(end, size, deadline_s) for size in sizes]

@@ -44,12 +44,12 @@ def others(photo_set: PhotoSet) -> list[Image.Image]:
     return spread(photo_set, NOT_CAT)
 
 
-def verdicts(model: LoadedModel, pictures: list[Image.Image]) -> Counter[Verdict]:
+def verdicts(model: LoadedModel, images: list[Image.Image]) -> Counter[Verdict]:
     source = InMemoryImageSource()
-    claims = [Claim(number, "token", str(number), str(number), 1) for number in range(len(pictures))]
-    for claim, picture in zip(claims, pictures, strict=True):
+    claims = [Claim(number, "token", str(number), str(number), 1) for number in range(len(images))]
+    for claim, image in zip(claims, images, strict=True):
         file = io.BytesIO()
-        picture.save(file, "JPEG", quality=92)
+        image.save(file, "JPEG", quality=92)
         source.put(claim, site_renditions(file.getvalue(), fast=False))
     counts: Counter[Verdict] = Counter()
     for start in range(0, len(claims), 4):
@@ -60,16 +60,16 @@ def verdicts(model: LoadedModel, pictures: list[Image.Image]) -> Counter[Verdict
 
 
 Placed = Callable[[Image.Image, Image.Image], Image.Image]
-"""(cat, background) -> picture."""
+"""(cat, background) -> image."""
 
 
 def _at(size: tuple[int, int], side: int, place: tuple[int, int]) -> Placed:
-    def picture(cat: Image.Image, background: Image.Image) -> Image.Image:
+    def paste(cat: Image.Image, background: Image.Image) -> Image.Image:
         ground = ImageOps.fit(background, size)
         ground.paste(ImageOps.fit(cat, (side, side)), place)
         return ground
 
-    return picture
+    return paste
 
 
 def _a_quarter_of_a_collage(cat: Image.Image, background: Image.Image) -> Image.Image:
@@ -92,20 +92,20 @@ def _a_quarter_of_a_collage(cat: Image.Image, background: Image.Image) -> Image.
 def test_a_cat_off_centre_is_not_ruled_out(
     placed: Placed, model: LoadedModel, cats: list[Image.Image], others: list[Image.Image]
 ) -> None:
-    pictures = [placed(cat, others[number % len(others)]) for number, cat in enumerate(cats)]
-    assert verdicts(model, pictures)[Verdict.NOT_CAT] <= max(1, 0.1 * len(cats))
+    images = [placed(cat, others[number % len(others)]) for number, cat in enumerate(cats)]
+    assert verdicts(model, images)[Verdict.NOT_CAT] <= max(1, 0.1 * len(cats))
 
 
-def _blurred(picture: Image.Image) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(max(picture.size) / 60))
+def _blurred(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(max(image.size) / 60))
 
 
 def _within(side: int) -> Callable[[Image.Image], Image.Image]:
-    return lambda picture: ImageOps.contain(picture, (side, side))
+    return lambda image: ImageOps.contain(image, (side, side))
 
 
-def _dark(picture: Image.Image) -> Image.Image:
-    return picture.point(lambda value: value // 8)
+def _dark(image: Image.Image) -> Image.Image:
+    return image.point(lambda value: value // 8)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def _dark(picture: Image.Image) -> Image.Image:
 def test_a_soft_photo_without_a_cat_is_not_called_a_cat(
     worse: Callable[[Image.Image], Image.Image], model: LoadedModel, others: list[Image.Image]
 ) -> None:
-    assert verdicts(model, [worse(picture) for picture in others])[Verdict.CAT] <= 1
+    assert verdicts(model, [worse(image) for image in others])[Verdict.CAT] <= 1
 
 
 def test_an_empty_photo_is_not_a_cat(model: LoadedModel) -> None:

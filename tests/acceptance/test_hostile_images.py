@@ -55,14 +55,14 @@ def cases(hostile_corpus: HostileCorpus) -> Cases:
 
 
 def pixels(jpeg: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
-        return np.asarray(picture, dtype=float)
+    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+        return np.asarray(image, dtype=float)
 
 
-def quarters(picture: np.ndarray) -> np.ndarray:
+def quarters(image: np.ndarray) -> np.ndarray:
     """Mean colours of top left, top right, bottom left, bottom right."""
-    y, x = picture.shape[0] // 2, picture.shape[1] // 2
-    parts = (picture[:y, :x], picture[:y, x:], picture[y:, :x], picture[y:, x:])
+    y, x = image.shape[0] // 2, image.shape[1] // 2
+    parts = (image[:y, :x], image[:y, x:], image[y:, :x], image[y:, x:])
     return np.array([part.mean((0, 1)) for part in parts])
 
 
@@ -108,6 +108,6 @@ def test_stored_photos_contain_no_metadata(cases: Cases) -> None:
     for file, prepared in cases.rightly_accepted():
         for jpeg in (prepared.photo, prepared.thumbnail):
             assert not [text for text in file.forbidden if text in jpeg], file.name
-            with JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg)) as picture:
-                assert set(picture.info) == {"jfif", "jfif_version", "jfif_unit", "jfif_density"}, file.name
-                assert set(picture.app) == {"APP0"}, file.name
+            with JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg)) as image:
+                assert set(image.info) == {"jfif", "jfif_version", "jfif_unit", "jfif_density"}, file.name
+                assert set(image.app) == {"APP0"}, file.name

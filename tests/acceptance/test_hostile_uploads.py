@@ -124,8 +124,8 @@ def test_one_file_a_request(site: Site, hostile_corpus: HostileCorpus) -> None:
         elif answer.status_code != 201:
             assert outcome["error"].endswith("."), file.name
         else:
-            for picture in ("photo.jpg", "thumbnail.jpg"):
-                served = site.browser.get(f"{site.url}/photos/{outcome['id']}/{picture}", timeout=30)
+            for name in ("photo.jpg", "thumbnail.jpg"):
+                served = site.browser.get(f"{site.url}/photos/{outcome['id']}/{name}", timeout=30)
                 assert served.headers["content-type"] == "image/jpeg"
                 assert served.headers["x-content-type-options"] == "nosniff"
                 assert served.content.startswith(b"\xff\xd8\xff\xe0")

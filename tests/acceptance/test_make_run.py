@@ -117,9 +117,9 @@ def _jpegs(count: int) -> list[tuple[str, tuple[str, bytes]]]:
     rng = np.random.default_rng(7)
     files = []
     for number in range(count):
-        picture = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((320, 240))
+        image = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((320, 240))
         file = io.BytesIO()
-        picture.save(file, "JPEG")
+        image.save(file, "JPEG")
         files.append(("photos", (f"{number}.jpg", file.getvalue())))
     return files
 
@@ -246,7 +246,7 @@ def _unwritable(folder: Path) -> dict[str, object]:
 
 
 def _garbage(folder: Path) -> dict[str, object]:
-    (folder / "catloader.sqlite3").write_bytes(b"this is no database " * 500)
+    (folder / "catloader.sqlite3").write_bytes(b"this is not a database " * 500)
     return {}
 
 

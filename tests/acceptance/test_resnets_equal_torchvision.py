@@ -27,13 +27,13 @@ def photos() -> list[bytes]:
     encoded = []
     for name, turn in (("chelsea", 0), ("coffee", 90)):
         buffer = io.BytesIO()
-        picture = Image.fromarray(getattr(skimage.data, name)()).rotate(turn, expand=True)
-        picture.save(buffer, "JPEG", quality=92)
+        image = Image.fromarray(getattr(skimage.data, name)()).rotate(turn, expand=True)
+        image.save(buffer, "JPEG", quality=92)
         encoded.append(buffer.getvalue())
     return encoded
 
 
-def settle(network: torch.nn.Module, pictures: torch.Tensor) -> None:
+def settle(network: torch.nn.Module, images: torch.Tensor) -> None:
     """Set the batch norms of a random model, whose logits would otherwise be as large as 1e8."""
     for name, layer in network.named_modules():
         if name.endswith("bn3") or (name.endswith("bn2") and not hasattr(network, name[:-1] + "3")):
@@ -41,7 +41,7 @@ def settle(network: torch.nn.Module, pictures: torch.Tensor) -> None:
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # the plain mean over all batches, of which there is one
     with torch.no_grad():
-        network.train()(pictures)
+        network.train()(images)
     network.eval()
 
 
@@ -55,17 +55,17 @@ def test_logits_equal_torchvisions_within_a_ten_thousandth(
         "IMAGENET1K_V2" if name.endswith("_v2") else "IMAGENET1K_V1"
     ]
     transforms = weights.transforms(antialias=True)
-    pictures = torch.stack([transforms(Image.open(io.BytesIO(data)).convert("RGB")) for data in photos()])
+    images = torch.stack([transforms(Image.open(io.BytesIO(data)).convert("RGB")) for data in photos()])
     torch.manual_seed(3)
     theirs = tv.get_model(entry.architecture)
-    settle(theirs, pictures)
+    settle(theirs, images)
     path = tmp_path / entry.file
     torch.save(theirs.state_dict(), path)
     entry = replace(entry, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     ours = load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32")
 
     with torch.inference_mode():
-        expected = theirs(pictures).numpy()
+        expected = theirs(images).numpy()
     nearly = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
     monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", False)
     said = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))

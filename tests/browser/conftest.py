@@ -79,5 +79,5 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for name in ("chelsea.jpg", "coffee.png"):
         Image.fromarray(getattr(data, Path(name).stem)()).save(folder / name)
-    (folder / "notes.jpg").write_text("no picture")
+    (folder / "notes.jpg").write_text("no photo")
     return folder

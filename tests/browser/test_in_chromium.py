@@ -60,9 +60,9 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
 
 def _check_explanation(page: Page) -> None:
     page.evaluate("window.notReloaded = true")
-    picture, plain = (
+    shown, plain = (
         page.get_by_role("figure").get_by_role("img"),
-        page.locator("#picture").get_attribute("src"),
+        page.locator("#shown-photo").get_attribute("src"),
     )
     caption = page.get_by_text("spoke strongly for a cat")
     expect(caption).to_be_hidden()
@@ -70,11 +70,11 @@ def _check_explanation(page: Page) -> None:
     expect(page.get_by_text("This takes a few seconds")).to_be_visible()
     expect(caption).to_be_visible(timeout=60_000)
     expect(page.get_by_text("This takes a few seconds")).to_be_hidden()
-    expect(picture).to_have_attribute("src", re.compile(r"/explanation\.jpg$"))
-    assert picture.evaluate("picture => [picture.complete, picture.naturalWidth]") == [True, 451]
+    expect(shown).to_have_attribute("src", re.compile(r"/explanation\.jpg$"))
+    assert shown.evaluate("img => [img.complete, img.naturalWidth]") == [True, 451]
     page.get_by_role("link", name="Show the photo").click()
     expect(caption).to_be_hidden()
-    expect(picture).to_have_attribute("src", str(plain))
+    expect(shown).to_have_attribute("src", str(plain))
     # The second request is answered from S3; a failed one shows a sentence and keeps the photo.
     page.get_by_role("link", name="Show what the checker saw").click()
     expect(caption).to_be_visible()
@@ -82,7 +82,7 @@ def _check_explanation(page: Page) -> None:
     page.route("**/explanation.jpg", lambda route: route.abort())
     page.get_by_role("link", name="Show what the checker saw").click()
     expect(page.get_by_text("That did not work. Please try again in a moment.")).to_be_visible()
-    expect(picture).to_have_attribute("src", str(plain))
+    expect(shown).to_have_attribute("src", str(plain))
     assert page.evaluate("window.notReloaded")
 
 
@@ -168,10 +168,10 @@ def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
     expect(use).to_be_focused()
     page.get_by_role("button", name="Take again").click()
     other = page.get_by_role("button", name="Other camera")
-    first = page.locator("#camera-picture").evaluate(_CAMERA)
+    first = page.locator("#camera-video").evaluate(_CAMERA)
     other.click()
     page.wait_for_function(
-        f"before => ({_CAMERA})(document.getElementById('camera-picture')) !== before", arg=first
+        f"before => ({_CAMERA})(document.getElementById('camera-video')) !== before", arg=first
     )
     take.click()
     use.click()

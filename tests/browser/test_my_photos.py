@@ -96,7 +96,7 @@ def _square(page: Page, address: str) -> None:
     page.get_by_role("link", name="Square crop").click()
     square = page.locator("#square")
     expect(square).to_be_visible()
-    page.wait_for_load_state()  # the square moves with the scripts, and with the picture behind it
+    page.wait_for_load_state()  # the square moves with the scripts, and with the photo behind it
     box = square.bounding_box()
     assert box
     page.mouse.move(box["x"] + 20, box["y"] + 20)

@@ -120,7 +120,7 @@ def test_a_checked_photo_gets_the_verdict_of_an_upload_and_is_not_stored(
     assert check.model == verdict.model
     assert set(check.ms) == {"prepare", "decode", "classify", "total"}
     with pytest.raises(RequestFailed) as refused:
-        client.check(b"no picture")
+        client.check(b"no photo")
     assert refused.value.status == 415
 
 
@@ -151,7 +151,7 @@ def test_an_unavailable_site_is_reported_in_one_sentence(token: str) -> None:
 @pytest.mark.parametrize("url", ["photos.example.org", "http://", "ftp://photos.example.org"])
 def test_a_wrong_address_is_refused_in_one_sentence(url: str) -> None:
     with pytest.raises(
-        RequestFailed, match=r"is no address of a site, such as https://photos[.]example[.]org[.]$"
+        RequestFailed, match=r"is not the address of a site, such as https://photos[.]example[.]org[.]$"
     ):
         Client(url, "token", tries=1).photo(1)
 

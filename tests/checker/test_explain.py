@@ -50,9 +50,9 @@ def _random(entry: Entry, path: Path, seed: int) -> tuple[Entry, Path]:
     return dataclasses.replace(entry, sha256=hashlib.sha256(path.read_bytes()).hexdigest()), path
 
 
-def _encoded(picture: Image.Image) -> bytes:
+def _encoded(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "PNG")
+    image.save(out, "PNG")
     return out.getvalue()
 
 
@@ -91,8 +91,8 @@ def test_heat_of_each_subject_is_on_its_own_half(lite0: tuple[Entry, Path], cat_
 def test_heat_is_within_0_and_1_and_low_without_a_cat(lite0: tuple[Entry, Path]) -> None:
     entry, path = lite0
     maps = {}
-    for name, picture in (("chelsea", CHELSEA), ("coffee", COFFEE), ("tissue", TISSUE)):
-        maps[name] = heat_map(entry, path, decode(_encoded(picture), entry.preprocessing))
+    for name, image in (("chelsea", CHELSEA), ("coffee", COFFEE), ("tissue", TISSUE)):
+        maps[name] = heat_map(entry, path, decode(_encoded(image), entry.preprocessing))
         assert maps[name].dtype == np.float32
         assert maps[name].shape == (224, 224)
         assert maps[name].min() >= 0
@@ -184,7 +184,7 @@ def test_explain_returns_a_png_of_the_upright_photo(lite0: tuple[Entry, Path]) -
 def test_unreadable_photo_and_wrong_weights_are_refused(lite0: tuple[Entry, Path], tmp_path: Path) -> None:
     entry, path = lite0
     with pytest.raises(UnreadableImage):
-        explain(entry, path, b"no picture", CAT)
+        explain(entry, path, b"no photo", CAT)
     wrong = tmp_path / "weights.pth"
     wrong.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelRefused):

@@ -54,7 +54,7 @@ def test_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Classi
     source, claims = FaultySource(), [claim_of(number) for number in range(64)]
     for number in range(64):
         source.add(number)
-    source.put(claims[5], {Rendition.PHOTO: b"not a picture"})
+    source.put(claims[5], {Rendition.PHOTO: b"not a photo"})
     source.put(claims[40], {Rendition.THUMBNAIL: photo(40)[:2000]})
     together = check_batch(claims, source, lite0, StubRule())
     assert [outcome.unreadable for outcome in together] == [number in (5, 40) for number in range(64)]

@@ -321,7 +321,7 @@ def test_any_error_while_loading_is_a_refusal(rig: Rig, caplog: pytest.LogCaptur
 
 def test_unreadable_photo_affects_no_other_one(rig: Rig) -> None:
     rig.put(0, 1, 2)
-    rig.put(3, data=b"not a picture")
+    rig.put(3, data=b"not a photo")
     rig.put(4)
     assert rig.service().drain() == 5
     by_number = {outcome.claim.photo_id: outcome for outcome in rig.queue.log}
@@ -543,7 +543,7 @@ def test_close_before_the_model_is_loaded(rig: Rig) -> None:
 def test_log_has_one_line_at_the_start_and_one_per_pass(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "checker")
     rig.put(0, 1, 2)
-    rig.put(3, data=b"not a picture")
+    rig.put(3, data=b"not a photo")
     rig.service().drain()
     lines = [record.getMessage() for record in caplog.records]
     begin = "checking with stub (torch fp32, cpu); weights 00000000, loaded in "

@@ -1,4 +1,4 @@
-"""An object store that hangs: pages are not affected, pictures and uploads are refused at once."""
+"""An object store that hangs: pages are not affected, photos and uploads are refused at once."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def test_hanging_store_blocks_no_page_and_is_restarted(tmp_path: Path) -> None:
         session = registered(site.url)
         token = form_token(session, site.url + "/upload")
         id = _upload(session, site, token).json()["files"][0]["id"]
-        picture = _photo(session, site, id)
+        sent = _photo(session, site, id)
         store, stop = site.object_store(), threading.Event()
         pages: list[float] = []
-        pictures: list[tuple[int, float]] = []
+        photos: list[tuple[int, float]] = []
 
         def watch(path: str, results: list[tuple[int, float]]) -> None:
             while not stop.wait(0.1):
@@ -69,7 +69,7 @@ def test_hanging_store_blocks_no_page_and_is_restarted(tmp_path: Path) -> None:
         seen: list[tuple[int, float]] = []
         watchers = [threading.Thread(target=watch, args=("/photos", seen))]
         watchers += [
-            threading.Thread(target=watch, args=(f"/photos/{id}/photo.jpg", pictures)) for _ in range(8)
+            threading.Thread(target=watch, args=(f"/photos/{id}/photo.jpg", photos)) for _ in range(8)
         ]
         store.suspend()
         try:
@@ -79,7 +79,7 @@ def test_hanging_store_blocks_no_page_and_is_restarted(tmp_path: Path) -> None:
             again_s = _until(session, site, token, 503)
             restarted_s = _until(session, site, token, 201)
             assert site.object_store().pid != store.pid
-            assert _photo(session, site, id) == picture
+            assert _photo(session, site, id) == sent
         finally:
             stop.set()
             for watcher in watchers:
@@ -98,8 +98,8 @@ def test_hanging_store_blocks_no_page_and_is_restarted(tmp_path: Path) -> None:
     pages = sorted(took_s for _, took_s in seen)
     assert {status for status, _ in seen} == {200}
     assert pages[int(0.95 * len(pages))] < 0.5 * busy
-    assert pages[-1] < 3 * busy, "not even while the first pictures wait for their time-out of 4 s"
-    assert {status for status, _ in pictures} <= {200, 503}
-    waits = sorted(took_s for status, took_s in pictures if status == 503)
+    assert pages[-1] < 3 * busy, "not even while the first photos wait for their time-out of 4 s"
+    assert {status for status, _ in photos} <= {200, 503}
+    waits = sorted(took_s for status, took_s in photos if status == 503)
     assert waits[len(waits) // 2] < busy
     assert waits[-1] < 10 * busy

@@ -22,7 +22,7 @@ from scripts.accuracy.rules import CATLOADER, Rule
 from scripts.accuracy.run import count
 from tests.support.processes import command_of
 
-PICTURES = Path(skimage.__file__).parent / "data"
+DATA = Path(skimage.__file__).parent / "data"
 LITE0 = "efficientnet_lite0"
 
 
@@ -107,11 +107,9 @@ def few_photos(tmp_path: Path) -> Path:
     for label, names in {"cat": ["chelsea.png"], "not_cat": ["coffee.png", "rocket.jpg"]}.items():
         (folder / label).mkdir(parents=True)
         for name in names:
-            picture = Image.open(PICTURES / name).convert("RGB")
-            picture.save(folder / label / f"{Path(name).stem}.jpg")
-            picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
-                folder / label / f"{Path(name).stem}-2.jpg"
-            )
+            image = Image.open(DATA / name).convert("RGB")
+            image.save(folder / label / f"{Path(name).stem}.jpg")
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / label / f"{Path(name).stem}-2.jpg")
     return folder
 
 

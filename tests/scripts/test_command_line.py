@@ -1,4 +1,4 @@
-"""Arguments are checked before the work, and an end that is no fault of the code is one line."""
+"""Arguments are checked before the work, and an end that the code did not cause is one line."""
 
 from __future__ import annotations
 

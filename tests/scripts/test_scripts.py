@@ -24,7 +24,7 @@ SCRIPTS = sorted(
     for path in (ROOT / "scripts").glob("*.py")
     if 'if __name__ == "__main__"' in path.read_text("utf-8")
 )
-PICTURES = Path(skimage.__file__).parent / "data"
+DATA = Path(skimage.__file__).parent / "data"
 LITE0 = "efficientnet_lite0"
 
 
@@ -146,7 +146,7 @@ def labelled(tmp_path: Path) -> Callable[[int], Path]:
     def make(count: int) -> Path:
         for label, name in (("cat", "chelsea.png"), ("not_cat", "coffee.png")):
             (tmp_path / label).mkdir()
-            with Image.open(PICTURES / name) as photo:
+            with Image.open(DATA / name) as photo:
                 for number in range(count):
                     rotated = photo.convert("RGB").resize((80, 80)).rotate(number)
                     rotated.save(tmp_path / label / f"{number:02}.jpg")

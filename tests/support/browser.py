@@ -183,9 +183,9 @@ _SHARE = """async (names) => {
   const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const form = make("form", { method: "post", action: "/upload/shared", enctype: "multipart/form-data" });
   const input = make("input", { type: "file", name: "photos" });
-  const picture = await (await fetch("/static/icon-192.png")).blob();
+  const icon = await (await fetch("/static/icon-192.png")).blob();
   const transfer = new DataTransfer();
-  for (const name of names) transfer.items.add(new File([picture], name, { type: "image/png" }));
+  for (const name of names) transfer.items.add(new File([icon], name, { type: "image/png" }));
   input.files = transfer.files;
   form.append(input);
   document.body.append(form);
@@ -204,10 +204,10 @@ def press(page: Page, key: str) -> None:
     page.keyboard.press(key)
 
 
-def width_px(picture: Locator) -> int:
+def width_px(img: Locator) -> int:
     """Return the width of the file behind an image: ``naturalWidth`` is divided by its density."""
-    width = picture.evaluate(
-        "async picture => (await createImageBitmap(await (await fetch(picture.currentSrc)).blob())).width"
+    width = img.evaluate(
+        "async img => (await createImageBitmap(await (await fetch(img.currentSrc)).blob())).width"
     )
     assert isinstance(width, int)
     return width

@@ -35,10 +35,10 @@ LITE0 = entry_named("efficientnet_lite0")
 def photo(number: int = 0, px: int = 400) -> bytes:
     """Return a JPEG of a real photo, a different one for every number."""
     names = ("chelsea", "coffee", "astronaut", "rocket")
-    picture = Image.fromarray(getattr(skimage.data, names[number % len(names)])())
-    picture = picture.rotate(7 * (number // len(names))).resize((px, px * 3 // 4))
+    image = Image.fromarray(getattr(skimage.data, names[number % len(names)])())
+    image = image.rotate(7 * (number // len(names))).resize((px, px * 3 // 4))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
+    image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 

@@ -166,7 +166,7 @@ def refuse_unknown(revision: str) -> None:
     """Look for the revision among those of this version.
 
     Raises:
-        BackupRefused: it is none of them.
+        BackupRefused: it is not one of them.
     """
     if revision not in known_revisions():
         raise BackupRefused(

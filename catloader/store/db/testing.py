@@ -49,7 +49,7 @@ def temporary_database(server_url: str, folder: Path, name: str) -> Iterator[str
     Args:
         server_url: a PostgreSQL database whose user may create others; empty: SQLite in ``folder``.
     Raises:
-        SettingError: this is no such URL.
+        SettingError: the URL is not PostgreSQL's.
         StartupError, StoreUnavailable: no right to create a database, or no answer.
     """
     database = f"catloader_bench_{name}_{secrets.token_hex(4)}"
@@ -58,7 +58,9 @@ def temporary_database(server_url: str, folder: Path, name: str) -> Iterator[str
         return
     url = _postgresql(server_url)
     server = create_engine(url, connect_args={"connect_timeout": 5})
-    server = server.execution_options(isolation_level="AUTOCOMMIT")  # a transaction makes and drops none
+    server = server.execution_options(
+        isolation_level="AUTOCOMMIT"
+    )  # databases can't be made in a transaction
     try:
         _create(server, database)
         try:

@@ -77,7 +77,7 @@ def error_code(error: ClientError) -> str:
 
 
 def _shown_code(error: ClientError) -> str:
-    """Return the code; the HTTP status where a server that is no S3 has answered with a page."""
+    """Return the code; the HTTP status where a server other than S3 has answered with a page."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
     return error_code(error) or f"HTTP {status}"
 

@@ -191,7 +191,7 @@ class ObjectStore:
         return True
 
     def delete(self, kind: ObjectKind, key: str) -> None:
-        """Delete the object; one that is gone already is no error."""
+        """Delete the object; it is not an error if it is gone already."""
         with suppress(NotFound), self._request("delete", key):
             self._client.delete_object(Bucket=self._buckets[kind], Key=key)
 

@@ -39,10 +39,10 @@ def find_program() -> str:
 
 
 def refuse_unusable_machine(sockets: Path = _SOCKETS) -> None:
-    """Look for the loopback interface and the folder of its sockets, without which it would never answer.
+    """Check for the loopback interface and the folder of the sockets: without them it never answers.
 
     Raises:
-        StartupError: says what is missing.
+        StartupError: names the missing part.
     """
     try:
         with socket.create_server(("127.0.0.1", 0)) as listener:

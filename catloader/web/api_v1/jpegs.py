@@ -14,7 +14,7 @@ from catloader.web.photos.jpegs import jpeg_response
 from catloader.web.uploads.admission import uses_object_store
 
 # The name is a part of the published operation ids.
-blueprint = Blueprint("api_pictures", __name__, url_prefix="/api/v1/photos/<int:id>")
+blueprint = Blueprint("api_jpegs", __name__, url_prefix="/api/v1/photos/<int:id>")
 
 
 @blueprint.get("/photo.jpg")
@@ -23,7 +23,7 @@ blueprint = Blueprint("api_pictures", __name__, url_prefix="/api/v1/photos/<int:
 @api.validate(
     resp=answers(200, errors=(404, 502), others=(302, 304)),
     tags=[PHOTOS],
-    operation_id="api_pictures.photo",
+    operation_id="api_jpegs.photo",
     skip_validation=True,
 )
 def photo(id: int) -> Response:
@@ -38,7 +38,7 @@ def photo(id: int) -> Response:
 @api.validate(
     resp=answers(200, errors=(404, 502), others=(302, 304)),
     tags=[PHOTOS],
-    operation_id="api_pictures.thumbnail",
+    operation_id="api_jpegs.thumbnail",
     skip_validation=True,
 )
 def thumbnail(id: int) -> Response:

@@ -130,6 +130,6 @@ def _shown(photo: rows.Photo) -> Photo:
     return Photo(
         **{name: getattr(photo, name) for name in names},
         public=photo.on_air,
-        photo_url=url_for("api_pictures.photo", id=photo.id),
-        thumbnail_url=url_for("api_pictures.thumbnail", id=photo.id),
+        photo_url=url_for("api_jpegs.photo", id=photo.id),
+        thumbnail_url=url_for("api_jpegs.thumbnail", id=photo.id),
     )

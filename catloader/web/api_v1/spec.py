@@ -20,8 +20,8 @@ PHOTOS = Tag(name="photos", description="The photos of the account.")
 CHECKS = Tag(name="checks", description="Check photos without storing them.")
 
 _BEARER = "token"
-_PICTURE: dict[str, Any] = {"type": "string", "format": "binary"}
-_PICTURE_TYPES = ("image/*", "application/octet-stream")
+_FILE: dict[str, Any] = {"type": "string", "format": "binary"}
+_PHOTO_TYPES = ("image/*", "application/octet-stream")
 _USUAL_ERRORS = {
     400: "The request can't be read, or a value is not accepted.",
     401: "No API token, or one that is unknown, revoked or expired.",
@@ -118,8 +118,8 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     operation["description"] = f"{operation['description']} Needs the scope `{view.scope}`.".strip()
     if getattr(view, "takes_photo", False):
         caption = {"caption": {"type": "string"}} if view.scope == Scope.WRITE else {}
-        form = {"type": "object", "properties": {"photo": _PICTURE, **caption}, "required": ["photo"]}
-        content = {kind: {"schema": _PICTURE} for kind in _PICTURE_TYPES}
+        form = {"type": "object", "properties": {"photo": _FILE, **caption}, "required": ["photo"]}
+        content = {kind: {"schema": _FILE} for kind in _PHOTO_TYPES}
         operation["requestBody"] = {
             "required": True,
             "content": {**content, "multipart/form-data": {"schema": form}},
@@ -133,4 +133,4 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         elif status == "202":
             response["headers"] = {"Location": {"schema": {"type": "string"}}}
         elif status == "200" and path.endswith(".jpg"):
-            response["content"] = {"image/jpeg": {"schema": _PICTURE}}
+            response["content"] = {"image/jpeg": {"schema": _FILE}}

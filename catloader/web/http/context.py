@@ -53,7 +53,7 @@ def wants_json() -> bool:
 
 
 def make_conditional(response: Response) -> None:
-    """Make a response with an ETag 304 if the client has that version.
+    """Turn a response with an ETag into 304 if the client has that version.
 
     ``If-Match`` is ignored: reading changes nothing, and werkzeug would send the content with 412.
     """

@@ -34,8 +34,8 @@ _LOG_LIMITS = "catloader.log_limits"
 
 _DID_NOT_WORK = gettext_noop("This did not work.")
 _BAD_HOST = gettext_noop(
-    "This request names the site by something that is no host name (header Host); such names consist "
-    "of letters, digits, dots and hyphens."
+    "The Host header of this request is not a valid host name, which has letters, digits, dots and hyphens "
+    "only."
 )
 _SENTENCES = {
     400: (

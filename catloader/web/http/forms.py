@@ -100,7 +100,7 @@ def _protect() -> None:
 
 
 def _refuse_other_sites() -> None:
-    if not request.host:  # it has letters that werkzeug accepts in no name, such as an underscore
+    if not request.host:  # the name has characters that werkzeug does not accept, such as an underscore
         raise BadHost
     fetch_site = request.headers.get("Sec-Fetch-Site")
     if fetch_site in ("same-origin", "none"):

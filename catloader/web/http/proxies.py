@@ -23,7 +23,7 @@ _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class PlainHeaders:
-    """WSGI middleware: drop an ``X-Forwarded-Prefix`` that is no plain path; ``HTTPS`` means ``https``."""
+    """WSGI middleware: drop an ``X-Forwarded-Prefix`` that is not a plain path; ``HTTPS`` means ``https``."""
 
     def __init__(self, app: Any, hops: int) -> None:
         self._app, self._hops = app, hops

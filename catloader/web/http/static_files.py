@@ -47,7 +47,7 @@ def init_app(app: Flask) -> None:
 
 
 def _compress(response: Response) -> None:
-    """Replace the body; the tag becomes a weak one, which both forms share."""
+    """Replace the body; the tag becomes weak, because both encodings share it."""
     tag, _ = response.get_etag()
     response.direct_passthrough = False
     response.set_data(_gzipped(response.get_data()))

@@ -66,15 +66,15 @@ def shared(token: str) -> str:
         photo=photo,
         shared=True,
         page_url=url_for(".shared", token=token, _external=True),
-        photo_url=url_for(".shared_picture", token=token),
-        shared_photo_url=url_for(".shared_picture", token=token, _external=True),
+        photo_url=url_for(".shared_jpeg", token=token),
+        shared_photo_url=url_for(".shared_jpeg", token=token, _external=True),
     )
 
 
 @blueprint.get("/s/<token>/photo.jpg")
 @without_login
 @uses_object_store
-def shared_picture(token: str) -> Response:
+def shared_jpeg(token: str) -> Response:
     photo = _shared_photo(token)
     return jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
 

@@ -64,7 +64,7 @@ def failed_status(text: str) -> FailedStatus:
     """Return the status in a request.
 
     Raises:
-        InvalidInput: it is none of the two.
+        InvalidInput: it is neither of the two.
     """
     if text not in _STATUSES:
         raise InvalidInput("Choose the failed or the unreadable photos.")

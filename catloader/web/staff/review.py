@@ -92,7 +92,7 @@ def human_verdict(text: str | None) -> HumanVerdict:
     """Return the verdict in a form.
 
     Raises:
-        InvalidInput: it is none that a person may give.
+        InvalidInput: a person may not give it.
     """
     if text not in ("cat", "not_cat"):
         raise InvalidInput("Choose one of the two answers.")

@@ -28,13 +28,13 @@ document.addEventListener("keydown", (event) => {
   if (target) follow(target);
 });
 
-const picture = document.querySelector("article.photo figure, article.shown > img");
+const swiped = document.querySelector("article.photo figure, article.shown > img");
 let start = null;
-picture?.addEventListener("touchstart", (event) => {
+swiped?.addEventListener("touchstart", (event) => {
   // Two fingers zoom, and on a photo that is zoomed one finger moves it.
   start = event.touches.length === 1 && (window.visualViewport?.scale ?? 1) === 1 ? event.touches[0] : null;
 }, { passive: true });
-picture?.addEventListener("touchend", (event) => {
+swiped?.addEventListener("touchend", (event) => {
   if (!start) return;
   const [end] = event.changedTouches;
   if (isSwipe(start, end)) follow(end.clientX < start.clientX ? "#after" : "#before");

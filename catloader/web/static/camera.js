@@ -8,7 +8,7 @@ const SIZE = { width: { ideal: 2560 }, height: { ideal: 1920 } };
 
 export function offerCamera(input, take) {
   const dialog = part("dialog");
-  const video = part("picture");
+  const video = part("video");
   const still = part("still");
   let stream = null;
   let cameras = [];

@@ -7,8 +7,8 @@ const TRIES = 15; // times the site's Retry-After of three seconds: its time lim
 const SHOW = gettext("Show what the checker saw");
 const BACK = gettext("Show the photo");
 const BUSY = gettext("Making the explanation. This takes a few seconds …");
-const picture = document.getElementById("picture");
-const photo = { src: picture.getAttribute("src"), alt: picture.alt };
+const img = document.getElementById("shown-photo");
+const photo = { src: img.getAttribute("src"), alt: img.alt };
 const part = (name) => document.getElementById(`explain-${name}`);
 const say = (sentence) => {
   if (part("news")) part("news").textContent = sentence;
@@ -36,10 +36,10 @@ async function make(address) {
 
 function show(src, alt) {
   return new Promise((resolve, reject) => {
-    picture.onload = resolve;
-    picture.onerror = reject;
-    picture.alt = alt;
-    picture.src = src;
+    img.onload = resolve;
+    img.onerror = reject;
+    img.alt = alt;
+    img.src = src;
   });
 }
 
@@ -55,8 +55,8 @@ function count() {
 async function toggle(link) {
   if (part("caption").hidden) {
     running = true;
-    picture.classList.add("busy");
-    picture.ariaBusy = "true";
+    img.classList.add("busy");
+    img.ariaBusy = "true";
     say(BUSY);
     const clock = count();
     let sentence = gettext("That did not work. Please try again in a moment.");
@@ -68,8 +68,8 @@ async function toggle(link) {
       show(photo.src, photo.alt).catch(() => {});
     }
     clearInterval(clock);
-    picture.classList.remove("busy");
-    picture.ariaBusy = null;
+    img.classList.remove("busy");
+    img.ariaBusy = null;
     running = false;
     say(sentence ?? "");
     if (sentence === null && part("caption")) {

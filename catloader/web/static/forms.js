@@ -43,13 +43,13 @@ for (const field of document.querySelectorAll("input[type=password]")) {
   });
 }
 
-function replace(picture) {
-  if (picture.classList.contains("missing")) return;
-  picture.classList.add("missing");
-  picture.src = new URL("asleep.svg", import.meta.url);
+function replace(img) {
+  if (img.classList.contains("missing")) return;
+  img.classList.add("missing");
+  img.src = new URL("asleep.svg", import.meta.url);
 }
 const THUMBNAILS = ".grid img, .thumbnails img";
 document.addEventListener("error", (event) => event.target.matches?.(THUMBNAILS) && replace(event.target), true);
-for (const picture of document.querySelectorAll(THUMBNAILS)) {
-  if (picture.complete && !picture.naturalWidth) replace(picture);
+for (const img of document.querySelectorAll(THUMBNAILS)) {
+  if (img.complete && !img.naturalWidth) replace(img);
 }

@@ -8,7 +8,7 @@ const within = (value, low, high) => Math.min(Math.max(value, low), high);
 export function squareTool(part) {
   const figure = part("cut");
   const square = part("square");
-  const picture = figure.querySelector("img");
+  const img = figure.querySelector("img");
   const fields = Object.fromEntries(["left", "top", "side"].map((name) => [name, part(name)]));
   let [width, height, least] = [1, 1, 1];
   let drag = null;
@@ -39,7 +39,7 @@ export function squareTool(part) {
   });
   figure.addEventListener("pointermove", (event) => {
     if (!drag) return;
-    const scale = width / picture.clientWidth; // pixels of the photo in one of the page
+    const scale = width / img.clientWidth; // pixels of the photo in one of the page
     const [x, y] = [(event.clientX - drag.x) * scale, (event.clientY - drag.y) * scale];
     const { left, top, side } = drag.from;
     // A corner that is pulled leaves the opposite one where it is.

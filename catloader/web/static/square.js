@@ -3,7 +3,7 @@
 import { squareTool } from "./square-tool.js";
 
 const part = (name) => document.getElementById(name);
-const picture = part("cut").querySelector("img");
-const [width, height] = ["width", "height"].map((name) => Number(picture.getAttribute(name)));
+const img = part("cut").querySelector("img");
+const [width, height] = ["width", "height"].map((name) => Number(img.getAttribute(name)));
 const tool = squareTool(part);
 tool.open({ width, height, least: Number(part("side").min) }, tool.place());

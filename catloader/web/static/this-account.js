@@ -25,7 +25,7 @@ async function settleAccount() {
   try {
     const last = localStorage.getItem(LAST) ?? here;
     if (isEnded !== undefined || last !== here) {
-      // First: a page that is left now must not let the next one take them.
+      // Written first: if this page is left now, the next one must not treat the photos as its account's.
       localStorage.setItem(LAST, NOBODY);
       if (await forget()) tell(here === NOBODY ? ENDED : EARLIER);
     }

@@ -14,17 +14,17 @@ export const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toLocale
 
 function preview(file, shown) {
   const placeholder = element("span", { className: "preview none" });
-  const picture = element("img", { className: "preview", alt: "" });
-  picture.onload = () => {
-    URL.revokeObjectURL(picture.src);
+  const img = element("img", { className: "preview", alt: "" });
+  img.onload = () => {
+    URL.revokeObjectURL(img.src);
     shown();
   };
-  picture.onerror = () => {
-    URL.revokeObjectURL(picture.src);
-    picture.replaceWith(placeholder); // HEIC and TIFF: the site reads them, most browsers don't
+  img.onerror = () => {
+    URL.revokeObjectURL(img.src);
+    img.replaceWith(placeholder); // HEIC and TIFF: the site reads them, most browsers don't
   };
-  picture.src = URL.createObjectURL(file);
-  return picture;
+  img.src = URL.createObjectURL(file);
+  return img;
 }
 
 // The name under which the site knows this file, so that no repetition makes a second photo.
@@ -58,10 +58,10 @@ export function makeRow(file, captionOfAll) {
   row.remove.setAttribute("aria-label", gettext("Remove %(name)s", { name }));
   row.crop = element("button", { className: "crop", type: "button", textContent: gettext("Square crop"), hidden: true });
   row.crop.append(element("span", { className: "unseen", textContent: ` ${name}` }));
-  row.crop.onclick = () => chooseSquare(file, row.place, (place, picture, text) => {
+  row.crop.onclick = () => chooseSquare(file, row.place, (place, img, text) => {
     Object.assign(row, { place, square: text });
     const shown = element("canvas", { className: "preview", width: 112, height: 112 });
-    shown.getContext("2d").drawImage(picture, place.left, place.top, place.side, place.side, 0, 0, 112, 112);
+    shown.getContext("2d").drawImage(img, place.left, place.top, place.side, place.side, 0, 0, 112, 112);
     row.item.querySelector(".preview").replaceWith(shown);
   });
   const line = element("div", { className: "line" }, shownName(name), element("span", { className: "size", textContent: size(file.size) }));

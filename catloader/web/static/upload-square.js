@@ -5,7 +5,7 @@ import { squareTool } from "./square-tool.js";
 const LEAST_PX = 64; // as for stored photos
 const part = (name) => document.getElementById(name);
 const dialog = part("square-dialog");
-const picture = part("cut").querySelector("img");
+const img = part("cut").querySelector("img");
 const tool = squareTool(part);
 let use = () => {};
 
@@ -17,19 +17,19 @@ const whole = ({ naturalWidth: width, naturalHeight: height }) => {
 // `chosen` gets the square in pixels, the image, and the text that the site reads: in widths of the photo.
 export async function chooseSquare(file, before, chosen) {
   const address = URL.createObjectURL(file);
-  picture.src = address;
+  img.src = address;
   try {
-    await picture.decode();
+    await img.decode();
   } finally {
     URL.revokeObjectURL(address);
   }
-  const { naturalWidth: width, naturalHeight: height } = picture;
+  const { naturalWidth: width, naturalHeight: height } = img;
   use = () => {
     const square = tool.place();
-    chosen(square, picture, [square.left, square.top, square.side].map((px) => (px / width).toFixed(6)).join(","));
+    chosen(square, img, [square.left, square.top, square.side].map((px) => (px / width).toFixed(6)).join(","));
   };
   dialog.showModal();
-  tool.open({ width, height, least: Math.min(LEAST_PX, width, height) }, before ?? whole(picture));
+  tool.open({ width, height, least: Math.min(LEAST_PX, width, height) }, before ?? whole(img));
 }
 
 part("square-use").addEventListener("click", () => {

@@ -9,7 +9,7 @@ const STEP_PX = 80;
 const part = (name) => document.getElementById(`viewer-${name}`);
 const dialog = document.getElementById("viewer");
 const stage = part("stage");
-const picture = document.getElementById("picture");
+const img = document.getElementById("shown-photo");
 const large = document.createElement("img");
 large.draggable = false;
 stage.prepend(large);
@@ -40,8 +40,8 @@ function zoom(to, clientX = stage.clientWidth / 2, clientY = stage.clientHeight 
 }
 
 function open() {
-  large.src = picture.currentSrc || picture.src; // the explanation, while that is shown
-  large.alt = picture.alt;
+  large.src = img.currentSrc || img.src; // the explanation, while that is shown
+  large.alt = img.alt;
   [scale, x, y] = [1, 0, 0];
   dialog.showModal();
   place();

@@ -24,7 +24,7 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
     """Return every photo of the file once, with or without annotations.
 
     Raises:
-        UnusablePhotos: it is no such file, or its photos or one of ``cat_classes`` are not found.
+        UnusablePhotos: it is not such a file, or its photos or one of ``cat_classes`` are not found.
     """
     try:
         names, shown, categories = _parsed(json.loads(path.read_text("utf-8-sig")))
@@ -35,7 +35,7 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
     except (TypeError, AttributeError, LookupError) as error:
         raise UnusablePhotos(
             f"{path} cannot be read as COCO annotations: it lacks images, annotations or categories, or "
-            f"these have another form ({error})"
+            f"these have another layout ({error})"
         ) from error
     if unknown := cat_classes - set(map(normalised, categories)):
         raise UnusablePhotos(f"{path} has no category {' or '.join(sorted(unknown))}, as --cat-classes says")

@@ -76,18 +76,18 @@ def properties_of_photo(data: bytes) -> list[tuple[bytes, bytes]]:
 def _numbers(data: bytes, box: Box, item: int) -> list[int]:
     """Return the numbers, from 1, of an item's properties."""
     _, at, _ = box
-    id_form = ">I" if data[at] else ">H"
-    number_form, number_mask = (">H", 0x7FFF) if data[at + 3] & 1 else (">B", 0x7F)
+    id_code = ">I" if data[at] else ">H"
+    number_code, number_mask = (">H", 0x7FFF) if data[at + 3] & 1 else (">B", 0x7F)
     (items,) = struct.unpack_from(">I", data, at + _FULL_BYTES)
     at += _FULL_BYTES + 4
     for _ in range(min(items, _MAX_BOXES)):
-        (item_id,) = struct.unpack_from(id_form, data, at)
-        at += struct.calcsize(id_form)
+        (item_id,) = struct.unpack_from(id_code, data, at)
+        at += struct.calcsize(id_code)
         count, at = data[at], at + 1
-        size_bytes = struct.calcsize(number_form)
+        size_bytes = struct.calcsize(number_code)
         if item_id == item:
             places = range(at, at + count * size_bytes, size_bytes)
-            return [struct.unpack_from(number_form, data, place)[0] & number_mask for place in places]
+            return [struct.unpack_from(number_code, data, place)[0] & number_mask for place in places]
         at += count * size_bytes
     return []
 

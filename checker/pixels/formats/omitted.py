@@ -10,7 +10,7 @@ from checker.pixels.colour.cicp import CodedColour
 from checker.pixels.formats.heif_boxes import properties_of_photo
 from checker.pixels.formats.png_chunks import SIGNATURE, chunks_before_pixels
 
-_CROP_FORM = ">IIIIiIiI"
+_CROP_LAYOUT = ">IIIIiIiI"
 """Numerator and denominator of width, height, and of the centre's distance from the photo's."""
 
 
@@ -55,9 +55,9 @@ def _in_properties(properties: list[tuple[bytes, bytes]]) -> CodedColour | None:
 
 def _add_crop(image: Image.Image, properties: list[tuple[bytes, bytes]]) -> None:
     for name, content in properties:
-        if name != b"clap" or len(content) < struct.calcsize(_CROP_FORM):
+        if name != b"clap" or len(content) < struct.calcsize(_CROP_LAYOUT):
             continue
-        numbers = struct.unpack_from(_CROP_FORM, content)
+        numbers = struct.unpack_from(_CROP_LAYOUT, content)
         if not all(numbers[1::2]):
             return
         width, height, right, down = (a / b for a, b in zip(numbers[::2], numbers[1::2], strict=True))

@@ -82,7 +82,7 @@ def _is_of_use(name: bytes, content: bytes, colour_type: int) -> bool:
 
 
 def _as_read(content: bytes, colour_type: int, bits: int) -> bytes:
-    """Return the transparent colour in the depth of Pillow's pixels, with which Pillow compares it as it is.
+    """Return the transparent colour in the depth of Pillow's pixels: Pillow compares the two unconverted.
 
     Of colour in 16 bits Pillow keeps the high bytes, of grey all 16 bits.
     """

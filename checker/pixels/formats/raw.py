@@ -1,4 +1,4 @@
-"""Recognition of raw photos by their first bytes: those that are no TIFF (``tiff`` finds the others)."""
+"""Recognition of raw photos by their first bytes: those that are not TIFFs (``tiff`` finds the others)."""
 
 from __future__ import annotations
 

@@ -34,11 +34,11 @@ _TRANSPARENT, _ANIMATED = 0x10, 0x02  # flags of a WebP
 
 
 def repaired(data: bytes, max_pixels: int) -> bytes:
-    """Return the file in a form that decoders accept; the same object if there is nothing to repair.
+    """Return the file so that decoders accept it; the same object if there is nothing to repair.
 
     - PNG: unneeded chunks are removed and a missing end is added; see ``png_chunks``.
-    - TIFF: the full picture first, where the first page says that it is a preview; in 8 bits, where the
-      decoder would misread its samples; with a palette in 16 bits.
+    - TIFF: the full-resolution image first, where the first page says that it is a preview; in 8 bits, where
+      the decoder would misread its samples; with a palette in 16 bits.
     - JPEG: without segments that are too short for their content; if it has at most ``max_pixels``, with an
       end marker, where nothing else is missing.
     - BMP: with channels of 8 bits, where the decoder does not know their masks.

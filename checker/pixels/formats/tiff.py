@@ -18,7 +18,7 @@ _PALETTE, _SHORT = 320, 3
 _MAX_PALETTE, _FIRST_WIDE_LEVEL = 3 * 2**16, 256
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2  # a value of SubfileType
-_RAW = {32803, 34892}  # colour filter array, and its linear form
+_RAW = {32803, 34892}  # colour filter array, linear raw
 _CANON_RAW = b"\x10\0\0\0CR"  # CR2, whose directories do not say so: the first one is at byte 16
 _INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MAX_DIRECTORIES, _MAX_ENTRIES, _MAX_VALUES = 64, 1024, 64
@@ -142,12 +142,12 @@ def with_wide_palette(data: bytes) -> bytes:
         _, entries, _ = layout.directory(data, layout.offset_at(data, layout.link_at))
         for tag, kind, count, field in islice(entries, _MAX_ENTRIES):
             if tag == _PALETTE and kind == _SHORT and count <= _MAX_PALETTE:
-                form = f"{layout.order}{count}H"
+                codes = f"{layout.order}{count}H"
                 at = layout.offset_at(field, 0)
-                levels = struct.unpack_from(form, data, min(at, len(data)))
+                levels = struct.unpack_from(codes, data, min(at, len(data)))
                 if not 0 < max(levels, default=0) < _FIRST_WIDE_LEVEL:
                     return data
-                wide = struct.pack(form, *(level * 257 for level in levels))
+                wide = struct.pack(codes, *(level * 257 for level in levels))
                 return data[:at] + wide + data[at + len(wide) :]
     except struct.error:
         pass
@@ -172,9 +172,9 @@ def _values(
     tags = {}
     for tag, kind, values, field in islice(entries, _MAX_ENTRIES):
         if tag in wanted and kind in _INTEGERS and 0 < values <= _MAX_VALUES:
-            form = f"{layout.order}{values}{_INTEGERS[kind]}"
-            if struct.calcsize(form) <= len(field):
-                tags[tag] = struct.unpack_from(form, field)
+            codes = f"{layout.order}{values}{_INTEGERS[kind]}"
+            if struct.calcsize(codes) <= len(field):
+                tags[tag] = struct.unpack_from(codes, field)
             else:
-                tags[tag] = struct.unpack_from(form, data, min(layout.offset_at(field, 0), len(data)))
+                tags[tag] = struct.unpack_from(codes, data, min(layout.offset_at(field, 0), len(data)))
     return tags

@@ -38,8 +38,8 @@ _CANNOT = "This TIFF stores its colours in a way that can't be read here. Save i
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
-    """The form in which a page stores its samples."""
+class _Storage:
+    """The tags of a page that describe the storage of its samples."""
 
     bits: int
     samples: int
@@ -49,7 +49,7 @@ class _Form:
     compression: int
 
     @classmethod
-    def of(cls, data: bytes) -> _Form:
+    def of(cls, data: bytes) -> _Storage:
         """Read the first page's tags.
 
         Raises:
@@ -99,17 +99,17 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
         UnreadableImage: tifffile can't decode it either, or nothing here decompresses it.
     """
     try:
-        form = _Form.of(data)
+        storage = _Storage.of(data)
     except struct.error:
         return data
-    if form.compression not in TiffImagePlugin.COMPRESSION_INFO:
+    if storage.compression not in TiffImagePlugin.COMPRESSION_INFO:
         raise UnreadableImage(_CANNOT)
-    if form.is_read_well and not data.startswith(_BIG_ENDIAN_BIG_TIFF):
+    if storage.is_read_well and not data.startswith(_BIG_ENDIAN_BIG_TIFF):
         return data
     try:
         return _in_eight_bits(data, max_pixels)
     except UnreadableImage:
-        if form.may_be_read:
+        if storage.may_be_read:
             return data
         raise
 

@@ -1,6 +1,6 @@
 "use strict";
 // Every model's section has its scores as JSON: {"at", "below", "cats": [...], "others": [...],
-// "kinds": {kind: [...]}, "scores": [[...], [...]], "shown"}. Of cats, others and kinds, -1 is no cat at any
+// "kinds": {kind: [...]}, "scores": [[...], [...]], "shown"}. Of cats, others and kinds, -1 means no cat at any
 // threshold; "scores" are the same photos' own ones, cats and others.
 const Z = 1.959963984540054;
 

@@ -68,9 +68,9 @@ class CheckedSite:
     def fill(self, folder: Path) -> None:
         """Upload the photos, and check them."""
         owner_id = Users(self.engine).create("ada@example.org", "hash", utcnow()).id
-        pictures = Path(skimage.__file__).parent / "data"
+        samples = Path(skimage.__file__).parent / "data"
         outcomes = upload(
-            [(name, (pictures / name).read_bytes()) for name in PHOTOS],
+            [(name, (samples / name).read_bytes()) for name in PHOTOS],
             [],
             owner_id,
             settings=LITE0.with_changes(data_dir=folder, min_free_bytes=0),

@@ -81,9 +81,9 @@ def on_site(
     if kind in copies:
         fill_from(copies[kind], engine, objects)
         return run
-    pictures = Path(skimage.__file__).parent / "data"
+    samples = Path(skimage.__file__).parent / "data"
     upload(
-        [(name, (pictures / name).read_bytes()) for name in PHOTOS],
+        [(name, (samples / name).read_bytes()) for name in PHOTOS],
         [],
         Users(engine).create("ada@example.org", "hash", utcnow()).id,
         settings=Settings(min_free_bytes=0),

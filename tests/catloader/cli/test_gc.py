@@ -101,7 +101,7 @@ def test_more_than_a_page_of_objects_is_compared(engine: Engine, many_objects: O
     assert remove(names, result, force=True) == 1005
 
 
-def test_object_that_is_deleted_during_the_comparison_is_no_orphan(
+def test_object_that_is_deleted_during_the_comparison_is_not_an_orphan(
     engine: Engine, objects: ObjectStore
 ) -> None:
     class Later(ObjectNames):

@@ -113,12 +113,12 @@ def test_help_that_cannot_be_written_is_one_sentence(words: list[str], sentence:
     assert answer.stderr == sentence
 
 
-def test_a_time_zone_that_is_none_is_one_sentence() -> None:
+def test_an_invalid_time_zone_is_one_sentence() -> None:
     command = [sys.executable, "-m", "catloader", "settings"]
     environ = {**os.environ, "TZ": f":{Path(__file__)}"}
     answer = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert answer.returncode == 1
-    assert answer.stderr.startswith("Error: TZ names a file that is no time zone (")
+    assert answer.stderr.startswith("Error: TZ names a file that is not a time zone (")
     assert answer.stderr.count("\n") == 1
 
 

@@ -28,7 +28,7 @@ from tests.support.object_stores import store_away
 from tests.support.preparing import prepare_here
 from tests.support.rows import some_user
 
-PICTURES = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "camera.png", "moon.png")
+PHOTOS = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "camera.png", "moon.png")
 LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", precision="fp32")
 
 
@@ -47,7 +47,7 @@ class Site:
         self.queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=1000)
         folder = Path(skimage.__file__).parent / "data"
         done = upload(
-            [(name, (folder / name).read_bytes()) for name in PICTURES],
+            [(name, (folder / name).read_bytes()) for name in PHOTOS],
             [],
             some_user(engine).id,
             settings=Settings(min_free_bytes=0),
@@ -57,7 +57,7 @@ class Site:
             dispatcher=Off(),
         )
         self.ids = [one.photo_id for one in done if isinstance(one, Uploaded)]
-        assert len(self.ids) == len(PICTURES)
+        assert len(self.ids) == len(PHOTOS)
 
     def service(self, source: ImageSource | None = None, model: LoadedModel | None = None) -> CheckerService:
         return CheckerService(
@@ -85,7 +85,7 @@ def site(engine: Engine, objects: ObjectStore, model: LoadedModel) -> Site:
 
 
 def test_every_photo_gets_its_verdict_and_its_log_row(site: Site) -> None:
-    assert site.service().drain() == len(PICTURES)
+    assert site.service().drain() == len(PHOTOS)
     assert site.statuses()[0] == Status.CAT
     assert set(site.statuses()[1:]) == {Status.NOT_CAT}
     with reading(site.engine) as connection:
@@ -123,7 +123,7 @@ def refused(site: Site) -> Iterator[int]:
 def test_unwritable_verdict_affects_no_other_photo(
     site: Site, refused: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert site.service().drain() == len(PICTURES) - 1
+    assert site.service().drain() == len(PHOTOS) - 1
     statuses = site.statuses()
     assert statuses[0] == Status.CAT
     assert statuses[1] == Status.CHECKING  # until its lease ends
@@ -135,9 +135,9 @@ def test_unwritable_verdict_affects_no_other_photo(
 
 
 def test_bad_objects_affect_no_other_photo(site: Site) -> None:
-    site.objects.put(ObjectKind.PHOTO, site.key(1), b"not a picture")
+    site.objects.put(ObjectKind.PHOTO, site.key(1), b"not a photo")
     site.objects.delete(ObjectKind.PHOTO, site.key(2))
-    assert site.service().drain() == len(PICTURES) - 2
+    assert site.service().drain() == len(PHOTOS) - 2
     statuses = site.statuses()
     assert statuses[0] == Status.CAT
     assert statuses[1] == Status.PENDING  # the fault of the store
@@ -151,7 +151,7 @@ def test_photos_wait_while_s3_is_unavailable_and_lose_no_attempt(site: Site) -> 
     for _ in range(4):  # more often than there are attempts
         assert site.service(S3ImageSource(nowhere)).drain() == 0
     assert set(site.statuses()) == {Status.PENDING}
-    assert site.service().drain() == len(PICTURES)
+    assert site.service().drain() == len(PHOTOS)
     with reading(site.engine) as connection:
         assert set(connection.execute(select(check_log.c.attempt)).scalars()) == {1}
 
@@ -173,9 +173,9 @@ def test_closed_checker_leaves_the_rest_to_the_next_one(site: Site) -> None:
     first = site.service(Closing(site.objects), load_model(LITE0))
     done = first.drain()
     closing[0].join()
-    assert done < len(PICTURES)
+    assert done < len(PHOTOS)
     assert Status.CHECKING not in site.statuses()
-    assert site.service().drain() == len(PICTURES) - done
+    assert site.service().drain() == len(PHOTOS) - done
     with reading(site.engine) as connection:
         rows = list(connection.execute(select(check_log.c.photo_id)).scalars())
     assert sorted(rows) == site.ids

@@ -17,8 +17,8 @@ def test_manifest_names_what_the_site_serves(app: Flask) -> None:
     assert "max-age" in answer.headers["Cache-Control"]
     manifest = answer.get_json(force=True)
     for icon in manifest["icons"]:
-        with visitor.get(icon["src"]) as file, Image.open(io.BytesIO(file.data)) as picture:
-            assert f"{picture.width}x{picture.height}" == icon["sizes"]
+        with visitor.get(icon["src"]) as file, Image.open(io.BytesIO(file.data)) as image:
+            assert f"{image.width}x{image.height}" == icon["sizes"]
     with visitor.get("/upload/share-worker.js") as worker:
         assert worker.mimetype == "text/javascript"
     assert manifest["share_target"]["params"]["files"][0]["name"] == "photos"

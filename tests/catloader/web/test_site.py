@@ -60,7 +60,7 @@ def test_pages_comply_with_the_content_policy(app: Flask, anna: Person) -> None:
             "/nix",
         )
     ]
-    pages += [anna.upload(("a.jpg", b"no picture")).text]
+    pages += [anna.upload(("a.jpg", b"no photo")).text]
     pages += [Person(app).get(path).text for path in ("/", "/login", "/register")]
     for page in pages:
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", page)

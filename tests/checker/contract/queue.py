@@ -230,7 +230,7 @@ class CheckQueueContract:
         assert case.queue.finish([decided(new, Verdict.NOT_CAT)]) == [False]
         assert case.status(id) == "cat"
 
-    def test_photo_deleted_after_the_claim_is_no_error(self, case: QueueUnderTest) -> None:
+    def test_photo_deleted_after_the_claim_is_not_an_error(self, case: QueueUnderTest) -> None:
         (id,) = case.add(1)
         (claim,) = case.queue.claim(1)
         case.delete(id)

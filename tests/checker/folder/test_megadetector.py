@@ -52,7 +52,7 @@ def test_no_photos_are_an_empty_list(tmp_path: Path, thresholds: ThresholdRule) 
     assert written(tmp_path, thresholds, [])["images"] == []
 
 
-def test_a_low_score_is_no_detection_and_an_unreadable_file_is_a_failure(
+def test_a_low_score_is_not_a_detection_and_an_unreadable_file_is_a_failure(
     tmp_path: Path, thresholds: ThresholdRule
 ) -> None:
     rows = [

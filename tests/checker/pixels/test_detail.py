@@ -1,4 +1,4 @@
-"""Soft pictures are distinguished from sharp ones by their pixels."""
+"""Soft photos are distinguished from sharp ones by their pixels."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PHOTOS = sorted(OWN_PHOTOS.folder.glob("*/*.jpg"))
 PREPROCESSING = entry_named("efficientnet_lite0").preprocessing
 
 
-def square(picture: Image.Image) -> Pixels:
-    thumbnail = site_renditions(encoded(picture, quality=92))[Rendition.THUMBNAIL]
+def square(image: Image.Image) -> Pixels:
+    thumbnail = site_renditions(encoded(image, quality=92))[Rendition.THUMBNAIL]
     return np.asarray(decode_squares(thumbnail, PREPROCESSING, whole_square)[0])
 
 
-def share_soft(pictures: list[Image.Image]) -> float:
-    return float(np.mean([is_soft(square(picture)) for picture in pictures]))
+def share_soft(images: list[Image.Image]) -> float:
+    return float(np.mean([is_soft(square(image)) for image in images]))
 
 
 def photos() -> list[Image.Image]:

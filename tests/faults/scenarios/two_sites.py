@@ -107,6 +107,6 @@ def _log_in(url: str, email: str, password: str) -> int:
 def _explain(figures: Figures, person: Person, urls: list[str]) -> None:
     """Each site shows the explanation that one of them made."""
     id = person.ids[0]
-    pictures = [person.session.get(f"{url}/photos/{id}/explanation.jpg", timeout=_EXPLAIN_S) for url in urls]
-    if {answer.status_code for answer in pictures} != {200} or len({a.content for a in pictures}) != 1:
-        figures.broken.append(f"explanations on two sites: {[answer.status_code for answer in pictures]}")
+    answers = [person.session.get(f"{url}/photos/{id}/explanation.jpg", timeout=_EXPLAIN_S) for url in urls]
+    if {answer.status_code for answer in answers} != {200} or len({a.content for a in answers}) != 1:
+        figures.broken.append(f"explanations on two sites: {[answer.status_code for answer in answers]}")

@@ -61,7 +61,7 @@ def jpeg_variants() -> Iterator[HostileFile]:
     unknown = [jpeg_segment(marker, b"unknown to all") for marker in range(0xE2, 0xF0)]
     yield file("every-application-marker", with_segments(jpeg(), *unknown))
     second = photo().transpose(Image.Transpose.ROTATE_180)
-    yield file("two-pictures", encoded(photo(), "MPO", save_all=True, append_images=[second], quality=90))
+    yield file("two-images", encoded(photo(), "MPO", save_all=True, append_images=[second], quality=90))
 
 
 def png_variants() -> Iterator[HostileFile]:

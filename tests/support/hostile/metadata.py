@@ -104,7 +104,7 @@ def private() -> Iterator[HostileFile]:
     second = photo()
     second.info["comment"] = MARK
     both = encoded(photo(), "MPO", save_all=True, append_images=[second], quality=90, comment=MARK)
-    yield accepted("privacy-metadata", "second-picture.jpg", both)
+    yield accepted("privacy-metadata", "second-image.jpg", both)
     film = jpeg() + _box(b"ftyp", b"mp42\0\0\0\0isom") + _box(b"mdat", MARK * 50)
     yield accepted("privacy-metadata", "motion-photo.jpg", film)
 
@@ -156,7 +156,7 @@ def broken() -> Iterator[HostileFile]:
     segments = {
         "xmp-in-latin-1": jpeg_segment(0xE1, XMP_HEADER + "<x:xmpmeta>Ä</x:xmpmeta>".encode("latin-1")),
         "iptc-too-long": jpeg_segment(0xED, b"Photoshop 3.0\x008BIM\x04\x04\0\0\xff\xff\xff\xff\x1c\x02"),
-        "picture-index-cut": jpeg_segment(0xE2, b"MPF\0II*\0\x08\0\0\0\3\0"),
+        "image-index-cut": jpeg_segment(0xE2, b"MPF\0II*\0\x08\0\0\0\3\0"),
         "comment-of-nul": jpeg_segment(0xFE, bytes(300)),
     }
     for name, segment in segments.items():

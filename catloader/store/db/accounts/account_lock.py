@@ -22,9 +22,9 @@ def lock_account(connection: Connection, user_id: int) -> None:
 
 
 def lock_both(connection: Connection, user_id: int, actor_id: int | None) -> bool:
-    """Lock an account and that of who acts on it, lower number first; False: the account is gone.
+    """Lock an account and the account that acts on it, lower id first. False: the account is gone.
 
-    In any other order, two people who act on each other would wait for each other.
+    In any other order, two transactions that act on each other's account would deadlock.
     """
     ids = [id for id in (user_id, actor_id) if id is not None]
     rows = select(users.c.id).where(users.c.id.in_(ids)).order_by(users.c.id).with_for_update()

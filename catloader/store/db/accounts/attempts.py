@@ -60,7 +60,7 @@ class Attempts:
         return wait_s or None
 
     def cancel(self, key: str, reserved_at: datetime) -> None:
-        """Remove the attempt that was counted at this time: it succeeded, so it was no guess."""
+        """Remove the attempt that was counted at this time: it succeeded, so it was not a guess."""
         with writing(self._engine) as connection:
             times = _times(connection, key, lock=True)
             if (at_s := reserved_at.timestamp()) in times:

@@ -1,7 +1,7 @@
 """Sessions that were ended on purpose: their digests remain while a browser may still have the cookie.
 
-They give no access. They tell a session that somebody ended, from another device or with a new password, from
-one that expired: only the first means that the browser must forget the account's waiting photos.
+They give no access. They distinguish a session that was ended, from another device or with a new password,
+from one that expired: only after the first must the browser forget the account's waiting photos.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from catloader.store.db.schema import ended_sessions, sessions
 
 
 def end_sessions(connection: Connection, user_id: int, *conditions: ColumnElement[bool]) -> int:
-    """End those of an account's sessions that meet all conditions; return their number.
+    """End the sessions of an account that meet all conditions; return their number.
 
     The caller has locked the account's row in this transaction, as a log-in does.
     """
@@ -37,7 +37,7 @@ def were_ended(connection: Connection, tokens: Iterable[str]) -> bool:
 
 
 def forget_ended(connection: Connection, user_id: int, now: datetime, *, after: timedelta, most: int) -> None:
-    """Delete those whose cookies have expired, and the earliest of an account that has more than ``most``.
+    """Delete digests whose cookies have expired, and of an account all but the latest ``most``.
 
     The caller has locked the account's row.
     """

@@ -186,5 +186,5 @@ def _set_password(connection: Connection, id: int, password_hash: str) -> str:
 
 
 def normal_email(email: str) -> str:
-    """Return the form in which e-mails are kept and compared: NFC, lower case, without blanks around."""
+    """Return an e-mail as it is stored and compared: NFC, lower case, without blanks around."""
     return unicodedata.normalize("NFC", email).strip().lower()

@@ -17,7 +17,7 @@ from catloader.store.db.staff.takedowns import is_taken_down
 
 
 def is_in_album() -> ColumnElement[bool]:
-    """Return the condition of ``Photo.in_album`` in the form that the album's index needs."""
+    """Return the condition of ``Photo.in_album`` as the album's index needs it."""
     return photos.c.on_air & status_is(Status.CAT) & not_in_bin()
 
 

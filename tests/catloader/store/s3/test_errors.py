@@ -55,7 +55,7 @@ def test_a_wrong_clock_is_named(ahead_s: float, words: str) -> None:
 
 
 class _Page(BaseHTTPRequestHandler):
-    """Answers everything like a console, a sign-in page or a proxy, which are no S3 servers."""
+    """Answers everything like a console, a sign-in page or a proxy, none of which is S3."""
 
     protocol_version = "HTTP/1.1"
     status, location = 200, ""

@@ -242,7 +242,7 @@ def test_a_subject_of_any_script_logs_in(app: Flask, provider: TestProvider, sub
         None,
     ],
 )
-def test_an_e_mail_that_is_none_is_refused(app: Flask, provider: TestProvider, email: Any) -> None:
+def test_an_invalid_e_mail_is_refused(app: Flask, provider: TestProvider, email: Any) -> None:
     provider.person["email"] = email
     refused = _through(Person(app))
     assert (refused.status_code, "is not verified there" in refused.text) == (403, True)
@@ -253,7 +253,7 @@ def test_an_e_mail_that_is_none_is_refused(app: Flask, provider: TestProvider, e
     "value", [_LONE, "\0", "x" * 2**20, 10**400, -1, 1.5, ["x"], [_LONE, 1], {"a": 1}, None]
 )
 @pytest.mark.parametrize("claim", ["iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "at_hash", "auth_time"])
-def test_claims_of_another_kind_are_no_error_of_this_site(
+def test_claims_of_another_kind_cause_no_server_error(
     app: Flask, provider: TestProvider, claim: str, value: Any
 ) -> None:
     provider.changed_claims[claim] = value

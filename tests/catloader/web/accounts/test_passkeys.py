@@ -205,7 +205,7 @@ def test_broken_credentials_are_refused(app: Flask, anna: Person, credential: st
 @pytest.mark.parametrize(
     "key", [[], "", b"", 1, None, True, {}, {1: 2}, {1: 2, 3: -7, -1: 1, -2: b"", -3: ""}], ids=repr
 )
-def test_public_keys_of_another_form_are_refused(anna: Person, key: object) -> None:
+def test_public_keys_of_another_type_are_refused(anna: Person, key: object) -> None:
     registration = _options(anna, _PAGE, _PAGE, password=PASSWORD)
     made = Device().made(registration["options"]["challenge"], cbor2.dumps(key))
     fields = {"challenge": registration["challenge"], "credential": made}

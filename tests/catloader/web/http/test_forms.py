@@ -126,7 +126,7 @@ def test_a_visitor_keeps_one_cookie_for_all_forms(app: Flask) -> None:
     assert "Set-Cookie" not in Person(app).get("/").headers, "a page without a form needs no cookie"
 
 
-def test_log_out_in_a_second_tab_is_no_error(anna: Person) -> None:
+def test_log_out_in_a_second_tab_is_not_an_error(anna: Person) -> None:
     token = anna.token("/account")
     assert [anna.client.post("/logout", data={"csrf_token": token}).status_code for _ in range(2)] == [
         303,

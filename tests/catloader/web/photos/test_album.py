@@ -129,8 +129,8 @@ def test_a_link_shows_one_private_photo_until_it_is_revoked(app: Flask, engine: 
     stranger = Person(app)
     shown = stranger.get(link)
     assert (shown.status_code, 'content="noindex"' in shown.text) == (200, True)
-    picture = stranger.get(f"{link}/photo.jpg")
-    assert (picture.status_code, picture.mimetype) == (200, "image/jpeg")
+    jpeg = stranger.get(f"{link}/photo.jpg")
+    assert (jpeg.status_code, jpeg.mimetype) == (200, "image/jpeg")
     assert stranger.get(f"{page}/photo.jpg").status_code == 404
     assert stranger.get(f"/album/{photo}").status_code == 404
     assert "Revoke link" in anna.get(page).text

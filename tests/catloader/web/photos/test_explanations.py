@@ -166,7 +166,7 @@ def test_explanation_is_made_once_and_deleted_with_the_photo(
     assert answer.headers["Cache-Control"] == "private, no-cache"
     with Image.open(io.BytesIO(answer.data)) as shown, Image.open(io.BytesIO(chelsea)) as plain:
         assert (shown.format, shown.size) == ("JPEG", (451, 300))
-        warmth = [np.asarray(picture).astype(int) @ (1, 0, -1) for picture in (shown, plain)]
+        warmth = [np.asarray(image).astype(int) @ (1, 0, -1) for image in (shown, plain)]
     assert (warmth[0] - warmth[1]).max() > 60, "no heat on the cat"
     key = _row(own_app, photo).explanation_key
     assert stored() == {_row(own_app, photo).photo_key, key}
@@ -207,7 +207,7 @@ def test_check_by_another_model_replaces_the_explanation_and_account_deletion_re
     first = owner.get(f"/photos/{photo}/explanation.jpg")
     int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
     # The same model; a model with other weights; the first model with another profile.
-    for model_info, stale, same_picture in (
+    for model_info, stale, is_same in (
         (_MEASURED, False, True),
         (_MEASURED | int8, True, True),
         (int8, True, False),
@@ -219,7 +219,7 @@ def test_check_by_another_model_replaces_the_explanation_and_account_deletion_re
         assert ("same model before rounding" in owner.get(f"/photos/{photo}").text) is stale
         answer = owner.get(f"/photos/{photo}/explanation.jpg")
         assert answer.status_code == 200
-        assert (answer.data == first.data) is same_picture
+        assert (answer.data == first.data) is is_same
         assert (_row(own_app, photo).explanation_key != before) is stale
     after = _row(own_app, photo).explanation_key
     assert services_of(own_app).deletion.work_off() == 2

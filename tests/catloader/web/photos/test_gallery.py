@@ -117,8 +117,8 @@ def test_delivery_by_short_lived_urls(
         assert image
         with requests.Session() as browser:
             browser.trust_env = False
-            picture = browser.get(answer.location, timeout=10)
-            assert hashlib.sha256(picture.content).hexdigest() == image.sha256
+            sent = browser.get(answer.location, timeout=10)
+            assert hashlib.sha256(sent.content).hexdigest() == image.sha256
             assert browser.get(answer.location.split("?")[0], timeout=10).status_code == 403
         policy = anna.get("/photos").headers["Content-Security-Policy"]
         assert f"img-src 'self' data: blob: {s3_server.endpoint_url};" in policy
@@ -218,7 +218,7 @@ def test_photo_page_explains_failed_checks(app: Flask, anna: Person) -> None:
     queue = services_of(app).queue
     broken, failed = anna.upload_one(), anna.upload_one()
     first, second = queue.claim(2)
-    queue.finish([Outcome(first, error="The picture is damaged.", unreadable=True)])
+    queue.finish([Outcome(first, error="The photo is damaged.", unreadable=True)])
     queue.finish([Outcome(second, error="The network failed.", retryable=True)])
     unreadable = anna.get(f"/photos/{broken}").text
     assert all(text in unreadable for text in ("Unreadable", "could not open the stored file", "damaged"))

@@ -85,7 +85,7 @@ def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(en
         order.append(photo.id)
         assert audits.answer(photo.id, rita, "cat", now)
     assert sorted(order) == sorted(cats + others)
-    assert order[:10] != sorted(order[:10]), "photos come by their age, so a part is no random sample"
+    assert order[:10] != sorted(order[:10]), "photos come by their age, so a part is not a random sample"
     assert audits.tallies("p") == {"cat": Tally(30, 0, 0)}
     assert audits.tallies("q") == {"not_cat": Tally(5, 5, 0)}
 

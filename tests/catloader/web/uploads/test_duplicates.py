@@ -29,7 +29,7 @@ def test_the_same_file_of_the_same_owner_is_reported(app: Flask) -> None:
     assert "Your 3 photos are stored. You already had 3 of them." in anna.get("/photos").text
     anna.upload(("a.jpg", red))
     assert "Your photo is stored. You already had it." in anna.get("/photos").text
-    mixed = anna.upload(("a.jpg", red), ("b.jpg", b"no picture")).text
+    mixed = anna.upload(("a.jpg", red), ("b.jpg", b"no photo")).text
     assert f'<a href="/photos/{first}">You already had this photo.</a>' in mixed
 
     for photo in anna.photos:

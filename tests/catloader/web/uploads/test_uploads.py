@@ -132,7 +132,7 @@ def test_hostile_file_names_are_escaped_everywhere(
     token = anna.token("/upload")
     assert len(hostile_corpus.names) > 20
     for name in hostile_corpus.names:
-        for content, statuses in ((jpeg(), {201, 303}), (b"not a picture", {415})):
+        for content, statuses in ((jpeg(), {201, 303}), (b"not a photo", {415})):
             for accept in ("text/html", "application/json"):
                 answer = anna.client.post(
                     "/upload",

@@ -93,12 +93,12 @@ def test_a_colour_is_found_behind_the_pixels_and_large_metadata(encode: Encode) 
 
 
 @either
-def test_bytes_in_metadata_are_no_colour(encode: Encode) -> None:
+def test_bytes_in_metadata_are_not_a_colour(encode: Encode) -> None:
     data = with_properties(encode(xmp=b"<x>" + PQ_BYTES + b"</x>"), colour=False)
     assert_corners(data.replace(b"colrnclx\x00\x01", b"freenclx\x00\x01"), RED, GREEN, BLUE, YELLOW)
 
 
-def test_bytes_in_a_png_are_no_colour() -> None:
+def test_bytes_in_a_png_are_not_a_colour() -> None:
     code_points = b"\0\0\0\4cICP" + bytes([BT2020, PQ, 0, 1])
     exif = b"II*\0\x08\0\0\0\0\0\0\0\0\0" + code_points
     assert_corners(png((b"eXIf", exif)), RED, GREEN, BLUE, YELLOW, within=2)

@@ -1,4 +1,4 @@
-"""PNG files are read whatever their ancillary chunks contain; chunks that determine the picture are kept."""
+"""PNG files are read whatever their ancillary chunks contain; chunks that determine the pixels are kept."""
 
 from __future__ import annotations
 

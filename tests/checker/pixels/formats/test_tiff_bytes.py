@@ -45,7 +45,7 @@ def _predicted(rows: np.ndarray, predictor: int, order: Order) -> bytes:
 
 
 def _compressed(content: bytes, rows: int, codec: str) -> bytes:
-    """Compress bytes with libtiff, as one strip of an 8-bit picture."""
+    """Compress bytes with libtiff, as one strip of an 8-bit image."""
     out = io.BytesIO()
     Image.frombytes("L", (len(content) // rows, rows), content).save(out, "TIFF", compression=codec)
     with tifffile.TiffFile(io.BytesIO(out.getvalue())) as file:
