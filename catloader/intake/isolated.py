@@ -32,6 +32,7 @@ _REFUSALS = {
     for leaf in (
         errors.NotAnImage,
         errors.BrokenImage,
+        errors.TooFewPixels,
         errors.TooManyBytes,
         errors.TooManyPixels,
         errors.UploadsBusy,
