@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support import processor
+from tests.support.packet_loss import lossy_listener, repeated_segments
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -112,3 +115,16 @@ def test_a_test_that_fails_twice_fails_the_run(tmp_path: Path) -> None:
     done = _with_second_tries(tests)
     assert done.returncode == 1
     assert "1 failed, 1 rerun" in done.stdout
+
+
+def test_a_lossy_listener_makes_the_sender_repeat_segments_and_gets_every_byte() -> None:
+    sent_bytes, received = 4_000_000, bytearray()
+    with lossy_listener(0.01) as listener, socket.create_connection(listener.getsockname()) as sender:
+        connection, _ = listener.accept()
+        with connection, ThreadPoolExecutor() as threads:
+            sending = threads.submit(sender.sendall, bytes(sent_bytes))
+            while len(received) < sent_bytes and (block := connection.recv(2**16)):
+                received += block
+            sending.result()
+        assert repeated_segments(sender) > 0
+    assert len(received) == sent_bytes

@@ -7,15 +7,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import Site, log_in, log_out, register, share
 from tests.support.cutting_proxy import CuttingProxy
+from tests.support.many_photos import choose_many, many_photos, span_of_cuts, stored_captions
+from tests.support.packet_loss import lossy_listener
 
 MANY = 12
-"""Number of photos sent over an interrupted connection; with 80 the same test takes about a minute."""
+"""Number of photos sent over a bad connection; ``tests.faults.mobile_upload`` sends 80 over a slow one."""
 CUTS = 20
+LOSS = 0.01
 
 
 @pytest.fixture
@@ -209,44 +211,31 @@ def test_the_upload_page_stays_open_to_point_out_duplicates(page: Page, photos: 
     expect(page.locator(".grid .badge")).to_have_count(3)
 
 
-def _many_photos(folder: Path) -> list[Path]:
-    files = [folder / f"{number:02}.jpg" for number in range(MANY)]
-    for file in files:
-        Image.effect_noise((500, 500), 90).save(file, quality=92)  # hardly compressed: about 200 kB
-    return files
-
-
-def test_photos_arrive_once_and_in_order_over_an_interrupted_connection(
+def test_photos_arrive_once_and_in_order_over_an_interrupted_connection_that_loses_packets(
     browser: Browser, site: Site, tmp_path: Path
 ) -> None:
-    files = _many_photos(tmp_path)
-    most_bytes = int(1.4 * sum(file.stat().st_size for file in files) / CUTS)
-    line = CuttingProxy(int(site.url.rpartition(":")[2]), cuts=CUTS, span=(20_000, most_bytes), seed=7)
+    files = many_photos(tmp_path, MANY)
+    line = CuttingProxy(
+        int(site.url.rpartition(":")[2]),
+        cuts=CUTS,
+        span=span_of_cuts(files, CUTS),
+        seed=7,
+        listener=lossy_listener(LOSS),
+    )
     with line.running(), closing(browser.new_context(base_url=line.url)) as context:
         page = context.new_page()
         register(page, "lena@example.org")
-        page.set_input_files("#photos", files)
-        page.get_by_label("Caption for all photos").fill("00")
-        fields = (
-            "fields => fields.forEach((field, place) => field.value = place ? `${place}`.padStart(2, 0) : '')"
-        )
-        page.locator("#queue .caption-field").evaluate_all(fields)
+        choose_many(page, files)
         line.armed = True
         page.get_by_role("button", name=f"Upload {MANY} photos").dblclick()
         expect(page.get_by_role("heading", name="My photos")).to_be_visible(timeout=180_000)
         assert line.cuts == CUTS
-        page.goto("/photos?sort=oldest")
-        shown = page.locator(".grid .caption").all_text_contents()
-        while (newer := page.get_by_role("link", name="Newer photos")).count():
-            newer.click()
-            expect(page.get_by_text(f"{len(shown):02}", exact=True)).to_be_visible()
-            shown += page.locator(".grid .caption").all_text_contents()
-    assert shown == [file.stem for file in files]
+        assert stored_captions(page) == [file.stem for file in files]
 
 
 def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_path: Path) -> None:
     """A proxy that sends each request to another machine has this effect."""
-    files = _many_photos(tmp_path)[:2]
+    files = many_photos(tmp_path, 2)
     register(page, "nora@example.org")
     page.set_input_files("#photos", files)
     page.route("**/upload/resumable/*", lambda route: route.fulfill(status=404))
@@ -258,7 +247,7 @@ def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_
 def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     page: Page, tmp_path: Path, dialogs: list[str]
 ) -> None:
-    files = _many_photos(tmp_path)[:3]
+    files = many_photos(tmp_path, 3)
     register(page, "mara@example.org")
     page.set_input_files("#photos", files)
     box = page.locator("#drop").bounding_box()

@@ -20,17 +20,27 @@ class CuttingProxy:
     Args:
         cuts: number of cuts; after them connections are stable.
         span: minimum and maximum number of bytes between two cuts.
+        listener: accepts the clients; without it, a port of this machine that loses nothing.
     """
 
-    def __init__(self, port: int, *, cuts: int, span: tuple[int, int], seed: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        cuts: int,
+        span: tuple[int, int],
+        seed: int,
+        listener: socket.socket | None = None,
+    ) -> None:
         self._port, self._left, self._span = port, cuts, span
         self._random, self._lock = random.Random(seed), threading.Lock()
         self._until_cut = self._random.randint(*span)
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self.armed, self.cuts = False, 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
+        host, number = self._listener.getsockname()
+        self.url = f"http://{host}:{number}"
 
     @contextmanager
     def running(self) -> Iterator[CuttingProxy]:
