@@ -217,6 +217,22 @@ def test_a_button_narrower_than_its_text_is_found(
         assert any("the text is wider than" in fault for fault in too_wide(page))
 
 
+def test_chosen_photos_fit_on_small_phones(
+    browser: Browser, site: Site, session: StorageState, photos: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / f"{'a long name ' * 10}.jpg"
+    long.write_bytes((photos / "chelsea.jpg").read_bytes())
+    with window(browser, site.url, session) as page:
+        page.goto("/upload")
+        page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "notes.jpg", long])
+        expect(page.get_by_role("button", name="Square crop chelsea.jpg")).to_be_visible()
+        found = problems(page, "chosen photos")
+        for width in (320, 360):
+            page.set_viewport_size({"width": width, "height": 780})
+            found += [f"{width} px: {fault}" for fault in too_wide(page)]
+    assert found == []
+
+
 def test_a_planted_violation_is_found(browser: Browser, site: Site, session: StorageState) -> None:
     with window(browser, site.url, session) as page:
         page.goto("/photos")

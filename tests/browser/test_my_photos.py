@@ -60,6 +60,28 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     expect(page.locator(".grid img")).to_have_attribute("src", re.compile(r"/asleep\.svg$"))
 
 
+def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
+    page: Page, site: Site, photos: Path
+) -> None:
+    register(page, "paul@example.org")
+    page.set_input_files("#photos", photos / "coffee.png")
+    page.get_by_role("button", name="Upload 1 photo").click()
+    page.locator(".grid a").click()
+    page.get_by_text("Add a caption").click()
+    page.get_by_label("Caption").fill("My cup")
+    page.get_by_role("heading", level=1).click()  # the field loses the focus and keeps its text
+    site.check()
+    expect(page.locator("#verdict .badge.no")).to_be_visible()
+    expect(page.get_by_label("Caption")).to_have_value("My cup")
+    page.get_by_role("button", name="Save caption").click()
+    expect(page.locator("figcaption")).to_have_text("My cup")
+    page.get_by_role("button", name="Check again").click()
+    page.get_by_text("Edit caption").click()
+    site.check()
+    expect(page.locator("#verdict .badge.no")).to_be_visible()
+    expect(page.get_by_role("button", name="Save caption")).to_be_visible()
+
+
 def test_printed_photos_have_legible_badges_and_no_controls(page: Page, site: Site, photos: Path) -> None:
     _upload(page, "paula@example.org", photos)
     site.check()

@@ -36,6 +36,23 @@ _SQUEEZED = """() => [...document.querySelectorAll("main *")].filter((one) =>
     return node.nodeType === Node.TEXT_NODE && range.getClientRects().length > 4
       && range.getBoundingClientRect().width < 64;
   })).map((one) => one.outerHTML)"""
+_OVERLAPPING = """() => {
+  const floats = (one) =>
+    /sticky|fixed|absolute/.test(getComputedStyle(one).position) || one.matches("dialog");
+  const isInText = (one) => { while (one && !floats(one)) one = one.parentElement; return !one; };
+  const controls = [...document.querySelectorAll("main :is(a, button, input, select, textarea, summary)")]
+    .filter((one) => one.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
+    .filter(isInText)
+    .map((one) => ({ one, box: one.getBoundingClientRect() }))
+    .filter(({ box }) => box.width > 1 && box.height > 1);
+  const px = (a, b, from, to) => Math.min(a[to], b[to]) - Math.max(a[from], b[from]);
+  const holds = (a, b) => a.left <= b.left && a.right >= b.right && a.top <= b.top && a.bottom >= b.bottom;
+  return controls.flatMap(({ one, box: a }, place) => controls.slice(place + 1)
+    .filter(({ box: b }) => px(a, b, "left", "right") > 2 && px(a, b, "top", "bottom") > 2
+      && !holds(a, b) && !holds(b, a))
+    .map(({ one: other }) => `${one.outerHTML} and ${other.outerHTML}`));
+}"""
+"""Finds controls that lie partly on each other; buttons in fields and menus that float are meant to."""
 _CUT = """() => {
   const canvas = document.createElement("canvas").getContext("2d");
   const wider = (one, text, most_px) => {
@@ -104,12 +121,14 @@ def violations(page: Page, theme: _Theme = "light") -> list[str]:
 
 
 def too_wide(page: Page) -> list[str]:
-    """Return how much wider the page is than its window, and what is narrower than its text.
+    """Return how much wider the page is than its window, what is narrower than its text, and overlaps.
 
-    That are buttons, badges, fields with a placeholder, lists to choose from, and columns of one short word.
+    Narrow may be buttons, badges, fields with a placeholder, lists to choose from, and columns of one short
+    word.
     """
     wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     found = [f"{wider} px wider than the window"] if wider > 0 else []
     found += [f"the text is wider than {one}" for one in page.evaluate(_NARROW)]
     found += [f"the text is cut: {one}" for one in page.evaluate(_CUT)]
+    found += [f"controls overlap: {one}" for one in page.evaluate(_OVERLAPPING)]
     return found + [f"the column is too narrow: {one}" for one in page.evaluate(_SQUEEZED)]

@@ -25,6 +25,16 @@ function show(badge, photo) {
   return true;
 }
 
+// What somebody is doing in a part of the page outlives its refresh: a part with the focus, or with text that is
+// not saved yet, stays as it is; in others, boxes that are open stay open.
+function replacePart(part, fresh) {
+  const isTouched = (field) => field.type !== "hidden" && field.value !== field.defaultValue;
+  if (part.contains(document.activeElement) || [...part.querySelectorAll("input")].some(isTouched)) return;
+  const open = new Set([...part.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent));
+  for (const summary of fresh.querySelectorAll("summary")) summary.parentElement.open = open.has(summary.textContent);
+  part.replaceWith(fresh);
+}
+
 // On a photo's own page a verdict changes more than the badge: the sentence, the gauge and the labels.
 // My photos has counts in its filters: they are fetched once all photos of the page are checked.
 async function refresh() {
@@ -34,8 +44,8 @@ async function refresh() {
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const id of onPhoto ? ["verdict", "appeal", "labels", "sharing", "details", "explain"] : ["filters"]) {
-    const part = fresh.getElementById(id);
-    if (part) document.getElementById(id)?.replaceWith(part);
+    const [part, other] = [document, fresh].map((page) => page.getElementById(id));
+    if (part && other) replacePart(part, other);
   }
   localTimes();
 }
