@@ -1,7 +1,7 @@
 """GETs and PUTs without boto3's client, at a quarter of its work: a photo and its check take two of each.
 
 Only the plain answer is read here. For every other one, and for a connection that has ended, the caller uses
-boto3's client, with its retries and errors.
+boto3's client, with its retries and errors; not for one that came too late, which would be awaited twice.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ class DirectClient:
         weakref.finalize(self, _close_all, self._idle)
 
     def get(self, bucket: str, key: str) -> bytes | None:
-        """Return the object; None: the server gave another answer than 200, or none."""
-        try:
-            answer = self._answer("GET", bucket, key)
-        except TimeoutError:
-            return None
+        """Return the object; None: the server gave another answer than 200, or none.
+
+        Raises:
+            ReadTimeoutError: as ``put``.
+        """
+        answer = self._answer("GET", bucket, key)
         return None if answer is None else answer[0]
 
     def put(self, bucket: str, key: str, data: bytes, content_type: str) -> bool:
@@ -67,10 +68,7 @@ class DirectClient:
         Raises:
             ReadTimeoutError: not in time; another attempt would take as long.
         """
-        try:
-            answer = self._answer("PUT", bucket, key, data, {"Content-Type": content_type})
-        except TimeoutError as error:
-            raise ReadTimeoutError(endpoint_url=f"http://{self._host}") from error
+        answer = self._answer("PUT", bucket, key, data, {"Content-Type": content_type})
         return answer is not None and bool(answer[1].getheader("ETag"))
 
     def _answer(
@@ -79,7 +77,7 @@ class DirectClient:
         """Return the body and the head of a plain answer.
 
         Raises:
-            TimeoutError
+            ReadTimeoutError: none in time.
         """
         path = f"{self._path}/{bucket}/{quote(key)}"
         signed = AWSRequest(
@@ -94,8 +92,8 @@ class DirectClient:
             connection = self._connection()
             connection.request(method, path, io.BytesIO(data) if data else None, sent)
             answer = _plain(connection.getresponse())
-        except TimeoutError:
-            raise
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=f"http://{self._host}") from error
         except (OSError, HTTPException):
             pass
         finally:
