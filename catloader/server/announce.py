@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import click
 
 from catloader.checks.promotion import overruled, resolve_model
 from catloader.logs import configure, printed
+from catloader.server.ending import clean_up_on_sigterm
 from catloader.settings import Settings
 from catloader.wiring import Services
 from checker.decision.subject import load_subject
@@ -35,7 +34,7 @@ def stopped(code: int) -> int:
 
 def log_to_stderr(settings: Settings) -> None:
     """Set up the log, and make SIGTERM run the clean-up, as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    clean_up_on_sigterm()
     configure(settings.log_format)
 
 

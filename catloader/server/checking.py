@@ -15,6 +15,7 @@ from catloader.metrics import metrics_folder
 from catloader.server.announce import announcement, log_to_stderr, stopped
 from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
 from catloader.server.database import migrate_database, wait_for_migrated_database
+from catloader.server.ending import wait_for_signal
 from catloader.server.object_store import shared_or_own_object_store, wait_for_site_object_store
 from catloader.server.probes import answering_probes
 from catloader.settings import Settings
@@ -57,7 +58,7 @@ def work(settings: Settings) -> None:
                     probes.services = services
                 threading.Thread(target=announce, args=("", services), name="announce", daemon=True).start()
                 resume_full_collections()
-                threading.Event().wait()
+                wait_for_signal()
     except KeyboardInterrupt:
         stopped(0)
 

@@ -25,6 +25,7 @@ from catloader.wiring import build_engine
 from tests.support.environ import environ_without_settings
 from tests.support.hostile import HostileCorpus, HostileFile
 from tests.support.hostile.drawing import MARK
+from tests.support.processes import end
 
 MARKS = (MARK, b"CATMARK")
 """Planted in file names."""
@@ -101,8 +102,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield found
         found.browser.close()
     finally:
-        process.terminate()
-        process.wait(_STOP_S)
+        end(process, _STOP_S)
 
 
 def _must_run(site: Site) -> None:

@@ -33,6 +33,7 @@ from catloader.store.db.testing import temporary_database
 from catloader.store.s3.embedded import EmbeddedS3
 from tests.support.broker import broker_server
 from tests.support.environ import environ_without_settings
+from tests.support.processes import end
 from tests.support.rabbitmq import rabbitmq
 from tests.support.wake_up_counter import WakeUpCounter
 
@@ -70,12 +71,10 @@ def _running(arguments: tuple[str, ...], log: Path, settings: dict[str, object])
             stderr=file,
             process_group=0,
         )
-    with process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(60)
+    try:
+        yield
+    finally:
+        end(process)
 
 
 class Site:

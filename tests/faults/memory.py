@@ -27,6 +27,7 @@ from PIL import Image
 
 from catloader.demo.client import Visitor, free_port
 from catloader.errors import CatLoaderError
+from tests.support.processes import end
 
 _SIZE_PX = (6000, 4000)
 _TOGETHER = 8
@@ -106,14 +107,13 @@ def site() -> Iterator[tuple[int, str]]:
             "DATABASE_URL": "",
             "CATLOADER_REGISTER_RATE": "1000 per minute",
         }
-        with subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "catloader", "serve"], env=environ, stderr=subprocess.DEVNULL
-        ) as process:
-            try:
-                yield process.pid, f"http://127.0.0.1:{port}"
-            finally:
-                process.terminate()
-                process.wait(60)
+        )
+        try:
+            yield process.pid, f"http://127.0.0.1:{port}"
+        finally:
+            end(process)
 
 
 def upload(visitor: Visitor, data: bytes) -> int:

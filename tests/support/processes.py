@@ -5,6 +5,7 @@ psutil raises for a process that has ended since it was listed, and for a zombie
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +19,20 @@ def command_of(process: psutil.Process) -> list[str]:
         return list(process.cmdline())
     except psutil.Error:
         return []
+
+
+def end(process: subprocess.Popen[bytes], timeout_s: float = 60) -> None:
+    """End a program by SIGTERM, if it still runs.
+
+    One that does not end in time fails the test, and is killed: it would go on working in the database that
+    later tests use, too.
+    """
+    process.terminate()
+    try:
+        process.wait(timeout_s)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:

@@ -24,7 +24,7 @@ from catloader.demo.client import Visitor, free_port
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
 from tests.support.environ import environ_without_settings
-from tests.support.processes import alive, command_of
+from tests.support.processes import alive, command_of, end
 from tests.support.site import PASSWORD
 
 _STOP_S = 60
@@ -101,9 +101,7 @@ def serving(folder: Path, **settings: object) -> Iterator[Serving]:
         site.visitor().wait_until_ready()
         yield site
     finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(_STOP_S)
+        end(process, _STOP_S)
 
 
 def add_tables(folder: Path) -> None:

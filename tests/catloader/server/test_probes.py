@@ -6,64 +6,24 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 from sqlalchemy import Engine
 
-from catloader.demo.client import free_port, until
+from catloader.demo.client import until
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.environ import environ_without_settings
 from tests.support.rows import add_photos
-from tests.support.serving import plain_session
+from tests.support.worker import stores, working
 
 _TOKEN = "a token of the operator"
 
 
-class _Worker:
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def get(self, path: str, token: str = "") -> requests.Response:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with plain_session() as session:
-            return session.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=30)
-
-    def answers(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-@contextmanager
-def _worker(folder: Path, **settings: object) -> Iterator[_Worker]:
-    port = free_port()
-    environ = environ_without_settings(
-        CATLOADER_DATA_DIR=folder,
-        CATCHECK_PROBE_PORT=port,
-        CATCHECK_MODEL="efficientnet_lite0",
-        CATCHECK_WORKERS=1,
-        **settings,
-    )
-    command = [sys.executable, "-m", "catloader", "worker"]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
-        worker = _Worker(port)
-        try:
-            for _ in until(60, "The worker does not answer"):
-                assert process.poll() is None
-                if worker.answers():
-                    break
-            yield worker
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
 def test_a_worker_that_waits_for_its_site_is_alive_and_not_ready(tmp_path: Path) -> None:
-    with _worker(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN) as worker:
+    with working(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN) as worker:
         assert worker.get("/livez").json() == {"ok": True}
         not_ready = worker.get("/readyz?verbose")
         assert (not_ready.status_code, not_ready.json()) == (503, {"ready": False})
@@ -77,27 +37,18 @@ def test_a_worker_that_waits_for_its_site_is_alive_and_not_ready(tmp_path: Path)
 def test_a_worker_tells_its_state_and_counts_what_it_checks(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, token: str
 ) -> None:
-    settings = {
-        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
-        "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
-        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
-        "CATLOADER_S3_PHOTOS_BUCKET": objects.photos_bucket,
-        "CATLOADER_S3_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
-        "CATLOADER_METRICS_TOKEN": token,
-    }
     add_photos(engine, 1)  # whose objects are missing: the attempt fails
-    with _worker(tmp_path, **settings) as worker:
-        for _ in until(120, "The worker does not get ready"):
-            state = worker.get("/readyz")
-            if state.status_code == 200 and state.json()["checker"]["photos_in_hand"] == 0:
-                break
-        assert state.json()["database"] == state.json()["object_store"] == "ok"
-        assert state.json()["checker"]["model"] == "efficientnet_lite0"
+    settings = stores(engine, s3_server, objects)
+    with working(tmp_path, **settings, CATLOADER_METRICS_TOKEN=token) as worker:
+        state = worker.wait_until_idle()
+        assert state["database"] == state["object_store"] == "ok"
+        assert state["checker"]["model"] == "efficientnet_lite0"
         if not token:
             assert worker.get("/metrics").status_code == 404
             return
-        counted = re.compile(r'^catcheck_images_total\{model="[^"]*",outcome="error"\} 1.0$', re.M)
+        counted = re.compile(
+            r'^catcheck_images_total\{model="[^"]*",outcome="error"\} [1-9]', re.M
+        )  # others follow
         for _ in until(60, "The attempt was not counted"):
             text = worker.get("/metrics", token).text
             if counted.search(text):
@@ -106,7 +57,7 @@ def test_a_worker_tells_its_state_and_counts_what_it_checks(
 
 
 def test_many_open_connections_keep_no_probe_from_its_answer_for_long(tmp_path: Path) -> None:
-    with _worker(tmp_path) as worker:
+    with working(tmp_path) as worker:
         clients = [socket.create_connection(("127.0.0.1", worker.port)) for _ in range(20)]
         try:
             for _ in until(60, "The probe got no answer"):

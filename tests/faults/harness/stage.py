@@ -20,6 +20,7 @@ from catloader.settings import Settings, variables
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import Services, build
 from tests.support.environ import environ_without_settings
+from tests.support.processes import end
 from tests.support.serving import add_tables
 
 _ROOT = Path(__file__).parents[3]
@@ -154,7 +155,7 @@ class Stage:
                 os.kill(process.pid, signal.SIGCONT)
                 process.terminate()
         for process in self.processes:
-            process.wait(_STOP_S)
+            end(process, _STOP_S)
 
 
 def kill(process: subprocess.Popen[bytes] | psutil.Process) -> None:

@@ -1,0 +1,53 @@
+"""SIGTERM at a worker: real processes, a real database and S3."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from catloader.demo.client import until
+from catloader.store.db.schema import photos
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.machine import busy_factor
+from tests.support.worker import stores, working
+
+pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
+
+_EXIT_S = 10.0
+_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+
+
+def test_a_signal_that_the_kernel_hands_to_another_thread_ends_a_worker(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with working(tmp_path, **stores(engine, s3_server, objects)) as worker:
+        worker.wait_until_idle()
+        main = worker.process.pid
+        other = min({int(path.name) for path in Path(f"/proc/{main}/task").iterdir()} - {main})
+        assert ctypes.CDLL(None).tgkill(main, other, signal.SIGTERM) == 0
+        assert worker.process.wait(60) == 128 + signal.SIGTERM
+
+
+def test_a_worker_that_waits_for_a_locked_database_ends_in_time(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with working(tmp_path, **stores(engine, s3_server, objects), CATCHECK_SWEEP_S=1) as worker:
+        worker.wait_until_idle()
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            connection.execute(text(f"LOCK TABLE {photos.name} IN ACCESS EXCLUSIVE MODE"))
+            for _ in until(60, "The worker does not look at the queue"):
+                if connection.execute(_WAITING).scalar_one():
+                    break
+            begun_s = time.monotonic()
+            os.kill(worker.process.pid, signal.SIGTERM)
+            worker.process.wait(120)
+            took_s = time.monotonic() - begun_s
+    assert took_s < _EXIT_S * busy_factor()

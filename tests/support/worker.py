@@ -1,0 +1,80 @@
+"""A ``catloader worker`` under test, in a process of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import Engine
+
+from catloader.demo.client import free_port, until
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
+from tests.support.environ import environ_without_settings
+from tests.support.processes import end
+from tests.support.serving import plain_session
+
+
+class Worker:
+    """Answers at its port for probes."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process, self.port = process, port
+
+    def get(self, path: str, token: str = "") -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with plain_session() as session:
+            return session.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=30)
+
+    def answers(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def wait_until_idle(self) -> dict[str, Any]:
+        """Wait until the model is loaded and no photo is in hand; return the state."""
+        for _ in until(120, "The worker does not get ready"):
+            state = self.get("/readyz")
+            if state.status_code == 200 and state.json()["checker"]["photos_in_hand"] == 0:
+                break
+        return dict(state.json())
+
+
+@contextmanager
+def working(folder: Path, **settings: object) -> Iterator[Worker]:
+    """Run a worker until the end of the block, once it answers; ``settings`` are by variable."""
+    port = free_port()
+    environ = environ_without_settings(
+        CATLOADER_DATA_DIR=folder,
+        CATCHECK_PROBE_PORT=port,
+        CATCHECK_MODEL="efficientnet_lite0",
+        CATCHECK_WORKERS=1,
+        **settings,
+    )
+    command = [sys.executable, "-m", "catloader", "worker"]
+    worker = Worker(subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL), port)
+    try:
+        for _ in until(60, "The worker does not answer"):
+            assert worker.process.poll() is None
+            if worker.answers():
+                break
+        yield worker
+    finally:
+        end(worker.process)
+
+
+def stores(engine: Engine, server: EmbeddedS3, objects: ObjectStore) -> dict[str, object]:
+    """Return the settings of a worker of this database and these buckets."""
+    return {
+        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
+        "AWS_ENDPOINT_URL_S3": server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+        "CATLOADER_PHOTOS_BUCKET": objects.photos_bucket,
+        "CATLOADER_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
+    }
