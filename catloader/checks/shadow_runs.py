@@ -15,14 +15,12 @@ import sys
 import threading
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import IO
 
 from catloader.processes import start_child
 from catloader.settings import Settings
 from catloader.settings.environment import as_environment
-
-_ROOT = Path(__file__).resolve().parents[2]
+from checker.child_python import python_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +73,9 @@ class ShadowRuns:
 
     def _run(self, held: IO[str], candidate: str, photos: int, now: datetime) -> None:
         command = ["catloader", "models", "shadow", candidate, "--sample", str(photos)]
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         # One photo at a time, so that uploads and checks continue meanwhile.
         settings = self._settings.with_changes(workers=1)
-        environment = {**as_environment(settings, os.environ), "PYTHONPATH": os.pathsep.join(paths)}
+        environment = {**as_environment(settings, os.environ), "PYTHONPATH": python_path()}
         with held:
             self._child = start_child(
                 [sys.executable, "-P", "-m", *command],

@@ -14,16 +14,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from catloader.errors import ExplanationFailed
 from catloader.processes import start_child
+from checker.child_python import python_path
 from checker.isolation import frames
 from checker.pixels.explained_photo import ExplainedPhoto
 
 logger = logging.getLogger(__name__)
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 class WarmChild:
@@ -94,13 +92,12 @@ class WarmChild:
             return self._end
 
     def _start(self) -> None:
-        import_paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._end, for_child = frames.pair()
         with for_child:
             self._process = start_child(
                 # -P: nothing may be imported from the folder in which the site was started.
                 [sys.executable, "-P", "-m", "catloader.explanations.child", str(for_child.fileno())],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(import_paths), "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 keep_open=[for_child.fileno()],

@@ -11,15 +11,14 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from checker.child_python import python_path
 from checker.errors import DecoderUnavailable
 from checker.exits import open_standard_descriptors
 from checker.isolation import frames
 
 logger = logging.getLogger(__name__)
 
-_ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_S = 30.0
 """The server answers in milliseconds; its first answer comes once the decoders are imported."""
 _ENVIRONMENT = {
@@ -145,13 +144,12 @@ class ForkServer:
         open_standard_descriptors()  # a connection with such a number would be lost in the child
         control, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.settimeout(_ANSWER_S)
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         tunables = [*filter(None, [os.environ.get("GLIBC_TUNABLES")]), _HUGE_PAGES]
         environ = {
             **os.environ,
             **_ENVIRONMENT,
             "GLIBC_TUNABLES": ":".join(tunables),
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": python_path(),
         }
         arguments = [str(child_end.fileno()), str(self._memory_bytes), *self._works]
         try:

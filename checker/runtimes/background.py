@@ -9,7 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[2]
+from checker.child_python import python_path
+
 _END_S = 5.0
 
 
@@ -37,7 +38,6 @@ class BackgroundTask:
 
     def __init__(self, *arguments: str) -> None:
         """Start the child: seconds of one core, and the memory of torch."""
-        import_paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._reading = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "models.background", *arguments],
@@ -45,7 +45,7 @@ class BackgroundTask:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(import_paths), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # a terminal's Ctrl-C is for this process, which ends the child
         )
 
