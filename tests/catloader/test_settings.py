@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,11 @@ def test_every_setting_has_its_own_variable_a_section_and_a_sentence() -> None:
         assert variable.doc.endswith("."), variable.name
         assert variable.section, variable.name
         assert getattr(Settings(), variable.field) == variable.default
+
+
+def test_settings_of_a_section_stand_together() -> None:
+    sections = [section for section, _ in groupby(variable.section for variable in variables())]
+    assert len(sections) == len(set(sections)), "the page would have two headings of the same name"
 
 
 def test_every_default_is_one_of_its_choices() -> None:
