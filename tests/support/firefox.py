@@ -26,6 +26,7 @@ _PREFERENCES = {
     "toolkit.telemetry.server": "",
 }
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+_LOADED = "return performance.getEntriesByType('resource').map((one) => one.name)"
 
 
 class Failed(Exception):
@@ -36,6 +37,8 @@ class Firefox:
     """One window. Elements are found by XPath."""
 
     def __init__(self, connection: socket.socket) -> None:
+        self.loaded = set[str]()
+        """Addresses of the files that the pages loaded, up to the last element that was found."""
         self._connection, self._stream, self._number = connection, connection.makefile("rb"), 0
         self._receive()  # the greeting
         self.send("WebDriver:NewSession", {"capabilities": {"alwaysMatch": {"acceptInsecureCerts": True}}})
@@ -75,6 +78,7 @@ class Firefox:
             return any(self.send("WebDriver:IsElementDisplayed", {"id": one}) for one in found)
 
         self.wait(look, xpath)
+        self.loaded.update(self.send("WebDriver:ExecuteScript", {"script": _LOADED, "args": []}))
         return next(one for one in found if self.send("WebDriver:IsElementDisplayed", {"id": one}))
 
     def click(self, xpath: str) -> None:
@@ -82,6 +86,16 @@ class Firefox:
 
     def type(self, xpath: str, text: str) -> None:
         self.send("WebDriver:ElementSendKeys", {"id": self.find(xpath), "text": text})
+
+    def press(self, key: str) -> None:
+        """Press a key on the page once its scripts run: before that, it would have no effect."""
+        state = {"script": "return document.readyState", "args": []}
+        self.wait(lambda: self.send("WebDriver:ExecuteScript", state) == "complete", "the whole page")
+        keys = [{"type": f"key{way}", "value": key} for way in ("Down", "Up")]
+        self.send("WebDriver:PerformActions", {"actions": [{"type": "key", "id": "keys", "actions": keys}]})
+
+    def delete_cookies(self) -> None:
+        self.send("WebDriver:DeleteAllCookies")
 
     def choose_file(self, id: str, path: Path) -> None:
         """Choose a file in a field that may be hidden."""
