@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -22,10 +23,13 @@ from catloader.wiring import build_engine
 from tests.support.cut_line import cut_line
 from tests.support.environ import environ_without_settings
 from tests.support.object_stores import settings_of, store_of
+from tests.support.photo_managers import IMMICH_KEY, manager
 from tests.support.serving import Serving, serving
 from tests.support.site import PASSWORD, jpeg
 
-_CAT = Path(skimage.__file__).parent / "data" / "chelsea.png"
+_ROOT = Path(__file__).resolve().parents[2]
+_PHOTOS = Path(skimage.__file__).parent / "data"
+_CAT = _PHOTOS / "chelsea.png"
 _VERDICT_S = 60
 
 
@@ -184,3 +188,42 @@ def test_files_are_uploaded_from_the_command_line(
     refused_token = _catloader(tmp_path, *words)
     assert refused_token.returncode == 1
     assert refused_token.stderr == "Error: This API token is unknown, revoked or expired.\n"
+
+
+def _example(name: str, site: Serving, folder: Path, token: str, *, frigate: str = "") -> list[str]:
+    """Write an example of docs/api.md into a folder, with the addresses of this test; return its command."""
+    text = (_ROOT / "docs/api.md").read_text("utf-8")
+    code = re.search(rf"^\*\*{name}\*\*.*?```\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+    assert code
+    script = code[1].replace("http://127.0.0.1:8000", site.url).replace("http://frigate:5000", frigate)
+    (folder / "script.py").write_text(script)
+    (folder / "token.txt").write_text(token + "\n")
+    return [sys.executable, str(folder / "script.py")]
+
+
+def test_the_example_for_immich_tags_each_cat_once(site: Serving, token: str, tmp_path: Path) -> None:
+    photos = {name: (_PHOTOS / f"{name}.png").read_bytes() for name in ("astronaut", "coffee", "chelsea")}
+    command = _example("Immich", site, tmp_path, token)
+    with manager("immich", photos) as immich:
+        own = {"IMMICH_URL": immich.url, "IMMICH_KEY": IMMICH_KEY, "PYTHONPATH": str(_ROOT)}
+        for tags in ({"chelsea": "cat"}, {}):  # the second run finds nothing new
+            immich.labels.clear()
+            subprocess.run(
+                command, cwd=tmp_path, env=environ_without_settings(**own), timeout=120, check=True
+            )
+            assert immich.labels == tags
+    assert (tmp_path / "seen.txt").read_text().split() == [*photos]
+
+
+def test_the_example_for_frigate_labels_the_events_that_ended(
+    site: Serving, token: str, tmp_path: Path
+) -> None:
+    photos = {name: (_PHOTOS / f"{name}.png").read_bytes() for name in ("astronaut", "coffee", "chelsea")}
+    with manager("frigate", photos) as frigate:
+        command = _example("Frigate", site, tmp_path, token, frigate=frigate.url)
+        environ = environ_without_settings(PYTHONPATH=_ROOT)
+        with subprocess.Popen(command, cwd=tmp_path, env=environ) as script:
+            labelled = frigate.all_labelled.wait(120)
+            script.kill()
+        assert labelled
+        assert frigate.labels == {"chelsea": "cat confirmed", "coffee": "no cat"}
