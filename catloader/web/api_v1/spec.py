@@ -50,6 +50,10 @@ _MORE_ERRORS = {
 _OWN_WORDS = {
     "string_pattern_mismatch": "Input should be a value that an answer of this site had",
     "int_parsing": "Input should be a whole number",
+    "int_type": "Input should be one whole number",
+    "string_too_long": "Input should have at most {max_length} characters",
+    "string_type": "Input should be text",
+    "string_unicode": "Input should be Unicode text",
 }
 
 
@@ -65,7 +69,8 @@ def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> N
         raise InvalidInput("The body must be a JSON object.")
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "body"
-    raise InvalidInput(f"{field}: {_OWN_WORDS.get(first['type'], first['msg'])}.")
+    own = _OWN_WORDS.get(first["type"], "").format(**first.get("ctx", {}))
+    raise InvalidInput(f"{field}: {own or first['msg']}.")
 
 
 api = SpecTree(

@@ -21,7 +21,7 @@ SENTENCES = {
 
 def is_wanted() -> bool:
     """Return True if errors of this request are problem details."""
-    return request.path.startswith("/api/") or bearer.scope_of_request() is not None
+    return f"{request.path}/".startswith("/api/") or bearer.scope_of_request() is not None
 
 
 def problem(status: int, detail: str) -> Response:

@@ -16,6 +16,7 @@ from catloader.intake.prepare import shown_limit
 from catloader.intake.square import Square, with_square
 from catloader.intake.upload import Refused, Uploaded
 from catloader.intake.upload import upload as store
+from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import for_log, services
@@ -92,7 +93,7 @@ def store_once(
         KeyReused: the photo with this key was uploaded from other bytes.
     """
     user, keys = current_user(), services().upload_keys
-    id = keys.photo_of(user.id, key)
+    id = keys.photo_of(user.id, key, utcnow())
     if id is not None:
         return Uploaded(name, id, duplicate_of(id))
     (outcome,) = store_files([(name, data)], [caption], len(data), [key], keep_dates=keep_date, square=square)
@@ -103,7 +104,7 @@ def _stored_before(outcome: Uploaded | Refused, key: UploadKey) -> Uploaded | No
     """Return the photo that another request has stored with the key."""
     if isinstance(outcome, Uploaded) or outcome.kind != KeyInUse.__name__:
         return None
-    id = services().upload_keys.photo_of(current_user().id, key)
+    id = services().upload_keys.photo_of(current_user().id, key, utcnow())
     return None if id is None else Uploaded(outcome.name, id, duplicate_of(id))
 
 

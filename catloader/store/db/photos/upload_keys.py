@@ -31,14 +31,16 @@ class UploadKeys:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def photo_of(self, user_id: int, key: UploadKey) -> int | None:
-        """Return the photo that was uploaded with this key; None: there is none.
+    def photo_of(self, user_id: int, key: UploadKey, now: datetime) -> int | None:
+        """Return the photo that was uploaded with this key within a day; None: there is none.
 
         Raises:
             KeyReused: it was uploaded from other bytes.
         """
         query = select(upload_keys.c.photo_id.label("photo_id"), upload_keys.c.body_sha256).where(
-            upload_keys.c.user_id == user_id, upload_keys.c.key_sha256 == _digest(key.key)
+            upload_keys.c.user_id == user_id,
+            upload_keys.c.key_sha256 == _digest(key.key),
+            upload_keys.c.created_at >= now - _KEPT,  # older ones are deleted by the next upload
         )
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()

@@ -6,10 +6,14 @@ import io
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine, select, update
 
+from catloader.store.db.engine import writing
+from catloader.store.db.schema import upload_keys
 from catloader.web.http.request_log import HEADER
 from checker.values import Verdict
 from tests.support.programs import Program, assert_problem, token_of
@@ -55,6 +59,15 @@ def test_a_repeated_key_gives_the_same_answer_and_no_second_photo(program: Progr
     assert len(anna.photos) == 1
     assert "another file" in assert_problem(program.upload(jpeg((1, 2, 3)), key="one"), 422)
     assert program.upload(jpeg((1, 2, 3)), key="two").status_code == 202
+    assert len(anna.photos) == 2
+
+
+def test_a_key_is_free_again_after_a_day(engine: Engine, program: Program, anna: Person) -> None:
+    assert program.upload(key="one").status_code == 202
+    with writing(engine) as connection:
+        (made_at,) = connection.execute(select(upload_keys.c.created_at)).one()
+        connection.execute(update(upload_keys).values(created_at=made_at - timedelta(days=1, seconds=1)))
+    assert program.upload(jpeg((1, 2, 3)), key="one").status_code == 202
     assert len(anna.photos) == 2
 
 
@@ -104,11 +117,26 @@ def test_pages_lead_through_all_photos(program: Program) -> None:
     assert len(waiting["photos"]) == 5
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "cursor=nix", "show=nix"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=1&limit=2", "cursor=nix", "show=nix"])
 def test_a_wrong_query_is_refused_in_one_sentence(program: Program, query: str) -> None:
     sentence = assert_problem(program.get(f"/api/v1/photos?{query}"), 400)
     assert query.partition("=")[0] in sentence
-    assert not re.search(r"[\\^$\[]|parse|string", sentence)  # no regular expression, no types of Python
+    assert not re.search(
+        r"[\\^$\[]|parse|string|integer", sentence
+    )  # no regular expression, no types of Python
+
+
+def test_wrong_fields_and_headers_are_refused_in_words(program: Program) -> None:
+    location = program.upload().headers["Location"]
+    for wrong in ({"wish": 1}, {"wish": "cat", "reason": 5}, {"wish": "cat", "reason": "x" * 501}, {}):
+        sentence = assert_problem(program.send("POST", f"{location}/appeal", json=wrong), 400)
+        assert re.match("wish: |reason: ", sentence)
+        assert not re.search(r"[sS]tring|parse|integer", sentence), sentence
+    surrogate = {"Content-Type": "application/json"}
+    answer = program.send("POST", f"{location}/appeal", surrogate, data=rb'{"wish":"cat","reason":"\ud800"}')
+    assert assert_problem(answer, 400) == "reason: Input should be Unicode text."
+    sentence = assert_problem(program.upload(key="x" * 256), 400)
+    assert sentence == "Idempotency-Key: Input should have at most 255 characters."
 
 
 def test_an_unchanged_resource_is_not_sent_again(app: Flask, program: Program) -> None:
@@ -187,6 +215,7 @@ def test_bad_uploads_get_problem_details(program: Program, data: bytes, kind: st
 def test_errors_of_the_router_are_problem_details(app: Flask, program: Program) -> None:
     assert_problem(program.get("/api/v1/nix"), 404)
     assert_problem(program.get("/api/nix"), 404)
+    assert_problem(program.get("/api"), 404)
     answer = program.send("PUT", "/api/v1/photos")
     assert_problem(answer, 405)
     assert "POST" in answer.headers["Allow"]
