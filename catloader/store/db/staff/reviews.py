@@ -178,15 +178,16 @@ class Reviews:
         return True
 
     def last_of(self, reviewer_id: int) -> Review | None:
-        """Return the reviewer's last act, if it is a decision that can be undone."""
-        query = select(*_REVIEW).where(reviews.c.reviewer_id == reviewer_id).order_by(reviews.c.id.desc())
+        """Return the reviewer's newest decision that can be undone: nothing has been decided on it since."""
+        query = select(*_REVIEW).where(reviews.c.reviewer_id == reviewer_id, _is_undoable())
         with reading(self._engine) as connection:
-            row = connection.execute(query.limit(1)).one_or_none()
-        last = Review(**row._mapping) if row else None
-        return last if last and last.verdict else None
+            row = connection.execute(query.order_by(reviews.c.id.desc()).limit(1)).one_or_none()
+        return Review(**row._mapping) if row else None
 
     def undo(self, reviewer_id: int, now: datetime) -> int | None:
-        """Undo the reviewer's last decision, restoring verdict and appeal; return the photo's id.
+        """Undo the decision of ``last_of``, restoring verdict and appeal; return the photo's id.
+
+        Another call undoes the decision before.
 
         Raises:
             NotFound: the reviewer's account was deleted meanwhile.
@@ -194,15 +195,13 @@ class Reviews:
         last = self.last_of(reviewer_id)
         if last is None:
             return None
-        newest = select(func.max(reviews.c.id)).where(
-            reviews.c.photo_id == last.photo_id, review_is_of_present_file()
-        )
         before = Status.PENDING if last.status_before == Status.CHECKING else last.status_before
         with writing(self._engine) as connection:
             keep_account(connection, reviewer_id)
             lock = select(photos.c.status).where(photos.c.id == last.photo_id).with_for_update()
             status = connection.execute(lock).scalar_one_or_none()
-            if status is None or connection.execute(newest).scalar() != last.id:
+            is_still = select(reviews.c.id).where(reviews.c.id == last.id, _is_undoable())
+            if status is None or connection.execute(is_still).first() is None:
                 return None
             set_verdict(connection, last.photo_id, None, before, now)
             connection.execute(update(appeals).where(appeals.c.id == last.appeal_id).values(closed_at=None))
@@ -225,6 +224,13 @@ class Reviews:
                 ).first()
                 is not None
             )
+
+
+def _is_undoable() -> ColumnElement[bool]:
+    """Return the condition of a decision on a photo's present file after which there was no other."""
+    later = reviews.alias()
+    has_later = exists().where(later.c.photo_id == reviews.c.photo_id, later.c.id > reviews.c.id)
+    return reviews.c.verdict.is_not(None) & ~has_later & review_is_of_present_file()
 
 
 def _unsure() -> ColumnElement[bool]:

@@ -95,6 +95,20 @@ def test_each_decision_is_recorded_and_undoing_it_restores_verdict_and_appeal(
     assert [one.reviewer_id for one in reviews.of_photo(cat)] == [None, None]
 
 
+def test_decisions_are_undone_one_after_another(engine: Engine, reviews: Reviews) -> None:
+    first, second, third = add_photos(engine, 3, status="unsure")
+    reviewer, other = some_user(engine).id, some_user(engine).id
+    for photo in (first, second, third):
+        assert reviews.decide(photo, reviewer, "cat", "", _NOW)
+    assert reviews.undo(reviewer, _NOW) == third
+    assert reviews.decide(third, other, "not_cat", "", _NOW)  # whose decision it is now
+    assert reviews.undo(reviewer, _NOW) == second
+    assert reviews.undo(reviewer, _NOW) == first
+    assert reviews.last_of(reviewer) is None
+    assert reviews.undo(reviewer, _NOW) is None
+    assert [_photo(engine, id).human_verdict for id in (first, second, third)] == [None, None, "not_cat"]
+
+
 def test_a_checker_that_has_claimed_the_photo_does_not_overwrite_the_decision(
     engine: Engine, reviews: Reviews
 ) -> None:
