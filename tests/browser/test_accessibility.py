@@ -191,7 +191,9 @@ def test_longer_texts_of_other_languages_fit_on_a_phone(
     assert found == []
 
 
-_STUCK = """() => [...document.querySelectorAll(".hint + .button, .hint + .lead, form + p")].filter((one) => {
+_STUCK = """() => [
+  ...document.querySelectorAll(".hint + .button, .hint + .lead, form + p, details + form"),
+].filter((one) => {
   return one.getBoundingClientRect().top - one.previousElementSibling.getBoundingClientRect().bottom < 8;
 }).map((one) => one.outerHTML)"""
 """Finds the elements at a distance of less than 8 px from the hint or the form above."""
@@ -201,7 +203,7 @@ def test_elements_keep_a_distance_from_hints_and_forms(
     browser: Browser, site: Site, session: StorageState
 ) -> None:
     with window(browser, site.url, session) as page:
-        for path in ("/account", "/review/audit", "/admin/failed"):
+        for path in ("/account", "/review/audit", "/admin/failed", "/admin/models"):
             page.goto(path)
             assert page.evaluate(_STUCK) == [], path
 

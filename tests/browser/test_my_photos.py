@@ -95,6 +95,10 @@ def test_printed_photos_have_legible_badges_and_no_controls(page: Page, site: Si
     for hidden in ("nav", "footer", "button", "input.select"):
         assert not any(one.is_visible() for one in page.locator(hidden).all()), hidden
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    page.goto(str(page.locator(".grid a").first.get_attribute("href")))
+    expect(page.get_by_role("heading", name="Details")).to_be_visible()
+    for hidden in ("button", "summary"):
+        assert not any(one.is_visible() for one in page.locator(hidden).all()), hidden
 
 
 def _full_size(page: Page) -> None:

@@ -5,6 +5,7 @@ Users who are not administrators get 404.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ from catloader.web.http.context import services
 from catloader.web.languages import gettext
 from catloader.web.staff.admin import administrators_only
 from checker.decision.operating_point import Thresholds, cat_point, thresholds_for
-from checker.decision.profile import OperatingPoint, Profile, profile_of_id
+from checker.decision.profile import OperatingPoint, Profile, load_profile, profile_of_id
+from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.runtimes.auto import AUTO
 from models.catalogue import Entry, all_entries, weights_path
@@ -62,6 +64,7 @@ def page() -> str:
         serving=_serving(settings),
         settings=settings,
         models=_on_disk(settings),
+        unmeasured=_unmeasured(settings),
         current=promotion.current_name(settings, choices),
         target=_rollback_target(settings),
         overruled=settings.model != AUTO,
@@ -130,6 +133,17 @@ def _unless_overruled() -> Settings:
 def _on_disk(settings: Settings) -> list[Entry]:
     entries = all_entries(settings.weights_dir).values()
     return [entry for entry in entries if weights_path(entry, settings.weights_dir)]
+
+
+def _unmeasured(settings: Settings) -> list[str]:
+    """Return the models on disk that have no profile for the subject: their verdicts are uncalibrated."""
+    subject, measured = load_subject(settings.subject), set[str]()
+    for path in (path for folder in profile_folders(settings) for path in folder.glob("*.json")):
+        with contextlib.suppress(ModelRefused):  # it is broken; the log of the checkers says so
+            profile = load_profile(path)
+            if profile.key.subject == subject:
+                measured.add(profile.model)
+    return [entry.name for entry in _on_disk(settings) if entry.name not in measured]
 
 
 def _rollback_target(settings: Settings) -> str | None:

@@ -29,7 +29,9 @@ def administrator(app: Flask) -> Person:
 
 
 def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, administrator: Person) -> None:
-    assert "No photo was decided yet." in administrator.get("/admin/models").text
+    page = administrator.get("/admin/models").text
+    assert "No photo was decided yet." in page
+    assert "Not measured, so verdicts would be marked as uncalibrated: efficientnet_lite2." in page
     administrator.upload_one()
     check(app, Verdict.CAT)
     page = administrator.get("/admin/models").text
