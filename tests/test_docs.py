@@ -247,3 +247,10 @@ def test_every_promise_names_a_test_that_exists() -> None:
     assert len(named) > 40
     for file, test in named:
         assert f"\ndef {test}(" in (_ROOT / file).read_text("utf-8"), f"{file}::{test}"
+
+
+def test_every_item_of_the_security_page_leads_to_its_promises() -> None:
+    items = re.findall(r"^- \*\*(.+?)\*\*", (_ROOT / "docs/security.md").read_text("utf-8"), re.MULTILINE)
+    assert len(items) > 20
+    promised = [item for item in items if item != "Not available yet"]
+    assert [item for item in promised if not re.fullmatch(r"\[.+\]\(promises\.md#[a-z-]+\)", item)] == []

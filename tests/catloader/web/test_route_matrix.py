@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
 from catloader.api_tokens import Scope
 from catloader.demo.client import free_port
-from catloader.store.db.engine import utcnow
+from catloader.store.db.engine import reading, utcnow
+from catloader.store.db.schema import metadata
 from catloader.web.http import cookies
 from catloader.web.http.request_log import HEADER
 from checker.values import Verdict
@@ -115,6 +117,37 @@ def test_every_program_gets_what_its_row_says(app: Flask) -> None:
             for token in services_of(app).api_tokens.of_user(account.id):
                 services_of(app).api_tokens.revoke(token.id, account.id)
     assert not faults, "\n".join(faults)
+
+
+def test_reading_changes_no_row(app: Flask, engine: Engine) -> None:
+    people = _people(app, "reading")
+    targets = {
+        (address, role): _target(app, people.owner, row.photo)
+        for address, row in ROWS.items()
+        if address.startswith("GET ")
+        for role in ("visitor", "other", "owner", "reviewer", "admin")
+    }
+    token = token_of(app, people.owner)
+    for role in {
+        role for _, role in targets
+    }:  # the time of the last use of a session is written once a minute
+        getattr(people, role).get("/photos")
+    Program(app, token).get("/api/v1/photos")
+    before = _rows(engine)
+    for (address, role), target in targets.items():
+        _ask(getattr(people, role), address, target, ROWS[address])
+    for address, api_row in API_ROWS.items():
+        if address.startswith("GET "):
+            _send(Program(app, token), address, targets["GET /photos/<id>", "owner"], api_row)
+    assert _rows(engine) == before
+
+
+def _rows(engine: Engine) -> dict[str, list[Any]]:
+    with reading(engine) as connection:
+        return {
+            name: sorted(map(repr, connection.execute(select(table))))
+            for name, table in metadata.tables.items()
+        }
 
 
 def _header_faults(address: str, answer: TestResponse) -> list[str]:
