@@ -99,6 +99,12 @@ def test_a_shared_link_shows_one_photo_until_it_is_revoked(
     address = page.url
     page.get_by_role("button", name="Share a link").click()
     link = page.locator("#link").input_value()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for without in ("", "Object.defineProperty(navigator.clipboard, 'writeText', { value: undefined })"):
+        page.evaluate(f"navigator.clipboard.writeText('').then(() => {{ {without} }})")
+        page.locator("button.copy").click()
+        expect(page.locator("button.copy")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == link
     with closing(browser.new_context()) as context:
         guest = context.new_page()
         guest.goto(link)

@@ -1,5 +1,5 @@
-// Every page: a form is sent once, however often its button is pressed; passwords can be shown; a photo whose
-// file is missing has a drawing in its place.
+// Every page: a form is sent once, however often its button is pressed; passwords can be shown; links and secrets
+// can be copied; a photo whose file is missing has a drawing in its place.
 
 import { gettext } from "./texts.js";
 
@@ -41,6 +41,29 @@ for (const field of document.querySelectorAll("input[type=password]")) {
     field.type = "password";
     settle();
   });
+}
+
+function select(shown) {
+  if (shown.select) shown.select();
+  else getSelection().selectAllChildren(shown);
+}
+
+for (const shown of document.querySelectorAll("[data-copy]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button quiet small copy";
+  button.ariaLive = "polite";
+  button.textContent = gettext("Copy");
+  button.onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(shown.value ?? shown.innerText);
+    } catch {
+      select(shown); // browsers without the clipboard, and pages without https
+      if (!document.execCommand("copy")) return; // it stays selected
+    }
+    button.textContent = gettext("Copied");
+  };
+  shown.after(button);
 }
 
 function replace(img) {
