@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -24,11 +25,14 @@ def open_standard_descriptors() -> None:
 def open_standard_streams() -> None:
     """Open the standard descriptors and ``sys.stderr``, without which progress bars fail.
 
-    ``sys.stdout`` stays None: a command may refuse to work.
+    ``sys.stdout`` stays None: a command may refuse to work. Characters that the output's encoding lacks, as
+    in file names that are not UTF-8, are escaped.
     """
     open_standard_descriptors()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def drop_output() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.context import pass_settings
+from catloader.cli.options import FolderPath
 from catloader.errors import StoreUnavailable
 from catloader.logs import counted
 from catloader.settings import Settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from catloader.store.db.engine import Engine
 
 _SHOWN = 20
-_folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=True))
+_folder = click.argument("folder", metavar="DIR", type=FolderPath())
 
 
 @click.command()

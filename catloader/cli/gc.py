@@ -19,7 +19,7 @@ _SHOWN = 20
 @click.option(
     "--older-than",
     metavar="MINUTES",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 10**7),
     default=60,
     show_default=True,
     help="Do not delete younger objects.",

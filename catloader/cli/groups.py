@@ -15,6 +15,17 @@ from checker.errors import CheckerError
 from checker.exits import INTERRUPTED, ending_without_reader
 from models.errors import ModelsError
 
+_UNUSABLE = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
+"""Errors of paths, which the caller has named."""
 _NO_THREAD = "can't start new thread"
 """Python's words, which have no class of their own."""
 
@@ -43,7 +54,9 @@ class Group(click.Group):
 
 
 class OneLineErrors(Group):
-    """Show an expected error or a full disk in one line, with exit code 1; a bug keeps its traceback.
+    """Show an expected error, a full disk or an unusable path in one line, with exit code 1.
+
+    A bug keeps its traceback.
 
     Ctrl-C gives a line and the code 130; a closed reader of the output (``| head``) only the code 141.
     """
@@ -75,6 +88,8 @@ def _one_line_errors() -> Iterator[None]:
             "`-u`, TasksMax of systemd, --pids-limit of Docker)."
         ) from error
     except OSError as error:
+        if error.errno in _UNUSABLE and error.filename:
+            raise click.ClickException(f"{error.filename} can't be used: {error.strerror}.") from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = error.filename or "The output"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,11 +19,34 @@ def _time(_context: click.Context, _parameter: click.Parameter, text: str | None
         return None
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # of a time that is before year 1 or after 9999 in UTC
         raise click.BadParameter(
             f"{text!r} is not an ISO time, as in 2026-01-31 or 2026-01-31T12:00Z."
         ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class FolderPath(click.Path):
+    """A folder's path; an empty one is refused, because an unset variable must not mean this folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        if not value:
+            self.fail("It is empty; name a folder, or `.` for this one.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def utf8(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    """Refuse an argument that is not UTF-8: it has half characters, which can't be sent or stored."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not UTF-8.") from None
+    return text
 
 
 def chosen_digest(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -41,15 +66,16 @@ def chosen_status(_context: click.Context, _parameter: click.Parameter, text: st
     raise click.BadParameter(f"{text!r} is not one of {', '.join(FINISHED)}.")
 
 
+NUMBER = click.IntRange(1, 10**9)
+"""A number of rows; larger ones than a database's integer are bugs of the caller."""
+
 since_option = click.option(
     "--since",
     metavar="TIME",
     callback=_time,
     help="Only photos checked at TIME or later (ISO, UTC by default).",
 )
-sample_option = click.option(
-    "--sample", metavar="N", type=click.IntRange(min=1), help="Only N photos, chosen at random."
-)
+sample_option = click.option("--sample", metavar="N", type=NUMBER, help="Only N photos, chosen at random.")
 bulk_option = click.option(
     "--bulk",
     "plan",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.context import pass_settings
+from catloader.cli.options import NUMBER
 from catloader.errors import NotFound
 from catloader.settings import Settings
 
@@ -59,7 +60,7 @@ def list_(settings: Settings, email: str) -> None:
 
 @tokens.command()
 @click.argument("email")
-@click.argument("id", type=int)
+@click.argument("id", type=NUMBER)
 @pass_settings
 def revoke(settings: Settings, email: str, id: int) -> None:
     """Revoke the token with this id; `tokens list` shows the ids."""

@@ -11,6 +11,7 @@ import click
 
 from catloader.cli.accounts import account_of
 from catloader.cli.context import pass_settings, services_of
+from catloader.cli.options import FolderPath
 from catloader.logs import counted
 from catloader.settings import Settings
 from catloader.transfer.sources import Source
@@ -20,8 +21,12 @@ _SHOWN = 20
 _S3 = "s3://"
 
 
+def _named(_context: click.Context, _parameter: click.Parameter, source: str) -> str:
+    return source if source.startswith(_S3) else str(FolderPath()(source))
+
+
 @click.command(name="import")
-@click.argument("source", metavar="FOLDER|s3://BUCKET/PREFIX")
+@click.argument("source", metavar="FOLDER|s3://BUCKET/PREFIX", callback=_named)
 @click.option("--owner", required=True, metavar="EMAIL", help="The account that gets the photos.")
 @click.option("--dry-run", is_flag=True, help="Prepare every photo, store nothing.")
 @click.option("--resume", is_flag=True, help="Resume a stopped run with the same arguments.")
@@ -80,7 +85,7 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=FolderPath())
 @click.option("--owner", metavar="EMAIL", help="Only this account's photos.")
 @pass_settings
 def export(settings: Settings, folder: Path, owner: str | None) -> None:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from catloader.cli.options import utf8
 from catloader.logs import counted
+from checker.folder.arguments import printable
 
 if TYPE_CHECKING:
     from catloader.client import Client
 
 _STOPS = (0, 401, 403, 429, 503)
 """No answer, no right, no room: the next file would fare no better."""
+_MOST_TOKEN_BYTES = 1000
+
+
+def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) -> str:
+    """Read a file that holds only a token, which is sent in the head of a request."""
+    with path.open("rb") as file:
+        text = file.read(_MOST_TOKEN_BYTES).strip()
+    if not re.fullmatch(rb"[ -~]+", text):
+        raise click.BadParameter(f"{path} holds no API token, or more than one line.")
+    return text.decode("ascii")
 
 
 @click.command()
@@ -22,12 +35,14 @@ _STOPS = (0, 401, 403, 429, 503)
 @click.option("--server", metavar="URL", required=True, help="Address of the site.")
 @click.option(
     "--token-file",
+    "token",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=_token_in,
     help="File with an API token that has the scope photos:write.",
 )
-@click.option("--caption", default="", help="Caption of every photo.")
-def upload(files: tuple[Path, ...], server: str, token_file: Path, caption: str) -> None:
+@click.option("--caption", default="", callback=utf8, help="Caption of every photo.")
+def upload(files: tuple[Path, ...], server: str, token: str, caption: str) -> None:
     """Upload photos to a site; exit code 1 if one is refused.
 
     A file that is sent again within a day creates no second photo, so an interrupted run can be repeated.
@@ -36,12 +51,12 @@ def upload(files: tuple[Path, ...], server: str, token_file: Path, caption: str)
 
     from catloader.client import Client
 
-    client = Client(server, token_file.read_text("utf-8").strip())
+    client = Client(server, token)
     stored = 0
     with tqdm(files, unit="photo", disable=None) as progress:
         for path in progress:
             if sentence := _upload(client, path, caption):
-                progress.write(f"{path}: {sentence}")
+                progress.write(printable(f"{path}: {sentence}"))
             else:
                 stored += 1
     client.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from catloader.cli.context import pass_settings
+from catloader.cli.options import NUMBER
+from catloader.errors import NotFound
 from catloader.logs import counted
 from catloader.settings import Settings
 
@@ -16,7 +18,7 @@ def webhooks() -> None:
 
 @webhooks.command()
 @click.option("--given-up", is_flag=True, help="Only those that are no longer retried.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--limit", metavar="N", type=NUMBER, default=20, show_default=True)
 @pass_settings
 def ls(settings: Settings, given_up: bool, limit: int) -> None:
     """List the newest deliveries."""
@@ -53,3 +55,7 @@ def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
     with migrated_database(settings) as engine:
         sent = WebhookDeliveries(engine).redeliver(None if given_up else sources)
     click.echo(f"{counted(sent, 'message')} will be sent again.")
+    if unknown := len(set(sources)) - sent if ids else 0:
+        raise NotFound(
+            f"{counted(unknown, 'id')} not in the ledger; `catloader webhooks ls` shows those that are."
+        )

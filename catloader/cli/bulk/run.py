@@ -20,9 +20,16 @@ _SAY_EVERY_S = 5.0
 
 
 def folder_of(settings: Settings, name: str) -> Path:
-    """Return the folder of a plan: its name below `bulk` in the data folder, or a path with a slash."""
-    from catloader.bulk.commands import plans_folder
+    """Return the folder of a plan: its name below `bulk` in the data folder, or a path with a slash.
 
+    Raises:
+        BulkError: the name is empty or not UTF-8, which Arrow can't open.
+    """
+    from catloader.bulk.commands import plans_folder
+    from catloader.bulk.plan import BulkError
+
+    if not name or not name.isprintable():
+        raise BulkError(f"{name!r} can't be the name of a plan.")
     return Path(name) if "/" in name else plans_folder(settings) / name
 
 

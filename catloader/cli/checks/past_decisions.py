@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.context import pass_settings, services_of
-from catloader.cli.options import bulk_option, chosen_digest, chosen_status, sample_option, since_option
+from catloader.cli.options import (
+    NUMBER,
+    bulk_option,
+    chosen_digest,
+    chosen_status,
+    sample_option,
+    since_option,
+)
 from catloader.logs import counted
 from catloader.settings import Settings
 from checker.cores import available_cores
@@ -88,7 +95,7 @@ def _replay_summary(replayed: int, differ: int, tolerated: int, skipped: int) ->
     "--band", metavar="STATUS", callback=chosen_status, hidden=True, help="The former name of --status."
 )
 @since_option
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N photos, oldest first.")
+@click.option("--limit", metavar="N", type=NUMBER, help="At most N photos, oldest first.")
 @click.option("--dry-run", is_flag=True, help="Only count them; change nothing.")
 @bulk_option
 @click.option("--yes", is_flag=True, help="With --bulk: do not ask before the verdicts are written.")

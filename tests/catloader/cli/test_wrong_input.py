@@ -1,0 +1,108 @@
+"""Wrong arguments: one plain sentence, an exit code that is not 0, and nothing changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from catloader.settings import Settings
+from catloader.store.db.accounts.users import Users
+from catloader.store.db.engine import utcnow
+from catloader.store.db.migrate import migrate
+from catloader.wiring import build_engine
+from tests.support.environ import environ_without_settings
+
+Run = Callable[..., Result]
+
+_HUGE = "9" * 23
+_SENT = ("upload", "photo.jpg", "--server", "http://127.0.0.1:1")
+
+
+@pytest.fixture
+def _account(tmp_path: Path) -> None:
+    engine = build_engine(Settings(data_dir=tmp_path))
+    migrate(engine)
+    Users(engine).create("ada@example.org", "hash", utcnow())
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("_account")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tokens", "revoke", "ada@example.org", _HUGE),
+        ("webhooks", "ls", "--limit", _HUGE),
+        ("webhooks", "redeliver", "verdict-999999"),
+        ("webhooks", "redeliver", f"verdict-{_HUGE}"),
+        ("gc", "--older-than", _HUGE),
+        ("check", "verify", "--sample", _HUGE),
+        ("check", "recheck", "--status", "cat", "--limit", _HUGE),
+        ("check", "recheck", "--since", "0001-01-01T00:00+14:00"),
+        ("check", "recheck", "--since", "9999-12-31T23:59-14:00"),
+        ("import", "", "--owner", "ada@example.org"),
+        ("export", ""),
+        ("backup", ""),
+        ("restore", ""),
+        ("bulk", "plan", ""),
+        ("bulk", "plan", "\udcff"),
+        ("bulk", "plan", "a" * 300),
+        ("bulk", "plan", "/proc/x/y"),
+        ("bulk", "run", ""),
+    ],
+    ids=lambda words: ascii(" ".join(words))[:60],
+)
+def test_values_out_of_range_are_one_sentence(words: tuple[str, ...], typed: Run) -> None:
+    result = typed(*words)
+    assert result.exit_code in (1, 2)
+    assert result.output.splitlines()[-1].startswith("Error: ")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"one\ntwo\n", "t\u20ac".encode()])
+def test_file_without_a_token_is_refused_before_anything_is_sent(
+    content: bytes, typed: Run, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(content)
+    result = typed(*_SENT, "--token-file", str(token))
+    assert result.exit_code == 2
+    assert f"{token} holds no API token, or more than one line." in result.output
+
+
+def test_caption_that_is_not_utf8_is_refused(typed: Run, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("catloader_x")
+    result = typed(*_SENT, "--token-file", str(tmp_path / "token"), "--caption", "\udcff")
+    assert result.exit_code == 2
+    assert "'--caption': it is not UTF-8." in result.output
+
+
+def test_names_that_are_not_utf8_are_printed_with_escapes(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("catloader_x")
+    missing, folder = os.fsencode(tmp_path) + b"/\xff.jpg", os.fsencode(tmp_path) + b"/\xff"
+    upload = [
+        b"upload",
+        missing,
+        b"--server",
+        b"http://127.0.0.1:1",
+        b"--token-file",
+        os.fsencode(tmp_path / "token"),
+    ]
+    for words, code, printed in (
+        (upload, 1, b"\\udcff.jpg: it can't be read (No such file or directory)."),
+        ([b"export", folder], 0, b"0 photos in " + os.fsencode(tmp_path) + b"/\\udcff"),
+    ):
+        answer = subprocess.run(
+            [os.fsencode(sys.executable), b"-m", b"catloader", *words],
+            env=environ_without_settings(CATLOADER_DATA_DIR=tmp_path / "data", CATLOADER_MIN_FREE_BYTES=0),
+            capture_output=True,
+            check=False,
+        )
+        assert answer.returncode == code, answer.stderr
+        assert printed in answer.stdout
+        assert b"Traceback" not in answer.stderr
+    assert (Path(os.fsdecode(folder)) / "photos.csv").exists()
