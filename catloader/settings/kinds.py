@@ -172,6 +172,12 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _webhook_secrets(secrets: SecretStr) -> SecretStr:
+    for secret in secrets.get_secret_value().split():
+        _webhook_secret(SecretStr(secret))
+    return secrets
+
+
 def _rate(text: str) -> str:
     try:
         parse_many(text)
@@ -223,6 +229,7 @@ BrokerAddress = Annotated[SecretStr, AfterValidator(_broker_address)]
 IssuerAddress = Annotated[str, AfterValidator(_issuer)]
 WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook_address)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
+WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
 AttemptRate = Annotated[str, AfterValidator(_rate)]
 ListenAddress = Annotated[str, AfterValidator(_without_brackets)]
 HostName = Annotated[str, AfterValidator(_host_name)]

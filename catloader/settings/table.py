@@ -32,6 +32,7 @@ from catloader.settings.kinds import (
     StoreAddress,
     WebhookAddress,
     WebhookSecret,
+    WebhookSecrets,
 )
 from checker.cores import available_cores
 from checker.isolation.limits import DEFAULT_LIMITS
@@ -169,7 +170,7 @@ class Settings(BaseSettings):
     sweep_s: float = _setting("CATCHECK_SWEEP_S", 15.0, "Wake-ups", "Interval at which the checker looks for photos whose wake-up was lost, and at which due deletions are carried out.", ge=0.05, le=86_400.0)
 
     webhook_url: WebhookAddress = _setting("CATLOADER_WEBHOOK_URL", _NO_SECRET, "Webhooks", "Address to which each verdict is sent (docs/operations.md). Empty: none.")
-    webhook_signing_secret: WebhookSecret = _setting("CATLOADER_WEBHOOK_SECRET", _NO_SECRET, "Webhooks", "Secret that signs webhooks, `whsec_` + base64; the receiver needs it. Empty: created at the first start and stored in the data folder.")
+    webhook_signing_secret: WebhookSecrets = _setting("CATLOADER_WEBHOOK_SECRET", _NO_SECRET, "Webhooks", "Secret that signs webhooks, `whsec_` + base64; the receiver needs it. Two, separated by a space, both sign while you replace the second by the first. Empty: created at the first start and stored in the data folder.")
     webhook_private: OffOrOn = _setting("CATLOADER_WEBHOOK_PRIVATE", "off", "Webhooks", "`on`: the address may belong to this machine or to a private network.")
     # fmt: on
 

@@ -37,12 +37,17 @@ class WebhookSender:
         self,
         ledger: WebhookDeliveries,
         target: Target,
-        secret: str,
+        secrets: str,
         *,
         retries_s: Sequence[float] = RETRIES_S,
         poll_s: float = _POLL_S,
     ) -> None:
-        self._ledger, self._target, self._webhook = ledger, target, Webhook(secret)
+        """
+        Args:
+            secrets: separated by spaces; each one signs, so that receivers can change from one to another.
+        """
+        self._ledger, self._target = ledger, target
+        self._webhooks = [Webhook(secret) for secret in secrets.split()]
         self._retries_s, self._poll_s = retries_s, poll_s
         self._log_limits = LogLimits()
         self._closing = threading.Event()
@@ -69,7 +74,9 @@ class WebhookSender:
         headers = {
             "webhook-id": delivery.message_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._webhook.sign(delivery.message_id, now, delivery.payload),
+            "webhook-signature": " ".join(
+                webhook.sign(delivery.message_id, now, delivery.payload) for webhook in self._webhooks
+            ),
         }
         status, error = self._target.post(delivery.payload, headers)
         if not error:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine, insert, update
+from pydantic import SecretStr
+from sqlalchemy import Engine, insert, select, text, update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from catloader.checks.signatures import new_secret
@@ -22,7 +24,7 @@ from catloader.cli import main
 from catloader.demo.client import free_port, until
 from catloader.errors import SettingError
 from catloader.settings import Settings
-from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import check_log, webhook_deliveries
 from catloader.store.db.webhooks.deliveries import WebhookDeliveries
 from catloader.webhooks.sender import WebhookSender
@@ -33,6 +35,7 @@ from tests.support.serving import form_token, registered, serving
 from tests.support.site import jpeg
 
 _SECRET = new_secret()
+_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 class Receiver(ThreadingHTTPServer):
@@ -101,10 +104,15 @@ def _verdicts(engine: Engine, photo_id: int, *verdicts: str | None) -> None:
 
 
 def _sender(
-    engine: Engine, url: str, *, retries_s: tuple[float, ...] = (0.0, 0.0, 0.0), **target: Any
+    engine: Engine,
+    url: str,
+    *,
+    secrets: str = _SECRET,
+    retries_s: tuple[float, ...] = (0.0, 0.0, 0.0),
+    **target: Any,
 ) -> WebhookSender:
     options = {"allow_private": True, "read_s": 60.0, **target}
-    return WebhookSender(WebhookDeliveries(engine), Target(url, **options), _SECRET, retries_s=retries_s)
+    return WebhookSender(WebhookDeliveries(engine), Target(url, **options), secrets, retries_s=retries_s)
 
 
 def test_each_new_verdict_is_sent_once_and_signed(engine: Engine, receiver: Receiver) -> None:
@@ -220,6 +228,42 @@ def test_several_processes_send_each_message_once(engine: Engine, receiver: Rece
     _sender(engine, receiver.url).work_off()
     assert len(receiver.messages) == 40
     assert len(set(receiver.ids())) == 40
+
+
+def test_messages_are_signed_with_the_old_and_the_new_secret(engine: Engine, receiver: Receiver) -> None:
+    new = new_secret()
+    assert Settings(webhook_signing_secret=SecretStr(f"{new} {_SECRET}"))
+    with pytest.raises(ValueError, match="must be whsec_ followed by base64"):
+        Settings(webhook_signing_secret=SecretStr(f"{new} whsec_*"))
+    WebhookDeliveries(engine).begin()
+    (photo,) = add_photos(engine, 1)
+    _verdicts(engine, photo, "cat")
+    _sender(engine, receiver.url, secrets=f"{new} {_SECRET}").work_off()
+    assert receiver.verified(0, new) == receiver.verified(0, _SECRET)
+
+
+def test_several_processes_begin_at_once(engine: Engine) -> None:
+    ledger = WebhookDeliveries(engine)
+    with ThreadPoolExecutor(1) as pool:
+        with writing(engine) as connection:
+            connection.execute(
+                insert(webhook_deliveries).values(
+                    source="check",
+                    source_id=0,
+                    payload="",
+                    state="start",
+                    next_attempt_at=utcnow(),
+                    created_at=utcnow(),
+                )
+            )
+            second = pool.submit(ledger.begin)
+            for _ in until(60, "The second process did not wait for the first one"):
+                if engine.dialect.name == "sqlite" or connection.execute(text(_WAITING)).scalar_one():
+                    break
+        second.result(60)
+    with reading(engine) as connection:
+        starts = connection.execute(select(webhook_deliveries.c.source)).scalars().all()
+    assert sorted(starts) == ["check", "review"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

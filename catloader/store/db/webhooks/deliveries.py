@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -71,8 +72,9 @@ class WebhookDeliveries:
 
     def begin(self) -> None:
         """Record the first event to deliver, when webhooks are used for the first time."""
-        with writing(self._engine) as connection:
-            for name, source in SOURCES.items():
+        for name, source in SOURCES.items():
+            # Another process may be first; then its entry is the one that counts.
+            with contextlib.suppress(IntegrityError), writing(self._engine) as connection:
                 if connection.execute(select(table.c.id).where(table.c.source == name).limit(1)).first():
                     continue
                 latest = connection.execute(select(func.coalesce(func.max(source.id), 0))).scalar_one()
