@@ -63,6 +63,12 @@ def configure(log_format: LogFormat) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def format_early_lines(log_format: str) -> None:
+    """Use the format for warnings before ``configure`` too: those about the settings themselves."""
+    if log_format == "json" and logging.lastResort is not None:
+        logging.lastResort.setFormatter(JsonFormatter())
+
+
 def is_json() -> bool:
     """Return True if ``configure`` has chosen JSON, so that printed lines should be JSON too."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)

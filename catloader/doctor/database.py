@@ -10,7 +10,7 @@ from catloader.doctor.dispatch import notifications
 from catloader.doctor.rows import EXPECTED, Row
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine, database_name, utcnow
-from catloader.store.db.migrate import revisions
+from catloader.store.db.migrate import known_revisions, revisions
 from catloader.store.db.notifications import can_notify
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.server_clock import server_time
@@ -35,6 +35,12 @@ def rows(settings: Settings) -> Iterator[Row]:
 def _rows(engine: Engine) -> Iterator[Row]:
     current, newest = revisions(engine)
     yield Row("database", "ok", f"{database_name(engine)} answers.")
+    if current is not None and current not in known_revisions():
+        sentence = (
+            f"The tables are at revision {current}, which this version does not know: use the newer one."
+        )
+        yield Row("migrations", "failed", sentence)
+        return
     if current != newest:
         sentence = (
             f"The tables are at revision {current}, not at {newest}." if current else "There are no tables."

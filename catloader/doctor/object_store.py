@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from catloader.doctor.clocks import clock_row
-from catloader.doctor.rows import EXPECTED, Row
+from catloader.doctor.rows import EXPECTED, Result, Row
 from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.s3.probes import Probes
 from catloader.wiring import build_object_store
+
+_RESULTS: dict[bool | None, Result] = {True: "ok", None: "note", False: "failed"}
 
 
 def rows(settings: Settings) -> Iterator[Row]:
@@ -27,7 +29,7 @@ def rows(settings: Settings) -> Iterator[Row]:
 def _rows(settings: Settings) -> Iterator[Row]:
     probes = Probes(build_object_store(settings))
     for finding in probes.run():
-        yield Row(f"S3 {finding.name}", "ok" if finding.works else "failed", finding.sentence)
+        yield Row(f"S3 {finding.name}", _RESULTS[finding.works], finding.sentence)
     own_time, server_time = utcnow(), probes.server_time()
     if server_time is None:
         yield Row("S3 clock", "note", "The server does not tell its time of day.")

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
 from catloader.errors import SettingError
+from catloader.logs import format_early_lines
 from catloader.settings.table import Settings
 from catloader.settings.variables import Variable, variables
 
@@ -31,6 +32,7 @@ _SERVICE_ADDRESS = re.compile("(tcp|udp|sctp)://")
 
 def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
     """Do the work of ``Settings.from_environment``."""
+    format_early_lines(environ.get("CATLOADER_LOG_FORMAT", "").strip())
     source = _Environment(environ, overrides)
     try:
         settings = Settings(**{**source(), **overrides})

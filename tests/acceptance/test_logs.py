@@ -63,6 +63,8 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
         "CATLOADER_SECRET_KEY": hidden["key"],
         "CATCHECK_WEBHOOK_SECRET": f"whsec_{webhook}",
         "CATCHECK_DISPATCH": "internal",
+        "CATLOADER_NO_SUCH_SETTING": "1",
+        "CATCHECKER_PORT": "tcp://10.96.0.12:8001",
     }
     if engine.dialect.name == "postgresql":
         url = make_url(empty_url).set(password=hidden["database"])

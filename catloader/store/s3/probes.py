@@ -23,7 +23,7 @@ _REASONS = {
     "PermanentRedirect": "the bucket is in another region; set AWS_REGION and its AWS_ENDPOINT_URL_S3",
     "301": "the bucket is in another region; set AWS_REGION and its AWS_ENDPOINT_URL_S3",
 }
-_NOT_MADE = "It is missing; the next start makes it."
+_NOT_MADE = "It is missing; the next start makes it, for which the keys need the right s3:CreateBucket."
 _DENIED = ("AccessDenied", "403")
 _MISSING = ("NoSuchBucket", "404", "NoSuchKey", "NotFound")
 
@@ -44,7 +44,8 @@ class Finding:
     """One capability."""
 
     name: str
-    works: bool
+    works: bool | None
+    """None: it could not be tested."""
     sentence: str
 
 
@@ -82,7 +83,7 @@ class Probes:
         present = True
         for bucket in self._buckets:
             finding = self._bucket(bucket)
-            present = present and finding.sentence != _NOT_MADE
+            present = present and finding.works is not None
             yield finding
         if present:
             yield from self._objects()
@@ -91,7 +92,7 @@ class Probes:
         name = f"bucket {bucket}"
         code = self._ask(self._client.head_bucket, bucket).code
         if code in _MISSING:
-            return Finding(name, True, _NOT_MADE)
+            return Finding(name, None, _NOT_MADE)
         if code in _DENIED:
             right = "s3:ListBucket (on SeaweedFS: Read)"
             return Finding(name, False, _denied(right, "without which the site does not start"))
@@ -105,7 +106,7 @@ class Probes:
             if name == "get" and not stored:
                 continue
             finding = self._for_each_bucket(name, right[name], ask)
-            stored = finding.works if name == "put" else stored
+            stored = bool(finding.works) if name == "put" else stored
             yield finding
         code = self._ask(
             self._client.put_object,

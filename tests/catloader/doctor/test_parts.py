@@ -85,6 +85,17 @@ def test_outdated_tables_are_a_note(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_tables_of_a_newer_version_are_a_failed_row(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "a.sqlite3")
+    migrate(engine)
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    row = _by_part(database.rows(_settings(engine)))["migrations"]
+    assert row.result == "failed"
+    assert "at revision 9999, which this version does not know" in row.sentence
+    engine.dispose()
+
+
 def test_unreachable_and_missing_databases_are_failed_rows(tmp_path: Path) -> None:
     (row,) = database.rows(Settings(database_url=SecretStr("postgresql://u:secret@127.0.0.1:1/d")))
     assert row.result == "failed"
