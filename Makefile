@@ -43,8 +43,8 @@ check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 faults: $(DEV) ## Kill, stop and overload a site; write scripts/results/faults.json (hours) [FAULTS_SCALE=0.1]
 	$(PY) -m tests.faults
 
-bulk-faults: $(DEV) ## Kill bulk runs repeatedly, on both engines, and measure them (20 minutes)
-	$(PY) scripts/benchmark_bulk.py --photos 10000 --kills 10
+bulk-faults: $(DEV) ## Kill bulk runs repeatedly, on both engines, and measure them (20 minutes) [JSON=FILE]
+	$(PY) scripts/benchmark_bulk.py --photos 10000 --kills 10 $(if $(JSON),--json $(JSON))
 
 coverage: $(DEV) ## Run all tests and write the branch coverage to scripts/results/coverage.json
 	$(PYTEST) --cov --cov-report=

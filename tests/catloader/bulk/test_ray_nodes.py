@@ -1,11 +1,11 @@
-"""Bulk work on a Ray cluster of two nodes: two raylets with one core each, on this machine."""
+"""Bulk work on a Ray cluster of three nodes: three raylets with one core each, on this machine."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -71,33 +71,34 @@ def _actor_of(raylet: psutil.Process) -> psutil.Process | None:
 
 
 @pytest.mark.timeout(600)
-def test_run_on_two_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path: Path) -> None:
+def test_run_on_three_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path: Path) -> None:
     many.type("bulk", "plan", "nodes", "--unit-rows", str(UNIT))
     many.type("bulk", "plan", "nodes-local")
     plan, local = (Plan(many.folder / "bulk" / name) for name in ("nodes", "nodes-local"))
-    address = f"127.0.0.1:{free_port()}"
+    address, here = f"127.0.0.1:{free_port()}", "--node-ip-address=127.0.0.1"
+    port = address.rpartition(":")[2]
     with (
         CountedRequests(many.settings.s3_endpoint_url).running() as requests,
         tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
         _node(
-            tmp_path / "head", "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
-            "--node-ip-address=127.0.0.1", "--include-dashboard=false",
+            tmp_path / "head", "--head", f"--port={port}", f"--temp-dir={folder}", here,
+            "--include-dashboard=false",
         ) as head,
-        _node(tmp_path / "other", f"--address={address}", "--node-ip-address=127.0.0.1") as other,
+        _node(tmp_path / "second", f"--address={address}", here) as second,
+        _node(tmp_path / "third", f"--address={address}", here) as third,
     ):  # fmt: skip
         counted = {"AWS_ENDPOINT_URL_S3": requests.url, **_LOG_IN}
         process = many.start("bulk", "run", "nodes", "--engine", "ray", "--address", address, **counted)
-        wait_for_results(plan.folder, 1, process)
-        while not (_actor_of(head) and _actor_of(other)):
-            assert process.poll() is None
-        here, there = _actor_of(head), _actor_of(other)
-        assert here and there
-        here.suspend()
-        wait_for_results(plan.folder, len(results(plan.folder)) + 2, process)  # one may have been on its way
-        there.suspend()
-        here.resume()
+        actors = _suspended_actors([head, second, third], process)
+        for actor in actors:  # each in turn, alone
+            actor.resume()
+            # One may have been on its way from the previous actor.
+            wait_for_results(plan.folder, len(results(plan.folder)) + 2, process)
+            actor.suspend()
         done = {path: path.stat().st_mtime_ns for path in results(plan.folder)}
-        other.kill()
+        third.kill()
+        for actor in actors[:2]:
+            actor.resume()
         assert process.wait(240) == 0
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert len(done) < len(results(plan.folder)) == plan.units
@@ -110,3 +111,17 @@ def test_run_on_two_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path: P
     )
     assert len(decided) == MANY
     assert decided == expected
+
+
+def _suspended_actors(
+    raylets: Sequence[psutil.Process], driver: subprocess.Popen[bytes]
+) -> list[psutil.Process]:
+    """Suspend the actor of each node as soon as it exists: before the last exists, the others could finish."""
+    actors: dict[int, psutil.Process] = {}
+    while len(actors) < len(raylets):
+        assert driver.poll() is None
+        for raylet in raylets:
+            if raylet.pid not in actors and (actor := _actor_of(raylet)):
+                actor.suspend()
+                actors[raylet.pid] = actor
+    return [actors[raylet.pid] for raylet in raylets]

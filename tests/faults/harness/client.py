@@ -38,7 +38,8 @@ class Ledger:
 
     photos: dict[int, str] = field(default_factory=dict)
     answers: Counter[int] = field(default_factory=Counter)
-    """Number of answers by status; 0: the connection broke."""
+    """Number of answers by status; 0: the connection broke, for one of the reasons in ``broken``."""
+    broken: list[str] = field(default_factory=list)
     slowest_refusal_s: float = 0.0
     last_at_s: float = 0.0
     """Time of the last acknowledgement, by the monotonic clock."""
@@ -79,8 +80,10 @@ class Person:
                 files={"photos": (f"{number}.jpg", photo(number))},
                 timeout=_WAIT_S,
             )
-        except requests.RequestException:
-            self._ledger.note(0, time.monotonic() - begun_s)
+        except requests.RequestException as error:
+            took_s = time.monotonic() - begun_s
+            self._ledger.note(0, took_s)
+            self._ledger.broken.append(f"after {took_s:.1f} s: {error!r}")
             return 0
         id = 0
         if answer.status_code == 201:

@@ -82,7 +82,7 @@ def _note_answers(figures: Figures, ledger: Ledger, at_most: int) -> None:
     if died > at_most:
         figures.broken.append(f"{died} uploads died, with at most {at_most} under way")
     if answers:
-        figures.broken.append(f"other answers to uploads: {answers}")
+        figures.broken.append(f"other answers to uploads: {answers} {ledger.broken}")
 
 
 def _guess(figures: Figures, urls: list[str]) -> None:
