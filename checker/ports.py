@@ -43,7 +43,8 @@ class CheckQueue(Protocol):
         """Take up to ``limit`` due photos; each belongs to this caller alone until its lease ends.
 
         Longest due first. Expired leases are reclaimed here: a photo whose decoding had begun has used up an
-        attempt; the others become pending again without a counted attempt.
+        attempt; the others become pending again without a counted attempt. While more photos are due than
+        claims take, expired leases and photos given back by other processes may wait 10 s longer.
         """
         ...
 

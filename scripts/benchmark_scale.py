@@ -128,26 +128,27 @@ def _fleets(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _tables(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Measure all tables in turn, in several rounds: other load on the machine affects them equally."""
-    from catloader.store.db.testing import leave_dead_rows, old_snapshot
+    from catloader.store.db.dead_rows import check_first, leave_dead_rows, old_snapshot
     from scripts.scale.claims import ROUNDS, Table
     from scripts.scale.fleet import engine_of, new_table
 
     sizes = (1_000, 100_000) if arguments.quick else (1_000, 100_000, 1_000_000)
     with ExitStack() as stack:
 
-        def table(rows: int, dead: int = 0, note: str = "") -> Table:
+        def table(rows: int, dead: int = 0, note: str = "", checked: int = 0) -> Table:
             url = stack.enter_context(_database(arguments, "claims"))
-            new_table(url, rows + _WAITING, _WAITING)
+            new_table(url, rows + _WAITING, _WAITING + checked)
             engine = stack.enter_context(engine_of(url))
             if note:
                 stack.enter_context(old_snapshot(engine))
-            left = leave_dead_rows(engine, dead) if dead else 0
+            left = leave_dead_rows(engine, dead) if dead else check_first(engine, checked) if checked else 0
             return Table(engine, rows=rows, dead_rows=left, note=note)
 
         tables = [
             *map(table, sizes),
             table(sizes[-1], _DEAD),
-            table(sizes[-1], _DEAD, ", which an old transaction keeps"),
+            table(sizes[-1], _DEAD, ", kept by an old transaction"),
+            table(sizes[-1], note=", checked since an old transaction began", checked=_DEAD // 2),
         ]
         for _ in range(ROUNDS):
             for one in tables:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from catloader.store.db.testing import leave_dead_rows, temporary_database
+from catloader.store.db.dead_rows import leave_dead_rows
+from catloader.store.db.testing import temporary_database
 from scripts import benchmark_scale
 from scripts.scale.claims import Table
 from scripts.scale.fleet import BATCH_PHOTOS, engine_of, new_table, rate

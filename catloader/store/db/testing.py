@@ -220,32 +220,3 @@ def made_up_outcome(claim: Claim) -> Outcome:
         batch_size=8,
         ms=dict.fromkeys(stages, 12.3),
     )
-
-
-def leave_dead_rows(engine: Engine, count: int) -> int:
-    """Make at least this many dead versions of waiting rows, as released claims do; PostgreSQL only.
-
-    Its autovacuum leaves this table alone from now on.
-
-    Returns:
-        The number of dead versions.
-    """
-    dead = 0
-    with writing(engine) as connection:
-        connection.execute(text("ALTER TABLE images SET (autovacuum_enabled = off)"))
-    claimed = {"status": Status.CHECKING, "claim_token": 32 * "d", "lease_until": utcnow() + LONG_AGO}
-    released = {"status": Status.PENDING, "claim_token": None, "lease_until": None}
-    while dead < count:
-        for before, values in ((Status.PENDING, claimed), (Status.CHECKING, released)):
-            with writing(engine) as connection:
-                statement = update(photos).where(photos.c.status == before).values(values)
-                dead += connection.execute(statement).rowcount
-    return dead
-
-
-@contextmanager
-def old_snapshot(engine: Engine) -> Iterator[None]:
-    """Hold a transaction open that may still read every old row version, as a long backup does."""
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        connection.execute(select(photos.c.id).limit(1))
-        yield

@@ -116,7 +116,7 @@ def test_run_on_three_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path:
 def _suspended_actors(
     raylets: Sequence[psutil.Process], driver: subprocess.Popen[bytes]
 ) -> list[psutil.Process]:
-    """Suspend the actor of each node as soon as it exists: before the last exists, the others could finish."""
+    """Suspend the actor of each node at once: the first ones could finish before the last exists."""
     actors: dict[int, psutil.Process] = {}
     while len(actors) < len(raylets):
         assert driver.poll() is None

@@ -5,16 +5,32 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Update
+from sqlalchemy import Connection, Engine, Row, Update
 
 from catloader.store.db.checks import queue_sql as sql
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import Status
 from checker.decision.operating_point import UNCALIBRATED
 from checker.values import Claim, Outcome
+
+_BACKLOG = timedelta(seconds=10)
+"""The longest time between two claims that read the queue from its beginning."""
+
+
+class _Backlog(NamedTuple):
+    """The place of a full claim. The next claims begin there, not at the beginning of the queue.
+
+    While a transaction holds a snapshot, as a backup does, PostgreSQL keeps the index entries of all photos
+    that have been claimed since, and a claim from the beginning reads every one of them.
+    """
+
+    due_at: datetime
+    photo_id: int
+    until: datetime
+    """From then on the queue is read from its beginning, for photos that were given back meanwhile."""
 
 
 class SqlCheckQueue:
@@ -38,15 +54,25 @@ class SqlCheckQueue:
         self._max_attempts = max_attempts
         self._backoff_s = backoff_s
         self._clock = now
+        self._backlog: _Backlog | None = None
 
     def claim(self, limit: int) -> list[Claim]:
-        """Claim due photos, longest due first; photos whose lease has expired are reclaimed first."""
+        """Claim due photos, longest due first, and reclaim photos whose lease has expired.
+
+        After a full claim, claims leave out for ``_BACKLOG`` what is before its photos, and expired leases.
+        """
         token = secrets.token_hex(16)
         values = {"now": self._now(), "limit": limit, "token": token, "lease_s": self.lease_s}
+        backlog, rows = self._backlog, list[Row[Any]]()
         with writing(self._engine) as connection:
-            self._reclaim_expired(connection)
-            rows = connection.execute(sql.CLAIM, values).all()
-        rows = sorted(rows, key=lambda row: (row.next_attempt_at, row.id))
+            if backlog:
+                rows += connection.execute(sql.CLAIM_ON, values | backlog._asdict())
+            if len(rows) < limit:
+                backlog = None
+                self._reclaim_expired(connection)
+                rows += connection.execute(sql.CLAIM, values | {"limit": limit - len(rows)})
+        rows.sort(key=lambda row: (row.next_attempt_at, row.id))
+        self._backlog = self._place(rows[0], backlog) if 0 < limit == len(rows) else None
         return [
             Claim(
                 photo_id=row.id,
@@ -60,6 +86,11 @@ class SqlCheckQueue:
             )
             for row in rows
         ]
+
+    def _place(self, first: Row[Any], before: _Backlog | None) -> _Backlog:
+        """Return the place of a full claim; ``before`` is that of the previous one if it began there."""
+        until = before.until if before else first.lease_until - timedelta(seconds=self.lease_s) + _BACKLOG
+        return _Backlog(first.next_attempt_at, first.id, until)
 
     def _now(self) -> datetime | None:
         return self._clock() if self._clock else None
@@ -140,6 +171,7 @@ class SqlCheckQueue:
             keys = [_keys(claim, claim.attempt - 1) for claim in ordered]
             with writing(self._engine) as connection:
                 connection.execute(sql.RELEASE, keys)
+            self._backlog = None
 
     def waiting_count(self) -> int:
         """Count the photos that wait for their first or next attempt, due or not."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Float,
+    Integer,
     Select,
     String,
     bindparam,
@@ -16,19 +17,24 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    tuple_,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from catloader.store.db.checks.switches import checking_goes_on
 from catloader.store.db.clock import bound_now, later
 from catloader.store.db.photos.photo_rows import status_is
 from catloader.store.db.schema import Status, check_log, photos
+from catloader.store.db.tables.utc_datetime import UtcDateTime
 from checker.values import Decision, ModelInfo, Outcome
 
 _now = bound_now()
 """``now`` None: the database's clock. All times are computed by the statements, none in this process."""
 _lease_until = later(_now, bindparam("lease_s", type_=Float()))
 _claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
+"""The token suffices, because every statement that ends a claim clears it. With the status PostgreSQL may
+search the index of leases instead of that of ids, which is slow if a transaction keeps its dead entries."""
 
 
 def _locked(query: Select[Any], *, wait: bool = False) -> Select[Any]:
@@ -79,33 +85,43 @@ _due = (
     .limit(bindparam("limit"))
 )
 
-CLAIM = (
-    update(photos)
-    .where(photos.c.id.in_(_locked(_due)))
-    .values(
-        status=Status.CHECKING,
-        claim_token=bindparam("token"),
-        lease_until=_lease_until,
-        begun_at=None,
+
+def _claim(due: Select[Any]) -> ReturningUpdate[Any]:
+    return (
+        update(photos)
+        .where(photos.c.id.in_(_locked(due)))
+        .values(
+            status=Status.CHECKING,
+            claim_token=bindparam("token"),
+            lease_until=_lease_until,
+            begun_at=None,
+        )
+        .returning(
+            photos.c.id,
+            photos.c.photo_key,
+            photos.c.thumbnail_key,
+            photos.c.sha256,
+            photos.c.thumbnail_sha256,
+            photos.c.attempts,
+            photos.c.next_attempt_at,
+            photos.c.lease_until,
+        )
     )
-    .returning(
-        photos.c.id,
-        photos.c.photo_key,
-        photos.c.thumbnail_key,
-        photos.c.sha256,
-        photos.c.thumbnail_sha256,
-        photos.c.attempts,
-        photos.c.next_attempt_at,
-        photos.c.lease_until,
-    )
-)
+
+
+CLAIM = _claim(_due)
+
+_place = tuple_(bindparam("due_at", type_=UtcDateTime()), bindparam("photo_id", type_=Integer()))
+_until = bindparam("until", type_=UtcDateTime())
+
+CLAIM_ON = _claim(_due.where(tuple_(photos.c.next_attempt_at, photos.c.id) >= _place, _now < _until))
+"""From the place ``due_at``, ``photo_id`` on; no photos from ``until`` on."""
 
 _held = (
     select(photos.c.id)
     .where(
         photos.c.id.in_(bindparam("photo_ids", expanding=True)),
         photos.c.claim_token.in_(bindparam("tokens", expanding=True)),
-        status_is("checking"),
     )
     .order_by(photos.c.id)  # as in `finish`: no two transactions wait for each other's rows
 )
@@ -122,7 +138,7 @@ RENEW = update(photos).where(photos.c.id.in_(_locked(_held))).values(lease_until
 
 FINISH = (
     update(photos)
-    .where(_claimed, status_is("checking"))
+    .where(_claimed)
     .values(claim_token=None, lease_until=None, attempts=bindparam("attempts_then"))
 )
 

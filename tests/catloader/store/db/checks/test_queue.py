@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from catloader.demo.client import until
 from catloader.store.db.checks.check_log import CheckLog
 from catloader.store.db.checks.queue import SqlCheckQueue
+from catloader.store.db.dead_rows import check_first, old_snapshot
 from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.db.photos.photos import Photos
@@ -375,8 +376,8 @@ def test_every_photo_gets_its_verdict_after_kill_9(engine: Engine, clock: Clock)
     assert [row_of(engine, id).status for id in ids] == ["failed"] + ["cat"] * 9
 
 
-def _plans(engine: Engine, use: Callable[[], object]) -> str:
-    """Return the query plans of all statements that ``use`` executes."""
+def _sent(engine: Engine, use: Callable[[], object]) -> list[tuple[str, Any]]:
+    """Return all statements that ``use`` executes, with their parameters."""
     sent: list[tuple[str, Any]] = []
 
     def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
@@ -387,6 +388,12 @@ def _plans(engine: Engine, use: Callable[[], object]) -> str:
         use()
     finally:
         event.remove(engine, "before_cursor_execute", keep)
+    return sent
+
+
+def _plans(engine: Engine, use: Callable[[], object]) -> str:
+    """Return the query plans of all statements that ``use`` executes."""
+    sent = _sent(engine, use)
     explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
     lines = []
     with writing(engine) as connection:
@@ -412,6 +419,70 @@ def test_claim_cost_depends_on_the_backlog_not_on_finished_photos(
     counting = _plans(engine, lambda: (queue.waiting_count(), queue.next_due_s()))
     assert "ix_images_waiting" in counting
     assert "Seq Scan on images" not in counting
+
+
+def test_claims_of_a_backlog_read_nothing_that_an_open_transaction_keeps(
+    engine: Engine, queue: SqlCheckQueue, clock: Clock
+) -> None:
+    if engine.dialect.name == "sqlite":  # it keeps no dead entries
+        return
+    many, most = 5000, 200
+    ids = add_photos(engine, many + 40, START)
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("ANALYZE images"))
+    with old_snapshot(engine):
+        check_first(engine, many)
+        assert [claim.photo_id for claim in queue.claim(4)] == ids[many : many + 4]
+        claims = queue.claim(4)
+        queue.begin(claims)
+        from_the_beginning = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=10, now=clock)
+        assert _buffers(engine, lambda: from_the_beginning.claim(4)) > 2 * most
+        assert _buffers(engine, lambda: queue.claim(4)) < most
+        assert _buffers(engine, lambda: queue.renew(claims)) < most
+        assert _buffers(engine, lambda: queue.finish([decided(claim) for claim in claims])) < most
+
+
+def _buffers(engine: Engine, use: Callable[[], object]) -> int:
+    """Return the number of pages that PostgreSQL reads in the statements that ``use`` executes."""
+    explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
+    pages = 0
+    with engine.connect() as connection:  # rolled back
+        for statement, parameters in _sent(engine, use):
+            if statement.startswith(("UPDATE", "WITH")):
+                (plan,) = connection.exec_driver_sql(explain + statement, parameters).scalar_one()
+                pages += plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+    return pages
+
+
+def test_photo_that_another_process_gives_back_amid_a_backlog_waits_ten_seconds_at_most(
+    engine: Engine, queue: SqlCheckQueue, clock: Clock
+) -> None:
+    ids = add_photos(engine, 12, START)
+    other = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=10, now=clock)
+    given_back = other.claim(2)
+    queue.claim(2)
+    other.release(given_back)
+    assert [claim.photo_id for claim in queue.claim(2)] == ids[4:6]
+    clock.advance(9)
+    assert [claim.photo_id for claim in queue.claim(2)] == ids[6:8]
+    clock.advance(1)
+    assert [claim.photo_id for claim in queue.claim(2)] == ids[:2]
+
+
+def test_photos_before_a_backlog_are_claimed_when_the_rest_is_too_short(
+    engine: Engine, queue: SqlCheckQueue, clock: Clock
+) -> None:
+    ids = add_photos(engine, 7, START)
+    other = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=10, now=clock)
+    given_back, expired = other.claim(1), other.claim(1)
+    clock.advance(55)
+    own = queue.claim(2)
+    other.release(given_back)
+    clock.advance(6)
+    assert [claim.photo_id for claim in queue.claim(2)] == ids[4:6]
+    assert [claim.photo_id for claim in queue.claim(3)] == [ids[0], ids[6], expired[0].photo_id]
+    queue.release(own)
+    assert [claim.photo_id for claim in queue.claim(2)] == ids[2:4]
 
 
 def test_only_checked_statuses_are_stored(engine: Engine) -> None:
