@@ -41,6 +41,10 @@ class UnreadableImage(CheckerError):
     """The bytes can't be decoded as a photo: final."""
 
 
+class TakesTooLong(UnreadableImage):
+    """No ordinary encoder writes such a file, and decoding it would keep a processor busy."""
+
+
 class ClassifierFailed(CheckerError):
     """The model or its device failed (out of memory, a lost GPU); the photo may be fine."""
 

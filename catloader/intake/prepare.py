@@ -24,17 +24,16 @@ from PIL import (
 from pillow_heif import HeifImageFile
 
 from catloader import errors
-from catloader.intake.bombs import takes_too_long
 from catloader.intake.capture_date import capture_date
-from catloader.intake.formats import sniff
 from catloader.intake.turns import turn
 from catloader.languages import gettext_noop
-from checker.errors import UnreadableImage
+from checker.errors import TakesTooLong, UnreadableImage
 from checker.pixels import renditions
+from checker.pixels.formats.bombs import screened
 from checker.pixels.formats.omitted import add_omitted
 from checker.pixels.formats.opening import megapixels
 from checker.pixels.formats.raw import RAW_PHOTO, is_raw
-from checker.pixels.formats.repair import repaired
+from checker.pixels.formats.sniff import sniff
 from checker.pixels.renditions import Crop
 from checker.pixels.sizes import RenditionSizes
 
@@ -121,7 +120,7 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
     source_format = format_of(data, limits)
     _silence_decoders()
     with _plain_errors(source_format):
-        image = _opened(_screened(data, source_format, limits), source_format, limits)
+        image = _opened(screened(data, limits.max_pixels), source_format, limits)
         with turn(image.width * image.height, limits.large_at_once, limits.large_wait_s):
             image.load()
             _check_size(image, limits)  # HEIC: the coded image may be larger than its header says
@@ -184,6 +183,8 @@ def _plain_errors(source_format: str) -> Iterator[None]:
         yield
     except (errors.BadImage, errors.UploadsBusy, MemoryError):
         raise
+    except TakesTooLong as error:
+        raise too_slow(source_format) from error
     except UnreadableImage as error:  # a raw photo, in a sentence of its own
         raise errors.NotAnImage(str(error)) from error
     except Image.DecompressionBombError as error:  # a GIF whose first frame is far larger than its screen
@@ -192,20 +193,6 @@ def _plain_errors(source_format: str) -> Iterator[None]:
     # struct.error, RuntimeError, ...), and each of them means the same to a person.
     except Exception as error:
         raise broken(source_format) from error
-
-
-def _screened(data: bytes, source_format: str, limits: Limits) -> bytes:
-    """Return the file so that decoders accept it, unless decoding would take too long."""
-    _refuse_slow_files(data, source_format)
-    whole = repaired(data, limits.max_pixels)
-    if whole is not data:
-        _refuse_slow_files(whole, source_format)
-    return whole
-
-
-def _refuse_slow_files(data: bytes, source_format: str) -> None:
-    if takes_too_long(data, source_format):
-        raise too_slow(source_format)
 
 
 def too_slow(source_format: str) -> errors.BrokenImage:

@@ -49,7 +49,7 @@ def site_renditions(data: bytes, *, fast: bool = True) -> dict[Rendition, bytes]
     Raises:
         UnreadableImage: as ``open_image`` does.
     """
-    with open_image(data) as image:
+    with open_image(data, is_stored=False) as image:
         draft(image, DEFAULT_SIZES, fast=fast)
         image.load()
         encoded = encode(upright_photo(image, DEFAULT_SIZES, fast=fast), DEFAULT_SIZES)

@@ -1,10 +1,15 @@
-"""Small files that occupy a decoder for minutes, made by this module."""
+"""Files that occupy a decoder for seconds to hours, made by this module."""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
+import pillow_heif
+from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP")
 # A deflate block with dynamic codes and without data; it ends at a byte boundary, so any number may follow.
 _EMPTY_BLOCK = bytes.fromhex("04c0010500000000a0feafae")
 
@@ -51,3 +56,99 @@ def slow_tiff(strips: int = 20_000, blocks: int = 2_000) -> bytes:
         + struct.pack("<I", len(stream)) * strips
         + directory
     )
+
+
+def encoded(format: str, size: tuple[int, int] = (320, 240), **options: object) -> bytes:
+    noise = Image.effect_noise(size, 60).convert("RGB")
+    out = io.BytesIO()
+    if format == "HEIC":
+        pillow_heif.from_pillow(noise).save(out, **options)
+    else:
+        noise.save(out, format, **options)
+    return out.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+# Files whose decoding keeps a processor busy; the times were measured without the check.
+
+
+def jpeg_of_markers() -> bytes:  # 8 s
+    data = encoded("JPEG")
+    return data[:2] + b"\xff\xfe\0\2" * 5_000_000 + data[2:]
+
+
+def jpeg_of_junk() -> bytes:  # 2 s
+    data = encoded("JPEG")
+    return data[:2] + b"\xff\xfe\0\2" + bytes(20_000_000) + data[2:]
+
+
+def jpeg_of_scans() -> bytes:  # more than a minute, from 0.6 MB
+    out = io.BytesIO()
+    Image.new("L", (8000, 8000)).save(out, "JPEG", progressive=True)
+    data = out.getvalue()
+    last_scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last_scan * 3000 + data[-2:]
+
+
+def png_of_chunks() -> bytes:  # 14 s
+    return png(1, 1, chunk(b"teSt", b"") * 2_000_000, chunk(b"IDAT", zlib.compress(bytes(4))))
+
+
+def gif_of_blocks() -> bytes:  # 3 s and a gigabyte
+    data = encoded("GIF", (8, 8))
+    frame = data.index(b",\0\0\0\0")
+    return data[:frame] + b"!\xfe" + b"\1a" * 12_000_000 + b"\0" + data[frame:]
+
+
+def tiff_of_strips(order: str = "<", big: bool = False) -> bytes:  # 25 s
+    strips = 3_000_000
+    fields = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, strips, 1000)]
+    fields += [(278, 3, 1, 1), (279, 4, strips, 1000)]
+    if big:
+        head = struct.pack(order + "HHHQQ", 43, 8, 0, 16, len(fields))
+        entry = "HHQQ"
+    else:
+        head = struct.pack(order + "HIH", 42, 8, len(fields))
+        entry = "HHII"
+    directory = b"".join(struct.pack(order + entry, *field) for field in fields)
+    start = (b"II" if order == "<" else b"MM") + head + directory
+    return start.ljust(1000, b"\0") + struct.pack(order + "I", 64) * strips
+
+
+def bmp_of_runs() -> bytes:  # 13 s, from 40 kB
+    side = 10_000
+    runs = b"\1\1\0\0" * side + b"\0\1"
+    header = struct.pack("<IiiHHIIiiII", 40, side, -side, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(runs), 0, 0, 1078) + header + bytes(1024) + runs
+
+
+def tiff_of_strips_on_one_blob() -> bytes:  # hours, from 1.3 MB: 65 535 strips
+    return slow_tiff(strips=65_535, blocks=60_000)
+
+
+def jpeg_of_exif_in_many_segments() -> bytes:  # 5 s
+    data = encoded("JPEG")
+    part = b"Exif\0\0" + bytes(65_000)
+    segment = b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part
+    return data[:2] + segment * 380 + data[2:]
+
+
+SLOW = (
+    jpeg_of_exif_in_many_segments,
+    tiff_of_strips_on_one_blob,
+    jpeg_of_markers,
+    jpeg_of_junk,
+    jpeg_of_scans,
+    png_of_chunks,
+    gif_of_blocks,
+    tiff_of_strips,
+    bmp_of_runs,
+)

@@ -13,6 +13,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from PIL import Image, UnidentifiedImageError
 
 from checker.errors import UnreadableImage
+from checker.pixels.formats.bombs import screened
 from checker.pixels.formats.heif_boxes import heif_format
 from checker.pixels.formats.omitted import add_omitted
 from checker.pixels.formats.png_chunks import SIGNATURE
@@ -46,15 +47,18 @@ machine, not of the photo."""
 
 
 @contextlib.contextmanager
-def open_image(data: bytes) -> Iterator[Image.Image]:
+def open_image(data: bytes, *, is_stored: bool = True) -> Iterator[Image.Image]:
     """Open a photo by its header, not loaded yet; errors inside the block are translated too.
 
+    Args:
+        is_stored: it was encoded here. False: also refuse files that would keep a decoder busy, which takes a
+            walk over their parts.
     Raises:
         UnreadableImage: not a photo, truncated, or above ``MAX_PIXELS``.
     """
     formats = _heif_formats(data) or _FORMATS
     try:
-        whole = repaired(data, MAX_PIXELS)
+        whole = repaired(data, MAX_PIXELS) if is_stored else screened(data, MAX_PIXELS)
         if whole.startswith(SIGNATURE):
             with Image.open(io.BytesIO(whole), formats=("PNG",)) as image:
                 image.verify()  # every chunk's checksum up to the last; loading stops at the pixels

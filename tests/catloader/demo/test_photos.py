@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from catloader.demo.photos import demo_photos
-from catloader.intake.formats import sniff
+from checker.pixels.formats.sniff import sniff
 
 
 def test_demo_photos_cover_formats_verdicts_and_metadata(tmp_path: Path) -> None:

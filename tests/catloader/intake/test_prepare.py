@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from catloader import errors
-from catloader.intake.formats import sniff
 from catloader.intake.prepare import Limits, Prepared, prepare
+from checker.pixels.formats.sniff import sniff
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 import struct
 
+from checker.errors import TakesTooLong
+from checker.pixels.formats.repair import repaired
+from checker.pixels.formats.sniff import sniff
 from checker.pixels.formats.tiff import Layout
 
 # Markers, chunks, sub-blocks, strips: this many take half a second. 25 MB of PNG in 8 KB chunks are 3 200.
@@ -35,9 +38,28 @@ _MAX_EXIF_COPIED_BYTES = 2**28
 _APP1, _EXIF = 0xE1, b"Exif\0\0"
 
 
-def takes_too_long(data: bytes, source_format: str) -> bool:
+def screened(data: bytes, max_pixels: int) -> bytes:
+    """Return the file in a form that decoders accept; see ``repaired``.
+
+    Raises:
+        TakesTooLong: decoding it would keep a processor busy.
+        UnreadableImage: as ``repaired`` does.
+    """
+    _refuse_slow(data)
+    whole = repaired(data, max_pixels)
+    if whole is not data:
+        _refuse_slow(whole)  # another page of a TIFF, for example
+    return whole
+
+
+def _refuse_slow(data: bytes) -> None:
+    if takes_too_long(data):
+        raise TakesTooLong("Decoding this photo takes too long.")
+
+
+def takes_too_long(data: bytes) -> bool:
     """Return True for a file that no ordinary encoder writes. Broken files pass: the decoder refuses them."""
-    match source_format:
+    match sniff(data):
         case "JPEG":
             return _jpeg(data)
         case "PNG":

@@ -1,0 +1,74 @@
+"""Files that would keep a decoder busy are recognised by their parts; those of ordinary encoders pass."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from checker.errors import TakesTooLong
+from checker.pixels.formats.bombs import takes_too_long
+from checker.pixels.renditions import site_renditions
+from tests.support.bombs import FORMATS, SLOW, encoded, slow_tiff, tiff_of_strips
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("build", SLOW, ids=lambda build: build.__name__)
+def test_folder_tool_refuses_it_soon(build: Callable[[], bytes]) -> None:
+    with pytest.raises(TakesTooLong, match="takes too long"):
+        site_renditions(build())
+
+
+@pytest.mark.timeout(10)
+def test_page_behind_a_preview_is_screened_too() -> None:
+    """The first page is small and says that it is a preview; the photo is the second."""
+    slow = slow_tiff()
+    (directory,) = struct.unpack_from("<I", slow, 4)
+    fields = [(254, 4, 1, 1), (256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1)]
+    fields += [(273, 4, 1, 8), (278, 3, 1, 8), (279, 4, 1, 64)]
+    preview = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", *field) for field in fields)
+    preview += struct.pack("<I", directory)
+    data = slow[:4] + struct.pack("<I", len(slow)) + slow[8:] + preview
+    assert not takes_too_long(data)
+    with pytest.raises(TakesTooLong):
+        site_renditions(data)
+
+
+@pytest.mark.parametrize(("order", "big"), [(">", False), ("<", True), (">", True)])
+def test_every_tiff_layout_is_checked(order: str, big: bool) -> None:
+    assert takes_too_long(tiff_of_strips(order, big))
+
+
+def test_equal_strips_may_share_their_bytes() -> None:
+    """Three strips share their bytes, with or without other data in the file; uncompressed ones are free."""
+    assert not takes_too_long(slow_tiff(strips=3, blocks=2_000).ljust(40_000, b"\0"))
+    assert takes_too_long(slow_tiff(strips=3, blocks=2_000))
+    uncompressed = slow_tiff().replace(struct.pack("<HHII", 259, 3, 1, 8), struct.pack("<HHII", 259, 3, 1, 1))
+    assert not takes_too_long(uncompressed)
+
+
+@pytest.mark.parametrize("compression", ["tiff_deflate", "tiff_lzw", "packbits", "jpeg", "group4"])
+def test_compressed_tiffs_pass(compression: str) -> None:
+    out = io.BytesIO()
+    image = Image.effect_noise((600, 400), 60).convert("1" if compression == "group4" else "RGB")
+    image.save(out, "TIFF", compression=compression)
+    assert not takes_too_long(out.getvalue())
+
+
+def test_files_of_ordinary_encoders_pass() -> None:
+    assert not takes_too_long(encoded("JPEG", (1500, 1000), progressive=True))
+    video = b"\xff\xda\0\2" * 30_000  # whose bytes may look like scans
+    phone = encoded("JPEG") + encoded("JPEG") + video
+    assert not takes_too_long(phone)
+    for format in FORMATS:
+        assert not takes_too_long(encoded(format))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_truncated_bytes_never_make_the_check_fail(format: str) -> None:
+    data = encoded(format, (16, 16))
+    for end in range(len(data)):
+        assert not takes_too_long(data[:end])
