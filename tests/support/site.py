@@ -196,6 +196,7 @@ def check(
     verdict: Verdict,
     *,
     score: float = 0.97,
+    cat_at: float = 0.5,
     profile_id: str = "uncalibrated",
     reason: Reason | None = None,
     network: Mapping[str, Any] = MappingProxyType({}),
@@ -210,7 +211,7 @@ def check(
     decision = Decision(
         verdict=verdict,
         score=score,
-        cat_at=0.5,
+        cat_at=cat_at,
         not_cat_below=0.02,
         subject="house_cat",
         profile_id=profile_id,

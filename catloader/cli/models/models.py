@@ -1,4 +1,4 @@
-"""``catloader models`` ls, fetch, import, verify and optimise: models and their files."""
+"""``catloader models`` fetch, import, verify and optimise: models and their files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.checks.promotion import resolve_model
 from catloader.cli.context import pass_settings
 from catloader.cli.groups import Group
 from catloader.logs import counted
@@ -25,6 +24,7 @@ _CALIBRATION_PHOTOS = 300
 
 
 _ELSEWHERE = {
+    "ls": "models.ls:ls",
     "calibrate": "models.calibrate:calibrate",
     "shadow": "models.shadow:shadow",
     "promote": "models.promotion:promote",
@@ -35,67 +35,6 @@ _ELSEWHERE = {
 @click.group(cls=Group, elsewhere=_ELSEWHERE)
 def models() -> None:
     """Manage models."""
-
-
-@models.command()
-@pass_settings
-def ls(settings: Settings) -> None:
-    """List the models; `*` marks the one in use.
-
-    Lists the measured variants, fastest first. The model in use is loaded, to show which of its variants
-    checks on this machine, and why no faster one does.
-    """
-    try:
-        in_use = resolve_model(settings)[0].name
-    except ModelsError:
-        in_use = ""
-    entries = all_entries(settings.weights_dir)
-    width = max(20, *map(len, entries))
-    click.echo(f"  {'name':<{width}} {'acc@1':>6} {'MB':>5}  {'licence':<13} on disk")
-    for entry in entries.values():
-        mark = "*" if entry.name == in_use else " "
-        path = weights_path(entry, settings.weights_dir)
-        state = _measured(settings, entry, path) if path else "no"
-        size = round(entry.bytes / 1e6)
-        accuracy = "" if entry.acc1 is None else f"{entry.acc1:.2f}"
-        click.echo(f"{mark} {entry.name:<{width}} {accuracy:>6} {size:>5}  {entry.licence:<13} {state}")
-    if in_use:
-        click.echo(_serving(settings))
-
-
-def _serving(settings: Settings) -> str:
-    """Tell which variant of the model in use checks here, and why no faster one."""
-    from catloader.checks.runtime_request import runtime_request
-    from checker.decision.subject import load_subject
-    from checker.errors import ModelRefused
-    from checker.runtimes.select import select_variant
-
-    entry, path = resolve_model(settings)
-    try:
-        choice = select_variant(entry, path, load_subject(settings.subject), runtime_request(settings))
-    except ModelRefused as error:
-        return f"{entry.name} can't check here: {error}"
-    choice.classifier.close()
-    info = choice.classifier.model_info
-    kind = info.versions.get("processor", "")
-    device = f"{info.device}, {kind}" if kind else info.device
-    return " ".join(
-        filter(None, [f"{entry.name} checks here as {choice.variant} ({device}).", choice.why_not_faster])
-    )
-
-
-def _measured(settings: Settings, entry: Entry, path: Path) -> str:
-    from catloader.checks.runtime_request import runtime_request
-    from checker.decision.subject import load_subject
-    from checker.errors import ModelRefused
-    from checker.runtimes.variants import variants
-
-    try:
-        usable = list(variants(entry, path, load_subject(settings.subject), runtime_request(settings)))
-    except ModelRefused as error:
-        return f"refused: {error}"
-    measured = [f"{variant.runtime} {variant.precision}" for variant in usable if variant.profile]
-    return f"yes; measured: {', '.join(measured)}" if measured else "yes; nothing measured"
 
 
 @models.command()

@@ -19,6 +19,7 @@ from catloader.web.photos.history import history
 from catloader.web.photos.labels import reason, sentence
 from catloader.web.photos.nouns import noun, noun_of
 from catloader.web.photos.photo_list import PhotoList
+from catloader.web.profiles import measured_rates
 from catloader.web.staff.review import human_verdict
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def page(id: int) -> str:
         checker_away=checker_is_away([photo]),
         record=record,
         gauge=gauge(record),
+        rates=measured_rates(record),
         sentence=sentence(photo, record),
         reason=reason(photo),
         open_appeal=next((one for one in appeals if one.closed_at is None), None),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -23,9 +22,11 @@ from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import services
 from catloader.web.languages import gettext
+from catloader.web.profiles import profile_of
 from catloader.web.staff.admin import administrators_only
-from checker.decision.operating_point import Thresholds, cat_point, thresholds_for
-from checker.decision.profile import OperatingPoint, Profile, load_profile, profile_of_id
+from checker.decision.operating_point import Thresholds, thresholds_for
+from checker.decision.profile import Profile, load_profile
+from checker.decision.rates import MeasuredRates, rates_within
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.runtimes.auto import AUTO
@@ -50,8 +51,8 @@ class Serving:
     profile: Profile | None
     """None: the decision was uncalibrated, or the profile is not on this machine."""
     thresholds: Thresholds | None
-    point: OperatingPoint | None
-    """The rates measured at the false positive rate that the settings allow."""
+    rates: MeasuredRates | None
+    """Those at the false positive rate that the settings allow."""
 
 
 @blueprint.get("")
@@ -157,19 +158,12 @@ def _serving(settings: Settings) -> Serving | None:
     record = services().check_log.latest_of_all()
     if record is None:
         return None
-    profile = _profile(str(record.profile_id), profile_folders(settings))
+    profile = profile_of(record)
     if profile is None:
         return Serving(record, None, None, None)
     max_fpr = settings.max_false_positive_rate
     try:
         thresholds = thresholds_for(profile, max_fpr, settings.max_false_negative_rate)
-        return Serving(record, profile, thresholds, cat_point(profile, max_fpr))
+        return Serving(record, profile, thresholds, rates_within(profile, max_fpr))
     except ModelRefused:  # the rates of the settings are stricter than those measured
         return Serving(record, profile, None, None)
-
-
-def _profile(profile_id: str, folders: tuple[Path, ...]) -> Profile | None:
-    try:
-        return profile_of_id(profile_id, folders)
-    except ModelRefused:  # one of the files is broken; the log of the checkers says so
-        return None

@@ -21,6 +21,13 @@ def test_list_names_the_measured_variants(typed: Run, tmp_path: Path) -> None:
     lite0 = next(line for line in shown.splitlines() if line.startswith("* efficientnet_lite0"))
     assert "yes; measured: openvino int8, " in lite0
     assert lite0.endswith(", torch fp32")
+    rates = next(
+        line for line in shown.splitlines() if line.startswith("    OpenVINO int8, for at most 1.0%: ")
+    )
+    assert re.search(
+        r"house_cat found \d\d\.\d\d% of 14\d\d; called so in error: dog \d\.\d\d% of 1347, ", rates
+    )
+    assert all(f"{kind} " in rates for kind in ("other animal", "thing or scene", "soft picture"))
     kind = instruction_sets(cpu_flags())
     assert re.search(rf"^efficientnet_lite0 checks here as .* \(cpu, {kind}\)\.", shown, re.MULTILINE)
     assert "nothing measured" in typed("models", "ls", CATCHECK_SUBJECT="dog").output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
+from checker.decision.profile import load_profile
+from checker.decision.rates import rates_within
 from checker.values import Outcome, Reason, Verdict
 from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import Person, check, jpeg, running_site, services_of
@@ -212,6 +216,30 @@ def test_photo_page_says_why_a_photo_with_a_high_score_is_unsure(
     page = " ".join(anna.get(f"/photos/{photo}").text.split())
     assert sentence in page
     assert "0.500 and up usually means cat" in page
+
+
+@pytest.mark.parametrize("is_soft", [False, True])
+def test_photo_page_shows_the_measured_rates_per_kind(app: Flask, anna: Person, is_soft: bool) -> None:
+    """By the threshold that decided: the one of soft photos is another one."""
+    profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-openvino-int8-house_cat.json")
+    rates, thresholds = rates_within(profile, 0.01), thresholds_for(profile, 0.01, 0.01)
+    cat_at = thresholds.soft_cat_at if is_soft else thresholds.cat_at
+    photo = anna.upload_one()
+    check(app, Verdict.CAT, cat_at=cat_at, profile_id=profile.profile_id)
+    page = anna.get(f"/photos/{photo}").text
+    assert re.findall(r'<th scope="row">(.*?) called cat</th><td class="figure">([0-9.]+) %</td>', page) == [
+        (kind.replace("soft picture", "soft photo"), f"{100 * share.rate:.1f}")
+        for kind, share in rates.kinds.items()
+    ]
+    assert f'cats found</th><td class="figure">{100 * rates.recall.rate:.1f} %' in page
+
+
+def test_photo_page_shows_no_rates_of_another_threshold(app: Flask, anna: Person) -> None:
+    profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-openvino-int8-house_cat.json")
+    for profile_id in (profile.profile_id, "gone", "uncalibrated"):
+        photo = anna.upload_one()
+        check(app, Verdict.CAT, cat_at=0.123, profile_id=profile_id)
+        assert "Measured on photos of known content" not in anna.get(f"/photos/{photo}").text
 
 
 def test_photo_page_explains_failed_checks(app: Flask, anna: Person) -> None:

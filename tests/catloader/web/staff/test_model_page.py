@@ -15,8 +15,9 @@ from catloader.store.db.engine import make_engine, utcnow
 from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from checker.decision.operating_point import SHIPPED_PROFILES, cat_point, thresholds_for
+from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import load_profile
+from checker.decision.rates import rates_within
 from checker.values import Verdict
 from tests.support.site import Person, acts_of_staff, check, running_site, services_of
 
@@ -41,10 +42,11 @@ def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, a
     administrator.upload_one()
     check(app, Verdict.CAT, profile_id=profile.profile_id)
     page = administrator.get("/admin/models").text
-    point, thresholds = cat_point(profile, 0.01), thresholds_for(profile, 0.01, 0.01)
+    rates, thresholds = rates_within(profile, 0.01), thresholds_for(profile, 0.01, 0.01)
     assert profile.profile_id in page
     assert f"{thresholds.soft_cat_at:.3f}" in page
-    shares = [point.recall, *point.kinds.values()]
+    assert "soft picture" in rates.kinds
+    shares = [rates.recall, *rates.kinds.values()]
     assert re.findall(r'<td class="figure">([0-9.]+) %</td>', page) == [
         f"{100 * one.rate:.1f}" for one in shares
     ]

@@ -1,0 +1,101 @@
+"""``catloader models ls``: the models, what was measured of them, and the variant that checks here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catloader.checks.promotion import resolve_model
+from catloader.cli.context import pass_settings
+from catloader.settings import Settings
+from models.catalogue import Entry, all_entries, weights_path
+from models.errors import ModelsError
+
+if TYPE_CHECKING:
+    from checker.runtimes.variants import Variant
+
+
+@click.command()
+@pass_settings
+def ls(settings: Settings) -> None:
+    """List the models; `*` marks the one in use.
+
+    Lists the measured variants, fastest first, and the rates of the fastest one for each kind of photo. The
+    model in use is loaded, to show which of its variants checks on this machine, and why no faster one does.
+    """
+    try:
+        in_use = resolve_model(settings)[0].name
+    except ModelsError:
+        in_use = ""
+    entries = all_entries(settings.weights_dir)
+    width = max(20, *map(len, entries))
+    click.echo(f"  {'name':<{width}} {'acc@1':>6} {'MB':>5}  {'licence':<13} on disk")
+    for entry in entries.values():
+        mark = "*" if entry.name == in_use else " "
+        path = weights_path(entry, settings.weights_dir)
+        state, *rates = _measured(settings, entry, path) if path else ["no"]
+        size = round(entry.bytes / 1e6)
+        accuracy = "" if entry.acc1 is None else f"{entry.acc1:.2f}"
+        click.echo(f"{mark} {entry.name:<{width}} {accuracy:>6} {size:>5}  {entry.licence:<13} {state}")
+        for line in rates:
+            click.echo(f"    {line}")
+    if in_use:
+        click.echo(_serving(settings))
+
+
+def _serving(settings: Settings) -> str:
+    """Tell which variant of the model in use checks here, and why no faster one."""
+    from catloader.checks.runtime_request import runtime_request
+    from checker.decision.subject import load_subject
+    from checker.errors import ModelRefused
+    from checker.runtimes.select import select_variant
+
+    entry, path = resolve_model(settings)
+    try:
+        choice = select_variant(entry, path, load_subject(settings.subject), runtime_request(settings))
+    except ModelRefused as error:
+        return f"{entry.name} can't check here: {error}"
+    choice.classifier.close()
+    info = choice.classifier.model_info
+    kind = info.versions.get("processor", "")
+    device = f"{info.device}, {kind}" if kind else info.device
+    return " ".join(
+        filter(None, [f"{entry.name} checks here as {choice.variant} ({device}).", choice.why_not_faster])
+    )
+
+
+def _measured(settings: Settings, entry: Entry, path: Path) -> list[str]:
+    """Name the measured variants of a model; below them the rates of the fastest one."""
+    from catloader.checks.runtime_request import runtime_request
+    from checker.decision.subject import load_subject
+    from checker.errors import ModelRefused
+    from checker.runtimes.variants import variants
+
+    try:
+        usable = list(variants(entry, path, load_subject(settings.subject), runtime_request(settings)))
+    except ModelRefused as error:
+        return [f"refused: {error}"]
+    measured = [variant for variant in usable if variant.profile]
+    if not measured:
+        return ["yes; nothing measured"]
+    names = ", ".join(f"{variant.runtime} {variant.precision}" for variant in measured)
+    return [f"yes; measured: {names}", _rates(measured[0], settings.max_false_positive_rate)]
+
+
+def _rates(variant: Variant, max_fpr: float) -> str:
+    """Tell the measured rates of a variant, per kind of photo."""
+    from checker.decision.rates import rates_within
+    from checker.errors import ModelRefused
+
+    assert variant.profile
+    try:
+        rates = rates_within(variant.profile, max_fpr)
+    except ModelRefused as error:
+        return f"{variant}: {error}"
+    kinds = ", ".join(f"{kind} {share.rate:.2%} of {share.n}" for kind, share in rates.kinds.items())
+    return (
+        f"{variant}, for at most {rates.target:.1%}: {variant.profile.key.subject.name} found "
+        f"{rates.recall.rate:.2%} of {rates.recall.n}; called so in error: {kinds}"
+    )

@@ -1,0 +1,44 @@
+"""The measured error rates of a decision: what people see beside a threshold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from checker.decision.operating_point import cat_point
+from checker.decision.profile import Profile, Rate
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRates:
+    """The rates of the thresholds that keep within one false positive rate."""
+
+    target: float
+    recall: Rate
+    """Of sharp photos with the subject; ``errors`` counts the missed ones."""
+    kinds: Mapping[str, Rate]
+    """Kind of other photo, soft ones included -> share that is called the subject."""
+
+
+def rates_within(profile: Profile, max_fpr: float) -> MeasuredRates:
+    """Return the rates of the thresholds that ``thresholds_for`` chooses.
+
+    Raises:
+        ModelRefused: the rate is lower than the lowest one measured.
+    """
+    point = cat_point(profile, max_fpr)
+    soft = [one for one in profile.soft if one.target <= max_fpr]
+    of_soft = max(soft, key=lambda one: one.target).kinds if soft else {}
+    return MeasuredRates(point.target, point.recall, {**point.kinds, **of_soft})
+
+
+def rates_at(profile: Profile, cat_at: float) -> MeasuredRates | None:
+    """Return the rates of the threshold of one decision, for a sharp or a soft photo.
+
+    None: the profile has no such threshold, because it was set by hand.
+    """
+    for point in (*profile.cat, *profile.soft):
+        if math.isclose(point.threshold, cat_at, rel_tol=1e-9):
+            return rates_within(profile, point.target)
+    return None
