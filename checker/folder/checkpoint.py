@@ -17,6 +17,9 @@ from checker.folder.report import Row, json_line
 
 _SAME = ("model", "runtime", "precision", "profile", "subject")
 """Fields that must be those of this run: one file does not mix the verdicts of two models."""
+_THRESHOLDS = ("cat_at", "not_cat_below")
+"""The same, but for the lines of earlier versions, which lack them."""
+_START = b'{"path": '
 
 
 class CannotResume(CheckerError):
@@ -36,7 +39,7 @@ class Checkpoint:
             OSError: it can't be read or written.
         """
         self._path = path
-        self._run = {field: run[field] for field in _SAME}
+        self._run = {field: run[field] for field in (*_SAME, *_THRESHOLDS)}
         self._paths: set[bytes] = set()
         self._file = path.open("a+b")
         try:
@@ -69,6 +72,8 @@ class Checkpoint:
         self._file.seek(0)
         for number, line in enumerate(self._file, 1):
             if not line.endswith(b"\n"):
+                if line[: len(_START)] != _START[: len(line)]:
+                    raise self._other_file(number)
                 break
             self._paths.add(_path_of(self._checked(line, number)))
             whole_bytes += len(line)
@@ -78,22 +83,28 @@ class Checkpoint:
         try:
             row: Row = json.loads(line)
             run = {field: row[field] for field in _SAME}
+            run |= {field: row.get(field, self._run[field]) for field in _THRESHOLDS}
             row["path"], row["verdict"]
         except (ValueError, KeyError, TypeError):
-            raise CannotResume(
-                f"{self._path}, line {number}, is not a line of --json output: "
-                "choose another file for --resume."
-            ) from None
+            raise self._other_file(number) from None
         if run != self._run:
-            before, now = (
-                f"{one['model']} ({one['runtime']} {one['precision']}, profile {one['profile']}, "
-                f"subject {one['subject']})"
-                for one in (run, self._run)
-            )
             raise CannotResume(
-                f"{self._path} has verdicts of {before}, and this run would use {now}: choose another file."
+                f"{self._path} has verdicts of {_shown(run)}, and this run would use {_shown(self._run)}: "
+                "choose another file."
             )
         return row
+
+    def _other_file(self, number: int) -> CannotResume:
+        return CannotResume(
+            f"{self._path}, line {number}, is not a line of --json output: choose another file for --resume."
+        )
+
+
+def _shown(run: dict[str, Any]) -> str:
+    return (
+        f"{run['model']} ({run['runtime']} {run['precision']}, profile {run['profile']}, "
+        f"subject {run['subject']}, cat from {run['cat_at']}, not_cat below {run['not_cat_below']})"
+    )
 
 
 def _path_of(row: Row) -> bytes:

@@ -27,6 +27,7 @@ from models.catalogue import default_weights_dir
         (["--resume", "/nowhere/v.jsonl", "x"], "there is no folder /nowhere"),
         (["--megadetector", "/", "x"], "/ is a folder"),
         (["--megadetector", "/dev/null", "x"], "/dev/null is not a regular file"),
+        (["--resume", "v", "--megadetector", "v", "x"], "--resume and --megadetector can't be one file"),
         (["--resume", "/dev/full", "x"], "/dev/full is not a regular file"),
         (["explain", "x"], "Missing option '-o' / '--output'"),
         (["explain", "x", "-o", "x.jpg"], "x.jpg does not end in .png"),

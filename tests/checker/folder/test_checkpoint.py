@@ -10,7 +10,15 @@ import pytest
 from checker.folder.checkpoint import CannotResume, Checkpoint
 from checker.folder.report import Row, json_line
 
-RUN = {"model": "m", "runtime": "torch", "precision": "fp32", "profile": "p", "subject": "house_cat"}
+RUN = {
+    "model": "m",
+    "runtime": "torch",
+    "precision": "fp32",
+    "profile": "p",
+    "subject": "house_cat",
+    "cat_at": 0.4,
+    "not_cat_below": 0.02,
+}
 
 
 def row(path: str, **fields: object) -> Row:
@@ -47,6 +55,22 @@ def test_an_incomplete_line_is_removed(tmp_path: Path) -> None:
     checkpoint.close()
 
 
+def test_a_line_that_was_cut_off_at_any_byte_is_removed(tmp_path: Path) -> None:
+    whole = json_line(row("a.jpg")).encode()
+    for kept_bytes in range(len(whole)):
+        path = tmp_path / "v"
+        path.write_bytes(whole[:kept_bytes])
+        Checkpoint(path, RUN).close()
+        assert path.read_bytes() == b""
+
+
+def test_lines_of_versions_without_thresholds_are_accepted(tmp_path: Path) -> None:
+    old = {field: value for field, value in row("a.jpg").items() if field not in ("cat_at", "not_cat_below")}
+    checkpoint = Checkpoint(written(tmp_path / "v", old), RUN)
+    assert "a.jpg" in checkpoint
+    checkpoint.close()
+
+
 def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> None:
     path = written(tmp_path / "v", row("caf\ufffd.jpg", path_base64="Y2Fm6S5qcGc="))
     checkpoint = Checkpoint(path, RUN)
@@ -63,10 +87,13 @@ def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> 
         ("[]\n", "line 1, is not a line of --json"),
         (
             json_line(row("a.jpg", profile="q")),
-            r"has verdicts of m \(torch fp32, profile q, subject house_cat\), and this run would use m "
-            r"\(torch fp32, profile p, subject house_cat\)",
+            r"has verdicts of m \(torch fp32, profile q, subject house_cat, cat from 0\.4, "
+            r"not_cat below 0\.02\), and this run would use m \(torch fp32, profile p, subject house_cat, ",
         ),
         (json_line(row("a.jpg")) + json_line(row("b.jpg", subject="dog")), "subject dog"),
+        (json_line(row("a.jpg", cat_at=0.8)), r"cat from 0\.8, .* this run would use .* cat from 0\.4"),
+        ("notes without a line end", "line 1, is not a line of --json"),
+        (json_line(row("a.jpg")) + '{"a": 1}', "line 2, is not a line of --json"),
     ],
 )
 def test_a_file_of_another_kind_or_model_is_refused_and_not_changed(

@@ -37,7 +37,7 @@ def test_fields_of_a_row_describe_file_and_decision(
     cat, broken = _rows(loaded, rule, PHOTOS / "chelsea.png", tmp_path / "broken.jpg")
     assert set(cat) == set(broken) == {
         "path", "verdict", "score", "subject", "wild_feline", "calibrated", "profile", "model", "runtime",
-        "precision", "device", "labels", "ms", "error",
+        "precision", "device", "cat_at", "not_cat_below", "labels", "ms", "error",
     }  # fmt: skip
     assert (cat["verdict"], cat["error"], cat["subject"]) == ("cat", None, "house_cat")
     assert (cat["calibrated"], cat["profile"]) == (False, "uncalibrated")
